@@ -1,0 +1,85 @@
+"""Everything Dagster loads: assets, jobs and schedules derived from contracts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.health import health
+from assets.releases import release_assets
+from assets.resources import run_resource
+from assets.sources import CADENCES, source_assets, source_key
+from pipelines.contracts.dbt import generated
+from pipelines.contracts.load import Contracts, load
+from pipelines.lake.models import Model, models
+from pipelines.messages import say
+from pipelines.settings import Settings
+
+CITY_JOB = "city"
+"""The main job: every source, everything built from them."""
+
+CRON = {
+    "每日": "0 2 * * *",
+    "每周": "0 3 * * 1",
+    "每月": "0 4 1 * *",
+    "每季度": "0 4 1 1,4,7,10 *",
+    "每半年": "0 4 1 1,7 *",
+    "每年": "0 4 1 1 *",
+}
+"""When sources of a cycle are pulled, in the city's time; 实时 and 不定期 have no schedule."""
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """The definitions of one installation. Raises CitylakeError for bad contracts."""
+    contracts = load(settings.contracts)
+    graph = _graph(settings, contracts)
+    sources = source_assets(contracts)
+    published = [release_assets(contracts, graph), health]
+    executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
+    job = dg.define_asset_job(
+        CITY_JOB, selection=dg.AssetSelection.all(), executor_def=executor, description=say("dagster.city")
+    )
+    jobs, schedules = _cadences(contracts, executor)
+    return dg.Definitions(
+        assets=[*sources, *published],
+        jobs=[job, *jobs],
+        schedules=schedules,
+        resources={"run": run_resource},
+        executor=executor,
+    )
+
+
+def _graph(settings: Settings, contracts: Contracts) -> Mapping[str, Model]:
+    cache = settings.home / "dbt"
+    Path(cache).mkdir(parents=True, exist_ok=True)
+    return models(settings.dbt_project, cache, generated(contracts))
+
+
+def _cadences(contracts: Contracts, executor: dg.ExecutorDefinition) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
+    """A job and a schedule for each update cycle that sources have."""
+    jobs, schedules = [], []
+    for cycle, cron in CRON.items():
+        keys = [source_key(s.id) for s in contracts.sources.values() if s.form.slaProperties.frequency == cycle]
+        if not keys:
+            continue
+        name = CADENCES[cycle].replace("-", "_")
+        selection = dg.AssetSelection.assets(*keys) | dg.AssetSelection.assets(*keys).downstream()
+        job = dg.define_asset_job(
+            name, selection=selection, executor_def=executor, description=say("dagster.cadence", cycle=cycle)
+        )
+        jobs.append(job)
+        schedules.append(
+            dg.ScheduleDefinition(
+                name=f"{name}_schedule",
+                job=job,
+                cron_schedule=cron,
+                execution_timezone=contracts.city.timezone,
+                default_status=dg.DefaultScheduleStatus.RUNNING,
+                description=say("dagster.schedule", cycle=cycle, cron=cron),
+            )
+        )
+    return jobs, schedules
+
+
+defs = build_definitions(Settings.from_environment())

@@ -1,0 +1,85 @@
+"""The catalogue service put together: roads, error answers, headers. Nothing happens at import."""
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+
+from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.sharing import errors
+from catalog.delivery.sharing import router as sharing
+from catalog.headers import SecurityHeaders
+from catalog.policy.audit import AuditUnavailable
+from catalog.web import pages, people, quality
+from catalog.web.site import HERE, Site
+from pipelines.lake.errors import LakeError
+from pipelines.register import Register
+from pipelines.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The catalogue of one installation. The register must exist; secrets are made on first use.
+
+    Raises CitylakeError if the contracts cannot be read.
+    """
+    desk = Desk(settings, Register(settings.register_url))
+    desk.views.clean(desk.readable_versions())
+    site = Site(desk)
+    app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.desk = desk
+    app.add_middleware(SecurityHeaders)
+    app.include_router(sharing.build_router(desk))
+    for area in (pages, quality, people):
+        app.include_router(area.build_router(site))
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
+    _add_errors(app, site)
+    return app
+
+
+def _add_errors(app: FastAPI, site: Site) -> None:
+    @app.exception_handler(Refused)
+    def refused(request: Request, error: Refused) -> Response:
+        status = errors.status_of(error.reason)
+        if _machine(request):
+            return errors.answer(status, f"web.reason.{error.reason.value}")
+        if status == 404:
+            return site.page(request, "error.html", 404, code="not_found")
+        return site.page(request, "denied.html", status, reason=error.reason.value, product=error.product)
+
+    @app.exception_handler(errors.BadRequest)
+    def bad_request(request: Request, error: errors.BadRequest) -> Response:
+        return errors.answer(400, error.code, **error.arguments)
+
+    @app.exception_handler(HTTPException)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        code = {404: "not_found", 405: "method"}.get(error.status_code, "bad_request")
+        if _machine(request):
+            return errors.answer(error.status_code, f"web.error.{code}")
+        return site.page(request, "error.html", error.status_code, code=code)
+
+    @app.exception_handler(AuditUnavailable)
+    def no_audit(request: Request, error: AuditUnavailable) -> Response:
+        return _failed(request, "no_audit")
+
+    @app.exception_handler(LakeError)
+    def no_data(request: Request, error: LakeError) -> Response:
+        log.error("released data cannot be read: %s", error)
+        return _failed(request, "no_data")
+
+    def _failed(request: Request, code: str) -> Response:
+        if _machine(request):
+            return errors.answer(503, f"web.error.{code}")
+        return site.page(request, "error.html", 503, code=code)
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> JSONResponse:
+        return errors.answer(500, "web.error.failed")  # no page: what draws pages may be what failed
+
+
+def _machine(request: Request) -> bool:
+    """Whether a client wants JSON rather than a page: the sharing protocol, and whatever does not ask for HTML."""
+    return request.url.path.startswith(f"{sharing.PREFIX}/") or "text/html" not in request.headers.get("accept", "")

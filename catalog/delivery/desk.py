@@ -1,0 +1,115 @@
+"""The desk: every road passes here. It asks for the decision, writes the audit and hands out extracts and files.
+
+Knows no protocol and no page; roads turn `Refused` into their own kind of answer.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from catalog.delivery.downloads import Downloads
+from catalog.delivery.extracts import Extract
+from catalog.delivery.views import Views
+from catalog.listing import Listing, Offering, Snapshot
+from catalog.policy import audit
+from catalog.policy.callers import Callers
+from catalog.policy.decision import Allowed, Caller, Decision, Denied, Reason, decide
+from pipelines import engine
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.settings import Settings
+
+NOT_FOUND = {Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED}
+PREVIEW_ROWS = 20
+
+
+class Refused(Exception):
+    """A read that was denied and audited. `product` is None for one that no contract names."""
+
+    def __init__(self, reason: Reason, product: str | None) -> None:
+        self.reason = reason
+        self.product = product
+        super().__init__(reason.value)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A read that was allowed and is not audited yet."""
+
+    caller: Caller
+    offering: Offering
+    allowed: Allowed
+
+
+class Desk:
+    """What the roads of one installation share. Safe to use from many threads."""
+
+    def __init__(self, settings: Settings, register: Register) -> None:
+        self.settings = settings
+        self.register = register
+        self.listing = Listing(settings.contracts, register)
+        self.callers = Callers(register)
+        self.views = Views(settings)
+        self.downloads = Downloads(settings, self.views)
+
+    def decide(self, caller: Caller, offering: Offering | None) -> Decision:
+        """The decision alone, for pages that only tell what a caller could do."""
+        return decide(caller, offering.offer if offering else None, now())
+
+    def admit(self, caller: Caller, product: str, action: str, road: str) -> Admission:
+        """Let a read in, or audit the denial and raise Refused. Raises AuditUnavailable."""
+        offering = self.listing.snapshot().find(product)
+        decision = self.decide(caller, offering)
+        if isinstance(decision, Denied):
+            raise self.refuse(caller, offering.product.id if offering else None, decision.reason, action, road)
+        assert offering is not None
+        return Admission(caller, offering, decision)
+
+    def refuse(self, caller: Caller, product: str | None, reason: Reason, action: str, road: str) -> Refused:
+        """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
+        outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
+        body = {"road": road, "reason": reason.value}
+        audit.record(self.register, action, outcome, body, recipient=caller.recipient, product=product)
+        return Refused(reason, product)
+
+    def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
+        """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""
+        allowed = admission.allowed
+        body = {"road": road, "columns": allowed.columns, "divisions": allowed.divisions, **facts}
+        if allowed.purpose is not None:
+            body["purpose"] = allowed.purpose
+        audit.record(
+            self.register,
+            action,
+            "allowed",
+            body,
+            recipient=allowed.recipient,
+            product=allowed.product,
+            version=allowed.version,
+            grant=allowed.grant,
+        )
+
+    def visible(self, caller: Caller, snapshot: Snapshot) -> list[Admission]:
+        """Every product the caller may read now."""
+        found = []
+        for offering in snapshot.offerings():
+            decision = self.decide(caller, offering)
+            if isinstance(decision, Allowed):
+                found.append(Admission(caller, offering, decision))
+        return found
+
+    def at_version(self, admission: Admission, version: int) -> Admission | None:
+        """The same read of an earlier version that is still in use, None if it was withdrawn or never released."""
+        if version not in self.listing.readable_versions(admission.allowed.product):
+            return None
+        return replace(admission, allowed=replace(admission.allowed, version=version))
+
+    def preview(self, extract: Extract, rows: int = PREVIEW_ROWS) -> list[tuple[Any, ...]]:
+        """The first rows of an extract. Raises LakeError."""
+        with engine.connect(self.settings.lake.scratch()) as con:
+            con.execute("SET threads = 1")  # the same rows each time, and no more than a page needs
+            return con.execute(f"SELECT * FROM {extract.relation} LIMIT {int(rows)}").fetchall()
+
+    def readable_versions(self) -> dict[str, set[int]]:
+        """The versions of every published product that callers may still be reading."""
+        snapshot = self.listing.snapshot()
+        return {name: self.listing.readable_versions(name) for name in snapshot.contracts.products}

@@ -1,0 +1,53 @@
+"""The dictionary of a product: what its columns mean, as rows for pages, CSV and JSON. Public, like the catalogue."""
+
+import csv
+import io
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+
+from pipelines.contracts.resolved import Product
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One column: names in both languages, type, sensitivity level, mask, unit, standard, code list, description."""
+
+    column: str
+    name_zh: str
+    name_en: str
+    type: str
+    level: int
+    mask: str | None
+    unit: str | None
+    standard: str | None
+    codes: str | None
+    description: str | None
+
+
+def entries(product: Product, visible: Collection[str] | None = None) -> list[Entry]:
+    """The columns of a product in order, all or only the visible ones."""
+    return [
+        Entry(
+            column=shown.name,
+            name_zh=shown.column.definition.businessName,
+            name_en=shown.column.definition.businessNameEn,
+            type=shown.column.definition.logicalType,
+            level=shown.level,
+            mask=shown.mask,
+            unit=shown.column.definition.unit,
+            standard=shown.column.definition.standard,
+            codes=shown.column.definition.codes,
+            description=shown.column.description,
+        )
+        for shown in product.columns
+        if visible is None or shown.name in visible
+    ]
+
+
+def as_csv(rows: list[Entry]) -> bytes:
+    """RFC 4180 in UTF-8 with byte order mark; an empty field where nothing is known."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(Entry.__dataclass_fields__), lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return b"\xef\xbb\xbf" + text.getvalue().encode()

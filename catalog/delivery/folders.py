@@ -1,0 +1,51 @@
+"""Folders that appear whole or not at all, and are built once however many ask at the same time."""
+
+import shutil
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+PARTIAL = ".building"
+
+
+class Folders:
+    """Private folders below `root`; other processes may build below the same root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._locks: dict[Path, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, target: Path, build: Callable[[Path], None]) -> Path:
+        """`target`, built by `build(temporary folder)` if it is not there. What `build` raises passes through."""
+        if not target.is_dir():
+            with self._lock(target):
+                if not target.is_dir():
+                    self._build(target, build)
+        return target
+
+    def _build(self, target: Path, build: Callable[[Path], None]) -> None:
+        partial = self.root / PARTIAL / uuid.uuid4().hex
+        private(self.root, partial)
+        try:
+            build(partial)
+            private(self.root, target.parent)
+            try:
+                partial.rename(target)
+            except OSError:
+                if not target.is_dir():  # otherwise another process was faster with the same content
+                    raise
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def _lock(self, target: Path) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(target, threading.Lock())
+
+
+def private(root: Path, folder: Path) -> None:
+    """Make a folder below `root`, and all between, for the owner only."""
+    for step in reversed([folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]):
+        step.mkdir(mode=0o700, parents=True, exist_ok=True)
+        step.chmod(0o700)  # the umask or an earlier run may have left something wider

@@ -1,0 +1,98 @@
+"""Table answers of the protocol, as lines of JSON in the response format the client asked for: parquet or delta."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from catalog.delivery.extracts import Extract, Part
+from catalog.delivery.sharing.errors import BadRequest
+from catalog.listing import Offering
+from catalog.times import as_utc
+
+ResponseFormat = Literal["parquet", "delta"]
+CAPABILITIES = "delta-sharing-capabilities"
+TABLE_VERSION = "delta-table-version"
+MEDIA_TYPE = "application/x-ndjson; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class TableAnswer:
+    """One table as one caller sees it. `comments`: what columns mean, by name."""
+
+    offering: Offering
+    extract: Extract
+    comments: dict[str, str]
+
+    def lines(self, kind: ResponseFormat) -> Iterator[str]:
+        """Protocol and metadata."""
+        if kind == "parquet":
+            yield _line({"protocol": {"minReaderVersion": 1}})
+            yield _line({"metaData": {**self._metadata({}), **self._totals()}})
+        else:
+            yield _line({"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}}})
+            metadata = {**self._metadata({"options": {}}), "createdTime": self._created()}
+            yield _line({"metaData": {**self._totals(), "deltaMetadata": metadata}})
+
+    def files(self, kind: ResponseFormat, parts: list[Part], url: Callable[[Part], str], expires: int) -> Iterator[str]:
+        """One line for each file; `expires` in seconds since 1970."""
+        for number, part in enumerate(parts):
+            about = {"id": f"{self.extract.id}-{self.extract.version}-{number}", "expirationTimestamp": expires * 1000}
+            values = {"partitionValues": dict(part.partition), "size": part.size, "stats": part.stats}
+            if kind == "parquet":
+                yield _line({"file": {"url": url(part), **about, **values}})
+            else:
+                add = {"path": url(part), **values, "modificationTime": self._created(), "dataChange": True}
+                yield _line({"file": {**about, "size": part.size, "deltaSingleAction": {"add": add}}})
+
+    def _metadata(self, about_format: dict[str, Any]) -> dict[str, Any]:
+        form = self.offering.product.form
+        described = [{**field, "metadata": {"comment": self.comments[field["name"]]}} for field in self.extract.fields]
+        return {
+            "id": self.extract.id,
+            "name": self.offering.product.name,
+            "description": form.name,
+            "format": {"provider": "parquet", **about_format},
+            "schemaString": json.dumps({"type": "struct", "fields": described}),
+            "partitionColumns": list(self.extract.partition_by),
+            "configuration": {},
+        }
+
+    def _totals(self) -> dict[str, Any]:
+        return {"version": self.extract.version, "size": self.extract.size, "numFiles": len(self.extract.parts)}
+
+    def _created(self) -> int:
+        assert self.offering.release is not None
+        return int(as_utc(self.offering.release.at).timestamp() * 1000)
+
+
+def response_format(capabilities: str | None) -> ResponseFormat:
+    """The format to answer in: parquet where the client takes it, delta where it takes nothing else.
+
+    Our tables need no advanced reader, so both formats say the same. Raises BadRequest if it takes neither.
+    """
+    wanted = {"parquet"}
+    for part in (capabilities or "").lower().split(";"):
+        name, _, values = part.partition("=")
+        if name.strip() == "responseformat":
+            wanted = {value.strip() for value in values.split(",")}
+    if "parquet" in wanted:
+        return "parquet"
+    if "delta" in wanted:
+        return "delta"
+    raise BadRequest("web.sharing.bad_format", value=", ".join(sorted(wanted))[:80])
+
+
+def limited(parts: tuple[Part, ...], rows: int | None) -> list[Part]:
+    """The first files that together have at least `rows` rows; all of them for None."""
+    chosen: list[Part] = []
+    for part in parts:
+        if rows is not None and sum(item.rows for item in chosen) >= rows:
+            break
+        chosen.append(part)
+    return chosen
+
+
+def _line(value: dict[str, Any]) -> str:
+    # ASCII only: some clients split the text at every kind of line break that Unicode knows
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":")) + "\n"

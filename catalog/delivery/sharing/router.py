@@ -1,0 +1,233 @@
+"""The routes of the Delta Sharing protocol below `/delta-sharing`. Each asks the desk first and audits its answer."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from catalog.delivery.desk import Admission, Desk
+from catalog.delivery.extracts import Part
+from catalog.delivery.sharing import addresses, answers
+from catalog.delivery.sharing.addresses import Address
+from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
+from catalog.delivery.sharing.errors import BadRequest
+from catalog.delivery.sharing.paging import page
+from catalog.policy import audit
+from catalog.policy.decision import Caller, Reason
+
+PREFIX = "/delta-sharing"
+ROAD = "delta_sharing"
+TABLE = "/shares/{share}/schemas/{schema}/tables/{table}"
+TRAVEL = ("version", "timestamp", "startingVersion", "startingTimestamp", "endingVersion", "endingTimestamp")
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header; an unreadable header is a bad token, not none."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    return token if scheme.lower() == "bearer" else header
+
+
+def build_router(desk: Desk) -> APIRouter:
+    """The protocol's routes over one desk."""
+    router = APIRouter(prefix=PREFIX)
+    _add_lists(router, desk)
+    _add_tables(router, desk)
+    _add_files(router, desk)
+    return router
+
+
+def _add_lists(router: APIRouter, desk: Desk) -> None:
+    @router.get("/shares")
+    def list_shares(request: Request) -> JSONResponse:
+        found = {name: {"name": name, "id": name} for name in _shares(_visible(desk, request, "share.list"))}
+        return _listed(desk, request, "share.list", found)
+
+    @router.get("/shares/{share}")
+    def get_share(request: Request, share: str) -> JSONResponse:
+        _require_share(desk, request, share, "share.get")
+        _audit_list(desk, request, "share.get", 1)
+        return JSONResponse({"share": {"name": share, "id": share}})
+
+    @router.get("/shares/{share}/schemas")
+    def list_schemas(request: Request, share: str) -> JSONResponse:
+        tables = _require_share(desk, request, share, "schema.list")
+        libraries = {item.offering.product.contract.library for item in tables}
+        return _listed(desk, request, "schema.list", {name: {"name": name, "share": share} for name in libraries})
+
+    @router.get("/shares/{share}/schemas/{schema}/tables")
+    def list_tables(request: Request, share: str, schema: str) -> JSONResponse:
+        tables = [_table(item) for item in _require_share(desk, request, share, "table.list")]
+        found = {item["name"]: item for item in tables if item["schema"] == schema}
+        if not found:
+            raise desk.refuse(_caller(desk, request), None, Reason.UNKNOWN_PRODUCT, "table.list", ROAD)
+        return _listed(desk, request, "table.list", found)
+
+    @router.get("/shares/{share}/all-tables")
+    def list_all_tables(request: Request, share: str) -> JSONResponse:
+        tables = [_table(item) for item in _require_share(desk, request, share, "table.list")]
+        return _listed(desk, request, "table.list", {f"{item['schema']}.{item['name']}": item for item in tables})
+
+
+def _add_tables(router: APIRouter, desk: Desk) -> None:
+    @router.head(TABLE)  # deprecated by the protocol, still what DuckDB's client asks
+    @router.get(f"{TABLE}/version")
+    def table_version(request: Request, share: str, schema: str, table: str) -> Response:
+        admission = _admit(desk, request, (share, schema, table), "table.version")
+        _refuse_travel(request.query_params)
+        desk.answered(admission, "table.version", ROAD)
+        return Response(headers={TABLE_VERSION: str(admission.allowed.version)})
+
+    @router.get(f"{TABLE}/metadata")
+    def table_metadata(request: Request, share: str, schema: str, table: str) -> Response:
+        admission = _admit(desk, request, (share, schema, table), "table.metadata")
+        _refuse_travel(request.query_params)
+        kind = answers.response_format(request.headers.get(CAPABILITIES))
+        answer = _answer(desk, admission)
+        desk.answered(admission, "table.metadata", ROAD)
+        return _lines(admission, kind, "".join(answer.lines(kind)))
+
+    @router.post(f"{TABLE}/query")
+    def query_table(
+        request: Request, share: str, schema: str, table: str, body: Annotated[bytes, Depends(_body)]
+    ) -> Response:
+        admission = _admit(desk, request, (share, schema, table), "table.query")
+        limit = _limit(_question(body))
+        kind = answers.response_format(request.headers.get(CAPABILITIES))
+        answer = _answer(desk, admission)
+        extract, expires = answer.extract, addresses.expiry()
+        base, key = str(request.base_url).rstrip("/") + PREFIX, desk.settings.key("urls")
+
+        def url(part: Part) -> str:
+            token = admission.caller.token or ""
+            address = Address(extract.product, extract.version, extract.key, part.name, token)
+            return address.url(base, key, expires)
+
+        parts = answers.limited(extract.parts, limit)
+        text = "".join([*answer.lines(kind), *answer.files(kind, parts, url, expires)])
+        desk.answered(admission, "table.query", ROAD, rows=sum(part.rows for part in parts), files=len(parts))
+        return _lines(admission, kind, text)
+
+    @router.get(f"{TABLE}/changes")
+    def table_changes(request: Request, share: str, schema: str, table: str) -> Response:
+        _admit(desk, request, (share, schema, table), "table.changes")
+        raise BadRequest("web.sharing.no_changes")
+
+
+def _add_files(router: APIRouter, desk: Desk) -> None:
+    @router.api_route("/files/{channel}/{product}/v{version}/{key}/{name:path}", methods=["GET", "HEAD"])
+    def read_file(request: Request, channel: str, product: str, version: str, key: str, name: str) -> Response:
+        query, number = request.query_params, int(version) if version.isascii() and version.isdigit() else -1
+        address = Address(f"{channel}/{product}", number, key, name, query.get("t", ""))
+        signature = query.get(addresses.SIGNATURE, "")
+        caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
+        if problem := addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature):
+            raise desk.refuse(Caller(), None, problem, "file.read", ROAD)
+        admission = desk.admit(caller, address.product, "file.read", ROAD)
+        then = desk.at_version(admission, number)
+        extract = desk.views.extract(then.allowed) if then else None
+        part = next((item for item in extract.parts if item.name == name), None) if extract else None
+        if then is None or extract is None or extract.key != key or part is None:
+            raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
+        facts = {"file": part.name, "rows": part.rows, "method": request.method, "range": request.headers.get("range")}
+        desk.answered(then, "file.read", ROAD, **facts)
+        headers = {"Cache-Control": "private, no-store"}
+        return FileResponse(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
+
+
+def _caller(desk: Desk, request: Request) -> Caller:
+    return desk.callers.from_token(bearer(request))
+
+
+def _visible(desk: Desk, request: Request, action: str) -> list[Admission]:
+    caller = _caller(desk, request)
+    if caller.problem is not None:
+        raise desk.refuse(caller, None, caller.problem, action, ROAD)
+    return desk.visible(caller, desk.listing.snapshot())
+
+
+def _shares(visible: list[Admission]) -> set[str]:
+    return {item.offering.product.channel for item in visible}
+
+
+def _require_share(desk: Desk, request: Request, share: str, action: str) -> list[Admission]:
+    found = [item for item in _visible(desk, request, action) if item.offering.product.channel == share]
+    if not found:
+        raise desk.refuse(_caller(desk, request), None, Reason.UNKNOWN_PRODUCT, action, ROAD)
+    return found
+
+
+def _table(admission: Admission) -> dict[str, str]:
+    product = admission.offering.product
+    return {
+        "name": product.name,
+        "schema": product.contract.library,
+        "share": product.channel,
+        "shareId": product.channel,
+        "id": product.id,
+    }
+
+
+def _listed(desk: Desk, request: Request, action: str, items: Mapping[str, Any]) -> JSONResponse:
+    answer = page(items, request.query_params)
+    _audit_list(desk, request, action, len(answer["items"]))
+    return JSONResponse(answer)
+
+
+def _audit_list(desk: Desk, request: Request, action: str, count: int) -> None:
+    recipient = _caller(desk, request).recipient
+    audit.record(desk.register, action, "allowed", {"road": ROAD, "items": count}, recipient=recipient)
+
+
+def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: str) -> Admission:
+    share, schema, table = names
+    caller, product = _caller(desk, request), f"{share}/{table}"
+    known = desk.listing.snapshot().find(product)
+    if caller.problem is None and (known is None or known.product.contract.library != schema):
+        raise desk.refuse(caller, None, Reason.UNKNOWN_PRODUCT, action, ROAD)
+    return desk.admit(caller, product, action, ROAD)
+
+
+def _answer(desk: Desk, admission: Admission) -> TableAnswer:
+    columns = {shown.name: shown.column.definition.businessName for shown in admission.offering.product.columns}
+    return TableAnswer(admission.offering, desk.views.extract(admission.allowed), columns)
+
+
+def _lines(admission: Admission, kind: answers.ResponseFormat, text: str) -> Response:
+    headers = {TABLE_VERSION: str(admission.allowed.version), CAPABILITIES: f"responseformat={kind}"}
+    return Response(text, headers=headers, media_type=MEDIA_TYPE)
+
+
+def _question(body: bytes) -> dict[str, Any]:
+    """The JSON object of a query, empty for an empty body. Raises BadRequest."""
+    try:
+        question = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("web.sharing.bad_json") from error
+    if not isinstance(question, dict):
+        raise BadRequest("web.sharing.bad_json")
+    _refuse_travel(question)
+    return question
+
+
+def _limit(question: Mapping[str, Any]) -> int | None:
+    limit = question.get("limitHint")
+    if limit is None:
+        return None
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        raise BadRequest("web.sharing.bad_limit")
+    return limit
+
+
+def _refuse_travel(asked: Mapping[str, Any]) -> None:
+    """Only the published version is served: no other version, time or range of versions."""
+    if unsupported := [name for name in TRAVEL if asked.get(name) is not None]:
+        raise BadRequest("web.sharing.no_travel", names=", ".join(unsupported))

@@ -1,0 +1,135 @@
+"""Policy views: the rows and columns one policy lets through, written once as Parquet files of their own.
+
+A view holds nothing else in any byte: rows are filtered, columns dropped and pseudonyms keyed for the recipient before
+anything is written, and statistics are those of the view's own files. Views can be deleted at any time.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+from deltalake import Schema
+
+from catalog.delivery import pseudonyms
+from catalog.delivery.extracts import WHOLE, Extract, Part, Tables, plain_fields
+from catalog.delivery.folders import PARTIAL, Folders
+from catalog.policy.decision import Allowed
+from pipelines import engine
+from pipelines.codecs.sql import identifier, literal
+from pipelines.lake.columns import query_schema
+from pipelines.lake.delta import column_types
+from pipelines.lake.file_stats import written_stats
+from pipelines.lake.parquet import copy_rows
+from pipelines.privacy import pseudonyms as keyed_hash
+from pipelines.register.chain import canonical
+from pipelines.settings import Settings
+
+FORMAT = 1
+"""Part of a view's key: raise it when views of the same policy are built differently."""
+
+ABANDONED_SECONDS = 6 * 3600
+
+
+class Views:
+    """Extracts for policies, below `lake/views/<channel>/<product>/v<N>/<key>/`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folders = Folders(settings.lake.root / "views")
+        self._settings = settings
+        self._tables = Tables(lambda product: settings.lake.product(*product.split("/")))
+
+    def extract(self, allowed: Allowed) -> Extract:
+        """What the decision lets through, building the view if nobody asked before. Raises LakeError."""
+        whole = self._tables.get(allowed.product, allowed.version)
+        columns = tuple(name for name in allowed.columns if name in whole.columns)
+        key = self._key(allowed, whole, columns)
+        if key == WHOLE:
+            return whole
+        folder = self.folder(allowed.product, allowed.version) / key
+        self.folders.get(folder, lambda partial: self._build(partial, whole, allowed, columns))
+        return _read(folder, allowed, key)
+
+    def folder(self, product: str, version: int) -> Path:
+        """Where the views of a version lie."""
+        channel, name = product.split("/")
+        return self.folders.root / channel / name / f"v{version}"
+
+    def clean(self, keep: Mapping[str, set[int]]) -> None:
+        """Delete the views of every version that is not in `keep` (by product), and what killed builds left."""
+        kept = {self.folder(product, version) for product, versions in keep.items() for version in versions}
+        for folder in self.folders.root.glob("*/*/v*"):
+            if folder not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.folders.root / PARTIAL).glob("*"):
+            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _key(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
+        """The name of a policy: equal policies share a view, pseudonyms make it the recipient's own."""
+        if allowed.divisions is None and not allowed.pseudonyms and set(columns) == set(whole.columns):
+            return WHOLE
+        recipient = allowed.recipient or ""
+        keyed = pseudonyms.key_id(self._master, recipient, allowed.product) if allowed.pseudonyms else None
+        policy = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
+        return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
+
+    @property
+    def _master(self) -> bytes:
+        return self._settings.key("recipients")
+
+    def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
+        with engine.connect(self._settings.lake.scratch()) as con:
+            if allowed.pseudonyms:
+                recipient = allowed.recipient or ""
+                keyed_hash.register(con, pseudonyms.recipient_key(self._master, recipient, allowed.product))
+            query = _query(whole, allowed, columns)
+            _write(con, query, partial, allowed.product)
+
+
+def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> str:
+    """The rows of a view, ordered by what it shows: an order that came from hidden values would tell of them."""
+    shown = ", ".join(_shown(name, name in allowed.pseudonyms) for name in columns)
+    where = ""
+    if allowed.divisions is not None:
+        column = identifier(allowed.rows or "")
+        where = " WHERE " + " OR ".join(f"starts_with({column}, {literal(code)})" for code in allowed.divisions)
+    first = [name for name in columns if name == allowed.rows]
+    order = ", ".join(identifier(name) for name in [*first, *(name for name in columns if name not in first)])
+    return f"SELECT * FROM (SELECT {shown} FROM {whole.relation}{where}) ORDER BY {order}"
+
+
+def _shown(name: str, keyed: bool) -> str:
+    return f"{keyed_hash.NAME}({identifier(name)}) AS {identifier(name)}" if keyed else identifier(name)
+
+
+def _write(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:
+    schema = query_schema(con, query, subject)
+    parts = [
+        {
+            "name": Path(file.path).name,
+            "size": file.size,
+            "rows": file.rows,
+            "stats": json.dumps(written_stats(schema, file.rows, file.statistics), ensure_ascii=False),
+        }
+        for file in copy_rows(con, query, folder)
+    ]
+    about = {"schema": schema.to_json(), "parts": parts}
+    (folder / "view.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
+
+
+def _read(folder: Path, allowed: Allowed, key: str) -> Extract:
+    about = json.loads((folder / "view.json").read_text("utf-8"))
+    fields = plain_fields(about["schema"])
+    parts = tuple(Part(**part) for part in about["parts"])
+    if parts:
+        files = ", ".join(literal(str(folder / part.name)) for part in parts)
+        relation = f"read_parquet([{files}], hive_partitioning = false)"
+    else:
+        types = column_types(Schema.from_json(about["schema"]))
+        nulls = (f"cast(null as {kind}) as {identifier(name)}" for name, kind in types.items())
+        relation = f"(SELECT {', '.join(nulls)} WHERE false)"
+    return Extract(allowed.product, allowed.version, key, folder, fields, (), parts, relation)

@@ -1,0 +1,145 @@
+"""What there is to see: every product of the contracts with its published version, kept up to date cheaply.
+
+Reads contracts and ledger; decides nothing and opens no data.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from catalog.policy.decision import Offer
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts, Product
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.tables import ledger as ledger_table
+from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
+
+log = logging.getLogger(__name__)
+
+CONTRACTS_LOOK_SECONDS = 2.0
+"""How long a look at the contract files stays good."""
+
+
+@dataclass(frozen=True)
+class Offering:
+    """A product of the contracts and its published release, None when nothing is published."""
+
+    product: Product
+    release: Recorded | None
+
+    @property
+    def offer(self) -> Offer:
+        """What policy needs to know of it."""
+        product, form = self.product, self.product.contract.form
+        return Offer(
+            product=product.id,
+            channel=product.channel,
+            share_type=form.share.type,
+            columns=tuple(column.name for column in product.columns),
+            rows=product.form.rows,
+            pseudonyms=frozenset(column.name for column in product.columns if column.mask == "pseudonym"),
+            version=self.release.version if self.release else None,
+        )
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Contracts and published versions at one moment. `published` has every subject, products and models."""
+
+    contracts: Contracts
+    published: Mapping[str, Recorded]
+    broken: str | None
+    """The mistake in the contract files, when the last good ones are shown instead."""
+
+    def find(self, product_id: str) -> Offering | None:
+        """The offering of a product id, None if no contract names it."""
+        product = self.contracts.products.get(product_id)
+        return Offering(product, self.published.get(product_id)) if product else None
+
+    def offerings(self) -> list[Offering]:
+        """All products of the contracts, ordered by id."""
+        products = self.contracts.products
+        return [Offering(products[name], self.published.get(name)) for name in sorted(products)]
+
+
+class Listing:
+    """The current snapshot. Safe to share between threads; new releases and contracts show without a restart."""
+
+    def __init__(self, contracts: Path, register: Register) -> None:
+        self.ledger = Ledger(register)
+        self._root = contracts
+        self._lock = threading.Lock()
+        self._looked = float("-inf")
+        self._files: tuple[tuple[str, int, int], ...] = ()
+        self._contracts: Contracts | None = None
+        self._broken: str | None = None
+        self._sequence = -1
+        self._published: dict[str, Recorded] = {}
+
+    def snapshot(self) -> Snapshot:
+        """Contracts and ledger as they are now. Raises CitylakeError if the contracts never could be read."""
+        with self._lock:
+            self._look_at_contracts()
+            self._look_at_ledger()
+            assert self._contracts is not None
+            return Snapshot(self._contracts, self._published, self._broken)
+
+    def readable_versions(self, subject: str) -> set[int]:
+        """The versions a caller may still be reading: released since the last withdrawal, if one is published now."""
+        versions = set()
+        for entry in self.ledger.history(subject):
+            if entry.kind == WITHDRAWAL:
+                break
+            if entry.kind == RELEASE and entry.version is not None:
+                versions.add(entry.version)
+        return versions
+
+    def decisions(self, limit: int = 100, before: int | None = None) -> list[Recorded]:
+        """The newest decisions about all subjects, or those before a sequence number."""
+        columns = ledger_table.c
+        query = sa.select(ledger_table).order_by(columns.sequence.desc()).limit(limit)
+        if before is not None:
+            query = query.where(columns.sequence < before)
+        names = [item.name for item in fields(Recorded)]
+        rows = self.ledger.register.rows(query)
+        return [Recorded(**{name: row[name] for name in names} | {"body": json.loads(row["body"])}) for row in rows]
+
+    def _look_at_contracts(self) -> None:
+        if time.monotonic() - self._looked < CONTRACTS_LOOK_SECONDS:
+            return
+        files = _files(self._root)
+        if files != self._files or self._contracts is None:
+            self._read_contracts()
+            self._files = files
+        self._looked = time.monotonic()
+
+    def _read_contracts(self) -> None:
+        try:
+            self._contracts, self._broken = load(self._root), None
+        except CitylakeError as error:
+            if self._contracts is None:
+                raise
+            self._broken = str(error)  # one author's slip must not close the whole catalogue; /health tells of it
+            log.error("contracts cannot be read, the last good ones stay: %s", error)
+
+    def _look_at_ledger(self) -> None:
+        newest = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
+        sequence = self.ledger.register.rows(newest)[0]["sequence"]
+        if sequence != self._sequence:
+            self._published, self._sequence = self.ledger.published(), sequence
+
+
+def _files(root: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, times and sizes of everything the contracts are made of."""
+    found = []
+    for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.csv")]):
+        about = path.stat()
+        found.append((str(path), about.st_mtime_ns, about.st_size))
+    return tuple(found)

@@ -1,0 +1,260 @@
+"""What an officer does to recipients, tokens and grants, from the command line. Every act is audited with it.
+
+Checks that names exist and that limits mean something; whether a read is allowed is decided in `decision`.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog.policy import audit, callers, tokens
+from catalog.policy.decision import Grant
+from catalog.times import as_utc, as_utc_or_none
+from pipelines.contracts.resolved import Contracts, Product
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.register.tables import access, recipient, token
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Who receives data: a system or an office of an organisation. `created` is UTC."""
+
+    name: str
+    organisation: str
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as the register knows it, without its secret. Times are UTC."""
+
+    id: str
+    recipient: str
+    created: datetime
+    expires: datetime
+    revoked: datetime | None
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """A new token; `token` is shown this once and kept nowhere."""
+
+    id: str
+    recipient: str
+    expires: datetime
+    token: str = field(repr=False)
+
+
+def create_recipient(register: Register, contracts: Contracts, name: str, organisation: str) -> Recipient:
+    """Enter a recipient. Raises CitylakeError for a name in use, a bad name or an unknown organisation."""
+    if not (0 < len(name) <= 64) or not name.isprintable() or name != name.strip():
+        raise CitylakeError("web.policy.bad_name", name=name)
+    if organisation not in contracts.codes["organisations"].rows:
+        raise CitylakeError("web.policy.no_organisation", organisation=organisation)
+    row = {"name": name, "organisation": organisation, "created": now()}
+    try:
+        with register.begin() as connection:
+            connection.execute(sa.insert(recipient).values(**row))
+            audit.append(connection, "recipient.create", "allowed", {"organisation": organisation}, recipient=name)
+    except sa.exc.IntegrityError as error:
+        raise CitylakeError("web.policy.recipient_exists", name=name) from error
+    return Recipient(name, organisation, row["created"])  # type: ignore[arg-type]
+
+
+def issue_token(register: Register, name: str, days: int = 90) -> IssuedToken:
+    """A new token of a recipient, good for `days`. Raises CitylakeError for an unknown recipient or no days."""
+    if days < 1:
+        raise CitylakeError("web.policy.bad_days", days=days)
+    made, created = tokens.make(), now()
+    expires = created + timedelta(days=days)
+    with register.begin() as connection:
+        _require_recipient(connection, name)
+        row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "expires": expires}
+        connection.execute(sa.insert(token).values(**row))
+        body = {"token_id": made.id, "expires": expires.isoformat()}
+        audit.append(connection, "token.issue", "allowed", body, recipient=name)
+    return IssuedToken(made.id, name, expires, made.text)
+
+
+def revoke_token(register: Register, token_id: str) -> Token:
+    """End a token at once; ending it again changes nothing. Raises CitylakeError for an unknown id."""
+    with register.begin() as connection:
+        row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
+        if row is None:
+            raise CitylakeError("web.policy.no_token", token=token_id)
+        if row["revoked"] is None:
+            connection.execute(sa.update(token).where(token.c.id == token_id).values(revoked=now()))
+            audit.append(connection, "token.revoke", "allowed", {"token_id": token_id}, recipient=row["recipient"])
+    return next(item for item in list_tokens(register) if item.id == token_id)
+
+
+def grant(
+    register: Register,
+    contracts: Contracts,
+    name: str,
+    product: str,
+    *,
+    purpose: str,
+    days: int = 180,
+    valid_from: datetime | None = None,
+    divisions: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    case_number: str | None = None,
+) -> Grant:
+    """Let a recipient read a product for a purpose, from now or `valid_from` (UTC) for `days`.
+
+    `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
+    Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
+    so that revoking the narrower of two never leaves a wider one in force.
+    """
+    start = as_utc(valid_from) if valid_from else now()
+    values = {
+        "recipient": name,
+        "product": product,
+        "divisions": _divisions(contracts, _product(contracts, product), divisions),
+        "columns": _columns(_product(contracts, product), columns),
+        "purpose": _purpose(purpose),
+        "case_number": case_number,
+        "valid_from": start,
+        "valid_until": start + timedelta(days=_days(days)),
+    }
+    with register.begin() as connection:
+        _require_recipient(connection, name)
+        _refuse_overlap(connection, values)
+        key = connection.execute(sa.insert(access).values(**values)).inserted_primary_key
+        assert key is not None
+        _audit_grant(connection, "grant.give", Grant(id=key[0], revoked=None, **_plain(values)))
+    return next(item for item in list_grants(register, name, product) if item.id == key[0])
+
+
+def revoke_grant(register: Register, grant_id: int) -> Grant:
+    """End a grant at once; ending it again changes nothing. Raises CitylakeError for an unknown id."""
+    with register.begin() as connection:
+        row = connection.execute(sa.select(access).where(access.c.id == grant_id)).mappings().first()
+        if row is None:
+            raise CitylakeError("web.policy.no_grant", grant=grant_id)
+        if row["revoked"] is None:
+            connection.execute(sa.update(access).where(access.c.id == grant_id).values(revoked=now()))
+            _audit_grant(connection, "grant.revoke", callers.grant_of(dict(row)))
+    return next(item for item in list_grants(register) if item.id == grant_id)
+
+
+def list_recipients(register: Register) -> list[Recipient]:
+    """All recipients, by name."""
+    rows = register.rows(sa.select(recipient).order_by(recipient.c.name))
+    return [Recipient(row["name"], row["organisation"], as_utc(row["created"])) for row in rows]
+
+
+def list_tokens(register: Register, name: str | None = None) -> list[Token]:
+    """All tokens or those of one recipient, oldest first."""
+    query = sa.select(token).order_by(token.c.created, token.c.id)
+    if name is not None:
+        query = query.where(token.c.recipient == name)
+    return [
+        Token(
+            row["id"],
+            row["recipient"],
+            as_utc(row["created"]),
+            as_utc(row["expires"]),
+            as_utc_or_none(row["revoked"]),
+        )
+        for row in register.rows(query)
+    ]
+
+
+def list_grants(register: Register, name: str | None = None, product: str | None = None) -> list[Grant]:
+    """All grants, or those of a recipient or product, oldest first."""
+    return callers.load_grants(register, name, product)
+
+
+def profile(issued: IssuedToken, endpoint: str) -> dict[str, Any]:
+    """The Delta Sharing profile (version 1, bearer token) of a token; `endpoint` ends in `/delta-sharing`."""
+    expires = issued.expires.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "shareCredentialsVersion": 1,
+        "endpoint": endpoint,
+        "bearerToken": issued.token,
+        "expirationTime": expires,
+    }
+
+
+def division_prefix(code: str) -> str:
+    """The prefix shared by all divisions below one: 341500 (a city) gives 3415, a 12-digit county code its six."""
+    if len(code) == 12:
+        code = code.removesuffix("000000").removesuffix("000")
+    return code.removesuffix("00").removesuffix("00") if len(code) == 6 else code
+
+
+def _product(contracts: Contracts, product: str) -> Product:
+    if product not in contracts.products:
+        raise CitylakeError("web.policy.no_product", product=product)
+    return contracts.products[product]
+
+
+def _columns(product: Product, columns: Sequence[str] | None) -> list[str] | None:
+    if columns is None:
+        return None
+    known = [column.name for column in product.columns]
+    if unknown := [name for name in columns if name not in known]:
+        raise CitylakeError("web.policy.no_columns", product=product.id, columns=", ".join(unknown))
+    if not columns:
+        raise CitylakeError("web.policy.nothing", product=product.id)
+    return [name for name in known if name in columns]
+
+
+def _divisions(contracts: Contracts, product: Product, divisions: Sequence[str] | None) -> list[str] | None:
+    if divisions is None:
+        return None
+    if product.form.rows is None:
+        raise CitylakeError("web.policy.no_rows", product=product.id)
+    if not divisions:
+        raise CitylakeError("web.policy.nothing", product=product.id)
+    known = contracts.codes["divisions"].rows
+    if unknown := [code for code in divisions if not _is_division(code, known)]:
+        raise CitylakeError("web.policy.no_divisions", divisions=", ".join(unknown))
+    return sorted({division_prefix(code) for code in divisions})
+
+
+def _is_division(code: str, known: Collection[str]) -> bool:
+    prefix = division_prefix(code)
+    return bool(prefix) and any(name.startswith(prefix) for name in known)
+
+
+def _purpose(purpose: str) -> str:
+    if not purpose.strip():
+        raise CitylakeError("web.policy.no_purpose")
+    return purpose.strip()
+
+
+def _days(days: int) -> int:
+    if days < 1:
+        raise CitylakeError("web.policy.bad_days", days=days)
+    return days
+
+
+def _require_recipient(connection: sa.Connection, name: str) -> None:
+    if connection.execute(sa.select(recipient.c.name).where(recipient.c.name == name)).first() is None:
+        raise CitylakeError("web.policy.no_recipient", name=name)
+
+
+def _refuse_overlap(connection: sa.Connection, values: dict[str, Any]) -> None:
+    same = (access.c.recipient == values["recipient"]) & (access.c.product == values["product"])
+    for row in connection.execute(sa.select(access).where(same & access.c.revoked.is_(None))).mappings():
+        standing = callers.grant_of(dict(row))
+        if standing.valid_from < values["valid_until"] and values["valid_from"] < standing.valid_until:
+            raise CitylakeError("web.policy.overlap", grant=standing.id, product=standing.product)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    lists = {key: None if values[key] is None else tuple(values[key]) for key in ("divisions", "columns")}
+    return {**values, **lists}
+
+
+def _audit_grant(connection: sa.Connection, action: str, given: Grant) -> None:
+    body = {key: value for key, value in asdict(given).items() if key not in ("id", "recipient", "product", "revoked")}
+    audit.append(connection, action, "allowed", body, recipient=given.recipient, product=given.product, grant=given.id)

@@ -1,0 +1,92 @@
+"""The audit: one row in a hash chain for every read, every denial and every act on recipients, tokens and grants.
+
+A row says who, what, when, on which grant and how much; never a value of the data, never a token. If it cannot be
+written there is no answer.
+"""
+
+import json
+import logging
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from pipelines.register import Register, chain
+from pipelines.register.tables import audit as table
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["allowed", "denied", "not_found"]
+
+
+class AuditUnavailable(Exception):
+    """The audit row could not be written, so the read must not be answered."""
+
+
+def record(
+    register: Register,
+    action: str,
+    outcome: Outcome,
+    body: dict[str, Any],
+    *,
+    recipient: str | None = None,
+    product: str | None = None,
+    version: int | None = None,
+    grant: int | None = None,
+) -> None:
+    """Append one row; it is durable when this returns. Raises AuditUnavailable."""
+    try:
+        with register.begin() as connection:
+            append(
+                connection,
+                action,
+                outcome,
+                body,
+                recipient=recipient,
+                product=product,
+                version=version,
+                grant=grant,
+            )
+    except sa.exc.SQLAlchemyError as error:
+        log.error("audit cannot be written: %s", type(error).__name__)
+        raise AuditUnavailable from error
+
+
+def append(
+    connection: sa.Connection,
+    action: str,
+    outcome: Outcome,
+    body: dict[str, Any],
+    *,
+    recipient: str | None = None,
+    product: str | None = None,
+    version: int | None = None,
+    grant: int | None = None,
+) -> None:
+    """Append one row inside the caller's writing transaction."""
+    row = {
+        "recipient": recipient,
+        "action": action,
+        "product": product,
+        "version": version,
+        "outcome": outcome,
+        "grant": grant,
+    }
+    chain.append(connection, table, row, body)
+
+
+def first_break(register: Register) -> int | None:
+    """The first row that does not fit the hash chain, or None."""
+    with register.engine.connect() as connection:
+        return chain.first_break(connection, table)
+
+
+def recent(
+    register: Register, limit: int = 100, recipient: str | None = None, product: str | None = None
+) -> list[dict[str, Any]]:
+    """The newest rows first, bodies as dictionaries."""
+    query = sa.select(table).order_by(table.c.sequence.desc()).limit(limit)
+    if recipient is not None:
+        query = query.where(table.c.recipient == recipient)
+    if product is not None:
+        query = query.where(table.c.product == product)
+    return [{**row, "body": json.loads(row["body"])} for row in register.rows(query)]

@@ -1,0 +1,86 @@
+"""Who is asking: from a token or a session to a caller with the grants in the register. Decides nothing."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog.policy import tokens
+from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
+from catalog.times import as_utc, as_utc_or_none
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.register.tables import access as access_table
+from pipelines.register.tables import token as token_table
+
+PUBLIC_TOKEN = "public"
+"""What clients that insist on a token send for the open share; it means no token at all."""
+
+
+class Callers:
+    """Identifies callers. The register is asked every time, so that a revocation acts at once."""
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+        self._verifier = tokens.Verifier()
+
+    def from_token(self, text: str | None) -> Caller:
+        """The caller who shows a token; anonymous without one, a caller with a problem for a bad one."""
+        if text is None or text.strip() in ("", PUBLIC_TOKEN):
+            return ANONYMOUS
+        token = tokens.parse(text)
+        row = self._token(token.id) if token else None
+        if token is None or row is None or not self._verifier.fits(token, row["hash"]):
+            return Caller(problem=Reason.TOKEN_INVALID)
+        return self._caller(row)
+
+    def from_token_id(self, token_id: str) -> Caller:
+        """The caller behind a token that was checked before: a signed-in person, or the holder of a signed address."""
+        row = self._token(token_id)
+        return self._caller(row) if row else Caller(problem=Reason.TOKEN_INVALID)
+
+    def _token(self, token_id: str) -> dict[str, Any] | None:
+        found = self._register.rows(sa.select(token_table).where(token_table.c.id == token_id))
+        return found[0] if found else None
+
+    def _caller(self, row: dict[str, Any]) -> Caller:
+        expires = as_utc(row["expires"])
+        return Caller(
+            recipient=row["recipient"],
+            token=row["id"],
+            expires=expires,
+            grants=tuple(load_grants(self._register, recipient=row["recipient"])),
+            problem=_problem(row["revoked"], expires, now()),
+        )
+
+
+def load_grants(register: Register, recipient: str | None = None, product: str | None = None) -> list[Grant]:
+    """The grants of a recipient, of a product, or all, in the order they were given."""
+    query = sa.select(access_table).order_by(access_table.c.id)
+    if recipient is not None:
+        query = query.where(access_table.c.recipient == recipient)
+    if product is not None:
+        query = query.where(access_table.c.product == product)
+    return [grant_of(row) for row in register.rows(query)]
+
+
+def grant_of(row: dict[str, Any]) -> Grant:
+    """A grant from its row in the register."""
+    return Grant(
+        id=row["id"],
+        recipient=row["recipient"],
+        product=row["product"],
+        divisions=None if row["divisions"] is None else tuple(row["divisions"]),
+        columns=None if row["columns"] is None else tuple(row["columns"]),
+        purpose=row["purpose"],
+        case_number=row["case_number"],
+        valid_from=as_utc(row["valid_from"]),
+        valid_until=as_utc(row["valid_until"]),
+        revoked=as_utc_or_none(row["revoked"]),
+    )
+
+
+def _problem(revoked: datetime | None, expires: datetime, moment: datetime) -> Reason | None:
+    if revoked is not None:
+        return Reason.TOKEN_REVOKED
+    return Reason.TOKEN_EXPIRED if moment >= expires else None

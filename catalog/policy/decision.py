@@ -1,0 +1,176 @@
+"""The one decision: may this caller read this product now, and which rows and columns of it?
+
+Pure. Loading callers belongs to `callers`, loading products to `catalog.listing`; every road asks here and nowhere
+else. Whatever is not allowed by a rule below is denied.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a read is denied. The last three concern signed addresses of files, which outlive the answer they came in."""
+
+    UNKNOWN_PRODUCT = "unknown_product"
+    NOT_PUBLISHED = "not_published"
+    TOKEN_REQUIRED = "token_required"
+    TOKEN_INVALID = "token_invalid"
+    TOKEN_EXPIRED = "token_expired"
+    TOKEN_REVOKED = "token_revoked"
+    NOT_SHARED = "not_shared"
+    GRANT_REQUIRED = "grant_required"
+    GRANT_REVOKED = "grant_revoked"
+    GRANT_EXPIRED = "grant_expired"
+    GRANT_NOT_YET = "grant_not_yet"
+    GRANT_EMPTY = "grant_empty"
+    ADDRESS_INVALID = "address_invalid"
+    ADDRESS_EXPIRED = "address_expired"
+    ADDRESS_OUTDATED = "address_outdated"
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Who may read which product, for what and how long. Times are UTC; the period includes its start, not its end.
+
+    `divisions`: prefixes of division codes, None for all rows; `columns`: names, None for all.
+    """
+
+    id: int
+    recipient: str
+    product: str
+    divisions: tuple[str, ...] | None
+    columns: tuple[str, ...] | None
+    purpose: str
+    case_number: str | None
+    valid_from: datetime
+    valid_until: datetime
+    revoked: datetime | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks. Anonymous when `recipient` is None; `problem` says what is wrong with the token that was shown.
+
+    `token` is the public part of a token, `expires` when it ends.
+    """
+
+    recipient: str | None = None
+    token: str | None = None
+    expires: datetime | None = None
+    grants: tuple[Grant, ...] = ()
+    problem: Reason | None = None
+
+
+ANONYMOUS = Caller()
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What the decision needs of a product. `version` is the published one, None if there is none.
+
+    `rows` is the column that grants restrict by division; `pseudonyms` are columns with a mask of that name.
+    """
+
+    product: str
+    channel: str
+    share_type: str
+    columns: tuple[str, ...]
+    rows: str | None
+    pseudonyms: frozenset[str]
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may be read: these columns of the rows whose `rows` column starts with one of `divisions` (None: all).
+
+    `pseudonyms` are the visible columns that must be keyed for `recipient`.
+    """
+
+    product: str
+    version: int
+    columns: tuple[str, ...]
+    rows: str | None
+    divisions: tuple[str, ...] | None
+    pseudonyms: tuple[str, ...]
+    recipient: str | None
+    grant: int | None
+    purpose: str | None
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Nothing may be read."""
+
+    reason: Reason
+
+
+Decision = Allowed | Denied
+
+
+def decide(caller: Caller, product: Offer | None, now: datetime) -> Decision:
+    """The answer to every read. `now` is UTC.
+
+    Open products are for anyone; unconditionally shared ones for any recipient with a valid token; everything else
+    needs a grant in force. A token that is shown must be good, even for an open product.
+    """
+    if caller.problem is not None:
+        return Denied(caller.problem)
+    if product is None:
+        return Denied(Reason.UNKNOWN_PRODUCT)
+    if product.version is None:
+        return Denied(Reason.NOT_PUBLISHED)
+    if product.channel == "open":
+        return _allow(caller, product, product.version, None)
+    if caller.recipient is None:
+        return Denied(Reason.TOKEN_REQUIRED)
+    if product.channel == "sharing" and product.share_type == "无条件共享":
+        return _allow(caller, product, product.version, None)
+    if product.channel == "analyst" or (product.channel == "sharing" and product.share_type == "有条件共享"):
+        grant = _in_force(caller, product, now)
+        return grant if isinstance(grant, Denied) else _allow(caller, product, product.version, grant)
+    return Denied(Reason.NOT_SHARED)
+
+
+def _in_force(caller: Caller, product: Offer, now: datetime) -> Grant | Denied:
+    """The newest grant in force, or why the newest one is not."""
+    mine = [grant for grant in caller.grants if (grant.recipient, grant.product) == (caller.recipient, product.product)]
+    newest_first = sorted(mine, key=lambda grant: grant.id, reverse=True)
+    problems = [(grant, _problem(grant, now)) for grant in newest_first]
+    for grant, problem in problems:
+        if problem is None:
+            return grant
+    return Denied(problems[0][1] or Reason.GRANT_REQUIRED) if problems else Denied(Reason.GRANT_REQUIRED)
+
+
+def _problem(grant: Grant, now: datetime) -> Reason | None:
+    if grant.revoked is not None:
+        return Reason.GRANT_REVOKED
+    if now < grant.valid_from:
+        return Reason.GRANT_NOT_YET
+    if now >= grant.valid_until:
+        return Reason.GRANT_EXPIRED
+    return None
+
+
+def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None) -> Decision:
+    wanted = None if grant is None else grant.columns
+    columns = tuple(name for name in product.columns if wanted is None or name in wanted)
+    divisions = None if grant is None else grant.divisions
+    if not columns or (divisions is not None and (product.rows is None or not all(divisions) or not divisions)):
+        return Denied(Reason.GRANT_EMPTY)  # also a limit on rows that the product no longer knows how to apply
+    pseudonyms = tuple(name for name in columns if name in product.pseudonyms)
+    if pseudonyms and caller.recipient is None:
+        return Denied(Reason.TOKEN_REQUIRED)  # there is nobody to key them for
+    return Allowed(
+        product=product.product,
+        version=version,
+        columns=columns,
+        rows=product.rows,
+        divisions=None if divisions is None else tuple(sorted(set(divisions))),
+        pseudonyms=pseudonyms,
+        recipient=caller.recipient,
+        grant=grant.id if grant else None,
+        purpose=grant.purpose if grant else None,
+    )

@@ -1,0 +1,87 @@
+"""Tokens: made, taken apart and checked. Storing them and deciding what they open belongs elsewhere.
+
+A token is `cl_<id>_<secret>`: a public id of 16 hexadecimal characters and a secret of 256 random bits, of which only
+an argon2 hash is kept.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+_FORM = re.compile(r"cl_(?P<id>[0-9a-f]{16})_(?P<secret>[0-9a-f]{64})")
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+REMEMBER_SECONDS = 300.0
+REMEMBER_MOST = 1024
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A token's two parts. The text never shows in a log: `repr` hides the secret."""
+
+    id: str
+    secret: str = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The token as its holder keeps it."""
+        return f"cl_{self.id}_{self.secret}"
+
+
+def make() -> Secret:
+    """A new token."""
+    return Secret(secrets.token_hex(8), secrets.token_hex(32))
+
+
+def parse(text: str) -> Secret | None:
+    """The parts of a token, None for anything else."""
+    found = _FORM.fullmatch(text.strip())
+    return Secret(found["id"], found["secret"]) if found else None
+
+
+def hashed(token: Secret) -> str:
+    """What is stored of a token."""
+    return _HASHER.hash(token.secret)
+
+
+class Verifier:
+    """Checks secrets against stored hashes and remembers good ones briefly, so that argon2 is not paid each time.
+
+    It remembers only that a secret fits a hash; whether the token is still in force is looked up on every request.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._good: OrderedDict[bytes, float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def fits(self, token: Secret, stored: str) -> bool:
+        """Whether the secret is the one whose hash is stored."""
+        mark = hmac.new(self._key, f"{token.secret} {stored}".encode(), hashlib.sha256).digest()
+        if self._remembered(mark):
+            return True
+        try:
+            _HASHER.verify(stored, token.secret)
+        except (VerificationError, InvalidHashError):
+            return False
+        self._remember(mark)
+        return True
+
+    def _remembered(self, mark: bytes) -> bool:
+        with self._lock:
+            until = self._good.get(mark)
+            return until is not None and time.monotonic() < until
+
+    def _remember(self, mark: bytes) -> None:
+        with self._lock:
+            self._good[mark] = time.monotonic() + REMEMBER_SECONDS
+            self._good.move_to_end(mark)
+            while len(self._good) > REMEMBER_MOST:
+                self._good.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Pages for people: server-rendered, Chinese first, without scripts. They show and never decide; texts are messages."""

@@ -1,0 +1,184 @@
+"""Pages and files of datasets: home, list, dataset, preview, dictionary, download."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from catalog.delivery import dictionary, downloads
+from catalog.delivery.desk import PREVIEW_ROWS, Admission, Desk
+from catalog.listing import Offering
+from catalog.policy.callers import PUBLIC_TOKEN
+from catalog.policy.decision import Allowed, Caller
+from catalog.web import cards, lineage
+from catalog.web.cards import Filters
+from catalog.web.site import Site
+
+ROAD = "web"
+RECENT = 8
+HISTORY = 30
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of datasets."""
+    router = APIRouter()
+    _add_lists(router, site)
+    _add_dataset(router, site)
+    _add_files(router, site)
+    return router
+
+
+def _add_lists(router: APIRouter, site: Site) -> None:
+    desk = site.desk
+
+    @router.get("/")
+    def home(request: Request) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        found = cards.cards(snapshot, voice)
+        counts = {name: sum(1 for item in found if item.channel == name) for name in snapshot.contracts.city.channels}
+        models = [entry for name, entry in snapshot.published.items() if name in snapshot.contracts.models]
+        return site.page(
+            request,
+            "home.html",
+            channels=snapshot.contracts.city.channels,
+            counts=counts,
+            models=len(models),
+            model_rows=sum(int(entry.body.get("rows", 0)) for entry in models),
+            providers=len({item.provider for item in found}),
+            recent=found[:RECENT],
+        )
+
+    @router.get("/datasets")
+    def datasets(
+        request: Request,
+        q: str = "",
+        channel: str = "",
+        provider: str = "",
+        share: str = "",
+        level: str = "",
+        page: str = "1",
+    ) -> Response:
+        voice = site.voice(request)
+        every = cards.cards(desk.listing.snapshot(), voice)
+        filters = Filters(q.strip()[:100], channel, provider, share, level)
+        found = [item for item in every if filters.keep(item)]
+        number = int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 else 1
+        pages = max(1, -(-len(found) // cards.PAGE_SIZE))
+        number = min(max(number, 1), pages)
+        return site.page(
+            request,
+            "datasets.html",
+            found=found[(number - 1) * cards.PAGE_SIZE : number * cards.PAGE_SIZE],
+            total=len(found),
+            number=number,
+            pages=pages,
+            filters=filters,
+            channels=cards.choices(every, "channel", "channel_name"),
+            providers=cards.choices(every, "provider", "provider_name"),
+            shares=[(value, voice.value(value)) for value in sorted({item.share_type for item in every})],
+            levels=cards.choices(every, "level", "level_name"),
+        )
+
+
+def _add_dataset(router: APIRouter, site: Site) -> None:
+    desk = site.desk
+
+    @router.get("/datasets/{channel}/{name}")
+    def dataset(request: Request, channel: str, name: str) -> Response:
+        offering = _published(desk, channel, name)
+        snapshot, voice, caller = desk.listing.snapshot(), site.voice(request), site.caller(request)
+        decision = desk.decide(caller, offering)
+        product = offering.product
+        return site.page(
+            request,
+            "dataset.html",
+            card=cards.card(snapshot, voice, offering),
+            product=product,
+            form=product.contract.form,
+            release=offering.release,
+            entries=dictionary.entries(product),
+            history=desk.listing.ledger.history(product.id, HISTORY),
+            upstream=lineage.upstream(desk.settings.dbt_project, product.contract.form.model),
+            sources={item: snapshot.contracts.sources.get(item) for item in _sources(desk, offering)},
+            published=snapshot.published,
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+            levels=snapshot.contracts.city.levels,
+            allowed=decision if isinstance(decision, Allowed) else None,
+            reason=None if isinstance(decision, Allowed) else decision.reason.value,
+            files=_released_files(desk, caller, offering),
+            base=str(request.base_url).rstrip("/"),
+        )
+
+    @router.get("/datasets/{channel}/{name}/preview")
+    def preview(request: Request, channel: str, name: str) -> Response:
+        admission = desk.admit(site.caller(request), f"{channel}/{name}", "preview", ROAD)
+        extract = desk.views.extract(admission.allowed)
+        rows = desk.preview(extract)
+        entries = {item.column: item for item in dictionary.entries(admission.offering.product)}
+        desk.answered(admission, "preview", ROAD, rows=len(rows))
+        return site.page(
+            request,
+            "preview.html",
+            card=cards.card(desk.listing.snapshot(), site.voice(request), admission.offering),
+            allowed=admission.allowed,
+            columns=[entries[column] for column in extract.columns],
+            rows=rows,
+            total=extract.rows,
+            most=PREVIEW_ROWS,
+        )
+
+
+def _add_files(router: APIRouter, site: Site) -> None:
+    desk = site.desk
+
+    @router.api_route("/datasets/{channel}/{name}/download/{kind}", methods=["GET", "HEAD"])
+    def download(request: Request, channel: str, name: str, kind: str) -> Response:
+        admission = desk.admit(site.caller(request), f"{channel}/{name}", "download", ROAD)
+        chosen = next((item for item in downloads.FORMATS if item == kind), None)
+        if chosen is None:
+            raise HTTPException(404)
+        file = desk.downloads.get(admission.offering, admission.allowed, chosen)
+        facts = {"format": chosen, "rows": desk.views.extract(admission.allowed).rows, "bytes": file.size}
+        about = {"method": request.method, "range": request.headers.get("range"), "sha256": file.sha256}
+        desk.answered(admission, "download", ROAD, **facts, **about)
+        return FileResponse(file.path, headers=_headers(admission, file), media_type=downloads.MEDIA_TYPES[chosen])
+
+    @router.get("/datasets/{channel}/{name}/dictionary.{kind}")
+    def data_dictionary(channel: str, name: str, kind: str) -> Response:
+        offering = _published(desk, channel, name)
+        rows = dictionary.entries(offering.product)
+        if kind == "json":
+            return JSONResponse({"product": offering.product.id, "columns": [asdict(row) for row in rows]})
+        if kind != "csv":
+            raise HTTPException(404)
+        disposition = {"Content-Disposition": f'attachment; filename="{offering.product.name}_dictionary.csv"'}
+        return Response(dictionary.as_csv(rows), media_type=downloads.MEDIA_TYPES["csv"], headers=disposition)
+
+    @router.get("/open.share")
+    def open_profile(request: Request) -> Response:
+        endpoint = str(request.base_url).rstrip("/") + "/delta-sharing"
+        profile: dict[str, Any] = {"shareCredentialsVersion": 1, "endpoint": endpoint, "bearerToken": PUBLIC_TOKEN}
+        return JSONResponse(profile, headers={"Content-Disposition": 'attachment; filename="open.share"'})
+
+
+def _published(desk: Desk, channel: str, name: str) -> Offering:
+    offering = desk.listing.snapshot().find(f"{channel}/{name}")
+    if offering is None or offering.release is None:
+        raise HTTPException(404)
+    return offering
+
+
+def _headers(admission: Admission, file: downloads.Download) -> dict[str, str]:
+    product = admission.offering.product
+    return downloads.headers(file, product.form.name, product.name, admission.allowed.version)
+
+
+def _released_files(desk: Desk, caller: Caller, offering: Offering) -> list[downloads.Download]:
+    decision = desk.decide(caller, offering)
+    return desk.downloads.released(offering, decision) if isinstance(decision, Allowed) else []
+
+
+def _sources(desk: Desk, offering: Offering) -> tuple[str, ...]:
+    return lineage.upstream(desk.settings.dbt_project, offering.product.contract.form.model).sources

@@ -1,0 +1,135 @@
+"""Pages that prove: evidence of a release, all decisions, open issues, health."""
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from catalog.delivery.desk import Desk
+from catalog.listing import Snapshot
+from catalog.web import cards, findings
+from catalog.web.site import Site
+from catalog.web.voice import Voice
+from pipelines.issues import Issues
+from pipelines.lake import delta
+from pipelines.lake.errors import LakeError
+from pipelines.lake.zones import library_of
+from pipelines.release.ledger import REFUSAL, Recorded
+
+DECISIONS = 50
+HISTORY = 100
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of evidence, decisions, issues and health."""
+    router = APIRouter()
+    _add_quality(router, site)
+    _add_decisions(router, site)
+    _add_health(router, site)
+    return router
+
+
+def _add_quality(router: APIRouter, site: Site) -> None:
+    desk = site.desk
+
+    @router.get("/quality")
+    def quality_list(request: Request) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        subjects = []
+        for subject, entry in sorted(snapshot.published.items()):
+            if (title := _title(snapshot, voice, subject)) is not None:
+                rolled = findings.by_dimension(entry.body.get("rules", []), True)
+                subjects.append((subject, title, entry, rolled))
+        return site.page(request, "quality_list.html", subjects=subjects, issues=_issue_counts(desk))
+
+    @router.get("/quality/{subject:path}")
+    def quality(request: Request, subject: str) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        title, entry = _title(snapshot, voice, subject), snapshot.published.get(subject)
+        if title is None or entry is None:
+            raise HTTPException(404)
+        history = desk.listing.ledger.history(subject, HISTORY)
+        return site.page(
+            request,
+            "quality.html",
+            subject=subject,
+            title=title,
+            release=entry,
+            product=subject if subject in snapshot.contracts.products else None,
+            rules=entry.body.get("rules", []),
+            checks=entry.body.get("evidence", []),
+            dimensions=findings.by_dimension(entry.body.get("rules", []), _readable(desk, subject, entry)),
+            trend=findings.trend(history),
+            refusals=[item for item in history if item.kind == REFUSAL][:10],
+            issues=Issues(desk.register).open(subject),
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+        )
+
+
+def _add_decisions(router: APIRouter, site: Site) -> None:
+    desk = site.desk
+
+    @router.get("/decisions")
+    def decisions(request: Request, before: str = "") -> Response:
+        start = int(before) if before.isascii() and before.isdigit() and len(before) < 10 else None
+        found = desk.listing.decisions(DECISIONS + 1, start)
+        return site.page(
+            request,
+            "decisions.html",
+            decisions=found[:DECISIONS],
+            older=found[DECISIONS - 1].sequence if len(found) > DECISIONS else None,
+            snapshot=desk.listing.snapshot(),
+        )
+
+    @router.get("/issues")
+    def issues(request: Request) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        return site.page(
+            request,
+            "issues.html",
+            issues=Issues(desk.register).open(),
+            snapshot=snapshot,
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+        )
+
+
+def _add_health(router: APIRouter, site: Site) -> None:
+    @router.get("/health")
+    def health() -> JSONResponse:
+        try:
+            snapshot = site.desk.listing.snapshot()
+        except sa.exc.SQLAlchemyError:
+            return JSONResponse({"status": "failed", "register": "unreachable"}, 503)
+        return JSONResponse(
+            {
+                "status": "degraded" if snapshot.broken else "ok",
+                "register": "ok",
+                "contracts": "broken" if snapshot.broken else "ok",
+                "products": sum(1 for offering in snapshot.offerings() if offering.release),
+            }
+        )
+
+
+def _title(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
+    """The name of a product or model in one language, None for one that no contract names."""
+    contracts = snapshot.contracts
+    if subject in contracts.products:
+        return voice.named(contracts.products[subject].form)
+    return voice.named(contracts.models[subject].form) if subject in contracts.models else None
+
+
+def _readable(desk: Desk, subject: str, entry: Recorded) -> bool:
+    """Whether the released version can be opened now and has the rows the ledger says."""
+    lake = desk.settings.lake
+    location = lake.product(*subject.split("/")) if "/" in subject else lake.released(library_of(subject), subject)
+    try:
+        return delta.row_count(delta.open_table(location, entry.version)) == entry.body.get("rows")
+    except (LakeError, OSError):
+        return False
+
+
+def _issue_counts(desk: Desk) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for issue in Issues(desk.register).open():
+        counts[issue["subject"]] = counts.get(issue["subject"], 0) + 1
+    return counts

@@ -1,0 +1,74 @@
+"""The frame of every page: language, who is signed in, templates and what they may call. No page of its own."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from catalog.delivery.desk import Desk
+from catalog.delivery.sharing.router import bearer
+from catalog.policy.decision import Caller
+from catalog.web import sessions
+from catalog.web.voice import LANGUAGES, Voice
+
+HERE = Path(__file__).parent
+LANGUAGE_COOKIE = "citylake_language"
+YEAR_SECONDS = 365 * 24 * 3600
+
+
+class Site:
+    """Templates over one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._style = hashlib.sha256((HERE / "static" / "citylake.css").read_bytes()).hexdigest()[:12]
+        loader = FileSystemLoader(HERE / "templates")
+        self._templates = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+
+    def caller(self, request: Request) -> Caller:
+        """Who asks for a page or file: the token of the header, else the signed-in session, else nobody.
+
+        A session that ended makes nobody; a bad token in the header stays a bad token.
+        """
+        if (token := bearer(request)) is not None:
+            return self.desk.callers.from_token(token)
+        token_id = sessions.token_of(request, self.desk.settings.key("sessions"))
+        caller = self.desk.callers.from_token_id(token_id) if token_id else Caller()
+        return Caller() if caller.problem else caller
+
+    def voice(self, request: Request) -> Voice:
+        """The language of the query, else of the cookie, else Chinese."""
+        for wanted in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
+            if wanted in LANGUAGES:
+                return Voice(wanted, self.desk.listing.snapshot().contracts.city.timezone)
+        return Voice("zh", self.desk.listing.snapshot().contracts.city.timezone)
+
+    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
+        """Render a template; the language chosen in the query is kept in a cookie."""
+        voice = self.voice(request)
+        text = self._templates.get_template(template).render(
+            voice=voice,
+            t=voice.t,
+            city=self.desk.listing.snapshot().contracts.city,
+            visitor=self.caller(request),
+            path=request.url.path,
+            other_language=_with_language(request, "en" if voice.language == "zh" else "zh"),
+            style=self._style,
+            **context,
+        )
+        response = HTMLResponse(text, status, headers={"Content-Language": voice.language, "Vary": "Cookie"})
+        response.headers["Cache-Control"] = "private, no-cache"
+        if request.query_params.get("lang") in LANGUAGES:
+            response.set_cookie(LANGUAGE_COOKIE, voice.language, max_age=YEAR_SECONDS, httponly=True, samesite="lax")
+        return response
+
+
+def _with_language(request: Request, language: str) -> str:
+    kept = [(key, value) for key, value in request.query_params.multi_items() if key != "lang"]
+    return f"{request.url.path}?{urlencode([*kept, ('lang', language)])}"

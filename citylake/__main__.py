@@ -1,0 +1,5 @@
+"""`python -m citylake`."""
+
+from citylake.main import app
+
+app()

@@ -1,0 +1,101 @@
+"""`citylake access`: recipients, tokens and grants. A token is shown once, when it is issued."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalog.policy import administration as admin
+from citylake.output import as_json, told
+from pipelines.contracts.load import load
+from pipelines.register import Register
+from pipelines.settings import Settings
+
+app = typer.Typer(help="接收方、令牌、授权 / recipients, tokens, grants", no_args_is_help=True)
+
+
+@app.command()
+def recipient(name: str, organisation: Annotated[str, typer.Argument(help="单位代码 / organisation code")]) -> None:
+    """登记接收方 / register a recipient."""
+    settings, register = _open()
+    with told():
+        as_json(vars(admin.create_recipient(register, load(settings.contracts), name, organisation)))
+
+
+@app.command()
+def token(
+    recipient: str,
+    days: int = 90,
+    profile: Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")] = None,
+) -> None:
+    """签发令牌（只显示一次）/ issue a token, shown once."""
+    settings, register = _open()
+    with told():
+        issued = admin.issue_token(register, recipient, days)
+        if profile is None:
+            as_json(vars(issued))
+            return
+        profile.touch(mode=0o600)
+        profile.write_text(
+            json.dumps(admin.profile(issued, f"http://127.0.0.1:{settings.port}/delta-sharing")), "utf-8"
+        )
+        typer.echo(str(profile))
+
+
+@app.command()
+def revoke_token(token_id: str) -> None:
+    """吊销令牌 / revoke a token."""
+    with told():
+        as_json(vars(admin.revoke_token(_open()[1], token_id)))
+
+
+@app.command()
+def grant(
+    recipient: str,
+    product: Annotated[str, typer.Argument(help="产品，如 sharing/person_of_division / the product")],
+    purpose: Annotated[str, typer.Option(help="用途 / the purpose")],
+    division: Annotated[list[str] | None, typer.Option(help="区划代码，可多次 / division codes")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="列，可多次 / columns")] = None,
+    case_number: Annotated[str | None, typer.Option(help="事项编号 / case number")] = None,
+    days: int = 180,
+) -> None:
+    """授权 / grant a product to a recipient."""
+    settings, register = _open()
+    with told():
+        given = admin.grant(
+            register,
+            load(settings.contracts),
+            recipient,
+            product,
+            purpose=purpose,
+            days=days,
+            divisions=division,
+            columns=column,
+            case_number=case_number,
+        )
+        as_json(vars(given))
+
+
+@app.command()
+def revoke_grant(grant_id: int) -> None:
+    """撤销授权 / revoke a grant."""
+    with told():
+        as_json(vars(admin.revoke_grant(_open()[1], grant_id)))
+
+
+@app.command("list")
+def show() -> None:
+    """列出接收方、令牌和授权 / list recipients, tokens and grants."""
+    register = _open()[1]
+    for kind in (admin.recipients(register), admin.tokens(register), admin.grants(register)):
+        for row in kind:
+            as_json({"kind": type(row).__name__, **vars(row)})
+
+
+def _open() -> tuple[Settings, Register]:
+    settings = Settings.from_environment()
+    settings.prepare()
+    register = Register(settings.register_url)
+    register.upgrade()
+    return settings, register

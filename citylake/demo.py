@@ -1,0 +1,148 @@
+"""`citylake demo`: the whole of it on one machine, fed by the simulated city."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from citylake.jobs import prepare_dagster, run_job
+from citylake.output import as_json, told
+from pipelines.messages import CitylakeError, translate
+from pipelines.run import summary
+from pipelines.settings import Settings
+from simulator import DemoCity
+
+app = typer.Typer(help="演示城市 / the demo city", no_args_is_help=True)
+
+PATIENCE = 120
+"""Seconds that a server may take to answer for the first time."""
+
+
+@app.command()
+def up(
+    once: Annotated[bool, typer.Option(help="发布后退出 / exit when everything is published")] = False,
+    scale: Annotated[int, typer.Option(help="人口数 / persons")] = 60_000,
+    seed: Annotated[int, typer.Option(help="随机种子 / seed")] = 341500,
+    browser: Annotated[bool, typer.Option(help="打开浏览器 / open a browser")] = True,
+) -> None:
+    """启动演示城市，运行主任务，打开门户和 Dagster / start the city, run the main job, open portal and Dagster UI."""
+    started = time.monotonic()
+    settings = Settings.from_environment()
+    settings.prepare()
+    with told():
+        city = _city(settings, seed, scale)
+        try:
+            run_id, success = _published(settings)
+            result = {**summary(settings, run_id), "seconds": round(time.monotonic() - started, 1)}
+            if not once:
+                _serve(settings, browser, result)
+        finally:
+            city.stop()
+        as_json(result)
+    raise typer.Exit(0 if success and not result["unpublished"] else 1)
+
+
+@app.command()
+def tick(days: int = 1) -> None:
+    """模拟城市过若干天（演示运行时在另一个终端执行）/ let days pass in the simulated city."""
+    settings = Settings.from_environment()
+    city = DemoCity.open(settings.home / "city")
+    city.start()
+    for day in city.tick(days):
+        as_json({"day": day.day, "rows": day.rows, **day.events})
+
+
+def _city(settings: Settings, seed: int, scale: int) -> DemoCity:
+    """The running city, populated; its connection string is put where the engine looks for secrets."""
+    _say("demo.city", persons=scale)
+    city = DemoCity(settings.home / "city", seed, scale)
+    city.start()
+    with typer.progressbar(length=scale, label="  人口 / persons", file=sys.stderr) as bar:
+        city.populate(lambda done: bar.update(done - bar.pos))
+        bar.update(scale - bar.pos)
+    secret = settings.home / "secrets" / "psb_dsn"
+    secret.touch(mode=0o600)
+    secret.write_text(city.reader_dsn, "utf-8")
+    return city
+
+
+def _published(settings: Settings) -> tuple[str, bool]:
+    _say("demo.run")
+    return run_job(settings, "city")
+
+
+def _serve(settings: Settings, browser: bool, result: dict[str, object]) -> None:
+    """Portal and Dagster UI until interrupted; each in its own process group, ended together."""
+    prepare_dagster(settings)
+    portal, dagster = (f"http://127.0.0.1:{port}" for port in (settings.port, settings.dagster_port))
+    workspace = ["-w", str(settings.project / "workspace.yaml")]
+    log = settings.home / "logs"
+    commands = {
+        "portal": [sys.executable, "-m", "citylake", "serve"],
+        "dagster": [sys.executable, "-m", "dagster_webserver", *workspace, "-p", str(settings.dagster_port)],
+        "daemon": [sys.executable, "-m", "dagster._daemon", "run", *workspace],
+    }
+    servers = {name: _start(command, settings, log / f"{name}.log") for name, command in commands.items()}
+    try:
+        for name, url in (("portal", f"{portal}/health"), ("dagster", f"{dagster}/server_info")):
+            _wait_for(name, url, servers[name], str(log / f"{name}.log"))
+        as_json(result)
+        _say("demo.ready", portal=portal, dagster=dagster)
+        if browser and os.environ.get("DISPLAY"):
+            webbrowser.open(portal)
+            webbrowser.open(dagster)
+        _until_interrupted(list(servers.values()))
+    finally:
+        _stop(list(servers.values()))
+
+
+def _start(command: Sequence[str], settings: Settings, log: object) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "CITYLAKE_HOME": str(settings.home), "PYTHONPATH": str(settings.project)}
+    with open(str(log), "ab") as output:
+        return subprocess.Popen(
+            list(command), stdout=output, stderr=output, env=environment, cwd=settings.home, start_new_session=True
+        )
+
+
+def _wait_for(name: str, url: str, server: subprocess.Popen[bytes], log: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise CitylakeError("demo.no_answer", name=name, url=url, log=log)
+
+
+def _until_interrupted(servers: Sequence[subprocess.Popen[bytes]]) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        while all(server.poll() is None for server in servers):
+            time.sleep(1)
+    except KeyboardInterrupt:
+        _say("demo.stopping")
+
+
+def _stop(servers: Sequence[subprocess.Popen[bytes]]) -> None:
+    for server in servers:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+    for server in servers:
+        try:
+            server.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _say(code: str, **arguments: object) -> None:
+    for language in ("zh", "en"):
+        typer.echo(translate(code, language, **arguments), err=True)

@@ -1,0 +1,21 @@
+"""The commands, one group a file."""
+
+import typer
+
+from citylake import access, contracts, demo, operations
+
+app = typer.Typer(
+    name="citylake",
+    help="六安市政务数据湖与数据共享开放平台 / a city's data lake and its publication",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # local variables may hold rows
+)
+app.add_typer(contracts.app, name="contract")
+app.add_typer(access.app, name="access")
+app.add_typer(demo.app, name="demo")
+app.command("run")(operations.run)
+app.command("serve")(operations.serve)
+app.command("confirm")(operations.confirm)
+app.command("reject")(operations.reject)
+app.command("issues")(operations.issues)
+app.command("verify")(operations.verify)

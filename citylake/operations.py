@@ -1,0 +1,79 @@
+"""Day-to-day commands: run the city job, serve the catalogue, decide about held batches, look at issues, verify."""
+
+import time
+from typing import Annotated, Literal
+
+import typer
+
+from citylake.jobs import run_job
+from citylake.output import as_json, told
+from pipelines.issues import Issues
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Stage
+from pipelines.release.ledger import Ledger
+from pipelines.run import decide_batch, summary
+from pipelines.settings import Settings
+
+Who = Annotated[str, typer.Option(help="数据专员姓名或工号 / who decides")]
+Why = Annotated[str, typer.Option(help="理由 / why")]
+
+
+def run(job: Annotated[str, typer.Argument(help="任务：city、daily、yearly / the job")] = "city") -> None:
+    """运行一次：汇聚、入库、构建、过门、发布 / pull, admit, build, prove and release once."""
+    started = time.monotonic()
+    settings = Settings.from_environment()
+    with told():
+        run_id, success = run_job(settings, job)
+        as_json({**summary(settings, run_id), "seconds": round(time.monotonic() - started, 1)})
+    raise typer.Exit(0 if success else 1)
+
+
+def serve() -> None:
+    """启动目录服务 / serve the catalogue."""
+    import uvicorn
+
+    from catalog.app import create_app
+
+    settings = Settings.from_environment()
+    with told():
+        settings.prepare()
+        with_register = Register(settings.register_url)
+        with_register.upgrade()
+        with_register.close()
+        uvicorn.run(create_app(settings), host="127.0.0.1", port=settings.port, access_log=False, log_level="warning")
+
+
+def confirm(source: str, batch: int, who: Who, why: Why) -> None:
+    """确认被暂停的批次，下次运行时入库 / confirm a held batch; the next run admits it."""
+    _decide(source, batch, Stage.CONFIRM, who, why)
+
+
+def reject(source: str, batch: int, who: Who, why: Why) -> None:
+    """驳回被暂停的批次 / reject a held batch."""
+    _decide(source, batch, Stage.REJECT, who, why)
+
+
+def issues() -> None:
+    """列出未结问题 / list open issues."""
+    register = Register(Settings.from_environment().register_url)
+    for row in Issues(register).open():
+        typer.echo(f"#{row['id']} [{row['severity']}] {row['subject']} ({row['owner']}) × {row['count']}")
+        typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
+
+
+def verify() -> None:
+    """校验发布账本和审计日志的哈希链 / verify the hash chains of ledger and audit."""
+    from catalog.policy import audit
+
+    register = Register(Settings.from_environment().register_url)
+    with told():
+        for chain, broken in (("ledger", Ledger(register).first_break()), ("audit", audit.first_break(register))):
+            if broken is not None:
+                raise CitylakeError("verify.broken", chain=chain, sequence=broken)
+            typer.echo(f"{chain}: OK")
+
+
+def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:
+    with told():
+        decide_batch(Settings.from_environment(), source, batch, stage, who, why)

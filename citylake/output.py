@@ -1,0 +1,26 @@
+"""What every command prints: results as text or JSON, errors in both languages with exit code 1."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from pipelines.lake.errors import LakeError
+from pipelines.messages import CitylakeError
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Show an expected error as its message instead of a traceback."""
+    try:
+        yield
+    except (CitylakeError, LakeError) as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+
+
+def as_json(value: Any) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))

@@ -1,0 +1,1 @@
+"""From a delivery to core: received and kept as raw, judged in one pass, applied as changes. Models nothing."""

@@ -1,0 +1,311 @@
+"""Admitting one batch: judged rows become changes in core and rows in quarantine; received = accepted + refused.
+
+Replaying a batch after a kill changes nothing: each commit carries the batch number as its Delta transaction. A batch
+that looks half-delivered is held, and nothing of it is applied until the steward decides.
+"""
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract
+from pipelines.admission.receive import Delivery
+from pipelines.codecs.derive import derivations
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.contracts.rules import Kind
+from pipelines.engine import connect
+from pipelines.lake import delta
+from pipelines.lake.columns import query_schema
+from pipelines.lake.edition import CONTROL, current_state
+from pipelines.lake.parquet import copy_rows
+from pipelines.lake.zones import Lake
+from pipelines.register.receipts import Receipts, Stage
+
+APPLICATION = "citylake.admission"
+DUPLICATE = "key.duplicate"
+_ADMITTED = "admitted"
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """What became of a batch. `held` lists the guards that stopped it (message code -> arguments); then nothing else
+    was counted as applied. `by_rule` counts refused rows per rule; a row may fail several.
+    """
+
+    batch: int
+    received: int
+    accepted: int
+    refused: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    core_version: int | None = None
+    by_rule: dict[str, int] = field(default_factory=dict)
+    held: dict[str, dict[str, Any]] = field(default_factory=dict)
+    contract: str = ""
+    seconds: float = 0.0
+
+
+class Batch:
+    """The admission of one delivery of one contract, on its own in-memory connection."""
+
+    def __init__(
+        self,
+        contract: SourceContract,
+        contracts: Contracts,
+        lake: Lake,
+        key: bytes,
+        delivery: Delivery,
+        today: date,
+        known_at: str,
+    ) -> None:
+        self.contract = contract
+        self.delivery = delivery
+        self.core = lake.core(contract.org, contract.dataset)
+        self.quarantine = lake.quarantine(contract.org, contract.dataset)
+        self.admission: Admission = compile_contract(contract, contracts, today)
+        self.key = key
+        self.known_at = known_at
+        self.con = connect(lake.scratch())
+        self.base = delta.latest(self.core)
+
+    def run(self, previous_received: int | None, confirmed: bool) -> Admitted:
+        """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
+        started = time.monotonic()
+        with self.con:
+            if replayed := self._replayed():
+                return replayed
+            self._judge()
+            self._diff()
+            outcome = self._counted(previous_received, confirmed)
+            if not outcome.held:
+                outcome = self._apply(outcome, started)
+        return outcome
+
+    def _replayed(self) -> Admitted | None:
+        """The outcome that a killed run committed to core but did not live to record."""
+        version = (
+            delta.transaction_commit(self.core, APPLICATION, self.delivery.batch) if self.base is not None else None
+        )
+        if version is None:
+            return None
+        recorded = json.loads(delta.commit_metadata(self.core, version)[_ADMITTED])
+        return Admitted(**recorded | {"core_version": version})
+
+    def _judge(self) -> None:
+        """Table `judged`: every received row, cast, with its failed rules; then duplicates among the good ones."""
+        self.con.execute(f"CREATE TABLE judged AS {self.admission.judged(str(self.delivery.path))}")
+        newest = self.contract.form.load.newest
+        order = f"{identifier(newest)} DESC NULLS LAST, {ROW}" if newest else ROW
+        self.con.execute(
+            f"CREATE TABLE accepted AS SELECT {ROW}, {self._names()}, "
+            f"row_number() OVER (PARTITION BY {self._key()} ORDER BY {order}) AS _place "
+            f"FROM judged WHERE {self.admission.accepted}"
+        )
+        self.con.execute(f"CREATE TABLE duplicate AS SELECT {ROW} FROM accepted WHERE _place > 1")
+        self.con.execute("DELETE FROM accepted WHERE _place > 1")
+
+    def _diff(self) -> None:
+        """Table `changes`: what the delivery changes in the current state. A key that was delivered is not deleted,
+        even when its row was refused: then the last accepted row stays."""
+        self._register_current()
+        join = " AND ".join(f"a.{name} = c.{name}" for name in map(identifier, self.contract.form.load.key))
+        names = [identifier(column.name) for column in self.contract.columns]
+        new, old = (", ".join(f"{side}.{name}" for name in names) for side in "ac")
+        first_key = identifier(self.contract.form.load.key[0])
+        kept = ", ".join(f"c.{identifier(item.column.name)}" for item in self.contract.derived)
+        self.con.execute(
+            f"CREATE TABLE changes AS SELECT a.{ROW}, {new}, "
+            f"CASE WHEN c.{first_key} IS NULL THEN 'I' ELSE 'U' END AS _op "
+            f"FROM accepted a LEFT JOIN current c ON {join} "
+            f"WHERE c.{first_key} IS NULL OR ({new}) IS DISTINCT FROM ({old})"
+        )
+        self.con.execute(
+            f"CREATE TABLE deleted AS SELECT {old}{', ' + kept if kept else ''} FROM current c "
+            f"ANTI JOIN judged a ON {join}"
+        )
+
+    def _register_current(self) -> None:
+        """Table `current`: the state before this batch, with this contract's columns."""
+        columns = {column.name: TYPES[column.definition.logicalType] for column in self.contract.all_columns}
+        if self.base is None:
+            listed = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in columns.items())
+            self.con.execute(f"CREATE TABLE current AS SELECT {listed} WHERE false")
+            return
+        table = delta.open_table(self.core, self.base)
+        read = delta.scan(table)
+        self.con.execute(f"CREATE VIEW core_log AS SELECT {read.columns} FROM {read.source}")
+        known = {name for name in delta.column_types(table.schema()) if name not in CONTROL}
+        listed = ", ".join(
+            f"CAST({identifier(name) if name in known else 'NULL'} AS {kind}) AS {identifier(name)}"
+            for name, kind in columns.items()
+        )
+        first = delta.lowest(table, "_batch")
+        state = current_state("core_log", self.contract.form.load.key, sorted(known), first, '"')
+        self.con.execute(f"CREATE TABLE current AS SELECT {listed} FROM ({state})")
+
+    def _counted(self, previous_received: int | None, confirmed: bool) -> Admitted:
+        received, accepted = self._count("judged"), self._count("accepted")
+        refused_rows = f"SELECT count(*) FROM judged WHERE NOT ({self.admission.accepted})"
+        refused = self._number(refused_rows) + self._count("duplicate")
+        if received != accepted + refused or received != self.delivery.rows:
+            raise AssertionError(f"{self.contract.id}: {received} received, {accepted} accepted, {refused} refused")
+        inserted = self._number("SELECT count(*) FROM changes WHERE _op = 'I'")
+        counts = {
+            "inserted": inserted,
+            "updated": self._count("changes") - inserted,
+            "deleted": self._count("deleted"),
+        }
+        held = {} if confirmed else self._guards(received, previous_received, counts["deleted"])
+        return Admitted(
+            batch=self.delivery.batch,
+            received=received,
+            accepted=accepted,
+            refused=refused,
+            by_rule=self._by_rule(),
+            held=held,
+            contract=self.contract.hash,
+            **counts,
+        )
+
+    def _guards(self, received: int, previous: int | None, deleted: int) -> dict[str, dict[str, Any]]:
+        """What makes this delivery look incomplete (message code -> arguments)."""
+        load, held = self.contract.form.load, dict[str, dict[str, Any]]()
+        if previous and received < load.volumeFloor * previous:
+            held["admit.volume_floor"] = {"received": received, "previous": previous, "floor": load.volumeFloor}
+        current = self._count("current")
+        if current and deleted > load.deletionCeiling * current:
+            held["admit.deletion_ceiling"] = {"deleted": deleted, "current": current, "ceiling": load.deletionCeiling}
+        return held
+
+    def _by_rule(self) -> dict[str, int]:
+        sums = [
+            f"count(*) FILTER (WHERE {self.admission.failed(index)})" for index in range(len(self.admission.judgements))
+        ]
+        row = self.con.execute(f"SELECT {', '.join(sums)} FROM judged").fetchone() or ()
+        counts = {judgement.rule: n for judgement, n in zip(self.admission.judgements, row, strict=True) if n}
+        return counts | ({DUPLICATE: duplicates} if (duplicates := self._count("duplicate")) else {})
+
+    def _apply(self, outcome: Admitted, started: float) -> Admitted:
+        """Quarantine first, then core: the commit to core is what makes the batch admitted."""
+        if delta.committed(self.quarantine, APPLICATION) != outcome.batch:
+            self._commit(self.quarantine, self._refused_query(), outcome.batch, {})
+        seconds = round(time.monotonic() - started, 3)
+        recorded = {"core_version": self.base, "seconds": seconds}
+        outcome = Admitted(**{**vars(outcome), **recorded})
+        if outcome.inserted + outcome.updated + outcome.deleted == 0 and self.base is not None:
+            return outcome
+        metadata = {_ADMITTED: json.dumps(vars(outcome))}
+        version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
+        return Admitted(**{**vars(outcome), "core_version": version})
+
+    def _commit(self, location: Path, query: str, batch: int, metadata: dict[str, str]) -> int:
+        schema = query_schema(self.con, query, self.contract.id)
+        written = copy_rows(self.con, query, location)
+        return delta.commit(
+            location,
+            schema,
+            "append",
+            delta.latest(location),
+            written,
+            metadata={"batch": str(batch), "contract": self.contract.hash, **metadata},
+            transaction=(APPLICATION, batch),
+            evolve=True,
+        )
+
+    def _changes_query(self) -> str:
+        names, derived = self._names(), ""
+        for number, item in enumerate(self.contract.derived):
+            self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
+            source = identifier(item.step.arguments["of"])
+            derived += f", derive_{number}({source}) AS {identifier(item.column.name)}"
+        control = f"{self.delivery.batch}::BIGINT AS _batch"
+        known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
+        kept = "".join(f", {identifier(item.column.name)}" for item in self.contract.derived)
+        return (
+            f"SELECT {names}{derived}, _op, {control}, {ROW}, {known_at} FROM changes UNION ALL "
+            f"SELECT {names}{kept}, 'D' AS _op, {control}, NULL::BIGINT AS {ROW}, {known_at} FROM deleted"
+        )
+
+    def _register_derivation(self, name: str, verb: str, kind: str) -> None:
+        function = derivations[verb].function
+
+        def derive(values: Any) -> Any:
+            return function(values, self.key, of="")
+
+        self.con.create_function(
+            name,
+            derive,
+            ["VARCHAR"],
+            TYPES[kind],
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+        )
+
+    def _refused_query(self) -> str:
+        """Refused rows with their rules and the row as received; for the engine and, through issues, the owner."""
+        failed = ", ".join(
+            f"CASE WHEN {self.admission.failed(index)} THEN {literal(judgement.rule)} END"
+            for index, judgement in enumerate(self.admission.judgements)
+        )
+        masks = ", ".join(f"{mask} AS {mask}" for mask in self.admission.masks)
+        no_masks = ", ".join(f"0::BIGINT AS {FAILED}_{number}" for number in range(len(self.admission.masks)))
+        refused = (
+            f"SELECT {ROW}, {masks}, NULL AS _rule FROM judged WHERE NOT ({self.admission.accepted}) UNION ALL "
+            f"SELECT {ROW}, {no_masks}, {literal(DUPLICATE)} AS _rule FROM duplicate"
+        )
+        raw = f"read_parquet({literal(str(self.delivery.path))}, file_row_number = true)"
+        return (
+            f"SELECT {self.delivery.batch}::BIGINT AS _batch, r.{ROW}, "
+            f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at, "
+            f"concat_ws(',', {failed}, r._rule) AS rules, to_json(d)::VARCHAR AS delivered "
+            f"FROM ({refused}) r JOIN {raw} d ON d.file_row_number = r.{ROW}"
+        )
+
+    def _names(self) -> str:
+        return ", ".join(identifier(column.name) for column in self.contract.columns)
+
+    def _key(self) -> str:
+        return ", ".join(identifier(name) for name in self.contract.form.load.key)
+
+    def _count(self, table: str) -> int:
+        return self._number(f"SELECT count(*) FROM {table}")
+
+    def _number(self, query: str) -> int:
+        return int((self.con.execute(query).fetchone() or (0,))[0])
+
+
+def admit(
+    contract: SourceContract,
+    contracts: Contracts,
+    lake: Lake,
+    key: bytes,
+    delivery: Delivery,
+    today: date,
+    known_at: str,
+    receipts: Receipts,
+) -> Admitted:
+    """Admit a delivery unless that was done before or the steward rejected it; write the receipt of what happened.
+
+    `key` is the city's pseudonym key, `known_at` the UTC time that new rows carry.
+    """
+    if done := receipts.last(Stage.ADMIT, contract.id, delivery.batch):
+        return Admitted(**done.body)
+    previous = receipts.last(Stage.ADMIT, contract.id)
+    confirmed = receipts.last(Stage.CONFIRM, contract.id, delivery.batch) is not None
+    batch = Batch(contract, contracts, lake, key, delivery, today, known_at)
+    outcome = batch.run(previous.body["received"] if previous else None, confirmed)
+    receipts.add(Stage.HOLD if outcome.held else Stage.ADMIT, contract.id, vars(outcome), delivery.batch)
+    return outcome
+
+
+def kinds(contract: SourceContract, by_rule: dict[str, int]) -> dict[str, Kind]:
+    """The kind of defect of each rule that refused rows."""
+    known = {rule.id: rule.about.kind for rule in contract.rules}
+    return {rule: known.get(rule, Kind.DUPLICATE if rule == DUPLICATE else Kind.FORMAT) for rule in by_rule}

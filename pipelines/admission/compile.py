@@ -1,0 +1,158 @@
+"""A source contract as one SQL pass over raw: decode, clean, cast, judge.
+
+Text in, judged rows out; running it and storing the result belongs to `admit`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from pipelines.codecs import cleaning
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
+from pipelines.contracts.rules import Context, Kind, Rule
+
+ROW, FAILED = "_row", "_failed"
+BITS = 62
+"""Rules in one bit mask: a BIGINT without its sign and one spare."""
+
+TYPES = {
+    "string": "VARCHAR",
+    "integer": "BIGINT",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
+}
+"""The DuckDB type of each logical type."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """One way a row can fail: `predicate` is SQL over the cast columns; false refuses the row."""
+
+    rule: str
+    kind: Kind
+    predicate: str
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A compiled contract. `judged(raw)` is the query; bit i of mask i // 62 belongs to `judgements[i]`.
+
+    Result columns: `_row` (position in raw), the contract's columns, `_failed_0`, `_failed_1`, ...
+    """
+
+    contract: SourceContract
+    judgements: tuple[Judgement, ...]
+    layers: tuple[str, ...]
+
+    def judged(self, raw: str) -> str:
+        """The whole pass as one SELECT over the Parquet file `raw`."""
+        query = f"SELECT * FROM read_parquet({literal(raw)}, file_row_number = true)"
+        for layer in self.layers:
+            query = f"SELECT {layer} FROM ({query})"
+        return query
+
+    @property
+    def masks(self) -> list[str]:
+        """The names of the mask columns."""
+        return [f"{FAILED}_{number}" for number in range((len(self.judgements) + BITS - 1) // BITS)]
+
+    @property
+    def accepted(self) -> str:
+        """The condition of an accepted row."""
+        return " AND ".join(f"{mask} = 0" for mask in self.masks)
+
+    def failed(self, index: int) -> str:
+        """The condition that judgement `index` failed."""
+        return f"({FAILED}_{index // BITS} >> {index % BITS}) & 1 = 1"
+
+
+def compile_contract(contract: SourceContract, contracts: Contracts, today: date) -> Admission:
+    """Compile a source contract for deliveries judged on `today`."""
+    context = rule_context(contracts, today=today)
+    judgements = tuple(_judgements(contract, context))
+    masks = (
+        " | ".join(
+            f"(coalesce(NOT ({judgement.predicate}), false)::BIGINT << {bit})"
+            for bit, judgement in enumerate(judgements[start : start + BITS])
+        )
+        + f" AS {FAILED}_{start // BITS}"
+        for start in range(0, len(judgements), BITS)
+    )
+    names = ", ".join(identifier(column.name) for column in contract.columns)
+    layers = (
+        _texts(contract.columns),
+        *_cleaned(contract.columns, contracts),
+        _cast(contract.columns, contracts.city.timezone),
+        f"{ROW}, {names}, {', '.join(masks)}",
+    )
+    return Admission(contract, judgements, layers)
+
+
+def _texts(columns: tuple[Column, ...]) -> str:
+    """Every physical column as text under the contract's name."""
+    texts = (f"cast({identifier(c.physical_name)} AS VARCHAR) AS {identifier(c.name)}" for c in columns)
+    return f"file_row_number AS {ROW}, {', '.join(texts)}"
+
+
+def _cleaned(columns: tuple[Column, ...], contracts: Contracts) -> Iterator[str]:
+    """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
+    for place in range(max(len(column.clean) for column in columns)):
+        yield ", ".join([ROW, *(_step(column, place, contracts) for column in columns)])
+
+
+def _step(column: Column, place: int, contracts: Contracts) -> str:
+    name = identifier(column.name)
+    if place >= len(column.clean):
+        return name
+    step = column.clean[place]
+    cleaned = cleaning.steps[step.verb].function(name, contracts.spellings, **step.arguments)
+    return f"{cleaned} AS {name}"
+
+
+def _cast(columns: tuple[Column, ...], timezone: str) -> str:
+    """Types; a text that cannot be cast leaves NULL and its text beside it, for the type judgement."""
+    parts = [ROW]
+    for column in columns:
+        name, kind = identifier(column.name), column.definition.logicalType
+        if kind != "string":
+            parts.append(f"{name} AS {_text(column)}")
+        parts.append(f"{_typed(name, kind, timezone)} AS {name}")
+    return ", ".join(parts)
+
+
+def _typed(text: str, kind: str, timezone: str) -> str:
+    if kind == "string":
+        return text
+    if kind == "date":
+        return cleaning.date_of(text)
+    if kind == "timestamp":
+        # A time with a zone keeps it; a time without one is the city's.
+        zoned = f"regexp_matches({text}, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
+        local = f"timezone({literal(timezone)}, try_cast({text} AS TIMESTAMP))"
+        return f"CASE WHEN {zoned} THEN try_cast({text} AS TIMESTAMPTZ) ELSE {local} END"
+    return f"try_cast({text} AS {TYPES[kind]})"
+
+
+def _judgements(contract: SourceContract, context: Context) -> Iterator[Judgement]:
+    typed = {column.name: column for column in contract.columns if column.definition.logicalType != "string"}
+    for column in typed.values():
+        readable = f"{identifier(column.name)} IS NOT NULL OR {_text(column)} IS NULL"
+        yield Judgement(f"{column.name}.type", Kind.FORMAT, readable)
+    for rule in contract.rules:
+        if rule.about.scope == "row":
+            yield Judgement(rule.id, rule.about.kind, _after_type(rule, typed, rule.sql(context)))
+
+
+def _after_type(rule: Rule, typed: dict[str, Column], predicate: str) -> str:
+    """A value that could not be cast is one defect: rules about it do not apply."""
+    unread = [
+        f"({identifier(name)} IS NULL AND {_text(typed[name])} IS NOT NULL)" for name in rule.columns if name in typed
+    ]
+    return f"CASE WHEN NOT ({' OR '.join(unread)}) THEN ({predicate}) END" if unread else predicate
+
+
+def _text(column: Column) -> str:
+    return identifier(f"{column.name}__text")

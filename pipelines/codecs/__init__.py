@@ -1,0 +1,1 @@
+"""How values are written: identifiers and cleaning steps, each a vectorised expression. No I/O, no contracts."""

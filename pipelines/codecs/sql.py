@@ -1,0 +1,27 @@
+"""Quoting for SQL text. Every other module builds statements from these three, so nothing is quoted by hand."""
+
+import math
+from collections.abc import Iterable
+
+
+def identifier(name: str) -> str:
+    """A column or table name, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: object) -> str:
+    """A string, finite number, boolean or None as an SQL literal. Raises ValueError for NaN and infinity."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int | float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is not a finite number")
+        return repr(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def literals(values: Iterable[object]) -> str:
+    """Literals separated by commas, for an IN list."""
+    return ", ".join(literal(value) for value in values)

@@ -1,0 +1,32 @@
+"""Connector `reference`: files that ship with the contracts (code lists, boundaries). UTF-8 CSV or GeoJSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines import geo
+from pipelines.connectors.base import Pulled, Request, connectors, require_columns
+from pipelines.messages import CitylakeError
+
+
+@connectors.register(None)
+def reference(request: Request, *, file: str) -> Pulled:
+    """Read `file` (relative to the folder of contracts) with every column as text."""
+    path = (request.root / file).resolve()
+    if not path.is_relative_to(request.root.resolve()) or not path.is_file():
+        raise CitylakeError("pull.no_file", file=file)
+    frame = _geojson(path) if path.suffix == ".geojson" else pl.read_csv(path, infer_schema=False)
+    require_columns(request, frame.columns, file)
+    frame.write_parquet(request.target, compression="zstd")
+    return Pulled(frame.height, tuple(frame.columns), file)
+
+
+def _geojson(path: Path) -> pl.DataFrame:
+    features: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["features"]
+    rows = [
+        {**{key: str(value) for key, value in item["properties"].items()}, "geometry": geo.to_wkt(item["geometry"])}
+        for item in features
+    ]
+    return pl.DataFrame(rows)

@@ -1,0 +1,175 @@
+"""What changed between two states of the contracts, structure and governance, and whether the version says so.
+
+A change is breaking if somebody who relied on the old contract is harmed: a department whose rows are now refused, a
+recipient whose queries fail or whose promise is gone, or the people in the data, who are now better visible.
+"""
+
+from collections.abc import Iterator
+
+from pipelines.contracts.diff_change import Change, change
+from pipelines.contracts.diff_columns import column_changes
+from pipelines.contracts.diff_products import product_changes
+from pipelines.contracts.models import SourceForm
+from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
+from pipelines.contracts.rules import Rule
+
+Contract = SourceContract | ProductContract
+
+
+def diff(old: Contracts, new: Contracts) -> list[Change]:
+    """Every change, by contract. A contract whose meaning changed in a way not named here is `other_changed`."""
+    changes = list(_city_changes(old, new))
+    changes += _code_list_changes(old, new)
+    before, after = _by_subject(old), _by_subject(new)
+    for subject in sorted(before.keys() | after.keys()):
+        changes += _contract_changes(subject, before.get(subject), after.get(subject), old, new)
+    return changes
+
+
+def version_problems(old: Contracts, new: Contracts) -> list[Change]:
+    """Contracts whose version does not say what changed.
+
+    A breaking change needs a new major version, any other change a higher version of any kind; a version never falls.
+    """
+    problems = []
+    changes = diff(old, new)
+    before, after = _by_subject(old), _by_subject(new)
+    for subject in sorted(before.keys() & after.keys()):
+        mine = [item for item in changes if item.subject == subject]
+        was, now = _version(before[subject]), _version(after[subject])
+        old_text, new_text = before[subject].form.version, after[subject].form.version
+        if now < was:
+            problems.append(change(subject, "version_fell", old=old_text, new=new_text))
+        elif any(item.breaking for item in mine) and now[0] == was[0]:
+            problems.append(change(subject, "version_major", old=old_text, new=new_text))
+        elif mine and now == was:
+            problems.append(change(subject, "version_same", old=old_text, new=new_text))
+    return problems
+
+
+def _by_subject(contracts: Contracts) -> dict[str, Contract]:
+    sources = {f"sources/{source.id}": source for source in contracts.sources.values()}
+    products = {f"products/{contract.id}": contract for contract in contracts.models.values()}
+    return {**sources, **products}
+
+
+def _version(contract: Contract) -> tuple[int, ...]:
+    return tuple(int(part) for part in contract.form.version.split("."))
+
+
+def _contract_changes(
+    subject: str, was: Contract | None, now: Contract | None, old: Contracts, new: Contracts
+) -> list[Change]:
+    if was is None:
+        return [change(subject, "contract_added")]
+    if now is None:
+        return [change(subject, "contract_removed")]
+    found: list[Change] = []
+    if isinstance(was, SourceContract) and isinstance(now, SourceContract):
+        found += column_changes(subject, was.all_columns, now.all_columns, old, new, source=True)
+        found += _source_changes(subject, was, now)
+    elif isinstance(was, ProductContract) and isinstance(now, ProductContract):
+        found += column_changes(subject, was.columns, now.columns, old, new, source=False)
+        found += product_changes(subject, was, now)
+    found += _rule_changes(subject, was, now, isinstance(now, SourceContract))
+    found += _term_changes(subject, was, now)
+    if not found and _meaning(was) != _meaning(now):
+        found.append(change(subject, "other_changed"))
+    return found
+
+
+def _meaning(contract: Contract) -> tuple[object, ...]:
+    """All of a contract but its version and the content of code lists, which is told on its own."""
+    shown = [column for product in getattr(contract, "products", ()) for column in product.columns]
+    return (contract.form.model_copy(update={"version": ""}), contract.columns, shown)
+
+
+def _source_changes(subject: str, was: SourceContract, now: SourceContract) -> Iterator[Change]:
+    if was.connector != now.connector:
+        yield change(subject, "connector_changed")
+    yield from _key_changes(subject, was.form.load.key, now.form.load.key)
+    yield from _load_changes(subject, was.form, now.form)
+    steps = {item.column.name: item.step for item in was.derived}
+    for item in now.derived:
+        if steps.get(item.column.name, item.step) != item.step:
+            yield change(subject, "derivation_changed", item.column.name)
+
+
+def _load_changes(subject: str, was: SourceForm, now: SourceForm) -> Iterator[Change]:
+    old, new = was.load, now.load
+    if old.mode != new.mode:
+        yield change(subject, "load_mode_changed", old=old.mode, new=new.mode)
+    if old.newest != new.newest:
+        yield change(subject, "newest_changed", old=old.newest, new=new.newest)
+    if old.deletionCeiling != new.deletionCeiling:
+        what = "deletion_ceiling_raised" if new.deletionCeiling > old.deletionCeiling else "deletion_ceiling_lowered"
+        yield change(subject, what, old=old.deletionCeiling, new=new.deletionCeiling)
+    if old.volumeFloor != new.volumeFloor:
+        what = "volume_floor_lowered" if new.volumeFloor < old.volumeFloor else "volume_floor_raised"
+        yield change(subject, what, old=old.volumeFloor, new=new.volumeFloor)
+
+
+def _key_changes(subject: str, old: list[str], new: list[str]) -> Iterator[Change]:
+    if old != new:
+        yield change(subject, "key_changed", old=", ".join(old), new=", ".join(new))
+
+
+def _rule_changes(subject: str, was: Contract, now: Contract, source: bool) -> Iterator[Change]:
+    old = {rule.id: rule for rule in was.rules if not _is_told(rule, was, now)}
+    new = {rule.id: rule for rule in now.rules if not _is_told(rule, was, now)}
+    side = "source" if source else "product"
+    for rule_id in sorted(old.keys() | new.keys()):
+        rule = new.get(rule_id) or old[rule_id]
+        column = rule.columns[0] if len(rule.columns) == 1 else None
+        if rule_id not in old:
+            yield change(subject, f"{side}_rule_added", column, rule=rule_id)
+        elif rule_id not in new:
+            yield change(subject, f"{side}_rule_removed", column, rule=rule_id)
+        elif old[rule_id] != rule:
+            yield change(subject, "rule_changed", column, rule=rule_id)
+
+
+def _is_told(rule: Rule, *contracts: Contract) -> bool:
+    """True for rules that a key, a column's mark, limit or code list stands for: those are told as such."""
+    if rule.verb in ("required", "max_length", "matches", "in_codes"):
+        return True
+    columns = [column for contract in contracts for column in contract.columns if (column.name,) == rule.columns]
+    if rule.verb == "between":
+        limits = [column.definition.logicalTypeOptions for column in columns]
+        return any(limit.minimum is not None or limit.maximum is not None for limit in limits)
+    keys = [contract.form.key for contract in contracts if isinstance(contract, ProductContract)]
+    return rule.verb == "unique" and (list(rule.columns) in keys or any(column.unique for column in columns))
+
+
+def _term_changes(subject: str, was: Contract, now: Contract) -> Iterator[Change]:
+    """Status, frequency and retention, which sources and products share."""
+    if was.form.status != now.form.status:
+        what = "status_ended" if now.form.status in ("deprecated", "retired") else "status_changed"
+        yield change(subject, what, old=was.form.status, new=now.form.status)
+    old, new = was.form.slaProperties, now.form.slaProperties
+    if old.frequency != new.frequency:
+        yield change(subject, "frequency_changed", old=old.frequency, new=new.frequency)
+    if old.retention != new.retention:
+        yield change(subject, "retention_changed", old=old.retention, new=new.retention)
+
+
+def _city_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
+    for channel, now in new.city.channels.items():
+        was = old.city.channels.get(channel)
+        if was is not None and was.maxLevel != now.maxLevel:
+            what = "max_level_raised" if now.maxLevel > was.maxLevel else "max_level_lowered"
+            yield change("city", what, channel=channel, old=was.maxLevel, new=now.maxLevel)
+
+
+def _code_list_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
+    for name in sorted(old.codes.keys() | new.codes.keys()):
+        was = set(old.codes[name].rows) if name in old.codes else set()
+        now = set(new.codes[name].rows) if name in new.codes else set()
+        if gone := was - now:
+            yield change(f"codes/{name}", "code_list_narrowed", codes=_sample(gone))
+        if came := now - was:
+            yield change(f"codes/{name}", "code_list_widened", codes=_sample(came))
+
+
+def _sample(codes: set[str]) -> str:
+    return ", ".join(sorted(codes)[:5]) + (f" … ({len(codes)})" if len(codes) > 5 else "")

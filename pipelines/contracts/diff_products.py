@@ -1,0 +1,102 @@
+"""Changes of what channels may see: share and open types, products, shown columns, masks, row filters, anonymity."""
+
+from collections.abc import Iterator
+
+from pipelines.contracts.diff_change import Change, change
+from pipelines.contracts.models import Anonymity
+from pipelines.contracts.resolved import Product, ProductContract, ShownColumn
+from pipelines.privacy.masks import masks
+
+_WIDTH = {"不予": 0, "有条": 1, "无条": 2}
+_PUBLIC = 1
+
+
+def product_changes(subject: str, was: ProductContract, now: ProductContract) -> list[Change]:
+    """Every change of a product contract besides its columns and rules."""
+    found: list[Change] = []
+    if was.form.model != now.form.model:
+        found.append(change(subject, "model_renamed", old=was.form.model, new=now.form.model))
+    if was.form.key != now.form.key:
+        found.append(change(subject, "key_changed", old=", ".join(was.form.key), new=", ".join(now.form.key)))
+    if was.form.owner != now.form.owner:
+        found.append(change(subject, "owner_changed", old=was.form.owner, new=now.form.owner))
+    for name, old, new in (
+        ("share", was.form.share.type, now.form.share.type),
+        ("open", was.form.open.type, now.form.open.type),
+    ):
+        if old != new:
+            wider = _WIDTH[new[:2]] > _WIDTH[old[:2]]
+            found.append(change(subject, f"{name}_{'widened' if wider else 'narrowed'}", old=old, new=new))
+    before, after = ({item.channel: item for item in contract.products} for contract in (was, now))
+    for channel in sorted(before.keys() | after.keys()):
+        found += _channel_changes(subject, channel, before.get(channel), after.get(channel))
+    return found
+
+
+def _channel_changes(subject: str, channel: str, was: Product | None, now: Product | None) -> Iterator[Change]:
+    if was is None and now is not None:
+        harmless = all(column.level <= _PUBLIC for column in now.columns)
+        yield change(subject, "channel_added", harmless=harmless, channel=channel)
+    elif was is not None and now is None:
+        yield change(subject, "channel_dropped", channel=channel)
+    elif was is not None and now is not None:
+        if was.name != now.name:
+            yield change(subject, "product_renamed", channel=channel, old=was.name, new=now.name)
+        if was.form.licence != now.form.licence:
+            yield change(subject, "licence_changed", channel=channel)
+        yield from _shown_changes(subject, channel, was, now)
+        yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
+        yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
+
+
+def _shown_changes(subject: str, channel: str, was: Product, now: Product) -> Iterator[Change]:
+    before, after = ({column.name: column for column in product.columns} for product in (was, now))
+    came = {column.source: column.name for column in now.columns if column.name not in before}
+    for name, column in before.items():
+        if name in after:
+            yield from _mask_changes(subject, channel, column, after[name])
+        elif column.source in came:
+            new = came.pop(column.source)
+            yield change(subject, "channel_column_renamed", name, channel=channel, old=name, new=new)
+            yield from _mask_changes(subject, channel, column, after[new])
+        else:
+            yield change(subject, "channel_column_dropped", name, channel=channel)
+    for name in came.values():
+        level = after[name].level
+        yield change(subject, "channel_column_added", name, harmless=level <= _PUBLIC, channel=channel, level=level)
+
+
+def _mask_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn) -> Iterator[Change]:
+    if was.source != now.source:
+        yield change(subject, "channel_source_changed", now.name, channel=channel, old=was.source, new=now.source)
+    if was.mask == now.mask:
+        return
+    if now.mask is None:
+        yield change(subject, "mask_dropped", now.name, channel=channel, old=was.mask)
+    elif was.mask is None:
+        yield change(subject, "mask_added", now.name, channel=channel, new=now.mask)
+    else:
+        old, new = masks[was.mask].about.level, masks[now.mask].about.level
+        what = "mask_weaker" if new > old else "mask_stronger" if new < old else "mask_changed"
+        yield change(subject, what, now.name, channel=channel, old=was.mask, new=now.mask)
+
+
+def _row_changes(subject: str, channel: str, was: str | None, now: str | None) -> Iterator[Change]:
+    if was == now:
+        return
+    what = "row_filter_dropped" if now is None else "row_filter_added" if was is None else "row_filter_changed"
+    yield change(subject, what, channel=channel, old=was or "—", new=now or "—")
+
+
+def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: Anonymity | None) -> Iterator[Change]:
+    if was is None or now is None:
+        if was is not now:
+            yield change(subject, "anonymity_added" if was is None else "anonymity_dropped", channel=channel)
+        return
+    if was.k != now.k:
+        yield change(subject, "k_lowered" if now.k < was.k else "k_raised", channel=channel, old=was.k, new=now.k)
+    for name in was.quasi:
+        if name not in now.quasi:
+            yield change(subject, "quasi_dropped", name, channel=channel)
+    if was.count != now.count or set(now.quasi) - set(was.quasi):
+        yield change(subject, "anonymity_changed", channel=channel)

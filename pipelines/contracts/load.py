@@ -1,0 +1,306 @@
+"""Loading: the files of `data_contracts/` put together and checked against each other.
+
+Every mistake is told with file and line.
+Nothing else reads YAML of `data_contracts/`. What is loaded is described in `resolved`, whose names are repeated here.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pipelines.connectors.base import connectors
+from pipelines.contracts import models
+from pipelines.contracts.codelists import load_code_list, load_code_lists
+from pipelines.contracts.located import Located, Place, read
+from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
+from pipelines.contracts.resolve import Resolver
+from pipelines.contracts.resolved import (
+    CodeList,
+    Column,
+    Contracts,
+    Derived,
+    Product,
+    ProductContract,
+    ShownColumn,
+    SourceContract,
+    Spellings,
+    Step,
+    rule_context,
+)
+from pipelines.contracts.rules import Rule
+from pipelines.messages import CitylakeError
+from pipelines.privacy.masks import masks
+
+__all__ = [
+    "CodeList",
+    "Column",
+    "Contracts",
+    "Derived",
+    "Product",
+    "ProductContract",
+    "ShownColumn",
+    "SourceContract",
+    "Spellings",
+    "Step",
+    "load",
+    "load_code_list",
+    "rule_context",
+]
+
+T = TypeVar("T")
+
+
+def load(root: Path) -> Contracts:
+    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line."""
+    return _Loader(root).load()
+
+
+class _Loader:
+    """One pass over `data_contracts/`; keeps what later files refer to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        if not (root / "city.yaml").is_file():
+            raise CitylakeError("contract.no_city", file=root / "city.yaml")
+        self.codes = load_code_lists(root / "codes")
+        if "organisations" not in self.codes:
+            raise CitylakeError("contract.no_file", file=root / "codes" / "organisations.csv")
+        self.city = self._city(read(root / "city.yaml"))
+        self.resolver = Resolver(self.codes)
+        fields = read(root / "fields.yaml")
+        self.resolver.add_fields(fields, _form(fields, dict[models.Name, models.FieldDefinition]))
+
+    def load(self) -> Contracts:
+        """The whole of it."""
+        sources = [self._source(path) for path in _files(self.root / "sources")]
+        products = [self._product(path) for path in _files(self.root / "products")]
+        _check_unique(products)
+        known = [contract.form.model for contract in products]
+        for file, place, model in self.resolver.wanted_models:
+            check_known(file, place, "model", model, known)
+        return Contracts(
+            self.root,
+            self.city,
+            self.resolver.fields,
+            self.codes,
+            {source.id: source for source in sources},
+            {product.form.model: product for product in products},
+        )
+
+    def _city(self, file: Located) -> models.CityForm:
+        city = _form(file, models.CityForm)
+        check_known(file, ("operator",), "organisation", city.operator, self.codes["organisations"].rows)
+        for channel, policy in city.channels.items():
+            place: Place = ("channels", channel, "maxLevel")
+            check_known(file, place, "level", str(policy.maxLevel), [str(level) for level in city.levels])
+        return city
+
+    def _source(self, path: Path) -> SourceContract:
+        file = read(path)
+        form = _form(file, models.SourceForm)
+        org = path.parent.name
+        check_known(file, (), "organisation", org, self.codes["organisations"].rows)
+        columns = self.resolver.columns(file, form.properties, form.load.key)
+        derived = self.resolver.derived(file, form, columns)
+        _check_physical(file, form, columns)
+        computed = [item.column for item in derived]
+        for place, name in _load_columns(form.load):
+            check_column(file, place, name, [column.name for column in (*columns, *computed)])
+        connector = self.resolver.call(file, ("connector",), connectors, form.connector)
+        if "connection" in connector.arguments:
+            place = ("connector", connector.verb, "connection")
+            check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
+        rules = self.resolver.rules(file, form.quality, columns, computed)
+        return SourceContract(
+            id=f"{org}/{path.stem}",
+            org=org,
+            dataset=path.stem,
+            path=path,
+            form=form,
+            columns=columns,
+            derived=derived,
+            rules=rules,
+            connector=connector,
+            hash=self._hash(form, [*columns, *computed], rules),
+        )
+
+    def _product(self, path: Path) -> ProductContract:
+        file = read(path)
+        form = _form(file, models.ProductForm)
+        library, dataset = path.parent.name, path.stem
+        names = [f"{layer}_{library}__{dataset}" for layer in ("lib", "mart")]
+        if form.model not in names:
+            raise error("contract.model_name", file, ("model",), name=form.model, expected=" / ".join(names))
+        check_known(file, ("owner",), "organisation", form.owner, self.codes["organisations"].rows)
+        _state_reasons(file, form)
+        columns = self.resolver.columns(file, form.properties, form.key)
+        names = [column.name for column in columns]
+        for index, name in enumerate(form.key):
+            check_column(file, ("key", index), name, names)
+        key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
+        judged = self.resolver.rules(file, form.quality, columns)
+        rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
+        views = list(self._views(file, form, columns))
+        shown = [column.column for _, _, found in views for column in found]
+        contract = ProductContract(
+            id=f"{library}/{dataset}",
+            library=library,
+            dataset=dataset,
+            path=path,
+            form=form,
+            columns=columns,
+            rules=rules,
+            products=(),
+            hash=self._hash(form, [*columns, *shown], rules),
+        )
+        products = tuple(
+            Product(f"{channel}/{view.product}", channel, view.product, view, found, contract)
+            for channel, view, found in views
+        )
+        object.__setattr__(contract, "products", products)  # the two point at each other
+        return contract
+
+    def _views(
+        self, file: Located, form: models.ProductForm, columns: Sequence[Column]
+    ) -> Iterator[tuple[str, models.ChannelForm, tuple[ShownColumn, ...]]]:
+        by_name = {column.name: column for column in columns}
+        for channel in models.Channels.model_fields:
+            view: models.ChannelForm | None = getattr(form.channels, channel)
+            if view is not None:
+                check_known(file, ("channels", channel), "channel", channel, self.city.channels)
+                yield channel, view, self._view(file, form, channel, view, by_name)
+
+    def _view(
+        self,
+        file: Located,
+        form: models.ProductForm,
+        channel: str,
+        view: models.ChannelForm,
+        columns: Mapping[str, Column],
+    ) -> tuple[ShownColumn, ...]:
+        place: Place = ("channels", channel)
+        denied = {"sharing": form.share.type, "open": form.open.type}.get(channel, "")
+        if denied.startswith("不予"):
+            raise error("contract.share_denied", file, place, type=denied, channel=channel)
+        shown: dict[str, ShownColumn] = {}
+        for index, item in enumerate(view.properties):
+            column = self._shown(file, (*place, "properties", index), channel, item, columns)
+            if column.name in shown:
+                raise error("contract.duplicate_key", file, (*place, "properties", index), key=column.name)
+            shown[column.name] = column
+        if view.rows is not None:
+            check_column(file, (*place, "rows"), view.rows, shown)
+        if view.anonymity is not None:
+            check_column(file, (*place, "anonymity", "count"), view.anonymity.count, shown)
+            for index, name in enumerate(view.anonymity.quasi):
+                check_column(file, (*place, "anonymity", "quasi", index), name, shown)
+        return tuple(shown.values())
+
+    def _shown(
+        self, file: Located, place: Place, channel: str, item: str | models.ChannelColumn, columns: Mapping[str, Column]
+    ) -> ShownColumn:
+        form = models.ChannelColumn(name=item) if isinstance(item, str) else item
+        source = form.source or form.name
+        check_column(file, (*place, "from"), source, columns)
+        level, definition = columns[source].level, columns[source].definition
+        if form.mask is not None:
+            check_known(file, (*place, "mask"), "mask", form.mask, masks)
+            about = masks[form.mask].about
+            kind = "date" if definition.logicalType == "timestamp" else definition.logicalType
+            if about.fits not in (None, definition.personal, definition.codes, kind):
+                raise error("contract.mask_unfit", file, (*place, "mask"), mask=form.mask, column=source)
+            level = min(level, about.level)
+        limit = self.city.channels[channel].maxLevel  # type: ignore[index]
+        if level > limit:
+            raise error(
+                "contract.channel_level", file, place, channel=channel, column=form.name, level=level, limit=limit
+            )
+        shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
+        return ShownColumn(form.name, source, form.mask, level, shown)
+
+    def _hash(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
+        """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
+        listed = {step.arguments["codes"] for column in columns for step in column.clean if "codes" in step.arguments}
+        listed |= {rule.arguments["codes"] for rule in rules if "codes" in rule.arguments}
+        meaning = {
+            "form": form.model_dump(mode="json", by_alias=True),
+            "fields": {column.name: column.definition.model_dump(mode="json") for column in columns},
+            "codes": {name: self.codes[name].hash for name in sorted(listed)},
+        }
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
+
+
+def _form(file: Located, form: type[T]) -> T:
+    if file.value is None:
+        raise error("contract.empty", file, ())
+    adapter = _adapter(form)  # type: ignore[arg-type]  # types and aliases are hashable
+    try:
+        checked: T = adapter.validate_python(file.value)
+    except ValidationError as found:
+        raise structure_error(file, found, adapter) from found
+    return checked
+
+
+def _files(folder: Path) -> list[Path]:
+    """The contracts of a folder. Raises CitylakeError for a file that would be overlooked."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    for path in paths:
+        inside = path.relative_to(folder)
+        if len(inside.parts) != 2 or path.suffix != ".yaml":
+            raise CitylakeError("contract.stray_file", file=path, line=1)
+        for name in (inside.parts[0], path.stem):
+            if not models.NAME.fullmatch(name):
+                raise CitylakeError("contract.file_name", file=path, line=1, name=name)
+    return paths
+
+
+def _load_columns(form: models.Load) -> list[tuple[Place, str]]:
+    places: list[tuple[Place, str]] = [(("load", "key", index), name) for index, name in enumerate(form.key)]
+    return places + ([(("load", "newest"), form.newest)] if form.newest else [])
+
+
+def _check_physical(file: Located, form: models.SourceForm, columns: Sequence[Column]) -> None:
+    """Each column of the source is read once, or ignored, not both."""
+    seen: set[str] = set()
+    for index, column in enumerate(columns):
+        if column.physical_name in seen:
+            raise error("contract.duplicate_key", file, ("properties", index), key=column.physical_name)
+        seen.add(column.physical_name)
+    for index, name in enumerate(form.ignored):
+        if name in seen:
+            raise error("contract.duplicate_key", file, ("ignored", index), key=name)
+        seen.add(name)
+
+
+def _state_reasons(file: Located, form: models.ProductForm) -> None:
+    """A condition belongs to 有条件, a legal basis to 不予 (政务信息资源目录 elements 10 and 13)."""
+    for key, about in (("share", form.share), ("open", form.open)):
+        needed = {"有条": "condition", "不予": "basis"}.get(about.type[:2])
+        if needed and getattr(about, needed) is None:
+            raise error("contract.missing_key", file, (key,), key=f"{key}.{needed}")
+
+
+def _check_unique(contracts: Sequence[ProductContract]) -> None:
+    """Models, products of a channel and catalogue codes are used once."""
+    seen: dict[str, Path] = {}
+    for contract in contracts:
+        catalogue = contract.form.catalogue
+        places: list[tuple[Place, str]] = [
+            (("model",), contract.form.model),
+            (("catalogue", "number"), f"{catalogue.classCode}/{catalogue.number:06d}"),
+            *((("channels", product.channel, "product"), product.id) for product in contract.products),
+        ]
+        for place, name in places:
+            if name in seen:
+                raise error("contract.duplicate_product", read(contract.path), place, name=name, other=seen[name])
+            seen[name] = contract.path

@@ -1,0 +1,191 @@
+"""Mistakes in contracts as messages a person can act on: file, line, what is wrong, and a hint.
+
+Decides which of several complaints is the useful one and words it in both languages; finds no mistakes itself.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from pipelines.contracts import models
+from pipelines.contracts.located import Located, Place
+from pipelines.contracts.texts import both
+from pipelines.messages import CitylakeError
+from pipelines.verbs import Verb, VerbError
+
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "integer",
+    "int_from_float": "integer",
+    "float_type": "number",
+    "bool_type": "boolean",
+    "list_type": "list",
+    "dict_type": "mapping",
+    "model_type": "mapping",
+}
+# Patterns that say more to a person in words than as a regular expression.
+_PATTERNS = {
+    models.NAME_PATTERN: "problem.name",
+    models.SEMVER_PATTERN: "problem.version",
+    models.RETENTION_PATTERN: "problem.retention",
+}
+
+
+def error(code: str, file: Located, place: Place, **arguments: object) -> CitylakeError:
+    """Message `code` about a place of a file."""
+    return CitylakeError(code, file=file.path, line=file.line(place), **arguments)
+
+
+def check_known(file: Located, place: Place, kind: str, name: str, known: Iterable[str]) -> None:
+    """Raises CitylakeError, with a guess, unless `name` is known. `kind` is a message id `kind.*` without `kind.`."""
+    if name not in (names := known if isinstance(known, Mapping) else list(known)):
+        about = both("kind", f"kind.{kind.replace(' ', '_')}")
+        raise error("contract.unknown_name", file, place, name=name, **about, **_hints(name, names))
+
+
+def check_column(file: Located, place: Place, name: str, known: Iterable[str]) -> None:
+    """Raises CitylakeError, with a guess, unless `name` is a column of the contract."""
+    if name not in (names := list(known)):
+        raise error("contract.not_a_column", file, place, name=name, **_hints(name, names))
+
+
+def call_error(file: Located, place: Place, kind: str, verb: Verb[Any, Any], found: VerbError) -> CitylakeError:
+    """A call whose arguments do not fit the verb."""
+    arguments = dict(found.arguments)
+    if found.details:
+        value = _useful(found.details).get("input")
+        shown = value if isinstance(value, str | int | float) else "…"
+        arguments |= {"value": shown, **_describe(found.details)}
+    return error(
+        "contract.bad_arguments",
+        file,
+        place,
+        name=verb.name,
+        signature=verb.signature,
+        **both("kind", f"kind.{kind.replace(' ', '_')}"),
+        **both("problem", found.code, **arguments),
+    )
+
+
+def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any]) -> CitylakeError:
+    """The one structural mistake to tell first.
+
+    An unknown key comes before the missing key that it was probably meant to be; else the earliest line wins. Of the
+    complaints of a union's alternatives, the one that got furthest is told.
+    """
+    located = [(_place(file.value, details["loc"]), details) for details in found.errors(include_url=False)]
+    relevant = [(place, details) for place, details in located if not _is_other_branch(place, details, located)]
+    order = {"extra_forbidden": 0, "missing": 2}
+    place, details = min(relevant, key=lambda item: (order.get(item[1]["type"], 1), file.line(item[0])))
+    key = details["loc"][-1]
+    if details["type"] == "extra_forbidden":
+        hints = _hints(str(key), _keys(form.json_schema(), place[:-1]))
+        return error("contract.unknown_key", file, place, key=key, **hints)
+    if details["type"] == "missing":
+        return error("contract.missing_key", file, place, key=key)
+    same = [other for where, other in relevant if where == place]
+    problem = both("problem", "problem.null") if details["input"] is None else _describe(same)
+    shown = ".".join(part for part in place if isinstance(part, str)) or file.path.stem
+    return error(
+        "contract.bad_value", file, place, at=shown, value=file.texts.get(place) or _short(details["input"]), **problem
+    )
+
+
+def _place(value: Any, loc: Sequence[str | int]) -> Place:
+    """The part of pydantic's location that stands in the file; the rest are names of a union's alternatives."""
+    place: list[str | int] = []
+    for part in loc:
+        inside = isinstance(value, dict) and part in value
+        if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            value = value[part]
+            place.append(part)
+    return tuple(place)
+
+
+def _is_other_branch(place: Place, details: ErrorDetails, all_: Sequence[tuple[Place, ErrorDetails]]) -> bool:
+    """True for "not a text" about a mapping whose content another alternative criticises, and the like."""
+    if details["type"] not in _EXPECTED:
+        return False
+    return any(
+        where[: len(place)] == place and (len(where) > len(place) or other["type"] not in _EXPECTED)
+        for where, other in all_
+        if other is not details
+    )
+
+
+def _useful(details: Sequence[ErrorDetails]) -> ErrorDetails:
+    """The complaint that is about a value's content, or else the first."""
+    return next((item for item in details if item["type"] not in _EXPECTED), details[0])
+
+
+def _describe(details: Sequence[ErrorDetails]) -> dict[str, str]:
+    """What is wrong with one value, in both languages."""
+    first = _useful(details)
+    if first["type"] in _EXPECTED:
+        kinds = dict.fromkeys(_EXPECTED[item["type"]] for item in details if item["type"] in _EXPECTED)
+        names = [both("name", f"type.{kind}") for kind in kinds]
+        expected_zh, expected_en = "或".join(n["name_zh"] for n in names), " or ".join(n["name_en"] for n in names)
+        number = isinstance(first["input"], int | float) and not isinstance(first["input"], bool)
+        code = "problem.quote" if number and "text" in kinds else "problem.type"
+        return both("problem", code, expected_zh=expected_zh, expected_en=expected_en)
+    context = dict(first.get("ctx", {}))
+    if first["type"] == "string_pattern_mismatch":
+        return both("problem", _PATTERNS.get(str(context["pattern"]), "problem.pattern"), **context)
+    if first["type"] == "literal_error":
+        return both("problem", "problem.literal", allowed=", ".join(re.findall(r"'([^']*)'", str(context["expected"]))))
+    codes = {
+        "string_too_short": "problem.empty",
+        "too_short": "problem.empty",
+        "too_long": "problem.too_long",
+        "greater_than_equal": "problem.at_least",
+        "greater_than": "problem.above",
+        "less_than_equal": "problem.at_most",
+        "finite_number": "problem.finite",
+        "pattern": "problem.regex",
+    }
+    return both("problem", codes.get(first["type"], "problem.other"), **context)
+
+
+def _short(value: object) -> str:
+    return str(value) if isinstance(value, str | int | float) else "…"
+
+
+def _hints(name: str, known: Iterable[str]) -> dict[str, str]:
+    names = sorted(known)
+    guess = difflib.get_close_matches(str(name), names, n=1)
+    if guess:
+        return both("hint", "contract.hint", guess=guess[0])
+    return both("hint", "contract.known", known=", ".join(names[:20]) + (" …" if len(names) > 20 else ""))
+
+
+def _keys(schema: Mapping[str, Any], place: Place) -> list[str]:
+    """The keys that the form allows at a place, found in its JSON Schema."""
+    parts = _alternatives(schema, [schema])
+    for step in place:
+        inner = [found for part in parts for found in _inside(part, step)]
+        parts = _alternatives(schema, inner)
+    return sorted({key for part in parts for key in part.get("properties", {})})
+
+
+def _alternatives(schema: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for part in parts:
+        if "$ref" in part:
+            found += _alternatives(schema, [schema["$defs"][part["$ref"].rsplit("/", 1)[1]]])
+        elif "anyOf" in part:
+            found += _alternatives(schema, part["anyOf"])
+        else:
+            found.append(part)
+    return found
+
+
+def _inside(part: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any]]:
+    if isinstance(step, int) and "items" in part:
+        return [part["items"]]
+    patterns = part.get("patternProperties", {}).values()
+    others = [part["additionalProperties"]] if isinstance(part.get("additionalProperties"), dict) else []
+    return [part["properties"][step]] if step in part.get("properties", {}) else [*patterns, *others]

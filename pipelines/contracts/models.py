@@ -1,0 +1,237 @@
+"""The written form of contracts: what keys an author may use. Keys are those of ODCS 3.2 where it has one.
+
+Structure only; what names refer to is resolved in `load`. The JSON Schema for editors is generated from these classes.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME_PATTERN = f"^{NAME.pattern}$"
+SEMVER_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
+RETENTION_PATTERN = r"^([1-9][0-9]*[dmy]|永久)$"
+
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Semver = Annotated[str, StringConstraints(pattern=SEMVER_PATTERN)]
+Level = Annotated[int, Field(ge=1, le=4)]
+Share = Annotated[float, Field(gt=0, le=1)]
+LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
+Cycle = Literal["实时", "每日", "每周", "每月", "每季度", "每半年", "每年", "不定期"]
+Retention = Annotated[str, StringConstraints(pattern=RETENTION_PATTERN)]
+Call = Name | Annotated[dict[Name, dict[str, Any]], Field(min_length=1, max_length=1)]
+"""A verb: its name, or its name with arguments."""
+
+
+def _listed(kind: str) -> Any:
+    """Mark names that editors may complete from a list; `schema` fills the list in."""
+    return Field(json_schema_extra={"x-list": kind})
+
+
+FieldName = Annotated[Name, _listed("field")]
+CodeListName = Annotated[Name, _listed("code_list")]
+OrganisationName = Annotated[Name, _listed("organisation")]
+MaskName = Annotated[Name, _listed("mask")]
+StepCall = Annotated[Call, _listed("step")]
+RuleCall = Annotated[Call, _listed("rule")]
+ConnectorCall = Annotated[Call, _listed("connector")]
+DerivationCall = Annotated[Call, _listed("derivation")]
+
+
+class Strict(BaseModel):
+    """No unknown keys, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class TypeOptions(Strict):
+    """Limits of a value: lengths in characters, bounds inclusive; dates may be `today` or `tomorrow`."""
+
+    maxLength: Annotated[int, Field(ge=1)] | None = None
+    pattern: Text | None = None
+    minimum: int | float | str | None = None
+    maximum: int | float | str | None = None
+
+
+class FieldDefinition(Strict):
+    """One entry of fields.yaml."""
+
+    businessName: Text
+    businessNameEn: Text
+    description: Text | None = None
+    standard: Text | None = None
+    unit: Text | None = None
+    logicalType: LogicalType
+    logicalTypeOptions: TypeOptions = TypeOptions()
+    classification: Level
+    personal: Literal["id_number", "name", "mobile", "address"] | None = None
+    codes: CodeListName | None = None
+    clean: list[StepCall] = []
+    quality: list[RuleCall] = []
+
+
+class ColumnForm(Strict):
+    """A column of a contract; every key but `name` overrides fields.yaml."""
+
+    name: FieldName
+    physicalName: Text | None = None
+    required: bool = False
+    unique: bool = False
+    description: Text | None = None
+    classification: Level | None = None
+    logicalTypeOptions: TypeOptions | None = None
+    clean: list[StepCall] | None = None
+    quality: list[RuleCall] | None = None
+
+
+class SourceSla(Strict):
+    """How often the owner delivers, and how long rows are kept."""
+
+    frequency: Cycle
+    retention: Retention
+
+
+class Load(Strict):
+    """How deliveries become changes. Ceilings are shares of the rows known before."""
+
+    mode: Literal["snapshot_diff"]
+    key: Annotated[list[FieldName], Field(min_length=1)]
+    newest: FieldName | None = None
+    deletionCeiling: Share
+    volumeFloor: Share
+
+
+class SourceForm(Strict):
+    """data_contracts/sources/<org>/<dataset>.yaml"""
+
+    name: Text
+    nameEn: Text
+    version: Semver
+    status: Literal["draft", "active", "deprecated", "retired"]
+    description: Text
+    connector: ConnectorCall
+    load: Load
+    slaProperties: SourceSla
+    ignored: list[Text] = []
+    properties: Annotated[list[FieldName | ColumnForm], Field(min_length=1)]
+    derived: list[Annotated[dict[FieldName, DerivationCall], Field(min_length=1, max_length=1)]] = []
+    quality: list[RuleCall] = []
+
+
+class ShareForm(Strict):
+    """共享属性: the sharing type with its condition or legal basis."""
+
+    type: Literal["无条件共享", "有条件共享", "不予共享"]
+    condition: Text | None = None
+    basis: Text | None = None
+    mode: Text | None = None
+
+
+class OpenForm(Strict):
+    """开放属性: the opening type with its condition or legal basis."""
+
+    type: Literal["无条件开放", "有条件开放", "不予开放"]
+    condition: Text | None = None
+    basis: Text | None = None
+
+
+class CatalogueForm(Strict):
+    """政务信息资源目录 elements that cannot be derived: the class code, the number in it, the format."""
+
+    classCode: Annotated[str, StringConstraints(pattern=r"^[0-9]{6,12}$")]
+    number: Annotated[int, Field(ge=1, le=999999)]
+    format: Literal["电子文件", "电子表格", "数据库", "图形图像", "流媒体", "自描述格式"]
+
+
+class Anonymity(Strict):
+    """k-anonymity of a table of counts: rows with fewer than k are withheld."""
+
+    k: Annotated[int, Field(ge=2)]
+    count: FieldName
+    quasi: Annotated[list[FieldName], Field(min_length=1)]
+
+
+class ChannelColumn(Strict):
+    """A column that a channel shows: from which column of the model, through which mask."""
+
+    name: FieldName
+    source: FieldName | None = Field(default=None, alias="from")
+    mask: MaskName | None = None
+
+
+class ChannelForm(Strict):
+    """One product: the allow-listed columns of the model in one channel."""
+
+    product: Name
+    name: Text
+    nameEn: Text
+    description: Text | None = None
+    licence: Text | None = None
+    rows: FieldName | None = None
+    anonymity: Anonymity | None = None
+    properties: Annotated[list[FieldName | ChannelColumn], Field(min_length=1)]
+
+
+class Channels(Strict):
+    """The channels of a model; a channel that is not named does not exist."""
+
+    sharing: ChannelForm | None = None
+    open: ChannelForm | None = None
+    analyst: ChannelForm | None = None
+
+
+class ProductForm(Strict):
+    """data_contracts/products/<library>/<dataset>.yaml: a released model and what channels may see of it."""
+
+    name: Text
+    nameEn: Text
+    version: Semver
+    status: Literal["draft", "active", "deprecated", "retired"]
+    description: Text
+    model: Name
+    owner: OrganisationName
+    key: Annotated[list[FieldName], Field(min_length=1)]
+    share: ShareForm
+    open: OpenForm
+    slaProperties: SourceSla
+    catalogue: CatalogueForm
+    properties: Annotated[list[FieldName | ColumnForm], Field(min_length=1)]
+    quality: list[RuleCall] = []
+    channels: Channels = Channels()
+
+
+class ConnectionForm(Strict):
+    """Where a source lives; `secret` names the environment variable or file that holds the connection string."""
+
+    description: Text
+    secret: Name
+
+
+class LevelForm(Strict):
+    """A sensitivity level's names."""
+
+    name: Text
+    nameEn: Text
+
+
+class ChannelPolicy(Strict):
+    """A channel's names and the highest level it may show."""
+
+    name: Text
+    nameEn: Text
+    maxLevel: Level
+
+
+class CityForm(Strict):
+    """data_contracts/city.yaml"""
+
+    name: Text
+    nameEn: Text
+    division: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+    timezone: Text
+    operator: OrganisationName
+    connections: dict[Name, ConnectionForm]
+    levels: dict[Level, LevelForm]
+    channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]

@@ -1,0 +1,147 @@
+"""Contracts as the engine works with them: every name resolved, every argument bound. Plain data.
+
+How they are read and checked is in `load`; how they are written is in `models`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipelines.contracts import models
+from pipelines.contracts.rules import Context, Rule
+
+Spellings = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call of a verb with bound arguments."""
+
+    verb: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column with everything it inherits from fields.yaml. `level` is 1 (public) to 4."""
+
+    name: str
+    physical_name: str
+    definition: models.FieldDefinition
+    level: int
+    required: bool
+    unique: bool
+    clean: tuple[Step, ...]
+    description: str | None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column computed at admission from an accepted column."""
+
+    column: Column
+    step: Step
+
+
+@dataclass(frozen=True)
+class SourceContract:
+    """What comes in. `id` is `<org>/<dataset>`."""
+
+    id: str
+    org: str
+    dataset: str
+    path: Path
+    form: models.SourceForm
+    columns: tuple[Column, ...]
+    derived: tuple[Derived, ...]
+    rules: tuple[Rule, ...]
+    connector: Step
+    hash: str
+
+    @property
+    def all_columns(self) -> tuple[Column, ...]:
+        """Delivered columns, then derived ones: the columns of the core table."""
+        return self.columns + tuple(item.column for item in self.derived)
+
+
+@dataclass(frozen=True)
+class ShownColumn:
+    """A column of a channel: which column of the model it shows and through which mask."""
+
+    name: str
+    source: str
+    mask: str | None
+    level: int
+    column: Column
+
+
+@dataclass(frozen=True)
+class Product:
+    """One channel's view of a released model. `id` is `<channel>/<product>`."""
+
+    id: str
+    channel: str
+    name: str
+    form: models.ChannelForm
+    columns: tuple[ShownColumn, ...]
+    contract: "ProductContract" = field(repr=False, compare=False)
+    """Back to the contract; left out of comparison, which would never end."""
+
+
+@dataclass(frozen=True)
+class ProductContract:
+    """What goes out: a released model. `id` is `<library>/<dataset>`; `products` are its channels."""
+
+    id: str
+    library: str
+    dataset: str
+    path: Path
+    form: models.ProductForm
+    columns: tuple[Column, ...]
+    rules: tuple[Rule, ...]
+    products: tuple[Product, ...]
+    hash: str
+
+
+@dataclass(frozen=True)
+class CodeList:
+    """A code list: its rows by code, and every spelling that means a code."""
+
+    name: str
+    rows: Mapping[str, Mapping[str, str]]
+    spellings: Mapping[str, str]
+    hash: str
+
+
+@dataclass(frozen=True)
+class Contracts:
+    """All contracts of a city."""
+
+    root: Path
+    city: models.CityForm
+    fields: Mapping[str, models.FieldDefinition]
+    codes: Mapping[str, CodeList]
+    sources: Mapping[str, SourceContract]
+    models: Mapping[str, ProductContract]
+    """By dbt model name."""
+
+    @property
+    def products(self) -> dict[str, Product]:
+        """Every product of every channel, by `<channel>/<product>`."""
+        return {product.id: product for contract in self.models.values() for product in contract.products}
+
+    @property
+    def spellings(self) -> Spellings:
+        """For cleaning: code list -> spelling -> code."""
+        return {name: codes.spellings for name, codes in self.codes.items()}
+
+    @property
+    def code_sets(self) -> dict[str, frozenset[str]]:
+        """For rules: code list -> codes."""
+        return {name: frozenset(codes.rows) for name, codes in self.codes.items()}
+
+
+def rule_context(contracts: Contracts, **about: Any) -> Context:
+    """The context in which rules of these contracts are compiled."""
+    return Context(lists=contracts.code_sets, **about)

@@ -1,0 +1,220 @@
+"""The proof of one candidate: every check made, none skipped, and all findings put together as evidence.
+
+A bad candidate never raises here: what cannot be checked is an `error`. Whether the evidence suffices is decided in
+`pipelines.release.decision`.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar
+
+import duckdb
+
+from pipelines.contracts.load import Contracts, Product, ProductContract
+from pipelines.contracts.models import LogicalType
+from pipelines.contracts.rules import Context
+from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value
+from pipelines.evidence.rules import RuleResult, measure
+from pipelines.evidence.suite import Disagreement, SecondOpinion, SuiteError, agreement, second_opinion
+from pipelines.privacy.anonymity import k_anonymous
+from pipelines.privacy.scanner import scan
+
+logger = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+
+TYPES: Mapping[LogicalType, frozenset[str]] = {
+    "string": frozenset({"VARCHAR"}),
+    "integer": frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"}),
+    "number": frozenset({"FLOAT", "DOUBLE", "DECIMAL"}),
+    "boolean": frozenset({"BOOLEAN"}),
+    "date": frozenset({"DATE"}),
+    "timestamp": frozenset({"TIMESTAMP WITH TIME ZONE"}),
+}
+"""The DuckDB types that may hold a logical type."""
+
+
+def prove_model(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, context: Context, fingerprint: str
+) -> Evidence:
+    """Check the candidate `context.relation` of a model: schema, rules, second opinion.
+
+    The relation and everything else the context names must be readable on `con`.
+    """
+    schema = _guarded("schema", lambda: _schema(con, contract, context.relation))
+    measured = _attempt(lambda: measure(con, contract.rules, context))
+    asked = _attempt(lambda: second_opinion(con, contract.rules, context))
+    results = [] if isinstance(measured, Exception) else measured
+    opinions = SecondOpinion((), {}) if isinstance(asked, Exception) else asked
+    differing = agreement(results, opinions.opinions)
+    checks = (
+        schema,
+        _error("rules", measured) if isinstance(measured, Exception) else _rules(results),
+        _error("second_opinion", asked) if isinstance(asked, Exception) else _agreed(differing),
+    )
+    rules = tuple(_rule_proofs(results, opinions))
+    return Evidence(contract.form.model, fingerprint, checks, rules, opinions.suite)
+
+
+def prove_product(
+    con: duckdb.DuckDBPyConnection,
+    product: Product,
+    contracts: Contracts,
+    relation: str,
+    model_rows: int,
+    fingerprint: str,
+) -> Evidence:
+    """Check the candidate of a product as its channel will show it. `model_rows`: rows of the model it is cut from.
+
+    Open products are also searched for personal values, and always state their anonymity.
+    """
+    checks: dict[str, Callable[[], Check]] = {
+        "allow_list": partial(_allow_list, con, product, relation),
+        "levels": partial(_levels, product, contracts),
+        "rows": partial(_rows, con, relation, model_rows),
+    }
+    if product.channel == "open":
+        checks["personal_values"] = partial(_personal_values, con, relation)
+    if product.channel == "open" or product.form.anonymity is not None:
+        checks["anonymity"] = partial(_anonymity, con, product, relation)
+    return Evidence(product.id, fingerprint, tuple(_guarded(name, check) for name, check in checks.items()))
+
+
+def _attempt(action: Callable[[], Made]) -> Made | Exception:
+    """The result, or whatever was raised: a candidate may be broken in ways nobody listed, and each closes."""
+    try:
+        return action()
+    except Exception as error:
+        logger.warning("evidence.attempt_failed", extra={"problem": _problem(error)})
+        return error
+
+
+def _guarded(name: str, action: Callable[[], Check]) -> Check:
+    made = _attempt(action)
+    return _error(name, made) if isinstance(made, Exception) else made
+
+
+def _error(name: str, error: Exception) -> Check:
+    problem = _problem(error)
+    return Check(name, "error", None, None, (Statement("evidence.check_error", {"check": name, "problem": problem}),))
+
+
+def _problem(error: Exception) -> str:
+    """What went wrong without the text of the error, which may quote values of rows."""
+    return f"SuiteError: {error}" if isinstance(error, SuiteError) else type(error).__name__
+
+
+def _verdict(name: str, deviations: Sequence[Statement]) -> Check:
+    """A check that counts deviations and allows none."""
+    return Check(name, "fail" if deviations else "pass", len(deviations), 0, tuple(deviations))
+
+
+def _columns(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Name and DuckDB type of each column."""
+    return {name: type_ for name, type_, *_ in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()}
+
+
+def _names(promised: Collection[str], found: Collection[str]) -> Iterator[Statement]:
+    """Columns that are missing or too many."""
+    for name in promised:
+        if name not in found:
+            yield Statement("evidence.column_missing", {"column": name})
+    for name in found:
+        if name not in promised:
+            yield Statement("evidence.column_extra", {"column": name})
+
+
+def _schema(con: duckdb.DuckDBPyConnection, contract: ProductContract, relation: str) -> Check:
+    found = _columns(con, relation)
+    promised = {column.name: column.definition.logicalType for column in contract.columns}
+    deviations = list(_names(promised, found))
+    for name, logical in promised.items():
+        if name in found and found[name].split("(")[0] not in TYPES[logical]:
+            about: dict[str, Value] = {"column": name, "expected": logical, "found": found[name]}
+            deviations.append(Statement("evidence.column_type", about))
+    return _verdict("schema", deviations)
+
+
+def _rules(results: Sequence[RuleResult]) -> Check:
+    return _verdict(
+        "rules",
+        [
+            Statement(
+                "evidence.rule_failed",
+                {"rule": result.rule_id, "failed": result.failed, "evaluated": result.evaluated},
+            )
+            for result in results
+            if result.failed
+        ],
+    )
+
+
+def _agreed(disagreements: Sequence[Disagreement]) -> Check:
+    return _verdict(
+        "second_opinion",
+        [
+            Statement("evidence.opinion_differs", {"rule": item.rule_id, "ours": item.ours, "theirs": item.theirs})
+            for item in disagreements
+        ],
+    )
+
+
+def _rule_proofs(results: Sequence[RuleResult], opinion: SecondOpinion) -> Iterator[RuleProof]:
+    failed = {item.rule_id: item.failed for item in opinion.opinions}
+    for result in results:
+        yield RuleProof(
+            rule=result.rule_id,
+            verb=result.verb,
+            kind=result.kind,
+            dimension=result.dimension,
+            columns=result.columns,
+            evaluated=result.evaluated,
+            failed=result.failed,
+            second_opinion=failed.get(result.rule_id),
+        )
+
+
+def _allow_list(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Check:
+    return _verdict("allow_list", list(_names([column.name for column in product.columns], _columns(con, relation))))
+
+
+def _levels(product: Product, contracts: Contracts) -> Check:
+    limit = contracts.city.channels[product.channel].maxLevel  # type: ignore[index]
+    above = tuple(
+        Statement("evidence.level_above", {"column": column.name, "level": column.level, "limit": limit})
+        for column in product.columns
+        if column.level > limit
+    )
+    highest = max(column.level for column in product.columns)
+    return Check("levels", "fail" if above else "pass", highest, limit, above)
+
+
+def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int) -> Check:
+    ((rows,),) = con.execute(f"SELECT count(*) FROM {relation}").fetchall()
+    if 0 < rows <= model_rows:
+        return Check("rows", "pass", rows, model_rows)
+    code = "evidence.too_many_rows" if rows else "evidence.no_rows"
+    return Check("rows", "fail", rows, model_rows, (Statement(code, {"rows": rows, "model_rows": model_rows}),))
+
+
+def _personal_values(con: duckdb.DuckDBPyConnection, relation: str) -> Check:
+    return _verdict(
+        "personal_values",
+        [
+            Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
+            for found in scan(con, relation)
+        ],
+    )
+
+
+def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Check:
+    """The smallest group against k; a product that declares no counts of people has neither."""
+    anonymity = product.form.anonymity
+    if anonymity is None:
+        return Check("anonymity", "pass", None, None)
+    cells = k_anonymous(con, relation, anonymity)
+    if not cells.violations:
+        return Check("anonymity", "pass", cells.k_min, anonymity.k)
+    about: dict[str, Value] = {"rows": cells.violations, "k": anonymity.k}
+    return Check("anonymity", "fail", cells.k_min, anonymity.k, (Statement("evidence.small_cells", about),))

@@ -1,0 +1,77 @@
+"""Issues: problems as rows with an owner. Everything that is wrong lives here; other rooms only show it.
+
+The same problem seen again is the same issue with a higher count. It closes when a run no longer finds it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from pipelines.messages import translate
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.register.tables import issue as table
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem of one subject. `code` with `arguments` is a message; `rows` counts what is affected.
+
+    `key` tells apart several problems of the same code, for instance the rule that failed.
+    """
+
+    code: str
+    arguments: dict[str, Any]
+    severity: Severity
+    key: str = ""
+    rows: int = 1
+
+    @property
+    def identity(self) -> str:
+        """What makes two findings of a subject the same problem."""
+        return f"{self.code}:{self.key}" if self.key else self.code
+
+    def text(self, language: str) -> str:
+        """What is wrong, in one language, `zh` or `en`."""
+        return translate(self.code, language, **self.arguments)
+
+
+class Issues:
+    """The issues of the register."""
+
+    def __init__(self, register: Register) -> None:
+        self.register = register
+
+    def report(self, subject: str, owner: str, area: str, findings: Collection[Finding]) -> None:
+        """Make the open issues of (subject, area) exactly these findings: open new ones, count seen ones, close others.
+
+        `area` is the first part of the message codes the caller can find, so that areas do not close each other's.
+        """
+        found = {finding.identity: finding for finding in findings}
+        with self.register.begin() as connection:
+            mine = (table.c.subject == subject) & (table.c.status == "open") & table.c.code.startswith(f"{area}.")
+            known = {row.code: row for row in connection.execute(sa.select(table).where(mine))}
+            for identity, row in known.items():
+                if identity not in found:
+                    connection.execute(sa.update(table).where(table.c.id == row.id).values(status="closed"))
+            for identity, finding in found.items():
+                self._see(connection, subject, owner, finding, known.get(identity))
+
+    def open(self, subject: str | None = None) -> list[dict[str, Any]]:
+        """Open issues, the worst first."""
+        query = sa.select(table).where(table.c.status == "open").order_by(table.c.severity, table.c.last_seen.desc())
+        return self.register.rows(query if subject is None else query.where(table.c.subject == subject))
+
+    @staticmethod
+    def _see(connection: sa.Connection, subject: str, owner: str, finding: Finding, known: Any) -> None:
+        text = {language: finding.text(language) for language in ("zh", "en")}
+        values = {"last_seen": now(), "count": finding.rows, "severity": finding.severity, "text": text}
+        if known is not None:
+            connection.execute(sa.update(table).where(table.c.id == known.id).values(**values))
+            return
+        opened = {"subject": subject, "code": finding.identity, "owner": owner, "status": "open", "first_seen": now()}
+        connection.execute(sa.insert(table).values(**values, **opened))

@@ -1,0 +1,105 @@
+"""Clearing away what killed and refused runs leave behind. Called at start under the run lock, so nobody is writing.
+
+Belongs here: which files no retained version needs. Does not belong here: which versions are retained.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.lake.delta import latest, log_file, open_table, table_files
+from pipelines.lake.zones import Lake
+
+LOG_FILE = re.compile(r"\d{20}(\.json|\.checkpoint.*\.parquet)|_last_checkpoint")
+
+
+@dataclass
+class Cleaned:
+    """What was removed: files and bytes of tables, and editions whose candidates are gone."""
+
+    files: int = 0
+    bytes: int = 0
+    editions: list[str] = field(default_factory=list)
+
+
+def clean(lake: Lake, keep: Mapping[Path, Collection[int]], running: Collection[str] = ()) -> Cleaned:
+    """Empty scratch/, drop the candidates of editions that are not running, and drop files no retained version needs.
+
+    A table named in `keep` retains those versions and its latest; a table not named retains every version. Log entries
+    stay, except a torn newest one that a machine crash left behind and no kept version needs.
+    """
+    cleaned = Cleaned()
+    _empty(lake.scratch())
+    for edition in sorted(lake.candidates.glob("*")):
+        if edition.name not in running:
+            shutil.rmtree(edition)
+            cleaned.editions.append(edition.name)
+    for location in _tables(lake):
+        kept = keep.get(location)
+        _drop_torn_log(location, max(kept or [-1]))
+        needed = _all_files(location) if kept is None else _files(location, kept)
+        _drop_orphans(location, needed, cleaned)
+    return cleaned
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.glob("*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _tables(lake: Lake) -> Iterator[Path]:
+    """Every place a table can be, also where only the files of a first, killed run lie."""
+    for pattern in ("core/*/*", "quarantine/*/*", "released/*/*", "released/products/*/*"):
+        for location in sorted(lake.root.glob(pattern)):
+            parents = location.relative_to(lake.root).parts
+            if (
+                location.is_dir()
+                and parents[:2] != ("released", "files")
+                and (parents[:2] != ("released", "products") or len(parents) == 4)
+            ):
+                yield location
+
+
+def _drop_torn_log(location: Path, needed: int) -> None:
+    """A crash of the machine between commit and flush can leave the newest entry empty, and the table unreadable."""
+    for log in sorted((location / "_delta_log").glob("[0-9]*.json"), reverse=True):
+        if int(log.stem) <= needed or _is_complete(log):
+            return
+        log.unlink()
+
+
+def _is_complete(log: Path) -> bool:
+    try:
+        return bool([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
+    except ValueError:
+        return False
+
+
+def _files(location: Path, versions: Collection[int]) -> set[str]:
+    newest = latest(location)
+    retained = set(versions) | ({newest} if newest is not None else set())
+    return {file.path for version in retained for file in table_files(open_table(location, version))}
+
+
+def _all_files(location: Path) -> set[str]:
+    newest = latest(location)
+    logs = [log_file(location, version) for version in range((newest if newest is not None else -1) + 1)]
+    lines = (line for log in logs for line in log.read_text(encoding="utf-8").splitlines())
+    return {json.loads(line)["add"]["path"] for line in lines if line.startswith('{"add"')}
+
+
+def _drop_orphans(location: Path, needed: set[str], cleaned: Cleaned) -> None:
+    for path in sorted(path for path in location.rglob("*") if path.is_file()):
+        name = path.relative_to(location)
+        in_log = name.parts[0] == "_delta_log"
+        if str(name) in needed or (in_log and LOG_FILE.fullmatch(path.name)):
+            continue
+        cleaned.files += 1
+        cleaned.bytes += path.stat().st_size
+        path.unlink()

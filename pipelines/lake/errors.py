@@ -1,0 +1,67 @@
+"""What can go wrong in the lake, as exceptions a steward can read. Their texts are in pipelines/messages/lake.yaml.
+
+Belongs here: exception classes and the translation of "disk full" of three libraries into one. Not: recovery.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipelines.messages import CitylakeError
+
+
+class LakeError(CitylakeError):
+    """Anything the lake refuses or cannot do. The old version of a table is intact whenever one is raised."""
+
+
+class BadName(LakeError):
+    """A zone, dataset, model or partition name that cannot be a path or a Delta partition value."""
+
+
+class RefusedType(LakeError):
+    """A column whose DuckDB type Delta cannot hold."""
+
+
+class MissingTable(LakeError):
+    """No Delta table, or not that version of it, at a location."""
+
+
+class StaleWrite(LakeError):
+    """Another writer committed since the version this write was made from."""
+
+
+class ChangedColumns(LakeError):
+    """The columns differ from those of the table and the write does not allow that."""
+
+
+class TornFile(LakeError):
+    """A data file is shorter or longer than its table says, or gone."""
+
+
+class NullPartition(LakeError):
+    """A partition column is NULL, which no Delta partition filter would find again."""
+
+
+class DiskFull(LakeError):
+    """No space was left; nothing was committed."""
+
+
+class RunLocked(LakeError):
+    """Another run holds the lock of this home."""
+
+
+class BuildFailed(LakeError):
+    """dbt could not start the models at all."""
+
+
+@contextmanager
+def disk_full_named(location: Path) -> Iterator[None]:
+    """Turn the "no space left" of Python, DuckDB and deltalake into DiskFull; anything else passes unchanged."""
+    try:
+        yield
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in str(error).lower():
+            raise DiskFull("lake.disk_full", location=str(location)) from error
+        raise

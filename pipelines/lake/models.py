@@ -1,0 +1,153 @@
+"""The graph of the dbt project: which models there are, where they belong and what they depend on.
+
+Belongs here: the copy of the project with its generated files, parsing, and the cached graph. Does not belong here:
+running models (build). dbt is imported only when something is parsed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.lake.errors import BuildFailed
+from pipelines.lake.zones import library_of
+
+PARTS = ("dbt_project.yml", "profiles.yml", "macros", "models", "tests")  # what dbt reads of a project folder
+HEADINGS = ("Runtime Error", "Database Error", "Compilation Error", "compiled code at", "Internal Error")
+QUIET = ("--quiet", "--no-use-colors", "--no-use-colors-file", "--no-send-anonymous-usage-stats", "--no-print")
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model: `layer` is its schema (staging, lib, mart), `sources` are like `core.psb__person`, `path` is in the
+    project; `strategy` is the incremental strategy of a `delta` model, None when it is always built whole."""
+
+    name: str
+    layer: str
+    library: str | None
+    materialized: str
+    strategy: str | None
+    depends_on: tuple[str, ...]
+    sources: tuple[str, ...]
+    path: str
+    description: str
+
+
+def models(project_dir: Path, cache: Path, generated: Mapping[str, str] | None = None) -> dict[str, Model]:
+    """All models by name. Parsed once per content of the project and `generated`, then read from `cache`.
+
+    Raises BuildFailed when the project does not parse.
+    """
+    stored = cache / f"models-{_content_hash(project_dir, generated or {})}.json"
+    if not stored.exists():
+        found = graph(parse(place_project(project_dir, cache, generated or {}), cache))
+        stored.write_text(json.dumps([asdict(model) for model in found.values()], ensure_ascii=False), encoding="utf-8")
+    listed = (_stored_model(entry) for entry in json.loads(stored.read_text(encoding="utf-8")))
+    return {model.name: model for model in listed}
+
+
+def place_project(project_dir: Path, work: Path, generated: Mapping[str, str]) -> Path:
+    """A copy of the project with the generated files under `work`. Unchanged files keep their time, so that dbt's parse
+    cache holds; files that went away go."""
+    wanted = {path: (project_dir / path).read_bytes() for path in _project_files(project_dir)}
+    wanted |= {path: text.encode() for path, text in generated.items()}
+    project = work / "project"
+    for present in [path for path in project.rglob("*") if path.is_file()]:
+        if str(present.relative_to(project)) not in wanted:
+            present.unlink()
+    for path, content in wanted.items():
+        target = project / path
+        if not target.exists() or target.read_bytes() != content:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    return project
+
+
+def parse(project: Path, work: Path, target: str = "duckdb") -> Any:
+    """dbt's manifest of a placed project. Raises BuildFailed with dbt's own words."""
+    outcome = invoke(["parse", *arguments(project, work, target)])
+    if outcome.result is None or outcome.exception:
+        raise BuildFailed("lake.project_broken", problem=reason(str(outcome.exception)))
+    return outcome.result
+
+
+def graph(manifest: Any) -> dict[str, Model]:
+    """The models of a dbt manifest by name."""
+    nodes = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
+    found = [_model(manifest, nodes, node) for node in nodes.values()]
+    return {model.name: model for model in sorted(found, key=lambda model: model.name)}
+
+
+def arguments(project: Path, work: Path, target: str) -> list[str]:
+    """Command-line arguments that keep dbt quiet, offline and out of the repository."""
+    folders = {"project": project, "profiles": project}
+    return [
+        *(text for name, folder in folders.items() for text in (f"--{name}-dir", str(folder))),
+        *("--target-path", str(work / "target"), "--log-path", str(work / "logs"), "--target", target),
+        *("--log-level", "none", "--log-level-file", "info", *QUIET),
+    ]
+
+
+def invoke(arguments: Sequence[str], manifest: Any = None) -> Any:
+    """Run dbt in this process; returns its dbtRunnerResult. The working folder and environment are given back."""
+    from dbt.cli.main import dbtRunner
+
+    with _kept_surroundings():
+        return dbtRunner(manifest=manifest).invoke(list(arguments))
+
+
+def reason(message: str | None) -> str:
+    """The line of a message of dbt that says what is wrong."""
+    lines = [line.strip() for line in (message or "").splitlines()]
+    telling = [line for line in lines if line and not line.startswith(HEADINGS)]
+    return telling[0] if telling else (message or "unknown error")
+
+
+@contextmanager
+def _kept_surroundings() -> Iterator[None]:
+    before, folder = dict(os.environ), os.getcwd()
+    os.environ["DO_NOT_TRACK"] = "1"
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
+    parents = node.depends_on.nodes
+    sources = [manifest.sources[key] for key in parents if key in manifest.sources]
+    return Model(
+        name=node.name,
+        layer=node.schema,
+        library=library_of(node.name) if node.config.materialized == "delta" else None,
+        materialized=node.config.materialized,
+        strategy=node.config.get("incremental_strategy"),
+        depends_on=tuple(sorted(nodes[key].name for key in parents if key in nodes)),
+        sources=tuple(sorted(f"{source.schema}.{source.identifier}" for source in sources)),
+        path=node.original_file_path,
+        description=node.description,
+    )
+
+
+def _stored_model(entry: Mapping[str, Any]) -> Model:
+    return Model(**{**entry, "depends_on": tuple(entry["depends_on"]), "sources": tuple(entry["sources"])})
+
+
+def _content_hash(project_dir: Path, generated: Mapping[str, str]) -> str:
+    digest = hashlib.sha256()
+    for path in _project_files(project_dir):
+        digest.update(f"{path}\0{hashlib.sha256((project_dir / path).read_bytes()).hexdigest()}\0".encode())
+    digest.update(json.dumps(dict(generated), sort_keys=True).encode())
+    return digest.hexdigest()[:16]
+
+
+def _project_files(project_dir: Path) -> list[str]:
+    roots = [project_dir / part for part in PARTS]
+    files = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*")) if path.is_file()]
+    return sorted(str(path.relative_to(project_dir)) for path in files)

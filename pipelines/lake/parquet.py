@@ -1,0 +1,113 @@
+"""Parquet files on disk: written by DuckDB with the statistics a commit needs, and made durable.
+
+Belongs here: COPY, file names, fsync, links. Does not belong here: the Delta log.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.lake.errors import disk_full_named
+
+FILE_SIZE = "256MB"
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """One new file: absolute path, rows, bytes, DuckDB's text statistics by quoted column, partition values as text."""
+
+    path: str
+    rows: int
+    size: int
+    statistics: dict[str, dict[str, str]]
+    partition: dict[str, str]
+
+
+def copy_rows(
+    con: duckdb.DuckDBPyConnection, query: str, location: Path, partition_by: Sequence[str] = ()
+) -> list[WrittenFile]:
+    """Write the rows of a query as Parquet files below `location`; an empty result leaves no file.
+
+    The files belong to no table until they are committed. A run killed here leaves orphans for `cleanup.clean`.
+    Raises DiskFull, or DuckDB's own error when the query fails.
+    """
+    layout = f"file_size_bytes '{FILE_SIZE}'"
+    if partition_by:
+        layout = f"partition_by ({', '.join(map(identifier, partition_by))})"
+    location.mkdir(parents=True, exist_ok=True)
+    with disk_full_named(location):
+        result = con.execute(
+            f"copy ({query}\n) to {literal(str(location))} (format parquet, compression zstd, compression_level 1, "
+            f"return_stats true, append true, filename_pattern 'part-{{uuid}}', {layout})"
+        )
+        names = [column[0] for column in result.description]
+        rows = [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return keep_filled(
+        WrittenFile(
+            path=row["filename"],
+            rows=row["count"],
+            size=row["file_size_bytes"],
+            statistics=row["column_statistics"] or {},
+            partition=row["partition_keys"] or {},
+        )
+        for row in rows
+    )
+
+
+def keep_filled(written: Iterable[WrittenFile]) -> list[WrittenFile]:
+    """Drop files without rows, which COPY writes for an empty result: an empty table's columns live in its log."""
+    kept = []
+    for file in written:
+        if file.rows:
+            kept.append(file)
+        else:
+            os.remove(file.path)
+    return kept
+
+
+def make_durable(files: Iterable[Path], location: Path) -> None:
+    """Flush files below `location` and every folder that names them, so that a machine crash can neither empty nor lose
+    them. Makes `location` when it is missing."""
+    location.mkdir(parents=True, exist_ok=True)
+    folders = {location, location.parent, location.parent.parent}  # a new table and a new library have names too
+    for file in files:
+        sync(file)
+        folders.update(parent for parent in file.parents if parent.is_relative_to(location))
+    for folder in sorted(folders):
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """fsync a file or a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`: a hard link, or a complete copy where the file system cannot link.
+
+    A target that exists is left alone when it has the right length and replaced otherwise, so a killed call can be
+    repeated.
+    """
+    if target.exists() and target.stat().st_size == source.stat().st_size:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(source, partial)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP):
+            raise
+        shutil.copyfile(source, partial)
+        sync(partial)
+    os.replace(partial, target)

@@ -1,0 +1,55 @@
+"""Hash chains: tables of the register whose rows name the hash of the row before (ledger, audit).
+
+A row's hash covers everything in it, so a later change, deletion or reordering shows. Appending takes the writer's
+place in the database first; there is one chain per table.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipelines.register.store import now
+
+FIRST = "0" * 64
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: the text that is hashed."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], body: Any) -> dict[str, Any]:
+    """Add one row at the end of the chain, inside the caller's writing transaction. Returns the row as stored."""
+    last = connection.execute(
+        sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    ).first()
+    stored = {
+        **row,
+        "sequence": last.sequence + 1 if last else 1,
+        "at": now(),
+        "body": canonical(body),
+        "previous": last.hash if last else FIRST,
+    }
+    stored["hash"] = row_hash(stored)
+    connection.execute(sa.insert(table).values(**stored))
+    return stored
+
+
+def row_hash(row: Mapping[str, Any]) -> str:
+    """SHA-256 over all columns but the hash itself; times to the microsecond in UTC."""
+    covered = {key: value for key, value in row.items() if key != "hash" and value is not None}
+    covered["at"] = covered["at"].replace(tzinfo=None).isoformat(timespec="microseconds")
+    return hashlib.sha256(canonical(covered).encode()).hexdigest()
+
+
+def first_break(connection: sa.Connection, table: sa.Table) -> int | None:
+    """The sequence number of the first row that does not fit the chain, or None if all do."""
+    previous, expected = FIRST, 1
+    for row in connection.execute(sa.select(table).order_by(table.c.sequence)).mappings():
+        if row["sequence"] != expected or row["previous"] != previous or row_hash(dict(row)) != row["hash"]:
+            return int(row["sequence"])
+        previous, expected = row["hash"], expected + 1
+    return None

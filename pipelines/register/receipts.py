@@ -1,0 +1,73 @@
+"""Receipts: the only record of what ran. Every stage writes one; the state of a batch is what its receipts say."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from pipelines.register.store import Register, now
+from pipelines.register.tables import receipt as table
+
+
+class Stage(StrEnum):
+    """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong."""
+
+    PULL = "pull"
+    HOLD = "hold"
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    ADMIT = "admit"
+    EDITION = "edition"
+    BUILD = "build"
+    EVIDENCE = "evidence"
+    MARTS = "marts"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """One receipt as stored. `subject`: a source `<org>/<dataset>`, an edition or a model; `at` is UTC."""
+
+    id: int
+    at: datetime
+    run: str
+    stage: str
+    subject: str
+    batch: int | None
+    body: dict[str, Any]
+
+
+class Receipts:
+    """Reads and writes receipts for one run."""
+
+    def __init__(self, register: Register, run: str) -> None:
+        self.register = register
+        self.run = run
+
+    def add(self, stage: Stage, subject: str, body: dict[str, Any], batch: int | None = None) -> None:
+        """Write one receipt; it is durable when this returns."""
+        row = {"at": now(), "run": self.run, "stage": stage.value, "subject": subject, "batch": batch, "body": body}
+        with self.register.begin() as connection:
+            connection.execute(sa.insert(table).values(**row))
+
+    def last(self, stage: Stage, subject: str, batch: int | None = None) -> Receipt | None:
+        """The newest receipt of a stage for a subject, or for one batch of it."""
+        query = self._of(subject).where(table.c.stage == stage.value)
+        if batch is not None:
+            query = query.where(table.c.batch == batch)
+        return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
+
+    def history(self, subject: str, limit: int = 100) -> list[Receipt]:
+        """The receipts of a subject, newest first."""
+        return [Receipt(**row) for row in self.register.rows(self._of(subject).limit(limit))]
+
+    def of_run(self, run: str) -> list[Receipt]:
+        """The receipts of a run, in order."""
+        query = sa.select(table).where(table.c.run == run).order_by(table.c.id)
+        return [Receipt(**row) for row in self.register.rows(query)]
+
+    @staticmethod
+    def _of(subject: str) -> sa.Select[Any]:
+        return sa.select(table).where(table.c.subject == subject).order_by(table.c.id.desc())

@@ -1,0 +1,110 @@
+"""The tables of the register. Times are UTC; bodies are JSON. Migrations must lead to exactly these tables."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+receipt = sa.Table(
+    "receipt",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("run", sa.String(36), nullable=False),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(120), nullable=False),
+    sa.Column("batch", sa.Integer),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Index("ix_receipt_subject_stage", "subject", "stage", "id"),
+)
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(120), nullable=False),
+    sa.Column("edition", sa.String(64), nullable=False),
+    sa.Column("version", sa.BigInteger),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Index("ix_ledger_subject_kind", "subject", "kind", "sequence"),
+)
+
+issue = sa.Table(
+    "issue",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subject", sa.String(120), nullable=False),
+    sa.Column("code", sa.String(120), nullable=False),
+    sa.Column("severity", sa.String(16), nullable=False),
+    sa.Column("owner", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("text", sa.JSON, nullable=False),
+    sa.Index("ix_issue_subject_status", "subject", "status"),
+)
+
+recipient = sa.Table(
+    "recipient",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("organisation", sa.String(16), nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+)
+
+token = sa.Table(
+    "token",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("recipient", sa.String(64), sa.ForeignKey("recipient.name"), nullable=False),
+    sa.Column("hash", sa.String(200), nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("revoked", sa.DateTime(timezone=True)),
+)
+
+access = sa.Table(
+    "access",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("recipient", sa.String(64), sa.ForeignKey("recipient.name"), nullable=False),
+    sa.Column("product", sa.String(120), nullable=False),
+    sa.Column("divisions", sa.JSON),
+    sa.Column("columns", sa.JSON),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("case_number", sa.String(64)),
+    sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("valid_until", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("revoked", sa.DateTime(timezone=True)),
+    sa.Index("ix_access_recipient_product", "recipient", "product"),
+)
+"""A grant (a reserved word in SQL): who may read which product, which rows and columns, for what, how long."""
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("recipient", sa.String(64)),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("product", sa.String(120)),
+    sa.Column("version", sa.BigInteger),
+    sa.Column("outcome", sa.String(16), nullable=False),
+    sa.Column("grant", sa.Integer),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("previous", sa.String(64), nullable=False),
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),
+    sa.Index("ix_audit_product_at", "product", "at"),
+    sa.Index("ix_audit_recipient_at", "recipient", "at"),
+)

@@ -1,0 +1,1 @@
+"""Releases: the decision about one version, the ledger that records it, and the act of publishing it."""

@@ -1,0 +1,231 @@
+"""The editor of an edition: evidence for every candidate, the decision, and publication of what is approved.
+
+Order is that of the build: what stands on a refused model is refused with it. All decisions of an edition are
+recorded in one ledger transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
+from pipelines.engine import connect
+from pipelines.evidence.gate import prove_model, prove_product
+from pipelines.evidence.record import Evidence, Statement
+from pipelines.issues import Finding
+from pipelines.lake import delta
+from pipelines.lake.build import BuildResult, ModelResult
+from pipelines.lake.candidate import fingerprint
+from pipelines.lake.edition import Edition
+from pipelines.lake.models import Model
+from pipelines.lake.zones import library_of
+from pipelines.privacy import pseudonyms
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release import plan
+from pipelines.release.decision import Decision, decide
+from pipelines.release.ledger import REFUSAL, Entry, Ledger, Recorded
+from pipelines.release.products import write_candidate
+from pipelines.release.publish import Approved, publish
+from pipelines.settings import Settings
+
+GATE = "citylake gate"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one subject: its released version, or the findings that closed the gate."""
+
+    subject: str
+    owner: str
+    version: int | None
+    rows: int | None
+    findings: tuple[Finding, ...]
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    subject: str
+    contract: ProductContract
+    product: Product | None
+    location: Path
+    version: int
+    rows: int
+    target: Path
+
+
+class Editor:
+    """Proves and publishes one edition on one in-memory connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        contracts: Contracts,
+        ledger: Ledger,
+        receipts: Receipts,
+        graph: Mapping[str, Model],
+        today: date,
+    ) -> None:
+        self.settings = settings
+        self.contracts = contracts
+        self.ledger = ledger
+        self.receipts = receipts
+        self.graph = graph
+        self.today = today
+        self.lake = settings.lake
+        self.published = ledger.published()
+        self.con = connect(self.lake.scratch())
+        pseudonyms.register(self.con, settings.key("pseudonym"))
+
+    def release(
+        self,
+        edition: Edition,
+        number: int,
+        inputs: Mapping[str, str],
+        chosen: Sequence[str],
+        result: BuildResult,
+    ) -> list[Outcome]:
+        """Decide about every chosen model and its products; publish, record, and say what happened."""
+        self.edition, self.inputs = edition, inputs
+        self.relations = {name: self._relation_of_published(name) for name in self.published if "/" not in name}
+        approved: list[Approved] = []
+        outcomes: dict[str, Outcome] = {}
+        refusals: list[Entry] = []
+        with self.con:
+            for name in chosen:
+                self._decide_model(name, result.models[name], approved, outcomes, refusals)
+            entries = publish(approved, edition.id, number, self.lake, self.con)
+        self.ledger.record([*entries, *self._new(refusals)])
+        for entry in entries:
+            outcomes[entry.subject] = _released(outcomes[entry.subject], entry.version)
+        return list(outcomes.values())
+
+    def _decide_model(
+        self,
+        name: str,
+        built: ModelResult,
+        approved: list[Approved],
+        outcomes: dict[str, Outcome],
+        refusals: list[Entry],
+    ) -> None:
+        contract = self.contracts.models[name]
+        if built.status != "success" or built.location is None or built.version is None:
+            finding = Finding("build.failed", {"subject": name, "problem": built.message}, "error")
+            outcomes[name] = Outcome(name, contract.form.owner, None, None, (finding,), None)
+            return
+        target = self.lake.released(library_of(name), name)
+        candidate = _Candidate(name, contract, None, built.location, built.version, built.rows or 0, target)
+        relation = self._relation(built.location, built.version)
+        self.relations[name] = relation
+        mark = fingerprint(built.location, built.version)
+        evidence = prove_model(self.con, contract, self._context(name, relation), mark)
+        refused = sorted(parent for parent in plan.upstream(self.graph, name) if _closed(outcomes.get(parent)))
+        if self._decide(candidate, evidence, refused, approved, outcomes, refusals):
+            for product in contract.products:
+                self._decide_product(product, relation, candidate.rows, approved, outcomes, refusals)
+
+    def _decide_product(
+        self,
+        product: Product,
+        relation: str,
+        model_rows: int,
+        approved: list[Approved],
+        outcomes: dict[str, Outcome],
+        refusals: list[Entry],
+    ) -> None:
+        location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
+        version = write_candidate(self.con, product, relation, location)
+        rows = delta.row_count(delta.open_table(location, version))
+        target = self.lake.product(product.channel, product.name)
+        candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
+        mark = fingerprint(location, version)
+        shown = self._relation(location, version)
+        evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark)
+        self._decide(candidate, evidence, [], approved, outcomes, refusals)
+
+    def _decide(
+        self,
+        candidate: _Candidate,
+        evidence: Evidence,
+        refused_upstream: Sequence[str],
+        approved: list[Approved],
+        outcomes: dict[str, Outcome],
+        refusals: list[Entry],
+    ) -> bool:
+        """Record the evidence, take the decision, and put the candidate on one of the two lists."""
+        subject, owner = candidate.subject, candidate.contract.form.owner
+        self.receipts.add(Stage.EVIDENCE, subject, {"edition": self.edition.id, **evidence.to_json()})
+        mark = fingerprint(candidate.location, candidate.version)
+        decision = decide(subject, mark, evidence, self.published.get(subject), refused_upstream)
+        body = self._body(candidate, evidence, mark)
+        findings: tuple[Finding, ...] = ()
+        if decision.approved:
+            args = (candidate.location, candidate.version, mark, candidate.target, candidate.product, body)
+            approved.append(Approved(subject, *args))
+        else:
+            findings = (_refusal(subject, decision),)
+            reasons = [reason.text("zh") for reason in decision.reasons]
+            refusals.append(Entry(REFUSAL, subject, self.edition.id, None, {**body, "reasons": reasons}))
+        outcomes[subject] = Outcome(subject, owner, None, candidate.rows, findings, evidence)
+        return decision.approved
+
+    def _body(self, candidate: _Candidate, evidence: Evidence, mark: str) -> dict[str, Any]:
+        proof = evidence.to_json()
+        body = {
+            "rows": candidate.rows,
+            "contract": candidate.contract.hash,
+            "inputs": self.inputs[candidate.contract.form.model],
+            "fingerprint": mark,
+            "as_of": self.edition.as_of.isoformat(),
+            "evidence": proof["checks"],
+            "rules": proof["rules"],
+            "code": package_version("citylake"),
+            "approver": GATE,
+        }
+        return body if candidate.product is None else {**body, "model": candidate.contract.form.model}
+
+    def _context(self, name: str, relation: str) -> Any:
+        previous = self._relation_of_published(name) if name in self.published else None
+        return rule_context(
+            self.contracts, today=self.today, relation=relation, previous=previous, models=self.relations
+        )
+
+    def _relation_of_published(self, name: str) -> str:
+        entry = self.published[name]
+        return self._relation(self.lake.released(library_of(name), name), entry.version or 0)
+
+    def _relation(self, location: Path, version: int) -> str:
+        read = delta.scan(delta.open_table(location, version))
+        return f"(SELECT {read.columns} FROM {read.source})"
+
+    def _new(self, refusals: Sequence[Entry]) -> list[Entry]:
+        """Refusals that are not just the last one again: a candidate refused daily for the same reason is one entry."""
+        return [entry for entry in refusals if not self._said(entry)]
+
+    def _said(self, entry: Entry) -> bool:
+        last: Recorded | None = next(iter(self.ledger.history(entry.subject, limit=1)), None)
+        return (
+            last is not None
+            and last.kind == REFUSAL
+            and (last.body["inputs"], last.body["reasons"]) == (entry.body["inputs"], entry.body["reasons"])
+        )
+
+
+def _closed(outcome: Outcome | None) -> bool:
+    return outcome is not None and bool(outcome.findings)
+
+
+def _released(outcome: Outcome, version: int | None) -> Outcome:
+    return Outcome(outcome.subject, outcome.owner, version, outcome.rows, (), outcome.evidence)
+
+
+def _refusal(subject: str, decision: Decision) -> Finding:
+    texts = {f"reasons_{language}": _joined(decision.reasons, language) for language in ("zh", "en")}
+    return Finding("release.refused", {"subject": subject, **texts}, "error")
+
+
+def _joined(reasons: Sequence[Statement], language: str) -> str:
+    return ("；" if language == "zh" else "; ").join(reason.text(language) for reason in reasons)

@@ -1,0 +1,83 @@
+"""What an edition must build: the models whose inputs differ from those of their published version.
+
+A model's inputs are everything its rows can depend on: its SQL, macros, contract, upstream inputs, source versions
+and, where it reads the edition, the day. Equal inputs mean equal rows, so nothing is built twice.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+from pipelines.contracts.load import Contracts
+from pipelines.lake.models import Model
+from pipelines.register.chain import canonical
+from pipelines.release.ledger import Recorded
+
+
+def model_inputs(
+    models: Mapping[str, Model], project: Path, contracts: Contracts, versions: Mapping[str, int], as_of: date
+) -> dict[str, str]:
+    """For each model with a contract whose sources all have a version: SHA-256 of its inputs.
+
+    `versions`: core version by dbt source name (`core.psb__household_person`).
+    """
+    shared = _files_hash(sorted((project / "macros").rglob("*.sql")))
+    known = {**{name: str(version) for name, version in versions.items()}, "lake.edition": as_of.isoformat()}
+    found: dict[str, str | None] = {}
+
+    def inputs(name: str) -> str | None:
+        if name not in found:
+            model = models[name]
+            upstream = [inputs(parent) for parent in model.depends_on]
+            sources = [known.get(source) for source in model.sources]
+            if None in upstream or None in sources:
+                found[name] = None
+            else:
+                contract = contracts.models.get(name)
+                found[name] = _hash(
+                    shared,
+                    _files_hash([project / model.path]),
+                    contract.hash if contract else "",
+                    upstream,
+                    dict(zip(model.sources, sources, strict=True)),
+                )
+        return found[name]
+
+    return {name: value for name in contracts.models if name in models and (value := inputs(name)) is not None}
+
+
+def outdated(inputs: Mapping[str, str], published: Mapping[str, Recorded]) -> list[str]:
+    """The models to build: without a published version, or published from other inputs."""
+    return sorted(
+        name for name, value in inputs.items() if name not in published or published[name].body["inputs"] != value
+    )
+
+
+def in_order(models: Mapping[str, Model], chosen: list[str]) -> list[str]:
+    """The chosen models, each after all chosen ones it depends on."""
+    done: list[str] = []
+
+    def visit(name: str) -> None:
+        for parent in models[name].depends_on:
+            visit(parent)
+        if name in chosen and name not in done:
+            done.append(name)
+
+    for name in chosen:
+        visit(name)
+    return done
+
+
+def upstream(models: Mapping[str, Model], name: str) -> set[str]:
+    """All models that a model is built from, directly or not."""
+    direct = models[name].depends_on
+    return set(direct).union(*(upstream(models, parent) for parent in direct))
+
+
+def _files_hash(files: list[Path]) -> str:
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()

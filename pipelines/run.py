@@ -1,0 +1,320 @@
+"""One run: ingest sources, take an edition, build what changed, prove, decide, release, refresh the marts.
+
+The steps that Dagster shows and the command line starts. Each step fails alone: what went wrong becomes an issue with
+an owner, the rest of the run goes on, and the last release stays published.
+"""
+
+import errno
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import duckdb
+from sqlalchemy.exc import OperationalError
+
+from pipelines.admission.admit import Admitted, admit
+from pipelines.admission.receive import Delivery, receive
+from pipelines.contracts.dbt import generated
+from pipelines.contracts.load import Contracts, SourceContract, load
+from pipelines.issues import Finding, Issues
+from pipelines.lake import delta
+from pipelines.lake.build import BuildResult, build
+from pipelines.lake.cleanup import clean
+from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
+from pipelines.lake.errors import DiskFull, LakeError
+from pipelines.lake.lock import run_lock
+from pipelines.lake.models import Model, models
+from pipelines.lake.zones import library_of
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.store import now
+from pipelines.release import marts, plan
+from pipelines.release.editor import Editor, Outcome
+from pipelines.release.ledger import Ledger
+from pipelines.settings import Settings
+
+FAILURES = (CitylakeError, LakeError, OSError, duckdb.OperationalError, OperationalError)
+"""What may go wrong in a step without being a mistake in citylake."""
+
+_NO_SPACE = re.compile("no space left|disk is full", re.IGNORECASE)
+
+EDITION = "edition"
+"""The subject of problems that concern an edition as a whole."""
+
+IngestStatus = Literal["admitted", "unchanged", "held", "rejected", "failed"]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of one source in this run. `admitted` is its last admitted batch, None if there is none yet."""
+
+    status: IngestStatus
+    message: str
+    admitted: Admitted | None
+
+
+@dataclass(frozen=True)
+class Built:
+    """An edition and what was built for it. `chosen` is in build order; empty when nothing changed."""
+
+    edition: Edition
+    number: int
+    inputs: Mapping[str, str]
+    chosen: tuple[str, ...]
+    result: BuildResult | None
+
+
+@dataclass
+class Run:
+    """The steps of one run, on one home, under the run lock. Open it with `opened`."""
+
+    settings: Settings
+    register: Register
+    contracts: Contracts
+    id: str
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lake = self.settings.lake
+        self.receipts = Receipts(self.register, self.id)
+        self.ledger = Ledger(self.register)
+        self.issues = Issues(self.register)
+        self.started = now()
+
+    @property
+    def today(self) -> date:
+        """The city's date when the run started."""
+        return self.started.astimezone(ZoneInfo(self.contracts.city.timezone)).date()
+
+    def ingest(self, source: str) -> Ingested:
+        """Pull and admit one source. A failure is an issue of its owner, not an exception."""
+        contract = self.contracts.sources[source]
+        try:
+            delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
+            admitted = self._admit(contract, delivery)
+        except FAILURES as error:
+            finding = self._fail(source, contract.org, error)
+            return Ingested("failed", _both(finding), self._last_admitted(source))
+        return self._ingested(contract, delivery, admitted)
+
+    def publish(self) -> list[Outcome]:
+        """Edition, build, proof, release, marts. A failure is an issue of the operator; then nothing is published."""
+        try:
+            outcomes = self._release(self._build())
+            self.marts()
+        except FAILURES as error:
+            self._fail(EDITION, self.contracts.city.operator, error)
+            return []
+        self.issues.report(EDITION, self.contracts.city.operator, "run", [])
+        return outcomes
+
+    def _build(self) -> Built:
+        """Take an edition of everything admitted and build the models whose inputs changed."""
+        sources = {name: version for name in self.contracts.sources if (version := self._core(name)) is not None}
+        number = int(self.started.timestamp())
+        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}", self.today, sources)
+        graph = self._models()
+        versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
+        inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
+        published = self.ledger.published()
+        chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published)))
+        if not chosen:
+            return Built(edition, number, inputs, (), None)
+        body = {"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen)}
+        self.receipts.add(Stage.EDITION, edition.id, body)
+        snapshot = self.lake.scratch() / f"{edition.id}.json"
+        released = [
+            Released(library_of(name), name, self.lake.released(library_of(name), name), entry.version)
+            for name, entry in published.items()
+            if name in graph and entry.version is not None
+        ]
+        write_snapshot(snapshot, edition, released, set(chosen))
+        result = build(
+            self.settings.dbt_project,
+            self.lake,
+            edition.id,
+            snapshot,
+            list(chosen),
+            work=self._dbt,
+            generated=generated(self.contracts),
+        )
+        self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
+        return Built(edition, number, inputs, chosen, result)
+
+    def _release(self, built: Built) -> list[Outcome]:
+        """Prove and decide about everything that was built, publish what is approved. One ledger transaction."""
+        if built.result is None:
+            return []
+        editor = Editor(self.settings, self.contracts, self.ledger, self.receipts, self._models(), self.today)
+        outcomes = editor.release(built.edition, built.number, built.inputs, built.chosen, built.result)
+        for outcome in outcomes:
+            for area in ("build", "release"):
+                findings = [finding for finding in outcome.findings if finding.code.startswith(f"{area}.")]
+                self.issues.report(outcome.subject, outcome.owner, area, findings)
+            if outcome.findings:
+                self.problems.append(outcome.subject)
+        shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)
+        return outcomes
+
+    def marts(self) -> Path | None:
+        """Bring the analysts' database up to the ledger; returns its file if it changed."""
+        file = marts.refresh(self.contracts, self.lake, self.ledger.published(), self.settings.marts)
+        if file is not None:
+            self.receipts.add(Stage.MARTS, "marts", {"file": file.name})
+        return file
+
+    def repair(self) -> None:
+        """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
+        keep = {self._location(subject): versions for subject, versions in self.ledger.released_versions().items()}
+        clean(self.lake, keep)
+        self.marts()
+
+    def _admit(self, contract: SourceContract, delivery: Delivery) -> Admitted | None:
+        if self.receipts.last(Stage.REJECT, contract.id, delivery.batch):
+            return None
+        known_at = self.started.isoformat(sep=" ", timespec="seconds")
+        key = self.settings.key("pseudonym")
+        return admit(contract, self.contracts, self.lake, key, delivery, self.today, known_at, self.receipts)
+
+    def _ingested(self, contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> Ingested:
+        drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
+        self.issues.report(contract.id, contract.org, "pull", [])
+        self.issues.report(contract.id, contract.org, "run", [])
+        self.issues.report(contract.id, contract.org, "drift", drift)
+        if admitted is None:
+            return Ingested("rejected", "", self._last_admitted(contract.id))
+        held = [Finding(code, arguments, "error") for code, arguments in admitted.held.items()]
+        refused = [
+            Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows)
+            for rule, rows in admitted.by_rule.items()
+        ]
+        self.issues.report(contract.id, contract.org, "admit", held or refused)
+        if held:
+            self.problems.append(contract.id)
+            return Ingested("held", "\n".join(map(_both, held)), self._last_admitted(contract.id))
+        return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
+
+    def _fail(self, subject: str, owner: str, error: Exception) -> Finding:
+        """Record a failure. Where the register cannot be written either, the run ends with the failure's message."""
+        finding = _failure(subject, error)
+        self.problems.append(subject)
+        try:
+            self.receipts.add(Stage.FAILURE, subject, {"code": finding.code, "message": _both(finding)})
+            self.issues.report(subject, owner, finding.code.partition(".")[0], [finding])
+        except OperationalError:
+            raise CitylakeError(finding.code, **finding.arguments) from error
+        return finding
+
+    def _last_admitted(self, source: str) -> Admitted | None:
+        last = self.receipts.last(Stage.ADMIT, source)
+        return Admitted(**last.body) if last else None
+
+    def _core(self, source: str) -> CoreVersion | None:
+        admitted, contract = self._last_admitted(source), self.contracts.sources[source]
+        if admitted is None or admitted.core_version is None:
+            return None
+        location = self.lake.core(contract.org, contract.dataset)
+        columns = tuple(
+            name
+            for name in delta.column_types(delta.open_table(location, admitted.core_version).schema())
+            if not name.startswith("_")
+        )
+        return CoreVersion(location, admitted.core_version, admitted.batch, tuple(contract.form.load.key), columns)
+
+    def _models(self) -> dict[str, Model]:
+        return models(self.settings.dbt_project, self._dbt, generated(self.contracts))
+
+    @property
+    def _dbt(self) -> Path:
+        """dbt's working copy and parse cache; it may be deleted at any time."""
+        folder = self.settings.home / "dbt"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def _location(self, subject: str) -> Path:
+        channel, _, product = subject.partition("/")
+        return self.lake.product(channel, product) if product else self.lake.released(library_of(subject), subject)
+
+    def _secret(self, connection: str) -> str:
+        return self.settings.connection_string(connection, self.contracts.city.connections[connection].secret)
+
+
+@contextmanager
+def opened(settings: Settings, run_id: str) -> Iterator[Run]:
+    """A run under the lock, its home prepared and repaired. Raises RunLocked, CitylakeError for bad contracts."""
+    contracts = load(settings.contracts)
+    settings.prepare()
+    with run_lock(settings.home, f"run {run_id}"):
+        register = Register(settings.register_url)
+        try:
+            register.upgrade()
+            run = Run(settings, register, contracts, run_id)
+            run.repair()
+            yield run
+        finally:
+            register.close()
+
+
+def decide_batch(
+    settings: Settings, source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str
+) -> None:
+    """The steward's word about a held batch: confirmed ones are admitted by the next run, rejected ones never.
+
+    Raises CitylakeError if that batch is not held.
+    """
+    register = Register(settings.register_url)
+    receipts = Receipts(register, "steward")
+    try:
+        held = receipts.last(Stage.HOLD, source, batch)
+        last = receipts.last(Stage.PULL, source)
+        if held is None or last is None or last.batch != batch or receipts.last(Stage.ADMIT, source, batch):
+            raise CitylakeError("batch.unknown", subject=source, batch=batch)
+        receipts.add(stage, source, {"who": who, "why": why}, batch)
+    finally:
+        register.close()
+
+
+def _failure(subject: str, error: Exception) -> Finding:
+    if isinstance(error, CitylakeError):
+        return Finding(error.code, error.arguments, "error")
+    full = isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    if full or (isinstance(error, duckdb.OperationalError | OperationalError) and _NO_SPACE.search(str(error))):
+        return Finding("run.disk_full", {"problem": _short(error)}, "error")
+    return Finding("run.failed", {"subject": subject, "problem": _short(error)}, "error")
+
+
+def _short(error: Exception) -> str:
+    if isinstance(error, duckdb.OperationalError | OperationalError):
+        return type(error).__name__  # its text may hold values of rows
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _both(finding: Finding) -> str:
+    return "\n".join(finding.text(language) for language in ("zh", "en"))
+
+
+def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:
+    """What a run amounts to: rows of the last admitted batch of every source, releases of the run, and what is not out.
+
+    Keys: received, accepted, refused (rows), releases (ledger rows of this run), published and unpublished (subjects).
+    """
+    contracts, register = load(settings.contracts), Register(settings.register_url)
+    receipts, ledger = Receipts(register, run_id), Ledger(register)
+    admitted = [receipt.body for name in contracts.sources if (receipt := receipts.last(Stage.ADMIT, name))]
+    published = ledger.published()
+    editions = {receipt.subject for receipt in receipts.of_run(run_id) if receipt.stage == Stage.EDITION}
+    promised = [*contracts.models, *contracts.products]
+    register.close()
+    return {
+        **{name: sum(body[name] for body in admitted) for name in ("received", "accepted", "refused")},
+        "releases": sum(entry.edition in editions for entry in published.values()),
+        "published": len(published),
+        "unpublished": sorted(name for name in promised if name not in published),
+    }

@@ -1,0 +1,22 @@
+"""The demo city: a real database server holding a generated, deliberately dirty department, and the truth behind it.
+
+It imports nothing of the engine it tests, else its truth would be circular. Only tests and the command line start it.
+"""
+
+from simulator.city import DemoCity, OtherCity
+from simulator.daily import NotPopulated
+from simulator.day import DaySummary
+from simulator.dirt import DirtRates, Planted
+from simulator.faults import NoSuchColumn
+from simulator.server import ServerError
+
+__all__ = [
+    "DaySummary",
+    "DemoCity",
+    "DirtRates",
+    "NoSuchColumn",
+    "NotPopulated",
+    "OtherCity",
+    "Planted",
+    "ServerError",
+]

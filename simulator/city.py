@@ -1,0 +1,213 @@
+"""The demo city as its visitors use it: start, populate, live on, misbehave, stop.
+
+Only this class is meant for callers; everything it does is done in the modules it names.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from simulator import daily, faults, loading
+from simulator.day import DaySummary
+from simulator.department import DATABASE, SCHEMA, TABLE
+from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
+from simulator.loading import State
+from simulator.schema import TRUTH, Connection, database_exists
+from simulator.server import HOST, READER, Server
+
+DEFAULT_SEED, DEFAULT_PERSONS, MOST_PERSONS = 341500, 60_000, 10_000_000
+
+
+class OtherCity(ValueError):
+    """Under this home lives a city of another seed, size or dirt."""
+
+
+class DemoCity:
+    """A city of invented people behind a real database server, everything under ``home``.
+
+    The same seed, number of persons and rates give the same city, byte for byte, on day 0 and on every later day.
+    Several processes may use one home: what changes the city is done by one at a time.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        seed: int = DEFAULT_SEED,
+        persons: int = DEFAULT_PERSONS,
+        dirt: DirtRates = DirtRates(),  # noqa: B008 - frozen
+    ) -> None:
+        if not 1 <= persons <= MOST_PERSONS:
+            raise ValueError(f"a city has 1 to {MOST_PERSONS:,} persons, not {persons:,}")
+        self.home = home.resolve()
+        self.seed, self.persons, self.dirt = seed, persons, dirt
+        self._server = Server(self.home)
+        self._started_here = False
+
+    @classmethod
+    def open(cls, home: Path) -> Self:
+        """The city that lives under ``home``, whatever its seed and size.
+
+        Raises:
+            FileNotFoundError: no city was ever started there.
+        """
+        plan = json.loads((home / "simulator.json").read_text())
+        return cls(home, plan["seed"], plan["persons"], DirtRates(**plan["dirt"]))
+
+    def start(self) -> None:
+        """Start the database server, making it first if need be; a running one is used, whoever started it.
+
+        Raises:
+            OtherCity: another city lives under this home.
+            ServerError: PostgreSQL refused.
+        """
+        with self._alone():
+            self._claim_home()
+            self._started_here |= self._server.start()
+            daily.settle(self._server)
+
+    def stop(self) -> None:
+        """Stop the server (the department's database is down); ``start`` brings everything back, on the same port."""
+        with self._alone():
+            self._server.stop()
+            self._started_here = False
+
+    def populate(self, progress: Callable[[int], None] | None = None) -> None:
+        """Fill the city; does nothing when it is complete, and begins anew when it was interrupted."""
+        with self._alone():
+            if not self._is_populated():
+                loading.populate(self._server, self.seed, self.persons, self.dirt, progress)
+
+    def tick(self, days: int = 1) -> list[DaySummary]:
+        """Let days pass; returns what each brought. Every day is written entirely or not at all."""
+        self._state()
+        summaries = []
+        for _ in range(days):
+            with self._alone():
+                daily.settle(self._server)
+                summaries.append(daily.tick(self._server))
+        return summaries
+
+    @property
+    def today(self) -> date:
+        """The simulated date; 2026-01-01 until the first tick."""
+        return self._state().day
+
+    @property
+    def reader_dsn(self) -> str:
+        """The URL under which the data platform reads the department's database. A secret: never log it."""
+        return f"postgresql://{READER}:{self._server.reader_password}@{HOST}:{self._server.port}/{DATABASE}"
+
+    def planted(self) -> list[Planted]:
+        """Everything wrong that was ever planted, in order of day and record; corrected rows have ``ended`` set."""
+        self._state()
+        columns = sql.SQL(", ").join(map(sql.Identifier, PLANTED_COLUMNS))
+        query = sql.SQL("SELECT {} FROM truth.planted ORDER BY day, rybh").format(columns)
+        with self._server.connect(TRUTH) as truth:
+            return [
+                Planted(**{**row, "also": tuple(row["also"])})
+                for row in truth.cursor(row_factory=dict_row).execute(query)
+            ]
+
+    def department_rows(self) -> Iterator[dict[str, Any]]:
+        """The rows of the department's table as it shows itself at present, streamed."""
+        self._state()
+        with (
+            self._server.connect(DATABASE) as department,
+            department.cursor("rows", row_factory=dict_row) as cursor,
+        ):
+            cursor.itersize = 5_000
+            yield from cursor.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(SCHEMA, TABLE)))
+
+    def department_count(self) -> int:
+        """How many rows the department's table shows at present."""
+        self._state()
+        with self._server.connect(DATABASE) as department:
+            (count,) = department.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(SCHEMA, TABLE))
+            ).fetchone() or (0,)
+            return int(count)
+
+    def rename_column(self, old: str, new: str) -> None:
+        """Fault: a column comes under another name."""
+        self._misbehave(lambda department: faults.rename_column(department, old, new))
+
+    def drop_column(self, name: str) -> None:
+        """Fault: a column is no longer delivered."""
+        self._misbehave(lambda department: faults.drop_column(department, name))
+
+    def deliver_half(self, fraction: float = 0.5, seed: int = 0) -> None:
+        """Fault: the table suddenly holds only about this fraction of its records."""
+        self._misbehave(lambda department: faults.deliver_part(department, fraction, seed))
+
+    def restore(self) -> None:
+        """End all faults of the table; nothing is lost, days that passed meanwhile included."""
+        self._misbehave(faults.restore)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A server that somebody else started is theirs to stop.
+        if self._started_here:
+            self.stop()
+
+    def _misbehave(self, fault: Callable[[Connection], None]) -> None:
+        self._state()
+        with self._alone():
+            daily.settle(self._server)
+            with self._server.connect(DATABASE) as department:
+                fault(department)
+
+    def _state(self) -> State:
+        """How far the city has come.
+
+        Raises:
+            NotPopulated: there are no people yet, or not all of them.
+        """
+        if database_exists(self._server, TRUTH):
+            with self._server.connect(TRUTH) as truth:
+                state = loading.read_state(truth)
+            if state is not None:
+                return state
+        raise daily.NotPopulated(f"the city under {self.home} has no people yet: populate it first")
+
+    def _is_populated(self) -> bool:
+        try:
+            self._state()
+        except daily.NotPopulated:
+            return False
+        return True
+
+    def _claim_home(self) -> None:
+        plan = {"seed": self.seed, "persons": self.persons, "dirt": asdict(self.dirt)}
+        note = self.home / "simulator.json"
+        if note.exists():
+            found = json.loads(note.read_text())
+            if found != plan:
+                raise OtherCity(f"{self.home} holds the city {found}, not {plan}; choose another home or remove it")
+            return
+        fresh = note.with_suffix(".new")
+        fresh.write_text(json.dumps(plan, indent=2))
+        fresh.replace(note)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes out while the city changes; the system frees the lock of a killed process."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with (self.home / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,187 @@
+"""Admission: every row is accepted or refused, changes are exact, replays change nothing, half a delivery is held."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.admission import admit as admission
+from pipelines.contracts.load import Contracts
+from pipelines.lake import delta
+from pipelines.register.receipts import Stage
+from tests.admission.conftest import Intake
+
+GOOD = {
+    "RYBH": "R1",
+    "GMSFHM": "341502200501010019",
+    "XM": "张三丰",
+    "XBDM": "1",
+    "MZDM": "01",
+    "CSRQ ": "20050101",
+    "HH": "H1",
+    "YHZGX": "02",
+    "SSXQ": "341502001001",
+    "HJ XZ": "金安区某路1号",
+    "WHCD": "20",
+    "HYZK": "10",
+    "LXDH": "13800001234",
+    "GXSJ": "2026-01-01 10:00:00",
+}
+
+
+def division(code: str, name: str = "某村") -> dict[str, str]:
+    return {"code": code, "name": name, "level": "village", "parent_code": "341502001"}
+
+
+@pytest.mark.parametrize(
+    ("change", "rules"),
+    [
+        ({}, None),
+        ({"GMSFHM": "３４１５０２２００５０１０１００１９"}, None),
+        ({"GMSFHM": " 341502050101001 ", "CSRQ ": "19050101"}, None),
+        ({"GMSFHM": "34250119850415013x", "CSRQ ": "1985-4-15"}, "id_number.gb11643_check_digit"),
+        ({"XBDM": "男性", "MZDM": "汉族", "LXDH": "+86 138 0000 1234"}, None),
+        ({"XM": "\u3000张三丰 "}, None),
+        ({"XM": "䃥小龙"}, None),
+        ({"LXDH": "暂无", "WHCD": r"\N"}, None),
+        ({"CSRQ ": "2005/1/1"}, None),
+        ({"GMSFHM": "341502********0019"}, "id_number.gb11643_format"),
+        ({"GMSFHM": None}, "id_number.required"),
+        ({"GMSFHM": "341502200501010018"}, "id_number.gb11643_check_digit"),
+        ({"XM": "暂无"}, "name.required"),
+        ({"XM": "张3"}, "name.chinese_name"),
+        ({"XBDM": "7"}, "sex.in_codes"),
+        ({"XBDM": "2"}, "sex_matches_id"),
+        ({"CSRQ ": "00:00;00"}, "birth_date.type"),
+        ({"CSRQ ": "20230230"}, "birth_date.type"),
+        ({"CSRQ ": "20050102"}, "birth_date_matches_id"),
+        ({"CSRQ ": "99990909"}, "birth_date.between,birth_date_matches_id"),
+        ({"SSXQ": "340422001001"}, "division_code.in_codes"),
+        ({"GXSJ": "2999-01-01 00:00:00"}, "source_updated_at.between"),
+        ({"LXDH": "12345"}, "mobile.matches"),
+        ({"HJ XZ": "长" * 201}, "address.max_length"),
+    ],
+)
+def test_a_row_is_cleaned_or_refused_for_the_right_reason(
+    intake: Callable[..., Intake], change: dict[str, Any], rules: str | None
+) -> None:
+    source = intake("psb/household_person")
+    outcome = source.deliver([{**GOOD, **change}])
+    assert (outcome.received, outcome.accepted) == (1, 1 if rules is None else 0)
+    assert [row["rules"] for row in source.refused(1)] == ([] if rules is None else [rules])
+
+
+def test_times_without_a_zone_are_the_citys_and_become_utc(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    source.deliver([GOOD])
+    (row,) = source.current().values()
+    assert row["source_updated_at"].isoformat() == "2026-01-01T02:00:00+00:00"
+    assert len(row["person_id"]) == 32
+
+
+def test_of_two_rows_with_one_key_the_newest_counts(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    older = {**GOOD, "HJ XZ": "旧址", "GXSJ": "2025-01-01 10:00:00"}
+    outcome = source.deliver([older, GOOD, dict(GOOD)])
+    assert (outcome.received, outcome.accepted, outcome.refused) == (3, 1, 2)
+    assert outcome.by_rule == {admission.DUPLICATE: 2}
+    assert [row["_row"] for row in source.refused(1)] == [0, 2]
+    assert next(iter(source.current().values()))["address"] == GOOD["HJ XZ"]
+
+
+def test_a_refused_row_keeps_the_last_accepted_one(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    source.deliver([GOOD])
+    outcome = source.deliver([{**GOOD, "XM": "李四光", "GMSFHM": "1"}])
+    assert (outcome.refused, outcome.deleted) == (1, 0)
+    assert source.current()["R1",]["name"] == "张三丰"
+
+
+CODES = st.sampled_from([f"34150200100{i}" for i in range(8)])
+NAMES = st.sampled_from(["甲村", "乙村", "丙村", "长" * 70])  # the last one is refused
+SNAPSHOTS = st.lists(st.dictionaries(CODES, NAMES, min_size=1), min_size=1, max_size=5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SNAPSHOTS)
+def test_applying_the_difference_gives_the_delivery(contracts: Contracts, snapshots: list[dict[str, str]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        contract = contracts.sources["dsrb/division"]
+        load = contract.form.load.model_copy(update={"deletionCeiling": 1.0, "volumeFloor": 0.001})
+        contract = replace(contract, form=contract.form.model_copy(update={"load": load}))
+        source, expected = Intake(Path(folder), contracts, contract), dict[str, str]()
+        for snapshot in snapshots:
+            outcome = source.deliver([division(code, name) for code, name in snapshot.items()])
+            good = {code: name for code, name in snapshot.items() if len(name) < 60}
+            expected = {code: good.get(code, name) for code, name in expected.items() if code in snapshot} | good
+            assert {code: row["division_name"] for (code,), row in source.current().items()} == expected
+            assert outcome.received == outcome.accepted + outcome.refused == len(snapshot)
+
+
+def test_a_batch_admitted_twice_changes_nothing(intake: Callable[..., Intake]) -> None:
+    source = intake("dsrb/division")
+    delivery = source.raw([division("341502001001")])
+    first = source.admit(delivery)
+    assert source.admit(delivery) == first
+    assert delta.latest(source.core) == 0
+
+
+@pytest.mark.parametrize("point", ["quarantine", "core", "receipt"])
+def test_a_batch_killed_on_its_way_is_finished_by_the_next_run(
+    intake: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    source = intake("dsrb/division")
+    delivery = source.raw([division("341502001001"), division("341502001002", "长" * 70)])
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    original = admission.delta.commit
+
+    def commit(location: Path, *arguments: Any, **named: Any) -> int:
+        version = original(location, *arguments, **named)
+        if point in str(location):
+            kill()
+        return version
+
+    with monkeypatch.context() as patched:
+        if point == "receipt":
+            patched.setattr(source.receipts, "add", kill)
+        else:
+            patched.setattr(admission.delta, "commit", commit)
+        with pytest.raises(Killed):
+            source.admit(delivery)
+    outcome = source.admit(delivery)
+    assert (outcome.accepted, outcome.refused, outcome.inserted) == (1, 1, 1)
+    assert len(source.current()) == len(source.refused(1)) == 1
+    assert source.receipts.last(Stage.ADMIT, source.contract.id, 1) is not None
+
+
+def test_half_a_delivery_is_held_until_the_steward_confirms(intake: Callable[..., Intake]) -> None:
+    source = intake("dsrb/division")
+    rows = [division(f"3415020010{i:02}") for i in range(40)]
+    source.deliver(rows)
+    delivery = source.raw(rows[:20])
+    outcome = source.admit(delivery)
+    assert set(outcome.held) == {"admit.volume_floor", "admit.deletion_ceiling"}
+    assert len(source.current()) == 40
+    assert source.receipts.last(Stage.HOLD, source.contract.id, 2) is not None
+    source.receipts.add(Stage.CONFIRM, source.contract.id, {"who": "专员", "why": "撤村并居"}, 2)
+    assert source.admit(delivery).deleted == 20
+    assert len(source.current()) == 20
+
+
+def test_a_few_deletions_pass(intake: Callable[..., Intake]) -> None:
+    source = intake("dsrb/division")
+    rows = [division(f"3415020010{i:02}") for i in range(50)]
+    source.deliver(rows)
+    assert source.deliver(rows[1:]).deleted == 1
+    assert source.deliver(rows).inserted == 1

@@ -1,0 +1,177 @@
+"""A small released lake made by hand through the pipelines' own interfaces: real contracts, synthetic rows.
+
+Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from catalog.app import create_app
+from catalog.policy import administration
+from catalog.policy.decision import Grant
+from pipelines import engine
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts, Product
+from pipelines.lake import delta
+from pipelines.lake.columns import query_schema
+from pipelines.lake.parquet import copy_rows
+from pipelines.register import Register
+from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
+from pipelines.release.products import write_files
+from pipelines.settings import REPOSITORY, Settings
+
+PERSONS = "sharing/person_of_division"
+AGES = "open/age_structure_by_county"
+DIVISIONS = "analyst/division"
+MODEL = "lib_population__person"
+VILLAGES = ("341502001001", "341502001002", "341503001001", "341504100001")
+
+SYNTHETIC = f"""
+select md5('person ' || i) as person_ref, '341502********' || lpad(cast(i as varchar), 4, '0') as id_number,
+    ['张', '王', '李', '赵'][1 + i % 4] || '**' as name, cast(1 + i % 2 as varchar) as sex,
+    cast(1950 + i % 70 as integer) as birth_year,
+    {list(VILLAGES)}[1 + i % {len(VILLAGES)}] as division_code,
+    ['金安区', '金安区', '裕安区', '叶集区'][1 + i % 4] as county_name,
+    ['中市街道', '中市街道', '鼓楼街道', '叶集镇'][1 + i % 4] as town_name,
+    case when i % 7 = 0 then null else '20' end as education
+from range(0, {{rows}}) as t(i)
+"""
+COUNTS = """
+select cast(341502 + c as varchar) as county_code, ['金安区', '裕安区', '叶集区'][1 + c] as county_name,
+    cast(1 + s as varchar) as sex, lpad(cast(b * 5 as varchar), 2, '0') || '-' || lpad(cast(b * 5 + 4 as varchar), 2, '0')
+    as age_band, cast(1000 + c * 100 + s * 10 + b as integer) as persons, date '2026-11-01' as as_of
+from range(0, 3) as a(c), range(0, 2) as x(s), range(0, {rows} // 6) as y(b)
+"""
+PLACES = """
+select cast(341502 + i as varchar) as code, '区划' || i as division_name, 'county' as division_level,
+    '341500' as parent_code, cast(341502 + i as varchar) as county_code, '区' || i as county_name,
+    '六安市区划' || i as full_name, cast(100.5 + i as double) as area_km2
+from range(0, {rows}) as t(i)
+"""
+ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES}
+RULES = [
+    {
+        "rule": "county_code.required",
+        "verb": "required",
+        "kind": "completeness",
+        "dimension": "完整性",
+        "columns": ["county_code"],
+        "evaluated": 12345,
+        "failed": 0,
+        "second_opinion": 0,
+    },
+    {
+        "rule": "persons.between",
+        "verb": "between",
+        "kind": "range",
+        "dimension": "准确性",
+        "columns": ["persons"],
+        "evaluated": 12345,
+        "failed": 3,
+        "second_opinion": 4,
+    },
+]
+CHECKS = [
+    {"check": "schema", "status": "pass", "measured": 0, "threshold": 0, "details": []},
+    {"check": "anonymity", "status": "pass", "measured": 1000, "threshold": 10, "details": []},
+]
+
+
+class City:
+    """One installation with its contracts, register and released lake."""
+
+    def __init__(self, home: Path) -> None:
+        project = home / "project"
+        shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
+        shutil.copytree(REPOSITORY / "dbt_project", project / "dbt_project")
+        state = home / "state"
+        self.settings = Settings(state, project, 0, 0, f"sqlite:///{state / 'register.db'}")
+        self.settings.prepare()
+        self.register = Register(self.settings.register_url)
+        self.register.upgrade()
+        self.ledger = Ledger(self.register)
+        self.contracts: Contracts = load(self.settings.contracts)
+
+    def release(self, product_id: str, rows: int = 40, query: str | None = None, **body: Any) -> int:
+        """Commit rows as the product's next version and record it as published; returns the version."""
+        product = self.contracts.products[product_id]
+        location = self.settings.lake.product(*product_id.split("/"))
+        written = (query or ROWS[product_id]).format(rows=rows)
+        with engine.connect(self.settings.lake.scratch()) as con:
+            schema = query_schema(con, written, product_id)
+            base = delta.latest(location)
+            version = delta.commit(location, schema, "table", base, copy_rows(con, written, location))
+            files = self._files(con, product, version) if product.channel == "open" else []
+        table = delta.open_table(location, version)
+        said = {
+            "rows": delta.row_count(table),
+            "contract": product.contract.hash,
+            "as_of": "2026-11-01",
+            "evidence": CHECKS,
+            "rules": RULES,
+            "approver": "citylake gate",
+            "model": product.contract.form.model,
+            "model_version": 0,
+            "files": files,
+            **body,
+        }
+        self.ledger.record([Entry(RELEASE, product_id, "2026-11-01.1", version, said)])
+        return version
+
+    def _files(self, con: Any, product: Product, version: int) -> list[dict[str, Any]]:
+        read = delta.scan(delta.open_table(self.settings.lake.product(product.channel, product.name), version))
+        folder = self.settings.lake.root / "released" / "files" / product.channel / product.name / f"v{version}"
+        return write_files(con, product, f"(SELECT {read.columns} FROM {read.source})", folder)
+
+    def release_model(self, model: str = MODEL, rows: int = 1234567) -> None:
+        """Record a release of a model; its table is not written."""
+        body = {"rows": rows, "rules": RULES, "evidence": CHECKS, "approver": "citylake gate"}
+        self.ledger.record([Entry(RELEASE, model, "2026-11-01.1", 0, body)])
+
+    def withdraw(self, product_id: str) -> None:
+        """Take a product back."""
+        self.ledger.record([Entry(WITHDRAWAL, product_id, "2026-11-02.1", None, {"reasons": ["撤回测试"]})])
+
+    def refuse(self, subject: str, reason: str) -> None:
+        """Record a refusal."""
+        self.ledger.record([Entry(REFUSAL, subject, "2026-11-02.1", None, {"reasons": [reason], "rows": 7})])
+
+    def recipient(self, name: str, organisation: str = "psb") -> str:
+        """A new recipient with a token; returns the token."""
+        administration.create_recipient(self.register, self.contracts, name, organisation)
+        return administration.issue_token(self.register, name).token
+
+    def grant(self, name: str, product: str = PERSONS, **limits: Any) -> Grant:
+        """A grant for a test's purpose."""
+        return administration.grant(self.register, self.contracts, name, product, purpose="核验测试", **limits)
+
+    def values(self, product_id: str, column: str) -> list[Any]:
+        """All values of a column in the published version."""
+        read = delta.scan(delta.open_table(self.settings.lake.product(*product_id.split("/"))))
+        with engine.connect(self.settings.lake.scratch()) as con:
+            return [row[0] for row in con.execute(f"SELECT {column} FROM {read.source}").fetchall()]
+
+    def client(self) -> TestClient:
+        """A client of a new application over this city, as a browser that keeps cookies."""
+        return TestClient(create_app(self.settings), base_url="http://catalogue.test", follow_redirects=False)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header that shows a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def outcomes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Action and outcome of audit rows that tell of reads, the oldest first."""
+    acts = ("recipient.", "token.", "grant.")
+    return [(row["action"], row["outcome"]) for row in reversed(rows) if not row["action"].startswith(acts)]
+
+
+def moved(grant: Grant, **changes: Any) -> Grant:
+    """A grant with some of its fields changed."""
+    return replace(grant, **changes)

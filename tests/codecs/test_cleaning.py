@@ -1,0 +1,171 @@
+"""Cleaning steps repair spelling, never guess, and change nothing when done twice."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.codecs.cleaning import NULL_WORDS, Calls, clean, date_of, steps
+
+Run = Callable[..., Any]
+
+LISTS = {"sex": {"1": "1", "2": "2", "男": "1", "男性": "1", "女": "2", "it's": "2"}, "bare": {"1": "1"}}
+ARGUMENTS: dict[str, dict[str, Any]] = {"code_of": {"codes": "sex"}}
+
+# step, text, result
+CASES = [
+    ("trim", "  x y \t\r\n", "x y"),
+    ("trim", "\u3000张三\u3000", "张三"),
+    ("trim", "\u00a0\ufeff\u200bx\u2003\x0b\x00", "x"),
+    ("trim", "\u3000 \t", ""),
+    ("trim", "", ""),
+    ("half_width", "３４１５０２Ｘ", "341502X"),
+    ("half_width", "（六安）\u3000！～", "(六安) !~"),
+    ("half_width", "ｱ、。", "ｱ、。"),
+    ("middle_dot", "买买提•艾力", "买买提·艾力"),
+    ("middle_dot", "买买提 ・ 艾力", "买买提·艾力"),
+    ("middle_dot", "a‧b．c∙d⋅e･f", "a·b·c·d·e·f"),
+    ("middle_dot", "买买提·艾力", "买买提·艾力"),
+    ("middle_dot", "3.14", "3.14"),
+    ("upper", "34150x", "34150X"),
+    ("null_words", "", None),
+    ("null_words", "null", None),
+    ("null_words", "None", None),
+    ("null_words", r"\N", None),
+    ("null_words", "n/a", None),
+    ("null_words", "不详", None),
+    ("null_words", "--", None),
+    ("null_words", "无名", "无名"),
+    ("null_words", "0", "0"),
+    ("gb11643_upgrade", "342401850415013", "342401198504150139"),
+    ("gb11643_upgrade", "342401198504150139", "342401198504150139"),
+    ("mobile", "+86 138-1234-5678", "13812345678"),
+    ("mobile", "008613812345678", "13812345678"),
+    ("mobile", "8613812345678", "13812345678"),
+    ("mobile", "(138)12345678", "13812345678"),
+    ("mobile", "8612345678901", "8612345678901"),
+    ("mobile", "0564-3312345", "05643312345"),
+    ("mobile", "13812345678", "13812345678"),
+    ("code_of", "男", "1"),
+    ("code_of", "it's", "2"),
+    ("code_of", "1", "1"),
+    ("code_of", "男生", "男生"),
+]
+
+
+def apply(name: str) -> Callable[[str], str]:
+    return lambda text: steps[name].function(text, LISTS, **ARGUMENTS.get(name, {}))
+
+
+@pytest.mark.parametrize(("name", "text", "result"), CASES)
+def test_a_step(run: Run, name: str, text: str, result: str | None) -> None:
+    assert run(apply(name), text) == result
+
+
+def test_every_step_is_tried() -> None:
+    assert {name for name, *_ in CASES} == steps.keys()
+
+
+@pytest.mark.parametrize("name", steps)
+def test_null_stays_null(run: Run, name: str) -> None:
+    assert run(apply(name), None) is None
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+likely = st.text(st.sampled_from("0123456789Xx １２Ｘ\u3000男女性无null-/·•．+8613()\\N"), max_size=20)
+
+
+@pytest.mark.parametrize("name", steps)
+@given(text=texts | likely)
+@settings(max_examples=150, deadline=None)
+def test_doing_it_twice_changes_nothing_more(run: Run, name: str, text: str) -> None:
+    once = run(apply(name), text)
+    assert run(apply(name), once) == once
+
+
+@given(text=texts)
+@settings(max_examples=150, deadline=None)
+def test_full_width_agrees_with_unicode(run: Run, text: str) -> None:
+    expected = "".join(
+        chr(ord(sign) - 0xFEE0) if "\uff01" <= sign <= "\uff5e" else " " if sign == "\u3000" else sign for sign in text
+    )
+    assert run(apply("half_width"), text) == expected
+
+
+def test_null_words_are_in_capitals() -> None:
+    assert all(word == word.upper() for word in NULL_WORDS)
+
+
+def test_a_list_without_aliases_changes_nothing(run: Run) -> None:
+    assert run(lambda text: steps["code_of"].function(text, LISTS, codes="bare"), "男") == "男"
+
+
+def test_steps_of_several_columns_run_in_order() -> None:
+    calls: dict[str, Calls] = {
+        "a": [("trim", {}), ("half_width", {}), ("null_words", {})],
+        "b": [("code_of", {"codes": "sex"})],
+    }
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE t AS SELECT * FROM (VALUES (' １ ', '男', ' x '), (' － ', 'z', NULL)) v(a, b, c)")
+        rows = con.execute(f"SELECT * FROM {clean('t', calls, LISTS)}").fetchall()
+    assert rows == [("1", "1", " x "), (None, "z", None)]
+    assert clean("t", {}, LISTS) == "t"
+
+
+DATES = [
+    ("20260228", date(2026, 2, 28)),
+    ("2026-02-28", date(2026, 2, 28)),
+    ("2026/2/8", date(2026, 2, 8)),
+    ("2026.2.08", date(2026, 2, 8)),
+    ("20000229", date(2000, 2, 29)),
+    ("00010101", date(1, 1, 1)),
+    ("20260230", None),
+    ("19000229", None),
+    ("2026-02-30", None),
+    ("2026-13-01", None),
+    ("20261301", None),
+    ("00000101", None),
+    ("0000-01-01", None),
+    ("26-02-28", None),
+    ("2026-02", None),
+    ("202602", None),
+    ("2026-02/28", None),
+    ("28.02.2026", None),
+    ("02/28/2026", None),
+    ("2026-02-28 00:00:00", None),
+    (" 2026-02-28", None),
+    ("2026-02-28\n", None),
+    ("2026-02-28 (BC)", None),
+    ("２０２６０２２８", None),
+    ("today", None),
+    ("infinity", None),
+    ("", None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("text", "result"), DATES)
+def test_a_date_is_read_or_refused(run: Run, text: str | None, result: date | None) -> None:
+    assert run(date_of, text) == result
+
+
+@given(day=st.dates(), sign=st.sampled_from(["-", "/", "."]), padded=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_every_real_date_is_read(run: Run, day: date, sign: str, padded: bool) -> None:
+    parts = (f"{day.month:02d}", f"{day.day:02d}") if padded else (str(day.month), str(day.day))
+    assert run(date_of, sign.join((f"{day.year:04d}", *parts))) == day
+    assert run(date_of, f"{day.year:04d}{day.month:02d}{day.day:02d}") == day
+
+
+@given(text=texts | st.text(st.sampled_from("0123456789-/."), max_size=11))
+@settings(max_examples=300, deadline=None)
+def test_what_is_read_is_what_is_written(run: Run, text: str) -> None:
+    found = run(date_of, text)
+    if found is not None:
+        digits = [int(part) for part in text.replace("/", "-").replace(".", "-").split("-")]
+        compact = [int(text[:4]), int(text[4:6]), int(text[6:])] if len(digits) == 1 else digits
+        assert [found.year, found.month, found.day] == compact

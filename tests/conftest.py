@@ -1,0 +1,52 @@
+"""What every test shares: the real contracts, a home of its own, shut sockets, and the list of allowed skips."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines.contracts.load import Contracts, load
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+ALLOWED_SKIPS = {
+    "conformance material is not there": "files of other projects that only CI has beside the repository",
+}
+"""Reasons a test may be skipped for. Anything else that is skipped fails the suite."""
+
+_skipped: list[str] = []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("server") or item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.enable_socket)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(allowed in reason for allowed in ALLOWED_SKIPS):
+            _skipped.append(f"{report.nodeid}: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped:
+        print("\nskipped for a reason that tests/conftest.py does not allow:", *_skipped, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def contracts() -> Contracts:
+    return load(REPOSITORY / "data_contracts")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_dependencies() -> None:
+    os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "DAGSTER_DISABLE_TELEMETRY": "1"}

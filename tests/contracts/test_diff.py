@@ -1,0 +1,228 @@
+"""Every change of a contract is named, graded and told; versions must keep up with them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.contracts.diff import diff, version_problems
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts
+
+Edit = Callable[[str, str, str], None]
+CITY, FIELDS = "city.yaml", "fields.yaml"
+SOURCE, PERSON, COUNT = "sources/psb/person.yaml", "products/population/person.yaml", "products/population/count.yaml"
+SUBJECTS = {SOURCE: "sources/psb/person", PERSON: "products/population/person", COUNT: "products/population/count"}
+
+# file, old text, new text, column, what, breaking
+CHANGES = [
+    (SOURCE, "  - {name: sex, physicalName: XB}\n", "", "sex", "column_dropped", True),
+    (SOURCE, "physicalName: XB}", "physicalName: XB}\n  - {name: persons, physicalName: RS}",
+     "persons", "column_added", False),
+    (SOURCE, "XB}", "XB}\n  - {name: persons, physicalName: RS, required: true}", "persons",
+     "source_column_required", True),
+    (SOURCE, "{name: sex, physicalName: XB}", "{name: county_code, physicalName: XB}", "sex", "column_renamed", True),
+    (SOURCE, "physicalName: XB", "physicalName: XBDM", "sex", "source_name_changed", True),
+    (SOURCE, "XB}", "XB, required: true}", "sex", "source_required_added", True),
+    (SOURCE, "XM, required: true}", "XM}", "name", "source_required_removed", False),
+    (SOURCE, "XB}", "XB, unique: true}", "sex", "source_unique_added", True),
+    (SOURCE, "1900-01-01", "1910-01-01", "birth_date", "source_limit_narrowed", True),
+    (SOURCE, "1900-01-01", "1890-01-01", "birth_date", "source_limit_widened", False),
+    (SOURCE, "XB}", "XB, clean: [trim]}", "sex", "clean_changed", False),
+    (SOURCE, "key: [record_no]", "key: [id_number]", None, "key_changed", True),
+    (SOURCE, "newest: updated_at, ", "", None, "newest_changed", False),
+    (SOURCE, "0.02", "0.05", None, "deletion_ceiling_raised", True),
+    (SOURCE, "0.02", "0.01", None, "deletion_ceiling_lowered", False),
+    (SOURCE, "volumeFloor: 0.9", "volumeFloor: 0.5", None, "volume_floor_lowered", True),
+    (SOURCE, "hz.T_RK", "hz.T_RK2", None, "connector_changed", False),
+    (SOURCE, "{of: id_number}", "{of: record_no}", "person_id", "derivation_changed", True),
+    (SOURCE, "quality:\n", "quality:\n  - sex_matches_id: {id: id_number, sex: sex}\n",
+     None, "source_rule_added", True),
+    (SOURCE, "quality:\n  - birth_date_matches_id: {id: id_number, birth: birth_date}\n", "",
+     None, "source_rule_removed", False),
+    (SOURCE, "10y", "5y", None, "retention_changed", True),
+    (SOURCE, "每日", "每月", None, "frequency_changed", True),
+    (SOURCE, "status: active", "status: deprecated", None, "status_ended", True),
+    (SOURCE, "户籍人口登记，一人一行。", "户籍人口登记。", None, "other_changed", False),
+    (COUNT, "  - {name: persons, required: true}\n", "  - updated_at\n  - {name: persons}\n",
+     "persons", "product_required_removed", True),
+    (PERSON, "  - birth_date\n", "  - birth_date\n  - updated_at\n", "updated_at", "column_added", False),
+    (PERSON, "  - sex\n  - birth_date", "  - {name: sex, required: true}\n  - birth_date", "sex",
+     "product_required_added", False),
+    (PERSON, "{name: division_code, required: true}", "division_code", "division_code",
+     "product_required_removed", True),
+    (PERSON, ", unique: true", "", "id_number", "product_unique_removed", True),
+    (PERSON, "  - volume_change: {maximum: 0.05}\n", "", None, "product_rule_removed", True),
+    (PERSON, "{maximum: 0.05}", "{maximum: 0.5}", None, "rule_changed", True),
+    (PERSON, "有条件共享, condition", "无条件共享, condition", None, "share_widened", True),
+    (PERSON, "有条件共享, condition: 凭职责申请", "无条件共享", None, "share_widened", True),
+    (PERSON, "不予开放, basis", "有条件开放, condition: 申请, basis", None, "open_widened", True),
+    (COUNT, "无条件共享", "有条件共享, condition: 申请", None, "share_narrowed", True),
+    (COUNT, "无条件开放", "有条件开放, condition: 申请", None, "open_narrowed", True),
+    (PERSON, "from: person_id, mask: pseudonym", "from: person_id", "person_ref", "mask_dropped", True),
+    (PERSON, "      - sex\n", "      - {name: sex, mask: pseudonym}\n", "sex", "mask_added", True),
+    (PERSON, "mask: year", "mask: pseudonym", "birth_year", "mask_weaker", True),
+    (PERSON, "mask: id_6_4", "mask: pseudonym", "id_number", "mask_changed", True),
+    (PERSON, "      - sex\n", "      - sex\n      - birth_date\n", "birth_date", "channel_column_added", True),
+    (PERSON, "      - sex\n", "", "sex", "channel_column_dropped", True),
+    (PERSON, "{name: person_ref, from", "{name: record_no, from", "person_ref", "channel_column_renamed", True),
+    (PERSON, "    rows: division_code\n", "", None, "row_filter_dropped", True),
+    (PERSON, "rows: division_code", "rows: sex", None, "row_filter_changed", True),
+    (PERSON, "licence: 共享协议", "licence: 另一协议", None, "licence_changed", True),
+    (PERSON, "product: person_of_division", "product: person", None, "product_renamed", True),
+    (PERSON, "owner: dsrb", "owner: psb", None, "owner_changed", False),
+    (COUNT, "k: 10", "k: 5", None, "k_lowered", True),
+    (COUNT, "k: 10", "k: 20", None, "k_raised", False),
+    (COUNT, "quasi: [county_code, sex]", "quasi: [county_code]", "sex", "quasi_dropped", True),
+    (COUNT, "    anonymity: {k: 10, count: persons, quasi: [county_code, sex]}\n", "", None, "anonymity_dropped", True),
+    (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
+    (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHANGES, ids=lambda case: f"{case[0].split('/')[-1]} {case[4]}")
+def test_a_change_is_named_and_graded(
+    small: Contracts, city: Path, edit: Edit, case: tuple[str, str, str, str | None, str, bool]
+) -> None:
+    file, old, new, column, what, breaking = case
+    edit(file, old, new)
+    changes = diff(small, load(city))
+    found = [item for item in changes if item.what == what]
+    assert [(item.subject, item.column) for item in found] == [(SUBJECTS[file], column)], changes
+    assert found[0].breaking is breaking
+    assert found[0].subject in found[0].text("zh") and "{" not in found[0].text("zh")
+    assert str(found[0]).splitlines() == [found[0].text("zh"), found[0].text("en")]
+    assert found[0].text("zh").startswith("[不兼容]" if breaking else "[兼容]")
+    problems = [item.what for item in version_problems(small, load(city))]
+    harder = any(item.breaking for item in changes)
+    assert problems == ["version_major" if harder else "version_same"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "breaking"),
+    [
+        ("  codes: sex", "  codes: divisions", "code_list_changed", True),
+        ("  codes: sex\n", "", "code_list_dropped", True),
+        ("classification: 4", "classification: 2", "classification_lowered", True),
+        ("  unit: 人\n", "  unit: 万人\n", "unit_changed", True),
+        ("{minimum: 0}", "{minimum: 1}", "product_limit_narrowed", False),
+        ("{minimum: 0}", "{}", "product_limit_widened", True),
+        ("{maxLength: 20}", "{maxLength: 18}", "source_limit_narrowed", True),
+        (
+            'minimum: "1949-10-01", maximum: tomorrow',
+            'minimum: "1949-10-01", maximum: today',
+            "source_limit_narrowed",
+            True,
+        ),
+        ("[gb11643_format, gb11643_check_digit]", "[gb11643_format]", "product_rule_removed", True),
+        ("[0-9a-f]{32}", "[0-9A-F]{32}", "pattern_changed", True),
+    ],
+)
+def test_a_changed_field_is_a_change_of_every_contract_that_uses_it(
+    small: Contracts, city: Path, edit: Edit, old: str, new: str, what: str, breaking: bool
+) -> None:
+    edit(FIELDS, old, new)
+    found = [item for item in diff(small, load(city)) if item.what == what]
+    assert found
+    assert all(item.breaking is breaking for item in found)
+
+
+def test_a_field_is_no_longer_personal(city: Path, edit: Edit) -> None:
+    edit(PERSON, "mask: surname", "mask: pseudonym")
+    before = load(city)
+    edit(FIELDS, "  personal: name\n", "")
+    found = {(item.subject, item.column, item.what, item.governance) for item in diff(before, load(city))}
+    assert ("sources/psb/person", "name", "personal_dropped", True) in found
+    assert ("products/population/person", "name", "personal_dropped", True) in found
+
+
+def test_a_product_drops_a_column(city: Path, edit: Edit) -> None:
+    edit(PERSON, "      - {name: birth_year, from: birth_date, mask: year}\n", "")
+    before = load(city)
+    edit(PERSON, "  - birth_date\n", "")
+    found = [(item.column, item.what, item.breaking) for item in diff(before, load(city))]
+    assert found == [("birth_date", "column_dropped", True)]
+
+
+def test_a_product_renames_a_column(city: Path, edit: Edit) -> None:
+    edit(PERSON, "  - birth_date\n", "  - birth_date\n  - record_no\n")
+    before = load(city)
+    edit(PERSON, "  - record_no\n", "  - person_ref\n")
+    renamed = [(item.column, item.what) for item in diff(before, load(city)) if item.what == "column_renamed"]
+    assert renamed == [("record_no", "column_renamed")]
+    edit(PERSON, "  - person_ref\n", "  - persons\n")
+    assert {item.what for item in diff(before, load(city))} == {"column_dropped", "column_added"}
+
+
+def test_a_type_changes(small: Contracts, city: Path, edit: Edit) -> None:
+    edit(
+        FIELDS,
+        "businessNameEn: year of birth\n  logicalType: integer",
+        "businessNameEn: year of birth\n  logicalType: string",
+    )
+    edit(FIELDS, "unit: 人\n  logicalType: integer", "unit: 人\n  logicalType: number")
+    changes = {(item.subject, item.column, item.what) for item in diff(small, load(city))}
+    assert ("products/population/count", "persons", "column_retyped") in changes
+
+
+def test_a_code_list_grows_and_shrinks(small: Contracts, city: Path, edit: Edit) -> None:
+    edit("codes/sex.csv", "9,未说明的性别,\n", "3,其他,\n")
+    found = {item.what: item for item in diff(small, load(city))}
+    assert set(found) == {"code_list_narrowed", "code_list_widened"}
+    assert found["code_list_narrowed"].breaking and not found["code_list_widened"].breaking
+    assert "删除了代码 9" in found["code_list_narrowed"].text("zh")
+
+
+def test_contracts_and_channels_come_and_go(small: Contracts, city: Path) -> None:
+    (city / COUNT).unlink()
+    fewer = load(city)
+    assert [(item.what, item.breaking) for item in diff(small, fewer)] == [("contract_removed", True)]
+    assert [(item.what, item.breaking) for item in diff(fewer, small)] == [("contract_added", False)]
+    text = (city / PERSON).read_text("utf-8")
+    (city / PERSON).write_text(text.split("channels:")[0], "utf-8")
+    closed = load(city)
+    assert [(item.what, item.breaking) for item in diff(fewer, closed)] == [("channel_dropped", True)]
+    assert [(item.what, item.breaking) for item in diff(closed, fewer)] == [("channel_added", True)]
+
+
+def test_a_channel_may_show_more_public_columns_without_a_new_major_version(
+    small: Contracts, city: Path, edit: Edit
+) -> None:
+    edit(COUNT, "quasi: [county_code, sex]}", "quasi: [county_code]}")
+    edit(COUNT, "properties: [county_code, sex, persons]", "properties: [county_code, persons]")
+    fewer = load(city)
+    added = [item for item in diff(fewer, small) if item.what == "channel_column_added"]
+    assert [(item.column, item.breaking) for item in added] == [("sex", False)]
+
+
+def test_the_city_lets_more_into_a_channel(small: Contracts, city: Path, edit: Edit) -> None:
+    edit(CITY, "maxLevel: 1", "maxLevel: 2")
+    changes = diff(small, load(city))
+    assert [(item.subject, item.what, item.breaking, item.governance) for item in changes] == [
+        ("city", "max_level_raised", True, True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "version", "problem"),
+    [
+        ("0.02", "0.05", "1.0.1", ["version_major"]),
+        ("0.02", "0.05", "1.9.0", ["version_major"]),
+        ("0.02", "0.05", "2.0.0", []),
+        ("0.02", "0.01", "1.0.1", []),
+        ("0.02", "0.01", "1.0.0", ["version_same"]),
+        ("0.02", "0.01", "0.9.9", ["version_fell"]),
+        ("0.02", "0.02", "1.0.0", []),
+        ("0.02", "0.02", "1.10.0", []),
+    ],
+)
+def test_versions_keep_up(
+    small: Contracts, city: Path, edit: Edit, old: str, new: str, version: str, problem: list[str]
+) -> None:
+    edit(SOURCE, old, new)
+    edit(SOURCE, "1.0.0", version)
+    assert [item.what for item in version_problems(small, load(city))] == problem
+
+
+def test_nothing_changes_by_itself(small: Contracts, city: Path) -> None:
+    assert diff(small, load(city)) == []

@@ -1,0 +1,100 @@
+"""The register: migrations lead to the declared tables and back; the ledger's chain shows every kind of tampering."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+
+from pipelines.issues import Finding, Issues
+from pipelines.register import Register
+from pipelines.register.store import _MIGRATIONS
+from pipelines.register.tables import ledger, metadata
+from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield register
+    register.close()
+
+
+def test_migrations_make_exactly_the_declared_tables(register: Register) -> None:
+    with register.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_migrations_go_down_and_up_again(register: Register) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with register.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert sa.inspect(connection).get_table_names() == ["alembic_version"]
+    register.upgrade()
+    assert set(metadata.tables) <= set(sa.inspect(register.engine).get_table_names())
+
+
+def test_the_newest_release_is_published_unless_withdrawn(register: Register) -> None:
+    book = Ledger(register)
+    book.record([Entry(RELEASE, "a", "e1", 0, {"rows": 1}), Entry(RELEASE, "b", "e1", 0, {})])
+    book.record([Entry(RELEASE, "a", "e2", 1, {"rows": 2}), Entry(REFUSAL, "b", "e2", None, {"reasons": []})])
+    assert {name: entry.version for name, entry in book.published().items()} == {"a": 1, "b": 0}
+    book.record([Entry(WITHDRAWAL, "a", "e3", 1, {})])
+    assert set(book.published()) == {"b"}
+    assert book.released_versions() == {"a": {0, 1}, "b": {0}}
+
+
+def test_an_edition_is_recorded_whole_or_not_at_all(register: Register) -> None:
+    book = Ledger(register)
+    with pytest.raises(sa.exc.SQLAlchemyError):
+        book.record([Entry(RELEASE, "a", "e1", 0, {}), Entry(RELEASE, "b", None, 0, {})])  # type: ignore[arg-type]
+    assert book.published() == {}
+
+
+@pytest.mark.parametrize(
+    ("tamper", "broken"),
+    [
+        (lambda: None, None),
+        (lambda: sa.update(ledger).where(ledger.c.sequence == 2).values(body='{"rows":9}'), 2),
+        (lambda: sa.update(ledger).where(ledger.c.sequence == 3).values(version=7), 3),
+        (lambda: sa.delete(ledger).where(ledger.c.sequence == 2), 3),
+        (lambda: sa.update(ledger).where(ledger.c.sequence == 1).values(subject="z"), 1),
+    ],
+)
+def test_tampering_is_found_where_it_happened(
+    register: Register, tamper: Callable[[], sa.Executable | None], broken: int | None
+) -> None:
+    book = Ledger(register)
+    for number in range(4):
+        book.record([Entry(RELEASE, "a", f"e{number}", number, {"rows": number})])
+    statement = tamper()
+    if statement is not None:
+        with register.begin() as connection:
+            connection.execute(statement)
+    assert book.first_break() == broken
+
+
+def test_a_problem_seen_again_is_one_issue_and_closes_when_it_is_gone(register: Register) -> None:
+    desk = Issues(register)
+    finding = Finding("admit.refused", {"rule": "name.required", "rows": 3}, "warning", "name.required", 3)
+    other = Finding("drift.new_column", {"column": "X"}, "warning", "X")
+    desk.report("psb/x", "psb", "admit", [finding])
+    desk.report("psb/x", "psb", "drift", [other])
+    desk.report(
+        "psb/x",
+        "psb",
+        "admit",
+        [Finding("admit.refused", {"rule": "name.required", "rows": 5}, "warning", "name.required", 5)],
+    )
+    assert [(row["code"], row["count"]) for row in desk.open("psb/x") if row["code"].startswith("admit")] == [
+        ("admit.refused:name.required", 5)
+    ]
+    desk.report("psb/x", "psb", "admit", [])
+    assert [row["code"] for row in desk.open()] == ["drift.new_column:X"]

@@ -1,0 +1,177 @@
+"""One record, the whole way, on a small city: published, correct, repeatable, and unharmed by what departments do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.issues import Issues
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import Ledger
+from pipelines.run import decide_batch
+from tests.city import Town
+
+pytestmark = pytest.mark.server
+
+SOURCE = "psb/household_person"
+PERSON, MART = "lib_population__person", "mart_population__age_structure"
+SUBJECTS = {
+    "lib_geography__division",
+    PERSON,
+    MART,
+    "analyst/division",
+    "analyst/age_structure",
+    "open/age_structure_by_county",
+    "sharing/person_of_division",
+}
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    town = Town(tmp_path_factory.mktemp("town"), persons=4_000)
+    town.run("first")
+    yield town
+    town.close()
+
+
+def test_everything_is_published(town: Town) -> None:
+    assert set(town.published()) == SUBJECTS
+    with town.register() as register:
+        assert Ledger(register).first_break() is None
+
+
+def test_received_is_accepted_plus_refused(town: Town) -> None:
+    with town.register() as register:
+        body = Receipts(register, "first").last(Stage.ADMIT, SOURCE).body
+    assert body["received"] == body["accepted"] + body["refused"] == town.city.department_count()
+
+
+def test_the_divisions_are_those_of_luan(town: Town) -> None:
+    assert town.published()["lib_geography__division"].body["rows"] == 2124
+    counties = town.rows("lib_geography__division", "full_name, round(area_km2)", "area_km2 is not null")
+    assert len(counties) == 7
+    assert ("金寨县", 3929.0) in counties
+
+
+def test_an_unchanged_city_releases_nothing(town: Town) -> None:
+    before = town.published()
+    outcomes = town.run("again")
+    assert outcomes[SOURCE].status == "unchanged"
+    assert not set(outcomes) & SUBJECTS
+    assert town.published() == before
+
+
+def test_the_shared_product_hides_what_it_must(town: Town) -> None:
+    (product,) = [p for p in [town.published()["sharing/person_of_division"]]]
+    assert product.body["rows"] == town.published()[PERSON].body["rows"]
+    rows = town.rows("sharing/person_of_division", "id_number, name")
+    assert all("********" in number and name[1:] == "*" * (len(name) - 1) for number, name in rows)
+
+
+def test_open_cells_have_at_least_k_persons(town: Town) -> None:
+    cells = town.rows("open/age_structure_by_county", "persons")
+    assert cells
+    assert min(cells)[0] >= 10
+    files = town.published()["open/age_structure_by_county"].body["files"]
+    assert {file["format"] for file in files} == {"csv", "parquet"}
+
+
+def test_the_marts_hold_the_analysts_products_and_nothing_else(town: Town) -> None:
+    with duckdb.connect(str(town.settings.marts), read_only=True) as con:
+        tables = {
+            f"{schema}.{name}"
+            for schema, name in con.sql("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+        }
+        comments = con.sql(
+            "SELECT count(*) FROM duckdb_columns() WHERE comment IS NULL AND schema_name <> 'information'"
+        )
+        assert comments.fetchone() == (0,)
+    assert tables == {"geography.division", "population.age_structure", "information.edition"}
+
+
+def test_a_renamed_column_stops_the_source_and_nothing_else(town: Town) -> None:
+    before = town.published()
+    town.city.rename_column("XM", "XM_NEW")
+    try:
+        outcome = town.run("renamed")[SOURCE]
+    finally:
+        town.city.restore()
+    assert outcome.status == "failed"
+    assert "XM_NEW" in outcome.message and "“XM”" in outcome.message
+    assert town.published() == before
+    with town.register() as register:
+        assert [issue["owner"] for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")] == [
+            "psb"
+        ]
+    assert town.run("restored")[SOURCE].status == "unchanged"
+    with town.register() as register:
+        assert not [issue for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")]
+
+
+def test_a_database_that_is_down_is_an_issue_of_its_owner(town: Town) -> None:
+    before = town.published()
+    town.city.stop()
+    try:
+        outcome = town.run("down")[SOURCE]
+    finally:
+        town.city.start()
+    assert outcome.status == "failed"
+    assert "市公安局" in outcome.message
+    assert "password" not in outcome.message and town.city.reader_dsn.split(":")[2].split("@")[0] not in outcome.message
+    assert town.published() == before
+
+
+def test_half_a_snapshot_is_held_and_the_steward_decides(town: Town) -> None:
+    before = town.published()
+    town.city.deliver_half(0.5, seed=3)
+    try:
+        outcome = town.run("half")[SOURCE]
+        assert outcome.status == "held"
+        assert town.published() == before
+        assert town.run("still half")[SOURCE].status == "held"
+        with town.register() as register:
+            batch = Receipts(register, "x").last(Stage.HOLD, SOURCE).batch
+        decide_batch(town.settings, SOURCE, batch, Stage.REJECT, "专员", "传输中断")
+        assert town.run("rejected")[SOURCE].status == "rejected"
+    finally:
+        town.city.restore()
+    assert town.run("whole")[SOURCE].status in ("admitted", "unchanged")
+    assert town.rows(PERSON, "person_id") == town.rows(PERSON, "person_id", version=before[PERSON].version)
+
+
+def test_after_a_day_the_library_is_what_the_source_last_delivered(town: Town) -> None:
+    before = town.published()[PERSON]
+    old = town.rows(PERSON)
+    town.city.tick(3)
+    town.run("tick")
+    after = town.published()[PERSON]
+    assert after.version != before.version
+    assert town.rows(PERSON, version=before.version) == old
+    assert differences(town) == []
+
+
+def differences(town: Town) -> list[str]:
+    """Persons whose library row is not what 公安 last delivered in an accepted row, by record number."""
+    refusable = {planted.rybh for planted in town.city.planted() if planted.refusable and planted.ended is None}
+    delivered = {
+        row["GMSFHM"]: (row["SSXQ"], row["HH"])
+        for row in town.city.department_rows()
+        if row["RYBH"] not in refusable and len(row["GMSFHM"]) == 18 and row["GMSFHM"].isascii()
+    }
+    library = {
+        number: (division, household)
+        for number, division, household in town.rows(PERSON, "id_number, division_code, household_no")
+    }
+    return [number for number, expected in delivered.items() if library.get(number.upper()) != expected]
+
+
+def test_a_reader_keeps_its_marts_while_they_are_replaced(town: Town, tmp_path: Path) -> None:
+    with duckdb.connect(str(town.settings.marts.resolve()), read_only=True) as reader:
+        query = "SELECT sum(persons), max(as_of) FROM population.age_structure"
+        before = reader.execute(query).fetchone()
+        town.city.tick(1)
+        town.run("swap")
+        assert reader.execute(query).fetchone() == before
+    with duckdb.connect(str(town.settings.marts.resolve()), read_only=True) as reader:
+        assert reader.execute("SELECT count(*) FROM information.edition").fetchone() == (2,)
