@@ -5,6 +5,7 @@ import logging
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from catalog.delivery.desk import Desk, Refused
@@ -69,6 +70,11 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     def no_data(request: Request, error: LakeError) -> Response:
         log.error("released data cannot be read: %s", error)
         return _failed(request, "no_data")
+
+    @app.exception_handler(SQLAlchemyError)
+    def no_register(request: Request, error: SQLAlchemyError) -> Response:
+        log.error("register cannot be read: %s", type(error).__name__)
+        return errors.answer(503, "web.error.no_register")  # no page: pages read the register too
 
     def _failed(request: Request, code: str) -> Response:
         if _machine(request):

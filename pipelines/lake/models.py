@@ -37,6 +37,18 @@ class Model:
     description: str
 
 
+@dataclass(frozen=True)
+class Compiled:
+    """A model in SQL: its file in the project, what its author wrote, what dbt made of it, and the tables it may read
+    as `schema.name`."""
+
+    name: str
+    path: str
+    raw: str
+    sql: str
+    relations: frozenset[str]
+
+
 def models(project_dir: Path, cache: Path, generated: Mapping[str, str] | None = None) -> dict[str, Model]:
     """All models by name. Parsed once per content of the project and `generated`, then read from `cache`.
 
@@ -75,6 +87,30 @@ def parse(project: Path, work: Path, target: str = "duckdb") -> Any:
     return outcome.result
 
 
+def compiled(project: Path, work: Path, *, incremental: bool, target: str = "duckdb") -> list[Compiled]:
+    """Every model of a placed project in SQL, as a full or an incremental build would run it. Needs no data.
+
+    Raises BuildFailed with dbt's own words.
+    """
+    manifest = parse(project, work, target)
+    branch = "incremental" if incremental else "whole"
+    options = ["compile", "--no-populate-cache", "--no-introspect", *arguments(project, work, target)]
+    outcome = invoke(options, manifest, {"CITYLAKE_COMPILE": branch})
+    results = list(getattr(outcome.result, "results", None) or [])
+    failed = [result for result in results if result.status != "success"]
+    if failed or outcome.exception:
+        problem = failed[0].message if failed else str(outcome.exception)
+        raise BuildFailed("lake.project_broken", problem=reason(problem))
+    return [_compiled(manifest, result.node) for result in results if result.node.resource_type == "model"]
+
+
+def _compiled(manifest: Any, node: Any) -> Compiled:
+    known = {**manifest.nodes, **manifest.sources}
+    read = [known[key] for key in node.depends_on.nodes if key in known]
+    relations = frozenset(f"{item.schema}.{item.identifier}" for item in [node, *read])
+    return Compiled(node.name, node.original_file_path, node.raw_code, node.compiled_code, relations)
+
+
 def graph(manifest: Any) -> dict[str, Model]:
     """The models of a dbt manifest by name."""
     nodes = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
@@ -92,11 +128,12 @@ def arguments(project: Path, work: Path, target: str) -> list[str]:
     ]
 
 
-def invoke(arguments: Sequence[str], manifest: Any = None) -> Any:
+def invoke(arguments: Sequence[str], manifest: Any = None, environment: Mapping[str, str] | None = None) -> Any:
     """Run dbt in this process; returns its dbtRunnerResult. The working folder and environment are given back."""
     from dbt.cli.main import dbtRunner
 
     with _kept_surroundings():
+        os.environ.update(environment or {})
         return dbtRunner(manifest=manifest).invoke(list(arguments))
 
 

@@ -15,10 +15,21 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, Product
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
+from pipelines.messages import say
 from pipelines.register.chain import canonical
 from pipelines.release.ledger import Recorded
 
 KEPT = 3
+
+INFORMATION = {
+    "dataset": ("VARCHAR", "marts.dataset"),
+    "name": ("VARCHAR", "marts.name"),
+    "version": ("BIGINT", "marts.version"),
+    "edition": ("VARCHAR", "marts.edition_id"),
+    "as_of": ("DATE", "marts.as_of"),
+    "released_at": ("TIMESTAMPTZ", "marts.released_at"),
+}
+"""The columns of information.edition: type and comment."""
 
 
 def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded], link: Path) -> Path | None:
@@ -47,16 +58,22 @@ def _build(target: Path, lake: Lake, shown: Mapping[str, tuple[Product, Recorded
     partial.unlink(missing_ok=True)
     with duckdb.connect() as con:
         con.execute(f"ATTACH {literal(str(partial))} AS marts")
-        con.execute("CREATE SCHEMA marts.information")
-        con.execute(
-            "CREATE TABLE marts.information.edition "
-            "(dataset VARCHAR, name VARCHAR, version BIGINT, edition VARCHAR, as_of DATE, released_at TIMESTAMPTZ)"
-        )
+        _create_information(con)
         for product, entry in shown.values():
             _copy_product(con, lake, product, entry)
         con.execute("CHECKPOINT marts")
         con.execute("DETACH marts")
     os.replace(partial, target)
+
+
+def _create_information(con: duckdb.DuckDBPyConnection) -> None:
+    """The table that says which version of what is in this file."""
+    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in INFORMATION.items())
+    con.execute("CREATE SCHEMA marts.information")
+    con.execute(f"CREATE TABLE marts.information.edition ({columns})")
+    con.execute(f"COMMENT ON TABLE marts.information.edition IS {literal(say('marts.edition'))}")
+    for name, (_, code) in INFORMATION.items():
+        con.execute(f"COMMENT ON COLUMN marts.information.edition.{name} IS {literal(say(code))}")
 
 
 def _copy_product(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, entry: Recorded) -> None:

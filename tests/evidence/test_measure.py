@@ -1,0 +1,42 @@
+"""Measured counts against a model in plain Python."""
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+
+from pipelines.contracts.rules import Context, Dimension, Kind, rules
+from pipelines.evidence.rules import RuleResult, measure
+from tests.evidence.tables import CASES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
+
+
+def test_every_rule_verb_has_a_case() -> None:
+    assert {rule.verb for rule in RULES} == set(rules)
+
+
+@settings(max_examples=150, deadline=None)
+@given(table=tables)
+def test_measure_counts_what_the_rules_mean(table: list[Row]) -> None:
+    results = measure(filled(table), RULES, CONTEXT)
+    found = {result.rule_id: (result.evaluated, result.failed) for result in results}
+    assert found == {case.rule.id: case.expected(table) for case in CASES}
+
+
+def test_a_result_says_what_the_rule_is_about() -> None:
+    con = duckdb.connect()
+    (result,) = measure(con, [rule("required", column="a")], Context({}, TODAY, "(SELECT 1 AS a UNION ALL SELECT NULL)"))
+    assert result == RuleResult("required(a)", "required", Kind.COMPLETENESS, Dimension.COMPLETENESS, ("a",), 2, 1)
+
+
+def test_no_rules_no_results() -> None:
+    assert measure(duckdb.connect(), [], CONTEXT) == []
+
+
+def test_a_difference_of_less_than_one_is_a_failure() -> None:
+    context = Context({}, TODAY, "(SELECT 2.6::DOUBLE AS a)", models={"m": "range(3)"})
+    (result,) = measure(duckdb.connect(), [rule("sums_to", column="a", model="m")], context)
+    assert result.failed == 1
+
+
+def test_a_column_that_is_missing_is_an_error() -> None:
+    with pytest.raises(duckdb.BinderException):
+        measure(duckdb.connect(), [rule("required", column="b")], Context({}, TODAY, "(SELECT 1 AS a)"))

@@ -1,0 +1,126 @@
+"""The second opinion: it agrees with the measurement on dirty data, notices mistakes, and gives no value away."""
+
+import json
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+
+from pipelines.codecs import gb11643
+from pipelines.contracts.rules import Context, rules
+from pipelines.evidence.expectations import expectations
+from pipelines.evidence.rules import measure
+from pipelines.evidence.suite import Disagreement, Opinion, SuiteError, agreement, second_opinion
+from tests.evidence.tables import CASES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
+
+MARK = "机密值7f3a"
+WITHOUT_EXPECTATION: dict[str, str] = {}
+"""Rule verbs that Great Expectations is not asked about, each with the reason."""
+
+
+def test_every_rule_verb_has_an_expectation() -> None:
+    assert set(expectations) | set(WITHOUT_EXPECTATION) == set(rules)
+
+
+@settings(max_examples=25, deadline=None)
+@given(table=tables)
+def test_both_agree_on_dirty_tables(table: list[Row]) -> None:
+    con = filled(table)
+    results, opinion = measure(con, RULES, CONTEXT), second_opinion(con, RULES, CONTEXT)
+    assert agreement(results, opinion.opinions) == []
+    assert {item.rule_id: item.failed for item in opinion.opinions} == {
+        case.rule.id: case.expected(table)[1] for case in CASES
+    }
+
+
+@pytest.mark.parametrize(("rows", "failed"), [(71, 0), (70, 1), (129, 0), (130, 1)])
+def test_both_agree_at_the_edge_of_a_volume_change(rows: int, failed: int) -> None:
+    context = Context({}, TODAY, f"range({rows})", previous="range(100)")
+    change = [rule("volume_change", maximum=0.29)]  # 0.29 * 100 is 28.999999999999996 in binary
+    con = duckdb.connect()
+    assert measure(con, change, context)[0].failed == failed
+    assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
+
+
+def test_nothing_to_compare_a_volume_with() -> None:
+    context = Context({}, TODAY, "range(3)")
+    assert second_opinion(duckdb.connect(), [rule("volume_change", maximum=0.1)], context).opinions[0].failed == 0
+
+
+def test_times_are_compared_in_the_zone_of_the_connection() -> None:
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    con.execute("CREATE TABLE t (a TIMESTAMPTZ)")
+    con.executemany("INSERT INTO t VALUES (?)", [[datetime(2026, 11, d, h, tzinfo=UTC)] for d, h in ((24, 0), (24, 1))])
+    judged, context = [rule("between", column="a", minimum="1949-10-01", maximum="tomorrow")], Context({}, TODAY, "t")
+    assert measure(con, judged, context)[0].failed == 1
+    assert agreement(measure(con, judged, context), second_opinion(con, judged, context).opinions) == []
+
+
+def test_a_mistake_in_our_check_digit_does_not_confirm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gb11643, "_WEIGHTS", (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 1))
+    con = duckdb.connect()
+    context = Context({}, TODAY, "(SELECT '11010519491231002X' AS number)")
+    judged = [rule("gb11643_check_digit", column="number")]
+    disagreements = agreement(measure(con, judged, context), second_opinion(con, judged, context).opinions)
+    assert disagreements == [Disagreement("gb11643_check_digit(number)", 1, 0)]
+
+
+def test_an_unanswered_rule_is_a_disagreement() -> None:
+    con = filled([])
+    results = measure(con, RULES[:2], CONTEXT)
+    assert agreement(results, []) == [Disagreement(result.rule_id, result.failed, None) for result in results]
+    assert agreement([], [Opinion("x", None, 0)]) == [Disagreement("x", None, 0)]
+
+
+def test_evaluated_rows_are_compared_too() -> None:
+    (result,) = measure(filled([]), RULES[:1], CONTEXT)
+    assert agreement([result], [Opinion(result.rule_id, 3, 0)]) == [Disagreement(result.rule_id, 0, 3)]
+
+
+def test_the_result_holds_no_value_of_a_row() -> None:
+    row = (MARK, None, MARK, MARK, MARK, -1, MARK)
+    opinion = second_opinion(filled([row, row]), RULES, CONTEXT)
+    assert sum(item.failed > 0 for item in opinion.opinions) >= 10
+    text = json.dumps(opinion.suite, ensure_ascii=False)
+    assert MARK not in text and MARK.encode("unicode_escape").decode() not in text
+    assert [item["expectation_config"]["meta"]["rule"] for item in opinion.suite["results"]]
+
+
+def test_an_error_holds_no_value_of_a_row() -> None:
+    context = Context({}, TODAY, f"(SELECT '{MARK}' AS a)")
+    with pytest.raises(SuiteError) as caught:
+        second_opinion(duckdb.connect(), [rule("between", column="a", minimum=1)], context)
+    assert caught.value.rule_ids == ("between(a)",) and MARK not in str(caught.value)
+
+
+def test_nothing_is_sent_written_or_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise AssertionError("a socket was opened")
+
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMPDIR", str(home))
+    monkeypatch.chdir(home)
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    second_opinion(filled([]), RULES, CONTEXT)
+    assert list(home.rglob("*")) == []
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_connection_is_left_as_it_was() -> None:
+    con = filled([])
+    con.execute("BEGIN")
+    con.execute("CREATE TEMP VIEW mine AS SELECT 1 AS a")
+    second_opinion(con, [rule("required", column="a")], Context({}, TODAY, "mine"))
+    con.execute("COMMIT")
+    views = con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    assert views == [("mine",)]
