@@ -9,6 +9,7 @@ from pipelines.contracts.load import Contracts, Product, ProductContract
 from pipelines.lake.models import Model
 from pipelines.messages import say, translate
 from pipelines.release.editor import Outcome
+from pipelines.release.ledger import Recorded
 from pipelines.run import Run
 
 GATE = "gate"
@@ -43,7 +44,10 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         keys = {contract.form.model: model_key(contract) for contract in contracts.models.values()}
         keys |= {product.id: product_key(product) for product in contracts.products.values()}
         for outcome in run.publish():
-            yield from _events(context, keys[outcome.subject], outcome)
+            yield from _events(context, keys.pop(outcome.subject), outcome)
+        published = run.ledger.published()
+        for subject, key in keys.items():
+            yield _unchanged(key, published.get(subject))
         yield dg.MaterializeResult(asset_key=MARTS, metadata={_label("file"): run.settings.marts.resolve().name})
         yield dg.MaterializeResult(asset_key=EDITION, metadata={_label("as_of"): run.today.isoformat()})
 
@@ -65,6 +69,20 @@ def _events(context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcom
         passed=outcome.version is not None,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata={_label("conclusion"): "\n".join(problems) or _label("passed")},
+    )
+
+
+def _unchanged(key: dg.AssetKey, entry: Recorded | None) -> dg.AssetCheckResult:
+    """The gate's word on what was not built in this run: its published version stands, or nothing was ever released."""
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=GATE,
+        passed=entry is not None,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata={
+            _label("conclusion"): _label("stands" if entry else "never_released"),
+            _label("version"): entry.version if entry else None,
+        },
     )
 
 

@@ -1,14 +1,14 @@
 """Cleaning steps: what may be done to a received text before it is judged. Each is an SQL expression on VARCHAR.
 
 A step takes the expression and the city's code lists. It only repairs spelling, and doing it twice changes nothing
-more. It never guesses a value: what cannot be repaired is refused by a rule.
+more. It never guesses a value: what cannot be repaired is refused by a rule. A step may mention its
+text several times, so the caller gives each step a SELECT of its own instead of nesting expressions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from pipelines.codecs import gb11643
-from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.sql import literal, literals
 from pipelines.verbs import CodeList, Registry
 
 CodeLists = Mapping[str, Mapping[str, str]]
@@ -26,26 +26,6 @@ _SPACE = (
 _DOTS = "\u2022\u2027\u2219\u22c5\u30fb\uff65\uff0e\u2024"
 NULL_WORDS = ("", r"\N", "NULL", "NONE", "N/A", "无", "暂无", "不详", "-", "--", "—", "——", "/")
 """Words that mean "no value", in capitals."""
-
-
-Calls = Sequence[tuple[str, Mapping[str, Any]]]
-"""Steps in order: verb and bound arguments."""
-
-
-def clean(relation: str, columns: Mapping[str, Calls], lists: CodeLists) -> str:
-    """SQL of `relation` with the named columns cleaned, all others untouched.
-
-    Every round of steps is one SELECT. Nesting the expressions instead would repeat each text as often as its steps
-    mention it: 41 kB of SQL and ten times the work for one identity number.
-    """
-    for round_number in range(max(map(len, columns.values()), default=0)):
-        due = ((name, calls[round_number]) for name, calls in columns.items() if round_number < len(calls))
-        changed = ", ".join(
-            f"{steps[verb].function(identifier(name), lists, **arguments)} AS {identifier(name)}"
-            for name, (verb, arguments) in due
-        )
-        relation = f"(SELECT * REPLACE ({changed}) FROM {relation})"
-    return relation
 
 
 @steps.register(None)

@@ -31,7 +31,7 @@ _PHYSICAL = {
     "integer": "BIGINT",
     "number": "DOUBLE",
     "date": "DATE",
-    "timestamp": "TIMESTAMP",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
     "boolean": "BOOLEAN",
 }
 # Update cycle of the catalogue -> value and unit (d days, mo months, y years); the others have no length.
@@ -275,7 +275,7 @@ def _meaning(column: Column, contracts: Contracts) -> Document:
         "businessName": definition.businessName,
         "description": column.description,
         "logicalType": kind,
-        "logicalTypeOptions": fixed | ({"defaultTimezone": contracts.city.timezone} if kind == "timestamp" else {}),
+        "logicalTypeOptions": fixed | ({"timezone": True} if kind == "timestamp" else {}),
         "physicalType": _PHYSICAL[kind] + length,
         "enum": enum if len(enum) <= _ENUM_LIMIT else [],
         "authoritativeDefinitions": [{"type": "standard", "url": urn, "description": standard}] if standard else [],

@@ -84,7 +84,10 @@ def counted_rows() -> Any:
 
 
 def _values(result: Result) -> tuple[int | None, int]:
-    return result["element_count"] - result.get("missing_count", 0), result["unexpected_count"]
+    rows, failed = result["element_count"], result["unexpected_count"]
+    if rows == 0:  # the sum over no rows is NULL
+        return 0, 0
+    return rows - result.get("missing_count", 0), failed
 
 
 def _for(function: Builder) -> Builder:

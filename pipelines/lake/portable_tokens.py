@@ -9,16 +9,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlglot import Dialect
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 HOLE = "jinja_text"  # what stands for an expression of Jinja
 
 # Functions that gave the same values on both engines: tests/slow/test_sail.py asks them all.
-FUNCTIONS = frozenset(
+FUNCTIONS = _set(
     "abs avg bool_and bool_or cast ceil coalesce concat_ws count date_trunc day dense_rank extract first_value floor "
     "greatest lag last_value lead least left length lower lpad ltrim max min month nullif rank replace right round "
-    "row_number rpad rtrim sqrt substr substring sum trim try_cast upper year".split()
+    "row_number rpad rtrim sqrt substr substring sum trim try_cast upper year"
 )
 SPECIAL_FUNCTIONS = {
     "concat": "concat",
@@ -28,13 +33,15 @@ SPECIAL_FUNCTIONS = {
     "columns": "star",
     "unnest": "nested",
 }
-TYPES = frozenset("string tinyint smallint int integer bigint float double boolean date timestamp decimal".split())
+TYPES = _set(
+    "string tinyint smallint int integer bigint float double boolean date timestamp decimal"
+)
 
 # Words before a parenthesis that call nothing.
-NO_FUNCTIONS = frozenset(
+NO_FUNCTIONS = _set(
     "all and any as between by case cross distinct else end except exists filter from full group having in inner "
     "intersect interval is join lateral left like ilike limit not on or order outer over partition right select some "
-    "then union using values when where window with within materialized anti semi offset".split()
+    "then union using values when where window with within materialized anti semi offset"
 )
 CALLED_KEYWORDS = frozenset(("left", "right"))  # both a join and a function: a call when a parenthesis follows
 
@@ -80,7 +87,9 @@ ENGINE_WORDS = {
     ("ignore", "nulls"): "ignore_nulls",
     ("respect", "nulls"): "ignore_nulls",
 }
-END_OF_ORDER = frozenset("rows range groups limit offset union except intersect qualify window ;".split())
+END_OF_ORDER = _set(
+    "rows range groups limit offset union except intersect qualify window ;"
+)
 
 
 @dataclass(frozen=True)

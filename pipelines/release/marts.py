@@ -42,6 +42,8 @@ def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded],
         for product in contracts.products.values()
         if product.channel == "analyst" and product.id in published
     }
+    if not shown and not link.is_symlink():
+        return None
     names = {key: (entry.version, product.contract.hash) for key, (product, entry) in shown.items()}
     wanted = link.with_name(f"marts-{hashlib.sha256(canonical(names).encode()).hexdigest()[:12]}.duckdb")
     if link.is_symlink() and link.resolve() == wanted.resolve() and wanted.is_file():

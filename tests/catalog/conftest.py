@@ -1,4 +1,4 @@
-"""The released cities that tests of the catalogue stand on: one that many share, and a fresh one for those that change it."""
+"""The released cities that tests of the catalogue stand on: one that many share, and fresh ones to change."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -43,8 +43,9 @@ from range(0, {{rows}}) as t(i)
 """
 COUNTS = """
 select cast(341502 + c as varchar) as county_code, ['金安区', '裕安区', '叶集区'][1 + c] as county_name,
-    cast(1 + s as varchar) as sex, lpad(cast(b * 5 as varchar), 2, '0') || '-' || lpad(cast(b * 5 + 4 as varchar), 2, '0')
-    as age_band, cast(1000 + c * 100 + s * 10 + b as integer) as persons, date '2026-11-01' as as_of
+    cast(1 + s as varchar) as sex,
+    lpad(cast(b * 5 as varchar), 2, '0') || '-' || lpad(cast(b * 5 + 4 as varchar), 2, '0') as age_band,
+    cast(1000 + c * 100 + s * 10 + b as integer) as persons, date '2026-11-01' as as_of
 from range(0, 3) as a(c), range(0, 2) as x(s), range(0, {rows} // 6) as y(b)
 """
 PLACES = """

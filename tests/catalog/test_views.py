@@ -4,13 +4,16 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from catalog.delivery import views as views_module
 from catalog.delivery.extracts import WHOLE, Extract
+from catalog.delivery.pseudonyms import recipient_key
 from catalog.delivery.views import Views
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sm3 import keyed_hash
@@ -76,11 +79,7 @@ def test_pseudonyms_differ_between_recipients_and_last(city: City) -> None:
 
 
 def test_pseudonyms_are_the_keyed_hash_of_the_products(city: City) -> None:
-    from catalog.delivery.pseudonyms import recipient_key
-
     key = recipient_key(city.settings.key("recipients"), "甲", PERSONS)
-    import pyarrow as pa
-
     expected = keyed_hash(key, pa.array(city.values(PERSONS, "person_ref"))).to_pylist()
     shown = rows_of(Views(city.settings).extract(allowed(divisions=None, columns=("person_ref",))))
     assert {row[0] for row in shown} == set(expected)
@@ -109,24 +108,24 @@ def test_a_division_without_rows_is_an_empty_table(city: City) -> None:
 
 def test_concurrent_requests_build_one_view(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
-    write = views_module._write
-    monkeypatch.setattr(views_module, "_write", lambda *given: (built.append("x"), write(*given)))
+    write = views_module.copy_rows
+    monkeypatch.setattr(views_module, "copy_rows", lambda *given: built.append("x") or write(*given))
     views, wanted = Views(own_city.settings), allowed()
     with ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: views.extract(wanted), range(12)))
-    assert len(built) == 1 and len({item.parts for item in found}) == 1
+    assert len(built) == 1 and len({item.parts[0].name for item in found}) == 1
 
 
 def test_two_processes_agree_on_the_first_view(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other, wanted = Views(own_city.settings), Views(own_city.settings), allowed()
-    write = views_module._write
+    write = views_module.copy_rows
 
-    def overtaken(*given: object) -> None:
-        monkeypatch.setattr(views_module, "_write", write)
+    def overtaken(*given: Any) -> Any:
+        monkeypatch.setattr(views_module, "copy_rows", write)
         other.extract(wanted)
-        write(*given)  # type: ignore[arg-type]
+        return write(*given)
 
-    monkeypatch.setattr(views_module, "_write", overtaken)
+    monkeypatch.setattr(views_module, "copy_rows", overtaken)
     assert one.extract(wanted).parts == other.extract(wanted).parts
     assert not list((one.folders.root / ".building").iterdir())
 
@@ -138,7 +137,7 @@ def test_a_failed_build_leaves_nothing(own_city: City, monkeypatch: pytest.Monke
         raise OSError("disk")
 
     with monkeypatch.context() as patch:
-        patch.setattr(views_module, "_write", fail)
+        patch.setattr(views_module, "copy_rows", fail)
         with pytest.raises(OSError, match="disk"):
             views.extract(allowed())
     assert not any(path.is_file() for path in views.folders.root.rglob("*"))

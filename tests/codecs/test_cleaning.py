@@ -4,12 +4,11 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.codecs.cleaning import NULL_WORDS, Calls, clean, date_of, steps
+from pipelines.codecs.cleaning import NULL_WORDS, date_of, steps
 
 Run = Callable[..., Any]
 
@@ -102,18 +101,6 @@ def test_null_words_are_in_capitals() -> None:
 
 def test_a_list_without_aliases_changes_nothing(run: Run) -> None:
     assert run(lambda text: steps["code_of"].function(text, LISTS, codes="bare"), "男") == "男"
-
-
-def test_steps_of_several_columns_run_in_order() -> None:
-    calls: dict[str, Calls] = {
-        "a": [("trim", {}), ("half_width", {}), ("null_words", {})],
-        "b": [("code_of", {"codes": "sex"})],
-    }
-    with duckdb.connect() as con:
-        con.execute("CREATE TABLE t AS SELECT * FROM (VALUES (' １ ', '男', ' x '), (' － ', 'z', NULL)) v(a, b, c)")
-        rows = con.execute(f"SELECT * FROM {clean('t', calls, LISTS)}").fetchall()
-    assert rows == [("1", "1", " x "), (None, "z", None)]
-    assert clean("t", {}, LISTS) == "t"
 
 
 DATES = [

@@ -19,7 +19,7 @@ TYPES = {
     "integer": "BIGINT",
     "number": "DOUBLE",
     "date": "DATE",
-    "timestamp": "TIMESTAMP",
+    "timestamp": "TIMESTAMP WITH TIME ZONE",
     "boolean": "BOOLEAN",
 }
 

@@ -13,7 +13,7 @@ def test_every_rule_verb_has_a_case() -> None:
     assert {rule.verb for rule in RULES} == set(rules)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(table=tables)
 def test_measure_counts_what_the_rules_mean(table: list[Row]) -> None:
     results = measure(filled(table), RULES, CONTEXT)

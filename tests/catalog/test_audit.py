@@ -1,0 +1,81 @@
+"""The audit: one row for each read and denial, a chain that shows changes, no answer without it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from catalog.policy import audit
+from pipelines.register.tables import audit as table
+from tests.catalog.small_city import AGES, PERSONS, City, bearer, outcomes
+
+ROADS = (f"/datasets/{AGES}/preview", f"/datasets/{AGES}/download/csv", "/delta-sharing/shares")
+
+
+def test_one_row_for_each_read_and_denial(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"], columns=["name"], case_number="2026-7")
+    client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(token))
+    client.get(f"/datasets/{PERSONS}/download/csv")
+    client.get(f"/datasets/{AGES}/preview")
+    client.get("/datasets/open/nothing/preview")
+    client.get(f"/datasets/{AGES}")
+    client.get("/quality")
+    rows = audit.recent(own_city.register)
+    assert outcomes(rows) == [
+        ("download", "allowed"),
+        ("download", "denied"),
+        ("preview", "allowed"),
+        ("preview", "not_found"),
+    ]
+    read = rows[3]
+    assert (read["recipient"], read["product"], read["version"], read["grant"]) == ("甲", PERSONS, 0, 1)
+    body = read["body"]
+    assert (body["columns"], body["divisions"], body["rows"], body["purpose"]) == (["name"], ["341502"], 20, "核验测试")
+    assert audit.first_break(own_city.register) is None
+
+
+def test_no_value_and_no_token_in_any_row(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    for road in (f"/datasets/{PERSONS}/preview", f"/datasets/{PERSONS}/download/csv"):
+        client.get(road, headers=bearer(token))
+    client.get(f"/datasets/{PERSONS}/preview", headers=bearer("cl_0123456789abcdef_" + "f" * 64))
+    text = str(audit.recent(own_city.register))
+    assert "张**" not in text and "341502****" not in text
+    assert token.split("_")[2] not in text and "f" * 64 not in text
+
+
+def test_a_changed_row_shows(own_city: City) -> None:
+    client = own_city.client()
+    for _ in range(3):
+        client.get(f"/datasets/{AGES}/preview")
+    with own_city.register.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.sequence == 2).values(outcome="denied"))
+    assert audit.first_break(own_city.register) == 2
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+def test_no_answer_without_an_audit_row(own_city: City, accept: str) -> None:
+    client = own_city.client()
+    assert all(client.get(road).status_code == 200 for road in ROADS)
+    with _audit_refused(own_city):
+        for road in ROADS:
+            answer = client.get(road, headers={"Accept": accept})
+            assert (answer.status_code, "金安区" in answer.text) == (503, False)
+            assert "审计" in answer.text
+        assert client.get(f"/datasets/{PERSONS}/preview").status_code == 503, "denials too"
+        assert client.get("/").status_code == 200, "pages without data stay"
+    assert all(client.get(road).status_code == 200 for road in ROADS)
+
+
+@contextmanager
+def _audit_refused(city: City) -> Iterator[None]:
+    with city.register.begin() as connection:
+        connection.execute(
+            sa.text("CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        )
+    yield
+    with city.register.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER refuse"))

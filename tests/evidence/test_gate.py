@@ -1,0 +1,178 @@
+"""Evidence of whole candidates: what passes, what fails and for which reason, and what cannot be checked."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import pytest
+
+from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
+from pipelines.contracts.rules import Context
+from pipelines.evidence import gate
+from pipelines.evidence.gate import prove_model, prove_product
+from pipelines.evidence.record import Check, Evidence
+from pipelines.release.decision import decide
+from tests.evidence.tables import TODAY
+
+MODEL = "mart_population__age_structure"
+GOOD = "('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-23')"
+OTHER = "('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-23')"
+NAMES = "county_code, county_name, sex, age_band, persons, as_of"
+
+
+def cells(*rows: str) -> str:
+    return f"(SELECT * FROM (VALUES {', '.join(rows)}) t({NAMES}))"
+
+
+@pytest.fixture
+def con() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+@pytest.fixture
+def contract(contracts: Contracts) -> ProductContract:
+    return contracts.models[MODEL]
+
+
+@pytest.fixture
+def product(contracts: Contracts) -> Product:
+    return contracts.products["open/age_structure_by_county"]
+
+
+def context_of(contracts: Contracts, relation: str, people: int = 42) -> Context:
+    return rule_context(
+        contracts, today=TODAY, relation=relation, models={"lib_population__person": f"range({people})"}
+    )
+
+
+def status(evidence: Evidence) -> dict[str, str]:
+    return {check.check: check.status for check in evidence.checks}
+
+
+def said(evidence: Evidence, name: str) -> list[str]:
+    check = evidence.check(name)
+    assert check is not None
+    for detail in check.details:
+        assert detail.text("zh") and detail.text("en")
+    return [detail.code for detail in check.details]
+
+
+def test_a_good_model(con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts) -> None:
+    evidence = prove_model(con, contract, context_of(contracts, cells(GOOD, OTHER)), "f1")
+    assert (evidence.subject, evidence.fingerprint) == (MODEL, "f1")
+    assert status(evidence) == {"schema": "pass", "rules": "pass", "second_opinion": "pass"}
+    assert [rule.rule for rule in evidence.rules] == [rule.id for rule in contract.rules]
+    assert all(rule.failed == rule.second_opinion == 0 for rule in evidence.rules)
+    assert evidence.suite and len(evidence.suite["results"]) == len(contract.rules)
+    assert decide(MODEL, "f1", evidence, None).approved
+
+
+def test_evidence_survives_json(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts
+) -> None:
+    evidence = prove_model(con, contract, context_of(contracts, cells(GOOD), 13), "f1")
+    assert not decide(MODEL, "f1", evidence, None).approved
+    assert Evidence.from_json(json.loads(json.dumps(evidence.to_json()))) == evidence
+
+
+def test_a_failing_rule(con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts) -> None:
+    evidence = prove_model(con, contract, context_of(contracts, cells(GOOD, GOOD)), "f1")
+    assert status(evidence) == {"schema": "pass", "rules": "fail", "second_opinion": "pass"}
+    check = evidence.check("rules")
+    assert check and check.measured == 2 and check.threshold == 0
+    assert {str(detail.arguments["rule"]) for detail in check.details} == {
+        "unique(county_code,sex,age_band)",
+        "sums_to",
+    }
+    assert said(evidence, "rules") == ["evidence.rule_failed"] * 2
+
+
+def test_a_wrong_schema(con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts) -> None:
+    relation = f"(SELECT * EXCLUDE (as_of) REPLACE (persons::DOUBLE AS persons), 1 AS secret FROM {cells(GOOD)})"
+    evidence = prove_model(con, contract, context_of(contracts, relation), "f1")
+    assert said(evidence, "schema") == ["evidence.column_missing", "evidence.column_extra", "evidence.column_type"]
+    assert status(evidence) == {"schema": "fail", "rules": "error", "second_opinion": "error"}
+    assert "BinderException" in evidence.checks[1].details[0].text("en")
+
+
+def test_the_order_of_columns_is_free(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts
+) -> None:
+    relation = f"(SELECT as_of, * EXCLUDE (as_of) REPLACE (persons::SMALLINT AS persons) FROM {cells(GOOD)})"
+    assert status(prove_model(con, contract, context_of(contracts, relation, 12), "f1"))["schema"] == "pass"
+
+
+def test_a_second_opinion_that_differs(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*arguments: Any) -> Any:
+        return [replace(result, failed=0) for result in measure(*arguments)]
+
+    measure = gate.measure
+    monkeypatch.setattr(gate, "measure", mistaken)
+    evidence = prove_model(con, contract, context_of(contracts, cells(GOOD, GOOD)), "f1")
+    assert status(evidence) == {"schema": "pass", "rules": "pass", "second_opinion": "fail"}
+    assert said(evidence, "second_opinion") == ["evidence.opinion_differs"] * 2
+
+
+def test_a_candidate_that_cannot_be_read(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts
+) -> None:
+    evidence = prove_model(con, contract, context_of(contracts, "nowhere"), "f1")
+    assert set(status(evidence).values()) == {"error"} and evidence.rules == ()
+
+
+def test_a_good_product(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts) -> None:
+    evidence = prove_product(con, product, contracts, cells(GOOD, OTHER), 3, "f2")
+    assert evidence.checks == (
+        Check("allow_list", "pass", 0, 0),
+        Check("levels", "pass", 1, 1),
+        Check("rows", "pass", 2, 3),
+        Check("personal_values", "pass", 0, 0),
+        Check("anonymity", "pass", 12, 10),
+    )
+    assert decide(product.id, "f2", evidence, None).approved
+
+
+@pytest.mark.parametrize(
+    ("relation", "check", "code"),
+    [
+        (f"(SELECT *, 1 AS more FROM {cells(GOOD)})", "allow_list", "evidence.column_extra"),
+        (f"(SELECT * EXCLUDE (as_of) FROM {cells(GOOD)})", "allow_list", "evidence.column_missing"),
+        (cells(GOOD, GOOD, GOOD, GOOD), "rows", "evidence.too_many_rows"),
+        (f"(SELECT * FROM {cells(GOOD)} WHERE false)", "rows", "evidence.no_rows"),
+        (cells(GOOD.replace("12", "9")), "anonymity", "evidence.small_cells"),
+        (cells(GOOD.replace("金安区", "电话13800138000")), "personal_values", "evidence.personal_mobile"),
+    ],
+)
+def test_a_product_that_must_stay_closed(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str, check: str, code: str
+) -> None:
+    evidence = prove_product(con, product, contracts, relation, 3, "f2")
+    assert [name for name, found in status(evidence).items() if found != "pass"] == [check]
+    assert said(evidence, check) == [code]
+    assert not decide(product.id, "f2", evidence, None).approved
+
+
+def test_a_column_above_the_level_of_its_channel(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
+) -> None:
+    columns = (replace(product.columns[0], level=3), *product.columns[1:])
+    evidence = prove_product(con, replace(product, columns=columns), contracts, cells(GOOD), 3, "f2")
+    assert evidence.checks[1].measured == 3
+    assert said(evidence, "levels") == ["evidence.level_above"]
+
+
+def test_other_channels_are_not_searched(con: duckdb.DuckDBPyConnection, contracts: Contracts) -> None:
+    product = contracts.products["analyst/age_structure"]
+    assert set(status(prove_product(con, product, contracts, cells(GOOD), 3, "f2"))) == {"allow_list", "levels", "rows"}
+
+
+def test_an_error_is_told_without_its_text(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
+) -> None:
+    relation = f"(SELECT * REPLACE (cast(county_name AS BIGINT) AS county_name) FROM {cells(GOOD)})"
+    evidence = prove_product(con, product, contracts, relation, 3, "f2")
+    assert status(evidence)["personal_values"] == "error"
+    assert "金安区" not in json.dumps(evidence.to_json(), ensure_ascii=False)
