@@ -40,7 +40,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     job = dg.define_asset_job(
         CITY_JOB, selection=dg.AssetSelection.all(), executor_def=executor, description=say("dagster.city")
     )
-    jobs, schedules = _cadences(contracts, executor)
+    jobs, schedules = _cadences(contracts, executor, dg.AssetSelection.assets(*published))
     return dg.Definitions(
         assets=[*sources, *published],
         jobs=[job, *jobs],
@@ -56,15 +56,17 @@ def _graph(settings: Settings, contracts: Contracts) -> Mapping[str, Model]:
     return models(settings.dbt_project, cache, generated(contracts))
 
 
-def _cadences(contracts: Contracts, executor: dg.ExecutorDefinition) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
-    """A job and a schedule for each update cycle that sources have."""
+def _cadences(
+    contracts: Contracts, executor: dg.ExecutorDefinition, published: dg.AssetSelection
+) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
+    """A job and a schedule for each update cycle that sources have: those sources, then all that can be published."""
     jobs, schedules = [], []
     for cycle, cron in CRON.items():
         keys = [source_key(s.id) for s in contracts.sources.values() if s.form.slaProperties.frequency == cycle]
         if not keys:
             continue
         name = CADENCES[cycle].replace("-", "_")
-        selection = dg.AssetSelection.assets(*keys) | dg.AssetSelection.assets(*keys).downstream()
+        selection = dg.AssetSelection.assets(*keys) | published
         job = dg.define_asset_job(
             name, selection=selection, executor_def=executor, description=say("dagster.cadence", cycle=cycle)
         )

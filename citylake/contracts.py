@@ -38,7 +38,8 @@ def export(target: Path, contracts: Folder = None) -> None:
 def diff(old: Path, contracts: Folder = None) -> None:
     """与旧合同目录比较；有破坏性变化时退出码为 1 / compare with an older folder; exit code 1 if anything breaks."""
     with told():
-        changes = differences.diff(load(old), load(_folder(contracts)))
+        before, after = load(old), load(_folder(contracts))
+        changes = [*differences.diff(before, after), *differences.version_problems(before, after)]
         for change in changes:
             typer.echo(str(change))
         if not changes:

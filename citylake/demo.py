@@ -2,8 +2,10 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -82,6 +84,8 @@ def _published(settings: Settings) -> tuple[str, bool]:
 def _serve(settings: Settings, browser: bool, result: dict[str, object]) -> None:
     """Portal and Dagster UI until interrupted; each in its own process group, ended together."""
     prepare_dagster(settings)
+    _require_free(settings.port, "CITYLAKE_PORT")
+    _require_free(settings.dagster_port, "CITYLAKE_DAGSTER_PORT")
     portal, dagster = (f"http://127.0.0.1:{port}" for port in (settings.port, settings.dagster_port))
     workspace = ["-w", str(settings.project / "workspace.yaml")]
     log = settings.home / "logs"
@@ -104,6 +108,15 @@ def _serve(settings: Settings, browser: bool, result: dict[str, object]) -> None
         _stop(list(servers.values()))
 
 
+def _require_free(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CitylakeError("demo.port_taken", port=port, variable=variable) from error
+
+
 def _start(command: Sequence[str], settings: Settings, log: object) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "CITYLAKE_HOME": str(settings.home), "PYTHONPATH": str(settings.project)}
     with open(str(log), "ab") as output:
@@ -124,12 +137,13 @@ def _wait_for(name: str, url: str, server: subprocess.Popen[bytes], log: str) ->
 
 
 def _until_interrupted(servers: Sequence[subprocess.Popen[bytes]]) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        while all(server.poll() is None for server in servers):
-            time.sleep(1)
-    except KeyboardInterrupt:
-        _say("demo.stopping")
+    """Wait for Ctrl+C, SIGTERM, or the end of a server. Both handlers are ours: a background job ignores SIGINT."""
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    while not interrupted.wait(1) and all(server.poll() is None for server in servers):
+        pass
+    _say("demo.stopping")
 
 
 def _stop(servers: Sequence[subprocess.Popen[bytes]]) -> None:

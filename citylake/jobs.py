@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import dagster as dg
 
 DAGSTER_YAML = """\
-# Written by citylake. No telemetry; one run at a time, because a run holds the lake's lock.
+# Written by citylake. No telemetry, no newsletter dialogue; one run at a time, because a run holds the lake's lock.
 telemetry: {enabled: false}
+nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
 """
 

@@ -1,8 +1,8 @@
 """Cleaning steps: what may be done to a received text before it is judged. Each is an SQL expression on VARCHAR.
 
 A step takes the expression and the city's code lists. It only repairs spelling, and doing it twice changes nothing
-more. It never guesses a value: what cannot be repaired is refused by a rule. A step may mention its
-text several times, so the caller gives each step a SELECT of its own instead of nesting expressions.
+more. It never guesses a value: what cannot be repaired is refused by a rule. A step may mention its text several
+times, so the caller gives each step a SELECT of its own instead of nesting expressions.
 """
 
 from collections.abc import Callable, Mapping

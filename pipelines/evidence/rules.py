@@ -59,18 +59,14 @@ def _predicate(rule: Rule, context: Context) -> str:
     return f"CASE WHEN {present} THEN true END" if present else "true"
 
 
-def _counts(
-    con: duckdb.DuckDBPyConnection, predicates: Sequence[str], relation: str
-) -> list[tuple[int, int]]:
+def _counts(con: duckdb.DuckDBPyConnection, predicates: Sequence[str], relation: str) -> list[tuple[int, int]]:
     """For each predicate how often it is true or false, and how often false.
 
     The predicates are columns of a subquery: written into the aggregates they were computed twice, without sharing
     common parts, at seven times the cost.
     """
     judged = ", ".join(f"({predicate}) AS p{number}" for number, predicate in enumerate(predicates))
-    counts = ", ".join(
-        f"count(p{number}), count(*) FILTER (WHERE NOT p{number})" for number in range(len(predicates))
-    )
+    counts = ", ".join(f"count(p{number}), count(*) FILTER (WHERE NOT p{number})" for number in range(len(predicates)))
     (row,) = con.execute(f"SELECT {counts} FROM (SELECT {judged} FROM {relation})").fetchall()
     return list(_pairs(row))
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import sqlglot
-from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from pipelines.lake.models import compiled, place_project
@@ -78,9 +77,7 @@ def _unportable_sql(sql: str, relations: Collection[str]) -> Iterator[Found]:
     if len(statements) != 1:
         yield Found("no_query", f"{len(statements)} statements", None)
         return
-    statement = statements[0]
-    assert isinstance(statement, exp.Expression)
-    yield from unportable_query(statement, relations)
+    yield from unportable_query(statements[0], relations)
 
 
 def _placed(findings: Iterable[Found], lines: Mapping[int, int]) -> Iterator[Found]:

@@ -4,7 +4,7 @@ Belongs here: what needs the syntax tree of the compiled SQL in DuckDB's dialect
 (portable_tokens).
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 
 from sqlglot import exp
 
@@ -12,6 +12,7 @@ from pipelines.lake.portable_tokens import Found
 
 INTEGERS = (exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT)
 FRACTIONS = (exp.DType.FLOAT, exp.DType.DOUBLE, exp.DType.DECIMAL)
+TIMESTAMPS = (exp.DType.TIMESTAMP, exp.DType.TIMESTAMPNTZ, exp.DType.DATETIME)
 SHOWN = 60  # characters of a construct in a message
 BRANCHES = (exp.Paren, exp.Coalesce, exp.Nullif, exp.Case, exp.If, exp.Greatest, exp.Least, exp.Min, exp.Max)
 ARITHMETIC = (exp.Add, exp.Sub, exp.Mul, exp.Div, exp.Mod, exp.Neg)
@@ -19,7 +20,7 @@ ENGINE_TYPED = (exp.Sum, exp.Avg, exp.Round, exp.Floor, exp.Ceil, exp.Sqrt, exp.
 ENGINE_TYPED_PARTS = (exp.Year, exp.Month, exp.Day, exp.Extract, exp.Length, exp.DateTrunc, exp.TimestampTrunc)
 
 
-def unportable_query(query: exp.Expression, relations: Collection[str]) -> Iterator[Found]:
+def unportable_query(query: exp.Expr, relations: Collection[str]) -> Iterator[Found]:
     """Everything in a parsed model that the engines understand differently; lines are those of the compiled SQL.
 
     `relations` are what the model may read, as `schema.name`.
@@ -36,7 +37,7 @@ def unportable_query(query: exp.Expression, relations: Collection[str]) -> Itera
     yield from _outputs(query)
 
 
-def _found(rule: str, node: exp.Expression) -> Found:
+def _found(rule: str, node: exp.Expr) -> Found:
     lines = (part.meta["line"] for part in node.walk() if "line" in part.meta)
     return Found(rule, node.sql("duckdb")[:SHOWN], min(lines, default=None))
 
@@ -50,7 +51,7 @@ def _relations(query: exp.Query, relations: Collection[str]) -> Iterator[Found]:
             yield _found("relation", table)
 
 
-def _rule(node: exp.Expression) -> str | None:
+def _rule(node: exp.Expr) -> str | None:
     """The rule a single node breaks."""
     if isinstance(node, exp.Cast) and node.to.this in INTEGERS:
         if isinstance(node, exp.TryCast):
@@ -65,7 +66,7 @@ def _rule(node: exp.Expression) -> str | None:
     return None
 
 
-def _is_fraction(node: exp.Expression) -> bool:
+def _is_fraction(node: exp.Expr) -> bool:
     """Whether a value surely can have decimals. Of a bare column nothing is known."""
     if isinstance(node, exp.Round | exp.Floor | exp.Ceil):
         return False
@@ -80,25 +81,25 @@ def _is_fraction(node: exp.Expression) -> bool:
     return False
 
 
-def _values(node: exp.Expression) -> Iterator[exp.Expression]:
+def _values(node: exp.Expr) -> Iterator[exp.Expr]:
     """The parts of an expression that give it its value, without conditions."""
     for name, part in node.args.items():
         if isinstance(node, exp.If) and name == "this":
             continue
-        yield from (item for item in (part if isinstance(part, list) else [part]) if isinstance(item, exp.Expression))
+        yield from (item for item in (part if isinstance(part, list) else [part]) if isinstance(item, exp.Expr))
 
 
-def _cast_to_time(node: exp.Expression) -> bool:
+def _cast_to_time(node: exp.Expr) -> bool:
     """Whether a date computation stands inside a cast to date or timestamp, or in a window frame."""
     above = node.parent
     while isinstance(above, exp.Add | exp.Sub | exp.Paren | exp.DateTrunc | exp.TimestampTrunc):
         above = above.parent
     if isinstance(above, exp.Cast):
-        return above.to.this in (exp.DType.DATE, exp.DType.TIMESTAMP)
+        return above.to.this in (exp.DType.DATE, *TIMESTAMPS)
     return isinstance(above, exp.WindowSpec)
 
 
-def _number(node: exp.Expression | None) -> int:
+def _number(node: exp.Expr | None) -> int:
     """A literal whole number; 1 for anything else."""
     if isinstance(node, exp.Neg):
         return -_number(node.this)
@@ -107,10 +108,10 @@ def _number(node: exp.Expression | None) -> int:
 
 def _is_range_over_dates(window: exp.Window) -> bool:
     frame, order = window.args.get("spec"), window.args.get("order")
-    if frame is None or frame.args.get("kind") != "RANGE" or not frame.find(exp.Interval):
+    if frame is None or str(frame.args.get("kind")).lower() != "range" or not frame.find(exp.Interval):
         return False
     first = order.expressions[0].this if order else None
-    return not (isinstance(first, exp.Cast) and first.to.this == exp.DType.TIMESTAMP)
+    return not (isinstance(first, exp.Cast) and first.to.this in TIMESTAMPS)
 
 
 def _reused_aliases(select: exp.Select) -> Iterator[Found]:
@@ -127,9 +128,8 @@ def _reused_aliases(select: exp.Select) -> Iterator[Found]:
                 yield _found("alias_reuse", column)
 
 
-def _own_columns(node: exp.Expression) -> Iterator[exp.Column]:
-    inner: Callable[[exp.Expression], bool] = lambda part: isinstance(part, exp.Query)  # noqa: E731
-    return (part for part in node.walk(prune=inner) if isinstance(part, exp.Column))
+def _own_columns(node: exp.Expr) -> Iterator[exp.Column]:
+    return (part for part in node.walk(prune=lambda part: isinstance(part, exp.Query)) if isinstance(part, exp.Column))
 
 
 def _outputs(query: exp.Query) -> Iterator[Found]:
@@ -144,7 +144,7 @@ def _outputs(query: exp.Query) -> Iterator[Found]:
             yield from (_found("output_type", item) for item in select.expressions if _is_engine_typed(item))
 
 
-def _is_engine_typed(node: exp.Expression) -> bool:
+def _is_engine_typed(node: exp.Expr) -> bool:
     """Whether the engines give an output column different types: sums, arithmetic, parts of dates, ranks."""
     if isinstance(node, exp.Alias | exp.Window | exp.Filter):
         return _is_engine_typed(node.this)

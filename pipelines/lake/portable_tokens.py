@@ -8,15 +8,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlglot import Dialect
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import Dialect, Token, TokenType
 
-JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
+JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 HOLE = "jinja_text"  # what stands for an expression of Jinja
 
 # Functions that gave the same values on both engines: tests/slow/test_sail.py asks them all.
@@ -33,9 +32,7 @@ SPECIAL_FUNCTIONS = {
     "columns": "star",
     "unnest": "nested",
 }
-TYPES = _set(
-    "string tinyint smallint int integer bigint float double boolean date timestamp decimal"
-)
+TYPES = _set("string tinyint smallint int integer bigint float double boolean date timestamp decimal")
 
 # Words before a parenthesis that call nothing.
 NO_FUNCTIONS = _set(
@@ -87,9 +84,7 @@ ENGINE_WORDS = {
     ("ignore", "nulls"): "ignore_nulls",
     ("respect", "nulls"): "ignore_nulls",
 }
-END_OF_ORDER = _set(
-    "rows range groups limit offset union except intersect qualify window ;"
-)
+END_OF_ORDER = _set("rows range groups limit offset union except intersect qualify window ;")
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,8 @@ def test_the_models_of_the_project_are_portable(tmp_path: Path) -> None:
 def test_both_branches_of_an_incremental_model_are_checked(project: Path, tmp_path: Path) -> None:
     name = "models/libraries/lib_court__log.sql"
     incremental = MODELS[name].replace("where _batch >", "where cast(_batch / 2 as int) >")
-    both = incremental.replace("{% endif %}", "{% else %} where cast(_row as int) + _batch > 1.5 qualify 1 = 1 {% endif %}")
+    both = incremental.replace(
+        "{% endif %}", "{% else %} where cast(_row as int) + _batch > 1.5 qualify 1 = 1 {% endif %}"
+    )
     found = check_project(project, tmp_path, {**MODELS, name: both})
     assert {(finding.path, finding.rule) for finding in found} == {(name, "fraction"), (name, "qualify")}

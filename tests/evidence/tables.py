@@ -39,7 +39,9 @@ def check_digit(body: str) -> str:
 def numbers(draw: st.DrawFn) -> str | None:
     """Identity numbers: right ones, and each kind of wrong."""
     born = draw(st.dates(date(1900, 1, 1), date(2030, 12, 31)))
-    written = draw(st.sampled_from([f"{born:%Y%m%d}", f"{born:%Y%m%d}", "00000101", "20230229", "19001301", "20240229"]))
+    written = draw(
+        st.sampled_from([f"{born:%Y%m%d}", f"{born:%Y%m%d}", "00000101", "20230229", "19001301", "20240229"])
+    )
     body = draw(st.sampled_from(["341502", "110101", "830000", "990101", "010101", "660101"])) + written
     body += f"{draw(st.integers(0, 999)):03}"
     wrong = draw(st.sampled_from("0123456789Xx"))
@@ -48,7 +50,22 @@ def numbers(draw: st.DrawFn) -> str | None:
     )
 
 
-NAMES = ["张三", "买买提·艾力", "·张三", "张三·", "张··三", "张", "", "Li", "𠀀𠀁", "张\n三", "㐀㐁", "张三1", "豈張", None]
+NAMES = [
+    "张三",
+    "买买提·艾力",
+    "·张三",
+    "张三·",
+    "张··三",
+    "张",
+    "",
+    "Li",
+    "𠀀𠀁",
+    "张\n三",
+    "㐀㐁",
+    "张三1",
+    "豈張",
+    None,
+]
 SHAPES = [
     "POLYGON((116.1 31.2, 116.2 31.2, 116.2 31.3, 116.1 31.2))",
     "MULTIPOLYGON (((1 2,1 3,2 3,1 2),(1 2,1 3,2 3,1 2)), ((-1 -2,1 3,2 3,1 2)))",
@@ -97,7 +114,7 @@ def content(number: str | None) -> Verdict:
     """Province and date exist; None if an earlier rule failed."""
     if not right_digit(number) or number is None:
         return None
-    provinces = "11-15 21-23 31-37 41-46 50-54 61-65 71-71 81-83 90-99".split()
+    provinces = ["11-15", "21-23", "31-37", "41-46", "50-54", "61-65", "71-71", "81-83", "90-99"]
     known = any(int(low) <= int(number[:2]) <= int(high) for low, high in (pair.split("-") for pair in provinces))
     return known and birth_of(number) is not None
 
@@ -189,9 +206,7 @@ CASES = [
         lambda row: of(row["code"], lambda v: re.fullmatch("[0-9]|i.+s", v) is not None),
     ),
     Case(rule("in_codes", column="code", codes="codes"), lambda row: of(row["code"], lambda v: v in CODES)),
-    Case(
-        rule("between", column="amount", minimum=0, maximum=5), lambda row: of(row["amount"], lambda v: 0 <= v <= 5)
-    ),
+    Case(rule("between", column="amount", minimum=0, maximum=5), lambda row: of(row["amount"], lambda v: 0 <= v <= 5)),
     Case(
         rule("between", column="birth", minimum="1900-01-01", maximum="today"),
         lambda row: of(row["birth"], lambda v: date(1900, 1, 1) <= v <= TODAY),

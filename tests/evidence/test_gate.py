@@ -12,6 +12,7 @@ from pipelines.contracts.rules import Context
 from pipelines.evidence import gate
 from pipelines.evidence.gate import prove_model, prove_product
 from pipelines.evidence.record import Check, Evidence
+from pipelines.evidence.rules import measure
 from pipelines.release.decision import decide
 from tests.evidence.tables import TODAY
 
@@ -109,7 +110,6 @@ def test_a_second_opinion_that_differs(
     def mistaken(*arguments: Any) -> Any:
         return [replace(result, failed=0) for result in measure(*arguments)]
 
-    measure = gate.measure
     monkeypatch.setattr(gate, "measure", mistaken)
     evidence = prove_model(con, contract, context_of(contracts, cells(GOOD, GOOD)), "f1")
     assert status(evidence) == {"schema": "pass", "rules": "pass", "second_opinion": "fail"}

@@ -23,7 +23,9 @@ def test_measure_counts_what_the_rules_mean(table: list[Row]) -> None:
 
 def test_a_result_says_what_the_rule_is_about() -> None:
     con = duckdb.connect()
-    (result,) = measure(con, [rule("required", column="a")], Context({}, TODAY, "(SELECT 1 AS a UNION ALL SELECT NULL)"))
+    (result,) = measure(
+        con, [rule("required", column="a")], Context({}, TODAY, "(SELECT 1 AS a UNION ALL SELECT NULL)")
+    )
     assert result == RuleResult("required(a)", "required", Kind.COMPLETENESS, Dimension.COMPLETENESS, ("a",), 2, 1)
 
 

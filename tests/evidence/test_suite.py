@@ -2,6 +2,7 @@
 
 import json
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,11 @@ def test_an_unanswered_rule_is_a_disagreement() -> None:
     results = measure(con, RULES[:2], CONTEXT)
     assert agreement(results, []) == [Disagreement(result.rule_id, result.failed, None) for result in results]
     assert agreement([], [Opinion("x", None, 0)]) == [Disagreement("x", None, 0)]
+
+
+def test_a_rule_that_stands_twice_is_answered_twice() -> None:
+    twice = [replace(RULES[0], id=name) for name in ("first", "second")]
+    assert [item.rule_id for item in second_opinion(filled([]), twice, CONTEXT).opinions] == ["first", "second"]
 
 
 def test_evaluated_rows_are_compared_too() -> None:

@@ -1,0 +1,215 @@
+"""Pages: well formed, in one language at a time, without anything from elsewhere; every text is a message."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+import catalog
+from pipelines.issues import Finding, Issues
+from pipelines.messages import catalogue
+from tests.catalog.small_city import AGES, DIVISIONS, MODEL, PERSONS, City
+
+HTML = {"Accept": "text/html"}
+PAGES = (
+    "/",
+    "/datasets",
+    "/datasets?q=%E4%BA%BA%E5%8F%A3&channel=open&level=1",
+    "/datasets?q=nothing-has-this-name",
+    f"/datasets/{AGES}",
+    f"/datasets/{PERSONS}",
+    f"/datasets/{DIVISIONS}",
+    f"/datasets/{AGES}/preview",
+    "/quality",
+    f"/quality/{AGES}",
+    f"/quality/{MODEL}",
+    "/decisions",
+    "/issues",
+    "/access",
+    "/login",
+)
+ERRORS = {f"/datasets/{PERSONS}/preview": 401, "/nowhere": 404, "/datasets/open/nothing": 404, "/quality/nothing": 404}
+ENGLISH = {"Parquet", "Delta", "Sharing", "Python", "curl", "Asia", "Shanghai", "Checksum", "Authorization", "HMAC"}
+VOID = {"meta", "link", "input", "br", "meter"}
+
+
+class Reader(HTMLParser):
+    """What a test looks at: tags with attributes, and the text outside code and other languages."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.balanced = True
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in VOID:
+            return
+        self.balanced = self.balanced and bool(self.open) and self.open[-1][0] == tag
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        inside = [tag for tag, _ in self.open]
+        other = [about["lang"] for tag, about in self.open if tag != "html" and "lang" in about]
+        if not other and not {"code", "style"} & set(inside):
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [about for name, about in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def browser(city: City) -> TestClient:
+    city.refuse(MODEL, "行数变化 8.2%，超过 5%")
+    finding = Finding("pull.no_file", {"file": "secret-host"}, "warning", rows=12345)
+    Issues(city.register).report(AGES, "dsrb", "pull", [finding])
+    return city.client()
+
+
+def read(browser: TestClient, road: str, language: str, status: int = 200) -> Reader:
+    joined = f"{road}{'&' if '?' in road else '?'}lang={language}"
+    answer = browser.get(joined, headers=HTML)
+    assert answer.status_code == status, road
+    return Reader(answer.text)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(("road", "status"), [*((road, 200) for road in PAGES), *ERRORS.items()])
+def test_every_page_is_well_formed(browser: TestClient, road: str, status: int, language: str) -> None:
+    page = read(browser, road, language, status)
+    assert page.balanced and not page.open
+    assert page.all("html")[0]["lang"] == ("zh-CN" if language == "zh" else "en")
+    assert len(page.all("title")) == len(page.all("h1")) == len(page.all("main")) == 1
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all("scope" in about for about in page.all("th"))
+    labelled = {about.get("for") for about in page.all("label")}
+    fields = [about for about in [*page.all("input"), *page.all("select")] if about.get("type") != "hidden"]
+    assert all(about.get("id") in labelled for about in fields)
+    ids = [about["id"] for _, about in page.tags if "id" in about]
+    assert len(ids) == len(set(ids))
+    levels = [int(name[1]) for name, _ in page.tags if re.fullmatch("h[1-6]", name)]
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+
+
+@pytest.mark.parametrize("road", [*PAGES, *ERRORS])
+def test_nothing_comes_from_elsewhere_and_nothing_is_a_script(browser: TestClient, road: str) -> None:
+    page = read(browser, road, "zh", ERRORS.get(road, 200))
+    links = [about[key] for _, about in page.tags for key in ("href", "src", "action") if key in about]
+    assert all(link is not None and re.match(r"[/#?]", link) and not link.startswith("//") for link in links)
+    assert not page.all("script") and not page.all("iframe") and not page.all("style")
+    assert not any(key.startswith("on") or key == "style" for _, about in page.tags for key in about)
+
+
+@pytest.mark.parametrize("road", [*PAGES, *ERRORS])
+def test_chinese_pages_speak_chinese(browser: TestClient, road: str) -> None:
+    page = read(browser, road, "zh", ERRORS.get(road, 200))
+    english = set(re.findall(r"[A-Za-z]{4,}", " ".join(page.words))) - ENGLISH
+    assert not english
+
+
+@pytest.mark.parametrize("road", [*PAGES, *ERRORS])
+def test_english_pages_mark_what_is_chinese(browser: TestClient, road: str) -> None:
+    page = read(browser, road, "en", ERRORS.get(road, 200))
+    assert not re.findall(r"[\u4e00-\u9fff]+", _without_data(" ".join(page.words), road))
+
+
+def _without_data(text: str, road: str) -> str:
+    """The rows of a preview and standards and units of measure are data in any language."""
+    return "" if road.endswith("/preview") else text.replace("单位", "").replace("人", "")
+
+
+def test_every_link_of_a_page_leads_somewhere(browser: TestClient) -> None:
+    seen: set[str] = set()
+    for road in PAGES:
+        for about in read(browser, road, "zh").all("a"):
+            link = (about["href"] or "").split("#")[0]
+            if link.startswith("/") and link not in seen:
+                seen.add(link)
+                assert browser.get(link, headers=HTML).status_code == 200, (road, link)
+
+
+def test_messages_and_templates_fit() -> None:
+    folder = Path(catalog.__file__).parent
+    templates = " ".join(path.read_text("utf-8") for path in (folder / "web" / "templates").glob("*.html"))
+    code = " ".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    named = {f"web.{name}" for name in re.findall(r"\bt\('([a-z_.0-9]+)'[,)]", templates)}
+    named |= set(re.findall(r"\"(web\.[a-z_.0-9]+)\"", code))
+    web = {name for name in catalogue() if name.startswith("web.")}
+    assert named <= web, named - web
+    by_value = (
+        r"web\.(value|type|mask|kind|status|check|check_status|approver|severity|action|outcome|reason|error|nav)\."
+    )
+    unused = {name for name in web - named if not re.match(by_value, name) and not _made_up(name, templates)}
+    assert not unused, unused
+    for name in web:
+        texts = catalogue()[name]
+        assert set(texts) == {"zh", "en"}
+        places = [sorted(re.findall(r"{(\w+)", texts[language])) for language in ("zh", "en")]
+        assert places[0] == places[1], name
+
+
+def _made_up(name: str, templates: str) -> bool:
+    """Whether templates put the id together: facts of a dataset, kinds of decisions."""
+    last = name.rsplit(".", 1)[1]
+    return name.startswith("web.decision.kinds.") or f"fact('{last}'" in templates
+
+
+def test_numbers_times_and_language(browser: TestClient, city: City) -> None:
+    text = browser.get("/?lang=zh").text
+    assert "1,234,567" in text
+    assert browser.cookies["citylake_language"] == "zh"
+    assert 'lang="en"' in browser.get("/?lang=en").text
+    assert "Datasets" in browser.get("/datasets").text, "the choice is kept"
+    at = city.ledger.published()[AGES].at
+    assert f"{(at.hour + 8) % 24:02}:{at.minute:02}" in browser.get(f"/datasets/{AGES}?lang=zh").text
+
+
+def test_the_list_is_searched_and_filtered(browser: TestClient) -> None:
+    def found(query: str) -> set[str]:
+        return set(re.findall(r'<h3><a href="/datasets/([^"]+)"', browser.get(f"/datasets?{query}").text))
+
+    assert found("") == {AGES, PERSONS, DIVISIONS}
+    assert found("q=age+lu") == found("channel=open") == {AGES}
+    assert found("q=%E5%88%86%E6%9E%90") == found("provider=nrpb") == {DIVISIONS}
+    assert found("share=%E6%9C%89%E6%9D%A1%E4%BB%B6%E5%85%B1%E4%BA%AB") == found("level=3") == {PERSONS}
+    assert found("page=999&level=3") == found("page=x&level=3") == {PERSONS}
+
+
+def test_issue_texts_are_for_recipients(browser: TestClient, city: City) -> None:
+    assert "secret-host" not in browser.get("/issues").text + browser.get(f"/quality/{AGES}").text
+    signed_in = city.client()
+    signed_in.post("/login", data={"token": city.recipient("问题测试")})
+    assert "secret-host" in signed_in.get("/issues").text
+
+
+def test_text_of_others_is_escaped(own_city: City) -> None:
+    nasty = "<script>alert(1)</script>"
+    own_city.refuse(AGES, nasty)
+    client = own_city.client()
+    client.post("/login", data={"token": own_city.recipient(f"甲{nasty}")})
+    own_city.grant(f"甲{nasty}")
+    for road in ("/decisions", f"/quality/{AGES}", "/access", f"/datasets?q={nasty}", f"/login?next=/{nasty}"):
+        assert nasty not in client.get(road, headers=HTML).text
+
+
+def test_security_headers_are_on_every_answer(browser: TestClient) -> None:
+    for road in ("/", "/static/citylake.css", "/nowhere", "/delta-sharing/shares", f"/datasets/{AGES}/download/csv"):
+        headers = browser.get(road).headers
+        assert headers["content-security-policy"].startswith("default-src 'self'")
+        assert headers["x-content-type-options"] == "nosniff" and "referrer-policy" in headers
+
+
+def test_machines_get_json_and_people_pages(browser: TestClient) -> None:
+    assert browser.get("/nowhere").json()["errorCode"] == "RESOURCE_DOES_NOT_EXIST"
+    assert "<h1>" in browser.get("/nowhere", headers=HTML).text
+    assert browser.post("/", headers=HTML).status_code == 405
+    assert "怎样获得访问" in browser.get(f"/datasets/{PERSONS}/preview?lang=zh", headers=HTML).text

@@ -1,0 +1,126 @@
+"""The search for personal values: what is planted is found, what only resembles it is not."""
+
+import string
+from datetime import date
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.privacy.scanner import Found, scan
+
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def digit(body: str) -> str:
+    return "10X98765432"[sum(w * int(d) for w, d in zip(WEIGHTS, body, strict=True)) % 11]
+
+
+def found_in(*values: str | None) -> dict[str, int]:
+    """Rows by kind in a column of these values."""
+    con = duckdb.connect()
+    con.execute("CREATE TABLE t (a VARCHAR)")
+    con.executemany("INSERT INTO t VALUES (?)", [[value] for value in values])
+    return {found.kind: found.rows for found in scan(con, "t")}
+
+
+bodies = st.builds(
+    lambda place, born, number: f"{place}{born:%Y%m%d}{number:03}",
+    st.sampled_from(["341502", "110101", "650102", "830000"]),
+    st.dates(date(1900, 1, 1), date(2026, 11, 23)),
+    st.integers(0, 999),
+)
+anything = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+wordy = st.text(string.ascii_letters + "，。张三县\n ", max_size=20)
+
+
+@settings(max_examples=80, deadline=None)
+@given(before=anything, body=bodies, after=anything)
+def test_an_identity_number_is_found_in_any_text(before: str, body: str, after: str) -> None:
+    assert found_in("x", before + body + digit(body) + after, None)["id_number"] == 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(before=wordy, body=bodies, wrong=st.integers(1, 10), after=wordy)
+def test_a_wrong_check_digit_is_not_an_identity_number(before: str, body: str, wrong: int, after: str) -> None:
+    place = ("10X98765432".index(digit(body)) + wrong) % 11
+    assert "id_number" not in found_in(before + "," + body + "10X98765432"[place] + "," + after)
+
+
+@settings(max_examples=80, deadline=None)
+@given(before=wordy, number=st.integers(13_000_000_000, 19_999_999_999), after=wordy)
+def test_a_mobile_is_found_between_other_characters(before: str, number: int, after: str) -> None:
+    assert found_in(before + str(number) + after) == {"mobile": 1}
+
+
+NUMBER = "34150219900101001" + digit("34150219900101001")
+
+
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [
+        (NUMBER, {"id_number"}),
+        (f"身份证{NUMBER[:6]} {NUMBER[6:14]} {NUMBER[14:]}", {"id_number"}),
+        ("-".join(NUMBER), {"id_number"}),
+        ("".join(chr(ord(sign) + 0xFEE0) for sign in NUMBER), {"id_number"}),
+        ("11010519491231002x", {"id_number"}),
+        (f"9{NUMBER}9", {"id_number"}),
+        ("130503670401001", {"id_number_15"}),
+        ("号130503670401001，130503670401001。", {"id_number_15"}),
+        ("130503671301001", set()),
+        ("1305036704010012", set()),
+        ("010503670401001", set()),
+        ("138 0013 8000", {"mobile"}),
+        ("+86-13800138000", {"mobile"}),
+        ("8613800138000", {"mobile"}),
+        ("23800138000", set()),
+        ("138001380001", set()),
+        ("张三 zhang.san@luan.gov.cn。", {"email"}),
+        ("zhang@san", set()),
+        ("皖N12345", {"plate"}),
+        ("皖n·d12345", {"plate"}),
+        ("皖N1234", set()),
+        ("2026-11-23 10:00:00", set()),
+        ("912101021234567890", set()),
+        ("d41d13800138000a98ecf8427e4bc9de", set()),
+        ("00000000-13800138000-0000", {"mobile"}),
+        ("0f8fad5b-d9cb-469f-a165-13800138000b", set()),
+    ],
+)
+def test_forms(value: str, kinds: set[str]) -> None:
+    assert set(found_in(value)) == kinds
+
+
+@pytest.mark.parametrize(
+    ("values", "looks_like_names"),
+    [
+        (["张三", "李小明", "王芳", "赵六", "陈七", "艾力", None], True),
+        (["张三", "李小明", "王芳", "赵六"], False),
+        (["张三"] * 50, False),
+        (["金安区", "裕安区", "叶集区", "霍邱县", "舒城县", "金寨县", "霍山县"], False),
+        (["汉族", "满族", "白族", "苗族", "黎族", "高山族"], False),
+        (["张三负责此事", "李四", "王五同志已经到场", "赵六", "陈七", "其他情况", "无此事项", "待查之中"], False),
+        (["张**", "李*", "王*", "赵*", "陈**"], False),
+    ],
+)
+def test_columns_of_names(values: list[str | None], looks_like_names: bool) -> None:
+    assert ("name" in found_in(*values)) is looks_like_names
+
+
+def test_each_column_is_told_apart_whatever_its_type() -> None:
+    con = duckdb.connect()
+    relation = f"""(SELECT * FROM (VALUES
+        ({NUMBER}::BIGINT, '13800138000', ['a@b.cn'], {{'t': '皖N12345'}}, 13800138000::BIGINT, 1.5, DATE '2020-01-01'),
+        (1, 'x', [], NULL, 2, 2.5, NULL)) t(a, "b b", c, d, e, f, g))"""
+    assert scan(con, relation) == [
+        Found("a", "id_number", 1),
+        Found("b b", "mobile", 1),
+        Found("c", "email", 1),
+        Found("d", "plate", 1),
+    ]
+
+
+def test_nothing_to_search() -> None:
+    assert scan(duckdb.connect(), "(SELECT 1 AS a, DATE '2020-01-01' AS b)") == []
+    assert scan(duckdb.connect(), "(SELECT 'a' AS a WHERE false)") == []
