@@ -28,9 +28,9 @@ def create_app(settings: Settings) -> FastAPI:
     Raises CitylakeError if the contracts cannot be read.
     """
     desk = Desk(settings, Register(settings.register_url))
-    desk.views.clean(desk.readable_versions())
+    desk.clean()
     site = Site(desk)
-    app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.desk = desk
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))

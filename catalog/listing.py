@@ -92,13 +92,14 @@ class Listing:
             return Snapshot(self._contracts, self._published, self._broken)
 
     def readable_versions(self, subject: str) -> set[int]:
-        """The versions a caller may still be reading: released since the last withdrawal, if one is published now."""
-        versions = set()
-        for entry in self.ledger.history(subject):
-            if entry.kind == WITHDRAWAL:
+        """The versions a caller may still be reading: those released since the last withdrawal."""
+        columns, versions = ledger_table.c, set[int]()
+        moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL])
+        query = sa.select(columns.kind, columns.version).where(moves).order_by(columns.sequence.desc())
+        for row in self.ledger.register.rows(query):
+            if row["kind"] == WITHDRAWAL:
                 break
-            if entry.kind == RELEASE and entry.version is not None:
-                versions.add(entry.version)
+            versions.add(row["version"])
         return versions
 
     def decisions(self, limit: int = 100, before: int | None = None) -> list[Recorded]:

@@ -20,9 +20,9 @@ from simulator.person import DAY_ZERO, NEVER_MARRIED, Person
 Plant = Callable[[Row, Person, Dice], "list[Row] | None"]
 """Changes a clean row and returns all rows to deliver for the person, or None when the defect does not suit them."""
 
-FORMAT, CHECK_DIGIT, CODE, RANGE = "format", "check_digit", "code", "range"
+COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE = "completeness", "format", "check_digit", "code", "range"
 CONSISTENCY, DUPLICATE, CLEANABLE, PLAUSIBLE = "consistency", "duplicate", "cleanable", "plausible"
-REFUSABLE_KINDS = frozenset({FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE})
+REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE})
 
 # Full-width forms lie a fixed distance above the ASCII characters they imitate.
 _FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
@@ -269,9 +269,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("date_that_is_none", FORMAT, d.BIRTH, _constant(d.BIRTH, "20230230")),
     Defect("date_is_a_time", FORMAT, d.BIRTH, _constant(d.BIRTH, "00:00;00")),
     Defect("date_is_a_word", FORMAT, d.BIRTH, _constant(d.BIRTH, "abc")),
-    Defect("name_empty", FORMAT, d.NAME, _constant(d.NAME, "")),
-    Defect("name_null_literal", FORMAT, d.NAME, _constant(d.NAME, "\\N")),
-    Defect("name_placeholder", FORMAT, d.NAME, _constant(d.NAME, "暂无")),
+    Defect("name_empty", COMPLETENESS, d.NAME, _constant(d.NAME, "")),
+    Defect("name_null_literal", COMPLETENESS, d.NAME, _constant(d.NAME, "\\N")),
+    Defect("name_placeholder", COMPLETENESS, d.NAME, _constant(d.NAME, "暂无")),
     Defect("wrong_check_digit", CHECK_DIGIT, d.ID, _wrong_check_digit),
     Defect("transposed_digits", CHECK_DIGIT, d.ID, _transposed_digits),
     # A rule that sex must agree with the number may fire on a sex that is no code at all.
@@ -286,8 +286,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("sentinel_99990909", RANGE, d.BIRTH, _constant(d.BIRTH, "99990909"), _CONTRADICTS),
     Defect("birth_differs", CONSISTENCY, d.BIRTH, _birth_differs),
     Defect("sex_contradicts", CONSISTENCY, d.SEX, _sex_contradicts),
-    # 1900-01-01 is a date and in range: only the number tells that it is a sentinel.
-    Defect("sentinel_19000101", CONSISTENCY, d.BIRTH, _constant(d.BIRTH, "19000101")),
+    # The number tells that 1900-01-01 is a sentinel; a range that knows how old people get tells it as well.
+    Defect("sentinel_19000101", CONSISTENCY, d.BIRTH, _constant(d.BIRTH, "19000101"), frozenset({RANGE})),
     Defect("exact_copy", DUPLICATE, d.RECORD, _exact_copy),
     Defect("older_copy", DUPLICATE, d.RECORD, _older_copy),
     Defect("id_full_width", CLEANABLE, d.ID, _full_width_id),

@@ -109,7 +109,8 @@ class Desk:
             con.execute("SET threads = 1")  # the same rows each time, and no more than a page needs
             return con.execute(f"SELECT * FROM {extract.relation} LIMIT {int(rows)}").fetchall()
 
-    def readable_versions(self) -> dict[str, set[int]]:
-        """The versions of every published product that callers may still be reading."""
+    def clean(self) -> None:
+        """Delete the views of all versions but the published ones."""
         snapshot = self.listing.snapshot()
-        return {name: self.listing.readable_versions(name) for name in snapshot.contracts.products}
+        published = ((name, snapshot.published.get(name)) for name in snapshot.contracts.products)
+        self.views.clean({name: {entry.version} for name, entry in published if entry and entry.version is not None})

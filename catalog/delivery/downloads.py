@@ -51,7 +51,7 @@ class Downloads:
 
     def released(self, offering: Offering, allowed: Allowed) -> list[Download]:
         """The files made at release, where the caller may have all of them: no limits, no column dropped since."""
-        if offering.release is None or self._views.extract(allowed).key != "whole":
+        if offering.release is None or not self._views.needs_none(allowed):
             return []
         folder = self._settings.lake.root / "released" / "files" / allowed.product / f"v{allowed.version}"
         return [

@@ -32,6 +32,7 @@ FORMAT = 1
 """Part of a view's key: raise it when views of the same policy are built differently."""
 
 ABANDONED_SECONDS = 6 * 3600
+SUPERSEDED_SECONDS = 24 * 3600
 
 
 class Views:
@@ -44,14 +45,20 @@ class Views:
 
     def extract(self, allowed: Allowed) -> Extract:
         """What the decision lets through, building the view if nobody asked before. Raises LakeError."""
-        whole = self._tables.get(allowed.product, allowed.version)
-        columns = tuple(name for name in allowed.columns if name in whole.columns)
+        whole, columns = self._tables.get(allowed.product, allowed.version), self._columns(allowed)
         key = self._key(allowed, whole, columns)
         if key == WHOLE:
             return whole
         folder = self.folder(allowed.product, allowed.version) / key
-        self.folders.get(folder, lambda partial: self._build(partial, whole, allowed, columns))
+        if not folder.is_dir():
+            self.folders.get(folder, lambda partial: self._build(partial, whole, allowed, columns))
+            self._drop_superseded(folder.parent)
         return _read(folder, allowed, key)
+
+    def needs_none(self, allowed: Allowed) -> bool:
+        """Whether the decision hides nothing of the released table, so that no view is built. Raises LakeError."""
+        whole = self._tables.get(allowed.product, allowed.version)
+        return self._key(allowed, whole, self._columns(allowed)) == WHOLE
 
     def folder(self, product: str, version: int) -> Path:
         """Where the views of a version lie."""
@@ -66,6 +73,18 @@ class Views:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.folders.root / PARTIAL).glob("*"):
             if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _columns(self, allowed: Allowed) -> tuple[str, ...]:
+        """The columns allowed now that this version has."""
+        have = self._tables.get(allowed.product, allowed.version).columns
+        return tuple(name for name in allowed.columns if name in have)
+
+    def _drop_superseded(self, newest: Path) -> None:
+        """Delete the views of versions before the newest that nobody has built on for a day."""
+        for folder in newest.parent.glob("v*"):
+            older = int(folder.name[1:]) < int(newest.name[1:])
+            if older and time.time() - folder.stat().st_mtime > SUPERSEDED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _key(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ built, evidence, or release.
 """
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.lake.adopt import adopt
 from pipelines.lake.candidate import clone_released
 from pipelines.lake.delta import latest, open_table, row_count
 from pipelines.lake.edition import read_snapshot
-from pipelines.lake.errors import BuildFailed
+from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.models import Model, arguments, graph, invoke, parse, place_project, reason
 from pipelines.lake.zones import Lake
 from pipelines.messages import translate
+
+DUCKDB = "duckdb"
+SPARK_ROOT = re.compile(r"[A-Za-z0-9_./-]+")  # Sail 0.7.2 writes below an encoded name where a path needs encoding
 
 Status = Literal["success", "error", "skipped"]
 
@@ -66,7 +71,7 @@ def build(
     snapshot: Path,
     select: Sequence[str] | None = None,
     *,
-    target: str = "duckdb",
+    target: str = DUCKDB,
     threads: int = 2,
     full_refresh: bool = False,
     work: Path | None = None,
@@ -76,9 +81,14 @@ def build(
 
     `snapshot` was written by edition.write_snapshot for the same selection. `generated` are files added to a copy of
     the project under `work` (default: scratch/dbt; a lasting folder keeps dbt's parse cache). A failed model is
-    reported and skips only what depends on it. Raises BuildFailed when no model could be started at all. One build at
-    a time: dbt keeps its state in the process.
+    reported and skips only what depends on it. One build at a time: dbt keeps its state in the process.
+
+    With `target` "sail", in an environment made from requirements/spark.txt, the Spark Connect engine that SPARK_REMOTE
+    names computes, one model after the other. Raises BuildFailed when no model could be started at all, BadName when the
+    engine cannot read the lake's folder.
     """
+    if target != DUCKDB and not SPARK_ROOT.fullmatch(str(lake.root)):
+        raise BadName("lake.spark_root", root=str(lake.root))
     started = time.monotonic()
     relations = read_snapshot(snapshot)
     bases = {line["name"]: line for line in relations if line["selected"] and line["kind"] == "table"}
@@ -89,12 +99,14 @@ def build(
         manifest = parse(project, work, target)
         found = graph(manifest)
         chosen = _with_views(found, select)
-        _prepare(lake, edition, bases, [found[name] for name in chosen], clone=target != "duckdb" and not full_refresh)
-        options = ["--threads", str(threads), *(["--full-refresh"] if full_refresh else [])]
+        _prepare(lake, edition, bases, [found[name] for name in chosen], clone=target != DUCKDB and not full_refresh)
+        options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
         _close(target)
     results = _results(outcome)
     by_name = {result.node.name: result for result in results if result.node.resource_type == "model"}
+    if target != DUCKDB:
+        _adopt(lake, edition, [found[name] for name, result in by_name.items() if result.status == "success"])
     return BuildResult(
         models={name: _model_result(lake, edition, found[name], by_name, found, lost) for name in chosen},
         tests=[_test_result(manifest, result) for result in results if result.node.resource_type == "test"],
@@ -153,12 +165,24 @@ def _prepare(
             clone_released(Path(base["location"]), base["version"], candidate)
 
 
+def _adopt(lake: Lake, edition: str, built: Sequence[Model]) -> None:
+    """Give the candidates of another engine a log of ours."""
+    for model in built:
+        if model.library is not None:
+            adopt(lake.candidate(edition, model.library, model.name))
+
+
 def _close(target: str) -> None:
-    """Give back the in-memory database; dbt-duckdb would hand it, with its old views, to the next build."""
-    if target == "duckdb":
+    """Give back the engine; dbt would hand it, with its old views, to the next build."""
+    if target == DUCKDB:
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
         DuckDBConnectionManager.close_all_connections()
+        return
+    from pyspark.sql import SparkSession  # type: ignore[import-not-found]  # in an environment of its own
+
+    if session := SparkSession.getActiveSession():
+        session.stop()
 
 
 def _results(outcome: Any) -> list[Any]:

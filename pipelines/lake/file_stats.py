@@ -15,7 +15,7 @@ from deltalake.schema import PrimitiveType
 
 from pipelines.codecs.sql import identifier
 
-MAX_TEXT = 32  # characters; longer minima and maxima are truncated by writers, hence not exact
+MAX_TEXT, MAX_BYTES = 32, 60  # characters, bytes; longer bounds are cut off by writers (at 64 bytes), hence not exact
 
 
 def written_stats(schema: Schema, rows: int, seen: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _json_value(kind: str, value: Any) -> int | float | str | None:
         if kind in ("float", "double") or kind.startswith("decimal"):
             return _exact_number(value)
         if kind == "string":
-            return value if len(value) <= MAX_TEXT else None
+            return value if len(value) <= MAX_TEXT and len(value.encode()) <= MAX_BYTES else None
         if kind == "date":
             return (value if isinstance(value, date) else date.fromisoformat(value)).isoformat()
         if kind == "timestamp":

@@ -1,6 +1,7 @@
 """Policy views: nothing hidden in any byte, keyed for the recipient, whole or not there, built once."""
 
 import json
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from catalog.delivery.pseudonyms import recipient_key
 from catalog.delivery.views import Views
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sm3 import keyed_hash
-from tests.catalog.small_city import AGES, PERSONS, City
+from tests.catalog.small_city import AGES, PERSONS, City, bearer
 
 COLUMNS = ("person_ref", "name", "county_name")
 
@@ -153,3 +154,32 @@ def test_views_are_private_and_can_be_cleaned(own_city: City) -> None:
     assert extract.folder.is_dir()
     views.clean({PERSONS: {1}})
     assert not extract.folder.exists()
+
+
+def test_views_of_superseded_versions_go_after_a_day(own_city: City) -> None:
+    views = Views(own_city.settings)
+    old = views.extract(allowed()).folder
+    for version in (1, 2):
+        own_city.release(PERSONS, 40 + version)
+    views.extract(allowed(version=1))
+    assert old.is_dir()
+    os.utime(old.parent, (0, 0))
+    views.extract(allowed(version=2))
+    assert not old.parent.exists()
+
+
+def test_a_new_service_keeps_only_published_views(own_city: City) -> None:
+    own_city.recipient("甲")
+    views = Views(own_city.settings)
+    old = views.extract(allowed()).folder
+    own_city.release(PERSONS, 50)
+    kept = views.extract(allowed(version=1)).folder
+    own_city.client()
+    assert not old.exists() and kept.is_dir()
+
+
+def test_looking_at_a_page_builds_no_view(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"])
+    assert "preview" in client.get(f"/datasets/{PERSONS}", headers=bearer(token)).text
+    assert not (own_city.settings.lake.root / "views").exists()

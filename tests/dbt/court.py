@@ -3,7 +3,7 @@
 Belongs here: what several dbt tests share. The project is the real dbt_project without its models, plus these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -118,6 +118,7 @@ class City:
     released: dict[str, Released]
     models: dict[str, str]
     editions: int = 0
+    builder: Callable[..., BuildResult] = build
 
     def load(self, dataset: str, *queries: str) -> int:
         """Append one batch to a core table."""
@@ -146,7 +147,7 @@ class City:
         snapshot = self.lake.scratch() / "snapshot.json"
         edition = self.edition()
         write_snapshot(snapshot, edition, list(self.released.values()), set(select or NAMES))
-        return build(
+        return self.builder(
             self.project, self.lake, edition.id, snapshot, select,
             full_refresh=full_refresh, work=self.work, generated=self.models,
         )  # fmt: skip

@@ -1,20 +1,11 @@
 """The portable macros, evaluated through dbt on DuckDB; tests/slow/test_sail.py asks the second engine the same."""
 
 from court import City
+from portable_samples import AGES, FUNCTIONS, SUMS
 
-AGES = """
-select birth, as_of, {{ age_years('birth', 'as_of') }} as age,
-    {{ age_band(age_years('birth', 'as_of')) }} as band from (
-    select cast('2000-02-29' as date) as birth, cast('2026-02-28' as date) as as_of
-    union all select cast('2000-02-29' as date), cast('2026-03-01' as date)
-    union all select cast('2000-11-01' as date), cast('2026-11-01' as date)
-    union all select cast('2000-11-02' as date), cast('2026-11-01' as date)
-    union all select cast('2026-11-01' as date), cast('2026-11-01' as date)
-    union all select cast('1926-11-01' as date), cast('2026-11-01' as date)
-    union all select cast('2027-11-01' as date), cast('2026-11-01' as date)
-    union all select cast(null as date), cast('2026-11-01' as date)
-) t
-"""
+from pipelines.lake.portability import check_model
+from pipelines.lake.portable_tokens import FUNCTIONS as ALLOWED
+from pipelines.lake.portable_tokens import words
 
 
 def test_ages_and_bands(city: City) -> None:
@@ -31,3 +22,16 @@ def test_ages_and_bands(city: City) -> None:
         ("2027-11-01", "11-01"): (-1, None),
         ("None", "11-01"): (None, None),
     }
+
+
+def test_every_function_that_models_may_use_has_a_sample() -> None:
+    for sql in (FUNCTIONS, SUMS):
+        assert [str(finding) for finding in check_model("sample", sql, sql, set())] == []
+    assert {word.text for word in words(FUNCTIONS + SUMS)} >= ALLOWED
+
+
+def test_the_samples_run(city: City) -> None:
+    city.models |= {"models/marts/mart_court__urgent.sql": FUNCTIONS, "models/marts/mart_court__division.sql": SUMS}
+    result = city.build(["mart_court__urgent", "mart_court__division"])
+    assert len(city.candidate_rows(result, "mart_court__urgent")) == 4
+    assert len(city.candidate_rows(result, "mart_court__division")) == 1

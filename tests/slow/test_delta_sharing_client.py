@@ -1,0 +1,196 @@
+"""The official Delta Sharing client, in an environment of its own, against a real server: both formats, a restricted
+grant, and the search for hidden names and values in every byte it can reach."""
+
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from catalog.app import create_app
+from catalog.policy import administration, audit
+from tests.catalog.conftest import released_city
+from tests.catalog.small_city import AGES, PERSONS, City
+
+pytestmark = [pytest.mark.slow, pytest.mark.server]
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+LOCK = REPOSITORY / "requirements" / "sharing-client.txt"
+COLUMNS = ("person_ref", "name", "county_name", "birth_year")
+HIDDEN = ("id_number", "division_code", "town_name", "education", "341502****", "裕安区", "叶集区", "341503")
+
+SCRIPT = """
+import json, sys
+import delta_sharing
+profile, name, use_delta = sys.argv[1:]
+client = delta_sharing.SharingClient(profile)
+tables = [f"{table.share}.{table.schema}.{table.name}" for table in client.list_all_tables()]
+asked = {"true": True, "false": False, "auto": None}[use_delta]
+url = f"{profile}#{name}"
+frame = delta_sharing.load_as_pandas(url, use_delta_format=asked)
+few = delta_sharing.load_as_pandas(url, limit=3, use_delta_format=asked)
+rows = json.loads(frame.to_json(orient="records", date_format="iso"))
+version = delta_sharing.get_table_version(url)
+print(json.dumps({"tables": tables, "columns": list(frame.columns), "rows": rows, "few": len(few), "version": version}))
+"""
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """The interpreter of an environment with the locked client; made once for each content of the lock."""
+    root = Path(os.environ.get("CITYLAKE_TEST_CACHE", REPOSITORY / ".venvs"))
+    folder = root / f"sharing-client-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+    interpreter = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK)]
+        subprocess.run(install, check=True)
+        (folder / "complete").touch()
+    return interpreter
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
+    """A released city and the address of its catalogue."""
+    city = released_city(tmp_path_factory.mktemp("served"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = uvicorn.Config(create_app(city.settings), port=port, access_log=False, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    for _ in range(200):
+        if server.started:
+            break
+        time.sleep(0.05)
+    yield city, f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+def load(python: Path, profile: dict[str, Any], table: str, use_delta: str, folder: Path) -> dict[str, Any]:
+    """What the client makes of a table; `use_delta` is true, false or auto."""
+    file = folder / "test.share"
+    file.write_text(json.dumps(profile), "utf-8")
+    run = subprocess.run(
+        [str(python), "-c", SCRIPT, str(file), table, use_delta],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "NO_PROXY": "*", "no_proxy": "*"},
+    )
+    assert run.returncode == 0, run.stderr
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+def restricted(city: City, name: str, base: str, **limits: Any) -> dict[str, Any]:
+    """The profile of a new recipient with a grant."""
+    administration.create_recipient(city.register, city.contracts, name, "psb")
+    issued = administration.issue_token(city.register, name)
+    city.grant(name, **limits)
+    return administration.profile(issued, f"{base}/delta-sharing")
+
+
+@pytest.mark.parametrize("use_delta", ["true", "false", "auto"])
+def test_open_data_in_both_formats(python: Path, served: tuple[City, str], tmp_path: Path, use_delta: str) -> None:
+    city, base = served
+    with urllib.request.urlopen(f"{base}/open.share") as answer:
+        profile = json.load(answer)
+    found = load(python, profile, "open.population.age_structure_by_county", use_delta, tmp_path)
+    assert found["tables"] == ["open.population.age_structure_by_county"]
+    assert found["columns"] == [column.name for column in city.contracts.products[AGES].columns]
+    assert (len(found["rows"]), found["few"], found["version"]) == (96, 3, 0)
+    assert sum(row["persons"] for row in found["rows"]) == sum(city.values(AGES, "persons"))
+
+
+@pytest.mark.parametrize("use_delta", ["true", "false"])
+def test_a_restricted_grant_gives_its_rows_and_columns(
+    python: Path, served: tuple[City, str], tmp_path: Path, use_delta: str
+) -> None:
+    city, base = served
+    profile = restricted(city, f"限制{use_delta}", base, divisions=["341502"], columns=list(COLUMNS))
+    found = load(python, profile, "sharing.population.person_of_division", use_delta, tmp_path)
+    assert sorted(found["tables"]) == [
+        "open.population.age_structure_by_county",
+        "sharing.population.person_of_division",
+    ]
+    assert set(found["columns"]) == set(COLUMNS)
+    assert {row["county_name"] for row in found["rows"]} == {"金安区"}
+    assert len(found["rows"]) == sum(1 for code in city.values(PERSONS, "division_code") if code.startswith("341502"))
+    assert not {row["person_ref"] for row in found["rows"]} & set(city.values(PERSONS, "person_ref"))
+    reads = {row["action"] for row in audit.recent(city.register, recipient=f"限制{use_delta}")}
+    assert {"share.list", "table.query", "file.read"} <= reads
+
+
+@pytest.mark.parametrize("use_delta", ["true", "false"])
+def test_a_division_without_rows_gives_an_empty_frame(
+    python: Path, served: tuple[City, str], tmp_path: Path, use_delta: str
+) -> None:
+    city, base = served
+    profile = restricted(city, f"空{use_delta}", base, divisions=["341525"], columns=["name"])
+    found = load(python, profile, "sharing.population.person_of_division", use_delta, tmp_path)
+    assert (found["columns"], found["rows"]) == (["name"], [])
+
+
+def test_no_hidden_name_or_value_in_any_reachable_byte(served: tuple[City, str]) -> None:
+    city, base = served
+    profile = restricted(city, "字节", base, divisions=["341502"], columns=list(COLUMNS))
+    hidden = [*HIDDEN, *city.values(PERSONS, "person_ref")]
+    seen = list(_reachable(profile))
+    assert sum(content[:4] == b"PAR1" for _, content in seen) >= 2
+    for road, content in seen:
+        for text in hidden:
+            assert text.encode() not in content, (road, text)
+            assert json.dumps(text)[1:-1].encode() not in content, (road, text)
+
+
+def _reachable(profile: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Every answer of the protocol about the table, and every file an answer names."""
+    table = "/shares/sharing/schemas/population/tables/person_of_division"
+    for road in ("/shares", "/shares/sharing", "/shares/sharing/schemas", "/shares/sharing/all-tables"):
+        yield road, _ask(profile, road)
+    for kind in ("parquet", "delta"):
+        for road, body in ((f"{table}/version", None), (f"{table}/metadata", None), (f"{table}/query", b"{}")):
+            content = _ask(profile, road, body, kind)
+            yield f"{road} {kind}", content
+            for url in re.findall(r"http://[^\"]+", content.decode()):
+                with urllib.request.urlopen(url) as answer:
+                    yield url, answer.read() + str(answer.headers).encode()
+    base = profile["endpoint"].removesuffix("/delta-sharing")
+    for kind in ("csv", "parquet"):
+        yield kind, _ask({**profile, "endpoint": base}, f"/datasets/{PERSONS}/download/{kind}")
+
+
+def _ask(profile: dict[str, Any], road: str, body: bytes | None = None, kind: str = "parquet") -> bytes:
+    headers = {
+        "Authorization": f"Bearer {profile['bearerToken']}",
+        "Delta-Sharing-Capabilities": f"responseformat={kind}",
+    }
+    with urllib.request.urlopen(urllib.request.Request(profile["endpoint"] + road, body, headers)) as answer:
+        return bytes(answer.read()) + str(answer.headers).encode()
+
+
+def test_a_revoked_token_fails_at_once_without_retries(python: Path, served: tuple[City, str], tmp_path: Path) -> None:
+    city, base = served
+    profile = restricted(city, "吊销", base)
+    (issued,) = administration.list_tokens(city.register, "吊销")
+    administration.revoke_token(city.register, issued.id)
+    begun = time.monotonic()
+    with pytest.raises(AssertionError, match="401"):
+        load(python, profile, "sharing.population.person_of_division", "false", tmp_path)
+    assert time.monotonic() - begun < 30, "a retrying client takes over a hundred seconds"
