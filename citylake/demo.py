@@ -20,7 +20,7 @@ from citylake.output import as_json, told
 from pipelines.messages import CitylakeError, translate
 from pipelines.run import summary
 from pipelines.settings import Settings
-from simulator import DemoCity
+from simulator import DemoCity, OtherCity
 
 app = typer.Typer(help="演示城市 / the demo city", no_args_is_help=True)
 
@@ -66,7 +66,10 @@ def _city(settings: Settings, seed: int, scale: int) -> DemoCity:
     """The running city, populated; its connection string is put where the engine looks for secrets."""
     _say("demo.city", persons=scale)
     city = DemoCity(settings.home / "city", seed, scale)
-    city.start()
+    try:
+        city.start()
+    except OtherCity as error:
+        raise CitylakeError("demo.other_city", home=settings.home / "city") from error
     with typer.progressbar(length=scale, label="  人口 / persons", file=sys.stderr) as bar:
         city.populate(lambda done: bar.update(done - bar.pos))
         bar.update(scale - bar.pos)

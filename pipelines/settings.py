@@ -82,7 +82,7 @@ class Settings:
         """A 32-byte key of this installation, made on first use and kept in secrets/."""
         file = self.home / "secrets" / f"{name}.key"
         if not file.is_file():
-            fresh = file.with_suffix(f".{os.getpid()}")
+            fresh = file.with_suffix(f".{secrets.token_hex(8)}")  # of this thread alone
             fresh.touch(mode=0o600)
             fresh.write_text(secrets.token_hex(32), "utf-8")
             with contextlib.suppress(FileExistsError):

@@ -13,7 +13,6 @@ from catalog.listing import Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import Allowed, Caller, Decision, Denied, Reason, decide
-from pipelines import engine
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.settings import Settings
@@ -105,7 +104,7 @@ class Desk:
 
     def preview(self, extract: Extract, rows: int = PREVIEW_ROWS) -> list[tuple[Any, ...]]:
         """The first rows of an extract. Raises LakeError."""
-        with engine.connect(self.settings.lake.scratch()) as con:
+        with self.views.folders.connection() as con:
             con.execute("SET threads = 1")  # the same rows each time, and no more than a page needs
             return con.execute(f"SELECT * FROM {extract.relation} LIMIT {int(rows)}").fetchall()
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -21,8 +21,8 @@ from catalog.delivery.folders import Folders
 from catalog.delivery.views import Views
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed
-from pipelines import engine
 from pipelines.codecs.sql import literal
+from pipelines.lake.errors import TornFile
 from pipelines.settings import Settings
 
 Format = Literal["csv", "parquet"]
@@ -64,6 +64,8 @@ class Downloads:
         """The file in one format, written now if nobody asked before. Raises LakeError."""
         for file in self.released(offering, allowed):
             if file.format == kind:
+                if not file.path.is_file() or file.path.stat().st_size != file.size:
+                    raise TornFile("lake.torn_file", file=str(file.path))
                 return file
         extract = self._views.extract(allowed)
         target = self._views.folder(allowed.product, allowed.version) / f"{extract.key}-{kind}"
@@ -74,7 +76,7 @@ class Downloads:
 
     def _write(self, extract: Extract, target: Path, kind: Format) -> None:
         ordered = target.with_name("rows.parquet") if kind == "csv" else target
-        with engine.connect(self._settings.lake.scratch()) as con:
+        with self._folders.connection() as con:
             query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
             con.execute(f"COPY ({query}) TO {literal(str(ordered))} (FORMAT parquet, COMPRESSION zstd)")
         if kind == "csv":
@@ -96,11 +98,6 @@ def headers(download: Download, title: str, product: str, version: int) -> dict[
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "private, no-cache",
     }
-
-
-def described(downloads: Sequence[Download]) -> list[dict[str, object]]:
-    """Format, size and checksum of files, without where they lie."""
-    return [{key: value for key, value in asdict(item).items() if key != "path"} for item in downloads]
 
 
 def _write_csv(files: Sequence[Path], target: Path) -> None:

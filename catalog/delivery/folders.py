@@ -1,10 +1,18 @@
-"""Folders that appear whole or not at all, and are built once however many ask at the same time."""
+"""Folders that appear whole or not at all, and are built once however many ask at the same time.
+
+Also where DuckDB spills while it builds: not the lake's scratch, which every run of the pipelines empties.
+"""
 
 import shutil
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import duckdb
+
+from pipelines import engine
 
 PARTIAL = ".building"
 
@@ -24,6 +32,17 @@ class Folders:
                 if not target.is_dir():
                     self._build(target, build)
         return target
+
+    @contextmanager
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB connection with a spill folder of its own: two instances in one folder overwrite each other."""
+        spill = self.root / PARTIAL / uuid.uuid4().hex
+        private(self.root, spill)
+        try:
+            with engine.connect(spill) as con:
+                yield con
+        finally:
+            shutil.rmtree(spill, ignore_errors=True)
 
     def _build(self, target: Path, build: Callable[[Path], None]) -> None:
         partial = self.root / PARTIAL / uuid.uuid4().hex

@@ -18,7 +18,6 @@ from catalog.delivery import pseudonyms
 from catalog.delivery.extracts import WHOLE, Extract, Part, Tables, plain_fields
 from catalog.delivery.folders import PARTIAL, Folders
 from catalog.policy.decision import Allowed
-from pipelines import engine
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import column_types
@@ -101,7 +100,7 @@ class Views:
         return self._settings.key("recipients")
 
     def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
-        with engine.connect(self._settings.lake.scratch()) as con:
+        with self.folders.connection() as con:
             if allowed.pseudonyms:
                 recipient = allowed.recipient or ""
                 keyed_hash.register(con, pseudonyms.recipient_key(self._master, recipient, allowed.product))

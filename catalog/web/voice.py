@@ -92,10 +92,6 @@ class Voice:
         """A moment in the city's time zone, to the minute."""
         return as_utc(moment).astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
 
-    def day(self, moment: datetime) -> str:
-        """The day of a moment in the city's time zone."""
-        return as_utc(moment).astimezone(self._zone).strftime("%Y-%m-%d")
-
     def cell(self, value: Any) -> str:
         """A value of a table as text: dates and times in ISO 8601, times in UTC, numbers unaltered."""
         if isinstance(value, datetime):

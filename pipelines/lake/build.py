@@ -84,8 +84,8 @@ def build(
     reported and skips only what depends on it. One build at a time: dbt keeps its state in the process.
 
     With `target` "sail", in an environment made from requirements/spark.txt, the Spark Connect engine that SPARK_REMOTE
-    names computes, one model after the other. Raises BuildFailed when no model could be started at all, BadName when the
-    engine cannot read the lake's folder.
+    names computes, one model after the other. Raises BuildFailed when no model could be started at all, BadName when
+    the engine cannot use the lake's folder.
     """
     if target != DUCKDB and not SPARK_ROOT.fullmatch(str(lake.root)):
         raise BadName("lake.spark_root", root=str(lake.root))

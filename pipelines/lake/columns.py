@@ -11,8 +11,6 @@ from deltalake import Field, Schema
 from deltalake.schema import ArrayType, DataType, MapType, PrimitiveType, StructType
 
 from pipelines.codecs.sql import identifier
-from pipelines.codecs.sql import identifier as quoted  # noqa: F401  catalog/delivery still imports both from here
-from pipelines.codecs.sql import literal as literal
 from pipelines.lake.errors import RefusedType
 
 TO_DELTA = {

@@ -59,6 +59,8 @@ def _rule(node: exp.Expr) -> str | None:
         return "fraction" if _is_fraction(node.this) else None
     if isinstance(node, exp.Interval | exp.DateTrunc | exp.TimestampTrunc):
         return None if _cast_to_time(node) else "date_cast"
+    if isinstance(node, exp.Avg | exp.Div):
+        return None if _is_exact_division(node) else "division"
     if isinstance(node, exp.Substring) and _number(node.args.get("start")) < 1:
         return "substr_start"
     if isinstance(node, exp.Window):
@@ -79,6 +81,30 @@ def _is_fraction(node: exp.Expr) -> bool:
     if isinstance(node, (*BRANCHES, *ARITHMETIC, exp.Sum)):
         return any(_is_fraction(part) for part in _values(node))
     return False
+
+
+def _is_exact_division(node: exp.Avg | exp.Div) -> bool:
+    """Whether no decimals can be divided: the engines keep different numbers of digits."""
+    parts = [node.this] if isinstance(node, exp.Avg) else [node.this, node.expression]
+    return any(_is_double(part) for part in parts) or all(_is_integer(part) for part in parts)
+
+
+def _is_double(node: exp.Expr) -> bool:
+    if isinstance(node, exp.Cast):
+        return node.to.this in (exp.DType.FLOAT, exp.DType.DOUBLE)
+    return isinstance(node, (*BRANCHES, *ARITHMETIC)) and any(_is_double(part) for part in _values(node))
+
+
+def _is_integer(node: exp.Expr) -> bool:
+    """Whether a value surely is a whole number of an integer type. Of a bare column nothing is known."""
+    if isinstance(node, exp.Cast):
+        return node.to.this in INTEGERS
+    if isinstance(node, exp.Literal):
+        return not node.is_string and node.name.isdigit()
+    if isinstance(node, exp.Count | exp.Year | exp.Month | exp.Day | exp.Length):
+        return True
+    parts = isinstance(node, (exp.Paren, exp.Nullif, exp.Coalesce, exp.Add, exp.Sub, exp.Mul, exp.Neg))
+    return parts and all(_is_integer(part) for part in _values(node))
 
 
 def _values(node: exp.Expr) -> Iterator[exp.Expr]:

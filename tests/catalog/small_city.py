@@ -5,7 +5,6 @@ Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +170,3 @@ def outcomes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Action and outcome of audit rows that tell of reads, the oldest first."""
     acts = ("recipient.", "token.", "grant.")
     return [(row["action"], row["outcome"]) for row in reversed(rows) if not row["action"].startswith(acts)]
-
-
-def moved(grant: Grant, **changes: Any) -> Grant:
-    """A grant with some of its fields changed."""
-    return replace(grant, **changes)

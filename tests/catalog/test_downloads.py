@@ -1,6 +1,7 @@
 """Downloads: checksums, file names, ranges, CSV as RFC 4180 wants it, and files made at release."""
 
 import hashlib
+import shutil
 from base64 import b64decode
 from urllib.parse import unquote
 
@@ -48,10 +49,7 @@ def test_restricted_files_are_made_once_and_checked(city: City, client: TestClie
 
 def test_csv_keeps_every_value(own_city: City) -> None:
     client = own_city.client()
-    own_city.release(AGES, query=TRICKY)
-    # the released file is the release's own; a view, as for shared products, is written here
-    body = own_city.ledger.published()[AGES].body
-    own_city.release(AGES, query=TRICKY, **{**body, "files": []})
+    own_city.release(AGES, query=TRICKY, files=[])  # without files of the release they are written by the catalogue
     content = client.get(f"/datasets/{AGES}/download/csv").content
     assert content.startswith(b"\xef\xbb\xbfcounty_code,county_name,sex,age_band,persons,as_of\r\n")
     text = content.decode("utf-8-sig")
@@ -76,3 +74,22 @@ def test_unknown_formats_and_dictionaries(client: TestClient) -> None:
     assert table.startswith(b"\xef\xbb\xbfcolumn,name_zh,name_en,type,level,mask")
     columns = client.get(f"/datasets/{PERSONS}/dictionary.json").json()["columns"]
     assert columns[0]["column"] == "person_ref" and columns[0]["mask"] == "pseudonym"
+
+
+def test_a_released_file_that_changed_is_not_given_out(own_city: City) -> None:
+    client = own_city.client()
+    (file,) = (own_city.settings.lake.root / "released" / "files").rglob("*.csv")
+    file.write_bytes(file.read_bytes()[:-1])
+    answer = client.get(f"/datasets/{AGES}/download/csv")
+    assert answer.status_code == 503 and str(file.parent) not in answer.text
+    file.unlink()
+    assert client.get(f"/datasets/{AGES}/download/csv", headers={"Accept": "text/html"}).status_code == 503
+
+
+def test_a_lost_table_is_the_servers_fault_and_says_so(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    shutil.rmtree(own_city.settings.lake.product(*PERSONS.split("/")))
+    for road in ("preview", "download/csv"):
+        assert client.get(f"/datasets/{PERSONS}/{road}", headers=bearer(token)).status_code == 503
+    assert "0.00%" in client.get(f"/quality/{PERSONS}").text, "accessibility is measured"

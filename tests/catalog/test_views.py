@@ -117,6 +117,22 @@ def test_concurrent_requests_build_one_view(own_city: City, monkeypatch: pytest.
     assert len(built) == 1 and len({item.parts[0].name for item in found}) == 1
 
 
+def test_the_pipelines_scratch_is_left_alone(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    spills: list[str] = []
+    write = views_module.copy_rows
+
+    def seen(con: duckdb.DuckDBPyConnection, *given: Any) -> Any:
+        spills.append(str(con.execute("SELECT current_setting('temp_directory')").fetchall()[0][0]))
+        return write(con, *given)
+
+    monkeypatch.setattr(views_module, "copy_rows", seen)
+    views = Views(own_city.settings)
+    for name in ("甲", "乙"):
+        views.extract(allowed(recipient=name))
+    assert len(set(spills)) == 2, "each build has a spill folder of its own"
+    assert all(folder.startswith(str(views.folders.root)) and not Path(folder).exists() for folder in spills)
+
+
 def test_two_processes_agree_on_the_first_view(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other, wanted = Views(own_city.settings), Views(own_city.settings), allowed()
     write = views_module.copy_rows

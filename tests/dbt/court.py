@@ -3,6 +3,7 @@
 Belongs here: what several dbt tests share. The project is the real dbt_project without its models, plus these.
 """
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -18,6 +19,7 @@ from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapsho
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
 
+REPOSITORY = Path(__file__).parents[2]
 AS_OF = date(2026, 11, 1)
 
 SOURCES = """
@@ -164,6 +166,13 @@ class City:
             )  # fmt: skip
             self.released[name] = Released(library_of(name), name, location, version)
 
+    def types(self, location: Path, version: int | None = None) -> dict[str, str]:
+        """Columns of a table and their types, as DuckDB reads them."""
+        read = scan(open_table(location, version))
+        with duckdb.connect() as con:
+            relation = con.sql(f"select {read.columns} from {read.source}")
+            return dict(zip(relation.columns, map(str, relation.types), strict=True))
+
     def rows(self, location: Path, version: int | None = None) -> list[tuple[object, ...]]:
         """All rows of a table, ordered."""
         read = scan(open_table(location, version))
@@ -175,3 +184,20 @@ class City:
         assert model.status == "success", model.message
         assert model.location is not None
         return self.rows(model.location, model.version)
+
+
+def project_without_models(target: Path) -> Path:
+    """A copy of the real project without its models."""
+    shutil.copytree(REPOSITORY / "dbt_project", target, ignore=shutil.ignore_patterns("models", "tests"))
+    return target
+
+
+def new_city(lake: Lake, project: Path, work: Path) -> City:
+    """1000 cases in batch 1 and three divisions; nothing built yet."""
+    lake.prepare()
+    city = City(lake, project, work, {}, dict(MODELS))
+    city.load("court/case", cases(1, "I", "1000"))
+    control = CONTROL.format(op="I", batch=1, row="row_number() over ()")
+    divisions = "(values ('341500', '金安区'), ('341501', '裕安区'), ('341502', '叶集区')) t(division, name)"
+    city.load("court/division", f"select division, name, {control} from {divisions}")
+    return city

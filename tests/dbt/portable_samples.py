@@ -28,14 +28,17 @@ with r (k, i, x, m, s, d) as (
 
 # Every expression is computed for each row above; every function of portable_tokens.FUNCTIONS stands in one.
 PER_ROW = [
-    "abs(i)", "abs(x)", "cast(ceil(x) as bigint)", "cast(floor(x) as bigint)", "cast(floor(i / 2) as int)",
-    "cast(round(x) as bigint)", "cast(round(m, 1) as decimal(12, 2))", "cast(round(i / 2) as bigint)", "coalesce(i, 5)",
+    "abs(i)", "abs(x)", "cast(ceil(x) as bigint)", "cast(floor(x) as bigint)", "cast(floor(cast(i as int) / 2) as int)",
+    "cast(round(x) as bigint)", "cast(round(m, 1) as decimal(12, 2))", "cast(round(cast(i as double) / 2) as bigint)",
+    "coalesce(i, 5)",
     "concat_ws('-', s, null, 'z')", "cast(date_trunc('month', d) as date)", "cast(date_trunc('year', d) as date)",
     "cast(year(d) as int)", "cast(month(d) as int)", "cast(day(d) as int)", "cast(extract(year from d) as int)",
     "greatest(i, 0)", "least(i, 0)", "greatest(i, null)", "left(s, 2)", "right(s, 2)", "cast(length(s) as int)",
     "lower(s)", "upper(s)", "trim(s)", "ltrim(s)", "rtrim(s)", "lpad(s, 6, '*')", "rpad(s, 2, '*')", "nullif(i, 0)",
-    "replace(s, 'X', 'yy')", "round(sqrt(abs(x)), 9)", "substr(s, 2, 2)", "substring(s, 1, 1)", "try_cast(s as double)",
-    "try_cast('2026-02-30' as date)", "s || '-' || s", "i % 3", "cast(d + interval '1' month as date)", "i / 2",
+    "replace(s, 'X', 'yy')", "cast(round(sqrt(abs(x)), 9) as double)", "substr(s, 2, 2)", "substring(s, 1, 1)",
+    "try_cast(s as double)",
+    "try_cast('2026-02-30' as date)", "s || '-' || s", "cast(i % 3 as int)", "cast(d + interval '1' month as date)",
+    "cast(cast(m as double) / 3 as double)",
     "cast(cast(d as timestamp) + interval '1' day as date)", "cast(m * 3 as decimal(12, 2))", "i::string",
     "cast(row_number() over (order by i nulls first) as int)", "cast(rank() over (order by i > 0 nulls last) as int)",
     "cast(dense_rank() over (order by i desc nulls last, k nulls last) as int)", "lag(s) over (order by k nulls last)",
@@ -46,7 +49,9 @@ PER_ROW = [
 ]  # fmt: skip
 AGGREGATES = [
     "count(*)", "count(i)", "count(distinct i)", "cast(sum(i) as bigint)", "cast(sum(m) as decimal(18, 2))", "min(s)",
-    "max(d)", "cast(avg(i) as double)", "cast(avg(m) as double)", "bool_and(i < 5)", "bool_or(i > 0)", "min(x)",
+    "max(d)", "cast(avg(cast(i as double)) as double)", "cast(avg(cast(m as double)) as double)",
+    "bool_and(i < 5)", "bool_or(i > 0)", "min(x)",
+    
     "count(*) filter (where i > 0)", "cast(sum(1) as bigint)",
 ]  # fmt: skip
 

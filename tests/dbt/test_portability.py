@@ -66,6 +66,9 @@ BAD = [
     ("fraction", "select cast(coalesce(cast(a as double), 0) * 2 as bigint) as x from core.t"),
     ("fraction", "select (a * 1.5)::int as x from core.t"),
     ("fraction", "select cast(sum(cast(a as decimal(12, 2))) as bigint) as x from core.t"),
+    ("division", "select cast(a / 2 as double) as x from core.t"),
+    ("division", "select cast(avg(a) as double) as x from core.t"),
+    ("division", "select cast(sum(a) / count(*) as double) as x from core.t"),
     ("try_cast", "select try_cast(a as int) as x from core.t"),
     ("type", "select cast(a as varchar) as x from core.t"),
     ("type", "select cast(a as decimal) as x from core.t"),
@@ -94,7 +97,8 @@ GOOD = [
     "select * from core.t",
     "select t.*, u.b from core.t left join core.u using (a)",
     "with x (k, n) as (select a, count(*) from core.t group by a) select k, n from x where n > 1",
-    "select cast(round(a / 2) as bigint) as x, cast(floor(a / b) as int) as y from core.t",
+    "select cast(round(cast(a as double) / b) as bigint) as x, cast(floor(a::int / 2) as int) as y from core.t",
+    "select cast(avg(cast(a as double)) as double) as x, cast(count(a) / count(*) as double) as y from core.t",
     "select cast(a + interval '7' day as date) as x, cast(date_trunc('month', a) as date) as y from core.t",
     "select cast(sum(a) as decimal(18, 2)) as x, count(*) as n, min(b) as b from core.t",
     "select cast(a as int) as a from core.t where a > 1",
@@ -129,7 +133,7 @@ def test_every_rule_has_a_sample_and_a_text() -> None:
 
 def test_findings_name_file_and_line_chinese_first() -> None:
     raw = "-- 注释\nselect a,\n  {{ band('a') }} as band\nfrom {{ source('core', 't') }}\norder by a\n"
-    sql = "-- 注释\nselect a,\n  case when a / 2 > 1\n then cast(a / 2 as int) end as band\nfrom core.t\norder by a\n"
+    sql = "-- 注释\nselect a,\n  case when a > 1\n then cast(a * 1.5 as int) end as band\nfrom core.t\norder by a\n"
     found = check_model("models/m.sql", raw, sql, RELATIONS)
     assert {(finding.rule, finding.line) for finding in found} == {("nulls_order", 5), ("fraction", None)}
     first = next(finding for finding in found if finding.line)
@@ -138,8 +142,8 @@ def test_findings_name_file_and_line_chinese_first() -> None:
 
 
 def test_lines_of_compiled_sql_are_those_of_the_model() -> None:
-    raw = "select\n  a\n{% if is_incremental() %}\n  , cast(a / 2 as int) as x\n{% endif %}\nfrom {{ ref('t') }}"
-    sql = "select\n  a\n\n  , cast(a / 2 as int) as x\n\nfrom core.t"
+    raw = "select\n  a\n{% if is_incremental() %}\n  , cast(a * 1.5 as int) as x\n{% endif %}\nfrom {{ ref('t') }}"
+    sql = "select\n  a\n\n  , cast(a * 1.5 as int) as x\n\nfrom core.t"
     assert [(f.rule, f.line) for f in check_model("m.sql", raw, sql, RELATIONS)] == [("fraction", 4)]
 
 
@@ -155,7 +159,7 @@ def test_the_models_of_the_project_are_portable(tmp_path: Path) -> None:
 
 def test_both_branches_of_an_incremental_model_are_checked(project: Path, tmp_path: Path) -> None:
     name = "models/libraries/lib_court__log.sql"
-    incremental = MODELS[name].replace("where _batch >", "where cast(_batch / 2 as int) >")
+    incremental = MODELS[name].replace("where _batch >", "where cast(_batch * 0.5 as int) >")
     both = incremental.replace(
         "{% endif %}", "{% else %} where cast(_row as int) + _batch > 1.5 qualify 1 = 1 {% endif %}"
     )

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 
 from pipelines.issues import Issues
+from pipelines.lake import delta
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch
@@ -157,21 +158,23 @@ def differences(town: Town) -> list[str]:
     """
     planted = [item for item in town.city.planted() if item.ended is None]
     refused = {item.rybh for item in planted if item.refusable and item.kind != "duplicate"}
-    unclean = {item.rybh for item in planted if not item.refusable} | refused
-    delivered, excused = dict[str, tuple[str, str]](), set[str]()
-    copies: dict[str, Any] = {}
+    delivered, newest = dict[str, tuple[str, str]](), dict[str, Any]()
     for row in town.city.department_rows():
-        if row["RYBH"] not in refused and copies.get(row["RYBH"], row["GXSJ"]) <= row["GXSJ"]:
-            copies[row["RYBH"]] = row["GXSJ"]
+        if row["RYBH"] not in refused and newest.get(row["RYBH"], row["GXSJ"]) <= row["GXSJ"]:
+            newest[row["RYBH"]] = row["GXSJ"]
             number = upgraded(unicodedata.normalize("NFKC", row["GMSFHM"]).strip().upper())
             delivered[number] = (row["SSXQ"], row["HH"])
-    for item in planted:
-        if item.rybh in unclean and item.column == "GMSFHM" and item.true:
-            excused.add(item.true)
     library = {n: (d, h) for n, d, h in town.rows(PERSON, "id_number, division_code, household_no")}
     wrong = [number for number, expected in delivered.items() if library.get(number) != expected]
-    kept = set(library) - set(delivered) - excused - {row["GMSFHM"] for row in town.city.department_rows()}
-    return wrong + sorted(kept)
+    kept = set(library) - set(delivered)
+    return wrong + sorted(kept - accepted_before(town, refused))
+
+
+def accepted_before(town: Town, records: set[str]) -> set[str]:
+    """The identity numbers that core ever accepted for these record numbers."""
+    read = delta.scan(delta.open_table(town.settings.lake.core(*SOURCE.split("/"))))
+    rows = duckdb.sql(f"SELECT DISTINCT record_no, id_number FROM {read.source}").fetchall()
+    return {number for record, number in rows if record in records}
 
 
 def upgraded(number: str) -> str:
