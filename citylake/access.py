@@ -88,7 +88,7 @@ def revoke_grant(grant_id: int) -> None:
 def show() -> None:
     """列出接收方、令牌和授权 / list recipients, tokens and grants."""
     register = _open()[1]
-    for kind in (admin.recipients(register), admin.tokens(register), admin.grants(register)):
+    for kind in (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register)):
         for row in kind:
             as_json({"kind": type(row).__name__, **vars(row)})
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import uuid
 from pathlib import Path
 
 import duckdb
@@ -10,11 +11,14 @@ MEMORY_LIMIT = os.environ.get("CITYLAKE_MEMORY", "2GB")
 
 
 def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
-    """An in-memory connection that spills to `scratch`, works in UTC and never reaches for the network."""
+    """An in-memory connection that spills below `scratch`, works in UTC and never reaches for the network.
+
+    Every connection has a spill folder of its own: two databases that spill into one folder crash the process.
+    """
     scratch.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect()
     con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    con.execute("SET temp_directory = ?", [str(scratch)])
+    con.execute("SET temp_directory = ?", [str(scratch / f"spill-{uuid.uuid4().hex}")])
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET preserve_insertion_order = false")

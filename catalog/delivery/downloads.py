@@ -5,16 +5,12 @@ CSV is RFC 4180: UTF-8 with byte order mark, comma, CRLF, quotes where needed; a
 empty text; values are unaltered, times are ISO 8601 in UTC.
 """
 
-import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
-
-import polars as pl
 
 from catalog.delivery.extracts import Extract
 from catalog.delivery.folders import Folders
@@ -23,12 +19,13 @@ from catalog.listing import Offering
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sql import literal
 from pipelines.lake.errors import TornFile
+from pipelines.lake.parquet import sha256
+from pipelines.release.products import write_csv
 from pipelines.settings import Settings
 
 Format = Literal["csv", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "parquet")
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
-TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
 @dataclass(frozen=True)
@@ -80,9 +77,9 @@ class Downloads:
             query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
             con.execute(f"COPY ({query}) TO {literal(str(ordered))} (FORMAT parquet, COMPRESSION zstd)")
         if kind == "csv":
-            _write_csv([ordered], target)
+            write_csv(ordered, target)
             ordered.unlink()
-        about = {"size": target.stat().st_size, "sha256": _sha256(target)}
+        about = {"size": target.stat().st_size, "sha256": sha256(target)}
         target.with_name("file.json").write_text(json.dumps(about), "utf-8")
 
 
@@ -98,13 +95,3 @@ def headers(download: Download, title: str, product: str, version: int) -> dict[
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "private, no-cache",
     }
-
-
-def _write_csv(files: Sequence[Path], target: Path) -> None:
-    rows = pl.scan_parquet([str(file) for file in files], glob=False)
-    rows.sink_csv(target, include_bom=True, line_terminator="\r\n", datetime_format=TIME, date_format="%Y-%m-%d")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 A delivery equal to the last one is not kept twice. What the rows mean is not looked at here.
 """
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from pipelines.codecs.sql import literal
 from pipelines.connectors.base import Pulled, Request, connectors
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
-from pipelines.lake.parquet import make_durable
+from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.zones import Lake
 from pipelines.register.receipts import Receipts, Stage
 
@@ -96,14 +95,12 @@ def _keep(partial: Path, final: Path) -> None:
 
 
 def _receipt(pulled: Pulled, path: Path, content: str, contract: SourceContract, seconds: float) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "rows": pulled.rows,
         "columns": list(pulled.columns),
         "origin": pulled.origin,
         "bytes": path.stat().st_size,
-        "sha256": digest,
+        "sha256": sha256(path),
         "content": content,
         "contract": contract.hash,
         "seconds": round(seconds, 3),

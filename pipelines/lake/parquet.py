@@ -4,6 +4,7 @@ Belongs here: COPY, file names, fsync, links. Does not belong here: the Delta lo
 """
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -81,6 +82,12 @@ def make_durable(files: Iterable[Path], location: Path) -> None:
         folders.update(parent for parent in file.parents if parent.is_relative_to(location))
     for folder in sorted(folders):
         sync(folder)
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sync(path: Path) -> None:

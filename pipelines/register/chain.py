@@ -23,6 +23,8 @@ def canonical(value: Any) -> str:
 
 def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """Add one row at the end of the chain, inside the caller's writing transaction. Returns the row as stored."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
     last = connection.execute(
         sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
     ).first()

@@ -4,22 +4,22 @@ What a recipient may see of a product is decided later, by policy; what no recip
 leaves this module.
 """
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Product
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.parquet import copy_rows, make_durable
+from pipelines.lake.parquet import copy_rows, make_durable, sha256
 from pipelines.privacy.anonymity import withhold
 from pipelines.privacy.masks import masks
 
-BOM = b"\xef\xbb\xbf"
+TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
 def product_query(product: Product, relation: str) -> str:
@@ -53,7 +53,7 @@ def write_files(con: duckdb.DuckDBPyConnection, product: Product, relation: str,
     query = f"SELECT * FROM {relation} ORDER BY ALL"
     parquet, text = partial / f"{product.name}.parquet", partial / f"{product.name}.csv"
     con.execute(f"COPY ({query}) TO {literal(str(parquet))} (FORMAT parquet, COMPRESSION zstd)")
-    _copy_csv(con, query, text)
+    write_csv(parquet, text)
     make_durable([parquet, text], partial)
     described = [_described(text, "csv"), _described(parquet, "parquet")]
     shutil.rmtree(folder, ignore_errors=True)  # left by a run killed before its ledger row: nobody was told of it
@@ -62,19 +62,18 @@ def write_files(con: duckdb.DuckDBPyConnection, product: Product, relation: str,
     return described
 
 
-def _copy_csv(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
-    plain = target.with_suffix(".plain")
-    con.execute(f"COPY ({query}) TO {literal(str(plain))} (FORMAT csv, HEADER)")
-    with plain.open("rb") as source, target.open("wb") as marked:
-        marked.write(BOM)  # spreadsheets take UTF-8 for the local code page without it
-        shutil.copyfileobj(source, marked, 1 << 20)
-    plain.unlink()
+def write_csv(parquet: Path, target: Path) -> None:
+    """A Parquet file as CSV by RFC 4180: UTF-8 with byte order mark, comma, CRLF, quotes where needed.
+
+    An empty field is NULL, `""` an empty text; values are unaltered; times are ISO 8601 in UTC. Spreadsheets take
+    UTF-8 for the local code page without the mark.
+    """
+    rows = pl.scan_parquet(str(parquet), glob=False)
+    rows.sink_csv(target, include_bom=True, line_terminator="\r\n", datetime_format=TIME, date_format="%Y-%m-%d")
 
 
 def _described(file: Path, kind: str) -> dict[str, Any]:
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"name": file.name, "format": kind, "size": file.stat().st_size, "sha256": digest}
+    return {"name": file.name, "format": kind, "size": file.stat().st_size, "sha256": sha256(file)}
 
 
 def _masked(column: str, mask: str | None) -> str:

@@ -93,7 +93,9 @@ def _require_equal(item: Approved, version: int, con: duckdb.DuckDBPyConnection)
 
 def _counted_by_duckdb(con: duckdb.DuckDBPyConnection, read: delta.Scan) -> Counts:
     """Filled cells per column, and all rows under ROWS."""
-    cursor = con.execute(f"SELECT count(*) AS {ROWS}, count(COLUMNS(*)) FROM (SELECT {read.columns} FROM {read.source})")
+    cursor = con.execute(
+        f"SELECT count(*) AS {ROWS}, count(COLUMNS(*)) FROM (SELECT {read.columns} FROM {read.source})"
+    )
     names = [column[0] for column in cursor.description]
     return dict(zip(names, cursor.fetchone() or (), strict=True))
 
@@ -101,7 +103,9 @@ def _counted_by_duckdb(con: duckdb.DuckDBPyConnection, read: delta.Scan) -> Coun
 def _counted_by_datafusion(location: Path, version: int) -> Counts:
     """The same, through the Delta log and the reader that comes with deltalake."""
     table = delta.open_table(location, version)
-    counted = ", ".join(f"count({identifier(name)}) AS {identifier(name)}" for name in delta.column_types(table.schema()))
+    counted = ", ".join(
+        f"count({identifier(name)}) AS {identifier(name)}" for name in delta.column_types(table.schema())
+    )
     reader = QueryBuilder().register("released", table).execute(f"SELECT count(*) AS {ROWS}, {counted} FROM released")
     (row,) = pa.table(reader.read_all()).to_pylist()
     return {name: int(value) for name, value in row.items()}

@@ -274,7 +274,8 @@ def test_a_root_the_engine_would_misread_is_refused(two: tuple[City, City], tmp_
 def person_log(batch: int, op: str, rows: str, moved: int = 0) -> str:
     """Synthetic persons: every third has NULLs, some share an identity number, names hold Chinese letters."""
     row = "null::bigint" if op == "D" else "i"
-    return f"""select 'R' || i as record_no, '34150119' || (i // 2) as id_number, '王' || chr(cast(19968 + i % 200 as int)) as name,
+    return f"""select 'R' || i as record_no, '34150119' || (i // 2) as id_number,
+        '王' || chr(cast(19968 + i % 200 as int)) as name,
         case when i % 2 = 0 then '1' else '2' end as sex, case when i % 3 = 0 then null else '01' end as ethnicity,
         date '1926-02-28' + cast(i * 91 as int) as birth_date, 'H' || (i // 4) as household_no,
         case when i % 5 = 0 then null else '01' end as household_relation,

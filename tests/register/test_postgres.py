@@ -1,0 +1,47 @@
+"""The register on PostgreSQL, as in production: the same tables, and one chain however many write at once."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from pipelines.register import Register
+from pipelines.register.tables import metadata
+from pipelines.release.ledger import RELEASE, Entry, Ledger
+from simulator.server import HOST, Server
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    server = Server(tmp_path)
+    server.start()
+    with server.connect("postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE register")
+        owner = f"{connection.info.user}:{quote(connection.info.password)}"
+    register = Register(f"postgresql+psycopg://{owner}@{HOST}:{server.port}/register")
+    register.upgrade()
+    yield register
+    register.close()
+    server.stop()
+
+
+def test_migrations_make_the_declared_tables(register: Register) -> None:
+    with register.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_many_writers_make_one_chain(register: Register) -> None:
+    def write(number: int) -> None:
+        Ledger(register).record([Entry(RELEASE, f"s{number % 4}", f"e{number}", number, {"rows": number})])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+    book = Ledger(register)
+    assert book.first_break() is None
+    assert len(book.published()) == 4
