@@ -7,6 +7,7 @@ place in the database first; there is one chain per table.
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,7 +44,8 @@ def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], b
 def row_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 over all columns but the hash itself; times to the microsecond in UTC."""
     covered = {key: value for key, value in row.items() if key != "hash" and value is not None}
-    covered["at"] = covered["at"].replace(tzinfo=None).isoformat(timespec="microseconds")
+    at = covered["at"]  # SQLite gives UTC without a zone, PostgreSQL a time in the session's zone
+    covered["at"] = (at.astimezone(UTC) if at.tzinfo else at).replace(tzinfo=None).isoformat(timespec="microseconds")
     return hashlib.sha256(canonical(covered).encode()).hexdigest()
 
 

@@ -29,7 +29,7 @@ def foreign(location: Path, rows: str, **options: object) -> None:
     """Append rows as deltalake writes them, which is how another engine might."""
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
-        write_deltalake(location, con.sql(FOREIGN.format(rows=rows)).to_arrow_table(), mode="append", **options)  # type: ignore[call-overload]
+        write_deltalake(location, con.sql(FOREIGN.format(rows=rows)).to_arrow_table(), mode="append", **options)
 
 
 @pytest.mark.parametrize("partition_by", [[], ["day"]])
@@ -67,7 +67,7 @@ def test_an_adopted_table_is_promoted_and_keeps_what_was_ours(tmp_path: Path, pu
     adopt(table)
     assert ours in table_files(open_table(table))
     arguments = {"allow_schema_change": False, "metadata": {}, "transaction": ("release", 1)}
-    version = promote(table, 0, tmp_path / "r", **arguments)  # type: ignore[arg-type]
+    version = promote(table, 0, tmp_path / "r", **arguments)
     assert fingerprint(tmp_path / "r", version) == fingerprint(table, 0)
     strict = tmp_path / "strict"
     DeltaTable.create(strict, schema)
