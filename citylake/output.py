@@ -7,7 +7,6 @@ from typing import Any
 
 import typer
 
-from pipelines.lake.errors import LakeError
 from pipelines.messages import CitylakeError
 
 
@@ -16,7 +15,7 @@ def told() -> Iterator[None]:
     """Show an expected error as its message instead of a traceback."""
     try:
         yield
-    except (CitylakeError, LakeError) as error:
+    except CitylakeError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 

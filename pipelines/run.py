@@ -27,7 +27,6 @@ from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
 from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
-from pipelines.lake.errors import DiskFull, LakeError
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
@@ -40,7 +39,7 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger
 from pipelines.settings import Settings
 
-FAILURES = (CitylakeError, LakeError, OSError, duckdb.OperationalError, OperationalError)
+FAILURES = (CitylakeError, OSError, duckdb.OperationalError, OperationalError)
 """What may go wrong in a step without being a mistake in citylake."""
 
 _NO_SPACE = re.compile("no space left|disk is full", re.IGNORECASE)
@@ -112,7 +111,7 @@ class Run:
         except FAILURES as error:
             self._fail(EDITION, self.contracts.city.operator, error)
             return []
-        self.issues.report(EDITION, self.contracts.city.operator, "run", [])
+        self._close(EDITION, self.contracts.city.operator, "run", "lake", "release")
         return outcomes
 
     def _build(self) -> Built:
@@ -150,6 +149,7 @@ class Run:
 
     def _release(self, built: Built) -> list[Outcome]:
         """Prove and decide about everything that was built, publish what is approved. One ledger transaction."""
+        self._close_settled(built)
         if built.result is None:
             return []
         editor = Editor(self.settings, self.contracts, self.ledger, self.receipts, self._models(), self.today)
@@ -162,6 +162,18 @@ class Run:
                 self.problems.append(outcome.subject)
         shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)
         return outcomes
+
+    def _close_settled(self, built: Built) -> None:
+        """Close the issues of what is published from its present inputs: whatever closed its gate is gone."""
+        published = self.ledger.published()
+        for model, contract in self.contracts.models.items():
+            for subject in (model, *(product.id for product in contract.products)):
+                if subject in published and published[subject].body["inputs"] == built.inputs.get(model):
+                    self._close(subject, contract.form.owner, "build", "release")
+
+    def _close(self, subject: str, owner: str, *areas: str) -> None:
+        for area in areas:
+            self.issues.report(subject, owner, area, [])
 
     def marts(self) -> Path | None:
         """Bring the analysts' database up to the ledger; returns its file if it changed."""
@@ -185,8 +197,7 @@ class Run:
 
     def _ingested(self, contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> Ingested:
         drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
-        self.issues.report(contract.id, contract.org, "pull", [])
-        self.issues.report(contract.id, contract.org, "run", [])
+        self._close(contract.id, contract.org, "pull", "run", "lake")
         self.issues.report(contract.id, contract.org, "drift", drift)
         if admitted is None:
             return Ingested("rejected", "", self._last_admitted(contract.id))
@@ -284,7 +295,7 @@ def decide_batch(
 def _failure(subject: str, error: Exception) -> Finding:
     if isinstance(error, CitylakeError):
         return Finding(error.code, error.arguments, "error")
-    full = isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
     if full or (isinstance(error, duckdb.OperationalError | OperationalError) and _NO_SPACE.search(str(error))):
         return Finding("run.disk_full", {"problem": _short(error)}, "error")
     return Finding("run.failed", {"subject": subject, "problem": _short(error)}, "error")

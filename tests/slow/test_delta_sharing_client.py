@@ -5,10 +5,8 @@ import hashlib
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -17,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-from catalog.app import create_app
 from catalog.policy import administration, audit
 from tests.catalog.conftest import released_city
+from tests.catalog.serving import serving
 from tests.catalog.small_city import AGES, PERSONS, City
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
@@ -50,7 +47,7 @@ print(json.dumps({"tables": tables, "columns": list(frame.columns), "rows": rows
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter of an environment with the locked client; made once for each content of the lock."""
-    root = Path(os.environ.get("CITYLAKE_TEST_CACHE", REPOSITORY / ".venvs"))
+    root = Path(os.environ.get("CITYLAKE_VENVS", REPOSITORY / ".venvs"))
     folder = root / f"sharing-client-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
@@ -65,20 +62,8 @@ def python() -> Path:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
     """A released city and the address of its catalogue."""
     city = released_city(tmp_path_factory.mktemp("served"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = uvicorn.Config(create_app(city.settings), port=port, access_log=False, log_level="warning")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    for _ in range(200):
-        if server.started:
-            break
-        time.sleep(0.05)
-    yield city, f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join()
+    with serving(city.settings) as address:
+        yield city, address
 
 
 def load(python: Path, profile: dict[str, Any], table: str, use_delta: str, folder: Path) -> dict[str, Any]:

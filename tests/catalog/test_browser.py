@@ -1,0 +1,78 @@
+"""The pages in a real browser: no script or style is refused, Chinese is drawn with glyphs, at 1280 and 390 pixels."""
+
+import re
+import shutil
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.catalog.serving import serving
+from tests.catalog.small_city import AGES, City
+
+pytestmark = pytest.mark.server
+
+PAGES = ["/", "/datasets", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", "/decisions", "/issues"]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("headless Chromium is not installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(city: City) -> Iterator[str]:
+    with serving(city.settings) as address:
+        yield address
+
+
+def open_page(chromium: str, folder: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
+    quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+    logged = ("--enable-logging=stderr", "--disable-component-update", f"--user-data-dir={folder / 'profile'}")
+    command = [chromium, *quiet.split(), *logged, *options, url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_without_complaints(chromium: str, address: str, tmp_path: Path, page: str) -> None:
+    opened = open_page(chromium, tmp_path, address + page, "--dump-dom")
+    assert "CONSOLE" not in opened.stderr, opened.stderr
+    assert len(re.findall("<h1", opened.stdout)) == 1
+    assert re.search(r"[\u4e00-\u9fff]{4}", opened.stdout)
+
+
+def test_chinese_has_glyphs(chromium: str, tmp_path: Path) -> None:
+    """Missing glyphs are drawn as one and the same box; real ones differ."""
+    drawn = [screenshot(chromium, tmp_path, f"data:text/html,<meta charset=utf-8><h1>{c}</h1>") for c in "户籍龄䃥"]
+    assert len(set(drawn)) == 4
+
+
+def test_pages_fit_a_phone(chromium: str, address: str, tmp_path: Path) -> None:
+    width, rows = pixels(screenshot(chromium, tmp_path, f"{address}/datasets/{AGES}", "390,900"))
+    assert width == 390
+    assert len(set(rows)) > 50, "the page is almost empty"
+
+
+def screenshot(chromium: str, folder: Path, url: str, size: str = "1280,900") -> bytes:
+    target = folder / "page.png"
+    open_page(chromium, folder, url, f"--window-size={size}", f"--screenshot={target}")
+    return target.read_bytes()
+
+
+def pixels(png: bytes) -> tuple[int, list[bytes]]:
+    """Width, and the filtered scan lines of a PNG."""
+    width, height = struct.unpack(">II", png[16:24])
+    data, place = b"", 8
+    while place < len(png):
+        length, kind = struct.unpack(">I4s", png[place : place + 8])
+        data += png[place + 8 : place + 8 + length] if kind == b"IDAT" else b""
+        place += length + 12
+    raw = zlib.decompress(data)
+    stride = len(raw) // height
+    return width, [raw[row * stride : (row + 1) * stride] for row in range(height)]

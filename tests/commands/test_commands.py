@@ -1,0 +1,98 @@
+"""The command line: errors are messages in both languages with exit code 1, never tracebacks."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from citylake.main import app
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_contracts_of_the_repository_are_valid() -> None:
+    result = runner.invoke(app, ["contract", "check"])
+    assert result.exit_code == 0
+    assert "合同检查通过" in result.output and "Contracts are valid" in result.output
+
+
+def test_a_mistake_is_told_with_file_line_and_hint(tmp_path: Path, repository: Path) -> None:
+    contracts = tmp_path / "contracts"
+    shutil.copytree(repository / "data_contracts", contracts)
+    path = contracts / "sources" / "psb" / "household_person.yaml"
+    lines = path.read_text("utf-8").splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("load:"))
+    lines[place] = lines[place].replace("deletionCeiling", "deletionCieling")
+    path.write_text("\n".join(lines), "utf-8")
+    result = runner.invoke(app, ["contract", "check", "--contracts", str(contracts)])
+    assert result.exit_code == 1
+    assert f"{path} 第 {place + 1} 行" in result.output
+    assert "deletionCeiling" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_export_writes_one_document_a_contract(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["contract", "export", str(tmp_path / "odcs")])
+    assert result.exit_code == 0
+    assert len(list((tmp_path / "odcs").rglob("*.yaml"))) == len(result.output.split())
+
+
+def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path) -> None:
+    runner.invoke(app, ["access", "list"])  # makes the register
+    result = runner.invoke(app, ["confirm", "psb/household_person", "7", "--who", "专员", "--why", "核实"])
+    assert result.exit_code == 1
+    assert "没有批次 7" in result.output and "no batch 7" in result.output
+
+
+def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path) -> None:
+    assert runner.invoke(app, ["access", "recipient", "cab-desk", "cab"]).exit_code == 0
+    given = [
+        "access",
+        "grant",
+        "cab-desk",
+        "sharing/person_of_division",
+        "--purpose",
+        "低保核对",
+        "--division",
+        "341502",
+    ]
+    assert runner.invoke(app, given).exit_code == 0
+    token = json.loads(runner.invoke(app, ["access", "token", "cab-desk"]).output)["token"]
+    assert token.startswith("cl_")
+    assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
+    assert runner.invoke(app, ["verify"]).output.count("OK") == 2
+
+
+def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path) -> None:
+    runner.invoke(app, ["access", "recipient", "cab-desk", "cab"])
+    profile = tmp_path / "cab.share"
+    assert runner.invoke(app, ["access", "token", "cab-desk", "--profile", str(profile)]).exit_code == 0
+    assert profile.stat().st_mode & 0o777 == 0o600
+    assert json.loads(profile.read_text("utf-8"))["endpoint"].endswith("/delta-sharing")
+
+
+def test_an_unknown_organisation_is_an_error_with_a_hint() -> None:
+    result = runner.invoke(app, ["access", "recipient", "x", "cabb"])
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+
+
+def test_make_says_which_python_it_needs(repository: Path, tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text("#!/bin/sh\ncase $1 in --version) echo Python 3.9.18;; *) exit 1;; esac\n")
+    old.chmod(0o755)
+    environment = {**os.environ, "PYTHON": str(old)}
+    command = ["make", "python", f"PYTHON={old}"]
+    result = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
+    assert result.returncode != 0
+    assert "3.11" in result.stdout and "Python 3.9.18" in result.stdout

@@ -1,0 +1,125 @@
+"""A failing check, a broken model, a tampered candidate: the last good version stays and an issue has an owner."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.issues import Issues
+from pipelines.release import publish
+from pipelines.release.ledger import REFUSAL, Ledger
+from pipelines.run import EDITION
+from tests.city import REPOSITORY, Town
+from tests.release.test_whole_way import MART, PERSON
+
+pytestmark = pytest.mark.server
+
+OPEN = "open/age_structure_by_county"
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("gate")
+    for part in ("data_contracts", "dbt_project"):
+        shutil.copytree(REPOSITORY / part, folder / "project" / part)
+    town = Town(folder, persons=3_000, project=folder / "project")
+    town.run("first")
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def edited(town: Town) -> Iterator[Any]:
+    """Replace text in a project file for one test."""
+    kept: dict[Path, str] = {}
+
+    def edit(name: str, old: str, new: str) -> None:
+        path = town.settings.project / name
+        kept.setdefault(path, path.read_text("utf-8"))
+        assert old in kept[path]
+        path.write_text(kept[path].replace(old, new), "utf-8")
+
+    yield edit
+    for path, text in kept.items():
+        path.write_text(text, "utf-8")
+
+
+def open_codes(town: Town, subject: str) -> list[tuple[str, str]]:
+    with town.register() as register:
+        return [(issue["code"], issue["owner"]) for issue in Issues(register).open(subject)]
+
+
+def test_a_failing_rule_closes_the_gate_for_the_model_and_its_products(town: Town, edited: Any) -> None:
+    before = town.published()
+    edited("dbt_project/models/marts/population/mart_population__age_structure.sql", "count(*)", "count(*) + 1")
+    outcome = town.run("wrong sum")[MART]
+    assert outcome.version is None
+    assert "sums_to" in outcome.findings[0].text("zh")
+    assert town.published() == before
+    assert open_codes(town, MART) == [("release.refused", "dsrb")]
+    with town.register() as register:
+        assert Ledger(register).history(MART, limit=1)[0].kind == REFUSAL
+
+
+def test_the_same_refusal_is_recorded_once(town: Town, edited: Any) -> None:
+    edited("dbt_project/models/marts/population/mart_population__age_structure.sql", "count(*)", "count(*) + 1")
+    with town.register() as register:
+        before = len(Ledger(register).history(MART))
+    town.run("wrong again")
+    with town.register() as register:
+        assert len(Ledger(register).history(MART)) == before
+
+
+def test_a_mended_model_is_released_and_the_issue_closes(town: Town) -> None:
+    town.run("mended")
+    assert open_codes(town, MART) == []
+
+
+def test_a_model_that_does_not_build_stops_only_what_stands_on_it(town: Town, edited: Any) -> None:
+    before = town.published()
+    edited("dbt_project/models/libraries/population/lib_population__person.sql", "p.household_no", "p.no_such_column")
+    edited("dbt_project/models/libraries/geography/lib_geography__division.sql", "d.parent_code,", "d.parent_code ,")
+    town.run("broken model")
+    after = town.published()
+    assert after["lib_geography__division"].version != before["lib_geography__division"].version
+    assert {name: after[name] for name in (PERSON, MART, OPEN)} == {name: before[name] for name in (PERSON, MART, OPEN)}
+    ((code, owner),) = open_codes(town, PERSON)
+    assert (code, owner) == ("build.failed", "dsrb")
+    town.run("mended")
+
+
+def test_a_product_with_small_cells_left_in_is_refused_alone(
+    town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = town.published()
+    monkeypatch.setattr("pipelines.release.products.withhold", lambda relation, anonymity: relation)
+    edited("data_contracts/products/population/age_structure.yaml", "name: 户籍人口年龄结构\n", "name: 年龄结构\n")
+    outcomes = town.run("small cells")
+    assert outcomes[MART].version is not None
+    assert outcomes[OPEN].version is None
+    assert town.published()[OPEN] == before[OPEN]
+
+
+def test_a_candidate_changed_after_its_evidence_is_not_published(
+    town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = town.published()
+    edited("data_contracts/products/geography/division.yaml", "name: 行政区划（分析）", "name: 区划（分析）")
+    original = publish._publish_one
+
+    def tamper(item: Any, *arguments: Any) -> Any:
+        log = next(item.location.glob("_delta_log/*0.json"))
+        log.write_text(re.sub(r'"size":(\d+)', r'"size":1\1', log.read_text("utf-8")), "utf-8")
+        return original(item, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish, "_publish_one", tamper)
+        town.run("tampered")
+    assert town.published() == before
+    assert open_codes(town, EDITION) == [("release.changed", "dsrb")]
+    town.run("honest")
+    assert open_codes(town, EDITION) == []
+    assert town.published()["analyst/division"].version != before["analyst/division"].version
