@@ -4,8 +4,6 @@ The steps that Dagster shows and the command line starts. Each step fails alone:
 an owner, the rest of the run goes on, and the last release stays published.
 """
 
-import errno
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +25,7 @@ from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
 from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
+from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
@@ -41,8 +40,6 @@ from pipelines.settings import Settings
 
 FAILURES = (CitylakeError, OSError, duckdb.OperationalError, OperationalError)
 """What may go wrong in a step without being a mistake in citylake."""
-
-_NO_SPACE = re.compile("no space left|disk is full", re.IGNORECASE)
 
 EDITION = "edition"
 """The subject of problems that concern an edition as a whole."""
@@ -96,8 +93,9 @@ class Run:
         """Pull and admit one source. A failure is an issue of its owner, not an exception."""
         contract = self.contracts.sources[source]
         try:
-            delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
-            admitted = self._admit(contract, delivery)
+            with disk_full_named(self.settings.home):
+                delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
+                admitted = self._admit(contract, delivery)
         except FAILURES as error:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
@@ -106,8 +104,9 @@ class Run:
     def publish(self) -> list[Outcome]:
         """Edition, build, proof, release, marts. A failure is an issue of the operator; then nothing is published."""
         try:
-            outcomes = self._release(self._build())
-            self.marts()
+            with disk_full_named(self.settings.home):
+                outcomes = self._release(self._build())
+                self.marts()
         except FAILURES as error:
             self._fail(EDITION, self.contracts.city.operator, error)
             return []
@@ -262,7 +261,7 @@ def opened(settings: Settings, run_id: str) -> Iterator[Run]:
     """A run under the lock, its home prepared and repaired. Raises RunLocked, CitylakeError for bad contracts."""
     contracts = load(settings.contracts)
     settings.prepare()
-    with run_lock(settings.home, f"run {run_id}"):
+    with run_lock(settings.home, f"run {run_id}"), disk_full_named(settings.home):
         register = Register(settings.register_url)
         try:
             register.upgrade()
@@ -295,9 +294,6 @@ def decide_batch(
 def _failure(subject: str, error: Exception) -> Finding:
     if isinstance(error, CitylakeError):
         return Finding(error.code, error.arguments, "error")
-    full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-    if full or (isinstance(error, duckdb.OperationalError | OperationalError) and _NO_SPACE.search(str(error))):
-        return Finding("run.disk_full", {"problem": _short(error)}, "error")
     return Finding("run.failed", {"subject": subject, "problem": _short(error)}, "error")
 
 

@@ -10,6 +10,7 @@ import duckdb
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import Pulled, Request, connectors, require_columns
 from pipelines.engine import connect, load_extension
+from pipelines.lake.errors import NO_SPACE
 from pipelines.messages import CitylakeError
 
 _PASSWORD = re.compile(r"(password=|://[^:/@]+:)[^@\s]+")
@@ -53,8 +54,8 @@ def _copy(con: duckdb.DuckDBPyConnection, query: str, request: Request, connecti
     try:
         row = con.execute(f"COPY ({query}) TO {literal(request.target)} ({options})").fetchone()
     except duckdb.IOException as error:
-        if "No space left" in str(error):
-            raise OSError(28, str(error)) from None
+        if NO_SPACE.search(str(error)):
+            raise
         raise _unreachable(request, connection, error) from None
     return int(row[0]) if row else 0
 

@@ -5,7 +5,6 @@ built, evidence, or release.
 """
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.lake import spark
 from pipelines.lake.adopt import adopt
 from pipelines.lake.candidate import clone_released
 from pipelines.lake.delta import latest, open_table, row_count
 from pipelines.lake.edition import read_snapshot
-from pipelines.lake.errors import BadName, BuildFailed
+from pipelines.lake.errors import BuildFailed
 from pipelines.lake.models import Model, arguments, graph, invoke, parse, place_project, reason
 from pipelines.lake.zones import Lake
 from pipelines.messages import translate
 
 DUCKDB = "duckdb"
-SPARK_ROOT = re.compile(r"[A-Za-z0-9_./-]+")  # Sail 0.7.2 writes below an encoded name where a path needs encoding
-
 Status = Literal["success", "error", "skipped"]
 
 
@@ -87,14 +85,14 @@ def build(
     names computes, one model after the other. Raises BuildFailed when no model could be started at all, BadName when
     the engine cannot use the lake's folder.
     """
-    if target != DUCKDB and not SPARK_ROOT.fullmatch(str(lake.root)):
-        raise BadName("lake.spark_root", root=str(lake.root))
+    if target != DUCKDB:
+        spark.require(lake)
     started = time.monotonic()
     relations = read_snapshot(snapshot)
     bases = {line["name"]: line for line in relations if line["selected"] and line["kind"] == "table"}
     lost = {line["name"]: line["lost"] for line in relations if line["kind"] == "lost"}
     work = work or lake.scratch() / "dbt"
-    with _environment(lake, edition, snapshot):
+    with _environment(lake, edition, snapshot), _session(target):
         project = place_project(project_dir, work, generated or {})
         manifest = parse(project, work, target)
         found = graph(manifest)
@@ -102,7 +100,6 @@ def build(
         _prepare(lake, edition, bases, [found[name] for name in chosen], clone=target != DUCKDB and not full_refresh)
         options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
-        _close(target)
     results = _results(outcome)
     by_name = {result.node.name: result for result in results if result.node.resource_type == "model"}
     if target != DUCKDB:
@@ -172,17 +169,19 @@ def _adopt(lake: Lake, edition: str, built: Sequence[Model]) -> None:
             adopt(lake.candidate(edition, model.library, model.name))
 
 
-def _close(target: str) -> None:
-    """Give back the engine; dbt would hand it, with its old views, to the next build."""
-    if target == DUCKDB:
-        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
-        DuckDBConnectionManager.close_all_connections()
+@contextmanager
+def _session(target: str) -> Iterator[None]:
+    """The engine's session of one build; dbt would hand it, with its old views, to the next."""
+    if target != DUCKDB:
+        with spark.session():
+            yield
         return
-    from pyspark.sql import SparkSession  # type: ignore[import-not-found]  # in an environment of its own
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    if session := SparkSession.getActiveSession():
-        session.stop()
+    try:
+        yield
+    finally:
+        DuckDBConnectionManager.close_all_connections()
 
 
 def _results(outcome: Any) -> list[Any]:

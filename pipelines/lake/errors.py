@@ -4,11 +4,14 @@ Belongs here: exception classes and the translation of "disk full" of three libr
 """
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipelines.messages import CitylakeError
+
+NO_SPACE = re.compile("no space left on device|database or disk is full", re.IGNORECASE)
 
 
 class LakeError(CitylakeError):
@@ -57,11 +60,11 @@ class BuildFailed(LakeError):
 
 @contextmanager
 def disk_full_named(location: Path) -> Iterator[None]:
-    """Turn the "no space left" of Python, DuckDB and deltalake into DiskFull; anything else passes unchanged."""
+    """Turn the "no space left" of Python, DuckDB, deltalake, polars and SQLite into DiskFull; the rest passes."""
     try:
         yield
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in str(error).lower():
+        if number in (errno.ENOSPC, errno.EDQUOT) or NO_SPACE.search(str(error)):
             raise DiskFull("lake.disk_full", location=str(location)) from error
         raise

@@ -59,8 +59,10 @@ def _rule(node: exp.Expr) -> str | None:
         return "fraction" if _is_fraction(node.this) else None
     if isinstance(node, exp.Interval | exp.DateTrunc | exp.TimestampTrunc):
         return None if _cast_to_time(node) else "date_cast"
-    if isinstance(node, exp.Avg | exp.Div):
-        return None if _is_exact_division(node) else "division"
+    if isinstance(node, exp.Avg | exp.Div) and not _is_exact_division(node):
+        return "division"
+    if isinstance(node, exp.Div | exp.Mod):
+        return None if _is_never_zero(node.expression) else "zero_division"
     if isinstance(node, exp.Substring) and _number(node.args.get("start")) < 1:
         return "substr_start"
     if isinstance(node, exp.Window):
@@ -87,6 +89,13 @@ def _is_exact_division(node: exp.Avg | exp.Div) -> bool:
     """Whether no decimals can be divided: the engines keep different numbers of digits."""
     parts = [node.this] if isinstance(node, exp.Avg) else [node.this, node.expression]
     return any(_is_double(part) for part in parts) or all(_is_integer(part) for part in parts)
+
+
+def _is_never_zero(node: exp.Expr) -> bool:
+    """Whether a divisor is a number other than zero, or NULL where it would be zero."""
+    if isinstance(node, exp.Literal):
+        return float(node.name or 0) != 0
+    return isinstance(node, exp.Nullif) or (isinstance(node, exp.Cast | exp.Paren) and _is_never_zero(node.this))
 
 
 def _is_double(node: exp.Expr) -> bool:

@@ -91,8 +91,9 @@ def once(home: Path) -> None:
             if (ingested := run.ingest(source)).message:
                 print(ingested.message)
         run.publish()
-        for issue in run.issues.open("edition"):
-            print(issue["text"]["zh"])
+        for issue in run.issues.open():
+            if issue["severity"] == "error":
+                print(issue["text"]["zh"])
 
 
 if __name__ == "__main__":

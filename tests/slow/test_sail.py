@@ -28,7 +28,7 @@ from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import commit, latest, open_table, table_files
 from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
-from pipelines.lake.errors import BadName
+from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
@@ -230,6 +230,15 @@ def test_changed_columns_are_refused(two: tuple[City, City], change: tuple[str, 
     assert (model.status, told in model.message) == ("error", True), model.message
 
 
+@pytest.mark.parametrize("value", ["cast(status as int)", "cast(division || 'x' as date)", "cast(case_id as tinyint)"])
+def test_what_cannot_be_cast_is_an_error_on_both_engines(two: tuple[City, City], value: str) -> None:
+    for city in two:
+        city.models["models/marts/mart_court__urgent.sql"] = (
+            f"select {value} as x from {{{{ source('core', 'court__case') }}}}"
+        )
+        assert city.build(["mart_court__urgent"]).models["mart_court__urgent"].status == "error"
+
+
 def test_lost_files_fail_only_their_readers(two: tuple[City, City]) -> None:
     city = two[1]
     for file in city.lake.core("court", "division").glob("*.parquet"):
@@ -261,6 +270,14 @@ def test_statistics_of_the_second_engine_are_read_back(two: tuple[City, City]) -
     assert file.stats["maxValues"] == {"moment": "2026-01-01T00:00:00.123456Z", "text": "x", "fee": 1.5, "number": 7}
     assert set(file.stats["nullCount"]) == set(file.stats["minValues"]) == set(file.stats["maxValues"])
     assert all(field.nullable for field in open_table(model.location).schema().fields)
+
+
+def test_an_engine_that_does_not_answer_is_one_clear_error(
+    two: tuple[City, City], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPARK_REMOTE", "sc://127.0.0.1:1")
+    with pytest.raises(BuildFailed, match=r"127\.0\.0\.1:1 does not answer"):
+        build(two[1].project, two[1].lake, "e1", tmp_path / "snapshot.json", target="sail")
 
 
 def test_a_root_the_engine_would_misread_is_refused(two: tuple[City, City], tmp_path: Path) -> None:
