@@ -5,6 +5,7 @@ Belongs here: exception classes and the translation of "disk full" of three libr
 
 import errno
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from pipelines.messages import CitylakeError
 
 NO_SPACE = re.compile("no space left on device|database or disk is full", re.IGNORECASE)
+LITTLE = 1 << 20  # bytes: a disk with less room is called full when an error does not say so itself
 
 
 class LakeError(CitylakeError):
@@ -64,7 +66,14 @@ def disk_full_named(location: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.ENOSPC, errno.EDQUOT) or NO_SPACE.search(str(error)):
+        if _means_full(error, location):
             raise DiskFull("lake.disk_full", location=str(location)) from error
         raise
+
+
+def _means_full(error: Exception, location: Path) -> bool:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    if "disk i/o error" in str(error).lower():  # SQLite's words when it cannot make its shared-memory file
+        return shutil.disk_usage(location).free < LITTLE
+    return NO_SPACE.search(str(error)) is not None

@@ -1,6 +1,6 @@
 """Runs one build or compilation on the second engine, inside its own environment: request and answer are JSON lines.
 
-Belongs here: nothing but the call; tests/slow/test_sail.py starts it. Imports only what requirements/spark.txt holds.
+Belongs here: nothing but the call; tests.dbt.sail starts it. Imports only what requirements/spark.txt holds.
 """
 
 import json

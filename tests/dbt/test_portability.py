@@ -99,7 +99,7 @@ GOOD = [
     "select * from core.t",
     "select t.*, u.b from core.t left join core.u using (a)",
     "with x (k, n) as (select a, count(*) from core.t group by a) select k, n from x where n > 1",
-    "select cast(round(cast(a as double) / nullif(b, 0)) as bigint) as x, cast(floor(a::int / 2) as int) as y from core.t",
+    "select cast(round(cast(a as double) / nullif(b, 0)) as int) as x, cast(floor(a::int / 2) as int) as y from core.t",
     "select cast(avg(cast(a as double)) as double) as x, cast(count(a) / 2 as double) as y from core.t",
     "select cast(a + interval '7' day as date) as x, cast(date_trunc('month', a) as date) as y from core.t",
     "select cast(sum(a) as decimal(18, 2)) as x, count(*) as n, min(b) as b from core.t",

@@ -1,16 +1,9 @@
 """The same models on the second engine: every row and type as on DuckDB, and either continues what the other released.
 
-Sail (Spark Connect) runs in an environment of its own, made once from requirements/spark.txt.
+Belongs here: comparing the engines. Does not belong here: starting the second one (tests.dbt.sail).
 """
 
-import hashlib
-import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +16,7 @@ import sqlglot
 from pipelines.admission.compile import TYPES
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
-from pipelines.lake.build import BuildResult, ModelResult, TestResult, build
+from pipelines.lake.build import BuildResult, ModelResult, build
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import commit, latest, open_table, table_files
@@ -33,94 +26,18 @@ from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
 from tests.dbt.portable_samples import AGES, FUNCTIONS, SUMS
+from tests.dbt.sail import Sail, environment, serving
 
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-LOCK = REPOSITORY / "requirements" / "spark.txt"
 PERSONS = 400
-
-# Prints its address, serves until its input closes: it ends with the tests even when they are killed.
-SERVER = """
-import sys
-from pysail.spark import SparkConnectServer
-server = SparkConnectServer("127.0.0.1", 0)
-server.start(background=True)
-print("%s:%d" % server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
-@dataclass
-class Sail:
-    """A running server, and the environment whose dbt talks to it."""
-
-    python: Path
-    address: str
-
-    def ask(self, request: Mapping[str, Any]) -> Any:
-        """One request to tests.dbt.on_sail, in a process of its own: a session of its own."""
-        done = subprocess.run(
-            [self.python, "-m", "tests.dbt.on_sail"],
-            cwd=REPOSITORY,
-            env=os.environ | {"SPARK_REMOTE": f"sc://{self.address}"},
-            input=json.dumps(request, default=str),
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
-
-    def build(self, project: Path, lake: Lake, *where: Any, **options: Any) -> BuildResult:
-        """pipelines.lake.build.build with target sail, over there."""
-        edition, snapshot, *rest = where
-        request = {"project": project, "lake": lake.root, "edition": edition, "snapshot": snapshot}
-        request |= {"select": rest[0] if rest else None, "full_refresh": False, **options}
-        answer = self.ask(request)
-        models = {name: ModelResult(**_placed(model)) for name, model in answer["models"].items()}
-        tests = [TestResult(**{**test, "models": tuple(test["models"])}) for test in answer["tests"]]
-        return BuildResult(models, tests, answer["seconds"])
-
-
-def _placed(model: dict[str, Any]) -> dict[str, Any]:
-    return {**model, "location": None if model["location"] is None else Path(model["location"])}
-
-
-@pytest.fixture(scope="session")
-def spark_python() -> Path:
-    """Python of an environment made from the lock; made again when the lock changes."""
-    folder = Path(os.environ.get("CITYLAKE_VENVS", REPOSITORY / ".venvs"))
-    mark = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    home = folder / f"spark-{mark}"
-    python = home / "bin" / "python"
-    if not (home / "complete").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", LOCK]
-        subprocess.run([python, *install], check=True)
-        (home / "complete").touch()
-    return python
 
 
 @pytest.fixture(scope="module")
-def sail(spark_python: Path) -> Iterator[Sail]:
-    server = subprocess.Popen(
-        [spark_python, "-c", SERVER],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert server.stdout is not None
-        address = server.stdout.readline().strip()
-        assert address, "Sail did not start"
-        yield Sail(spark_python, address)
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+def sail() -> Iterator[Sail]:
+    with serving(environment(REPOSITORY / "requirements" / "spark.txt")) as server:
+        yield server
 
 
 @pytest.fixture
