@@ -10,10 +10,12 @@ from catalog.listing import Snapshot
 from catalog.web import cards, findings
 from catalog.web.site import Site
 from catalog.web.voice import Voice
+from pipelines.contracts.load import SourceContract
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
 from pipelines.lake.zones import library_of
+from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release.ledger import REFUSAL, Recorded
 
 DECISIONS = 50
@@ -40,7 +42,15 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             if (title := _title(snapshot, voice, subject)) is not None:
                 rolled = findings.by_dimension(entry.body.get("rules", []), True)
                 subjects.append((subject, title, entry, rolled))
-        return site.page(request, "quality_list.html", subjects=subjects, issues=_issue_counts(desk))
+        deliveries = [(voice.named(source.form), source, last) for source, last in _deliveries(desk, snapshot)]
+        return site.page(
+            request,
+            "quality_list.html",
+            subjects=subjects,
+            issues=_issue_counts(desk),
+            deliveries=deliveries,
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+        )
 
     @router.get("/quality/{subject:path}")
     def quality(request: Request, subject: str) -> Response:
@@ -116,6 +126,13 @@ def _title(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
     if subject in contracts.products:
         return voice.named(contracts.products[subject].form)
     return voice.named(contracts.models[subject].form) if subject in contracts.models else None
+
+
+def _deliveries(desk: Desk, snapshot: Snapshot) -> list[tuple[SourceContract, Receipt | None]]:
+    """Every source with the receipt of its last admitted batch: received = accepted + refused."""
+    receipts = Receipts(desk.register, "catalogue")
+    sources = snapshot.contracts.sources
+    return [(source, receipts.last(Stage.ADMIT, name)) for name, source in sorted(sources.items())]
 
 
 def _readable(desk: Desk, subject: str, entry: Recorded) -> bool:

@@ -19,7 +19,7 @@ from pipelines.lake.candidate import clone_released
 from pipelines.lake.delta import latest, open_table, row_count
 from pipelines.lake.edition import read_snapshot
 from pipelines.lake.errors import BuildFailed
-from pipelines.lake.models import Model, arguments, graph, invoke, parse, place_project, reason
+from pipelines.lake.models import Model, arguments, graph, invoke, parse, place_project, reason, without_values
 from pipelines.lake.zones import Lake
 from pipelines.messages import translate
 
@@ -210,7 +210,7 @@ def _model_result(
         message = _one_line("lake.upstream_failed", model=model.name, failed=", ".join(failed))
         return ModelResult("skipped", message, model.library, None, None, None, 0.0)
     if result.status != "success":
-        message = _lost_read(model, lost) or f"{model.name}（{model.path}）：{reason(result.message)}"
+        message = _lost_read(model, lost) or f"{model.name}（{model.path}）：{without_values(reason(result.message))}"
         return ModelResult("error", message, model.library, None, None, None, result.execution_time)
     if model.library is None:
         return ModelResult("success", "", None, None, None, None, result.execution_time)
@@ -221,7 +221,7 @@ def _model_result(
 
 def _test_result(manifest: Any, result: Any) -> TestResult:
     models = tuple(sorted(manifest.nodes[key].name for key in result.node.depends_on.nodes if key in manifest.nodes))
-    message = "" if result.status == "pass" else reason(result.message)
+    message = "" if result.status == "pass" else without_values(reason(result.message))
     return TestResult(result.node.name, models, str(result.status), result.failures, message)
 
 

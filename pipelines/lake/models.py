@@ -7,6 +7,7 @@ running models (build). dbt is imported only when something is parsed.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from pipelines.lake.errors import BuildFailed
 from pipelines.lake.zones import library_of
 
 PARTS = ("dbt_project.yml", "profiles.yml", "macros", "models", "tests")  # what dbt reads of a project folder
+# Engines quote values of rows in single quotes ("Could not convert string '...'"); names stand in double ones.
+VALUE = re.compile(r"'[^']*'|\b[0-9]{6,}[0-9Xx]*\b")
 HEADINGS = ("Runtime Error", "Database Error", "Compilation Error", "compiled code at", "Internal Error")
 QUIET = ("--quiet", "--no-use-colors", "--no-use-colors-file", "--no-send-anonymous-usage-stats", "--no-print")
 
@@ -142,6 +145,11 @@ def reason(message: str | None) -> str:
     lines = [line.strip() for line in (message or "").splitlines()]
     telling = [line for line in lines if line and not line.startswith(HEADINGS)]
     return telling[0] if telling else (message or "unknown error")
+
+
+def without_values(message: str) -> str:
+    """A message of an engine without what it quotes of rows: issues and logs are read by many."""
+    return VALUE.sub("'…'", message)
 
 
 @contextmanager

@@ -132,3 +132,11 @@ def test_nothing_is_written_into_the_project(city: City) -> None:
     before = sorted(city.project.rglob("*"))
     city.build()
     assert sorted(city.project.rglob("*")) == before
+
+
+def test_an_error_tells_no_value_of_a_row(city: City) -> None:
+    city.models["models/marts/mart_court__urgent.sql"] = "select cast('342401198504150139' as date) as opened_on"
+    failed = city.build(["mart_court__urgent"]).models["mart_court__urgent"]
+    assert failed.status == "error"
+    assert "342401198504150139" not in failed.message
+    assert "mart_court__urgent" in failed.message
