@@ -41,8 +41,8 @@ from pipelines.settings import Settings
 FAILURES = (CitylakeError, OSError, duckdb.OperationalError, OperationalError)
 """What may go wrong in a step without being a mistake in citylake."""
 
-EDITION = "edition"
-"""The subject of problems that concern an edition as a whole."""
+EDITION, MARTS = "edition", "marts"
+"""The subjects of problems that concern an edition as a whole, or the analysts' database."""
 
 IngestStatus = Literal["admitted", "unchanged", "held", "rejected", "failed"]
 
@@ -116,8 +116,8 @@ class Run:
     def _build(self) -> Built:
         """Take an edition of everything admitted and build the models whose inputs changed."""
         sources = {name: version for name in self.contracts.sources if (version := self._core(name)) is not None}
-        number = int(self.started.timestamp())
-        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}", self.today, sources)
+        number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
+        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources)
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
@@ -177,15 +177,19 @@ class Run:
     def marts(self) -> Path | None:
         """Bring the analysts' database up to the ledger; returns its file if it changed."""
         file = marts.refresh(self.contracts, self.lake, self.ledger.published(), self.settings.marts)
+        self._close(MARTS, self.contracts.city.operator, "run", "lake")
         if file is not None:
-            self.receipts.add(Stage.MARTS, "marts", {"file": file.name})
+            self.receipts.add(Stage.MARTS, MARTS, {"file": file.name})
         return file
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
         keep = {self._location(subject): versions for subject, versions in self.ledger.released_versions().items()}
         clean(self.lake, keep)
-        self.marts()
+        try:
+            self.marts()
+        except FAILURES as error:  # a run that mends what is lost must be able to start
+            self._fail(MARTS, self.contracts.city.operator, error)
 
     def _admit(self, contract: SourceContract, delivery: Delivery) -> Admitted | None:
         if self.receipts.last(Stage.REJECT, contract.id, delivery.batch):
