@@ -7,9 +7,10 @@ import dagster as dg
 from assets.sources import source_key
 from pipelines.contracts.load import Contracts, Product, ProductContract
 from pipelines.lake.models import Model
-from pipelines.messages import say, translate
+from pipelines.messages import CitylakeError, say, translate
 from pipelines.release.editor import Outcome
 from pipelines.release.ledger import Recorded
+from pipelines.run import EDITION as EDITION_SUBJECT
 from pipelines.run import Run
 
 GATE = "gate"
@@ -43,7 +44,10 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         run: Run = context.resources.run
         keys = {contract.form.model: model_key(contract) for contract in contracts.models.values()}
         keys |= {product.id: product_key(product) for product in contracts.products.values()}
-        for outcome in run.publish():
+        outcomes = run.publish()
+        if EDITION_SUBJECT in run.problems:
+            raise CitylakeError("run.unhealthy", count=1, problems=EDITION_SUBJECT)
+        for outcome in outcomes:
             yield from _events(context, keys.pop(outcome.subject), outcome)
         published = run.ledger.published()
         for subject, key in keys.items():

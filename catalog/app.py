@@ -8,6 +8,7 @@ from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
@@ -32,6 +33,7 @@ def create_app(settings: Settings) -> FastAPI:
     site = Site(desk)
     app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.state.desk = desk
+    app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))
     for area in (pages, quality, people):
@@ -57,10 +59,7 @@ def _add_errors(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:
-        code = {404: "not_found", 405: "method"}.get(error.status_code, "bad_request")
-        if _machine(request):
-            return errors.answer(error.status_code, f"web.error.{code}")
-        return site.page(request, "error.html", error.status_code, code=code)
+        return _http_answer(site, request, error.status_code)
 
     @app.exception_handler(AuditUnavailable)
     def no_audit(request: Request, error: AuditUnavailable) -> Response:
@@ -84,6 +83,13 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:
         return errors.answer(500, "web.error.failed")  # no page: what draws pages may be what failed
+
+
+def _http_answer(site: Site, request: Request, status: int) -> Response:
+    code = {404: "not_found", 405: "method", 413: "too_large"}.get(status, "bad_request")
+    if _machine(request):
+        return errors.answer(status, f"web.error.{code}")
+    return site.page(request, "error.html", status, code=code)
 
 
 def _machine(request: Request) -> bool:

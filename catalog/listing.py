@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -38,15 +39,33 @@ class Offering:
     def offer(self) -> Offer:
         """What policy needs to know of it."""
         product, form = self.product, self.product.contract.form
+        columns = released_columns(product, self.release.body if self.release else {})
         return Offer(
             product=product.id,
             channel=product.channel,
             share_type=form.share.type,
-            columns=tuple(column.name for column in product.columns),
-            rows=product.form.rows,
+            columns=columns,
+            rows=_released_rows(product, columns),
             pseudonyms=frozenset(column.name for column in product.columns if column.mask == "pseudonym"),
             version=self.release.version if self.release else None,
         )
+
+
+def released_columns(product: Product, body: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of the contract that a release made just as the contract makes them now: from that source, so masked.
+
+    A mask that was tightened since acts at once: the column is closed until the next release.
+    """
+    released = body.get("columns")
+    if released is None:  # a release from before this was recorded
+        return tuple(column.name for column in product.columns)
+    same = (column for column in product.columns if released.get(column.name) == [column.source, column.mask])
+    return tuple(column.name for column in same)
+
+
+def _released_rows(product: Product, columns: tuple[str, ...]) -> str | None:
+    """The column that grants are limited by, None if the release does not have it as the contract does now."""
+    return product.form.rows if product.form.rows in columns else None
 
 
 @dataclass(frozen=True)
@@ -91,15 +110,15 @@ class Listing:
             assert self._contracts is not None
             return Snapshot(self._contracts, self._published, self._broken)
 
-    def readable_versions(self, subject: str) -> set[int]:
-        """The versions a caller may still be reading: those released since the last withdrawal."""
-        columns, versions = ledger_table.c, set[int]()
+    def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
+        """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal."""
+        columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
         moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL])
-        query = sa.select(columns.kind, columns.version).where(moves).order_by(columns.sequence.desc())
+        query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())
         for row in self.ledger.register.rows(query):
             if row["kind"] == WITHDRAWAL:
                 break
-            versions.add(row["version"])
+            versions.setdefault(row["version"], json.loads(row["body"]))
         return versions
 
     def decisions(self, limit: int = 100, before: int | None = None) -> list[Recorded]:

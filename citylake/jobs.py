@@ -3,13 +3,13 @@
 import os
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
 
-from pipelines.messages import say, translate
+from pipelines.messages import translate
 from pipelines.register import Register
 from pipelines.register.receipts import Receipt, Receipts
 from pipelines.settings import Settings
@@ -38,32 +38,34 @@ def run_job(settings: Settings, job: str) -> tuple[str, bool]:
     """Run a job of the definitions; returns its run id and whether it succeeded. Raises RunLocked."""
     prepare_dagster(settings)
     settings.prepare()
+    register = Register(settings.register_url)
+    register.upgrade()  # before the progress reads it and the run opens it
+    register.close()
     import dagster as dg  # 1.6 CPU seconds: only commands that run jobs pay them
 
     from assets.definitions import defs
 
     run_id = str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance, _progress(settings, run_id):
-        _bury_dead_runs(instance)
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-        for event in result.all_events:
-            if event.is_step_failure and event.step_failure_data.error:
-                typer.secho(event.step_failure_data.error.to_string().splitlines()[0], err=True, fg=typer.colors.RED)
+    for cause in dict.fromkeys(_causes(result.all_events)):
+        typer.secho(cause, err=True, fg=typer.colors.RED)
     return run_id, result.success
 
 
-def _bury_dead_runs(instance: "dg.DagsterInstance") -> None:
-    """Runs that a killed process left as started would look alive in the UI for ever; they are not."""
-    import dagster as dg
-
-    dead = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING]))
-    for run in dead:
-        instance.report_run_failed(run, say("run.died"))
+def _causes(events: "Sequence[dg.DagsterEvent]") -> Iterator[str]:
+    """What went wrong, without the wrapping: the message of the innermost error of every failure."""
+    for event in events:
+        error = getattr(event.event_specific_data, "error", None)
+        while error is not None and error.cause is not None:
+            error = error.cause
+        if error is not None:
+            yield str(error.message).strip().partition(": ")[2] or str(error.message).strip()
 
 
 @contextmanager
@@ -81,7 +83,6 @@ def _progress(settings: Settings, run_id: str) -> Iterator[None]:
 
 def _follow(settings: Settings, run_id: str, done: threading.Event) -> None:
     register = Register(settings.register_url)
-    register.upgrade()
     receipts, told = Receipts(register, run_id), 0
     finished = False
     while not finished:

@@ -4,7 +4,9 @@ The steps that Dagster shows and the command line starts. Each step fails alone:
 an owner, the rest of the run goes on, and the last release stays published.
 """
 
+import contextlib
 import shutil
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,11 +15,10 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import duckdb
 from sqlalchemy.exc import OperationalError
 
 from pipelines.admission.admit import Admitted, admit
-from pipelines.admission.receive import Delivery, receive
+from pipelines.admission.receive import RAW_FILE, Delivery, receive
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.issues import Finding, Issues
@@ -37,9 +38,6 @@ from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger
 from pipelines.settings import Settings
-
-FAILURES = (CitylakeError, OSError, duckdb.OperationalError, OperationalError)
-"""What may go wrong in a step without being a mistake in citylake."""
 
 EDITION, MARTS = "edition", "marts"
 """The subjects of problems that concern an edition as a whole, or the analysts' database."""
@@ -90,13 +88,16 @@ class Run:
         return self.started.astimezone(ZoneInfo(self.contracts.city.timezone)).date()
 
     def ingest(self, source: str) -> Ingested:
-        """Pull and admit one source. A failure is an issue of its owner, not an exception."""
+        """Admit what the steward confirmed, then pull and admit one source. Whatever goes wrong harms this source
+        alone: it is an issue of its owner, and its traceback lies in logs/."""
         contract = self.contracts.sources[source]
         try:
             with disk_full_named(self.settings.home):
+                if (confirmed := self._confirmed(contract)) is not None:
+                    self._admit(contract, confirmed)
                 delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
                 admitted = self._admit(contract, delivery)
-        except FAILURES as error:
+        except Exception as error:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
         return self._ingested(contract, delivery, admitted)
@@ -107,10 +108,11 @@ class Run:
             with disk_full_named(self.settings.home):
                 outcomes = self._release(self._build())
                 self.marts()
-        except FAILURES as error:
+        except Exception as error:
             self._fail(EDITION, self.contracts.city.operator, error)
             return []
         self._close(EDITION, self.contracts.city.operator, "run", "lake", "release")
+        self.issues.close_others({EDITION, MARTS, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
 
     def _build(self) -> Built:
@@ -122,7 +124,7 @@ class Run:
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
         published = self.ledger.published()
-        chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published)))
+        chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
         if not chosen:
             return Built(edition, number, inputs, (), None)
         body = {"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen)}
@@ -188,7 +190,7 @@ class Run:
         clean(self.lake, keep)
         try:
             self.marts()
-        except FAILURES as error:  # a run that mends what is lost must be able to start
+        except Exception as error:  # a run that mends what is lost must be able to start
             self._fail(MARTS, self.contracts.city.operator, error)
 
     def _admit(self, contract: SourceContract, delivery: Delivery) -> Admitted | None:
@@ -198,33 +200,51 @@ class Run:
         key = self.settings.key("pseudonym")
         return admit(contract, self.contracts, self.lake, key, delivery, self.today, known_at, self.receipts)
 
+    def _confirmed(self, contract: SourceContract) -> Delivery | None:
+        """A held batch that the steward confirmed and no run has admitted: the source need not deliver it again."""
+        word = self.receipts.last(Stage.CONFIRM, contract.id)
+        if word is None or word.batch is None or self.receipts.last(Stage.ADMIT, contract.id, word.batch):
+            return None
+        pulled = self.receipts.last(Stage.PULL, contract.id, word.batch)
+        if pulled is None:
+            return None
+        path = self.lake.raw(contract.org, contract.dataset) / str(word.batch) / RAW_FILE
+        return Delivery(word.batch, pulled.body["rows"], path, True, ())
+
     def _ingested(self, contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> Ingested:
         drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
         self._close(contract.id, contract.org, "pull", "run", "lake")
         self.issues.report(contract.id, contract.org, "drift", drift)
+        held = admitted.held if admitted else {}
+        findings = [Finding(code, arguments, "error") for code, arguments in held.items()]
+        in_force = self._last_admitted(contract.id)
+        for rule, rows in (in_force.by_rule if in_force else {}).items():
+            findings.append(Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows))
+        self.issues.report(contract.id, contract.org, "admit", findings)
         if admitted is None:
-            return Ingested("rejected", "", self._last_admitted(contract.id))
-        held = [Finding(code, arguments, "error") for code, arguments in admitted.held.items()]
-        refused = [
-            Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows)
-            for rule, rows in admitted.by_rule.items()
-        ]
-        self.issues.report(contract.id, contract.org, "admit", held or refused)
+            return Ingested("rejected", "", in_force)
         if held:
             self.problems.append(contract.id)
-            return Ingested("held", "\n".join(map(_both, held)), self._last_admitted(contract.id))
+            return Ingested("held", "\n".join(map(_both, findings[: len(held)])), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
 
     def _fail(self, subject: str, owner: str, error: Exception) -> Finding:
         """Record a failure. Where the register cannot be written either, the run ends with the failure's message."""
         finding = _failure(subject, error)
         self.problems.append(subject)
+        if not isinstance(error, CitylakeError):
+            self._log(subject)
         try:
-            self.receipts.add(Stage.FAILURE, subject, {"code": finding.code, "message": _both(finding)})
+            self.receipts.add(Stage.FAILURE, subject, {"finding": finding.code, "message": _both(finding)})
             self.issues.report(subject, owner, finding.code.partition(".")[0], [finding])
         except OperationalError:
             raise CitylakeError(finding.code, **finding.arguments) from error
         return finding
+
+    def _log(self, subject: str) -> None:
+        """Keep the traceback of what nobody expected. It may quote rows, so only the owner of the home can read it."""
+        with contextlib.suppress(OSError), (self.settings.home / "logs" / f"{self.id}.log").open("a") as log:
+            log.write(f"{now().isoformat()} {subject}\n{traceback.format_exc()}\n")
 
     def _last_admitted(self, source: str) -> Admitted | None:
         last = self.receipts.last(Stage.ADMIT, source)
@@ -240,7 +260,7 @@ class Run:
             for name in delta.column_types(delta.open_table(location, admitted.core_version).schema())
             if not name.startswith("_")
         )
-        return CoreVersion(location, admitted.core_version, admitted.batch, tuple(contract.form.load.key), columns)
+        return CoreVersion(location, admitted.core_version, admitted.batch, tuple(admitted.key), columns)
 
     def _models(self) -> dict[str, Model]:
         return models(self.settings.dbt_project, self._dbt, generated(self.contracts))
@@ -290,6 +310,8 @@ def decide_batch(
         last = receipts.last(Stage.PULL, source)
         if held is None or last is None or last.batch != batch or receipts.last(Stage.ADMIT, source, batch):
             raise CitylakeError("batch.unknown", subject=source, batch=batch)
+        if receipts.last(Stage.CONFIRM, source, batch) or receipts.last(Stage.REJECT, source, batch):
+            raise CitylakeError("batch.decided", subject=source, batch=batch)
         receipts.add(stage, source, {"who": who, "why": why}, batch)
     finally:
         register.close()
@@ -298,13 +320,12 @@ def decide_batch(
 def _failure(subject: str, error: Exception) -> Finding:
     if isinstance(error, CitylakeError):
         return Finding(error.code, error.arguments, "error")
-    return Finding("run.failed", {"subject": subject, "problem": _short(error)}, "error")
+    # only the kind of error: its text may hold values of rows, and issues are read by many
+    return Finding("run.failed", {"subject": subject, "problem": type(error).__name__}, "error")
 
 
-def _short(error: Exception) -> str:
-    if isinstance(error, duckdb.OperationalError | OperationalError):
-        return type(error).__name__  # its text may hold values of rows
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _subjects(contracts: Contracts) -> list[str]:
+    return [*contracts.models, *contracts.products]
 
 
 def _both(finding: Finding) -> str:
@@ -321,7 +342,7 @@ def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:
     admitted = [receipt.body for name in contracts.sources if (receipt := receipts.last(Stage.ADMIT, name))]
     published = ledger.published()
     editions = {receipt.subject for receipt in receipts.of_run(run_id) if receipt.stage == Stage.EDITION}
-    promised = [*contracts.models, *contracts.products]
+    promised = _subjects(contracts)
     register.close()
     return {
         **{name: sum(body[name] for body in admitted) for name in ("received", "accepted", "refused")},

@@ -4,16 +4,21 @@
 """
 
 import contextlib
+import errno
 import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.lake.parquet import sync
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Where the contracts and models ship, unless CITYLAKE_PROJECT says otherwise."""
+
+
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -26,16 +31,23 @@ class Settings:
     dagster_port: int
     register_url: str
 
+    url: str = ""
+
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read CITYLAKE_HOME, CITYLAKE_PROJECT, CITYLAKE_PORT, CITYLAKE_DAGSTER_PORT and CITYLAKE_REGISTER."""
-        home = Path(os.environ.get("CITYLAKE_HOME", ".citylake")).resolve()
+        """Read CITYLAKE_HOME, _PROJECT, _PORT, _DAGSTER_PORT, _REGISTER and _URL (how others reach the catalogue).
+
+        Raises CitylakeError for a port that is no number.
+        """
+        home = Path(os.environ.get("CITYLAKE_HOME") or ".citylake").resolve()
+        port = _port("CITYLAKE_PORT", "8080")
         return cls(
             home=home,
-            project=Path(os.environ.get("CITYLAKE_PROJECT", REPOSITORY)).resolve(),
-            port=int(os.environ.get("CITYLAKE_PORT", "8080")),
-            dagster_port=int(os.environ.get("CITYLAKE_DAGSTER_PORT", "3000")),
-            register_url=os.environ.get("CITYLAKE_REGISTER", f"sqlite:///{home / 'register.db'}"),
+            project=Path(os.environ.get("CITYLAKE_PROJECT") or REPOSITORY).resolve(),
+            port=port,
+            dagster_port=_port("CITYLAKE_DAGSTER_PORT", "3000"),
+            register_url=os.environ.get("CITYLAKE_REGISTER") or f"sqlite:///{home / 'register.db'}",
+            url=(os.environ.get("CITYLAKE_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
         )
 
     @property
@@ -59,12 +71,25 @@ class Settings:
         return self.home / "marts" / "marts.duckdb"
 
     def prepare(self) -> None:
-        """Make the folders; those with personal data or secrets are for the owner only."""
-        for name, mode in (("", 0o755), ("secrets", 0o700), ("marts", 0o755), ("logs", 0o755)):
-            folder = self.home / name
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(mode)
-        self.lake.prepare()
+        """Make what is missing. A new home is for its owner only; whoever opens it wider decided to.
+
+        Raises CitylakeError when the home cannot be made or written.
+        """
+        try:
+            if not self.home.exists():
+                self.home.mkdir(mode=0o700, parents=True)
+            for name in ("secrets", "dbt", "logs", "marts"):
+                folder = self.home / name
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o700)
+            (self.home / "register.db").touch(mode=0o600)
+            self.lake.prepare()
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            raise CitylakeError(
+                "run.no_home", home=self.home, problem=error.strerror or type(error).__name__
+            ) from error
 
     def connection_string(self, connection: str, secret: str) -> str:
         """The connection string of a source: variable CITYLAKE_SECRET_<NAME> or file secrets/<name>.
@@ -85,7 +110,18 @@ class Settings:
             fresh = file.with_suffix(f".{secrets.token_hex(8)}")  # of this thread alone
             fresh.touch(mode=0o600)
             fresh.write_text(secrets.token_hex(32), "utf-8")
+            sync(fresh)
             with contextlib.suppress(FileExistsError):
                 os.link(fresh, file)  # the first of several processes wins; a half-written key is never seen
             fresh.unlink()
-        return bytes.fromhex(file.read_text("utf-8"))
+        key = bytes.fromhex(file.read_text("utf-8"))
+        if len(key) != KEY_BYTES:
+            raise CitylakeError("run.bad_key", file=file)
+        return key
+
+
+def _port(variable: str, default: str) -> int:
+    text = os.environ.get(variable) or default
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise CitylakeError("run.bad_port", variable=variable, value=text)
+    return int(text)

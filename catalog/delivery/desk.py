@@ -3,13 +3,14 @@
 Knows no protocol and no page; roads turn `Refused` into their own kind of answer.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
 from catalog.delivery.views import Views
-from catalog.listing import Listing, Offering, Snapshot
+from catalog.listing import Listing, Offering, Snapshot, released_columns
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import Allowed, Caller, Decision, Denied, Reason, decide
@@ -19,6 +20,21 @@ from pipelines.settings import Settings
 
 NOT_FOUND = {Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED}
 PREVIEW_ROWS = 20
+
+
+_RANGE = re.compile(r"bytes=\d*-\d*(,\s*\d*-\d*){0,5}", re.ASCII)
+
+
+def token_id(caller: Caller) -> dict[str, str]:
+    """What an audit body says of the token that was shown: its public id, nothing without one."""
+    return {} if caller.token is None else {"token_id": caller.token}
+
+
+def asked_range(header: str | None) -> str | None:
+    """A Range header as the audit may keep it: byte ranges, "other" for any other text of a client."""
+    if header is None:
+        return None
+    return header if len(header) < 100 and _RANGE.fullmatch(header) else "other"
 
 
 class Refused(Exception):
@@ -44,6 +60,7 @@ class Desk:
 
     def __init__(self, settings: Settings, register: Register) -> None:
         self.settings = settings
+        self.url = settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
         self.register = register
         self.listing = Listing(settings.contracts, register)
         self.callers = Callers(register)
@@ -61,12 +78,14 @@ class Desk:
         if isinstance(decision, Denied):
             raise self.refuse(caller, offering.product.id if offering else None, decision.reason, action, road)
         assert offering is not None
+        if not self.views.has(decision):
+            raise self.refuse(caller, offering.product.id, Reason.GRANT_EMPTY, action, road)
         return Admission(caller, offering, decision)
 
     def refuse(self, caller: Caller, product: str | None, reason: Reason, action: str, road: str) -> Refused:
         """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
-        body = {"road": road, "reason": reason.value}
+        body = {"road": road, "reason": reason.value, **token_id(caller)}
         audit.record(self.register, action, outcome, body, recipient=caller.recipient, product=product)
         return Refused(reason, product)
 
@@ -74,6 +93,7 @@ class Desk:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""
         allowed = admission.allowed
         body = {"road": road, "columns": allowed.columns, "divisions": allowed.divisions, **facts}
+        body |= token_id(admission.caller)
         if allowed.purpose is not None:
             body["purpose"] = allowed.purpose
         audit.record(
@@ -97,10 +117,20 @@ class Desk:
         return found
 
     def at_version(self, admission: Admission, version: int) -> Admission | None:
-        """The same read of an earlier version that is still in use, None if it was withdrawn or never released."""
-        if version not in self.listing.readable_versions(admission.allowed.product):
+        """The same read of an earlier version that is still in use, None if it was withdrawn or never released.
+
+        Columns that were made otherwise then than the contract says now are left out of it.
+        """
+        body = self.listing.readable_versions(admission.allowed.product).get(version)
+        if body is None:
             return None
-        return replace(admission, allowed=replace(admission.allowed, version=version))
+        made_so = released_columns(admission.offering.product, body)
+        columns = tuple(name for name in admission.allowed.columns if name in made_so)
+        pseudonyms = tuple(name for name in admission.allowed.pseudonyms if name in columns)
+        then = replace(admission.allowed, version=version, columns=columns, pseudonyms=pseudonyms)
+        if then.divisions is not None and then.rows not in made_so:
+            return None
+        return replace(admission, allowed=then) if self.views.has(then) else None
 
     def preview(self, extract: Extract, rows: int = PREVIEW_ROWS) -> list[tuple[Any, ...]]:
         """The first rows of an extract. Raises LakeError."""

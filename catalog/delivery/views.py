@@ -59,6 +59,14 @@ class Views:
         whole = self._tables.get(allowed.product, allowed.version)
         return self._key(allowed, whole, self._columns(allowed)) == WHOLE
 
+    def has(self, allowed: Allowed) -> bool:
+        """Whether the version has something of what is allowed, and the column that limits its rows. Raises LakeError.
+
+        A contract may have gained columns since; a limit that this version cannot apply must close it.
+        """
+        have = self._tables.get(allowed.product, allowed.version).columns
+        return bool(self._columns(allowed)) and (allowed.divisions is None or allowed.rows in have)
+
     def folder(self, product: str, version: int) -> Path:
         """Where the views of a version lie."""
         channel, name = product.split("/")

@@ -3,7 +3,7 @@
 Checks that names exist and that limits mean something; whether a read is allowed is decided in `decision`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +18,9 @@ from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access, recipient, token
+
+DIVISION_DIGITS = (6, 9, 12)
+"""Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""
 
 
 @dataclass(frozen=True)
@@ -215,14 +218,9 @@ def _divisions(contracts: Contracts, product: Product, divisions: Sequence[str] 
     if not divisions:
         raise CitylakeError("web.policy.nothing", product=product.id)
     known = contracts.codes["divisions"].rows
-    if unknown := [code for code in divisions if not _is_division(code, known)]:
+    if unknown := [code for code in divisions if code not in known or len(code) not in DIVISION_DIGITS]:
         raise CitylakeError("web.policy.no_divisions", divisions=", ".join(unknown))
     return sorted({division_prefix(code) for code in divisions})
-
-
-def _is_division(code: str, known: Collection[str]) -> bool:
-    prefix = division_prefix(code)
-    return bool(prefix) and any(name.startswith(prefix) for name in known)
 
 
 def _purpose(purpose: str) -> str:

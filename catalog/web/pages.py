@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from catalog.delivery import dictionary, downloads
-from catalog.delivery.desk import PREVIEW_ROWS, Admission, Desk
+from catalog.delivery.desk import PREVIEW_ROWS, Admission, Desk, asked_range
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
 from catalog.policy.decision import Allowed, Caller
@@ -108,7 +108,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             allowed=decision if isinstance(decision, Allowed) else None,
             reason=None if isinstance(decision, Allowed) else decision.reason.value,
             files=_released_files(desk, caller, offering),
-            base=str(request.base_url).rstrip("/"),
+            base=desk.url,
         )
 
     @router.get("/datasets/{channel}/{name}/preview")
@@ -141,7 +141,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
             raise HTTPException(404)
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
         facts = {"format": chosen, "rows": desk.views.extract(admission.allowed).rows, "bytes": file.size}
-        about = {"method": request.method, "range": request.headers.get("range"), "sha256": file.sha256}
+        about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
         return FileResponse(file.path, headers=_headers(admission, file), media_type=downloads.MEDIA_TYPES[chosen])
 
@@ -157,8 +157,8 @@ def _add_files(router: APIRouter, site: Site) -> None:
         return Response(dictionary.as_csv(rows), media_type=downloads.MEDIA_TYPES["csv"], headers=disposition)
 
     @router.get("/open.share")
-    def open_profile(request: Request) -> Response:
-        endpoint = str(request.base_url).rstrip("/") + "/delta-sharing"
+    def open_profile() -> Response:
+        endpoint = f"{desk.url}/delta-sharing"
         profile: dict[str, Any] = {"shareCredentialsVersion": 1, "endpoint": endpoint, "bearerToken": PUBLIC_TOKEN}
         return JSONResponse(profile, headers={"Content-Disposition": 'attachment; filename="open.share"'})
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
+from catalog.delivery.desk import token_id
 from catalog.policy import audit
 from catalog.policy.decision import Reason
 from catalog.web import cards, sessions
@@ -39,11 +40,11 @@ def build_router(site: Site) -> APIRouter:
 
     @router.post("/login")
     def login(request: Request, form: Form) -> Response:
-        if not sessions.from_own_page(request):
+        if not sessions.from_own_page(request, desk.url):
             return site.page(request, "error.html", 403, code="foreign_form")
         caller = desk.callers.from_token(form.get("token", ""))
         problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.token is None else None)
-        body = {"road": ROAD} if problem is None else {"road": ROAD, "reason": problem.value}
+        body = {"road": ROAD, **token_id(caller)} | ({} if problem is None else {"reason": problem.value})
         outcome: audit.Outcome = "denied" if problem else "allowed"
         audit.record(desk.register, "login", outcome, body, recipient=caller.recipient)
         if problem is not None or caller.token is None:
@@ -54,7 +55,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.post("/logout")
     def logout(request: Request) -> Response:
-        if not sessions.from_own_page(request):
+        if not sessions.from_own_page(request, desk.url):
             return site.page(request, "error.html", 403, code="foreign_form")
         response = RedirectResponse("/", 303)
         sessions.end(response)

@@ -1,6 +1,7 @@
 """Sessions of people who pasted a token: a signed cookie that names the token's id and never holds the token."""
 
 import time
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -40,9 +41,14 @@ def token_of(request: Request, key: bytes) -> str | None:
     return token_id
 
 
-def from_own_page(request: Request) -> bool:
-    """Whether a form was posted by a page of this site, or by a client that is no browser."""
+def from_own_page(request: Request, url: str) -> bool:
+    """Whether a form was posted by a page of this site, or by a client that is no browser.
+
+    The site is at `url`; whoever reaches the service under another name, as on the machine itself, is at that.
+    """
     origin = request.headers.get("origin")
     if origin is not None:
-        return origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
+        public = urlsplit(url)
+        own = f"{request.url.scheme}://{request.headers.get('host', '')}"
+        return origin in (own, f"{public.scheme}://{public.netloc}".lower())
     return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")

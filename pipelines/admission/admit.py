@@ -6,6 +6,7 @@ that looks half-delivered is held, and nothing of it is applied until the stewar
 
 import json
 import time
+from collections.abc import Set
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -25,6 +26,7 @@ from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 
 APPLICATION = "citylake.admission"
@@ -49,6 +51,7 @@ class Admitted:
     by_rule: dict[str, int] = field(default_factory=dict)
     held: dict[str, dict[str, Any]] = field(default_factory=dict)
     contract: str = ""
+    key: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -74,6 +77,8 @@ class Batch:
         self.known_at = known_at
         self.con = connect(lake.scratch())
         self.base = delta.latest(self.core)
+        self.new_columns: Set[str] = frozenset()
+        """Columns that the contract has and core has not yet."""
 
     def run(self, previous_received: int | None, confirmed: bool) -> Admitted:
         """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
@@ -81,6 +86,8 @@ class Batch:
         with self.con:
             if replayed := self._replayed():
                 return replayed
+            for number, item in enumerate(self.contract.derived):
+                self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
             self._judge()
             self._diff()
             outcome = self._counted(previous_received, confirmed)
@@ -99,17 +106,24 @@ class Batch:
         return Admitted(**recorded | {"core_version": version})
 
     def _judge(self) -> None:
-        """Table `judged`: every received row, cast, with its failed rules; then duplicates among the good ones."""
+        """Table `judged`: every received row, cast, with its failed rules. Table `accepted`: the good ones.
+
+        Of several rows with one key the newest counts, also when it is refused: an older one must not come back.
+        """
         self.con.execute(f"CREATE TABLE judged AS {self.admission.judged(str(self.delivery.path))}")
         newest = self.contract.form.load.newest
-        order = f"{identifier(newest)} DESC NULLS LAST, {ROW}" if newest else ROW
+        content = f"hash({self._names()})"  # so that a tie is not decided by the order in which rows happened to come
+        order = f"{identifier(newest)} DESC NULLS LAST, {content}, {ROW}" if newest else f"{content}, {ROW}"
         self.con.execute(
-            f"CREATE TABLE accepted AS SELECT {ROW}, {self._names()}, "
-            f"row_number() OVER (PARTITION BY {self._key()} ORDER BY {order}) AS _place "
-            f"FROM judged WHERE {self.admission.accepted}"
+            f"CREATE TABLE ranked AS SELECT {ROW}, {self._names()}, {self.admission.accepted} AS _good, "
+            f"row_number() OVER (PARTITION BY {self._key()} ORDER BY {order}) AS _place FROM judged"
         )
-        self.con.execute(f"CREATE TABLE duplicate AS SELECT {ROW} FROM accepted WHERE _place > 1")
-        self.con.execute("DELETE FROM accepted WHERE _place > 1")
+        keyed = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in self.contract.form.load.key)
+        self.con.execute(f"CREATE TABLE duplicate AS SELECT {ROW} FROM ranked WHERE _good AND _place > 1 AND {keyed}")
+        self.con.execute(
+            f"CREATE TABLE accepted AS SELECT {ROW}, {self._names()} FROM ranked WHERE _good AND _place = 1"
+        )
+        self.con.execute("DROP TABLE ranked")
 
     def _diff(self) -> None:
         """Table `changes`: what the delivery changes in the current state. A key that was delivered is not deleted,
@@ -119,17 +133,30 @@ class Batch:
         names = [identifier(column.name) for column in self.contract.columns]
         new, old = (", ".join(f"{side}.{name}" for name in names) for side in "ac")
         first_key = identifier(self.contract.form.load.key[0])
-        kept = ", ".join(f"c.{identifier(item.column.name)}" for item in self.contract.derived)
+        kept = "".join(f", c.{identifier(item.column.name)}" for item in self.contract.derived)
+        compared = (new, old)
+        if self._contract_changed():  # then a derivation may give other values for rows that did not change
+            compared = (new + self._derived("a."), old + kept)
         self.con.execute(
             f"CREATE TABLE changes AS SELECT a.{ROW}, {new}, "
             f"CASE WHEN c.{first_key} IS NULL THEN 'I' ELSE 'U' END AS _op "
             f"FROM accepted a LEFT JOIN current c ON {join} "
-            f"WHERE c.{first_key} IS NULL OR ({new}) IS DISTINCT FROM ({old})"
+            f"WHERE c.{first_key} IS NULL OR ({compared[0]}) IS DISTINCT FROM ({compared[1]})"
         )
-        self.con.execute(
-            f"CREATE TABLE deleted AS SELECT {old}{', ' + kept if kept else ''} FROM current c "
-            f"ANTI JOIN judged a ON {join}"
-        )
+        self.con.execute(f"CREATE TABLE deleted AS SELECT {old}{kept} FROM current c ANTI JOIN judged a ON {join}")
+
+    def _contract_changed(self) -> bool:
+        if self.base is None:
+            return False
+        return delta.commit_metadata(self.core, self.base).get("contract") != self.contract.hash
+
+    def _derived(self, side: str = "") -> str:
+        """The derived columns as SQL, each after a comma; their functions are registered on the connection."""
+        parts = []
+        for number, item in enumerate(self.contract.derived):
+            call = f"derive_{number}({side}{identifier(item.step.arguments['of'])})"
+            parts.append(f", {call}" if side else f", {call} AS {identifier(item.column.name)}")
+        return "".join(parts)
 
     def _register_current(self) -> None:
         """Table `current`: the state before this batch, with this contract's columns."""
@@ -142,6 +169,7 @@ class Batch:
         read = delta.scan(table)
         self.con.execute(f"CREATE VIEW core_log AS SELECT {read.columns} FROM {read.source}")
         known = {name for name in delta.column_types(table.schema()) if name not in CONTROL}
+        self.new_columns = columns.keys() - known
         listed = ", ".join(
             f"CAST({identifier(name) if name in known else 'NULL'} AS {kind}) AS {identifier(name)}"
             for name, kind in columns.items()
@@ -171,6 +199,7 @@ class Batch:
             by_rule=self._by_rule(),
             held=held,
             contract=self.contract.hash,
+            key=list(self.contract.form.load.key),
             **counts,
         )
 
@@ -199,7 +228,8 @@ class Batch:
         seconds = round(time.monotonic() - started, 3)
         recorded = {"core_version": self.base, "seconds": seconds}
         outcome = Admitted(**{**vars(outcome), **recorded})
-        if outcome.inserted + outcome.updated + outcome.deleted == 0 and self.base is not None:
+        changed = outcome.inserted + outcome.updated + outcome.deleted > 0
+        if not changed and not self.new_columns and self.base is not None:
             return outcome
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
         version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
@@ -220,11 +250,7 @@ class Batch:
         )
 
     def _changes_query(self) -> str:
-        names, derived = self._names(), ""
-        for number, item in enumerate(self.contract.derived):
-            self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
-            source = identifier(item.step.arguments["of"])
-            derived += f", derive_{number}({source}) AS {identifier(item.column.name)}"
+        names, derived = self._names(), self._derived()
         control = f"{self.delivery.batch}::BIGINT AS _batch"
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
         kept = "".join(f", {identifier(item.column.name)}" for item in self.contract.derived)
@@ -298,6 +324,10 @@ def admit(
     if done := receipts.last(Stage.ADMIT, contract.id, delivery.batch):
         return Admitted(**done.body)
     previous = receipts.last(Stage.ADMIT, contract.id)
+    key_now = list(contract.form.load.key)
+    if previous and previous.body["key"] != key_now:
+        named = {"old": "、".join(previous.body["key"]), "new": "、".join(key_now)}
+        raise CitylakeError("admit.key_changed", subject=contract.id, **named)
     confirmed = receipts.last(Stage.CONFIRM, contract.id, delivery.batch) is not None
     batch = Batch(contract, contracts, lake, key, delivery, today, known_at)
     outcome = batch.run(previous.body["received"] if previous else None, confirmed)

@@ -3,9 +3,11 @@
 The fast path: rows go from COPY BINARY into Parquet without touching Python.
 """
 
-import re
+from urllib.parse import quote
 
 import duckdb
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import Pulled, Request, connectors, require_columns
@@ -13,29 +15,31 @@ from pipelines.engine import connect, load_extension
 from pipelines.lake.errors import NO_SPACE
 from pipelines.messages import CitylakeError
 
-_PASSWORD = re.compile(r"(password=|://[^:/@]+:)[^@\s]+")
-
 
 @connectors.register(None)
 def database(request: Request, *, connection: str, table: str) -> Pulled:
     """Pull `schema.table`. Raises CitylakeError if the server, the table or a column of the contract is missing."""
+    try:
+        return _pull(request, connection, table)
+    except duckdb.Error as error:
+        if NO_SPACE.search(str(error)):
+            raise
+        problem = _safe(error, request.secret(connection))
+        raise CitylakeError("pull.unreachable", connection=connection, problem=problem, owner=request.owner) from None
+
+
+def _pull(request: Request, connection: str, table: str) -> Pulled:
     schema, _, name = table.partition(".")
     with connect(request.scratch) as con:
         load_extension(con, "postgres_scanner")
-        _attach(con, request, connection)
+        con.execute(f"ATTACH {literal(request.secret(connection))} AS source (TYPE postgres, READ_ONLY)")
         columns = _columns(con, schema, name, connection, table)
         require_columns(request, columns, table)
         wanted = ", ".join(identifier(column) for column in columns)
-        rows = _copy(con, f"SELECT {wanted} FROM source.{identifier(schema)}.{identifier(name)}", request, connection)
-    return Pulled(rows, columns, f"{connection}:{table}")
-
-
-def _attach(con: duckdb.DuckDBPyConnection, request: Request, connection: str) -> None:
-    dsn = request.secret(connection)
-    try:
-        con.execute(f"ATTACH {literal(dsn)} AS source (TYPE postgres, READ_ONLY)")
-    except duckdb.Error as error:
-        raise _unreachable(request, connection, error) from None
+        query = f"SELECT {wanted} FROM source.{identifier(schema)}.{identifier(name)}"
+        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        row = con.execute(f"COPY ({query}) TO {literal(request.target)} ({options})").fetchone()
+    return Pulled(int(row[0]) if row else 0, columns, f"{connection}:{table}")
 
 
 def _columns(con: duckdb.DuckDBPyConnection, schema: str, name: str, connection: str, table: str) -> tuple[str, ...]:
@@ -49,21 +53,13 @@ def _columns(con: duckdb.DuckDBPyConnection, schema: str, name: str, connection:
     return columns
 
 
-def _copy(con: duckdb.DuckDBPyConnection, query: str, request: Request, connection: str) -> int:
-    options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+def _safe(error: Exception, dsn: str) -> str:
+    """The first line of a driver's message without the connection string or any part of it that is secret."""
+    text = str(error).strip().splitlines()[0].replace(dsn, "…")
     try:
-        row = con.execute(f"COPY ({query}) TO {literal(request.target)} ({options})").fetchone()
-    except duckdb.IOException as error:
-        if NO_SPACE.search(str(error)):
-            raise
-        raise _unreachable(request, connection, error) from None
-    return int(row[0]) if row else 0
-
-
-def _unreachable(request: Request, connection: str, error: Exception) -> CitylakeError:
-    return CitylakeError("pull.unreachable", connection=connection, problem=_safe(error), owner=request.owner)
-
-
-def _safe(error: Exception) -> str:
-    """The first line of a driver's message, without a password."""
-    return _PASSWORD.sub(r"\1***", str(error).strip().splitlines()[0])[:300]
+        secrets = {str(value) for key, value in conninfo_to_dict(dsn).items() if key == "password"}
+    except ProgrammingError:
+        return type(error).__name__  # a string that cannot be read may be anything, a bare password too
+    for secret in {*secrets, *map(quote, secrets)}:
+        text = text.replace(secret, "***")
+    return text[:300]

@@ -17,7 +17,11 @@ def reference(request: Request, *, file: str) -> Pulled:
     path = (request.root / file).resolve()
     if not path.is_relative_to(request.root.resolve()) or not path.is_file():
         raise CitylakeError("pull.no_file", file=file)
-    frame = _geojson(path) if path.suffix == ".geojson" else pl.read_csv(path, infer_schema=False)
+    try:
+        frame = _geojson(path) if path.suffix == ".geojson" else pl.read_csv(path, infer_schema=False)
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        problem = type(error).__name__
+        raise CitylakeError("pull.unreadable", origin=file, problem=problem, owner=request.owner) from error
     require_columns(request, frame.columns, file)
     frame.write_parquet(request.target, compression="zstd")
     return Pulled(frame.height, tuple(frame.columns), file)

@@ -61,6 +61,12 @@ class Issues:
             for identity, finding in found.items():
                 self._see(connection, subject, owner, finding, known.get(identity))
 
+    def close_others(self, subjects: Collection[str]) -> None:
+        """Close the issues of subjects that no contract names any more: nobody would find them solved."""
+        gone = (table.c.status == "open") & table.c.subject.not_in(list(subjects))
+        with self.register.begin() as connection:
+            connection.execute(sa.update(table).where(gone).values(status="closed"))
+
     def open(self, subject: str | None = None) -> list[dict[str, Any]]:
         """Open issues, the worst first."""
         query = sa.select(table).where(table.c.status == "open").order_by(table.c.severity, table.c.last_seen.desc())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.lake.errors import BuildFailed
+from pipelines.lake.parquet import sync
 from pipelines.lake.zones import library_of
 
 PARTS = ("dbt_project.yml", "profiles.yml", "macros", "models", "tests")  # what dbt reads of a project folder
@@ -60,7 +61,11 @@ def models(project_dir: Path, cache: Path, generated: Mapping[str, str] | None =
     stored = cache / f"models-{_content_hash(project_dir, generated or {})}.json"
     if not stored.exists():
         found = graph(parse(place_project(project_dir, cache, generated or {}), cache))
-        stored.write_text(json.dumps([asdict(model) for model in found.values()], ensure_ascii=False), encoding="utf-8")
+        text = json.dumps([asdict(model) for model in found.values()], ensure_ascii=False)
+        partial = stored.with_name(f".{stored.name}.{os.getpid()}")
+        partial.write_text(text, encoding="utf-8")
+        sync(partial)
+        partial.replace(stored)  # a killed process must not leave half a graph for every later run
     listed = (_stored_model(entry) for entry in json.loads(stored.read_text(encoding="utf-8")))
     return {model.name: model for model in listed}
 
@@ -127,7 +132,7 @@ def arguments(project: Path, work: Path, target: str) -> list[str]:
     return [
         *(text for name, folder in folders.items() for text in (f"--{name}-dir", str(folder))),
         *("--target-path", str(work / "target"), "--log-path", str(work / "logs"), "--target", target),
-        *("--log-level", "none", "--log-level-file", "info", *QUIET),
+        *("--log-level", "none", "--log-level-file", "none", *QUIET),
     ]
 
 

@@ -65,13 +65,12 @@ class Lake:
         return self.root / "scratch"
 
     def prepare(self) -> None:
-        """Make the zones that are missing; all but released/ are readable by this account only."""
+        """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in ("raw", "quarantine", "core", "candidate", "scratch"):
+        for private in ("raw", "quarantine", "core", "candidate", "released", "scratch"):
             folder = self.root / private
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)  # not the mode of mkdir, which the umask would change
-        (self.root / "released").mkdir(exist_ok=True)
 
 
 def library_of(model: str) -> str:

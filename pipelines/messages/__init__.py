@@ -16,7 +16,7 @@ class CitylakeError(Exception):
     Every message names the thing that is wrong, where, and what to do next.
     """
 
-    def __init__(self, code: str, **arguments: object) -> None:
+    def __init__(self, code: str, /, **arguments: object) -> None:
         self.code = code
         self.arguments = arguments
         super().__init__(say(code, **arguments))
@@ -26,12 +26,12 @@ class CitylakeError(Exception):
         return translate(self.code, language, **self.arguments)
 
 
-def translate(code: str, language: str, **arguments: object) -> str:
+def translate(code: str, language: str, /, **arguments: object) -> str:
     """The text of message `code` in `language` (`zh` or `en`). Raises KeyError for an unknown id."""
     return string.Formatter().vformat(catalogue()[code][language], (), arguments)
 
 
-def say(code: str, **arguments: object) -> str:
+def say(code: str, /, **arguments: object) -> str:
     """The message in Chinese, then in English, one line each."""
     return f"{translate(code, 'zh', **arguments)}\n{translate(code, 'en', **arguments)}"
 

@@ -80,11 +80,15 @@ def _create_information(con: duckdb.DuckDBPyConnection) -> None:
 
 def _copy_product(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, entry: Recorded) -> None:
     schema, table = product.contract.library, f"marts.{product.contract.library}.{identifier(product.name)}"
-    read = delta.scan(delta.open_table(lake.product(product.channel, product.name), entry.version))
+    released = delta.open_table(lake.product(product.channel, product.name), entry.version)
+    read = delta.scan(released)
     con.execute(f"CREATE SCHEMA IF NOT EXISTS marts.{identifier(schema)}")
     con.execute(f"CREATE TABLE {table} AS SELECT {read.columns} FROM {read.source}")
     con.execute(f"COMMENT ON TABLE {table} IS {literal(f'{product.form.name} / {product.form.nameEn}')}")
+    table_columns = delta.column_types(released.schema())
     for shown in product.columns:
+        if shown.name not in table_columns:
+            continue  # a column that the contract gained and no release has yet
         about = shown.column.definition
         comment = " ".join(filter(None, (about.businessName, about.unit, "/", about.businessNameEn)))
         con.execute(f"COMMENT ON COLUMN {table}.{identifier(shown.name)} IS {literal(comment)}")

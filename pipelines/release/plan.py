@@ -47,11 +47,16 @@ def model_inputs(
     return {name: value for name in contracts.models if name in models and (value := inputs(name)) is not None}
 
 
-def outdated(inputs: Mapping[str, str], published: Mapping[str, Recorded]) -> list[str]:
-    """The models to build: without a published version, or published from other inputs."""
-    return sorted(
-        name for name, value in inputs.items() if name not in published or published[name].body["inputs"] != value
-    )
+def outdated(inputs: Mapping[str, str], published: Mapping[str, Recorded], contracts: Contracts) -> list[str]:
+    """The models to build: they, or one of their products, are not published, or published from other inputs."""
+
+    def subjects(name: str) -> list[str]:
+        return [name, *(product.id for product in contracts.models[name].products)]
+
+    def stands(subject: str, value: str) -> bool:
+        return subject in published and published[subject].body["inputs"] == value
+
+    return sorted(name for name, value in inputs.items() if not all(stands(s, value) for s in subjects(name)))
 
 
 def in_order(models: Mapping[str, Model], chosen: list[str]) -> list[str]:

@@ -28,6 +28,7 @@ PERSONS = "sharing/person_of_division"
 AGES = "open/age_structure_by_county"
 DIVISIONS = "analyst/division"
 MODEL = "lib_population__person"
+URL = "http://catalogue.test"
 VILLAGES = ("341502001001", "341502001002", "341503001001", "341504100001")
 
 SYNTHETIC = f"""
@@ -90,7 +91,7 @@ class City:
         shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
         shutil.copytree(REPOSITORY / "dbt_project", project / "dbt_project")
         state = home / "state"
-        self.settings = Settings(state, project, 0, 0, f"sqlite:///{state / 'register.db'}")
+        self.settings = Settings(state, project, 0, 0, f"sqlite:///{state / 'register.db'}", url=URL)
         self.settings.prepare()
         self.register = Register(self.settings.register_url)
         self.register.upgrade()
@@ -111,6 +112,7 @@ class City:
         said = {
             "rows": delta.row_count(table),
             "contract": product.contract.hash,
+            "columns": {column.name: [column.source, column.mask] for column in product.columns},
             "as_of": "2026-11-01",
             "evidence": CHECKS,
             "rules": RULES,
@@ -158,7 +160,7 @@ class City:
 
     def client(self) -> TestClient:
         """A client of a new application over this city, as a browser that keeps cookies."""
-        return TestClient(create_app(self.settings), base_url="http://catalogue.test", follow_redirects=False)
+        return TestClient(create_app(self.settings), base_url=URL, follow_redirects=False)
 
 
 def bearer(token: str) -> dict[str, str]:

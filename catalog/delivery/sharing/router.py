@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
-from catalog.delivery.desk import Admission, Desk
+from catalog.delivery.desk import Admission, Desk, asked_range, token_id
 from catalog.delivery.extracts import Part
 from catalog.delivery.sharing import addresses, answers
 from catalog.delivery.sharing.addresses import Address
@@ -104,7 +104,7 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
         kind = answers.response_format(request.headers.get(CAPABILITIES))
         answer = _answer(desk, admission)
         extract, expires = answer.extract, addresses.expiry()
-        base, key = str(request.base_url).rstrip("/") + PREFIX, desk.settings.key("urls")
+        base, key = desk.url + PREFIX, desk.settings.key("urls")
 
         def url(part: Part) -> str:
             token = admission.caller.token or ""
@@ -125,7 +125,7 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
 def _add_files(router: APIRouter, desk: Desk) -> None:
     @router.api_route("/files/{channel}/{product}/v{version}/{key}/{name:path}", methods=["GET", "HEAD"])
     def read_file(request: Request, channel: str, product: str, version: str, key: str, name: str) -> Response:
-        query, number = request.query_params, int(version) if version.isascii() and version.isdigit() else -1
+        query, number = request.query_params, _version(version)
         address = Address(f"{channel}/{product}", number, key, name, query.get("t", ""))
         signature = query.get(addresses.SIGNATURE, "")
         caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
@@ -137,10 +137,20 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         part = next((item for item in extract.parts if item.name == name), None) if extract else None
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
-        facts = {"file": part.name, "rows": part.rows, "method": request.method, "range": request.headers.get("range")}
+        facts = {
+            "file": part.name,
+            "rows": part.rows,
+            "method": request.method,
+            "range": asked_range(request.headers.get("range")),
+        }
         desk.answered(then, "file.read", ROAD, **facts)
         headers = {"Cache-Control": "private, no-store"}
         return FileResponse(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
+
+
+def _version(text: str) -> int:
+    """The version of an address, -1 for anything that cannot be one."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
 def _caller(desk: Desk, request: Request) -> Caller:
@@ -183,8 +193,9 @@ def _listed(desk: Desk, request: Request, action: str, items: Mapping[str, Any])
 
 
 def _audit_list(desk: Desk, request: Request, action: str, count: int) -> None:
-    recipient = _caller(desk, request).recipient
-    audit.record(desk.register, action, "allowed", {"road": ROAD, "items": count}, recipient=recipient)
+    caller = _caller(desk, request)
+    body = {"road": ROAD, "items": count, **token_id(caller)}
+    audit.record(desk.register, action, "allowed", body, recipient=caller.recipient)
 
 
 def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: str) -> Admission:
