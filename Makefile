@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := $(if $(ONCE),--once) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
 export PYTHONDONTWRITEBYTECODE = 1
+export PYTHONUTF8 = 1
 export DO_NOT_TRACK = 1
 export DAGSTER_DISABLE_TELEMETRY = 1
 export GX_ANALYTICS_ENABLED = false

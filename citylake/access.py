@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from catalog.policy import administration as admin
-from citylake.output import as_json, told
+from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.register import Register
 from pipelines.settings import Settings
@@ -18,8 +18,8 @@ app = typer.Typer(help="接收方、令牌、授权 / recipients, tokens, grants
 @app.command()
 def recipient(name: str, organisation: Annotated[str, typer.Argument(help="单位代码 / organisation code")]) -> None:
     """登记接收方 / register a recipient."""
-    settings, register = _open()
     with told():
+        settings, register = _open()
         as_json(vars(admin.create_recipient(register, load(settings.contracts), name, organisation)))
 
 
@@ -30,8 +30,8 @@ def token(
     profile: Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")] = None,
 ) -> None:
     """签发令牌（只显示一次）/ issue a token, shown once."""
-    settings, register = _open()
     with told():
+        settings, register = _open()
         issued = admin.issue_token(register, recipient, days)
         if profile is None:
             as_json(vars(issued))
@@ -61,8 +61,8 @@ def grant(
     days: int = 180,
 ) -> None:
     """授权 / grant a product to a recipient."""
-    settings, register = _open()
     with told():
+        settings, register = _open()
         given = admin.grant(
             register,
             load(settings.contracts),
@@ -87,15 +87,13 @@ def revoke_grant(grant_id: int) -> None:
 @app.command("list")
 def show() -> None:
     """列出接收方、令牌和授权 / list recipients, tokens and grants."""
-    register = _open()[1]
-    for kind in (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register)):
-        for row in kind:
-            as_json({"kind": type(row).__name__, **vars(row)})
+    with told():
+        register = _open()[1]
+        for kind in (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register)):
+            for row in kind:
+                as_json({"kind": type(row).__name__, **vars(row)})
 
 
 def _open() -> tuple[Settings, Register]:
     settings = Settings.from_environment()
-    settings.prepare()
-    register = Register(settings.register_url)
-    register.upgrade()
-    return settings, register
+    return settings, opened_register(settings)

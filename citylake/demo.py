@@ -37,9 +37,9 @@ def up(
 ) -> None:
     """启动演示城市，运行主任务，打开门户和 Dagster / start the city, run the main job, open portal and Dagster UI."""
     started = time.monotonic()
-    settings = Settings.from_environment()
-    settings.prepare()
     with told():
+        settings = Settings.from_environment()
+        settings.prepare()
         city = _city(settings, seed, scale)
         try:
             run_id, success = _published(settings)
@@ -55,11 +55,14 @@ def up(
 @app.command()
 def tick(days: int = 1) -> None:
     """模拟城市过若干天（演示运行时在另一个终端执行）/ let days pass in the simulated city."""
-    settings = Settings.from_environment()
-    city = DemoCity.open(settings.home / "city")
-    city.start()
-    for day in city.tick(days):
-        as_json({"day": day.day, "rows": day.rows, **day.events})
+    with told():
+        home = Settings.from_environment().home / "city"
+        if not (home / "simulator.json").is_file():
+            raise CitylakeError("demo.no_city", home=home)
+        city = DemoCity.open(home)
+        city.start()
+        for day in city.tick(days):
+            as_json({"day": day.day, "rows": day.rows, **day.events})
 
 
 def _city(settings: Settings, seed: int, scale: int) -> DemoCity:

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from citylake.jobs import run_job
-from citylake.output import as_json, told
+from citylake.output import as_json, opened_register, told
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
-from pipelines.register import Register
 from pipelines.register.receipts import Stage
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch, summary
@@ -22,8 +21,8 @@ Why = Annotated[str, typer.Option(help="理由 / why")]
 def run(job: Annotated[str, typer.Argument(help="任务：city、daily、yearly / the job")] = "city") -> None:
     """运行一次：汇聚、入库、构建、过门、发布 / pull, admit, build, prove and release once."""
     started = time.monotonic()
-    settings = Settings.from_environment()
     with told():
+        settings = Settings.from_environment()
         run_id, success = run_job(settings, job)
         as_json({**summary(settings, run_id), "seconds": round(time.monotonic() - started, 1)})
     raise typer.Exit(0 if success else 1)
@@ -35,12 +34,9 @@ def serve() -> None:
 
     from catalog.app import create_app
 
-    settings = Settings.from_environment()
     with told():
-        settings.prepare()
-        with_register = Register(settings.register_url)
-        with_register.upgrade()
-        with_register.close()
+        settings = Settings.from_environment()
+        opened_register(settings).close()
         uvicorn.run(create_app(settings), host="127.0.0.1", port=settings.port, access_log=False, log_level="warning")
 
 
@@ -56,18 +52,18 @@ def reject(source: str, batch: int, who: Who, why: Why) -> None:
 
 def issues() -> None:
     """列出未结问题 / list open issues."""
-    register = Register(Settings.from_environment().register_url)
-    for row in Issues(register).open():
-        typer.echo(f"#{row['id']} [{row['severity']}] {row['subject']} ({row['owner']}) × {row['count']}")
-        typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
+    with told():
+        for row in Issues(opened_register(Settings.from_environment())).open():
+            typer.echo(f"#{row['id']} [{row['severity']}] {row['subject']} ({row['owner']}) × {row['count']}")
+            typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
 
 
 def verify() -> None:
     """校验发布账本和审计日志的哈希链 / verify the hash chains of ledger and audit."""
     from catalog.policy import audit
 
-    register = Register(Settings.from_environment().register_url)
     with told():
+        register = opened_register(Settings.from_environment())
         for chain, broken in (("ledger", Ledger(register).first_break()), ("audit", audit.first_break(register))):
             if broken is not None:
                 raise CitylakeError("verify.broken", chain=chain, sequence=broken)
@@ -76,4 +72,6 @@ def verify() -> None:
 
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:
     with told():
-        decide_batch(Settings.from_environment(), source, batch, stage, who, why)
+        settings = Settings.from_environment()
+        opened_register(settings).close()
+        decide_batch(settings, source, batch, stage, who, why)

@@ -8,6 +8,8 @@ from typing import Any
 import typer
 
 from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.settings import Settings
 
 
 @contextlib.contextmanager
@@ -23,3 +25,11 @@ def told() -> Iterator[None]:
 def as_json(value: Any) -> None:
     """Print a value as one line of JSON."""
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def opened_register(settings: Settings) -> Register:
+    """The register of an installation, made or migrated if need be. Raises CitylakeError when the home is no use."""
+    settings.prepare()
+    register = Register(settings.register_url)
+    register.upgrade()
+    return register

@@ -108,14 +108,13 @@ class _Loader:
         columns = self.resolver.columns(file, form.properties, form.load.key)
         derived = self.resolver.derived(file, form, columns)
         _check_physical(file, form, columns)
-        computed = [item.column for item in derived]
         for place, name in _load_columns(form.load):
-            check_column(file, place, name, [column.name for column in (*columns, *computed)])
+            check_column(file, place, name, [column.name for column in columns])
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
             check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
-        rules = self.resolver.rules(file, form.quality, columns, computed)
+        rules = self.resolver.rules(file, form.quality, columns)  # judged before anything is derived
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -126,7 +125,7 @@ class _Loader:
             derived=derived,
             rules=rules,
             connector=connector,
-            hash=self._hash(form, [*columns, *computed], rules),
+            hash=self._hash(form, [*columns, *(item.column for item in derived)], rules),
         )
 
     def _product(self, path: Path) -> ProductContract:

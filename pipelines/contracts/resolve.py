@@ -86,11 +86,9 @@ class Resolver:
             result[name] = Derived(self.column(file, place, name), step)
         return tuple(result.values())
 
-    def rules(
-        self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column], derived: Sequence[Column] = ()
-    ) -> tuple[Rule, ...]:
-        """Rules that follow from the columns, then the contract's own, which may also name derived columns."""
-        names = [column.name for column in (*columns, *derived)]
+    def rules(self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column]) -> tuple[Rule, ...]:
+        """Rules that follow from the columns, then the contract's own."""
+        names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):
             for place, call in _implied_rules(column.definition, column):
@@ -99,7 +97,7 @@ class Resolver:
         for index, call in enumerate(calls):
             place = ("quality", index)
             rule = self.rule(file, place, call, {}, names)
-            _check_bounds_of_rule(file, place, rule, [*columns, *derived])
+            _check_bounds_of_rule(file, place, rule, columns)
             if found.get(rule.id, rule) != rule:
                 rule = Rule(f"{rule.verb}({','.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
             if found.setdefault(rule.id, rule) != rule:

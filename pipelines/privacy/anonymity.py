@@ -1,6 +1,6 @@
 """k-anonymity of tables of counts: which rows are too few people to be shown, and the proof that none is left.
 
-Judges one table. That a withheld row can be recomputed from totals published elsewhere is not seen here.
+Judges one table. Totals of parts of it (a county), or an earlier release, may still bound a withheld row.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,22 @@ class CellCounts:
 
 
 def withhold(relation: str, anonymity: Anonymity) -> str:
-    """SQL, to stand after FROM, of the rows that may be shown: those that count at least k. Empty groups go too."""
-    return f"(SELECT * FROM {relation} WHERE {identifier(anonymity.count)} >= {anonymity.k})"
+    """SQL, to stand after FROM, of the rows that may be shown: those that count at least k. Empty groups go too.
+
+    The total of the table may be known (row counts of what it was counted from are public), so what is withheld must
+    not follow from it: at least two rows go, and together they count at least k. The smallest of the others go first.
+    """
+    count = identifier(anonymity.count)
+    order = ", ".join([f"{count} NULLS FIRST", *(f"{identifier(name)} NULLS FIRST" for name in anonymity.quasi)])
+    few = f"{count} IS NULL OR {count} < {anonymity.k}"
+    ranked = (
+        f"SELECT *, count(*) FILTER (WHERE ({few}) AND {count} IS DISTINCT FROM 0) OVER () AS _few, "
+        f"row_number() OVER (ORDER BY {order}) - count(*) FILTER (WHERE {count} = 0) OVER () AS _place, "
+        f"coalesce(sum({count}) OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) "
+        f"AS _before FROM {relation}"
+    )
+    hidden = f"{few} OR (_few > 0 AND (_place <= 2 OR _before < {anonymity.k}))"
+    return f"(SELECT * EXCLUDE (_few, _place, _before) FROM ({ranked}) WHERE NOT ({hidden}))"
 
 
 def small_cells(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonymity) -> int:

@@ -4,12 +4,15 @@ Order is that of the build: what stands on a refused model is refused with it. A
 recorded in one ledger transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
 from pipelines.engine import connect
@@ -20,6 +23,7 @@ from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, ModelResult
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.edition import Edition
+from pipelines.lake.errors import NO_SPACE, DiskFull, LakeError
 from pipelines.lake.models import Model
 from pipelines.lake.zones import library_of
 from pipelines.privacy import pseudonyms
@@ -96,7 +100,8 @@ class Editor:
         refusals: list[Entry] = []
         with self.con:
             for name in chosen:
-                self._decide_model(name, result.models[name], approved, outcomes, refusals)
+                with self._alone(name, self.contracts.models[name], outcomes):
+                    self._decide_model(name, result.models[name], approved, outcomes, refusals)
             entries = publish(approved, edition.id, number, self.lake, self.con)
         self.ledger.record([*entries, *self._new(refusals)])
         for entry in entries:
@@ -136,15 +141,28 @@ class Editor:
         outcomes: dict[str, Outcome],
         refusals: list[Entry],
     ) -> None:
-        location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
-        version = write_candidate(self.con, product, relation, location)
-        rows = delta.row_count(delta.open_table(location, version))
-        target = self.lake.product(product.channel, product.name)
-        candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
-        mark = fingerprint(location, version)
-        shown = self._relation(location, version)
-        evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark)
-        self._decide(candidate, evidence, [], approved, outcomes, refusals)
+        with self._alone(product.id, product.contract, outcomes):
+            location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
+            version = write_candidate(self.con, product, relation, location)
+            rows = delta.row_count(delta.open_table(location, version))
+            target = self.lake.product(product.channel, product.name)
+            candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
+            mark = fingerprint(location, version)
+            shown = self._relation(location, version)
+            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark)
+            self._decide(candidate, evidence, [], approved, outcomes, refusals)
+
+    @contextmanager
+    def _alone(self, subject: str, contract: ProductContract, outcomes: dict[str, Outcome]) -> Iterator[None]:
+        """What the engine cannot do for one subject closes that subject; a full disk concerns all of them."""
+        try:
+            yield
+        except (duckdb.Error, LakeError) as error:
+            if isinstance(error, DiskFull) or NO_SPACE.search(str(error)):
+                raise
+            problem = str(error) if isinstance(error, LakeError) else type(error).__name__
+            finding = Finding("build.failed", {"subject": subject, "problem": problem}, "error")
+            outcomes[subject] = Outcome(subject, contract.form.owner, None, None, (finding,), None)
 
     def _decide(
         self,
@@ -185,7 +203,10 @@ class Editor:
             "code": package_version("citylake"),
             "approver": GATE,
         }
-        return body if candidate.product is None else {**body, "model": candidate.contract.form.model}
+        if candidate.product is None:
+            return body
+        columns = {column.name: [column.source, column.mask] for column in candidate.product.columns}
+        return {**body, "model": candidate.contract.form.model, "columns": columns}
 
     def _context(self, name: str, relation: str) -> Any:
         previous = self._relation_of_published(name) if name in self.published else None

@@ -67,6 +67,8 @@ def _publish_one(item: Approved, edition: str, number: int, lake: Lake, con: duc
         metadata={"edition": edition, "contract": item.body["contract"]},
         transaction=(APPLICATION, number),
     )
+    if fingerprint(item.target, version) != item.fingerprint:
+        raise CitylakeError("release.read_back", subject=item.subject, version=version, columns="—")
     _require_equal(item, version, con)
     files = []
     if item.product is not None and item.product.channel == "open":

@@ -135,3 +135,15 @@ def test_acts_are_audited_and_the_profile_is_the_clients(city: City) -> None:
     assert profile["shareCredentialsVersion"] == 1 and profile["bearerToken"] == issued.token
     assert profile["expirationTime"].endswith("Z")
     assert issued.token not in repr(issued)
+
+
+def test_a_slip_in_a_division_is_an_error_and_grants_nothing_wider(city: City) -> None:
+    city.recipient("错码测试")
+    for slip in ("34150", "3", "34", "3415", "3415020", "341502000000", " 341502", "341502 "):
+        with pytest.raises(CitylakeError) as error:
+            city.grant("错码测试", divisions=["341502", slip])
+        assert error.value.code == "web.policy.no_divisions" and slip in str(error.value)
+    for code in ("341500", "341502001", "341502001001"):
+        given = city.grant("错码测试", divisions=[code])
+        assert given.divisions == (division_prefix(code),)
+        administration.revoke_grant(city.register, given.id)

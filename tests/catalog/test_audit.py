@@ -6,9 +6,10 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
+from catalog.delivery.desk import asked_range
 from catalog.policy import audit
 from pipelines.register.tables import audit as table
-from tests.catalog.small_city import AGES, PERSONS, City, bearer, outcomes
+from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer, outcomes
 
 ROADS = (f"/datasets/{AGES}/preview", f"/datasets/{AGES}/download/csv", "/delta-sharing/shares")
 
@@ -79,3 +80,34 @@ def _audit_refused(city: City) -> Iterator[None]:
     yield
     with city.register.begin() as connection:
         connection.execute(sa.text("DROP TRIGGER refuse"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        (None, None),
+        ("bytes=0-99", "bytes=0-99"),
+        ("bytes=-4, 7-", "bytes=-4, 7-"),
+        ("bytes=0-1" + ",2-3" * 6, "other"),
+        ("bytes=" + "9" * 100 + "-", "other"),
+        ("张三 341502199001011234", "other"),
+        ("bytes=0-1\n", "other"),
+    ],
+)
+def test_only_byte_ranges_are_kept_of_a_range_header(asked: str | None, kept: str | None) -> None:
+    assert asked_range(asked) == kept
+
+
+def test_reads_and_denials_name_the_token(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", columns=["name"])
+    shown = bearer(token)
+    client.get(f"/datasets/{PERSONS}/download/csv", headers=shown | {"Range": "my own words"})
+    client.get(f"/datasets/{DIVISIONS}/preview", headers=shown)
+    client.get("/delta-sharing/shares", headers=shown)
+    client.post("/login", data={"token": token})
+    client.cookies.clear()
+    client.get(f"/datasets/{AGES}/preview")
+    bodies = [row["body"] for row in audit.recent(own_city.register, 5)]
+    assert [body.get("token_id") for body in bodies] == [None, *[token.split("_")[1]] * 4]
+    assert bodies[-1]["range"] == "other" and "my own words" not in str(bodies)

@@ -1,5 +1,6 @@
 """Every road gives the same answer for any grant: preview, download and Delta Sharing, with one audit row each."""
 
+import asyncio
 import csv
 import io
 import json
@@ -13,14 +14,18 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
+from catalog.app import create_app
+from catalog.bodies import MOST_BYTES
 from catalog.policy import administration, audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import Allowed, decide
 from pipelines.register.store import now
 from pipelines.register.tables import access
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer
+from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, ROWS, URL, City, bearer
 
+OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
 NAME = "随机授权"
 
@@ -226,3 +231,105 @@ def test_a_forged_session_is_nobody(city: City, client: TestClient) -> None:
         client.cookies.set("citylake_session", forged)
         assert client.get(f"/datasets/{PERSONS}/preview").status_code == 401
         assert client.get("/").status_code == 200
+
+
+def test_a_mask_that_was_tightened_closes_its_column_on_every_road(own_city: City) -> None:
+    columns = {column.name: [column.source, column.mask] for column in own_city.contracts.products[PERSONS].columns}
+    before = {**columns, "id_number": ["id_number", None]}
+    own_city.release(PERSONS, columns=before)
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    answers = _ask(client, token)
+    assert {answer.status_code for answer in answers.values()} == {200}
+    for name in ("preview", "csv", "query", "metadata"):
+        assert b"id_number" not in answers[name].content, name
+    shown, _ = _parquet(answers["parquet"].content)
+    assert set(shown) == set(columns) - {"id_number"}
+    address = json.loads(answers["query"].text.splitlines()[-1])["file"]["url"]
+    assert client.get(address).status_code == 200
+    own_city.release(PERSONS)
+    answers = _ask(client, token)
+    assert set(_parquet(answers["parquet"].content)[0]) == set(columns)
+
+
+def test_an_address_of_a_version_with_a_looser_mask_ends(own_city: City) -> None:
+    """Given before the mask was tightened, used after the next release: the old file still has the old values."""
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    desk = client.app.state.desk  # type: ignore[attr-defined]
+    admission = desk.admit(desk.callers.from_token(token), PERSONS, "preview", "test")
+    assert desk.at_version(admission, 0).allowed.columns == admission.allowed.columns
+    own_city.release(PERSONS, columns={"name": ["name", "surname"], "id_number": ["id_number", None]})
+    assert desk.at_version(admission, 1).allowed.columns == ("name",)
+
+
+def test_released_files_with_a_column_that_closed_are_not_given_out(own_city: City) -> None:
+    columns = {column.name: [column.source, column.mask] for column in own_city.contracts.products[AGES].columns}
+    own_city.release(AGES, 96, columns={**columns, "persons": ["persons", "year"]})
+    client = own_city.client()
+    for kind in ("csv", "parquet"):
+        answer = client.get(f"/datasets/{AGES}/download/{kind}")
+        assert answer.status_code == 200 and b"persons" not in answer.content
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_limit_by_a_column_the_version_lacks_is_closed(own_city: City, recorded: bool) -> None:
+    product = own_city.contracts.products[PERSONS]
+    kept = {c.name: [c.source, c.mask] for c in product.columns if c.name != "division_code"}
+    narrow = "select * exclude (division_code) from (" + ROWS[PERSONS] + ")"
+    own_city.release(PERSONS, query=narrow, columns=kept if recorded else None)
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"])
+    answers = _ask(client, token)
+    assert {answer.status_code for name, answer in answers.items() if name != "list"} == {403}
+    columns = own_city.recipient("乙")
+    own_city.grant("乙", columns=["division_code"])
+    assert {answer.status_code for name, answer in _ask(client, columns).items() if name != "list"} == {403}
+
+
+@pytest.mark.parametrize("road", ["/login", f"{TABLE}/query", "/logout", "/nowhere"])
+def test_large_bodies_are_refused_before_they_are_read(client: TestClient, road: str) -> None:
+    large = b"x" * (MOST_BYTES + 1)
+    answer = client.post(road, content=large)
+    assert answer.status_code == 413 and set(answer.json()) == {"errorCode", "message"}
+    page = client.post(road, content=large, headers={"Accept": "text/html"})
+    assert page.status_code == 413 and "content-security-policy" in page.headers
+    assert ("<h1>" in page.text) != road.startswith("/delta-sharing")
+
+
+@pytest.mark.parametrize("road", ["/login", f"{TABLE}/query"])
+def test_bodies_of_unsaid_length_are_read_no_further_than_the_limit(city: City, road: str) -> None:
+    app, taken, sent = create_app(city.settings), list[int](), list[Message]()
+
+    async def receive() -> Message:
+        taken.append(1024)
+        return {"type": "http.request", "body": b"x" * 1024, "more_body": True}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    about = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "server": ("test", 80)}
+    place = {"path": road, "raw_path": road.encode(), "root_path": "", "query_string": b"", "headers": []}
+    asyncio.run(app({**about, **place}, receive, send))
+    assert (sent[0]["status"], sum(taken)) == (413, MOST_BYTES + 1024)
+
+
+def test_a_body_of_the_limit_is_read(client: TestClient) -> None:
+    assert client.post("/login", content=b"x" * MOST_BYTES).status_code == 401
+    assert client.post(f"{OPEN}/query", content=b"{}".ljust(MOST_BYTES)).status_code == 200
+
+
+def test_unpublished_withdrawn_and_unknown_products_get_one_text(own_city: City) -> None:
+    client = own_city.client()
+    own_city.withdraw(DIVISIONS)
+    roads = [f"/datasets/{name}/preview" for name in (DIVISIONS, "analyst/age_structure", "analyst/nothing")]
+    assert len({client.get(road).text for road in roads}) == 1
+    assert {client.get(road).status_code for road in roads} == {404}
+
+
+def test_a_form_of_the_public_address_is_our_own(own_city: City) -> None:
+    """Behind a proxy that changes the Host header, browsers still name the address they see."""
+    token = own_city.recipient("甲")
+    with TestClient(create_app(own_city.settings), base_url="http://127.0.0.1:8080", follow_redirects=False) as local:
+        for origin, status in ((URL, 303), ("http://127.0.0.1:8080", 303), ("http://evil.example", 403)):
+            assert local.post("/login", data={"token": token}, headers={"Origin": origin}).status_code == status

@@ -13,7 +13,7 @@ from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.paging import page
 from catalog.policy import administration
 from catalog.policy.callers import Callers
-from tests.catalog.small_city import AGES, PERSONS, City, bearer
+from tests.catalog.small_city import AGES, PERSONS, URL, City, bearer
 
 ROOT = "/delta-sharing"
 OPEN = f"{ROOT}/shares/open/schemas/population/tables/age_structure_by_county"
@@ -255,3 +255,16 @@ def test_the_open_profile_works(client: TestClient) -> None:
     shown = bearer(profile["bearerToken"])
     tables = client.get(f"{ROOT}/shares/open/all-tables", headers=shown).json()["items"]
     assert [item["id"] for item in tables] == [AGES]
+
+
+def test_no_address_of_this_service_comes_from_the_host_header(client: TestClient, token: str) -> None:
+    foreign = {"Host": "evil.example"}
+    assert client.get("/open.share", headers=foreign).json()["endpoint"] == f"{URL}/delta-sharing"
+    answer = client.post(f"{TABLE}/query", headers=bearer(token) | foreign, json={})
+    assert json.loads(answer.text.splitlines()[-1])["file"]["url"].startswith(f"{URL}/delta-sharing/files/")
+    text = client.get(f"/datasets/{AGES}", headers=foreign).text
+    assert "evil.example" not in text and f"{URL}/datasets/{AGES}/download/csv" in text
+
+
+def test_an_endless_version_is_a_bad_address(client: TestClient) -> None:
+    assert client.get(f"{ROOT}/files/a/b/v{'9' * 5000}/k/n").status_code == 403

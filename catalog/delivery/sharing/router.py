@@ -130,7 +130,8 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         signature = query.get(addresses.SIGNATURE, "")
         caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
         if problem := addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature):
-            raise desk.refuse(Caller(), None, problem, "file.read", ROAD)
+            signed = problem is Reason.ADDRESS_EXPIRED  # otherwise anybody may have written the token's id into it
+            raise desk.refuse(caller if signed else Caller(), None, problem, "file.read", ROAD)
         admission = desk.admit(caller, address.product, "file.read", ROAD)
         then = desk.at_version(admission, number)
         extract = desk.views.extract(then.allowed) if then else None
