@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipelines.admission import admit as admission
 from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
 from tests.admission.conftest import Intake
 
@@ -185,3 +186,42 @@ def test_a_few_deletions_pass(intake: Callable[..., Intake]) -> None:
     source.deliver(rows)
     assert source.deliver(rows[1:]).deleted == 1
     assert source.deliver(rows).inserted == 1
+
+
+def test_an_older_duplicate_does_not_come_back_when_the_newest_is_refused(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    source.deliver([GOOD])
+    older = {**GOOD, "HJ XZ": "旧址", "GXSJ": "2020-01-01 10:00:00"}
+    newer = {**GOOD, "XM": "9", "GXSJ": "2026-02-01 10:00:00"}
+    outcome = source.deliver([older, newer])
+    assert (outcome.accepted, outcome.refused, outcome.updated) == (0, 2, 0)
+    assert source.current()["R1",]["address"] == GOOD["HJ XZ"]
+
+
+def test_a_tie_is_not_decided_by_the_order_of_delivery(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    one, other = {**GOOD, "HJ XZ": "甲"}, {**GOOD, "HJ XZ": "乙"}
+    source.deliver([one, other])
+    kept = source.current()
+    assert source.deliver([other, one]).updated == 0
+    assert source.current() == kept
+
+
+def test_a_changed_derivation_is_computed_again(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    source.deliver([GOOD])
+    before = source.current()["R1",]["person_id"]
+    (derived,) = source.contract.derived
+    step = replace(derived.step, arguments={"of": "record_no"})
+    source.contract = replace(source.contract, derived=(replace(derived, step=step),), hash="another")
+    assert source.deliver([GOOD]).updated == 1
+    assert source.current()["R1",]["person_id"] != before
+
+
+def test_a_changed_key_is_another_dataset(intake: Callable[..., Intake]) -> None:
+    source = intake("psb/household_person")
+    source.deliver([GOOD])
+    load = source.contract.form.load.model_copy(update={"key": ["id_number"]})
+    source.contract = replace(source.contract, form=source.contract.form.model_copy(update={"load": load}))
+    with pytest.raises(CitylakeError, match="主键"):
+        source.deliver([GOOD])

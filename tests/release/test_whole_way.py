@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.issues import Issues
 from pipelines.lake import delta
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch
@@ -195,3 +196,51 @@ def test_a_reader_keeps_its_marts_while_they_are_replaced(town: Town, tmp_path: 
         assert reader.execute(query).fetchone() == before
     with duckdb.connect(str(town.settings.marts.resolve()), read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM information.edition").fetchone() == (2,)
+
+
+def test_a_confirmed_batch_is_admitted_although_the_source_moved_on(town: Town) -> None:
+    town.city.deliver_half(0.5, seed=4)
+    try:
+        assert town.run("half again")[SOURCE].status == "held"
+        with town.register() as register:
+            batch = Receipts(register, "x").last(Stage.HOLD, SOURCE).batch
+        decide_batch(town.settings, SOURCE, batch, Stage.CONFIRM, "专员", "确认迁出")
+        with pytest.raises(CitylakeError, match="已有决定"):
+            decide_batch(town.settings, SOURCE, batch, Stage.REJECT, "专员", "反悔")
+        town.city.tick(1)
+        town.run("moved on")
+        with town.register() as register:
+            assert Receipts(register, "x").last(Stage.ADMIT, SOURCE, batch) is not None
+    finally:
+        town.city.restore()
+    town.run("whole again")
+
+
+def test_a_source_that_fails_in_an_unexpected_way_harms_only_itself(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("张三 342401198504150139")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.run.receive", fail)
+        outcomes = town.run("odd failure")
+    assert {outcomes[name].status for name in ("dsrb/division", SOURCE)} == {"failed"}
+    assert "ZeroDivisionError" in outcomes[SOURCE].message
+    assert "342401198504150139" not in outcomes[SOURCE].message
+    log = town.settings.home / "logs" / "odd failure.log"
+    assert "ZeroDivisionError" in log.read_text("utf-8")
+    assert town.settings.home.stat().st_mode & 0o077 == 0
+
+
+def test_a_refused_product_is_tried_again(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise duckdb.OutOfMemoryException("for a moment")
+
+    town.city.tick(1)
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.release.editor.prove_product", fail)
+        outcomes = town.run("short of memory")
+    assert outcomes["sharing/person_of_division"].version is None
+    assert outcomes[PERSON].version is not None
+    assert town.run("enough memory")["sharing/person_of_division"].version is not None
