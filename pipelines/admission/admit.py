@@ -19,7 +19,6 @@ from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.rules import Kind
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
@@ -97,9 +96,9 @@ class Batch:
 
     def _replayed(self) -> Admitted | None:
         """The outcome that a killed run committed to core but did not live to record."""
-        version = (
-            delta.transaction_commit(self.core, APPLICATION, self.delivery.batch) if self.base is not None else None
-        )
+        if delta.committed(self.core, APPLICATION) != self.delivery.batch:
+            return None  # the usual case, told from the table's state without reading its log back
+        version = delta.transaction_commit(self.core, APPLICATION, self.delivery.batch)
         if version is None:
             return None
         recorded = json.loads(delta.commit_metadata(self.core, version)[_ADMITTED])
@@ -333,9 +332,3 @@ def admit(
     outcome = batch.run(previous.body["received"] if previous else None, confirmed)
     receipts.add(Stage.HOLD if outcome.held else Stage.ADMIT, contract.id, vars(outcome), delivery.batch)
     return outcome
-
-
-def kinds(contract: SourceContract, by_rule: dict[str, int]) -> dict[str, Kind]:
-    """The kind of defect of each rule that refused rows."""
-    known = {rule.id: rule.about.kind for rule in contract.rules}
-    return {rule: known.get(rule, Kind.DUPLICATE if rule == DUPLICATE else Kind.FORMAT) for rule in by_rule}

@@ -1,7 +1,5 @@
 """HMAC-SM3 (GB/T 32905-2016) over columns: the one keyed hash of identifiers."""
 
-import hmac
-
 import pyarrow as pa
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.hmac import HMAC
@@ -14,11 +12,6 @@ def keyed_hash(key: bytes, values: "pa.Array[pa.StringScalar]") -> "pa.Array[pa.
     """The first 128 bits of HMAC-SM3 as lower-case hexadecimal, NULL for NULL. Shape: one result a value."""
     keyed = HMAC(key, hashes.SM3())
     return pa.array((None if text is None else _digest(keyed, text) for text in values.to_pylist()), pa.string())
-
-
-def same(left: str, right: str) -> bool:
-    """Compare two digests in constant time."""
-    return hmac.compare_digest(left, right)
 
 
 def _digest(keyed: HMAC, text: str) -> str:
