@@ -1,11 +1,22 @@
 """What a connector is: a verb that writes one pull as Parquet. Registered here, found by name in contracts."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipelines.messages import CitylakeError
 from pipelines.verbs import Registry
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A source is read from where the last pull ended. `column`: physical name; `overlap`: how far to step back, in
+    seconds for times, days for dates, units for numbers, so that late rows are not missed.
+    """
+
+    column: str
+    overlap: int
 
 
 @dataclass(frozen=True)
@@ -14,6 +25,9 @@ class Request:
 
     `root`: the folder of contracts. `secret`: gives a connection string by connection name. `expected`: the physical
     columns that the contract uses; `ignored`: those it lists as ignored. `owner`: whom to ask. `scratch`: spill room.
+    `position`: what the connector returned with the last pull that was kept, empty at first. `cursor`: set when only
+    rows from the position on are wanted. `spool`: this source's durable folder for what was received and is not yet
+    in raw; the connector makes it if it needs it.
     """
 
     target: Path
@@ -23,15 +37,24 @@ class Request:
     expected: tuple[str, ...]
     ignored: tuple[str, ...]
     scratch: Path
+    position: Mapping[str, Any] = field(default_factory=dict)
+    cursor: Cursor | None = None
+    spool: Path = Path("spool")
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull brought: rows written, the columns found at the source, and how the source names itself."""
+    """What a pull brought: rows written, the columns found at the source, and how the source names itself.
+
+    `position` (plain JSON, no secret) comes back in the next request once this pull is kept in raw. `more`: another
+    delivery waits behind this one.
+    """
 
     rows: int
     columns: tuple[str, ...]
     origin: str
+    position: Mapping[str, Any] = field(default_factory=dict)
+    more: bool = False
 
 
 def require_columns(request: Request, columns: Sequence[str], origin: str) -> None:
@@ -46,4 +69,5 @@ def _listed(names: Sequence[str]) -> str:
     return "、".join(f"“{name}”" for name in names) or "—"
 
 
-connectors: Registry[Callable[..., Pulled], None] = Registry("connector")
+connectors: Registry[Callable[..., Pulled | None], None] = Registry("connector")
+"""A connector returns None when the source has nothing that was not pulled before; then `target` is not looked at."""
