@@ -67,7 +67,17 @@ def _metadata(ingested: Ingested) -> dict[str, dg.MetadataValue]:
     return shown
 
 
-COUNTS = ("batch", "received", "accepted", "refused", "inserted", "updated", "deleted")
+COUNTS = (
+    "batch",
+    "received",
+    "accepted",
+    "refused",
+    "inserted",
+    "updated",
+    "deleted",
+    "superseded",
+    "repeated",
+)
 
 
 def _checks(key: dg.AssetKey, ingested: Ingested) -> Iterator[dg.AssetCheckResult]:

@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import OperationalError
 
 from pipelines.admission.admit import Admitted, admit
-from pipelines.admission.receive import RAW_FILE, Delivery, receive
+from pipelines.admission.receive import Delivery, kept, receive
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
+from pipelines.contracts.models import Snapshot
 from pipelines.issues import Finding, Issues
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
@@ -42,7 +43,7 @@ from pipelines.settings import Settings
 EDITION, MARTS = "edition", "marts"
 """The subjects of problems that concern an edition as a whole, or the analysts' database."""
 
-IngestStatus = Literal["admitted", "unchanged", "held", "rejected", "failed"]
+IngestStatus = Literal["waiting", "admitted", "unchanged", "held", "rejected", "failed"]
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,20 @@ class Run:
         contract = self.contracts.sources[source]
         try:
             with disk_full_named(self.settings.home):
-                if (confirmed := self._confirmed(contract)) is not None:
-                    self._admit(contract, confirmed)
-                delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
-                admitted = self._admit(contract, delivery)
+                for waiting in self._waiting(contract):
+                    self._admit(contract, waiting)
+                delivery, admitted = self._receive(contract)
+                while delivery is not None and delivery.more:
+                    delivery, admitted = self._receive(contract)
         except Exception as error:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
         return self._ingested(contract, delivery, admitted)
+
+    def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
+        """Pull one delivery and admit it."""
+        delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
+        return delivery, self._admit(contract, delivery) if delivery else None
 
     def publish(self) -> list[Outcome]:
         """Edition, build, proof, release, marts. A failure is an issue of the operator; then nothing is published."""
@@ -200,20 +207,25 @@ class Run:
         key = self.settings.key("pseudonym")
         return admit(contract, self.contracts, self.lake, key, delivery, self.today, known_at, self.receipts)
 
-    def _confirmed(self, contract: SourceContract) -> Delivery | None:
-        """A held batch that the steward confirmed and no run has admitted: the source need not deliver it again."""
-        word = self.receipts.last(Stage.CONFIRM, contract.id)
-        if word is None or word.batch is None or self.receipts.last(Stage.ADMIT, contract.id, word.batch):
-            return None
-        pulled = self.receipts.last(Stage.PULL, contract.id, word.batch)
-        if pulled is None:
-            return None
-        path = self.lake.raw(contract.org, contract.dataset) / str(word.batch) / RAW_FILE
-        return Delivery(word.batch, pulled.body["rows"], path, True, ())
+    def _waiting(self, contract: SourceContract) -> list[Delivery]:
+        """Batches in raw that are to be admitted before anything new is pulled.
 
-    def _ingested(self, contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> Ingested:
-        drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
+        Of a whole table the one that the steward confirmed: any other is overtaken by the next delivery. Of an
+        incremental load every one, in order, for the source will not send its rows again.
+        """
+        pulls = self.receipts.unsettled(contract.id)
+        if isinstance(contract.form.load, Snapshot):
+            word = self.receipts.last(Stage.CONFIRM, contract.id)
+            pulls = [pull for pull in pulls if word is not None and pull.batch == word.batch]
+        return [kept(contract, self.lake, pull) for pull in pulls]
+
+    def _ingested(self, contract: SourceContract, delivery: Delivery | None, admitted: Admitted | None) -> Ingested:
         self._close(contract.id, contract.org, "pull", "run", "lake")
+        if delivery is None:
+            finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
+            self.issues.report(contract.id, contract.org, "pull", [finding])
+            return Ingested("waiting", "", None)
+        drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
         self.issues.report(contract.id, contract.org, "drift", drift)
         held = admitted.held if admitted else {}
         findings = [Finding(code, arguments, "error") for code, arguments in held.items()]
@@ -299,19 +311,20 @@ def opened(settings: Settings, run_id: str) -> Iterator[Run]:
 def decide_batch(
     settings: Settings, source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str
 ) -> None:
-    """The steward's word about a held batch: confirmed ones are admitted by the next run, rejected ones never.
+    """The steward's word about a batch that is not admitted: confirmed ones are by the next run, rejected ones never.
 
-    Raises CitylakeError if that batch is not held.
+    What is held can be confirmed; whatever is pulled and cannot be admitted can be rejected, its rows are then lost to
+    core. Raises CitylakeError for any other batch.
     """
     register = Register(settings.register_url)
     receipts = Receipts(register, "steward")
     try:
-        held = receipts.last(Stage.HOLD, source, batch)
-        last = receipts.last(Stage.PULL, source)
-        if held is None or last is None or last.batch != batch or receipts.last(Stage.ADMIT, source, batch):
-            raise CitylakeError("batch.unknown", subject=source, batch=batch)
         if receipts.last(Stage.CONFIRM, source, batch) or receipts.last(Stage.REJECT, source, batch):
             raise CitylakeError("batch.decided", subject=source, batch=batch)
+        waiting = [pull.batch for pull in receipts.unsettled(source)]
+        held = receipts.last(Stage.HOLD, source, batch) is not None and waiting[-1:] == [batch]
+        if batch not in waiting or (stage is Stage.CONFIRM and not held):
+            raise CitylakeError("batch.unknown", subject=source, batch=batch)
         receipts.add(stage, source, {"who": who, "why": why}, batch)
     finally:
         register.close()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,11 +19,12 @@ from typing import Any, Self
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from simulator import daily, faults, loading
+from simulator import catalogue, daily, drops, faults, loading
 from simulator.day import DaySummary
 from simulator.department import DATABASE, SCHEMA, TABLE
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
 from simulator.loading import State
+from simulator.registers import DATABASES
 from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import HOST, READER, Server
 
@@ -74,7 +76,7 @@ class DemoCity:
         with self._alone():
             self._claim_home()
             self._started_here |= self._server.start()
-            daily.settle(self._server)
+            daily.settle(self._server, self.home)
 
     def stop(self) -> None:
         """Stop the server (the department's database is down); ``start`` brings everything back, on the same port."""
@@ -86,7 +88,10 @@ class DemoCity:
         """Fill the city; does nothing when it is complete, and begins anew when it was interrupted."""
         with self._alone():
             if not self._is_populated():
-                loading.populate(self._server, self.seed, self.persons, self.dirt, progress)
+                shutil.rmtree(self.home / "drops", ignore_errors=True)
+                loading.populate(
+                    self._server, self.seed, self.persons, self.dirt, DATABASES, self._fill_registers, progress
+                )
 
     def tick(self, days: int = 1) -> list[DaySummary]:
         """Let days pass; returns what each brought. Every day is written entirely or not at all."""
@@ -94,8 +99,8 @@ class DemoCity:
         summaries = []
         for _ in range(days):
             with self._alone():
-                daily.settle(self._server)
-                summaries.append(daily.tick(self._server))
+                daily.settle(self._server, self.home)
+                summaries.append(daily.tick(self._server, self.home))
         return summaries
 
     @property
@@ -105,8 +110,15 @@ class DemoCity:
 
     @property
     def reader_dsn(self) -> str:
-        """The URL under which the data platform reads the department's database. A secret: never log it."""
-        return f"postgresql://{READER}:{self._server.reader_password}@{HOST}:{self._server.port}/{DATABASE}"
+        """The URL under which the data platform reads the household office's database. A secret: never log it."""
+        return self.connections()["psb_dsn"]
+
+    def connections(self) -> dict[str, str]:
+        """How the data platform reaches every department: connection strings by the name of the secret."""
+        address = f"{READER}:{self._server.reader_password}@{HOST}:{self._server.port}"
+        databases = {f"{name}_dsn": f"postgresql://{address}/{name}" for name in DATABASES}
+        folders = {f"{name}_drop": f"file://{drops.folder(self.home, name)}" for name in ("hc", "esb")}
+        return databases | folders
 
     def planted(self) -> list[Planted]:
         """Everything wrong that was ever planted, in order of day and record; corrected rows have ``ended`` set."""
@@ -168,7 +180,7 @@ class DemoCity:
     def _misbehave(self, fault: Callable[[Connection], None]) -> None:
         self._state()
         with self._alone():
-            daily.settle(self._server)
+            daily.settle(self._server, self.home)
             with self._server.connect(DATABASE) as department:
                 fault(department)
 
@@ -184,6 +196,9 @@ class DemoCity:
             if state is not None:
                 return state
         raise daily.NotPopulated(f"the city under {self.home} has no people yet: populate it first")
+
+    def _fill_registers(self, truth: Connection) -> None:
+        catalogue.fill(self._server, self.home, self.seed, self.dirt, truth)
 
     def _is_populated(self) -> bool:
         try:

@@ -1,24 +1,28 @@
-"""Writing a day into both databases so that a kill at any moment leaves either all of it or nothing.
+"""Writing a day into all databases and folders so that a kill at any moment leaves either all of it or nothing.
 
-The department's half is prepared first, then the truth's half is committed, then the department's. Whoever comes next
-finds a prepared half and settles it: kept if the truth has reached that day, else rolled back.
+The departments' parts are prepared first, then the truth's part is committed, then the departments'. Whoever comes next
+finds prepared parts and settles them: kept if the truth has reached that day, else rolled back. Files likewise.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from datetime import date
+from pathlib import Path
 
 from psycopg import sql
 
+from simulator import catalogue, drops
 from simulator.day import Day, DaySummary, Event
 from simulator.department import DATABASE
 from simulator.faults import true_table
 from simulator.loading import copy_rows, read_state, write_planted, write_state
 from simulator.person import PERSON_COLUMNS, Person, values_of
 from simulator.records import Records
-from simulator.schema import TRUTH, Connection
+from simulator.registers import DATABASES
+from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import Server
 
 _PREFIX = "simulator "
@@ -36,41 +40,57 @@ class NotPopulated(RuntimeError):
     """The city has no people yet: call ``populate`` first."""
 
 
-def tick(server: Server) -> DaySummary:
+def tick(server: Server, home: Path) -> DaySummary:
     """Advance the city by one day.
 
     Raises:
         NotPopulated: there is no city yet.
     """
-    with server.connect(TRUTH) as truth, server.connect(DATABASE) as department:
+    with ExitStack() as stack:
+        truth = stack.enter_context(server.connect(TRUTH))
         state = read_state(truth, lock=True)
         if state is None:
             raise NotPopulated("populate the city before its first day")
+        departments = {name: stack.enter_context(server.connect(name)) for name in DATABASES}
         day = Day(Records(truth), state)
         summary = day.live()
+        catalogue.advance(state.seed, state.rates, truth, day, departments, home)
         _write_truth(truth, day)
-        _write_department(department, day)
-        prepared = sql.Literal(_PREFIX + day.today.isoformat())
-        department.execute(sql.SQL("PREPARE TRANSACTION {}").format(prepared))
+        _write_department(departments[DATABASE], day)
+        names = {name: sql.Literal(f"{_PREFIX}{day.today.isoformat()} {name}") for name in departments}
+        for name, department in departments.items():
+            department.execute(sql.SQL("PREPARE TRANSACTION {}").format(names[name]))
         truth.commit()
-        department.autocommit = True
-        department.execute(sql.SQL("COMMIT PREPARED {}").format(prepared))
+        for name, department in departments.items():
+            department.autocommit = True
+            department.execute(sql.SQL("COMMIT PREPARED {}").format(names[name]))
+        drops.deliver(home, day.today)
     return summary
 
 
-def settle(server: Server) -> None:
-    """Finish or undo the department's half of a day whose writer was killed."""
+def settle(server: Server, home: Path) -> None:
+    """Finish or undo the departments' parts of a day whose writer was killed."""
     with server.connect("postgres") as connection:
         left = connection.execute(
-            "SELECT gid FROM pg_prepared_xacts WHERE database = %s AND starts_with(gid, %s)", [DATABASE, _PREFIX]
+            "SELECT gid, database FROM pg_prepared_xacts WHERE starts_with(gid, %s)", [_PREFIX]
         ).fetchall()
-    for (name,) in left:
-        with server.connect(TRUTH) as truth:
-            state = read_state(truth)
-        reached = state is not None and state.day >= date.fromisoformat(name.removeprefix(_PREFIX))
-        verdict = sql.SQL("COMMIT PREPARED {}" if reached else "ROLLBACK PREPARED {}")
-        with server.connect(DATABASE, autocommit=True) as department:
+    reached = _reached(server) if left or any((home / "drops").glob("*/.*")) else None
+    for name, database in left:
+        kept = reached is not None and reached >= date.fromisoformat(name.removeprefix(_PREFIX)[:10])
+        verdict = sql.SQL("COMMIT PREPARED {}" if kept else "ROLLBACK PREPARED {}")
+        with server.connect(database, autocommit=True) as department:
             department.execute(verdict.format(sql.Literal(name)))
+    if reached is not None:
+        drops.deliver(home, reached)
+
+
+def _reached(server: Server) -> date | None:
+    """The day that the truth has reached."""
+    if not database_exists(server, TRUTH):
+        return None
+    with server.connect(TRUTH) as truth:
+        state = read_state(truth)
+    return state.day if state else None
 
 
 def _write_truth(truth: Connection, day: Day) -> None:

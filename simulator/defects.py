@@ -27,7 +27,7 @@ REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CON
 # Full-width forms lie a fixed distance above the ASCII characters they imitate.
 _FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
 _LETTER_FOR_DIGIT = {"0": "O", "1": "l", "5": "S", "8": "B", "2": "Z"}
-_HOMOPHONES = {
+HOMOPHONES = {
     "华": "桦",
     "明": "铭",
     "英": "瑛",
@@ -253,7 +253,7 @@ def _ethnicity_word(word: str) -> Plant:
 
 
 def _wrong_name(row: Row, person: Person, dice: Dice) -> list[Row] | None:
-    homophone = _HOMOPHONES.get(person.name[-1])
+    homophone = HOMOPHONES.get(person.name[-1])
     if homophone is None:
         return None
     row[d.NAME] = person.name[:-1] + homophone

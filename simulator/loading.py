@@ -39,14 +39,22 @@ class State:
 
 
 def populate(
-    server: Server, seed: int, persons: int, rates: DirtRates, progress: Callable[[int], None] | None = None
+    server: Server,
+    seed: int,
+    persons: int,
+    rates: DirtRates,
+    departments: Sequence[str],
+    others: Callable[[Connection], None],
+    progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Build both databases from nothing. Until the last statement is committed the city counts as not populated.
+    """Build all databases from nothing. Until the last statement is committed the city counts as not populated.
 
     Args:
+        departments: the databases to make besides the truth.
+        others: fills what other departments hold, once everybody stands in the truth, which it is given.
         progress: called now and then with the number of persons loaded so far.
     """
-    schema.create_databases(server)
+    schema.create_databases(server, departments)
     with server.connect(schema.TRUTH) as truth, server.connect(DATABASE) as department:
         schema.create_truth_tables(truth)
         schema.create_department_tables(department)
@@ -55,8 +63,9 @@ def populate(
         truth.execute(schema.TRUTH_INDEXES)
         department.execute(schema.DEPARTMENT_INDEXES)
         department.commit()
+        others(truth)
         write_state(truth, State(seed, persons, rates, DAY_ZERO, persons, persons, household_count))
-    for database in (schema.TRUTH, DATABASE):
+    for database in (schema.TRUTH, *departments):
         with server.connect(database, autocommit=True) as connection:
             connection.execute("ANALYZE")
 

@@ -1,17 +1,18 @@
-"""The two databases of the demo's server: their tables, the read-only login, and who may see what.
+"""The databases of the demo's server: the household office's tables, the truth, the read-only login, who may see what.
 
-`psb` is the department's own: schema `hzgl` is what the data platform sees, schema `backstage` holds the simulator's
-notes. `truth` is the simulator's alone.
+`psb` is the household office's: schema `hzgl` is what the data platform sees, schema `backstage` holds the simulator's
+notes. `truth` is the simulator's alone. The tables of other departments are in `registers`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from simulator.department import COLUMNS, DATABASE, SCHEMA, TABLE
+from simulator.department import COLUMNS, SCHEMA, TABLE
 from simulator.person import PERSON_COLUMNS
 from simulator.server import READER, Server
 
@@ -43,6 +44,10 @@ CREATE TABLE {TRUTH}.event (
     rybh text NOT NULL,
     changes jsonb NOT NULL      -- record number -> column -> [before, after], for everybody concerned
 );
+CREATE TABLE {TRUTH}.record (
+    dataset text NOT NULL, key text NOT NULL, row text[] NOT NULL,
+    mistake text, shown jsonb   -- what is delivered instead of the row, where something was planted
+);
 CREATE TABLE {TRUTH}.state (
     seed bigint NOT NULL, persons integer NOT NULL, rates jsonb NOT NULL, day date NOT NULL,
     living integer NOT NULL, next_record integer NOT NULL, next_household integer NOT NULL
@@ -54,13 +59,12 @@ ALTER TABLE {TRUTH}.person ADD PRIMARY KEY (rybh);
 CREATE UNIQUE INDEX ON {TRUTH}.person (id_number);
 CREATE INDEX ON {TRUTH}.person (household);
 CREATE INDEX ON {TRUTH}.planted (rybh);
+CREATE INDEX ON {TRUTH}.record (dataset, key);
 """
 # Not unique: the department never declared a key, and duplicates are among its defects.
 DEPARTMENT_INDEXES = f'CREATE INDEX ON {SCHEMA}."{TABLE}" ("RYBH")'
 
 _DEPARTMENT_TABLES = f"""
-REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC;
-GRANT CONNECT ON DATABASE {DATABASE} TO {READER};
 CREATE SCHEMA {SCHEMA};
 CREATE SCHEMA {BACKSTAGE};
 CREATE TABLE {SCHEMA}."{TABLE}" ({", ".join(f'"{name}" {kind}' for name, kind in COLUMNS)});
@@ -73,14 +77,17 @@ GRANT SELECT ON {SCHEMA}."{TABLE}" TO {READER};
 """
 
 
-def create_databases(server: Server) -> None:
-    """Make both databases anew and empty; whatever they held is gone, whoever reads them is cut off."""
+def create_databases(server: Server, departments: Sequence[str]) -> None:
+    """Make the truth and the departments' databases anew and empty; whoever reads what they held is cut off."""
     with server.connect("postgres", autocommit=True) as connection:
         _create_reader(connection, server.reader_password)
-        for name in (TRUTH, DATABASE):
+        for name in (TRUTH, *departments):
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        connection.execute(f"REVOKE ALL ON DATABASE {TRUTH} FROM PUBLIC")
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+            if name != TRUTH:
+                grant = sql.SQL("GRANT CONNECT ON DATABASE {} TO {}")
+                connection.execute(grant.format(sql.Identifier(name), sql.Identifier(READER)))
 
 
 def create_truth_tables(connection: Connection) -> None:

@@ -34,7 +34,7 @@ password_encryption = 'scram-sha-256'
 timezone = 'Asia/Shanghai'
 log_timezone = 'Asia/Shanghai'
 # A tick prepares the department's half and then commits the truth's half; see `tick`.
-max_prepared_transactions = 4
+max_prepared_transactions = 16
 # No replica will ever read this log, so tables loaded in the transaction that created them need not be written to it.
 wal_level = minimal
 max_wal_senders = 0
@@ -43,7 +43,7 @@ max_wal_size = '2GB'
 # The reader cannot even connect to the truth.
 _ADMISSION = f"""
 host  all  {OWNER}   {HOST}/32  scram-sha-256
-host  psb  {READER}  {HOST}/32  scram-sha-256
+host  psb,cab,hrssb,amr,drc,dsrb  {READER}  {HOST}/32  scram-sha-256
 """
 _ATTEMPTS = 3
 _STOPPING_SECONDS = 60

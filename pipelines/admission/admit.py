@@ -1,5 +1,7 @@
 """Admitting one batch: judged rows become changes in core and rows in quarantine; received = accepted + refused.
 
+What a row changes, by the load mode of its contract, is in `changes`.
+
 Replaying a batch after a kill changes nothing: each commit carries the batch number as its Delta transaction. A batch
 that looks half-delivered is held, and nothing of it is applied until the steward decides.
 """
@@ -14,29 +16,31 @@ from typing import Any
 
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
+from pipelines.admission.changes import Changes, changes_of
 from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.contracts.models import Append, Snapshot, SnapshotDiff
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CONTROL, current_state
+from pipelines.lake.edition import CONTROL
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 
 APPLICATION = "citylake.admission"
-DUPLICATE = "key.duplicate"
 _ADMITTED = "admitted"
 
 
 @dataclass(frozen=True)
 class Admitted:
     """What became of a batch. `held` lists the guards that stopped it (message code -> arguments); then nothing else
-    was counted as applied. `by_rule` counts refused rows per rule; a row may fail several.
+    was counted as applied. `by_rule` counts refused rows per rule; a row may fail several. Of the accepted rows of an
+    incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
     """
 
     batch: int
@@ -52,6 +56,8 @@ class Admitted:
     contract: str = ""
     key: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    superseded: int = 0
+    repeated: int = 0
 
 
 class Batch:
@@ -87,8 +93,9 @@ class Batch:
                 return replayed
             for number, item in enumerate(self.contract.derived):
                 self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
-            self._judge()
-            self._diff()
+            self.con.execute(f"CREATE TABLE judged AS {self.admission.judged(str(self.delivery.path))}")
+            for statement in self._changes().statements():
+                self.con.execute(statement)
             outcome = self._counted(previous_received, confirmed)
             if not outcome.held:
                 outcome = self._apply(outcome, started)
@@ -104,45 +111,18 @@ class Batch:
         recorded = json.loads(delta.commit_metadata(self.core, version)[_ADMITTED])
         return Admitted(**recorded | {"core_version": version})
 
-    def _judge(self) -> None:
-        """Table `judged`: every received row, cast, with its failed rules. Table `accepted`: the good ones.
-
-        Of several rows with one key the newest counts, also when it is refused: an older one must not come back.
-        """
-        self.con.execute(f"CREATE TABLE judged AS {self.admission.judged(str(self.delivery.path))}")
-        newest = self.contract.form.load.newest
-        content = f"hash({self._names()})"  # so that a tie is not decided by the order in which rows happened to come
-        order = f"{identifier(newest)} DESC NULLS LAST, {content}, {ROW}" if newest else f"{content}, {ROW}"
-        self.con.execute(
-            f"CREATE TABLE ranked AS SELECT {ROW}, {self._names()}, {self.admission.accepted} AS _good, "
-            f"row_number() OVER (PARTITION BY {self._key()} ORDER BY {order}) AS _place FROM judged"
+    def _changes(self) -> Changes:
+        """The SQL from `judged` and `core_log` to what is written."""
+        first = self._register_log()
+        return changes_of(
+            self.contract.form.load,
+            [column.name for column in self.contract.columns],
+            [item.column.name for item in self.contract.derived],
+            self.new_columns,
+            self.admission.accepted,
+            first,
+            self._derived("a.") if self._contract_changed() else "",
         )
-        keyed = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in self.contract.form.load.key)
-        self.con.execute(f"CREATE TABLE duplicate AS SELECT {ROW} FROM ranked WHERE _good AND _place > 1 AND {keyed}")
-        self.con.execute(
-            f"CREATE TABLE accepted AS SELECT {ROW}, {self._names()} FROM ranked WHERE _good AND _place = 1"
-        )
-        self.con.execute("DROP TABLE ranked")
-
-    def _diff(self) -> None:
-        """Table `changes`: what the delivery changes in the current state. A key that was delivered is not deleted,
-        even when its row was refused: then the last accepted row stays."""
-        self._register_current()
-        join = " AND ".join(f"a.{name} = c.{name}" for name in map(identifier, self.contract.form.load.key))
-        names = [identifier(column.name) for column in self.contract.columns]
-        new, old = (", ".join(f"{side}.{name}" for name in names) for side in "ac")
-        first_key = identifier(self.contract.form.load.key[0])
-        kept = "".join(f", c.{identifier(item.column.name)}" for item in self.contract.derived)
-        compared = (new, old)
-        if self._contract_changed():  # then a derivation may give other values for rows that did not change
-            compared = (new + self._derived("a."), old + kept)
-        self.con.execute(
-            f"CREATE TABLE changes AS SELECT a.{ROW}, {new}, "
-            f"CASE WHEN c.{first_key} IS NULL THEN 'I' ELSE 'U' END AS _op "
-            f"FROM accepted a LEFT JOIN current c ON {join} "
-            f"WHERE c.{first_key} IS NULL OR ({compared[0]}) IS DISTINCT FROM ({compared[1]})"
-        )
-        self.con.execute(f"CREATE TABLE deleted AS SELECT {old}{kept} FROM current c ANTI JOIN judged a ON {join}")
 
     def _contract_changed(self) -> bool:
         if self.base is None:
@@ -157,38 +137,49 @@ class Batch:
             parts.append(f", {call}" if side else f", {call} AS {identifier(item.column.name)}")
         return "".join(parts)
 
-    def _register_current(self) -> None:
-        """Table `current`: the state before this batch, with this contract's columns."""
+    def _register_log(self) -> int | None:
+        """View `core_log`: the log before this batch, with this contract's columns; returns its lowest batch."""
         columns = {column.name: TYPES[column.definition.logicalType] for column in self.contract.all_columns}
         if self.base is None:
+            control = "CAST(NULL AS VARCHAR) AS _op, CAST(NULL AS BIGINT) AS _batch, CAST(NULL AS BIGINT) AS _row"
             listed = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in columns.items())
-            self.con.execute(f"CREATE TABLE current AS SELECT {listed} WHERE false")
-            return
+            nothing = "CAST(NULL AS TIMESTAMPTZ) AS _known_at"
+            self.con.execute(f"CREATE VIEW core_log AS SELECT {listed}, {control}, {nothing} WHERE false")
+            return None
         table = delta.open_table(self.core, self.base)
         read = delta.scan(table)
-        self.con.execute(f"CREATE VIEW core_log AS SELECT {read.columns} FROM {read.source}")
         known = {name for name in delta.column_types(table.schema()) if name not in CONTROL}
         self.new_columns = columns.keys() - known
         listed = ", ".join(
             f"CAST({identifier(name) if name in known else 'NULL'} AS {kind}) AS {identifier(name)}"
             for name, kind in columns.items()
         )
-        first = delta.lowest(table, "_batch")
-        state = current_state("core_log", self.contract.form.load.key, sorted(known), first, '"')
-        self.con.execute(f"CREATE TABLE current AS SELECT {listed} FROM ({state})")
+        self.con.execute(
+            f"CREATE VIEW core_log AS SELECT {listed}, {', '.join(CONTROL)} "
+            f"FROM (SELECT {read.columns} FROM {read.source})"
+        )
+        first: int | None = delta.lowest(table, "_batch")
+        return first
 
     def _counted(self, previous_received: int | None, confirmed: bool) -> Admitted:
-        received, accepted = self._count("judged"), self._count("accepted")
-        refused_rows = f"SELECT count(*) FROM judged WHERE NOT ({self.admission.accepted})"
-        refused = self._number(refused_rows) + self._count("duplicate")
+        received = self._count("judged")
+        good = self._number(f"SELECT count(*) FROM judged WHERE {self.admission.accepted}")
+        accepted = good - self._count("late_refused")
+        refused = self._number(f"SELECT count(*) FROM judged WHERE NOT ({self.admission.accepted})")
+        refused += self._count("late_refused")
         if received != accepted + refused or received != self.delivery.rows:
             raise AssertionError(f"{self.contract.id}: {received} received, {accepted} accepted, {refused} refused")
-        inserted = self._number("SELECT count(*) FROM changes WHERE _op = 'I'")
+        of_kind = dict(self.con.execute("SELECT _op, count(*) FROM changes GROUP BY _op").fetchall())
         counts = {
-            "inserted": inserted,
-            "updated": self._count("changes") - inserted,
-            "deleted": self._count("deleted"),
+            "inserted": of_kind.get("I", 0),
+            "updated": of_kind.get("U", 0),
+            "deleted": of_kind.get("D", 0) + self._count("deleted"),
         }
+        load = self.contract.form.load
+        if not isinstance(load, Snapshot):
+            if not isinstance(load, Append):
+                counts["superseded"] = accepted - self._count("accepted")
+            counts["repeated"] = accepted - counts.get("superseded", 0) - sum(of_kind.values())
         held = {} if confirmed else self._guards(received, previous_received, counts["deleted"])
         return Admitted(
             batch=self.delivery.batch,
@@ -203,12 +194,14 @@ class Batch:
         )
 
     def _guards(self, received: int, previous: int | None, deleted: int) -> dict[str, dict[str, Any]]:
-        """What makes this delivery look incomplete (message code -> arguments)."""
+        """What makes this delivery of a whole table look incomplete (message code -> arguments)."""
         load, held = self.contract.form.load, dict[str, dict[str, Any]]()
+        if not isinstance(load, Snapshot):
+            return held
         if previous and received < load.volumeFloor * previous:
             held["admit.volume_floor"] = {"received": received, "previous": previous, "floor": load.volumeFloor}
-        current = self._count("current")
-        if current and deleted > load.deletionCeiling * current:
+        current = self._count("known")
+        if isinstance(load, SnapshotDiff) and current and deleted > load.deletionCeiling * current:
             held["admit.deletion_ceiling"] = {"deleted": deleted, "current": current, "ceiling": load.deletionCeiling}
         return held
 
@@ -218,7 +211,8 @@ class Batch:
         ]
         row = self.con.execute(f"SELECT {', '.join(sums)} FROM judged").fetchone() or ()
         counts = {judgement.rule: n for judgement, n in zip(self.admission.judgements, row, strict=True) if n}
-        return counts | ({DUPLICATE: duplicates} if (duplicates := self._count("duplicate")) else {})
+        late = self.con.execute("SELECT _rule, count(*) FROM late_refused GROUP BY _rule ORDER BY _rule").fetchall()
+        return counts | dict(late)
 
     def _apply(self, outcome: Admitted, started: float) -> Admitted:
         """Quarantine first, then core: the commit to core is what makes the batch admitted."""
@@ -283,7 +277,7 @@ class Batch:
         no_masks = ", ".join(f"0::BIGINT AS {FAILED}_{number}" for number in range(len(self.admission.masks)))
         refused = (
             f"SELECT {ROW}, {masks}, NULL AS _rule FROM judged WHERE NOT ({self.admission.accepted}) UNION ALL "
-            f"SELECT {ROW}, {no_masks}, {literal(DUPLICATE)} AS _rule FROM duplicate"
+            f"SELECT {ROW}, {no_masks}, _rule FROM late_refused"
         )
         raw = f"read_parquet({literal(str(self.delivery.path))}, file_row_number = true)"
         return (
@@ -295,9 +289,6 @@ class Batch:
 
     def _names(self) -> str:
         return ", ".join(identifier(column.name) for column in self.contract.columns)
-
-    def _key(self) -> str:
-        return ", ".join(identifier(name) for name in self.contract.form.load.key)
 
     def _count(self, table: str) -> int:
         return self._number(f"SELECT count(*) FROM {table}")

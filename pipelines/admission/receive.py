@@ -5,63 +5,114 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from pipelines.codecs.sql import literal
-from pipelines.connectors.base import Pulled, Request, connectors
+from pipelines.connectors.base import Cursor, Pulled, Request, connectors
+from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.zones import Lake
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import Receipt, Receipts, Stage
 
 RAW_FILE = "rows.parquet"
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """A batch in raw. `new` is false when the source delivered what it had delivered before."""
+    """A batch in raw. `new` is false when the source delivered nothing since; `more` waits behind this one."""
 
     batch: int
     rows: int
     path: Path
     new: bool
     unknown_columns: tuple[str, ...]
+    more: bool = False
 
 
 def receive(
     contract: SourceContract, contracts: Contracts, lake: Lake, secret: Callable[[str], str], receipts: Receipts
-) -> Delivery:
-    """Pull the source and keep what came. Raises CitylakeError if it cannot deliver, OSError if the disk is full."""
+) -> Delivery | None:
+    """Pull the source and keep what came; None when nothing ever came.
+
+    Raises CitylakeError if the source cannot deliver, OSError if the disk is full.
+    """
     started = time.monotonic()
     folder = lake.raw(contract.org, contract.dataset)
     partial = folder / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    pulled = _pull(contract, contracts, partial / RAW_FILE, lake.scratch(), secret)
+    last = receipts.last(Stage.PULL, contract.id)
+    position = _position(contract, last, receipts)
+    pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
+    if pulled is None:
+        shutil.rmtree(partial)
+        if connectors[contract.connector.verb].about.asks:
+            receipts.add(Stage.SEEN, contract.id, {"position": position})
+        return None if last is None else kept(contract, lake, last)
     content = _content(partial / RAW_FILE, lake.scratch())
     unknown = tuple(c for c in pulled.columns if c not in _expected(contract) and c not in contract.form.ignored)
-    last = receipts.last(Stage.PULL, contract.id)
     if last and (last.body["content"], last.body["contract"]) == (content, contract.hash):
         shutil.rmtree(partial)
-        batch = last.batch or 0
-        return Delivery(batch, pulled.rows, folder / str(batch) / RAW_FILE, False, unknown)
+        receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position)})
+        return replace(kept(contract, lake, last), unknown_columns=unknown, more=pulled.more)
     batch = (last.batch or 0) + 1 if last else 1
     _keep(partial, folder / str(batch))
     path = folder / str(batch) / RAW_FILE
     body = _receipt(pulled, path, content, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
-    return Delivery(batch, pulled.rows, path, True, unknown)
+    return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
+
+
+def kept(contract: SourceContract, lake: Lake, receipt: Receipt) -> Delivery:
+    """The batch in raw that a receipt of a pull tells of."""
+    batch = receipt.batch or 0
+    path = lake.raw(contract.org, contract.dataset) / str(batch) / RAW_FILE
+    return Delivery(batch, receipt.body["rows"], path, False, ())
+
+
+def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts) -> dict[str, Any]:
+    """Where the next pull goes on: what the newest pull or question returned.
+
+    Another connector or load starts anew; what it brings again is compared with core, so nothing is applied twice.
+    """
+    if last is None or last.body.get("asked") != _asked(contract):
+        return {}
+    seen = receipts.last(Stage.SEEN, contract.id)
+    newest = seen if seen and seen.id > last.id else last
+    position: dict[str, Any] = newest.body.get("position", {})
+    return position
+
+
+def _asked(contract: SourceContract) -> dict[str, Any]:
+    """What a position belongs to: how the source is asked, as the contract writes it."""
+    connector = {"verb": contract.connector.verb, **contract.connector.arguments}
+    cursor = _cursor(contract)
+    return {"connector": connector, "cursor": cursor.column if cursor else None}
+
+
+def _cursor(contract: SourceContract) -> Cursor | None:
+    load = contract.form.load
+    if (name := models.position(load)) is None:
+        return None
+    physical = next(column.physical_name for column in contract.columns if column.name == name)
+    return Cursor(physical, load.overlap)  # type: ignore[union-attr]  # a load with a position has an overlap
 
 
 def _pull(
-    contract: SourceContract, contracts: Contracts, target: Path, scratch: Path, secret: Callable[[str], str]
-) -> Pulled:
+    contract: SourceContract,
+    contracts: Contracts,
+    target: Path,
+    lake: Lake,
+    secret: Callable[[str], str],
+    position: Mapping[str, Any],
+) -> Pulled | None:
     request = Request(
         target=target,
         root=contracts.root,
@@ -69,7 +120,10 @@ def _pull(
         owner=contracts.codes["organisations"].rows[contract.org]["name"],
         expected=_expected(contract),
         ignored=tuple(contract.form.ignored),
-        scratch=scratch,
+        scratch=lake.scratch(),
+        position=position,
+        cursor=_cursor(contract),
+        spool=lake.spool(contract.org, contract.dataset),
     )
     return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
 
@@ -89,7 +143,7 @@ def _content(path: Path, scratch: Path) -> str:
 def _keep(partial: Path, final: Path) -> None:
     """Make the batch durable, then visible under its number. A folder without a receipt was left by a killed run."""
     shutil.rmtree(final, ignore_errors=True)
-    make_durable([partial / RAW_FILE], partial)
+    make_durable(sorted(partial.iterdir()), partial)
     partial.rename(final)
     make_durable([], final.parent)
 
@@ -102,6 +156,8 @@ def _receipt(pulled: Pulled, path: Path, content: str, contract: SourceContract,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
         "content": content,
+        "position": dict(pulled.position),
+        "asked": _asked(contract),
         "contract": contract.hash,
         "seconds": round(seconds, 3),
     }

@@ -69,5 +69,14 @@ def _listed(names: Sequence[str]) -> str:
     return "、".join(f"“{name}”" for name in names) or "—"
 
 
-connectors: Registry[Callable[..., Pulled | None], None] = Registry("connector")
-"""A connector returns None when the source has nothing that was not pulled before; then `target` is not looked at."""
+@dataclass(frozen=True)
+class About:
+    """What a connector is. `asks`: an empty answer says that the source has nothing new, so what is there is fresh;
+    otherwise only that nothing was sent.
+    """
+
+    asks: bool
+
+
+connectors: Registry[Callable[..., Pulled | None], About] = Registry("connector")
+"""A connector returns None when there is nothing that was not pulled before; then `target` is not looked at."""

@@ -10,13 +10,13 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import About, Pulled, Request, connectors, require_columns
 from pipelines.engine import connect, load_extension
 from pipelines.lake.errors import NO_SPACE
 from pipelines.messages import CitylakeError
 
 
-@connectors.register(None)
+@connectors.register(About(asks=True))
 def database(request: Request, *, connection: str, table: str) -> Pulled:
     """Pull `schema.table`. Raises CitylakeError if the server, the table or a column of the contract is missing."""
     try:

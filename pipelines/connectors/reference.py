@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from pipelines import geo
-from pipelines.connectors.base import Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import About, Pulled, Request, connectors, require_columns
 from pipelines.messages import CitylakeError
 
 
-@connectors.register(None)
+@connectors.register(About(asks=True))
 def reference(request: Request, *, file: str) -> Pulled:
     """Read `file` (relative to the folder of contracts) with every column as text."""
     path = (request.root / file).resolve()

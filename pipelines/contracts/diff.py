@@ -99,14 +99,20 @@ def _load_changes(subject: str, was: SourceForm, now: SourceForm) -> Iterator[Ch
     old, new = was.load, now.load
     if old.mode != new.mode:
         yield change(subject, "load_mode_changed", old=old.mode, new=new.mode)
-    if old.newest != new.newest:
-        yield change(subject, "newest_changed", old=old.newest, new=new.newest)
-    if old.deletionCeiling != new.deletionCeiling:
-        what = "deletion_ceiling_raised" if new.deletionCeiling > old.deletionCeiling else "deletion_ceiling_lowered"
-        yield change(subject, what, old=old.deletionCeiling, new=new.deletionCeiling)
-    if old.volumeFloor != new.volumeFloor:
-        what = "volume_floor_lowered" if new.volumeFloor < old.volumeFloor else "volume_floor_raised"
-        yield change(subject, what, old=old.volumeFloor, new=new.volumeFloor)
+        return
+    settings = {name: (getattr(old, name), getattr(new, name)) for name in type(new).model_fields if name != "key"}
+    for name, (before, after) in settings.items():
+        if before != after:
+            yield change(subject, _load_change(name, before, after), old=before, new=after, setting=name)
+
+
+def _load_change(setting: str, before: float, after: float) -> str:
+    """The name of a change of one setting; guards tell which way they went."""
+    if setting == "deletionCeiling":
+        return "deletion_ceiling_raised" if after > before else "deletion_ceiling_lowered"
+    if setting == "volumeFloor":
+        return "volume_floor_lowered" if after < before else "volume_floor_raised"
+    return "newest_changed" if setting == "newest" else "load_changed"
 
 
 def _key_changes(subject: str, old: list[str], new: list[str]) -> Iterator[Change]:
@@ -156,9 +162,14 @@ def _term_changes(subject: str, was: Contract, now: Contract) -> Iterator[Change
 def _city_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
     for channel, now in new.city.channels.items():
         was = old.city.channels.get(channel)
-        if was is not None and was.maxLevel != now.maxLevel:
-            what = "max_level_raised" if now.maxLevel > was.maxLevel else "max_level_lowered"
-            yield change("city", what, channel=channel, old=was.maxLevel, new=now.maxLevel)
+        if was is None:
+            continue
+        for pseudonymised in (False, True):
+            before, after = was.limit(pseudonymised), now.limit(pseudonymised)
+            if before != after:
+                what = "max_level_raised" if after > before else "max_level_lowered"
+                yield change("city", what, channel=channel, old=before, new=after)
+                break
 
 
 def _code_list_changes(old: Contracts, new: Contracts) -> Iterator[Change]:

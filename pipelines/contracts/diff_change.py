@@ -27,6 +27,7 @@ _BREAKING = {
     "code_list_narrowed",
     "key_changed",
     "load_mode_changed",
+    "load_changed",
     "derivation_changed",
     "source_rule_added",
     "product_rule_removed",

@@ -105,11 +105,11 @@ class _Loader:
         form = _form(file, models.SourceForm)
         org = path.parent.name
         check_known(file, (), "organisation", org, self.codes["organisations"].rows)
-        columns = self.resolver.columns(file, form.properties, form.load.key)
+        needed = [getattr(form.load, name) for name in ("order", "operation") if hasattr(form.load, name)]
+        columns = self.resolver.columns(file, form.properties, [*form.load.key, *needed])
         derived = self.resolver.derived(file, form, columns)
         _check_physical(file, form, columns)
-        for place, name in _load_columns(form.load):
-            check_column(file, place, name, [column.name for column in columns])
+        _check_load(file, form.load, columns)
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
@@ -214,13 +214,14 @@ class _Loader:
             if about.fits not in (None, definition.personal, definition.codes, kind):
                 raise error("contract.mask_unfit", file, (*place, "mask"), mask=form.mask, column=source)
             level = min(level, about.level)
-        limit = self.city.channels[channel].maxLevel  # type: ignore[index]
+        shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
+        result = ShownColumn(form.name, source, form.mask, level, shown)
+        limit = self.city.channels[channel].limit(result.pseudonymised)  # type: ignore[index]
         if level > limit:
             raise error(
                 "contract.channel_level", file, place, channel=channel, column=form.name, level=level, limit=limit
             )
-        shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
-        return ShownColumn(form.name, source, form.mask, level, shown)
+        return result
 
     def _hash(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
@@ -263,9 +264,20 @@ def _files(folder: Path) -> list[Path]:
     return paths
 
 
-def _load_columns(form: models.Load) -> list[tuple[Place, str]]:
-    places: list[tuple[Place, str]] = [(("load", "key", index), name) for index, name in enumerate(form.key)]
-    return places + ([(("load", "newest"), form.newest)] if form.newest else [])
+def _check_load(file: Located, form: models.Load, columns: Sequence[Column]) -> None:
+    """Key, order and operation are columns; what a pull continues from has an order that the source can compare."""
+    by_name = {column.name: column for column in columns}
+    for index, column in enumerate(form.key):
+        check_column(file, ("load", "key", index), column, by_name)
+    named = {key: getattr(form, key, None) for key in ("newest", "cursor", "order", "operation")}
+    for key, name in named.items():
+        if name is None:
+            continue
+        check_column(file, ("load", key), name, by_name)
+        if key in ("cursor", "order") and by_name[name].definition.logicalType not in ("integer", "date", "timestamp"):
+            raise error("contract.cursor_type", file, ("load", key), column=name)
+    if isinstance(form, models.ChangeLog) and by_name[form.operation].definition.codes != "operation":
+        raise error("contract.operation_codes", file, ("load", "operation"), column=form.operation)
 
 
 def _check_physical(file: Located, form: models.SourceForm, columns: Sequence[Column]) -> None:

@@ -88,6 +88,8 @@ def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any
     if details["type"] == "missing":
         return error("contract.missing_key", file, place, key=key)
     same = [other for where, other in relevant if where == place]
+    if details["type"] == "union_tag_not_found":
+        return error("contract.missing_key", file, place, key=str(details["ctx"]["discriminator"]).strip("'"))
     problem = both("problem", "problem.null") if details["input"] is None else _describe(same)
     shown = ".".join(part for part in place if isinstance(part, str)) or file.path.stem
     return error(
@@ -135,6 +137,8 @@ def _describe(details: Sequence[ErrorDetails]) -> dict[str, str]:
     context = dict(first.get("ctx", {}))
     if first["type"] == "string_pattern_mismatch":
         return both("problem", _PATTERNS.get(str(context["pattern"]), "problem.pattern"), **context)
+    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return both("problem", "problem.literal", allowed=str(context["expected_tags"]).replace("'", ""))
     if first["type"] == "literal_error":
         return both("problem", "problem.literal", allowed=", ".join(re.findall(r"'([^']*)'", str(context["expected"]))))
     codes = {
@@ -176,8 +180,8 @@ def _alternatives(schema: Mapping[str, Any], parts: Sequence[Mapping[str, Any]])
     for part in parts:
         if "$ref" in part:
             found += _alternatives(schema, [schema["$defs"][part["$ref"].rsplit("/", 1)[1]]])
-        elif "anyOf" in part:
-            found += _alternatives(schema, part["anyOf"])
+        elif inner := part.get("anyOf") or part.get("oneOf"):
+            found += _alternatives(schema, inner)
         else:
             found.append(part)
     return found

@@ -18,6 +18,8 @@ Text = Annotated[str, StringConstraints(min_length=1)]
 Semver = Annotated[str, StringConstraints(pattern=SEMVER_PATTERN)]
 Level = Annotated[int, Field(ge=1, le=4)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Overlap = Annotated[int, Field(ge=0)]
+"""How far a pull steps back behind the last: seconds for times, days for dates, units for numbers."""
 LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
 Cycle = Literal["实时", "每日", "每周", "每月", "每季度", "每半年", "每年", "不定期"]
 Retention = Annotated[str, StringConstraints(pattern=RETENTION_PATTERN)]
@@ -93,14 +95,66 @@ class SourceSla(Strict):
     retention: Retention
 
 
-class Load(Strict):
-    """How deliveries become changes. Ceilings are shares of the rows known before."""
+class Keyed(Strict):
+    """What every load mode has: the columns that tell rows apart."""
+
+    key: Annotated[list[FieldName], Field(min_length=1)]
+
+
+class FullReplace(Keyed):
+    """A delivery is the whole table: what is not in it is gone, however much that is."""
+
+    mode: Literal["full_replace"]
+    newest: FieldName | None = None
+    volumeFloor: Share
+
+
+class SnapshotDiff(Keyed):
+    """A delivery is the whole table, compared with the last one. Ceilings are shares of the rows known before."""
 
     mode: Literal["snapshot_diff"]
-    key: Annotated[list[FieldName], Field(min_length=1)]
     newest: FieldName | None = None
     deletionCeiling: Share
     volumeFloor: Share
+
+
+class CursorLoad(Keyed):
+    """A delivery is the rows changed since the last one, less an overlap for late rows; nothing is deleted."""
+
+    mode: Literal["cursor"]
+    cursor: FieldName
+    overlap: Overlap = 0
+
+
+class ChangeLog(Keyed):
+    """A delivery is changes in `order`; `operation` says I, U or D."""
+
+    mode: Literal["change_log"]
+    order: FieldName
+    operation: FieldName
+    overlap: Overlap = 0
+
+
+class Append(Keyed):
+    """A delivery is events that never change; a key that is known already is a replay."""
+
+    mode: Literal["append"]
+    cursor: FieldName | None = None
+    overlap: Overlap = 0
+
+
+Load = Annotated[FullReplace | SnapshotDiff | CursorLoad | ChangeLog | Append, Field(discriminator="mode")]
+Snapshot = FullReplace | SnapshotDiff
+
+
+def newest(load: Load) -> str | None:
+    """The column that orders rows with one key: the greatest value counts. None: they have no order."""
+    return next((getattr(load, name) for name in ("newest", "cursor", "order") if hasattr(load, name)), None)
+
+
+def position(load: Load) -> str | None:
+    """The column whose greatest value is where the next pull goes on; None: all is pulled each time."""
+    return None if isinstance(load, FullReplace | SnapshotDiff) else newest(load)
 
 
 class SourceForm(Strict):
@@ -217,11 +271,16 @@ class LevelForm(Strict):
 
 
 class ChannelPolicy(Strict):
-    """A channel's names and the highest level it may show."""
+    """A channel's names and the highest level it may show; `maxPseudonymised` for values that a keyed mask replaced."""
 
     name: Text
     nameEn: Text
     maxLevel: Level
+    maxPseudonymised: Level | None = None
+
+    def limit(self, pseudonymised: bool) -> int:
+        """The highest level of a column, which is higher for one that shows pseudonyms only."""
+        return max(self.maxLevel, self.maxPseudonymised or 0) if pseudonymised else self.maxLevel
 
 
 class CityForm(Strict):

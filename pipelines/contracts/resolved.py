@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.contracts import models
 from pipelines.contracts.rules import Context, Rule
+from pipelines.privacy.masks import masks
 
 Spellings = Mapping[str, Mapping[str, str]]
 
@@ -74,6 +75,11 @@ class ShownColumn:
     mask: str | None
     level: int
     column: Column
+
+    @property
+    def pseudonymised(self) -> bool:
+        """Whether it shows keyed hashes only."""
+        return self.mask is not None and masks[self.mask].about.needs_key
 
 
 @dataclass(frozen=True)

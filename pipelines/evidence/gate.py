@@ -180,14 +180,15 @@ def _allow_list(con: duckdb.DuckDBPyConnection, product: Product, relation: str)
 
 
 def _levels(product: Product, contracts: Contracts) -> Check:
-    limit = contracts.city.channels[product.channel].maxLevel  # type: ignore[index]
+    policy = contracts.city.channels[product.channel]  # type: ignore[index]
+    limits = {column.name: policy.limit(column.pseudonymised) for column in product.columns}
     above = tuple(
-        Statement("evidence.level_above", {"column": column.name, "level": column.level, "limit": limit})
+        Statement("evidence.level_above", {"column": column.name, "level": column.level, "limit": limits[column.name]})
         for column in product.columns
-        if column.level > limit
+        if column.level > limits[column.name]
     )
     highest = max(column.level for column in product.columns)
-    return Check("levels", "fail" if above else "pass", highest, limit, above)
+    return Check("levels", "fail" if above else "pass", highest, max(limits.values()), above)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int) -> Check:

@@ -31,6 +31,10 @@ class Lake:
         """Bytes or rows as received."""
         return self.root / "raw" / _name(org) / _name(dataset)
 
+    def spool(self, org: str, dataset: str) -> Path:
+        """What a source sent and no pull has taken over yet."""
+        return self.root / "spool" / _name(org) / _name(dataset)
+
     def core(self, org: str, dataset: str) -> Path:
         """Accepted rows, all history."""
         return self.root / "core" / _name(org) / _name(dataset)
@@ -67,7 +71,7 @@ class Lake:
     def prepare(self) -> None:
         """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in ("raw", "quarantine", "core", "candidate", "released", "scratch"):
+        for private in ("spool", "raw", "quarantine", "core", "candidate", "released", "scratch"):
             folder = self.root / private
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)  # not the mode of mkdir, which the umask would change

@@ -12,9 +12,12 @@ from pipelines.register.tables import receipt as table
 
 
 class Stage(StrEnum):
-    """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong."""
+    """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
+    that a source was asked and had nothing that was not pulled before.
+    """
 
     PULL = "pull"
+    SEEN = "seen"
     HOLD = "hold"
     CONFIRM = "confirm"
     REJECT = "reject"
@@ -58,6 +61,18 @@ class Receipts:
         if batch is not None:
             query = query.where(table.c.batch == batch)
         return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
+
+    def unsettled(self, subject: str) -> list[Receipt]:
+        """The pulls of a source that no admission and no rejection followed, in order of their batches."""
+        pull, later = table.alias("pull"), table.alias("later")
+        settled = sa.exists().where(
+            (later.c.subject == pull.c.subject)
+            & (later.c.batch == pull.c.batch)
+            & later.c.stage.in_([Stage.ADMIT.value, Stage.REJECT.value])
+        )
+        mine = (pull.c.subject == subject) & (pull.c.stage == Stage.PULL.value)
+        query = sa.select(pull).where(mine & ~settled).order_by(pull.c.batch)
+        return [Receipt(**row) for row in self.register.rows(query)]
 
     def history(self, subject: str, limit: int = 100) -> list[Receipt]:
         """The receipts of a subject, newest first."""

@@ -82,7 +82,6 @@ class Editor:
         self.lake = settings.lake
         self.published = ledger.published()
         self.con = connect(self.lake.scratch())
-        pseudonyms.register(self.con, settings.key("pseudonym"))
 
     def release(
         self,
@@ -143,6 +142,8 @@ class Editor:
     ) -> None:
         with self._alone(product.id, product.contract, outcomes):
             location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
+            # Each channel has a key of its own: what one shows of a person cannot be joined with what another shows.
+            pseudonyms.register(self.con, self.settings.key(f"pseudonym_{product.channel}"))
             version = write_candidate(self.con, product, relation, location)
             rows = delta.row_count(delta.open_table(location, version))
             target = self.lake.product(product.channel, product.name)

@@ -13,6 +13,8 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, Product
+from pipelines.evidence.freshness import due
+from pipelines.evidence.scores import of_release
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
 from pipelines.messages import say
@@ -22,14 +24,28 @@ from pipelines.release.ledger import Recorded
 KEPT = 3
 
 INFORMATION = {
-    "dataset": ("VARCHAR", "marts.dataset"),
-    "name": ("VARCHAR", "marts.name"),
-    "version": ("BIGINT", "marts.version"),
-    "edition": ("VARCHAR", "marts.edition_id"),
-    "as_of": ("DATE", "marts.as_of"),
-    "released_at": ("TIMESTAMPTZ", "marts.released_at"),
+    "edition": {
+        "dataset": "VARCHAR",
+        "name": "VARCHAR",
+        "version": "BIGINT",
+        "edition": "VARCHAR",
+        "as_of": "DATE",
+        "released_at": "TIMESTAMPTZ",
+    },
+    "freshness": {"dataset": "VARCHAR", "cycle": "VARCHAR", "released_at": "TIMESTAMPTZ", "due": "TIMESTAMPTZ"},
+    "quality": {
+        "dataset": "VARCHAR",
+        "dimension": "VARCHAR",
+        "rules": "INTEGER",
+        "evaluated": "BIGINT",
+        "failed": "BIGINT",
+        "passed": "DOUBLE",
+    },
 }
-"""The columns of information.edition: type and comment."""
+"""The tables of schema `information`. Their comments are messages `marts.<table>` and `marts.<table>.<column>`."""
+
+INDICATORS = "smart_city.plan_indicator"
+"""The analysts' product that schema `information` repeats as view `indicators`."""
 
 
 def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded], link: Path) -> Path | None:
@@ -49,13 +65,15 @@ def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded],
     if link.is_symlink() and link.resolve() == wanted.resolve() and wanted.is_file():
         return None
     if not wanted.is_file():
-        _build(wanted, lake, shown)
+        _build(wanted, lake, shown, published)
     _point(link, wanted)
     _forget(link, wanted)
     return wanted
 
 
-def _build(target: Path, lake: Lake, shown: Mapping[str, tuple[Product, Recorded]]) -> None:
+def _build(
+    target: Path, lake: Lake, shown: Mapping[str, tuple[Product, Recorded]], published: Mapping[str, Recorded]
+) -> None:
     partial = target.with_name(f".build-{target.name}")
     partial.unlink(missing_ok=True)
     with duckdb.connect() as con:
@@ -63,19 +81,55 @@ def _build(target: Path, lake: Lake, shown: Mapping[str, tuple[Product, Recorded
         _create_information(con)
         for product, entry in shown.values():
             _copy_product(con, lake, product, entry)
+            _inform(con, product, entry, published.get(product.contract.form.model))
+        _show_indicators(con)
         con.execute("CHECKPOINT marts")
         con.execute("DETACH marts")
     os.replace(partial, target)
 
 
 def _create_information(con: duckdb.DuckDBPyConnection) -> None:
-    """The table that says which version of what is in this file."""
-    columns = ", ".join(f"{name} {kind}" for name, (kind, _) in INFORMATION.items())
+    """The schema that says what is in this file, how fresh and how good it is."""
     con.execute("CREATE SCHEMA marts.information")
-    con.execute(f"CREATE TABLE marts.information.edition ({columns})")
-    con.execute(f"COMMENT ON TABLE marts.information.edition IS {literal(say('marts.edition'))}")
-    for name, (_, code) in INFORMATION.items():
-        con.execute(f"COMMENT ON COLUMN marts.information.edition.{name} IS {literal(say(code))}")
+    for table, columns in INFORMATION.items():
+        listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        con.execute(f"CREATE TABLE marts.information.{table} ({listed})")
+        _comment(con, "TABLE", f"marts.information.{table}", say(f"marts.{table}"))
+        for name in columns:
+            _comment(con, "COLUMN", f"marts.information.{table}.{name}", say(f"marts.{table}.{name}"))
+
+
+def _inform(con: duckdb.DuckDBPyConnection, product: Product, entry: Recorded, model: Recorded | None) -> None:
+    """The rows of one product in schema `information`. Quality is that of the model it is cut from."""
+    dataset, cycle = f"{product.contract.library}.{product.name}", product.contract.form.slaProperties.frequency
+    row = [dataset, product.form.name, entry.version, entry.edition, entry.body["as_of"], entry.at]
+    con.execute("INSERT INTO marts.information.edition VALUES (?, ?, ?, ?, ?, ?)", row)
+    con.execute(
+        "INSERT INTO marts.information.freshness VALUES (?, ?, ?, ?)", [dataset, cycle, entry.at, due(cycle, entry.at)]
+    )
+    for score in of_release(model.body["rules"] if model else []):
+        counted = [score.dimension, score.rules, score.evaluated, score.failed, score.passed]
+        con.execute("INSERT INTO marts.information.quality VALUES (?, ?, ?, ?, ?, ?)", [dataset, *counted])
+
+
+def _show_indicators(con: duckdb.DuckDBPyConnection) -> None:
+    """View `information.indicators`, with the comments of the table it repeats."""
+    schema, _, name = INDICATORS.partition(".")
+    columns = con.execute(
+        "SELECT column_name, comment FROM duckdb_columns() "
+        "WHERE database_name = 'marts' AND schema_name = ? AND table_name = ?",
+        [schema, name],
+    ).fetchall()
+    if not columns:
+        return  # not released yet
+    con.execute(f"CREATE VIEW marts.information.indicators AS SELECT * FROM marts.{INDICATORS}")
+    _comment(con, "VIEW", "marts.information.indicators", say("marts.indicators"))
+    for column, comment in columns:
+        _comment(con, "COLUMN", f"marts.information.indicators.{identifier(column)}", comment)
+
+
+def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str) -> None:
+    con.execute(f"COMMENT ON {kind} {name} IS {literal(text)}")
 
 
 def _copy_product(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, entry: Recorded) -> None:
@@ -84,16 +138,14 @@ def _copy_product(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, 
     read = delta.scan(released)
     con.execute(f"CREATE SCHEMA IF NOT EXISTS marts.{identifier(schema)}")
     con.execute(f"CREATE TABLE {table} AS SELECT {read.columns} FROM {read.source}")
-    con.execute(f"COMMENT ON TABLE {table} IS {literal(f'{product.form.name} / {product.form.nameEn}')}")
+    _comment(con, "TABLE", table, f"{product.form.name} / {product.form.nameEn}")
     table_columns = delta.column_types(released.schema())
     for shown in product.columns:
         if shown.name not in table_columns:
             continue  # a column that the contract gained and no release has yet
         about = shown.column.definition
         comment = " ".join(filter(None, (about.businessName, about.unit, "/", about.businessNameEn)))
-        con.execute(f"COMMENT ON COLUMN {table}.{identifier(shown.name)} IS {literal(comment)}")
-    row = [f"{schema}.{product.name}", product.form.name, entry.version, entry.edition, entry.body["as_of"], entry.at]
-    con.execute("INSERT INTO marts.information.edition VALUES (?, ?, ?, ?, ?, ?)", row)
+        _comment(con, "COLUMN", f"{table}.{identifier(shown.name)}", comment)
 
 
 def _point(link: Path, target: Path) -> None:

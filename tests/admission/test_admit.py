@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.admission import admit as admission
+from pipelines.admission.changes import DUPLICATE
 from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
@@ -90,7 +91,7 @@ def test_of_two_rows_with_one_key_the_newest_counts(intake: Callable[..., Intake
     older = {**GOOD, "HJ XZ": "旧址", "GXSJ": "2025-01-01 10:00:00"}
     outcome = source.deliver([older, GOOD, dict(GOOD)])
     assert (outcome.received, outcome.accepted, outcome.refused) == (3, 1, 2)
-    assert outcome.by_rule == {admission.DUPLICATE: 2}
+    assert outcome.by_rule == {DUPLICATE: 2}
     assert [row["_row"] for row in source.refused(1)] == [0, 2]
     assert next(iter(source.current().values()))["address"] == GOOD["HJ XZ"]
 

@@ -75,7 +75,7 @@ def test_every_key_is_described_in_both_languages() -> None:
 def test_descriptions_reach_the_editor(small: Contracts) -> None:
     source = schema.render(small)["source.json"]
     assert source["properties"]["load"]["description"] == "交付如何变成变更记录\nhow deliveries become changes"
-    assert source["$defs"]["Load"]["properties"]["deletionCeiling"]["description"].startswith("一次交付")
+    assert source["$defs"]["SnapshotDiff"]["properties"]["deletionCeiling"]["description"].startswith("一次交付")
     (_, calls) = source["properties"]["quality"]["items"]["anyOf"]
     assert calls["properties"]["unique"]["description"] == "不重复\nno duplicates"
     assert calls["properties"]["sex_matches_id"]["required"] == ["id", "sex"]

@@ -1,0 +1,30 @@
+"""Freshness: by when the next data of an update cycle are due, and how late they are. Judges dates, closes nothing.
+
+A late source does not close the gate of what is built from it: the release that would stay is older still. It is an
+issue of the source's owner, and pages show it.
+"""
+
+import math
+from datetime import datetime, timedelta
+
+GRACE = {
+    "实时": timedelta(days=1),
+    "每日": timedelta(days=2),
+    "每周": timedelta(days=9),
+    "每月": timedelta(days=40),
+    "每季度": timedelta(days=110),
+    "每半年": timedelta(days=210),
+    "每年": timedelta(days=400),
+}
+"""How long after the last data new ones are due: the cycle and some grace. 不定期 is never due."""
+
+
+def due(cycle: str, last: datetime) -> datetime | None:
+    """When data of this cycle are due that came last at `last`; None for 不定期."""
+    return last + GRACE[cycle] if cycle in GRACE else None
+
+
+def days_late(cycle: str, last: datetime, now: datetime) -> int:
+    """Full or begun days since the data were due; 0 when they are not."""
+    wanted = due(cycle, last)
+    return max(0, math.ceil((now - wanted) / timedelta(days=1))) if wanted else 0

@@ -1,0 +1,154 @@
+"""What clerks of any department get wrong in a row: each mistake changes a clean row and knows what it is.
+
+A planted row carries exactly one mistake. ``also`` names kinds of rules that may reasonably fire as well. How often
+mistakes occur belongs to `registers`; mistakes of the household table are in `defects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from simulator.chance import Dice
+from simulator.defects import (
+    CHECK_DIGIT,
+    CLEANABLE,
+    CODE,
+    COMPLETENESS,
+    CONSISTENCY,
+    DUPLICATE,
+    FORMAT,
+    PLAUSIBLE,
+    RANGE,
+    REFUSABLE_KINDS,
+)
+from simulator.identity import CHECK_CHARACTERS
+
+__all__ = ["CONSISTENCY", "PLAUSIBLE", "REFUSABLE_KINDS", "Mistake"]
+
+Row = list[str | None]
+Plant = Callable[[Row, Dice], "list[Row] | None"]
+"""Changes a clean row and returns all rows to deliver for it, the one to be refused last; None if it does not suit."""
+
+_FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One way in which a row can be wrong. `column`: the index of the column it lies in."""
+
+    name: str
+    kind: str
+    column: int
+    plant: Plant
+    also: frozenset[str] = frozenset()
+
+
+def _changed(column: int, change: Callable[[str, Dice], str | None]) -> Plant:
+    """A plant that rewrites one value; rows without a value, or that the change does not suit, are left alone."""
+
+    def plant(row: Row, dice: Dice) -> list[Row] | None:
+        value = row[column]
+        if value is None or (wrong := change(value, dice)) is None or wrong == value:
+            return None
+        row[column] = wrong
+        return [row]
+
+    return plant
+
+
+def constant(name: str, kind: str, column: int, value: str | None, *also: str) -> Mistake:
+    """A value that is always the same, where another stands."""
+
+    def plant(row: Row, dice: Dice) -> list[Row] | None:
+        if row[column] is None or row[column] == value:
+            return None
+        row[column] = value
+        return [row]
+
+    return Mistake(name, kind, column, plant, frozenset(also))
+
+
+def missing(column: int, *also: str) -> Mistake:
+    """Nothing, a word for nothing, or the literal of a bad export where a value is required."""
+
+    def plant(row: Row, dice: Dice) -> list[Row] | None:
+        row[column] = dice.pick((None, "", "\\N", "暂无", "无"))
+        return [row]
+
+    return Mistake("missing", COMPLETENESS, column, plant, frozenset(also))
+
+
+def changed(name: str, kind: str, column: int, change: Callable[[str, Dice], str | None], *also: str) -> Mistake:
+    """A value rewritten by a function."""
+    return Mistake(name, kind, column, _changed(column, change), frozenset(also))
+
+
+def id_mistakes(column: int, *also: str) -> tuple[Mistake, ...]:
+    """Identity numbers masked, shortened or with a wrong check character, and spellings that cleaning mends."""
+    return (
+        changed("masked_id", FORMAT, column, lambda v, d: v[:6] + "*" * 8 + v[14:], *also),
+        changed("short_id", FORMAT, column, lambda v, d: v[:9] + v[10:], *also),
+        changed("wrong_check_digit", CHECK_DIGIT, column, _wrong_check, *also),
+        changed("id_full_width", CLEANABLE, column, lambda v, d: v.translate(_FULL_WIDTH)),
+        changed("id_lower_case_x", CLEANABLE, column, lambda v, d: v.lower() if v.endswith("X") else None),
+        changed("id_spaced", CLEANABLE, column, lambda v, d: f" {v}\u3000"),
+    )
+
+
+def name_mistakes(column: int) -> tuple[Mistake, ...]:
+    """A name that is missing or holds digits, and white space around it."""
+    return (
+        missing(column),
+        changed("name_with_digits", FORMAT, column, lambda v, d: f"{v}{d.between(1, 9)}"),
+        changed("name_spaced", CLEANABLE, column, lambda v, d: f" {v}\u3000"),
+    )
+
+
+def code_mistakes(column: int, wrong: str, *also: str) -> tuple[Mistake, ...]:
+    """A code that the list does not have."""
+    return (constant("no_code", CODE, column, wrong, *also),)
+
+
+def date_mistakes(column: int, *also: str, future: bool = True) -> tuple[Mistake, ...]:
+    """A date that is none, one far in the future, and other spellings of a right one (`YYYYMMDD` or `YYYY-MM-DD`)."""
+    found = [
+        changed("date_that_is_none", FORMAT, column, lambda v, d: "20230230" if len(v) == 8 else "2023-02-30"),
+        changed("date_is_a_time", FORMAT, column, lambda v, d: "00:00;00"),
+        changed("date_with_slashes", CLEANABLE, column, _slashes),
+    ]
+    if future:
+        found.append(changed("date_in_future", RANGE, column, _future, *also))
+    return tuple(found)
+
+
+def duplicate(column: int) -> Mistake:
+    """The same row twice."""
+    return Mistake("exact_copy", DUPLICATE, column, lambda row, dice: [row, list(row)])
+
+
+def ragged(column: int, extra: bool) -> Mistake:
+    """A line of a file with a field too many or too few."""
+
+    def plant(row: Row, dice: Dice) -> list[Row]:
+        return [[*row, "多余"]] if extra else [row[:-2]]
+
+    return Mistake("ragged_long" if extra else "ragged_short", FORMAT, column, plant, frozenset({COMPLETENESS}))
+
+
+def spelled(name: str, column: int, words: dict[str, str]) -> Mistake:
+    """A word where the code stands; cleaning knows it."""
+    return changed(name, CLEANABLE, column, lambda v, d: words.get(v))
+
+
+def _wrong_check(value: str, dice: Dice) -> str | None:
+    return value[:-1] + dice.pick(CHECK_CHARACTERS.replace(value[-1], "")) if len(value) == 18 else None
+
+
+def _slashes(value: str, dice: Dice) -> str | None:
+    digits = value.replace("-", "")
+    return f"{int(digits[:4])}/{int(digits[4:6])}/{int(digits[6:8])}" if len(digits) == 8 and digits.isdigit() else None
+
+
+def _future(value: str, dice: Dice) -> str:
+    return f"{int(value[:4]) + 60}{value[4:]}".replace("0229", "0228").replace("02-29", "02-28")
