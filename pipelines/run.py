@@ -150,7 +150,7 @@ class Run:
             snapshot,
             list(chosen),
             work=self._dbt,
-            generated=generated(self.contracts),
+            generated=generated(self.contracts, self.today),
         )
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
         return Built(edition, number, inputs, chosen, result)
@@ -275,7 +275,7 @@ class Run:
         return CoreVersion(location, admitted.core_version, admitted.batch, tuple(admitted.key), columns)
 
     def _models(self) -> dict[str, Model]:
-        return models(self.settings.dbt_project, self._dbt, generated(self.contracts))
+        return models(self.settings.dbt_project, self._dbt, generated(self.contracts, self.today))
 
     @property
     def _dbt(self) -> Path:

@@ -5,9 +5,10 @@ more. It never guesses a value: what cannot be repaired is refused by a rule. A 
 times, so the caller gives each step a SELECT of its own instead of nesting expressions.
 """
 
+import re
 from collections.abc import Callable, Mapping
 
-from pipelines.codecs import gb11643
+from pipelines.codecs import gb11643, gb11714
 from pipelines.codecs.sql import literal, literals
 from pipelines.verbs import CodeList, Registry
 
@@ -26,6 +27,9 @@ _SPACE = (
 _DOTS = "\u2022\u2027\u2219\u22c5\u30fb\uff65\uff0e\u2024"
 NULL_WORDS = ("", r"\N", "NULL", "NONE", "N/A", "无", "暂无", "不详", "-", "--", "—", "——", "/")
 """Words that mean "no value", in capitals."""
+OPEN_ENDS = ("9999-12-31", "9999-09-09", "2099-12-31", "1899-12-31", "1900-01-01", "长期", "长期有效", "永久")
+"""What systems write where there is no date: the last or first day they know, or a word."""
+_DAY = r"^([0-9]{4})[-/.]?([0-9]{2})[-/.]?([0-9]{2})([ T][0-9:.Z+-]*)?$"
 
 
 @steps.register(None)
@@ -65,6 +69,36 @@ def null_words(text: str, _: CodeLists) -> str:
 def gb11643_upgrade(text: str, _: CodeLists) -> str:
     """A 15-digit identity number becomes 18 digits (GB 11643-1999)."""
     return gb11643.upgrade(text)
+
+
+@steps.register(None)
+def organisation_code(text: str, _: CodeLists) -> str:
+    """White space and the hyphen before the check digit are removed from an organisation code (GB 11714-1997)."""
+    return gb11714.compact(f"regexp_replace({text}, '{_SPACE}', '', 'g')")
+
+
+@steps.register(None)
+def open_end(text: str, _: CodeLists, *, values: list[str] | None = None) -> str:
+    """A date that stands for "no date" becomes NULL, however it is written and whatever time of day follows it.
+
+    `values` take the place of `OPEN_ENDS`.
+    """
+    days = [re.sub(_DAY, r"\1-\2-\3", value) for value in values or OPEN_ENDS]
+    return rf"CASE WHEN regexp_replace({text}, '{_DAY}', '\1-\2-\3') IN ({literals(days)}) THEN NULL ELSE {text} END"
+
+
+@steps.register(None)
+def thousands(text: str, _: CodeLists) -> str:
+    """Commas between groups of three digits are removed from a number; any other comma stays and is refused."""
+    grouped = f"regexp_full_match({text}, '[+-]?[1-9][0-9]{{0,2}}([,，][0-9]{{3}})+([.][0-9]+)?')"
+    return f"CASE WHEN {grouped} THEN regexp_replace({text}, '[,，]', '', 'g') ELSE {text} END"
+
+
+@steps.register(None)
+def document_number(text: str, _: CodeLists) -> str:
+    """The brackets around the year of a document number become `〔〕`; other brackets stay."""
+    year = f"{_SPACE}*([12][0-9]{{3}}){_SPACE}*"
+    return rf"regexp_replace({text}, '[(（\[［【〔﹝]{year}[)）\]］】〕﹞]', '〔\1〕', 'g')"
 
 
 @steps.register(None)

@@ -1,19 +1,45 @@
-"""What dbt learns from contracts: its sources. Generated for each build, never committed."""
+"""What dbt learns from contracts: its sources and the authority matrix. Generated for each build, never committed."""
 
 import json
+from collections.abc import Iterator
+from datetime import date
 
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.authority import order_on
+from pipelines.contracts.load import Contracts, SourceContract
+
+MACROS = "macros/"
+"""Generated files below this folder take part in every model, as the project's own macros do."""
+
+LOG = "__log"
+"""What the name of a source's change log ends with; without it the name is that of the current state."""
 
 
-def generated(contracts: Contracts) -> dict[str, str]:
-    """The generated files of the dbt project: relative path -> text (YAML, written as JSON)."""
-    core = [
-        {"name": f"{source.org}__{source.dataset}", "description": f"{source.form.name}：{source.form.description}"}
-        for source in contracts.sources.values()
-    ]
+def generated(contracts: Contracts, day: date) -> dict[str, str]:
+    """The generated files of the dbt project for an edition of `day`: relative path -> text.
+
+    Of the authority matrix only the claims that count on that day are told, so the text, and with it every model's
+    inputs, changes on the days on which a claim begins or ends and on no other.
+    """
+    core = [table for source in contracts.sources.values() for table in _tables(source)]
     lake = [{"name": "edition", "description": "本次版次：编号与统计时点 / the edition: its id and day"}]
     sources = [
         {"name": "core", "schema": "core", "tables": core},
         {"name": "lake", "schema": "lake", "tables": lake},
     ]
-    return {"models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1)}
+    return {
+        "models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1),
+        f"{MACROS}authority.sql": _authority(contracts, day),
+    }
+
+
+def _tables(source: SourceContract) -> Iterator[dict[str, str]]:
+    """The current state of a source, and the log of all its changes."""
+    name = f"{source.org}__{source.dataset}"
+    yield {"name": name, "description": f"{source.form.name}：{source.form.description}"}
+    yield {"name": f"{name}{LOG}", "description": f"{source.form.name}：全部变更 / all its changes"}
+
+
+def _authority(contracts: Contracts, day: date) -> str:
+    """A macro that returns library -> column -> sources in order; JSON is a value of Jinja as it stands."""
+    matrix = json.dumps(order_on(contracts.authority, day), indent=1)
+    return f"{{% macro authority_matrix() %}}{{{{ return({matrix}) }}}}{{% endmacro %}}\n"

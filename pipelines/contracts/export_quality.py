@@ -94,4 +94,5 @@ def _is_long(rule: Rule, contracts: Contracts) -> bool:
 
 def _context(contracts: Contracts) -> Context:
     models = {name: identifier(name) for name in contracts.models}
-    return Context(lists=contracts.code_sets, today=None, relation=_OBJECT, models=models)
+    zone = contracts.city.timezone
+    return Context(lists=contracts.code_sets, today=None, relation=_OBJECT, models=models, timezone=zone)

@@ -7,6 +7,7 @@ Nothing else reads YAML of `data_contracts/`. What is loaded is described in `re
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipelines.connectors.base import connectors
 from pipelines.contracts import models
+from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
@@ -83,7 +85,7 @@ class _Loader:
         known = [contract.form.model for contract in products]
         for file, place, model in self.resolver.wanted_models:
             check_known(file, place, "model", model, known)
-        return Contracts(
+        contracts = Contracts(
             self.root,
             self.city,
             self.resolver.fields,
@@ -91,6 +93,16 @@ class _Loader:
             {source.id: source for source in sources},
             {product.form.model: product for product in products},
         )
+        for product in products:
+            check_computed(product, contracts)
+        return self._with_authority(contracts)
+
+    def _with_authority(self, contracts: Contracts) -> Contracts:
+        """A city whose libraries have one source each needs no matrix."""
+        if not (self.root / "authority.yaml").is_file():
+            return contracts
+        file = read(self.root / "authority.yaml")
+        return replace(contracts, authority=resolve_authority(file, _form(file, models.AuthorityForm), contracts))
 
     def _city(self, file: Located) -> models.CityForm:
         city = _form(file, models.CityForm)

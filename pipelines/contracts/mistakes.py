@@ -32,6 +32,7 @@ _PATTERNS = {
     models.NAME_PATTERN: "problem.name",
     models.SEMVER_PATTERN: "problem.version",
     models.RETENTION_PATTERN: "problem.retention",
+    models.DAY_PATTERN: "problem.day",
 }
 
 

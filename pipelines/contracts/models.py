@@ -12,9 +12,11 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME_PATTERN = f"^{NAME.pattern}$"
 SEMVER_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
 RETENTION_PATTERN = r"^([1-9][0-9]*[dmy]|永久)$"
+DAY_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1)]
+Day = Annotated[str, StringConstraints(pattern=DAY_PATTERN)]
 Semver = Annotated[str, StringConstraints(pattern=SEMVER_PATTERN)]
 Level = Annotated[int, Field(ge=1, le=4)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -36,6 +38,7 @@ FieldName = Annotated[Name, _listed("field")]
 CodeListName = Annotated[Name, _listed("code_list")]
 OrganisationName = Annotated[Name, _listed("organisation")]
 MaskName = Annotated[Name, _listed("mask")]
+SourceName = Annotated[Text, _listed("source")]
 StepCall = Annotated[Call, _listed("step")]
 RuleCall = Annotated[Call, _listed("rule")]
 ConnectorCall = Annotated[Call, _listed("connector")]
@@ -86,6 +89,14 @@ class ColumnForm(Strict):
     logicalTypeOptions: TypeOptions | None = None
     clean: list[StepCall] | None = None
     quality: list[RuleCall] | None = None
+
+
+class ProductColumnForm(ColumnForm):
+    """A column of a product contract. `transformSourceObjects`: the columns it is computed from, as `column`,
+    `<org>/<dataset>.column` or `<model>.column`; a column that only has another name, or none, says nothing.
+    """
+
+    transformSourceObjects: list[Text] = []
 
 
 class SourceSla(Strict):
@@ -251,9 +262,23 @@ class ProductForm(Strict):
     open: OpenForm
     slaProperties: SourceSla
     catalogue: CatalogueForm
-    properties: Annotated[list[FieldName | ColumnForm], Field(min_length=1)]
+    properties: Annotated[list[FieldName | ProductColumnForm], Field(min_length=1)]
     quality: list[RuleCall] = []
     channels: Channels = Channels()
+
+
+class ClaimForm(Strict):
+    """One entry of authority.yaml: a source that may say what a field is, on what basis, and on which days."""
+
+    source: SourceName
+    column: FieldName | None = None
+    basis: Text
+    since: Day = Field(alias="from")
+    until: Day | None = Field(default=None, alias="to")
+
+
+AuthorityForm = dict[Text, Annotated[dict[Name, Annotated[list[ClaimForm], Field(min_length=1)]], Field(min_length=1)]]
+"""authority.yaml: product contract -> column -> claims in order."""
 
 
 class ConnectionForm(Strict):

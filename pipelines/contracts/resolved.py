@@ -5,6 +5,7 @@ How they are read and checked is in `load`; how they are written is in `models`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,31 @@ class ProductContract:
     products: tuple[Product, ...]
     hash: str
 
+    @property
+    def computed(self) -> dict[str, tuple[str, ...]]:
+        """The columns that are computed, each with what it is computed from, as the contract writes it."""
+        forms = [item for item in self.form.properties if isinstance(item, models.ProductColumnForm)]
+        return {form.name: tuple(form.transformSourceObjects) for form in forms if form.transformSourceObjects}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A source that may say what a field of a library is: with which column, on what basis, on which days."""
+
+    source: str
+    column: str
+    basis: str
+    since: date
+    until: date | None
+
+    def counts(self, day: date) -> bool:
+        """Whether it may on this day; the first and the last day count."""
+        return self.since <= day and (self.until is None or day <= self.until)
+
+
+Authority = Mapping[str, Mapping[str, tuple[Claim, ...]]]
+"""The matrix 一数一源: product contract -> column -> claims, the first that has a value wins."""
+
 
 @dataclass(frozen=True)
 class CodeList:
@@ -131,6 +157,7 @@ class Contracts:
     sources: Mapping[str, SourceContract]
     models: Mapping[str, ProductContract]
     """By dbt model name."""
+    authority: Authority = field(default_factory=dict)
 
     @property
     def products(self) -> dict[str, Product]:
@@ -150,4 +177,4 @@ class Contracts:
 
 def rule_context(contracts: Contracts, **about: Any) -> Context:
     """The context in which rules of these contracts are compiled."""
-    return Context(lists=contracts.code_sets, **about)
+    return Context(lists=contracts.code_sets, timezone=contracts.city.timezone, **about)

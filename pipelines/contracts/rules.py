@@ -12,10 +12,10 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 import duckdb
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from pipelines.codecs import gb11643
+from pipelines.codecs import certificate, gb11643, gb11714, gb32100, numbers
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.verbs import CodeList, Column, Model, Registry, VerbError
 
@@ -62,7 +62,8 @@ class Context:
 
     `lists`: code list -> codes. `today`: the day of the edition; None means the day the statement runs, for exported
     contracts only. `relation`: SQL of the judged table. `previous`: SQL of the last released version or None.
-    `models`: SQL of other models of the edition by name.
+    `models`: SQL of other models of the edition by name. `timezone`: where a point in time has its day; all of China
+    has one.
     """
 
     lists: Mapping[str, frozenset[str]]
@@ -70,6 +71,7 @@ class Context:
     relation: str = ""
     previous: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+    timezone: str = "Asia/Shanghai"
 
 
 rules: Registry[Callable[..., str], RuleAbout] = Registry("rule")
@@ -94,6 +96,9 @@ def _check_pattern(pattern: str) -> str:
 
 Pattern = Annotated[str, AfterValidator(_check_pattern)]
 """A regular expression that DuckDB (RE2) accepts: no look-around, no back references."""
+
+Values = Annotated[list[str], Field(min_length=1)]
+"""Some values, as text."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +197,129 @@ def sex_matches_id(_: Context, *, id: Column, sex: Column) -> str:
 
 
 @_row(Kind.FORMAT, Dimension.NORMALISATION)
+def gb32100_format(_: Context, *, column: Column) -> str:
+    """18 characters as GB 32100-2015 writes them."""
+    return gb32100.well_formed(identifier(column))
+
+
+@_row(Kind.CHECK_DIGIT, Dimension.ACCURACY)
+def gb32100_check_digit(_: Context, *, column: Column) -> str:
+    """The check character of GB 32100-2015, and that of the organisation code inside; NULL if the format is wrong."""
+    return gb32100.check_digits_right(identifier(column))
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def gb11714_format(_: Context, *, column: Column) -> str:
+    """9 characters as GB 11714-1997 writes them, without the hyphen."""
+    return gb11714.well_formed(identifier(column))
+
+
+@_row(Kind.CHECK_DIGIT, Dimension.ACCURACY)
+def gb11714_check_digit(_: Context, *, column: Column) -> str:
+    """The check digit of GB 11714-1997; NULL if the format is wrong."""
+    return gb11714.check_digit_right(identifier(column))
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def certificate_format(_: Context, *, column: Column) -> str:
+    """The identifier of an electronic certificate as GB/T 36904-2018 writes it."""
+    return certificate.well_formed(identifier(column))
+
+
+@_row(Kind.CHECK_DIGIT, Dimension.ACCURACY)
+def certificate_check_digit(_: Context, *, column: Column) -> str:
+    """The check character of GB/T 36904-2018; NULL if the format is wrong."""
+    return certificate.check_character_right(identifier(column))
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def phone(_: Context, *, column: Column, kind: Literal["mobile", "any"] = "mobile") -> str:
+    """A mobile number; of `any` kind, also a fixed line with its area code."""
+    number = identifier(column)
+    mobile = numbers.mobile(number)
+    return mobile if kind == "mobile" else f"{mobile} OR {numbers.fixed_line(number)}"
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def plate(_: Context, *, column: Column) -> str:
+    """The plate of a vehicle (GA 36)."""
+    return numbers.plate(identifier(column))
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def not_masked(_: Context, *, column: Column) -> str:
+    """No character of the value is hidden behind an asterisk."""
+    return f"NOT regexp_matches({identifier(column)}, '[*＊]')"
+
+
+@_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
+def requires(_: Context, *, column: Column, when: Column, values: Values) -> str:
+    """The value is there where `when` is one of `values`, compared as text; NULL elsewhere."""
+    asked = f"cast({identifier(when)} AS VARCHAR) IN ({literals(values)})"
+    return f"CASE WHEN {asked} THEN {identifier(column)} IS NOT NULL END"
+
+
+@_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
+def one_of_present(_: Context, *, columns: list[Column]) -> str:
+    """At least one of `columns` has a value."""
+    return " OR ".join(f"{identifier(name)} IS NOT NULL" for name in columns)
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def ordered(context: Context, *, earlier: Column, later: Column) -> str:
+    """`earlier` is not after `later`; a date and a time are compared by the day. NULL if one of them is missing."""
+    first, second = identifier(earlier), identifier(later)
+    mixed = f"typeof({first}) <> typeof({second}) AND 'DATE' IN (typeof({first}), typeof({second}))"
+    by_day = f"{_day(context, earlier)} <= {_day(context, later)}"
+    return f"CASE WHEN {mixed} THEN {by_day} ELSE {first} <= {second} END"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def differs(_: Context, *, column: Column, other: Column) -> str:
+    """The two values are not the same; NULL if one of them is missing."""
+    return f"{identifier(column)} <> {identifier(other)}"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def age_at_least(context: Context, *, birth: Column, at: Column, years: int) -> str:
+    """Whoever was born on `birth` is `years` old on the day of `at`; NULL if one of them is missing.
+
+    An age is reached on the birthday, and by those born on 29 February on the last day of February (Civil Code, 202).
+    """
+    reached = f"cast({_day(context, birth)} + to_years({years}) AS DATE)"
+    return f"{reached} <= {_day(context, at)}"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def gb11643_sex(_: Context, *, column: Column, sex: Literal["1", "2"]) -> str:
+    """The identity number is that of a man (1) or a woman (2); NULL if the number is wrong."""
+    return f"{gb11643.sex(identifier(column))} = {literal(sex)}"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def gb11643_age(context: Context, *, column: Column, at: Column, years: int) -> str:
+    """Whoever bears the identity number is `years` old on the day of `at`; NULL if the number is wrong."""
+    reached = f"cast({gb11643.birth_date(identifier(column))} + to_years({years}) AS DATE)"
+    return f"{reached} <= {_day(context, at)}"
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
+def subject_code_format(_: Context, *, column: Column, kind: Column, person: str) -> str:
+    """An identity number (GB 11643) where `kind` is `person`, elsewhere a social credit code (GB 32100)."""
+    code = identifier(column)
+    natural = f"{identifier(kind)} = {literal(person)}"
+    return f"CASE WHEN {natural} THEN {gb11643.well_formed(code)} ELSE {gb32100.well_formed(code)} END"
+
+
+@_row(Kind.CHECK_DIGIT, Dimension.ACCURACY)
+def subject_code_check_digit(_: Context, *, column: Column, kind: Column, person: str) -> str:
+    """The check character of that number or code; NULL if its format is wrong."""
+    code = identifier(column)
+    natural = f"{identifier(kind)} = {literal(person)}"
+    return f"CASE WHEN {natural} THEN {gb11643.check_digit_right(code)} ELSE {gb32100.check_digits_right(code)} END"
+
+
+@_row(Kind.FORMAT, Dimension.NORMALISATION)
 def chinese_name(_: Context, *, column: Column) -> str:
     """Two or more Chinese characters (extension planes included); single middle dots may stand between them."""
     return f"regexp_full_match({identifier(column)}, '({_HAN}+·)+{_HAN}+|{_HAN}{{2,}}')"
@@ -245,3 +373,11 @@ def _bound(context: Context, bound: Bound) -> str:
     if context.today is None:
         return f"current_date + {later[bound]}"
     return literal((context.today + timedelta(days=later[bound])).isoformat())
+
+
+def _day(context: Context, column: str) -> str:
+    """The calendar day of a date or a time; NULL for any other type, for which every branch is bound too."""
+    value = identifier(column)
+    local = f"timezone({literal(context.timezone)}, try_cast({value} AS TIMESTAMPTZ))"
+    zoned = f"typeof({value}) = 'TIMESTAMP WITH TIME ZONE'"
+    return f"CASE WHEN {zoned} THEN cast({local} AS DATE) ELSE try_cast({value} AS DATE) END"

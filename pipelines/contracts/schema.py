@@ -32,6 +32,7 @@ _FORMS: dict[str, Any] = {
     "product": models.ProductForm,
     "city": models.CityForm,
     "fields": dict[models.Name, models.FieldDefinition],
+    "authority": models.AuthorityForm,
 }
 _REGISTRIES: dict[str, Registry[Any, Any]] = {
     "step": steps,
@@ -42,7 +43,7 @@ _REGISTRIES: dict[str, Registry[Any, Any]] = {
 
 
 def render(contracts: Contracts) -> dict[str, Schema]:
-    """The four schemas by file name."""
+    """The schemas by file name."""
     return {f"{name}.json": _document(name, form, contracts) for name, form in _FORMS.items()}
 
 
@@ -94,6 +95,7 @@ def _lists(contracts: Contracts) -> dict[str, Schema]:
         "organisation": contracts.codes["organisations"].rows,
         "mask": masks,
         "connection": contracts.city.connections,
+        "source": contracts.sources,
     }
     lists: dict[str, Schema] = {kind: {"enum": sorted(known)} for kind, known in names.items()}
     return lists | {kind: _call(kind, registry, contracts) for kind, registry in _REGISTRIES.items()}

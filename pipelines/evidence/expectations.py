@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import duckdb
 
-from pipelines.codecs.sql import identifier
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.rules import Context, Rule
 
 Result = Mapping[str, Any]
@@ -43,6 +43,17 @@ class Asker:
         what = "*" if column is None else identifier(column)
         ((rows,),) = self.con.execute(f"SELECT count({what}) FROM {relation}").fetchall()
         return int(rows)
+
+    def kind(self, column: str) -> str:
+        """The type of a column as DuckDB names it."""
+        described = self.con.execute(f"DESCRIBE SELECT {identifier(column)} FROM {self.context.relation}").fetchall()
+        return str(described[0][1])
+
+    def day(self, column: str) -> str:
+        """The local day of a date or time as text YYYYMMDD."""
+        value = identifier(column)
+        zoned = self.kind(column) == "TIMESTAMP WITH TIME ZONE"
+        return f"strftime({f'{value} AT TIME ZONE {literal(self.context.timezone)}' if zoned else value}, '%Y%m%d')"
 
     def values(self, name: str, **arguments: Any) -> Question:
         """An expectation about every value of a column."""
@@ -151,6 +162,143 @@ def _sex_matches_id(asker: Asker, *, id: str, sex: str) -> Question:
 
 
 @_for
+def _gb32100_format(asker: Asker, *, column: str) -> Question:
+    return asker.values("ExpectColumnValuesToMatchRegex", column=column, regex=f"^{_CREDIT_CODE}$")
+
+
+@_for
+def _gb32100_check_digit(asker: Asker, *, column: str) -> Question:
+    wrong = f"({_credit_rest('_code')}) <> 0 OR ({_organisation_rest('substr(_code, 9)')}) <> 0"
+    return asker.bad_rows(f"SELECT 1 FROM {_coded(column, _CREDIT_CODE)} WHERE {wrong}")
+
+
+@_for
+def _gb11714_format(asker: Asker, *, column: str) -> Question:
+    return asker.values("ExpectColumnValuesToMatchRegex", column=column, regex=f"^{_ORGANISATION_CODE}$")
+
+
+@_for
+def _gb11714_check_digit(asker: Asker, *, column: str) -> Question:
+    wrong = f"({_organisation_rest('_code')}) <> 0"
+    return asker.bad_rows(f"SELECT 1 FROM {_coded(column, _ORGANISATION_CODE)} WHERE {wrong}")
+
+
+@_for
+def _certificate_format(asker: Asker, *, column: str) -> Question:
+    return asker.values("ExpectColumnValuesToMatchRegex", column=column, regex=f"^{_CERTIFICATE}$")
+
+
+@_for
+def _certificate_check_digit(asker: Asker, *, column: str) -> Question:
+    # ISO 7064 as it is defined: a sum of 0 counts as 36, and the check character is what 37 lacks
+    body = "regexp_replace(regexp_extract(_code, '3005[.]2[.](.*)[.].$', 1), '[.]', '', 'g')"
+    values = f"list_transform(regexp_extract_all({body}, '.'), lambda c: strpos('{_CHARACTERS}', c) - 1)"
+    step = "CASE (p + x) % 36 WHEN 0 THEN 72 ELSE (p + x) % 36 * 2 END % 37"
+    rest = f"(37 - list_reduce(list_prepend(36, {values}), lambda p, x: {step})) % 36"
+    wrong = f"strpos('{_CHARACTERS}', right(_code, 1)) - 1 <> {rest}"
+    return asker.bad_rows(f"SELECT 1 FROM {_coded(column, _CERTIFICATE)} WHERE {wrong}")
+
+
+@_for
+def _phone(asker: Asker, *, column: str, kind: str = "mobile") -> Question:
+    mobile = r"1[3456789]\d{9}"
+    fixed = r"(010|02\d)-?[^01\D]\d{7}(-\d{1,6})?|0[^012\D]\d\d-?[^01\D]\d{6}\d?(-\d{1,6})?"
+    regex = mobile if kind == "mobile" else f"{mobile}|{fixed}"
+    return asker.values("ExpectColumnValuesToMatchRegex", column=column, regex=f"^(?:{regex})$")
+
+
+@_for
+def _plate(asker: Asker, *, column: str) -> Question:
+    usual = r"[^\W_]{5}|[^\W_]{4}[挂学警港澳]"
+    new_energy = r"[A-HJK][^\W_]\d{4}|\d{5}[A-HJK]"
+    # the class of letters and digits is cut down to those of plates by the second pattern
+    shape = rf"[{_PLATE_PROVINCES}][A-Z]({usual}|{new_energy})"
+    number = identifier(column)
+    right = f"regexp_full_match({number}, '{_escaped(shape)}') AND NOT regexp_matches({number}, '[IOa-z]')"
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE NOT ({right})")
+
+
+@_for
+def _not_masked(asker: Asker, *, column: str) -> Question:
+    return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex="^(?s:.*[*＊].*)$")
+
+
+@_for
+def _requires(asker: Asker, *, column: str, when: str, values: list[str]) -> Question:
+    asked = f"SELECT {identifier(column)} AS _value, {identifier(when)}::VARCHAR AS _case FROM {{batch}}"
+    cases = _escaped(f"list_contains([{literals(values)}], _case)")
+    return asker.bad_rows(f"SELECT 1 FROM ({asked}) WHERE _value IS NULL AND {cases}")
+
+
+@_for
+def _one_of_present(asker: Asker, *, columns: list[str]) -> Question:
+    texts = ", ".join(f"{identifier(name)}::VARCHAR" for name in columns)
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE coalesce({texts}) IS NULL")
+
+
+@_for
+def _ordered(asker: Asker, *, earlier: str, later: str) -> Question:
+    first, second = identifier(earlier), identifier(later)
+    kinds = {asker.kind(earlier), asker.kind(later)}
+    if len(kinds) == 2 and "DATE" in kinds:
+        first, second = asker.day(earlier), asker.day(later)
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {first} > {second}")
+
+
+@_for
+def _differs(asker: Asker, *, column: str, other: str) -> Question:
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {identifier(column)} = {identifier(other)}")
+
+
+@_for
+def _age_at_least(asker: Asker, *, birth: str, at: str, years: int) -> Question:
+    # days as numbers YYYYMMDD; 28 February counts as the 29th where there is none
+    born, day = (f"cast({asker.day(name)} AS BIGINT)" for name in (birth, at))
+    year, last = f"({day} // 10000)", f"{day} % 10000 = 228"
+    leap = f"({year} % 4 = 0 AND ({year} % 100 <> 0 OR {year} % 400 = 0))"
+    reached = f"{day} + CASE WHEN {last} AND NOT {leap} THEN 1 ELSE 0 END"
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {reached} - {born} < {years * 10000}")
+
+
+@_for
+def _gb11643_sex(asker: Asker, *, column: str, sex: str) -> Question:
+    parities = {"1": "'1', '3', '5', '7', '9'", "2": "'0', '2', '4', '6', '8'"}
+    return asker.bad_rows(
+        f"SELECT 1 FROM {_dated(column)} WHERE _real AND substr(_number, 17, 1) NOT IN ({parities[sex]})"
+    )
+
+
+@_for
+def _gb11643_age(asker: Asker, *, column: str, at: str, years: int) -> Question:
+    day = f"cast({asker.day(at)} AS BIGINT)"
+    year, last = f"({day} // 10000)", f"{day} % 10000 = 228"
+    leap = f"({year} % 4 = 0 AND ({year} % 100 <> 0 OR {year} % 400 = 0))"
+    reached = f"{day} + CASE WHEN {last} AND NOT {leap} THEN 1 ELSE 0 END"
+    young = f"{reached} - cast(substr(_number, 7, 8) AS BIGINT) < {years * 10000}"
+    return asker.bad_rows(f"SELECT 1 FROM {_dated(column)} WHERE _real AND {young}")
+
+
+@_for
+def _subject_code_format(asker: Asker, *, column: str, kind: str, person: str) -> Question:
+    code, natural = identifier(column), f"{identifier(kind)} = {_escaped(literal(person))}"
+    wrong = (
+        f"({natural} AND NOT regexp_full_match({code}, '{_escaped(_NUMBER)}')) OR "
+        f"(({natural}) IS NOT TRUE AND NOT regexp_full_match({code}, '{_escaped(_CREDIT_CODE)}'))"
+    )
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {wrong}")
+
+
+@_for
+def _subject_code_check_digit(asker: Asker, *, column: str, kind: str, person: str) -> Question:
+    natural = f"{identifier(kind)} = {_escaped(literal(person))}"
+    credit = f"({natural}) IS NOT TRUE AND regexp_full_match({identifier(column)}, '{_escaped(_CREDIT_CODE)}')"
+    codes = f"(SELECT {identifier(column)} AS _code FROM {{batch}} WHERE {credit})"
+    wrong = f"({_credit_rest('_code')}) <> 0 OR ({_organisation_rest('substr(_code, 9)')}) <> 0"
+    people = f"SELECT 1 FROM {_formed(column)} WHERE {natural} AND _rest <> 1"
+    return asker.bad_rows(f"{people} UNION ALL SELECT 1 FROM {codes} WHERE {wrong}")
+
+
+@_for
 def _chinese_name(asker: Asker, *, column: str) -> Question:
     # what a name is not: empty, one character, a dot at an end, two dots together, a character of another script
     wrong = r"(?s)|.|·.*|.*·|.*··.*|.*[^·\x{3007}\x{3400}-\x{4dbf}\x{4e00}-\x{9fff}\x{20000}-\x{3ffff}].*"
@@ -222,6 +370,41 @@ _PROVINCES = (
     "'90','91','92','93','94','95','96','97','98','99'"
 )
 
+_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_CREDIT_CHARACTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_CODE = (
+    "(11|12|13|19|21|29|31|32|33|34|35|39|41|49|51|52|53|54|59|61|62|69|71|72|79|81|89|91|92|93|A1|A9|N1|N2|N3|N9|Y1)"
+    r"[1-9]\d{5}[0-9A-HJ-NP-RTUWXY]{8}[\dX][0-9A-HJ-NP-RTUWXY]"
+)
+_ORGANISATION_CODE = r"[\dA-Z]{8}[\dX]"
+_CERTIFICATE = r"1[.]2[.]156[.]3005[.]2[.][\dA-Z]{18}\d{3}[.]([\dA-Z]{18}|\d{6})[.][\dA-Z]{1,}[.]\d{3}[.][\dA-Z]"
+_PLATE_PROVINCES = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新"
+
+
+def _coded(column: str, pattern: str) -> str:
+    """Rows whose value matches the pattern, as `_code`."""
+    codes = f"SELECT {identifier(column)} AS _code FROM {{batch}}"
+    return f"(SELECT _code FROM ({codes}) WHERE regexp_full_match(_code, '{_escaped(pattern)}'))"
+
+
+def _organisation_rest(code: str) -> str:
+    """0 for a right check digit in position 9: with it, the sum of value * 2^(9 - place) is divisible by 11."""
+    sum_ = "0"
+    for place in range(1, 10):
+        value = f"(strpos('{_CHARACTERS}', substr({code}, {place}, 1)) - 1)"
+        # X as the check digit is 10, not the value of the letter
+        sum_ = f"(({sum_}) * 2 + {value if place < 9 else f'least({value}, 10)'})"
+    return f"{sum_} % 11"
+
+
+def _credit_rest(code: str) -> str:
+    """0 for a right check character in position 18, by Horner's scheme in base 3 from position 17 to 1."""
+    values = [f"(strpos('{_CREDIT_CHARACTERS}', substr({code}, {place}, 1)) - 1)" for place in range(1, 19)]
+    sum_ = "0"
+    for value in reversed(values[:17]):
+        sum_ = f"(({sum_}) * 3 + {value})"
+    return f"({sum_} + {values[17]}) % 31"
+
 
 def _formed(column: str) -> str:
     """Rows with a well-formed number: all columns, `_number`, and `_rest`, which is 1 for a right check digit.
@@ -259,5 +442,5 @@ def _bound(context: Context, bound: Any) -> Any:
 
 
 def _escaped(text: str) -> str:
-    """Text with its braces doubled, as a query of Great Expectations needs it."""
-    return text.replace("{", "{{").replace("}", "}}")
+    """Text as a query of Great Expectations needs it: braces doubled, colons not taken for parameters."""
+    return text.replace("{", "{{").replace("}", "}}").replace(":", r"\:")

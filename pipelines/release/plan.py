@@ -1,7 +1,8 @@
 """What an edition must build: the models whose inputs differ from those of their published version.
 
-A model's inputs are everything its rows can depend on: its SQL, macros, contract, upstream inputs, source versions
-and, where it reads the edition, the day. Equal inputs mean equal rows, so nothing is built twice.
+A model's inputs are everything its rows can depend on: its SQL, macros, the authority matrix of the day, contract,
+upstream inputs, source versions and, where it reads the edition, the day. Equal inputs mean equal rows, so nothing is
+built twice.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
+from pipelines.contracts.dbt import LOG, MACROS, generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.models import Model
 from pipelines.register.chain import canonical
@@ -22,7 +24,8 @@ def model_inputs(
 
     `versions`: core version by dbt source name (`core.psb__household_person`).
     """
-    shared = _files_hash(sorted((project / "macros").rglob("*.sql")))
+    generated_macros = {path: text for path, text in generated(contracts, as_of).items() if path.startswith(MACROS)}
+    shared = _hash(_files_hash(sorted((project / "macros").rglob("*.sql"))), generated_macros)
     known = {**{name: str(version) for name, version in versions.items()}, "lake.edition": as_of.isoformat()}
     found: dict[str, str | None] = {}
 
@@ -30,7 +33,7 @@ def model_inputs(
         if name not in found:
             model = models[name]
             upstream = [inputs(parent) for parent in model.depends_on]
-            sources = [known.get(source) for source in model.sources]
+            sources = [known.get(source.removesuffix(LOG)) for source in model.sources]
             if None in upstream or None in sources:
                 found[name] = None
             else:

@@ -42,6 +42,43 @@ CASES = [
     ("null_words", "0", "0"),
     ("gb11643_upgrade", "342401850415013", "342401198504150139"),
     ("gb11643_upgrade", "342401198504150139", "342401198504150139"),
+    ("organisation_code", "M000100Y-4", "M000100Y4"),
+    ("organisation_code", " M000 100Y - 4\u3000", "M000100Y4"),
+    ("organisation_code", "91341502 MA2N12344B", "91341502MA2N12344B"),
+    ("organisation_code", "M000-100Y4", "M000-100Y4"),
+    ("open_end", "9999-12-31", None),
+    ("open_end", "99991231", None),
+    ("open_end", "9999/12/31", None),
+    ("open_end", "9999.09.09", None),
+    ("open_end", "2099-12-31 00:00:00.000", None),
+    ("open_end", "9999-12-31T23:59:59+08:00", None),
+    ("open_end", "1899-12-31", None),
+    ("open_end", "1900-01-01 08:05:43", None),
+    ("open_end", "长期", None),
+    ("open_end", "永久", None),
+    ("open_end", "2026-12-31", "2026-12-31"),
+    ("open_end", "2026/12/31", "2026/12/31"),
+    ("open_end", "1900-01-02", "1900-01-02"),
+    ("open_end", "9999-12-31 起", "9999-12-31 起"),
+    ("open_end", "长期有效至换证", "长期有效至换证"),
+    ("thousands", "5,000,000", "5000000"),
+    ("thousands", "5，000，000.25", "5000000.25"),
+    ("thousands", "-1,234", "-1234"),
+    ("thousands", "5,000000", "5,000000"),
+    ("thousands", "5000,000", "5000,000"),
+    ("thousands", "5,00", "5,00"),
+    ("thousands", "5,0000", "5,0000"),
+    ("thousands", "0,500", "0,500"),
+    ("thousands", "1,234,5.6", "1,234,5.6"),
+    ("thousands", "5000000", "5000000"),
+    ("document_number", "六市监罚〔2021〕15号", "六市监罚〔2021〕15号"),
+    ("document_number", "六市监罚（2018）15号", "六市监罚〔2018〕15号"),
+    ("document_number", "六市监罚(2018)15号", "六市监罚〔2018〕15号"),
+    ("document_number", "六市监罚[ 2021 ]15号", "六市监罚〔2021〕15号"),
+    ("document_number", "六市监罚［2021］15号", "六市监罚〔2021〕15号"),
+    ("document_number", "六市监罚【2021】15号", "六市监罚〔2021〕15号"),
+    ("document_number", "六市监（开）罚(2018)15号（补）", "六市监（开）罚〔2018〕15号（补）"),
+    ("document_number", "六市监罚[20211]15号", "六市监罚[20211]15号"),
     ("mobile", "+86 138-1234-5678", "13812345678"),
     ("mobile", "008613812345678", "13812345678"),
     ("mobile", "8613812345678", "13812345678"),
@@ -76,10 +113,18 @@ def test_null_stays_null(run: Run, name: str) -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 likely = st.text(st.sampled_from("0123456789Xx １２Ｘ\u3000男女性无null-/·•．+8613()\\N"), max_size=20)
+codes = st.from_regex(r"[A-Z0-9]{8} ?[-—–]{0,2} ?[0-9X] ?", fullmatch=True)
+dates = st.from_regex(
+    r"(9999|1900|2099|20[0-9]{2})[-/.]?(12|01|09)[-/.]?(31|01|09)([ T][0-9:.Z+-]{0,8})?", fullmatch=True
+)
+amounts = st.from_regex(r"[+-]?[0-9]{1,4}([,，][0-9]{2,4}){0,3}([.][0-9]{0,2})?", fullmatch=True)
+documents = st.from_regex(
+    r"([六罚()（）〔〕\[\]【】［］ ]{0,3}(2021|18|号)[()（）〔〕\[\]【】［］ ]{0,3}){1,3}", fullmatch=True
+)
 
 
 @pytest.mark.parametrize("name", steps)
-@given(text=texts | likely)
+@given(text=texts | likely | codes | dates | amounts | documents)
 @settings(max_examples=150, deadline=None)
 def test_doing_it_twice_changes_nothing_more(run: Run, name: str, text: str) -> None:
     once = run(apply(name), text)
@@ -97,6 +142,15 @@ def test_full_width_agrees_with_unicode(run: Run, text: str) -> None:
 
 def test_null_words_are_in_capitals() -> None:
     assert all(word == word.upper() for word in NULL_WORDS)
+
+
+def test_a_contract_names_its_own_open_ends(run: Run) -> None:
+    def named(text: str) -> str:
+        return steps["open_end"].function(text, LISTS, values=["29991231", "无固定期限"])
+
+    assert run(named, "2999-12-31 00:00:00") is None
+    assert run(named, "无固定期限") is None
+    assert run(named, "9999-12-31") == "9999-12-31"
 
 
 def test_a_list_without_aliases_changes_nothing(run: Run) -> None:

@@ -5,12 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import yaml
 from jsonschema.validators import validator_for
 
 from pipelines.contracts import export
+from pipelines.contracts.export_quality import rule_entry
 from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
+from pipelines.contracts.rules import Rule
 
 OFFICIAL = Path(__file__).parents[3] / "shared/conformance/odcs-3.2.0.schema.json"
 
@@ -127,6 +130,14 @@ def test_rules_use_the_metric_odcs_has(product: dict[str, Any], source: dict[str
     assert custom(birth["birth_date.between"])["onFail"] == "quarantine"
     sexes = {entry["name"]: entry for entry in columns["sex"]["quality"]}
     assert sexes["sex.in_codes"]["arguments"] == {"validValues": ["0", "1", "2", "9"]}
+
+
+def test_a_rule_about_two_columns_is_a_query_that_runs(small: Contracts) -> None:
+    rule = Rule("ordered", "ordered", ("a", "b"), {"earlier": "a", "later": "b"})
+    entry = rule_entry(rule, small, "quarantine")
+    query = entry["query"].format(object="(SELECT DATE '2026-11-24' AS a, TIMESTAMPTZ '2026-11-23 16:00:00Z' AS b)")
+    assert duckdb.execute(query).fetchone() == (0,)  # midnight in the city
+    assert (entry["dimension"], custom(entry)["kind"]) == ("consistency", "consistency")
 
 
 def test_a_long_code_list_is_named_not_spelt_out(real: Contracts) -> None:

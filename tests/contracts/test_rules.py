@@ -7,12 +7,15 @@ import duckdb
 import pytest
 
 from pipelines.contracts.rules import Context, Rule, rules
+from pipelines.messages import catalogue
 from pipelines.verbs import VerbError
 
 TODAY = date(2026, 11, 23)
 LISTS = {"sex": frozenset({"0", "1", "2", "9", "it's"})}
 ID = "341502200501010019"  # male, born 2005-01-01
 WRONG_DIGIT = "341502200501010018"
+CREDIT_CODE = "91341502MA2N12344B"
+CERTIFICATE = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.20230000403.002.S"
 
 # verb, arguments, type of the value, value, expected (True, False or None)
 ROW_CASES: list[tuple[str, dict[str, Any], str, Any, bool | None]] = [
@@ -57,6 +60,43 @@ ROW_CASES: list[tuple[str, dict[str, Any], str, Any, bool | None]] = [
     ("gb11643_content", {}, "VARCHAR", "341502200502290016", False),
     ("gb11643_content", {}, "VARCHAR", WRONG_DIGIT, None),
     ("gb11643_content", {}, "VARCHAR", None, None),
+    ("gb32100_format", {}, "VARCHAR", CREDIT_CODE, True),
+    ("gb32100_format", {}, "VARCHAR", "N2341502MF12345670", True),
+    ("gb32100_format", {}, "VARCHAR", CREDIT_CODE.lower(), False),
+    ("gb32100_format", {}, "VARCHAR", "98341502MA2N12344B", False),
+    ("gb32100_format", {}, "VARCHAR", None, None),
+    ("gb32100_check_digit", {}, "VARCHAR", CREDIT_CODE, True),
+    ("gb32100_check_digit", {}, "VARCHAR", CREDIT_CODE[:17] + "C", False),
+    ("gb32100_check_digit", {}, "VARCHAR", "91341502MA2N123458", False),
+    ("gb32100_check_digit", {}, "VARCHAR", CREDIT_CODE[:17], None),
+    ("gb32100_check_digit", {}, "VARCHAR", None, None),
+    ("gb11714_format", {}, "VARCHAR", "M000100Y4", True),
+    ("gb11714_format", {}, "VARCHAR", "M000100Y-4", False),
+    ("gb11714_format", {}, "VARCHAR", None, None),
+    ("gb11714_check_digit", {}, "VARCHAR", "M000100Y4", True),
+    ("gb11714_check_digit", {}, "VARCHAR", "M000100Y5", False),
+    ("gb11714_check_digit", {}, "VARCHAR", "M000100Y-4", None),
+    ("certificate_format", {}, "VARCHAR", CERTIFICATE, True),
+    ("certificate_format", {}, "VARCHAR", CERTIFICATE + ".0", False),
+    ("certificate_format", {}, "VARCHAR", None, None),
+    ("certificate_check_digit", {}, "VARCHAR", CERTIFICATE, True),
+    ("certificate_check_digit", {}, "VARCHAR", CERTIFICATE[:-1] + "T", False),
+    ("certificate_check_digit", {}, "VARCHAR", CERTIFICATE + ".0", None),
+    ("phone", {}, "VARCHAR", "13812345678", True),
+    ("phone", {}, "VARCHAR", "0564-3312345", False),
+    ("phone", {}, "VARCHAR", None, None),
+    ("phone", {"kind": "any"}, "VARCHAR", "13812345678", True),
+    ("phone", {"kind": "any"}, "VARCHAR", "0564-3312345", True),
+    ("phone", {"kind": "any"}, "VARCHAR", "138****5678", False),
+    ("phone", {"kind": "any"}, "VARCHAR", None, None),
+    ("plate", {}, "VARCHAR", "皖NDA1234", True),
+    ("plate", {}, "VARCHAR", "皖N123O5", False),
+    ("plate", {}, "VARCHAR", None, None),
+    ("not_masked", {}, "VARCHAR", "张三", True),
+    ("not_masked", {}, "VARCHAR", "", True),
+    ("not_masked", {}, "VARCHAR", "138****5678", False),
+    ("not_masked", {}, "VARCHAR", "张＊\n", False),
+    ("not_masked", {}, "VARCHAR", None, None),
     ("chinese_name", {}, "VARCHAR", "王五", True),
     ("chinese_name", {}, "VARCHAR", "流波䃥", True),
     ("chinese_name", {}, "VARCHAR", "王〇", True),
@@ -93,6 +133,44 @@ PAIR_CASES: list[tuple[str, dict[str, str], str | None, str | None, bool | None]
     ("sex_matches_id", {"id": "id", "sex": "other"}, ID, "9", None),
     ("sex_matches_id", {"id": "id", "sex": "other"}, ID, None, None),
     ("sex_matches_id", {"id": "id", "sex": "other"}, WRONG_DIGIT, "2", None),
+]
+
+ORDER, AGE = {"earlier": "a", "later": "b"}, {"birth": "a", "at": "b", "years": 18}
+CASE = {"column": "a", "when": "b", "values": ["3", "it's"]}
+
+# verb, arguments, SQL of the values of a and b, expected (True, False or None)
+TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
+    ("ordered", ORDER, "DATE '2026-11-23'", "DATE '2026-11-23'", True),
+    ("ordered", ORDER, "DATE '2026-11-23'", "DATE '2026-11-22'", False),
+    ("ordered", ORDER, "TIMESTAMPTZ '2026-11-23 08:00:00+08'", "TIMESTAMPTZ '2026-11-23 07:59:00+08'", False),
+    ("ordered", ORDER, "TIMESTAMPTZ '2026-11-23 08:00:00+08'", "DATE '2026-11-23'", True),
+    ("ordered", ORDER, "TIMESTAMPTZ '2026-11-24 00:00:00+08'", "DATE '2026-11-23'", False),
+    ("ordered", ORDER, "DATE '2026-11-23'", "TIMESTAMPTZ '2026-11-23 00:00:00+08'", True),
+    ("ordered", ORDER, "DATE '2026-11-23'", "TIMESTAMPTZ '2026-11-22 23:59:00+08'", False),
+    ("ordered", ORDER, "5::BIGINT", "5.5::DOUBLE", True),
+    ("ordered", ORDER, "5::BIGINT", "4::BIGINT", False),
+    ("ordered", ORDER, "NULL::DATE", "DATE '2026-11-23'", None),
+    ("ordered", ORDER, "DATE '2026-11-23'", "NULL::TIMESTAMPTZ", None),
+    ("differs", {"column": "a", "other": "b"}, "'x'", "'y'", True),
+    ("differs", {"column": "a", "other": "b"}, "'x'", "'x'", False),
+    ("differs", {"column": "a", "other": "b"}, "'x'", "NULL::VARCHAR", None),
+    ("age_at_least", AGE, "DATE '2008-11-23'", "DATE '2026-11-23'", True),
+    ("age_at_least", AGE, "DATE '2008-11-23'", "DATE '2026-11-22'", False),
+    ("age_at_least", AGE, "DATE '2008-02-29'", "DATE '2026-02-28'", True),
+    ("age_at_least", AGE, "DATE '2008-02-29'", "DATE '2026-02-27'", False),
+    ("age_at_least", AGE | {"years": 20}, "DATE '2008-02-29'", "DATE '2028-02-28'", False),
+    ("age_at_least", AGE, "DATE '2008-11-23'", "TIMESTAMPTZ '2026-11-23 00:00:00+08'", True),
+    ("age_at_least", AGE, "DATE '2008-11-23'", "NULL::DATE", None),
+    ("requires", CASE, "'x'", "'3'", True),
+    ("requires", CASE, "NULL::VARCHAR", "'3'", False),
+    ("requires", CASE, "NULL::VARCHAR", "'it''s'", False),
+    ("requires", CASE, "NULL::VARCHAR", "3::BIGINT", False),
+    ("requires", CASE, "NULL::DATE", "'4'", None),
+    ("requires", CASE, "NULL::DATE", "NULL::VARCHAR", None),
+    ("requires", CASE | {"values": ["true"]}, "NULL::DATE", "true", False),
+    ("one_of_present", {"columns": ["a", "b"]}, "'x'", "NULL::DATE", True),
+    ("one_of_present", {"columns": ["a", "b"]}, "NULL::BIGINT", "0", True),
+    ("one_of_present", {"columns": ["a", "b"]}, "NULL::BIGINT", "NULL::DATE", False),
 ]
 
 # verb, arguments, rows of the judged table, rows of the last release (None: no release), violations
@@ -143,6 +221,14 @@ def test_a_rule_about_two_values(
     assert row == (expected,)
 
 
+@pytest.mark.parametrize(("verb", "arguments", "a", "b", "expected"), TWO_CASES)
+def test_a_rule_about_two_columns(verb: str, arguments: dict[str, Any], a: str, b: str, expected: bool | None) -> None:
+    predicate = Rule("x", verb, ("a", "b"), rules[verb].bind(arguments)).sql(context())
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'Asia/Shanghai'")
+        assert con.execute(f"SELECT {predicate} FROM (SELECT {a} AS a, {b} AS b)").fetchone() == (expected,)
+
+
 @pytest.mark.parametrize(("verb", "arguments", "values", "previous", "violations"), TABLE_CASES)
 def test_a_rule_about_a_table(
     verb: str, arguments: dict[str, Any], values: list[Any], previous: list[Any] | None, violations: int
@@ -162,16 +248,28 @@ def test_a_rule_about_a_table(
 
 def test_every_verb_is_tried_true_false_and_null() -> None:
     tried: dict[str, set[bool | None]] = {}
-    for verb, *_, expected in ROW_CASES + PAIR_CASES:
+    for verb, *_, expected in (*ROW_CASES, *PAIR_CASES, *TWO_CASES):
         tried.setdefault(verb, set()).add(expected)
     table = {verb for verb, *_ in TABLE_CASES}
     assert tried.keys() | table == rules.keys()
-    assert {verb for verb, found in tried.items() if found != {True, False, None}} == {"required"}
+    assert {verb for verb, found in tried.items() if found != {True, False, None}} == {
+        "required",
+        "one_of_present",
+    }
+
+
+def test_every_verb_is_described_in_both_languages() -> None:
+    assert {verb for verb in rules if catalogue().get(f"rule.{verb}", {}).keys() != {"zh", "en"}} == set()
 
 
 def test_bounds_are_needed() -> None:
     with pytest.raises(VerbError, match="no_bound"):
         Rule("x", "between", ("value",), {"column": "value"}).sql(context())
+
+
+def test_a_case_needs_a_value() -> None:
+    with pytest.raises(VerbError, match="bad"):
+        rules["requires"].bind({"column": "a", "when": "b", "values": []})
 
 
 @pytest.mark.parametrize(

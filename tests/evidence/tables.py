@@ -3,20 +3,28 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 from hypothesis import strategies as st
+from stdnum.iso7064 import mod_37_36
 
 from pipelines.contracts.rules import Context, Rule, rules
 
 TODAY = date(2026, 11, 23)
 PREVIOUS_ROWS, MODEL_ROWS = 5, 7
 CODES = frozenset({"1", "2", "9", "it's"})
-COLUMNS = ("number", "birth", "sex", "name", "shape", "amount", "code")
-TYPES = ("VARCHAR", "DATE", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR")
+COLUMNS = (
+    "number", "birth", "sex", "name", "shape", "amount", "code",
+    "credit", "organisation", "certificate", "phone", "plate", "day", "time",
+)  # fmt: skip
+TYPES = (
+    "VARCHAR", "DATE", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR",
+    "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "DATE", "TIMESTAMPTZ",
+)  # fmt: skip
 
 CONTEXT = Context(
     lists={"codes": CODES},
@@ -80,6 +88,46 @@ SHAPES = [
 ]
 RIGHT_SHAPES = set(SHAPES[:2])
 
+_CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+_CREDIT_KINDS = re.compile("1[1239]|2[19]|3[123459]|4[19]|5[12349]|6[129]|7[129]|8[19]|9[123]|A[19]|N[1239]|Y1")
+# each right, wrong in the last character, wrong inside with a right last character
+CREDIT_CODES = ["91341502MA2N12344B", "N2341502MF12345670", "91341502MA2N12344C", "91341502MA2N123458"]
+_ROOT = "1.2.156.3005.2."
+_FIELDS = "11100000000013338W011.11430000006122244L.20230000403."
+CERTIFICATES = [
+    _ROOT + _FIELDS + "002.S", _ROOT + _FIELDS + "001.U", _ROOT + "11100000MB03271699022.340100.000000016.001.9",
+    _ROOT + _FIELDS + "002.T", _ROOT + _FIELDS + "02.S", _FIELDS + "002.S", _ROOT + _FIELDS + "002.S.0", "", None,
+]  # fmt: skip
+PHONES = ["13812345678", "0564-3312345", "010-62345678-801", "05513312345", "12812345678", "138****5678", "", None]
+PLATES = {
+    "皖N12345": True, "皖ND12345": True, "皖N12345D": True, "皖N1234挂": True, "皖NI2345": False, "皖N1234l": False,
+    "皖N123456": False, "皖NDA123": True, "皖NLA1234": False, "皖O12345": False, "六N12345": False, "皖N1***5": False,
+    "": False, "皖N_1234": False,
+}  # fmt: skip
+DAYS = [date(2026, 2, 28), date(2026, 3, 1), date(2008, 2, 29), date(2008, 3, 1), date(2028, 2, 28), TODAY, None]
+# 00:30, 07:59 and 16:00 in China are days apart in UTC
+TIMES = [datetime(2026, 2, 27, 16, 30, tzinfo=UTC), datetime(2026, 2, 28, 16, tzinfo=UTC), None]
+TIMES += [datetime(2026, 11, 22, 23, 59, tzinfo=UTC), datetime(2008, 2, 29, 8, tzinfo=UTC)]
+
+
+@st.composite
+def credit_codes(draw: st.DrawFn) -> str | None:
+    """Unified social credit codes: known ones, ones of chance, of wrong kinds and forms."""
+    kind, body = draw(st.sampled_from(["91", "54", "N2", "A1", "98", "55", "Z1"])), draw(_signs)
+    chance = f"{kind}341502{body}{draw(st.sampled_from('0123456789XA'))}{draw(st.sampled_from(_CREDIT + 'I'))}"
+    return draw(st.sampled_from([*CREDIT_CODES, chance, chance.lower(), chance[:17], "", "{x}", "１" * 18, None]))
+
+
+@st.composite
+def organisation_codes(draw: st.DrawFn) -> str | None:
+    """Organisation codes: half of them right."""
+    body, last = draw(_signs), draw(st.sampled_from("0123456789XA"))
+    right = next(body + digit for digit in "0123456789X" if organisation_digit(body + digit))
+    return draw(st.sampled_from([right, right, right[:8] + "-" + right[8], body + last, body, "", None]))
+
+
+_signs = st.text(st.sampled_from(_CREDIT), min_size=8, max_size=8)
+
 
 @st.composite
 def rows(draw: st.DrawFn) -> Row:
@@ -94,7 +142,14 @@ def rows(draw: st.DrawFn) -> Row:
         draw(st.sampled_from(NAMES)),
         draw(st.sampled_from(SHAPES)),
         draw(st.sampled_from([-1, 0, 1, 5, 6, None])),
-        draw(st.sampled_from([*sorted(CODES), "3", "", None])),
+        draw(st.sampled_from([*sorted(CODES), "3", "{x} :y", "", None])),
+        draw(credit_codes()),
+        draw(organisation_codes()),
+        draw(st.sampled_from(CERTIFICATES)),
+        draw(st.sampled_from(PHONES)),
+        draw(st.sampled_from([*PLATES, None])),
+        draw(st.sampled_from(DAYS)),
+        draw(st.sampled_from(TIMES)),
     )
 
 
@@ -135,6 +190,56 @@ def birth_of(number: str | None) -> date | None:
         return None
 
 
+def organisation_digit(code: str | None) -> Verdict:
+    """The check digit of an organisation code fits; None if it is not well formed."""
+    if code is None or not re.fullmatch("[0-9A-Z]{8}[0-9X]", code):
+        return None
+    total = sum(int(sign, 36) * weight for sign, weight in zip(code, (3, 7, 9, 10, 5, 8, 4, 2), strict=False))
+    return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11)) == code[8]
+
+
+def credit_form(code: str) -> bool:
+    """A credit code by the letter."""
+    signs = len(code) == 18 and set(code) <= set(_CREDIT) and code[16] in "0123456789X"
+    return signs and code[2:8].isdecimal() and code[2] != "0" and _CREDIT_KINDS.fullmatch(code[:2]) is not None
+
+
+def credit_digits(code: str | None) -> Verdict:
+    """Both check digits of a credit code fit; None if it is not well formed."""
+    if code is None or not credit_form(code):
+        return None
+    rest = sum(_CREDIT.index(sign) * 3**place for place, sign in enumerate(code[:17])) % 31
+    return (rest + _CREDIT.index(code[17])) % 31 == 0 and organisation_digit(code[8:17])
+
+
+def certificate_form(code: str) -> bool:
+    """A certificate identifier by the letter."""
+    *root, kind, issuer, serial, version, check = code.split(".") if code.count(".") == 9 else [""] * 10
+    signs = (kind + issuer + serial + version + check).isalnum()
+    sizes = (len(kind), len(issuer), len(version), len(check))
+    return signs and ".".join([*root, ""]) == _ROOT and sizes in {(21, 18, 3, 1), (21, 6, 3, 1)} and serial != ""
+
+
+def certificate_digit(code: str | None) -> Verdict:
+    """The check character fits; None if the identifier is not well formed."""
+    if code is None or not certificate_form(code):
+        return None
+    return bool(mod_37_36.is_valid(code.removeprefix(_ROOT).replace(".", "")))
+
+
+def local(time: datetime) -> date:
+    """The day in China."""
+    return time.astimezone(ZoneInfo("Asia/Shanghai")).date()
+
+
+def old_enough(birth: date, day: date, years: int) -> bool:
+    """The birthday, or the end of its month, is not after the day."""
+    try:
+        return birth.replace(year=birth.year + years) <= day
+    except ValueError:
+        return date(birth.year + years, 2, 28) <= day
+
+
 def named(name: str) -> bool:
     """A name by the letter: Han characters, single dots between them."""
     blocks = ((0x3007, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x3FFFF))
@@ -145,6 +250,10 @@ def named(name: str) -> bool:
 
 def of(value: Any, test: Callable[[Any], bool]) -> Verdict:
     return None if value is None else test(value)
+
+
+def both(one: Any, other: Any, test: Callable[[Any, Any], bool]) -> Verdict:
+    return None if one is None or other is None else test(one, other)
 
 
 def _born_as_told(row: Mapping[str, Any]) -> Verdict:
@@ -220,6 +329,56 @@ CASES = [
     Case(rule("birth_date_matches_id", id="number", birth="birth"), _born_as_told),
     Case(rule("sex_matches_id", id="number", sex="sex"), _sex_as_told),
     Case(rule("chinese_name", column="name"), lambda row: of(row["name"], named)),
+    Case(rule("gb32100_format", column="credit"), lambda row: of(row["credit"], credit_form)),
+    Case(rule("gb32100_check_digit", column="credit"), lambda row: credit_digits(row["credit"])),
+    Case(
+        rule("gb11714_format", column="organisation"),
+        lambda row: of(row["organisation"], lambda v: organisation_digit(v) is not None),
+    ),
+    Case(rule("gb11714_check_digit", column="organisation"), lambda row: organisation_digit(row["organisation"])),
+    Case(rule("certificate_format", column="certificate"), lambda row: of(row["certificate"], certificate_form)),
+    Case(rule("certificate_check_digit", column="certificate"), lambda row: certificate_digit(row["certificate"])),
+    Case(rule("phone", column="phone"), lambda row: of(row["phone"], lambda v: v == PHONES[0])),
+    Case(
+        replace(rule("phone", column="phone", kind="any"), id="any phone"),
+        lambda row: of(row["phone"], lambda v: v in PHONES[:4]),
+    ),
+    Case(rule("plate", column="plate"), lambda row: of(row["plate"], lambda v: PLATES[v])),
+    Case(rule("not_masked", column="phone"), lambda row: of(row["phone"], lambda v: "*" not in v)),
+    Case(
+        rule("requires", column="name", when="code", values=["9", "it's", "{x} :y"]),
+        lambda row: row["name"] is not None if row["code"] in ("9", "it's", "{x} :y") else None,
+    ),
+    Case(
+        rule("requires", column="credit", when="amount", values=["0", "5"]),
+        lambda row: row["credit"] is not None if row["amount"] in (0, 5) else None,
+    ),
+    Case(
+        rule("one_of_present", columns=["credit", "organisation", "day"]),
+        lambda row: any(row[name] is not None for name in ("credit", "organisation", "day")),
+    ),
+    Case(rule("ordered", earlier="birth", later="day"), lambda row: both(row["birth"], row["day"], date.__le__)),
+    Case(
+        rule("ordered", earlier="day", later="time"),
+        lambda row: both(row["day"], row["time"], lambda a, b: a <= local(b)),
+    ),
+    Case(
+        rule("ordered", earlier="time", later="day"),
+        lambda row: both(row["time"], row["day"], lambda a, b: local(a) <= b),
+    ),
+    Case(rule("differs", column="sex", other="code"), lambda row: both(row["sex"], row["code"], str.__ne__)),
+    Case(
+        rule("age_at_least", birth="birth", at="day", years=18),
+        lambda row: both(row["birth"], row["day"], lambda a, b: old_enough(a, b, 18)),
+    ),
+    Case(
+        rule("age_at_least", birth="day", at="time", years=18),
+        lambda row: both(row["day"], row["time"], lambda a, b: old_enough(a, local(b), 18)),
+    ),
+    Case(
+        replace(rule("age_at_least", birth="day", at="time", years=0), id="born"),
+        lambda row: both(row["day"], row["time"], lambda a, b: a <= local(b)),
+    ),
     Case(rule("wkt_polygon", column="shape"), lambda row: of(row["shape"], lambda v: v in RIGHT_SHAPES)),
     Case(rule("unique", columns=["number"]), table=_unique("number")),
     Case(rule("unique", columns=["name", "code"]), table=_unique("name", "code")),

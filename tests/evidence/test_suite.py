@@ -5,18 +5,19 @@ import socket
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import duckdb
 import pytest
 from hypothesis import given, settings
 
-from pipelines.codecs import gb11643
+from pipelines.codecs import certificate, gb11643, gb11714, gb32100
 from pipelines.contracts.rules import Context, rules
 from pipelines.evidence.expectations import expectations
 from pipelines.evidence.rules import measure
 from pipelines.evidence.suite import Disagreement, Opinion, SuiteError, agreement, second_opinion
-from tests.evidence.tables import CASES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
+from tests.evidence.tables import CASES, CERTIFICATES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
 
 MARK = "机密值7f3a"
 WITHOUT_EXPECTATION: dict[str, str] = {}
@@ -62,13 +63,24 @@ def test_times_are_compared_in_the_zone_of_the_connection() -> None:
     assert agreement(measure(con, judged, context), second_opinion(con, judged, context).opinions) == []
 
 
-def test_a_mistake_in_our_check_digit_does_not_confirm_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gb11643, "_CHECK_DIGITS", "10998765432")
-    con = duckdb.connect()
-    context = Context({}, TODAY, "(SELECT '11010519491231002X' AS number)")
-    judged = [rule("gb11643_check_digit", column="number")]
+@pytest.mark.parametrize(
+    ("module", "constant", "wrong", "verb", "number"),
+    [
+        (gb11643, "_CHECK_DIGITS", "10998765432", "gb11643_check_digit", "11010519491231002X"),
+        (gb32100, "_WEIGHTS", (1,) * 17, "gb32100_check_digit", "91341502MA2N12344B"),
+        (gb11714, "_CHECK_DIGITS", "0123456789X", "gb11714_check_digit", "M000100Y4"),
+        (certificate, "_ISSUER", "[0-9]{6}", "certificate_format", CERTIFICATES[0]),
+    ],
+)
+def test_a_mistake_of_ours_does_not_confirm_itself(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, constant: str, wrong: object, verb: str, number: str
+) -> None:
+    context = Context({}, TODAY, f"(SELECT '{number}' AS number)")
+    con, judged = duckdb.connect(), [rule(verb, column="number")]
+    assert agreement(measure(con, judged, context), second_opinion(con, judged, context).opinions) == []
+    monkeypatch.setattr(module, constant, wrong)
     disagreements = agreement(measure(con, judged, context), second_opinion(con, judged, context).opinions)
-    assert disagreements == [Disagreement("gb11643_check_digit(number)", 1, 0)]
+    assert disagreements == [Disagreement(f"{verb}(number)", 1, 0)]
 
 
 def test_an_unanswered_rule_is_a_disagreement() -> None:
@@ -89,7 +101,7 @@ def test_evaluated_rows_are_compared_too() -> None:
 
 
 def test_the_result_holds_no_value_of_a_row() -> None:
-    row = (MARK, None, MARK, MARK, MARK, -1, MARK)
+    row = (MARK, None, MARK, MARK, MARK, -1, MARK, MARK, MARK, MARK, MARK, MARK, None, None)
     opinion = second_opinion(filled([row, row]), RULES, CONTEXT)
     assert sum(item.failed > 0 for item in opinion.opinions) >= 10
     text = json.dumps(opinion.suite, ensure_ascii=False)

@@ -1,0 +1,113 @@
+"""Where the columns of a library come from: the authority matrix 一数一源, and what computed columns are computed from.
+
+Checks both against the sources and libraries there are. Which value wins in a row is decided by the models, in SQL.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pipelines.contracts import models
+from pipelines.contracts.located import Located, Place, read
+from pipelines.contracts.mistakes import check_column, check_known, error
+from pipelines.contracts.resolved import Authority, Claim, Contracts, ProductContract
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A column that another is computed from: of a source, of a released model, or, without a relation, of the same
+    row.
+    """
+
+    relation: str | None
+    column: str
+
+
+def origin(text: str) -> Origin:
+    """What `column`, `<org>/<dataset>.column` or `<model>.column` means."""
+    relation, _, column = text.rpartition(".")
+    return Origin(relation or None, column)
+
+
+def check_computed(contract: ProductContract, contracts: Contracts) -> None:
+    """Raises CitylakeError with file and line for a computed column whose origin does not exist."""
+    own = [column.name for column in contract.columns]
+    for index, item in enumerate(contract.form.properties):
+        if isinstance(item, models.ProductColumnForm):
+            for number, text in enumerate(item.transformSourceObjects):
+                place = ("properties", index, "transformSourceObjects", number)
+                _check_origin(read(contract.path), place, origin(text), own, contracts)
+
+
+def _check_origin(file: Located, place: Place, found: Origin, own: Sequence[str], contracts: Contracts) -> None:
+    if found.relation is None:
+        check_column(file, place, found.column, own)
+    elif "/" in found.relation:
+        _check_source_column(file, place, found.relation, found.column, contracts)
+    else:
+        check_known(file, place, "model", found.relation, contracts.models)
+        check_column(file, place, found.column, [column.name for column in contracts.models[found.relation].columns])
+
+
+def _check_source_column(file: Located, place: Place, source: str, column: str, contracts: Contracts) -> None:
+    check_known(file, place, "source", source, contracts.sources)
+    check_column(file, place, column, [known.name for known in contracts.sources[source].all_columns])
+
+
+def resolve_authority(file: Located, form: models.AuthorityForm, contracts: Contracts) -> Authority:
+    """The matrix. Raises CitylakeError with file and line for names that do not exist and days that make no sense."""
+    products = {contract.id: contract for contract in contracts.models.values()}
+    matrix = {}
+    for entity, fields in form.items():
+        check_known(file, (entity,), "product contract", entity, products)
+        columns = [column.name for column in products[entity].columns]
+        for name in fields:
+            check_column(file, (entity, name), name, columns)
+        matrix[entity] = {name: _claims(file, (entity, name), forms, contracts) for name, forms in fields.items()}
+    return matrix
+
+
+def _claims(file: Located, place: Place, forms: Sequence[models.ClaimForm], contracts: Contracts) -> tuple[Claim, ...]:
+    claims: list[Claim] = []
+    for index, form in enumerate(forms):
+        at = (*place, index)
+        column = form.column or str(place[-1])
+        _check_source_column(file, (*at, "source"), form.source, column, contracts)
+        since, until = _day(file, (*at, "from"), form.since), _last_day(file, at, form)
+        if until is not None and until < since:
+            raise error("contract.claim_order", file, (*at, "to"), since=since, until=until)
+        claim = Claim(form.source, column, form.basis, since, until)
+        if any(_overlap(claim, other) for other in claims):
+            raise error("contract.claim_twice", file, (*at, "source"), source=form.source, field=place[-1])
+        claims.append(claim)
+    return tuple(claims)
+
+
+def _last_day(file: Located, at: Place, form: models.ClaimForm) -> date | None:
+    return None if form.until is None else _day(file, (*at, "to"), form.until)
+
+
+def _day(file: Located, place: Place, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as wrong:
+        raise error("contract.claim_day", file, place, value=text) from wrong
+
+
+def _overlap(claim: Claim, other: Claim) -> bool:
+    """Whether one source would stand twice on some day."""
+    ends = [date.max if item.until is None else item.until for item in (claim, other)]
+    return claim.source == other.source and max(claim.since, other.since) <= min(ends)
+
+
+def order_on(authority: Authority, day: date) -> dict[str, dict[str, list[str]]]:
+    """Product contract -> column -> the sources that count on a day, the most trusted first."""
+    return {
+        entity: {name: [claim.source for claim in claims if claim.counts(day)] for name, claims in fields.items()}
+        for entity, fields in authority.items()
+    }
+
+
+def claims_of(contract: ProductContract, contracts: Contracts) -> Mapping[str, tuple[Claim, ...]]:
+    """The claims to the columns of one library."""
+    return contracts.authority.get(contract.id, {})
