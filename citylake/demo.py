@@ -66,7 +66,7 @@ def tick(days: int = 1) -> None:
 
 
 def _city(settings: Settings, seed: int, scale: int) -> DemoCity:
-    """The running city, populated; its connection string is put where the engine looks for secrets."""
+    """The running city, populated; its connection strings are put where the engine looks for secrets."""
     _say("demo.city", persons=scale)
     city = DemoCity(settings.home / "city", seed, scale)
     try:
@@ -76,9 +76,8 @@ def _city(settings: Settings, seed: int, scale: int) -> DemoCity:
     with typer.progressbar(length=scale, label="  人口 / persons", file=sys.stderr) as bar:
         city.populate(lambda done: bar.update(done - bar.pos))
         bar.update(scale - bar.pos)
-    secret = settings.home / "secrets" / "psb_dsn"
-    secret.touch(mode=0o600)
-    secret.write_text(city.reader_dsn, "utf-8")
+    for secret, address in city.connections().items():
+        settings.store_secret(secret, address)
     return city
 
 

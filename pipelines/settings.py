@@ -103,6 +103,12 @@ class Settings:
             return file.read_text("utf-8").strip()
         raise CitylakeError("pull.no_secret", connection=connection, variable=variable, file=file)
 
+    def store_secret(self, secret: str, value: str) -> None:
+        """Put a connection string where `connection_string` finds it, readable by this account only."""
+        file = self.home / "secrets" / secret
+        file.touch(mode=0o600)
+        file.write_text(value, "utf-8")
+
     def key(self, name: str) -> bytes:
         """A 32-byte key of this installation, made on first use and kept in secrets/."""
         file = self.home / "secrets" / f"{name}.key"

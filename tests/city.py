@@ -29,9 +29,8 @@ class Town:
         self.city.start()
         self.city.populate()
         self.settings.prepare()
-        secret = self.settings.home / "secrets" / "psb_dsn"
-        secret.touch(mode=0o600)
-        secret.write_text(self.city.reader_dsn, "utf-8")
+        for secret, address in self.city.connections().items():
+            self.settings.store_secret(secret, address)
 
     def run(self, run_id: str = "test", before: Callable[[Run], None] | None = None) -> dict[str, Ingested | Outcome]:
         """One run as the Dagster job does it; what became of every source and subject."""
