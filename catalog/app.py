@@ -12,9 +12,11 @@ from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
+from catalog.delivery.workbooks import DoesNotFit
 from catalog.headers import SecurityHeaders
 from catalog.policy.audit import AuditUnavailable
-from catalog.web import pages, people, quality
+from catalog.policy.decision import MARTS
+from catalog.web import indicators, marts, pages, people, quality, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
 from pipelines.register import Register
@@ -36,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))
-    for area in (pages, quality, people):
+    for area in (pages, indicators, reports, quality, marts, people):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     _add_errors(app, site)
@@ -51,11 +53,20 @@ def _add_errors(app: FastAPI, site: Site) -> None:
             return errors.answer(status, f"web.reason.{error.reason.value}")
         if status == 404:
             return site.page(request, "error.html", 404, code="not_found")
-        return site.page(request, "denied.html", status, reason=error.reason.value, product=error.product)
+        back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
+        return site.page(request, "denied.html", status, reason=error.reason.value, back=back)
 
     @app.exception_handler(errors.BadRequest)
     def bad_request(request: Request, error: errors.BadRequest) -> Response:
         return errors.answer(400, error.code, **error.arguments)
+
+    @app.exception_handler(DoesNotFit)
+    def does_not_fit(request: Request, error: DoesNotFit) -> Response:
+        if _machine(request):
+            return errors.answer(413, error.code, **error.arguments)
+        product = "{channel}/{name}".format(**request.path_params)
+        said = {"code": error.code, "arguments": error.arguments}
+        return site.page(request, "does_not_fit.html", 413, product=product, said=said)
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:

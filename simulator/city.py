@@ -24,6 +24,7 @@ from simulator.day import DaySummary
 from simulator.department import DATABASE, SCHEMA, TABLE
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
 from simulator.loading import State
+from simulator.outside import Outside
 from simulator.registers import DATABASES
 from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import HOST, READER, Server
@@ -54,6 +55,7 @@ class DemoCity:
         self.home = home.resolve()
         self.seed, self.persons, self.dirt = seed, persons, dirt
         self._server = Server(self.home)
+        self._outside = Outside(self.home, seed, persons, dirt)
         self._started_here = False
 
     @classmethod
@@ -67,20 +69,24 @@ class DemoCity:
         return cls(home, plan["seed"], plan["persons"], DirtRates(**plan["dirt"]))
 
     def start(self) -> None:
-        """Start the database server, making it first if need be; a running one is used, whoever started it.
+        """Start the database server, making it first if need be, the broker and the portal; running ones are used.
 
         Raises:
             OtherCity: another city lives under this home.
-            ServerError: PostgreSQL refused.
+            ServerError: one of them does not come up.
         """
         with self._alone():
             self._claim_home()
             self._started_here |= self._server.start()
             daily.settle(self._server, self.home)
+            self._outside.start()
+            if self._is_populated():
+                self._outside.hand_over(self._state().day)
 
     def stop(self) -> None:
-        """Stop the server (the department's database is down); ``start`` brings everything back, on the same port."""
+        """Stop all servers (no department answers); ``start`` brings everything back, on the same ports."""
         with self._alone():
+            self._outside.stop()
             self._server.stop()
             self._started_here = False
 
@@ -92,6 +98,7 @@ class DemoCity:
                 loading.populate(
                     self._server, self.seed, self.persons, self.dirt, DATABASES, self._fill_registers, progress
                 )
+            self._outside.hand_over(self._state().day)
 
     def tick(self, days: int = 1) -> list[DaySummary]:
         """Let days pass; returns what each brought. Every day is written entirely or not at all."""
@@ -101,6 +108,7 @@ class DemoCity:
             with self._alone():
                 daily.settle(self._server, self.home)
                 summaries.append(daily.tick(self._server, self.home))
+                self._outside.hand_over(summaries[-1].day)
         return summaries
 
     @property
@@ -118,7 +126,7 @@ class DemoCity:
         address = f"{READER}:{self._server.reader_password}@{HOST}:{self._server.port}"
         databases = {f"{name}_dsn": f"postgresql://{address}/{name}" for name in DATABASES}
         folders = {f"{name}_drop": f"file://{drops.folder(self.home, name)}" for name in ("hc", "esb")}
-        return databases | folders
+        return databases | folders | self._outside.connections()
 
     def planted(self) -> list[Planted]:
         """Everything wrong that was ever planted, in order of day and record; corrected rows have ``ended`` set."""
@@ -126,10 +134,11 @@ class DemoCity:
         columns = sql.SQL(", ").join(map(sql.Identifier, PLANTED_COLUMNS))
         query = sql.SQL("SELECT {} FROM truth.planted ORDER BY day, rybh").format(columns)
         with self._server.connect(TRUTH) as truth:
-            return [
+            found = [
                 Planted(**{**row, "also": tuple(row["also"])})
                 for row in truth.cursor(row_factory=dict_row).execute(query)
             ]
+        return sorted([*found, *self._outside.planted()], key=lambda entry: (entry.day, entry.rybh))
 
     def department_rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the department's table as it shows itself at present, streamed."""

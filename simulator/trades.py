@@ -69,6 +69,8 @@ def _dealt(*lists: tuple[tuple[int, Trade], ...]) -> tuple[Trade, ...]:
 SHOP_TRADES = _dealt(_TRADES)
 COMPANY_TRADES = _dealt(_TRADES, _COMPANY_TRADES, _COMPANY_TRADES)
 CO_OPERATIVE_TRADES = _dealt(_CO_OPERATIVE_TRADES)
+FOOD_INDUSTRIES = frozenset(trade.code for trade in SHOP_TRADES if trade.food)
+"""Industries that need a food permit."""
 
 _FIRST = deck(
     "鑫*3 宏*3 鸿*2 恒*3 盛*2 泰*2 华*2 金*3 皖*3 大别山 淠河 安*2 润*2 佳*2 众*2 远*2 瑞*3 祥*2 天*2 新*2 德 永 万 嘉"

@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from catalog.delivery import boundaries
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
+from catalog.delivery.marts import Marts
 from catalog.delivery.views import Views
 from catalog.listing import Listing, Offering, Snapshot, released_columns
 from catalog.policy import audit
 from catalog.policy.callers import Callers
-from catalog.policy.decision import Allowed, Caller, Decision, Denied, Reason, decide
+from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.settings import Settings
@@ -65,7 +67,8 @@ class Desk:
         self.listing = Listing(settings.contracts, register)
         self.callers = Callers(register)
         self.views = Views(settings)
-        self.downloads = Downloads(settings, self.views)
+        self.downloads = Downloads(settings, self.views, self.url)
+        self.marts = Marts(settings.marts)
 
     def decide(self, caller: Caller, offering: Offering | None) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""
@@ -82,6 +85,21 @@ class Desk:
             raise self.refuse(caller, offering.product.id, Reason.GRANT_EMPTY, action, road)
         return Admission(caller, offering, decision)
 
+    def decide_marts(self, caller: Caller) -> Decision:
+        """The decision about the analysts' database alone, for pages that only tell what a caller could do."""
+        return decide(caller, self.marts.offer(), now())
+
+    def admit_marts(self, caller: Caller, action: str, road: str) -> Allowed:
+        """Let a read of the analysts' database in, or audit the denial and raise Refused. Raises AuditUnavailable."""
+        decision = self.decide_marts(caller)
+        if isinstance(decision, Denied):
+            raise self.refuse(caller, MARTS, decision.reason, action, road)
+        return decision
+
+    def decide_boundaries(self, caller: Caller) -> Decision:
+        """Whether a page may draw county boundaries for this caller; it draws something else otherwise."""
+        return decide(caller, boundaries.offer(self.listing.snapshot()), now())
+
     def refuse(self, caller: Caller, product: str | None, reason: Reason, action: str, road: str) -> Refused:
         """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
@@ -92,8 +110,17 @@ class Desk:
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""
         allowed = admission.allowed
-        body = {"road": road, "columns": allowed.columns, "divisions": allowed.divisions, **facts}
-        body |= token_id(admission.caller)
+        body = {"columns": allowed.columns, "divisions": allowed.divisions, **facts}
+        self._audit_allowed(admission.caller, allowed, allowed.version, action, {"road": road, **body})
+
+    def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
+        """The same for the analysts' database; the facts say which file it was."""
+        self._audit_allowed(caller, allowed, None, action, {"road": road, **facts})
+
+    def _audit_allowed(
+        self, caller: Caller, allowed: Allowed, version: int | None, action: str, body: dict[str, Any]
+    ) -> None:
+        body |= token_id(caller)
         if allowed.purpose is not None:
             body["purpose"] = allowed.purpose
         audit.record(
@@ -103,7 +130,7 @@ class Desk:
             body,
             recipient=allowed.recipient,
             product=allowed.product,
-            version=allowed.version,
+            version=version,
             grant=allowed.grant,
         )
 
@@ -137,6 +164,10 @@ class Desk:
         with self.views.folders.connection() as con:
             con.execute("SET threads = 1")  # the same rows each time, and no more than a page needs
             return con.execute(f"SELECT * FROM {extract.relation} LIMIT {int(rows)}").fetchall()
+
+    def records(self, extract: Extract) -> list[dict[str, Any]]:
+        """All rows of an extract by column name, for pages that show the whole of a small product. Raises LakeError."""
+        return [dict(zip(extract.columns, row, strict=True)) for row in self.preview(extract, extract.rows)]
 
     def clean(self) -> None:
         """Delete the views of all versions but the published ones."""

@@ -1,31 +1,27 @@
-"""Downloads: one CSV or Parquet file of what a caller may read, with its checksum.
+"""Downloads: one file of what a caller may read, in any format, with its checksum.
 
-Open products are served from the files made at release; everything else is written once from the policy's extract.
-CSV is RFC 4180: UTF-8 with byte order mark, comma, CRLF, quotes where needed; an empty field is NULL and `""` is an
-empty text; values are unaltered, times are ISO 8601 in UTC.
+Open products are served from the files made at release where there are any; everything else is written once from the
+policy's extract, so that all formats have the same rows and columns. CSV is RFC 4180: UTF-8 with byte order mark,
+comma, CRLF, quotes where needed; an empty field is NULL and `""` is an empty text; values are unaltered, so a text
+that begins like a formula stays as it is (XLSX is for spreadsheets); times are ISO 8601 in UTC.
 """
 
 import json
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
+from catalog.delivery import dictionary, formats, workbooks
 from catalog.delivery.extracts import Extract
-from catalog.delivery.folders import Folders
+from catalog.delivery.formats import FORMATS, Format
 from catalog.delivery.views import Views
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed
-from pipelines.codecs.sql import literal
+from catalog.times import as_utc
 from pipelines.lake.errors import TornFile
 from pipelines.lake.parquet import sha256
-from pipelines.release.products import write_csv
 from pipelines.settings import Settings
-
-Format = Literal["csv", "parquet"]
-FORMATS: tuple[Format, ...] = ("csv", "parquet")
-MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
 
 
 @dataclass(frozen=True)
@@ -41,10 +37,10 @@ class Download:
 class Downloads:
     """Finds or writes the file of a product that a decision lets through."""
 
-    def __init__(self, settings: Settings, views: Views) -> None:
+    def __init__(self, settings: Settings, views: Views, url: str) -> None:
         self._settings = settings
         self._views = views
-        self._folders: Folders = views.folders
+        self._url = url
 
     def released(self, offering: Offering, allowed: Allowed) -> list[Download]:
         """The files made at release, where the caller may have all of them: no limits, no column dropped since."""
@@ -58,40 +54,67 @@ class Downloads:
         ]
 
     def get(self, offering: Offering, allowed: Allowed, kind: Format) -> Download:
-        """The file in one format, written now if nobody asked before. Raises LakeError."""
+        """The file in one format, written now if nobody asked before. Raises LakeError, DoesNotFit for XLSX."""
         for file in self.released(offering, allowed):
             if file.format == kind:
                 if not file.path.is_file() or file.path.stat().st_size != file.size:
                     raise TornFile("lake.torn_file", file=str(file.path))
                 return file
         extract = self._views.extract(allowed)
-        target = self._views.folder(allowed.product, allowed.version) / f"{extract.key}-{kind}"
+        if kind == "xlsx":
+            workbooks.require_rows(extract.rows)
         name = f"{offering.product.name}.{kind}"
-        folder = self._folders.get(target, lambda partial: self._write(extract, partial / name, kind))
+        place = f"{extract.key}-{kind}-{offering.product.contract.hash[:12]}"  # a book has the contract's dictionary
+
+        def build(partial: Path) -> None:
+            self._write(offering, extract, partial / name, kind)
+
+        folder = self._views.beside(allowed, place, build)
         about = json.loads((folder / "file.json").read_text("utf-8"))
         return Download(folder / name, kind, about["size"], about["sha256"])
 
-    def _write(self, extract: Extract, target: Path, kind: Format) -> None:
-        ordered = target.with_name("rows.parquet") if kind == "csv" else target
-        with self._folders.connection() as con:
-            query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
-            con.execute(f"COPY ({query}) TO {literal(str(ordered))} (FORMAT parquet, COMPRESSION zstd)")
-        if kind == "csv":
-            write_csv(ordered, target)
-            ordered.unlink()
+    def _write(self, offering: Offering, extract: Extract, target: Path, kind: Format) -> None:
+        query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
+        with self._views.folders.connection() as con:
+            if kind == "xlsx":
+                workbooks.write(con, query, target, self._about(offering, extract))
+            else:
+                formats.WRITERS[kind](con, query, target)
         about = {"size": target.stat().st_size, "sha256": sha256(target)}
         target.with_name("file.json").write_text(json.dumps(about), "utf-8")
+
+    def _about(self, offering: Offering, extract: Extract) -> workbooks.About:
+        """What the second sheet of a book says. The licence travels with the data."""
+        product, release = offering.product, offering.release
+        assert release is not None
+        facts = {
+            "web.sheet.dataset": f"{product.form.name} / {product.form.nameEn}",
+            "web.sheet.address": f"{self._url}/datasets/{product.id}",
+            "web.dataset.version": str(extract.version),
+            "web.dataset.as_of": str(release.body.get("as_of", "—")),
+            "web.dataset.rows": f"{extract.rows:,}",
+            "web.dataset.licence": product.form.licence or "—",
+        }
+        entries = dictionary.entries(product, extract.columns)
+        return workbooks.About(list(facts.items()), entries, as_utc(release.at))
 
 
 def headers(download: Download, title: str, product: str, version: int) -> dict[str, str]:
     """HTTP headers of a download: a file name in Chinese with an ASCII one beside it, and the checksum three ways."""
-    digest = b64encode(bytes.fromhex(download.sha256)).decode()
     plain, chinese = f"{product}_v{version}.{download.format}", f"{title}_v{version}.{download.format}"
     return {
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(chinese, safe='')}",
-        "ETag": f'"{download.sha256}"',
-        "X-Checksum-SHA256": download.sha256,
+        **checksum_headers(download.sha256),
+        "Cache-Control": "private, no-cache",
+    }
+
+
+def checksum_headers(sha256: str) -> dict[str, str]:
+    """A SHA-256 in hexadecimal as HTTP headers tell it."""
+    digest = b64encode(bytes.fromhex(sha256)).decode()
+    return {
+        "ETag": f'"{sha256}"',
+        "X-Checksum-SHA256": sha256,
         "Digest": f"SHA-256={digest}",
         "Repr-Digest": f"sha-256=:{digest}:",
-        "Cache-Control": "private, no-cache",
     }

@@ -8,7 +8,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -48,11 +48,16 @@ class Views:
         key = self._key(allowed, whole, columns)
         if key == WHOLE:
             return whole
-        folder = self.folder(allowed.product, allowed.version) / key
-        if not folder.is_dir():
-            self.folders.get(folder, lambda partial: self._build(partial, whole, allowed, columns))
-            self._drop_superseded(folder.parent)
+        folder = self.beside(allowed, key, lambda partial: self._build(partial, whole, allowed, columns))
         return _read(folder, allowed, key)
+
+    def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None]) -> Path:
+        """A folder among the views of a version, built if nobody asked before; it goes when they go."""
+        folder = self.folder(allowed.product, allowed.version) / name
+        if not folder.is_dir():
+            self.folders.get(folder, build)
+            self._drop_superseded(folder.parent)
+        return folder
 
     def needs_none(self, allowed: Allowed) -> bool:
         """Whether the decision hides nothing of the released table, so that no view is built. Raises LakeError."""

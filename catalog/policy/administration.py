@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.policy import audit, callers, tokens
-from catalog.policy.decision import Grant
+from catalog.policy.decision import MARTS, Grant
 from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
@@ -111,6 +111,7 @@ def grant(
 ) -> Grant:
     """Let a recipient read a product for a purpose, from now or `valid_from` (UTC) for `days`.
 
+    `product` may be `MARTS`, the analysts' whole database, which cannot be limited.
     `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
     Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
     so that revoking the narrower of two never leaves a wider one in force.
@@ -119,8 +120,7 @@ def grant(
     values = {
         "recipient": name,
         "product": product,
-        "divisions": _divisions(contracts, _product(contracts, product), divisions),
-        "columns": _columns(_product(contracts, product), columns),
+        **_limits(contracts, product, divisions, columns),
         "purpose": _purpose(purpose),
         "case_number": case_number,
         "valid_from": start,
@@ -191,6 +191,17 @@ def division_prefix(code: str) -> str:
     if len(code) == 12:
         code = code.removesuffix("000000").removesuffix("000")
     return code.removesuffix("00").removesuffix("00") if len(code) == 6 else code
+
+
+def _limits(
+    contracts: Contracts, product: str, divisions: Sequence[str] | None, columns: Sequence[str] | None
+) -> dict[str, list[str] | None]:
+    if product != MARTS:
+        known = _product(contracts, product)
+        return {"divisions": _divisions(contracts, known, divisions), "columns": _columns(known, columns)}
+    if divisions is not None or columns is not None:
+        raise CitylakeError("web.policy.whole_only", product=product)
+    return {"divisions": None, "columns": None}
 
 
 def _product(contracts: Contracts, product: str) -> Product:

@@ -63,6 +63,8 @@ class Caller:
 
 
 ANONYMOUS = Caller()
+MARTS = "analyst/marts.duckdb"
+"""What a grant of the analysts' whole database names. It is no product's id: names have no dots."""
 
 
 @dataclass(frozen=True)

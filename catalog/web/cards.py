@@ -1,51 +1,50 @@
-"""What pages say of a dataset, worked out from contract and release: titles, labels, filters, facts."""
+"""What pages say of a dataset, worked out from contract and release: titles, labels, facets, searchable text.
 
-from collections.abc import Iterable
+Which cards answer a question belongs to `search`.
+"""
+
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from catalog.listing import Offering, Snapshot
-from catalog.web.voice import Voice
-
-PAGE_SIZE = 50
+from catalog.web.voice import LANGUAGES, Voice
+from pipelines.contracts.models import Cycle
+from pipelines.messages import catalogue
 
 
 @dataclass(frozen=True)
-class Card:
-    """One line of the dataset list. `level` is the highest of its columns."""
+class Value:
+    """A value of a facet: as addresses carry it, as a page shows it, and its place among values that have an order."""
 
-    id: str
-    title: str
-    abstract: str
-    channel: str
-    channel_name: str
-    provider: str
-    provider_name: str
-    share_type: str
-    level: int
-    level_name: str
-    rows: int
-    version: int
-    released: datetime
+    code: str
+    label: str
+    place: int = 0
+
+
+@dataclass(frozen=True)
+class ColumnText:
+    """A column as the search sees it: its label on pages, and everything that finds it."""
+
+    label: str
     text: str
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What a reader asked of the list; empty texts ask nothing."""
+class Card:
+    """One line of the dataset list. `text` is what the search looks at besides the columns."""
 
-    words: str = ""
-    channel: str = ""
-    provider: str = ""
-    share_type: str = ""
-    level: str = ""
-
-    def keep(self, card: Card) -> bool:
-        """Whether a card is what was asked for; every word must stand in a name, abstract or id."""
-        wanted = ((self.channel, card.channel), (self.provider, card.provider), (self.share_type, card.share_type))
-        if any(asked and asked != has for asked, has in wanted) or (self.level and self.level != str(card.level)):
-            return False
-        return all(word in card.text for word in self.words.lower().split())
+    id: str
+    title: str
+    abstract: str
+    facets: Mapping[str, Value]
+    rows: int
+    version: int
+    released: datetime
+    text: str
+    columns: tuple[ColumnText, ...]
 
 
 def organisation(snapshot: Snapshot, voice: Voice, code: str) -> str:
@@ -61,26 +60,24 @@ def level_of(offering: Offering) -> int:
 
 def card(snapshot: Snapshot, voice: Voice, offering: Offering) -> Card:
     """The card of a published product."""
-    product, release, city = offering.product, offering.release, snapshot.contracts.city
+    product, release = offering.product, offering.release
     assert release is not None and release.version is not None
-    contract, level = product.contract.form, level_of(offering)
+    contract = product.contract.form
     abstract = product.form.description or contract.description
-    texts = (product.id, product.form.name, product.form.nameEn, abstract, contract.name, contract.nameEn)
     return Card(
         id=product.id,
         title=voice.named(product.form),
         abstract=abstract,
-        channel=product.channel,
-        channel_name=voice.named(city.channels[product.channel]),  # type: ignore[index]
-        provider=contract.owner,
-        provider_name=organisation(snapshot, voice, contract.owner),
-        share_type=contract.share.type,
-        level=level,
-        level_name=voice.named(city.levels[level]),
+        facets=_facets(snapshot, voice, offering),
         rows=int(release.body.get("rows", 0)),
         version=release.version,
         released=release.at,
-        text=" ".join(texts).lower(),
+        text=folded(
+            *(product.id, product.form.name, product.form.nameEn, abstract, contract.name, contract.nameEn),
+            *_organisation_names(snapshot, contract.owner),
+            *_library_names(product.contract.library),
+        ),
+        columns=_columns(voice, offering),
     )
 
 
@@ -90,7 +87,42 @@ def cards(snapshot: Snapshot, voice: Voice) -> list[Card]:
     return sorted(found, key=lambda item: (item.released, item.id), reverse=True)
 
 
-def choices(found: Iterable[Card], value: str, label: str) -> list[tuple[str, str]]:
-    """The values of a filter that occur, with their labels, ordered by label."""
-    pairs = {str(getattr(item, value)): str(getattr(item, label)) for item in found}
-    return sorted(pairs.items(), key=lambda pair: pair[1])
+def folded(*texts: str) -> str:
+    """Texts as the search compares them: without case, and full-width letters and digits like ordinary ones."""
+    return unicodedata.normalize("NFKC", " ".join(texts)).casefold()
+
+
+def _facets(snapshot: Snapshot, voice: Voice, offering: Offering) -> dict[str, Value]:
+    product, city, level = offering.product, snapshot.contracts.city, level_of(offering)
+    contract, library = product.contract.form, product.contract.library
+    channels, cycles, cycle = list(city.channels), get_args(Cycle), contract.slaProperties.frequency
+    channel = voice.named(city.channels[product.channel])  # type: ignore[index]
+    return {
+        "channel": Value(product.channel, channel, channels.index(product.channel)),  # type: ignore[arg-type]
+        "theme": Value(library, voice.known("library", library)),
+        "provider": Value(contract.owner, organisation(snapshot, voice, contract.owner)),
+        "level": Value(str(level), voice.named(city.levels[level]), level),
+        "share": Value(contract.share.type, voice.value(contract.share.type)),
+        "open": Value(contract.open.type, voice.value(contract.open.type)),
+        "cycle": Value(cycle, voice.value(cycle), cycles.index(cycle)),
+    }
+
+
+def _organisation_names(snapshot: Snapshot, code: str) -> list[str]:
+    row = snapshot.contracts.codes["organisations"].rows.get(code, {})
+    return [row[name] for name in ("name", "name_en", "name_in_plan") if row.get(name)]
+
+
+def _library_names(library: str) -> list[str]:
+    texts = catalogue().get(f"web.library.{library}", {})
+    return [texts[language] for language in LANGUAGES if language in texts]
+
+
+def _columns(voice: Voice, offering: Offering) -> tuple[ColumnText, ...]:
+    """The columns under their names in the product; what a mask hides of them is no text of the catalogue."""
+    found = []
+    for shown in offering.product.columns:
+        about = shown.column.definition
+        label = about.businessName if voice.language == "zh" else about.businessNameEn
+        found.append(ColumnText(label, folded(shown.name, about.businessName, about.businessNameEn)))
+    return tuple(found)

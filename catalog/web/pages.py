@@ -1,20 +1,23 @@
-"""Pages and files of datasets: home, list, dataset, preview, dictionary, download."""
+"""Pages and files of datasets: home, list, dataset, preview, dictionary, download. Texts of cards are in `cards`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from catalog.delivery import dictionary, downloads
-from catalog.delivery.desk import PREVIEW_ROWS, Admission, Desk, asked_range
+from catalog.delivery import dictionary, downloads, formats, workbooks
+from catalog.delivery.desk import Admission, Desk, asked_range
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
-from catalog.policy.decision import Allowed, Caller
-from catalog.web import cards, lineage
-from catalog.web.cards import Filters
+from catalog.policy.decision import Allowed, Caller, Decision
+from catalog.times import as_utc
+from catalog.web import cards, lineage, search
 from catalog.web.site import Site
+from pipelines.evidence import freshness
+from pipelines.register.store import now
 
 ROAD = "web"
 RECENT = 8
@@ -37,49 +40,25 @@ def _add_lists(router: APIRouter, site: Site) -> None:
     def home(request: Request) -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
         found = cards.cards(snapshot, voice)
-        counts = {name: sum(1 for item in found if item.channel == name) for name in snapshot.contracts.city.channels}
+        facets = search.answer(found, search.Question(), voice.language).facets
         models = [entry for name, entry in snapshot.published.items() if name in snapshot.contracts.models]
         return site.page(
             request,
             "home.html",
-            channels=snapshot.contracts.city.channels,
-            counts=counts,
+            channels=facets["channel"],
+            themes=facets["theme"],
             models=len(models),
             model_rows=sum(int(entry.body.get("rows", 0)) for entry in models),
-            providers=len({item.provider for item in found}),
+            providers=len(facets["provider"]),
             recent=found[:RECENT],
         )
 
     @router.get("/datasets")
-    def datasets(
-        request: Request,
-        q: str = "",
-        channel: str = "",
-        provider: str = "",
-        share: str = "",
-        level: str = "",
-        page: str = "1",
-    ) -> Response:
+    def datasets(request: Request) -> Response:
         voice = site.voice(request)
         every = cards.cards(desk.listing.snapshot(), voice)
-        filters = Filters(q.strip()[:100], channel, provider, share, level)
-        found = [item for item in every if filters.keep(item)]
-        number = int(page) if page.isascii() and page.isdigit() and 0 < len(page) < 7 else 1
-        pages = max(1, -(-len(found) // cards.PAGE_SIZE))
-        number = min(max(number, 1), pages)
-        return site.page(
-            request,
-            "datasets.html",
-            found=found[(number - 1) * cards.PAGE_SIZE : number * cards.PAGE_SIZE],
-            total=len(found),
-            number=number,
-            pages=pages,
-            filters=filters,
-            channels=cards.choices(every, "channel", "channel_name"),
-            providers=cards.choices(every, "provider", "provider_name"),
-            shares=[(value, voice.value(value)) for value in sorted({item.share_type for item in every})],
-            levels=cards.choices(every, "level", "level_name"),
-        )
+        answer = search.answer(every, search.question(request.query_params), voice.language)
+        return site.page(request, "datasets.html", answer=answer, orders=search.ORDERS)
 
 
 def _add_dataset(router: APIRouter, site: Site) -> None:
@@ -108,6 +87,10 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             allowed=decision if isinstance(decision, Allowed) else None,
             reason=None if isinstance(decision, Allowed) else decision.reason.value,
             files=_released_files(desk, caller, offering),
+            formats=formats.NAMES,
+            fits=_fits_a_sheet(offering, decision),
+            most_rows=workbooks.MOST_ROWS,
+            freshness=_freshness(offering),
             base=desk.url,
         )
 
@@ -126,7 +109,8 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             columns=[entries[column] for column in extract.columns],
             rows=rows,
             total=extract.rows,
-            most=PREVIEW_ROWS,
+            formats=formats.NAMES,
+            fits=extract.rows <= workbooks.MOST_ROWS,
         )
 
 
@@ -136,14 +120,14 @@ def _add_files(router: APIRouter, site: Site) -> None:
     @router.api_route("/datasets/{channel}/{name}/download/{kind}", methods=["GET", "HEAD"])
     def download(request: Request, channel: str, name: str, kind: str) -> Response:
         admission = desk.admit(site.caller(request), f"{channel}/{name}", "download", ROAD)
-        chosen = next((item for item in downloads.FORMATS if item == kind), None)
+        chosen = next((item for item in formats.FORMATS if item == kind), None)
         if chosen is None:
             raise HTTPException(404)
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
         facts = {"format": chosen, "rows": desk.views.extract(admission.allowed).rows, "bytes": file.size}
         about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
-        return FileResponse(file.path, headers=_headers(admission, file), media_type=downloads.MEDIA_TYPES[chosen])
+        return FileResponse(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")
     def data_dictionary(channel: str, name: str, kind: str) -> Response:
@@ -154,7 +138,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
         if kind != "csv":
             raise HTTPException(404)
         disposition = {"Content-Disposition": f'attachment; filename="{offering.product.name}_dictionary.csv"'}
-        return Response(dictionary.as_csv(rows), media_type=downloads.MEDIA_TYPES["csv"], headers=disposition)
+        return Response(dictionary.as_csv(rows), media_type=formats.MEDIA_TYPES["csv"], headers=disposition)
 
     @router.get("/open.share")
     def open_profile() -> Response:
@@ -178,6 +162,27 @@ def _headers(admission: Admission, file: downloads.Download) -> dict[str, str]:
 def _released_files(desk: Desk, caller: Caller, offering: Offering) -> list[downloads.Download]:
     decision = desk.decide(caller, offering)
     return desk.downloads.released(offering, decision) if isinstance(decision, Allowed) else []
+
+
+def _fits_a_sheet(offering: Offering, decision: Decision) -> bool:
+    """Whether XLSX is worth offering. How many rows a limited caller may read is not counted for a page."""
+    assert offering.release is not None
+    limited = isinstance(decision, Allowed) and decision.divisions is not None
+    return limited or int(offering.release.body.get("rows", 0)) <= workbooks.MOST_ROWS
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """By when the update cycle wants the next release, None for no cycle, and how many days it is late."""
+
+    due: datetime | None
+    days_late: int
+
+
+def _freshness(offering: Offering) -> Freshness:
+    assert offering.release is not None
+    cycle, released = offering.product.contract.form.slaProperties.frequency, as_utc(offering.release.at)
+    return Freshness(freshness.due(cycle, released), freshness.days_late(cycle, released, now()))
 
 
 def _sources(desk: Desk, offering: Offering) -> tuple[str, ...]:

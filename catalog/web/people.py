@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from catalog.delivery.desk import token_id
 from catalog.policy import audit
-from catalog.policy.decision import Reason
+from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
 from catalog.web.site import Site
 from pipelines.register.store import now
@@ -65,11 +65,13 @@ def build_router(site: Site) -> APIRouter:
     def access(request: Request) -> Response:
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
         readable = [item for item in desk.visible(caller, snapshot) if item.offering.product.channel != "open"]
+        decision = desk.decide_marts(caller)
         reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
         return site.page(
             request,
             "access.html",
             readable=[(cards.card(snapshot, voice, item.offering), item.allowed) for item in readable],
+            marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
             now=now(),

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
 from catalog.web import cards, findings
+from catalog.web.reports import released_evidence
 from catalog.web.site import Site
 from catalog.web.voice import Voice
 from pipelines.contracts.load import SourceContract
@@ -68,6 +69,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             product=subject if subject in snapshot.contracts.products else None,
             rules=entry.body.get("rules", []),
             checks=entry.body.get("evidence", []),
+            has_suite=released_evidence(desk, snapshot, subject) is not None,
             dimensions=findings.by_dimension(entry.body.get("rules", []), _readable(desk, subject, entry)),
             trend=findings.trend(history),
             refusals=[item for item in history if item.kind == REFUSAL][:10],

@@ -291,6 +291,13 @@ def age_at_least(context: Context, *, birth: Column, at: Column, years: int) -> 
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def part_of_whole(_: Context, *, part: Column, whole: Column, when: Column, values: Values) -> str:
+    """`part` is not more than `whole` where `when` is one of `values`: no share is above 100 %."""
+    asked = f"cast({identifier(when)} AS VARCHAR) IN ({literals(values)})"
+    return f"CASE WHEN {asked} THEN {identifier(part)} <= {identifier(whole)} END"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def gb11643_sex(_: Context, *, column: Column, sex: Literal["1", "2"]) -> str:
     """The identity number is that of a man (1) or a woman (2); NULL if the number is wrong."""
     return f"{gb11643.sex(identifier(column))} = {literal(sex)}"

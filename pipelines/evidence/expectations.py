@@ -261,6 +261,12 @@ def _age_at_least(asker: Asker, *, birth: str, at: str, years: int) -> Question:
 
 
 @_for
+def _part_of_whole(asker: Asker, *, part: str, whole: str, when: str, values: list[str]) -> Question:
+    cases = _escaped(f"list_contains([{literals(values)}], {identifier(when)}::VARCHAR)")
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {cases} AND {identifier(part)} > {identifier(whole)}")
+
+
+@_for
 def _gb11643_sex(asker: Asker, *, column: str, sex: str) -> Question:
     parities = {"1": "'1', '3', '5', '7', '9'", "2": "'0', '2', '4', '6', '8'"}
     return asker.bad_rows(

@@ -7,6 +7,8 @@ issue of the source's owner, and pages show it.
 import math
 from datetime import datetime, timedelta
 
+from pipelines.register.receipts import Receipts, Stage
+
 GRACE = {
     "实时": timedelta(days=1),
     "每日": timedelta(days=2),
@@ -28,3 +30,9 @@ def days_late(cycle: str, last: datetime, now: datetime) -> int:
     """Full or begun days since the data were due; 0 when they are not."""
     wanted = due(cycle, last)
     return max(0, math.ceil((now - wanted) / timedelta(days=1))) if wanted else 0
+
+
+def last_delivery(receipts: Receipts, source: str) -> datetime | None:
+    """When a source last delivered, or was asked and had nothing new; None if it never did."""
+    found = (receipts.last(stage, source) for stage in (Stage.PULL, Stage.SEEN))
+    return max((receipt.at for receipt in found if receipt), default=None)

@@ -57,6 +57,21 @@ def of_batch(contract: SourceContract, received: int, by_rule: Mapping[str, int]
     return found
 
 
+def of_service(timely: bool, readable: bool) -> list[Score]:
+    """What is measured on the service and not on rows: delivered in time, and readable now."""
+    return [Score(Dimension.TIMELINESS.value, 1, 1, int(not timely)), Score(ACCESSIBILITY, 1, 1, int(not readable))]
+
+
+def merged(*lists: Sequence[Score]) -> list[Score]:
+    """Scores of several measurements together, in the order of the standard."""
+    found = []
+    for dimension in DIMENSIONS:
+        mine = [score for scores in lists for score in scores if score.dimension == dimension]
+        counts = (sum(getattr(score, name) for score in mine) for name in ("rules", "evaluated", "failed"))
+        found.append(Score(dimension, *counts))
+    return found
+
+
 def total(scores: Sequence[Score]) -> float | None:
     """The weighted mean of the characteristics that were measured, 0 to 1; None where none was."""
     measured = [(WEIGHTS[score.dimension], score.passed) for score in scores if score.passed is not None]

@@ -74,6 +74,11 @@ class Receipts:
         query = sa.select(pull).where(mine & ~settled).order_by(pull.c.batch)
         return [Receipt(**row) for row in self.register.rows(query)]
 
+    def of_stage(self, stage: Stage, subject: str, limit: int) -> list[Receipt]:
+        """The receipts of one stage of a subject, newest first."""
+        query = self._of(subject).where(table.c.stage == stage.value).limit(limit)
+        return [Receipt(**row) for row in self.register.rows(query)]
+
     def history(self, subject: str, limit: int = 100) -> list[Receipt]:
         """The receipts of a subject, newest first."""
         return [Receipt(**row) for row in self.register.rows(self._of(subject).limit(limit))]

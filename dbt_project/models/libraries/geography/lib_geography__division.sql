@@ -16,7 +16,8 @@ select
         else d.division_name
     end as full_name,
     b.area_km2,
-    b.county_boundary
+    b.county_boundary,
+    {{ source_rows({'dsrb/division': 'd', 'nrpb/county_boundary': 'b'}) }} as source_rows
 from division d
 left join division county on county.division_level = 'county' and county.code = substr(d.code, 1, 6)
 left join division town on town.division_level = 'town' and town.code = substr(d.code, 1, 9)

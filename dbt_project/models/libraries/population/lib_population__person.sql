@@ -1,12 +1,49 @@
--- 自然人，一人一行；同一身份号码有多条登记时取最近更新的一条。
--- One row per person; of several records with one identity number the latest updated counts.
-with ranked as (
+-- 自然人，一人一行：户籍登记和流动人口登记中出现过的每一个人。各字段按一数一源规则取值，人口状态由登记证据判定。
+-- One row per person who ever stood in the household or the floating register. Each field has the value of the first
+-- department that authority.yaml names and that has one; what the others say is kept in lib_population__conflict.
+-- Dead is who was cremated, whatever the household register still lists.
+{% set sources = {
+    'psb/household_person': 'h', 'psb/floating_person': 'f', 'hrssb/insurance': 'i', 'hc/health_record': 'e',
+    'cab/marriage': 'm', 'cab/cremation': 'c',
+} %}
+{% set library = 'population/person' %}
+with person as (
     select
-        *,
-        row_number() over (
-            partition by person_id order by source_updated_at desc nulls last, record_no asc nulls last
-        ) as place
-    from {{ ref('stg_psb__household_person') }}
+        coalesce(h.person_id, f.person_id) as person_id,
+        {{ survive(library, 'id_number', sources) }} as id_number,
+        {{ survive(library, 'name', sources) }} as name,
+        {{ survive(library, 'sex', sources) }} as sex,
+        {{ survive(library, 'ethnicity', sources) }} as ethnicity,
+        {{ survive(library, 'birth_date', sources) }} as birth_date,
+        {{ survive(library, 'household_no', sources) }} as household_no,
+        {{ survive(library, 'household_relation', sources) }} as household_relation,
+        {{ survive(library, 'division_code', sources) }} as division_code,
+        {{ survive(library, 'address', sources) }} as address,
+        {{ survive(library, 'residence_division', sources) }} as residence_division,
+        {{ survive(library, 'residence_address', sources) }} as residence_address,
+        {{ survive(library, 'origin_county', sources) }} as origin_county,
+        {{ survive(library, 'education', sources) }} as education,
+        {{ survive(library, 'marital_status', sources) }} as marital_status,
+        {{ survive(library, 'mobile', sources) }} as mobile,
+        {{ survive(library, 'died_on', sources) }} as died_on,
+        {{ survive(library, 'source_updated_at', sources) }} as source_updated_at,
+        case
+            when c.person_id is not null then 'cremated'
+            when h.registered = 1 and substr(f.residence_division, 1, 6) <> substr(h.division_code, 1, 6)
+                then 'registered_away'
+            when h.registered = 1 then 'registered'
+            when f.floating_status = '1' then 'floating'
+            when h.registered = 0 then 'left_register'
+            else 'floating_ended'
+        end as residence_evidence,
+        {{ attr_source(library, sources) }} as attr_source,
+        {{ source_rows(sources, {'cab/cremation#spouse': 'm.spouse_death_row'}) }} as source_rows
+    from {{ ref('int_population__register') }} h
+    full outer join {{ ref('int_population__floating') }} f on f.person_id = h.person_id
+    left join {{ ref('int_population__insured') }} i on i.person_id = coalesce(h.person_id, f.person_id)
+    left join {{ ref('int_population__health_record') }} e on e.person_id = coalesce(h.person_id, f.person_id)
+    left join {{ ref('int_population__marriage') }} m on m.person_id = coalesce(h.person_id, f.person_id)
+    left join {{ ref('int_population__death') }} c on c.person_id = coalesce(h.person_id, f.person_id)
 )
 select
     p.person_id, p.id_number, p.name, p.sex, p.ethnicity, p.birth_date, p.household_no, p.household_relation,
@@ -15,8 +52,16 @@ select
     county.division_name as county_name,
     town.code as town_code,
     town.division_name as town_name,
-    p.address, p.education, p.marital_status, p.mobile, p.source_updated_at
-from ranked p
+    p.address, p.residence_division, p.residence_address, p.origin_county, p.education, p.marital_status, p.mobile,
+    p.died_on,
+    case p.residence_evidence
+        when 'cremated' then '5'
+        when 'registered_away' then '2'
+        when 'registered' then '1'
+        when 'floating' then '3'
+        else '4'
+    end as residence_status,
+    p.residence_evidence, p.source_updated_at, p.attr_source, p.source_rows
+from person p
 left join {{ ref('lib_geography__division') }} county on county.code = substr(p.division_code, 1, 6)
 left join {{ ref('lib_geography__division') }} town on town.code = substr(p.division_code, 1, 9)
-where p.place = 1

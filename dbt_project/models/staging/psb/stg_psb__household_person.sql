@@ -1,5 +1,5 @@
 -- 公安户籍人口，一行一条登记记录。One row per registration record.
 select
-    record_no, person_id, id_number, name, sex, ethnicity, birth_date, household_no, household_relation,
-    division_code, address, education, marital_status, mobile, source_updated_at
+    record_no, id_number, name, sex, ethnicity, birth_date, household_no, household_relation, division_code,
+    address, education, marital_status, mobile, source_updated_at, person_id, _batch, _row
 from {{ source('core', 'psb__household_person') }}

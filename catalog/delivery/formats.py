@@ -1,0 +1,75 @@
+"""File formats of downloads: how the rows of a query become one file. Which rows those are is decided elsewhere.
+
+CSV and Parquet are written as at release. JSON is one array of objects, NDJSON one object a line; both are UTF-8, with
+null for NULL and for numbers JSON does not have, dates and times as in CSV. XLSX is a book of its own: `workbooks`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.release.products import write_csv
+
+Format = Literal["csv", "parquet", "json", "ndjson", "xlsx"]
+MEDIA_TYPES: Mapping[Format, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "json": "application/json",
+    "ndjson": "application/x-ndjson; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+"""In the order pages offer them."""
+NAMES: Mapping[Format, str] = {
+    "csv": "CSV",
+    "xlsx": "XLSX",
+    "json": "JSON",
+    "ndjson": "NDJSON",
+    "parquet": "Parquet",
+}
+FORMATS: tuple[Format, ...] = tuple(MEDIA_TYPES)
+
+_TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
+_FLOATS = ("FLOAT", "DOUBLE")
+
+
+def _write_parquet(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _write_csv(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    ordered = target.with_name("rows.parquet")
+    _write_parquet(con, query, ordered)
+    write_csv(ordered, target)
+    ordered.unlink()
+
+
+def _write_json(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    con.execute(f"COPY ({_plain(con, query)}) TO {literal(str(target))} (FORMAT json, ARRAY true)")
+
+
+def _write_ndjson(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
+    con.execute(f"COPY ({_plain(con, query)}) TO {literal(str(target))} (FORMAT json)")
+
+
+WRITERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str, Path], None]] = {
+    "csv": _write_csv,
+    "parquet": _write_parquet,
+    "json": _write_json,
+    "ndjson": _write_ndjson,
+}
+
+
+def _plain(con: duckdb.DuckDBPyConnection, query: str) -> str:
+    """The query with times as ISO 8601 text in UTC, and without the numbers that JSON cannot write."""
+    columns = con.execute(f"DESCRIBE {query}").fetchall()
+    shown = ", ".join(f"{_plain_value(identifier(name), kind)} AS {identifier(name)}" for name, kind, *_ in columns)
+    return f"SELECT {shown} FROM ({query})"
+
+
+def _plain_value(column: str, kind: str) -> str:
+    if kind in _TIMES:  # the connection works in UTC
+        return f"replace(cast({column} AS timestamp)::varchar, ' ', 'T') || 'Z'"
+    return f"CASE WHEN isfinite({column}) THEN {column} END" if kind in _FLOATS else column

@@ -1,0 +1,64 @@
+"""The page of the analysts' database and its file. The tables in it are those of the analyst channel."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, Response
+from starlette.exceptions import HTTPException
+
+from catalog.delivery.desk import Desk, asked_range
+from catalog.delivery.downloads import checksum_headers
+from catalog.delivery.marts import MartsFile
+from catalog.policy.decision import Allowed
+from catalog.web import cards
+from catalog.web.cards import Card
+from catalog.web.site import Site
+
+ROAD = "web"
+MEDIA_TYPE = "application/vnd.duckdb"
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of the analysts' database."""
+    router = APIRouter()
+    desk = site.desk
+
+    @router.get("/marts")
+    def marts(request: Request) -> Response:
+        decision = desk.decide_marts(site.caller(request))
+        every = cards.cards(desk.listing.snapshot(), site.voice(request))
+        return site.page(
+            request,
+            "marts.html",
+            allowed=decision if isinstance(decision, Allowed) else None,
+            reason=None if isinstance(decision, Allowed) else decision.reason.value,
+            file=_file(desk) if isinstance(decision, Allowed) else None,
+            tables=sorted((card for card in every if _is_analysts(card)), key=lambda card: card.id),
+        )
+
+    @router.api_route("/marts/marts.duckdb", methods=["GET", "HEAD"])
+    def download(request: Request) -> Response:
+        caller = site.caller(request)
+        allowed = desk.admit_marts(caller, "download", ROAD)
+        file = _file(desk)
+        about = {"method": request.method, "range": asked_range(request.headers.get("range"))}
+        facts = {"file": file.path.name, "bytes": file.size, "sha256": file.sha256}
+        desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{file.path.name}"',
+            **checksum_headers(file.sha256),
+            "Cache-Control": "private, no-cache",
+        }
+        return FileResponse(file.path, headers=headers, media_type=MEDIA_TYPE)
+
+    return router
+
+
+def _is_analysts(card: Card) -> bool:
+    return card.facets["channel"].code == "analyst"
+
+
+def _file(desk: Desk) -> MartsFile:
+    """The file that was there when the decision was made; a release may replace it in between, never remove it."""
+    file = desk.marts.file()
+    if file is None:
+        raise HTTPException(404)
+    return file

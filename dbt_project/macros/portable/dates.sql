@@ -1,0 +1,7 @@
+{# Days and times in SQL that every engine computes alike. #}
+
+{# The day of a moment by the city's clocks. Sessions run in UTC, and the whole of China keeps one time without summer
+   time, eight hours ahead. #}
+{% macro city_date(moment) -%}
+  cast({{ moment }} + interval '8' hour as date)
+{%- endmacro %}

@@ -1,0 +1,15 @@
+{# Minutes in SQL that every engine computes alike: the number of a moment's minute since the start of the year 2000,
+   counted by the calendar, so that two of them can be subtracted. #}
+{% macro minute_number(moment) -%}
+  ({{ days_since_2000(moment) }} * 1440
+    + cast(extract(hour from {{ moment }}) as int) * 60 + cast(extract(minute from {{ moment }}) as int))
+{%- endmacro %}
+
+
+{# Days since 1 March 2000 by the rule of the Gregorian calendar, years counted from March. #}
+{% macro days_since_2000(moment) -%}
+  {%- set year -%} (year({{ moment }}) - 2000 - case when month({{ moment }}) < 3 then 1 else 0 end) {%- endset -%}
+  {%- set month -%} (month({{ moment }}) + case when month({{ moment }}) < 3 then 9 else -3 end) {%- endset -%}
+  cast({{ year }} * 365 + floor({{ year }} / 4.0) - floor({{ year }} / 100.0) + floor({{ year }} / 400.0)
+    + floor((153 * {{ month }} + 2) / 5.0) + day({{ moment }}) - 1 as int)
+{%- endmacro %}

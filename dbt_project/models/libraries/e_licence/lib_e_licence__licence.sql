@@ -1,0 +1,34 @@
+-- 电子证照现状，一份证照一行；有效与否按统计时点判定。同一类型、主体、编号只有最近颁发的一份有效。
+-- One row per licence as it is now; whether it is in force is said of the day of the edition. Of several of one type,
+-- holder and number only the one issued last is.
+with valid as (
+    select
+        l.*,
+        e.as_of,
+        case
+            when l.licence_status = '1' and coalesce(l.valid_from, e.as_of) <= e.as_of
+                and coalesce(l.valid_to, e.as_of) >= e.as_of
+            then 1 else 0
+        end as is_valid
+    from {{ ref('stg_dsrb__e_licence') }} l
+    cross join {{ source('lake', 'edition') }} e
+),
+ranked as (
+    select
+        *,
+        row_number() over (
+            partition by licence_type, holder_code, licence_no, is_valid
+            order by issued_on desc nulls last, change_no desc nulls last
+        ) as place
+    from valid
+)
+select
+    licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name,
+    case when holder_type = '1' then holder_id end as holder_person_id,
+    case when holder_type = '2' then holder_code end as holder_uscc,
+    issuer_name, issuer_uscc, issued_on, valid_from, valid_to, licence_status,
+    is_valid = 1 and place > 1 as superseded,
+    is_valid = 1 and place = 1 as in_force,
+    handled_at, as_of,
+    {{ source_rows({'dsrb/e_licence': 'r'}) }} as source_rows
+from ranked r

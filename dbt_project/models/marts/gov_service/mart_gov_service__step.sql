@@ -1,0 +1,16 @@
+-- 各事项各环节用时。Duration of the steps of each service item.
+with timed as (
+    select
+        c.item_code, c.item_name, s.case_step, s.ended_at,
+        -- whole minutes: engines differ in how they subtract times, not in the numbers of a clock
+        ({{ minute_number('s.ended_at') }} - {{ minute_number('s.started_at') }}) / 60.0 as hours
+    from {{ ref('stg_dsrb__case_step') }} s
+    join {{ ref('stg_dsrb__service_case') }} c on c.case_no = s.case_no
+)
+select
+    item_code, item_name, case_step,
+    cast(count(*) as bigint) as steps,
+    cast(count(ended_at) as bigint) as steps_finished,
+    cast(round(avg(hours), 2) as double) as mean_hours
+from timed
+group by item_code, item_name, case_step

@@ -1,0 +1,49 @@
+-- 规划指标，一项指标一个目标年一行。One row per indicator of the plan and target year.
+-- A value stands only where its numerator has a source; numerator and denominator stand beside it. Targets that are
+-- words stay words. 常住人口 is the official series, never a count of our own persons.
+with record as (
+    select distinct h.person_id
+    from {{ ref('stg_hc__health_record') }} h
+    join {{ ref('lib_population__person') }} p on p.person_id = h.person_id
+    where h.record_status = '1' and p.residence_status in ('1', '2', '3')
+),
+measured as (
+    select
+        'K15' as indicator_code,
+        r.period,
+        cast((select count(*) from record) as double) as numerator,
+        cast(r.series_value * 10000 as double) as denominator,
+        cast(null as double) as benchmark_value
+    from {{ newest_observation('resident_population') }} r
+    where r.area_code = '341500'
+    union all
+    select 'K19', g.period, cast(d.series_value as double), cast(g.series_value as double), cast(p.series_value as double)
+    from {{ newest_observation('gdp') }} g
+    join {{ newest_observation('digital_core_value_added') }} d on d.area_code = g.area_code and d.period = g.period
+    left join {{ newest_observation('digital_core_share_province') }} p on p.area_code = '340000'
+    where g.area_code = '341500'
+),
+valued as (
+    select *, case when denominator > 0 then round(numerator / denominator * 100, 4) end as value
+    from measured
+)
+select
+    t.indicator_code, i.direction, i.indicator_name, i.unit, i.plan_id, i.owner, i.numerator_definition,
+    i.denominator_definition,
+    t.target_year, t.target_text, t.target_kind, t.comparison, t.target_value,
+    v.numerator, v.denominator, v.value, v.benchmark_value, v.period,
+    case when i.numerator_source is null then 'no_source' when v.value is null then 'pending' else 'value' end as status,
+    i.missing_source,
+    case
+        when v.value is null then 'not_applicable'
+        when t.target_kind = 'numeric' and t.comparison = '>' then case when v.value > t.target_value then 'yes' else 'no' end
+        when t.target_kind = 'numeric' then case when v.value >= t.target_value then 'yes' else 'no' end
+        when t.target_kind = 'benchmark' and v.benchmark_value is not null
+            then case when v.value >= v.benchmark_value then 'yes' else 'no' end
+        else 'not_applicable'
+    end as attained,
+    e.as_of
+from {{ ref('stg_dsrb__plan_target') }} t
+join {{ ref('stg_dsrb__plan_indicator') }} i on i.indicator_code = t.indicator_code
+cross join {{ source('lake', 'edition') }} e
+left join valued v on v.indicator_code = t.indicator_code

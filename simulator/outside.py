@@ -1,0 +1,69 @@
+"""What the platform reaches neither as a database nor as a folder: the stations' broker and the statistics portal.
+
+Belongs here: running both and handing them each day's messages and files. What they serve is in `air_feed` and
+`macro_feed`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from simulator import air_feed, broker, macro_feed, portal
+from simulator.daemons import Daemon
+from simulator.dirt import DirtRates, Planted
+from simulator.outbox import Outbox
+from simulator.person import DAY_ZERO
+from simulator.server import HOST
+
+_ZONE = ZoneInfo("Asia/Shanghai")
+
+
+class Outside:
+    """Broker and portal of the city under ``home``. What they serve follows from seed, size, rates and day alone."""
+
+    def __init__(self, home: Path, seed: int, persons: int, rates: DirtRates) -> None:
+        self._home = home
+        self._seed, self._persons, self._rates = seed, persons, rates
+        self._broker, self._portal = Daemon(home, broker.NAME), Daemon(home, portal.NAME)
+        self._outbox = Outbox(home / broker.FOLDER)
+
+    def start(self) -> None:
+        """Start both, unless they run.
+
+        Raises:
+            ServerError: one of them does not come up.
+        """
+        self._broker.start()
+        self._portal.start()
+
+    def stop(self) -> None:
+        """Stop both; messages that nobody acknowledged and the published files stay."""
+        self._broker.stop()
+        self._portal.stop()
+
+    def hand_over(self, day: date) -> None:
+        """Hand over a day, and whatever a killed process left out before it; again does no harm."""
+        known = self._outbox.days()
+        missed = date.fromisoformat(known[-1]) + timedelta(days=1) if known else DAY_ZERO
+        while missed <= day:
+            self._outbox.put(missed, air_feed.messages(self._seed, self._rates, missed))
+            missed += timedelta(days=1)
+        published = macro_feed.last_published(self._seed, self._persons, day).replace(tzinfo=_ZONE)
+        content = macro_feed.sheet(self._seed, self._persons, self._rates, day)
+        portal.publish(self._home, portal.OBSERVATIONS, content, published)
+
+    def connections(self) -> dict[str, str]:
+        """How the platform reaches both. Secrets: never log them."""
+        return {
+            "eeb_broker": f"mqtt://{broker.USER}:{self._broker.password}@{HOST}:{self._broker.port}",
+            "sb_portal": f"http://{HOST}:{self._portal.port}",
+        }
+
+    def planted(self) -> list[Planted]:
+        """Everything wrong in what was handed over so far, in order of days."""
+        days = [date.fromisoformat(day) for day in self._outbox.days()]
+        messages = [entry for day in days for entry in air_feed.planted(self._seed, self._rates, day)]
+        figures = macro_feed.planted(self._seed, self._persons, self._rates, days[-1]) if days else []
+        return sorted([*messages, *figures], key=lambda entry: (entry.day, entry.dataset, entry.rybh))
