@@ -1,13 +1,18 @@
 """Everything Dagster loads: assets, jobs and schedules derived from contracts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from assets.drops import drop_sensor, dropped_sources
+from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
 from assets.releases import release_assets
+from assets.replay import replay_asset
 from assets.resources import run_resource
 from assets.sources import CADENCES, source_assets, source_key
 from pipelines.contracts.dbt import generated
@@ -37,23 +42,50 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sources = source_assets(contracts)
     published = [release_assets(contracts, graph), health]
     executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
-    job = dg.define_asset_job(
-        CITY_JOB, selection=dg.AssetSelection.all(), executor_def=executor, description=say("dagster.city")
-    )
+    replay, freshness = replay_asset(contracts), freshness_checks(contracts)
+    everything = dg.AssetSelection.assets(*sources, *published)
+    job = dg.define_asset_job(CITY_JOB, selection=everything, executor_def=executor, description=say("dagster.city"))
     jobs, schedules = _cadences(contracts, executor, dg.AssetSelection.assets(*published))
+    drops = [source_key(source.id) for source in dropped_sources(contracts)]
+    drops_job = dg.define_asset_job(
+        "drops",
+        selection=dg.AssetSelection.assets(*drops, *published),
+        executor_def=executor,
+        description=say("dagster.drops"),
+    )
+    watch = dg.define_asset_job(
+        "freshness",
+        selection=dg.AssetSelection.checks(freshness),
+        executor_def=executor,
+        description=say("dagster.freshness"),
+    )
     return dg.Definitions(
-        assets=[*sources, *published],
-        jobs=[job, *jobs],
-        schedules=schedules,
+        assets=[*sources, *published, replay],
+        asset_checks=[freshness],
+        jobs=[job, *jobs, drops_job, watch],
+        schedules=[*schedules, _hourly(watch, contracts)],
+        sensors=[drop_sensor(contracts, settings, drops_job)],
         resources={"run": run_resource},
         executor=executor,
+    )
+
+
+def _hourly(job: Any, contracts: Contracts) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name="freshness_schedule",
+        job=job,
+        cron_schedule=EVERY_HOUR,
+        execution_timezone=contracts.city.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=say("dagster.freshness"),
     )
 
 
 def _graph(settings: Settings, contracts: Contracts) -> Mapping[str, Model]:
     cache = settings.home / "dbt"
     Path(cache).mkdir(parents=True, exist_ok=True)
-    return models(settings.dbt_project, cache, generated(contracts))
+    today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
+    return models(settings.dbt_project, cache, generated(contracts, today))
 
 
 def _cadences(

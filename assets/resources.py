@@ -8,11 +8,17 @@ from pipelines.messages import say
 from pipelines.run import Run, opened
 from pipelines.settings import Settings
 
+UNATTENDED = ("dagster/schedule_name", "dagster/sensor_name", "dagster/backfill")
+"""Tags of runs that nobody started by hand: they wait for a run that somebody did."""
+PATIENCE = 1800
+
 
 @dg.resource(description=say("dagster.run"))
 def run_resource(context: dg.InitResourceContext) -> Iterator[Run]:
     """The engine's run of this Dagster run. The in-process executor makes it once for all steps."""
-    with opened(Settings.from_environment(), context.run_id or "adhoc") as run:
+    tags = context.run.tags if context.run else {}
+    patience = PATIENCE if any(tag in tags for tag in UNATTENDED) else 0
+    with opened(Settings.from_environment(), context.run_id or "adhoc", patience) as run:
         _bury_dead_runs(context)
         yield run
 

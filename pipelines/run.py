@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.exc import OperationalError
 
 from pipelines.admission.admit import Admitted, admit
-from pipelines.admission.receive import Delivery, kept, receive
+from pipelines.admission.receive import REPLAY, Delivery, kept, receive, replayed
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import Snapshot
@@ -103,6 +103,28 @@ class Run:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
         return self._ingested(contract, delivery, admitted)
+
+    def replay(self, source: str, first: date, last: date) -> Ingested:
+        """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
+
+        Rows that are accepted now and say something newer than core are applied; all others change nothing. Raises
+        CitylakeError for a source that delivers whole tables (its next delivery is the replay) or without batches.
+        """
+        contract = self.contracts.sources[source]
+        if isinstance(contract.form.load, Snapshot):
+            raise CitylakeError("replay.snapshot", subject=source, mode=contract.form.load.mode)
+        pulls = [pull for pull in self.receipts.pulls(source) if first <= self._day(pull.at) <= last]
+        batches = [pull for pull in pulls if not pull.body["origin"].startswith(REPLAY)]
+        if not batches:
+            raise CitylakeError("replay.nothing", subject=source, first=first, last=last)
+        for waiting in self._waiting(contract):
+            self._admit(contract, waiting)
+        delivery = replayed(contract, self.lake, batches, self.receipts)
+        return self._ingested(contract, delivery, self._admit(contract, delivery))
+
+    def _day(self, moment: datetime) -> date:
+        """The day of a moment by the city's clocks."""
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(ZoneInfo(self.contracts.city.timezone)).date()
 
     def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
         """Pull one delivery and admit it."""
@@ -293,11 +315,14 @@ class Run:
 
 
 @contextmanager
-def opened(settings: Settings, run_id: str) -> Iterator[Run]:
-    """A run under the lock, its home prepared and repaired. Raises RunLocked, CitylakeError for bad contracts."""
+def opened(settings: Settings, run_id: str, patience: float = 0) -> Iterator[Run]:
+    """A run under the lock, its home prepared and repaired. `patience`: seconds to wait for another run to end.
+
+    Raises RunLocked, CitylakeError for bad contracts.
+    """
     contracts = load(settings.contracts)
     settings.prepare()
-    with run_lock(settings.home, f"run {run_id}"), disk_full_named(settings.home):
+    with run_lock(settings.home, f"run {run_id}", patience), disk_full_named(settings.home):
         register = Register(settings.register_url)
         try:
             register.upgrade()

@@ -5,14 +5,14 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from pipelines.codecs.sql import literal
+from pipelines.codecs.sql import literal, literals
 from pipelines.connectors.base import Cursor, Pulled, Request, connectors
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
@@ -22,6 +22,8 @@ from pipelines.lake.zones import Lake
 from pipelines.register.receipts import Receipt, Receipts, Stage
 
 RAW_FILE = "rows.parquet"
+REPLAY = "replay:"
+"""How the origin of a batch begins that repeats others."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,31 @@ def receive(
     body = _receipt(pulled, path, content, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
     return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
+
+
+def replayed(contract: SourceContract, lake: Lake, batches: Sequence[Receipt], receipts: Receipts) -> Delivery:
+    """Kept batches once more as one new batch, to be judged by the present contract. Where to go on does not move."""
+    started = time.monotonic()
+    folder = lake.raw(contract.org, contract.dataset)
+    partial = folder / "partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    files = literals(str(kept(contract, lake, receipt).path) for receipt in batches)
+    target = partial / RAW_FILE
+    with connect(lake.scratch()) as con:
+        query = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"
+        row = con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        names = [name for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()]
+    last = receipts.last(Stage.PULL, contract.id)
+    batch = (last.batch or 0) + 1 if last else 1
+    origin = REPLAY + ",".join(str(receipt.batch) for receipt in batches)
+    position = _position(contract, last, receipts)
+    pulled = Pulled(int(row[0]) if row else 0, tuple(names), origin, position)
+    content = _content(target, lake.scratch())
+    _keep(partial, folder / str(batch))
+    path = folder / str(batch) / RAW_FILE
+    receipts.add(Stage.PULL, contract.id, _receipt(pulled, path, content, contract, time.monotonic() - started), batch)
+    return Delivery(batch, pulled.rows, path, True, ())
 
 
 def kept(contract: SourceContract, lake: Lake, receipt: Receipt) -> Delivery:

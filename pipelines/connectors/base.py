@@ -1,4 +1,3 @@
-# HELPER-NOTE (temporary, lead removes it): the lead has ALREADY written the connectors (database cursor, file_drop, open_portal, mqtt). If you are the connectors helper: do NOT rewrite; review for real bugs, then write tests/connectors/* and docs/connectors.md with measurements as your task describes; small fixes allowed.
 """What a connector is: a verb that writes one pull as Parquet. Registered here, found by name in contracts."""
 
 from collections.abc import Callable, Mapping, Sequence

@@ -5,8 +5,12 @@ issue of the source's owner, and pages show it.
 """
 
 import math
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from pipelines.contracts.load import Contracts
+from pipelines.issues import Finding, Issues
+from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 
 GRACE = {
@@ -36,3 +40,33 @@ def last_delivery(receipts: Receipts, source: str) -> datetime | None:
     """When a source last delivered, or was asked and had nothing new; None if it never did."""
     found = (receipts.last(stage, source) for stage in (Stage.PULL, Stage.SEEN))
     return max((receipt.at for receipt in found if receipt), default=None)
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """When a source last delivered, None if never, and how many days late its next data are."""
+
+    source: str
+    cycle: str
+    last: datetime | None
+    days_late: int
+
+
+def watch(contracts: Contracts, register: Register, now: datetime) -> list[Freshness]:
+    """Look at every source; a late one is an issue of its owner, a fresh one closes it."""
+    receipts, issues = Receipts(register, "freshness"), Issues(register)
+    found = []
+    for source in contracts.sources.values():
+        cycle, last = source.form.slaProperties.frequency, last_delivery(receipts, source.id)
+        last = last.replace(tzinfo=last.tzinfo or UTC) if last else None
+        seen = Freshness(source.id, cycle, last, days_late(cycle, last, now) if last else 0)
+        arguments = {
+            "subject": source.id,
+            "cycle": cycle,
+            "days": seen.days_late,
+            "last": f"{last:%Y-%m-%d}" if last else "",
+        }
+        findings = [Finding("freshness.late", arguments, "warning")] if seen.days_late else []
+        issues.report(source.id, source.org, "freshness", findings)
+        found.append(seen)
+    return found

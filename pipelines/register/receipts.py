@@ -62,6 +62,11 @@ class Receipts:
             query = query.where(table.c.batch == batch)
         return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
 
+    def pulls(self, subject: str) -> list[Receipt]:
+        """Every batch of a source, in order."""
+        query = sa.select(table).where((table.c.subject == subject) & (table.c.stage == Stage.PULL.value))
+        return [Receipt(**row) for row in self.register.rows(query.order_by(table.c.batch))]
+
     def unsettled(self, subject: str) -> list[Receipt]:
         """The pulls of a source that no admission and no rejection followed, in order of their batches."""
         pull, later = table.alias("pull"), table.alias("later")
