@@ -105,7 +105,7 @@ class Floating:
         *name_mistakes(2),
         spelled("sex_word", 3, {"1": "男性", "2": "女性"}),
         *code_mistakes(7, "341502999999"),
-        *date_mistakes(10),
+        *date_mistakes(10, CONSISTENCY),
         changed("status_no_code", CODE, 12, lambda v, d: "5"),
         changed("sex_contradicts", CONSISTENCY, 3, lambda v, d: "2" if v == "1" else "1"),
         changed("wrong_name", PLAUSIBLE, 2, lambda v, d: v[:-1] + HOMOPHONES.get(v[-1], v[-1])),

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission.changes import Changes, changes_of
@@ -21,6 +22,7 @@ from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_c
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
+from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, Snapshot, SnapshotDiff
 from pipelines.engine import connect
@@ -77,7 +79,8 @@ class Batch:
         self.delivery = delivery
         self.core = lake.core(contract.org, contract.dataset)
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
-        self.admission: Admission = compile_contract(contract, contracts, today)
+        unread = UNREAD in pq.read_schema(delivery.path).names
+        self.admission: Admission = compile_contract(contract, contracts, today, unread)
         self.key = key
         self.known_at = known_at
         self.con = connect(lake.scratch())

@@ -4,15 +4,18 @@ Text in, judged rows out; running it and storing the result belongs to `admit`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pipelines.codecs import cleaning
 from pipelines.codecs.sql import identifier, literal
+from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
+UNREADABLE = "row.unreadable"
+"""The rule that no contract names: the connector could not take the row apart, and kept it whole."""
 BITS = 62
 """Rules in one bit mask: a BIGINT without its sign and one spare."""
 
@@ -69,10 +72,16 @@ class Admission:
         return f"({FAILED}_{index // BITS} >> {index % BITS}) & 1 = 1"
 
 
-def compile_contract(contract: SourceContract, contracts: Contracts, today: date) -> Admission:
-    """Compile a source contract for deliveries judged on `today`."""
+def compile_contract(contract: SourceContract, contracts: Contracts, today: date, unread: bool = False) -> Admission:
+    """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD."""
     context = rule_context(contracts, today=today)
     judgements = tuple(_judgements(contract, context))
+    carried = ROW
+    if unread:  # such a row is one defect: nothing else is said of it
+        carried = f"{ROW}, {UNREAD}"
+        readable = f"{UNREAD} IS NULL"
+        others = (replace(one, predicate=f"CASE WHEN {readable} THEN ({one.predicate}) END") for one in judgements)
+        judgements = (Judgement(UNREADABLE, Kind.FORMAT, readable), *others)
     masks = (
         " | ".join(
             f"(coalesce(NOT ({judgement.predicate}), false)::BIGINT << {bit})"
@@ -83,24 +92,24 @@ def compile_contract(contract: SourceContract, contracts: Contracts, today: date
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
     layers = (
-        _texts(contract.columns),
-        *_cleaned(contract.columns, contracts),
-        _cast(contract.columns, contracts.city.timezone),
+        _texts(contract.columns, carried),
+        *_cleaned(contract.columns, contracts, carried),
+        _cast(contract.columns, contracts.city.timezone, carried),
         f"{ROW}, {names}, {', '.join(masks)}",
     )
     return Admission(contract, judgements, layers)
 
 
-def _texts(columns: tuple[Column, ...]) -> str:
+def _texts(columns: tuple[Column, ...], carried: str) -> str:
     """Every physical column as text under the contract's name."""
     texts = (f"cast({identifier(c.physical_name)} AS VARCHAR) AS {identifier(c.name)}" for c in columns)
-    return f"file_row_number AS {ROW}, {', '.join(texts)}"
+    return f"file_row_number AS {carried}, {', '.join(texts)}"
 
 
-def _cleaned(columns: tuple[Column, ...], contracts: Contracts) -> Iterator[str]:
+def _cleaned(columns: tuple[Column, ...], contracts: Contracts, carried: str) -> Iterator[str]:
     """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
     for place in range(max(len(column.clean) for column in columns)):
-        yield ", ".join([ROW, *(_step(column, place, contracts) for column in columns)])
+        yield ", ".join([carried, *(_step(column, place, contracts) for column in columns)])
 
 
 def _step(column: Column, place: int, contracts: Contracts) -> str:
@@ -112,9 +121,9 @@ def _step(column: Column, place: int, contracts: Contracts) -> str:
     return f"{cleaned} AS {name}"
 
 
-def _cast(columns: tuple[Column, ...], timezone: str) -> str:
+def _cast(columns: tuple[Column, ...], timezone: str, carried: str) -> str:
     """Types; a text that cannot be cast leaves NULL and its text beside it, for the type judgement."""
-    parts = [ROW]
+    parts = [carried]
     for column in columns:
         name, kind = identifier(column.name), column.definition.logicalType
         if kind != "string":

@@ -8,6 +8,9 @@ from typing import Any
 from pipelines.messages import CitylakeError
 from pipelines.verbs import Registry
 
+UNREAD = "_unread"
+"""The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
+
 
 @dataclass(frozen=True)
 class Cursor:

@@ -2,7 +2,7 @@
 
 A file counts as complete when its marker `<file>.ok` lies beside it, or when its size has not changed for a while. It
 is kept unchanged in raw beside its rows. Every value stays text; what a row means is judged by admission, so a row
-with too few or too many fields is delivered without values, with its line in column `_ragged`, and refused there.
+with too few or too many fields is delivered without values, with its line in column UNREAD, and refused there.
 """
 
 import csv
@@ -20,11 +20,10 @@ from urllib.parse import unquote, urlsplit
 import polars as pl
 from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
 
-from pipelines.connectors.base import About, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, require_columns
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 
-RAGGED = "_ragged"
 STABLE_SECONDS = 30
 EXACT = 10**15
 """Excel keeps 15 digits. A longer whole number in a cell may have lost its last ones."""
@@ -73,7 +72,7 @@ def file_drop(
         raise CitylakeError("pull.file_changed", file=file.name, owner=request.owner)
     there = {one.name for one in found}
     position = {"files": {name: hash_ for name, hash_ in {**taken, file.name: mark}.items() if name in there}}
-    shown = tuple(name for name in rows.names if name != RAGGED)
+    shown = tuple(name for name in rows.names if name != UNREAD)
     return Pulled(len(rows.values[0]) if rows.values else 0, shown, file.name, position, len(fresh) > 1)
 
 
@@ -108,7 +107,7 @@ def _csv(file: Path, encoding: str, delimiter: str, owner: str) -> Rows:
     values = values or [[] for _ in names]
     if ragged:
         values.append([ragged.get(number) for number in range(len(good))])
-    return Rows((*names, RAGGED) if ragged else names, values)
+    return Rows((*names, UNREAD) if ragged else names, values)
 
 
 def _decoded(file: Path, encoding: str, owner: str) -> str:

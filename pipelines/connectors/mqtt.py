@@ -20,7 +20,7 @@ import paho.mqtt.client as paho
 import polars as pl
 from paho.mqtt.enums import CallbackAPIVersion
 
-from pipelines.connectors.base import About, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, require_columns
 from pipelines.lake.parquet import make_durable
 from pipelines.messages import CitylakeError
 
@@ -44,7 +44,7 @@ def mqtt(
 ) -> Pulled | None:
     """Drain the session `client_id` until nothing came for `quiet` seconds or `largest` messages are there.
 
-    Columns: the keys of the JSON objects, all text; `_topic`; `_payload` holds what was no JSON object. The first
+    Columns: the keys of the JSON objects, all text; `_topic`; UNREAD holds what was no JSON object. The first
     pull makes the session: the broker keeps what is published afterwards. Position: the spool files that are in raw.
     """
     request.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -123,7 +123,7 @@ def _lines(file: Path) -> list[str]:
 def _rows(messages: list[dict[str, str]], request: Request) -> pl.DataFrame:
     """One row a message, all columns text; columns that no message has are there and empty."""
     rows = [{"_topic": message["topic"], **_fields(message)} for message in messages]
-    names = dict.fromkeys((*request.expected, "_topic", "_payload"))
+    names = dict.fromkeys((*request.expected, "_topic", UNREAD))
     names |= dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame({name: [row.get(name) for row in rows] for name in names}, dict.fromkeys(names, pl.String))
 
@@ -136,7 +136,7 @@ def _fields(message: dict[str, str]) -> dict[str, str | None]:
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        return {"_payload": payload if payload is not None else message["base64"]}
+        return {UNREAD: payload if payload is not None else message["base64"]}
     return {name: _text(value) for name, value in found.items() if not name.startswith("_")}
 
 

@@ -3,7 +3,7 @@
 Checks both against the sources and libraries there are. Which value wins in a row is decided by the models, in SQL.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,12 +15,15 @@ from pipelines.contracts.resolved import Authority, Claim, Contracts, ProductCon
 
 @dataclass(frozen=True)
 class Origin:
-    """A column that another is computed from: of a source, of a released model, or, without a relation, of the same
-    row.
+    """What a column is computed from: a column of a source, of a released model, or, without a relation, of the same
+    row; or the day of the edition.
     """
 
     relation: str | None
     column: str
+
+
+EDITION = Origin("edition", "as_of")
 
 
 def origin(text: str) -> Origin:
@@ -40,6 +43,8 @@ def check_computed(contract: ProductContract, contracts: Contracts) -> None:
 
 
 def _check_origin(file: Located, place: Place, found: Origin, own: Sequence[str], contracts: Contracts) -> None:
+    if found == EDITION:
+        return
     if found.relation is None:
         check_column(file, place, found.column, own)
     elif "/" in found.relation:
@@ -106,8 +111,3 @@ def order_on(authority: Authority, day: date) -> dict[str, dict[str, list[str]]]
         entity: {name: [claim.source for claim in claims if claim.counts(day)] for name, claims in fields.items()}
         for entity, fields in authority.items()
     }
-
-
-def claims_of(contract: ProductContract, contracts: Contracts) -> Mapping[str, tuple[Claim, ...]]:
-    """The claims to the columns of one library."""
-    return contracts.authority.get(contract.id, {})

@@ -92,8 +92,8 @@ class ColumnForm(Strict):
 
 
 class ProductColumnForm(ColumnForm):
-    """A column of a product contract. `transformSourceObjects`: the columns it is computed from, as `column`,
-    `<org>/<dataset>.column` or `<model>.column`; a column that only has another name, or none, says nothing.
+    """A column of a product contract. `transformSourceObjects`: what it is computed from, as `column` of the same row,
+    `<org>/<dataset>.column`, `<model>.column` or `edition.as_of`; a column taken over as it is says nothing.
     """
 
     transformSourceObjects: list[Text] = []

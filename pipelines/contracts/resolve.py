@@ -99,7 +99,8 @@ class Resolver:
             rule = self.rule(file, place, call, {}, names)
             _check_bounds_of_rule(file, place, rule, columns)
             if found.get(rule.id, rule) != rule:
-                rule = Rule(f"{rule.verb}({','.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
+                # not a comma: quarantine writes the rules that a row failed with commas between them
+                rule = Rule(f"{rule.verb}({'+'.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
             if found.setdefault(rule.id, rule) != rule:
                 raise error("contract.duplicate_rule", file, place, rule=rule.id)
         return tuple(found.values())

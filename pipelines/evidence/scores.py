@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.admission.compile import UNREADABLE
 from pipelines.contracts.load import SourceContract
 from pipelines.contracts.rules import Dimension
 
@@ -48,6 +49,7 @@ def of_batch(contract: SourceContract, received: int, by_rule: Mapping[str, int]
     """
     dimensions = {rule.id: rule.about.dimension.value for rule in contract.rules if rule.about.scope == "row"}
     dimensions |= {f"{column.name}.type": Dimension.NORMALISATION.value for column in contract.columns}
+    dimensions |= {UNREADABLE: Dimension.NORMALISATION.value} if UNREADABLE in by_rule else {}
     found = []
     for dimension in DIMENSIONS[:-1]:
         rules = {name for name, measured in dimensions.items() if measured == dimension}

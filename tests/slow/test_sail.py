@@ -296,7 +296,7 @@ def test_the_real_models_are_the_same_on_both_engines(core: Core, tmp_path: Path
         for engine, builder in (("duckdb", build), ("sail", sail.build)):
             edition, snapshot = core.edition(f"{engine}{number}", day), core.lake.scratch() / "snapshot.json"
             write_snapshot(snapshot, edition, released, {entry.model for entry in released})
-            project, files = REPOSITORY / "dbt_project", generated(core.contracts)
+            project, files = REPOSITORY / "dbt_project", generated(core.contracts, day)
             work = tmp_path / "work" / engine
             results.append(builder(project, core.lake, edition.id, snapshot, work=work, generated=files))
             found.append(content(City(core.lake, project, work, {}, {}), results[-1]))
@@ -319,7 +319,11 @@ def publish(lake: Lake, name: str, model: ModelResult, number: int) -> Released:
 
 
 def test_what_dbt_compiles_for_the_second_engine_is_spark_sql(sail: Sail, contracts: Contracts, tmp_path: Path) -> None:
-    request = {"project": REPOSITORY / "dbt_project", "work": tmp_path, "generated": generated(contracts)}
+    request = {
+        "project": REPOSITORY / "dbt_project",
+        "work": tmp_path,
+        "generated": generated(contracts, date(2026, 11, 1)),
+    }
     compiled = sail.ask(request)
     assert "lib_population__person" in compiled
     for sql in compiled.values():

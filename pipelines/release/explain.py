@@ -1,0 +1,233 @@
+"""Where the cells of a released library row come from: department, dataset, batch and row, delivery, rule.
+
+Belongs here: reading one released row back to the raw rows that it names. Does not belong here: how rows come to name
+them (the models write `source_rows` and `attr_source`), and lineage of whole tables.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipelines.admission.receive import RAW_FILE
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.authority import origin
+from pipelines.contracts.load import Contracts, ProductContract
+from pipelines.contracts.resolved import Claim, SourceContract
+from pipelines.engine import connect
+from pipelines.lake import delta
+from pipelines.lake.zones import Lake
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import Ledger, Recorded
+
+ROWS, ATTRIBUTES = "source_rows", "attr_source"
+"""The columns in which a library row keeps its books; they are not explained themselves."""
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A raw row that a library row was made from. `role` tells a second row of one dataset from the first; `delivered`
+    and `origin` are what the receipt of its pull says.
+    """
+
+    dataset: str
+    organisation: str
+    role: str
+    batch: int
+    number: int
+    delivered: datetime | None
+    origin: str | None
+
+
+@dataclass(frozen=True)
+class SourceCell:
+    """One cell of a raw row. `column` is the contract's name of it, `physical` the source's own; `raw` is the value as
+    delivered, None unless it was asked for.
+    """
+
+    row: SourceRow
+    column: str
+    physical: str
+    raw: str | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One library cell. `value` is None unless it was asked for; `empty` says that it has none.
+
+    `basis` is the rule by which the source was chosen; `computed_from` are the columns a computed cell was made from.
+    """
+
+    column: str
+    name: str
+    empty: bool
+    value: str | None
+    basis: str | None
+    computed_from: tuple[str, ...]
+    sources: tuple[SourceCell, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A released row and the origin of its cells."""
+
+    model: str
+    version: int
+    edition: str
+    released: datetime
+    cells: tuple[Cell, ...]
+
+
+class Explainer:
+    """Explains rows of what is published in one home. With `values`, it tells what stands in the cells."""
+
+    def __init__(self, contracts: Contracts, lake: Lake, register: Register, values: bool = False) -> None:
+        self.contracts = contracts
+        self.lake = lake
+        self.values = values
+        self.receipts = Receipts(register, "explain")
+        self.published = Ledger(register).published()
+        self.con = connect(lake.scratch())
+
+    def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
+        """The origin of every cell of one row, or of one column of it.
+
+        Raises CitylakeError for a model, column or row that does not exist, and for a key that fits several rows.
+        """
+        contract = self._library(model)
+        names = [item.name for item in contract.columns if item.name not in (ROWS, ATTRIBUTES)]
+        for name in [*key, *([column] if column else [])]:
+            if name not in names:
+                raise CitylakeError("explain.no_column", model=model, column=name, known="、".join(names))
+        entry = self.published[model]
+        row = self._row(contract, entry, key)
+        cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
+        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells)
+
+    def _library(self, model: str) -> ProductContract:
+        if model not in self.contracts.models:
+            known = "、".join(sorted(self.contracts.models))
+            raise CitylakeError("explain.no_model", model=model, known=known)
+        contract = self.contracts.models[model]
+        if ROWS not in [column.name for column in contract.columns]:
+            raise CitylakeError("explain.no_rows", model=model)
+        if model not in self.published:
+            raise CitylakeError("explain.not_released", model=model)
+        return contract
+
+    def _row(self, contract: ProductContract, entry: Recorded, key: Mapping[str, str]) -> dict[str, str | None]:
+        """The one row with this key, every value as text."""
+        location = self.lake.released(contract.library, contract.form.model)
+        read = delta.scan(delta.open_table(location, entry.version))
+        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
+        chosen = " AND ".join(f"CAST({identifier(name)} AS VARCHAR) = {literal(value)}" for name, value in key.items())
+        query = f"SELECT {listed} FROM {read.source} WHERE {chosen or 'true'} LIMIT 2"
+        rows = self.con.execute(query).fetchall()
+        if len(rows) != 1:
+            code = "explain.several_rows" if rows else "explain.no_row"
+            raise CitylakeError(code, model=contract.form.model, key="、".join(contract.form.key))
+        return dict(zip((item.name for item in contract.columns), rows[0], strict=True))
+
+    def _cell(self, contract: ProductContract, row: Mapping[str, str | None], name: str) -> Cell:
+        title = next(item.definition.businessName for item in contract.columns if item.name == name)
+        computed = contract.computed.get(name, ())
+        rows, chosen = self._source_rows(row), json.loads(row.get(ATTRIBUTES) or "{}")
+        claim = None if computed or row[name] is None else self._claim(contract, rows, chosen, name)
+        known = row[name] is not None or bool(computed)
+        found = self._sources(contract, rows, chosen, name, set()) if known else iter(())
+        return Cell(
+            column=name,
+            name=title,
+            empty=row[name] is None,
+            value=row[name] if self.values else None,
+            basis=claim.basis if claim else None,
+            computed_from=computed,
+            sources=tuple(dict.fromkeys(found)),
+        )
+
+    def _claim(
+        self, contract: ProductContract, rows: Sequence[SourceRow], chosen: Mapping[str, str], name: str
+    ) -> Claim | None:
+        """The claim by which a cell has its value: of the source the row names for it, else of the first it has."""
+        claims = self.contracts.authority.get(contract.id, {}).get(name, ())
+        present = {row.dataset for row in rows} if name not in chosen else {chosen[name]}
+        return next((claim for claim in claims if claim.source in present), None)
+
+    def _sources(
+        self,
+        contract: ProductContract,
+        rows: Sequence[SourceRow],
+        chosen: Mapping[str, str],
+        name: str,
+        seen: set[tuple[str, str]],
+    ) -> Iterator[SourceCell]:
+        """The raw cells, among the rows a library row names, behind a column of a library.
+
+        Those behind a computed column are found through the columns it is computed from, of whichever library.
+        """
+        if (contract.id, name) in seen:
+            return
+        seen.add((contract.id, name))
+        if name == ROWS:
+            yield from (self._source_cell(row, None) for row in rows)
+        elif name in contract.computed:
+            for found in map(origin, contract.computed[name]):
+                yield from (self._source_cell(row, found.column) for row in rows if row.dataset == found.relation)
+                library = contract if found.relation is None else self.contracts.models.get(found.relation)
+                if library is not None:
+                    yield from self._sources(library, rows, chosen, found.column, seen)
+        else:
+            claim = self._claim(contract, rows, chosen, name)
+            column, dataset = (claim.column, claim.source) if claim else (name, self._dataset_with(rows, name))
+            yield from (self._source_cell(row, column) for row in rows if (row.dataset, row.role) == (dataset, ""))
+
+    def _source_rows(self, row: Mapping[str, str | None]) -> list[SourceRow]:
+        """The raw rows that a library row names: {"<org>/<dataset>[#role]": "batch:row"}."""
+        return [self._source_row(name, place) for name, place in json.loads(row[ROWS] or "{}").items()]
+
+    def _source_row(self, name: str, place: str) -> SourceRow:
+        dataset, _, role = name.partition("#")
+        batch, number = map(int, place.split(":"))
+        pull = self.receipts.last(Stage.PULL, dataset, batch)
+        noted = pull.body.get("origin") if pull else None
+        owner = self.contracts.codes["organisations"].rows[self.contracts.sources[dataset].org]["name"]
+        return SourceRow(dataset, owner, role, batch, number, pull.at if pull else None, noted)
+
+    def _dataset_with(self, rows: Sequence[SourceRow], name: str) -> str | None:
+        """The first of the row's datasets that has a column of this name."""
+        return next((item.dataset for item in rows if name in self._columns(item.dataset)), None)
+
+    def _columns(self, dataset: str) -> list[str]:
+        return [column.name for column in self.contracts.sources[dataset].all_columns]
+
+    def _source_cell(self, row: SourceRow, column: str | None) -> SourceCell:
+        """A raw cell; without a column the raw row as such, told by its key."""
+        source = self.contracts.sources[row.dataset]
+        name = column or source.form.load.key[0]
+        physical = _physical(source, name)
+        return SourceCell(row, name, physical, self._raw(source, row, physical) if self.values else None)
+
+    def _raw(self, source: SourceContract, row: SourceRow, physical: str) -> str | None:
+        """The value as delivered. Raises CitylakeError when the batch is no longer kept."""
+        path = self.lake.raw(source.org, source.dataset) / str(row.batch) / RAW_FILE
+        if not path.is_file():
+            raise CitylakeError("explain.raw_gone", subject=source.id, batch=row.batch)
+        read = f"read_parquet({literal(str(path))}, file_row_number = true)"
+        query = f"SELECT CAST({identifier(physical)} AS VARCHAR) FROM {read} WHERE file_row_number = {row.number}"
+        ((value,),) = self.con.execute(query).fetchall()
+        return None if value is None else str(value)
+
+    def __enter__(self) -> "Explainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.con.close()
+
+
+def _physical(source: SourceContract, column: str) -> str:
+    """The source's own name of a column; of a derived one, that of the column it is derived from."""
+    derived = next((item for item in source.derived if item.column.name == column), None)
+    wanted = derived.step.arguments["of"] if derived else column
+    return next(item.physical_name for item in source.columns if item.name == wanted)
