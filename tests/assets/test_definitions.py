@@ -25,9 +25,11 @@ def test_every_job_and_schedule_resolves(definitions: dg.Definitions) -> None:
     dg.Definitions.validate_loadable(definitions)
     repository = definitions.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}
-    assert {"city", "daily", "yearly"} <= jobs
+    assert {"city", "daily", "weekly", "monthly", "half_yearly", "yearly", "drops", "freshness"} <= jobs
     schedules = {schedule.job_name: schedule.cron_schedule for schedule in repository.schedule_defs}
-    assert schedules == {"daily": "0 2 * * *", "yearly": "0 4 1 1 *"}
+    assert schedules["daily"] == "0 2 * * *" and schedules["yearly"] == "0 4 1 1 *"
+    assert schedules["freshness"] == "15 * * * *"
+    assert [sensor.name for sensor in repository.sensor_defs] == ["file_drops"]
 
 
 def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions, contracts: Contracts) -> None:
@@ -36,7 +38,7 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
     expected |= {model_key(contract) for contract in contracts.models.values()}
     expected |= {product_key(product) for product in contracts.products.values()}
     assert expected <= keys
-    assert keys - expected == {dg.AssetKey(["marts"]), dg.AssetKey(["edition"]), dg.AssetKey(["health"])}
+    assert keys - expected == {dg.AssetKey([name]) for name in ("marts", "edition", "health", "replay")}
 
 
 def test_assets_are_described_in_chinese_and_show_their_columns(
