@@ -8,6 +8,7 @@ import typer
 from citylake.output import told
 from pipelines.contracts import diff as differences
 from pipelines.contracts import export as odcs
+from pipelines.contracts import coverage as coverages
 from pipelines.contracts import schema as schemas
 from pipelines.contracts.load import load
 from pipelines.messages import say
@@ -53,6 +54,15 @@ def schema(contracts: Folder = None) -> None:
     with told():
         for path in schemas.write(_folder(contracts)):
             typer.echo(str(path))
+
+
+@app.command()
+def coverage(contracts: Folder = None) -> None:
+    """生成规划系统的数据覆盖页 docs/coverage.md / write the page of the plan's systems that have data."""
+    with told():
+        target = Settings.from_environment().project / coverages.PAGE
+        target.write_text(coverages.page(load(_folder(contracts))), "utf-8")
+        typer.echo(str(target))
 
 
 def _folder(contracts: Path | None) -> Path:
