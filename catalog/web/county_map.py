@@ -16,7 +16,7 @@ WIDTH = 1000
 """Drawing units from west to east."""
 GRID = 2
 """Points are moved to a grid of so many units and repeats left out: common borders stay common, paths get short."""
-TILE, GAP = 200, 12
+GAP = 16
 CLASSES = 5
 
 Cell = tuple[int, int]
@@ -94,13 +94,13 @@ def tiles(codes: Sequence[str], boundaries: Mapping[str, Polygons]) -> Drawing:
     cells = [(column, row) for row in range(side) for column in range(side)]
     middles = {code: _middle(boundaries[code]) for code in codes if code in boundaries}
     placed = _placed(middles, cells, side) if len(middles) == len(codes) > 1 else dict(zip(codes, cells, strict=False))
-    step = TILE + GAP
-    shapes = []
+    size = (WIDTH + GAP) // side - GAP
+    step, shapes = size + GAP, []
     for code in codes:
         x, y = placed[code][0] * step, placed[code][1] * step
-        shapes.append(Shape(code, f"M{x} {y}h{TILE}v{TILE}h-{TILE}z", x + TILE // 2, y + TILE // 2))
-    columns, rows = (max(cell[axis] for cell in placed.values()) + 1 for axis in (0, 1))
-    return Drawing(columns * step - GAP, rows * step - GAP, tuple(shapes))
+        shapes.append(Shape(code, f"M{x} {y}h{size}v{size}h-{size}z", x + size // 2, y + size // 2))
+    rows = max(row for _, row in placed.values()) + 1
+    return Drawing(WIDTH, rows * step - GAP, tuple(shapes))
 
 
 def _placed(middles: Mapping[str, Position], cells: Sequence[Cell], side: int) -> dict[str, Cell]:

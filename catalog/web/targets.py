@@ -12,8 +12,21 @@ from typing import Any
 PLAN = "open/plan_indicator"
 COUNTIES = "open/county_indicator"
 COMMON = {"indicator_code", "indicator_name", "unit", "period", "numerator", "denominator", "value", "as_of"}
-PLAN_COLUMNS = frozenset({*COMMON, "direction", "target_year", "target_text", "status", "missing_source", "attained"})
+PLAN_COLUMNS = frozenset(
+    {
+        *COMMON,
+        "direction",
+        "numerator_definition",
+        "denominator_definition",
+        "target_year",
+        "target_text",
+        "target_kind",
+    }
+    | {"benchmark_value", "status", "missing_source", "attained"}
+)
 COUNTY_COLUMNS = frozenset({*COMMON, "county_code", "county_name"})
+NO_UNIT = "—"
+"""What stands for the unit of a pure number."""
 NO_SOURCE = "no_source"
 """The status of an indicator for which no department delivers anything yet."""
 
@@ -31,20 +44,29 @@ class Measure:
 
 @dataclass(frozen=True)
 class Target:
-    """What the plan prints for one year, None for no target, and the verdict: yes, no, not_applicable or None."""
+    """What the plan prints for one year, and the verdict of the release: yes, no, not_applicable.
 
-    text: str | None
-    attained: str | None
+    `benchmark` is what a target that compares is compared with, None for all others.
+    """
+
+    text: str
+    attained: str
+    benchmark: float | None
 
 
 @dataclass(frozen=True)
 class Indicator:
-    """One indicator: its targets by year and the newest measure. `missing_source` names what is not delivered yet."""
+    """One indicator: its targets by year and the newest measure. `missing_source` names what is not delivered yet.
+
+    `numerator` and `denominator` say what is counted.
+    """
 
     code: str
     name: str
     direction: str
     unit: str | None
+    numerator: str
+    denominator: str | None
     targets: Mapping[int, Target]
     measure: Measure
     period: str | None
@@ -55,12 +77,12 @@ class Indicator:
 
 @dataclass(frozen=True)
 class CountyIndicator:
-    """An indicator that counties have: measures by county code, of the newest period that was released."""
+    """An indicator that counties have: names and measures by county code. Not every county need have a value."""
 
     code: str
     name: str
     unit: str | None
-    period: str
+    period: str | None
     as_of: date | None
     counties: Mapping[str, str]
     measures: Mapping[str, Measure]
@@ -98,8 +120,10 @@ def _indicator(rows: list[Row]) -> Indicator:
         code=last["indicator_code"],
         name=last["indicator_name"],
         direction=last["direction"],
-        unit=last["unit"],
-        targets={int(row["target_year"]): Target(row["target_text"], row["attained"]) for row in rows},
+        unit=_unit(last),
+        numerator=last["numerator_definition"],
+        denominator=last["denominator_definition"],
+        targets={int(row["target_year"]): _target(row) for row in rows},
         measure=_measure(last),
         period=last["period"],
         as_of=last["as_of"],
@@ -108,18 +132,26 @@ def _indicator(rows: list[Row]) -> Indicator:
     )
 
 
+def _target(row: Row) -> Target:
+    benchmark = row["benchmark_value"] if row["target_kind"] == "benchmark" else None
+    return Target(row["target_text"], row["attained"], benchmark)
+
+
 def _county_indicator(rows: list[Row]) -> CountyIndicator:
-    period = max(str(row["period"]) for row in rows)
-    mine = sorted((row for row in rows if str(row["period"]) == period), key=lambda row: str(row["county_code"]))
+    mine = sorted(rows, key=lambda row: str(row["county_code"]))
     return CountyIndicator(
         code=mine[0]["indicator_code"],
         name=mine[0]["indicator_name"],
-        unit=mine[0]["unit"],
-        period=period,
+        unit=_unit(mine[0]),
+        period=max((row["period"] for row in mine if row["period"]), default=None),
         as_of=mine[0]["as_of"],
         counties={row["county_code"]: row["county_name"] for row in mine},
         measures={row["county_code"]: _measure(row) for row in mine},
     )
+
+
+def _unit(row: Row) -> str | None:
+    return None if row["unit"] == NO_UNIT else row["unit"]
 
 
 def _measure(row: Row) -> Measure:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City
+from catalog.app import create_app
+from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, GEOGRAPHY, PERSONS, PLAN, URL, City
 
 
 @pytest.fixture(scope="session")
@@ -15,16 +17,33 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
     return released_city(tmp_path_factory.mktemp("city"))
 
 
+@pytest.fixture(scope="session")
+def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    """A city that has released its indicators, geography and the analysts' database too."""
+    made = released_city(tmp_path_factory.mktemp("full"))
+    made.release(PLAN)
+    made.release(COUNTIES)
+    made.release_model(GEOGRAPHY)
+    made.refresh_marts()
+    return made
+
+
 @pytest.fixture
 def own_city(tmp_path: Path) -> City:
     """A city that a test may release to, withdraw from and damage."""
     return released_city(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def app(city: City) -> FastAPI:
+    """The service of the shared city: reading all contracts takes a second, and they do not change."""
+    return create_app(city.settings)
+
+
 @pytest.fixture
-def client(city: City) -> Iterator[TestClient]:
+def client(app: FastAPI) -> Iterator[TestClient]:
     """A client of the shared city without any cookie."""
-    with city.client() as browser:
+    with TestClient(app, base_url=URL, follow_redirects=False) as browser:
         yield browser
 
 

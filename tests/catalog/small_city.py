@@ -20,6 +20,7 @@ from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows
 from pipelines.register import Register
+from pipelines.release import marts
 from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.release.products import write_files
 from pipelines.settings import REPOSITORY, Settings
@@ -28,6 +29,9 @@ PERSONS = "sharing/person_of_division"
 AGES = "open/age_structure_by_county"
 DIVISIONS = "analyst/division"
 MODEL = "lib_population__person"
+GEOGRAPHY = "lib_geography__division"
+PLAN = "open/plan_indicator"
+COUNTIES = "open/county_indicator"
 URL = "http://catalogue.test"
 VILLAGES = ("341502001001", "341502001002", "341503001001", "341504100001")
 
@@ -38,7 +42,7 @@ select md5('person ' || i) as person_ref, '341502********' || lpad(cast(i as var
     {list(VILLAGES)}[1 + i % {len(VILLAGES)}] as division_code,
     ['金安区', '金安区', '裕安区', '叶集区'][1 + i % 4] as county_name,
     ['中市街道', '中市街道', '鼓楼街道', '叶集镇'][1 + i % 4] as town_name,
-    case when i % 7 = 0 then null else '20' end as education
+    case when i % 7 = 0 then null else '20' end as education, '1' as residence_status
 from range(0, {{rows}}) as t(i)
 """
 COUNTS = """
@@ -54,7 +58,44 @@ select cast(341502 + i as varchar) as code, '区划' || i as division_name, 'cou
     '六安市区划' || i as full_name, cast(100.5 + i as double) as area_km2
 from range(0, {rows}) as t(i)
 """
-ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES}
+TARGETS = """
+select i.*, t.* exclude (indicator_code), '145' as plan_id, 'dsrb' as owner, date '2026-11-01' as as_of
+from (values
+    ('K01', '数字基础', '累计建成5G基站数', '个', '已开通的5G基站数', null, null::double, null::double, null::double,
+        null::varchar, 'no_source', '市经信局：5G基站台账'),
+    ('K06', '数字基础', '政务系统上云率', '%', '已上云系统数', '非涉密系统数', 45, 50, 90, '2026-10', 'value', null),
+    ('K15', '民生服务', '全市居民电子健康档案覆盖率', '%', '有档案的常住居民数', '常住人口', 4150000, 4393000, 94.4684,
+        '2026-10', 'value', null),
+    ('K16', '民生服务', '全市居民电子健康卡覆盖率', '%', '持卡人', '常住人口', null, null, null, null, 'pending', null),
+    ('K19', '产业发展', '数字经济核心产业增加值占比', '%', '增加值', '生产总值', 8, 100, 8, '2025', 'value', null)
+) as i(indicator_code, direction, indicator_name, unit, numerator_definition, denominator_definition, numerator,
+    denominator, value, period, status, missing_source)
+join (values
+    ('K01', 2023, '≥6000个', 'numeric', 6000.0, '>=', null::double, 'not_applicable'),
+    ('K01', 2025, '≥10000个', 'numeric', 10000, '>=', null, 'not_applicable'),
+    ('K06', 2023, '90%', 'numeric', 90, '>=', null, 'yes'),
+    ('K06', 2025, '应上尽上', 'saturating', null, null, null, 'not_applicable'),
+    ('K15', 2023, '100%', 'numeric', 100, '>=', null, 'no'),
+    ('K15', 2025, '电子健康档案数据质量持续提升', 'qualitative', null, null, null, 'not_applicable'),
+    ('K16', 2023, '100%', 'numeric', 100, '>=', null, 'not_applicable'),
+    ('K16', 2025, '-', 'none', null, null, null, 'not_applicable'),
+    ('K19', 2023, '-', 'none', null, null, 9.5, 'not_applicable'),
+    ('K19', 2025, '达到全省平均水平', 'benchmark', null, '>=', 9.5, 'no')
+) as t(indicator_code, target_year, target_text, target_kind, target_value, comparison, benchmark_value, attained)
+    on t.indicator_code = i.indicator_code
+"""
+BY_COUNTY = """
+select indicator_code, indicator_name, unit, code as county_code, county as county_name,
+    case when code = '341504' then null else period end as period,
+    case when code = '341504' then null else 800.0 + n end as numerator, 1000.0 as denominator,
+    case when code = '341504' then null else cast(80.25 + n as double) end as value, date '2026-11-01' as as_of
+from (values ('341502', '金安区', 1), ('341503', '裕安区', 4), ('341504', '叶集区', 7), ('341522', '霍邱县', 9),
+    ('341523', '舒城县', 13), ('341524', '金寨县', 16), ('341525', '霍山县', 19.5)) as c(code, county, n),
+    (values ('health_record_coverage', '电子健康档案覆盖率', '%', '2026-10'),
+        ('aqi_mean', '平均空气质量指数', '—', null)
+    ) as i(indicator_code, indicator_name, unit, period)
+"""
+ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES, PLAN: TARGETS, COUNTIES: BY_COUNTY}
 RULES = [
     {
         "rule": "county_code.required",
@@ -134,6 +175,10 @@ class City:
         """Record a release of a model; its table is not written."""
         body = {"rows": rows, "rules": RULES, "evidence": CHECKS, "approver": "citylake gate"}
         self.ledger.record([Entry(RELEASE, model, "2026-11-01.1", 0, body)])
+
+    def refresh_marts(self) -> None:
+        """Make the analysts' database of what is published now."""
+        marts.refresh(self.contracts, self.settings.lake, self.ledger.published(), self.settings.marts)
 
     def withdraw(self, product_id: str) -> None:
         """Take a product back."""

@@ -15,7 +15,8 @@ from tests.catalog.small_city import AGES, City
 
 pytestmark = pytest.mark.server
 
-PAGES = ["/", "/datasets", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", "/decisions", "/issues"]
+NEW = ["/datasets?theme=population", "/indicators", "/indicators/map", "/marts"]
+PAGES = ["/", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", "/decisions", "/issues", *NEW]
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="module")
-def address(city: City) -> Iterator[str]:
-    with serving(city.settings) as address:
+def address(full_city: City) -> Iterator[str]:
+    with serving(full_city.settings) as address:
         yield address
 
 
@@ -51,6 +52,14 @@ def test_chinese_has_glyphs(chromium: str, tmp_path: Path) -> None:
     """Missing glyphs are drawn as one and the same box; real ones differ."""
     drawn = [screenshot(chromium, tmp_path, f"data:text/html,<meta charset=utf-8><h1>{c}</h1>") for c in "户籍龄䃥"]
     assert len(set(drawn)) == 4
+
+
+@pytest.mark.parametrize("size", ["1280,900", "390,900"])
+def test_lists_and_drawings_are_drawn(chromium: str, address: str, tmp_path: Path, size: str) -> None:
+    for page in NEW:
+        width, rows = pixels(screenshot(chromium, tmp_path, address + page, size))
+        assert f"{width},900" == size
+        assert len(set(rows)) > 50, f"{page} is almost empty"
 
 
 def test_pages_fit_a_phone(chromium: str, address: str, tmp_path: Path) -> None:

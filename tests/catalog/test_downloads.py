@@ -68,7 +68,7 @@ def test_csv_keeps_every_value(own_city: City) -> None:
 
 
 def test_unknown_formats_and_dictionaries(client: TestClient) -> None:
-    assert client.get(f"/datasets/{AGES}/download/xlsx").status_code == 404
+    assert client.get(f"/datasets/{AGES}/download/pdf").status_code == 404
     assert client.get(f"/datasets/{AGES}/dictionary.pdf").status_code == 404
     table = client.get(f"/datasets/{PERSONS}/dictionary.csv").content
     assert table.startswith(b"\xef\xbb\xbfcolumn,name_zh,name_en,type,level,mask")

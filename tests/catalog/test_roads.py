@@ -23,6 +23,7 @@ from catalog.policy.callers import Callers
 from catalog.policy.decision import Allowed, decide
 from pipelines.register.store import now
 from pipelines.register.tables import access
+from tests.catalog.reading import dictionary_sheet, downloaded
 from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, ROWS, URL, City, bearer
 
 OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
@@ -100,6 +101,9 @@ def _ask(browser: TestClient, token: str) -> dict[str, Response]:
         "preview": browser.get(f"/datasets/{PERSONS}/preview", headers=shown),
         "csv": browser.get(f"/datasets/{PERSONS}/download/csv", headers=shown),
         "parquet": browser.get(f"/datasets/{PERSONS}/download/parquet", headers=shown),
+        "json": browser.get(f"/datasets/{PERSONS}/download/json", headers=shown),
+        "ndjson": browser.get(f"/datasets/{PERSONS}/download/ndjson", headers=shown),
+        "xlsx": browser.get(f"/datasets/{PERSONS}/download/xlsx", headers=shown),
         "head": browser.head(TABLE, headers=shown),
         "version": browser.get(f"{TABLE}/version", headers=shown),
         "metadata": browser.get(f"{TABLE}/metadata", headers=shown),
@@ -115,6 +119,9 @@ def _same_data(city: City, expected: Allowed, browser: TestClient, answers: dict
     if "division_code" in expected.columns:
         assert sorted(row[expected.columns.index("division_code")] for row in table[1:]) == sorted(mine)
     assert _parquet(answers["parquet"].content) == (expected.columns, len(mine))
+    columns, rows = downloaded(answers["csv"].content, "csv")
+    for kind in ("json", "ndjson", "xlsx"):
+        assert downloaded(answers[kind].content, kind) == (columns if rows or kind == "xlsx" else [], rows), kind
     lines = [json.loads(line) for line in answers["query"].text.splitlines()]
     assert (
         tuple(item["name"] for item in json.loads(lines[1]["metaData"]["schemaString"])["fields"]) == expected.columns
@@ -125,7 +132,8 @@ def _same_data(city: City, expected: Allowed, browser: TestClient, answers: dict
     assert all(set(item["minValues"]) <= set(expected.columns) for item in stats)
     all_columns = {column.name for column in city.contracts.products[PERSONS].columns}
     for hidden in all_columns - set(expected.columns) - {"name"}:  # a word of the protocol, looked for above
-        for name in ("csv", "parquet", "query", "metadata"):
+        assert hidden not in str(dictionary_sheet(answers["xlsx"].content))
+        for name in ("csv", "parquet", "json", "ndjson", "query", "metadata"):
             assert hidden.encode() not in answers[name].content.replace(b"person_of_division", b""), hidden
         assert f"<code>{hidden}</code>" not in answers["preview"].text
 

@@ -91,7 +91,8 @@ def test_views_without_pseudonyms_are_shared(city: City) -> None:
     assert views.extract(allowed(recipient="甲", **limits)).key == views.extract(allowed(recipient="乙", **limits)).key
 
 
-def test_open_products_need_no_view(city: City) -> None:
+def test_open_products_need_no_view(own_city: City) -> None:
+    city = own_city
     columns = tuple(column.name for column in city.contracts.products[AGES].columns)
     open_to_all = allowed(AGES, columns=columns, divisions=None, pseudonyms=(), rows=None, recipient=None)
     extract = Views(city.settings).extract(open_to_all)
