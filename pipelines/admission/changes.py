@@ -185,7 +185,7 @@ class LogChanges(IncrementalChanges):
 class AppendChanges(IncrementalChanges):
     """An event counts once. Told again it is ignored; told again with another content it is refused.
 
-    Of two tellings in one batch the first counts. Columns that core does not have yet are not compared.
+    What core knows counts first, then the first telling of the batch. Columns that core does not have yet are not compared.
     """
 
     def statements(self) -> Iterator[str]:
@@ -196,8 +196,9 @@ class AppendChanges(IncrementalChanges):
         yield (
             f"CREATE TABLE late_refused AS SELECT a.{ROW}, {literal(CHANGED)} AS _rule FROM ranked a "
             f"JOIN ranked f ON {self.same_key('a', 'f')} AND f._place = 1 "
+            f"ANTI JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' "
             f"WHERE a._place > 1 AND {self._differ('a', 'f')} "
-            f"UNION SELECT a.{ROW}, {literal(CHANGED)} FROM ranked a "
+            f"UNION ALL SELECT a.{ROW}, {literal(CHANGED)} FROM ranked a "
             f"JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' WHERE {self._differ('a', 'k')}"
         )
         yield f"DELETE FROM accepted WHERE {ROW} IN (SELECT {ROW} FROM late_refused)"

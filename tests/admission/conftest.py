@@ -63,13 +63,14 @@ class Intake:
     def deliver(self, rows: Rows) -> Admitted:
         return self.admit(self.raw(rows))
 
-    def current(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """The current state of core by key."""
+    def current(self, batch: int | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """The state of core by key, at present or as of a batch."""
         table = delta.open_table(self.core)
         read = delta.scan(table)
         key = self.contract.form.load.key
         names = [name for name in delta.column_types(table.schema()) if not name.startswith("_")]
-        log = f"(SELECT {read.columns} FROM {read.source})"
+        until = "" if batch is None else f" WHERE _batch <= {batch}"
+        log = f"(SELECT {read.columns} FROM {read.source}{until})"
         query = current_state(log, key, names, delta.lowest(table, "_batch"), '"')
         rows = duckdb.sql(query).to_arrow_table().to_pylist()
         return {tuple(row[name] for name in key): {name: row[name] for name in names} for row in rows}

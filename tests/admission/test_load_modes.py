@@ -1,0 +1,174 @@
+"""The five load modes against plain models of them: random deliveries, replays, overlaps, refused and late rows."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.admission.changes import CHANGED
+from pipelines.contracts import models
+from pipelines.contracts.load import Contracts
+from tests.admission.conftest import Intake
+
+DAY = "2026-01-01 00:00:{:02}"
+BAD = "bad"
+"""A value that the contract's code list refuses."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a delivered row says: about which key, at which place in time, which value; D deletes."""
+
+    key: str
+    order: int
+    value: str
+    operation: str = "U"
+
+    @property
+    def good(self) -> bool:
+        return self.value != BAD
+
+
+KEYS, ORDERS = st.sampled_from("abcd"), st.integers(0, 30)
+VALUES = st.sampled_from(["1", "2", "3", BAD])
+ROWS = st.builds(Told, KEYS, ORDERS, VALUES, st.sampled_from("IUUD"))
+# two rows of one key at one moment have no order: each key tells a moment once
+BATCH = st.lists(ROWS, max_size=8, unique_by=lambda row: (row.key, row.order))
+BATCHES = st.lists(BATCH, min_size=1, max_size=6)
+
+
+def step_row(row: Told) -> dict[str, str]:
+    """The row as a step of a service case."""
+    return {
+        "HJBH": row.key, "BJBH": "C1", "HJMC": row.value, "KSSJ": "2025-12-01 09:00:00", "GXSJ": DAY.format(row.order),
+    }  # fmt: skip
+
+
+def insurance_row(row: Told) -> dict[str, str]:
+    """The row as a change of insurance."""
+    return {
+        "BGXH": str(row.order + 1), "BGLX": row.operation, "AAC001": row.key, "AAE140": "170",
+        "AAE135": "341502200501010019", "AAC003": "张三丰", "AAC008": "9" if row.value == BAD else "1",
+        "AAC030": f"2020010{row.value}" if row.good else "20200101", "AAE036": "2026-01-01 00:00:00",
+    }  # fmt: skip
+
+
+def intake(folder: str, contracts: Contracts, source: str, load: Any) -> Intake:
+    contract = contracts.sources[source]
+    return Intake(Path(folder), contracts, replace(contract, form=contract.form.model_copy(update={"load": load})))
+
+
+def newest(batch: Sequence[Told]) -> list[Told]:
+    """Of each key the row that was told last, good or bad."""
+    return list({row.key: row for row in sorted(batch, key=lambda row: row.order)}.values())
+
+
+def check_counts(outcome: Any) -> None:
+    assert outcome.received == outcome.accepted + outcome.refused
+    written = outcome.inserted + outcome.updated + outcome.deleted
+    assert outcome.accepted == outcome.superseded + outcome.repeated + written
+
+
+CURSOR = models.CursorLoad(mode="cursor", key=["step_no"], cursor="source_updated_at")
+LOG = models.ChangeLog(
+    mode="change_log", key=["insurance_no", "insurance_type"], order="change_no", operation="operation"
+)
+APPEND = models.Append(mode="append", key=["step_no"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(BATCHES)
+def test_cursor_keeps_the_latest_good_word_on_every_key(contracts: Contracts, batches: list[list[Told]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, known = intake(folder, contracts, "dsrb/case_step", CURSOR), dict[str, Told]()
+        for batch in batches:
+            check_counts(source.deliver([step_row(row) for row in batch]))
+            for row in newest(batch):
+                if row.good and (row.key not in known or row.order >= known[row.key].order):
+                    known[row.key] = row
+            again = source.deliver([step_row(row) for row in batch])
+            assert again.inserted + again.updated + again.deleted == 0
+        state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
+        assert state == {key: row.value for key, row in known.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(BATCHES)
+def test_a_change_log_is_replayed_in_its_order(contracts: Contracts, batches: list[list[Told]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, known = intake(folder, contracts, "hrssb/insurance", LOG), dict[str, Told]()
+        for batch in batches:
+            check_counts(source.deliver([insurance_row(row) for row in batch]))
+            for row in newest(batch):
+                if row.good and (row.key not in known or row.order > known[row.key].order):
+                    known[row.key] = row
+            again = source.deliver([insurance_row(row) for row in batch])
+            assert again.inserted + again.updated + again.deleted == 0
+        living = {key: row for key, row in known.items() if row.operation != "D"}
+        state = {key[0]: str(row["enrolled_on"].day) for key, row in source.current().items()} if known else {}
+        assert state == {key: row.value for key, row in living.items()}
+
+
+@settings(max_examples=30, deadline=None)
+@given(BATCHES)
+def test_an_event_counts_once_and_never_changes(contracts: Contracts, batches: list[list[Told]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source, known = intake(folder, contracts, "dsrb/case_step", APPEND), dict[str, Told]()
+        for batch in batches:
+            outcome = source.deliver([step_row(row) for row in batch])
+            check_counts(outcome)
+            expected = 0
+            for row in (row for row in batch if row.good):
+                first = known.setdefault(row.key, row)
+                expected += (row.value, row.order) != (first.value, first.order)
+            assert outcome.by_rule.get(CHANGED, 0) == expected
+        state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
+        assert state == {key: row.value for key, row in known.items()}
+
+
+def test_a_full_replacement_may_delete_everything_but_the_volume_floor(contracts: Contracts, tmp_path: Path) -> None:
+    load = models.FullReplace(mode="full_replace", key=["step_no"], volumeFloor=0.5)
+    source = intake(str(tmp_path), contracts, "dsrb/case_step", load)
+    source.deliver([step_row(Told(key, 0, "1")) for key in "abcd"])
+    outcome = source.deliver([step_row(Told(key, 0, "1")) for key in "ef"])
+    assert (outcome.inserted, outcome.deleted, outcome.held) == (2, 4, {})
+    assert set(source.current()) == {("e",), ("f",)}
+    held = source.deliver([])
+    assert list(held.held) == ["admit.volume_floor"]
+    assert set(source.current()) == {("e",), ("f",)}
+
+
+@pytest.mark.parametrize(
+    ("load", "row"), [(CURSOR, step_row), (APPEND, step_row), (LOG, insurance_row)], ids=["cursor", "append", "log"]
+)
+def test_a_batch_admitted_twice_under_its_number_changes_nothing(
+    contracts: Contracts, tmp_path: Path, load: Any, row: Callable[[Told], dict[str, str]]
+) -> None:
+    """As after a kill between the commit to core and the receipt."""
+    name = "hrssb/insurance" if load is LOG else "dsrb/case_step"
+    source = intake(str(tmp_path), contracts, name, load)
+    delivery = source.raw([row(Told("a", 1, "1")), row(Told("b", 2, "2"))])
+    first = source.admit(delivery)
+    state = source.current()
+    source.register = type(source.register)(f"sqlite:///{tmp_path / 'other.db'}")  # the receipt was never written
+    source.register.upgrade()
+    source.receipts.register = source.register
+    second = source.admit(delivery)
+    assert (second.inserted, second.core_version) == (first.inserted, first.core_version)
+    assert source.current() == state
+
+
+def test_core_can_be_read_as_of_any_batch(contracts: Contracts, tmp_path: Path) -> None:
+    source = intake(str(tmp_path), contracts, "hrssb/insurance", LOG)
+    source.deliver([insurance_row(Told("a", 1, "1", "I"))])
+    source.deliver([insurance_row(Told("a", 2, "2"))])
+    source.deliver([insurance_row(Told("a", 3, "2", "D"))])
+    source.deliver([insurance_row(Told("a", 2, "3"))])  # late, from before the deletion: a replay
+    assert source.current() == {}
+    days = [{key[0]: row["enrolled_on"].day for key, row in source.current(batch).items()} for batch in (1, 2, 3)]
+    assert days == [{"a": 1}, {"a": 2}, {}]
