@@ -13,12 +13,12 @@ from datetime import date, datetime, timedelta
 
 from simulator.air import NORMAL, POLLUTANTS, Reading, body, reading, stations, topic
 from simulator.chance import Dice
-from simulator.code_mistakes import repeated
 from simulator.defects import CLEANABLE, CODE, COMPLETENESS, FORMAT, PLAUSIBLE, RANGE
 from simulator.dirt import DirtRates, Planted
 from simulator.mistakes import Mistake, changed, missing, spelled
 from simulator.person import DAY_ZERO
 from simulator.registers import FEWEST, Row, with_mistakes
+from simulator.special_mistakes import repeated
 
 BACKLOG_DAYS = 7
 """Days before the first one whose readings the loggers still hold."""

@@ -28,19 +28,17 @@ from amqtt.plugins.base import BaseAuthPlugin, BasePlugin
 from amqtt.session import Session
 from paho.mqtt.client import topic_matches_sub
 
-from simulator.daemons import detach, read_notes
-from simulator.outbox import Key, Message, Outbox, receipt
+from simulator.daemons import BROKER, USER, detach, read_notes
+from simulator.outbox import FOLDER, Key, Message, Outbox, receipt
 from simulator.server import HOST
 
-NAME, USER = "broker", "citylake"
-FOLDER = "air"
-"""The folder of the outbox under the home."""
 QOS = 1
-IN_FLIGHT = 2_000
-"""Most publications a client may owe an acknowledgement for; far more than a small broker's usual 20 to 100, so that a
-client may collect the whole backlog of a first connection before it writes it down and acknowledges."""
+IN_FLIGHT = 100
+"""Most publications a client may owe an acknowledgement for, as brokers allow 20 to some hundreds."""
 _PAUSE = 0.1
-"""Seconds between two looks at the outbox and the sessions."""
+"""Most seconds between two looks at the outbox and the sessions."""
+_FAREWELL = 5
+"""Seconds within which clients are parted from."""
 
 
 class Login(BaseAuthPlugin):
@@ -129,6 +127,7 @@ class Loggers:
         self._days: set[str] = set()
         self._messages: list[Message] = []
         self._clients: dict[str, Client] = {}
+        self._room = asyncio.Event()
 
     async def work(self) -> None:
         """Deliver for ever."""
@@ -139,12 +138,15 @@ class Loggers:
                     # A connection that breaks meanwhile is no error: what was not acknowledged is sent over the next.
                     with contextlib.suppress(OSError):
                         await self._serve(name, session, handler)
-            await asyncio.sleep(_PAUSE)
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), _PAUSE)
 
     def acknowledge(self, name: str, number: int) -> None:
         """A client acknowledged a publication."""
         if name in self._clients:
             self._clients[name].acknowledge(number)
+            self._room.set()
 
     async def _serve(self, name: str, session: Session, handler: Any) -> None:
         filters = frozenset(
@@ -171,7 +173,7 @@ class Loggers:
 
 async def serve(home: Path, ready: Callable[[], None]) -> None:
     """Run broker and loggers until the process is told to end."""
-    notes = read_notes(home, NAME)
+    notes = read_notes(home, BROKER)
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{notes['port']}"}},
@@ -192,14 +194,16 @@ async def serve(home: Path, ready: Callable[[], None]) -> None:
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
-    await broker.shutdown()
+    # Later versions of Python would wait for clients that do not leave by themselves.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(broker.shutdown(), _FAREWELL)
 
 
 def main(home: Path) -> None:
     """Become the daemon of a home."""
     # amqtt warns of every PUBACK it did not wait for; the loggers do.
     logging.basicConfig(level=logging.ERROR)
-    detach(home, NAME, lambda ready: asyncio.run(serve(home, ready)))
+    detach(home, BROKER, lambda ready: asyncio.run(serve(home, ready)))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 from simulator.chance import Dice, deck
-from simulator.code_mistakes import absent, before, instead_of_nothing, organisation_mistakes, repeated
 from simulator.credit import (
     ENTITY,
     OFFENCES_OF_ENTITIES,
@@ -32,6 +31,7 @@ from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, i
 from simulator.organisation_codes import Authority, authorities
 from simulator.population import office_second
 from simulator.registers import Change, Everybody, News, Row, Table
+from simulator.special_mistakes import absent, before, instead_of_nothing, organisation_mistakes, repeated
 
 VALID, WITHDRAWN, DISPUTED = "1", "2", "3"
 _STATUSES = deck(f"{VALID}*96 {WITHDRAWN}*3 {DISPUTED}")

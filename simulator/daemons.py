@@ -22,6 +22,10 @@ from simulator.server import HOST, ServerError
 
 # Below the ports that systems give to outgoing connections: one of those might take ours while the server is down.
 _PORTS = range(20_000, 32_000)
+BROKER, PORTAL = "broker", "portal"
+"""Names of the daemons, which are also those of their modules."""
+USER = "citylake"
+"""The only user of a daemon that asks for one."""
 _PATIENCE = 30
 """Seconds within which a daemon must have stopped."""
 

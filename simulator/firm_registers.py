@@ -10,15 +10,6 @@ from datetime import date, datetime
 
 from simulator import memos
 from simulator.chance import Dice, deck
-from simulator.code_mistakes import (
-    absent,
-    before,
-    contradicting,
-    instead_of_nothing,
-    organisation_mistakes,
-    repeated,
-    thousands,
-)
 from simulator.credit_registers import Penalties, Permits
 from simulator.defects import CODE, CONSISTENCY, DUPLICATE, FORMAT, PLAUSIBLE, RANGE
 from simulator.firms import (
@@ -50,6 +41,15 @@ from simulator.mistakes import (
 from simulator.person import Person
 from simulator.places import names
 from simulator.registers import Change, Everybody, News, Register, Row, Table
+from simulator.special_mistakes import (
+    absent,
+    before,
+    contradicting,
+    instead_of_nothing,
+    organisation_mistakes,
+    repeated,
+    thousands,
+)
 
 FIRMS_PER_PERSON = 0.1
 OF_AGE, TOO_OLD = 18, 75

@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from simulator.chance import Dice
-from simulator.code_mistakes import before, instead_of_nothing, only, organisation_mistakes, repeated
 from simulator.day import DEATH
 from simulator.defects import CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT
 from simulator.entities import Entity, all_entities, touched
@@ -30,6 +29,7 @@ from simulator.licences import (
     SOCIAL_CARD,
     VALID,
     Licence,
+    file_hash,
     id_card_term,
     licence_types,
     office_moment,
@@ -38,6 +38,7 @@ from simulator.licences import (
 from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, id_mistakes, missing, spelled
 from simulator.person import Person
 from simulator.registers import Change, Everybody, News, Row, Table
+from simulator.special_mistakes import before, instead_of_nothing, only, organisation_mistakes, repeated
 from simulator.trades import FOOD_INDUSTRIES
 
 SHARE_WITH_SOCIAL_CARD, SHARE_WITH_ID_CARD = 0.95, 0.60
@@ -279,10 +280,11 @@ def _birthday(person: Person, age: int) -> date:
 
 def _row(number: int, operation: str, licence: Licence) -> Row:
     code, name = licence_types()[licence.kind]
+    identifier = licence.identifier
     return [
         str(number),
         operation,
-        licence.identifier,
+        identifier,
         code,
         name,
         licence.number,
@@ -296,7 +298,7 @@ def _row(number: int, operation: str, licence: Licence) -> Row:
         licence.valid_to.isoformat() if licence.valid_to else None,
         licence.status,
         "OFD",
-        licence.file_hash,
+        file_hash(identifier),
         licence.handled.isoformat(" "),
     ]
 

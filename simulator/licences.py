@@ -60,11 +60,6 @@ class Licence:
         """Who issued it."""
         return authorities()[_ISSUERS[self.kind]]
 
-    @property
-    def file_hash(self) -> str:
-        """The hash of the file, which itself never leaves the department."""
-        return blake2b(self.identifier.encode(), digest_size=32).hexdigest()
-
 
 @cache
 def licence_types() -> dict[str, tuple[str, str]]:
@@ -90,6 +85,11 @@ def _through(state: int, text: str) -> int:
     return state
 
 
+def file_hash(identifier: str) -> str:
+    """The hash of a licence's file, which itself never leaves the department."""
+    return blake2b(identifier.encode(), digest_size=32).hexdigest()
+
+
 def id_card_term(birth: date, issued: date) -> date | None:
     """The last day of an identity card issued on a day: 10 years under 26, 20 under 46, for ever after that."""
     age = issued.year - birth.year - ((issued.month, issued.day) < (birth.month, birth.day))
@@ -97,8 +97,9 @@ def id_card_term(birth: date, issued: date) -> date | None:
 
 
 def with_status(dice: Dice, licence: Licence, status: str, day: date) -> Licence:
-    """The same licence with another status since a day."""
-    return replace(licence, status=status, handled=office_moment(dice, day))
+    """The same licence with another status since a day, handled after whatever was done to it before."""
+    moment = max(office_moment(dice, day), licence.handled + timedelta(minutes=1))
+    return replace(licence, status=status, handled=moment)
 
 
 def office_moment(dice: Dice, day: date) -> datetime:

@@ -1,6 +1,6 @@
 """The file of observations on the statistics portal: published figures with the mistakes of whoever typed them.
 
-What was published when is in `macro`, serving the file in `portal`. Everything follows from seed, size, day and rates.
+What was published when is in `macro`; serving the file belongs to `portal`. All follows from seed, size, day and rates.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from itertools import groupby
 
 from simulator import macro
 from simulator.chance import Dice
-from simulator.code_mistakes import contradicting, only, repeated
 from simulator.defects import CLEANABLE, CODE, FORMAT, PLAUSIBLE, RANGE
 from simulator.dirt import DirtRates, Planted
 from simulator.mistakes import Mistake, changed, missing
 from simulator.person import DAY_ZERO
-from simulator.portal import OBSERVATIONS
 from simulator.registers import FEWEST, Row, with_mistakes
+from simulator.special_mistakes import contradicting, only, repeated
 
+OBSERVATIONS = "dataset/macro/observations.csv"
+"""Where the file stands on the portal."""
 _HARMLESS_UNTIL = "2023"
 """Figures of later periods are never refused: the indicators of the demo are computed from them."""
 _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}

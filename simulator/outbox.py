@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 from urllib.parse import quote
 
+FOLDER = "air"
+"""The folder of the outbox under the home."""
+
 
 class Key(NamedTuple):
     """A message's place: the day it was handed to the loggers and its number on that day."""

@@ -6,14 +6,15 @@ Belongs here: running both and handing them each day's messages and files. What 
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+import os
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from simulator import air_feed, broker, macro_feed, portal
-from simulator.daemons import Daemon
+from simulator import air_feed, macro_feed
+from simulator.daemons import BROKER, PORTAL, USER, Daemon
 from simulator.dirt import DirtRates, Planted
-from simulator.outbox import Outbox
+from simulator.outbox import FOLDER, Outbox
 from simulator.person import DAY_ZERO
 from simulator.server import HOST
 
@@ -26,8 +27,8 @@ class Outside:
     def __init__(self, home: Path, seed: int, persons: int, rates: DirtRates) -> None:
         self._home = home
         self._seed, self._persons, self._rates = seed, persons, rates
-        self._broker, self._portal = Daemon(home, broker.NAME), Daemon(home, portal.NAME)
-        self._outbox = Outbox(home / broker.FOLDER)
+        self._broker, self._portal = Daemon(home, BROKER), Daemon(home, PORTAL)
+        self._outbox = Outbox(home / FOLDER)
 
     def start(self) -> None:
         """Start both, unless they run.
@@ -52,12 +53,12 @@ class Outside:
             missed += timedelta(days=1)
         published = macro_feed.last_published(self._seed, self._persons, day).replace(tzinfo=_ZONE)
         content = macro_feed.sheet(self._seed, self._persons, self._rates, day)
-        portal.publish(self._home, portal.OBSERVATIONS, content, published)
+        _publish(self._home / PORTAL / macro_feed.OBSERVATIONS, content, published)
 
     def connections(self) -> dict[str, str]:
         """How the platform reaches both. Secrets: never log them."""
         return {
-            "eeb_broker": f"mqtt://{broker.USER}:{self._broker.password}@{HOST}:{self._broker.port}",
+            "eeb_broker": f"mqtt://{USER}:{self._broker.password}@{HOST}:{self._broker.port}",
             "sb_portal": f"http://{HOST}:{self._portal.port}",
         }
 
@@ -67,3 +68,13 @@ class Outside:
         messages = [entry for day in days for entry in air_feed.planted(self._seed, self._rates, day)]
         figures = macro_feed.planted(self._seed, self._persons, self._rates, days[-1]) if days else []
         return sorted([*messages, *figures], key=lambda entry: (entry.day, entry.dataset, entry.rybh))
+
+
+def _publish(file: Path, content: bytes, published: datetime) -> None:
+    """Put a file on the portal, or replace it in one step; ``published`` becomes its Last-Modified."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.write_bytes(content)
+    # The simulated moment, not the real one: the same city shows the same dates.
+    os.utime(fresh, (published.timestamp(), published.timestamp()))
+    fresh.replace(file)

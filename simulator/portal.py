@@ -1,8 +1,8 @@
 """The statistics bureau's open-data portal: a daemon, ``python -m simulator.portal HOME``, serving files over HTTP.
 
-Every published file has a strong ETag and a date and may be asked for conditionally. What the files say belongs to
-`macro`. Tests make the portal misbehave with ``HOME/portal.faults.json``: ``status`` answers every request with that
-code, ``delay`` waits so many seconds first.
+Every file under ``HOME/portal`` has a strong ETag and a date and may be asked for conditionally; publishing files
+belongs to `outside`. Tests make the portal misbehave with ``HOME/portal.faults.json``: ``status`` answers every
+request with that code, ``delay`` waits so many seconds first.
 """
 
 from __future__ import annotations
@@ -22,23 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from simulator.daemons import detach, read_notes
+from simulator.daemons import PORTAL, detach, read_notes
 from simulator.server import HOST
-
-NAME = "portal"
-OBSERVATIONS = "dataset/macro/observations.csv"
-"""The path of the one data set, in the folder ``HOME/portal`` and in the address alike."""
-
-
-def publish(home: Path, path: str, content: bytes, published: datetime) -> None:
-    """Put a file on the portal, or replace it in one step; ``published`` becomes its Last-Modified."""
-    file = home / NAME / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.write_bytes(content)
-    # The simulated moment, not the real one: the same city shows the same dates.
-    os.utime(fresh, (published.timestamp(), published.timestamp()))
-    fresh.replace(file)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -116,9 +101,9 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(home: Path, ready: Callable[[], None]) -> None:
     """Serve the home's portal until the process is told to end."""
-    Handler.folder = (home / NAME).resolve()
-    Handler.faults = home / f"{NAME}.faults.json"
-    with ThreadingHTTPServer((HOST, read_notes(home, NAME)["port"]), Handler) as server:
+    Handler.folder = (home / PORTAL).resolve()
+    Handler.faults = home / f"{PORTAL}.faults.json"
+    with ThreadingHTTPServer((HOST, read_notes(home, PORTAL)["port"]), Handler) as server:
         server.daemon_threads = True
         # Not within the handler: shutdown waits for the loop that the handler interrupts.
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
@@ -128,7 +113,7 @@ def serve(home: Path, ready: Callable[[], None]) -> None:
 
 def main(home: Path) -> None:
     """Become the daemon of a home."""
-    detach(home, NAME, lambda ready: serve(home, ready))
+    detach(home, PORTAL, lambda ready: serve(home, ready))
 
 
 if __name__ == "__main__":

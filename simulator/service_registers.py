@@ -11,7 +11,6 @@ from datetime import date, datetime, timedelta
 
 from simulator import memos
 from simulator.chance import Dice
-from simulator.code_mistakes import absent, before, contradicting, only, organisation_mistakes, repeated
 from simulator.defects import CHECK_DIGIT, CODE, CONSISTENCY, FORMAT, RANGE
 from simulator.entities import Entity, all_entities, some_active
 from simulator.licence_registers import Licences
@@ -19,8 +18,10 @@ from simulator.mistakes import Mistake, changed, code_mistakes, id_mistakes, mis
 from simulator.office_hours import is_working_day
 from simulator.person import Person
 from simulator.registers import Change, Everybody, News, Register, Row, Table
+from simulator.schema import Connection
 from simulator.service_items import ENTITY, PERSON
 from simulator.services import Applicant, Case, Evaluation, Step, item_for, plan
+from simulator.special_mistakes import absent, before, contradicting, only, organisation_mistakes, repeated
 
 CASES_PER_PERSON = 0.040 / 22
 """Cases a working day."""
@@ -278,7 +279,7 @@ def evaluation_rows(case: Case) -> Versions:
 
 
 def _shown(
-    truth: memos.Connection, place: Table, cases: list[Case], rows_of: Callable[[Case], Versions], today: date
+    truth: Connection, place: Table, cases: list[Case], rows_of: Callable[[Case], Versions], today: date
 ) -> list[Row]:
     """What a table shows of cases at the end of a day; what comes later is put ahead."""
     shown: dict[str, Row] = {}

@@ -1,6 +1,6 @@
 """Service cases as the truth plans them: acceptance, steps, result and evaluation, and what is visible of them when.
 
-Only single cases, in memory. Items are in `service_items`; the platform's tables and their days belong to `dsrb`.
+Only single cases, in memory. Items are in `service_items`; tables and their days belong to `service_registers`.
 """
 
 from __future__ import annotations

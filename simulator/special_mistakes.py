@@ -1,6 +1,6 @@
-"""What clerks get wrong in codes of organisations, in amounts, and in columns that only some rows fill.
+"""What clerks get wrong in codes of organisations, in amounts, in dates that belong together, in events told twice.
 
-General mistakes are in `mistakes`; which register makes which of these is the register's business.
+Mistakes in a single value of any register are in `mistakes`; which register makes which of these is its own business.
 """
 
 from __future__ import annotations
