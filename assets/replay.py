@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import Snapshot
+from pipelines.contracts.models import WholeTable
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.run import Run
 
@@ -20,7 +20,7 @@ FIRST_DAY = "2026-01-01"
 
 def replay_asset(contracts: Contracts) -> dg.AssetsDefinition:
     """The asset whose partitions are the days of every source that is loaded in parts."""
-    sources = [name for name, one in contracts.sources.items() if not isinstance(one.form.load, Snapshot)]
+    sources = [name for name, one in contracts.sources.items() if not isinstance(one.form.load, WholeTable)]
     partitions = dg.MultiPartitionsDefinition(
         {
             "day": dg.DailyPartitionsDefinition(FIRST_DAY, timezone=contracts.city.timezone, end_offset=1),

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from citylake.output import told
+from pipelines.contracts import coverage as coverages
 from pipelines.contracts import diff as differences
 from pipelines.contracts import export as odcs
-from pipelines.contracts import coverage as coverages
 from pipelines.contracts import schema as schemas
 from pipelines.contracts.load import load
 from pipelines.messages import say

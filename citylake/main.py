@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, operations
+from citylake import access, contracts, demo, explain, operations
 
 app = typer.Typer(
     name="citylake",
@@ -19,3 +19,4 @@ app.command("confirm")(operations.confirm)
 app.command("reject")(operations.reject)
 app.command("issues")(operations.issues)
 app.command("verify")(operations.verify)
+app.command("explain")(explain.explain)

@@ -7,10 +7,11 @@ an owner, the rest of the run goes on, and the last release stays published.
 import contextlib
 import shutil
 import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -21,7 +22,7 @@ from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.receive import REPLAY, Delivery, kept, receive, replayed
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
-from pipelines.contracts.models import Snapshot
+from pipelines.contracts.models import WholeTable
 from pipelines.issues import Finding, Issues
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
@@ -42,6 +43,9 @@ from pipelines.settings import Settings
 
 EDITION, MARTS = "edition", "marts"
 """The subjects of problems that concern an edition as a whole, or the analysts' database."""
+
+REFUSALS_SHOWN, BATCHES = timedelta(days=30), 1000
+"""How long refused rows of an incremental source stay an issue, and how many batches are looked at."""
 
 IngestStatus = Literal["waiting", "admitted", "unchanged", "held", "rejected", "failed"]
 
@@ -111,7 +115,7 @@ class Run:
         CitylakeError for a source that delivers whole tables (its next delivery is the replay) or without batches.
         """
         contract = self.contracts.sources[source]
-        if isinstance(contract.form.load, Snapshot):
+        if isinstance(contract.form.load, WholeTable):
             raise CitylakeError("replay.snapshot", subject=source, mode=contract.form.load.mode)
         pulls = [pull for pull in self.receipts.pulls(source) if first <= self._day(pull.at) <= last]
         batches = [pull for pull in pulls if not pull.body["origin"].startswith(REPLAY)]
@@ -236,7 +240,7 @@ class Run:
         incremental load every one, in order, for the source will not send its rows again.
         """
         pulls = self.receipts.unsettled(contract.id)
-        if isinstance(contract.form.load, Snapshot):
+        if isinstance(contract.form.load, WholeTable):
             word = self.receipts.last(Stage.CONFIRM, contract.id)
             pulls = [pull for pull in pulls if word is not None and pull.batch == word.batch]
         return [kept(contract, self.lake, pull) for pull in pulls]
@@ -252,7 +256,7 @@ class Run:
         held = admitted.held if admitted else {}
         findings = [Finding(code, arguments, "error") for code, arguments in held.items()]
         in_force = self._last_admitted(contract.id)
-        for rule, rows in (in_force.by_rule if in_force else {}).items():
+        for rule, rows in self._refused(contract).items():
             findings.append(Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows))
         self.issues.report(contract.id, contract.org, "admit", findings)
         if admitted is None:
@@ -261,6 +265,15 @@ class Run:
             self.problems.append(contract.id)
             return Ingested("held", "\n".join(map(_both, findings[: len(held)])), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
+
+    def _refused(self, contract: SourceContract) -> Counter[str]:
+        """Refused rows by rule: of the last batch if it was the whole table, else of the batches of a month, for an
+        owner who delivers changes does not deliver a refused row again by itself."""
+        whole = isinstance(contract.form.load, WholeTable)
+        batches = self.receipts.of_stage(Stage.ADMIT, contract.id, 1 if whole else BATCHES)
+        since = self.started - REFUSALS_SHOWN
+        counted = [one for one in batches if whole or one.at.replace(tzinfo=one.at.tzinfo or UTC) >= since]
+        return sum((Counter(receipt.body["by_rule"]) for receipt in counted), Counter[str]())
 
     def _fail(self, subject: str, owner: str, error: Exception) -> Finding:
         """Record a failure. Where the register cannot be written either, the run ends with the failure's message."""

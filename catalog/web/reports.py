@@ -4,8 +4,9 @@ A single file (`?print=1`) carries its style and needs no network, so it can be 
 about belongs to `pipelines.evidence.scores`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from catalog.web import cards
 from catalog.web.site import HERE, Site
 from catalog.web.voice import Voice
 from pipelines.contracts.load import SourceContract
+from pipelines.contracts.models import WholeTable
 from pipelines.evidence import freshness, scores
 from pipelines.issues import Issues
 from pipelines.register.receipts import Receipt, Receipts, Stage
@@ -52,9 +54,24 @@ class SourceReport:
     late: int
 
     @property
+    def counted(self) -> list[Batch]:
+        """The batches whose refused rows still stand: the last whole table, or all batches of changes shown."""
+        return self.batches[:1] if isinstance(self.source.form.load, WholeTable) else self.batches
+
+    @property
+    def received(self) -> int:
+        """Rows received in those batches."""
+        return sum(int(batch.receipt.body["received"]) for batch in self.counted)
+
+    @property
     def refused(self) -> int:
-        """Rows refused in the last batch."""
-        return int(self.batches[0].receipt.body["refused"]) if self.batches else 0
+        """Rows refused in those batches."""
+        return sum(int(batch.receipt.body["refused"]) for batch in self.counted)
+
+    @property
+    def by_rule(self) -> Counter[str]:
+        """Rows refused in those batches by rule; a row may fail several."""
+        return sum((Counter(batch.receipt.body["by_rule"]) for batch in self.counted), Counter[str]())
 
 
 def build_router(site: Site) -> APIRouter:
@@ -120,9 +137,11 @@ def source_report(desk: Desk, source: SourceContract) -> SourceReport:
     last = freshness.last_delivery(receipts, source.id)
     late = freshness.days_late(source.form.slaProperties.frequency, as_utc(last), now()) if last else 0
     readable = desk.settings.lake.core(source.org, source.dataset).is_dir()
-    found = scores.merged(batches[0].scores if batches else [], scores.of_service(bool(last) and not late, readable))
+    counted = SourceReport(source, batches, [], None, "—", last, late)
+    measured = scores.of_batch(source, counted.received, counted.by_rule)
+    found = scores.merged(measured, scores.of_service(bool(last) and not late, readable))
     total = scores.total(found) if batches else None
-    return SourceReport(source, batches, found, total, scores.grade(total) if total is not None else "—", last, late)
+    return replace(counted, scores=found, total=total, grade=scores.grade(total) if total is not None else "—")
 
 
 def _batch(source: SourceContract, receipt: Receipt) -> Batch:
@@ -131,13 +150,11 @@ def _batch(source: SourceContract, receipt: Receipt) -> Batch:
 
 
 def _failing(report: SourceReport, voice: Voice) -> list[tuple[str, str, int]]:
-    """Rules that refused rows of the last batch: id, columns in words, rows; the worst first."""
-    if not report.batches:
-        return []
+    """Rules that refused rows which still stand: id, columns in words, rows; the worst first."""
     by_id = {rule.id: rule for rule in report.source.rules}
     names = {column.name: column.definition for column in report.source.columns}
     found = []
-    for rule_id, rows in report.batches[0].receipt.body["by_rule"].items():
+    for rule_id, rows in report.by_rule.items():
         known = by_id[rule_id].columns if rule_id in by_id else (rule_id.partition(".")[0],)
         words = [_named(names[name], voice) for name in known if name in names]
         found.append((rule_id, "、".join(words) or "—", int(rows)))

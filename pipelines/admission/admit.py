@@ -24,7 +24,7 @@ from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import Append, Snapshot, SnapshotDiff
+from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
@@ -179,7 +179,7 @@ class Batch:
             "deleted": of_kind.get("D", 0) + self._count("deleted"),
         }
         load = self.contract.form.load
-        if not isinstance(load, Snapshot):
+        if not isinstance(load, WholeTable):
             if not isinstance(load, Append):
                 counts["superseded"] = accepted - self._count("accepted")
             counts["repeated"] = accepted - counts.get("superseded", 0) - sum(of_kind.values())
@@ -199,7 +199,7 @@ class Batch:
     def _guards(self, received: int, previous: int | None, deleted: int) -> dict[str, dict[str, Any]]:
         """What makes this delivery of a whole table look incomplete (message code -> arguments)."""
         load, held = self.contract.form.load, dict[str, dict[str, Any]]()
-        if not isinstance(load, Snapshot):
+        if not isinstance(load, WholeTable):
             return held
         if previous and received < load.volumeFloor * previous:
             held["admit.volume_floor"] = {"received": received, "previous": previous, "floor": load.volumeFloor}

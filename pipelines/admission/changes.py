@@ -185,7 +185,7 @@ class LogChanges(IncrementalChanges):
 class AppendChanges(IncrementalChanges):
     """An event counts once. Told again it is ignored; told again with another content it is refused.
 
-    What core knows counts first, then the first telling of the batch. Columns that core does not have yet are not compared.
+    What core knows counts first, then the first telling of the batch. Columns that core lacks are not compared.
     """
 
     def statements(self) -> Iterator[str]:

@@ -1,15 +1,38 @@
-"""What a connector is: a verb that writes one pull as Parquet. Registered here, found by name in contracts."""
+"""What a connector is: a verb that writes one pull as Parquet. Registered here, found by name in contracts.
 
-from collections.abc import Callable, Mapping, Sequence
+And what several connectors need: CSV as departments write it and JSON objects as devices write them, as rows of text,
+written in pieces so that a large delivery does not have to fit into memory. Where rows come from does not belong here.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipelines.messages import CitylakeError
 from pipelines.verbs import Registry
 
 UNREAD = "_unread"
 """The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
+PIECE = 50_000
+"""Rows written together."""
+LONGEST_FIELD = 10_000_000
+"""Characters of a CSV field. A longer one is a quote that nobody closed."""
+WIDEST = 300
+"""Most keys that objects may have beside the contract's: a device that uses times as keys would make millions."""
+
+Encoding = Literal["utf-8", "gbk", "gb18030"]
+Delimiter = Literal[",", ";", "|", "\t"]
+
+_BOM = "\ufeff"
+_END = "\0end of file"
 
 
 @dataclass(frozen=True)
@@ -83,3 +106,135 @@ class About:
 
 connectors: Registry[Callable[..., Pulled | None], About] = Registry("connector")
 """A connector returns None when there is nothing that was not pulled before; then `target` is not looked at."""
+
+
+def write_rows(request: Request, names: Sequence[str], rows: Iterator[Sequence[str]]) -> int:
+    """Write rows of text to the target and count them. A row has a value for each name and one for UNREAD; empty ones
+    become NULL."""
+    schema = pa.schema([(name, pa.string()) for name in (*names, UNREAD)])
+    nothing = pa.scalar(None, pa.string())
+    count = 0
+    with pq.ParquetWriter(request.target, schema, compression="zstd") as file:
+        while piece := list(islice(rows, PIECE)):
+            arrays = [pa.array(column, pa.string()) for column in zip(*piece, strict=True)]
+            file.write_table(pa.table([pc.if_else(pc.equal(a, ""), nothing, a) for a in arrays], schema))
+            count += len(piece)
+    return count
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file on disk, and how it was written. `origin` is how messages call it."""
+
+    path: Path
+    encoding: Encoding
+    delimiter: Delimiter
+    origin: str
+    owner: str
+
+    def read(self, header_row: int = 1) -> tuple[tuple[str, ...], Iterator[list[str]]]:
+        """The names in the header and the rows, for `write_rows`. A row of too few or too many fields has only its
+        text, in UNREAD. Raises CitylakeError for bytes that are no text, an open quote and an unusable header, while
+        the rows are read too."""
+        csv.field_size_limit(LONGEST_FIELD)
+        taken: list[str] = []
+        records = self._records(taken)
+        header = next(islice(records, header_row - 1, None), [])
+        names = header_names([name.strip() for name in header], self.origin, self.owner)
+        taken.clear()
+        return names, self._rows(records, taken, len(names), len(header))
+
+    def _rows(self, records: Iterator[list[str]], taken: list[str], wanted: int, widest: int) -> Iterator[list[str]]:
+        for fields in records:
+            if wanted <= len(fields) <= widest and not any(fields[wanted:]):  # a delimiter may end header and rows
+                yield [*fields[:wanted], ""]
+            elif fields:  # an empty line is no row
+                yield [*[""] * wanted, "".join(taken).rstrip("\r\n")]
+            taken.clear()
+
+    def _records(self, taken: list[str]) -> Iterator[list[str]]:
+        """The fields of one record after the other; `taken` gets the lines it was made of."""
+        reader = csv.reader(self._lines(taken), delimiter=self.delimiter)
+        start = 1
+        try:
+            for fields in reader:
+                if fields == [_END]:
+                    return
+                if fields and fields[-1].endswith(_END):
+                    break
+                yield fields
+                start = reader.line_num + 1
+        except csv.Error:
+            pass  # a field too long to be one, or a line break that is none: said below, as an open quote is
+        raise CitylakeError("pull.csv_broken", file=self.origin, line=start, owner=self.owner)
+
+    def _lines(self, taken: list[str]) -> Iterator[str]:
+        """The lines as text, and a last one that only a quote still open can swallow. Cutting bytes at line feeds is
+        safe: in none of the encodings is that byte a part of another character."""
+        with self.path.open("rb") as file:
+            for number, data in enumerate(file, 1):
+                try:
+                    line = data.decode(self.encoding)
+                except UnicodeDecodeError as error:
+                    raise self._not_encoded(number, error.start + 1) from None  # the error quotes the whole line
+                if number == 1:
+                    if self.encoding == "gbk" and data.startswith(_BOM.encode()):
+                        raise self._not_encoded(1, 1)
+                    line = line.removeprefix(_BOM)
+                taken.append(line)
+                yield line
+        yield _END
+
+    def _not_encoded(self, line: int, byte: int) -> CitylakeError:
+        about = {"file": self.origin, "line": line, "byte": byte, "encoding": self.encoding, "owner": self.owner}
+        return CitylakeError("pull.not_encoded", **about)
+
+
+def header_names(names: list[str], origin: str, owner: str) -> tuple[str, ...]:
+    """The names of a header, without empty ones at its end. Raises CitylakeError if there is none or one is repeated,
+    also in other letter case: DuckDB would give the values of the first for both."""
+    while names and not names[-1]:
+        names.pop()
+    if not names:
+        raise CitylakeError("pull.no_header", file=origin, owner=owner)
+    folded = [name.casefold() for name in (*names, UNREAD)]
+    repeated = sorted({name for name in names if folded.count(name.casefold()) > 1 or not name})
+    if repeated:
+        raise CitylakeError("pull.bad_header", file=origin, names=_listed(repeated), owner=owner)
+    return tuple(names)
+
+
+def object_rows(
+    objects: Iterable[tuple[Any, str]], request: Request, reserved: Sequence[str] = ()
+) -> Iterator[dict[str, str | None]]:
+    """JSON values, each with its text, as rows: the keys of an object with their values as text, nested ones as JSON.
+    What is no object, or has keys that cannot be columns, has only its text, in UNREAD. `reserved`: names that are
+    the connector's own."""
+    known = {*request.expected, *request.ignored}
+    limit = len(known) + WIDEST
+    for found, text in objects:
+        if not isinstance(found, dict) or not _storable(found, text):
+            yield {UNREAD: text}
+            continue
+        if not found.keys() <= known:
+            wider = known | found.keys()
+            if len(wider) > limit or wider & {"", UNREAD, *reserved}:
+                yield {UNREAD: text}
+                continue
+            known = wider
+        yield {name: _text(value) for name, value in found.items()}
+
+
+def _storable(found: dict[str, Any], text: str) -> bool:
+    """Whether all is Unicode: JSON may name half a character, which no file can hold."""
+    if "\\u" not in text:
+        return True
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,6 @@ why contracts load messages as events with a key.
 import base64
 import json
 import os
-import queue
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,14 +16,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
-import polars as pl
 from paho.mqtt.enums import CallbackAPIVersion
 
-from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, object_rows, write_rows
 from pipelines.lake.parquet import make_durable
 from pipelines.messages import CitylakeError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+TOPIC = "_topic"
+"""The column that says where a message was published."""
 PATIENCE = 10.0
 """Seconds in which a broker must answer."""
 GROUP = 500
@@ -40,7 +40,7 @@ def mqtt(
     topics: list[str],
     client_id: str,
     quiet: float = 1.0,
-    largest: int = 1_000_000,
+    largest: int = 200_000,
 ) -> Pulled | None:
     """Drain the session `client_id` until nothing came for `quiet` seconds or `largest` messages are there.
 
@@ -51,16 +51,22 @@ def mqtt(
     for name in request.position.get("spooled", []):
         (request.spool / name).unlink(missing_ok=True)
     more = _drain(request, connection, topics, client_id, quiet, largest)
-    spooled = sorted(request.spool.glob("*.ndjson"))
-    messages = [json.loads(line) for file in spooled for line in _lines(file)]
+    waiting = sorted(request.spool.glob("*.ndjson"))
+    messages: list[dict[str, str]] = []
+    spooled: list[str] = []
+    for file in waiting:
+        found = _messages(file)
+        if messages and len(messages) + len(found) > largest:
+            break
+        messages += found
+        spooled.append(file.name)
     if not messages:
         return None
-    frame = _rows(messages, request)
-    require_columns(request, frame.columns, connection)
-    frame.write_parquet(request.target, compression="zstd")
-    shown = tuple(name for name in frame.columns if not name.startswith("_"))
-    position = {"spooled": [file.name for file in spooled]}
-    return Pulled(frame.height, shown, f"{connection}:{','.join(topics)}", position, more)
+    names, rows = _rows(messages, request)
+    count = write_rows(request, names, rows)
+    shown = tuple(name for name in names if name != TOPIC)
+    origin = f"{connection}:{','.join(topics)}"
+    return Pulled(count, shown, origin, {"spooled": spooled}, more or len(spooled) < len(waiting))
 
 
 def subscribe(address: str, topics: list[str], client_id: str, connection: str, owner: str) -> None:
@@ -70,31 +76,45 @@ def subscribe(address: str, topics: list[str], client_id: str, connection: str, 
 
 
 def _drain(request: Request, connection: str, topics: list[str], client_id: str, quiet: float, largest: int) -> bool:
-    """Take messages into the spool; whether the broker had more than `largest`."""
-    arrived: queue.Queue[paho.MQTTMessage] = queue.Queue()
+    """Take messages into the spool; whether the broker may have more: it had `largest`, or the connection broke."""
+    arrived: list[paho.MQTTMessage] = []
     taken = 0
     spool = request.spool / f"{time.time_ns():020d}.ndjson"
     address = request.secret(connection)
-    with _session(address, topics, client_id, connection, request.owner, arrived.put) as client:
-        while taken < largest and (group := _group(arrived, quiet)):
-            _write(spool, group)
-            for message in group:
-                client.ack(message.mid, message.qos)
-            taken += len(group)
+    with _session(address, topics, client_id, connection, request.owner, arrived.append) as client:
+        try:
+            while taken < largest and _wait(client, arrived, quiet):
+                _write(spool, arrived)
+                for message in arrived:
+                    client.ack(message.mid, message.qos)
+                taken += len(arrived)
+                arrived.clear()
+        except _Broken:
+            if not taken:
+                raise _unreachable(connection, "ConnectionError", request.owner) from None
+            return True  # what is in the spool is delivered; the next pull finds out how the broker is
     return taken >= largest
 
 
-def _group(arrived: "queue.Queue[paho.MQTTMessage]", quiet: float) -> list[paho.MQTTMessage]:
-    """The messages to sync together: empty when nothing came for `quiet` seconds."""
-    found: list[paho.MQTTMessage] = []
-    wait = quiet
-    while len(found) < GROUP:
-        try:
-            found.append(arrived.get(timeout=wait))
-        except queue.Empty:
-            break
-        wait = PAUSE
-    return found
+def _wait(client: paho.Client, arrived: list[paho.MQTTMessage], quiet: float) -> bool:
+    """Let messages to be synced together arrive; false when none came for `quiet` seconds.
+
+    Raises _Broken when the connection broke: what came over it is not acknowledged over another, where a broker may
+    have given the number of a message to a different one.
+    """
+    end = time.monotonic() + quiet
+    while len(arrived) < GROUP and (left := end - time.monotonic()) > 0:
+        before = len(arrived)
+        _loop(client, left)
+        if len(arrived) > before:
+            end = time.monotonic() + PAUSE
+    return bool(arrived)
+
+
+def _loop(client: paho.Client, seconds: float) -> None:
+    """Exchange packets with the broker, in this thread: paho's own would connect again by itself."""
+    if client.loop(seconds) != paho.MQTT_ERR_SUCCESS:
+        raise _Broken
 
 
 def _write(spool: Path, group: list[paho.MQTTMessage]) -> None:
@@ -115,33 +135,34 @@ def _kept(message: paho.MQTTMessage) -> dict[str, str]:
         return {"topic": message.topic, "base64": base64.b64encode(message.payload).decode()}
 
 
-def _lines(file: Path) -> list[str]:
-    """The whole lines of a spool file: what a kill cut off was never acknowledged and comes again."""
-    return file.read_text("utf-8", errors="replace").split("\n")[:-1]
+def _messages(file: Path) -> list[dict[str, str]]:
+    """The messages up to where a kill cut off the file: what came after was never acknowledged and comes again."""
+    found = []
+    for line in file.read_bytes().split(b"\n")[:-1]:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
 
 
-def _rows(messages: list[dict[str, str]], request: Request) -> pl.DataFrame:
-    """One row a message, all columns text; columns that no message has are there and empty."""
-    rows = [{"_topic": message["topic"], **_fields(message)} for message in messages]
-    names = dict.fromkeys((*request.expected, "_topic", UNREAD))
-    names |= dict.fromkeys(name for row in rows for name in row)
-    return pl.DataFrame({name: [row.get(name) for row in rows] for name in names}, dict.fromkeys(names, pl.String))
+def _rows(messages: list[dict[str, str]], request: Request) -> tuple[tuple[str, ...], Iterator[list[str]]]:
+    """One row a message, all columns text; columns of the contract that no message has are there and empty."""
+    objects = ((_parsed(message), message.get("payload", message.get("base64", ""))) for message in messages)
+    rows = list(object_rows(objects, request, reserved=(TOPIC,)))
+    names = dict.fromkeys((*request.expected, TOPIC))
+    names |= dict.fromkeys(name for row in rows for name in row if name != UNREAD)
+    for message, row in zip(messages, rows, strict=True):
+        row[TOPIC] = message["topic"]
+    return tuple(names), ([row.get(name) or "" for name in (*names, UNREAD)] for row in rows)
 
 
-def _fields(message: dict[str, str]) -> dict[str, str | None]:
-    """The keys of a JSON object as text, or the payload as it came."""
-    payload = message.get("payload")
+def _parsed(message: dict[str, str]) -> Any:
+    """The JSON value of a payload; None if it is none, or one so deep that nobody can read it."""
     try:
-        found = json.loads(payload) if payload is not None else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return {UNREAD: payload if payload is not None else message["base64"]}
-    return {name: _text(value) for name, value in found.items() if not name.startswith("_")}
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return json.loads(message["payload"]) if "payload" in message else None
+    except (ValueError, RecursionError):
+        return None
 
 
 @contextmanager
@@ -157,40 +178,58 @@ def _session(
 
     Raises CitylakeError when the broker does not answer or refuses.
     """
-    parts = urlsplit(address)
-    events: queue.Queue[str] = queue.Queue()
+    events: list[str] = []
     client = paho.Client(
         CallbackAPIVersion.VERSION2, client_id, clean_session=False, protocol=paho.MQTTv311, manual_ack=True
     )
-    client.max_queued_messages_set(0)
-    if parts.username:
-        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-    if parts.scheme == "mqtts":
-        client.tls_set()
-    client.on_connect = lambda _c, _u, _f, reason, _p: events.put("refused" if reason.is_failure else "connected")
-    client.on_subscribe = lambda _c, _u, _m, reasons, _p: events.put(
+    client.on_connect = lambda _c, _u, _f, reason, _p: events.append("refused" if reason.is_failure else "connected")
+    client.on_subscribe = lambda _c, _u, _m, reasons, _p: events.append(
         "refused" if any(reason.is_failure for reason in reasons) else "subscribed"
     )
     client.on_message = lambda _c, _u, message: receive(message)
     try:
-        client.connect(parts.hostname or "", parts.port or PORTS.get(parts.scheme, 1883), keepalive=60)
-        client.loop_start()
-        _expect(events, "connected")
-        client.subscribe([(topic, 1) for topic in topics])
-        _expect(events, "subscribed")
+        try:
+            _connect(client, address)
+            _expect(client, events, "connected")
+            client.subscribe([(topic, 1) for topic in topics])
+            _expect(client, events, "subscribed")
+        except (OSError, ValueError, _Broken, _Refused) as error:
+            raise _unreachable(connection, type(error).__name__.strip("_"), owner) from None
         yield client
-    except (OSError, queue.Empty, _Refused) as error:
-        about = {"connection": connection, "problem": type(error).__name__.strip("_")}
-        raise CitylakeError("pull.unreachable", **about, owner=owner) from None
     finally:
         client.disconnect()
-        client.loop_stop()
+
+
+def _unreachable(connection: str, problem: str, owner: str) -> CitylakeError:
+    return CitylakeError("pull.unreachable", connection=connection, problem=problem, owner=owner)
+
+
+def _connect(client: paho.Client, address: str) -> None:
+    """Raises OSError, or ValueError for an address that is none: it may hold a password, so nobody is told its text."""
+    parts = urlsplit(address)
+    if parts.scheme not in PORTS:
+        raise ValueError
+    if parts.username:
+        client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+    if parts.scheme == "mqtts":
+        client.tls_set()
+    client.connect(parts.hostname or "", parts.port or PORTS[parts.scheme], keepalive=60)
+
+
+class _Broken(Exception):
+    """The connection ended."""
 
 
 class _Refused(Exception):
     """The broker refused the account or a topic."""
 
 
-def _expect(events: "queue.Queue[str]", wanted: str) -> None:
-    if events.get(timeout=PATIENCE) != wanted:
+def _expect(client: paho.Client, events: list[str], wanted: str) -> None:
+    """Wait for the broker's answer. Raises _Refused, or OSError when there is none."""
+    end = time.monotonic() + PATIENCE
+    while not events:
+        if (left := end - time.monotonic()) <= 0:
+            raise TimeoutError
+        _loop(client, left)
+    if events.pop(0) != wanted:
         raise _Refused

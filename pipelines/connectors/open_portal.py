@@ -7,21 +7,33 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urljoin, urlsplit
 
 import httpx
-import polars as pl
 
-from pipelines.connectors.base import About, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import (
+    UNREAD,
+    About,
+    CsvFile,
+    Delimiter,
+    Encoding,
+    Pulled,
+    Request,
+    connectors,
+    header_names,
+    object_rows,
+    require_columns,
+    write_rows,
+)
 from pipelines.messages import CitylakeError
 
 ATTEMPTS = 3
 PAUSE = 1.0
 """Seconds before the second attempt; twice as long before the third."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+PATIENCE = 1800.0
+"""Seconds that a body may take: a portal that sends a byte now and then would hold up everything."""
 
 
 @connectors.register(About(asks=True))
@@ -33,81 +45,112 @@ def open_portal(
     format: Literal["csv", "json"] = "csv",
     records: str | None = None,
     largest: int = 500_000_000,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = ",",
 ) -> Pulled | None:
     """Fetch `path` below the address of the connection: CSV, or JSON with an array of objects under `records`.
 
     Position: the portal's validators (ETag, Last-Modified) and the SHA-256 of the body. Raises CitylakeError when the
     portal does not answer, refuses, sends more than `largest` bytes or something that cannot be read.
     """
-    address = urljoin(request.secret(connection).rstrip("/") + "/", path.lstrip("/"))
+    origin = f"{connection}:{path}"
     body = request.target.with_name("original")
-    position = _fetch(address, request.position, body, largest, connection, request.owner)
+    position = _fetch(_Resource(request, connection, path, largest), body)
     if position is None or position["sha256"] == request.position.get("sha256"):
         return None
-    origin = f"{connection}:{path}"
-    frame = _read(body, format, records, origin, request.owner)
-    require_columns(request, frame.columns, origin)
-    frame.write_parquet(request.target, compression="zstd")
-    return Pulled(frame.height, tuple(frame.columns), origin, position)
+    if format == "csv":
+        names, rows = CsvFile(body, encoding, delimiter, origin, request.owner).read()
+    else:
+        names, rows = _json(body, records, origin, request)
+    require_columns(request, names, origin)
+    count = write_rows(request, names, rows)
+    return Pulled(count, names, origin, position)
 
 
-def _fetch(
-    address: str, known: Mapping[str, Any], body: Path, largest: int, connection: str, owner: str
-) -> dict[str, str] | None:
-    """Stream the body to a file; None when the portal says that nothing changed."""
+class _Resource:
+    """What is asked for, and how messages name it: never by its address, which may hold a key."""
+
+    def __init__(self, request: Request, connection: str, path: str, largest: int) -> None:
+        self.connection, self.path, self.largest, self.owner = connection, path, largest, request.owner
+        self.known: Mapping[str, Any] = request.position
+        try:
+            base, resource = httpx.URL(request.secret(connection)), httpx.URL(path.lstrip("/"))
+        except httpx.InvalidURL:
+            raise self.unreachable("InvalidURL") from None
+        joined = f"{base.path.rstrip('/')}/{resource.path}"
+        self.address = base.copy_with(path=joined, params=base.params.merge(resource.params) or None)
+
+    def unreachable(self, problem: str) -> CitylakeError:
+        return CitylakeError("pull.unreachable", connection=self.connection, problem=problem, owner=self.owner)
+
+
+def _fetch(resource: _Resource, body: Path) -> dict[str, str] | None:
+    """Stream the body to a file; None when nothing changed. Asked again after a while when the portal does not answer,
+    breaks off, or says that it is its own fault."""
+    attempt = 1
+    while True:
+        try:
+            return _ask(resource, body)
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+            if status < 500 or attempt == ATTEMPTS:
+                about = {"connection": resource.connection, "status": status, "path": resource.path}
+                raise CitylakeError("pull.refused_by_portal", **about, owner=resource.owner) from None
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            if attempt == ATTEMPTS:
+                raise resource.unreachable(type(error).__name__) from None
+        time.sleep(PAUSE * attempt)
+        attempt += 1
+
+
+def _ask(resource: _Resource, body: Path) -> dict[str, str] | None:
+    """One attempt. Raises httpx.HTTPStatusError for an answer that is neither the body nor "not modified"."""
     asked = {"etag": "If-None-Match", "modified": "If-Modified-Since"}
-    headers = {asked[name]: str(known[name]) for name in asked if known.get(name)}
-    with _answer(address, headers, connection, owner) as response:
+    headers = {asked[name]: str(resource.known[name]) for name in asked if resource.known.get(name)}
+    # Government networks have proxies for the way out; a source is reached directly, as its address says.
+    with (
+        httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=True) as client,
+        client.stream("GET", resource.address, headers=headers) as response,
+    ):
         if response.status_code == httpx.codes.NOT_MODIFIED:
             return None
         if response.status_code != httpx.codes.OK:
-            about = {"connection": connection, "status": response.status_code, "path": urlsplit(address).path}
-            raise CitylakeError("pull.refused_by_portal", **about, owner=owner)
-        digest, size = hashlib.sha256(), 0
-        with body.open("wb") as file:
-            for chunk in response.iter_bytes():
-                size += len(chunk)
-                if size > largest:
-                    raise CitylakeError("pull.too_large", connection=connection, largest=largest, owner=owner)
-                digest.update(chunk)
-                file.write(chunk)
+            raise httpx.HTTPStatusError("", request=response.request, response=response)
+        digest = _keep(response, body, resource)
         validators = {"etag": response.headers.get("ETag", ""), "modified": response.headers.get("Last-Modified", "")}
-    return {**validators, "sha256": digest.hexdigest()}
+    return {**validators, "sha256": digest}
 
 
-@contextmanager
-def _answer(address: str, headers: dict[str, str], connection: str, owner: str) -> Iterator[httpx.Response]:
-    """The portal's answer; asked again after a while when it does not answer or says that it is its own fault."""
-    # Government networks have proxies for the way out; a source is reached directly, as its address says.
-    with httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=True) as client:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                with client.stream("GET", address, headers=headers) as response:
-                    if response.status_code < 500 or attempt == ATTEMPTS:
-                        yield response
-                        return
-            except httpx.TransportError as error:
-                if attempt == ATTEMPTS:
-                    about = {"connection": connection, "problem": type(error).__name__}
-                    raise CitylakeError("pull.unreachable", **about, owner=owner) from None
-            time.sleep(PAUSE * attempt)
+def _keep(response: httpx.Response, body: Path, resource: _Resource) -> str:
+    """Write the body to a file as it comes; its SHA-256."""
+    digest, size, end = hashlib.sha256(), 0, time.monotonic() + PATIENCE
+    with body.open("wb") as file:
+        for chunk in response.iter_bytes():
+            size += len(chunk)
+            if size > resource.largest:
+                about = {"connection": resource.connection, "largest": resource.largest, "owner": resource.owner}
+                raise CitylakeError("pull.too_large", **about)
+            if time.monotonic() > end:
+                raise resource.unreachable("TooSlow")
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()
 
 
-def _read(body: Path, format: str, records: str | None, origin: str, owner: str) -> pl.DataFrame:
-    """The rows with every value as text."""
+def _json(
+    body: Path, records: str | None, origin: str, request: Request
+) -> tuple[tuple[str, ...], Iterator[list[str]]]:
+    """The names of all keys and the rows."""
     try:
-        if format == "csv":
-            return pl.read_csv(body, infer_schema=False)
         found = json.loads(body.read_bytes())
         for key in records.split("/") if records else ():
             found = found[key]
-        names = dict.fromkeys(name for row in found for name in row)
-        return pl.DataFrame({name: [_text(row.get(name)) for row in found] for name in names})
-    except (ValueError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
-        raise CitylakeError("pull.unreadable", origin=origin, problem=type(error).__name__, owner=owner) from error
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False)
+        if not isinstance(found, list):
+            raise TypeError
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        about = {"origin": origin, "problem": type(error).__name__, "owner": request.owner}
+        raise CitylakeError("pull.unreadable", **about) from error
+    rows = list(object_rows(((value, json.dumps(value)) for value in found), request))
+    keys = list(dict.fromkeys(name for row in rows for name in row if name != UNREAD))
+    names = header_names(keys, origin, request.owner)
+    return names, ([row.get(name) or "" for name in (*names, UNREAD)] for row in rows)

@@ -155,7 +155,7 @@ class Append(Keyed):
 
 
 Load = Annotated[FullReplace | SnapshotDiff | CursorLoad | ChangeLog | Append, Field(discriminator="mode")]
-Snapshot = FullReplace | SnapshotDiff
+WholeTable = FullReplace | SnapshotDiff
 
 
 def newest(load: Load) -> str | None:

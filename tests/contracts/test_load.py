@@ -57,7 +57,7 @@ def test_a_contract_may_call_one_verb_for_several_columns(city: Path, edit: Edit
     ids = [rule.id for rule in load(city).sources["psb/person"].rules]
     assert len(ids) == len(set(ids))
     assert {"birth_date.between", "between(birth_date)", "between(updated_at)"} <= set(ids)
-    assert {"birth_date_matches_id", "birth_date_matches_id(id_number,birth_date)"} <= set(ids)
+    assert {"birth_date_matches_id", "birth_date_matches_id(id_number+birth_date)"} <= set(ids)
 
 
 def test_a_shown_column_has_the_lower_of_column_and_mask(small: Contracts) -> None:

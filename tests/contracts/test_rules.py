@@ -137,6 +137,7 @@ PAIR_CASES: list[tuple[str, dict[str, str], str | None, str | None, bool | None]
 
 ORDER, AGE = {"earlier": "a", "later": "b"}, {"birth": "a", "at": "b", "years": 18}
 CASE = {"column": "a", "when": "b", "values": ["3", "it's"]}
+SUBJECT = {"column": "a", "kind": "b", "person": "1"}
 
 # verb, arguments, SQL of the values of a and b, expected (True, False or None)
 TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
@@ -161,6 +162,22 @@ TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("age_at_least", AGE | {"years": 20}, "DATE '2008-02-29'", "DATE '2028-02-28'", False),
     ("age_at_least", AGE, "DATE '2008-11-23'", "TIMESTAMPTZ '2026-11-23 00:00:00+08'", True),
     ("age_at_least", AGE, "DATE '2008-11-23'", "NULL::DATE", None),
+    ("gb11643_sex", {"column": "a", "sex": "1"}, f"'{ID}'", "NULL", True),
+    ("gb11643_sex", {"column": "a", "sex": "2"}, f"'{ID}'", "NULL", False),
+    ("gb11643_sex", {"column": "a", "sex": "2"}, f"'{WRONG_DIGIT}'", "NULL", None),
+    ("gb11643_age", {"column": "a", "at": "b", "years": 20}, f"'{ID}'", "DATE '2025-01-01'", True),
+    ("gb11643_age", {"column": "a", "at": "b", "years": 20}, f"'{ID}'", "DATE '2024-12-31'", False),
+    ("gb11643_age", {"column": "a", "at": "b", "years": 20}, f"'{WRONG_DIGIT}'", "DATE '2024-12-31'", None),
+    ("subject_code_format", SUBJECT, f"'{ID}'", "'1'", True),
+    ("subject_code_format", SUBJECT, "'91341502MA2N12344B'", "'1'", False),
+    ("subject_code_format", SUBJECT, "'91341502MA2N12344B'", "'2'", True),
+    ("subject_code_format", SUBJECT, "'N2341502MF12345670'", "NULL::VARCHAR", True),
+    ("subject_code_format", SUBJECT, "NULL::VARCHAR", "'1'", None),
+    ("subject_code_check_digit", SUBJECT, f"'{ID}'", "'1'", True),
+    ("subject_code_check_digit", SUBJECT, f"'{WRONG_DIGIT}'", "'1'", False),
+    ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344C'", "'2'", False),
+    ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344B'", "'2'", True),
+    ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344B'", "'1'", None),
     ("requires", CASE, "'x'", "'3'", True),
     ("requires", CASE, "NULL::VARCHAR", "'3'", False),
     ("requires", CASE, "NULL::VARCHAR", "'it''s'", False),
@@ -246,8 +263,20 @@ def test_a_rule_about_a_table(
         assert con.execute(f"SELECT {sql}").fetchone() == (violations,)
 
 
+@pytest.mark.parametrize(
+    ("part", "unit", "expected"), [(1.0, "%", True), (3.0, "%", False), (3.0, "个", None), (None, "%", None)]
+)
+def test_a_share_is_not_above_the_whole(part: float | None, unit: str, expected: bool | None) -> None:
+    share = Rule("x", "part_of_whole", (), {"part": "part", "whole": "whole", "when": "unit", "values": ["%"]})
+    with duckdb.connect() as con:
+        row = con.execute(
+            f"SELECT {share.sql(context())} FROM (SELECT ? AS part, 2.0 AS whole, ? AS unit)", [part, unit]
+        )
+        assert row.fetchone() == (expected,)
+
+
 def test_every_verb_is_tried_true_false_and_null() -> None:
-    tried: dict[str, set[bool | None]] = {}
+    tried: dict[str, set[bool | None]] = {"part_of_whole": {True, False, None}}
     for verb, *_, expected in (*ROW_CASES, *PAIR_CASES, *TWO_CASES):
         tried.setdefault(verb, set()).add(expected)
     table = {verb for verb, *_ in TABLE_CASES}

@@ -82,8 +82,9 @@ def test_descriptions_reach_the_editor(small: Contracts) -> None:
 
 
 def test_writing_makes_them_fresh_and_a_new_name_makes_them_stale(city: Path, edit: Edit) -> None:
-    assert len(schema.stale(city)) == 4
+    assert len(schema.stale(city)) == 5
     assert [path.name for path in schema.write(city)] == [
+        "authority.json",
         "city.json",
         "fields.json",
         "product.json",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from court import MODELS
+from court import AS_OF, MODELS
 
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import load
@@ -155,7 +155,7 @@ def test_engine_functions_may_come_from_macros() -> None:
 
 
 def test_the_models_of_the_project_are_portable(tmp_path: Path) -> None:
-    files = generated(load(REPOSITORY / "data_contracts"))
+    files = generated(load(REPOSITORY / "data_contracts"), AS_OF)
     assert [str(finding) for finding in check_project(REPOSITORY / "dbt_project", tmp_path, files)] == []
 
 

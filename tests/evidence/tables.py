@@ -198,6 +198,11 @@ def organisation_digit(code: str | None) -> Verdict:
     return {10: "X", 11: "0"}.get(11 - total % 11, str(11 - total % 11)) == code[8]
 
 
+def id_form(number: str) -> bool:
+    """An identity number by the letter."""
+    return re.fullmatch("[1-9][0-9]{16}[0-9X]", number) is not None
+
+
 def credit_form(code: str) -> bool:
     """A credit code by the letter."""
     signs = len(code) == 18 and set(code) <= set(_CREDIT) and code[16] in "0123456789X"
@@ -322,7 +327,7 @@ CASES = [
     ),
     Case(
         rule("gb11643_format", column="number"),
-        lambda row: of(row["number"], lambda v: re.fullmatch("[1-9][0-9]{16}[0-9X]", v) is not None),
+        lambda row: of(row["number"], id_form),
     ),
     Case(rule("gb11643_check_digit", column="number"), lambda row: right_digit(row["number"])),
     Case(rule("gb11643_content", column="number"), lambda row: content(row["number"])),
@@ -367,6 +372,28 @@ CASES = [
         lambda row: both(row["time"], row["day"], lambda a, b: local(a) <= b),
     ),
     Case(rule("differs", column="sex", other="code"), lambda row: both(row["sex"], row["code"], str.__ne__)),
+    Case(
+        rule("part_of_whole", part="birth", whole="day", when="sex", values=["1", "9"]),
+        lambda row: both(row["birth"], row["day"], date.__le__) if row["sex"] in ("1", "9") else None,
+    ),
+    Case(
+        rule("gb11643_sex", column="number", sex="2"),
+        lambda row: int(row["number"][16]) % 2 == 0 if content(row["number"]) else None,
+    ),
+    Case(
+        rule("gb11643_age", column="number", at="day", years=18),
+        lambda row: (
+            of(row["day"], lambda day: old_enough(birth_of(row["number"]), day, 18)) if content(row["number"]) else None
+        ),
+    ),
+    Case(
+        rule("subject_code_format", column="number", kind="sex", person="1"),
+        lambda row: of(row["number"], id_form if row["sex"] == "1" else credit_form),
+    ),
+    Case(
+        rule("subject_code_check_digit", column="credit", kind="sex", person="1"),
+        lambda row: right_digit(row["credit"]) if row["sex"] == "1" else credit_digits(row["credit"]),
+    ),
     Case(
         rule("age_at_least", birth="birth", at="day", years=18),
         lambda row: both(row["birth"], row["day"], lambda a, b: old_enough(a, b, 18)),

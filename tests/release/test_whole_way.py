@@ -98,7 +98,7 @@ def test_no_byte_of_the_marts_is_a_personal_value(town: Town) -> None:
 def test_analysts_can_follow_a_person_but_not_to_anybody_else(town: Town) -> None:
     """A pseudonym of the analysts' channel joins within it, and with nothing outside it."""
     with duckdb.connect(str(town.settings.marts), read_only=True) as con:
-        shown = {row[0] for row in con.sql("SELECT applicant_ref FROM gov_service.case").fetchall()}
+        shown = {row[0] for row in con.sql("SELECT applicant_ref FROM gov_service.service_case").fetchall()}
     inside = {row[0] for row in town.rows("mart_gov_service__case", "applicant_id")}
     shared = {row[0] for row in town.rows("sharing/case_of_county", "applicant_ref")}
     assert len(shown) == len(inside) == len(shared)

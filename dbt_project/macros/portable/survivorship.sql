@@ -3,17 +3,18 @@
    columns called like the library's fields plus `_batch` and `_row`. The order is that of data_contracts/authority.yaml
    on the edition's day: `authority_matrix` is generated from it. #}
 
-{# The aliases that may say what a field is, in order. A source that the model does not join would be lost in silence. #}
+{# The aliases that may say what a field is, in order. A source that the model does not join would be lost in silence.
+   Errors wait until the model is built: raised while dbt parses, they would stop every model. #}
 {% macro claimants(library, field, aliases) %}
   {% set found = [] %}
-  {% for source in authority_matrix()[library][field] %}
-    {% if source not in aliases %}
+  {% for source in authority_matrix().get(library, {}).get(field, []) %}
+    {% if execute and source not in aliases %}
       {% do exceptions.raise_compiler_error(library ~ '.' ~ field ~ '：数源 ' ~ source ~ ' 没有参与连接 / the model does not join '
           ~ source ~ ', which authority.yaml names') %}
     {% endif %}
     {% do found.append({'source': source, 'alias': aliases[source], 'value': aliases[source] ~ '.' ~ field}) %}
   {% endfor %}
-  {% if not found %}
+  {% if execute and not found %}
     {% do exceptions.raise_compiler_error(library ~ '.' ~ field ~ '：当日没有数源 / no source counts on this day') %}
   {% endif %}
   {{ return(found) }}
@@ -43,7 +44,7 @@
 {# JSON text {field: source} of the fields that several sources may say. #}
 {% macro attr_source(library, aliases) %}
   {%- set pairs = [] -%}
-  {%- for field in authority_matrix()[library] -%}
+  {%- for field in authority_matrix().get(library, {}) -%}
     {%- set found = claimants(library, field, aliases) -%}
     {%- if found | length > 1 -%}
       {%- do pairs.append("'\"" ~ field ~ "\":\"' || " ~ surviving_source(found) ~ " || '\"'") -%}

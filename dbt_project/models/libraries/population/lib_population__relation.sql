@@ -32,7 +32,7 @@ candidate as (
         b.father_person_id,
         b.born_on,
         c.person_id as child_id,
-        {{ source_rows({'hc/birth_certificate': 'b'}) }} as source_rows,
+        {{ source_rows({'hc/birth_certificate': 'b', 'psb/household_person': 'c'}) }} as source_rows,
         count(*) over (partition by b.birth_certificate_no) as children,
         count(*) over (partition by c.person_id) as certificates
     from birth b

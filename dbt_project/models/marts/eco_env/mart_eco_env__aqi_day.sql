@@ -3,16 +3,19 @@
 -- rounded up; rounding to nine digits before takes the error of binary fractions away, which would round 50 up to 51.
 -- Breakpoints are those in force on the day. Ozone above the last 8-hour breakpoint is judged by its 1-hour value.
 with hour as (
-    select * from {{ ref('mart_eco_env__air_hour') }}
+    select
+        station_no, county_code, county_name, day, {{ minute_number('observed_at') }} as minute,
+        {% for column in ('so2', 'no2', 'co', 'o3', 'pm10', 'pm25') %}
+        cast({{ column }} as double) as {{ column }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from {{ ref('mart_eco_env__air_hour') }}
 ),
 ozone_hour as (
-    select a.station_no, a.day, a.observed_at, avg(b.o3) as o3_8h
+    select a.station_no, a.day, a.minute, avg(cast(b.o3 as double)) as o3_8h
     from hour a
-    join hour b
-        on b.station_no = a.station_no
-        and b.observed_at between a.observed_at - interval '7' hour and a.observed_at
+    join hour b on b.station_no = a.station_no and b.minute between a.minute - 7 * 60 and a.minute
     where b.o3 is not null
-    group by a.station_no, a.day, a.observed_at
+    group by a.station_no, a.day, a.minute
     having count(b.o3) >= 6
 ),
 ozone_day as (
@@ -23,12 +26,12 @@ ozone_day as (
 station_day as (
     select
         station_no, county_code, county_name, day,
-        case when count(so2) >= 20 then avg(so2) end as so2,
-        case when count(no2) >= 20 then avg(no2) end as no2,
-        case when count(co) >= 20 then avg(co) end as co,
+        case when count(so2) >= 20 then avg(cast(so2 as double)) end as so2,
+        case when count(no2) >= 20 then avg(cast(no2 as double)) end as no2,
+        case when count(co) >= 20 then avg(cast(co as double)) end as co,
         case when count(o3) >= 20 then max(o3) end as o3,
-        case when count(pm10) >= 20 then avg(pm10) end as pm10,
-        case when count(pm25) >= 20 then avg(pm25) end as pm25
+        case when count(pm10) >= 20 then avg(cast(pm10 as double)) end as pm10,
+        case when count(pm25) >= 20 then avg(cast(pm25 as double)) end as pm25
     from hour
     group by station_no, county_code, county_name, day
 ),
@@ -36,13 +39,13 @@ county_day as (
     select
         s.county_code, s.county_name, s.day,
         cast(count(*) as bigint) as stations,
-        round(avg(s.so2), 3) as so2,
-        round(avg(s.no2), 3) as no2,
-        round(avg(s.co), 3) as co,
-        round(avg(s.o3), 3) as o3,
-        round(avg(o.o3_8h), 3) as o3_8h,
-        round(avg(s.pm10), 3) as pm10,
-        round(avg(s.pm25), 3) as pm25
+        round(avg(cast(s.so2 as double)), 3) as so2,
+        round(avg(cast(s.no2 as double)), 3) as no2,
+        round(avg(cast(s.co as double)), 3) as co,
+        round(avg(cast(s.o3 as double)), 3) as o3,
+        round(avg(cast(o.o3_8h as double)), 3) as o3_8h,
+        round(avg(cast(s.pm10 as double)), 3) as pm10,
+        round(avg(cast(s.pm25 as double)), 3) as pm25
     from station_day s
     left join ozone_day o on o.station_no = s.station_no and o.day = s.day
     group by s.county_code, s.county_name, s.day
@@ -61,8 +64,9 @@ segment as (
         m.county_code, m.day, m.pollutant,
         case
             when b.iaqi_low is not null then cast(ceil(round(
-                (b.iaqi_high - b.iaqi_low) * (m.concentration - b.concentration_low)
-                    / (b.concentration_high - b.concentration_low) + b.iaqi_low, 9)) as int)
+                (b.iaqi_high - b.iaqi_low)
+                    * {{ share('m.concentration - b.concentration_low', 'b.concentration_high - b.concentration_low') }}
+                    + b.iaqi_low, 9)) as int)
             when m.averaging <> '8h' then 500
         end as iaqi
     from measured m

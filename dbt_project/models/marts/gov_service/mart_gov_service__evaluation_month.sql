@@ -15,6 +15,7 @@ select
     cast(sum(case when satisfaction = '{{ grade }}' then 1 else 0 end) as bigint) as {{ name }},
     {% endfor %}
     cast(sum(case when satisfaction in ('5', '4', '3') then 1 else 0 end) as bigint) as satisfied,
-    cast(sum(case when satisfaction in ('5', '4', '3') then 1 else 0 end) as double) / count(*) as satisfaction_rate
+    cast({{ share("sum(case when satisfaction in ('5', '4', '3') then 1 else 0 end)", 'count(*)') }} as double)
+        as satisfaction_rate
 from graded
 group by department_name, county_code, county_name, month

@@ -2,8 +2,7 @@
 with timed as (
     select
         c.item_code, c.item_name, s.case_step, s.ended_at,
-        -- whole minutes: engines differ in how they subtract times, not in the numbers of a clock
-        ({{ minute_number('s.ended_at') }} - {{ minute_number('s.started_at') }}) / 60.0 as hours
+        {{ share(minute_number('s.ended_at') ~ ' - ' ~ minute_number('s.started_at'), '60') }} as hours
     from {{ ref('stg_dsrb__case_step') }} s
     join {{ ref('stg_dsrb__service_case') }} c on c.case_no = s.case_no
 )
@@ -11,6 +10,6 @@ select
     item_code, item_name, case_step,
     cast(count(*) as bigint) as steps,
     cast(count(ended_at) as bigint) as steps_finished,
-    cast(round(avg(hours), 2) as double) as mean_hours
+    cast(round(avg(cast(hours as double)), 2) as double) as mean_hours
 from timed
 group by item_code, item_name, case_step

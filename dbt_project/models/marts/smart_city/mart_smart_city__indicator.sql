@@ -24,7 +24,7 @@ measured as (
     where g.area_code = '341500'
 ),
 valued as (
-    select *, case when denominator > 0 then round(numerator / denominator * 100, 4) end as value
+    select *, round({{ share('numerator', 'denominator') }} * 100, 4) as value
     from measured
 )
 select

@@ -1,0 +1,69 @@
+"""Pulling as the engine does: again and again, each pull told where the last one ended."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from pipelines.connectors.base import UNREAD, Cursor, Pulled, Request, connectors
+
+OWNER = "市生态环境局"
+
+
+class Puller:
+    """One source: its connection string, and what the pulls so far returned."""
+
+    def __init__(
+        self, folder: Path, verb: str, secret: str, expected: Sequence[str], cursor: Cursor | None = None
+    ) -> None:
+        self.folder, self.verb, self.secret, self.cursor = folder, verb, secret, cursor
+        self.expected = tuple(expected)
+        self.position: dict[str, Any] = {}
+        self.pulled: Pulled | None = None
+        self.count = 0
+
+    def request(self) -> Request:
+        self.count += 1
+        target = self.folder / str(self.count) / "rows.parquet"
+        target.parent.mkdir(parents=True)
+        return Request(
+            target=target,
+            root=self.folder,
+            secret=lambda _: self.secret,
+            owner=OWNER,
+            expected=self.expected,
+            ignored=(),
+            scratch=self.folder / "scratch",
+            position=self.position,
+            cursor=self.cursor,
+            spool=self.folder / "spool",
+        )
+
+    def pull(self, keep: bool = True, **arguments: Any) -> list[dict[str, Any]] | None:
+        """The rows of the next pull, None when there is nothing new. `keep`: the register learns of it."""
+        request = self.request()
+        self.pulled = connectors[self.verb].function(request, connection="source", **arguments)
+        if self.pulled is None:
+            return None
+        if keep:
+            self.position = json.loads(json.dumps(dict(self.pulled.position)))
+        rows = pl.read_parquet(request.target).to_dicts()
+        assert self.pulled.rows == len(rows)
+        assert UNREAD not in self.pulled.columns
+        return rows
+
+    @property
+    def batch(self) -> Path:
+        """The folder of the last pull."""
+        return self.folder / str(self.count)
+
+
+@pytest.fixture
+def puller(tmp_path: Path) -> Iterator[Callable[..., Puller]]:
+    def make(verb: str, secret: str, expected: Sequence[str], cursor: Cursor | None = None) -> Puller:
+        return Puller(tmp_path / "pulls", verb, secret, expected, cursor)
+
+    yield make

@@ -1,0 +1,357 @@
+"""Every cell of every library leads back to raw rows that hold its value, or what it is computed from.
+
+On a small city after some days, so that rows of several batches are current. Sampled rows differ from run to run; the
+seed is printed.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.admission.compile import compile_contract
+from pipelines.codecs.derive import derivations
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import Contracts
+from pipelines.lake import delta
+from pipelines.lake.zones import library_of
+from pipelines.messages import CitylakeError
+from pipelines.release.explain import ATTRIBUTES, ROWS, Cell, Explainer, SourceRow
+from tests.city import Town, seed_from_clock
+
+pytestmark = pytest.mark.server
+
+SAMPLE = 12
+Texts = Mapping[str, str | None]
+
+
+@dataclass
+class Cleaned:
+    """Raw rows as admission reads them, computed here from the raw file and the contract alone."""
+
+    town: Town
+    contracts: Contracts
+    con: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
+    known: dict[tuple[str, int], dict[int, Texts]] = field(default_factory=dict)
+
+    def row(self, row: SourceRow) -> Texts:
+        batch = (row.dataset, row.batch)
+        if batch not in self.known:
+            self.known[batch] = dict(self._rows(*batch))
+        return self.known[batch][row.number]
+
+    def _rows(self, dataset: str, batch: int) -> Iterator[tuple[int, Texts]]:
+        contract = self.contracts.sources[dataset]
+        path = self.town.settings.lake.raw(contract.org, contract.dataset) / str(batch) / "rows.parquet"
+        admission = compile_contract(contract, self.contracts, date(2027, 1, 1))
+        names = [column.name for column in contract.columns]
+        listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
+        self.con.execute("SET TimeZone = 'UTC'")
+        query = f"SELECT _row, {listed} FROM ({admission.judged(str(path))}) WHERE {admission.accepted}"
+        for number, *values in self.con.execute(query).fetchall():
+            found = dict(zip(names, values, strict=True))
+            yield number, found | {item.column.name: self._derived(item.step, found) for item in contract.derived}
+
+    def _derived(self, step: Any, found: Texts) -> str | None:
+        import pyarrow as pa
+
+        values = pa.array([found[step.arguments["of"]]], pa.string())
+        ((value,),) = [derivations[step.verb].function(values, self.town.settings.key("pseudonym"), of="").to_pylist()]
+        return None if value is None else str(value)
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    town = Town(tmp_path_factory.mktemp("town"), persons=1_200)
+    town.run("first")
+    town.city.tick(15)
+    town.run("second")
+    yield town
+    town.close()
+
+
+@pytest.fixture(scope="module")
+def cleaned(town: Town, contracts: Contracts) -> Cleaned:
+    return Cleaned(town, contracts)
+
+
+def sampled(town: Town, contracts: Contracts, model: str, seed: int) -> list[Texts]:
+    """Some rows of a library, every value as text."""
+    read = delta.scan(
+        delta.open_table(
+            town.settings.lake.released(library_of(model), model), town.published()[model].version
+        )
+    )  # fmt: skip
+    names = [column.name for column in contracts.models[model].columns]
+    listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" for name in names)
+    key = ", ".join(identifier(name) for name in contracts.models[model].form.key)
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        query = f"SELECT * FROM (SELECT {listed} FROM {read.source}) ORDER BY hash(({key}, {seed})) LIMIT {SAMPLE}"
+        return [dict(zip(names, row, strict=True)) for row in con.execute(query).fetchall()]
+
+
+def libraries(contracts: Contracts) -> list[str]:
+    """The libraries whose rows name raw rows."""
+    names = {name: [column.name for column in contract.columns] for name, contract in contracts.models.items()}
+    return sorted(name for name, columns in names.items() if ROWS in columns and name.startswith("lib_"))
+
+
+def test_every_cell_leads_back_to_the_raw_rows_it_was_made_from(
+    town: Town, contracts: Contracts, cleaned: Cleaned
+) -> None:
+    seed = seed_from_clock()
+    print(f"CITYLAKE_TEST_SEED={seed}")
+    explained: dict[str, int] = {}
+    with town.register() as register, Explainer(contracts, town.settings.lake, register, values=True) as explainer:
+        for model in libraries(contracts):
+            for row in sampled(town, contracts, model, seed):
+                key = {name: row[name] or "" for name in contracts.models[model].form.key}
+                for cell in explainer.explain(model, key).cells:
+                    assert cell.value == row[cell.column]
+                    check(town, contracts, cleaned, model, row, cell)
+                    explained[model] = explained.get(model, 0) + 1
+    assert set(explained) >= set(libraries(contracts)) - {"lib_legal_entity__conflict"}
+    assert {row.batch for rows in cleaned.known for row in [SourceRow(rows[0], "", "", rows[1], 0, None, None)]} > {1}
+
+
+def check(town: Town, contracts: Contracts, cleaned: Cleaned, model: str, row: Texts, cell: Cell) -> None:
+    """A cell is empty, or what a raw cell says, or what COMPUTED says of raw cells."""
+    raws = [(source, cleaned.row(source.row)) for source in cell.sources]
+    assert all(source.row.delivered and source.row.origin for source in cell.sources)
+    if cell.empty:
+        return
+    if any(raw[source.column] == cell.value for source, raw in raws):
+        return
+    about = f"{model}.{cell.column} from {[(source.row.dataset, source.column) for source, _ in raws]}"
+    rule = COMPUTED.get(f"{model}.{cell.column}") or COMPUTED.get(cell.column)
+    assert rule is not None, f"{about}: no raw cell has this value, and nothing says how it is computed"
+    assert rule(Case(town, contracts, cell, row, {source.row.dataset: raw for source, raw in raws})), about
+
+
+@dataclass(frozen=True)
+class Case:
+    """A computed cell, its row, and the raw rows it was explained by."""
+
+    town: Town
+    contracts: Contracts
+    cell: Cell
+    row: Texts
+    raws: Mapping[str, Texts]
+
+    def look_up(self, model: str, columns: str, where: str) -> list[tuple[Any, ...]]:
+        return self.town.rows(model, columns, where)
+
+    def same(self, column: str, model: str, key: str) -> bool:
+        """The value is what another library says of the same key."""
+        found = self.look_up(model, column, f"{key} = {literal(self.row[key])}")
+        return found == [(self.cell.value,)]
+
+
+def is_name_of(column: str, digits: int, case: Case) -> bool:
+    code = (case.row.get(column) or "")[:digits]
+    return case.look_up("lib_geography__division", "division_name", f"code = {literal(code)}") == [(case.cell.value,)]
+
+
+def is_start_of(column: str, digits: int, case: Case) -> bool:
+    return (case.row[column] or "")[:digits] == case.cell.value
+
+
+def is_full_name(case: Case) -> bool:
+    return (case.cell.value or "").endswith(case.row["division_name"] or "?") and bool(case.raws)
+
+
+def is_of_the_number(position: slice, case: Case) -> bool:
+    """Sex and date of birth stand in the identity number of who is known from the floating register only."""
+    digits = (case.raws["psb/floating_person"]["id_number"] or "")[position]
+    expected = str(2 - int(digits) % 2) if len(digits) == 1 else f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return expected == case.cell.value
+
+
+def is_status(case: Case) -> bool:
+    statuses = {"cremated": "5", "registered_away": "2", "registered": "1", "floating": "3"}
+    return statuses.get(case.row["residence_evidence"] or "", "4") == case.cell.value
+
+
+def is_evidence(case: Case) -> bool:
+    expected = {
+        "cremated": "cab/cremation", "floating": "psb/floating_person", "floating_ended": "psb/floating_person",
+    }.get(case.cell.value or "", "psb/household_person")  # fmt: skip
+    return expected in case.raws
+
+
+def is_marital_status(case: Case) -> bool:
+    kind = case.raws["cab/marriage"]["marriage_registration_type"]
+    return case.cell.value in {"1": ("20", "30"), "2": ("40",)}[kind or ""]
+
+
+def is_conflicting(which: str, case: Case) -> bool:
+    """Both values of a conflict stand where the authority matrix says: in the claimed column of the named source."""
+    library = "population/person" if "person_id" in case.row else "legal_entity/entity"
+    source, field_ = case.row[f"source_{which}"], case.row["conflict_field"] or ""
+    (claim,) = [claim for claim in case.contracts.authority[library][field_] if claim.source == source]
+    raw = case.raws[claim.source]
+    return raw[claim.column] == case.cell.value or (field_ == "marital_status" and claim.column != field_)
+
+
+def is_counted(model: str, case: Case) -> bool:
+    where = f"uscc = {literal(case.row['uscc'])} and document_status = '1'"
+    return case.look_up(model, "count(*)", where) == [(int(case.cell.value or -1),)]
+
+
+def is_member_count(condition: str, case: Case) -> bool:
+    where = f"household_no = {literal(case.row['household_no'])} and {condition}"
+    return case.look_up("lib_population__person", "count(*)", where) == [(int(case.cell.value or -1),)]
+
+
+def is_conflict_count(library: str, case: Case) -> bool:
+    names = ("conflict_field", "source_kept", "source_other")
+    where = " and ".join(f"{name} = {literal(case.row[name])}" for name in names)
+    return case.look_up(f"lib_{library}__conflict", "count(*)", where) == [(int(case.cell.value or -1),)]
+
+
+def is_known(case: Case) -> bool:
+    where = f"uscc = {literal(case.row['uscc'])}"
+    known = bool(case.look_up("lib_legal_entity__entity", "uscc", where))
+    return str(known).lower() == case.cell.value
+
+
+def is_in_force(case: Case) -> bool:
+    day = case.row["as_of"] or ""
+    valid = case.row["licence_status"] == "1" and (case.row["valid_from"] or day) <= day <= (
+        case.row["valid_to"] or day
+    )
+    return (case.cell.value == "true") == (valid and case.row["superseded"] == "false")
+
+
+def is_latest(case: Case) -> bool:
+    return (case.cell.value == "true") == (case.row["replaced_at"] is None)
+
+
+def is_next_vintage(case: Case) -> bool:
+    names = ("series_code", "area_code", "period")
+    where = " and ".join(f"{name} = {literal(case.row[name])}" for name in names)
+    later = f"revision_no > {case.row['revision_no']} and {where}"
+    (first,) = case.look_up("lib_macro__observation", "min(published_at)::varchar", later)
+    return str(first[0]) == case.cell.value
+
+
+def is_day_of_birth(case: Case) -> bool:
+    born = duckdb.sql(f"SELECT (TIMESTAMP {literal((case.raws['hc/birth_certificate']['born_at'] or '')[:19])} "
+                      "+ INTERVAL 8 HOUR)::DATE::VARCHAR").fetchone()  # fmt: skip
+    return born == (case.cell.value,)
+
+
+def names_a_source(case: Case) -> bool:
+    return case.cell.value in json.loads(case.row[ROWS] or "{}")
+
+
+def is_of_the_edition(case: Case) -> bool:
+    return case.cell.value == case.town.published()["lib_e_licence__licence"].body["as_of"]
+
+
+PEOPLE = "lib_population"
+COMPUTED: dict[str, Callable[[Case], bool]] = {
+    "county_code": lambda case: (
+        any(is_start_of(name, 6, case) for name in ("code", "division_code") if name in case.row)
+        or case.same("county_code", f"{PEOPLE}__person", "person_id")
+    ),
+    "county_name": lambda case: is_name_of("county_code", 6, case),
+    "town_code": partial(is_start_of, "division_code", 9),
+    "town_name": partial(is_name_of, "town_code", 9),
+    "full_name": is_full_name,
+    "sex": partial(is_of_the_number, slice(16, 17)),
+    "birth_date": partial(is_of_the_number, slice(6, 14)),
+    "residence_status": is_status,
+    "residence_evidence": is_evidence,
+    "marital_status": is_marital_status,
+    "members": partial(is_member_count, "true"),
+    "living_members": partial(is_member_count, "residence_status <> '5'"),
+    "person_relation": lambda case: (case.cell.value == "spouse") == ("cab/marriage" in case.raws),
+    "since": is_day_of_birth,
+    "person_tag": lambda case: bool(case.raws),
+    "tag_source": names_a_source,
+    "conflict_field": lambda case: bool(case.raws),
+    "source_kept": names_a_source,
+    "source_other": names_a_source,
+    "value_kept": partial(is_conflicting, "kept"),
+    "value_other": partial(is_conflicting, "other"),
+    "entity_name": lambda case: case.same("entity_name", "lib_legal_entity__entity", "uscc"),
+    "entity_known": is_known,
+    "permits": partial(is_counted, "lib_credit__permit"),
+    "penalties": partial(is_counted, "lib_credit__penalty"),
+    "superseded": lambda case: case.cell.value == "false" or case.row["in_force"] == "false",
+    "in_force": is_in_force,
+    "as_of": is_of_the_edition,
+    "replaced_at": is_next_vintage,
+    "is_latest": is_latest,
+}
+"""How cells are computed that no raw cell holds, said apart from the models."""
+
+
+def test_values_are_shown_only_when_asked_for(town: Town, contracts: Contracts) -> None:
+    ((person, name),) = town.rows(f"{PEOPLE}__person", "person_id, name", "residence_status = '1'")[:1]
+    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+        (cell,) = explainer.explain(f"{PEOPLE}__person", {"person_id": person}, "name").cells
+    assert (cell.value, cell.sources[0].raw, cell.empty) == (None, None, False)
+    assert (cell.sources[0].row.organisation, cell.sources[0].physical) == ("市公安局", "XM")
+    assert cell.basis is not None and "户口登记条例" in cell.basis
+    assert name not in str(cell)
+
+
+def test_the_command_tells_department_batch_row_and_rule(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    ((person, name),) = town.rows(f"{PEOPLE}__person", "person_id, name", "residence_status = '1'")[:1]
+    call = ["explain", f"{PEOPLE}__person", f"person_id={person}", "--column", "name"]
+    told = CliRunner().invoke(app, call)
+    assert told.exit_code == 0, told.output
+    assert "市公安局 psb/household_person：第 1 批第" in told.output and "psb:hzgl.T_CZRK_JBXX" in told.output
+    assert "delivered" in told.output and name not in told.output
+    assert name in CliRunner().invoke(app, [*call, "--values"]).output
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (["lib_population__nobody", "a=b"], "没有模型 lib_population__nobody"),
+        (["mart_population__age_structure", "sex=1"], "不逐行记录来源"),
+        ([f"{PEOPLE}__person", "person_id"], "不是 列=值 的写法"),
+        ([f"{PEOPLE}__person", "nothing=1"], "没有列 nothing"),
+        ([f"{PEOPLE}__person", "person_id=0"], "没有这一行"),
+        ([f"{PEOPLE}__person", "residence_status=1"], "请写全主键：person_id"),
+    ],
+)
+def test_what_cannot_be_explained_is_told(
+    town: Town, monkeypatch: pytest.MonkeyPatch, call: list[str], told: str
+) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    result = CliRunner().invoke(app, ["explain", *call])
+    assert result.exit_code == 1
+    assert told in result.output
+
+
+def test_raw_rows_that_are_no_longer_kept_are_told(town: Town, contracts: Contracts, tmp_path: Path) -> None:
+    ((series,),) = town.rows("lib_macro__series", "series_code")[:1]
+    folder = town.settings.lake.raw("sb", "macro_series")
+    away = folder.rename(tmp_path / "away")
+    try:
+        with town.register() as register, Explainer(contracts, town.settings.lake, register, values=True) as explainer:
+            with pytest.raises(CitylakeError, match="已不保存"):
+                explainer.explain("lib_macro__series", {"series_code": series})
+    finally:
+        away.rename(folder)
+
+
+def test_the_books_are_no_cells_of_their_own(town: Town, contracts: Contracts) -> None:
+    ((person,),) = town.rows(f"{PEOPLE}__person", "person_id")[:1]
+    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+        cells = explainer.explain(f"{PEOPLE}__person", {"person_id": person}).cells
+    assert not {cell.column for cell in cells} & {ROWS, ATTRIBUTES}

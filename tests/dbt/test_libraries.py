@@ -1,0 +1,250 @@
+"""The libraries of legal entities, licences, credit and the macro-economy on a few rows, and authority that changes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from libraries import AS_OF, PROJECT, Bench, new_bench
+
+from pipelines.contracts.authority import order_on
+from pipelines.contracts.dbt import generated
+from pipelines.contracts.load import Contracts
+from pipelines.contracts.resolved import Claim
+from pipelines.lake.models import Model
+from pipelines.release.plan import model_inputs
+
+COUNTY = "341502"
+LIBRARIES = {
+    "geography": ("division",),
+    "legal_entity": ("entity", "alteration", "conflict", "conflict_count"),
+    "e_licence": ("licence",),
+    "credit": ("permit", "penalty", "permit_public", "penalty_public", "subject"),
+    "macro": ("series", "observation"),
+}
+MODELS = [f"lib_{library}__{name}" for library, names in LIBRARIES.items() for name in names]
+
+
+def enterprise(uscc: str, **given: object) -> dict[str, object]:
+    return {
+        "subject_no": f"N-{uscc}", "uscc": uscc, "entity_name": f"六安{uscc}（集团）有限公司", "entity_type": "1100",
+        "entity_status": "1", "county_code": COUNTY, "legal_representative": "张三", "established_on": "2010-01-01",
+        "legal_representative_person_id": "zhang", "source_updated_at": "2026-01-01 00:00:00+00", **given,
+    }  # fmt: skip
+
+
+def decision(number: str, uscc: str | None, day: str, **given: object) -> dict[str, object]:
+    return {
+        "credit_record_no": number, "uscc": uscc, "subject_name": f"六安{uscc}(集团)有限公司", "subject_category": "1",
+        "decided_on": day, "document_status": "1", "source_updated_at": f"{day} 00:00:00+00", **given,
+    }  # fmt: skip
+
+
+def licence(number: int, **given: object) -> dict[str, object]:
+    return {
+        "licence_identifier": f"L{number}", "change_no": number, "operation": "I", "licence_type": "T",
+        "licence_no": "1", "holder_type": "2", "holder_name": f"证照名称{number}", "holder_code": f"X{number}",
+        "holder_id": f"hash{number}",
+        "issued_on": "2020-01-01", "licence_status": "1", **given,
+    }  # fmt: skip
+
+
+def figure(period: str, revision: int, day: str, value: float) -> dict[str, object]:
+    return {
+        "series_code": "gdp", "area_code": "341500", "period": period, "revision_no": revision, "series_value": value,
+        "published_at": f"{day} 01:30:00+00",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iterator[Bench]:
+    bench = new_bench(tmp_path_factory.mktemp("libraries"), contracts)
+    bench.load("dsrb/division", {"code": COUNTY, "division_name": "金安区", "division_level": "county"})
+    bench.load(
+        "amr/enterprise",
+        enterprise("A", subject_no="N-1", entity_name="旧名", source_updated_at="2020-01-01 00:00:00+00"),
+        enterprise("A", subject_no="N-2"),
+        enterprise("B", entity_type="9500"),
+        enterprise("C"),
+    )
+    bench.load(
+        "amr/enterprise_change",
+        {"alteration_no": "V1", "subject_no": "N-1", "altered_on": "2021-01-01"},
+        {"alteration_no": "V2", "subject_no": "gone", "altered_on": "2021-01-01"},
+    )
+    bench.load(
+        "drc/permit",
+        decision("P1", "A", "2025-01-01", legal_representative="张三"),
+        decision("P2", "A", "2026-01-01", legal_representative="李四"),
+        decision("P3", "A", "2026-06-01", document_status="2", legal_representative="王五"),
+        decision("P4", "unknown", "2026-01-01"),
+        decision("P5", None, "2026-01-01", subject_category="2", subject_person_id="zhang"),
+        decision("P6", "B", "2026-01-01", subject_category="3"),
+        decision("P7", "B", "2026-01-02"),
+    )
+    bench.load(
+        "drc/penalty",
+        decision("F1", "A", "2026-02-01", publicity_end="2026-10-31", legal_representative="张三"),
+        decision("F2", "A", "2026-01-01", publicity_end=AS_OF.isoformat()),
+        decision("F3", "C", "2026-01-01"),
+        decision("F4", None, "2026-01-01", subject_category="2", subject_person_id="li"),
+    )
+    yesterday, tomorrow = (AS_OF + timedelta(days=days) for days in (-1, 1))
+    bench.load(
+        "dsrb/e_licence",
+        licence(1, holder_type="1", holder_code="110101198503070022", holder_id="zhang"),
+        licence(2, valid_from=AS_OF, valid_to=AS_OF),
+        licence(3, valid_to=yesterday),
+        licence(4, valid_from=tomorrow),
+        licence(5, licence_status="3"),
+        licence(6, holder_code="A", holder_name="另一名称", issued_on="2019-01-01"),
+        licence(7, holder_code="A", holder_name="六安A（集团）有限公司", issued_on="2021-01-01"),
+        licence(8, holder_code="A", issued_on="2022-01-01", valid_to=yesterday),
+    )
+    bench.load("sb/macro_series", {"series_code": "gdp", "series_name": "地区生产总值", "frequency": "Y"})
+    bench.load(
+        "sb/macro_observation",
+        figure("2024", 0, "2025-01-25", 2000.0),
+        figure("2024", 1, "2025-12-28", 2010.5),
+        figure("2025", 0, "2026-01-25", 2100.0),
+    )
+    bench.build(*MODELS)
+    yield bench
+
+
+def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
+    columns = "uscc, subject_no, entity_name, county_name, legal_representative_person_id"
+    assert bench.rows("lib_legal_entity__entity", columns) == [
+        ("A", "N-2", "六安A（集团）有限公司", "金安区", "zhang"),
+        ("B", "N-B", "六安B（集团）有限公司", "金安区", "zhang"),
+        ("C", "N-C", "六安C（集团）有限公司", "金安区", "zhang"),
+    ]
+    ((sources, rows),) = bench.rows("lib_legal_entity__entity", "attr_source, source_rows", "uscc = 'A'")
+    assert json.loads(sources) == dict.fromkeys(("entity_name", "legal_representative"), "amr/enterprise")
+    assert json.loads(rows) == {
+        "amr/enterprise": "1:1", "dsrb/e_licence": "1:7", "drc/permit": "1:1", "drc/penalty": "1:0",
+    }  # fmt: skip
+
+
+def test_what_licences_and_decisions_say_otherwise_is_kept(bench: Bench) -> None:
+    """The latest valid one of each counts, brackets of either width are the same name, and both values stay."""
+    columns = "uscc, conflict_field, value_kept, value_other, source_kept, source_other"
+    assert bench.rows("lib_legal_entity__conflict", columns) == [
+        ("A", "entity_name", "六安A（集团）有限公司", "证照名称8", "amr/enterprise", "dsrb/e_licence"),
+        ("A", "legal_representative", "张三", "李四", "amr/enterprise", "drc/permit"),
+    ]
+    assert bench.rows("lib_legal_entity__conflict_count", "sum(conflicts)") == [(2,)]
+
+
+def test_alterations_have_the_code_of_their_entity_if_it_is_registered(bench: Bench) -> None:
+    assert bench.rows("lib_legal_entity__alteration", "alteration_no, uscc") == [("V1", "A"), ("V2", None)]
+
+
+def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: Bench) -> None:
+    columns = "licence_identifier, superseded, in_force"
+    found = {row[0]: row[1:] for row in bench.rows("lib_e_licence__licence", columns)}
+    assert found == {
+        **dict.fromkeys(("L1", "L2", "L7"), (False, True)),
+        **dict.fromkeys(("L3", "L4", "L5", "L8"), (False, False)),
+        "L6": (True, False),
+    }
+    holders = bench.rows(
+        "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
+    )
+    assert holders == [("zhang", None), (None, "A")]
+
+
+def test_permits_and_penalties_know_whether_their_entity_is_registered(bench: Bench) -> None:
+    assert bench.rows("lib_credit__permit", "credit_record_no, entity_known") == [
+        ("P1", True), ("P2", True), ("P3", True), ("P4", False), ("P5", None), ("P6", True), ("P7", True),
+    ]  # fmt: skip
+
+
+def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) -> None:
+    assert [row[0] for row in bench.rows("lib_credit__permit_public", "credit_record_no")] == ["P1", "P2"]
+    # F1 is past its time of publicity
+    assert [row[0] for row in bench.rows("lib_credit__penalty_public", "credit_record_no")] == ["F2", "F3"]
+    assert bench.rows("lib_credit__penalty_public", "entity_name", "credit_record_no = 'F3'") == [
+        ("六安C（集团）有限公司",)
+    ]
+
+
+def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Bench) -> None:
+    columns = "uscc, entity_known, permits, penalties, last_permit_on, last_penalty_on, source_rows"
+    assert bench.rows("lib_credit__subject", columns) == [
+        ("A", True, 2, 2, date(2026, 1, 1), date(2026, 2, 1), '{"drc/permit":"1:1","drc/penalty":"1:0"}'),
+        ("B", True, 2, 0, date(2026, 1, 2), None, '{"drc/permit":"1:6"}'),
+        ("C", True, 0, 1, None, date(2026, 1, 1), '{"drc/penalty":"1:2"}'),
+        ("unknown", False, 1, 0, date(2026, 1, 1), None, '{"drc/permit":"1:3"}'),
+    ]
+
+
+def test_every_vintage_stays_and_the_past_can_be_read_as_it_was(bench: Bench) -> None:
+    columns = "period, revision_no, series_value, is_latest"
+    model = "lib_macro__observation"
+    assert bench.rows(model, columns) == [
+        ("2024", 0, 2000.0, False), ("2024", 1, 2010.5, True), ("2025", 0, 2100.0, True),
+    ]  # fmt: skip
+    known = "published_at <= timestamptz '{0}' and (replaced_at is null or replaced_at > timestamptz '{0}')"
+    assert bench.rows(model, "period, series_value", known.format("2025-06-30 00:00:00+00")) == [("2024", 2000.0)]
+    assert bench.rows(model, "period, series_value", known.format("2026-06-30 00:00:00+00")) == [
+        ("2024", 2010.5), ("2025", 2100.0),
+    ]  # fmt: skip
+
+
+def with_claims(contracts: Contracts, *claims: Claim) -> Contracts:
+    fields = {**contracts.authority["population/person"], "mobile": claims}
+    return replace(contracts, authority={**contracts.authority, "population/person": fields})
+
+
+SECOND_HALF = date(2026, 7, 1), date(2026, 12, 31)
+REGISTER = Claim("psb/household_person", "mobile", "", date(2021, 3, 1), None)
+INSURANCE = Claim("hrssb/insurance", "mobile", "", *SECOND_HALF)
+
+
+def test_a_claim_counts_from_its_first_to_its_last_day(tmp_path: Path, contracts: Contracts) -> None:
+    changing = with_claims(contracts, INSURANCE, REGISTER)
+    bench = new_bench(tmp_path, changing)
+    bench.load("psb/household_person", {"record_no": "R", "person_id": "p", "mobile": "1", "division_code": COUNTY})
+    bench.load("hrssb/insurance", {"insurance_no": "S", "insurance_type": "110", "person_id": "p", "mobile": "2"})
+    found = {}
+    for day in (SECOND_HALF[0] - timedelta(days=1), *SECOND_HALF, SECOND_HALF[1] + timedelta(days=1)):
+        bench.build("lib_geography__division", "lib_population__person", day=day)
+        found[day.isoformat()] = bench.rows("lib_population__person", "mobile")[0][0]
+    assert found == {"2026-06-30": "1", "2026-07-01": "2", "2026-12-31": "2", "2027-01-01": "1"}
+
+
+def test_the_matrix_is_an_input_of_every_model_and_the_day_only_where_a_claim_begins_or_ends(
+    contracts: Contracts,
+) -> None:
+    changing = with_claims(contracts, INSURANCE, REGISTER)
+    model = Model("lib_macro__series", "lib", "macro", "delta", None, (), (), "models/x.sql", "")
+
+    def inputs(of: Contracts, day: date) -> str:
+        path = "models/libraries/macro/lib_macro__series.sql"
+        return model_inputs({model.name: replace(model, path=path)}, PROJECT, of, {}, day)[model.name]
+
+    before, first, last = SECOND_HALF[0] - timedelta(days=1), *SECOND_HALF
+    assert inputs(changing, before) != inputs(changing, first) == inputs(changing, last)
+    assert inputs(changing, before) == inputs(changing, last + timedelta(days=1))
+    assert inputs(changing, first) != inputs(contracts, first)
+    assert inputs(contracts, before) == inputs(contracts, first)
+    assert order_on(changing.authority, first)["population/person"]["mobile"] == ["hrssb/insurance", REGISTER.source]
+    assert "hrssb/insurance" in generated(changing, first)["macros/authority.sql"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "told"),
+    [((replace(REGISTER, source="esb/pupil"),), "esb/pupil"), ((INSURANCE,), "no source counts on this day")],
+)
+def test_a_source_that_the_model_does_not_join_and_a_field_without_source_stop_their_library_alone(
+    tmp_path: Path, contracts: Contracts, claims: tuple[Claim, ...], told: str
+) -> None:
+    bench = new_bench(tmp_path, with_claims(contracts, *claims))
+    models = ("lib_geography__division", "lib_population__person", "lib_macro__series")
+    result = bench.attempt(*models, day=date(2027, 3, 1))
+    failed = {name: model.message for name, model in result.models.items() if model.status != "success"}
+    assert set(failed) == {"lib_population__person"}
+    assert told in failed["lib_population__person"]

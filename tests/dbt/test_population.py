@@ -1,0 +1,279 @@
+"""The population library on a handful of people: who counts, where they live, whose word wins, what is kept besides."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from libraries import Bench, new_bench
+
+from pipelines.contracts.load import Contracts
+
+JINAN, YUAN = "341502", "341503"  # 金安区, 裕安区
+NAMES = ("person", "registered", "household", "relation", "person_tag", "conflict", "conflict_count")
+MODELS = ["lib_geography__division", *(f"lib_population__{name}" for name in NAMES)]
+
+
+def household(person: str, division: str = f"{JINAN}001001", **given: object) -> dict[str, object]:
+    return {
+        "record_no": f"R-{person}", "person_id": person, "id_number": f"34150219900101{len(person):04}", "name": "王一",
+        "sex": "1", "birth_date": "1990-01-01", "household_no": "H1", "household_relation": "02",
+        "division_code": division, "source_updated_at": "2026-01-01 00:00:00+00", **given,
+    }  # fmt: skip
+
+
+def floating(person: str, division: str = f"{YUAN}001", **given: object) -> dict[str, object]:
+    return {
+        "record_no": f"F-{person}", "person_id": person, "id_number": "110101198503070022", "name": "李二",
+        "origin_county": "110101", "division_code": division, "residence_address": "出租屋", "floating_status": "1",
+        "registered_on": "2025-05-01", "source_updated_at": "2026-02-01 00:00:00+00", **given,
+    }  # fmt: skip
+
+
+def cremation(person: str, died: str = "2026-09-01") -> dict[str, object]:
+    return {"death_certificate_no": f"C-{person}", "person_id": person, "died_on": died}
+
+
+def marriage(number: str, kind: str, man: str, woman: str, day: str) -> dict[str, object]:
+    return {
+        "marriage_registration_no": number, "marriage_registration_type": kind, "male_person_id": man,
+        "female_person_id": woman, "registered_on": day, "source_updated_at": f"{day} 00:00:00+00",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iterator[Bench]:
+    bench = new_bench(tmp_path_factory.mktemp("population"), contracts)
+    bench.load(
+        "dsrb/division",
+        *({"code": code, "division_name": name, "division_level": level} for code, name, level in (
+            (JINAN, "金安区", "county"), (YUAN, "裕安区", "county"), (f"{JINAN}001", "东市街道", "town"),
+        )),
+    )  # fmt: skip
+    bench.load(
+        "psb/household_person",
+        household("twice", name="旧名", record_no="R-1", source_updated_at="2025-01-01 00:00:00+00"),
+        household("twice", name="新名", record_no="R-2"),
+        household("dead", household_relation="10"),
+        household("away", household_no="H2", education="10"),
+        household("left", mobile="13800000001"),
+        household("left_dead"),
+        household("came_back", household_no="H3", household_relation="10", birth_date="1950-01-01"),
+        household("returned", household_no="H3", household_relation="20"),
+    )
+    gone = ("left", "left_dead", "came_back", "returned")
+    bench.load("psb/household_person", *(household(person) for person in gone), batch=2, op="D")
+    bench.load("psb/household_person", household("returned", household_no="H3", household_relation="20"), batch=3)
+    bench.load(
+        "psb/floating_person",
+        floating("away", mobile="13900000002", record_no="F-1"),
+        floating("away", f"{JINAN}001", record_no="F-2", floating_status="0", cancelled_on="2026-06-01"),
+        floating("stranger", name="赵三"),
+        floating("came_back", name="钱四"),
+        floating("gone_again", floating_status="0", cancelled_on="2026-05-01"),
+    )
+    bench.load("cab/cremation", cremation("dead"), cremation("left_dead"), cremation("nobody"))
+    bench.build(*MODELS)
+    yield bench
+
+
+def test_every_person_of_either_register_is_one_row_with_a_status(bench: Bench) -> None:
+    found = bench.rows("lib_population__person", "person_id, residence_status, residence_evidence")
+    assert found == [
+        ("away", "2", "registered_away"),
+        ("came_back", "3", "floating"),
+        ("dead", "5", "cremated"),
+        ("gone_again", "4", "floating_ended"),
+        ("left", "4", "left_register"),
+        ("left_dead", "5", "cremated"),
+        ("returned", "1", "registered"),
+        ("stranger", "3", "floating"),
+        ("twice", "1", "registered"),
+    ]
+
+
+def test_of_several_records_the_latest_counts(bench: Bench) -> None:
+    columns = "name, source_rows, county_name, town_name"
+    assert bench.rows("lib_population__person", columns, "person_id = 'twice'") == [
+        ("新名", '{"psb/household_person":"1:1"}', "金安区", "东市街道")
+    ]
+
+
+def test_death_counts_before_the_register_drops_the_person(bench: Bench) -> None:
+    columns = "person_id, died_on, household_no"
+    assert bench.rows("lib_population__person", columns, "residence_status = '5'") == [
+        ("dead", date(2026, 9, 1), "H1"),
+        ("left_dead", date(2026, 9, 1), None),
+    ]
+
+
+def test_who_left_keeps_the_last_known_values_and_belongs_to_no_household(bench: Bench) -> None:
+    columns = "mobile, household_no, residence_address, source_rows"
+    assert bench.rows("lib_population__person", columns, "person_id = 'left'") == [
+        ("13800000001", None, None, '{"psb/household_person":"1:4"}')
+    ]
+
+
+def test_people_from_elsewhere_have_what_their_registration_and_their_number_say(bench: Bench) -> None:
+    columns = "name, sex, birth_date, division_code, county_name, origin_county, household_no"
+    assert bench.rows("lib_population__person", columns, "person_id in ('stranger', 'came_back')") == [
+        (name, "2", date(1985, 3, 7), f"{YUAN}001", "裕安区", "110101", None) for name in ("赵三", "钱四")
+    ]
+
+
+def test_the_registration_in_force_says_where_a_registered_person_lives(bench: Bench) -> None:
+    columns = "division_code, residence_division, residence_address, mobile, attr_source, source_rows"
+    ((division, residence, address, mobile, sources, rows),) = bench.rows(
+        "lib_population__person", columns, "person_id = 'away'"
+    )
+    assert (division, residence, address, mobile) == (f"{JINAN}001001", f"{YUAN}001", "出租屋", "13900000002")
+    assert json.loads(sources) == {
+        **dict.fromkeys(("id_number", "name", "sex", "birth_date", "division_code"), "psb/household_person"),
+        **dict.fromkeys(("residence_division", "residence_address", "mobile"), "psb/floating_person"),
+        "source_updated_at": "psb/household_person",
+    }
+    assert json.loads(rows) == {"psb/household_person": "1:3", "psb/floating_person": "1:0"}
+
+
+def test_the_statistical_base_has_the_living_of_the_register(bench: Bench) -> None:
+    assert [row[0] for row in bench.rows("lib_population__registered", "person_id")] == ["away", "returned", "twice"]
+
+
+def test_households_count_who_is_listed_and_who_of_them_lives(bench: Bench) -> None:
+    columns = "household_no, head_person_id, members, living_members, county_name"
+    assert bench.rows("lib_population__household", columns) == [
+        ("H1", "twice", 2, 1, "金安区"),
+        ("H2", "away", 1, 1, "金安区"),
+        ("H3", None, 1, 1, "金安区"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iterator[Bench]:
+    bench = new_bench(tmp_path_factory.mktemp("families"), contracts)
+    adults = ("m1", "w1", "m2", "w2", "m3", "w3", "m4", "w4", "single")
+    bench.load(
+        "psb/household_person",
+        *(household(person, marital_status="10", household_no=f"H{person[1]}") for person in adults),
+        household("remarried", marital_status="22", household_no="H9", name="王小明", mobile="13800000001"),
+        household("child", name="孩子", birth_date="2026-10-02", household_no="H1"),
+        household("namesake", name="孩子", birth_date="2026-10-02", household_no="H7"),
+        household("twin_a", name="双胞", birth_date="2026-10-03", household_no="H2"),
+        household("twin_b", name="双胞", birth_date="2026-10-03", household_no="H2"),
+    )
+    bench.load(
+        "cab/marriage",
+        marriage("1", "1", "m1", "w1", "2010-01-01"),
+        marriage("2", "3", "m1", "w1", "2020-01-01"),
+        marriage("3", "1", "m2", "w2", "2010-01-01"),
+        marriage("4", "2", "m2", "w2", "2015-01-01"),
+        marriage("5", "1", "m3", "w3", "2012-01-01"),
+        marriage("6", "4", "m3", "w3", "2013-01-01"),
+        marriage("7", "1", "m4", "w4", "2012-01-01"),
+        marriage("8", "1", "remarried", "w2", "2018-01-01"),
+    )
+    bench.load("cab/cremation", cremation("w4"))
+    bench.load(
+        "hrssb/insurance",
+        {"person_id": "remarried", "name": "王晓明", "mobile": "13700000003", "insured_status": "2",
+         "insurance_no": "S1",
+         "insurance_type": "110", "enrolled_on": "2019-01-01", "handled_at": "2026-01-01 00:00:00+00"},
+        {"person_id": "remarried", "name": "王小明", "mobile": "13700000004", "insured_status": "1",
+         "insurance_no": "S1",
+         "insurance_type": "170", "enrolled_on": "2020-01-01", "handled_at": "2025-01-01 00:00:00+00"},
+        {"person_id": "unknown", "name": "无名", "insured_status": "1", "insurance_no": "S2",
+         "insurance_type": "110",
+         "enrolled_on": "2020-01-01", "handled_at": "2025-01-01 00:00:00+00"},
+    )  # fmt: skip
+    bench.load(
+        "hc/health_record",
+        {"person_id": "single", "name": "王一一", "record_status": "1", "health_record_no": "E1",
+         "opened_on": "2020-01-01", "residence_address": "现住址", "division_code": f"{YUAN}001001"},
+        {"person_id": "m1", "name": "旧档", "record_status": "0", "health_record_no": "E2", "opened_on": "2020-01-01"},
+    )  # fmt: skip
+    born = {"sex": "1", "mother_person_id": "w1", "father_person_id": "m1"}
+    bench.load(
+        "hc/birth_certificate",
+        {"birth_certificate_no": "B1", "name": "孩子", "born_at": "2026-10-01 17:00:00+00", **born},
+        {"birth_certificate_no": "B2", "name": "双胞", "born_at": "2026-10-03 01:00:00+00", **born | {
+            "mother_person_id": "w2", "father_person_id": None}},
+    )  # fmt: skip
+    bench.load(
+        "cab/subsistence_allowance",
+        {"benefit_family_no": "D1", "applicant_person_id": "single", "approved_on": "2024-01-01"},
+    )
+    bench.load(
+        "esb/pupil",
+        {"student_no": "G1", "person_id": "child", "pupil_status": "1", "enrolment_date": "2026-09-01"},
+        {"student_no": "G2", "person_id": "namesake", "pupil_status": "4", "enrolment_date": "2020-09-01"},
+    )
+    bench.build(*MODELS)
+    yield bench
+
+
+def test_the_latest_marriage_registration_decides_and_else_the_register(families: Bench) -> None:
+    found = families.rows("lib_population__person", "person_id, marital_status", "marital_status is not null")
+    assert dict(found) == {
+        **dict.fromkeys(("m1", "w1"), "20"),  # a reissued certificate changes nothing
+        "m2": "40",
+        "w2": "20",  # married again
+        **dict.fromkeys(("m3", "w3", "single"), "10"),  # annulled: what the register says
+        "m4": "30",
+        "w4": "20",
+        "remarried": "20",
+    }
+
+
+def test_a_widowed_person_names_the_cremation_of_the_spouse(families: Bench) -> None:
+    ((rows,),) = families.rows("lib_population__person", "source_rows", "person_id = 'm4'")
+    assert json.loads(rows) == {"psb/household_person": "1:6", "cab/marriage": "1:6", "cab/cremation#spouse": "1:0"}
+
+
+def test_relations_are_marriages_in_force_and_births_that_one_person_fits(families: Bench) -> None:
+    assert families.rows("lib_population__relation", "person_id, person_relation, related_person_id, since") == [
+        ("child", "father", "m1", date(2026, 10, 2)),
+        ("child", "mother", "w1", date(2026, 10, 2)),
+        ("m1", "child", "child", date(2026, 10, 2)),
+        ("m1", "spouse", "w1", date(2010, 1, 1)),
+        ("remarried", "spouse", "w2", date(2018, 1, 1)),
+        ("w1", "child", "child", date(2026, 10, 2)),
+        ("w1", "spouse", "m1", date(2010, 1, 1)),
+        ("w2", "spouse", "remarried", date(2018, 1, 1)),
+    ]
+
+
+def test_tags_are_of_known_persons_and_of_what_still_holds(families: Bench) -> None:
+    columns = "person_id, person_tag, tag_source, since, until, source_rows"
+    assert families.rows("lib_population__person_tag", columns) == [
+        ("child", "pupil", "esb/pupil", date(2026, 9, 1), None, '{"esb/pupil":"1:0"}'),
+        ("remarried", "insured", "hrssb/insurance", date(2020, 1, 1), None, '{"hrssb/insurance":"1:1"}'),
+        ("single", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:0"}'),
+        ("single", "subsistence", "cab/subsistence_allowance", date(2024, 1, 1), None,
+         '{"cab/subsistence_allowance":"1:0"}'),
+    ]  # fmt: skip
+
+
+def test_what_other_departments_say_is_kept_and_counted(families: Bench) -> None:
+    columns = "person_id, conflict_field, value_kept, value_other, source_kept, source_other"
+    conflicts = families.rows("lib_population__conflict", columns)
+    register = "psb/household_person"
+    assert conflicts == [
+        ("m1", "marital_status", "20", "10", "cab/marriage", register),
+        ("m2", "marital_status", "40", "10", "cab/marriage", register),
+        ("m4", "marital_status", "30", "10", "cab/marriage", register),
+        ("remarried", "mobile", "13800000001", "13700000004", register, "hrssb/insurance"),
+        ("single", "name", "王一", "王一一", register, "hc/health_record"),
+        ("w1", "marital_status", "20", "10", "cab/marriage", register),
+        ("w2", "marital_status", "20", "10", "cab/marriage", register),
+        ("w4", "marital_status", "20", "10", "cab/marriage", register),
+    ]
+    counted = families.rows("lib_population__conflict_count", "sum(conflicts), count(*)")
+    assert counted == [(len(conflicts), 3)]
+    ((rows,),) = families.rows("lib_population__conflict", "source_rows", "person_id = 'single'")
+    assert json.loads(rows) == {register: "1:8", "hc/health_record": "1:0"}
+
+
+def test_without_other_sources_the_health_record_says_where_one_lives(families: Bench) -> None:
+    columns = "residence_division, residence_address"
+    assert families.rows("lib_population__person", columns, "person_id = 'single'") == [(f"{YUAN}001001", "现住址")]
+    assert families.rows("lib_population__person", "residence_status", "person_id = 'single'") == [("1",)]
