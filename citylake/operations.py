@@ -1,6 +1,8 @@
 """Day-to-day commands: run the city job, serve the catalogue, decide about held batches, look at issues, verify."""
 
 import time
+import uuid
+from datetime import datetime
 from typing import Annotated, Literal
 
 import typer
@@ -11,7 +13,7 @@ from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
 from pipelines.release.ledger import Ledger
-from pipelines.run import decide_batch, summary
+from pipelines.run import decide_batch, opened, summary
 from pipelines.settings import Settings
 
 Who = Annotated[str, typer.Option(help="数据专员姓名或工号 / who decides")]
@@ -48,6 +50,22 @@ def confirm(source: str, batch: int, who: Who, why: Why) -> None:
 def reject(source: str, batch: int, who: Who, why: Why) -> None:
     """驳回被暂停的批次 / reject a held batch."""
     _decide(source, batch, Stage.REJECT, who, why)
+
+
+def replay(
+    source: Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")],
+    first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="首日 / first day")],
+    last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="末日 / last day")],
+) -> None:
+    """按现行合同重新判定某几日收到的批次 / judge what a source delivered on some days again."""
+    with told():
+        settings = Settings.from_environment()
+        with opened(settings, f"replay-{uuid.uuid4()}") as run:
+            if source not in run.contracts.sources:
+                raise CitylakeError("replay.unknown", subject=source)
+            done = run.replay(source, first.date(), last.date())
+        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
+        as_json({"source": source, **{name: getattr(done.admitted, name) for name in counts}})
 
 
 def issues() -> None:

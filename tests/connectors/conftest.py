@@ -42,7 +42,9 @@ class Puller:
             spool=self.folder / "spool",
         )
 
-    def pull(self, keep: bool = True, **arguments: Any) -> list[dict[str, Any]] | None:
+    def pull(
+        self, keep: bool = True, columns: list[str] | None = None, **arguments: Any
+    ) -> list[dict[str, Any]] | None:
         """The rows of the next pull, None when there is nothing new. `keep`: the register learns of it."""
         request = self.request()
         self.pulled = connectors[self.verb].function(request, connection="source", **arguments)
@@ -50,7 +52,7 @@ class Puller:
             return None
         if keep:
             self.position = json.loads(json.dumps(dict(self.pulled.position)))
-        rows = pl.read_parquet(request.target).to_dicts()
+        rows = pl.read_parquet(request.target, columns=columns).to_dicts()
         assert self.pulled.rows == len(rows)
         assert UNREAD not in self.pulled.columns
         return rows

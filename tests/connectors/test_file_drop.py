@@ -1,5 +1,7 @@
 """Dropped files: nothing is lost or shifted, half files wait, and what cannot be read is said with file and line."""
 
+import csv
+import io
 import os
 import random
 import shutil
@@ -14,6 +16,7 @@ import xlsxwriter
 
 from pipelines.connectors import base, file_drop
 from pipelines.connectors.base import UNREAD
+from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from tests.connectors.conftest import OWNER, Puller
 
@@ -82,7 +85,9 @@ def test_files_taken_before_are_not_read_again(drop: Drop, monkeypatch: pytest.M
     for number in range(5):
         drop.put(f"birth_{number}.csv", f"{HEADER}{number},甲\n")
     read: list[str] = []
-    monkeypatch.setattr(file_drop, "sha256", lambda file, real=file_drop.sha256: (read.append(file.name), real(file))[1])
+    monkeypatch.setattr(
+        file_drop, "sha256", lambda file, real=file_drop.sha256: (read.append(file.name), real(file))[1]
+    )
     while drop.pull() is not None:
         pass
     assert len(read) == 10  # each once as the copy and once after it
@@ -238,9 +243,6 @@ def test_titles_above_the_header_and_other_delimiters(drop: Drop) -> None:
 
 def test_random_tables_come_back(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever stands in fields: the rows of the raw file are those that were written, in their order, in pieces."""
-    import csv
-    import io
-
     monkeypatch.setattr(base, "PIECE", 7)
     seed = int.from_bytes(os.urandom(4), "big")
     chance = random.Random(seed)
