@@ -150,8 +150,8 @@ def _upstream(model: str, contracts: Contracts, graph: Mapping[str, Model]) -> l
     found: dict[dg.AssetKey, None] = {}
     for source in graph[model].sources:
         schema, _, name = source.partition(".")
-        if schema == "core":
-            found[source_key(name.replace("__", "/", 1))] = None
+        if schema == "core":  # a model may read the whole log of a source
+            found[source_key(name.removesuffix("__log").replace("__", "/", 1))] = None
     for parent in graph[model].depends_on:
         if parent in contracts.models:
             found[model_key(contracts.models[parent])] = None

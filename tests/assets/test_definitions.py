@@ -57,6 +57,9 @@ def test_lineage_runs_from_source_to_product(definitions: dg.Definitions, contra
     specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
     person = model_key(contracts.models["lib_population__person"])
     upstream = {dep.asset_key for dep in specs[person].deps}
-    assert upstream == {source_key("psb/household_person"), model_key(contracts.models["lib_geography__division"])}
+    departments = ("psb/household_person", "psb/floating_person", "cab/marriage", "cab/cremation")
+    others = ("hrssb/insurance", "hc/health_record")
+    expected = {source_key(name) for name in (*departments, *others)}
+    assert upstream == expected | {model_key(contracts.models["lib_geography__division"])}
     product = specs[product_key(contracts.products["sharing/person_of_division"])]
     assert {dep.asset_key for dep in product.deps} == {person}

@@ -24,6 +24,8 @@ from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapsho
 from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
+from pipelines.run import opened
+from tests.city import Town
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
 from tests.dbt.portable_samples import AGES, FUNCTIONS, SUMS
 from tests.dbt.sail import Sail, environment, serving
@@ -304,6 +306,38 @@ def test_the_real_models_are_the_same_on_both_engines(core: Core, tmp_path: Path
         assert len(found[1]["lib_population__person"][1]) > PERSONS / 3
         assert found[1]["mart_population__age_structure"][1]
         released = [publish(core.lake, name, model, number) for name, model in results[1].models.items() if model.rows]
+
+
+def test_a_whole_city_is_the_same_on_both_engines(contracts: Contracts, tmp_path: Path, sail: Sail) -> None:
+    """Every model on what every source of the simulated city delivered, two days of it."""
+    town = Town(tmp_path / "town", persons=2_000)
+    try:
+        for day in range(2):
+            if day:
+                town.city.tick()
+            with opened(town.settings, "sail") as run:
+                assert {run.ingest(name).status for name in contracts.sources} <= {"admitted", "unchanged"}
+    finally:
+        town.close()
+    lake, day = town.settings.lake, date(2026, 1, 5)
+    sources = {}
+    for dataset, source in contracts.sources.items():
+        location = lake.core(source.org, source.dataset)
+        columns = tuple(column.name for column in source.all_columns)
+        version = latest(location) or 0
+        sources[dataset] = CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
+    found = []
+    for engine, builder in (("duckdb", build), ("sail", sail.build)):
+        snapshot, work = lake.scratch() / "snapshot.json", tmp_path / "work" / engine
+        write_snapshot(snapshot, Edition(engine, day, sources), [], set())
+        files = generated(contracts, day)
+        result = builder(REPOSITORY / "dbt_project", lake, engine, snapshot, work=work, generated=files)
+        found.append(content(City(lake, REPOSITORY / "dbt_project", work, {}, {}), result))
+    assert found[0].keys() == contracts.models.keys()
+    empty = {name for name, (_, rows) in found[0].items() if not rows}
+    assert empty <= {"lib_legal_entity__conflict", "lib_legal_entity__conflict_count", "lib_credit__penalty_public"}
+    for name in found[0]:
+        assert found[1][name] == found[0][name], name
 
 
 def publish(lake: Lake, name: str, model: ModelResult, number: int) -> Released:
