@@ -16,7 +16,7 @@ from psycopg import sql
 
 from simulator import catalogue, drops
 from simulator.day import Day, DaySummary, Event
-from simulator.department import DATABASE
+from simulator.department import DATABASE, DATASET
 from simulator.faults import true_table
 from simulator.loading import copy_rows, read_state, write_planted, write_state
 from simulator.person import PERSON_COLUMNS, Person, values_of
@@ -97,7 +97,8 @@ def _write_truth(truth: Connection, day: Day) -> None:
     with truth.cursor() as cursor:
         cursor.executemany(_UPSERT, [values_of(person) for person in day.changed.values()])
         cursor.execute(
-            "UPDATE truth.planted SET ended = %s WHERE ended IS NULL AND rybh = ANY(%s)", [day.today, day.repaired]
+            "UPDATE truth.planted SET ended = %s WHERE ended IS NULL AND dataset = %s AND rybh = ANY(%s)",
+            [day.today, DATASET, day.repaired],
         )
         cursor.executemany(
             "INSERT INTO truth.event (day, registered, kind, rybh, changes) VALUES (%s, %s, %s, %s, %s)",

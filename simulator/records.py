@@ -7,6 +7,7 @@ from datetime import date
 
 from psycopg import sql
 
+from simulator.department import DATASET
 from simulator.households import Household
 from simulator.identity import identity_number
 from simulator.person import PERSON_COLUMNS, Person
@@ -46,10 +47,11 @@ class Records:
             _PEOPLE
             + sql.SQL(
                 " WHERE p.status = 'living' AND p.rybh IN ("
-                " SELECT rybh FROM truth.planted WHERE ended IS NULL ORDER BY md5(rybh || %s), rybh LIMIT %s)"
+                " SELECT rybh FROM truth.planted WHERE ended IS NULL AND dataset = %s"
+                " ORDER BY md5(rybh || %s), rybh LIMIT %s)"
                 " ORDER BY p.rybh"
             ),
-            [day.isoformat(), limit],
+            [DATASET, day.isoformat(), limit],
         )
         return [Person(*row) for row in rows]
 

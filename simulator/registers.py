@@ -1,4 +1,3 @@
-# HELPER-NOTE (temporary, lead removes it): the lead has ALREADY written the framework and people_registers.py. If you are helper S1: do NOT rewrite; review, fix real bugs, then write tests in tests/simulator for registers, drops, mistakes (every planted row is delivered and breaks exactly its rule; others clean), days, SIGKILL safety. Helper S2 owns firms/services/outside.
 """Registers: what departments besides the household office deliver, each a table of a database or files in a folder.
 
 Belongs here: what a register is, and how its rows, its dirt and its days reach databases, files and the truth. What
@@ -36,6 +35,8 @@ DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb")
 FEWEST = 2
 """A mistake whose kind has a rate above zero is planted at least this often, up to a tenth of a register's rows."""
 MOST = 0.1
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+"""How COPY writes what would end a column or a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,10 +333,20 @@ def _remember(
         sql.Identifier(TRUTH, "record")
     )
     dataset, key = register.place.dataset, register.key
+    lines = []
+    for number, row in enumerate(clean):
+        mistake, shown = marks.get(number, (None, None))
+        note = json.dumps(shown, ensure_ascii=False) if shown else None
+        values = (dataset, row[key], _array(row), mistake, note)
+        lines.append("\t".join("\\N" if value is None else value.translate(_ESCAPES) for value in values) + "\n")
     with truth.cursor() as cursor, cursor.copy(statement) as copy:
-        for number, row in enumerate(clean):
-            mistake, shown = marks.get(number, (None, None))
-            copy.write_row((dataset, row[key], row, mistake, json.dumps(shown, ensure_ascii=False) if shown else None))
+        copy.write("".join(lines))
+
+
+def _array(row: Row) -> str:
+    """A row as PostgreSQL writes arrays: several times as fast as letting the driver do it."""
+    quoted = ["NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in row]
+    return "{" + ",".join(quoted) + "}"
 
 
 def _without_tabs(row: Row) -> Row:

@@ -71,8 +71,11 @@ def mqtt(
 
 def subscribe(address: str, topics: list[str], client_id: str, connection: str, owner: str) -> None:
     """Open the persistent session, so that the broker keeps messages from now on. Raises CitylakeError."""
-    with _session(address, topics, client_id, connection, owner, lambda message: None):
-        pass
+    with _session(address, topics, client_id, connection, owner, lambda message: None) as (client, events):
+        try:
+            _expect(client, events, "subscribed")
+        except _Failed as error:
+            raise _unreachable(connection, error, owner) from None
 
 
 def _drain(request: Request, connection: str, topics: list[str], client_id: str, quiet: float, largest: int) -> bool:
@@ -81,25 +84,32 @@ def _drain(request: Request, connection: str, topics: list[str], client_id: str,
     taken = 0
     spool = request.spool / f"{time.time_ns():020d}.ndjson"
     address = request.secret(connection)
-    with _session(address, topics, client_id, connection, request.owner, arrived.append) as client:
+    with _session(address, topics, client_id, connection, request.owner, arrived.append) as (client, events):
         try:
-            while taken < largest and _wait(client, arrived, quiet):
+            while taken < largest and (_wait(client, arrived, quiet) or _late(client, events, arrived)):
                 _write(spool, arrived)
                 for message in arrived:
                     client.ack(message.mid, message.qos)
                 taken += len(arrived)
                 arrived.clear()
-        except _Broken:
+        except _Failed as error:
             if not taken:
-                raise _unreachable(connection, "ConnectionError", request.owner) from None
+                raise _unreachable(connection, error, request.owner) from None
             return True  # what is in the spool is delivered; the next pull finds out how the broker is
     return taken >= largest
+
+
+def _late(client: paho.Client, events: list[str], arrived: list[paho.MQTTMessage]) -> bool:
+    """Whether messages came with the answer to the subscription. It may stand behind all that the broker has kept, so
+    it is waited for only when nothing comes any more."""
+    _expect(client, events, "subscribed")
+    return bool(arrived)
 
 
 def _wait(client: paho.Client, arrived: list[paho.MQTTMessage], quiet: float) -> bool:
     """Let messages to be synced together arrive; false when none came for `quiet` seconds.
 
-    Raises _Broken when the connection broke: what came over it is not acknowledged over another, where a broker may
+    Raises _Failed when the connection broke: what came over it is not acknowledged over another, where a broker may
     have given the number of a message to a different one.
     """
     end = time.monotonic() + quiet
@@ -114,7 +124,7 @@ def _wait(client: paho.Client, arrived: list[paho.MQTTMessage], quiet: float) ->
 def _loop(client: paho.Client, seconds: float) -> None:
     """Exchange packets with the broker, in this thread: paho's own would connect again by itself."""
     if client.loop(seconds) != paho.MQTT_ERR_SUCCESS:
-        raise _Broken
+        raise _Failed("ConnectionError")
 
 
 def _write(spool: Path, group: list[paho.MQTTMessage]) -> None:
@@ -173,8 +183,9 @@ def _session(
     connection: str,
     owner: str,
     receive: Callable[[paho.MQTTMessage], None],
-) -> Iterator[paho.Client]:
-    """A connected client whose session the broker keeps (MQTT 3.1.1, clean session off), subscribed with QoS 1.
+) -> Iterator[tuple[paho.Client, list[str]]]:
+    """A connected client whose session the broker keeps (MQTT 3.1.1, clean session off), subscribing with QoS 1, and
+    what the broker has answered.
 
     Raises CitylakeError when the broker does not answer or refuses.
     """
@@ -191,16 +202,17 @@ def _session(
         try:
             _connect(client, address)
             _expect(client, events, "connected")
-            client.subscribe([(topic, 1) for topic in topics])
-            _expect(client, events, "subscribed")
-        except (OSError, ValueError, _Broken, _Refused) as error:
-            raise _unreachable(connection, type(error).__name__.strip("_"), owner) from None
-        yield client
+        except (OSError, ValueError, _Failed) as error:
+            raise _unreachable(connection, error, owner) from None
+        client.subscribe([(topic, 1) for topic in topics])
+        yield client, events
     finally:
         client.disconnect()
 
 
-def _unreachable(connection: str, problem: str, owner: str) -> CitylakeError:
+def _unreachable(connection: str, error: Exception, owner: str) -> CitylakeError:
+    """Other libraries' texts may quote the address, so only the kind of their errors is told."""
+    problem = str(error) if isinstance(error, _Failed) else type(error).__name__
     return CitylakeError("pull.unreachable", connection=connection, problem=problem, owner=owner)
 
 
@@ -216,20 +228,16 @@ def _connect(client: paho.Client, address: str) -> None:
     client.connect(parts.hostname or "", parts.port or PORTS[parts.scheme], keepalive=60)
 
 
-class _Broken(Exception):
-    """The connection ended."""
-
-
-class _Refused(Exception):
-    """The broker refused the account or a topic."""
+class _Failed(Exception):
+    """The connection ended, or the broker refused or did not answer."""
 
 
 def _expect(client: paho.Client, events: list[str], wanted: str) -> None:
-    """Wait for the broker's answer. Raises _Refused, or OSError when there is none."""
+    """Wait for the broker's answer. Raises _Failed."""
     end = time.monotonic() + PATIENCE
-    while not events:
+    while wanted not in events:
+        if "refused" in events:
+            raise _Failed("Refused")
         if (left := end - time.monotonic()) <= 0:
-            raise TimeoutError
+            raise _Failed("Timeout")
         _loop(client, left)
-    if events.pop(0) != wanted:
-        raise _Refused

@@ -45,7 +45,7 @@ INFORMATION = {
 """The tables of schema `information`. Their comments are messages `marts.<table>` and `marts.<table>.<column>`."""
 
 INDICATORS = "smart_city.plan_indicator"
-"""The analysts' product that schema `information` repeats as view `indicators`."""
+"""The analysts' product that schema `information` repeats as table `indicators`."""
 
 
 def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded], link: Path) -> Path | None:
@@ -113,7 +113,10 @@ def _inform(con: duckdb.DuckDBPyConnection, product: Product, entry: Recorded, m
 
 
 def _show_indicators(con: duckdb.DuckDBPyConnection) -> None:
-    """View `information.indicators`, with the comments of the table it repeats."""
+    """Table `information.indicators`, with the comments of the product it repeats.
+
+    A view would name the database it was made in, and the file has another name wherever it is opened.
+    """
     schema, _, name = INDICATORS.partition(".")
     columns = con.execute(
         "SELECT column_name, comment FROM duckdb_columns() "
@@ -122,8 +125,8 @@ def _show_indicators(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall()
     if not columns:
         return  # not released yet
-    con.execute(f"CREATE VIEW marts.information.indicators AS SELECT * FROM marts.{INDICATORS}")
-    _comment(con, "VIEW", "marts.information.indicators", say("marts.indicators"))
+    con.execute(f"CREATE TABLE marts.information.indicators AS SELECT * FROM marts.{INDICATORS}")
+    _comment(con, "TABLE", "marts.information.indicators", say("marts.indicators"))
     for column, comment in columns:
         _comment(con, "COLUMN", f"marts.information.indicators.{identifier(column)}", comment)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 from amqtt.broker import Broker
+from amqtt.plugins.base import BaseAuthPlugin
+from amqtt.session import Session
 from paho.mqtt.enums import CallbackAPIVersion
 
 HOST = "127.0.0.1"
@@ -66,8 +68,15 @@ class Mosquitto:
         self._process.wait(10)
 
 
+class Login(BaseAuthPlugin):
+    """The one account, for amqtt."""
+
+    async def authenticate(self, *, session: Session) -> bool | None:
+        return (session.username, session.password) == (USER, PASSWORD)
+
+
 class Embedded:
-    """amqtt in a thread, for anyone."""
+    """amqtt in a thread. It keeps messages only for those who give a name."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -82,7 +91,10 @@ class Embedded:
         return Broker(
             {
                 "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{self.port}"}},
-                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+                "plugins": {
+                    "tests.connectors.brokers.Login": {},
+                    "amqtt.plugins.topic_checking.TopicTabooPlugin": {},
+                },
             }
         )
 
@@ -113,7 +125,9 @@ class Station:
         self._client.connect(HOST, port)
         self._client.loop_start()
 
-    def publish(self, *payloads: str | bytes, topic: str = "luan/air/1/hour", qos: int = 1, retain: bool = False) -> None:
+    def publish(
+        self, *payloads: str | bytes, topic: str = "luan/air/1/hour", qos: int = 1, retain: bool = False
+    ) -> None:
         sent = [self._client.publish(topic, payload, qos, retain) for payload in payloads]
         for one in sent:
             one.wait_for_publish(60)

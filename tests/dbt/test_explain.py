@@ -344,9 +344,12 @@ def test_raw_rows_that_are_no_longer_kept_are_told(town: Town, contracts: Contra
     folder = town.settings.lake.raw("sb", "macro_series")
     away = folder.rename(tmp_path / "away")
     try:
-        with town.register() as register, Explainer(contracts, town.settings.lake, register, values=True) as explainer:
-            with pytest.raises(CitylakeError, match="已不保存"):
-                explainer.explain("lib_macro__series", {"series_code": series})
+        with (
+            town.register() as register,
+            Explainer(contracts, town.settings.lake, register, values=True) as explainer,
+            pytest.raises(CitylakeError, match="已不保存"),
+        ):
+            explainer.explain("lib_macro__series", {"series_code": series})
     finally:
         away.rename(folder)
 

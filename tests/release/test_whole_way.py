@@ -50,10 +50,13 @@ def test_the_divisions_are_those_of_luan(town: Town) -> None:
     assert ("金寨县", 3929.0) in counties
 
 
-def test_an_unchanged_city_releases_nothing(town: Town) -> None:
+def test_an_unchanged_city_releases_nothing(town: Town, contracts: Contracts) -> None:
     before = town.published()
     outcomes = town.run("again")
-    assert {outcome.status for outcome in outcomes.values()} == {"unchanged"}
+    assert set(outcomes) == set(contracts.sources)  # no model, no product
+    for outcome in outcomes.values():  # a source that is read with an overlap may tell known rows again
+        done = outcome.admitted
+        assert outcome.status == "unchanged" or done.inserted + done.updated + done.deleted == 0
     assert town.published() == before
 
 
@@ -81,7 +84,7 @@ def test_the_marts_hold_the_analysts_products_and_nothing_else(town: Town, contr
         assert comments.fetchone() == (0,)
         described = con.sql("SELECT count(*) FROM information.indicators").fetchone()
     products = [one for one in contracts.products.values() if one.channel == "analyst"]
-    information = {f"information.{name}" for name in ("edition", "freshness", "quality")}
+    information = {f"information.{name}" for name in ("edition", "freshness", "quality", "indicators")}
     assert tables == {f"{one.contract.library}.{one.name}" for one in products} | information
     assert described == (40,)
 

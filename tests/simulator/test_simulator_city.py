@@ -20,7 +20,7 @@ import pytest
 from stdnum.iso7064 import mod_11_2
 
 from simulator import DemoCity, DirtRates, NoSuchColumn, NotPopulated, OtherCity, Planted
-from simulator.department import COLUMN_NAMES
+from simulator.department import COLUMN_NAMES, DATASET
 from simulator.identity import identity_number
 from simulator.server import READER, Server
 
@@ -29,6 +29,11 @@ pytestmark = [pytest.mark.server, pytest.mark.enable_socket]
 SEED, PERSONS = 99, 3_000
 TABLE = 'hzgl."T_CZRK_JBXX"'
 ROOT = Path(__file__).parents[2]
+
+
+def household_planted(city: DemoCity) -> list[Planted]:
+    """What is planted in the household table; other registers are tested elsewhere."""
+    return [entry for entry in city.planted() if entry.dataset == DATASET]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +131,7 @@ def test_the_table_is_laid_out_as_the_department_has_it(city: DemoCity) -> None:
 
 
 def test_the_department_shows_the_truth_except_where_dirt_was_planted(city: DemoCity) -> None:
-    wrong = {entry.rybh for entry in city.planted() if entry.ended is None}
+    wrong = {entry.rybh for entry in household_planted(city) if entry.ended is None}
     shown = {row["RYBH"]: row for row in city.department_rows()}
     people = query(city, "truth", "SELECT rybh, id_number, name, sex, updated, defect FROM truth.person")
     assert wrong == {person[0] for person in people if person[5] is not None}
@@ -193,12 +198,12 @@ def test_what_happened_shows_in_the_table(city: DemoCity) -> None:
         if kind == "move":
             division = changes[rybh].get("division")
             assert division is None or shown[rybh]["SSXQ"] == division[1]
-    repaired = [entry for entry in city.planted() if entry.ended == today]
+    repaired = [entry for entry in household_planted(city) if entry.ended == today]
     assert repaired
     for entry in repaired:
         if entry.column not in ("RYBH", "GXSJ"):
             assert shown[entry.rybh][entry.column] == entry.true
-    new = [entry for entry in city.planted() if entry.day == today]
+    new = [entry for entry in household_planted(city) if entry.day == today]
     assert new
     assert all(shown[entry.rybh]["GXSJ"].date() == today for entry in new if entry.kind != "duplicate")
 
@@ -228,7 +233,7 @@ def test_the_record_of_planted_dirt_is_exact_on_every_day(city: DemoCity) -> Non
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in city.department_rows():
         rows.setdefault(row["RYBH"], []).append(row)
-    open_entries = [entry for entry in city.planted() if entry.ended is None]
+    open_entries = [entry for entry in household_planted(city) if entry.ended is None]
     assert len({entry.rybh for entry in open_entries}) == len(open_entries)
     for entry in open_entries:
         assert_shown(entry, rows[entry.rybh])
@@ -244,7 +249,7 @@ def assert_shown(entry: Planted, rows: list[dict[str, Any]]) -> None:
 
 
 def test_every_defect_is_planted_and_some_are_repaired(city: DemoCity) -> None:
-    planted = city.planted()
+    planted = household_planted(city)
     kinds = Counter(entry.kind for entry in planted)
     assert set(kinds) == set(asdict(DirtRates()))
     assert all(entry.refusable == (entry.kind not in ("cleanable", "plausible")) for entry in planted)

@@ -1,4 +1,6 @@
-{# A part of a whole as a double; null where the whole is nothing. #}
+{# A part of a whole as a double; null where the whole is nothing or unknown. The divisor itself is never null: Sail's
+   division looks at the 0 that lies behind a null. #}
 {% macro share(part, whole) -%}
-  (cast({{ part }} as double) / nullif(cast({{ whole }} as double), 0))
+  case when cast({{ whole }} as double) <> 0
+    then cast({{ part }} as double) / nullif(coalesce(nullif(cast({{ whole }} as double), 0), 1), 0) end
 {%- endmacro %}

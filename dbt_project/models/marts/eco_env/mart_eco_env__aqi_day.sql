@@ -65,7 +65,7 @@ segment as (
         case
             when b.iaqi_low is not null then cast(ceil(round(
                 (b.iaqi_high - b.iaqi_low)
-                    * {{ share('m.concentration - b.concentration_low', 'b.concentration_high - b.concentration_low') }}
+                    * ({{ share('m.concentration - b.concentration_low', 'b.concentration_high - b.concentration_low') }})
                     + b.iaqi_low, 9)) as int)
             when m.averaging <> '8h' then 500
         end as iaqi

@@ -58,25 +58,25 @@ measured as (
         persons as value, cast(null as string) as period
     from registered
     union all
-    select 'resident_share', county_code, residents, persons, {{ share('residents', 'persons') }} * 100, cast(null as string) from registered
+    select 'resident_share', county_code, residents, persons, ({{ share('residents', 'persons') }}) * 100, cast(null as string) from registered
     union all
     select 'health_record_coverage', r.county_code, r.persons, o.series_value * 10000,
-        {{ share('r.persons', 'o.series_value * 10000') }} * 100, o.period
+        ({{ share('r.persons', 'o.series_value * 10000') }}) * 100, o.period
     from record r
     join {{ newest_observation('resident_population') }} o on o.area_code = r.county_code
     union all
-    select 'case_on_time_rate', county_code, on_time, finished, {{ share('on_time', 'finished') }} * 100, cast(null as string) from cases
+    select 'case_on_time_rate', county_code, on_time, finished, ({{ share('on_time', 'finished') }}) * 100, cast(null as string) from cases
     union all
-    select 'satisfaction_rate', county_code, satisfied, evaluations, {{ share('satisfied', 'evaluations') }} * 100, cast(null as string)
+    select 'satisfaction_rate', county_code, satisfied, evaluations, ({{ share('satisfied', 'evaluations') }}) * 100, cast(null as string)
     from grades
     union all
-    select 'entities_per_thousand', e.county_code, e.active, r.persons, {{ share('e.active', 'r.persons') }} * 1000, cast(null as string)
+    select 'entities_per_thousand', e.county_code, e.active, r.persons, ({{ share('e.active', 'r.persons') }}) * 1000, cast(null as string)
     from entities e
     join registered r on r.county_code = e.county_code
     union all
     select 'aqi_mean', county_code, aqi, days, {{ share('aqi', 'days') }}, cast(null as string) from air
     union all
-    select 'good_day_rate', county_code, good_days, days, {{ share('good_days', 'days') }} * 100, cast(null as string) from air
+    select 'good_day_rate', county_code, good_days, days, ({{ share('good_days', 'days') }}) * 100, cast(null as string) from air
 )
 select
     i.indicator_code, i.indicator_name, i.unit, c.county_code, c.county_name, m.period, m.numerator, m.denominator,

@@ -2,7 +2,7 @@
 -- A value stands only where its numerator has a source; numerator and denominator stand beside it. Targets that are
 -- words stay words. 常住人口 is the official series, never a count of our own persons.
 with record as (
-    select distinct h.person_id
+    select cast(count(distinct h.person_id) as double) as persons
     from {{ ref('stg_hc__health_record') }} h
     join {{ ref('lib_population__person') }} p on p.person_id = h.person_id
     where h.record_status = '1' and p.residence_status in ('1', '2', '3')
@@ -11,10 +11,11 @@ measured as (
     select
         'K15' as indicator_code,
         r.period,
-        cast((select count(*) from record) as double) as numerator,
+        c.persons as numerator,
         cast(r.series_value * 10000 as double) as denominator,
         cast(null as double) as benchmark_value
     from {{ newest_observation('resident_population') }} r
+    cross join record c
     where r.area_code = '341500'
     union all
     select 'K19', g.period, cast(d.series_value as double), cast(g.series_value as double), cast(p.series_value as double)
@@ -24,7 +25,7 @@ measured as (
     where g.area_code = '341500'
 ),
 valued as (
-    select *, round({{ share('numerator', 'denominator') }} * 100, 4) as value
+    select *, round(({{ share('numerator', 'denominator') }}) * 100, 4) as value
     from measured
 )
 select
