@@ -34,12 +34,14 @@ def origin(text: str) -> Origin:
 
 def check_computed(contract: ProductContract, contracts: Contracts) -> None:
     """Raises CitylakeError with file and line for a computed column whose origin does not exist."""
-    own = [column.name for column in contract.columns]
+    if not contract.computed:
+        return
+    file, own = read(contract.path), [column.name for column in contract.columns]
     for index, item in enumerate(contract.form.properties):
         if isinstance(item, models.ProductColumnForm):
             for number, text in enumerate(item.transformSourceObjects):
                 place = ("properties", index, "transformSourceObjects", number)
-                _check_origin(read(contract.path), place, origin(text), own, contracts)
+                _check_origin(file, place, origin(text), own, contracts)
 
 
 def _check_origin(file: Located, place: Place, found: Origin, own: Sequence[str], contracts: Contracts) -> None:
