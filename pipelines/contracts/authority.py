@@ -50,15 +50,16 @@ def _check_origin(file: Located, place: Place, found: Origin, own: Sequence[str]
     if found.relation is None:
         check_column(file, place, found.column, own)
     elif "/" in found.relation:
-        _check_source_column(file, place, found.relation, found.column, contracts)
+        _check_source(file, (place, place), found.relation, found.column, contracts)
     else:
         check_known(file, place, "model", found.relation, contracts.models)
         check_column(file, place, found.column, [column.name for column in contracts.models[found.relation].columns])
 
 
-def _check_source_column(file: Located, place: Place, source: str, column: str, contracts: Contracts) -> None:
-    check_known(file, place, "source", source, contracts.sources)
-    check_column(file, place, column, [known.name for known in contracts.sources[source].all_columns])
+def _check_source(file: Located, places: tuple[Place, Place], source: str, column: str, contracts: Contracts) -> None:
+    """The source and its column exist; `places` is where each is named."""
+    check_known(file, places[0], "source", source, contracts.sources)
+    check_column(file, places[1], column, [known.name for known in contracts.sources[source].all_columns])
 
 
 def resolve_authority(file: Located, form: models.AuthorityForm, contracts: Contracts) -> Authority:
@@ -79,7 +80,8 @@ def _claims(file: Located, place: Place, forms: Sequence[models.ClaimForm], cont
     for index, form in enumerate(forms):
         at = (*place, index)
         column = form.column or str(place[-1])
-        _check_source_column(file, (*at, "source"), form.source, column, contracts)
+        named = (*at, "column" if form.column else "source")
+        _check_source(file, ((*at, "source"), named), form.source, column, contracts)
         since, until = _day(file, (*at, "from"), form.since), _last_day(file, at, form)
         if until is not None and until < since:
             raise error("contract.claim_order", file, (*at, "to"), since=since, until=until)

@@ -225,6 +225,7 @@ def _column(
             "required": column.required,
             "unique": True if column.unique or list(key) == [column.name] else None,
             "classification": _level(column.level),
+            "transformSourceObjects": list(contract.computed.get(column.name, ())) if contract else None,
             "quality": [rule_entry(rule, contracts, on_fail) for rule in own],
             "customProperties": _custom(
                 **_about(column),
