@@ -17,7 +17,7 @@ from catalog.delivery import formats, workbooks
 from catalog.delivery.workbooks import About, DoesNotFit
 from catalog.policy import audit
 from pipelines.register.store import now
-from tests.catalog.reading import dictionary_sheet, downloaded, sheet
+from tests.catalog.reading import cells, downloaded, sheet
 from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer
 
 NEW = ("json", "ndjson", "xlsx")
@@ -115,7 +115,7 @@ def book(con: duckdb.DuckDBPyConnection, query: str, tmp_path: Path) -> bytes:
 
 def test_a_sheet_keeps_text_as_text_and_dates_as_dates(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     content = book(con, VALUES, tmp_path)
-    (row,) = sheet(content, 0).rows(named=True)
+    (row,) = sheet(content, 0)
     assert row["id_text"] == "0012345678901234567" and row["digits"] == "12"
     assert (row["formula"], row["link"]) == ("=1+1", "http://evil.example")
     assert (row["day"], row["old_day"]) == (date(2026, 11, 1), "1899-12-31")
@@ -133,15 +133,16 @@ def test_nothing_in_a_book_is_a_formula_or_a_link(con: duckdb.DuckDBPyConnection
 
 
 def test_the_second_sheet_tells_licence_and_dictionary_of_what_is_shown(city: City, client: TestClient) -> None:
-    cells = [cell for row in dictionary_sheet(client.get(f"/datasets/{AGES}/download/xlsx").content) for cell in row]
+    shown = client.get(f"/datasets/{AGES}/download/xlsx").content
+    found = [cell for row in cells(shown, 1) for cell in row]
     licence = city.contracts.products[AGES].form.licence
-    assert licence in cells and f"http://catalogue.test/datasets/{AGES}" in cells
-    assert {"county_code", "县区代码"} <= set(cells)
+    assert licence in found and f"http://catalogue.test/datasets/{AGES}" in found
+    assert {"county_code", "县区代码"} <= set(found)
     token = city.recipient("字典测试")
     city.grant("字典测试", columns=["name"])
     shown = client.get(f"/datasets/{PERSONS}/download/xlsx", headers=bearer(token)).content
-    cells = [cell for row in dictionary_sheet(shown) for cell in row]
-    assert "surname" in cells and "id_number" not in cells
+    found = [cell for row in cells(shown, 1) for cell in row]
+    assert "surname" in found and "id_number" not in found
 
 
 def test_too_many_rows_are_refused_with_another_way(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +161,7 @@ def test_too_many_rows_are_refused_with_another_way(own_city: City, monkeypatch:
 
 
 def test_a_text_no_cell_can_hold_is_refused_and_not_cut(con: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    assert sheet(book(con, "select repeat('x', 32767) as text", tmp_path), 0)["text"][0] == "x" * 32767
+    assert sheet(book(con, "select repeat('x', 32767) as text", tmp_path), 0) == [{"text": "x" * 32767}]
     with pytest.raises(DoesNotFit) as error:
         book(con, "select repeat('x', 32768) as text", tmp_path)
     assert error.value.arguments == {"column": "text"}
