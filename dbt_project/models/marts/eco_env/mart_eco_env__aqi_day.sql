@@ -1,6 +1,7 @@
 -- 县区空气质量指数日报（HJ 633-2012），一县区一日一行。Air quality index by county and day.
 -- A day needs 20 valid hours, an 8-hour mean 6; a county's concentration is the mean of its stations'. Sub-indices are
--- rounded up; rounding to nine digits before takes the error of binary fractions away, which would round 50 up to 51.
+-- rounded up; rounding to nine digits before takes the error of binary fractions away, which would round 50 up to 51,
+-- and 0.6875 sometimes up and sometimes down, as the sum's order falls.
 -- Breakpoints are those in force on the day. Ozone above the last 8-hour breakpoint is judged by its 1-hour value.
 with hour as (
     select
@@ -39,13 +40,13 @@ county_day as (
     select
         s.county_code, s.county_name, s.day,
         cast(count(*) as bigint) as stations,
-        round(avg(cast(s.so2 as double)), 3) as so2,
-        round(avg(cast(s.no2 as double)), 3) as no2,
-        round(avg(cast(s.co as double)), 3) as co,
-        round(avg(cast(s.o3 as double)), 3) as o3,
-        round(avg(cast(o.o3_8h as double)), 3) as o3_8h,
-        round(avg(cast(s.pm10 as double)), 3) as pm10,
-        round(avg(cast(s.pm25 as double)), 3) as pm25
+        round(round(avg(cast(s.so2 as double)), 9), 3) as so2,
+        round(round(avg(cast(s.no2 as double)), 9), 3) as no2,
+        round(round(avg(cast(s.co as double)), 9), 3) as co,
+        round(round(avg(cast(s.o3 as double)), 9), 3) as o3,
+        round(round(avg(cast(o.o3_8h as double)), 9), 3) as o3_8h,
+        round(round(avg(cast(s.pm10 as double)), 9), 3) as pm10,
+        round(round(avg(cast(s.pm25 as double)), 9), 3) as pm25
     from station_day s
     left join ozone_day o on o.station_no = s.station_no and o.day = s.day
     group by s.county_code, s.county_name, s.day

@@ -10,6 +10,6 @@ select
     item_code, item_name, case_step,
     cast(count(*) as bigint) as steps,
     cast(count(ended_at) as bigint) as steps_finished,
-    cast(round(avg(cast(hours as double)), 2) as double) as mean_hours
+    cast(round(round(avg(cast(hours as double)), 9), 2) as double) as mean_hours
 from timed
 group by item_code, item_name, case_step
