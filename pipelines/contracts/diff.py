@@ -10,7 +10,7 @@ from pipelines.contracts.diff_change import Change, change
 from pipelines.contracts.diff_columns import column_changes
 from pipelines.contracts.diff_products import product_changes
 from pipelines.contracts.models import SourceForm
-from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
+from pipelines.contracts.resolved import Claim, Contracts, ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
 
 Contract = SourceContract | ProductContract
@@ -71,6 +71,7 @@ def _contract_changes(
     elif isinstance(was, ProductContract) and isinstance(now, ProductContract):
         found += column_changes(subject, was.columns, now.columns, old, new, source=False)
         found += product_changes(subject, was, now)
+        found += _authority_changes(subject, now, old, new)
     found += _rule_changes(subject, was, now, isinstance(now, SourceContract))
     found += _term_changes(subject, was, now)
     if not found and _meaning(was) != _meaning(now):
@@ -118,6 +119,25 @@ def _load_change(setting: str, before: float, after: float) -> str:
 def _key_changes(subject: str, old: list[str], new: list[str]) -> Iterator[Change]:
     if old != new:
         yield change(subject, "key_changed", old=", ".join(old), new=", ".join(new))
+
+
+def _authority_changes(subject: str, contract: ProductContract, old: Contracts, new: Contracts) -> Iterator[Change]:
+    """Who says what a column of a library is. A claim behind all others only fills what was empty."""
+    before, after = old.authority.get(contract.id, {}), new.authority.get(contract.id, {})
+    for column in contract.columns:
+        was, now = before.get(column.name, ()), after.get(column.name, ())
+        first, then = [_claim(claim) for claim in was], [_claim(claim) for claim in now]
+        if first != then:
+            extended = then[: len(first)] == first
+            what = "authority_extended" if extended else "authority_changed"
+            yield change(subject, what, column.name, old=" > ".join(first) or "—", new=" > ".join(then) or "—")
+        elif [claim.basis for claim in was] != [claim.basis for claim in now]:
+            yield change(subject, "authority_basis_changed", column.name)
+
+
+def _claim(claim: Claim) -> str:
+    days = f"{claim.since}/{claim.until or '..'}"  # an interval as ISO 8601-2 writes it
+    return f"{claim.source}.{claim.column} [{days}]"
 
 
 def _rule_changes(subject: str, was: Contract, now: Contract, source: bool) -> Iterator[Change]:

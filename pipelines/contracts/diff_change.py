@@ -29,6 +29,7 @@ _BREAKING = {
     "load_mode_changed",
     "load_changed",
     "derivation_changed",
+    "authority_changed",
     "source_rule_added",
     "product_rule_removed",
     "rule_changed",

@@ -127,6 +127,54 @@ def test_a_changed_field_is_a_change_of_every_contract_that_uses_it(
     assert all(item.breaking is breaking for item in found)
 
 
+MATRIX = """\
+population/person:
+  name:
+    - {source: psb/person, basis: 户口登记条例, from: "2020-01-01"}
+  birth_date:
+    - {source: psb/person, basis: 户口登记条例, from: "2020-01-01", to: "2025-12-31"}
+    - {source: psb/person, column: updated_at, basis: 新规定, from: "2026-01-01"}
+"""
+LATER = '    - {source: psb/person, basis: 补充规定, from: "2026-01-01"}\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "column", "what", "breaking", "told"),
+    [
+        (', from: "2020-01-01"}\n', ', from: "2020-01-01", to: "2025-12-31"}\n' + LATER, "name", "changed", True,
+         "psb/person.name [2020-01-01/..] → psb/person.name [2020-01-01/2025-12-31] > psb/person.name [2026-01-01/..]"),
+        ("column: updated_at, ", "", "birth_date", "changed", True, "> psb/person.birth_date [2026-01-01/..]"),
+        ("  birth_date:\n", "  sex:\n" + LATER + "  birth_date:\n", "sex", "extended", False, "— → psb/person.sex"),
+        ("basis: 新规定", "basis: 居民身份证法", "birth_date", "basis_changed", False, "依据"),
+    ],
+)  # fmt: skip
+def test_who_says_what_a_column_is_changes(
+    city: Path, old: str, new: str, column: str, what: str, breaking: bool, told: str
+) -> None:
+    (city / "authority.yaml").write_text(MATRIX, "utf-8")
+    before = load(city)
+    assert diff(before, before) == []
+    assert MATRIX.count(old) == 1
+    (city / "authority.yaml").write_text(MATRIX.replace(old, new), "utf-8")
+    (found,) = diff(before, load(city))
+    assert (found.subject, found.column) == ("products/population/person", column)
+    assert (found.what, found.breaking, found.governance) == (f"authority_{what}", breaking, False)
+    assert told in found.text("zh") and "{" not in found.text("en")
+    assert [item.what for item in version_problems(before, load(city))] == [
+        "version_major" if breaking else "version_same"
+    ]
+
+
+def test_a_source_is_no_longer_asked(city: Path) -> None:
+    (city / "authority.yaml").write_text(MATRIX, "utf-8")
+    before = load(city)
+    (city / "authority.yaml").unlink()
+    assert {(item.column, item.what, item.breaking) for item in diff(before, load(city))} == {
+        ("name", "authority_changed", True),
+        ("birth_date", "authority_changed", True),
+    }
+
+
 def test_a_field_is_no_longer_personal(city: Path, edit: Edit) -> None:
     edit(PERSON, "mask: surname", "mask: pseudonym")
     before = load(city)
