@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.evidence.scores import ACCESSIBILITY, Score, of_release
-from pipelines.release.ledger import RELEASE, Recorded
+from pipelines.release.ledger import RELEASE, Ledger, Recorded
+
+HISTORY = 100
 
 
 @dataclass(frozen=True)
@@ -23,24 +25,39 @@ class TrendPoint:
         return 1 - min(self.failed, self.evaluated) / self.evaluated if self.evaluated else None
 
 
-def by_dimension(rules: Sequence[Mapping[str, Any]], readable: bool) -> list[Score]:
+def by_dimension(found: Sequence[Mapping[str, Any]], readable: bool) -> list[Score]:
     """All six dimensions in the order of the standard, whether or not a rule measures them."""
-    return [*of_release(rules), Score(ACCESSIBILITY, 1, 1, 0 if readable else 1)]
+    return [*of_release(found), Score(ACCESSIBILITY, 1, 1, 0 if readable else 1)]
 
 
-def trend(history: Iterable[Recorded], most: int = 12) -> list[TrendPoint]:
+def measured(ledger: Ledger, published: Mapping[str, Recorded], entry: Recorded) -> Recorded | None:
+    """The release that rules were measured on: that of the model which a dataset is cut from, a model's own."""
+    if "model" not in entry.body:
+        return entry
+    model, version = entry.body["model"], entry.body["model_version"]
+    newest = published.get(model)
+    if newest is not None and newest.version == version:
+        return newest
+    return next((old for old in ledger.history(model, HISTORY) if (old.kind, old.version) == (RELEASE, version)), None)
+
+
+def rules(release: Recorded | None) -> list[Mapping[str, Any]]:
+    """What rules found in a release, nothing where it is not known."""
+    return release.body.get("rules", []) if release else []
+
+
+def trend(
+    ledger: Ledger, published: Mapping[str, Recorded], history: Iterable[Recorded], most: int = 12
+) -> list[TrendPoint]:
     """The newest releases first."""
     releases = [entry for entry in history if entry.kind == RELEASE][:most]
-    return [
-        TrendPoint(
-            entry,
-            int(entry.body.get("rows", 0)),
-            _total(entry.body.get("rules", []), "evaluated"),
-            _total(entry.body.get("rules", []), "failed"),
-        )
-        for entry in releases
-    ]
+    points = []
+    for entry in releases:
+        found = rules(measured(ledger, published, entry))
+        rows = int(entry.body.get("rows", 0))
+        points.append(TrendPoint(entry, rows, _total(found, "evaluated"), _total(found, "failed")))
+    return points
 
 
-def _total(rules: Sequence[Mapping[str, Any]], key: str) -> int:
-    return sum(int(rule.get(key) or 0) for rule in rules)
+def _total(found: Sequence[Mapping[str, Any]], key: str) -> int:
+    return sum(int(rule.get(key) or 0) for rule in found)

@@ -20,7 +20,6 @@ from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release.ledger import REFUSAL, Recorded
 
 DECISIONS = 50
-HISTORY = 100
 
 
 def build_router(site: Site) -> APIRouter:
@@ -41,7 +40,8 @@ def _add_quality(router: APIRouter, site: Site) -> None:
         subjects = []
         for subject, entry in sorted(snapshot.published.items()):
             if (title := _title(snapshot, voice, subject)) is not None:
-                rolled = findings.by_dimension(entry.body.get("rules", []), True)
+                release = findings.measured(desk.listing.ledger, snapshot.published, entry)
+                rolled = findings.by_dimension(findings.rules(release), True)
                 subjects.append((subject, title, entry, rolled))
         deliveries = [(voice.named(source.form), source, last) for source, last in _deliveries(desk, snapshot)]
         return site.page(
@@ -59,7 +59,9 @@ def _add_quality(router: APIRouter, site: Site) -> None:
         title, entry = _title(snapshot, voice, subject), snapshot.published.get(subject)
         if title is None or entry is None:
             raise HTTPException(404)
-        history = desk.listing.ledger.history(subject, HISTORY)
+        ledger, published = desk.listing.ledger, snapshot.published
+        history, measured = ledger.history(subject, findings.HISTORY), findings.measured(ledger, published, entry)
+        rules = findings.rules(measured)
         return site.page(
             request,
             "quality.html",
@@ -67,11 +69,12 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             title=title,
             release=entry,
             product=subject if subject in snapshot.contracts.products else None,
-            rules=entry.body.get("rules", []),
+            measured=measured if measured != entry else None,
+            rules=rules,
             checks=entry.body.get("evidence", []),
             has_suite=released_evidence(desk, snapshot, subject) is not None,
-            dimensions=findings.by_dimension(entry.body.get("rules", []), _readable(desk, subject, entry)),
-            trend=findings.trend(history),
+            dimensions=findings.by_dimension(rules, _readable(desk, subject, entry)),
+            trend=findings.trend(ledger, published, history),
             refusals=[item for item in history if item.kind == REFUSAL][:10],
             issues=Issues(desk.register).open(subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),

@@ -156,7 +156,7 @@ class City:
             "columns": {column.name: [column.source, column.mask] for column in product.columns},
             "as_of": "2026-11-01",
             "evidence": CHECKS,
-            "rules": RULES,
+            "rules": [],
             "approver": "citylake gate",
             "model": product.contract.form.model,
             "model_version": 0,

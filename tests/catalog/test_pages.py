@@ -14,6 +14,7 @@ from catalog.delivery.formats import FORMATS
 from pipelines.issues import Finding, Issues
 from pipelines.messages import catalogue
 from pipelines.register.store import now
+from pipelines.release.ledger import RELEASE, Entry
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, MODEL, PERSONS, PLAN, City
 
 HTML = {"Accept": "text/html"}
@@ -258,3 +259,24 @@ def test_machines_get_json_and_people_pages(browser: TestClient) -> None:
     assert "<h1>" in browser.get("/nowhere", headers=HTML).text
     assert browser.post("/", headers=HTML).status_code == 405
     assert "怎样获得访问" in browser.get(f"/datasets/{PERSONS}/preview?lang=zh", headers=HTML).text
+
+
+def test_a_dataset_is_measured_where_its_model_was(own_city: City) -> None:
+    """Also when the model has been released again and the dataset has not."""
+    own_city.release_model()
+    browser, ledger = own_city.client(), own_city.ledger
+    before = browser.get(f"/quality/{PERSONS}?lang=zh", headers=HTML).text
+    model = ledger.published()[MODEL]
+    assert f'href="/quality/{MODEL}"' in before and "第 0 版" in before
+    for rule in model.body["rules"]:
+        assert f"<code>{rule['rule']}</code>" in before
+    ledger.record([Entry(RELEASE, MODEL, "2026-11-02.1", 1, {**model.body, "rules": []})])
+    browser = own_city.client()
+    assert browser.get(f"/quality/{PERSONS}?lang=zh", headers=HTML).text == before
+    assert "没有规则记录" not in before
+    assert "没有规则记录" in browser.get(f"/quality/{MODEL}?lang=zh", headers=HTML).text
+
+
+def test_a_dataset_of_an_unknown_model_is_not_measured(own_city: City) -> None:
+    page = own_city.client().get(f"/quality/{PERSONS}?lang=zh", headers=HTML).text
+    assert "没有规则记录" in page and "没有对应规则" in page
