@@ -4,28 +4,23 @@ What the portal sent is kept unchanged in raw beside its rows.
 """
 
 import hashlib
-import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 
 from pipelines.connectors.base import (
-    UNREAD,
     About,
-    CsvFile,
     Delimiter,
     Encoding,
     Pulled,
     Request,
     connectors,
-    header_names,
-    object_rows,
     require_columns,
-    write_rows,
 )
+from pipelines.connectors.formats import LocalFile, formats
 from pipelines.messages import CitylakeError
 
 ATTEMPTS = 3
@@ -58,13 +53,13 @@ def open_portal(
     position = _fetch(_Resource(request, connection, path, largest), body)
     if position is None or position["sha256"] == request.position.get("sha256"):
         return None
+    file = LocalFile(body, origin, request)
     if format == "csv":
-        names, rows = CsvFile(body, encoding, delimiter, origin, request.owner).read()
+        table = formats["csv"].function(file, encoding=encoding, delimiter=delimiter)
     else:
-        names, rows = _json(body, records, origin, request)
-    require_columns(request, names, origin)
-    count = write_rows(request, names, rows)
-    return Pulled(count, names, origin, position)
+        table = formats["json"].function(file, records=records)
+    require_columns(request, table.names, origin)
+    return Pulled(table.write(request), table.names, origin, position)
 
 
 class _Resource:
@@ -135,22 +130,3 @@ def _keep(response: httpx.Response, body: Path, resource: _Resource) -> str:
             digest.update(chunk)
             file.write(chunk)
     return digest.hexdigest()
-
-
-def _json(
-    body: Path, records: str | None, origin: str, request: Request
-) -> tuple[tuple[str, ...], Iterator[list[str]]]:
-    """The names of all keys and the rows."""
-    try:
-        found = json.loads(body.read_bytes())
-        for key in records.split("/") if records else ():
-            found = found[key]
-        if not isinstance(found, list):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        about = {"origin": origin, "problem": type(error).__name__, "owner": request.owner}
-        raise CitylakeError("pull.unreadable", **about) from error
-    rows = list(object_rows(((value, json.dumps(value)) for value in found), request))
-    keys = list(dict.fromkeys(name for row in rows for name in row if name != UNREAD))
-    names = header_names(keys, origin, request.owner)
-    return names, ([row.get(name) or "" for name in (*names, UNREAD)] for row in rows)
