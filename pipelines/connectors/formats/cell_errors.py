@@ -1,9 +1,11 @@
 """Which cells of a workbook are errors (#N/A, #REF!): calamine gives them as empty, and an error is no empty cell.
 
-Only that is read here, from the parts of an xlsx; cells themselves come from calamine.
+Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
+as a whole, and refused if they have any.
 """
 
 import re
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping
 from io import BytesIO
@@ -19,15 +21,24 @@ LARGEST = 2_000_000_000
 """Bytes that the parts of a workbook may unpack to: it is read into memory."""
 
 _ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
+_OLD = b"\xd0\xcf\x11\xe0"
+_OLD_ERROR = re.compile(
+    rb"\x05\x02\x08\0(.{4})..[\0\x07\x0f\x17\x1d\x24\x2a]\x01"  # an error by itself
+    rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]\0\0\0\xff\xff",  # the result of a formula
+    re.DOTALL,
+)
 _REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
-    """The text of every error cell of the sheet with that number, by row and column from 0. Empty for other formats.
+    """The text of every error cell of the sheet with that number, by row and column from 0. Empty for ods, whose errors
+    are texts.
 
-    Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read.
+    Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with an
+    error cell.
     """
+    _check_old(file)
     if not zipfile.is_zipfile(file.path):
         return {}
     try:
@@ -41,6 +52,16 @@ def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
             return dict(_errors(data)) if _ERROR.search(data) else {}
     except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
         raise file.error("pull.no_sheet", sheet=str(number + 1)) from error
+
+
+def _check_old(file: LocalFile) -> None:
+    """Its records are looked for in the bytes: they are neither packed nor, but for rare fragments, torn apart."""
+    with file.path.open("rb") as stream:
+        if stream.read(len(_OLD)) != _OLD:
+            return
+        if found := _OLD_ERROR.search(stream.read()):
+            row, column = struct.unpack("<HH", found[1] or found[2])
+            raise file.error("format.cell_error", row=row + 1, column=column + 1)
 
 
 def _part(parts: zipfile.ZipFile, number: int) -> str:

@@ -15,6 +15,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 from pipelines.connectors.base import header_names, listed
 from pipelines.connectors.formats.cell_errors import errors_of
 from pipelines.connectors.formats.delimited import LOOK, HeaderRow
+from pipelines.connectors.formats.probe import check_readable
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, table_of_rows
 
 EXACT = 10**15
@@ -45,9 +46,11 @@ def workbook(
     The header may stand in several rows, the upper ones in merged cells. Raises CitylakeError for a file that is no
     workbook or needs a password, a sheet that is not there, an unusable header, sheets of different headers.
     """
+    check_readable(file)
     try:
-        book = CalamineWorkbook.from_path(str(file.path))
-        pages = [_page(file, book, name) for name in _names(book, sheet, sheets)]
+        with file.path.open("rb") as stream:  # its content says what it is; its name may not
+            book = CalamineWorkbook.from_filelike(stream)
+            pages = [_page(file, book, name) for name in _names(book, sheet, sheets)]
     except (CalamineError, WorksheetNotFound, OSError) as error:
         raise file.error("pull.no_sheet", sheet=sheet or "1") from error
     parts = [_part(file, page, header_row, header_rows) for page in pages]
@@ -68,7 +71,7 @@ def workbook(
 
 def _names(book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
     if sheets is None:
-        return [sheet or book.sheet_names[0]]
+        return [sheet] if sheet else book.sheet_names[:1]
     return [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible]
 
 

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.connectors.base import UNREAD
 from pipelines.connectors.formats import LocalFile, cell_errors
 from pipelines.messages import CitylakeError
-from tests.connectors.formats.reading import local, read_file, request
+from tests.connectors.formats.reading import local, read, read_file, request
+from tests.connectors.formats.xls import xls
 
 Draw = Callable[[xlsxwriter.Workbook], None]
 
@@ -117,3 +120,72 @@ def test_a_zip_that_is_no_workbook_is_said(tmp_path: Path) -> None:
     with pytest.raises(CitylakeError) as caught:
         read_file(file, "xlsx")
     assert caught.value.code == "pull.no_sheet"
+
+
+def test_old_workbooks(tmp_path: Path) -> None:
+    file = local(tmp_path, xls([["id", "姓名"], ["341502200501010013", "甲"], [341502200501010013.0, 2.5]]))
+    rows = read_file(file, "xls", header_row="auto")
+    assert [(row["id"], row["姓名"]) for row in rows] == [
+        ("341502200501010013", "甲"),
+        ("3.41502200501010E+17", "2.5"),
+    ]
+
+
+@pytest.mark.parametrize("error", [b"\x2a", b"\x00\x07", b"\x00", b"\x00\x17"])
+def test_errors_in_old_workbooks_are_never_read_as_empty(tmp_path: Path, error: bytes) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read_file(local(tmp_path, xls([["id", "name"], ["1", "甲"], ["2", error]])), "xls")
+    assert caught.value.code == "format.cell_error"
+    assert (caught.value.arguments["row"], caught.value.arguments["column"]) == (3, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_damaged_workbook_never_crashes(data: st.DataObject) -> None:
+    whole = bytearray(xls([["id", "name"], ["1", "甲"], ["2", 3.5]]))
+    whole[data.draw(st.integers(0, 2500))] = data.draw(st.integers(0, 255))
+    try:
+        read(bytes(whole), "xls")
+    except CitylakeError as error:
+        assert error.text("zh") and error.text("en")
+
+
+def test_a_stray_cell_at_the_end_of_the_sheet_does_not_end_the_process(book: Callable[..., LocalFile]) -> None:
+    def stray(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row("A1", ["id", "name"])
+        sheet.write("XFD1048576", "x")
+
+    with pytest.raises(CitylakeError) as caught:
+        read_file(book(stray), "xlsx")
+    assert caught.value.code == "format.unreadable"
+
+
+def test_ods_by_the_book(tmp_path: Path) -> None:
+    """The smallest spreadsheet of OpenDocument; an error is its text."""
+    cells = [["id", "name"], ["1", "#N/A"]]
+    rows = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+        )
+        + "</table:table-row>"
+        for row in cells
+    )
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    file = local(tmp_path, b"")
+    with zipfile.ZipFile(file.path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="一">{rows}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}]
