@@ -13,6 +13,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD, Request, header_names
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
 from pipelines.engine import connect
+from pipelines.lake.errors import disk_full_named
 
 WIDEST_DECIMAL = 38
 """Digits that DuckDB keeps. It would read a wider decimal as a floating point number."""
@@ -25,13 +26,13 @@ def parquet(file: LocalFile) -> Table:
     Raises CitylakeError for what is no Parquet, for text that is no UTF-8, and for types that no text can keep.
     """
     try:
-        schema = pq.read_schema(file.path)
-    except (pa.ArrowException, OSError) as error:
+        columns = [(column.name, column.type) for column in pq.read_schema(file.path)]
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise file.error("format.unreadable", format="parquet", problem=type(error).__name__) from None
-    for column in schema:
-        if not _can_be_kept(column.type):
-            raise file.error("format.type", column=column.name, type=str(column.type))
-    names = header_names(list(schema.names), file.origin, file.request.owner)
+    for name, kind in columns:
+        if not _can_be_kept(kind):
+            raise file.error("format.type", column=name, type=str(kind))
+    names = header_names([name for name, _ in columns], file.origin, file.request.owner)
     return Table(names, lambda request: _copied(file, names, request))
 
 
@@ -42,11 +43,14 @@ def _copied(file: LocalFile, names: tuple[str, ...], request: Request) -> int:
         try:
             types = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
             texts = [f"{_text(identifier(name), types[name])} AS {identifier(name)}" for name in names]
-            row = con.execute(
-                f"COPY (SELECT {', '.join(texts)}, NULL::VARCHAR AS {identifier(UNREAD)} FROM {source}) "
-                f"TO {literal(str(request.target))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-            ).fetchone()
-        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+            with disk_full_named(request.target.parent):
+                row = con.execute(
+                    f"COPY (SELECT {', '.join(texts)}, NULL::VARCHAR AS {identifier(UNREAD)} FROM {source}) "
+                    f"TO {literal(str(request.target))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+                ).fetchone()
+        except duckdb.OutOfMemoryException:
+            raise  # this machine's, not the file's
+        except (duckdb.Error, UnicodeDecodeError) as error:  # a message may quote what is no text
             raise file.error("format.unreadable", format="parquet", problem=type(error).__name__) from None
     return int(row[0]) if row else 0
 

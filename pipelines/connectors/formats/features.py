@@ -54,7 +54,7 @@ def shapefile(file: LocalFile, *, encoding: Encoding = "auto") -> Table:
             raise file.error("format.unreadable", format="shapefile", problem="shp")
     declared = parts[".cpg"].read_text("latin-1").strip() if ".cpg" in parts else ""
     attributes = DbfTable(LocalFile(parts[".dbf"], file.origin, file.request), encoding, declared)
-    crs = parts[".prj"].read_text("utf-8", "backslashreplace").strip() if ".prj" in parts else ""
+    crs = _reference(parts.get(".prj"))
     names = header_names([*attributes.names, *_own(file)], file.origin, file.request.owner)
     return table_of_rows(names, _shapes(file, parts[".shp"], attributes, crs))
 
@@ -98,6 +98,15 @@ def _feature(feature: Any, crs: str | None) -> dict[str, str | None] | None:
 def _own(file: LocalFile) -> list[str]:
     """The columns that come beside the attributes."""
     return [GEOMETRY, CRS] if CRS in file.request.expected else [GEOMETRY]
+
+
+def _reference(path: Path | None) -> str:
+    """What the file says of its reference system. It is taken away, because GDAL fails on one that is damaged."""
+    if path is None:
+        return ""
+    text = path.read_text("utf-8", "backslashreplace").strip()
+    path.unlink()
+    return text
 
 
 def _shapes(file: LocalFile, path: Path, attributes: DbfTable, crs: str) -> Iterator[list[str]]:

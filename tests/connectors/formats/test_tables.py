@@ -1,5 +1,6 @@
 """Parquet, DBF and geodata, made by other writers: every value as text that gives it again, every shape untouched."""
 
+import io
 import json
 import sqlite3
 import struct
@@ -170,6 +171,26 @@ def test_shapefile_that_is_something_else_is_never_opened(tmp_path: Path) -> Non
     with pytest.raises(CitylakeError) as caught:
         read_file(zipped(tmp_path), "shapefile")
     assert caught.value.code == "format.unreadable"
+
+
+def test_a_damaged_reference_system_is_shown_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    layer(tmp_path / "parts" / "a.shp", "ESRI Shapefile", ["甲", "乙"])
+    (tmp_path / "parts" / "a.prj").write_text('GEOGCS["damaged"')
+    assert {row["_crs"] for row in read_file(zipped(tmp_path), "shapefile")} == {'GEOGCS["damaged"'}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_changed_byte_of_a_parquet_file_never_crashes(data: st.DataObject) -> None:
+    out = io.BytesIO()
+    pq.write_table(pa.table({"a": ["x", "甲", None], "b": [1, 2, 3], "c": [[1], [], None]}), out)
+    whole = bytearray(out.getvalue())
+    whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read(bytes(whole), "parquet")
+    except CitylakeError as error:
+        assert error.text("zh") and error.text("en")
 
 
 def test_geopackage(tmp_path: Path) -> None:
