@@ -98,5 +98,8 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.quasi:
         if name not in now.quasi:
             yield change(subject, "quasi_dropped", name, channel=channel)
-    if was.count != now.count or set(now.quasi) - set(was.quasi):
+    for name in was.within:
+        if name not in now.within:
+            yield change(subject, "within_dropped", name, channel=channel)
+    if was.count != now.count or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)

@@ -208,8 +208,9 @@ class _Loader:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.anonymity is not None:
             check_column(file, (*place, "anonymity", "count"), view.anonymity.count, shown)
-            for index, name in enumerate(view.anonymity.quasi):
-                check_column(file, (*place, "anonymity", "quasi", index), name, shown)
+            for key in ("quasi", "within"):
+                for index, name in enumerate(getattr(view.anonymity, key)):
+                    check_column(file, (*place, "anonymity", key, index), name, shown)
         return tuple(shown.values())
 
     def _shown(

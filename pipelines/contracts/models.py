@@ -211,11 +211,16 @@ class CatalogueForm(Strict):
 
 
 class Anonymity(Strict):
-    """k-anonymity of a table of counts: rows with fewer than k are withheld."""
+    """k-anonymity of a table of counts: rows with fewer than k are withheld.
+
+    `within`: the columns whose totals are published elsewhere, for instance the county; what is withheld must not
+    follow from them.
+    """
 
     k: Annotated[int, Field(ge=2)]
     count: FieldName
     quasi: Annotated[list[FieldName], Field(min_length=1)]
+    within: list[FieldName] = []
 
 
 class ChannelColumn(Strict):

@@ -277,6 +277,14 @@ MUTATIONS = {
         "birth_date 不是本合同的列",
         "not a column",
     ),
+    "within is not shown": (
+        COUNT,
+        "within: [county_code]",
+        "within: [county]",
+        "within",
+        "county 不是本合同的列",
+        "not a column",
+    ),
     "quasi is not shown": (
         COUNT,
         "quasi: [county_code, sex]",
