@@ -35,6 +35,9 @@ _PATTERNS = {
     models.DAY_PATTERN: "problem.day",
 }
 
+# Missing keys of which more can be said than that they are missing.
+_MISSING = {"licence": "contract.licence_missing"}
+
 
 def error(code: str, file: Located, place: Place, **arguments: object) -> CitylakeError:
     """Message `code` about a place of a file."""
@@ -87,7 +90,7 @@ def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any
         hints = _hints(str(key), _keys(form.json_schema(), place[:-1]))
         return error("contract.unknown_key", file, place, key=key, **hints)
     if details["type"] == "missing":
-        return error("contract.missing_key", file, place, key=key)
+        return error(_MISSING.get(str(key), "contract.missing_key"), file, place, key=key)
     same = [other for where, other in relevant if where == place]
     if details["type"] == "union_tag_not_found":
         return error("contract.missing_key", file, place, key=str(details["ctx"]["discriminator"]).strip("'"))

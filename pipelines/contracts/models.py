@@ -244,11 +244,17 @@ class ChannelForm(Strict):
     properties: Annotated[list[FieldName | ChannelColumn], Field(min_length=1)]
 
 
+class HandedOutForm(ChannelForm):
+    """A channel whose files leave the platform: whoever gets them is told the terms of use."""
+
+    licence: Text
+
+
 class Channels(Strict):
     """The channels of a model; a channel that is not named does not exist."""
 
-    sharing: ChannelForm | None = None
-    open: ChannelForm | None = None
+    sharing: HandedOutForm | None = None
+    open: HandedOutForm | None = None
     analyst: ChannelForm | None = None
 
 

@@ -245,6 +245,19 @@ def test_a_channel_may_show_more_public_columns_without_a_new_major_version(
     assert [(item.column, item.breaking) for item in added] == [("sex", False)]
 
 
+def test_analysts_are_told_the_terms_at_last(small: Contracts, city: Path, edit: Edit) -> None:
+    """Only the analysts' channel may go without a licence; stating one breaks nothing, another one does."""
+    text = (city / PERSON).read_text("utf-8")
+    channel = "  analyst:\n    product: person\n    name: 人口\n    nameEn: persons\n    properties: [sex]\n"
+    (city / PERSON).write_text(text + channel, "utf-8")
+    silent = load(city)
+    edit(PERSON, "nameEn: persons\n", "nameEn: persons\n    licence: 共享协议\n")
+    stated = load(city)
+    assert [(item.what, item.breaking) for item in diff(silent, stated)] == [("licence_stated", False)]
+    assert [(item.what, item.breaking) for item in diff(stated, silent)] == [("licence_changed", True)]
+    assert "[兼容]" in diff(silent, stated)[0].text("zh") and "states its licence" in diff(silent, stated)[0].text("en")
+
+
 def test_the_city_lets_more_into_a_channel(small: Contracts, city: Path, edit: Edit) -> None:
     edit(CITY, "maxLevel: 1", "maxLevel: 2")
     changes = diff(small, load(city))
