@@ -1,7 +1,7 @@
 """The ledger of releases. Inserting a release row is moving the pointer: readers read the version it names."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,12 @@ class Ledger:
         """All decisions about a subject, newest first."""
         query = sa.select(table).where(table.c.subject == subject).order_by(table.c.sequence.desc()).limit(limit)
         return [_recorded(row) for row in self.register.rows(query)]
+
+    def releases(self, subject: str, versions: Collection[int]) -> dict[int, Recorded]:
+        """The newest release of each of these versions, by version; a version that was never released is left out."""
+        mine = (table.c.subject == subject) & (table.c.kind == RELEASE) & table.c.version.in_(versions)
+        rows = self.register.rows(sa.select(table).where(mine).order_by(table.c.sequence))
+        return {row["version"]: _recorded(row) for row in rows}
 
     def released_versions(self) -> dict[str, set[int]]:
         """Every version that was ever released, by subject: what must stay readable."""

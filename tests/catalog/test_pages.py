@@ -15,7 +15,19 @@ from pipelines.issues import Finding, Issues
 from pipelines.messages import catalogue
 from pipelines.register.store import now
 from pipelines.release.ledger import RELEASE, Entry
-from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, MODEL, PERSONS, PLAN, City
+from tests.catalog.small_city import (
+    AGE_MODEL,
+    AGES,
+    COUNTIES,
+    DIVISIONS,
+    GEOGRAPHY,
+    MODEL,
+    PERSONS,
+    PLAN,
+    REGISTER,
+    SERIES,
+    City,
+)
 
 HTML = {"Accept": "text/html"}
 PAGES = (
@@ -35,12 +47,27 @@ PAGES = (
     "/quality",
     f"/quality/{AGES}",
     f"/quality/{MODEL}",
+    f"/quality/{AGE_MODEL}",
+    f"/quality/evidence/{AGE_MODEL}",
+    "/quality/organisations/psb",
+    "/quality/organisations/sb",
+    f"/quality/sources/{REGISTER}",
+    f"/quality/sources/{SERIES}",
     "/decisions",
     "/issues",
     "/access",
     "/login",
 )
-ERRORS = {f"/datasets/{PERSONS}/preview": 401, "/nowhere": 404, "/datasets/open/nothing": 404, "/quality/nothing": 404}
+ERRORS = {
+    f"/datasets/{PERSONS}/preview": 401,
+    "/nowhere": 404,
+    "/datasets/open/nothing": 404,
+    "/quality/nothing": 404,
+    "/quality/evidence/nothing": 404,
+    f"/quality/evidence/{MODEL}": 404,
+    "/quality/organisations/nothing": 404,
+    "/quality/sources/psb/nothing": 404,
+}
 ENGLISH = {
     "Parquet",
     "Delta",
@@ -56,8 +83,11 @@ ENGLISH = {
     "NDJSON",
     "XLSX",
     "DuckDB",
+    "HTML",
+    "Great",
+    "Expectations",
 }
-VOID = {"meta", "link", "input", "br", "meter"}
+VOID = {"meta", "link", "input", "br", "wbr", "meter"}
 
 
 class Reader(HTMLParser):
@@ -210,7 +240,7 @@ def test_a_dataset_offers_every_format_and_says_the_licence(browser: TestClient,
 def test_numbers_times_and_language(browser: TestClient, full_city: City) -> None:
     city = full_city
     text = browser.get("/?lang=zh").text
-    assert "2,469,134" in text
+    assert "2,469,136" in text
     assert browser.cookies["citylake_language"] == "zh"
     assert 'lang="en"' in browser.get("/?lang=en").text
     assert "Datasets" in browser.get("/datasets").text, "the choice is kept"
@@ -277,6 +307,12 @@ def test_a_dataset_is_measured_where_its_model_was(own_city: City) -> None:
     assert "没有规则记录" in browser.get(f"/quality/{MODEL}?lang=zh", headers=HTML).text
 
 
-def test_a_dataset_of_an_unknown_model_is_not_measured(own_city: City) -> None:
-    page = own_city.client().get(f"/quality/{PERSONS}?lang=zh", headers=HTML).text
-    assert "没有规则记录" in page and "没有对应规则" in page
+def test_what_is_not_known_any_more_is_called_unknown(own_city: City) -> None:
+    """A release that cannot be found is another thing than a model without rules; neither has a total."""
+    page = own_city.client().get(f"/quality/{DIVISIONS}?lang=zh", headers=HTML).text
+    assert "已查不到" in page and "未知" in page and "没有规则记录" not in page and "没有对应规则" not in page
+    assert "等级 <strong>—</strong>" in page
+    own_city.release_model(GEOGRAPHY, rules=[])
+    page = own_city.client().get(f"/quality/{DIVISIONS}?lang=zh", headers=HTML).text
+    assert "没有规则记录" in page and "没有对应规则" in page and "未知" not in page
+    assert "等级 <strong>—</strong>" in page
