@@ -164,7 +164,7 @@ def test_a_printed_file_stands_alone(full_city: City, road: str, language: str) 
     assert not re.search(r"https?:|url\(|@import", answer.text)
     assert [tag for tag, _ in page.tags].count("style") == 1 and {"h1", "title", "main"} <= tags
     if language == "en":
-        assert 'lang="en"' in answer.text and "made at" in answer.text
+        assert 'lang="en"' in answer.text and "Made at" in answer.text
     else:
         assert "生成时间" in answer.text
 
