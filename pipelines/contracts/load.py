@@ -18,6 +18,7 @@ from pipelines.connectors.base import connectors
 from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
+from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
 from pipelines.contracts.resolve import Resolver
@@ -157,6 +158,7 @@ class _Loader:
         judged = self.resolver.rules(file, form.quality, columns)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
         views = list(self._views(file, form, columns))
+        check_joins(file, rules, [(channel, found) for channel, _, found in views])
         shown = [column.column for _, _, found in views for column in found]
         contract = ProductContract(
             id=f"{library}/{dataset}",
