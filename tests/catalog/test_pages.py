@@ -12,7 +12,9 @@ from fastapi.testclient import TestClient
 import catalog
 from catalog.delivery.formats import FORMATS
 from pipelines.issues import Finding, Issues
+from pipelines.lake.lineage import upstream
 from pipelines.messages import catalogue
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release.ledger import RELEASE, Entry
 from tests.catalog.small_city import (
@@ -221,11 +223,29 @@ def _made_up(name: str, templates: str) -> bool:
     return name.startswith("web.decision.kinds.") or f"fact('{last}'" in templates
 
 
-def test_a_dataset_says_whether_it_is_late(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "更新及时" in browser.get(f"/datasets/{AGES}?lang=zh").text
-    monkeypatch.setattr("catalog.web.pages.now", lambda: now() + timedelta(days=9, hours=12))
-    assert "逾期 8 天未更新" in browser.get(f"/datasets/{AGES}?lang=zh").text, "daily data have two days"
+def test_a_dataset_says_whether_it_is_late(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what its sources delivered: a release of old data makes nothing fresh, an unchanged source is not late."""
+    model, page = own_city.contracts.products[AGES].contract.form.model, f"/datasets/{AGES}?lang=zh"
+    sources, browser = upstream(own_city.settings.dbt_project, model).sources, own_city.client()
+    assert "更新及时" not in browser.get(page).text and "逾期" not in browser.get(page).text, "nothing is known yet"
+    receipts = Receipts(own_city.register, "test")
+    for source in sources:
+        receipts.add(Stage.PULL, source, {"origin": "x"}, 1)
+    text = browser.get(page).text
+    assert "更新及时" in text and "数据最近送达" in text and "发布时间" in text
+    later = now() + timedelta(days=9, hours=12)
+    monkeypatch.setattr("catalog.web.pages.now", lambda: later)
+    assert "逾期 8 天未更新" in browser.get(page).text, "daily data have two days"
     assert "更新及时" in browser.get(f"/datasets/{DIVISIONS}?lang=zh").text, "yearly data are in time"
+    own_city.release(AGES, 96)
+    assert "逾期 8 天未更新" in browser.get(page).text, "a release is no delivery"
+    monkeypatch.setattr("pipelines.register.receipts.now", lambda: later)
+    *others, last = sources
+    for source in others:
+        receipts.add(Stage.SEEN, source, {})
+    assert "逾期" in browser.get(page).text, "one source is still late"
+    receipts.add(Stage.SEEN, last, {})
+    assert "更新及时" in browser.get(page).text, "asked, and nothing was new"
 
 
 def test_a_dataset_offers_every_format_and_says_the_licence(browser: TestClient, full_city: City) -> None:
