@@ -41,10 +41,11 @@ def _add_quality(router: APIRouter, site: Site) -> None:
     @router.get("/quality")
     def quality_list(request: Request) -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        measured = desk.listing.ledger.measured(snapshot.published.values())
         subjects = []
         for subject, entry in sorted(snapshot.published.items()):
             if (title := title_of(snapshot, voice, subject)) is not None:
-                release = findings.measured(desk.listing.ledger, snapshot.published, entry)
+                release = measured.get(entry.sequence)
                 rolled = findings.by_dimension(findings.rules(release), True)
                 subjects.append((subject, title, entry, rolled, release is not None))
         deliveries = [(voice.named(source.form), source, last) for source, last in _deliveries(desk, snapshot)]
@@ -64,8 +65,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
         if title is None or entry is None:
             raise HTTPException(404)
         ledger = desk.listing.ledger
-        history = ledger.history(subject, findings.HISTORY)
-        measured = findings.measured(ledger, snapshot.published, entry)
+        history, measured = ledger.history(subject, findings.HISTORY), ledger.measured([entry]).get(entry.sequence)
         rules = findings.rules(measured)
         dimensions = findings.by_dimension(rules, _readable(desk, subject, entry))
         total = scores.total(dimensions) if rules else None  # that it can be opened is no quality of its rows

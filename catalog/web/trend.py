@@ -36,15 +36,11 @@ class Point:
 def over_releases(ledger: Ledger, history: Sequence[Recorded]) -> list[Point]:
     """The releases among the decisions about one subject, newest first.
 
-    A dataset counts as the release of the model that it was cut from; all of these are read with one query a model.
+    A dataset counts as the release of the model that it was cut from.
     """
     releases = [entry for entry in history if entry.kind == RELEASE][:MOST]
-    wanted: dict[str, set[int]] = {}
-    for entry in releases:
-        if "model" in entry.body:
-            wanted.setdefault(entry.body["model"], set()).add(entry.body["model_version"])
-    models = {model: ledger.releases(model, versions) for model, versions in wanted.items()}
-    return [_point(entry, models) for entry in releases]
+    measured = ledger.measured(releases)
+    return [_point(entry, measured.get(entry.sequence)) for entry in releases]
 
 
 def spark(values: Sequence[float | None]) -> str:
@@ -57,8 +53,5 @@ def spark(values: Sequence[float | None]) -> str:
     return " ".join(f"{place * step:.1f},{height:.1f}" for place, height in enumerate(heights))
 
 
-def _point(entry: Recorded, models: dict[str, dict[int, Recorded]]) -> Point:
-    measured: Recorded | None = entry
-    if "model" in entry.body:
-        measured = models[entry.body["model"]].get(entry.body["model_version"])
+def _point(entry: Recorded, measured: Recorded | None) -> Point:
     return Point(entry, scores.of_release(measured.body.get("rules", [])) if measured else None)

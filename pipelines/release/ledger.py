@@ -1,7 +1,7 @@
 """The ledger of releases. Inserting a release row is moving the pointer: readers read the version it names."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,11 +72,17 @@ class Ledger:
         query = sa.select(table).where(table.c.subject == subject).order_by(table.c.sequence.desc()).limit(limit)
         return [_recorded(row) for row in self.register.rows(query)]
 
-    def releases(self, subject: str, versions: Collection[int]) -> dict[int, Recorded]:
-        """The newest release of each of these versions, by version; a version that was never released is left out."""
-        mine = (table.c.subject == subject) & (table.c.kind == RELEASE) & table.c.version.in_(versions)
-        rows = self.register.rows(sa.select(table).where(mine).order_by(table.c.sequence))
-        return {row["version"]: _recorded(row) for row in rows}
+    def measured(self, releases: Iterable[Recorded]) -> dict[int, Recorded]:
+        """For each release, by its sequence number, the release that rules were measured on.
+
+        That is the one of the model version which a product was cut from, not the model's newest; a model's is its
+        own. One that the ledger does not know is left out. One query for all.
+        """
+        wanted = {entry.sequence: _measured_on(entry) for entry in releases}
+        named = sa.tuple_(table.c.subject, table.c.version).in_(sorted(set(wanted.values())))
+        query = sa.select(table).where((table.c.kind == RELEASE) & named).order_by(table.c.sequence)
+        found = {(row["subject"], row["version"]): _recorded(row) for row in self.register.rows(query)}
+        return {sequence: found[key] for sequence, key in wanted.items() if key in found}
 
     def released_versions(self) -> dict[str, set[int]]:
         """Every version that was ever released, by subject: what must stay readable."""
@@ -90,6 +96,14 @@ class Ledger:
         """The first row that does not fit the hash chain, or None."""
         with self.register.engine.connect() as connection:
             return chain.first_break(connection, table)
+
+
+def _measured_on(release: Recorded) -> tuple[str, int]:
+    """Subject and version that carry the rules of a release: a product is cut from a model and has none of its own."""
+    if "model" in release.body:
+        return release.body["model"], release.body["model_version"]
+    assert release.version is not None
+    return release.subject, release.version
 
 
 def _recorded(row: dict[str, Any]) -> Recorded:

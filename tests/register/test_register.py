@@ -52,19 +52,6 @@ def test_the_newest_release_is_published_unless_withdrawn(register: Register) ->
     assert book.released_versions() == {"a": {0, 1}, "b": {0}}
 
 
-def test_releases_are_found_by_their_versions(register: Register) -> None:
-    book = Ledger(register)
-    book.record([Entry(RELEASE, "a", f"e{version}", version, {"rows": version}) for version in range(3)])
-    book.record([Entry(REFUSAL, "a", "e3", None, {}), Entry(WITHDRAWAL, "a", "e4", 1, {})])
-    book.record([Entry(RELEASE, "a", "e5", 1, {"rows": 9}), Entry(RELEASE, "b", "e5", 2, {})])
-    found = book.releases("a", {1, 2, 7})
-    assert {version: (entry.edition, entry.body) for version, entry in found.items()} == {
-        1: ("e5", {"rows": 9}),
-        2: ("e2", {"rows": 2}),
-    }
-    assert book.releases("a", ()) == {}
-
-
 def test_receipts_are_found_by_their_edition(register: Register) -> None:
     receipts = Receipts(register, "run")
     for number, edition in enumerate(("e1", "e2", "e2")):
