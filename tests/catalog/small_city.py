@@ -208,7 +208,7 @@ class City:
 
     def refresh_marts(self) -> None:
         """Make the analysts' database of what is published now."""
-        marts.refresh(self.contracts, self.settings.lake, self.ledger.published(), self.settings.marts)
+        marts.refresh(self.settings, load(self.settings.contracts), self.register)
 
     def withdraw(self, product_id: str) -> None:
         """Take a product back."""
