@@ -4,13 +4,14 @@ It looks at names, sizes and times only; whether a file was loaded before is for
 """
 
 import hashlib
-from pathlib import Path
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import dagster as dg
 
 from assets.sources import source_key
-from pipelines.connectors.file_drop import folder_of, waiting
+from pipelines.connectors.drop_box import waiting
+from pipelines.connectors.stores import Store, StoredFile, StoreError, open_store
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.messages import CitylakeError, say
 from pipelines.settings import Settings
@@ -20,12 +21,12 @@ SECONDS = 30
 
 
 def dropped_sources(contracts: Contracts) -> list[SourceContract]:
-    """The sources whose deliveries are files in a folder."""
+    """The sources whose deliveries are files in a store."""
     return [source for source in contracts.sources.values() if source.connector.verb == "file_drop"]
 
 
 def drop_sensor(contracts: Contracts, settings: Settings, job: Any) -> dg.SensorDefinition:
-    """The sensor of all folders. Its cursor names what lies there; a run is asked for once for each new state."""
+    """The sensor of all stores. Its cursor names what lies there; a run is asked for once for each new state."""
 
     @dg.sensor(
         name="file_drops",
@@ -46,23 +47,35 @@ def drop_sensor(contracts: Contracts, settings: Settings, job: Any) -> dg.Sensor
 
 
 def look(contracts: Contracts, settings: Settings) -> tuple[str, list[dg.AssetKey]]:
-    """A mark of all complete files in all folders, and the sources that have any. A folder that is away has none."""
+    """A mark of all complete files in all stores, and the sources that have any. A store that is away has none.
+
+    Each store is listed once, however many sources deliver there.
+    """
     seen, sources = hashlib.sha256(), []
-    for source in dropped_sources(contracts):
-        files = _files(source, contracts, settings)
-        if files:
-            sources.append(source_key(source.id))
-        for file in files:
-            status = file.stat()
-            seen.update(f"{source.id}\0{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    with ExitStack() as opened:
+        stores = _stores(contracts, settings, opened)
+        for source in dropped_sources(contracts):
+            files = _files(source, stores.get(source.connector.arguments["connection"]))
+            if files:
+                sources.append(source_key(source.id))
+            for file in files:
+                seen.update(f"{source.id}\0{file.name}\0{file.size}\0{file.modified}\n".encode())
     return seen.hexdigest(), sources
 
 
-def _files(source: SourceContract, contracts: Contracts, settings: Settings) -> list[Path]:
+def _stores(contracts: Contracts, settings: Settings, opened: ExitStack) -> dict[str, Store]:
+    """The stores that answer, by connection."""
+    found = {}
+    for connection in sorted({source.connector.arguments["connection"] for source in dropped_sources(contracts)}):
+        with suppress(CitylakeError, OSError):  # the run of the source says what is wrong; a sensor only looks
+            address = settings.connection_string(connection, contracts.city.connections[connection].secret)
+            found[connection] = opened.enter_context(open_store(address, connection, ""))
+    return found
+
+
+def _files(source: SourceContract, store: Store | None) -> list[StoredFile]:
     arguments = source.connector.arguments
-    connection = arguments["connection"]
     try:
-        address = settings.connection_string(connection, contracts.city.connections[connection].secret)
-        return waiting(folder_of(address, connection), arguments["files"], arguments.get("complete", "marker"))
-    except (CitylakeError, OSError):
-        return []  # the run of the source says what is wrong; a sensor only looks
+        return waiting(store, arguments["files"], arguments.get("complete", "marker")) if store else []
+    except (CitylakeError, StoreError, OSError):
+        return []  # as above

@@ -1,23 +1,21 @@
-"""Connector `file_drop`: files that a department puts into a folder, CSV or Excel, one file a delivery.
+"""Connector `file_drop`: files that a department puts into a folder, behind SFTP or into a bucket, CSV or Excel.
 
 A file counts as complete when its marker `<file>.ok` lies beside it, or when it has not changed for a while. It is kept
 unchanged in raw beside its rows, and the rows are read from that copy. Every value stays text; what a row means is
 judged by admission, so a row that does not fit its header has only its text, in column UNREAD, and is refused there.
 """
 
-import os
-import shutil
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
 
+from pipelines.connectors import drop_batch
 from pipelines.connectors.base import (
     About,
     CsvFile,
@@ -30,16 +28,15 @@ from pipelines.connectors.base import (
     require_columns,
     write_rows,
 )
+from pipelines.connectors.drop_box import Complete, DropBox
+from pipelines.connectors.stores import StoreError, open_store
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 
-STABLE_SECONDS = 30
 EXACT = 10**15
 """Excel keeps 15 digits. A longer whole number in a cell may have lost its last ones."""
 LONGEST_NAME = 60
 """Characters of a file's name that its copy keeps: with a prefix, and in any script, the file system can hold them."""
-
-Complete = Literal["marker", "stable"]
 
 
 @connectors.register(About(asks=False))
@@ -47,86 +44,50 @@ def file_drop(
     request: Request,
     *,
     connection: str,
-    files: str,
+    files: Annotated[str, Field(pattern=r"^[^/]+$")],
     format: Literal["csv", "xlsx"],
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = ",",
     sheet: str | None = None,
     complete: Complete = "marker",
     header_row: Annotated[int, Field(ge=1)] = 1,
+    together: bool = False,
 ) -> Pulled | None:
-    """Take the first file, by name, that matches `files` and was not taken before.
+    """Take the first file, by name, that matches `files` and was not taken before; if `together`, all as one batch.
 
     Position: of every file still lying there that was taken, by name, the SHA-256 and how it looked. Raises
-    CitylakeError for a folder that is missing, bytes that are no text of the encoding, a file that is no workbook, and
-    missing columns.
+    CitylakeError for a folder that is missing, a store that does not answer, bytes that are no text of the encoding, a
+    file that is no workbook, missing columns, and a file that is changed while it is read.
     """
-    folder = folder_of(request.secret(connection), connection)
-    taken: Mapping[str, Mapping[str, str]] = request.position.get("files", {})
-    fresh = (file for file in waiting(folder, files, complete) if _is_new(file, taken.get(file.name, {})))
+
+    def write(copy: Path, origin: str, target: Path) -> tuple[tuple[str, ...], int]:
+        """The rows of a copied file as Parquet; the names of its columns, and how many rows."""
+        if format == "csv":
+            names, rows = CsvFile(copy, encoding, delimiter, origin, request.owner).read(header_row)
+        else:
+            names, rows = _excel(copy, sheet, header_row, origin, request.owner)
+        require_columns(request, names, origin)
+        return names, write_rows(replace(request, target=target), names, rows)
+
+    with open_store(request.secret(connection), connection, request.owner) as store:
+        try:
+            box = DropBox(store, request, files, complete)
+            return drop_batch.take(box, request, write) if together else _take_one(box, request, write)
+        except StoreError as error:
+            raise store.error("pull.store_unreachable", problem=error.problem) from None
+
+
+def _take_one(box: DropBox, request: Request, write: drop_batch.Write) -> Pulled | None:
+    fresh = box.fresh()
     file = next(fresh, None)
     if file is None:
         return None
-    looks = _looks(file)
     copy = request.target.with_name(f"original-{file.name[-LONGEST_NAME:]}")
-    shutil.copyfile(file, copy)
+    box.store.fetch(file, copy)
     mark = sha256(copy)
-    if format == "csv":
-        names, rows = CsvFile(copy, encoding, delimiter, file.name, request.owner).read(header_row)
-    else:
-        names, rows = _excel(copy, sheet, header_row, file.name, request.owner)
-    require_columns(request, names, file.name)
-    count = write_rows(request, names, rows)
-    if sha256(file) != mark:
-        raise CitylakeError("pull.file_changed", file=file.name, owner=request.owner)
-    there = {one.name for one in folder.glob(files)}
-    entry = {"sha256": mark, "looks": looks}
-    position = {"files": {name: one for name, one in {**taken, file.name: entry}.items() if name in there}}
-    return Pulled(count, names, file.name, position, next(fresh, None) is not None)
-
-
-def folder_of(address: str, connection: str) -> Path:
-    """The folder of a connection string `file:///folder`. Raises CitylakeError for anything else."""
-    parts = urlsplit(address)
-    folder = Path(unquote(parts.path))
-    if parts.scheme != "file" or not folder.is_dir():
-        raise CitylakeError("pull.no_folder", connection=connection)
-    return folder
-
-
-def waiting(folder: Path, files: str, complete: Complete) -> list[Path]:
-    """The complete files of a folder that match a pattern, in order of their names. Links are none: whoever may drop
-    files could name any file of this machine by one. Raises CitylakeError for a name that is no text."""
-    found = sorted(file for file in folder.glob(files) if file.is_file() and not file.is_symlink())
-    found = [file for file in found if not file.name.startswith(".")]
-    for file in found:
-        raw = os.fsencode(file.name)
-        if raw.decode(errors="replace") != file.name:
-            raise CitylakeError("pull.file_name", folder=folder.name, file=raw.decode("gb18030", "replace"))
-    return [file for file in found if (_is_marked(file) if complete == "marker" else _is_stable(file))]
-
-
-def _is_marked(file: Path) -> bool:
-    """Whether the marker is there and is this file's: one that is older was that of the file before."""
-    marker = file.with_name(f"{file.name}.ok")
-    return marker.is_file() and marker.stat().st_mtime_ns >= file.stat().st_mtime_ns
-
-
-def _is_stable(file: Path) -> bool:
-    status, now = file.stat(), time.time()
-    # A copy may keep a time that another machine's clock made, even one of the future.
-    changed = status.st_mtime if status.st_mtime <= now else status.st_ctime
-    return now - changed >= STABLE_SECONDS
-
-
-def _is_new(file: Path, taken: Mapping[str, str]) -> bool:
-    """Whether a file is not the one that was taken under its name. Reads it only if it looks different."""
-    return not taken or (_looks(file) != taken["looks"] and sha256(file) != taken["sha256"])
-
-
-def _looks(file: Path) -> str:
-    status = file.stat()
-    return f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    names, count = write(copy, file.name, request.target)
+    drop_batch.require_unchanged(box, {file.name: mark}, request)
+    return Pulled(count, names, file.name, box.position({file.name: mark}), next(fresh, None) is not None)
 
 
 def _excel(

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from pipelines.connectors import base, file_drop
+from pipelines.connectors import base, drop_box, file_drop
 from pipelines.connectors.base import UNREAD
+from pipelines.connectors.stores import folder
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from tests.connectors.conftest import OWNER, Puller
@@ -90,7 +91,8 @@ def test_files_taken_before_are_not_read_again(drop: Drop, monkeypatch: pytest.M
         read.append(file.name)
         return sha256(file)
 
-    monkeypatch.setattr(file_drop, "sha256", hashed)
+    for module in (file_drop, folder):
+        monkeypatch.setattr(module, "sha256", hashed)
     while drop.pull() is not None:
         pass
     assert len(read) == 10  # each once as the copy and once after it
@@ -117,19 +119,19 @@ def test_stable_means_that_nothing_changed_for_a_while(drop: Drop, age: int, rea
 def test_a_time_of_the_future_does_not_hide_a_file(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     file = drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
     os.utime(file, (time.time() + 86400,) * 2)
-    monkeypatch.setattr(file_drop, "STABLE_SECONDS", 0)
+    monkeypatch.setattr(drop_box, "STABLE_SECONDS", 0)
     assert drop.pull(complete="stable") == good(("1", "甲"))
 
 
 def test_a_file_replaced_while_it_is_read_is_not_taken(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     file = drop.put("birth_1.csv", f"{HEADER}1,甲\n")
-    real = shutil.copyfile
+    real = shutil.copyfileobj
 
-    def replaced(source: Path, target: Path) -> None:
-        real(source, target)
+    def replaced(*streams: Any) -> None:
+        real(*streams)
         file.write_text(f"{HEADER}2,乙\n", "utf-8")
 
-    monkeypatch.setattr(file_drop.shutil, "copyfile", replaced)
+    monkeypatch.setattr(folder.shutil, "copyfileobj", replaced)
     assert drop.refused().code == "pull.file_changed"
     monkeypatch.undo()
     (drop.folder / "birth_1.csv.ok").touch()
