@@ -78,6 +78,7 @@ class DropBox:
             self.store.fetch(file, copy)
             if sha256(copy) != taken["sha256"]:
                 return True
+        self._same = {name: looks for name, looks in self._same.items() if name in self.store.listed}
         self._same[file.name] = file.looks
         self._write(same=self._same)
         return False
@@ -101,8 +102,9 @@ class DropBox:
         return {"same": {}, "young": {}, **found}
 
     def _write(self, **changed: Any) -> None:
-        notes = {**self._noted(), **changed}
-        if notes == self._noted():
+        before = self._noted()
+        notes = {**before, **changed}
+        if notes == before:
             return
         self._notes.parent.mkdir(parents=True, exist_ok=True)
         partial = self._notes.with_name(f"{NOTES}.partial")

@@ -158,6 +158,7 @@ def test_a_name_that_is_no_text_is_said(drop: Drop) -> None:
     Path(os.fsdecode(file)).write_text(f"{HEADER}1,甲\n")
     error = drop.refused(complete="stable")
     assert (error.code, error.arguments["file"]) == ("pull.file_name", "birth_出生.csv")
+    assert drop.pull(files="death_*", complete="stable") is None  # no affair of other sources
 
 
 @pytest.mark.parametrize(

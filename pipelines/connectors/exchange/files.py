@@ -65,7 +65,7 @@ def _fetch(server: Server, file: SharedFile, path: Path, name: str) -> None:
                 raise Interrupted("pull.exchange_file", file=name, problem=f"HTTP {response.status_code}")
             size, digest = _keep(response, path, file.size)
             told = response.headers.get("content-md5")
-    except (httpx.RequestError, httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+    except (httpx.RequestError, httpx.InvalidURL) as error:
         raise Interrupted("pull.exchange_file", file=name, problem=type(error).__name__) from None
     if file.size and size != file.size:
         raise Interrupted("pull.exchange_file", file=name, problem=f"{size} ≠ {file.size} bytes")

@@ -1,5 +1,6 @@
 """What a store is: it lists files and fetches them. Nothing here or in its kinds decides which are to be taken."""
 
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from pipelines.messages import CitylakeError
 
@@ -83,8 +84,14 @@ class Store(ABC):
         return {file.name: file for file in found if not (file.name.startswith(".") or set(file.name) & set("/\\\0"))}
 
     def files(self, pattern: str) -> list[StoredFile]:
-        """The files whose names match, in order of their names; markers of others are none."""
+        """The files whose names match, in order of their names; markers of others are none. Raises CitylakeError for a
+        name among them that is no text."""
         found = [file for name, file in sorted(self.listed.items()) if fnmatchcase(name, pattern)]
+        for file in found:
+            raw = os.fsencode(file.name)
+            if raw.decode(errors="replace") != file.name:
+                folder = unquote(self.parts.path).rstrip("/").rpartition("/")[2]
+                raise CitylakeError("pull.file_name", folder=folder, file=raw.decode("gb18030", "replace"))
         return [file for file in found if not (file.name.endswith(MARKER) and file.name[: -len(MARKER)] in self.listed)]
 
     def marked(self, file: StoredFile) -> bool:

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -24,19 +25,13 @@ class Folder(Store):
             raise CitylakeError("pull.no_folder", connection=connection)
 
     def entries(self) -> list[StoredFile]:
-        """Raises CitylakeError for a name that is no text."""
+        files = []
         with os.scandir(self.path) as found:
-            files = [entry for entry in found if entry.is_file(follow_symlinks=False)]
-        return [self._entry(entry.name, entry.stat(follow_symlinks=False)) for entry in files]
-
-    def _entry(self, name: str, status: os.stat_result) -> StoredFile:
-        raw, now = os.fsencode(name), time.time()
-        if raw.decode(errors="replace") != name:
-            raise CitylakeError("pull.file_name", folder=self.path.name, file=raw.decode("gb18030", "replace"))
-        # A copy may keep a time that another machine's clock made, even one of the future.
-        changed = status.st_mtime if status.st_mtime <= now else status.st_ctime
-        looks = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
-        return StoredFile(name, status.st_size, status.st_mtime, now - changed, looks)
+            for entry in found:
+                with suppress(FileNotFoundError):  # whoever writes here may rename what was listed
+                    if entry.is_file(follow_symlinks=False):
+                        files.append(_entry(entry.name, entry.stat(follow_symlinks=False)))
+        return files
 
     def fetch(self, file: StoredFile, target: Path) -> None:
         handle = os.open(self.path / file.name, os.O_RDONLY | os.O_NOFOLLOW)
@@ -45,3 +40,11 @@ class Folder(Store):
 
     def changed(self, marks: Mapping[str, str]) -> str | None:
         return next((name for name, mark in marks.items() if sha256(self.path / name) != mark), None)
+
+
+def _entry(name: str, status: os.stat_result) -> StoredFile:
+    now = time.time()
+    # A copy may keep a time that another machine's clock made, even one of the future.
+    changed = status.st_mtime if status.st_mtime <= now else status.st_ctime
+    looks = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ctime_ns}"
+    return StoredFile(name, status.st_size, status.st_mtime, now - changed, looks)

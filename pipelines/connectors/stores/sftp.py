@@ -19,6 +19,8 @@ from pipelines.messages import CitylakeError
 PORT = 22
 PATIENCE = 20.0
 """Seconds for the server to answer."""
+WINDOW = 64
+"""Requests of 32 kB on their way at a time: otherwise all of a file would be asked for at once."""
 
 
 class _WrongKey(paramiko.SSHException):  # type: ignore[misc]  # paramiko has no types
@@ -98,7 +100,7 @@ class Sftp(Store):
     def fetch(self, file: StoredFile, target: Path) -> None:
         try:
             with target.open("wb") as copy:
-                self._sftp.getfo(f"{self.path}/{file.name}", copy)
+                self._sftp.getfo(f"{self.path}/{file.name}", copy, max_concurrent_prefetch_requests=WINDOW)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise StoreError(type(error).__name__) from None
 
