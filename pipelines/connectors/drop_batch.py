@@ -36,7 +36,7 @@ def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
     if not files:
         return None
     marks: dict[str, str] = {}
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}  # by what DuckDB takes for the same name
     parts: list[Path] = []
     total = 0
     request.scratch.mkdir(parents=True, exist_ok=True)
@@ -50,12 +50,13 @@ def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
             marks[file.name] = sha256(copy)
             found, count = write(copy, file.name, part)
             archive.add(copy, file.name, recursive=False)
-            names |= dict.fromkeys(found)
+            for name in found:
+                names.setdefault(name.casefold(), name)
             parts.append(part)
             total += count
-        _join(request, list(names), files, parts)
+        _join(request, list(names.values()), files, parts)
         require_unchanged(box, marks, request)
-    return Pulled(total, tuple(names), _origin(files), box.position(marks), more)
+    return Pulled(total, tuple(names.values()), _origin(files), box.position(marks), more)
 
 
 def require_unchanged(box: DropBox, marks: Mapping[str, str], request: Request) -> None:
@@ -78,7 +79,7 @@ def _chosen(box: DropBox) -> tuple[list[StoredFile], bool]:
 
 def _join(request: Request, names: list[str], files: list[StoredFile], parts: list[Path]) -> None:
     """All rows in the order of their files, each with its file's name. A column that a file lacks is NULL there."""
-    if FILE in names:
+    if FILE in map(str.casefold, names):
         raise CitylakeError("pull.bad_header", file=_origin(files), names=f"“{FILE}”", owner=request.owner)
     columns = ", ".join(map(identifier, (*names, UNREAD)))
     read = f"read_parquet([{literals(map(str, parts))}], union_by_name = true, filename = '_path')"

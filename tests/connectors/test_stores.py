@@ -163,12 +163,15 @@ def test_files_together_may_differ_in_columns(drop: Drop) -> None:
     drop.put("birth_1.csv", "1,甲\n2,乙,多\n")
     drop.store.put("birth_2.csv", "name,remark,id\n丙,注,3\n".encode(), OLD)
     drop.store.put("birth_2.csv.ok", b"")
+    drop.store.put("birth_3.csv", "id,name,REMARK\n4,丁,再\n".encode(), OLD)
+    drop.store.put("birth_3.csv.ok", b"")
     rows = drop.pull(together=True)
-    first, second = "birth_1.csv", "birth_2.csv"
+    first, second, third = "birth_1.csv", "birth_2.csv", "birth_3.csv"
     assert rows == [
         {"id": "1", "name": "甲", "remark": None, UNREAD: None, FILE: first},
         {"id": None, "name": None, "remark": None, UNREAD: "2,乙,多", FILE: first},
         {"id": "3", "name": "丙", "remark": "注", UNREAD: None, FILE: second},
+        {"id": "4", "name": "丁", "remark": "再", UNREAD: None, FILE: third},
     ]
 
 
