@@ -8,10 +8,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from typing_extensions import is_typeddict
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""For typed dictionaries that are arguments: no unknown keys, no silent conversion."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -148,8 +153,15 @@ def _shown(parameter: inspect.Parameter) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        return _type_name(get_args(annotation)[0])
-    if get_origin(annotation) is list:
-        return f"list[{_type_name(get_args(annotation)[0])}]"
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(parts[0])
+    if origin is list:
+        return f"list[{_type_name(parts[0])}]"
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(map(_type_name, parts)))
+    if annotation is NoneType:
+        return "None"
+    if is_typeddict(annotation):
+        return "mapping"
     return str(getattr(annotation, "__name__", annotation)) if isinstance(annotation, type) else str(annotation)
