@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.connectors.base import connectors
+from pipelines.connectors.discovery import load_installed
 from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
@@ -59,7 +60,9 @@ T = TypeVar("T")
 
 
 def load(root: Path) -> Contracts:
-    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line."""
+    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line, or for
+    an installed connector that cannot be used."""
+    load_installed()
     return _Loader(root).load()
 
 
