@@ -91,7 +91,7 @@ class Secret:
     sent with each request; `values`: everything else."""
 
     url: httpx.URL
-    parameters: httpx.QueryParams
+    parameters: httpx.QueryParams = field(repr=False)
     values: dict[str, str] = field(repr=False)
 
     @classmethod
