@@ -373,6 +373,20 @@ def sums_to(context: Context, *, column: Column, model: Model) -> str:
     return f"abs({total} - (SELECT count(*) FROM {context.models[model]}))"
 
 
+@_table(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def counts_rows(context: Context, *, column: Column, model: Model, by: list[Column]) -> str:
+    """The column says how many rows of another model have the same values in `by`, and no such values are left out;
+    counts the values for which it does not. `citylake explain` follows a count to those rows.
+    """
+    names, number = ", ".join(identifier(name) for name in by), identifier(column)
+    said = f"CASE WHEN count({number}) = count(*) THEN sum({number}) END"
+    told = f"(SELECT {names}, {said} AS n FROM {context.relation} GROUP BY {names})"
+    there = f"(SELECT {names}, count(*) AS n FROM {context.models[model]} GROUP BY {names})"
+    same = " AND ".join(f"a.{identifier(name)} IS NOT DISTINCT FROM b.{identifier(name)}" for name in by)
+    apart = "a.n IS DISTINCT FROM coalesce(b.n, 0)"
+    return f"(SELECT count(*) FROM {told} a FULL JOIN {there} b ON {same} WHERE {apart})"
+
+
 def _bound(context: Context, bound: Bound) -> str:
     later = {"today": 0, "tomorrow": 1}
     if not isinstance(bound, str) or bound not in later:
