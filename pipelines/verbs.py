@@ -34,9 +34,14 @@ class ModelName:
     """Marks an argument that must name a released model."""
 
 
+class SharedColumnName:
+    """Marks an argument that must name a column which the model that the call names has as well."""
+
+
 Column = Annotated[str, ColumnName]
 CodeList = Annotated[str, CodeListName]
 Model = Annotated[str, ModelName]
+SharedColumn = Annotated[str, ColumnName, SharedColumnName]
 
 
 class VerbError(Exception):
@@ -99,6 +104,10 @@ class Verb(Generic[F, M]):
         """The models that bound arguments name."""
         return list(self._marked(arguments, ModelName))
 
+    def shared_columns(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The columns that bound arguments name of the contract and of the models."""
+        return list(self._marked(arguments, SharedColumnName))
+
     def _marked(self, arguments: Mapping[str, Any], mark: type) -> Iterator[str]:
         for name, value in arguments.items():
             if mark in marks(self.parameters[name].annotation):
@@ -126,7 +135,7 @@ class Registry(dict[str, Verb[F, M]], Generic[F, M]):
 
 
 def marks(annotation: Any) -> tuple[Any, ...]:
-    """What a parameter's annotation is marked with: `ColumnName`, `CodeListName`, `ModelName`, or nothing."""
+    """What a parameter's annotation is marked with: `ColumnName`, `CodeListName` and so on, or nothing."""
     inner = get_args(annotation)[0] if get_origin(annotation) is list else annotation
     return tuple(getattr(inner, "__metadata__", ()))
 

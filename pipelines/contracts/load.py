@@ -86,9 +86,11 @@ class _Loader:
         sources = [self._source(path) for path in _files(self.root / "sources")]
         products = [self._product(path) for path in _files(self.root / "products")]
         _check_unique(products)
-        known = [contract.form.model for contract in products]
-        for file, place, model in self.resolver.wanted_models:
+        known = {contract.form.model: [column.name for column in contract.columns] for contract in products}
+        for file, place, model, columns in self.resolver.wanted_models:
             check_known(file, place, "model", model, known)
+            for column in columns:
+                check_column(file, place, column, known[model])
         contracts = Contracts(
             self.root,
             self.city,

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pipelines.codecs import certificate, gb11643, gb11714, gb32100, numbers
 from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.verbs import CodeList, Column, Model, Registry, VerbError
+from pipelines.verbs import CodeList, Column, Model, Registry, SharedColumn, VerbError
 
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
@@ -374,7 +374,7 @@ def sums_to(context: Context, *, column: Column, model: Model) -> str:
 
 
 @_table(Kind.CONSISTENCY, Dimension.CONSISTENCY)
-def counts_rows(context: Context, *, column: Column, model: Model, by: list[Column]) -> str:
+def counts_rows(context: Context, *, column: Column, model: Model, by: list[SharedColumn]) -> str:
     """The column says how many rows of another model have the same values in `by`, and no such values are left out;
     counts the values for which it does not. `citylake explain` follows a count to those rows.
     """

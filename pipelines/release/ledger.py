@@ -67,6 +67,16 @@ class Ledger:
         rows = self.register.rows(sa.select(table).where(table.c.sequence.in_(newest)))
         return {row["subject"]: _recorded(row) for row in rows if row["kind"] == RELEASE}
 
+    def release_beside(self, subject: str, entry: Recorded) -> Recorded | None:
+        """The release of a subject that was the newest one when the edition of `entry` was published.
+
+        An edition is one transaction: its own releases count, whatever their order in it.
+        """
+        beside = sa.or_(table.c.edition == entry.edition, table.c.sequence < entry.sequence)
+        query = sa.select(table).where(table.c.subject == subject, table.c.kind == RELEASE, beside)
+        rows = self.register.rows(query.order_by(table.c.sequence.desc()).limit(1))
+        return next(map(_recorded, rows), None)
+
     def history(self, subject: str, limit: int = 100) -> list[Recorded]:
         """All decisions about a subject, newest first."""
         query = sa.select(table).where(table.c.subject == subject).order_by(table.c.sequence.desc()).limit(limit)

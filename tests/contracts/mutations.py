@@ -195,6 +195,14 @@ MUTATIONS = {
         "模型 lib",
         "no model",
     ),
+    "counted by a column that is not there": (
+        COUNT,
+        "sums_to: {column: persons, model: lib_population__person}",
+        "counts_rows: {column: persons, model: lib_population__person, by: [county_code]}",
+        "counts_rows",
+        "county_code",
+        "county_code",
+    ),
     "unknown argument": (
         PERSON,
         "{minimum: 1}",
