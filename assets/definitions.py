@@ -1,7 +1,7 @@
 """Everything Dagster loads: assets, jobs and schedules derived from contracts."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
 from assets.releases import release_assets
 from assets.replay import replay_asset
-from assets.resources import run_resource
+from assets.resources import PATIENCE, run_resource
 from assets.sources import CADENCES, source_assets, source_key
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, load
@@ -25,6 +25,7 @@ CITY_JOB = "city"
 """The main job: every source, everything built from them."""
 
 CRON = {
+    "实时": "*/10 * * * *",
     "每日": "0 2 * * *",
     "每周": "0 3 * * 1",
     "每月": "0 4 1 * *",
@@ -32,7 +33,19 @@ CRON = {
     "每半年": "0 4 1 1,7 *",
     "每年": "0 4 1 1 *",
 }
-"""When sources of a cycle are pulled, in the city's time; 实时 and 不定期 have no schedule."""
+"""When sources of a cycle are pulled, in the city's time."""
+
+RIDES = {"不定期": "每日"}
+"""Cycles without a time of their own: their sources are asked with those of another."""
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+DEAD = timedelta(seconds=2 * PATIENCE)
+"""A run that did not end after this time keeps no other from starting: it may have been killed."""
 
 
 def build_definitions(settings: Settings) -> dg.Definitions:
@@ -59,25 +72,15 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         executor_def=executor,
         description=say("dagster.freshness"),
     )
+    hourly = _schedule(watch, EVERY_HOUR, contracts.city.timezone, say("dagster.freshness"))
     return dg.Definitions(
         assets=[*sources, *published, replay],
         asset_checks=[freshness],
         jobs=[job, *jobs, drops_job, watch],
-        schedules=[*schedules, _hourly(watch, contracts)],
+        schedules=[*schedules, hourly],
         sensors=[drop_sensor(contracts, settings, drops_job)],
         resources={"run": run_resource},
         executor=executor,
-    )
-
-
-def _hourly(job: Any, contracts: Contracts) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        name="freshness_schedule",
-        job=job,
-        cron_schedule=EVERY_HOUR,
-        execution_timezone=contracts.city.timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=say("dagster.freshness"),
     )
 
 
@@ -94,26 +97,43 @@ def _cadences(
     """A job and a schedule for each update cycle that sources have: those sources, then all that can be published."""
     jobs, schedules = [], []
     for cycle, cron in CRON.items():
-        keys = [source_key(s.id) for s in contracts.sources.values() if s.form.slaProperties.frequency == cycle]
+        cycles = [cycle, *(rider for rider, carrier in RIDES.items() if carrier == cycle)]
+        keys = [source_key(s.id) for s in contracts.sources.values() if s.form.slaProperties.frequency in cycles]
         if not keys:
             continue
-        name = CADENCES[cycle].replace("-", "_")
-        selection = dg.AssetSelection.assets(*keys) | published
+        named = "、".join(cycles)
         job = dg.define_asset_job(
-            name, selection=selection, executor_def=executor, description=say("dagster.cadence", cycle=cycle)
+            CADENCES[cycle].replace("-", "_"),
+            selection=dg.AssetSelection.assets(*keys) | published,
+            executor_def=executor,
+            description=say("dagster.cadence", cycle=named),
         )
         jobs.append(job)
-        schedules.append(
-            dg.ScheduleDefinition(
-                name=f"{name}_schedule",
-                job=job,
-                cron_schedule=cron,
-                execution_timezone=contracts.city.timezone,
-                default_status=dg.DefaultScheduleStatus.RUNNING,
-                description=say("dagster.schedule", cycle=cycle, cron=cron),
-            )
-        )
+        schedules.append(_schedule(job, cron, contracts.city.timezone, say("dagster.schedule", cycle=named, cron=cron)))
     return jobs, schedules
+
+
+def _schedule(job: Any, cron: str, timezone: str, description: str) -> dg.ScheduleDefinition:
+    """A schedule whose runs do not pile up: none is asked for while one of the same job waits or goes.
+
+    A run that meets another one's lock waits for it by itself.
+    """
+
+    def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        recent = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED, created_after=datetime.now(UTC) - DEAD)
+        if context.instance.get_runs_count(recent):
+            return dg.SkipReason(say("dagster.still_going", job=job.name))
+        return dg.RunRequest()
+
+    return dg.ScheduleDefinition(
+        name=f"{job.name}_schedule",
+        job=job,
+        cron_schedule=cron,
+        execution_fn=ask,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=description,
+    )
 
 
 defs = build_definitions(Settings.from_environment())

@@ -4,28 +4,32 @@ It looks at names, sizes and times only; whether a file was loaded before is for
 """
 
 import hashlib
-from pathlib import Path
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import dagster as dg
 
 from assets.sources import source_key
-from pipelines.connectors.file_drop import folder_of, waiting
+from pipelines.connectors.drop_box import waiting
+from pipelines.connectors.stores import StoredFile, StoreError, open_store
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.messages import CitylakeError, say
 from pipelines.settings import Settings
 
 SECONDS = 30
 """Between two looks."""
+PATIENCE = 20.0
+"""Seconds for all stores to answer one look."""
 
 
 def dropped_sources(contracts: Contracts) -> list[SourceContract]:
-    """The sources whose deliveries are files in a folder."""
+    """The sources whose deliveries are files in a store."""
     return [source for source in contracts.sources.values() if source.connector.verb == "file_drop"]
 
 
 def drop_sensor(contracts: Contracts, settings: Settings, job: Any) -> dg.SensorDefinition:
-    """The sensor of all folders. Its cursor names what lies there; a run is asked for once for each new state."""
+    """The sensor of all stores. Its cursor names what lies there; a run is asked for once for each new state."""
 
     @dg.sensor(
         name="file_drops",
@@ -46,23 +50,36 @@ def drop_sensor(contracts: Contracts, settings: Settings, job: Any) -> dg.Sensor
 
 
 def look(contracts: Contracts, settings: Settings) -> tuple[str, list[dg.AssetKey]]:
-    """A mark of all complete files in all folders, and the sources that have any. A folder that is away has none."""
-    seen, sources = hashlib.sha256(), []
+    """A mark of all complete files in all stores, and the sources that have any. A store that is away has none.
+
+    Each store is listed once, however many sources deliver there, and none waits for another that does not answer.
+    """
+    by_connection: dict[str, list[SourceContract]] = defaultdict(list)
     for source in dropped_sources(contracts):
-        files = _files(source, contracts, settings)
-        if files:
-            sources.append(source_key(source.id))
-        for file in files:
-            status = file.stat()
-            seen.update(f"{source.id}\0{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return seen.hexdigest(), sources
+        by_connection[source.connector.arguments["connection"]].append(source)
+    pool = ThreadPoolExecutor(max(len(by_connection), 1))
+    asked = [pool.submit(_files, connection, there, contracts, settings) for connection, there in by_connection.items()]
+    answered, _ = wait(asked, PATIENCE)
+    pool.shutdown(wait=False, cancel_futures=True)
+    found = {source: files for one in answered for source, files in one.result().items() if files}
+    seen = hashlib.sha256()
+    for source in sorted(found):
+        for file in found[source]:
+            seen.update(f"{source}\0{file.name}\0{file.size}\0{file.modified}\n".encode())
+    return seen.hexdigest(), [source_key(source) for source in sorted(found)]
 
 
-def _files(source: SourceContract, contracts: Contracts, settings: Settings) -> list[Path]:
-    arguments = source.connector.arguments
-    connection = arguments["connection"]
+def _files(
+    connection: str, sources: list[SourceContract], contracts: Contracts, settings: Settings
+) -> dict[str, list[StoredFile]]:
+    """The complete files of each source that delivers to one store."""
+    found = {}
     try:
         address = settings.connection_string(connection, contracts.city.connections[connection].secret)
-        return waiting(folder_of(address, connection), arguments["files"], arguments.get("complete", "marker"))
-    except (CitylakeError, OSError):
-        return []  # the run of the source says what is wrong; a sensor only looks
+        with open_store(address, connection, "") as store:
+            for source in sources:
+                given = source.connector.arguments
+                found[source.id] = waiting(store, given["files"], given.get("complete", "marker"))
+    except (CitylakeError, StoreError, OSError):
+        return {}  # the run of the source says what is wrong; a sensor only looks
+    return found

@@ -16,6 +16,8 @@ from pipelines.run import Run
 
 KEY = dg.AssetKey(["replay"])
 FIRST_DAY = "2026-01-01"
+SEPARATOR = "__"
+"""Between organisation and dataset, as in the names of tables."""
 
 
 def replay_asset(contracts: Contracts) -> dg.AssetsDefinition:
@@ -24,7 +26,7 @@ def replay_asset(contracts: Contracts) -> dg.AssetsDefinition:
     partitions = dg.MultiPartitionsDefinition(
         {
             "day": dg.DailyPartitionsDefinition(FIRST_DAY, timezone=contracts.city.timezone, end_offset=1),
-            "source": dg.StaticPartitionsDefinition([name.replace("/", "__") for name in sources]),
+            "source": dg.StaticPartitionsDefinition(list(map(partition_of, sources))),
         }
     )
 
@@ -44,10 +46,20 @@ def replay_asset(contracts: Contracts) -> dg.AssetsDefinition:
     return replay
 
 
+def partition_of(source: str) -> str:
+    """The partition of a source `<org>/<dataset>`."""
+    return source.replace("/", SEPARATOR)
+
+
+def source_of(partition: str) -> str:
+    """The source that a partition is of."""
+    return partition.replace(SEPARATOR, "/", 1)
+
+
 def _replayed(run: Run, keys: Any) -> Iterator[tuple[str, dict[str, int] | str]]:
     """What became of every partition, by its key; days without a batch say so."""
     for key in sorted(keys, key=lambda key: (key.keys_by_dimension["source"], key.keys_by_dimension["day"])):
-        source = key.keys_by_dimension["source"].replace("__", "/")
+        source = source_of(key.keys_by_dimension["source"])
         day = date.fromisoformat(key.keys_by_dimension["day"])
         try:
             done = run.replay(source, day, day).admitted

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.marts import Outdated
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
 from catalog.delivery.workbooks import DoesNotFit
@@ -80,6 +81,10 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     def no_data(request: Request, error: LakeError) -> Response:
         log.error("released data cannot be read: %s", error)
         return _failed(request, "no_data")
+
+    @app.exception_handler(Outdated)
+    def outdated(request: Request, error: Outdated) -> Response:
+        return _failed(request, "marts_outdated")
 
     @app.exception_handler(SQLAlchemyError)
     def no_register(request: Request, error: SQLAlchemyError) -> Response:

@@ -21,6 +21,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
+from pipelines.release.shown import released_columns
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +50,6 @@ class Offering:
             pseudonyms=frozenset(column.name for column in product.columns if column.mask == "pseudonym"),
             version=self.release.version if self.release else None,
         )
-
-
-def released_columns(product: Product, body: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of the contract that a release made just as the contract makes them now: from that source, so masked.
-
-    A mask that was tightened since acts at once: the column is closed until the next release.
-    """
-    released = body.get("columns")
-    if released is None:  # a release from before this was recorded
-        return tuple(column.name for column in product.columns)
-    same = (column for column in product.columns if released.get(column.name) == [column.source, column.mask])
-    return tuple(column.name for column in same)
 
 
 def _released_rows(product: Product, columns: tuple[str, ...]) -> str | None:

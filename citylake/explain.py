@@ -8,7 +8,7 @@ import typer
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
-from pipelines.release.explain import Cell, Explainer, Explanation, SourceRow
+from pipelines.release.explain import Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.settings import Settings
 
 
@@ -39,17 +39,22 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _lines(found: Explanation) -> Iterator[str]:
-    """The raw rows with a number each, then the cells, which name them by number."""
+    """The raw rows with a number each, then the cells and the counted rows, which name them by number."""
     about = {"model": found.model, "version": found.version, "edition": found.edition}
     yield say("explain.row", **about, released=f"{found.released:%Y-%m-%d %H:%M}")
-    numbers: dict[SourceRow, int] = {}
-    for cell in found.cells:
-        for source in cell.sources:
-            numbers.setdefault(source.row, len(numbers) + 1)
+    numbers = {row: number for number, row in enumerate(dict.fromkeys(_raw_rows(found)), 1)}
     for row, number in numbers.items():
         yield f"[{number}] " + say("explain.source", **_about(row)).replace("\n", "\n    ")
     for cell in found.cells:
         yield "\n".join(_cell_lines(cell, numbers)).replace("\n", "\n    ")
+    if found.counted:
+        yield "\n".join(_counted_lines(found.counted, numbers)).replace("\n", "\n    ")
+
+
+def _raw_rows(found: Explanation) -> Iterator[SourceRow]:
+    """Every raw row that is named, as often as it is."""
+    yield from (source.row for cell in found.cells for source in cell.sources)
+    yield from (source for row in (found.counted.rows if found.counted else ()) for source in row.sources)
 
 
 def _about(row: SourceRow) -> dict[str, object]:
@@ -69,3 +74,12 @@ def _cell_lines(cell: Cell, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
         yield say("explain.basis", basis=cell.basis)
     for source in cell.sources:
         yield f"<- [{numbers[source.row]}] {source.physical}" + (f" = {source.raw}" if source.raw is not None else "")
+
+
+def _counted_lines(counted: Counted, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
+    about = {"column": counted.column, "model": counted.model, "version": counted.version, "total": counted.total}
+    yield say("explain.counted", **about, by=", ".join(counted.by), shown=len(counted.rows))
+    for row in counted.rows:
+        places = " ".join(f"[{numbers[source]}]" for source in row.sources)
+        key = " ".join(f"{name}={value}" for name, value in (row.key or {}).items())
+        yield f"<- {places} {key}".rstrip()

@@ -211,7 +211,7 @@ class Run:
 
     def marts(self) -> Path | None:
         """Bring the analysts' database up to the ledger; returns its file if it changed."""
-        file = marts.refresh(self.contracts, self.lake, self.ledger.published(), self.settings.marts)
+        file = marts.refresh(self.settings, self.contracts, self.register)
         self._close(MARTS, self.contracts.city.operator, "run", "lake")
         if file is not None:
             self.receipts.add(Stage.MARTS, MARTS, {"file": file.name})

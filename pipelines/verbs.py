@@ -8,10 +8,15 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
+from typing_extensions import is_typeddict
+
+STRICT = ConfigDict(extra="forbid", strict=True)
+"""For typed dictionaries that are arguments: no unknown keys, no silent conversion."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M")
@@ -29,9 +34,14 @@ class ModelName:
     """Marks an argument that must name a released model."""
 
 
+class SharedColumnName:
+    """Marks an argument that must name a column which the model that the call names has as well."""
+
+
 Column = Annotated[str, ColumnName]
 CodeList = Annotated[str, CodeListName]
 Model = Annotated[str, ModelName]
+SharedColumn = Annotated[str, ColumnName, SharedColumnName]
 
 
 class VerbError(Exception):
@@ -99,6 +109,10 @@ class Verb(Generic[F, M]):
         """The models that bound arguments name."""
         return list(self._marked(arguments, ModelName))
 
+    def shared_columns(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The columns that bound arguments name of the contract and of the models."""
+        return list(self._marked(arguments, SharedColumnName))
+
     def _marked(self, arguments: Mapping[str, Any], mark: type) -> Iterator[str]:
         for name, value in arguments.items():
             if mark in marks(self.parameters[name].annotation):
@@ -131,7 +145,7 @@ class Registry(dict[str, Verb[F, M]], Generic[F, M]):
 
 
 def marks(annotation: Any) -> tuple[Any, ...]:
-    """What a parameter's annotation is marked with: `ColumnName`, `CodeListName`, `ModelName`, or nothing."""
+    """What a parameter's annotation is marked with: `ColumnName`, `CodeListName` and so on, or nothing."""
     inner = get_args(annotation)[0] if get_origin(annotation) is list else annotation
     return tuple(getattr(inner, "__metadata__", ()))
 
@@ -158,8 +172,15 @@ def _shown(parameter: inspect.Parameter) -> str:
 
 
 def _type_name(annotation: Any) -> str:
-    if get_origin(annotation) is Annotated:
-        return _type_name(get_args(annotation)[0])
-    if get_origin(annotation) is list:
-        return f"list[{_type_name(get_args(annotation)[0])}]"
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(parts[0])
+    if origin is list:
+        return f"list[{_type_name(parts[0])}]"
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(map(_type_name, parts)))
+    if annotation is NoneType:
+        return "None"
+    if is_typeddict(annotation):
+        return "mapping"
     return str(getattr(annotation, "__name__", annotation)) if isinstance(annotation, type) else str(annotation)

@@ -10,14 +10,15 @@ from typing import Any
 from catalog.delivery import boundaries
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
-from catalog.delivery.marts import Marts
+from catalog.delivery.marts import Marts, MartsFile
 from catalog.delivery.views import Views
-from catalog.listing import Listing, Offering, Snapshot, released_columns
+from catalog.listing import Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
 from pipelines.register import Register
 from pipelines.register.store import now
+from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
 
 NOT_FOUND = {Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED}
@@ -87,7 +88,11 @@ class Desk:
 
     def decide_marts(self, caller: Caller) -> Decision:
         """The decision about the analysts' database alone, for pages that only tell what a caller could do."""
-        return decide(caller, self.marts.offer(), now())
+        return decide(caller, self.marts.offer(self.listing.snapshot()), now())
+
+    def marts_file(self) -> MartsFile:
+        """The analysts' database as contracts and ledger ask for it now. Raises Outdated, OSError."""
+        return self.marts.file(self.listing.snapshot())
 
     def admit_marts(self, caller: Caller, action: str, road: str) -> Allowed:
         """Let a read of the analysts' database in, or audit the denial and raise Refused. Raises AuditUnavailable."""

@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from catalog.listing import Snapshot
 from catalog.policy.decision import MARTS, Offer
 from pipelines.lake.parquet import sha256
+from pipelines.release.marts import opening, shown
+
+
+class Outdated(Exception):
+    """The file holds other releases or columns than may be shown now: it must not be given until it is made anew."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,9 @@ class Marts:
         self._known: MartsFile | None = None
         self._mark: tuple[Path, int, int] | None = None
 
-    def offer(self) -> Offer:
+    def offer(self, snapshot: Snapshot) -> Offer:
         """What policy needs to know. There is one column that no grant can name, so a limited grant opens nothing."""
+        there = self._link.is_file() and bool(shown(snapshot.contracts, snapshot.published))
         return Offer(
             product=MARTS,
             channel="analyst",
@@ -40,17 +47,26 @@ class Marts:
             columns=("*",),
             rows=None,
             pseudonyms=frozenset(),
-            version=0 if self._link.is_file() else None,  # which file it was stands in the audit
+            version=0 if there else None,  # which file it was stands in the audit
         )
 
-    def file(self) -> MartsFile | None:
-        """The newest edition's file, None when there is none. Raises OSError."""
-        if not self._link.is_file():
-            return None
+    def file(self, snapshot: Snapshot) -> MartsFile:
+        """The file, if it holds just what contracts and ledger show now, by its name.
+
+        Raises Outdated, also when it is replaced meanwhile; OSError.
+        """
         path = self._link.resolve()
-        about = path.stat()
-        mark = (path, about.st_size, about.st_mtime_ns)
-        with self._lock:
-            if mark != self._mark:
-                self._known, self._mark = MartsFile(path, about.st_size, sha256(path)), mark
-            return self._known
+        if not path.name.startswith(opening(shown(snapshot.contracts, snapshot.published))):
+            raise Outdated
+        try:
+            about = path.stat()
+            mark = (path, about.st_size, about.st_mtime_ns)
+            with self._lock:
+                if self._known is None or mark != self._mark:
+                    self._known, self._mark = MartsFile(path, about.st_size, sha256(path)), mark
+                known = self._known
+        except FileNotFoundError as error:
+            raise Outdated from error
+        if self._link.resolve() != path:
+            raise Outdated
+        return known

@@ -2,11 +2,10 @@
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
-from starlette.exceptions import HTTPException
 
 from catalog.delivery.desk import Desk, asked_range
 from catalog.delivery.downloads import checksum_headers
-from catalog.delivery.marts import MartsFile
+from catalog.delivery.marts import MartsFile, Outdated
 from catalog.policy.decision import Allowed
 from catalog.web import cards
 from catalog.web.cards import Card
@@ -38,7 +37,7 @@ def build_router(site: Site) -> APIRouter:
     def download(request: Request) -> Response:
         caller = site.caller(request)
         allowed = desk.admit_marts(caller, "download", ROAD)
-        file = _file(desk)
+        file = desk.marts_file()
         about = {"method": request.method, "range": asked_range(request.headers.get("range"))}
         facts = {"file": file.path.name, "bytes": file.size, "sha256": file.sha256}
         desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
@@ -56,9 +55,9 @@ def _is_analysts(card: Card) -> bool:
     return card.facets["channel"].code == "analyst"
 
 
-def _file(desk: Desk) -> MartsFile:
-    """The file that was there when the decision was made; a release may replace it in between, never remove it."""
-    file = desk.marts.file()
-    if file is None:
-        raise HTTPException(404)
-    return file
+def _file(desk: Desk) -> MartsFile | None:
+    """The file as pages show it, None while it is being made anew."""
+    try:
+        return desk.marts_file()
+    except Outdated:
+        return None

@@ -13,10 +13,11 @@ from catalog.delivery.desk import Admission, Desk, asked_range
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
 from catalog.policy.decision import Allowed, Caller, Decision
-from catalog.times import as_utc
-from catalog.web import cards, lineage, search
+from catalog.web import cards, search
 from catalog.web.site import Site
 from pipelines.evidence import freshness
+from pipelines.lake import lineage
+from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
 
 ROAD = "web"
@@ -70,6 +71,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
         snapshot, voice, caller = desk.listing.snapshot(), site.voice(request), site.caller(request)
         decision = desk.decide(caller, offering)
         product = offering.product
+        upstream = lineage.upstream(desk.settings.dbt_project, product.contract.form.model)
         return site.page(
             request,
             "dataset.html",
@@ -79,8 +81,8 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             release=offering.release,
             entries=dictionary.entries(product),
             history=desk.listing.ledger.history(product.id, HISTORY),
-            upstream=lineage.upstream(desk.settings.dbt_project, product.contract.form.model),
-            sources={item: snapshot.contracts.sources.get(item) for item in _sources(desk, offering)},
+            upstream=upstream,
+            sources={item: snapshot.contracts.sources.get(item) for item in upstream.sources},
             published=snapshot.published,
             organisation=lambda code: cards.organisation(snapshot, voice, code),
             levels=snapshot.contracts.city.levels,
@@ -90,7 +92,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             formats=formats.NAMES,
             fits=_fits_a_sheet(offering, decision),
             most_rows=workbooks.MOST_ROWS,
-            freshness=_freshness(offering),
+            freshness=_freshness(desk, offering, upstream),
             base=desk.url,
         )
 
@@ -173,17 +175,18 @@ def _fits_a_sheet(offering: Offering, decision: Decision) -> bool:
 
 @dataclass(frozen=True)
 class Freshness:
-    """By when the update cycle wants the next release, None for no cycle, and how many days it is late."""
+    """When the data last came, by when the update cycle wants the next, None for no cycle, and how many days they are
+    late. The release time is another matter: what did not change is not released again."""
 
+    last: datetime | None
     due: datetime | None
     days_late: int
 
 
-def _freshness(offering: Offering) -> Freshness:
-    assert offering.release is not None
-    cycle, released = offering.product.contract.form.slaProperties.frequency, as_utc(offering.release.at)
-    return Freshness(freshness.due(cycle, released), freshness.days_late(cycle, released, now()))
-
-
-def _sources(desk: Desk, offering: Offering) -> tuple[str, ...]:
-    return lineage.upstream(desk.settings.dbt_project, offering.product.contract.form.model).sources
+def _freshness(desk: Desk, offering: Offering, upstream: lineage.Upstream) -> Freshness:
+    receipts, cycle = Receipts(desk.register, "catalogue"), offering.product.contract.form.slaProperties.frequency
+    contracts = desk.listing.snapshot().contracts
+    found = freshness.of_dataset(
+        contracts, cycle, upstream.sources, lambda source: freshness.last_delivery(receipts, source)
+    )
+    return Freshness(found.last, found.due, found.days_late(now()))

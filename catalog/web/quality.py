@@ -1,5 +1,8 @@
 """Pages that prove: evidence of a release, all decisions, open issues, health."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -8,10 +11,11 @@ from starlette.exceptions import HTTPException
 from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
 from catalog.web import cards, findings
-from catalog.web.reports import released_evidence
+from catalog.web import trend as trends
+from catalog.web.reports import in_words, released_evidence, report_page, title_of
 from catalog.web.site import Site
-from catalog.web.voice import Voice
-from pipelines.contracts.load import SourceContract
+from pipelines.contracts.load import Column, SourceContract
+from pipelines.evidence import scores
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
@@ -37,12 +41,13 @@ def _add_quality(router: APIRouter, site: Site) -> None:
     @router.get("/quality")
     def quality_list(request: Request) -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        measured = desk.listing.ledger.measured(snapshot.published.values())
         subjects = []
         for subject, entry in sorted(snapshot.published.items()):
-            if (title := _title(snapshot, voice, subject)) is not None:
-                release = findings.measured(desk.listing.ledger, snapshot.published, entry)
+            if (title := title_of(snapshot, voice, subject)) is not None:
+                release = measured.get(entry.sequence)
                 rolled = findings.by_dimension(findings.rules(release), True)
-                subjects.append((subject, title, entry, rolled))
+                subjects.append((subject, title, entry, rolled, release is not None))
         deliveries = [(voice.named(source.form), source, last) for source, last in _deliveries(desk, snapshot)]
         return site.page(
             request,
@@ -56,25 +61,34 @@ def _add_quality(router: APIRouter, site: Site) -> None:
     @router.get("/quality/{subject:path}")
     def quality(request: Request, subject: str) -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        title, entry = _title(snapshot, voice, subject), snapshot.published.get(subject)
+        title, entry = title_of(snapshot, voice, subject), snapshot.published.get(subject)
         if title is None or entry is None:
             raise HTTPException(404)
-        ledger, published = desk.listing.ledger, snapshot.published
-        history, measured = ledger.history(subject, findings.HISTORY), findings.measured(ledger, published, entry)
+        ledger = desk.listing.ledger
+        history, measured = ledger.history(subject, findings.HISTORY), ledger.measured([entry]).get(entry.sequence)
         rules = findings.rules(measured)
-        return site.page(
+        dimensions = findings.by_dimension(rules, _readable(desk, subject, entry))
+        total = scores.total(dimensions) if rules else None  # that it can be opened is no quality of its rows
+        trend = trends.over_releases(ledger, history)
+        return report_page(
+            site,
             request,
+            f"quality-{subject.replace('/', '-')}",
             "quality.html",
             subject=subject,
             title=title,
             release=entry,
             product=subject if subject in snapshot.contracts.products else None,
-            measured=measured if measured != entry else None,
-            rules=rules,
+            measured=measured,
+            rules=_failing_first(rules),
+            columns=lambda names: in_words(_columns(snapshot, entry), names, voice),
             checks=entry.body.get("evidence", []),
-            has_suite=released_evidence(desk, snapshot, subject) is not None,
-            dimensions=findings.by_dimension(rules, _readable(desk, subject, entry)),
-            trend=findings.trend(ledger, published, history),
+            suite_of=_suite_of(desk, snapshot, measured),
+            dimensions=dimensions,
+            total=total,
+            grade=scores.grade(total) if total is not None else "—",
+            trend=trend,
+            spark=trends.spark([point.total for point in reversed(trend)]),
             refusals=[item for item in history if item.kind == REFUSAL][:10],
             issues=Issues(desk.register).open(subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),
@@ -125,12 +139,22 @@ def _add_health(router: APIRouter, site: Site) -> None:
         )
 
 
-def _title(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
-    """The name of a product or model in one language, None for one that no contract names."""
-    contracts = snapshot.contracts
-    if subject in contracts.products:
-        return voice.named(contracts.products[subject].form)
-    return voice.named(contracts.models[subject].form) if subject in contracts.models else None
+def _failing_first(rules: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rules that most values fail first, then those on which the second opinion differs, then the rest."""
+    return sorted(rules, key=lambda rule: (-rule["failed"], rule.get("second_opinion") in (None, rule["failed"])))
+
+
+def _columns(snapshot: Snapshot, entry: Recorded) -> Sequence[Column]:
+    """The columns that rules speak of: those of the model; none when the contracts do not know it any more."""
+    contract = snapshot.contracts.models.get(entry.body.get("model", entry.subject))
+    return contract.columns if contract else ()
+
+
+def _suite_of(desk: Desk, snapshot: Snapshot, measured: Recorded | None) -> str | None:
+    """The model whose evidence of Great Expectations is that of this release: evidence is kept of what is published."""
+    if measured is None or snapshot.published.get(measured.subject) != measured:
+        return None
+    return measured.subject if released_evidence(desk, snapshot, measured.subject) else None
 
 
 def _deliveries(desk: Desk, snapshot: Snapshot) -> list[tuple[SourceContract, Receipt | None]]:

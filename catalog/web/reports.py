@@ -5,7 +5,7 @@ about belongs to `pipelines.evidence.scores`.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,9 +18,10 @@ from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
 from catalog.times import as_utc
 from catalog.web import cards
+from catalog.web import trend as trends
 from catalog.web.site import HERE, Site
 from catalog.web.voice import Voice
-from pipelines.contracts.load import SourceContract
+from pipelines.contracts.load import Column, SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.evidence import freshness, scores
 from pipelines.issues import Issues
@@ -28,8 +29,6 @@ from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.register.store import now
 
 BATCHES = 30
-SPARK_WIDTH, SPARK_HEIGHT = 240, 48
-"""The trend drawn beside its table, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def build_router(site: Site) -> APIRouter:
             raise HTTPException(404)
         mine = [source for source in snapshot.contracts.sources.values() if source.org == org]
         products = [one for one in snapshot.contracts.products.values() if one.contract.form.owner == org]
-        return _report(
+        return report_page(
             site,
             request,
             f"quality-{org}",
@@ -105,7 +104,7 @@ def build_router(site: Site) -> APIRouter:
         if contract is None:
             raise HTTPException(404)
         report = source_report(desk, contract)
-        return _report(
+        return report_page(
             site,
             request,
             f"quality-{org}-{dataset}",
@@ -113,21 +112,29 @@ def build_router(site: Site) -> APIRouter:
             name=voice.named(contract.form),
             report=report,
             failing=_failing(report, voice),
-            spark=_spark([batch.total for batch in reversed(report.batches)]),
+            spark=trends.spark([batch.total for batch in reversed(report.batches)]),
             issues=Issues(desk.register).open(contract.id),
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 
     @router.get("/quality/evidence/{subject:path}")
     def evidence(request: Request, subject: str) -> Response:
-        snapshot = desk.listing.snapshot()
-        found = released_evidence(desk, snapshot, subject)
-        if found is None:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        title, found = title_of(snapshot, voice, subject), released_evidence(desk, snapshot, subject)
+        if title is None or found is None:
             raise HTTPException(404)
         name = f"evidence-{subject.replace('/', '-')}"
-        return _report(site, request, name, "report_evidence.html", subject=subject, evidence=found)
+        return report_page(site, request, name, "report_evidence.html", subject=subject, title=title, evidence=found)
 
     return router
+
+
+def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
+    """The name of a product or model in one language, None for one that no contract names."""
+    contracts = snapshot.contracts
+    if subject in contracts.products:
+        return voice.named(contracts.products[subject].form)
+    return voice.named(contracts.models[subject].form) if subject in contracts.models else None
 
 
 def source_report(desk: Desk, source: SourceContract) -> SourceReport:
@@ -149,30 +156,21 @@ def _batch(source: SourceContract, receipt: Receipt) -> Batch:
     return Batch(receipt, found, scores.total(found))
 
 
-def _failing(report: SourceReport, voice: Voice) -> list[tuple[str, str, int]]:
+def in_words(columns: Sequence[Column], names: Iterable[str], voice: Voice) -> list[str]:
+    """The names people know of those of a contract's columns."""
+    known = {column.name: column.definition for column in columns}
+    shown = [known[name] for name in names if name in known]
+    return [about.businessName if voice.language == "zh" else about.businessNameEn for about in shown]
+
+
+def _failing(report: SourceReport, voice: Voice) -> list[tuple[str, list[str], int]]:
     """Rules that refused rows which still stand: id, columns in words, rows; the worst first."""
     by_id = {rule.id: rule for rule in report.source.rules}
-    names = {column.name: column.definition for column in report.source.columns}
     found = []
     for rule_id, rows in report.by_rule.items():
-        known = by_id[rule_id].columns if rule_id in by_id else (rule_id.partition(".")[0],)
-        words = [_named(names[name], voice) for name in known if name in names]
-        found.append((rule_id, "、".join(words) or "—", int(rows)))
+        names = by_id[rule_id].columns if rule_id in by_id else (rule_id.partition(".")[0],)
+        found.append((rule_id, in_words(report.source.columns, names, voice), int(rows)))
     return sorted(found, key=lambda item: (-item[2], item[0]))
-
-
-def _named(definition: Any, voice: Voice) -> str:
-    return str(definition.businessName if voice.language == "zh" else definition.businessNameEn)
-
-
-def _spark(values: Sequence[float | None]) -> str:
-    """Points of a polyline: the totals over time, 0.5 at the bottom and 1 at the top; empty for fewer than two."""
-    known = [value for value in values if value is not None]
-    if len(known) < 2:
-        return ""
-    step = SPARK_WIDTH / (len(known) - 1)
-    heights = (SPARK_HEIGHT * (1 - (max(value, 0.5) - 0.5) * 2) for value in known)
-    return " ".join(f"{place * step:.1f},{height:.1f}" for place, height in enumerate(heights))
 
 
 def released_evidence(desk: Desk, snapshot: Snapshot, subject: str) -> dict[str, Any] | None:
@@ -180,12 +178,12 @@ def released_evidence(desk: Desk, snapshot: Snapshot, subject: str) -> dict[str,
     entry = snapshot.published.get(subject)
     if entry is None:
         return None
-    receipts = Receipts(desk.register, "catalogue").of_stage(Stage.EVIDENCE, subject, 200)
-    bodies = (receipt.body for receipt in receipts if receipt.body.get("edition") == entry.edition)
-    return next((body for body in bodies if body.get("suite")), None)
+    receipts = Receipts(desk.register, "catalogue").of_edition(Stage.EVIDENCE, subject, entry.edition)
+    return next((receipt.body for receipt in receipts if receipt.body.get("suite")), None)
 
 
-def _report(site: Site, request: Request, file: str, template: str, **context: Any) -> Response:
+def report_page(site: Site, request: Request, file: str, template: str, **context: Any) -> Response:
+    """A report as a page, or with `?print=1` as one file for download under the name `file`."""
     printed = request.query_params.get("print") == "1"
     response = site.page(
         request,
@@ -194,7 +192,7 @@ def _report(site: Site, request: Request, file: str, template: str, **context: A
         sheet=(HERE / "static" / "citylake.css").read_text("utf-8") if printed else "",
         made=now(),
         weights=scores.WEIGHTS,
-        spark_size=(SPARK_WIDTH, SPARK_HEIGHT),
+        spark_size=(trends.SPARK_WIDTH, trends.SPARK_HEIGHT),
         **context,
     )
     if printed:

@@ -7,6 +7,7 @@ memory, and JSON objects as such rows. Where rows come from does not belong here
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -129,6 +130,19 @@ def header_names(names: list[str], origin: str, owner: str) -> tuple[str, ...]:
     if repeated:
         raise CitylakeError("pull.bad_header", file=origin, names=listed(repeated), owner=owner)
     return tuple(names)
+
+
+def read_json(text: str | bytes) -> Any:
+    """A JSON value. A number that a float would change is its text: amounts keep all their digits.
+
+    Raises ValueError, or RecursionError for one so deep that nobody can read it.
+    """
+    return json.loads(text, parse_float=_exact)
+
+
+def _exact(text: str) -> float | str:
+    number = float(text)
+    return number if Decimal(repr(number)) == Decimal(text) else text
 
 
 def object_rows(

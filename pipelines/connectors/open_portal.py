@@ -1,13 +1,11 @@
-"""Connector `open_portal`: a file of an open-data portal over HTTP, fetched only when it has changed.
+"""Connector `open_portal`: a file of an open-data portal over HTTP, fetched only when it has changed, or its catalogue.
 
-What the portal sent is kept unchanged in raw beside its rows.
+The file is named by its path, or by dataset and resource of a CKAN or DCAT catalogue, which says where it is now. What
+the portal sent is kept unchanged in raw beside the rows.
 """
 
 import hashlib
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 
@@ -20,15 +18,11 @@ from pipelines.connectors.base import (
     connectors,
     require_columns,
 )
+from pipelines.connectors.catalogues import Catalogue, Found, listing, locate
+from pipelines.connectors.credentials import Auth
 from pipelines.connectors.formats import LocalFile, formats
+from pipelines.connectors.http import Answer, Refused, Site, Wanted
 from pipelines.messages import CitylakeError
-
-ATTEMPTS = 3
-PAUSE = 1.0
-"""Seconds before the second attempt; twice as long before the third."""
-TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-PATIENCE = 1800.0
-"""Seconds that a body may take: a portal that sends a byte now and then would hold up everything."""
 
 
 @connectors.register(About(asks=True))
@@ -36,21 +30,51 @@ def open_portal(
     request: Request,
     *,
     connection: str,
-    path: str,
+    path: str | None = None,
+    catalogue: Catalogue | None = None,
+    harvest: Literal["list"] | None = None,
     format: Literal["csv", "json"] = "csv",
     records: str | None = None,
+    auth: Auth | None = None,
     largest: int = 500_000_000,
     encoding: Encoding = "utf-8",
     delimiter: Delimiter = ",",
 ) -> Pulled | None:
-    """Fetch `path` below the address of the connection: CSV, or JSON with an array of objects under `records`.
+    """Fetch `path` below the address of the connection, or the resource that the catalogue names: CSV, or JSON with an
+    array of objects under `records`. With `harvest` the rows are the catalogue's datasets.
 
-    Position: the portal's validators (ETag, Last-Modified) and the SHA-256 of the body. Raises CitylakeError when the
-    portal does not answer, refuses, sends more than `largest` bytes or something that cannot be read.
+    Position: the portal's validators (ETag, Last-Modified), the SHA-256 of the body and of its address. Raises
+    CitylakeError when the portal does not answer, refuses, sends more than `largest` bytes or something that cannot be
+    read.
     """
-    origin = f"{connection}:{path}"
+    named = catalogue is not None and bool(catalogue.get("dataset") and catalogue.get("resource"))
+    if [path is not None, named and not harvest, catalogue is not None and bool(harvest)].count(True) != 1:
+        raise CitylakeError("pull.portal_choice", connection=connection)
+    with Site(request, connection, auth, largest) as site:
+        if catalogue is None:
+            assert path is not None
+            return _pull(request, site, path, Found(site.address(path), ""), format, records, encoding, delimiter)
+        if harvest:
+            return listing(request, site, catalogue).pull()
+        found = locate(site, catalogue, request.target.with_name("catalogue.json"))
+        name = f"{catalogue.get('dataset')}/{catalogue.get('resource')}"
+        return _pull(request, site, name, found, format, records, encoding, delimiter)
+
+
+def _pull(
+    request: Request,
+    site: Site,
+    name: str,
+    found: Found,
+    format: Literal["csv", "json"],
+    records: str | None,
+    encoding: Encoding,
+    delimiter: Delimiter,
+) -> Pulled | None:
+    """The rows of one file. `name`: how messages call it, never by its address, which may hold a key."""
+    origin = f"{site.connection}:{name}"
     body = request.target.with_name("original")
-    position = _fetch(_Resource(request, connection, path, largest), body)
+    position = _fetch(request, site, name, found)
     if position is None or position["sha256"] == request.position.get("sha256"):
         return None
     file = LocalFile(body, origin, request)
@@ -62,71 +86,23 @@ def open_portal(
     return Pulled(table.write(request), table.names, origin, position)
 
 
-class _Resource:
-    """What is asked for, and how messages name it: never by its address, which may hold a key."""
-
-    def __init__(self, request: Request, connection: str, path: str, largest: int) -> None:
-        self.connection, self.path, self.largest, self.owner = connection, path, largest, request.owner
-        self.known: Mapping[str, Any] = request.position
-        try:
-            base, resource = httpx.URL(request.secret(connection)), httpx.URL(path.lstrip("/"))
-        except httpx.InvalidURL:
-            raise self.unreachable("InvalidURL") from None
-        joined = f"{base.path.rstrip('/')}/{resource.path}"
-        self.address = base.copy_with(path=joined, params=base.params.merge(resource.params) or None)
-
-    def unreachable(self, problem: str) -> CitylakeError:
-        return CitylakeError("pull.unreachable", connection=self.connection, problem=problem, owner=self.owner)
-
-
-def _fetch(resource: _Resource, body: Path) -> dict[str, str] | None:
-    """Stream the body to a file; None when nothing changed. Asked again after a while when the portal does not answer,
-    breaks off, or says that it is its own fault."""
-    attempt = 1
-    while True:
-        try:
-            return _ask(resource, body)
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            if status < 500 or attempt == ATTEMPTS:
-                about = {"connection": resource.connection, "status": status, "path": resource.path}
-                raise CitylakeError("pull.refused_by_portal", **about, owner=resource.owner) from None
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            if attempt == ATTEMPTS:
-                raise resource.unreachable(type(error).__name__) from None
-        time.sleep(PAUSE * attempt)
-        attempt += 1
-
-
-def _ask(resource: _Resource, body: Path) -> dict[str, str] | None:
-    """One attempt. Raises httpx.HTTPStatusError for an answer that is neither the body nor "not modified"."""
+def _fetch(request: Request, site: Site, name: str, found: Found) -> dict[str, str] | None:
+    """Stream the body to a file; None when nothing changed, which what is known of the same address tells."""
+    address = hashlib.sha256(site.shown(found.address).encode()).hexdigest()
+    last = request.position if request.position.get("address") == address else {}
+    if found.stamp and last.get("stamp") == found.stamp:
+        return None
     asked = {"etag": "If-None-Match", "modified": "If-Modified-Since"}
-    headers = {asked[name]: str(resource.known[name]) for name in asked if resource.known.get(name)}
-    # Government networks have proxies for the way out; a source is reached directly, as its address says.
-    with (
-        httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=True) as client,
-        client.stream("GET", resource.address, headers=headers) as response,
-    ):
-        if response.status_code == httpx.codes.NOT_MODIFIED:
-            return None
-        if response.status_code != httpx.codes.OK:
-            raise httpx.HTTPStatusError("", request=response.request, response=response)
-        digest = _keep(response, body, resource)
-        validators = {"etag": response.headers.get("ETag", ""), "modified": response.headers.get("Last-Modified", "")}
-    return {**validators, "sha256": digest}
-
-
-def _keep(response: httpx.Response, body: Path, resource: _Resource) -> str:
-    """Write the body to a file as it comes; its SHA-256."""
-    digest, size, end = hashlib.sha256(), 0, time.monotonic() + PATIENCE
-    with body.open("wb") as file:
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > resource.largest:
-                about = {"connection": resource.connection, "largest": resource.largest, "owner": resource.owner}
-                raise CitylakeError("pull.too_large", **about)
-            if time.monotonic() > end:
-                raise resource.unreachable("TooSlow")
-            digest.update(chunk)
-            file.write(chunk)
-    return digest.hexdigest()
+    headers = {asked[key]: str(last[key]) for key in asked if last.get(key)}
+    wanted = Wanted(
+        found.address, headers=headers, also=frozenset({httpx.codes.NOT_MODIFIED}) if headers else frozenset()
+    )
+    try:
+        answer: Answer = site.fetch(wanted, request.target.with_name("original"), lambda answer: answer)
+    except Refused as error:
+        about = {"connection": site.connection, "status": error.status, "path": name, "owner": request.owner}
+        raise CitylakeError("pull.refused_by_portal", **about) from None
+    if answer.status == httpx.codes.NOT_MODIFIED:
+        return None
+    validators = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
+    return {**validators, "sha256": answer.sha256, "address": address, "stamp": found.stamp}

@@ -65,6 +65,7 @@ _GOVERNANCE = {
     "k_lowered",
     "anonymity_dropped",
     "quasi_dropped",
+    "within_dropped",
     "row_filter_dropped",
     "deletion_ceiling_raised",
     "volume_floor_lowered",

@@ -43,7 +43,7 @@ def _channel_changes(subject: str, channel: str, was: Product | None, now: Produ
         if was.name != now.name:
             yield change(subject, "product_renamed", channel=channel, old=was.name, new=now.name)
         if was.form.licence != now.form.licence:
-            yield change(subject, "licence_changed", channel=channel)
+            yield change(subject, "licence_changed" if was.form.licence else "licence_stated", channel=channel)
         yield from _shown_changes(subject, channel, was, now)
         yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
         yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
@@ -98,5 +98,8 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.quasi:
         if name not in now.quasi:
             yield change(subject, "quasi_dropped", name, channel=channel)
-    if was.count != now.count or set(now.quasi) - set(was.quasi):
+    for name in was.within:
+        if name not in now.within:
+            yield change(subject, "within_dropped", name, channel=channel)
+    if was.count != now.count or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)

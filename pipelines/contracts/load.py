@@ -15,9 +15,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pipelines.connectors.base import connectors
+from pipelines.connectors.discovery import load_installed
 from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
+from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
 from pipelines.contracts.resolve import Resolver
@@ -58,7 +60,9 @@ T = TypeVar("T")
 
 
 def load(root: Path) -> Contracts:
-    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line."""
+    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line, or for
+    an installed connector that cannot be used."""
+    load_installed()
     return _Loader(root).load()
 
 
@@ -82,9 +86,11 @@ class _Loader:
         sources = [self._source(path) for path in _files(self.root / "sources")]
         products = [self._product(path) for path in _files(self.root / "products")]
         _check_unique(products)
-        known = [contract.form.model for contract in products]
-        for file, place, model in self.resolver.wanted_models:
+        known = {contract.form.model: [column.name for column in contract.columns] for contract in products}
+        for file, place, model, columns in self.resolver.wanted_models:
             check_known(file, place, "model", model, known)
+            for column in columns:
+                check_column(file, place, column, known[model])
         contracts = Contracts(
             self.root,
             self.city,
@@ -157,6 +163,7 @@ class _Loader:
         judged = self.resolver.rules(file, form.quality, columns)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
         views = list(self._views(file, form, columns))
+        check_joins(file, rules, [(channel, found) for channel, _, found in views])
         shown = [column.column for _, _, found in views for column in found]
         contract = ProductContract(
             id=f"{library}/{dataset}",
@@ -208,8 +215,9 @@ class _Loader:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.anonymity is not None:
             check_column(file, (*place, "anonymity", "count"), view.anonymity.count, shown)
-            for index, name in enumerate(view.anonymity.quasi):
-                check_column(file, (*place, "anonymity", "quasi", index), name, shown)
+            for key in ("quasi", "within"):
+                for index, name in enumerate(getattr(view.anonymity, key)):
+                    check_column(file, (*place, "anonymity", key, index), name, shown)
         return tuple(shown.values())
 
     def _shown(

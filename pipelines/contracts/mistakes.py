@@ -35,6 +35,9 @@ _PATTERNS = {
     models.DAY_PATTERN: "problem.day",
 }
 
+# Missing keys of which more can be said than that they are missing.
+_MISSING = {"licence": "contract.licence_missing"}
+
 
 def error(code: str, file: Located, place: Place, **arguments: object) -> CitylakeError:
     """Message `code` about a place of a file."""
@@ -56,11 +59,19 @@ def check_column(file: Located, place: Place, name: str, known: Iterable[str]) -
 
 def call_error(file: Located, place: Place, kind: str, verb: Verb[Any, Any], found: VerbError) -> CitylakeError:
     """A call whose arguments do not fit the verb."""
-    arguments = dict(found.arguments)
+    code, arguments = found.code, dict(found.arguments)
     if found.details:
-        value = _useful(found.details).get("input")
-        shown = value if isinstance(value, str | int | float) else "…"
-        arguments |= {"value": shown, **_describe(found.details)}
+        details = _useful(found.details)
+        key = _key_inside(details)
+        within = f"{arguments['name']}.{key}" if key else str(arguments["name"])
+        if details["type"] in ("missing", "union_tag_not_found"):
+            code, arguments = "arguments.missing", {"names": within}
+        elif details["type"] == "extra_forbidden":
+            code, arguments = "arguments.unknown", {"names": within}
+        else:
+            value = details.get("input")
+            shown = value if isinstance(value, str | int | float) else "…"
+            arguments |= {"name": within, "value": shown, **_describe(found.details)}
     return error(
         "contract.bad_arguments",
         file,
@@ -68,8 +79,17 @@ def call_error(file: Located, place: Place, kind: str, verb: Verb[Any, Any], fou
         name=verb.name,
         signature=verb.signature,
         **both("kind", f"kind.{kind.replace(' ', '_')}"),
-        **both("problem", found.code, **arguments),
+        **both("problem", code, **arguments),
     )
+
+
+def _key_inside(details: ErrorDetails) -> str:
+    """The key of an argument that is a mapping of its own, if a complaint is about that key; else empty."""
+    if details["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return str(details["ctx"]["discriminator"]).strip("'")
+    last = details["loc"][-1] if details["loc"] else ""
+    mapped = details["type"] in ("missing", "extra_forbidden", "literal_error", "greater_than_equal")
+    return last if mapped and isinstance(last, str) else ""
 
 
 def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any]) -> CitylakeError:
@@ -87,7 +107,7 @@ def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any
         hints = _hints(str(key), _keys(form.json_schema(), place[:-1]))
         return error("contract.unknown_key", file, place, key=key, **hints)
     if details["type"] == "missing":
-        return error("contract.missing_key", file, place, key=key)
+        return error(_MISSING.get(str(key), "contract.missing_key"), file, place, key=key)
     same = [other for where, other in relevant if where == place]
     if details["type"] == "union_tag_not_found":
         return error("contract.missing_key", file, place, key=str(details["ctx"]["discriminator"]).strip("'"))
@@ -138,7 +158,7 @@ def _describe(details: Sequence[ErrorDetails]) -> dict[str, str]:
     context = dict(first.get("ctx", {}))
     if first["type"] == "string_pattern_mismatch":
         return both("problem", _PATTERNS.get(str(context["pattern"]), "problem.pattern"), **context)
-    if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
+    if first["type"] == "union_tag_invalid":
         return both("problem", "problem.literal", allowed=str(context["expected_tags"]).replace("'", ""))
     if first["type"] == "literal_error":
         return both("problem", "problem.literal", allowed=", ".join(re.findall(r"'([^']*)'", str(context["expected"]))))

@@ -211,11 +211,16 @@ class CatalogueForm(Strict):
 
 
 class Anonymity(Strict):
-    """k-anonymity of a table of counts: rows with fewer than k are withheld."""
+    """k-anonymity of a table of counts: rows with fewer than k are withheld.
+
+    `within`: the columns whose totals are published elsewhere, for instance the county; what is withheld must not
+    follow from them.
+    """
 
     k: Annotated[int, Field(ge=2)]
     count: FieldName
     quasi: Annotated[list[FieldName], Field(min_length=1)]
+    within: list[FieldName] = []
 
 
 class ChannelColumn(Strict):
@@ -239,11 +244,17 @@ class ChannelForm(Strict):
     properties: Annotated[list[FieldName | ChannelColumn], Field(min_length=1)]
 
 
+class HandedOutForm(ChannelForm):
+    """A channel whose files leave the platform: whoever gets them is told the terms of use."""
+
+    licence: Text
+
+
 class Channels(Strict):
     """The channels of a model; a channel that is not named does not exist."""
 
-    sharing: ChannelForm | None = None
-    open: ChannelForm | None = None
+    sharing: HandedOutForm | None = None
+    open: HandedOutForm | None = None
     analyst: ChannelForm | None = None
 
 

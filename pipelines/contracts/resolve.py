@@ -20,12 +20,15 @@ _PROBE = Context(lists={}, today=date(2000, 1, 1))
 
 
 class Resolver:
-    """Knows the city's fields and code lists. `wanted_models`: models that rules name, checked when all are read."""
+    """Knows the city's fields and code lists.
+
+    `wanted_models`: models that rules name, with the columns they must have, checked when all are read.
+    """
 
     def __init__(self, codes: Mapping[str, CodeList]) -> None:
         self.codes = codes
         self.fields: dict[str, models.FieldDefinition] = {}
-        self.wanted_models: list[tuple[Located, Place, str]] = []
+        self.wanted_models: list[tuple[Located, Place, str, list[str]]] = []
 
     def add_fields(self, file: Located, fields: Mapping[str, models.FieldDefinition]) -> None:
         """Check fields.yaml and keep it. Raises CitylakeError for unknown verbs, code lists and senseless limits."""
@@ -112,7 +115,8 @@ class Resolver:
         step = self.call(file, place, rules, call, given, names)
         verb = rules[step.verb]
         columns = tuple(dict.fromkeys(verb.columns(step.arguments)))
-        self.wanted_models += [(file, place, model) for model in verb.models(step.arguments)]
+        shared = verb.shared_columns(step.arguments)
+        self.wanted_models += [(file, place, model, shared) for model in verb.models(step.arguments)]
         owner = given.get("column") or (step.arguments.get("column") if verb.about.scope == "row" else None)
         rule_id = f"{owner}.{step.verb}" if owner else step.verb
         if step.verb == "unique":

@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from pipelines.codecs import certificate, gb11643, gb11714, gb32100, numbers
 from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.verbs import CodeList, Column, Model, Registry, VerbError
+from pipelines.verbs import CodeList, Column, Model, Registry, SharedColumn, VerbError
 
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
@@ -371,6 +371,20 @@ def sums_to(context: Context, *, column: Column, model: Model) -> str:
     """The column adds up to the row count of another model; counts the difference."""
     total = f"(SELECT coalesce(sum({identifier(column)}), 0) FROM {context.relation})"
     return f"abs({total} - (SELECT count(*) FROM {context.models[model]}))"
+
+
+@_table(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def counts_rows(context: Context, *, column: Column, model: Model, by: list[SharedColumn]) -> str:
+    """The column says how many rows of another model have the same values in `by`, and no such values are left out;
+    counts the values for which it does not. `citylake explain` follows a count to those rows.
+    """
+    names, number = ", ".join(identifier(name) for name in by), identifier(column)
+    said = f"CASE WHEN count({number}) = count(*) THEN sum({number}) END"
+    told = f"(SELECT {names}, {said} AS n FROM {context.relation} GROUP BY {names})"
+    there = f"(SELECT {names}, count(*) AS n FROM {context.models[model]} GROUP BY {names})"
+    same = " AND ".join(f"a.{identifier(name)} IS NOT DISTINCT FROM b.{identifier(name)}" for name in by)
+    apart = "a.n IS DISTINCT FROM coalesce(b.n, 0)"
+    return f"(SELECT count(*) FROM {told} a FULL JOIN {there} b ON {same} WHERE {apart})"
 
 
 def _bound(context: Context, bound: Bound) -> str:

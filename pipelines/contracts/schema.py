@@ -134,7 +134,7 @@ def _arguments(kind: str, verb: Verb[Any, Any], contracts: Contracts) -> Schema:
     }
     properties: Schema = {}
     for name, parameter in verb.parameters.items():
-        schema = adapter(parameter.annotation).json_schema()
+        schema = _whole(adapter(parameter.annotation).json_schema())
         known = next((names[mark]() for mark in marks(parameter.annotation) if mark in names), None)
         if name == "connection":
             known = {"enum": sorted(contracts.city.connections)}
@@ -150,6 +150,24 @@ def _arguments(kind: str, verb: Verb[Any, Any], contracts: Contracts) -> Schema:
         "required": required,
         "additionalProperties": False,
     }
+
+
+def _whole(schema: Schema) -> Schema:
+    """A schema with its own definitions put where they are named: it will stand inside another one."""
+    definitions = schema.pop("$defs", {})
+
+    def inlined(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inlined(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            return inlined(definitions[node["$ref"].rpartition("/")[2]])
+        # The mapping of a discriminator names definitions; `oneOf` says the same.
+        return {key: inlined(value) for key, value in node.items() if key != "discriminator"}
+
+    whole: Schema = inlined(schema)
+    return whole
 
 
 def _described(*codes: str) -> str:

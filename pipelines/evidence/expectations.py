@@ -368,6 +368,16 @@ def _sums_to(asker: Asker, *, column: str, model: str) -> Question:
     return asker.observed("ExpectColumnSumToBeBetween", apart, column=column, min_value=total, max_value=total)
 
 
+@_for
+def _counts_rows(asker: Asker, *, column: str, model: str, by: list[str]) -> Question:
+    # every row of the other model takes one from what is told for its values: nothing may be left, nothing owed
+    names, number = ", ".join(identifier(name) for name in by), identifier(column)
+    told = f"SELECT {names}, {number} AS _left, {number} IS NULL AS _untold FROM {{batch}}"
+    taken = f"SELECT {names}, -1, false FROM {_escaped(asker.context.models[model])}"
+    settled = f"GROUP BY {names} HAVING bool_or(_untold) OR sum(_left) <> 0"
+    return asker.bad_rows(f"SELECT 1 FROM ({told} UNION ALL {taken}) {settled}")
+
+
 _NUMBER = r"[1-9]\d{16}(\d|X)"
 
 _PROVINCES = (

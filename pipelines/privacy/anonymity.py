@@ -1,6 +1,7 @@
 """k-anonymity of tables of counts: which rows are too few people to be shown, and the proof that none is left.
 
-Judges one table. Totals of parts of it (a county), or an earlier release, may still bound a withheld row.
+Judges one table. Totals of parts that the contract does not name in `within`, or an earlier release, may still bound
+a withheld row.
 """
 
 from dataclasses import dataclass
@@ -29,16 +30,20 @@ class CellCounts:
 def withhold(relation: str, anonymity: Anonymity) -> str:
     """SQL, to stand after FROM, of the rows that may be shown: those that count at least k. Empty groups go too.
 
-    The total of the table may be known (row counts of what it was counted from are public), so what is withheld must
-    not follow from it: at least two rows go, and together they count at least k. The smallest of the others go first.
+    The total of the table may be known (row counts of what it was counted from are public), and so may the totals of
+    each part in `within`. What is withheld must not follow from them: in a part at least two rows go, and together they
+    count at least k. The smallest of the others go first. Only a part that as a whole is smaller
+    than k still follows from its total: then it is the total that must not be published.
     """
     count = identifier(anonymity.count)
+    part = ", ".join(map(identifier, anonymity.within))
+    whole = f"PARTITION BY {part}" if part else ""
     order = ", ".join([f"{count} NULLS FIRST", *(f"{identifier(name)} NULLS FIRST" for name in anonymity.quasi)])
     few = f"{count} IS NULL OR {count} < {anonymity.k}"
     ranked = (
-        f"SELECT *, count(*) FILTER (WHERE ({few}) AND {count} IS DISTINCT FROM 0) OVER () AS _few, "
-        f"row_number() OVER (ORDER BY {order}) - count(*) FILTER (WHERE {count} = 0) OVER () AS _place, "
-        f"coalesce(sum({count}) OVER (ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) "
+        f"SELECT *, count(*) FILTER (WHERE ({few}) AND {count} IS DISTINCT FROM 0) OVER ({whole}) AS _few, "
+        f"row_number() OVER ({whole} ORDER BY {order}) - count(*) FILTER (WHERE {count} = 0) OVER ({whole}) AS _place, "
+        f"coalesce(sum({count}) OVER ({whole} ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) "
         f"AS _before FROM {relation}"
     )
     hidden = f"{few} OR (_few > 0 AND (_place <= 2 OR _before < {anonymity.k}))"

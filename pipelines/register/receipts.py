@@ -84,6 +84,12 @@ class Receipts:
         query = self._of(subject).where(table.c.stage == stage.value).limit(limit)
         return [Receipt(**row) for row in self.register.rows(query)]
 
+    def of_edition(self, stage: Stage, subject: str, edition: str) -> list[Receipt]:
+        """The receipts of one stage of a subject whose body names the edition, newest first."""
+        named = table.c.body["edition"].as_string() == edition
+        query = self._of(subject).where((table.c.stage == stage.value) & named)
+        return [Receipt(**row) for row in self.register.rows(query)]
+
     def history(self, subject: str, limit: int = 100) -> list[Receipt]:
         """The receipts of a subject, newest first."""
         return [Receipt(**row) for row in self.register.rows(self._of(subject).limit(limit))]

@@ -1,5 +1,7 @@
 """Where the cells of a released library row come from: department, dataset, batch and row, delivery, rule.
 
+A row that only counts rows of another model, as its contract's `counts_rows` says, is explained by the rows it counts.
+
 Belongs here: reading one released row back to the raw rows that it names. Does not belong here: how rows come to name
 them (the models write `source_rows` and `attr_source`), and lineage of whole tables.
 """
@@ -14,6 +16,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.authority import origin
 from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.contracts.resolved import Claim, SourceContract
+from pipelines.contracts.rules import Rule, counts_rows
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
@@ -24,6 +27,9 @@ from pipelines.release.ledger import Ledger, Recorded
 
 ROWS, ATTRIBUTES = "source_rows", "attr_source"
 """The columns in which a library row keeps its books; they are not explained themselves."""
+
+LISTED = 20
+"""The most rows that are named of those that a row counts."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,38 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class CountedRow:
+    """A row that another row counts: the raw rows it was made from, and its key, None unless values were asked for."""
+
+    key: Mapping[str, str | None] | None
+    sources: tuple[SourceRow, ...]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What stands behind a count: the rows of `model` that have the row's own values in the columns `by`.
+
+    `total` is how many there are in `version`, the one published when the count was; `rows` are the first `LISTED`.
+    """
+
+    column: str
+    model: str
+    version: int
+    by: tuple[str, ...]
+    total: int
+    rows: tuple[CountedRow, ...]
+
+
+@dataclass(frozen=True)
 class Explanation:
-    """A released row and the origin of its cells."""
+    """A released row and the origin of its cells; of a row that counts others, those it counts."""
 
     model: str
     version: int
     edition: str
     released: datetime
     cells: tuple[Cell, ...]
+    counted: Counted | None = None
 
 
 class Explainer:
@@ -88,11 +118,14 @@ class Explainer:
         self.lake = lake
         self.values = values
         self.receipts = Receipts(register, "explain")
-        self.published = Ledger(register).published()
+        self.ledger = Ledger(register)
+        self.published = self.ledger.published()
         self.con = connect(lake.scratch())
 
     def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
         """The origin of every cell of one row, or of one column of it.
+
+        The cells of a row that counts others have no raw rows of their own: `counted` leads to them.
 
         Raises CitylakeError for a model, column or row that does not exist, and for a key that fits several rows.
         """
@@ -104,14 +137,16 @@ class Explainer:
         entry = self.published[model]
         row = self._row(contract, entry, key)
         cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
-        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells)
+        rule = _counting(contract)
+        counted = self._counted(rule, entry, row) if rule else None
+        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells, counted)
 
     def _library(self, model: str) -> ProductContract:
         if model not in self.contracts.models:
             known = "、".join(sorted(self.contracts.models))
             raise CitylakeError("explain.no_model", model=model, known=known)
         contract = self.contracts.models[model]
-        if ROWS not in [column.name for column in contract.columns]:
+        if not _has_books(contract) and _counting(contract) is None:
             raise CitylakeError("explain.no_rows", model=model)
         if model not in self.published:
             raise CitylakeError("explain.not_released", model=model)
@@ -119,16 +154,43 @@ class Explainer:
 
     def _row(self, contract: ProductContract, entry: Recorded, key: Mapping[str, str]) -> dict[str, str | None]:
         """The one row with this key, every value as text."""
-        location = self.lake.released(contract.library, contract.form.model)
-        read = delta.scan(delta.open_table(location, entry.version))
-        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
-        chosen = " AND ".join(f"CAST({identifier(name)} AS VARCHAR) = {literal(value)}" for name, value in key.items())
-        query = f"SELECT {listed} FROM {read.source} WHERE {chosen or 'true'} LIMIT 2"
-        rows = self.con.execute(query).fetchall()
+        rows = self._rows(contract, entry.version, key, "LIMIT 2")
         if len(rows) != 1:
             code = "explain.several_rows" if rows else "explain.no_row"
             raise CitylakeError(code, model=contract.form.model, key="、".join(contract.form.key))
-        return dict(zip((item.name for item in contract.columns), rows[0], strict=True))
+        return rows[0]
+
+    def _rows(
+        self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None], end: str
+    ) -> list[dict[str, str | None]]:
+        """The rows with these values, every value as text; `end` orders and bounds them."""
+        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
+        query = f"SELECT {listed} FROM {self._released(contract, version)} WHERE {_fits(wanted)} {end}"
+        names = [item.name for item in contract.columns]
+        return [dict(zip(names, values, strict=True)) for values in self.con.execute(query).fetchall()]
+
+    def _released(self, contract: ProductContract, version: int | None) -> str:
+        """SQL of one released version."""
+        return delta.scan(delta.open_table(self.lake.released(contract.library, contract.form.model), version)).source
+
+    def _counted(self, rule: Rule, entry: Recorded, row: Mapping[str, str | None]) -> Counted:
+        """The rows that a row counts, in the version that was published when the count was."""
+        contract = self._library(rule.arguments["model"])
+        beside = self.ledger.release_beside(contract.form.model, entry)
+        if beside is None or beside.version is None:
+            raise CitylakeError("explain.not_released", model=contract.form.model)
+        version, by = beside.version, tuple(rule.arguments["by"])
+        wanted = {name: row[name] for name in by}
+        relation = self._released(contract, version)
+        ((total,),) = self.con.execute(f"SELECT count(*) FROM {relation} WHERE {_fits(wanted)}").fetchall()
+        order = ", ".join(identifier(name) for name in contract.form.key)
+        rows = self._rows(contract, version, wanted, f"ORDER BY {order} LIMIT {LISTED}")
+        named = tuple(self._counted_row(contract, found) for found in rows)
+        return Counted(rule.arguments["column"], contract.form.model, version, by, total, named)
+
+    def _counted_row(self, contract: ProductContract, row: Mapping[str, str | None]) -> CountedRow:
+        key = {name: row[name] for name in contract.form.key} if self.values else None
+        return CountedRow(key, tuple(self._source_rows(row)))
 
     def _cell(self, contract: ProductContract, row: Mapping[str, str | None], name: str) -> Cell:
         title = next(item.definition.businessName for item in contract.columns if item.name == name)
@@ -184,8 +246,8 @@ class Explainer:
             yield from (self._source_cell(row, column) for row in rows if (row.dataset, row.role) == (dataset, ""))
 
     def _source_rows(self, row: Mapping[str, str | None]) -> list[SourceRow]:
-        """The raw rows that a library row names: {"<org>/<dataset>[#role]": "batch:row"}."""
-        return [self._source_row(name, place) for name, place in json.loads(row[ROWS] or "{}").items()]
+        """The raw rows that a library row names: {"<org>/<dataset>[#role]": "batch:row"}; a count names none."""
+        return [self._source_row(name, place) for name, place in json.loads(row.get(ROWS) or "{}").items()]
 
     def _source_row(self, name: str, place: str) -> SourceRow:
         dataset, _, role = name.partition("#")
@@ -224,6 +286,22 @@ class Explainer:
 
     def __exit__(self, *_: object) -> None:
         self.con.close()
+
+
+def _has_books(contract: ProductContract) -> bool:
+    return ROWS in [column.name for column in contract.columns]
+
+
+def _counting(contract: ProductContract) -> Rule | None:
+    """The rule that says which rows of which model the rows of this one count."""
+    return next((rule for rule in contract.rules if rule.verb == counts_rows.__name__), None)
+
+
+def _fits(wanted: Mapping[str, str | None]) -> str:
+    """SQL that a row has these values, given as text."""
+    values = {name: "NULL" if value is None else literal(value) for name, value in wanted.items()}
+    same = (f"CAST({identifier(name)} AS VARCHAR) IS NOT DISTINCT FROM {value}" for name, value in values.items())
+    return " AND ".join(same) or "true"
 
 
 def _physical(source: SourceContract, column: str) -> str:

@@ -1,7 +1,7 @@
 """The ledger of releases. Inserting a release row is moving the pointer: readers read the version it names."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -67,10 +67,32 @@ class Ledger:
         rows = self.register.rows(sa.select(table).where(table.c.sequence.in_(newest)))
         return {row["subject"]: _recorded(row) for row in rows if row["kind"] == RELEASE}
 
+    def release_beside(self, subject: str, entry: Recorded) -> Recorded | None:
+        """The release of a subject that was the newest one when the edition of `entry` was published.
+
+        An edition is one transaction: its own releases count, whatever their order in it.
+        """
+        beside = sa.or_(table.c.edition == entry.edition, table.c.sequence < entry.sequence)
+        query = sa.select(table).where(table.c.subject == subject, table.c.kind == RELEASE, beside)
+        rows = self.register.rows(query.order_by(table.c.sequence.desc()).limit(1))
+        return next(map(_recorded, rows), None)
+
     def history(self, subject: str, limit: int = 100) -> list[Recorded]:
         """All decisions about a subject, newest first."""
         query = sa.select(table).where(table.c.subject == subject).order_by(table.c.sequence.desc()).limit(limit)
         return [_recorded(row) for row in self.register.rows(query)]
+
+    def measured(self, releases: Iterable[Recorded]) -> dict[int, Recorded]:
+        """For each release, by its sequence number, the release that rules were measured on.
+
+        That is the one of the model version which a product was cut from, not the model's newest; a model's is its
+        own. One that the ledger does not know is left out. One query for all.
+        """
+        wanted = {entry.sequence: _measured_on(entry) for entry in releases}
+        named = sa.tuple_(table.c.subject, table.c.version).in_(sorted(set(wanted.values())))
+        query = sa.select(table).where((table.c.kind == RELEASE) & named).order_by(table.c.sequence)
+        found = {(row["subject"], row["version"]): _recorded(row) for row in self.register.rows(query)}
+        return {sequence: found[key] for sequence, key in wanted.items() if key in found}
 
     def released_versions(self) -> dict[str, set[int]]:
         """Every version that was ever released, by subject: what must stay readable."""
@@ -84,6 +106,14 @@ class Ledger:
         """The first row that does not fit the hash chain, or None."""
         with self.register.engine.connect() as connection:
             return chain.first_break(connection, table)
+
+
+def _measured_on(release: Recorded) -> tuple[str, int]:
+    """Subject and version that carry the rules of a release: a product is cut from a model and has none of its own."""
+    if "model" in release.body:
+        return release.body["model"], release.body["model_version"]
+    assert release.version is not None
+    return release.subject, release.version
 
 
 def _recorded(row: dict[str, Any]) -> Recorded:

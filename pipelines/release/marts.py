@@ -1,27 +1,36 @@
 """`marts.duckdb`: the analysts' database, made from the published products of the analyst channel.
 
-The file's name is derived from the versions in it, so it can be checked against the ledger and rebuilt at any time.
-Readers hold whole files: a new edition is a new file, and only the symlink moves.
+The file's name is derived from all that is in it, so it can be checked against the ledger and rebuilt at any time:
+first comes what is shown (`opening`), then what is said of it. Readers hold whole files: a new edition is a new file,
+and only the symlink moves.
 """
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.load import Contracts, Product
-from pipelines.evidence.freshness import due
+from pipelines.contracts.resolved import Contracts, Product, ShownColumn
+from pipelines.evidence.freshness import last_delivery, of_dataset
 from pipelines.evidence.scores import of_release
 from pipelines.lake import delta
+from pipelines.lake.lineage import upstream
 from pipelines.lake.zones import Lake
 from pipelines.messages import say
+from pipelines.register import Register
 from pipelines.register.chain import canonical
-from pipelines.release.ledger import Recorded
-
-KEPT = 3
+from pipelines.register.receipts import Receipts
+from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.shown import released_columns
+from pipelines.settings import Settings
 
 INFORMATION = {
     "edition": {
@@ -32,7 +41,13 @@ INFORMATION = {
         "as_of": "DATE",
         "released_at": "TIMESTAMPTZ",
     },
-    "freshness": {"dataset": "VARCHAR", "cycle": "VARCHAR", "released_at": "TIMESTAMPTZ", "due": "TIMESTAMPTZ"},
+    "freshness": {
+        "dataset": "VARCHAR",
+        "cycle": "VARCHAR",
+        "released_at": "TIMESTAMPTZ",
+        "delivered": "DATE",
+        "due": "DATE",
+    },
     "quality": {
         "dataset": "VARCHAR",
         "dimension": "VARCHAR",
@@ -42,113 +57,159 @@ INFORMATION = {
         "passed": "DOUBLE",
     },
 }
-"""The tables of schema `information`. Their comments are messages `marts.<table>` and `marts.<table>.<column>`."""
+"""The tables of schema `information`. Their comments are messages `marts.<table>` and `marts.<table>.<column>`. Days of
+freshness are those of the city: a file that told the hour of every delivery would be another one after every run."""
 
 INDICATORS = "smart_city.plan_indicator"
 """The analysts' product that schema `information` repeats as table `indicators`."""
 
+Rows = Mapping[str, Sequence[Sequence[Any]]]
+Comments = Mapping[str, str]
 
-def refresh(contracts: Contracts, lake: Lake, published: Mapping[str, Recorded], link: Path) -> Path | None:
-    """Make the symlink point to the file that the ledger asks for; returns the file if it had to be built.
 
-    Raises OSError when the disk is full; then the old file stays in place.
-    """
-    shown = {
-        product.id: (product, published[product.id])
-        for product in contracts.products.values()
-        if product.channel == "analyst" and product.id in published
+@dataclass(frozen=True)
+class Shown:
+    """A product in the file: the release and those of its columns that may be shown."""
+
+    product: Product
+    release: Recorded
+    columns: tuple[ShownColumn, ...]
+
+    @property
+    def dataset(self) -> str:
+        """Schema and table, as readers write them."""
+        return f"{self.product.contract.library}.{self.product.name}"
+
+
+def shown(contracts: Contracts, published: Mapping[str, Recorded]) -> list[Shown]:
+    """What belongs into the file now: the published products of the analyst channel, each with the columns that its
+    release made as the contract makes them now. One without such a column is not in it."""
+    found = []
+    for name, product in sorted(contracts.products.items()):
+        if product.channel == "analyst" and name in published:
+            open_now = released_columns(product, published[name].body)
+            columns = tuple(column for column in product.columns if column.name in open_now)
+            found += [Shown(product, published[name], columns)] if columns else []
+    return found
+
+
+def opening(products: Sequence[Shown]) -> str:
+    """How the name of the file with these products begins: one digest over their releases and how columns are made."""
+    listed = {
+        one.product.id: [one.release.hash, [[column.name, column.source, column.mask] for column in one.columns]]
+        for one in products
     }
-    if not shown and not link.is_symlink():
+    return f"marts-{_digest(listed)}-"
+
+
+def refresh(settings: Settings, contracts: Contracts, register: Register) -> Path | None:
+    """Make the symlink point to the file that contracts, ledger and receipts ask for; returns it if it did not before.
+
+    Every other file is deleted, and the link too when nothing is shown: an empty database would look like one of no
+    rows. Who has a file open keeps it. Raises OSError when the disk is full; then the old file stays in place.
+    """
+    link, products = settings.marts, shown(contracts, Ledger(register).published())
+    if not products:
+        link.unlink(missing_ok=True)
+        _forget(link, None)
         return None
-    names = {key: (entry.version, product.contract.hash) for key, (product, entry) in shown.items()}
-    wanted = link.with_name(f"marts-{hashlib.sha256(canonical(names).encode()).hexdigest()[:12]}.duckdb")
-    if link.is_symlink() and link.resolve() == wanted.resolve() and wanted.is_file():
-        return None
+    rows, comments = _information(settings, contracts, register, products), _comments(products)
+    wanted = link.with_name(f"{opening(products)}{_digest([INFORMATION, rows, comments])}.duckdb")
+    stood = wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()
     if not wanted.is_file():
-        _build(wanted, lake, shown, published)
-    _point(link, wanted)
+        _build(wanted, settings.lake, products, rows, comments)
+    if not stood:
+        _point(link, wanted)
     _forget(link, wanted)
-    return wanted
+    return None if stood else wanted
 
 
-def _build(
-    target: Path, lake: Lake, shown: Mapping[str, tuple[Product, Recorded]], published: Mapping[str, Recorded]
-) -> None:
+def _information(settings: Settings, contracts: Contracts, register: Register, products: Sequence[Shown]) -> Rows:
+    """The rows of schema `information`. Quality is that of the model version which a product was cut from."""
+    zone, receipts = ZoneInfo(contracts.city.timezone), Receipts(register, "marts")
+    delivered = cache(lambda source: last_delivery(receipts, source))
+    measured = Ledger(register).measured(one.release for one in products)
+    found: dict[str, list[list[Any]]] = {name: [] for name in INFORMATION}
+    for one in products:
+        release, form = one.release, one.product.contract.form
+        released = release.at.replace(tzinfo=release.at.tzinfo or UTC)
+        about = [one.product.form.name, release.version, release.edition, release.body["as_of"], released]
+        found["edition"].append([one.dataset, *about])
+        cycle = form.slaProperties.frequency
+        fresh = of_dataset(contracts, cycle, upstream(settings.dbt_project, form.model).sources, delivered)
+        found["freshness"].append([one.dataset, cycle, released, _day(fresh.last, zone), _day(fresh.due, zone)])
+        model = measured.get(release.sequence)
+        for score in of_release(model.body["rules"] if model else []):
+            counted = [score.dimension, score.rules, score.evaluated, score.failed, score.passed]
+            found["quality"].append([one.dataset, *counted])
+    return found
+
+
+def _comments(products: Sequence[Shown]) -> Comments:
+    """The comment of every table and column, by name; DuckDB has none for schemas."""
+    found = {f"information.{table}": say(f"marts.{table}") for table in [*INFORMATION, "indicators"]}
+    for table, columns in INFORMATION.items():
+        found |= {f"information.{table}.{name}": say(f"marts.{table}.{name}") for name in columns}
+    for one in products:
+        found[one.dataset] = f"{one.product.form.name} / {one.product.form.nameEn}"
+        tables = [one.dataset, "information.indicators"] if one.dataset == INDICATORS else [one.dataset]
+        for column in one.columns:
+            about = column.column.definition
+            text = " ".join(filter(None, (about.businessName, about.unit, "/", about.businessNameEn)))
+            found |= {f"{table}.{column.name}": text for table in tables}
+    return found
+
+
+def _build(target: Path, lake: Lake, products: Sequence[Shown], rows: Rows, comments: Comments) -> None:
     partial = target.with_name(f".build-{target.name}")
     partial.unlink(missing_ok=True)
     with duckdb.connect() as con:
         con.execute(f"ATTACH {literal(str(partial))} AS marts")
-        _create_information(con)
-        for product, entry in shown.values():
-            _copy_product(con, lake, product, entry)
-            _inform(con, product, entry, published.get(product.contract.form.model))
-        _show_indicators(con)
+        con.execute("CREATE SCHEMA marts.information")
+        for table, columns in INFORMATION.items():
+            _create(con, "information", table, [f"{name} {kind}" for name, kind in columns.items()], rows[table])
+            _comment(con, comments, "information", table, list(columns))
+        for one in products:
+            _copy(con, lake, one)
+            names = [column.name for column in one.columns]
+            _comment(con, comments, one.product.contract.library, one.product.name, names)
+            if one.dataset == INDICATORS:
+                # a view would name the database it was made in, and the file has another name wherever it is opened
+                con.execute(f"CREATE TABLE marts.information.indicators AS SELECT * FROM marts.{INDICATORS}")
+                _comment(con, comments, "information", "indicators", names)
         con.execute("CHECKPOINT marts")
         con.execute("DETACH marts")
     os.replace(partial, target)
 
 
-def _create_information(con: duckdb.DuckDBPyConnection) -> None:
-    """The schema that says what is in this file, how fresh and how good it is."""
-    con.execute("CREATE SCHEMA marts.information")
-    for table, columns in INFORMATION.items():
-        listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-        con.execute(f"CREATE TABLE marts.information.{table} ({listed})")
-        _comment(con, "TABLE", f"marts.information.{table}", say(f"marts.{table}"))
-        for name in columns:
-            _comment(con, "COLUMN", f"marts.information.{table}.{name}", say(f"marts.{table}.{name}"))
+def _create(
+    con: duckdb.DuckDBPyConnection, schema: str, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    con.execute(f"CREATE TABLE marts.{schema}.{table} ({', '.join(columns)})")
+    places = ", ".join("?" * len(columns))
+    for row in rows:
+        con.execute(f"INSERT INTO marts.{schema}.{table} VALUES ({places})", list(row))
 
 
-def _inform(con: duckdb.DuckDBPyConnection, product: Product, entry: Recorded, model: Recorded | None) -> None:
-    """The rows of one product in schema `information`. Quality is that of the model it is cut from."""
-    dataset, cycle = f"{product.contract.library}.{product.name}", product.contract.form.slaProperties.frequency
-    row = [dataset, product.form.name, entry.version, entry.edition, entry.body["as_of"], entry.at]
-    con.execute("INSERT INTO marts.information.edition VALUES (?, ?, ?, ?, ?, ?)", row)
+def _copy(con: duckdb.DuckDBPyConnection, lake: Lake, one: Shown) -> None:
+    schema = f"marts.{identifier(one.product.contract.library)}"
+    read = delta.scan(delta.open_table(lake.product(one.product.channel, one.product.name), one.release.version))
+    columns = ", ".join(identifier(column.name) for column in one.columns)
+    con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     con.execute(
-        "INSERT INTO marts.information.freshness VALUES (?, ?, ?, ?)", [dataset, cycle, entry.at, due(cycle, entry.at)]
+        f"CREATE TABLE {schema}.{identifier(one.product.name)} AS "
+        f"SELECT {columns} FROM (SELECT {read.columns} FROM {read.source})"
     )
-    for score in of_release(model.body["rules"] if model else []):
-        counted = [score.dimension, score.rules, score.evaluated, score.failed, score.passed]
-        con.execute("INSERT INTO marts.information.quality VALUES (?, ?, ?, ?, ?, ?)", [dataset, *counted])
 
 
-def _show_indicators(con: duckdb.DuckDBPyConnection) -> None:
-    """Table `information.indicators`, with the comments of the product it repeats.
-
-    A view would name the database it was made in, and the file has another name wherever it is opened.
-    """
-    schema, _, name = INDICATORS.partition(".")
-    columns = con.execute(
-        "SELECT column_name, comment FROM duckdb_columns() "
-        "WHERE database_name = 'marts' AND schema_name = ? AND table_name = ?",
-        [schema, name],
-    ).fetchall()
-    if not columns:
-        return  # not released yet
-    con.execute(f"CREATE TABLE marts.information.indicators AS SELECT * FROM marts.{INDICATORS}")
-    _comment(con, "TABLE", "marts.information.indicators", say("marts.indicators"))
-    for column, comment in columns:
-        _comment(con, "COLUMN", f"marts.information.indicators.{identifier(column)}", comment)
-
-
-def _comment(con: duckdb.DuckDBPyConnection, kind: str, name: str, text: str) -> None:
-    con.execute(f"COMMENT ON {kind} {name} IS {literal(text)}")
-
-
-def _copy_product(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, entry: Recorded) -> None:
-    schema, table = product.contract.library, f"marts.{product.contract.library}.{identifier(product.name)}"
-    released = delta.open_table(lake.product(product.channel, product.name), entry.version)
-    read = delta.scan(released)
-    con.execute(f"CREATE SCHEMA IF NOT EXISTS marts.{identifier(schema)}")
-    con.execute(f"CREATE TABLE {table} AS SELECT {read.columns} FROM {read.source}")
-    _comment(con, "TABLE", table, f"{product.form.name} / {product.form.nameEn}")
-    table_columns = delta.column_types(released.schema())
-    for shown in product.columns:
-        if shown.name not in table_columns:
-            continue  # a column that the contract gained and no release has yet
-        about = shown.column.definition
-        comment = " ".join(filter(None, (about.businessName, about.unit, "/", about.businessNameEn)))
-        _comment(con, "COLUMN", f"{table}.{identifier(shown.name)}", comment)
+def _comment(
+    con: duckdb.DuckDBPyConnection, comments: Comments, schema: str, table: str, columns: Sequence[str]
+) -> None:
+    place = f"marts.{identifier(schema)}.{identifier(table)}"
+    con.execute(f"COMMENT ON TABLE {place} IS {literal(comments[f'{schema}.{table}'])}")
+    for name in columns:
+        text = literal(comments[f"{schema}.{table}.{name}"])
+        con.execute(f"COMMENT ON COLUMN {place}.{identifier(name)} IS {text}")
 
 
 def _point(link: Path, target: Path) -> None:
@@ -158,11 +219,16 @@ def _point(link: Path, target: Path) -> None:
     os.replace(fresh, link)
 
 
-def _forget(link: Path, current: Path) -> None:
-    """Drop all but the newest files and whatever killed builds left; who has one open keeps it."""
-    for left in link.parent.glob(".build-*"):
-        left.unlink()
-    files = sorted(link.parent.glob("marts-*.duckdb"), key=lambda file: file.stat().st_mtime, reverse=True)
-    for old in files[KEPT:]:
-        if old != current:
-            old.unlink()
+def _forget(link: Path, current: Path | None) -> None:
+    """Delete all other files, which may hold what was withdrawn or masked since, and whatever killed builds left."""
+    for left in [*link.parent.glob(".build-*"), *link.parent.glob("marts-*.duckdb")]:
+        if left != current:
+            left.unlink()
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:12]
+
+
+def _day(moment: datetime | None, zone: ZoneInfo) -> date | None:
+    return moment.astimezone(zone).date() if moment else None

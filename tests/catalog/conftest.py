@@ -8,7 +8,21 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from catalog.app import create_app
-from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, GEOGRAPHY, PERSONS, PLAN, URL, City
+from tests.catalog.small_city import (
+    AGE_CELLS,
+    AGE_MODEL,
+    AGES,
+    COUNTIES,
+    DIVISIONS,
+    GEOGRAPHY,
+    MARRIAGES,
+    PERSONS,
+    PLAN,
+    REGISTER,
+    REGISTERED,
+    URL,
+    City,
+)
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +33,15 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> City:
 
 @pytest.fixture(scope="session")
 def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
-    """A city that has released its indicators, geography and the analysts' database too."""
+    """A city that has released its indicators, geography and the analysts' database too, with evidence and batches."""
     made = released_city(tmp_path_factory.mktemp("full"))
     made.release(PLAN)
     made.release(COUNTIES)
     made.release_model(GEOGRAPHY)
+    made.prove(AGE_MODEL, AGE_CELLS, {REGISTERED: "range(42)"})
+    made.admit(REGISTER, 1, 1000, 30, {"name.chinese_name": 20, "birth_date.type": 12})
+    made.admit(REGISTER, 2, 1100, 3, {"sex_matches_id": 3})
+    made.admit(MARRIAGES, 1, 50, 4, {"male_id_number.gb11643_age": 4})
     made.refresh_marts()
     return made
 

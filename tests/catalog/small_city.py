@@ -5,6 +5,7 @@ Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
 
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from catalog.app import create_app
 from catalog.policy import administration
 from catalog.policy.decision import Grant
 from pipelines import engine
-from pipelines.contracts.load import load
+from pipelines.admission.admit import Admitted
+from pipelines.contracts.load import load, rule_context
 from pipelines.contracts.resolved import Contracts, Product
+from pipelines.evidence.gate import prove_model
+from pipelines.evidence.record import Evidence
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows
 from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import marts
 from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.release.products import write_files
@@ -30,6 +35,9 @@ AGES = "open/age_structure_by_county"
 DIVISIONS = "analyst/division"
 MODEL = "lib_population__person"
 GEOGRAPHY = "lib_geography__division"
+REGISTERED = "lib_population__registered"
+AGE_MODEL = "mart_population__age_structure"
+REGISTER, MARRIAGES, SERIES = "psb/household_person", "cab/marriage", "sb/macro_series"
 PLAN = "open/plan_indicator"
 COUNTIES = "open/county_indicator"
 URL = "http://catalogue.test"
@@ -96,6 +104,10 @@ from (values ('341502', '金安区', 1), ('341503', '裕安区', 4), ('341504', 
     ) as i(indicator_code, indicator_name, unit, period)
 """
 ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES, PLAN: TARGETS, COUNTIES: BY_COUNTY}
+AGE_CELLS = """(SELECT * FROM (VALUES
+    ('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-01'),
+    ('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-01')
+) AS t(county_code, county_name, sex, age_band, persons, as_of))"""
 RULES = [
     {
         "rule": "county_code.required",
@@ -171,14 +183,33 @@ class City:
         folder = self.settings.lake.root / "released" / "files" / product.channel / product.name / f"v{version}"
         return write_files(con, product, f"(SELECT {read.columns} FROM {read.source})", folder)
 
-    def release_model(self, model: str = MODEL, rows: int = 1234567) -> None:
+    def release_model(self, model: str = MODEL, rows: int = 1234567, version: int = 0, **body: Any) -> None:
         """Record a release of a model; its table is not written."""
-        body = {"rows": rows, "rules": RULES, "evidence": CHECKS, "approver": "citylake gate"}
-        self.ledger.record([Entry(RELEASE, model, "2026-11-01.1", 0, body)])
+        said = {"rows": rows, "rules": RULES, "evidence": CHECKS, "approver": "citylake gate", **body}
+        self.ledger.record([Entry(RELEASE, model, "2026-11-01.1", version, said)])
+
+    def prove(self, model: str, relation: str, models: Mapping[str, str], version: int = 0) -> Evidence:
+        """Check rows as the gate does, with Great Expectations; record the evidence, and a release whatever it says."""
+        contract = self.contracts.models[model]
+        context = rule_context(self.contracts, today=date(2026, 11, 1), relation=relation, models=models)
+        with engine.connect(self.settings.lake.scratch()) as con:
+            evidence = prove_model(con, contract, context, "f1")
+            ((rows,),) = con.execute(f"SELECT count(*) FROM {relation}").fetchall()
+        proof = evidence.to_json()
+        Receipts(self.register, "test").add(Stage.EVIDENCE, model, {"edition": "2026-11-01.1", **proof})
+        self.release_model(model, rows, version, rules=proof["rules"], evidence=proof["checks"])
+        return evidence
+
+    def admit(self, source: str, batch: int, received: int, refused: int, by_rule: Mapping[str, int]) -> None:
+        """Record that a source delivered a batch and what became of its rows; nothing is written to core."""
+        receipts = Receipts(self.register, "test")
+        receipts.add(Stage.PULL, source, {"rows": received}, batch)
+        admitted = Admitted(batch, received, received - refused, refused, by_rule=dict(by_rule))
+        receipts.add(Stage.ADMIT, source, vars(admitted), batch)
 
     def refresh_marts(self) -> None:
         """Make the analysts' database of what is published now."""
-        marts.refresh(self.contracts, self.settings.lake, self.ledger.published(), self.settings.marts)
+        marts.refresh(self.settings, load(self.settings.contracts), self.register)
 
     def withdraw(self, product_id: str) -> None:
         """Take a product back."""

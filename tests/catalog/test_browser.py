@@ -16,7 +16,8 @@ from tests.catalog.small_city import AGES, City
 pytestmark = pytest.mark.server
 
 NEW = ["/datasets?theme=population", "/indicators", "/indicators/map", "/marts"]
-PAGES = ["/", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", "/decisions", "/issues", *NEW]
+REPORTS = [f"/quality/{AGES}", "/quality/organisations/psb"]
+PAGES = ["/", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", *REPORTS, "/decisions", "/issues", *NEW]
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,16 @@ import pytest
 from fastapi.testclient import TestClient
 
 from catalog.delivery.marts import Marts
+from catalog.listing import Listing
 from catalog.policy import administration, audit
 from catalog.policy.decision import MARTS, Caller, Denied, Grant, Reason, decide
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer
+from tests.catalog.small_city import AGES, BY_COUNTY, DIVISIONS, PERSONS, City, bearer
 
 ROAD = "/marts/marts.duckdb"
+INDICATORS = "analyst/county_indicator"
+CONTRACT = "products/geography/division.yaml"
 DAY = timedelta(days=1)
 PERIOD = {"purpose": "p", "case_number": None, "valid_from": now() - DAY, "valid_until": now() + DAY, "revoked": None}
 
@@ -97,7 +100,8 @@ def test_it_is_granted_whole(city: City) -> None:
 def test_a_limited_grant_past_the_checks_opens_nothing(city: City, file: bytes, limits: dict[str, list[str]]) -> None:
     given = {"divisions": None, "columns": None, **limits}
     caller = Caller("甲", grants=(Grant(1, "甲", MARTS, **given, **PERIOD),))  # type: ignore[arg-type]
-    assert decide(caller, Marts(city.settings.marts).offer(), now()) == Denied(Reason.GRANT_EMPTY)
+    snapshot = Listing(city.settings.contracts, city.register).snapshot()
+    assert decide(caller, Marts(city.settings.marts).offer(snapshot), now()) == Denied(Reason.GRANT_EMPTY)
 
 
 def test_without_a_file_there_is_nothing_to_get(own_city: City) -> None:
@@ -114,10 +118,108 @@ def test_a_new_edition_is_a_new_file(own_city: City) -> None:
     own_city.refresh_marts()
     first = client.get(ROAD, headers=bearer(token))
     own_city.release(DIVISIONS, 7)
+    assert client.get(ROAD, headers=bearer(token)).status_code == 503, "the file is still that of the edition before"
     own_city.refresh_marts()
     second = client.get(ROAD, headers=bearer(token))
     assert first.headers["content-disposition"] != second.headers["content-disposition"]
     assert second.headers["x-checksum-sha256"] == hashlib.sha256(second.content).hexdigest()
+
+
+@pytest.fixture
+def analysts(own_city: City) -> dict[str, str]:
+    """A holder in a city of two analysts' products and their file."""
+    own_city.release(INDICATORS, query=BY_COUNTY)
+    own_city.refresh_marts()
+    token = own_city.recipient("甲")
+    own_city.grant("甲", MARTS)
+    return bearer(token)
+
+
+def tables(content: bytes, folder: Path) -> set[str]:
+    """What a downloaded file holds besides schema `information`, as `schema.table.column`."""
+    file = folder / f"{hashlib.sha256(content).hexdigest()}.duckdb"
+    file.write_bytes(content)
+    query = "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+    with duckdb.connect(str(file), read_only=True) as con:
+        return {".".join(row) for row in con.execute(query).fetchall() if row[0] != "information"}
+
+
+def test_a_withdrawn_product_is_not_given_with_the_old_file(
+    own_city: City, analysts: dict[str, str], tmp_path: Path
+) -> None:
+    client, old = own_city.client(), own_city.settings.marts.resolve()
+    assert {name.split(".")[0] for name in tables(client.get(ROAD, headers=analysts).content, tmp_path)} == {
+        "geography",
+        "smart_city",
+    }
+    own_city.withdraw(DIVISIONS)
+    for method in ("GET", "HEAD"):
+        assert client.request(method, ROAD, headers=analysts).status_code == 503
+    answer = client.get(ROAD, headers=analysts)
+    assert answer.json()["errorCode"] == "TEMPORARILY_UNAVAILABLE"
+    assert "撤回" in answer.json()["message"] and "a withdrawal" in answer.json()["message"]
+    reads = [row for row in audit.recent(own_city.register, 5) if row["action"] == "download"]
+    assert len(reads) == 1, "what is not given is not audited as given"
+    assert client.get(ROAD).status_code == 401, "who may not have it is told nothing of its state"
+    html = analysts | {"Accept": "text/html"}
+    for language, words in (("zh", "撤回"), ("en", "a withdrawal")):
+        page = client.get(f"/marts?lang={language}", headers=html)
+        assert page.status_code == 200 and words in page.text and old.name not in page.text
+        assert words in client.get(f"{ROAD}?lang={language}", headers=html).text
+    own_city.refresh_marts()
+    answer = client.get(ROAD, headers=analysts)
+    assert {name.split(".")[0] for name in tables(answer.content, tmp_path)} == {"smart_city"}
+    assert not old.exists(), "the file with the withdrawn product is gone"
+
+
+def test_when_nothing_is_shown_there_is_no_file(own_city: City, analysts: dict[str, str]) -> None:
+    client = own_city.client()
+    own_city.withdraw(DIVISIONS)
+    own_city.withdraw(INDICATORS)
+    assert client.get(ROAD, headers=analysts).status_code == 404, "at once, before the next run"
+    own_city.refresh_marts()
+    assert client.get(ROAD, headers=analysts).status_code == 404
+    assert list(own_city.settings.marts.parent.iterdir()) == []
+    own_city.release(DIVISIONS, 3)
+    own_city.refresh_marts()
+    assert client.get(ROAD, headers=analysts).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("full_name, area_km2]", "area_km2]"),
+        ("full_name, area_km2]", "full_name, {name: area_km2, mask: pseudonym}]"),
+        ("full_name, area_km2]", "full_name, {name: area_km2, from: county_code}]"),
+    ],
+)
+def test_a_stricter_contract_closes_the_file_and_then_the_column(
+    own_city: City, analysts: dict[str, str], tmp_path: Path, old: str, new: str
+) -> None:
+    closed = {"geography.division.full_name"} if "full_name" not in new else {"geography.division.area_km2"}
+    before = tables(own_city.client().get(ROAD, headers=analysts).content, tmp_path)
+    edit(own_city, f"county_name, {old}", f"county_name, {new}")
+    client = own_city.client()
+    assert client.get(ROAD, headers=analysts).status_code == 503
+    own_city.refresh_marts()
+    assert tables(client.get(ROAD, headers=analysts).content, tmp_path) == before - closed
+
+
+def test_a_contract_of_other_words_only_does_not_close_the_file(own_city: City, analysts: dict[str, str]) -> None:
+    first = own_city.settings.marts.resolve().name
+    edit(own_city, "行政区划（分析）", "行政区划（供分析）")
+    client = own_city.client()
+    assert client.get(ROAD, headers=analysts).status_code == 200
+    own_city.refresh_marts()
+    assert own_city.settings.marts.resolve().name != first, "its comments are others, so is its name"
+    assert client.get(ROAD, headers=analysts).status_code == 200
+
+
+def edit(city: City, old: str, new: str) -> None:
+    file = city.settings.contracts / CONTRACT
+    text = file.read_text("utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), "utf-8")
 
 
 def test_the_page_shows_the_file_to_holders_only(city: City, client: TestClient, holder: dict[str, str]) -> None:

@@ -12,10 +12,24 @@ from fastapi.testclient import TestClient
 import catalog
 from catalog.delivery.formats import FORMATS
 from pipelines.issues import Finding, Issues
+from pipelines.lake.lineage import upstream
 from pipelines.messages import catalogue
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release.ledger import RELEASE, Entry
-from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, MODEL, PERSONS, PLAN, City
+from tests.catalog.small_city import (
+    AGE_MODEL,
+    AGES,
+    COUNTIES,
+    DIVISIONS,
+    GEOGRAPHY,
+    MODEL,
+    PERSONS,
+    PLAN,
+    REGISTER,
+    SERIES,
+    City,
+)
 
 HTML = {"Accept": "text/html"}
 PAGES = (
@@ -35,12 +49,27 @@ PAGES = (
     "/quality",
     f"/quality/{AGES}",
     f"/quality/{MODEL}",
+    f"/quality/{AGE_MODEL}",
+    f"/quality/evidence/{AGE_MODEL}",
+    "/quality/organisations/psb",
+    "/quality/organisations/sb",
+    f"/quality/sources/{REGISTER}",
+    f"/quality/sources/{SERIES}",
     "/decisions",
     "/issues",
     "/access",
     "/login",
 )
-ERRORS = {f"/datasets/{PERSONS}/preview": 401, "/nowhere": 404, "/datasets/open/nothing": 404, "/quality/nothing": 404}
+ERRORS = {
+    f"/datasets/{PERSONS}/preview": 401,
+    "/nowhere": 404,
+    "/datasets/open/nothing": 404,
+    "/quality/nothing": 404,
+    "/quality/evidence/nothing": 404,
+    f"/quality/evidence/{MODEL}": 404,
+    "/quality/organisations/nothing": 404,
+    "/quality/sources/psb/nothing": 404,
+}
 ENGLISH = {
     "Parquet",
     "Delta",
@@ -56,8 +85,11 @@ ENGLISH = {
     "NDJSON",
     "XLSX",
     "DuckDB",
+    "HTML",
+    "Great",
+    "Expectations",
 }
-VOID = {"meta", "link", "input", "br", "meter"}
+VOID = {"meta", "link", "input", "br", "wbr", "meter"}
 
 
 class Reader(HTMLParser):
@@ -191,11 +223,29 @@ def _made_up(name: str, templates: str) -> bool:
     return name.startswith("web.decision.kinds.") or f"fact('{last}'" in templates
 
 
-def test_a_dataset_says_whether_it_is_late(browser: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "更新及时" in browser.get(f"/datasets/{AGES}?lang=zh").text
-    monkeypatch.setattr("catalog.web.pages.now", lambda: now() + timedelta(days=9, hours=12))
-    assert "逾期 8 天未更新" in browser.get(f"/datasets/{AGES}?lang=zh").text, "daily data have two days"
+def test_a_dataset_says_whether_it_is_late(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what its sources delivered: a release of old data makes nothing fresh, an unchanged source is not late."""
+    model, page = own_city.contracts.products[AGES].contract.form.model, f"/datasets/{AGES}?lang=zh"
+    sources, browser = upstream(own_city.settings.dbt_project, model).sources, own_city.client()
+    assert "更新及时" not in browser.get(page).text and "逾期" not in browser.get(page).text, "nothing is known yet"
+    receipts = Receipts(own_city.register, "test")
+    for source in sources:
+        receipts.add(Stage.PULL, source, {"origin": "x"}, 1)
+    text = browser.get(page).text
+    assert "更新及时" in text and "数据最近送达" in text and "发布时间" in text
+    later = now() + timedelta(days=9, hours=12)
+    monkeypatch.setattr("catalog.web.pages.now", lambda: later)
+    assert "逾期 8 天未更新" in browser.get(page).text, "daily data have two days"
     assert "更新及时" in browser.get(f"/datasets/{DIVISIONS}?lang=zh").text, "yearly data are in time"
+    own_city.release(AGES, 96)
+    assert "逾期 8 天未更新" in browser.get(page).text, "a release is no delivery"
+    monkeypatch.setattr("pipelines.register.receipts.now", lambda: later)
+    *others, last = sources
+    for source in others:
+        receipts.add(Stage.SEEN, source, {})
+    assert "逾期" in browser.get(page).text, "one source is still late"
+    receipts.add(Stage.SEEN, last, {})
+    assert "更新及时" in browser.get(page).text, "asked, and nothing was new"
 
 
 def test_a_dataset_offers_every_format_and_says_the_licence(browser: TestClient, full_city: City) -> None:
@@ -210,7 +260,7 @@ def test_a_dataset_offers_every_format_and_says_the_licence(browser: TestClient,
 def test_numbers_times_and_language(browser: TestClient, full_city: City) -> None:
     city = full_city
     text = browser.get("/?lang=zh").text
-    assert "2,469,134" in text
+    assert "2,469,136" in text
     assert browser.cookies["citylake_language"] == "zh"
     assert 'lang="en"' in browser.get("/?lang=en").text
     assert "Datasets" in browser.get("/datasets").text, "the choice is kept"
@@ -277,6 +327,12 @@ def test_a_dataset_is_measured_where_its_model_was(own_city: City) -> None:
     assert "没有规则记录" in browser.get(f"/quality/{MODEL}?lang=zh", headers=HTML).text
 
 
-def test_a_dataset_of_an_unknown_model_is_not_measured(own_city: City) -> None:
-    page = own_city.client().get(f"/quality/{PERSONS}?lang=zh", headers=HTML).text
-    assert "没有规则记录" in page and "没有对应规则" in page
+def test_what_is_not_known_any_more_is_called_unknown(own_city: City) -> None:
+    """A release that cannot be found is another thing than a model without rules; neither has a total."""
+    page = own_city.client().get(f"/quality/{DIVISIONS}?lang=zh", headers=HTML).text
+    assert "已查不到" in page and "未知" in page and "没有规则记录" not in page and "没有对应规则" not in page
+    assert "等级 <strong>—</strong>" in page
+    own_city.release_model(GEOGRAPHY, rules=[])
+    page = own_city.client().get(f"/quality/{DIVISIONS}?lang=zh", headers=HTML).text
+    assert "没有规则记录" in page and "没有对应规则" in page and "未知" not in page
+    assert "等级 <strong>—</strong>" in page

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from pipelines.connectors import base, file_drop
+from pipelines.connectors import base, drop_box, file_drop
 from pipelines.connectors.base import UNREAD
 from pipelines.connectors.formats import cutter
+from pipelines.connectors.stores import folder
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from tests.connectors.conftest import OWNER, Puller
@@ -91,7 +92,8 @@ def test_files_taken_before_are_not_read_again(drop: Drop, monkeypatch: pytest.M
         read.append(file.name)
         return sha256(file)
 
-    monkeypatch.setattr(file_drop, "sha256", hashed)
+    for module in (file_drop, folder):
+        monkeypatch.setattr(module, "sha256", hashed)
     while drop.pull() is not None:
         pass
     assert len(read) == 10  # each once as the copy and once after it
@@ -118,19 +120,19 @@ def test_stable_means_that_nothing_changed_for_a_while(drop: Drop, age: int, rea
 def test_a_time_of_the_future_does_not_hide_a_file(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     file = drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
     os.utime(file, (time.time() + 86400,) * 2)
-    monkeypatch.setattr(file_drop, "STABLE_SECONDS", 0)
+    monkeypatch.setattr(drop_box, "STABLE_SECONDS", 0)
     assert drop.pull(complete="stable") == good(("1", "甲"))
 
 
 def test_a_file_replaced_while_it_is_read_is_not_taken(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     file = drop.put("birth_1.csv", f"{HEADER}1,甲\n")
-    real = shutil.copyfile
+    real = shutil.copyfileobj
 
-    def replaced(source: Path, target: Path) -> None:
-        real(source, target)
+    def replaced(*streams: Any) -> None:
+        real(*streams)
         file.write_text(f"{HEADER}2,乙\n", "utf-8")
 
-    monkeypatch.setattr(file_drop.shutil, "copyfile", replaced)
+    monkeypatch.setattr(folder.shutil, "copyfileobj", replaced)
     assert drop.refused().code == "pull.file_changed"
     monkeypatch.undo()
     (drop.folder / "birth_1.csv.ok").touch()
@@ -157,6 +159,7 @@ def test_a_name_that_is_no_text_is_said(drop: Drop) -> None:
     Path(os.fsdecode(file)).write_text(f"{HEADER}1,甲\n")
     error = drop.refused(complete="stable")
     assert (error.code, error.arguments["file"]) == ("pull.file_name", "birth_出生.csv")
+    assert drop.pull(files="death_*", complete="stable") is None  # no affair of other sources
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pipelines.contracts.resolved import Contracts
 Edit = Callable[[str, str, str], None]
 CITY, FIELDS = "city.yaml", "fields.yaml"
 SOURCE, PERSON, COUNT = "sources/psb/person.yaml", "products/population/person.yaml", "products/population/count.yaml"
+ANONYMITY = "    anonymity: {k: 10, count: persons, quasi: [county_code, sex], within: [county_code]}\n"
 SUBJECTS = {SOURCE: "sources/psb/person", PERSON: "products/population/person", COUNT: "products/population/count"}
 
 # file, old text, new text, column, what, breaking
@@ -74,7 +75,8 @@ CHANGES = [
     (COUNT, "k: 10", "k: 5", None, "k_lowered", True),
     (COUNT, "k: 10", "k: 20", None, "k_raised", False),
     (COUNT, "quasi: [county_code, sex]", "quasi: [county_code]", "sex", "quasi_dropped", True),
-    (COUNT, "    anonymity: {k: 10, count: persons, quasi: [county_code, sex]}\n", "", None, "anonymity_dropped", True),
+    (COUNT, "within: [county_code]", "within: []", "county_code", "within_dropped", True),
+    (COUNT, ANONYMITY, "", None, "anonymity_dropped", True),
     (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
     (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),
 ]  # fmt: skip
@@ -236,11 +238,24 @@ def test_contracts_and_channels_come_and_go(small: Contracts, city: Path) -> Non
 def test_a_channel_may_show_more_public_columns_without_a_new_major_version(
     small: Contracts, city: Path, edit: Edit
 ) -> None:
-    edit(COUNT, "quasi: [county_code, sex]}", "quasi: [county_code]}")
+    edit(COUNT, "quasi: [county_code, sex]", "quasi: [county_code]")
     edit(COUNT, "properties: [county_code, sex, persons]", "properties: [county_code, persons]")
     fewer = load(city)
     added = [item for item in diff(fewer, small) if item.what == "channel_column_added"]
     assert [(item.column, item.breaking) for item in added] == [("sex", False)]
+
+
+def test_analysts_are_told_the_terms_at_last(small: Contracts, city: Path, edit: Edit) -> None:
+    """Only the analysts' channel may go without a licence; stating one breaks nothing, another one does."""
+    text = (city / PERSON).read_text("utf-8")
+    channel = "  analyst:\n    product: person\n    name: 人口\n    nameEn: persons\n    properties: [sex]\n"
+    (city / PERSON).write_text(text + channel, "utf-8")
+    silent = load(city)
+    edit(PERSON, "nameEn: persons\n", "nameEn: persons\n    licence: 共享协议\n")
+    stated = load(city)
+    assert [(item.what, item.breaking) for item in diff(silent, stated)] == [("licence_stated", False)]
+    assert [(item.what, item.breaking) for item in diff(stated, silent)] == [("licence_changed", True)]
+    assert "[兼容]" in diff(silent, stated)[0].text("zh") and "states its licence" in diff(silent, stated)[0].text("en")
 
 
 def test_the_city_lets_more_into_a_channel(small: Contracts, city: Path, edit: Edit) -> None:

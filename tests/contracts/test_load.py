@@ -75,6 +75,15 @@ def test_products_know_their_contract_and_can_be_compared(small: Contracts, city
     assert "contract=" not in repr(product)
 
 
+def test_every_product_states_its_terms(real: Contracts) -> None:
+    terms = {
+        channel: {product.form.licence for product in real.products.values() if product.channel == channel}
+        for channel in ("open", "sharing", "analyst")
+    }
+    assert terms["open"] == {"六安市公共数据开放许可（无条件开放，注明来源）"}
+    assert all(text and text.startswith("政务数据共享使用协议") for text in terms["sharing"] | terms["analyst"])
+
+
 def test_the_hash_follows_meaning_not_layout(city: Path, edit: Edit, small: Contracts) -> None:
     edit("sources/psb/person.yaml", "status: active\n", "status:   active  # comment\n")
     assert load(city).sources["psb/person"].hash == small.sources["psb/person"].hash

@@ -190,6 +190,7 @@ TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("one_of_present", {"columns": ["a", "b"]}, "NULL::BIGINT", "NULL::DATE", False),
 ]
 
+COUNTED = {"column": "number", "model": "lib", "by": ["value"]}
 # verb, arguments, rows of the judged table, rows of the last release (None: no release), violations
 TABLE_CASES: list[tuple[str, dict[str, Any], list[Any], list[Any] | None, int]] = [
     ("unique", {"columns": ["value"]}, ["a", "b"], None, 0),
@@ -211,6 +212,12 @@ TABLE_CASES: list[tuple[str, dict[str, Any], list[Any], list[Any] | None, int]] 
     ("sums_to", {"column": "number", "model": "lib"}, ["a", "b"], ["a"], 2),
     ("sums_to", {"column": "number", "model": "lib"}, [], [], 0),
     ("sums_to", {"column": "number", "model": "lib"}, [None], [], 1),
+    ("counts_rows", COUNTED, ["a", "b"], ["a", "b", "b"], 0),
+    ("counts_rows", COUNTED, ["a", "b"], ["b", "a", "a"], 2),
+    ("counts_rows", COUNTED, ["a"], ["a", "b"], 1),
+    ("counts_rows", COUNTED, ["a", None], ["a", None, None], 0),
+    ("counts_rows", COUNTED, ["a"], [], 1),
+    ("counts_rows", COUNTED, [], [], 0),
 ]
 
 

@@ -5,6 +5,7 @@ seed is printed.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -24,8 +25,10 @@ from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
-from pipelines.release.explain import ATTRIBUTES, ROWS, Cell, Explainer, SourceRow
+from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
+from pipelines.release.ledger import RELEASE, Ledger
 from tests.city import Town, seed_from_clock
+from tests.dbt.planted import plant_disputed_penalty
 
 pytestmark = pytest.mark.server
 
@@ -71,6 +74,7 @@ class Cleaned:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = Town(tmp_path_factory.mktemp("town"), persons=1_200)
+    plant_disputed_penalty(town.city)
     town.run("first")
     town.city.tick(15)
     town.run("second")
@@ -100,9 +104,8 @@ def sampled(town: Town, contracts: Contracts, model: str, seed: int) -> list[Tex
 
 
 def libraries(contracts: Contracts) -> list[str]:
-    """The libraries whose rows name raw rows."""
-    names = {name: [column.name for column in contract.columns] for name, contract in contracts.models.items()}
-    return sorted(name for name, columns in names.items() if ROWS in columns and name.startswith("lib_"))
+    """The models of the libraries."""
+    return sorted(name for name in contracts.models if name.startswith("lib_"))
 
 
 def test_every_cell_leads_back_to_the_raw_rows_it_was_made_from(
@@ -114,13 +117,15 @@ def test_every_cell_leads_back_to_the_raw_rows_it_was_made_from(
     with town.register() as register, Explainer(contracts, town.settings.lake, register, values=True) as explainer:
         for model in libraries(contracts):
             for row in sampled(town, contracts, model, seed):
-                key = {name: row[name] or "" for name in contracts.models[model].form.key}
-                for cell in explainer.explain(model, key).cells:
+                found = explainer.explain(model, {name: row[name] or "" for name in contracts.models[model].form.key})
+                for cell in found.cells:
                     assert cell.value == row[cell.column]
-                    check(town, contracts, cleaned, model, row, cell)
-                    explained[model] = explained.get(model, 0) + 1
-    published = town.published()  # a small city may have no public penalty and no conflict about an entity
-    assert set(explained) == {model for model in libraries(contracts) if published[model].body["rows"]}
+                    if found.counted is None:
+                        check(town, contracts, cleaned, model, row, cell)
+                if found.counted is not None:
+                    check_counted(town, explainer, found, found.counted)
+                explained[model] = explained.get(model, 0) + len(found.cells)
+    assert set(explained) == set(libraries(contracts))
     assert {row.batch for rows in cleaned.known for row in [SourceRow(rows[0], "", "", rows[1], 0, None, None)]} > {1}
 
 
@@ -136,6 +141,24 @@ def check(town: Town, contracts: Contracts, cleaned: Cleaned, model: str, row: T
     rule = COMPUTED.get(f"{model}.{cell.column}") or COMPUTED.get(cell.column)
     assert rule is not None, f"{about}: no raw cell has this value, and nothing says how it is computed"
     assert rule(Case(town, contracts, cell, row, {source.row.dataset: raw for source, raw in raws})), about
+
+
+def check_counted(town: Town, explainer: Explainer, found: Explanation, counted: Counted) -> None:
+    """A count is the number of rows with its values; those listed are explained by the raw rows named."""
+    values = {cell.column: cell.value for cell in found.cells}
+    where = " and ".join(f"{name} = {literal(values[name])}" for name in counted.by)
+    rows = town.rows(counted.model, "count(*)", where, counted.version)
+    assert rows == [(counted.total,)] == [(int(values[counted.column] or -1),)]
+    assert {*counted.by, counted.column} == values.keys()
+    assert len(counted.rows) == min(counted.total, LISTED)
+    for row in counted.rows:
+        assert row.key is not None
+        one = explainer.explain(counted.model, {name: value or "" for name, value in row.key.items()})
+        assert {cell.column: cell.value for cell in one.cells if cell.column in counted.by} == {
+            name: values[name] for name in counted.by
+        }
+        assert {source.row for cell in one.cells for source in cell.sources} <= set(row.sources)
+        assert {source.dataset for source in row.sources} >= {values["source_kept"], values["source_other"]}
 
 
 @dataclass(frozen=True)
@@ -213,12 +236,6 @@ def is_member_count(condition: str, case: Case) -> bool:
     return case.look_up("lib_population__person", "count(*)", where) == [(int(case.cell.value or -1),)]
 
 
-def is_conflict_count(library: str, case: Case) -> bool:
-    names = ("conflict_field", "source_kept", "source_other")
-    where = " and ".join(f"{name} = {literal(case.row[name])}" for name in names)
-    return case.look_up(f"lib_{library}__conflict", "count(*)", where) == [(int(case.cell.value or -1),)]
-
-
 def is_known(case: Case) -> bool:
     where = f"uscc = {literal(case.row['uscc'])}"
     known = bool(case.look_up("lib_legal_entity__entity", "uscc", where))
@@ -259,7 +276,7 @@ def is_of_the_edition(case: Case) -> bool:
     return case.cell.value == case.town.published()["lib_e_licence__licence"].body["as_of"]
 
 
-PEOPLE = "lib_population"
+PEOPLE, CONFLICT = "lib_population", "lib_legal_entity__conflict"
 COMPUTED: dict[str, Callable[[Case], bool]] = {
     "county_code": lambda case: (
         any(is_start_of(name, 6, case) for name in ("code", "division_code") if name in case.row)
@@ -317,6 +334,38 @@ def test_the_command_tells_department_batch_row_and_rule(town: Town, monkeypatch
     assert "市公安局 psb/household_person：第 1 批第" in told.output and "psb:hzgl.T_CZRK_JBXX" in told.output
     assert "delivered" in told.output and name not in told.output
     assert name in CliRunner().invoke(app, [*call, "--values"]).output
+
+
+def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    ((code, kept),) = town.rows(CONFLICT, "uscc, value_kept", "source_other = 'drc/penalty'")
+    key = {"conflict_field": "legal_representative", "source_kept": "amr/enterprise", "source_other": "drc/penalty"}
+    call = ["explain", f"{CONFLICT}_count", *(f"{name}={value}" for name, value in key.items())]
+    told = CliRunner().invoke(app, call)
+    assert told.exit_code == 0, told.output
+    assert "conflicts 计的是 lib_legal_entity__conflict 版本" in told.output and "共 1 行，列出 1 行" in told.output
+    for source in ("市市场监督管理局 amr/enterprise", "市发展和改革委员会 drc/penalty"):
+        assert re.search(rf"\] {source}：第 \d+ 批第 \d+ 行", told.output), told.output
+    assert "<- [1] [2]\n" in told.output
+    assert code not in told.output and kept not in told.output
+    shown = CliRunner().invoke(app, [*call, "--values"]).output
+    assert f"<- [1] [2] uscc={code} conflict_field=legal_representative source_other=drc/penalty\n" in shown
+
+
+def test_a_count_is_explained_by_what_was_published_with_it(town: Town, contracts: Contracts) -> None:
+    """Of rows that were released later an older count knows nothing."""
+    model, columns = f"{PEOPLE}__conflict_count", "conflict_field, source_kept, source_other, conflicts"
+    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+        newest, *_, oldest = (entry for entry in Ledger(register).history(model) if entry.kind == RELEASE)
+        versions = []
+        for entry in (newest, oldest):
+            explainer.published = {**explainer.published, model: entry}
+            for *values, conflicts in town.rows(model, columns, version=entry.version):
+                key = dict(zip(contracts.models[model].form.key, values, strict=True))
+                counted = explainer.explain(model, key).counted
+                assert counted is not None and counted.total == conflicts
+                versions.append(counted.version)
+    assert len(set(versions)) == 2
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,34 @@ def test_breakpoints_count_from_their_day(bench: Bench, contracts: Contracts) ->
     ]  # PM2.5 of 20: 29 by the old, 40 by the new; PM10 of 30: 30
 
 
+def test_without_breakpoints_in_force_there_is_no_index(bench: Bench, contracts: Contracts) -> None:
+    """Neither on a day after the last ones, nor where the scale has a gap: it is not the air that is bad."""
+    gap = [
+        row for row in reference(contracts, "aqi_breakpoints") if (row["pollutant"], row["iaqi_low"]) != ("co", "50")
+    ]
+    bench.load("eeb/aqi_breakpoint", *({**row, "valid_to": "2026-03-02"} for row in gap), batch=2, op="U")
+    missing = [row for row in reference(contracts, "aqi_breakpoints") if row not in gap]
+    bench.load("eeb/aqi_breakpoint", *missing, batch=2, op="D")
+    days = [FIRST + timedelta(number) for number in range(3)]
+    air = (CLEAN, {**CLEAN, "co": 3.0}, CLEAN)
+    bench.load(
+        "eeb/air_station_hour", *(row for day, values in zip(days, air, strict=True) for row in hours(day, values))
+    )
+    bench.build(*AIR)
+    found = bench.rows(AIR[2], "day, aqi, aqi_level, primary_pollutants")
+    assert found == [(days[0], 30, "1", None), (days[1], None, None, None), (days[2], None, None, None)]
+
+
+def test_beyond_the_scale_the_index_is_five_hundred(bench: Bench) -> None:
+    bench.load(
+        "eeb/air_station_hour",
+        *hours(FIRST, {**CLEAN, "pm10": 600.0}),
+        *hours(FIRST + timedelta(1), {**CLEAN, "pm10": 600.1}),
+    )
+    bench.build(*AIR)
+    assert bench.rows(AIR[2], "aqi, aqi_level, primary_pollutants") == [(500, "6", "pm10"), (500, "6", "pm10")]
+
+
 def test_ozone_beyond_its_eight_hour_scale_is_judged_by_the_hour(bench: Bench) -> None:
     bench.load("eeb/air_station_hour", *hours(FIRST, {**CLEAN, "o3": 900.0}))
     bench.build(*AIR)
@@ -215,10 +243,12 @@ def test_a_value_follows_its_source_and_the_others_name_what_is_missing(bench: B
     bench.load("hc/health_record", record(1), record(2), record(3, record_status="0"), record(9))
     bench.load(
         "sb/macro_observation",
-        series("resident_population", 0.0004),
-        series("gdp", 200.0),
-        series("digital_core_value_added", 12.0),
-        series("digital_core_share_province", 7.0, "340000"),
+        series("resident_population", 0.0004, period="2025"),
+        series("gdp", 200.0, period="2025"),
+        series("gdp", 900.0, period="2026"),  # out in January; the digital core follows in May
+        series("digital_core_value_added", 12.0, period="2025"),
+        series("digital_core_share_province", 7.0, "340000", period="2025"),
+        series("digital_core_share_province", 1.0, "340000", period="2026"),
     )
     bench.build(*PLAN)
     assert plan(bench, "indicator_code = 'K15'") == [
@@ -234,13 +264,26 @@ def test_a_value_follows_its_source_and_the_others_name_what_is_missing(bench: B
     assert all(row[2:7] == (None, None, None, "no_source", "not_applicable") and row[7] for row in others)
     # the source changes: two more records, and a revision of the province's share
     bench.load("hc/health_record", record(3), record(4), batch=2, op="U")
-    bench.load("sb/macro_observation", series("digital_core_share_province", 5.0, "340000", revision=2), batch=2)
+    revised = series("digital_core_share_province", 5.0, "340000", period="2025", revision=2)
+    bench.load("sb/macro_observation", revised, batch=2)
     bench.build(*PLAN)
     assert [row[2:7] for row in plan(bench, "indicator_code = 'K15'")] == [
         (4.0, 4.0, 100.0, "value", "yes"),
         (4.0, 4.0, 100.0, "value", "not_applicable"),
     ]
     assert [row[6] for row in plan(bench, "indicator_code = 'K19' and target_year = 2025")] == ["yes"]
+
+
+def test_a_target_is_judged_by_figures_of_its_year_or_later(bench: Bench, contracts: Contracts) -> None:
+    load_plan(bench, contracts)
+    bench.load(
+        "sb/macro_observation",
+        series("gdp", 200.0, period="2024"),
+        series("digital_core_value_added", 12.0, period="2024"),
+        series("digital_core_share_province", 5.0, "340000", period="2024"),
+    )
+    bench.build(*PLAN)
+    assert [row[4:7] for row in plan(bench, "indicator_code = 'K19'")] == [(6.0, "value", "not_applicable")] * 2
 
 
 def test_without_figures_an_indicator_with_a_source_waits(bench: Bench, contracts: Contracts) -> None:

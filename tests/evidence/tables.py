@@ -31,7 +31,10 @@ CONTEXT = Context(
     today=TODAY,
     relation="dirty",
     previous=f"range({PREVIOUS_ROWS})",
-    models={"model": f"range({MODEL_ROWS})"},
+    models={
+        "model": f"range({MODEL_ROWS})",
+        "people": "(SELECT unnest(['1', '1', '1', '1', '1', '2', NULL]) AS sex, '{x}' AS remark)",
+    },
 )
 
 Row = tuple[Any, ...]
@@ -307,6 +310,16 @@ def _total(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     return len(amounts), abs(sum(amounts) - MODEL_ROWS)
 
 
+def _counted(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    people = Counter({"1": 5, "2": 1, None: 1})
+    told: dict[str | None, list[int | None]] = {}
+    for row in table:
+        told.setdefault(row["sex"], []).append(row["amount"])
+    right = {sex for sex, found in told.items() if None not in found and sum(found) == people[sex]}  # type: ignore[arg-type]
+    evaluated = sum(None not in (row["sex"], row["amount"]) for row in table)
+    return evaluated, len({*told, *people} - right)
+
+
 def _moved(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     moved = abs(len(table) - PREVIOUS_ROWS)
     return len(table), max(moved - PREVIOUS_ROWS * 2 // 10, 0)
@@ -412,5 +425,6 @@ CASES = [
     Case(rule("row_count", minimum=3), table=lambda table: (len(table), max(3 - len(table), 0))),
     Case(rule("volume_change", maximum=0.2), table=_moved),
     Case(rule("sums_to", column="amount", model="model"), table=_total),
+    Case(rule("counts_rows", column="amount", model="people", by=["sex"]), table=_counted),
 ]
 RULES = [case.rule for case in CASES]

@@ -43,7 +43,7 @@ def product(contracts: Contracts) -> Product:
 
 def context_of(contracts: Contracts, relation: str, people: int = 42) -> Context:
     return rule_context(
-        contracts, today=TODAY, relation=relation, models={"lib_population__person": f"range({people})"}
+        contracts, today=TODAY, relation=relation, models={"lib_population__registered": f"range({people})"}
     )
 
 

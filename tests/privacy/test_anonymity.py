@@ -69,3 +69,37 @@ def test_one_small_cell_takes_the_smallest_other_with_it() -> None:
 def test_nothing_small_withholds_nothing() -> None:
     con = table([("a", "1", 10), ("a", "2", 11), ("b", "2", 0)])
     assert len(con.execute(f"SELECT * FROM {withhold('cells', K)}").fetchall()) == 2
+
+
+BY_COUNTY = Anonymity(k=10, count="persons", quasi=["county", "sex", "age"], within=["county"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    cells=st.dictionaries(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("12"), st.integers(0, 3)), st.integers(0, 25)
+    )
+)
+def test_what_is_withheld_does_not_follow_from_the_totals_of_its_county(cells: dict[tuple[str, str, int], int]) -> None:
+    con = duckdb.connect()
+    con.execute("CREATE TABLE cells (county VARCHAR, sex VARCHAR, age INT, persons BIGINT)")
+    if cells:
+        con.executemany("INSERT INTO cells VALUES (?, ?, ?, ?)", [(*key, persons) for key, persons in cells.items()])
+    shown = {row[:3] for row in con.execute(f"SELECT * FROM {withhold('cells', BY_COUNTY)}").fetchall()}
+    for county in "ab":
+        mine = {key: persons for key, persons in cells.items() if key[0] == county and persons}
+        withheld = [persons for key, persons in mine.items() if key not in shown]
+        if withheld and sum(mine.values()) >= 10 and len(mine) > 1:
+            assert len(withheld) >= 2 and sum(withheld) >= 10
+        assert bool(withheld) == any(persons < 10 for persons in mine.values())
+    assert k_anonymous(con, withhold("cells", BY_COUNTY), BY_COUNTY).violations == 0
+
+
+def test_a_small_cell_takes_a_neighbour_of_its_own_county_with_it() -> None:
+    con = duckdb.connect()
+    con.execute(
+        "CREATE TABLE cells AS SELECT * FROM (VALUES ('a', '1', 0, 8), ('a', '2', 0, 40), ('a', '2', 1, 50), "
+        "('b', '1', 0, 11), ('b', '2', 0, 12)) t(county, sex, age, persons)"
+    )
+    shown = con.execute(f"SELECT county, sex, age FROM {withhold('cells', BY_COUNTY)} ORDER BY ALL").fetchall()
+    assert shown == [("a", "2", 1), ("b", "1", 0), ("b", "2", 0)]

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 
 from pipelines.issues import Finding, Issues
 from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
 from pipelines.register.tables import ledger, metadata
 from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
@@ -49,6 +50,16 @@ def test_the_newest_release_is_published_unless_withdrawn(register: Register) ->
     book.record([Entry(WITHDRAWAL, "a", "e3", 1, {})])
     assert set(book.published()) == {"b"}
     assert book.released_versions() == {"a": {0, 1}, "b": {0}}
+
+
+def test_receipts_are_found_by_their_edition(register: Register) -> None:
+    receipts = Receipts(register, "run")
+    for number, edition in enumerate(("e1", "e2", "e2")):
+        receipts.add(Stage.EVIDENCE, "a", {"edition": edition, "number": number})
+    receipts.add(Stage.EVIDENCE, "b", {"edition": "e2"})
+    receipts.add(Stage.BUILD, "a", {"edition": "e2"})
+    receipts.add(Stage.EVIDENCE, "a", {"other": "e2"})
+    assert [found.body["number"] for found in receipts.of_edition(Stage.EVIDENCE, "a", "e2")] == [2, 1]
 
 
 def test_an_edition_is_recorded_whole_or_not_at_all(register: Register) -> None:

@@ -2,7 +2,8 @@
 -- A day needs 20 valid hours, an 8-hour mean 6; a county's concentration is the mean of its stations'. Sub-indices are
 -- rounded up; rounding to nine digits before takes the error of binary fractions away, which would round 50 up to 51,
 -- and 0.6875 sometimes up and sometimes down, as the sum's order falls.
--- Breakpoints are those in force on the day. Ozone above the last 8-hour breakpoint is judged by its 1-hour value.
+-- Breakpoints are those in force on the day; without any that fits there is no index. Beyond a scale that ends at 500 the
+-- index is 500; that of 8-hour ozone ends at 300, beyond which ozone is judged by its 1-hour value.
 with hour as (
     select
         station_no, county_code, county_name, day, {{ minute_number('observed_at') }} as minute,
@@ -64,20 +65,20 @@ segment as (
     select
         m.county_code, m.day, m.pollutant,
         case
-            when b.iaqi_low is not null then cast(ceil(round(
+            when m.concentration > b.concentration_high then 500
+            else cast(ceil(round(
                 (b.iaqi_high - b.iaqi_low)
                     * ({{ share('m.concentration - b.concentration_low', 'b.concentration_high - b.concentration_low') }})
                     + b.iaqi_low, 9)) as int)
-            when m.averaging <> '8h' then 500
         end as iaqi
     from measured m
-    left join {{ ref('stg_eeb__aqi_breakpoint') }} b
+    join {{ ref('stg_eeb__aqi_breakpoint') }} b
         on b.pollutant = m.pollutant
         and b.averaging = m.averaging
         and m.day >= b.valid_from
         and (b.valid_to is null or m.day <= b.valid_to)
-        and m.concentration <= b.concentration_high
         and (m.concentration > b.concentration_low or (m.concentration = 0 and b.concentration_low = 0))
+        and (m.concentration <= b.concentration_high or b.iaqi_high = 500)
 ),
 sub_index as (
     select

@@ -4,25 +4,22 @@ with county as (
     from {{ ref('lib_geography__division') }}
     where division_level = 'county'
 ),
-person as (
-    select person_id, county_code, residence_status, substr(coalesce(residence_division, division_code), 1, 6) as lives_in
-    from {{ ref('lib_population__person') }}
-),
 registered as (
     select
         county_code,
         cast(count(*) as double) as persons,
         cast(sum(case when residence_status = '1' then 1 else 0 end) as double) as residents
-    from person
-    where residence_status in ('1', '2')
+    from {{ ref('lib_population__registered') }}
     group by county_code
 ),
 record as (
-    select p.lives_in as county_code, cast(count(distinct p.person_id) as double) as persons
+    select
+        substr(coalesce(p.residence_division, p.division_code), 1, 6) as county_code,
+        cast(count(distinct p.person_id) as double) as persons
     from {{ ref('stg_hc__health_record') }} h
-    join person p on p.person_id = h.person_id
+    join {{ ref('lib_population__person') }} p on p.person_id = h.person_id
     where h.record_status = '1' and p.residence_status in ('1', '2', '3')
-    group by p.lives_in
+    group by substr(coalesce(p.residence_division, p.division_code), 1, 6)
 ),
 cases as (
     select county_code, cast(count(*) as double) as finished, cast(sum(case when on_time then 1 else 0 end) as double) as on_time

@@ -1,11 +1,21 @@
 -- 规划指标，一项指标一个目标年一行。One row per indicator of the plan and target year.
 -- A value stands only where its numerator has a source; numerator and denominator stand beside it. Targets that are
--- words stay words. 常住人口 is the official series, never a count of our own persons.
+-- words stay words; a target is judged by figures of its year or a later one. 常住人口 is the official series, never a count of our own persons.
 with record as (
     select cast(count(distinct h.person_id) as double) as persons
     from {{ ref('stg_hc__health_record') }} h
     join {{ ref('lib_population__person') }} p on p.person_id = h.person_id
     where h.record_status = '1' and p.residence_status in ('1', '2', '3')
+),
+-- the newest year of which both figures are out: they are published months apart
+digital as (
+    select
+        g.period, d.series_value as numerator, g.series_value as denominator, p.series_value as benchmark_value,
+        row_number() over (order by g.period desc) as place
+    from {{ observations('gdp') }} g
+    join {{ observations('digital_core_value_added') }} d on d.area_code = g.area_code and d.period = g.period
+    left join {{ observations('digital_core_share_province') }} p on p.area_code = '340000' and p.period = g.period
+    where g.area_code = '341500'
 ),
 measured as (
     select
@@ -18,11 +28,10 @@ measured as (
     cross join record c
     where r.area_code = '341500'
     union all
-    select 'K19', g.period, cast(d.series_value as double), cast(g.series_value as double), cast(p.series_value as double)
-    from {{ newest_observation('gdp') }} g
-    join {{ newest_observation('digital_core_value_added') }} d on d.area_code = g.area_code and d.period = g.period
-    left join {{ newest_observation('digital_core_share_province') }} p on p.area_code = '340000'
-    where g.area_code = '341500'
+    select
+        'K19', period, cast(numerator as double), cast(denominator as double), cast(benchmark_value as double)
+    from digital
+    where place = 1
 ),
 valued as (
     select *, round(({{ share('numerator', 'denominator') }}) * 100, 4) as value
@@ -36,7 +45,7 @@ select
     case when i.numerator_source is null then 'no_source' when v.value is null then 'pending' else 'value' end as status,
     i.missing_source,
     case
-        when v.value is null then 'not_applicable'
+        when v.value is null or cast(substr(v.period, 1, 4) as int) < t.target_year then 'not_applicable'
         when t.target_kind = 'numeric' and t.comparison = '>' then case when v.value > t.target_value then 'yes' else 'no' end
         when t.target_kind = 'numeric' then case when v.value >= t.target_value then 'yes' else 'no' end
         when t.target_kind = 'benchmark' and v.benchmark_value is not null
