@@ -1,9 +1,9 @@
-"""A source contract as one SQL pass over raw: decode, clean, cast, judge.
+"""A source contract as SQL over raw: decode, clean, cast, judge.
 
-Text in, judged rows out; running it and storing the result belongs to `admit`.
+Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -41,21 +41,26 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Admission:
-    """A compiled contract. `judged(raw)` is the query; bit i of mask i // 62 belongs to `judgements[i]`.
+    """A compiled contract. Bit i of mask i // 62 belongs to `judgements[i]`.
 
-    Result columns: `_row` (position in raw), the contract's columns, `_failed_0`, `_failed_1`, ...
+    What a row is worth and what it says are asked for apart, so that the values of a large delivery never have to stand
+    in memory: only rows that change core are decoded once more.
     """
 
     contract: SourceContract
     judgements: tuple[Judgement, ...]
-    layers: tuple[str, ...]
+    judging: tuple[str, ...]
+    decoding: tuple[str, ...]
 
-    def judged(self, raw: str) -> str:
-        """The whole pass as one SELECT over the Parquet file `raw`."""
-        query = f"SELECT * FROM read_parquet({literal(raw)}, file_row_number = true)"
-        for layer in self.layers:
-            query = f"SELECT {layer} FROM ({query})"
-        return query
+    def judged(self, raw: str, kept: str) -> str:
+        """Every row of the Parquet file `raw`: `_row` (its position), `kept` (SQL over the contract's columns),
+        `_failed_0`, `_failed_1`, ..."""
+        rows = _layered(f"SELECT * FROM {raw_rows(raw)}", self.judging)
+        return f"SELECT {ROW}, {kept}, {', '.join(self.masks)} FROM ({rows})"
+
+    def decoded(self, rows: str) -> str:
+        """The contract's columns of some rows, with `_row` and `_op`. `rows`: a query of raw rows and `_op`."""
+        return _layered(rows, self.decoding)
 
     @property
     def masks(self) -> list[str]:
@@ -76,9 +81,9 @@ def compile_contract(contract: SourceContract, contracts: Contracts, today: date
     """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD."""
     context = rule_context(contracts, today=today)
     judgements = tuple(_judgements(contract, context))
-    carried = ROW
+    carried = [ROW]
     if unread:  # such a row is one defect: nothing else is said of it
-        carried = f"{ROW}, {UNREAD}"
+        carried.append(UNREAD)
         readable = f"{UNREAD} IS NULL"
         others = (replace(one, predicate=f"CASE WHEN {readable} THEN ({one.predicate}) END") for one in judgements)
         judgements = (Judgement(UNREADABLE, Kind.FORMAT, readable), *others)
@@ -91,13 +96,27 @@ def compile_contract(contract: SourceContract, contracts: Contracts, today: date
         for start in range(0, len(judgements), BITS)
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
-    layers = (
-        _texts(contract.columns, carried),
-        *_cleaned(contract.columns, contracts, carried),
-        _cast(contract.columns, contracts.city.timezone, carried),
-        f"{ROW}, {names}, {', '.join(masks)}",
-    )
-    return Admission(contract, judgements, layers)
+    judging = (*_decoding(contract, contracts, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
+    decoding = (*_decoding(contract, contracts, f"{ROW}, _op"), f"{ROW}, _op, {names}")
+    return Admission(contract, judgements, judging, decoding)
+
+
+def raw_rows(raw: str) -> str:
+    """The rows of a raw file, to stand after FROM; `file_row_number` is their position."""
+    return f"read_parquet({literal(raw)}, file_row_number = true)"
+
+
+def _layered(query: str, layers: Iterable[str]) -> str:
+    for layer in layers:
+        query = f"SELECT {layer} FROM ({query})"
+    return query
+
+
+def _decoding(contract: SourceContract, contracts: Contracts, carried: str) -> Iterator[str]:
+    """From raw texts to typed columns."""
+    yield _texts(contract.columns, carried)
+    yield from _cleaned(contract.columns, contracts, carried)
+    yield _cast(contract.columns, contracts.city.timezone, carried)
 
 
 def _texts(columns: tuple[Column, ...], carried: str) -> str:

@@ -9,8 +9,6 @@ are valid, so only the province is looked at.
 """
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-# The century 19 that a first-generation number lacks adds 1 * 2 + 9 * 1 = 11 to the sum, which is 0 modulo 11.
-_FIRST_GENERATION = _WEIGHTS[:6] + _WEIGHTS[8:]
 _CHECK_DIGITS = "10X98765432"
 # Provinces of GB/T 2260; 81-83 are residence permits of Hong Kong, Macao and Taiwan; 9x permanent residents.
 _PROVINCES = "1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9[0-9]"
@@ -23,7 +21,7 @@ def well_formed(number: str) -> str:
 
 def check_digit_right(number: str) -> str:
     """The 18th character is the check digit of the first 17 (ISO 7064 MOD 11-2). NULL if not well formed."""
-    return f"CASE WHEN {well_formed(number)} THEN substr({number}, 18, 1) = {_check_digit(number)} END"
+    return _where(f"substr({number}, 18, 1) = {_check_digit(f'substr({number}, 1, 17)')}", well_formed(number))
 
 
 def content_right(number: str) -> str:
@@ -31,7 +29,7 @@ def content_right(number: str) -> str:
     province = f"regexp_full_match(substr({number}, 1, 2), '{_PROVINCES}')"
     # There was no year 0, but DuckDB knows one (1 BC), and no reader of Arrow or Python does.
     calendar = f"substr({number}, 7, 4) <> '0000' AND {_date(number)} IS NOT NULL"
-    return f"CASE WHEN {check_digit_right(number)} THEN {province} AND {calendar} END"
+    return _where(f"{province} AND {calendar}", check_digit_right(number))
 
 
 def birth_date(number: str) -> str:
@@ -52,13 +50,24 @@ def upgrade(number: str) -> str:
     cannot be told from a right one; only its date is judged afterwards.
     """
     body = f"substr({number}, 1, 6) || '19' || substr({number}, 7)"
-    upgraded = f"{body} || {_check_digit(number, _FIRST_GENERATION)}"
+    upgraded = f"{body} || {_check_digit(body)}"
     return f"CASE WHEN regexp_full_match({number}, '[1-9][0-9]{{14}}') THEN {upgraded} ELSE {number} END"
 
 
-def _check_digit(number: str, weights: tuple[int, ...] = _WEIGHTS) -> str:
-    terms = " + ".join(f"(ord(substr({number}, {i}, 1)) - 48) * {w}" for i, w in enumerate(weights, start=1))
-    return f"substr('{_CHECK_DIGITS}', ({terms}) % 11 + 1, 1)"
+def _where(answer: str, asked: str) -> str:
+    """A predicate that is NULL unless another is true.
+
+    A division by zero is NULL for DuckDB. A CASE would say the same, but nothing inside a CASE is shared with other
+    predicates of a number: the check digit would be computed for each, and its digits cut out of the text one by one.
+    """
+    return f"(coalesce({answer}, false)::INT // coalesce({asked}, false)::INT = 1)"
+
+
+def _check_digit(body: str) -> str:
+    """The check digit of 17 digits, cut out of one integer: a text would be searched for each of them."""
+    digits = f"try_cast({body} AS BIGINT)"
+    terms = " + ".join(f"({digits} // {10 ** (16 - place)} % 10) * {w}" for place, w in enumerate(_WEIGHTS))
+    return f"substr('{_CHECK_DIGITS}', (({terms}) % 11 + 1)::BIGINT, 1)"
 
 
 def _date(number: str) -> str:

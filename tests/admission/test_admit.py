@@ -1,18 +1,14 @@
 """Admission: every row is accepted or refused, changes are exact, replays change nothing, half a delivery is held."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipelines.admission import admit as admission
 from pipelines.admission.changes import DUPLICATE
-from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
@@ -102,27 +98,6 @@ def test_a_refused_row_keeps_the_last_accepted_one(intake: Callable[..., Intake]
     outcome = source.deliver([{**GOOD, "XM": "李四光", "GMSFHM": "1"}])
     assert (outcome.refused, outcome.deleted) == (1, 0)
     assert source.current()["R1",]["name"] == "张三丰"
-
-
-CODES = st.sampled_from([f"34150200100{i}" for i in range(8)])
-NAMES = st.sampled_from(["甲村", "乙村", "丙村", "长" * 70])  # the last one is refused
-SNAPSHOTS = st.lists(st.dictionaries(CODES, NAMES, min_size=1), min_size=1, max_size=5)
-
-
-@settings(max_examples=25, deadline=None)
-@given(SNAPSHOTS)
-def test_applying_the_difference_gives_the_delivery(contracts: Contracts, snapshots: list[dict[str, str]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        contract = contracts.sources["dsrb/division"]
-        load = contract.form.load.model_copy(update={"deletionCeiling": 1.0, "volumeFloor": 0.001})
-        contract = replace(contract, form=contract.form.model_copy(update={"load": load}))
-        source, expected = Intake(Path(folder), contracts, contract), dict[str, str]()
-        for snapshot in snapshots:
-            outcome = source.deliver([division(code, name) for code, name in snapshot.items()])
-            good = {code: name for code, name in snapshot.items() if len(name) < 60}
-            expected = {code: good.get(code, name) for code, name in expected.items() if code in snapshot} | good
-            assert {code: row["division_name"] for (code,), row in source.current().items()} == expected
-            assert outcome.received == outcome.accepted + outcome.refused == len(snapshot)
 
 
 def test_a_batch_admitted_twice_changes_nothing(intake: Callable[..., Intake]) -> None:
