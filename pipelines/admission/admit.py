@@ -14,7 +14,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission import hashes
@@ -23,7 +22,6 @@ from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_c
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
@@ -81,11 +79,11 @@ class Batch:
         self.lake = lake
         self.core = lake.core(contract.org, contract.dataset)
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
-        unread = UNREAD in pq.read_schema(delivery.path).names
-        self.admission: Admission = compile_contract(contract, contracts, today, unread)
         self.key = key
         self.known_at = known_at
         self.con = connect(lake.scratch())
+        raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
+        self.admission: Admission = compile_contract(contract, contracts, today, {name: kind for name, kind, *_ in raw})
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
