@@ -60,7 +60,7 @@ class Changes:
     def names(self, side: str = "") -> str:
         """The columns by which rows are told apart and ordered."""
         operation = getattr(self.load, "operation", None)
-        wanted = (*self.load.key, models.newest(self.load), operation)
+        wanted = (*self.load.key, *models.newest(self.load), operation)
         return ", ".join(side + identifier(name) for name in dict.fromkeys(wanted) if name)
 
     def keys(self, side: str = "") -> str:
@@ -84,8 +84,8 @@ class Changes:
     @property
     def newest_first(self) -> str:
         """The order of rows with one key, so that a tie is not decided by how rows happened to come."""
-        newest = models.newest(self.load)
-        return f"{identifier(newest)} DESC NULLS LAST, {HASH}, {ROW}" if newest else f"{HASH}, {ROW}"
+        first = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in models.newest(self.load))
+        return f"{first}{HASH}, {ROW}"
 
     def ranked(self, order: str, among: str = "judged") -> str:
         """Table `ranked`: the rows of `among` whose key another has too, with their place among those.
@@ -179,10 +179,17 @@ class CursorChanges(IncrementalChanges):
         yield self.accepted()
         yield self.known()
         yield self.nothing_deleted()
-        newest = identifier(models.newest(self.load) or "")
-        later = f"coalesce(a.{newest} >= k.{newest}, true)"
+        later = self.not_older(models.newest(self.load))
         gone = f"{self.unknown} OR k._op = 'D'"
         yield self.changed(f"CASE WHEN {gone} THEN 'I' ELSE 'U' END", f"{gone} OR ({later} AND a.{HASH} <> k.{HASH})")
+
+    def not_older(self, order: Sequence[str]) -> str:
+        """That a delivered row `a` is not before the known one `k`; what cannot be compared is not before."""
+        first, *rest = order
+        mine, known = f"a.{identifier(first)}", f"k.{identifier(first)}"
+        if not rest:
+            return f"coalesce({mine} >= {known}, true)"
+        return f"coalesce({mine} > {known} OR ({mine} = {known} AND {self.not_older(rest)}), true)"
 
 
 class LogChanges(IncrementalChanges):
