@@ -18,7 +18,6 @@ from pipelines.connectors.base import Request
 from pipelines.engine import connect
 from pipelines.messages import CitylakeError
 
-
 _YEAR_ONE = "0001"
 
 
