@@ -1,24 +1,18 @@
 """From PostgreSQL to admitted core, raw kept: against the copy alone and against a Parquet write of the same rows.
 
-`python -m benchmarks.admission [PERSONS]`. Every contender runs in a process of its own; CPU seconds count that process
-and the database server, peak memory that process. The machine is shared: compare within one run only.
+`python -m benchmarks.admission [ROWS]`. 20 columns, 40 rules, one row in a hundred refused.
 """
 
-import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import duckdb
 import psutil
 import psycopg
 
+from benchmarks.measure import Contender, one, table
+from benchmarks.registers import SOURCE, TABLE, contracts, people
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive
 from pipelines.contracts.load import load
@@ -26,10 +20,7 @@ from pipelines.engine import connect, load_extension
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
-from simulator import DemoCity
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-TABLE = 'hzgl."T_CZRK_JBXX"'
+from simulator.server import OWNER, Server
 
 
 def copy_binary(dsn: str, folder: Path) -> int:
@@ -48,66 +39,43 @@ def parquet(dsn: str, folder: Path) -> int:
 
 
 def citylake(dsn: str, folder: Path) -> int:
-    """Raw kept and hashed, every rule judged, core and quarantine committed. Returns accepted rows."""
-    contracts = load(REPOSITORY / "data_contracts")
+    """Raw kept and hashed, every rule judged, core, quarantine and hashes committed. Returns accepted rows."""
+    known = load(contracts(folder))
     lake = Lake(folder / "lake")
     lake.prepare()
     register = Register(f"sqlite:///{folder / 'register.db'}")
     register.upgrade()
-    receipts, contract = Receipts(register, "bench"), contracts.sources["psb/household_person"]
-    delivery = receive(contract, contracts, lake, lambda _: dsn, receipts)
+    receipts, contract = Receipts(register, "bench"), known.sources[SOURCE]
+    delivery = receive(contract, known, lake, lambda _: dsn, receipts)
+    assert delivery is not None
     key, known_at = b"k" * 32, "2026-11-23 00:00:00+00"
-    return admit(contract, contracts, lake, key, delivery, date(2026, 11, 23), known_at, receipts).accepted
+    return admit(contract, known, lake, key, delivery, date(2026, 11, 23), known_at, receipts).accepted
 
 
-CONTENDERS: dict[str, Callable[[str, Path], int]] = {
-    "copy_binary": copy_binary,
-    "parquet": parquet,
-    "citylake": citylake,
-}
+CONTENDERS: dict[str, Contender] = {"copy_binary": copy_binary, "parquet": parquet, "citylake": citylake}
 
 
-def one(name: str, dsn: str) -> None:
-    """Run one contender here and print what it took."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.monotonic()
-        result = CONTENDERS[name](dsn, Path(folder))
-        seconds = time.monotonic() - started
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-    print(json.dumps({"result": result, "wall": seconds, "cpu": cpu, "peak_mb": peak}))
-
-
-def server_cpu(postmaster: int) -> float:
-    """CPU seconds of a PostgreSQL server and all backends that have ended."""
-    times = psutil.Process(postmaster).cpu_times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def main(persons: int) -> None:
-    """Populate a city, run every contender twice, print the better run."""
-    with tempfile.TemporaryDirectory() as home, DemoCity(Path(home), persons=persons) as city:
-        city.populate()
-        postmaster = int((Path(home) / "pgdata" / "postmaster.pid").read_text("utf-8").splitlines()[0])
-        print(f"{persons} persons, DuckDB {duckdb.__version__}, {os.cpu_count()} cores")
-        print("| contender | result | CPU s client | CPU s server | wall s | peak MB |\n|---|---|---|---|---|---|")
-        for name in CONTENDERS:
-            runs = [measured(name, city.reader_dsn, postmaster) for _ in range(2)]
-            best = min(runs, key=lambda run: run["cpu"] + run["server"])
-            row = (f"{best[key]:.1f}" for key in ("cpu", "server", "wall", "peak_mb"))
-            print(f"| {name} | {best['result']:.0f} | {' | '.join(row)} |")
-
-
-def measured(name: str, dsn: str, postmaster: int) -> dict[str, float]:
-    """One run of a contender in a process of its own."""
-    before = server_cpu(postmaster)
-    command = [sys.executable, "-m", "benchmarks.admission", "--one", name]
-    output = subprocess.run(command, input=dsn, text=True, capture_output=True, check=True, cwd=REPOSITORY).stdout
-    return {**json.loads(output), "server": server_cpu(postmaster) - before}
+def main(rows: int) -> None:
+    """Fill a table of a PostgreSQL of our own and run every contender on it."""
+    with tempfile.TemporaryDirectory() as home:
+        server = Server(Path(home))
+        server.start()
+        try:
+            with server.connect("postgres") as con:
+                con.execute("CREATE SCHEMA bench")
+                con.execute(f"CREATE TABLE {TABLE} AS {people(rows)}".encode())
+                con.execute(f"ANALYZE {TABLE}".encode())
+                password = con.info.password
+            dsn = f"postgresql://{OWNER}:{password}@127.0.0.1:{server.port}/postgres"
+            postmaster = int((Path(home) / "pgdata" / "postmaster.pid").read_text("utf-8").splitlines()[0])
+            print(f"{rows} rows from PostgreSQL")
+            table("benchmarks.admission", CONTENDERS, dsn, psutil.Process(postmaster))
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":
     if "--one" in sys.argv:
-        one(sys.argv[-1], sys.stdin.read())
+        one(CONTENDERS[sys.argv[-1]], sys.stdin.read())
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 500_000)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000)

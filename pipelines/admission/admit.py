@@ -14,21 +14,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from pipelines.admission.changes import Changes, changes_of
-from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract
+from pipelines.admission import hashes
+from pipelines.admission.changes import Changes, TableChanges, changes_of
+from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract, raw_rows
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CONTROL
+from pipelines.lake.edition import CONTROL, current_state
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
@@ -77,13 +76,14 @@ class Batch:
     ) -> None:
         self.contract = contract
         self.delivery = delivery
+        self.lake = lake
         self.core = lake.core(contract.org, contract.dataset)
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
-        unread = UNREAD in pq.read_schema(delivery.path).names
-        self.admission: Admission = compile_contract(contract, contracts, today, unread)
         self.key = key
         self.known_at = known_at
         self.con = connect(lake.scratch())
+        raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
+        self.admission: Admission = compile_contract(contract, contracts, today, {name: kind for name, kind, *_ in raw})
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
@@ -96,12 +96,16 @@ class Batch:
                 return replayed
             for number, item in enumerate(self.contract.derived):
                 self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
-            self.con.execute(f"CREATE TABLE judged AS {self.admission.judged(str(self.delivery.path))}")
-            for statement in self._changes().statements():
+            self._register_log()
+            changes = self._changes()
+            judged = self.admission.judged(str(self.delivery.path), changes.kept)
+            self.con.execute(f"CREATE TABLE judged AS {judged}")
+            self._register_current(changes)
+            for statement in changes.statements():
                 self.con.execute(statement)
             outcome = self._counted(previous_received, confirmed)
             if not outcome.held:
-                outcome = self._apply(outcome, started)
+                outcome = self._apply(outcome, changes, started)
         return outcome
 
     def _replayed(self) -> Admitted | None:
@@ -116,39 +120,66 @@ class Batch:
 
     def _changes(self) -> Changes:
         """The SQL from `judged` and `core_log` to what is written."""
-        first = self._register_log()
-        return changes_of(
-            self.contract.form.load,
-            [column.name for column in self.contract.columns],
-            [item.column.name for item in self.contract.derived],
-            self.new_columns,
-            self.admission.accepted,
-            first,
-            self._derived("a.") if self._contract_changed() else "",
+        load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
+        recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
+        return changes_of(load, columns, self.new_columns, self.admission.accepted, recomputed)
+
+    def _register_current(self, changes: Changes) -> None:
+        """View `current`: the keys of core with their hashes, kept or computed; whole tables are compared with it."""
+        if not isinstance(changes, TableChanges):
+            return
+        file = self._hashes(changes, self.base)
+        if file is not None and file.is_file():
+            query = f"SELECT * FROM read_parquet({literal(str(file))})"
+        else:
+            state = current_state("core_log", changes.load.key, self._columns(), self._first_batch(), '"')
+            query = f"SELECT {changes.keys()}, {changes.stored_hash('')} FROM ({state})"
+            self.con.execute(f"CREATE TABLE computed AS {query}")  # once, for it is asked several times
+            query = "SELECT * FROM computed"
+        self.con.execute(f"CREATE VIEW current AS {query}")
+
+    def _hashes(self, changes: Changes, version: int | None) -> Path | None:
+        """Where the hashes of a core version are kept; None if there is no version, or none that would fit: those of
+        a contract whose derived columns are compared too are asked for once."""
+        batch = delta.committed(self.core, APPLICATION)
+        if version is None or batch is None or changes.derived:
+            return None
+        types = {column.name: TYPES[column.definition.logicalType] for column in self.contract.columns}
+        layout = [*changes.load.key, *(f"{name} {types[name]}" for name in changes.compared)]
+        folder = self.lake.hashes(self.contract.org, self.contract.dataset)
+        return hashes.stored(folder, version, batch, layout)
+
+    def _columns(self) -> list[str]:
+        return [column.name for column in self.contract.all_columns]
+
+    def _first_batch(self) -> int | None:
+        """The lowest batch of the log."""
+        first: int | None = (
+            None if self.base is None else delta.lowest(delta.open_table(self.core, self.base), "_batch")
         )
+        return first
 
     def _contract_changed(self) -> bool:
         if self.base is None:
             return False
         return delta.commit_metadata(self.core, self.base).get("contract") != self.contract.hash
 
-    def _derived(self, side: str = "") -> str:
-        """The derived columns as SQL, each after a comma; their functions are registered on the connection."""
-        parts = []
-        for number, item in enumerate(self.contract.derived):
-            call = f"derive_{number}({side}{identifier(item.step.arguments['of'])})"
-            parts.append(f", {call}" if side else f", {call} AS {identifier(item.column.name)}")
-        return "".join(parts)
+    def _derived(self) -> dict[str, str]:
+        """The derived columns with their SQL; their functions are registered on the connection."""
+        return {
+            item.column.name: f"derive_{number}({identifier(item.step.arguments['of'])})"
+            for number, item in enumerate(self.contract.derived)
+        }
 
-    def _register_log(self) -> int | None:
-        """View `core_log`: the log before this batch, with this contract's columns; returns its lowest batch."""
+    def _register_log(self) -> None:
+        """View `core_log`: the log before this batch, with this contract's columns."""
         columns = {column.name: TYPES[column.definition.logicalType] for column in self.contract.all_columns}
         if self.base is None:
             control = "CAST(NULL AS VARCHAR) AS _op, CAST(NULL AS BIGINT) AS _batch, CAST(NULL AS BIGINT) AS _row"
             listed = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in columns.items())
             nothing = "CAST(NULL AS TIMESTAMPTZ) AS _known_at"
             self.con.execute(f"CREATE VIEW core_log AS SELECT {listed}, {control}, {nothing} WHERE false")
-            return None
+            return
         table = delta.open_table(self.core, self.base)
         read = delta.scan(table)
         known = {name for name in delta.column_types(table.schema()) if name not in CONTROL}
@@ -161,8 +192,6 @@ class Batch:
             f"CREATE VIEW core_log AS SELECT {listed}, {', '.join(CONTROL)} "
             f"FROM (SELECT {read.columns} FROM {read.source})"
         )
-        first: int | None = delta.lowest(table, "_batch")
-        return first
 
     def _counted(self, previous_received: int | None, confirmed: bool) -> Admitted:
         received = self._count("judged")
@@ -203,7 +232,7 @@ class Batch:
             return held
         if previous and received < load.volumeFloor * previous:
             held["admit.volume_floor"] = {"received": received, "previous": previous, "floor": load.volumeFloor}
-        current = self._count("known")
+        current = self._count("current")
         if isinstance(load, SnapshotDiff) and current and deleted > load.deletionCeiling * current:
             held["admit.deletion_ceiling"] = {"deleted": deleted, "current": current, "ceiling": load.deletionCeiling}
         return held
@@ -217,8 +246,9 @@ class Batch:
         late = self.con.execute("SELECT _rule, count(*) FROM late_refused GROUP BY _rule ORDER BY _rule").fetchall()
         return counts | dict(late)
 
-    def _apply(self, outcome: Admitted, started: float) -> Admitted:
-        """Quarantine first, then core: the commit to core is what makes the batch admitted."""
+    def _apply(self, outcome: Admitted, changes: Changes, started: float) -> Admitted:
+        """Quarantine first, then core: the commit to core is what makes the batch admitted. The hashes come last: what
+        a killed run did not keep is computed."""
         if delta.committed(self.quarantine, APPLICATION) != outcome.batch:
             self._commit(self.quarantine, self._refused_query(), outcome.batch, {})
         seconds = round(time.monotonic() - started, 3)
@@ -229,7 +259,14 @@ class Batch:
             return outcome
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
         version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
+        self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
+
+    def _keep_hashes(self, changes: Changes, version: int) -> None:
+        if isinstance(changes, TableChanges) and (file := self._hashes(changes, version)):
+            hashes.keep(self.con, changes.state(), file)
+        else:
+            hashes.drop(self.lake.hashes(self.contract.org, self.contract.dataset))
 
     def _commit(self, location: Path, query: str, batch: int, metadata: dict[str, str]) -> int:
         schema = query_schema(self.con, query, self.contract.id)
@@ -246,13 +283,24 @@ class Batch:
         )
 
     def _changes_query(self) -> str:
-        names, derived = self._names(), self._derived()
-        control = f"{self.delivery.batch}::BIGINT AS _batch"
+        """The changed rows, decoded once more, and the last known values of keys that are gone."""
+        batch = f"{self.delivery.batch}::BIGINT AS _batch"
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
-        kept = "".join(f", {identifier(item.column.name)}" for item in self.contract.derived)
+        names = ", ".join(identifier(column.name) for column in self.contract.columns)
+        derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
+        raw = raw_rows(str(self.delivery.path))
+        changed = f"SELECT r.*, c._op FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
+        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self.admission.decoded(changed)})"
+        if not self._count("deleted"):
+            return query
+        key = self.contract.form.load.key
+        same = " AND ".join(f"l.{identifier(name)} = d.{identifier(name)}" for name in key)
+        log = f"(SELECT l.* FROM core_log l SEMI JOIN deleted d ON {same})"
+        last = current_state(log, key, self._columns(), None, '"')
+        everything = ", ".join(map(identifier, self._columns()))
         return (
-            f"SELECT {names}{derived}, _op, {control}, {ROW}, {known_at} FROM changes UNION ALL "
-            f"SELECT {names}{kept}, 'D' AS _op, {control}, NULL::BIGINT AS {ROW}, {known_at} FROM deleted"
+            f"{query} UNION ALL "
+            f"SELECT {everything}, 'D' AS _op, {batch}, NULL::BIGINT AS {ROW}, {known_at} FROM ({last})"
         )
 
     def _register_derivation(self, name: str, verb: str, kind: str) -> None:
@@ -282,16 +330,13 @@ class Batch:
             f"SELECT {ROW}, {masks}, NULL AS _rule FROM judged WHERE NOT ({self.admission.accepted}) UNION ALL "
             f"SELECT {ROW}, {no_masks}, _rule FROM late_refused"
         )
-        raw = f"read_parquet({literal(str(self.delivery.path))}, file_row_number = true)"
+        raw = raw_rows(str(self.delivery.path))
         return (
             f"SELECT {self.delivery.batch}::BIGINT AS _batch, r.{ROW}, "
             f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at, "
             f"concat_ws(',', {failed}, r._rule) AS rules, to_json(d)::VARCHAR AS delivered "
             f"FROM ({refused}) r JOIN {raw} d ON d.file_row_number = r.{ROW}"
         )
-
-    def _names(self) -> str:
-        return ", ".join(identifier(column.name) for column in self.contract.columns)
 
     def _count(self, table: str) -> int:
         return self._number(f"SELECT count(*) FROM {table}")

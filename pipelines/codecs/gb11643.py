@@ -8,9 +8,9 @@ The address part is the division at first registration: prefixes abolished since
 are valid, so only the province is looked at.
 """
 
+from pipelines.codecs.sql import both, where
+
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-# The century 19 that a first-generation number lacks adds 1 * 2 + 9 * 1 = 11 to the sum, which is 0 modulo 11.
-_FIRST_GENERATION = _WEIGHTS[:6] + _WEIGHTS[8:]
 _CHECK_DIGITS = "10X98765432"
 # Provinces of GB/T 2260; 81-83 are residence permits of Hong Kong, Macao and Taiwan; 9x permanent residents.
 _PROVINCES = "1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9[0-9]"
@@ -23,15 +23,15 @@ def well_formed(number: str) -> str:
 
 def check_digit_right(number: str) -> str:
     """The 18th character is the check digit of the first 17 (ISO 7064 MOD 11-2). NULL if not well formed."""
-    return f"CASE WHEN {well_formed(number)} THEN substr({number}, 18, 1) = {_check_digit(number)} END"
+    return where(f"substr({number}, 18, 1) = {_check_digit(f'substr({number}, 1, 17)')}", well_formed(number))
 
 
 def content_right(number: str) -> str:
     """A known province and a calendar date. NULL if the check digit is wrong."""
     province = f"regexp_full_match(substr({number}, 1, 2), '{_PROVINCES}')"
     # There was no year 0, but DuckDB knows one (1 BC), and no reader of Arrow or Python does.
-    calendar = f"substr({number}, 7, 4) <> '0000' AND {_date(number)} IS NOT NULL"
-    return f"CASE WHEN {check_digit_right(number)} THEN {province} AND {calendar} END"
+    year, day = f"substr({number}, 7, 4) <> '0000'", f"{_date(number)} IS NOT NULL"
+    return where(both(province, year, day), check_digit_right(number))
 
 
 def birth_date(number: str) -> str:
@@ -39,10 +39,14 @@ def birth_date(number: str) -> str:
     return f"CASE WHEN {content_right(number)} THEN {_date(number)} END"
 
 
-def sex(number: str) -> str:
-    """'1' (male) for an odd sequence number, '2' (female) for an even one; NULL unless the number is right."""
-    parity = f"CASE WHEN ord(substr({number}, 17, 1)) % 2 = 1 THEN '1' ELSE '2' END"
-    return f"CASE WHEN {content_right(number)} THEN {parity} END"
+def born_on(number: str, day: str) -> str:
+    """The date of birth is `day`; NULL unless the number is right."""
+    return where(f"{_date(number)} = {day}", content_right(number))
+
+
+def of_sex(number: str, sex: str) -> str:
+    """`sex` is '1' (male) and the sequence number odd, or '2' (female) and even; NULL unless the number is right."""
+    return where(f"{sex} = substr('21', ord(substr({number}, 17, 1)) % 2 + 1, 1)", content_right(number))
 
 
 def upgrade(number: str) -> str:
@@ -52,13 +56,15 @@ def upgrade(number: str) -> str:
     cannot be told from a right one; only its date is judged afterwards.
     """
     body = f"substr({number}, 1, 6) || '19' || substr({number}, 7)"
-    upgraded = f"{body} || {_check_digit(number, _FIRST_GENERATION)}"
+    upgraded = f"{body} || {_check_digit(body)}"
     return f"CASE WHEN regexp_full_match({number}, '[1-9][0-9]{{14}}') THEN {upgraded} ELSE {number} END"
 
 
-def _check_digit(number: str, weights: tuple[int, ...] = _WEIGHTS) -> str:
-    terms = " + ".join(f"(ord(substr({number}, {i}, 1)) - 48) * {w}" for i, w in enumerate(weights, start=1))
-    return f"substr('{_CHECK_DIGITS}', ({terms}) % 11 + 1, 1)"
+def _check_digit(body: str) -> str:
+    """The check digit of 17 digits, cut out of one integer: a text would be searched for each of them."""
+    digits = f"try_cast({body} AS BIGINT)"
+    terms = " + ".join(f"({digits} // {10 ** (16 - place)} % 10) * {w}" for place, w in enumerate(_WEIGHTS))
+    return f"substr('{_CHECK_DIGITS}', (({terms}) % 11 + 1)::BIGINT, 1)"
 
 
 def _date(number: str) -> str:

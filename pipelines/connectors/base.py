@@ -33,11 +33,18 @@ Delimiter = Literal[",", ";", "|", "\t", "auto"]
 @dataclass(frozen=True)
 class Cursor:
     """A source is read from where the last pull ended. `column`: physical name; `overlap`: how far to step back, in
-    seconds for times, days for dates, units for numbers, so that late rows are not missed.
+    seconds for times, days for dates, units for numbers, so that late rows are not missed. `then`: the columns that
+    decide between rows with one value of `column`.
     """
 
     column: str
     overlap: int
+    then: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the position, the deciding one first."""
+        return (self.column, *self.then)
 
 
 @dataclass(frozen=True)

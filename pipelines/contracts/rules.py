@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pipelines.codecs import certificate, gb11643, gb11714, gb32100, numbers
-from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.sql import identifier, literal, literals, where
 from pipelines.verbs import CodeList, Column, Model, Registry, SharedColumn, VerbError
 
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
@@ -186,14 +186,14 @@ def gb11643_content(_: Context, *, column: Column) -> str:
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def birth_date_matches_id(_: Context, *, id: Column, birth: Column) -> str:
     """The date of birth is the one in the identity number; NULL if the number is wrong."""
-    return f"{identifier(birth)} = {gb11643.birth_date(identifier(id))}"
+    return gb11643.born_on(identifier(id), identifier(birth))
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def sex_matches_id(_: Context, *, id: Column, sex: Column) -> str:
     """Sex 1 or 2 is the parity of the identity number; 0 and 9 say nothing and pass."""
     column = identifier(sex)
-    return f"CASE WHEN {column} IN ('1', '2') THEN {column} = {gb11643.sex(identifier(id))} END"
+    return where(gb11643.of_sex(identifier(id), column), f"{column} IN ('1', '2')")
 
 
 @_row(Kind.FORMAT, Dimension.NORMALISATION)
@@ -300,7 +300,7 @@ def part_of_whole(_: Context, *, part: Column, whole: Column, when: Column, valu
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def gb11643_sex(_: Context, *, column: Column, sex: Literal["1", "2"]) -> str:
     """The identity number is that of a man (1) or a woman (2); NULL if the number is wrong."""
-    return f"{gb11643.sex(identifier(column))} = {literal(sex)}"
+    return gb11643.of_sex(identifier(column), literal(sex))
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)

@@ -39,6 +39,10 @@ class Lake:
         """Accepted rows, all history."""
         return self.root / "core" / _name(org) / _name(dataset)
 
+    def hashes(self, org: str, dataset: str) -> Path:
+        """Keys and row hashes of the newest core version; may be deleted."""
+        return self.root / "hashes" / _name(org) / _name(dataset)
+
     def quarantine(self, org: str, dataset: str) -> Path:
         """Refused rows."""
         return self.root / "quarantine" / _name(org) / _name(dataset)
@@ -71,7 +75,7 @@ class Lake:
     def prepare(self) -> None:
         """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in ("spool", "raw", "quarantine", "core", "candidate", "released", "scratch"):
+        for private in ("spool", "raw", "quarantine", "core", "hashes", "candidate", "released", "scratch"):
             folder = self.root / private
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)  # not the mode of mkdir, which the umask would change

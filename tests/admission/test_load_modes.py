@@ -49,6 +49,12 @@ def step_row(row: Told) -> dict[str, str]:
     }  # fmt: skip
 
 
+def tied_row(row: Told) -> dict[str, str]:
+    """The row as a step of which the first cursor column says only half the order."""
+    tied = {"GXSJ": DAY.format(row.order // 6), "KSSJ": DAY.format(row.order % 6)}
+    return step_row(row) | tied
+
+
 def insurance_row(row: Told) -> dict[str, str]:
     """The row as a change of insurance."""
     return {
@@ -75,23 +81,27 @@ def check_counts(outcome: Any) -> None:
 
 
 CURSOR = models.CursorLoad(mode="cursor", key=["step_no"], cursor="source_updated_at")
+COMPOSITE = models.CursorLoad(mode="cursor", key=["step_no"], cursor=["source_updated_at", "started_at"])
 LOG = models.ChangeLog(
     mode="change_log", key=["insurance_no", "insurance_type"], order="change_no", operation="operation"
 )
 APPEND = models.Append(mode="append", key=["step_no"])
 
 
+@pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
 @settings(max_examples=30, deadline=None)
-@given(BATCHES)
-def test_cursor_keeps_the_latest_good_word_on_every_key(contracts: Contracts, batches: list[list[Told]]) -> None:
+@given(batches=BATCHES)
+def test_cursor_keeps_the_latest_good_word_on_every_key(
+    contracts: Contracts, load: Any, row_of: Callable[[Told], dict[str, str]], batches: list[list[Told]]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        source, known = intake(folder, contracts, "dsrb/case_step", CURSOR), dict[str, Told]()
+        source, known = intake(folder, contracts, "dsrb/case_step", load), dict[str, Told]()
         for batch in batches:
-            check_counts(source.deliver([step_row(row) for row in batch]))
+            check_counts(source.deliver([row_of(row) for row in batch]))
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order >= known[row.key].order):
                     known[row.key] = row
-            again = source.deliver([step_row(row) for row in batch])
+            again = source.deliver([row_of(row) for row in batch])
             assert again.inserted + again.updated + again.deleted == 0
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}

@@ -1,0 +1,69 @@
+"""Running contenders, each in a process of its own, and telling what they took. What they do does not belong here.
+
+The machine is shared: compare within one run only.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+import psutil
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+Contender = Callable[[str, Path], int]
+"""Does the work once, in an empty folder; the text says where the data is. Returns how many rows or bytes came out."""
+
+
+def one(contender: Contender, where: str) -> None:
+    """Run one contender here and print what it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        started, before = time.monotonic(), _used()
+        result = contender(where, Path(folder))
+        seconds = time.monotonic() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"result": result, "wall": seconds, "cpu": _used() - before, "peak_mb": peak}))
+
+
+def table(
+    module: str,
+    contenders: Mapping[str, Contender] | Iterable[str],
+    where: str,
+    server: psutil.Process | None = None,
+    runs: int = 2,
+) -> None:
+    """Run every contender so many times, and print the best of each. `server`: whose CPU seconds count too."""
+    print(f"DuckDB {duckdb.__version__}, {os.cpu_count()} cores")
+    print("| contender | result | CPU s | CPU s server | wall s | peak MB |\n|---|---|---|---|---|---|", flush=True)
+    for name in contenders:
+        found = [_measured(module, name, where, server) for _ in range(runs)]
+        best = min(found, key=lambda run: run["cpu"] + run["server"])
+        row = (f"{best[key]:.1f}" for key in ("cpu", "server", "wall", "peak_mb"))
+        print(f"| {name} | {best['result']:.0f} | {' | '.join(row)} |", flush=True)
+
+
+def _measured(module: str, name: str, where: str, server: psutil.Process | None) -> dict[str, float]:
+    before = _server_used(server)
+    command = [sys.executable, "-m", module, "--one", name]
+    done = subprocess.run(command, input=where, text=True, stdout=subprocess.PIPE, check=True, cwd=REPOSITORY)
+    return {**json.loads(done.stdout), "server": _server_used(server) - before}
+
+
+def _used() -> float:
+    """CPU seconds of this process; imports before the call do not count for any contender."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _server_used(server: psutil.Process | None) -> float:
+    """CPU seconds of a server and all its backends that have ended."""
+    if server is None:
+        return 0.0
+    times = server.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)

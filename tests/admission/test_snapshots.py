@@ -1,0 +1,131 @@
+"""A snapshot against core: applying the difference gives the delivery, whichever way core was looked at."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.contracts.load import Contracts
+from pipelines.lake.zones import Lake
+from tests.admission.conftest import Intake
+
+DAY = "2026-01-01 00:00:{:02}"
+KEYS, PLACES, VALUES = st.sampled_from("abcdef"), st.integers(0, 20), st.sampled_from(["1", "2", "3", "bad"])
+ROW = st.tuples(KEYS, PLACES, VALUES)
+SNAPSHOTS = st.lists(st.lists(ROW, max_size=10), min_size=1, max_size=6)
+"""Keys may come twice, with the same or another content, and be good in one row and bad in the next."""
+
+
+def row(key: str, place: int, value: str) -> dict[str, str]:
+    """A step of a service case; the code list refuses `bad`."""
+    return {"HJBH": key, "BJBH": "C1", "HJMC": value, "KSSJ": "2025-12-01 09:00:00", "GXSJ": DAY.format(place)}
+
+
+def snapshots(folder: Path, contracts: Contracts) -> Intake:
+    """The steps as a whole table of which anything may be missing."""
+    contract = contracts.sources["dsrb/case_step"]
+    load = contracts.sources["psb/household_person"].form.load
+    guards = {"deletionCeiling": 1.0, "volumeFloor": 0.001}
+    load = load.model_copy(update={"key": ["step_no"], "newest": "source_updated_at", **guards})
+    return Intake(folder, contracts, replace(contract, form=contract.form.model_copy(update={"load": load})))
+
+
+def state(source: Intake) -> dict[str, tuple[str, int]]:
+    return {key: (row["case_step"], row["source_updated_at"].second) for (key,), row in source.current().items()}
+
+
+def after(
+    known: Mapping[str, tuple[str, int]], delivered: Sequence[tuple[str, int, str]]
+) -> dict[str, list[tuple[str, int]]]:
+    """What each key may be afterwards: the newest of its rows if that is good, else what it was. Ties are open."""
+    found: dict[str, list[tuple[str, int]]] = {}
+    for key in {key for key, *_ in delivered}:
+        mine = [(value, place) for other, place, value in delivered if other == key]
+        newest = [(value, place) for value, place in mine if place == max(place for _, place in mine)]
+        allowed = [told for told in newest if told[0] != "bad"]
+        if len(allowed) < len(newest):
+            allowed += [known[key]] if key in known else [("", -1)]
+        found[key] = allowed
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(SNAPSHOTS, st.sets(st.integers(0, 5)))
+def test_applying_the_difference_gives_the_delivery(
+    contracts: Contracts, deliveries: list[list[tuple[str, int, str]]], forgotten: set[int]
+) -> None:
+    """Now and then the hashes kept beside core are lost; nobody may see that."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, known = snapshots(Path(folder), contracts), dict[str, tuple[str, int]]()
+        for number, delivered in enumerate(deliveries):
+            if number in forgotten:
+                shutil.rmtree(source.lake.root / "hashes")
+                source.lake.prepare()
+            outcome = source.deliver([row(*told) for told in delivered])
+            assert outcome.received == outcome.accepted + outcome.refused == len(delivered)
+            if outcome.core_version is None:
+                continue
+            found, allowed = state(source), after(known, delivered)
+            assert all(told in allowed[key] for key, told in found.items())
+            assert all(key in found or ("", -1) in told for key, told in allowed.items())
+            changed = outcome.inserted + outcome.updated + outcome.deleted
+            differ = {key for key in {*known, *found} if known.get(key) != found.get(key)}
+            assert changed == len(differ), "nothing is written that did not change"
+            known = found
+            again = source.deliver([row(*told) for told in delivered])
+            assert again.inserted + again.updated + again.deleted == 0
+
+
+@pytest.fixture
+def source(tmp_path: Path, contracts: Contracts) -> Intake:
+    source = snapshots(tmp_path, contracts)
+    source.deliver([row(key, 1, "1") for key in "abc"])
+    return source
+
+
+def kept(source: Intake) -> list[Path]:
+    return list(source.lake.hashes(source.contract.org, source.contract.dataset).iterdir())
+
+
+def test_hashes_of_the_newest_version_are_kept_and_no_others(source: Intake) -> None:
+    first = kept(source)
+    source.deliver([row("a", 2, "2")])
+    second = kept(source)
+    assert len(first) == len(second) == 1 and first != second
+    source.deliver([row("a", 2, "2")])
+    assert kept(source) == second, "a delivery that changes nothing leaves them as they are"
+
+
+def test_hashes_of_another_version_are_not_believed(source: Intake) -> None:
+    """They would say that everything is as it was."""
+    (old,) = kept(source)
+    copy = old.with_name("copy")
+    shutil.copyfile(old, copy)
+    source.deliver([row(key, 2, "2") for key in "abc"])
+    (new,) = (file for file in kept(source) if file != copy)
+    new.unlink()
+    copy.rename(old)
+    outcome = source.deliver([row(key, 1, "1") for key in "abc"])
+    assert outcome.updated == 3
+
+
+def test_a_column_that_is_new_in_the_contract_changes_the_rows_that_have_it(source: Intake) -> None:
+    complete = source.contract
+    source.contract = replace(
+        complete,
+        columns=tuple(column for column in complete.columns if column.name != "ended_at"),
+        rules=tuple(rule for rule in complete.rules if "ended_at" not in rule.columns),
+        hash="before",
+    )
+    source.lake = Lake(source.lake.root.parent / "another")
+    source.lake.prepare()
+    source.deliver([row("a", 1, "1"), row("b", 1, "1")])
+    source.contract = replace(complete, hash="after")
+    outcome = source.deliver([{**row("a", 1, "1"), "JSSJ": "2025-12-02 09:00:00"}, row("b", 1, "1")])
+    assert (outcome.updated, outcome.inserted, outcome.deleted) == (1, 0, 0)
+    assert {key: row["ended_at"] is None for (key,), row in source.current().items()} == {"a": False, "b": True}
