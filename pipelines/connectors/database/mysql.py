@@ -11,9 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pymysql  # type: ignore[import-untyped]
+import pymysql
 import sqlalchemy as sa
-from pymysql.cursors import SSCursor  # type: ignore[import-untyped]
+from pymysql.cursors import SSCursor
 from sqlalchemy.dialects import mysql
 
 from pipelines.connectors.base import Pulled, Request, require_columns

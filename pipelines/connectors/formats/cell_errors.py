@@ -12,8 +12,8 @@ from io import BytesIO
 from posixpath import join, normpath
 from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import fromstring, iterparse  # type: ignore[import-untyped]
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring, iterparse
 
 from pipelines.connectors.formats.table import LocalFile
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyogrio.raw  # type: ignore[import-untyped]
-from pyogrio.errors import DataSourceError  # type: ignore[import-untyped]
+import pyogrio.raw
+from pyogrio.errors import DataSourceError
 
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import Encoding, header_names, listed

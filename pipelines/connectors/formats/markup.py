@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from io import BytesIO
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, tostring
 
-from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-from defusedxml.ElementTree import DefusedXMLParser, iterparse  # type: ignore[import-untyped]
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
 from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, not_encoded
 from pipelines.connectors.formats.objects import table_of_objects
