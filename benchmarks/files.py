@@ -1,23 +1,16 @@
 """From CSV files to raw Parquet and to admitted core: against DuckDB's own CSV-to-Parquet of the same file.
 
 `python -m benchmarks.files [ROWS]`. Files of 20 columns: clean UTF-8, the same in GBK, and UTF-8 of which 1 % of the
-rows are damaged (bytes, too many or too few fields). Every contender runs in a process of its own; CPU seconds and peak
-memory are that process's. The machine is shared: compare within one run only.
+rows are damaged (bytes, too many or too few fields).
 """
 
-import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-import duckdb
-
+from benchmarks.measure import REPOSITORY, Contender, one, table
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive
 from pipelines.connectors.base import Request
@@ -28,7 +21,6 @@ from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 CONTRACT = "hc/health_record"
 USED = [
     "健康档案编号", "身份证号", "姓名", "现住址区划", "现住址", "联系电话", "建档日期", "最近随访日期", "高血压",
@@ -85,8 +77,8 @@ def raw(kind: str, file: Path, folder: Path) -> int:
     request = Request(
         target=folder / "rows.parquet", root=folder, secret=str, owner="", expected=(), ignored=(), scratch=folder
     )
-    with opened(LocalFile(file, file.name, request), "csv", encoding=ENCODINGS[kind]) as table:
-        return table.write(request)
+    with opened(LocalFile(file, file.name, request), "csv", encoding=ENCODINGS[kind]) as found:
+        return found.write(request)
 
 
 def admitted(kind: str, file: Path, folder: Path) -> int:
@@ -105,51 +97,32 @@ def admitted(kind: str, file: Path, folder: Path) -> int:
     return admit(contract, contracts, lake, b"k" * 32, delivery, date(2026, 11, 23), known_at, receipts).received
 
 
-CONTENDERS: dict[str, Callable[[str, Path, Path], int]] = {
-    "duckdb_parquet": duckdb_parquet,
-    "raw": raw,
-    "admitted": admitted,
+def of_kind(kind: str, way: Callable[[str, Path, Path], int]) -> Contender:
+    """A way of reading, on the file of one kind in the folder it is told."""
+    return lambda home, folder: way(kind, Path(home) / f"{kind}.csv", folder)
+
+
+WAYS = (duckdb_parquet, raw, admitted)
+CONTENDERS: dict[str, Contender] = {
+    f"{kind} {way.__name__}": of_kind(kind, way)
+    for kind in ENCODINGS
+    for way in WAYS
+    if (kind, way) != ("gbk", duckdb_parquet)  # it knows no GBK
 }
 
 
-def one(name: str, kind: str, file: Path) -> None:
-    """Run one contender here and print what it took."""
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.monotonic()
-        result = CONTENDERS[name](kind, file, Path(folder))
-        seconds = time.monotonic() - started
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-    print(json.dumps({"result": result, "wall": seconds, "cpu": cpu, "peak_mb": peak}))
-
-
 def main(rows: int) -> None:
-    """Write the files, run every contender on each of them twice, print the better run."""
+    """Write the files and run every contender on each of them."""
     with tempfile.TemporaryDirectory() as home:
         write(Path(home), rows)
-        print(f"{rows} rows x {len(NAMES)} columns, DuckDB {duckdb.__version__}, {os.cpu_count()} cores")
-        print("| file | MB | contender | rows | CPU s | wall s | peak MB |\n|---|---|---|---|---|---|---|")
         for kind in ENCODINGS:
-            file = Path(home) / f"{kind}.csv"
-            file.with_name(f"{file.name}.ok").touch()
-            for name in CONTENDERS:
-                if (kind, name) == ("gbk", "duckdb_parquet"):
-                    continue  # it knows no GBK
-                best = min((measured(name, kind, file) for _ in range(2)), key=lambda run: run["cpu"])
-                row = " | ".join(f"{best[key]:.1f}" for key in ("cpu", "wall", "peak_mb"))
-                print(f"| {kind} | {file.stat().st_size >> 20} | {name} | {best['result']:.0f} | {row} |", flush=True)
-
-
-def measured(name: str, kind: str, file: Path) -> dict[str, float]:
-    """One run of a contender in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.files", "--one", name, kind, str(file)]
-    output = subprocess.run(command, text=True, capture_output=True, check=True, cwd=REPOSITORY).stdout
-    found: dict[str, float] = json.loads(output)
-    return found
+            (Path(home) / f"{kind}.csv.ok").touch()
+        print(f"{rows} rows x {len(NAMES)} columns of CSV")
+        table("benchmarks.files", CONTENDERS, home)
 
 
 if __name__ == "__main__":
     if "--one" in sys.argv:
-        one(sys.argv[-3], sys.argv[-2], Path(sys.argv[-1]))
+        one(CONTENDERS[sys.argv[-1]], sys.stdin.read())
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000)
