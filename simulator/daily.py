@@ -114,9 +114,13 @@ def _event_values(event: Event) -> tuple[object, ...]:
 
 
 def _write_department(department: Connection, day: Day) -> None:
-    """Replace the rows of everybody who changed. The table has no key, so a row is found by its record number."""
+    """Replace the rows of everybody who changed, and drop those that were cancelled some days ago.
+
+    The table has no key, so a row is found by its record number.
+    """
     table = true_table(department)
-    department.execute(sql.SQL('DELETE FROM {} WHERE "RYBH" = ANY(%s)').format(table), [_numbers(day.changed.values())])
+    numbers = [*_numbers(day.changed.values()), *day.dropped]
+    department.execute(sql.SQL('DELETE FROM {} WHERE "RYBH" = ANY(%s)').format(table), [numbers])
     copy_rows(department, table, day.rows())
 
 

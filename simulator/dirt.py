@@ -34,6 +34,7 @@ class DirtRates:
     range: float = 0.0014
     consistency: float = 0.0018
     duplicate: float = 0.0010
+    encoding: float = 0.0
     cleanable: float = 0.0300
     plausible: float = 0.0010
 

@@ -21,8 +21,8 @@ BACKSTAGE = "backstage"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_PERSON_TYPES = {"birth": "date", "updated": "timestamp(0)"}
-_NULLABLE = {"education", "phone", "remarks", "defect"}
+_PERSON_TYPES = {"birth": "date", "updated": "timestamp(0)", "ended": "date"}
+_NULLABLE = {"education", "phone", "remarks", "defect", "ended"}
 
 _TRUTH_TABLES = f"""
 CREATE SCHEMA {TRUTH};

@@ -122,7 +122,10 @@ class Batch:
         """The SQL from `judged` and `core_log` to what is written."""
         load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
         recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
-        return changes_of(load, columns, self.new_columns, self.admission.accepted, recomputed)
+        judging = self.admission
+        return changes_of(
+            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched
+        )
 
     def _register_current(self, changes: Changes) -> None:
         """View `current`: the keys of core with their hashes, kept or computed; whole tables are compared with it."""

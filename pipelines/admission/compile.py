@@ -14,6 +14,8 @@ from pipelines.contracts.load import Column, Contracts, SourceContract, rule_con
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
+FRESH, TOLD = "fresh", "told"
+"""Views of an append load: good events that core does not know, and those that it knows."""
 UNREADABLE = "row.unreadable"
 """The rule that no contract names: the connector could not take the row apart, and kept it whole."""
 BITS = 62
@@ -59,6 +61,10 @@ class Admission:
     judgements: tuple[Judgement, ...]
     judging: tuple[str, ...]
     decoding: tuple[str, ...]
+    history: Mapping[str, str]
+    """Rules about events together -> query for the `_row` of those in `FRESH` that contradict others or `TOLD`."""
+    watched: tuple[str, ...]
+    """The columns that those rules look at."""
 
     def judged(self, raw: str, kept: str) -> str:
         """Every row of the Parquet file `raw`: `_row` (its position), `kept` (SQL over the contract's columns),
@@ -112,7 +118,10 @@ def compile_contract(
     names = ", ".join(identifier(column.name) for column in contract.columns)
     judging = (*_decoding(contract, contracts, raw, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
     decoding = (*_decoding(contract, contracts, raw, f"{ROW}, _op"), f"{ROW}, _op, {names}")
-    return Admission(contract, judgements, judging, decoding)
+    together = replace(context, relation=FRESH, previous=TOLD)
+    events = [rule for rule in contract.rules if rule.about.scope == "history"]
+    watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
+    return Admission(contract, judgements, judging, decoding, {rule.id: rule.sql(together) for rule in events}, watched)
 
 
 def raw_rows(raw: str) -> str:

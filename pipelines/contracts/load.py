@@ -132,7 +132,8 @@ class _Loader:
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
             check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
-        rules = self.resolver.rules(file, form.quality, columns)  # judged before anything is derived
+        appends = isinstance(form.load, models.Append)
+        rules = self.resolver.rules(file, form.quality, columns, appends)  # judged before anything is derived
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -160,7 +161,7 @@ class _Loader:
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
-        judged = self.resolver.rules(file, form.quality, columns)
+        judged = self.resolver.rules(file, form.quality, columns, events=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
         views = list(self._views(file, form, columns))
         check_joins(file, rules, [(channel, found) for channel, _, found in views])

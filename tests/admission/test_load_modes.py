@@ -182,3 +182,28 @@ def test_core_can_be_read_as_of_any_batch(contracts: Contracts, tmp_path: Path) 
     assert source.current() == {}
     days = [{key[0]: row["enrolled_on"].day for key, row in source.current(batch).items()} for batch in (1, 2, 3)]
     assert days == [{"a": 1}, {"a": 2}, {}]
+
+
+def wedding(number: str, man: str, woman: str, day: str, kind: str = "1", before: str = "10") -> dict[str, str]:
+    """A marriage registration of people with these identity numbers."""
+    return {
+        "DJZH": number, "DJLB": kind, "NANXM": "张三", "NANZJHM": man, "NVXM": "李四", "NVZJHM": woman,
+        "NANHQZK": before, "NVHQZK": before, "DJRQ": day, "DJJGQH": "341502", "GXSJ": "2026-01-01 00:00:00",
+    }  # fmt: skip
+
+
+def test_a_second_open_marriage_is_refused_across_batches(contracts: Contracts, tmp_path: Path) -> None:
+    source = Intake(tmp_path, contracts, contracts.sources["cab/marriage"])
+    man, other = "342401198504150139", "341502198001010012"
+    woman, bride = "342426197902280249", "34150419800630002X"
+    first = wedding("1", man, woman, "20100101")
+    assert source.deliver([first]).accepted == 1
+    outcome = source.deliver([first, wedding("2", man, bride, "20110101"), wedding("3", other, bride, "20120101")])
+    check_counts(outcome)
+    assert outcome.by_rule == {"one_open_per": 2}  # the third contradicts the second, which is refused itself
+    assert [row["rules"] for row in source.refused(2)] == ["one_open_per"] * 2
+    assert {key for (key,) in source.current()} == {"1"}
+    divorced = source.deliver([wedding("4", man, woman, "20130101", "2", "20"), wedding("5", man, woman, "20140101")])
+    assert divorced.accepted == 2
+    widowed = source.deliver([wedding("6", other, woman, "20200101", before="30")])
+    assert widowed.accepted == 1

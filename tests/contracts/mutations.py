@@ -244,6 +244,15 @@ MUTATIONS = {
         "至少要有一个",
         "must be given",
     ),
+    "rule about events elsewhere": (
+        PERSON,
+        "  - row_count: {minimum: 1}",
+        '  - row_count: {minimum: 1}\n  - one_open_per: {columns: [person_id], event: sex, opens: ["1"], '
+        'closes: ["2"], at: birth_date, ended: [sex], values: ["9"]}',
+        "one_open_per",
+        "只能用于 append",
+        "loaded by append",
+    ),
     "rule stands twice": (
         PERSON,
         "  - row_count: {minimum: 1}",
