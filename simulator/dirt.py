@@ -34,9 +34,9 @@ class DirtRates:
     range: float = 0.0014
     consistency: float = 0.0018
     duplicate: float = 0.0010
-    encoding: float = 0.0
     cleanable: float = 0.0300
     plausible: float = 0.0010
+    encoding: float = 0.0
 
     def __post_init__(self) -> None:
         rates = asdict(self)
