@@ -408,7 +408,7 @@ def test_a_killed_process_leaves_a_whole_day_or_none(city: DemoCity) -> None:
 def test_a_half_written_day_is_settled_by_the_truth(city: DemoCity, days_ahead: int, kept: bool) -> None:
     day = date.fromordinal(city.today.toordinal() + days_ahead)
     with Server(city.home).connect("psb") as department:
-        department.execute("INSERT INTO backstage.fault (kind, seed) VALUES ('none', 1)")
+        department.execute("INSERT INTO backstage.fault (dataset, kind, seed) VALUES (%s, 'none', 1)", [DATASET])
         department.execute(f"PREPARE TRANSACTION 'simulator {day}'".encode())
     city.start()
     assert query(city, "psb", "SELECT count(*) FROM pg_prepared_xacts") == [(0,)]
