@@ -133,6 +133,8 @@ class _Loader:
             place = ("connector", connector.verb, "connection")
             check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
         appends = isinstance(form.load, models.Append)
+        if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
+            raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
         rules = self.resolver.rules(file, form.quality, columns, appends)  # judged before anything is derived
         return SourceContract(
             id=f"{org}/{path.stem}",
