@@ -11,6 +11,7 @@ from pipelines.contracts.dbt import LOG
 
 _REF = re.compile(r"ref\(\s*['\"]([a-z0-9_]+)['\"]\s*\)")
 _SOURCE = re.compile(r"source\(\s*['\"]core['\"]\s*,\s*['\"]([a-z0-9]+)__([a-z0-9_]+)['\"]\s*\)")
+_CALL = re.compile(r"\b(\w+)\(")
 _MACRO = re.compile(r"{%-?\s*macro\s+(\w+)\(.*?{%-?\s*endmacro", re.DOTALL)
 
 
@@ -25,17 +26,16 @@ class Upstream:
 def upstream(project: Path, model: str) -> Upstream:
     """What the SQL of a model refers to; empty for a model whose SQL is not there."""
     files = {path.stem: path for path in (project / "models").rglob("*.sql")}
-    walk = _Walk(files, _referring_macros(project))
+    walk = _Walk(files, _macros(project))
     walk.follow_model(model)
     released = sorted(name for name in walk.models if not name.startswith("stg_"))
     return Upstream(tuple(released), tuple(sorted(walk.sources)))
 
 
-def _referring_macros(project: Path) -> dict[str, str]:
-    """The macros that refer to models or sources themselves, each with its text."""
+def _macros(project: Path) -> dict[str, str]:
+    """The macros, each with its text."""
     texts = (path.read_text("utf-8") for path in sorted((project / "macros").rglob("*.sql")))
-    found = (macro for text in texts for macro in _MACRO.finditer(text))
-    return {macro[1]: macro[0] for macro in found if _REF.search(macro[0]) or _SOURCE.search(macro[0])}
+    return {macro[1]: macro[0] for text in texts for macro in _MACRO.finditer(text)}
 
 
 @dataclass
@@ -46,15 +46,16 @@ class _Walk:
     macros: dict[str, str]
     models: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
+    followed: set[str] = field(default_factory=set)
 
     def follow_model(self, model: str) -> None:
         if model in self.files:
-            text = self.files[model].read_text("utf-8")
-            called = [body for name, body in self.macros.items() if re.search(rf"\b{name}\(", text)]
-            for part in [text, *called]:
-                self.follow_text(part)
+            self.follow_text(self.files[model].read_text("utf-8"))
 
     def follow_text(self, text: str) -> None:
+        for name in {*_CALL.findall(text)} & self.macros.keys() - self.followed:
+            self.followed.add(name)  # what a macro refers to is the same wherever it is called
+            self.follow_text(self.macros[name])
         for org, dataset in _SOURCE.findall(text):
             self.sources.add(f"{org}/{dataset.removesuffix(LOG)}")
         for parent in _REF.findall(text):
