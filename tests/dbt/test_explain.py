@@ -202,7 +202,9 @@ def is_of_the_number(position: slice, case: Case) -> bool:
 
 
 def is_status(case: Case) -> bool:
-    statuses = {"cremated": "5", "registered_away": "2", "registered": "1", "floating": "3"}
+    statuses = {
+        "cremated": "5", "register_death": "5", "registered_away": "2", "registered": "1", "floating": "3",
+    }  # fmt: skip
     return statuses.get(case.row["residence_evidence"] or "", "4") == case.cell.value
 
 
@@ -290,6 +292,9 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "sex": partial(is_of_the_number, slice(16, 17)),
     "birth_date": partial(is_of_the_number, slice(6, 14)),
     "residence_status": is_status,
+    f"{PEOPLE}__registered.residence_status": lambda case: (
+        case.cell.value in ("1", "2") and case.same("residence_status", f"{PEOPLE}__person", "person_id")
+    ),
     "residence_evidence": is_evidence,
     "marital_status": is_marital_status,
     "members": partial(is_member_count, "true"),

@@ -11,7 +11,7 @@ with record as (
 digital as (
     select
         g.period, d.series_value as numerator, g.series_value as denominator, p.series_value as benchmark_value,
-        row_number() over (order by g.period desc) as place
+        row_number() over (order by g.period desc nulls last) as place
     from {{ observations('gdp') }} g
     join {{ observations('digital_core_value_added') }} d on d.area_code = g.area_code and d.period = g.period
     left join {{ observations('digital_core_share_province') }} p on p.area_code = '340000' and p.period = g.period
