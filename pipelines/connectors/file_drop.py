@@ -102,7 +102,7 @@ def _excel(
         page = book.get_sheet_by_name(sheet) if sheet else book.get_sheet_by_index(0)
     except (CalamineError, WorksheetNotFound, OSError) as error:
         raise CitylakeError("pull.no_sheet", file=origin, sheet=sheet or "1", owner=owner) from error
-    lines = iter([_text(cell) for cell in row] for row in page.iter_rows())
+    lines = iter([cell_text(cell) for cell in row] for row in page.iter_rows())
     names = header_names([name.strip() for name in next(islice(lines, header_row - 1, None), [])], origin, owner)
     return names, (_fitted(line, len(names)) for line in lines if any(line))
 
@@ -114,7 +114,7 @@ def _fitted(line: list[str], wanted: int) -> list[str]:
     return [*line[:wanted], *[""] * (wanted + 1 - min(len(line), wanted))]
 
 
-def _text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A cell as text. A whole number of more than 15 digits is shown as Excel shows it: what it was is lost."""
     if cell is None:
         return ""
