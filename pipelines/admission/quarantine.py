@@ -24,6 +24,8 @@ from pipelines.lake.zones import Lake
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
 
+REJECTIONS = 10_000
+"""How many of the steward's rejections are looked at."""
 PER_RULE = "SELECT unnest(string_split(rules, ',')) AS rule, * EXCLUDE (rules) FROM line"
 
 
@@ -148,10 +150,7 @@ class Quarantine:
             self.con.execute(f"CREATE TABLE refused AS SELECT {nothing}, {texts} WHERE false")
             return
         pointers = literals(map(_pointer, [*self.physical, UNREAD]))
-        # what a killed run wrote is not yet said, and what the steward rejected never was
-        pending = [pull.batch for pull in self.receipts.unsettled(self.contract.id)]
-        pending += [word.batch for word in self.receipts.of_stage(Stage.REJECT, self.contract.id, 10_000)]
-        left_out = ", ".join(map(str, pending)) or "-1"
+        left_out = ", ".join(map(str, self._not_admitted())) or "-1"
         self.con.execute(
             f"CREATE TABLE refused AS SELECT _batch, _row, _known_at, rules, "
             f"json_extract_string(delivered, [{pointers}]) AS texts, "
@@ -161,7 +160,7 @@ class Quarantine:
 
     def _read_attempts(self) -> None:
         """Corrections that were judged: row `row` of batch `batch` answers row `of_row` of batch `of_batch`."""
-        pending = {pull.batch for pull in self.receipts.unsettled(self.contract.id)}
+        pending = self._not_admitted()
         found = [
             (pull.batch, row, *answered)
             for pull in self.receipts.pulls(self.contract.id, RETURNED)
@@ -173,6 +172,12 @@ class Quarantine:
         arrays = {name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)}
         self.con.register("answers", pa.table(arrays))
         self.con.execute("CREATE TABLE attempt AS SELECT * FROM answers")
+
+    def _not_admitted(self) -> set[int | None]:
+        """Batches of which quarantine may hold rows that do not count: what a killed run wrote is not yet said, and
+        what the steward rejected never was."""
+        rejected = self.receipts.of_stage(Stage.REJECT, self.contract.id, REJECTIONS)
+        return {receipt.batch for receipt in (*self.receipts.unsettled(self.contract.id), *rejected)}
 
     def _read_overtaken(self) -> None:
         """Table `overtaken`: the lines for which the source itself said something that counts, and in which batch."""
