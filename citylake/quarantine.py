@@ -103,16 +103,22 @@ def _known(contracts: Contracts, source: str) -> SourceContract:
 
 @contextmanager
 def _private(file: Path) -> Iterator[Path]:
-    """A new file for this account alone, under its name only when all went well."""
+    """A new file for this account alone, with content only when all went well. No links: not every drive has them."""
     partial = file.with_name(f".{file.name}.partial")
     try:
-        if file.exists():
-            raise FileExistsError(17, os.strerror(17))
-        partial.unlink(missing_ok=True)
-        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        yield partial
-        os.link(partial, file)  # unlike a rename it never replaces what somebody else wrote meanwhile
+        _make(file)  # takes the name, so that nothing that is there is ever replaced
+        try:
+            partial.unlink(missing_ok=True)
+            _make(partial)
+            yield partial
+            os.replace(partial, file)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            file.unlink()
+            raise
     except OSError as error:
         raise CitylakeError("quarantine.cannot_write", file=file, problem=error.strerror) from error
-    finally:
-        partial.unlink(missing_ok=True)
+
+
+def _make(file: Path) -> None:
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

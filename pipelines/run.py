@@ -104,10 +104,10 @@ class Run:
                 delivery, admitted = self._receive(contract)
                 while delivery is not None and delivery.more:
                     delivery, admitted = self._receive(contract)
+                return self._ingested(contract, delivery, admitted)
         except Exception as error:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
-        return self._ingested(contract, delivery, admitted)
 
     def replay(self, source: str, first: date, last: date) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
@@ -301,7 +301,8 @@ class Run:
         at = {receipt.batch: receipt.at.replace(tzinfo=receipt.at.tzinfo or UTC) for receipt in admissions}
 
         def proof(identity: str, since: datetime) -> dict[str, Any] | None:
-            batches = settled(identity.removeprefix("admit.refused:"))
+            code, _, rule = identity.partition(":")
+            batches = settled(rule) if code == "admit.refused" else set[int]()
             while_open = sorted(batch for batch in batches if batch in at and at[batch] >= since)
             return {"batches": while_open} if while_open else None
 

@@ -361,3 +361,23 @@ def test_explain_leads_to_the_returned_batch(home: Home, tmp_path: Path) -> None
 
     found, raw = home.asked(told)
     assert found.origin.startswith("returned:returned.xlsx#") and raw == "341502200501010019"
+
+
+def test_a_core_that_cannot_be_read_fails_its_source_and_not_the_run(home: Home) -> None:
+    home.deliver(person("F1"), person("F2", GMSFHM="341502200501010018"))
+    for file in home.settings.lake.core(*SOURCE.split("/")).glob("*.parquet"):
+        file.unlink()
+    assert home.run(lambda run: run.ingest(SOURCE)).status == "failed"  # which rows are open cannot be told
+
+
+def test_a_failed_export_leaves_nothing_behind(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.deliver(person("F2", GMSFHM="341502200501010018"))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("citylake.quarantine.sha256", full)
+    (tmp_path / "out").mkdir()
+    result = call("export", SOURCE, tmp_path / "out" / "x.xlsx", *WORD)
+    assert result.exit_code == 1 and "No space left" in result.output
+    assert list((tmp_path / "out").iterdir()) == [] and home.receipts(Stage.EXPORT) == []
