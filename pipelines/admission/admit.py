@@ -23,7 +23,6 @@ from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_c
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
@@ -81,11 +80,11 @@ class Batch:
         self.lake = lake
         self.core = lake.core(contract.org, contract.dataset)
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
-        unread = UNREAD in pq.read_schema(delivery.path).names
-        self.admission: Admission = compile_contract(contract, contracts, today, unread)
         self.key = key
         self.known_at = known_at
         self.con = connect(lake.scratch())
+        raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
+        self.admission: Admission = compile_contract(contract, contracts, today, {name: kind for name, kind, *_ in raw})
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
@@ -124,7 +123,10 @@ class Batch:
         """The SQL from `judged` and `core_log` to what is written."""
         load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
         recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
-        return changes_of(load, columns, self.new_columns, self.admission.accepted, recomputed)
+        judging = self.admission
+        return changes_of(
+            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched
+        )
 
     def _register_current(self, changes: Changes) -> None:
         """View `current`: the keys of core with their hashes, kept or computed; whole tables are compared with it."""

@@ -3,17 +3,19 @@
 Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 
 from pipelines.codecs import cleaning
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, where
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
+FRESH, TOLD = "fresh", "told"
+"""Views of an append load: good events that core does not know, and those that it knows."""
 UNREADABLE = "row.unreadable"
 """The rule that no contract names: the connector could not take the row apart, and kept it whole."""
 BITS = 62
@@ -28,6 +30,14 @@ TYPES = {
     "timestamp": "TIMESTAMP WITH TIME ZONE",
 }
 """The DuckDB type of each logical type."""
+_STORED = {
+    "integer": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"),
+    "number": ("DOUBLE",),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
+}
+"""What a source may store that is taken over as it is; everything else is read as the text that it prints as."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,10 @@ class Admission:
     judgements: tuple[Judgement, ...]
     judging: tuple[str, ...]
     decoding: tuple[str, ...]
+    history: Mapping[str, str]
+    """Rules about events together -> query for the `_row` of those in `FRESH` that contradict others or `TOLD`."""
+    watched: tuple[str, ...]
+    """The columns that those rules look at."""
 
     def judged(self, raw: str, kept: str) -> str:
         """Every row of the Parquet file `raw`: `_row` (its position), `kept` (SQL over the contract's columns),
@@ -77,15 +91,21 @@ class Admission:
         return f"({FAILED}_{index // BITS} >> {index % BITS}) & 1 = 1"
 
 
-def compile_contract(contract: SourceContract, contracts: Contracts, today: date, unread: bool = False) -> Admission:
-    """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD."""
+def compile_contract(
+    contract: SourceContract, contracts: Contracts, today: date, raw: Mapping[str, str] | None = None
+) -> Admission:
+    """Compile a source contract for deliveries judged on `today`.
+
+    `raw`: the columns of the delivery with their DuckDB types, by physical name; without it all are taken for texts.
+    """
+    raw = raw or {}
     context = rule_context(contracts, today=today)
     judgements = tuple(_judgements(contract, context))
     carried = [ROW]
-    if unread:  # such a row is one defect: nothing else is said of it
+    if UNREAD in raw:  # such a row is one defect: nothing else is said of it
         carried.append(UNREAD)
         readable = f"{UNREAD} IS NULL"
-        others = (replace(one, predicate=f"CASE WHEN {readable} THEN ({one.predicate}) END") for one in judgements)
+        others = (replace(one, predicate=where(one.predicate, readable)) for one in judgements)
         judgements = (Judgement(UNREADABLE, Kind.FORMAT, readable), *others)
     masks = (
         " | ".join(
@@ -96,9 +116,12 @@ def compile_contract(contract: SourceContract, contracts: Contracts, today: date
         for start in range(0, len(judgements), BITS)
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
-    judging = (*_decoding(contract, contracts, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
-    decoding = (*_decoding(contract, contracts, f"{ROW}, _op"), f"{ROW}, _op, {names}")
-    return Admission(contract, judgements, judging, decoding)
+    judging = (*_decoding(contract, contracts, raw, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
+    decoding = (*_decoding(contract, contracts, raw, f"{ROW}, _op"), f"{ROW}, _op, {names}")
+    together = replace(context, relation=FRESH, previous=TOLD)
+    events = [rule for rule in contract.rules if rule.about.scope == "history"]
+    watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
+    return Admission(contract, judgements, judging, decoding, {rule.id: rule.sql(together) for rule in events}, watched)
 
 
 def raw_rows(raw: str) -> str:
@@ -112,23 +135,33 @@ def _layered(query: str, layers: Iterable[str]) -> str:
     return query
 
 
-def _decoding(contract: SourceContract, contracts: Contracts, carried: str) -> Iterator[str]:
-    """From raw texts to typed columns."""
-    yield _texts(contract.columns, carried)
-    yield from _cleaned(contract.columns, contracts, carried)
-    yield _cast(contract.columns, contracts.city.timezone, carried)
+def _decoding(contract: SourceContract, contracts: Contracts, raw: Mapping[str, str], carried: str) -> Iterator[str]:
+    """From raw values to typed columns."""
+    stored = {column.name: kind for column in contract.columns if (kind := _stored(column, raw))}
+    texts = [column for column in contract.columns if column.name not in stored]
+    yield _received(contract.columns, stored, carried)
+    for place in range(max((len(column.clean) for column in texts), default=0)):
+        # one layer per step, so that a step's text is written once however often the next step uses it
+        steps = (_step(column, place, contracts) for column in texts)
+        yield ", ".join([carried, *map(identifier, stored), *steps])
+    yield _cast(contract.columns, stored, contracts.city.timezone, carried)
 
 
-def _texts(columns: tuple[Column, ...], carried: str) -> str:
-    """Every physical column as text under the contract's name."""
-    texts = (f"cast({identifier(c.physical_name)} AS VARCHAR) AS {identifier(c.name)}" for c in columns)
-    return f"file_row_number AS {carried}, {', '.join(texts)}"
+def _stored(column: Column, raw: Mapping[str, str]) -> str | None:
+    """The type in which a source stored a value that needs no reading: no step would change how it prints."""
+    kind = raw.get(column.physical_name)
+    fits = kind in _STORED.get(column.definition.logicalType, ())
+    return kind if fits and all(step.verb in cleaning.SPELLING for step in column.clean) else None
 
 
-def _cleaned(columns: tuple[Column, ...], contracts: Contracts, carried: str) -> Iterator[str]:
-    """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
-    for place in range(max(len(column.clean) for column in columns)):
-        yield ", ".join([carried, *(_step(column, place, contracts) for column in columns)])
+def _received(columns: tuple[Column, ...], stored: Collection[str], carried: str) -> str:
+    """Every physical column under the contract's name, as text unless it is stored as what it is."""
+    values = (
+        f"{identifier(c.physical_name) if c.name in stored else f'cast({identifier(c.physical_name)} AS VARCHAR)'} "
+        f"AS {identifier(c.name)}"
+        for c in columns
+    )
+    return f"file_row_number AS {carried}, {', '.join(values)}"
 
 
 def _step(column: Column, place: int, contracts: Contracts) -> str:
@@ -140,15 +173,25 @@ def _step(column: Column, place: int, contracts: Contracts) -> str:
     return f"{cleaned} AS {name}"
 
 
-def _cast(columns: tuple[Column, ...], timezone: str, carried: str) -> str:
-    """Types; a text that cannot be cast leaves NULL and its text beside it, for the type judgement."""
+def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str, carried: str) -> str:
+    """Types; a value that cannot be cast leaves NULL and itself beside it, for the type judgement."""
     parts = [carried]
     for column in columns:
         name, kind = identifier(column.name), column.definition.logicalType
         if kind != "string":
             parts.append(f"{name} AS {_text(column)}")
-        parts.append(f"{_typed(name, kind, timezone)} AS {name}")
+        typed = _taken_over(name, stored[column.name], timezone) if column.name in stored else None
+        parts.append(f"{typed or _typed(name, kind, timezone)} AS {name}")
     return ", ".join(parts)
+
+
+def _taken_over(value: str, kind: str, timezone: str) -> str:
+    """A stored value as the contract's type: what its text would become."""
+    if kind == "DATE":  # infinite days and those before our era have no text that is a day
+        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    if kind == "TIMESTAMP":
+        return f"timezone({literal(timezone)}, {value})"
+    return f"cast({value} AS BIGINT)" if kind in _STORED["integer"] else value
 
 
 def _typed(text: str, kind: str, timezone: str) -> str:
@@ -179,7 +222,7 @@ def _after_type(rule: Rule, typed: dict[str, Column], predicate: str) -> str:
     unread = [
         f"({identifier(name)} IS NULL AND {_text(typed[name])} IS NOT NULL)" for name in rule.columns if name in typed
     ]
-    return f"CASE WHEN NOT ({' OR '.join(unread)}) THEN ({predicate}) END" if unread else predicate
+    return where(predicate, f"NOT ({' OR '.join(unread)})") if unread else predicate
 
 
 def _text(column: Column) -> str:

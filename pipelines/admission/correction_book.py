@@ -18,7 +18,7 @@ from xlsxwriter.worksheet import Worksheet
 from pipelines.admission.quarantine import Line, Quarantine, row_id
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Corrected
-from pipelines.connectors.file_drop import EXACT, cell_text
+from pipelines.connectors.formats.workbook import EXACT, text_of
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.messages import CitylakeError, say, translate
@@ -97,7 +97,7 @@ def read(file: Path, contract: SourceContract, contracts: Contracts, quarantine:
     open_rows, found = quarantine.positions(), dict[tuple[int, int], Corrected]()
     seen: dict[tuple[int, int], int] = {}
     for number, cells in lines:
-        text = [cell_text(cell) for cell in cells]
+        text = [text_of(cell) for cell in cells]
         name = text[place[_heading("id")]].strip()
         if number <= top or not any(text) or name == _heading("keep"):
             continue

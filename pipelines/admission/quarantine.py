@@ -222,8 +222,18 @@ def _counts_instead(load: models.Load) -> str:
     """That row `k` of core counts instead of the refused row `d` of line `o`."""
     if isinstance(load, models.Append):  # an event is told once; told again, the first telling counts
         return "k._batch > o.first.b"
-    order = identifier(models.newest(load) or "")
-    return f"k.{order} > d.{order} OR (k._batch > o.newest.b AND coalesce(k.{order} >= d.{order}, true))"
+    order = models.newest(load)
+    later = f"k._batch > o.newest.b AND coalesce({_beyond(order, '>=')}, true)"
+    return f"{_beyond(order, '>')} OR ({later})"
+
+
+def _beyond(order: Sequence[str], sign: str) -> str:
+    """That the place of `k` is above that of `d`, the first column deciding; `sign` compares the last."""
+    first, *rest = order
+    name = identifier(first)
+    if not rest:
+        return f"k.{name} {sign} d.{name}"
+    return f"(k.{name} > d.{name} OR (k.{name} = d.{name} AND {_beyond(rest, sign)}))"
 
 
 def _pointer(name: str) -> str:
