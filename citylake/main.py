@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, operations
+from citylake import access, contracts, demo, explain, operations, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -13,6 +13,7 @@ app = typer.Typer(
 app.add_typer(contracts.app, name="contract")
 app.add_typer(access.app, name="access")
 app.add_typer(demo.app, name="demo")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

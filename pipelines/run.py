@@ -7,19 +7,20 @@ an owner, the rest of the run goes on, and the last release stays published.
 import contextlib
 import shutil
 import traceback
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.exc import OperationalError
 
+from pipelines.admission import correction_book
 from pipelines.admission.admit import Admitted, admit
-from pipelines.admission.receive import REPLAY, Delivery, kept, receive, replayed
+from pipelines.admission.quarantine import Quarantine
+from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
@@ -34,7 +35,7 @@ from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
@@ -44,8 +45,8 @@ from pipelines.settings import Settings
 EDITION, MARTS = "edition", "marts"
 """The subjects of problems that concern an edition as a whole, or the analysts' database."""
 
-REFUSALS_SHOWN, BATCHES = timedelta(days=30), 1000
-"""How long refused rows of an incremental source stay an issue, and how many batches are looked at."""
+PROOFS = 1000
+"""How many admissions of a source are looked at for the one that solved an issue."""
 
 IngestStatus = Literal["waiting", "admitted", "unchanged", "held", "rejected", "failed"]
 
@@ -103,10 +104,10 @@ class Run:
                 delivery, admitted = self._receive(contract)
                 while delivery is not None and delivery.more:
                     delivery, admitted = self._receive(contract)
+                return self._ingested(contract, delivery, admitted)
         except Exception as error:
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
-        return self._ingested(contract, delivery, admitted)
 
     def replay(self, source: str, first: date, last: date) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
@@ -118,13 +119,38 @@ class Run:
         if isinstance(contract.form.load, WholeTable):
             raise CitylakeError("replay.snapshot", subject=source, mode=contract.form.load.mode)
         pulls = [pull for pull in self.receipts.pulls(source) if first <= self._day(pull.at) <= last]
-        batches = [pull for pull in pulls if not pull.body["origin"].startswith(REPLAY)]
+        batches = [pull for pull in pulls if not pull.body["origin"].startswith((REPLAY, RETURNED))]
         if not batches:
             raise CitylakeError("replay.nothing", subject=source, first=first, last=last)
         for waiting in self._waiting(contract):
             self._admit(contract, waiting)
-        delivery = replayed(contract, self.lake, batches, self.receipts)
+        with self._quarantine(contract) as quarantine:
+            corrected = quarantine.corrected()
+        delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
         return self._ingested(contract, delivery, self._admit(contract, delivery))
+
+    def take_back(self, source: str, file: Path, who: str, why: str) -> Admitted:
+        """Admit the refused rows that a department corrected in an exported file, as a batch of their own.
+
+        Raises CitylakeError for a source that delivers whole tables, and for a file whose rows are not all open
+        refused rows of this source; then nothing is taken.
+        """
+        contract = self.contracts.sources[source]
+        if isinstance(contract.form.load, WholeTable):
+            owner = self.contracts.codes["organisations"].rows[contract.org]["name"]
+            raise CitylakeError("quarantine.whole_table", subject=source, mode=contract.form.load.mode, owner=owner)
+        for waiting in self._waiting(contract):
+            self._admit(contract, waiting)
+        with self._quarantine(contract) as quarantine:
+            rows = correction_book.read(file, contract, self.contracts, quarantine)
+        delivery = returned(contract, self.lake, file, rows, {"who": who, "why": why}, self.receipts)
+        admitted = self._admit(contract, delivery)
+        assert admitted is not None  # nobody could reject a batch that is just made
+        self._report_admission(contract, admitted)
+        return admitted
+
+    def _quarantine(self, contract: SourceContract) -> Quarantine:
+        return Quarantine(contract, self.contracts, self.lake, self.receipts)
 
     def _day(self, moment: datetime) -> date:
         """The day of a moment by the city's clocks."""
@@ -253,27 +279,48 @@ class Run:
             return Ingested("waiting", "", None)
         drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
         self.issues.report(contract.id, contract.org, "drift", drift)
-        held = admitted.held if admitted else {}
-        findings = [Finding(code, arguments, "error") for code, arguments in held.items()]
+        held = self._report_admission(contract, admitted)
         in_force = self._last_admitted(contract.id)
-        for rule, rows in self._refused(contract).items():
-            findings.append(Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows))
-        self.issues.report(contract.id, contract.org, "admit", findings)
         if admitted is None:
             return Ingested("rejected", "", in_force)
         if held:
             self.problems.append(contract.id)
-            return Ingested("held", "\n".join(map(_both, findings[: len(held)])), in_force)
+            return Ingested("held", "\n".join(map(_both, held)), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
 
-    def _refused(self, contract: SourceContract) -> Counter[str]:
-        """Refused rows by rule: of the last batch if it was the whole table, else of the batches of a month, for an
-        owner who delivers changes does not deliver a refused row again by itself."""
-        whole = isinstance(contract.form.load, WholeTable)
-        batches = self.receipts.of_stage(Stage.ADMIT, contract.id, 1 if whole else BATCHES)
-        since = self.started - REFUSALS_SHOWN
-        counted = [one for one in batches if whole or one.at.replace(tzinfo=one.at.tzinfo or UTC) >= since]
-        return sum((Counter(receipt.body["by_rule"]) for receipt in counted), Counter[str]())
+    def _report_admission(self, contract: SourceContract, admitted: Admitted | None) -> list[Finding]:
+        """Make the issues of a source say what is held, which is returned, and which refused rows are open. An issue
+        whose rows are all settled closes with the batches that brought them."""
+        held = [Finding(code, given, "error") for code, given in (admitted.held if admitted else {}).items()]
+        refused, settled = self._refused(contract)
+        findings = [
+            Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows)
+            for rule, rows in refused.items()
+        ]
+        admissions = self.receipts.of_stage(Stage.ADMIT, contract.id, PROOFS)
+        at = {receipt.batch: receipt.at.replace(tzinfo=receipt.at.tzinfo or UTC) for receipt in admissions}
+
+        def proof(identity: str, since: datetime) -> dict[str, Any] | None:
+            code, _, rule = identity.partition(":")
+            batches = settled(rule) if code == "admit.refused" else set[int]()
+            while_open = sorted(batch for batch in batches if batch in at and at[batch] >= since)
+            return {"batches": while_open} if while_open else None
+
+        self.issues.report(contract.id, contract.org, "admit", held + findings, proof)
+        return held
+
+    def _refused(self, contract: SourceContract) -> tuple[Mapping[str, int], Callable[[str], set[int]]]:
+        """Open refused rows by rule, and by rule the batches that settled others.
+
+        Of a whole table the last batch says both. An owner who delivers changes does not deliver a refused row again
+        by itself: it is open until it is corrected or overtaken.
+        """
+        if not isinstance(contract.form.load, WholeTable):
+            with self._quarantine(contract) as quarantine:
+                by_rule, settled = quarantine.by_rule(), quarantine.settled()
+            return by_rule, lambda rule: settled.get(rule, set())
+        last = self._last_admitted(contract.id)
+        return (last.by_rule, lambda _: {last.batch}) if last else ({}, lambda _: set())
 
     def _fail(self, subject: str, owner: str, error: Exception) -> Finding:
         """Record a failure. Where the register cannot be written either, the run ends with the failure's message."""

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission import hashes
@@ -333,11 +334,14 @@ class Batch:
             f"SELECT {ROW}, {masks}, NULL AS _rule FROM judged WHERE NOT ({self.admission.accepted}) UNION ALL "
             f"SELECT {ROW}, {no_masks}, _rule FROM late_refused"
         )
+        # as text, for JSON would make floats of exact numbers
+        names = pq.read_schema(self.delivery.path).names
+        told = ", ".join(f"{literal(name)}: CAST(d.{identifier(name)} AS VARCHAR)" for name in names)
         raw = raw_rows(str(self.delivery.path))
         return (
             f"SELECT {self.delivery.batch}::BIGINT AS _batch, r.{ROW}, "
             f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at, "
-            f"concat_ws(',', {failed}, r._rule) AS rules, to_json(d)::VARCHAR AS delivered "
+            f"concat_ws(',', {failed}, r._rule) AS rules, to_json({{{told}}})::VARCHAR AS delivered "
             f"FROM ({refused}) r JOIN {raw} d ON d.file_row_number = r.{ROW}"
         )
 

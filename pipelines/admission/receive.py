@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.codecs.sql import literal, literals
 from pipelines.connectors.base import Cursor, Pulled, Request, connectors
@@ -20,11 +22,11 @@ from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.zones import Lake
-from pipelines.register.receipts import Receipt, Receipts, Stage
+from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 
 RAW_FILE = "rows.parquet"
-REPLAY = "replay:"
-"""How the origin of a batch begins that repeats others."""
+RETURNED_FILE = "returned.xlsx"
+"""The file of corrected rows, beside them in raw."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Delivery:
     more: bool = False
 
 
+@dataclass(frozen=True)
+class Corrected:
+    """A row that the department corrected: text by physical column, and the refused row that it answers."""
+
+    batch: int
+    row: int
+    values: dict[str, str | None]
+
+
 def receive(
     contract: SourceContract, contracts: Contracts, lake: Lake, secret: Callable[[str], str], receipts: Receipts
 ) -> Delivery | None:
@@ -48,9 +59,7 @@ def receive(
     """
     started = time.monotonic()
     folder = lake.raw(contract.org, contract.dataset)
-    partial = folder / "partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = _emptied(contract, lake)
     last = receipts.last(Stage.PULL, contract.id)
     position = _position(contract, last, receipts)
     with ExitStack() as failed:
@@ -76,28 +85,83 @@ def receive(
     return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
 
 
-def replayed(contract: SourceContract, lake: Lake, batches: Sequence[Receipt], receipts: Receipts) -> Delivery:
-    """Kept batches once more as one new batch, to be judged by the present contract. Where to go on does not move."""
+def replayed(
+    contract: SourceContract,
+    lake: Lake,
+    batches: Sequence[Receipt],
+    receipts: Receipts,
+    corrected: Sequence[tuple[int, int]] = (),
+) -> Delivery:
+    """Kept batches once more as one new batch, to be judged by the present contract. Where to go on does not move.
+
+    `corrected`: batch and row of rows that are left out, for what the department said of them later stands.
+    """
     started = time.monotonic()
-    folder = lake.raw(contract.org, contract.dataset)
-    partial = folder / "partial"
+    partial = _emptied(contract, lake)
+    paths = {receipt.batch: str(kept(contract, lake, receipt).path) for receipt in batches}
+    target = partial / RAW_FILE
+    left_out = [(paths[batch], row) for batch, row in corrected if batch in paths]
+    with connect(lake.scratch()) as con:
+        query = f"SELECT * FROM read_parquet([{literals(paths.values())}], union_by_name = true)"
+        names = [name for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()]
+        if left_out:
+            options = "union_by_name = true, filename = '_path', file_row_number = true"
+            rows = f"SELECT * FROM read_parquet([{literals(paths.values())}], {options})"
+            con.execute("CREATE TABLE left_out (path VARCHAR, row BIGINT)")
+            con.executemany("INSERT INTO left_out VALUES (?, ?)", left_out)
+            gone = "l.path = r._path AND l.row = r.file_row_number"
+            query = f"SELECT * EXCLUDE (_path, file_row_number) FROM ({rows}) r ANTI JOIN left_out l ON {gone}"
+        row = con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+    origin = REPLAY + ",".join(str(receipt.batch) for receipt in batches)
+    return _ours(contract, lake, receipts, Pulled(int(row[0]) if row else 0, tuple(names), origin), started, {})
+
+
+def returned(
+    contract: SourceContract,
+    lake: Lake,
+    file: Path,
+    rows: Sequence[Corrected],
+    about: dict[str, Any],
+    receipts: Receipts,
+) -> Delivery:
+    """Rows that the department corrected as a new batch, the file beside them. Where to go on does not move.
+
+    `about`: who took them back and why, for the receipt, which also names the refused row that each row answers.
+    """
+    started = time.monotonic()
+    partial = _emptied(contract, lake)
+    names = _expected(contract)
+    schema = pa.schema([(name, pa.string()) for name in names])
+    pq.write_table(pa.Table.from_pylist([row.values for row in rows], schema), partial / RAW_FILE, compression="zstd")
+    shutil.copyfile(file, partial / RETURNED_FILE)
+    mark = sha256(partial / RETURNED_FILE)
+    answers = [[row.batch, row.row] for row in rows]
+    pulled = Pulled(len(rows), names, f"{RETURNED}{RETURNED_FILE}#{mark[:12]}")
+    more = {"returned": {**about, "sha256": mark, "answers": answers}}
+    return _ours(contract, lake, receipts, pulled, started, more)
+
+
+def _emptied(contract: SourceContract, lake: Lake) -> Path:
+    """The folder in which a batch is made ready."""
+    partial = lake.raw(contract.org, contract.dataset) / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    files = literals(str(kept(contract, lake, receipt).path) for receipt in batches)
-    target = partial / RAW_FILE
-    with connect(lake.scratch()) as con:
-        query = f"SELECT * FROM read_parquet([{files}], union_by_name = true)"
-        row = con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
-        names = [name for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()]
+    return partial
+
+
+def _ours(
+    contract: SourceContract, lake: Lake, receipts: Receipts, pulled: Pulled, started: float, more: dict[str, Any]
+) -> Delivery:
+    """Keep a batch that no source delivered; the next pull goes on where the last one ended."""
+    folder = lake.raw(contract.org, contract.dataset)
     last = receipts.last(Stage.PULL, contract.id)
     batch = (last.batch or 0) + 1 if last else 1
-    origin = REPLAY + ",".join(str(receipt.batch) for receipt in batches)
-    position = _position(contract, last, receipts)
-    pulled = Pulled(int(row[0]) if row else 0, tuple(names), origin, position)
-    content = _content(target, lake.scratch())
-    _keep(partial, folder / str(batch))
+    pulled = replace(pulled, position=_position(contract, last, receipts))
+    content = _content(folder / "partial" / RAW_FILE, lake.scratch())
+    _keep(folder / "partial", folder / str(batch))
     path = folder / str(batch) / RAW_FILE
-    receipts.add(Stage.PULL, contract.id, _receipt(pulled, path, content, contract, time.monotonic() - started), batch)
+    body = _receipt(pulled, path, content, contract, time.monotonic() - started)
+    receipts.add(Stage.PULL, contract.id, body | more, batch)
     return Delivery(batch, pulled.rows, path, True, ())
 
 

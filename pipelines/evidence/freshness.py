@@ -51,7 +51,7 @@ def days_late(cycle: str, last: datetime, now: datetime) -> int:
 
 def last_delivery(receipts: Receipts, source: str) -> datetime | None:
     """When a source last delivered, or was asked and had nothing new, in UTC; None if it never did."""
-    found = (receipts.last(stage, source) for stage in (Stage.PULL, Stage.SEEN))
+    found = (receipts.last_delivered(source), receipts.last(Stage.SEEN, source))
     last = max((receipt.at for receipt in found if receipt), default=None)
     return last.replace(tzinfo=last.tzinfo or UTC) if last else None
 

@@ -1,10 +1,12 @@
 """Issues: problems as rows with an owner. Everything that is wrong lives here; other rooms only show it.
 
-The same problem seen again is the same issue with a higher count. It closes when a run no longer finds it.
+The same problem seen again is the same issue with a higher count. It closes when a run no longer finds it; where the
+caller can prove what solved it, the closed issue says so.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -15,6 +17,8 @@ from pipelines.register.store import now
 from pipelines.register.tables import issue as table
 
 Severity = Literal["error", "warning"]
+Proof = Callable[[str, datetime], dict[str, Any] | None]
+"""What solved the problem of this identity, open since then (UTC), as plain JSON; None if nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,13 @@ class Issues:
     def __init__(self, register: Register) -> None:
         self.register = register
 
-    def report(self, subject: str, owner: str, area: str, findings: Collection[Finding]) -> None:
+    def report(
+        self, subject: str, owner: str, area: str, findings: Collection[Finding], proof: Proof = lambda *_: None
+    ) -> None:
         """Make the open issues of (subject, area) exactly these findings: open new ones, count seen ones, close others.
 
         `area` is the first part of the message codes the caller can find, so that areas do not close each other's.
+        `proof` is asked about every issue that closes.
         """
         found = {finding.identity: finding for finding in findings}
         with self.register.begin() as connection:
@@ -57,7 +64,11 @@ class Issues:
             known = {row.code: row for row in connection.execute(sa.select(table).where(mine))}
             for identity, row in known.items():
                 if identity not in found:
-                    connection.execute(sa.update(table).where(table.c.id == row.id).values(status="closed"))
+                    since = row.first_seen.replace(tzinfo=row.first_seen.tzinfo or UTC)
+                    proved = proof(identity, since)
+                    text = row.text | ({"proof": proved} if proved else {})
+                    closed = {"status": "closed", "text": text}
+                    connection.execute(sa.update(table).where(table.c.id == row.id).values(**closed))
             for identity, finding in found.items():
                 self._see(connection, subject, owner, finding, known.get(identity))
 
@@ -71,6 +82,12 @@ class Issues:
         """Open issues, the worst first."""
         query = sa.select(table).where(table.c.status == "open").order_by(table.c.severity, table.c.last_seen.desc())
         return self.register.rows(query if subject is None else query.where(table.c.subject == subject))
+
+    def proved(self, subject: str | None = None) -> list[dict[str, Any]]:
+        """Closed issues whose solution is known, the newest first: `text` has it under `proof`."""
+        query = sa.select(table).where(table.c.status == "closed").order_by(table.c.last_seen.desc(), table.c.id.desc())
+        rows = self.register.rows(query if subject is None else query.where(table.c.subject == subject))
+        return [row for row in rows if "proof" in row["text"]]
 
     @staticmethod
     def _see(connection: sa.Connection, subject: str, owner: str, finding: Finding, known: Any) -> None:

@@ -10,10 +10,13 @@ import sqlalchemy as sa
 from pipelines.register.store import Register, now
 from pipelines.register.tables import receipt as table
 
+REPLAY, RETURNED = "replay:", "returned:"
+"""How the origin of a batch begins that no source delivered: one that repeats others, one of corrected rows."""
+
 
 class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
-    that a source was asked and had nothing that was not pulled before.
+    that a source was asked and had nothing that was not pulled before; `export` that refused rows left the house.
     """
 
     PULL = "pull"
@@ -27,6 +30,7 @@ class Stage(StrEnum):
     EVIDENCE = "evidence"
     MARTS = "marts"
     FAILURE = "failure"
+    EXPORT = "export"
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,18 @@ class Receipts:
             query = query.where(table.c.batch == batch)
         return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
 
-    def pulls(self, subject: str) -> list[Receipt]:
-        """Every batch of a source, in order."""
+    def pulls(self, subject: str, origin: str = "") -> list[Receipt]:
+        """Every batch of a source, in order; with `origin` those whose origin begins so."""
         query = sa.select(table).where((table.c.subject == subject) & (table.c.stage == Stage.PULL.value))
+        if origin:
+            query = query.where(_origin().startswith(origin, autoescape=True))
         return [Receipt(**row) for row in self.register.rows(query.order_by(table.c.batch))]
+
+    def last_delivered(self, subject: str) -> Receipt | None:
+        """The pull of the newest batch that the source itself delivered."""
+        ours = sa.or_(*(_origin().startswith(kind, autoescape=True) for kind in (REPLAY, RETURNED)))
+        query = self._of(subject).where((table.c.stage == Stage.PULL.value) & ~ours)
+        return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
 
     def unsettled(self, subject: str) -> list[Receipt]:
         """The pulls of a source that no admission and no rejection followed, in order of their batches."""
@@ -102,3 +114,7 @@ class Receipts:
     @staticmethod
     def _of(subject: str) -> sa.Select[Any]:
         return sa.select(table).where(table.c.subject == subject).order_by(table.c.id.desc())
+
+
+def _origin() -> sa.ColumnElement[str]:
+    return sa.func.coalesce(table.c.body["origin"].as_string(), "")

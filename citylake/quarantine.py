@@ -1,0 +1,124 @@
+"""`citylake quarantine`: refused rows by rule, as a file for the department that owns them, and the file taken back."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from citylake.operations import Who, Why
+from citylake.output import as_json, opened_register, told
+from pipelines.admission import correction_book
+from pipelines.admission.quarantine import Quarantine
+from pipelines.admission.reasons import reasons
+from pipelines.contracts.load import Contracts, SourceContract, load
+from pipelines.issues import Issues
+from pipelines.lake.parquet import sha256
+from pipelines.messages import CitylakeError, say, translate
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.run import opened
+from pipelines.settings import Settings
+
+app = typer.Typer(help="退回行：查看、导出、交回 / refused rows: look, export, return", no_args_is_help=True)
+Source = Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")]
+
+
+@app.command("list")
+def show(
+    source: Annotated[str | None, typer.Argument(help="只看一个来源 / one source only")] = None,
+    closed: Annotated[bool, typer.Option(help="列出已办结的及证明 / those that are closed, with the proof")] = False,
+) -> None:
+    """按规则列出待改正的退回行，不显示内容 / open refused rows by rule, without values."""
+    with told():
+        settings = Settings.from_environment()
+        register, contracts = opened_register(settings), load(settings.contracts)
+        for contract in [_known(contracts, source)] if source else contracts.sources.values():
+            if closed:
+                for row in Issues(register).proved(contract.id):
+                    batches = "、".join(map(str, row["text"]["proof"]["batches"]))
+                    rule = row["code"].partition(":")[2]
+                    typer.echo(say("quarantine.proof", id=row["id"], subject=contract.id, rule=rule, batches=batches))
+                continue
+            receipts = Receipts(register, "quarantine")
+            with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
+                counts = quarantine.counts()
+            known = {language: reasons(contract, language) for language in ("zh", "en")}
+            for count in counts:
+                about = {"subject": contract.id, **vars(count)}
+                for language, texts in known.items():
+                    reason = texts.get(count.rule, "")
+                    typer.echo(translate("quarantine.open", language, **about, reason=reason))
+        register.close()
+
+
+@app.command()
+def export(source: Source, file: Path, who: Who, why: Why) -> None:
+    """导出待改正的退回行（含个人信息，留痕）/ write the open refused rows; personal data, recorded."""
+    with told():
+        settings = Settings.from_environment()
+        register, contracts = opened_register(settings), load(settings.contracts)
+        contract, receipts = _known(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
+        if file.resolve().is_relative_to(settings.home.resolve()):
+            raise CitylakeError("quarantine.in_the_home", file=file, home=settings.home)
+        with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
+            lines = quarantine.lines()
+        if not lines:
+            raise CitylakeError("quarantine.nothing_open", subject=source)
+        made = datetime.now(ZoneInfo(contracts.city.timezone)).strftime("%Y-%m-%d %H:%M")
+        about = correction_book.About(who, made)
+        with _private(file) as partial:
+            with partial.open("r+b") as target:
+                ids = correction_book.write(
+                    target, contract, contracts, receipts, lines, about, settings.lake.scratch()
+                )
+            body = {"who": who, "why": why, "rows": len(ids), "sha256": sha256(partial), "ids": ids}
+            receipts.add(Stage.EXPORT, source, body)  # before the file has its name: none is out without a receipt
+        owner = contracts.codes["organisations"].rows[contract.org]["name"]
+        typer.echo(say("quarantine.exported", file=file, rows=len(ids), left=len(lines) - len(ids), owner=owner))
+        register.close()
+
+
+@app.command("return")
+def take_back(source: Source, file: Path, who: Who, why: Why) -> None:
+    """收回改正后的文件并重新入库 / admit the rows of a corrected file."""
+    with told():
+        settings = Settings.from_environment()
+        _known(load(settings.contracts), source)
+        with opened(settings, f"return-{uuid.uuid4()}") as run:
+            done = run.take_back(source, file, who, why)
+        counts = ("batch", "received", "accepted", "refused", "inserted", "updated", "deleted", "by_rule")
+        as_json({"source": source, **{name: getattr(done, name) for name in counts}})
+
+
+def _known(contracts: Contracts, source: str) -> SourceContract:
+    if source not in contracts.sources:
+        raise CitylakeError("quarantine.unknown", subject=source)
+    return contracts.sources[source]
+
+
+@contextmanager
+def _private(file: Path) -> Iterator[Path]:
+    """A new file for this account alone, with content only when all went well. No links: not every drive has them."""
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        _make(file)  # takes the name, so that nothing that is there is ever replaced
+        try:
+            partial.unlink(missing_ok=True)
+            _make(partial)
+            yield partial
+            os.replace(partial, file)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            file.unlink()
+            raise
+    except OSError as error:
+        raise CitylakeError("quarantine.cannot_write", file=file, problem=error.strerror) from error
+
+
+def _make(file: Path) -> None:
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

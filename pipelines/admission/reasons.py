@@ -1,0 +1,69 @@
+"""Why a row was refused, in words a department understands: which columns, and what of them does not hold.
+
+The words of the rules are those of the message catalogue (`rule.<verb>`). No value of a row is ever in a reason.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pipelines.admission.changes import CHANGED, DUPLICATE
+from pipelines.admission.compile import UNREADABLE
+from pipelines.contracts.resolved import SourceContract
+from pipelines.contracts.rules import Rule
+from pipelines.messages import translate
+
+DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years")
+"""The arguments of rules that tell what is allowed."""
+
+
+def reasons(contract: SourceContract, language: str) -> Mapping[str, str]:
+    """The reason behind every rule that can refuse a row of this source, by rule id; `language` is `zh` or `en`."""
+    return dict(_reasons(contract, language))
+
+
+def told(rules: str, known: Mapping[str, str], language: str) -> str:
+    """The reasons of a comma-separated list of rules, one after the other."""
+    unknown = "quarantine.unknown_rule"
+    return "；".join(known.get(rule) or translate(unknown, language, rule=rule) for rule in rules.split(","))
+
+
+def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str]]:
+    labels = _labels(contract, language)
+    key = "、".join(labels[name] for name in contract.form.load.key)
+    yield DUPLICATE, translate("quarantine.duplicate", language, columns=key)
+    yield CHANGED, translate("quarantine.changed", language, columns=key)
+    yield UNREADABLE, translate("quarantine.unreadable", language, column=translate("quarantine.heading.unread", "zh"))
+    for column in contract.columns:
+        kind = column.definition.logicalType
+        if kind != "string":
+            demand = translate(f"quarantine.type.{kind}", language)
+            yield f"{column.name}.type", _reason(labels[column.name], demand, "", language)
+    for rule in contract.rules:
+        if rule.about.scope == "row":
+            columns = "、".join(labels[name] for name in rule.columns)
+            yield (
+                rule.id,
+                _reason(columns, translate(f"rule.{rule.verb}", language), _details(rule, language), language),
+            )
+
+
+def _reason(columns: str, demand: str, details: str, language: str) -> str:
+    return translate("quarantine.reason", language, columns=columns, demand=demand, details=details)
+
+
+def _details(rule: Rule, language: str) -> str:
+    """What the rule allows, in brackets; empty if it has no bounds of its own."""
+    given = [(name, rule.arguments.get(name)) for name in DETAILS]
+    told = [translate(f"quarantine.detail.{name}", language, value=value) for name, value in given if value is not None]
+    return f"（{'，'.join(told)}）" if told else ""
+
+
+def _labels(contract: SourceContract, language: str) -> dict[str, str]:
+    """Every column by name, as `姓名（XM）`."""
+    return {
+        column.name: f"{_name(column.definition, language)}（{column.physical_name.strip()}）"
+        for column in contract.all_columns
+    }
+
+
+def _name(definition: object, language: str) -> str:
+    return str(getattr(definition, "businessName" if language == "zh" else "businessNameEn"))
