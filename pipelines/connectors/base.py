@@ -4,6 +4,7 @@ And what several connectors need: CSV as departments write it and JSON objects a
 written in pieces so that a large delivery does not have to fit into memory. Where rows come from does not belong here.
 """
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ PIECE = 50_000
 """Rows written together."""
 LONGEST_FIELD = 10_000_000
 """Characters of a CSV field. A longer one is a quote that nobody closed."""
+LOOKED_AT = 1000
+"""Rows that are read to guess what was renamed."""
 WIDEST = 300
 """Most keys that objects may have beside the contract's: a device that uses times as keys would make millions."""
 
@@ -84,12 +87,40 @@ class Pulled:
     more: bool = False
 
 
-def require_columns(request: Request, columns: Sequence[str], origin: str) -> None:
-    """Raise CitylakeError naming missing and new columns unless all expected ones are there."""
+class ColumnsMissing(CitylakeError):
+    """Columns of the contract are not at the source. `sample`: some values of each new column, none where the
+    connector cannot look; they tell what was renamed, and must not be shown."""
+
+    def __init__(self, origin: str, missing: Sequence[str], sample: Mapping[str, Sequence[Any]]) -> None:
+        super().__init__("pull.columns_missing", table=origin, missing=_listed(missing), extra=_listed(list(sample)))
+        self.missing = tuple(missing)
+        self.sample = sample
+
+
+def require_columns(
+    request: Request,
+    columns: Sequence[str],
+    origin: str,
+    rows: Callable[[], Iterable[Sequence[Any]]] | None = None,
+) -> None:
+    """Raise ColumnsMissing naming missing and new columns unless all expected ones are there.
+
+    `rows`: rows of the source, values in the order of `columns`; asked only if a column is missing.
+    """
     missing = [name for name in request.expected if name not in columns]
     if missing:
         extra = [name for name in columns if name not in request.expected and name not in request.ignored]
-        raise CitylakeError("pull.columns_missing", table=origin, missing=_listed(missing), extra=_listed(extra))
+        seen = _first(rows) if rows and extra else []
+        places = {name: columns.index(name) for name in extra}
+        raise ColumnsMissing(origin, missing, {name: [row[at] for row in seen] for name, at in places.items()})
+
+
+def _first(rows: Callable[[], Iterable[Sequence[Any]]]) -> list[Sequence[Any]]:
+    """Some rows to guess from. Where none can be read the missing columns are still the first thing to tell."""
+    found: list[Sequence[Any]] = []
+    with contextlib.suppress(CitylakeError):
+        found.extend(islice(rows(), LOOKED_AT))
+    return found
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import About, Cursor, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import LOOKED_AT, About, Cursor, Pulled, Request, connectors, require_columns
 from pipelines.engine import connect, load_extension
 from pipelines.lake.errors import NO_SPACE
 from pipelines.messages import CitylakeError
@@ -72,7 +72,8 @@ def _pull(request: Request, connection: str, table: str, dsn: str) -> Pulled | N
         columns = _columns(con, schema, name)
         if not columns:
             raise CitylakeError("pull.no_table", connection=connection, table=table, problem="no columns visible")
-        require_columns(request, list(columns), table)
+        some = f"SELECT * FROM {_rows(schema, name, columns, f' LIMIT {LOOKED_AT}')}"
+        require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
         kind = _cursor_type(request, columns)
         rows = _rows(schema, name, columns, _condition(request, kind))
         options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"

@@ -66,7 +66,7 @@ def file_drop(
             names, rows = CsvFile(copy, encoding, delimiter, origin, request.owner).read(header_row)
         else:
             names, rows = _excel(copy, sheet, header_row, origin, request.owner)
-        require_columns(request, names, origin)
+        require_columns(request, names, origin, lambda: rows)
         return names, write_rows(replace(request, target=target), names, rows)
 
     with open_store(request.secret(connection), connection, request.owner) as store:

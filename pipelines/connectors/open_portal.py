@@ -89,7 +89,7 @@ def _pull(
         names, rows = CsvFile(body, encoding, delimiter, origin, request.owner).read()
     else:
         names, rows = _json(body, records, origin, request)
-    require_columns(request, names, origin)
+    require_columns(request, names, origin, lambda: rows)
     count = write_rows(request, names, rows)
     return Pulled(count, names, origin, position)
 
