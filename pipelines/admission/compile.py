@@ -1,16 +1,18 @@
-"""A source contract as SQL over raw: decode, clean, cast, judge.
+"""A source contract as SQL over raw: decode, clean, correct, cast, judge.
 
 Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 from pipelines.codecs import cleaning
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
+from pipelines.contracts.models import CorrectionForm
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
@@ -77,8 +79,15 @@ class Admission:
         return f"({FAILED}_{index // BITS} >> {index % BITS}) & 1 = 1"
 
 
-def compile_contract(contract: SourceContract, contracts: Contracts, today: date, unread: bool = False) -> Admission:
-    """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD."""
+def compile_contract(
+    contract: SourceContract,
+    contracts: Contracts,
+    today: date,
+    unread: bool = False,
+    quarantined: Collection[str] = (),
+) -> Admission:
+    """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD;
+    `quarantined`: columns whose values are not taken over."""
     context = rule_context(contracts, today=today)
     judgements = tuple(_judgements(contract, context))
     carried = [ROW]
@@ -96,8 +105,9 @@ def compile_contract(contract: SourceContract, contracts: Contracts, today: date
         for start in range(0, len(judgements), BITS)
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
-    judging = (*_decoding(contract, contracts, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
-    decoding = (*_decoding(contract, contracts, f"{ROW}, _op"), f"{ROW}, _op, {names}")
+    decode = partial(_decoding, contract, contracts, quarantined)
+    judging = (*decode(", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
+    decoding = (*decode(f"{ROW}, _op"), f"{ROW}, _op, {names}")
     return Admission(contract, judgements, judging, decoding)
 
 
@@ -106,22 +116,49 @@ def raw_rows(raw: str) -> str:
     return f"read_parquet({literal(raw)}, file_row_number = true)"
 
 
+def cleaned(columns: tuple[Column, ...], contracts: Contracts, rows: str) -> str:
+    """Cleaned texts of some columns under their names in the contract, with `_row`. `rows`: a query of raw rows."""
+    return _layered(rows, [_texts(columns, ROW), *_cleaned(columns, contracts, ROW)])
+
+
+def matches(column: Column, timezone: str, value: str | None) -> str:
+    """The condition that a cleaned text is `value`, or however else it is written the same number, date or time."""
+    name, kind = identifier(column.name), column.definition.logicalType
+    if value is None:
+        return f"{name} IS NULL"
+    same = f"{name} = {literal(value)}"
+    if kind == "string":
+        return f"coalesce({same}, false)"
+    return f"coalesce({same} OR {_typed(name, kind, timezone)} = {_typed(literal(value), kind, timezone)}, false)"
+
+
+def concerns(contract: SourceContract, timezone: str, correction: CorrectionForm) -> str:
+    """The condition on cleaned texts that a row has the key a correction names."""
+    columns = {column.name: column for column in contract.columns}
+    return " AND ".join(matches(columns[name], timezone, value) for name, value in correction.where.items())
+
+
 def _layered(query: str, layers: Iterable[str]) -> str:
     for layer in layers:
         query = f"SELECT {layer} FROM ({query})"
     return query
 
 
-def _decoding(contract: SourceContract, contracts: Contracts, carried: str) -> Iterator[str]:
+def _decoding(
+    contract: SourceContract, contracts: Contracts, quarantined: Collection[str], carried: str
+) -> Iterator[str]:
     """From raw texts to typed columns."""
-    yield _texts(contract.columns, carried)
+    yield _texts(contract.columns, carried, quarantined)
     yield from _cleaned(contract.columns, contracts, carried)
+    if contract.form.corrections:
+        yield _corrected(contract, contracts.city.timezone, carried)
     yield _cast(contract.columns, contracts.city.timezone, carried)
 
 
-def _texts(columns: tuple[Column, ...], carried: str) -> str:
+def _texts(columns: tuple[Column, ...], carried: str, quarantined: Collection[str] = ()) -> str:
     """Every physical column as text under the contract's name."""
-    texts = (f"cast({identifier(c.physical_name)} AS VARCHAR) AS {identifier(c.name)}" for c in columns)
+    taken = {c.name: "NULL" if c.name in quarantined else identifier(c.physical_name) for c in columns}
+    texts = (f"cast({value} AS VARCHAR) AS {identifier(name)}" for name, value in taken.items())
     return f"file_row_number AS {carried}, {', '.join(texts)}"
 
 
@@ -138,6 +175,21 @@ def _step(column: Column, place: int, contracts: Contracts) -> str:
     step = column.clean[place]
     cleaned = cleaning.steps[step.verb].function(name, contracts.spellings, **step.arguments)
     return f"{cleaned} AS {name}"
+
+
+def _corrected(contract: SourceContract, timezone: str, carried: str) -> str:
+    """Cleaned texts, each replaced where a correction of the contract expects just this value in just this row."""
+    parts = [carried]
+    for column in contract.columns:
+        whens = "".join(
+            f" WHEN {concerns(contract, timezone, one)} AND {matches(column, timezone, one.expect)} "
+            f"THEN {'NULL' if one.set is None else literal(one.set)}"
+            for one in contract.form.corrections
+            if one.column == column.name
+        )
+        name = identifier(column.name)
+        parts.append(f"CASE{whens} ELSE {name} END AS {name}" if whens else name)
+    return ", ".join(parts)
 
 
 def _cast(columns: tuple[Column, ...], timezone: str, carried: str) -> str:
