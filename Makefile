@@ -52,6 +52,10 @@ test-slow: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.admission
+	@$(BIN)/python -m benchmarks.snapshot
+	@$(BIN)/python -m benchmarks.files
+	@$(BIN)/python -m benchmarks.mysql
+	@$(BIN)/python -m benchmarks.day
 
 clean:
 	rm -rf .citylake .mypy_cache .ruff_cache .pytest_cache

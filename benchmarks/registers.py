@@ -6,7 +6,8 @@ The same statement runs in PostgreSQL and in DuckDB, so that a table of any size
 import shutil
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from benchmarks.measure import REPOSITORY
+
 SOURCE = "psb/bench_person"
 TABLE = "bench.person"
 CONTRACT = """\

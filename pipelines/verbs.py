@@ -64,6 +64,8 @@ class Verb(Generic[F, M]):
     name: str
     function: F
     about: M
+    check: Callable[[Mapping[str, Any]], None] | None = None
+    """Looks at bound arguments together. Raises VerbError if they do not fit each other."""
 
     @cached_property
     def parameters(self) -> dict[str, inspect.Parameter]:
@@ -82,7 +84,7 @@ class Verb(Generic[F, M]):
         return f"{self.name}({', '.join(_shown(parameter) for parameter in self.parameters.values())})"
 
     def bind(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Check and convert arguments. Raises VerbError for unknown, missing or mistyped ones."""
+        """Check and convert arguments. Raises VerbError for unknown, missing or mistyped ones, or that do not fit."""
         unknown = sorted(set(arguments) - set(self.parameters))
         if unknown:
             raise VerbError("arguments.unknown", names=", ".join(unknown))
@@ -90,7 +92,10 @@ class Verb(Generic[F, M]):
         if missing:
             raise VerbError("arguments.missing", names=", ".join(missing))
         given = (name for name in self.parameters if name in arguments)
-        return {name: _convert(name, self.parameters[name].annotation, arguments[name]) for name in given}
+        bound = {name: _convert(name, self.parameters[name].annotation, arguments[name]) for name in given}
+        if self.check is not None:
+            self.check(bound)
+        return bound
 
     def columns(self, arguments: Mapping[str, Any]) -> list[str]:
         """The columns that bound arguments name."""
@@ -121,14 +126,19 @@ class Registry(dict[str, Verb[F, M]], Generic[F, M]):
         super().__init__()
         self.kind = kind
 
-    def register(self, about: M, name: str | None = None) -> Callable[[F], F]:
-        """Decorator: add a function under its own name, or `name`. Raises ValueError if the name is taken."""
+    def register(
+        self, about: M, name: str | None = None, check: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> Callable[[F], F]:
+        """Decorator: add a function under its own name, or `name`; `check` looks at its arguments together.
+
+        Raises ValueError if the name is taken.
+        """
 
         def add(function: F) -> F:
             verb_name = name or function.__name__
             if verb_name in self:
                 raise ValueError(f"{self.kind} {verb_name} is registered twice")
-            self[verb_name] = Verb(verb_name, function, about)
+            self[verb_name] = Verb(verb_name, function, about, check)
             return function
 
         return add

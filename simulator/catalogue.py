@@ -12,6 +12,7 @@ from simulator import drops, firm_registers, people_registers, registers, servic
 from simulator.chance import Dice
 from simulator.day import Day
 from simulator.dirt import DirtRates
+from simulator.faults import Target
 from simulator.person import DAY_ZERO, PERSON_COLUMNS, Person
 from simulator.registers import DATABASES, Everybody, News, Register, Table
 from simulator.schema import Connection
@@ -21,6 +22,15 @@ from simulator.server import Server
 def all_registers() -> list[Register]:
     """Every register, made anew."""
     return [*people_registers.registers(), *firm_registers.registers(), *service_registers.registers()]
+
+
+def targets() -> dict[str, tuple[str, Target]]:
+    """By dataset the database of a register's table and the table; files have none."""
+    return {
+        register.place.dataset: (register.place.database, registers.target_of(register))
+        for register in all_registers()
+        if isinstance(register.place, Table)
+    }
 
 
 def fill(server: Server, home: Path, seed: int, rates: DirtRates, truth: Connection) -> None:

@@ -21,8 +21,9 @@ from psycopg.rows import dict_row
 
 from simulator import catalogue, daily, drops, faults, loading
 from simulator.day import DaySummary
-from simulator.department import DATABASE, SCHEMA, TABLE
+from simulator.department import DATABASE, DATASET, SCHEMA, TABLE
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
+from simulator.faults import Target
 from simulator.loading import State
 from simulator.outside import Outside
 from simulator.registers import DATABASES
@@ -159,21 +160,25 @@ class DemoCity:
             ).fetchone() or (0,)
             return int(count)
 
-    def rename_column(self, old: str, new: str) -> None:
-        """Fault: a column comes under another name."""
-        self._misbehave(lambda department: faults.rename_column(department, old, new))
+    def rename_column(self, old: str, new: str, dataset: str = DATASET) -> None:
+        """Fault: a column of a table comes under another name."""
+        self._misbehave(dataset, lambda department, table: faults.rename_column(department, table, old, new))
 
-    def drop_column(self, name: str) -> None:
-        """Fault: a column is no longer delivered."""
-        self._misbehave(lambda department: faults.drop_column(department, name))
+    def drop_column(self, name: str, dataset: str = DATASET) -> None:
+        """Fault: a column of a table is no longer delivered."""
+        self._misbehave(dataset, lambda department, table: faults.drop_column(department, table, name))
 
-    def deliver_half(self, fraction: float = 0.5, seed: int = 0) -> None:
-        """Fault: the table suddenly holds only about this fraction of its records."""
-        self._misbehave(lambda department: faults.deliver_part(department, fraction, seed))
+    def add_column(self, name: str, dataset: str = DATASET) -> None:
+        """Fault: a table comes with a column that nobody spoke of."""
+        self._misbehave(dataset, lambda department, table: faults.add_column(department, table, name))
 
-    def restore(self) -> None:
-        """End all faults of the table; nothing is lost, days that passed meanwhile included."""
-        self._misbehave(faults.restore)
+    def deliver_half(self, fraction: float = 0.5, seed: int = 0, dataset: str = DATASET) -> None:
+        """Fault: a table suddenly holds only about this fraction of its records."""
+        self._misbehave(dataset, lambda department, table: faults.deliver_part(department, table, fraction, seed))
+
+    def restore(self, dataset: str = DATASET) -> None:
+        """End all faults of a table; nothing is lost, days that passed meanwhile included."""
+        self._misbehave(dataset, faults.restore)
 
     def __enter__(self) -> Self:
         self.start()
@@ -186,12 +191,13 @@ class DemoCity:
         if self._started_here:
             self.stop()
 
-    def _misbehave(self, fault: Callable[[Connection], None]) -> None:
+    def _misbehave(self, dataset: str, fault: Callable[[Connection, Target], None]) -> None:
         self._state()
+        database, table = ({DATASET: (DATABASE, daily.HOUSEHOLDS)} | catalogue.targets())[dataset]
         with self._alone():
             daily.settle(self._server, self.home)
-            with self._server.connect(DATABASE) as department:
-                fault(department)
+            with self._server.connect(database) as department:
+                fault(department, table)
 
     def _state(self) -> State:
         """How far the city has come.

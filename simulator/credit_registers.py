@@ -25,9 +25,19 @@ from simulator.credit import (
     subject_of_entity,
     subject_of_person,
 )
-from simulator.defects import CLEANABLE, CODE, CONSISTENCY, FORMAT, PLAUSIBLE, RANGE
+from simulator.defects import CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE, SENTINEL_1899
 from simulator.entities import all_entities, some_active
-from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, id_mistakes, missing, spelled
+from simulator.mistakes import (
+    Mistake,
+    changed,
+    code_mistakes,
+    date_mistakes,
+    id_mistakes,
+    missing,
+    spelled,
+    swapped_code,
+    test_row,
+)
 from simulator.organisation_codes import Authority, authorities
 from simulator.population import office_second
 from simulator.registers import Change, Everybody, News, Row, Table
@@ -37,7 +47,7 @@ VALID, WITHDRAWN, DISPUTED = "1", "2", "3"
 _STATUSES = deck(f"{VALID}*96 {WITHDRAWN}*3 {DISPUTED}")
 _CATEGORY_WORDS = {ENTITY: "法人及非法人组织", PERSON: "自然人", SELF_EMPLOYED: "个体工商户"}
 _BRACKETS = ("（{}）", "[{}]", "【{}】", "({})", "［{}］")
-_FAR = ("2099-12-31", "9999-12-31", "长期", "9999-09-09")
+_FAR = ("2099-12-31", "9999-12-31", "长期", "9999-09-09", SENTINEL_1899)
 
 PERMITS = Table(
     "drc",
@@ -53,8 +63,11 @@ PERMITS = Table(
         ("XK_XDR_SWDJ", "varchar(40)"),
         ("XK_FRDB", "varchar(100)"),
         ("XK_XDR_ZJHM", "varchar(40)"),
+        ("XK_XKWS", "varchar(200)"),
         ("XK_WSH", "varchar(100)"),
         ("XK_XKLB", "varchar(40)"),
+        ("XK_XKZS", "varchar(100)"),
+        ("XK_XKBH", "varchar(60)"),
         ("XK_NR", "varchar(2000)"),
         ("XK_JDRQ", "varchar(20)"),
         ("XK_YXQZ", "varchar(20)"),
@@ -62,10 +75,12 @@ PERMITS = Table(
         ("XK_XKJG", "varchar(100)"),
         ("XK_XKJGDM", "varchar(40)"),
         ("XK_ZT", "varchar(20)"),
+        ("XK_LYDW", "varchar(100)"),
+        ("XK_LYDWDM", "varchar(40)"),
         ("BZ", "varchar(200)"),
         ("GXSJ", "timestamp(0)"),
     ),
-    moment=19,
+    moment=24,
 )
 PENALTIES = Table(
     "drc",
@@ -85,15 +100,20 @@ PENALTIES = Table(
         ("CF_CFLB1", "varchar(100)"),
         ("CF_NR", "varchar(2000)"),
         ("CF_NR_FK", "varchar(30)"),  # in 万元
+        ("CF_NR_WFFF", "varchar(30)"),  # confiscated, in 万元
+        ("CF_NR_ZKDX", "varchar(200)"),
         ("CF_JDRQ", "varchar(20)"),
+        ("CF_YXQ", "varchar(20)"),
         ("CF_GSJZQ", "varchar(20)"),
         ("CF_CFJG", "varchar(100)"),
         ("CF_CFJGDM", "varchar(40)"),
         ("CF_ZT", "varchar(20)"),
+        ("CF_SJLY", "varchar(100)"),
+        ("CF_SJLYDM", "varchar(40)"),
         ("BZ", "varchar(200)"),
         ("GXSJ", "timestamp(0)"),
     ),
-    moment=19,
+    moment=24,
 )
 
 
@@ -110,6 +130,8 @@ def _common_mistakes(
 ) -> tuple[Mistake, ...]:
     return (
         missing(_SUBJECT_NAME),
+        test_row(_SUBJECT_NAME),
+        swapped_code(authority, authority - 1),
         changed("subject_spaced", CLEANABLE, _SUBJECT_NAME, lambda v, d: f"\u3000{v}"),
         *code_mistakes(_CATEGORY, "8"),
         spelled(
@@ -161,9 +183,10 @@ def _penalty_mistakes() -> tuple[Mistake, ...]:
         missing(at("CF_WFXW")),
         changed("penalty_category_no_code", CODE, category, lambda v, d: "8"),
         spelled("penalty_category_word", category, {"1": "警告、通报批评", "2": "罚款", "9": "其他"}),
-        changed("fine_negative", RANGE, fine, lambda v, d: f"-{v}"),
+        changed("fine_negative", RANGE, fine, lambda v, d: f"-{v}", CONSISTENCY),
         changed("fine_with_unit", FORMAT, fine, lambda v, d: f"{v}万元"),
-        changed("fine_in_yuan", PLAUSIBLE, fine, _fine_in_yuan),
+        changed("fine_in_yuan", CONSISTENCY, fine, _fine_in_yuan),
+        changed("confiscated_in_yuan", CONSISTENCY, at("CF_NR_WFFF"), _fine_in_yuan),
         before("publicity_ended_before_decision", decided, end),
         instead_of_nothing("publicity_without_end", end, *_FAR),
     )
@@ -205,7 +228,7 @@ class _Decisions:
             row = self._row(dice, number + count, subject, entered - timedelta(days=dice.between(0, 3)))
             row[self.place.moment] = _moment(dice, entered)
             rows.append(row)
-        status = self.place.moment - 2
+        status = self.place.moment - 4
         for row in news.some(self.place.dataset, max(1, living // 30_000)):
             if row[status] == VALID:
                 row[status], row[self.place.moment] = WITHDRAWN, _moment(dice, news.today)
@@ -236,14 +259,18 @@ class Permits(_Decisions):
             None,
             subject.representative,
             subject.id_number,
+            f"{kind.content}决定书",
             document_number(dice, kind.mark, decided),
             kind.category,
+            f"{kind.content.removeprefix('准予')}证" if kind.years else None,
+            f"ZS{number + 1:010d}" if kind.years else None,
             kind.content,
             decided.isoformat(),
             decided.isoformat(),
             None if kind.years is None else (decided + timedelta(days=365 * kind.years)).isoformat(),
             *_signed(authority),
             dice.pick(_STATUSES),
+            *_signed(authority),
             None,
             _moment(dice, decided + timedelta(days=dice.between(0, 6))),
         ]
@@ -261,7 +288,9 @@ class Penalties(_Decisions):
         authority = authorities()[kind.organisation]
         category = dice.pick(PENALTY_CATEGORIES)
         fine = dice.pick(kind.fines.split()) if category == "2" else None
+        taken = dice.pick(("0.12", "0.8", "2.6")) if fine and dice.chance(0.3) else None
         years = dice.pick((0.25, 1, 1, 3, None))
+        until = None if years is None else (decided + timedelta(days=int(365 * years))).isoformat()
         return [
             f"CF3415{number + 1:010d}",
             subject.name,
@@ -274,15 +303,27 @@ class Penalties(_Decisions):
             f"经查，当事人{kind.offence}，事实清楚，证据确凿。",
             kind.basis,
             category,
-            f"罚款人民币{round(float(fine) * 10_000)}元" if fine else PENALTY_WORDS[category],
+            _content(category, fine, taken),
             fine,
+            taken,
+            "许可证件" if category == "3" else None,
             decided.isoformat(),
-            None if years is None else (decided + timedelta(days=int(365 * years))).isoformat(),
+            until,
+            until,
             *_signed(authority),
             dice.pick(_STATUSES),
+            *_signed(authority),
             None,
             _moment(dice, decided + timedelta(days=dice.between(0, 6))),
         ]
+
+
+def _content(category: str, fine: str | None, taken: str | None) -> str:
+    """The penalty in words; amounts of money are in 元 there."""
+    if fine is None:
+        return PENALTY_WORDS[category]
+    text = f"罚款人民币{round(float(fine) * 10_000)}元"
+    return text if taken is None else f"{text}，没收违法所得人民币{round(float(taken) * 10_000)}元"
 
 
 def _signed(authority: Authority) -> tuple[str, str]:

@@ -16,8 +16,8 @@ from psycopg import sql
 
 from simulator import catalogue, drops
 from simulator.day import Day, DaySummary, Event
-from simulator.department import DATABASE, DATASET
-from simulator.faults import true_table
+from simulator.department import COLUMN_NAMES, DATABASE, DATASET, RECORD, SCHEMA, TABLE
+from simulator.faults import Target, true_table
 from simulator.loading import copy_rows, read_state, write_planted, write_state
 from simulator.person import PERSON_COLUMNS, Person, values_of
 from simulator.records import Records
@@ -25,6 +25,8 @@ from simulator.registers import DATABASES
 from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import Server
 
+HOUSEHOLDS = Target(SCHEMA, TABLE, COLUMN_NAMES[RECORD], COLUMN_NAMES)
+"""The household table as one that may be delivered wrongly."""
 _PREFIX = "simulator "
 _UPSERT = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT (rybh) DO UPDATE SET {}").format(
     sql.Identifier(TRUTH, "person"),
@@ -114,9 +116,13 @@ def _event_values(event: Event) -> tuple[object, ...]:
 
 
 def _write_department(department: Connection, day: Day) -> None:
-    """Replace the rows of everybody who changed. The table has no key, so a row is found by its record number."""
-    table = true_table(department)
-    department.execute(sql.SQL('DELETE FROM {} WHERE "RYBH" = ANY(%s)').format(table), [_numbers(day.changed.values())])
+    """Replace the rows of everybody who changed, and drop those that were cancelled some days ago.
+
+    The table has no key, so a row is found by its record number.
+    """
+    table = true_table(department, HOUSEHOLDS)
+    numbers = [*_numbers(day.changed.values()), *day.dropped]
+    department.execute(sql.SQL('DELETE FROM {} WHERE "RYBH" = ANY(%s)').format(table), [numbers])
     copy_rows(department, table, day.rows())
 
 

@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from simulator import divisions, life
 from simulator.chance import Dice
 from simulator.defects import Defect
-from simulator.department import Row, row_of
+from simulator.department import DAYS_KEPT, Row, row_of
 from simulator.dirt import DirtRates, Planted, plant, quotas
 from simulator.households import Household
 from simulator.loading import State
@@ -41,6 +41,9 @@ FEWEST = 2
 """Even a hamlet sees this many events of each kind a day."""
 _LATEST = 9
 """Most days by which a late row is late."""
+
+_MOST_DAYS_TO_REPORT = 2
+"""Most days from a death to the day on which the family reports it."""
 
 _MOST_DRAWS = 5_000
 """Draws of a hundred people after which a day ends, however little has happened: a safeguard for tiny, dirty cities."""
@@ -82,6 +85,7 @@ class Day:
         self.events: list[Event] = []
         self.planted: list[Planted] = []
         self.repaired: list[str] = []
+        self.dropped = records.cancelled_on(self.today - timedelta(days=DAYS_KEPT))
         self._counts: Counter[str] = Counter()
         self._newborn: list[Person] = []
         self._busy: set[str] = set()
@@ -102,13 +106,8 @@ class Day:
         return DaySummary(self.today, {kind: self._counts[kind] for kind in DAILY}, len(self.changed))
 
     def rows(self) -> list[Row]:
-        """The rows the department's table shows from now on for everybody who changed and still lives here."""
-        return [
-            row
-            for person in self.changed.values()
-            if person.status == "living"
-            for row in self.dirty_rows.get(person.rybh) or [row_of(person)]
-        ]
+        """The rows the department's table shows from now on for everybody who changed; some are marked as cancelled."""
+        return [row for person in self.changed.values() for row in self.dirty_rows.get(person.rybh) or [row_of(person)]]
 
     def _volume(self, kind: str) -> int:
         return max(FEWEST, round(DAILY[kind] * self.state.living))
@@ -164,18 +163,21 @@ class Day:
     def _death(self, person: Person, household: Household, registered: date) -> bool:
         if not life.is_taken_by_death(self.dice, person, self.today):
             return False
-        life.remove(person, household, "dead")
+        died = self.today - timedelta(days=self.dice.between(0, _MOST_DAYS_TO_REPORT))
+        if died < person.birth:
+            return False
+        life.remove(person, household, "dead", died)
         return True
 
     def _departure(self, person: Person, household: Household, registered: date) -> bool:
         """A grown child leaves the city, or a small household altogether."""
         if life.may_set_up_house(person, self.today):
-            life.remove(person, household, "left")
+            life.remove(person, household, "left", self.today)
             return True
         if len(household) > 2 or person.age(self.today) > 60:
             return False
         for member in household:
-            member.status = "left"
+            member.status, member.ended = "left", self.today
         return True
 
     def _birth(self, person: Person, household: Household, registered: date) -> bool:

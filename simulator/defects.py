@@ -21,8 +21,11 @@ Plant = Callable[[Row, Person, Dice], "list[Row] | None"]
 """Changes a clean row and returns all rows to deliver for the person, or None when the defect does not suit them."""
 
 COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE = "completeness", "format", "check_digit", "code", "range"
-CONSISTENCY, DUPLICATE, CLEANABLE, PLAUSIBLE = "consistency", "duplicate", "cleanable", "plausible"
-REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE})
+CONSISTENCY, DUPLICATE, ENCODING = "consistency", "duplicate", "encoding"
+CLEANABLE, PLAUSIBLE = "cleanable", "plausible"
+REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE, ENCODING})
+SENTINEL_1899 = "1899-12-31 12:00:00"
+"""What a spreadsheet makes of no date at all."""
 
 # Full-width forms lie a fixed distance above the ASCII characters they imitate.
 _FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
@@ -252,6 +255,29 @@ def _ethnicity_word(word: str) -> Plant:
     return plant
 
 
+def _month_only(row: Row, person: Person, dice: Dice) -> list[Row]:
+    row[d.BIRTH] = f"{person.birth:%Y%m}"
+    return [row]
+
+
+def _masked_phone(row: Row, person: Person, dice: Dice) -> list[Row] | None:
+    if person.phone is None:
+        return None
+    row[d.PHONE] = f"{person.phone[:3]}****{person.phone[7:]}"
+    return [row]
+
+
+def _kind_word(words: dict[str, str]) -> Plant:
+    def plant(row: Row, person: Person, dice: Dice) -> list[Row] | None:
+        word = words.get(row[d.KIND] or "")
+        if word is None:
+            return None
+        row[d.KIND] = word
+        return [row]
+
+    return plant
+
+
 def _wrong_name(row: Row, person: Person, dice: Dice) -> list[Row] | None:
     homophone = HOMOPHONES.get(person.name[-1])
     if homophone is None:
@@ -269,6 +295,11 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("date_that_is_none", FORMAT, d.BIRTH, _constant(d.BIRTH, "20230230")),
     Defect("date_is_a_time", FORMAT, d.BIRTH, _constant(d.BIRTH, "00:00;00")),
     Defect("date_is_a_word", FORMAT, d.BIRTH, _constant(d.BIRTH, "abc")),
+    Defect("date_is_a_month", FORMAT, d.BIRTH, _month_only),
+    Defect("sentinel_18991231", FORMAT, d.BIRTH, _constant(d.BIRTH, SENTINEL_1899)),
+    Defect("masked_phone", FORMAT, d.PHONE, _masked_phone),
+    Defect("test_row", FORMAT, d.NAME, _constant(d.NAME, "测试")),
+    Defect("cancelled_without_date", COMPLETENESS, d.CANCELLED, _constant(d.CANCELLED, "1")),
     Defect("name_empty", COMPLETENESS, d.NAME, _constant(d.NAME, "")),
     Defect("name_null_literal", COMPLETENESS, d.NAME, _constant(d.NAME, "\\N")),
     Defect("name_placeholder", COMPLETENESS, d.NAME, _constant(d.NAME, "暂无")),
@@ -278,6 +309,7 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("sex_no_code", CODE, d.SEX, _constant(d.SEX, "7"), _CONTRADICTS),
     Defect("sex_no_word", CODE, d.SEX, _constant(d.SEX, "未知人"), _CONTRADICTS),
     Defect("ethnicity_no_code", CODE, d.ETHNICITY, _constant(d.ETHNICITY, "99")),
+    Defect("kind_no_code", CODE, d.KIND, _constant(d.KIND, "9")),
     Defect("division_missing", CODE, d.DIVISION, _missing_division),
     Defect("division_foreign", CODE, d.DIVISION, _foreign_division),
     Defect("birth_in_future", RANGE, d.BIRTH, _future_birth),
@@ -306,6 +338,8 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("phone_prefix", CLEANABLE, d.PHONE, _phone_written("+86{}{}{}", "+86 {}{}{}")),
     Defect("ethnicity_long_word", CLEANABLE, d.ETHNICITY, _ethnicity_word("汉族")),
     Defect("ethnicity_word", CLEANABLE, d.ETHNICITY, _ethnicity_word("汉")),
+    Defect("kind_word", CLEANABLE, d.KIND, _kind_word({"1": "居民家庭户", "2": "集体户", "3": "农业", "4": "非农业"})),
+    Defect("cancelled_sentinel", CLEANABLE, d.CANCELLED_ON, _instead_of_nothing(d.CANCELLED_ON, SENTINEL_1899)),
     Defect("wrong_name", PLAUSIBLE, d.NAME, _wrong_name),
     Defect("other_identity", PLAUSIBLE, d.ID, _other_identity),
 )

@@ -36,6 +36,7 @@ class DirtRates:
     duplicate: float = 0.0010
     cleanable: float = 0.0300
     plausible: float = 0.0010
+    encoding: float = 0.0004
 
     def __post_init__(self) -> None:
         rates = asdict(self)

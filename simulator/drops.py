@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 import xlsxwriter
 
+from simulator.chance import Dice
+from simulator.defects import ENCODING, FORMAT
+from simulator.mistakes import Mistake, changed
 from simulator.person import DAY_ZERO
 from simulator.registers import Files, Register, Row
 
 _HIDDEN = ".waiting-"
+NUMBER = "\x01"
+"""Before a value: the clerk let Excel take it for a number."""
+_STRAY, _TORN, _IN_UTF8 = "\x02", "\x03", "\x04"
+"""After a value: a byte that is no character follows; its last character is cut in two; its line is UTF-8."""
 
 
 def folder(home: Path, name: str) -> Path:
@@ -45,7 +53,7 @@ def prepare(home: Path, day: date, register: Register, rows: Sequence[Row]) -> N
     if place.kind == "xlsx":
         _write_sheet(hidden, place, rows)
     else:
-        hidden.write_bytes(_text(place, rows).encode(place.encoding))
+        hidden.write_bytes(_encoded(place, _text(place, rows)))
 
 
 def deliver(home: Path, day: date) -> None:
@@ -58,6 +66,44 @@ def deliver(home: Path, day: date) -> None:
         final = hidden.with_name(name)
         hidden.replace(final)
         final.with_name(f"{name}.ok").touch()
+
+
+def encoding_mistakes(column: int, encoding: str) -> tuple[Mistake, ...]:
+    """A line of a text file that cannot be decoded: a stray byte, half a character, a line in UTF-8."""
+
+    def torn(value: str, dice: Dice) -> str | None:
+        return f"{value}{_TORN}" if len(value[-1].encode(encoding)) == 2 else None
+
+    def in_utf8(row: Row, dice: Dice) -> list[Row] | None:
+        row[column] = f"{row[column]}{_IN_UTF8}"
+        line = ",".join(value or "" for value in row).replace(_IN_UTF8, "").encode()
+        # An even number of bytes may happen to be other characters: nobody can tell then.
+        return [row] if _undecodable(line, encoding) else None
+
+    also = frozenset({FORMAT})
+    return (
+        changed("stray_byte", ENCODING, column, lambda v, d: f"{v}{_STRAY}", *also),
+        changed("torn_character", ENCODING, column, torn, *also),
+        Mistake("line_in_utf8", ENCODING, column, in_utf8, also),
+    )
+
+
+def _undecodable(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+def _encoded(place: Files, text: str) -> bytes:
+    """The file as bytes, damaged where a value says so."""
+    lines = (
+        line.replace(_IN_UTF8, "").encode("utf-8" if _IN_UTF8 in line else place.encoding)
+        for line in text.split("\r\n")
+    )
+    data = b"\r\n".join(lines).replace(_STRAY.encode(), b"\xff")
+    return re.sub(rb"(.).\x03", rb"\1", data, flags=re.DOTALL)
 
 
 def _text(place: Files, rows: Sequence[Row]) -> str:
@@ -81,7 +127,3 @@ def _write_sheet(target: Path, place: Files, rows: Sequence[Row]) -> None:
                 elif value is not None:
                     sheet.write_string(number, column, value)
         sheet.write_blank(len(rows) + 3, 0, None, book.add_format({"bold": True}))
-
-
-NUMBER = "\x01"
-"""Before a value: the clerk let Excel take it for a number."""

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from simulator import memos
 from simulator.chance import Dice, deck
 from simulator.credit_registers import Penalties, Permits
-from simulator.defects import CODE, CONSISTENCY, DUPLICATE, FORMAT, PLAUSIBLE, RANGE
+from simulator.defects import CODE, CONSISTENCY, DUPLICATE, FORMAT, PLAUSIBLE, RANGE, SENTINEL_1899
 from simulator.firms import (
     ACTIVE,
     DEREGISTERED,
@@ -36,7 +36,9 @@ from simulator.mistakes import (
     id_mistakes,
     missing,
     name_mistakes,
+    pasted,
     spelled,
+    test_row,
 )
 from simulator.person import Person
 from simulator.places import names
@@ -57,7 +59,7 @@ RENMINBI = "156"
 # Per registered person and day, and the fewest a day.
 _FOUNDED, _ALTERED, _ENDED, _REPAIRED = (0.00006, 3), (0.00008, 4), (0.00003, 1), (0.00005, 1)
 _ENDS = deck(f"{DEREGISTERED}*5 {REVOKED}")
-_FAR = ("9999-09-09", "9999-12-31", "2099-12-31", "长期", "9999-09-09 00:00:00")
+_FAR = ("9999-09-09", "9999-12-31", "2099-12-31", "长期", "9999-09-09 00:00:00", SENTINEL_1899)
 
 ENTITIES = Table(
     "amr",
@@ -154,6 +156,8 @@ ENTITY_MISTAKES: tuple[Mistake, ...] = (
     *organisation_mistakes(USCC),
     missing(USCC),
     missing(NAME),
+    test_row(NAME),
+    pasted(DOMICILE, "安徽省六安市金安区梅山中路1号"),
     changed("name_spaced", "cleanable", NAME, lambda v, d: f" {v}\u3000"),
     *code_mistakes(TYPE, "9999"),
     spelled("type_word", TYPE, {"1100": "有限责任公司", "9500": "个体工商户", "9100": "合作社", "2100": "分公司"}),

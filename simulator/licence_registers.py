@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from simulator.chance import Dice
 from simulator.day import DEATH
-from simulator.defects import CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT
+from simulator.defects import CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE
 from simulator.entities import Entity, all_entities, touched
 from simulator.licences import (
     BUSINESS,
@@ -45,6 +45,8 @@ SHARE_WITH_SOCIAL_CARD, SHARE_WITH_ID_CARD = 0.95, 0.60
 CATALOGUE_BEGINS = date(2017, 3, 1)
 """Older licences were entered from then on."""
 OF_AGE = 16
+CITY = "341500"
+"""The area of every issuer."""
 _CARDS_BEGIN = date(2012, 1, 1)
 _ID_CARD_DAYS = 365 * 18
 _YEARS_OF_PERMIT = 5
@@ -76,15 +78,19 @@ LICENCES = Table(
         ("YXQQ", "varchar(20)"),
         ("YXQZ", "varchar(20)"),
         ("ZZZT", "varchar(40)"),
+        ("BBH", "varchar(10)"),
+        ("GLZZBS", "varchar(160)"),  # the licence that this one replaces
+        ("BJBH", "varchar(40)"),
+        ("XZQH", "varchar(12)"),
         ("WJGS", "varchar(10)"),
         ("WJZY", "varchar(64)"),
         ("GXSJ", "timestamp(0)"),
     ),
     keeps=True,
-    moment=17,
+    moment=21,
 )
 _OPERATION, _IDENTIFIER, _KIND, _HOLDER_KIND, _HOLDER, _HOLDER_CODE = 1, 2, 3, 6, 7, 8
-_ISSUER, _ISSUED, _FROM, _TO, _STATUS, _HANDLED = 10, 11, 12, 13, 14, 17
+_ISSUER, _ISSUED, _FROM, _TO, _STATUS, _VERSION, _ASSOCIATED, _AREA, _HANDLED = 10, 11, 12, 13, 14, 15, 16, 18, 21
 _NOT_YET = datetime(1, 1, 1)
 
 Log = Iterator[tuple[str, Licence]]
@@ -117,6 +123,10 @@ def _mistakes() -> tuple[Mistake, ...]:
         before("validity_reversed", _FROM, _TO),
         instead_of_nothing("validity_without_end", _TO, *_FAR),
         *code_mistakes(_STATUS, "8"),
+        changed("version_in_words", FORMAT, _VERSION, lambda v, d: f"第{v}版"),
+        changed("version_zero", RANGE, _VERSION, lambda v, d: "0"),
+        changed("associated_wrong_check", CHECK_DIGIT, _ASSOCIATED, _wrong_check),
+        changed("area_left", CODE, _AREA, lambda v, d: "341521"),
         spelled("status_word", _STATUS, {VALID: "有效", EXPIRED: "过期", CANCELLED: "注销", CHANGED: "变更"}),
         spelled("operation_word", _OPERATION, {INSERT: "新增", UPDATE: "变更", DELETE: "注销"}),
         repeated(0),
@@ -297,6 +307,10 @@ def _row(number: int, operation: str, licence: Licence) -> Row:
         licence.issued.isoformat(),
         licence.valid_to.isoformat() if licence.valid_to else None,
         licence.status,
+        str(licence.version),
+        licence.former,
+        licence.case_number,
+        CITY,
         "OFD",
         file_hash(identifier),
         licence.handled.isoformat(" "),

@@ -56,6 +56,20 @@ class Licence:
         return f"{_NUMBERS[self.kind]}3415{self.serial:010d}"
 
     @property
+    def former(self) -> str | None:
+        """The identifier of the version that this one replaces."""
+        if self.version == 1:
+            return None
+        return identifier(licence_types()[self.kind][0], self.issuer.uscc, f"{self.serial:012d}", self.version - 1)
+
+    @property
+    def case_number(self) -> str | None:
+        """The case in which it was granted; cards are made without one."""
+        if self.holder_kind == PERSON:
+            return None
+        return f"3415{self.issued:%Y%m%d}9{self.serial % 10_000_000:07d}"
+
+    @property
     def issuer(self) -> Authority:
         """Who issued it."""
         return authorities()[_ISSUERS[self.kind]]

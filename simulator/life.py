@@ -81,12 +81,12 @@ def is_taken_by_death(dice: Dice, person: Person, on: date) -> bool:
     return dice.chance(min(1.0, 2.0 ** ((person.age(on) - 92) / 8)))
 
 
-def remove(person: Person, household: Household, status: str) -> None:
+def remove(person: Person, household: Household, status: str, on: date) -> None:
     """Take somebody out of the household (``status`` 'dead' or 'left'); a spouse is widowed, a new head steps in."""
     widowed = partner(person, household) if status == "dead" else None
     if widowed is not None:
         widowed.marital = WIDOWED
-    person.status = status
+    person.status, person.ended = status, on
     remaining = [other for other in household if other is not person]
     if person.relation in _HEADS and remaining:
         _succeed(remaining)

@@ -33,14 +33,46 @@ _ANNUAL = {
     "digital_core_value_added": (76.0, 0.118),
     "digital_core_share_province": (6.1, 0.048),
     "urbanisation_rate": (46.1, 0.018),
+    "income_urban": (32_200.0, 0.062),
+    "income_rural": (13_400.0, 0.082),
+    "strategic_emerging_share": (21.5, 0.055),
+    "high_tech_share": (31.0, 0.043),
+    "high_tech_firms": (290.0, 0.19),
 }
+_NOT_SCALED = frozenset(
+    {"urbanisation_rate", "income_urban", "income_rural", "strategic_emerging_share", "high_tech_share"}
+)
 # Values of January 2025 (per month, in 亿元 of the real city) and the growth from month to month.
-_MONTHLY_TOTALS = {"retail_sales": (92.0, 0.004), "fiscal_revenue": (15.5, 0.006)}
+_MONTHLY_TOTALS = {
+    "retail_sales": (92.0, 0.004),
+    "fiscal_revenue": (15.5, 0.006),
+    "trade": (14.2, 0.007),
+    "tax_revenue": (9.6, 0.005),
+    "electricity": (12.4, 0.005),
+}
+# Likewise at the end of January 2025.
+_BALANCES = {"deposits": (4_350.0, 0.008), "loans": (3_920.0, 0.009)}
+_RATES = {"cpi": 100.1, "industrial_growth": 7.6, "fixed_investment_growth": 4.2}
 _SECTORS = ("gdp_primary", "gdp_secondary", "gdp_tertiary")
 """Gross domestic product is the sum of these as published, so that the figures add up."""
-_DIGITS = {"urbanisation_rate": 2, "digital_core_share_province": 2, "industrial_growth": 1, "cpi": 1}
+_DIGITS = {
+    **dict.fromkeys(("urbanisation_rate", "digital_core_share_province"), 2),
+    **dict.fromkeys(("strategic_emerging_share", "high_tech_share", *_RATES), 1),
+    **dict.fromkeys(("income_urban", "income_rural", "high_tech_firms"), 0),
+}
 # Day of the following month on which a monthly figure comes out, and month and day for yearly ones.
-_MONTHLY_DAYS = {"fiscal_revenue": 4, "cpi": 9, "industrial_growth": 18, "retail_sales": 18}
+_MONTHLY_DAYS = {
+    "fiscal_revenue": 4,
+    "tax_revenue": 4,
+    "cpi": 9,
+    "deposits": 12,
+    "loans": 12,
+    "electricity": 13,
+    "trade": 16,
+    "industrial_growth": 18,
+    "fixed_investment_growth": 18,
+    "retail_sales": 18,
+}
 _FIRST_RELEASES = {
     "gdp": (1, 25),
     "gdp_primary": (1, 25),
@@ -50,10 +82,17 @@ _FIRST_RELEASES = {
     "digital_core_share_province": (5, 20),
     "resident_population": (4, 10),
     "urbanisation_rate": (4, 10),
+    "income_urban": (1, 28),
+    "income_rural": (1, 28),
+    "strategic_emerging_share": (3, 20),
+    "high_tech_share": (3, 20),
+    "high_tech_firms": (2, 24),
 }
 _FINAL_RELEASE = (12, 28)
 """Yearly accounts are verified once, at the end of the year in which they first came out."""
 _REVISED = frozenset({"gdp", "gdp_primary", "gdp_secondary", "gdp_tertiary", "digital_core_value_added"})
+_WITH_GROWTH = _REVISED | {"income_urban", "income_rural", "high_tech_firms"}
+"""Yearly figures that come with their growth; of shares and of people none is told."""
 _SHARE_REVISED = 0.3
 """Share of monthly figures that are corrected some weeks later."""
 
@@ -69,6 +108,10 @@ class Observation:
     revision: int
     published: datetime
     note: str
+    yoy: str | None = None
+    """Growth since the same period a year before in %, where that was published."""
+    ytd: str | None = None
+    """The total since the beginning of the year, of what is summed up month by month."""
 
 
 @cache
@@ -110,12 +153,30 @@ def _annual(seed: int, persons: int, last_year: int) -> Iterator[Observation]:
             release = _moment(date(year + 1, *_FIRST_RELEASES[code]))
             verified = _moment(date(year + 1, *_FINAL_RELEASE))
             for area, final in _final_values(seed, persons, code, year):
+                earlier = _year_before(seed, persons, code, year)
                 if code not in _REVISED:
-                    yield Observation(code, area, str(year), _written(code, final), 0, release, "年报")
+                    told = "年报"
+                    yield Observation(
+                        code, area, str(year), _written(code, final), 0, release, told, _growth(final, earlier)
+                    )
                     continue
                 first = _preliminary(seed, persons, code, year)
-                yield Observation(code, area, str(year), _written(code, first), 0, release, "初步核算")
-                yield Observation(code, area, str(year), _written(code, final), 1, verified, "最终核实")
+                for number, (value, day, told) in enumerate(
+                    ((first, release, "初步核算"), (final, verified, "最终核实"))
+                ):
+                    growth = _growth(value, earlier)
+                    yield Observation(code, area, str(year), _written(code, value), number, day, told, growth)
+
+
+def _year_before(seed: int, persons: int, code: str, year: int) -> float | None:
+    """The final value of the year before, of what is told with its growth."""
+    if code not in _WITH_GROWTH or year == FIRST_YEAR:
+        return None
+    return _final_values(seed, persons, code, year - 1)[0][1]
+
+
+def _growth(value: float, earlier: float | None) -> str | None:
+    return f"{(value / earlier - 1) * 100:.1f}" if earlier else None
 
 
 def _final_values(seed: int, persons: int, code: str, year: int) -> list[tuple[str, float]]:
@@ -129,7 +190,7 @@ def _final_values(seed: int, persons: int, code: str, year: int) -> list[tuple[s
     value = start * (1 + growth) ** (year - FIRST_YEAR) * _about(_dice(seed, code, str(year)), 0.005)
     if code == "digital_core_share_province":
         return [(PROVINCE, value)]
-    return [(CITY, value if code == "urbanisation_rate" else value * _scale(persons))]
+    return [(CITY, value if code in _NOT_SCALED else value * _scale(persons))]
 
 
 def _preliminary(seed: int, persons: int, code: str, year: int) -> float:
@@ -141,29 +202,38 @@ def _preliminary(seed: int, persons: int, code: str, year: int) -> float:
 
 def _monthly(seed: int, persons: int, by: date) -> Iterator[Observation]:
     for code in _MONTHLY_DAYS:
-        total = 0.0
+        total, totals = 0.0, dict[tuple[int, int], float]()
         for year, month in _months_before(by):
+            months = (year - FIRST_MONTHLY_YEAR) * 12 + month - 1
             dice = _dice(seed, code, CITY, f"{year}-{month:02d}")
             if code in _MONTHLY_TOTALS:
                 base, growth = _MONTHLY_TOTALS[code]
-                months = (year - FIRST_MONTHLY_YEAR) * 12 + month - 1
                 this_month = base * _scale(persons) * (1 + growth) ** months * _about(dice, 0.04)
                 total = this_month if month == 1 else total + this_month
-                value = total
+                value = totals[year, month] = total
+            elif code in _BALANCES:
+                base, growth = _BALANCES[code]
+                value = base * _scale(persons) * (1 + growth) ** months * _about(dice, 0.002)
+                totals[year, month] = value
             else:
-                value = {"cpi": 100.1, "industrial_growth": 7.6}[code] + 1.4 * (dice.random() - 0.5)
-            yield from _with_correction(dice, code, year, month, value)
+                value = _RATES[code] + 1.4 * (dice.random() - 0.5)
+            yield from _with_correction(dice, code, year, month, value, totals.get((year - 1, month)))
 
 
-def _with_correction(dice: Dice, code: str, year: int, month: int, value: float) -> Iterator[Observation]:
+def _with_correction(
+    dice: Dice, code: str, year: int, month: int, value: float, earlier: float | None
+) -> Iterator[Observation]:
     first_day = date(year + month // 12, month % 12 + 1, _MONTHLY_DAYS[code])
     note = "累计值" if code in _MONTHLY_TOTALS else "月度"
-    period = f"{year}-{month:02d}"
-    yield Observation(code, CITY, period, _written(code, value), 0, _moment(first_day), note)
+    told = [(value, first_day, note)]
     if dice.chance(_SHARE_REVISED):
         later = first_day + timedelta(days=dice.between(12, 40))
-        corrected = value * _about(dice, 0.005)
-        yield Observation(code, CITY, period, _written(code, corrected), 1, _moment(later), "修订")
+        told.append((value * _about(dice, 0.005), later, "修订"))
+    for number, (figure, day, words) in enumerate(told):
+        written = _written(code, figure)
+        total = written if code in _MONTHLY_TOTALS else None
+        growth = _growth(figure, earlier)
+        yield Observation(code, CITY, f"{year}-{month:02d}", written, number, _moment(day), words, growth, total)
 
 
 def _months_before(by: date) -> list[tuple[int, int]]:

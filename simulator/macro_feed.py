@@ -36,8 +36,11 @@ class _Sheet:
     names: tuple[str, ...]
 
 
-PLACE = _Sheet(OBSERVATIONS, ("(row)", "indicator", "area", "period", "value", "revision", "published_at", "note"))
+PLACE = _Sheet(
+    OBSERVATIONS, ("(row)", "indicator", "area", "period", "value", "revision", "published_at", "note", "yoy", "ytd")
+)
 KEY, INDICATOR, AREA, PERIOD, VALUE, REVISION, PUBLISHED = range(7)
+YOY = 8
 
 
 def _is_old(row: Row) -> bool:
@@ -63,6 +66,7 @@ class MacroFeed:
                 changed("period_in_words", FORMAT, PERIOD, lambda v, d: f"{v}年"),
                 missing(VALUE),
                 changed("value_with_unit", FORMAT, VALUE, lambda v, d: f"{v}亿元"),
+                changed("growth_with_sign", FORMAT, YOY, lambda v, d: f"{v}%"),
                 changed("revision_negative", RANGE, REVISION, lambda v, d: "-1"),
                 changed("published_in_future", RANGE, PUBLISHED, lambda v, d: f"{int(v[:4]) + 40}{v[4:]}"),
                 changed("decimal_slipped", PLAUSIBLE, VALUE, _slipped),
@@ -116,4 +120,6 @@ def _row(entry: macro.Observation) -> Row:
         str(entry.revision),
         f"{entry.published.isoformat()}+08:00",
         entry.note,
+        entry.yoy,
+        entry.ytd,
     ]

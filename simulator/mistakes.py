@@ -21,6 +21,7 @@ from simulator.defects import (
     PLAUSIBLE,
     RANGE,
     REFUSABLE_KINDS,
+    SENTINEL_1899,
 )
 from simulator.identity import CHECK_CHARACTERS
 
@@ -115,11 +116,42 @@ def date_mistakes(column: int, *also: str, future: bool = True) -> tuple[Mistake
     found = [
         changed("date_that_is_none", FORMAT, column, lambda v, d: "20230230" if len(v) == 8 else "2023-02-30"),
         changed("date_is_a_time", FORMAT, column, lambda v, d: "00:00;00"),
+        changed("date_is_a_month", FORMAT, column, lambda v, d: v[:6] if len(v) == 8 else v[:7]),
+        changed("date_is_a_sentinel", FORMAT, column, lambda v, d: SENTINEL_1899),
         changed("date_with_slashes", CLEANABLE, column, _slashes),
     ]
     if future:
         found.append(changed("date_in_future", RANGE, column, _future, *also))
     return tuple(found)
+
+
+def masked_phone(column: int) -> Mistake:
+    """A telephone that was masked before it was delivered: what is hidden cannot be had back."""
+    return changed("masked_phone", FORMAT, column, lambda v, d: f"{v[:3]}****{v[7:]}" if len(v) == 11 else None)
+
+
+def swapped_code(code: int, name: int) -> Mistake:
+    """The name stands in the column of the code, and the other way round."""
+
+    def plant(row: Row, dice: Dice) -> list[Row] | None:
+        if row[code] is None or row[name] is None:
+            return None
+        row[code], row[name] = row[name], row[code]
+        return [row]
+
+    return Mistake("code_and_name_swapped", FORMAT, code, plant)
+
+
+def test_row(column: int) -> Mistake:
+    """A row with which somebody tried the system out, and forgot it there."""
+    return changed(
+        "test_row", FORMAT, column, lambda v, d: d.pick(("测试", f"测试数据{d.between(1, 99)}", f"{v}（测试）"))
+    )
+
+
+def pasted(column: int, value: str) -> Mistake:
+    """The same value in the rows of subjects that have nothing to do with each other: each for itself looks right."""
+    return changed("pasted_default", PLAUSIBLE, column, lambda v, d: value)
 
 
 def duplicate(column: int) -> Mistake:

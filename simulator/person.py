@@ -53,6 +53,8 @@ class Person:
     updated: datetime
     defect: str | None = None
     status: str = "living"
+    ended: date | None = None
+    """The day on which somebody who is 'dead' died, or on which somebody who has 'left' left."""
 
     def age(self, on: date) -> int:
         """Completed years on a day."""

@@ -55,6 +55,13 @@ class Records:
         )
         return [Person(*row) for row in rows]
 
+    def cancelled_on(self, day: date) -> list[str]:
+        """The numbers of those whose record was cancelled on a day, in order."""
+        rows = self._truth.execute(
+            "SELECT rybh FROM truth.person WHERE ended IS NOT NULL AND updated::date = %s ORDER BY rybh", [day]
+        )
+        return [str(rybh) for (rybh,) in rows]
+
     def new_identity(self, prefix: str, birth: date, sex: str, unwritten: Iterable[Person]) -> str:
         """The next unused identity number; ``unwritten`` are exactly those people who are not yet in the database."""
         # Numbers are never given back, so how many a place has given for a birthday and sex says which comes next.

@@ -21,11 +21,12 @@ from psycopg import sql
 from simulator.chance import Dice
 from simulator.day import Day
 from simulator.dirt import DirtRates, Planted
+from simulator.faults import Target, true_table
 from simulator.loading import copy_line, write_planted
 from simulator.mistakes import PLAUSIBLE, REFUSABLE_KINDS, Mistake
 from simulator.person import PERSON_COLUMNS, Person
 from simulator.records import Records
-from simulator.schema import TRUTH, Connection
+from simulator.schema import TRUTH, Connection, create_backstage
 from simulator.server import READER
 
 Row = list[str | None]
@@ -194,6 +195,7 @@ class Delivery:
 
 def create(department: Connection, tables: Sequence[Table]) -> None:
     """The tables of one database, empty, readable by the platform."""
+    create_backstage(department)
     for schema in dict.fromkeys(table.schema for table in tables):
         department.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         department.execute(
@@ -246,11 +248,18 @@ def later_delivery(register: Register, news: News, rates: DirtRates) -> Delivery
     return delivery
 
 
+def target_of(register: Register) -> Target:
+    """A register's table as one that may be delivered wrongly."""
+    table = register.place
+    assert isinstance(table, Table)
+    return Target(table.schema, table.name, table.names[register.key], table.names)
+
+
 def show(department: Connection, delivery: Delivery) -> None:
     """Write a delivery into the department's table."""
     table, key = delivery.register.place, delivery.register.key
     assert isinstance(table, Table)
-    place = sql.Identifier(table.schema, table.name)
+    place = true_table(department, target_of(delivery.register))
     if not table.keeps:
         keys = [row[key] for row in delivery.rows] + list(delivery.gone)
         department.execute(

@@ -1,7 +1,7 @@
 """The databases of the demo's server: the household office's tables, the truth, the read-only login, who may see what.
 
-`psb` is the household office's: schema `hzgl` is what the data platform sees, schema `backstage` holds the simulator's
-notes. `truth` is the simulator's alone. The tables of other departments are in `registers`.
+`psb` is the household office's: schema `hzgl` is what the data platform sees; in every department's database, schema
+`backstage` holds the simulator's notes. `truth` is the simulator's alone. Tables of other departments: `registers`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BACKSTAGE = "backstage"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-_PERSON_TYPES = {"birth": "date", "updated": "timestamp(0)"}
-_NULLABLE = {"education", "phone", "remarks", "defect"}
+_PERSON_TYPES = {"birth": "date", "updated": "timestamp(0)", "ended": "date"}
+_NULLABLE = {"education", "phone", "remarks", "defect", "ended"}
 
 _TRUTH_TABLES = f"""
 CREATE SCHEMA {TRUTH};
@@ -66,14 +66,18 @@ DEPARTMENT_INDEXES = f'CREATE INDEX ON {SCHEMA}."{TABLE}" ("RYBH")'
 
 _DEPARTMENT_TABLES = f"""
 CREATE SCHEMA {SCHEMA};
-CREATE SCHEMA {BACKSTAGE};
 CREATE TABLE {SCHEMA}."{TABLE}" ({", ".join(f'"{name}" {kind}' for name, kind in COLUMNS)});
-CREATE TABLE {BACKSTAGE}.fault (
-    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind text NOT NULL, "column" text, new_name text, fraction double precision, seed bigint
-);
 GRANT USAGE ON SCHEMA {SCHEMA} TO {READER};
 GRANT SELECT ON {SCHEMA}."{TABLE}" TO {READER};
+"""
+
+
+_BACKSTAGE_TABLES = f"""
+CREATE SCHEMA IF NOT EXISTS {BACKSTAGE};
+CREATE TABLE IF NOT EXISTS {BACKSTAGE}.fault (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dataset text NOT NULL,
+    kind text NOT NULL, "column" text, new_name text, fraction double precision, seed bigint
+);
 """
 
 
@@ -96,8 +100,14 @@ def create_truth_tables(connection: Connection) -> None:
 
 
 def create_department_tables(connection: Connection) -> None:
-    """The department's table and the simulator's notes on its faults, without indexes."""
+    """The department's table, without indexes."""
     connection.execute(_DEPARTMENT_TABLES)
+    create_backstage(connection)
+
+
+def create_backstage(connection: Connection) -> None:
+    """The simulator's notes on the faults of a database, unless they are there."""
+    connection.execute(_BACKSTAGE_TABLES)
 
 
 def database_exists(server: Server, name: str) -> bool:

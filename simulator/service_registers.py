@@ -11,17 +11,17 @@ from datetime import date, datetime, timedelta
 
 from simulator import memos
 from simulator.chance import Dice
-from simulator.defects import CHECK_DIGIT, CODE, CONSISTENCY, FORMAT, RANGE
+from simulator.defects import CHECK_DIGIT, CODE, CONSISTENCY, FORMAT, RANGE, SENTINEL_1899
 from simulator.entities import Entity, all_entities, some_active
 from simulator.licence_registers import Licences
-from simulator.mistakes import Mistake, changed, code_mistakes, id_mistakes, missing, spelled
+from simulator.mistakes import Mistake, changed, code_mistakes, id_mistakes, missing, spelled, swapped_code
 from simulator.office_hours import is_working_day
 from simulator.person import Person
 from simulator.registers import Change, Everybody, News, Register, Row, Table
 from simulator.schema import Connection
 from simulator.service_items import ENTITY, PERSON
 from simulator.services import Applicant, Case, Evaluation, Step, item_for, plan
-from simulator.special_mistakes import absent, before, contradicting, only, organisation_mistakes, repeated
+from simulator.special_mistakes import absent, before, instead_of_nothing, only, organisation_mistakes, repeated
 
 CASES_PER_PERSON = 0.040 / 22
 """Cases a working day."""
@@ -50,11 +50,12 @@ CASES = Table(
         ("CNBJSJ", "varchar(30)"),
         ("BJSJ", "varchar(30)"),
         ("BJJG", "varchar(40)"),
+        ("CLS", "varchar(20)"),
         ("GXZZS", "varchar(20)"),
         ("PDCS", "varchar(20)"),
         ("GXSJ", "timestamp(0)"),
     ),
-    moment=16,
+    moment=17,
 )
 STEPS = Table(
     "dsrb",
@@ -83,9 +84,11 @@ EVALUATIONS = Table(
         ("PJNR", "varchar(1000)"),
         ("PJBQ", "varchar(200)"),
         ("PJSJ", "timestamp(0)"),
+        ("ZGQX", "varchar(20)"),
+        ("ZGJG", "varchar(20)"),
+        ("GXSJ", "timestamp(0)"),
     ),
-    keeps=True,
-    moment=6,
+    moment=9,
 )
 _CHANNEL_WORDS = {"1": "窗口", "2": "网站", "3": "皖事通", "4": "自助机", "5": "7×24"}
 
@@ -115,6 +118,9 @@ def _case_mistakes() -> tuple[Mistake, ...]:
         spelled("kind_word", kind, {PERSON: "自然人", ENTITY: "企业"}),
         missing(at("SXMC")),
         *organisation_mistakes(at("BLBMDM")),
+        swapped_code(at("BLBMDM"), at("BLBM")),
+        changed("materials_in_words", FORMAT, at("CLS"), lambda v, d: f"{v}份"),
+        changed("materials_absurd", RANGE, at("CLS"), lambda v, d: f"{v}000"),
         changed("county_left", CODE, at("SLQH"), lambda v, d: "341521"),
         *code_mistakes(at("SQQD"), "99"),
         spelled("channel_word", at("SQQD"), _CHANNEL_WORDS),
@@ -158,8 +164,12 @@ def _evaluation_mistakes() -> tuple[Mistake, ...]:
         missing(grade),
         *code_mistakes(grade, "6"),
         spelled("grade_word", grade, {"5": "非常满意", "4": "满意", "3": "一般", "2": "不满意"}),
+        absent("due_missing", at("ZGQX"), lambda row: row[grade] in ("1", "2")),
+        changed("due_before_evaluation", CONSISTENCY, at("ZGQX"), lambda v, d: f"{int(v[:4]) - 2}-01-15"),
+        *code_mistakes(at("ZGJG"), "7"),
+        spelled("result_word", at("ZGJG"), {"1": "整改完成", "2": "非责任", "3": "逾期"}),
+        instead_of_nothing("due_sentinel", at("ZGQX"), SENTINEL_1899, "9999-12-31"),
         repeated(0),
-        contradicting(0, grade, lambda v, d: "1" if v != "1" else "5"),
     )
 
 
@@ -231,7 +241,7 @@ class Steps:
 
 
 class Evaluations:
-    """The log of evaluations."""
+    """The table of evaluations: a bad one is written again when it was put right."""
 
     place = EVALUATIONS
     key = 0
@@ -273,9 +283,12 @@ def step_rows(case: Case) -> Versions:
 
 
 def evaluation_rows(case: Case) -> Versions:
-    """The evaluation, if there is one."""
-    if case.evaluation is not None:
-        yield case.evaluation.at, _evaluation_row(case, case.evaluation)
+    """The evaluation, if there is one, as given and as put right."""
+    told = case.evaluation
+    if told is not None:
+        yield told.at, _evaluation_row(case, told, told.at)
+        if told.rectified is not None:
+            yield told.rectified, _evaluation_row(case, told, told.rectified)
 
 
 def _shown(
@@ -317,6 +330,7 @@ def _case_row(case: Case, moment: datetime) -> Row:
         case.due.isoformat(" "),
         case.finished.isoformat(" ") if finished else None,
         case.result if finished else None,
+        str(case.materials),
         str(case.shared_licences),
         str(case.visits),
         moment.isoformat(" "),
@@ -337,7 +351,8 @@ def _step_row(case: Case, step: Step, moment: datetime) -> Row:
     ]
 
 
-def _evaluation_row(case: Case, evaluation: Evaluation) -> Row:
+def _evaluation_row(case: Case, evaluation: Evaluation, moment: datetime) -> Row:
+    known = evaluation.rectified is not None and moment >= evaluation.rectified
     return [
         f"PJ{case.case_number}",
         case.case_number,
@@ -346,6 +361,9 @@ def _evaluation_row(case: Case, evaluation: Evaluation) -> Row:
         evaluation.comment,
         evaluation.tags or None,
         evaluation.at.isoformat(" "),
+        evaluation.rectify_due.isoformat() if evaluation.rectify_due else None,
+        evaluation.rectify_result if known else None,
+        moment.isoformat(" "),
     ]
 
 

@@ -5,7 +5,7 @@ Only single cases, in memory. Items are in `service_items`; tables and their day
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from simulator import names
@@ -23,6 +23,10 @@ _RESULTS = deck(f"{GRANTED}*94 {REFUSED}*2 {WITHDRAWN}*3 {PASSED_ON}")
 RECEIPT, ACCEPTANCE, REVIEW, DECISION, DELIVERY = "1", "2", "3", "4", "5"
 """Codes of the steps of a case."""
 _GRADES = deck("5*88 4*9 3*2 2")
+_BAD_GRADES = frozenset({"1", "2"})
+_DAYS_TO_RECTIFY = 15
+_NOT_RECTIFIED = "3"
+_RECTIFICATIONS = deck(f"1*16 2*3 {_NOT_RECTIFIED}")
 _GRADES_WHEN_LATE = deck("5*20 4*25 3*25 2*20 1*10")
 _PRAISE = (
     "办得很快，工作人员态度很好",
@@ -73,6 +77,10 @@ class Evaluation:
     grade: str
     comment: str | None
     tags: str
+    rectify_due: date | None = None
+    rectified: datetime | None = None
+    """Of a bad one: the last day for putting it right, and when that was done or came to nothing."""
+    rectify_result: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Case:
     due: datetime
     finished: datetime
     result: str
+    materials: int
     shared_licences: int
     visits: int
     steps: tuple[Step, ...]
@@ -100,8 +109,8 @@ class Case:
     def moments(self) -> list[datetime]:
         """Every moment at which something about the case becomes visible."""
         steps = [moment for step in self.steps for moment in (step.started, step.ended)]
-        evaluated = [] if self.evaluation is None else [self.evaluation.at]
-        return [self.accepted, self.finished, *steps, *evaluated]
+        evaluated = [] if self.evaluation is None else [self.evaluation.at, self.evaluation.rectified]
+        return [self.accepted, self.finished, *steps, *(moment for moment in evaluated if moment is not None)]
 
     def next_day(self, after: date) -> date | None:
         """The next day on which something about the case changes; None when nothing will."""
@@ -127,6 +136,7 @@ def plan(dice: Dice, number: int, item: Item, applicant: Applicant, day: date) -
         due=due,
         finished=finished,
         result=result,
+        materials=dice.between(1, 9),
         shared_licences=dice.between(0, 3) if dice.chance(0.7) else dice.between(4, 8),
         visits=dice.pick((0, 0, 0, 1)) if channel in _ONLINE else dice.pick((1, 1, 1, 1, 2)),
         steps=_steps(dice, accepted, finished, result),
@@ -180,7 +190,18 @@ def _evaluation(dice: Dice, applicant: Applicant, channel: str, finished: dateti
         at += timedelta(days=dice.between(1, 5))
     grade = dice.pick(_GRADES_WHEN_LATE if late else _GRADES)
     own_channel = channel if dice.chance(0.75) else dice.pick((MOBILE, "6", "7", "8"))
-    return Evaluation(at, own_channel, grade, _comment(dice, applicant, grade), "默认" if dice.chance(0.4) else "")
+    told = Evaluation(at, own_channel, grade, _comment(dice, applicant, grade), "默认" if dice.chance(0.4) else "")
+    return _rectified(dice, told) if grade in _BAD_GRADES else told
+
+
+def _rectified(dice: Dice, told: Evaluation) -> Evaluation:
+    """A bad evaluation is verified, and put right within fifteen working days; a few are not."""
+    due = working_days_later(told.at.date(), _DAYS_TO_RECTIFY)
+    result = dice.pick(_RECTIFICATIONS)
+    day = working_days_later(told.at.date(), dice.between(1, _DAYS_TO_RECTIFY))
+    if result == _NOT_RECTIFIED:
+        day = working_days_later(due, 1)
+    return replace(told, rectify_due=due, rectified=at_office(day, dice.below(OFFICE_SECONDS)), rectify_result=result)
 
 
 def _comment(dice: Dice, applicant: Applicant, grade: str) -> str | None:

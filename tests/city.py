@@ -15,17 +15,20 @@ from pipelines.release.editor import Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.run import Ingested, Run, opened
 from pipelines.settings import Settings
-from simulator import DemoCity
+from simulator import DemoCity, DirtRates
 
+NORMAL = DirtRates()
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Town:
     """One home with a small city. `project` may be a changed copy of the repository's contracts and models."""
 
-    def __init__(self, home: Path, persons: int, seed: int = 1, project: Path = REPOSITORY) -> None:
+    def __init__(
+        self, home: Path, persons: int, seed: int = 1, project: Path = REPOSITORY, dirt: DirtRates = NORMAL
+    ) -> None:
         self.settings = Settings(home / "lake home", project, 0, 0, f"sqlite:///{home / 'lake home' / 'register.db'}")
-        self.city = DemoCity(home / "city", seed, persons)
+        self.city = DemoCity(home / "city", seed, persons, dirt)
         self.city.start()
         self.city.populate()
         self.settings.prepare()

@@ -15,7 +15,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission import hashes
@@ -27,7 +26,6 @@ from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import REPLAY, Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
@@ -114,17 +112,18 @@ class Batch:
         self.lake = lake
         self.core = lake.core(contract.org, contract.dataset)
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
-        self.admission: Admission = self._compiled()
         self.key = key
         self.known_at = known_at
         self.con = connect(lake.scratch())
+        raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
+        self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
+        self.admission: Admission = self._compiled()
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
 
     def _compiled(self, quarantined: Set[str] = frozenset()) -> Admission:
-        unread = UNREAD in pq.read_schema(self.delivery.path).names
-        return compile_contract(self.contract, self.contracts, self.today, unread, quarantined)
+        return compile_contract(self.contract, self.contracts, self.today, self.raw, quarantined)
 
     def run(self, before: Before, confirmed: bool) -> Admitted:
         """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
@@ -185,7 +184,10 @@ class Batch:
         """The SQL from `judged` and `core_log` to what is written."""
         load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
         recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
-        return changes_of(load, columns, self.new_columns, self.admission.accepted, recomputed)
+        judging = self.admission
+        return changes_of(
+            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched
+        )
 
     def _register_current(self, changes: Changes) -> None:
         """View `current`: the keys of core with their hashes, kept or computed; whole tables are compared with it."""

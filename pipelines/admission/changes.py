@@ -12,10 +12,10 @@ tables, view `current` (the keys of core with their hashes). Makes
 Nothing here decides whether they are written.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.admission.compile import ROW
+from pipelines.admission.compile import FRESH, ROW, TOLD
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts import models
 
@@ -28,6 +28,8 @@ DUPLICATE, CHANGED = "key.duplicate", "key.changed"
 class Changes:
     """The statements of one load. `columns`: the names of the contract; `new_columns`: those that core has not yet.
 
+    `history`: rules about events together, each with its query (see `Admission`), which look at the columns `watched`.
+
     `good` is the condition of a good row. `derived`: the derived columns, by name, each with its SQL over a delivered
     row, where they may have changed for rows that did not; else empty.
     """
@@ -37,6 +39,8 @@ class Changes:
     new_columns: Collection[str]
     good: str
     derived: dict[str, str]
+    history: Mapping[str, str]
+    watched: Sequence[str]
 
     def statements(self) -> Iterator[str]:
         """In the order in which they are to run."""
@@ -60,7 +64,7 @@ class Changes:
     def names(self, side: str = "") -> str:
         """The columns by which rows are told apart and ordered."""
         operation = getattr(self.load, "operation", None)
-        wanted = (*self.load.key, models.newest(self.load), operation)
+        wanted = (*self.load.key, *models.newest(self.load), operation, *self.watched)
         return ", ".join(side + identifier(name) for name in dict.fromkeys(wanted) if name)
 
     def keys(self, side: str = "") -> str:
@@ -84,8 +88,8 @@ class Changes:
     @property
     def newest_first(self) -> str:
         """The order of rows with one key, so that a tie is not decided by how rows happened to come."""
-        newest = models.newest(self.load)
-        return f"{identifier(newest)} DESC NULLS LAST, {HASH}, {ROW}" if newest else f"{HASH}, {ROW}"
+        first = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in models.newest(self.load))
+        return f"{first}{HASH}, {ROW}"
 
     def ranked(self, order: str, among: str = "judged") -> str:
         """Table `ranked`: the rows of `among` whose key another has too, with their place among those.
@@ -179,10 +183,17 @@ class CursorChanges(IncrementalChanges):
         yield self.accepted()
         yield self.known()
         yield self.nothing_deleted()
-        newest = identifier(models.newest(self.load) or "")
-        later = f"coalesce(a.{newest} >= k.{newest}, true)"
+        later = self.not_older(models.newest(self.load))
         gone = f"{self.unknown} OR k._op = 'D'"
         yield self.changed(f"CASE WHEN {gone} THEN 'I' ELSE 'U' END", f"{gone} OR ({later} AND a.{HASH} <> k.{HASH})")
+
+    def not_older(self, order: Sequence[str]) -> str:
+        """That a delivered row `a` is not before the known one `k`; what cannot be compared is not before."""
+        first, *rest = order
+        mine, known = f"a.{identifier(first)}", f"k.{identifier(first)}"
+        if not rest:
+            return f"coalesce({mine} >= {known}, true)"
+        return f"coalesce({mine} > {known} OR ({mine} = {known} AND {self.not_older(rest)}), true)"
 
 
 class LogChanges(IncrementalChanges):
@@ -229,7 +240,18 @@ class AppendChanges(IncrementalChanges):
             f"JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' WHERE {self.good} AND a.{HASH} <> k.{HASH}"
         )
         yield self.accepted()
+        yield from self._contradicted()
         yield self.changed("'I'", f"{self.unknown} OR k._op = 'D'")
+
+    def _contradicted(self) -> Iterator[str]:
+        """Events that break a rule about events together are refused late: each is good by itself."""
+        if not self.history:
+            return
+        same = self.same_key("a", "k")
+        yield f"CREATE TABLE {FRESH} AS SELECT a.* FROM accepted a ANTI JOIN known k ON {same} AND k._op <> 'D'"
+        yield f"CREATE VIEW {TOLD} AS SELECT * FROM core_log WHERE _op <> 'D'"
+        for rule, query in self.history.items():
+            yield f"INSERT INTO late_refused SELECT {ROW}, {literal(rule)} FROM ({query})"
 
 
 _MODES: dict[str, type[Changes]] = {
@@ -247,6 +269,8 @@ def changes_of(
     new_columns: Collection[str],
     good: str,
     derived: dict[str, str],
+    history: Mapping[str, str],
+    watched: Sequence[str],
 ) -> Changes:
     """The changes of a load's mode."""
-    return _MODES[load.mode](load, columns, new_columns, good, derived)
+    return _MODES[load.mode](load, columns, new_columns, good, derived, history, watched)

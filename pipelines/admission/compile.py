@@ -3,19 +3,21 @@
 Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
 from pipelines.codecs import cleaning
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, where
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.models import CorrectionForm
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
+FRESH, TOLD = "fresh", "told"
+"""Views of an append load: good events that core does not know, and those that it knows."""
 UNREADABLE = "row.unreadable"
 """The rule that no contract names: the connector could not take the row apart, and kept it whole."""
 BITS = 62
@@ -30,6 +32,14 @@ TYPES = {
     "timestamp": "TIMESTAMP WITH TIME ZONE",
 }
 """The DuckDB type of each logical type."""
+_STORED = {
+    "integer": ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"),
+    "number": ("DOUBLE",),
+    "boolean": ("BOOLEAN",),
+    "date": ("DATE",),
+    "timestamp": ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
+}
+"""What a source may store that is taken over as it is; everything else is read as the text that it prints as."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,10 @@ class Admission:
     judgements: tuple[Judgement, ...]
     judging: tuple[str, ...]
     decoding: tuple[str, ...]
+    history: Mapping[str, str]
+    """Rules about events together -> query for the `_row` of those in `FRESH` that contradict others or `TOLD`."""
+    watched: tuple[str, ...]
+    """The columns that those rules look at."""
 
     def judged(self, raw: str, kept: str) -> str:
         """Every row of the Parquet file `raw`: `_row` (its position), `kept` (SQL over the contract's columns),
@@ -83,18 +97,22 @@ def compile_contract(
     contract: SourceContract,
     contracts: Contracts,
     today: date,
-    unread: bool = False,
+    raw: Mapping[str, str] | None = None,
     quarantined: Collection[str] = (),
 ) -> Admission:
-    """Compile a source contract for deliveries judged on `today`. `unread`: the delivery has a column UNREAD;
-    `quarantined`: columns whose values are not taken over."""
+    """Compile a source contract for deliveries judged on `today`.
+
+    `raw`: the columns of the delivery with their DuckDB types, by physical name; without it all are taken for texts.
+    `quarantined`: columns whose values are not taken over.
+    """
+    raw = raw or {}
     context = rule_context(contracts, today=today)
     judgements = tuple(_judgements(contract, context))
     carried = [ROW]
-    if unread:  # such a row is one defect: nothing else is said of it
+    if UNREAD in raw:  # such a row is one defect: nothing else is said of it
         carried.append(UNREAD)
         readable = f"{UNREAD} IS NULL"
-        others = (replace(one, predicate=f"CASE WHEN {readable} THEN ({one.predicate}) END") for one in judgements)
+        others = (replace(one, predicate=where(one.predicate, readable)) for one in judgements)
         judgements = (Judgement(UNREADABLE, Kind.FORMAT, readable), *others)
     masks = (
         " | ".join(
@@ -105,10 +123,13 @@ def compile_contract(
         for start in range(0, len(judgements), BITS)
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
-    decode = partial(_decoding, contract, contracts, quarantined)
+    decode = partial(_decoding, contract, contracts, raw, quarantined)
     judging = (*decode(", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
     decoding = (*decode(f"{ROW}, _op"), f"{ROW}, _op, {names}")
-    return Admission(contract, judgements, judging, decoding)
+    together = replace(context, relation=FRESH, previous=TOLD)
+    events = [rule for rule in contract.rules if rule.about.scope == "history"]
+    watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
+    return Admission(contract, judgements, judging, decoding, {rule.id: rule.sql(together) for rule in events}, watched)
 
 
 def raw_rows(raw: str) -> str:
@@ -118,7 +139,7 @@ def raw_rows(raw: str) -> str:
 
 def cleaned(columns: tuple[Column, ...], contracts: Contracts, rows: str) -> str:
     """Cleaned texts of some columns under their names in the contract, with `_row`. `rows`: a query of raw rows."""
-    return _layered(rows, [_texts(columns, ROW), *_cleaned(columns, contracts, ROW)])
+    return _layered(rows, [_received(columns, (), ROW), *_cleaned(columns, contracts, ROW)])
 
 
 def matches(column: Column, timezone: str, value: str | None) -> str:
@@ -145,27 +166,47 @@ def _layered(query: str, layers: Iterable[str]) -> str:
 
 
 def _decoding(
-    contract: SourceContract, contracts: Contracts, quarantined: Collection[str], carried: str
+    contract: SourceContract, contracts: Contracts, raw: Mapping[str, str], quarantined: Collection[str], carried: str
 ) -> Iterator[str]:
-    """From raw texts to typed columns."""
-    yield _texts(contract.columns, carried, quarantined)
-    yield from _cleaned(contract.columns, contracts, carried)
+    """From raw values to typed columns."""
+    compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}  # as texts
+    read = {*compared, *quarantined}
+    plain = [column for column in contract.columns if column.name not in read]
+    stored = {column.name: kind for column in plain if (kind := _stored(column, raw))}
+    yield _received(contract.columns, stored, carried, quarantined)
+    yield from _cleaned(contract.columns, contracts, carried, stored)
     if contract.form.corrections:
         yield _corrected(contract, contracts.city.timezone, carried)
-    yield _cast(contract.columns, contracts.city.timezone, carried)
+    yield _cast(contract.columns, stored, contracts.city.timezone, carried)
 
 
-def _texts(columns: tuple[Column, ...], carried: str, quarantined: Collection[str] = ()) -> str:
-    """Every physical column as text under the contract's name."""
-    taken = {c.name: "NULL" if c.name in quarantined else identifier(c.physical_name) for c in columns}
-    texts = (f"cast({value} AS VARCHAR) AS {identifier(name)}" for name, value in taken.items())
-    return f"file_row_number AS {carried}, {', '.join(texts)}"
+def _stored(column: Column, raw: Mapping[str, str]) -> str | None:
+    """The type in which a source stored a value that needs no reading: no step would change how it prints."""
+    kind = raw.get(column.physical_name)
+    fits = kind in _STORED.get(column.definition.logicalType, ())
+    return kind if fits and all(step.verb in cleaning.SPELLING for step in column.clean) else None
 
 
-def _cleaned(columns: tuple[Column, ...], contracts: Contracts, carried: str) -> Iterator[str]:
+def _received(
+    columns: tuple[Column, ...], stored: Collection[str], carried: str, quarantined: Collection[str] = ()
+) -> str:
+    """Every physical column under the contract's name, as text unless it is stored as what it is."""
+    values = []
+    for column in columns:
+        value = "NULL" if column.name in quarantined else identifier(column.physical_name)
+        taken = value if column.name in stored else f"cast({value} AS VARCHAR)"
+        values.append(f"{taken} AS {identifier(column.name)}")
+    return f"file_row_number AS {carried}, {', '.join(values)}"
+
+
+def _cleaned(
+    columns: tuple[Column, ...], contracts: Contracts, carried: str, stored: Collection[str] = ()
+) -> Iterator[str]:
     """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
-    for place in range(max(len(column.clean) for column in columns)):
-        yield ", ".join([carried, *(_step(column, place, contracts) for column in columns)])
+    texts = [column for column in columns if column.name not in stored]
+    for place in range(max((len(column.clean) for column in texts), default=0)):
+        steps = (_step(column, place, contracts) for column in texts)
+        yield ", ".join([carried, *map(identifier, stored), *steps])
 
 
 def _step(column: Column, place: int, contracts: Contracts) -> str:
@@ -192,15 +233,25 @@ def _corrected(contract: SourceContract, timezone: str, carried: str) -> str:
     return ", ".join(parts)
 
 
-def _cast(columns: tuple[Column, ...], timezone: str, carried: str) -> str:
-    """Types; a text that cannot be cast leaves NULL and its text beside it, for the type judgement."""
+def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str, carried: str) -> str:
+    """Types; a value that cannot be cast leaves NULL and itself beside it, for the type judgement."""
     parts = [carried]
     for column in columns:
         name, kind = identifier(column.name), column.definition.logicalType
         if kind != "string":
             parts.append(f"{name} AS {_text(column)}")
-        parts.append(f"{_typed(name, kind, timezone)} AS {name}")
+        typed = _taken_over(name, stored[column.name], timezone) if column.name in stored else None
+        parts.append(f"{typed or _typed(name, kind, timezone)} AS {name}")
     return ", ".join(parts)
+
+
+def _taken_over(value: str, kind: str, timezone: str) -> str:
+    """A stored value as the contract's type: what its text would become."""
+    if kind == "DATE":  # infinite days and those before our era have no text that is a day
+        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
+    if kind == "TIMESTAMP":
+        return f"timezone({literal(timezone)}, {value})"
+    return f"cast({value} AS BIGINT)" if kind in _STORED["integer"] else value
 
 
 def _typed(text: str, kind: str, timezone: str) -> str:
@@ -231,7 +282,7 @@ def _after_type(rule: Rule, typed: dict[str, Column], predicate: str) -> str:
     unread = [
         f"({identifier(name)} IS NULL AND {_text(typed[name])} IS NOT NULL)" for name in rule.columns if name in typed
     ]
-    return f"CASE WHEN NOT ({' OR '.join(unread)}) THEN ({predicate}) END" if unread else predicate
+    return where(predicate, f"NOT ({' OR '.join(unread)})") if unread else predicate
 
 
 def _text(column: Column) -> str:

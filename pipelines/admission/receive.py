@@ -6,6 +6,7 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,15 @@ def receive(
     partial.mkdir(parents=True)
     last = receipts.last(Stage.PULL, contract.id)
     position = _position(contract, last, receipts)
-    try:
-        pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
-    except ColumnsMissing as error:
-        before = receipts.last(Stage.ADMIT, contract.id)
-        looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
-        raise renamed(contract, contracts, lake.scratch(), error, looks) from None
+    with ExitStack() as failed:
+        failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
+        try:
+            pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
+        except ColumnsMissing as error:
+            before = receipts.last(Stage.ADMIT, contract.id)
+            looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
+            raise renamed(contract, contracts, lake.scratch(), error, looks) from None
+        failed.pop_all()
     if pulled is None:
         shutil.rmtree(partial)
         if connectors[contract.connector.verb].about.asks:
@@ -128,15 +132,17 @@ def _asked(contract: SourceContract) -> dict[str, Any]:
     """What a position belongs to: how the source is asked, as the contract writes it."""
     connector = {"verb": contract.connector.verb, **contract.connector.arguments}
     cursor = _cursor(contract)
-    return {"connector": connector, "cursor": cursor.column if cursor else None}
+    asked = cursor and (list(cursor.columns) if cursor.then else cursor.column)
+    return {"connector": connector, "cursor": asked}
 
 
 def _cursor(contract: SourceContract) -> Cursor | None:
     load = contract.form.load
-    if (name := models.position(load)) is None:
+    if not (names := models.position(load)):
         return None
-    physical = next(column.physical_name for column in contract.columns if column.name == name)
-    return Cursor(physical, load.overlap)  # type: ignore[union-attr]  # a load with a position has an overlap
+    physical = {column.name: column.physical_name for column in contract.columns}
+    first, *then = (physical[name] for name in names)
+    return Cursor(first, load.overlap, tuple(then))  # type: ignore[union-attr]  # a load with a position has an overlap
 
 
 def _pull(

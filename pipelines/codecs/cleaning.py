@@ -15,6 +15,9 @@ from pipelines.verbs import CodeList, Registry
 CodeLists = Mapping[str, Mapping[str, str]]
 """For each code list: spelling -> code (aliases and the codes themselves)."""
 
+SPELLING = frozenset({"trim", "half_width", "upper", "null_words", "thousands"})
+"""Steps that only repair how people write: they change no date, time or number that its source stored as such."""
+
 steps: Registry[Callable[..., str], None] = Registry("cleaning step")
 
 _FULL_WIDTH = "\u3000" + "".join(chr(code + 0xFEE0) for code in range(0x21, 0x7F))

@@ -8,6 +8,8 @@ The address part is the division at first registration: prefixes abolished since
 are valid, so only the province is looked at.
 """
 
+from pipelines.codecs.sql import both, where
+
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
 # Provinces of GB/T 2260; 81-83 are residence permits of Hong Kong, Macao and Taiwan; 9x permanent residents.
@@ -21,15 +23,15 @@ def well_formed(number: str) -> str:
 
 def check_digit_right(number: str) -> str:
     """The 18th character is the check digit of the first 17 (ISO 7064 MOD 11-2). NULL if not well formed."""
-    return _where(f"substr({number}, 18, 1) = {_check_digit(f'substr({number}, 1, 17)')}", well_formed(number))
+    return where(f"substr({number}, 18, 1) = {_check_digit(f'substr({number}, 1, 17)')}", well_formed(number))
 
 
 def content_right(number: str) -> str:
     """A known province and a calendar date. NULL if the check digit is wrong."""
     province = f"regexp_full_match(substr({number}, 1, 2), '{_PROVINCES}')"
     # There was no year 0, but DuckDB knows one (1 BC), and no reader of Arrow or Python does.
-    calendar = f"substr({number}, 7, 4) <> '0000' AND {_date(number)} IS NOT NULL"
-    return _where(f"{province} AND {calendar}", check_digit_right(number))
+    year, day = f"substr({number}, 7, 4) <> '0000'", f"{_date(number)} IS NOT NULL"
+    return where(both(province, year, day), check_digit_right(number))
 
 
 def birth_date(number: str) -> str:
@@ -37,10 +39,14 @@ def birth_date(number: str) -> str:
     return f"CASE WHEN {content_right(number)} THEN {_date(number)} END"
 
 
-def sex(number: str) -> str:
-    """'1' (male) for an odd sequence number, '2' (female) for an even one; NULL unless the number is right."""
-    parity = f"CASE WHEN ord(substr({number}, 17, 1)) % 2 = 1 THEN '1' ELSE '2' END"
-    return f"CASE WHEN {content_right(number)} THEN {parity} END"
+def born_on(number: str, day: str) -> str:
+    """The date of birth is `day`; NULL unless the number is right."""
+    return where(f"{_date(number)} = {day}", content_right(number))
+
+
+def of_sex(number: str, sex: str) -> str:
+    """`sex` is '1' (male) and the sequence number odd, or '2' (female) and even; NULL unless the number is right."""
+    return where(f"{sex} = substr('21', ord(substr({number}, 17, 1)) % 2 + 1, 1)", content_right(number))
 
 
 def upgrade(number: str) -> str:
@@ -52,15 +58,6 @@ def upgrade(number: str) -> str:
     body = f"substr({number}, 1, 6) || '19' || substr({number}, 7)"
     upgraded = f"{body} || {_check_digit(body)}"
     return f"CASE WHEN regexp_full_match({number}, '[1-9][0-9]{{14}}') THEN {upgraded} ELSE {number} END"
-
-
-def _where(answer: str, asked: str) -> str:
-    """A predicate that is NULL unless another is true.
-
-    A division by zero is NULL for DuckDB. A CASE would say the same, but nothing inside a CASE is shared with other
-    predicates of a number: the check digit would be computed for each, and its digits cut out of the text one by one.
-    """
-    return f"(coalesce({answer}, false)::INT // coalesce({asked}, false)::INT = 1)"
 
 
 def _check_digit(body: str) -> str:

@@ -25,3 +25,17 @@ def literal(value: object) -> str:
 def literals(values: Iterable[object]) -> str:
     """Literals separated by commas, for an IN list."""
     return ", ".join(literal(value) for value in values)
+
+
+def where(answer: str, asked: str) -> str:
+    """A predicate that is NULL unless another is true.
+
+    A division by zero is NULL for DuckDB. A CASE would say the same, but what stands inside a CASE is computed for it
+    alone: several rules about one number would take it apart several times.
+    """
+    return f"(({answer})::INT // coalesce({asked}, false)::INT = 1)"
+
+
+def both(*predicates: str) -> str:
+    """That all predicates are true, none of them NULL; written so that each is shared with others, as in `where`."""
+    return f"({' * '.join(f'coalesce({predicate}, false)::INT' for predicate in predicates)} = 1)"

@@ -1,11 +1,10 @@
 """What a connector is: a verb that writes one pull as Parquet. Registered here, found by name in contracts.
 
-And what several connectors need: CSV as departments write it and JSON objects as devices write them, as rows of text,
-written in pieces so that a large delivery does not have to fit into memory. Where rows come from does not belong here.
+And what several connectors need: rows of text written in pieces, so that a large delivery does not have to fit into
+memory, and JSON objects as such rows. Where rows come from does not belong here; files are read in `formats`.
 """
 
 import contextlib
-import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,28 +24,30 @@ UNREAD = "_unread"
 """The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
 PIECE = 50_000
 """Rows written together."""
-LONGEST_FIELD = 10_000_000
-"""Characters of a CSV field. A longer one is a quote that nobody closed."""
 LOOKED_AT = 1000
 """Rows that are read to guess what was renamed."""
 WIDEST = 300
 """Most keys that objects may have beside the contract's: a device that uses times as keys would make millions."""
 
-Encoding = Literal["utf-8", "gbk", "gb18030"]
-Delimiter = Literal[",", ";", "|", "\t"]
-
-_BOM = "\ufeff"
-_END = "\0end of file"
+Encoding = Literal["utf-8", "gbk", "gb18030", "auto"]
+Delimiter = Literal[",", ";", "|", "\t", "auto"]
 
 
 @dataclass(frozen=True)
 class Cursor:
     """A source is read from where the last pull ended. `column`: physical name; `overlap`: how far to step back, in
-    seconds for times, days for dates, units for numbers, so that late rows are not missed.
+    seconds for times, days for dates, units for numbers, so that late rows are not missed. `then`: the columns that
+    decide between rows with one value of `column`.
     """
 
     column: str
     overlap: int
+    then: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the position, the deciding one first."""
+        return (self.column, *self.then)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class ColumnsMissing(CitylakeError):
     connector cannot look; they tell what was renamed, and must not be shown."""
 
     def __init__(self, origin: str, missing: Sequence[str], sample: Mapping[str, Sequence[Any]]) -> None:
-        super().__init__("pull.columns_missing", table=origin, missing=_listed(missing), extra=_listed(list(sample)))
+        super().__init__("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(list(sample)))
         self.missing = tuple(missing)
         self.sample = sample
 
@@ -123,7 +124,15 @@ def _first(rows: Callable[[], Iterable[Sequence[Any]]]) -> list[Sequence[Any]]:
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
+def first_written(path: Path, names: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Rows of a Parquet file that a connector wrote, values in the order of `names`."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(LOOKED_AT, columns=list(names)):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message."""
     return "、".join(f"“{name}”" for name in names) or "—"
 
 
@@ -154,85 +163,17 @@ def write_rows(request: Request, names: Sequence[str], rows: Iterator[Sequence[s
     return count
 
 
-@dataclass(frozen=True)
-class CsvFile:
-    """A CSV file on disk, and how it was written. `origin` is how messages call it."""
-
-    path: Path
-    encoding: Encoding
-    delimiter: Delimiter
-    origin: str
-    owner: str
-
-    def read(self, header_row: int = 1) -> tuple[tuple[str, ...], Iterator[list[str]]]:
-        """The names in the header and the rows, for `write_rows`. A row of too few or too many fields has only its
-        text, in UNREAD. Raises CitylakeError for bytes that are no text, an open quote and an unusable header, while
-        the rows are read too."""
-        csv.field_size_limit(LONGEST_FIELD)
-        taken: list[str] = []
-        records = self._records(taken)
-        header = next(islice(records, header_row - 1, None), [])
-        names = header_names([name.strip() for name in header], self.origin, self.owner)
-        taken.clear()
-        return names, self._rows(records, taken, len(names), len(header))
-
-    def _rows(self, records: Iterator[list[str]], taken: list[str], wanted: int, widest: int) -> Iterator[list[str]]:
-        for fields in records:
-            if wanted <= len(fields) <= widest and not any(fields[wanted:]):  # a delimiter may end header and rows
-                yield [*fields[:wanted], ""]
-            elif fields:  # an empty line is no row
-                yield [*[""] * wanted, "".join(taken).rstrip("\r\n")]
-            taken.clear()
-
-    def _records(self, taken: list[str]) -> Iterator[list[str]]:
-        """The fields of one record after the other; `taken` gets the lines it was made of."""
-        reader = csv.reader(self._lines(taken), delimiter=self.delimiter)
-        start = 1
-        try:
-            for fields in reader:
-                if fields == [_END]:
-                    return
-                if fields and fields[-1].endswith(_END):
-                    break
-                yield fields
-                start = reader.line_num + 1
-        except csv.Error:
-            pass  # a field too long to be one, or a line break that is none: said below, as an open quote is
-        raise CitylakeError("pull.csv_broken", file=self.origin, line=start, owner=self.owner)
-
-    def _lines(self, taken: list[str]) -> Iterator[str]:
-        """The lines as text, and a last one that only a quote still open can swallow. Cutting bytes at line feeds is
-        safe: in none of the encodings is that byte a part of another character."""
-        with self.path.open("rb") as file:
-            for number, data in enumerate(file, 1):
-                try:
-                    line = data.decode(self.encoding)
-                except UnicodeDecodeError as error:
-                    raise self._not_encoded(number, error.start + 1) from None  # the error quotes the whole line
-                if number == 1:
-                    if self.encoding == "gbk" and data.startswith(_BOM.encode()):
-                        raise self._not_encoded(1, 1)
-                    line = line.removeprefix(_BOM)
-                taken.append(line)
-                yield line
-        yield _END
-
-    def _not_encoded(self, line: int, byte: int) -> CitylakeError:
-        about = {"file": self.origin, "line": line, "byte": byte, "encoding": self.encoding, "owner": self.owner}
-        return CitylakeError("pull.not_encoded", **about)
-
-
 def header_names(names: list[str], origin: str, owner: str) -> tuple[str, ...]:
-    """The names of a header, without empty ones at its end. Raises CitylakeError if there is none or one is repeated,
-    also in other letter case: DuckDB would give the values of the first for both."""
+    """The names of a header, without empty ones at its end. Raises CitylakeError if there is none, one has a NUL in it,
+    or is repeated, also in other letter case: DuckDB would give the values of the first for both."""
     while names and not names[-1]:
         names.pop()
     if not names:
         raise CitylakeError("pull.no_header", file=origin, owner=owner)
     folded = [name.casefold() for name in (*names, UNREAD)]
-    repeated = sorted({name for name in names if folded.count(name.casefold()) > 1 or not name})
+    repeated = sorted({name for name in names if folded.count(name.casefold()) > 1 or not name or "\0" in name})
     if repeated:
-        raise CitylakeError("pull.bad_header", file=origin, names=_listed(repeated), owner=owner)
+        raise CitylakeError("pull.bad_header", file=origin, names=listed(repeated), owner=owner)
     return tuple(names)
 
 

@@ -5,30 +5,24 @@ the portal sent is kept unchanged in raw beside the rows.
 """
 
 import hashlib
-import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import httpx
 
 from pipelines.connectors.base import (
-    UNREAD,
     About,
-    CsvFile,
     Delimiter,
     Encoding,
     Pulled,
     Request,
     connectors,
-    header_names,
-    object_rows,
-    read_json,
+    first_written,
     require_columns,
-    write_rows,
 )
 from pipelines.connectors.catalogues import Catalogue, Found, listing, locate
 from pipelines.connectors.credentials import Auth
+from pipelines.connectors.formats import LocalFile, formats
 from pipelines.connectors.http import Answer, Refused, Site, Wanted
 from pipelines.messages import CitylakeError
 
@@ -85,13 +79,18 @@ def _pull(
     position = _fetch(request, site, name, found)
     if position is None or position["sha256"] == request.position.get("sha256"):
         return None
+    file = LocalFile(body, origin, request)
     if format == "csv":
-        names, rows = CsvFile(body, encoding, delimiter, origin, request.owner).read()
+        table = formats["csv"].function(file, encoding=encoding, delimiter=delimiter)
     else:
-        names, rows = _json(body, records, origin, request)
-    require_columns(request, names, origin, lambda: rows)
-    count = write_rows(request, names, rows)
-    return Pulled(count, names, origin, position)
+        table = formats["json"].function(file, records=records)
+
+    def rows() -> Iterator[Sequence[object]]:
+        table.write(request)
+        yield from first_written(request.target, table.names)
+
+    require_columns(request, table.names, origin, rows)
+    return Pulled(table.write(request), table.names, origin, position)
 
 
 def _fetch(request: Request, site: Site, name: str, found: Found) -> dict[str, str] | None:
@@ -114,22 +113,3 @@ def _fetch(request: Request, site: Site, name: str, found: Found) -> dict[str, s
         return None
     validators = {"etag": answer.headers.get("ETag", ""), "modified": answer.headers.get("Last-Modified", "")}
     return {**validators, "sha256": answer.sha256, "address": address, "stamp": found.stamp}
-
-
-def _json(
-    body: Path, records: str | None, origin: str, request: Request
-) -> tuple[tuple[str, ...], Iterator[list[str]]]:
-    """The names of all keys and the rows."""
-    try:
-        found = read_json(body.read_bytes())
-        for key in records.split("/") if records else ():
-            found = found[key]
-        if not isinstance(found, list):
-            raise TypeError
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        about = {"origin": origin, "problem": type(error).__name__, "owner": request.owner}
-        raise CitylakeError("pull.unreadable", **about) from error
-    rows = list(object_rows(((value, json.dumps(value)) for value in found), request))
-    keys = list(dict.fromkeys(name for row in rows for name in row if name != UNREAD))
-    names = header_names(keys, origin, request.owner)
-    return names, ([row.get(name) or "" for name in (*names, UNREAD)] for row in rows)

@@ -305,7 +305,7 @@ def _masks(column: Column, contract: ProductContract) -> dict[str, Any]:
 
 def _table_rules(rules: Sequence[Rule], contracts: Contracts, on_fail: str) -> list[Document]:
     """Rules about the table or about several columns."""
-    wide = (rule for rule in rules if rule.about.scope == "table" or len(rule.columns) != 1)
+    wide = (rule for rule in rules if rule.about.scope != "row" or len(rule.columns) != 1)
     return [rule_entry(rule, contracts, on_fail) for rule in wide]
 
 

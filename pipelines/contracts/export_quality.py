@@ -68,6 +68,8 @@ def _row_count(rule: Rule, _: Contracts) -> Entry:
 
 
 def _sql(rule: Rule, contracts: Contracts) -> Entry:
+    if rule.about.scope == "history":
+        return _own(rule, contracts)  # judged at admission, between a batch and what is known
     statement = rule.sql(_context(contracts))
     if rule.about.scope == "row":
         statement = f"count(*) FROM {_OBJECT} WHERE NOT ({statement})"

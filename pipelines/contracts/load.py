@@ -134,7 +134,10 @@ class _Loader:
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
             check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
-        rules = self.resolver.rules(file, form.quality, columns)  # judged before anything is derived
+        appends = isinstance(form.load, models.Append)
+        if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
+            raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
+        rules = self.resolver.rules(file, form.quality, columns, appends)  # judged before anything is derived
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -162,7 +165,7 @@ class _Loader:
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
-        judged = self.resolver.rules(file, form.quality, columns)
+        judged = self.resolver.rules(file, form.quality, columns, events=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
         views = list(self._views(file, form, columns))
         check_joins(file, rules, [(channel, found) for channel, _, found in views])
@@ -291,15 +294,25 @@ def _check_load(file: Located, form: models.Load, columns: Sequence[Column]) -> 
     by_name = {column.name: column for column in columns}
     for index, column in enumerate(form.key):
         check_column(file, ("load", "key", index), column, by_name)
-    named = {key: getattr(form, key, None) for key in ("newest", "cursor", "order", "operation")}
-    for key, name in named.items():
-        if name is None:
-            continue
-        check_column(file, ("load", key), name, by_name)
-        if key in ("cursor", "order") and by_name[name].definition.logicalType not in ("integer", "date", "timestamp"):
-            raise error("contract.cursor_type", file, ("load", key), column=name)
+    for place, name in _named(form):
+        check_column(file, place, name, by_name)
+        ordered = by_name[name].definition.logicalType in ("integer", "date", "timestamp")
+        if place[1] in ("cursor", "order") and not ordered:
+            raise error("contract.cursor_type", file, place, column=name)
+        if name in models.newest(form)[: place[2] if len(place) > 2 else 0]:
+            raise error("contract.cursor_twice", file, place, column=name)
     if isinstance(form, models.ChangeLog) and by_name[form.operation].definition.codes != "operation":
         raise error("contract.operation_codes", file, ("load", "operation"), column=form.operation)
+
+
+def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:
+    """The columns that a load names beside its key, with their places."""
+    for key in ("newest", "cursor", "order", "operation"):
+        value = getattr(form, key, None)
+        if isinstance(value, list):
+            yield from ((("load", key, index), name) for index, name in enumerate(value))
+        elif value is not None:
+            yield ("load", key), value
 
 
 def _check_physical(file: Located, form: models.SourceForm, columns: Sequence[Column]) -> None:

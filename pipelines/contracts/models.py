@@ -48,6 +48,9 @@ ConnectorCall = Annotated[Call, _listed("connector")]
 DerivationCall = Annotated[Call, _listed("derivation")]
 
 
+CursorColumns = FieldName | Annotated[list[FieldName], Field(min_length=1)]
+
+
 class Strict(BaseModel):
     """No unknown keys, no silent conversion."""
 
@@ -133,10 +136,13 @@ class SnapshotDiff(Keyed):
 
 
 class CursorLoad(Keyed):
-    """A delivery is the rows changed since the last one, less an overlap for late rows; nothing is deleted."""
+    """A delivery is the rows changed since the last one, less an overlap for late rows; nothing is deleted.
+
+    Of several columns the first is what overlaps are counted in; the others decide between rows that it does not.
+    """
 
     mode: Literal["cursor"]
-    cursor: FieldName
+    cursor: CursorColumns
     overlap: Overlap = 0
 
 
@@ -153,7 +159,7 @@ class Append(Keyed):
     """A delivery is events that never change; a key that is known already is a replay."""
 
     mode: Literal["append"]
-    cursor: FieldName | None = None
+    cursor: CursorColumns | None = None
     overlap: Overlap = 0
 
 
@@ -161,14 +167,15 @@ Load = Annotated[FullReplace | SnapshotDiff | CursorLoad | ChangeLog | Append, F
 WholeTable = FullReplace | SnapshotDiff
 
 
-def newest(load: Load) -> str | None:
-    """The column that orders rows with one key: the greatest value counts. None: they have no order."""
-    return next((getattr(load, name) for name in ("newest", "cursor", "order") if hasattr(load, name)), None)
+def newest(load: Load) -> tuple[str, ...]:
+    """The columns that order rows with one key, the first deciding: the greatest counts. None: they have no order."""
+    named = next((getattr(load, name) for name in ("newest", "cursor", "order") if hasattr(load, name)), None)
+    return () if named is None else (named,) if isinstance(named, str) else tuple(named)
 
 
-def position(load: Load) -> str | None:
-    """The column whose greatest value is where the next pull goes on; None: all is pulled each time."""
-    return None if isinstance(load, FullReplace | SnapshotDiff) else newest(load)
+def position(load: Load) -> tuple[str, ...]:
+    """The columns whose greatest values are where the next pull goes on; none: all is pulled each time."""
+    return () if isinstance(load, FullReplace | SnapshotDiff) else newest(load)
 
 
 class DriftForm(Strict):

@@ -89,8 +89,10 @@ class Resolver:
             result[name] = Derived(self.column(file, place, name), step)
         return tuple(result.values())
 
-    def rules(self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column]) -> tuple[Rule, ...]:
-        """Rules that follow from the columns, then the contract's own."""
+    def rules(
+        self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column], events: bool
+    ) -> tuple[Rule, ...]:
+        """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):
@@ -106,6 +108,8 @@ class Resolver:
                 rule = Rule(f"{rule.verb}({'+'.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
             if found.setdefault(rule.id, rule) != rule:
                 raise error("contract.duplicate_rule", file, place, rule=rule.id)
+            if rule.about.scope == "history" and not events:
+                raise error("contract.rule_of_events", file, place, rule=rule.verb)
         return tuple(found.values())
 
     def rule(

@@ -2,6 +2,8 @@
 
 The same rules judge rows at admission, candidates at the gate and, translated, the Great Expectations suite. A row
 rule is a predicate: true, false, or NULL where it does not apply. A table rule counts violations in one scalar query.
+A history rule is a query for those new events (`_row`) that contradict what other events say; admission asks it of an
+append load, with the batch as `relation` and the events in core as `previous`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from pipelines.codecs import certificate, gb11643, gb11714, gb32100, numbers
-from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.sql import identifier, literal, literals, where
 from pipelines.verbs import CodeList, Column, Model, Registry, SharedColumn, VerbError
 
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
@@ -53,7 +55,7 @@ class RuleAbout:
 
     kind: Kind
     dimension: Dimension
-    scope: Literal["row", "table"] = "row"
+    scope: Literal["row", "table", "history"] = "row"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Rule:
         return rules[self.verb].about
 
     def sql(self, context: Context) -> str:
-        """The predicate of a row rule, or the count of violations of a table rule."""
+        """The predicate of a row rule, the count of violations of a table rule, or the query of a history rule."""
         return rules[self.verb].function(context, **self.arguments)
 
 
@@ -126,6 +128,10 @@ def _row(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Cal
 
 def _table(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
     return rules.register(RuleAbout(kind, dimension, "table"))
+
+
+def _history(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    return rules.register(RuleAbout(kind, dimension, "history"))
 
 
 @_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
@@ -186,14 +192,14 @@ def gb11643_content(_: Context, *, column: Column) -> str:
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def birth_date_matches_id(_: Context, *, id: Column, birth: Column) -> str:
     """The date of birth is the one in the identity number; NULL if the number is wrong."""
-    return f"{identifier(birth)} = {gb11643.birth_date(identifier(id))}"
+    return gb11643.born_on(identifier(id), identifier(birth))
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def sex_matches_id(_: Context, *, id: Column, sex: Column) -> str:
     """Sex 1 or 2 is the parity of the identity number; 0 and 9 say nothing and pass."""
     column = identifier(sex)
-    return f"CASE WHEN {column} IN ('1', '2') THEN {column} = {gb11643.sex(identifier(id))} END"
+    return where(gb11643.of_sex(identifier(id), column), f"{column} IN ('1', '2')")
 
 
 @_row(Kind.FORMAT, Dimension.NORMALISATION)
@@ -252,6 +258,15 @@ def not_masked(_: Context, *, column: Column) -> str:
     return f"NOT regexp_matches({identifier(column)}, '[*＊]')"
 
 
+@_row(Kind.FORMAT, Dimension.ACCURACY)
+def not_test(_: Context, *, column: Column) -> str:
+    """The value does not say that the row is a test: it neither begins with 测试 or test nor ends with （测试）.
+
+    A firm may well test something for its living, so the word alone proves nothing.
+    """
+    return f"NOT regexp_matches({identifier(column)}, '(?i)^(测试|test)|[(（]测试[)）]$')"
+
+
 @_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
 def requires(_: Context, *, column: Column, when: Column, values: Values) -> str:
     """The value is there where `when` is one of `values`, compared as text; NULL elsewhere."""
@@ -298,9 +313,21 @@ def part_of_whole(_: Context, *, part: Column, whole: Column, when: Column, valu
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def told_in_text(_: Context, *, column: Column, text: Column, per: int) -> str:
+    """The amount is one of those that the text states in 元 or 万元; `per` is the column's unit in 元.
+
+    It tells an amount in 元 from one in 万元. NULL if there is no amount in the text.
+    """
+    amounts = f"regexp_extract_all({identifier(text)}, '[0-9]+(?:[.][0-9]+)?万?元')"
+    number = "try_cast(regexp_extract(a, '[0-9.]+') AS DOUBLE)"
+    stated = f"list_transform({amounts}, lambda a: round({number} * if(contains(a, '万'), 10000, 1)))"
+    return f"CASE WHEN len({amounts}) > 0 THEN list_contains({stated}, round({identifier(column)} * {per})) END"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def gb11643_sex(_: Context, *, column: Column, sex: Literal["1", "2"]) -> str:
     """The identity number is that of a man (1) or a woman (2); NULL if the number is wrong."""
-    return f"{gb11643.sex(identifier(column))} = {literal(sex)}"
+    return gb11643.of_sex(identifier(column), literal(sex))
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
@@ -385,6 +412,46 @@ def counts_rows(context: Context, *, column: Column, model: Model, by: list[Shar
     same = " AND ".join(f"a.{identifier(name)} IS NOT DISTINCT FROM b.{identifier(name)}" for name in by)
     apart = "a.n IS DISTINCT FROM coalesce(b.n, 0)"
     return f"(SELECT count(*) FROM {told} a FULL JOIN {there} b ON {same} WHERE {apart})"
+
+
+@_history(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def one_open_per(
+    context: Context,
+    *,
+    columns: list[Column],
+    event: Column,
+    opens: Values,
+    closes: Values,
+    at: Column,
+    ended: list[Column],
+    values: Values,
+) -> str:
+    """Nobody named in `columns` has two open at once: between two events that open lies one that closes.
+
+    `event` says what an event is, `at` on which day it was; of one day the closing comes first. `ended` has one column
+    for each of `columns`: where it holds one of `values`, what was open before had ended without an event (a spouse
+    had died). Of two that contradict each other the later is at fault, unless it is known already. Who contradicts an
+    event that is refused itself is refused with it: which of the two holds is for the department to say.
+    """
+    parts = [
+        f"SELECT {row} AS _row, {identifier(column)} AS _who, {identifier(at)} AS _at, "
+        f"{identifier(event)} IN ({literals(opens)}) AS _opens, "
+        f"coalesce({identifier(free)} IN ({literals(values)}), false) AS _free "
+        f"FROM {relation} WHERE {identifier(event)} IN ({literals([*opens, *closes])})"
+        for relation, row in ((context.relation, "_row"), (context.previous or "", "NULL::BIGINT"))
+        for column, free in zip(columns, ended, strict=True)
+        if relation
+    ]
+    order = "PARTITION BY _who ORDER BY _at, _opens, _row NULLS FIRST"
+    events = f"SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE _who IS NOT NULL AND _at IS NOT NULL"
+    concerned = f"SELECT _who FROM ({events}) WHERE _row IS NOT NULL"
+    beside = (
+        f"SELECT *, lag(_opens) OVER ({order}) AS _before, "
+        f"lead(_opens AND NOT _free AND _row IS NULL) OVER ({order}) AS _after "
+        f"FROM ({events}) WHERE _who IN ({concerned})"
+    )
+    twice = "(_before AND NOT _free) OR _after"
+    return f"SELECT DISTINCT _row FROM ({beside}) WHERE _row IS NOT NULL AND _opens AND ({twice})"
 
 
 def _bound(context: Context, bound: Bound) -> str:

@@ -224,6 +224,27 @@ def _not_masked(asker: Asker, *, column: str) -> Question:
 
 
 @_for
+def _not_test(asker: Asker, *, column: str) -> Question:
+    return asker.values(
+        "ExpectColumnValuesToNotMatchRegex", column=column, regex="^(?is:(测试|test).*|.*[(（]测试[)）])$"
+    )
+
+
+@_for
+def _told_in_text(asker: Asker, *, column: str, text: str, per: int) -> Question:
+    # whatever stands between two 元 ends with an amount or states none
+    piece = r"'([0-9]+(\.[0-9]+)?)(万?)$'"
+    pieces = f"unnest(string_split({identifier(text)}, '元')[:-2])"
+    rows = f"SELECT row_number() OVER () AS _place, {identifier(column)} AS _amount, {identifier(text)} FROM {{batch}}"
+    told = f"SELECT _place, _amount, {pieces} AS _piece FROM ({rows})"
+    unit = f"CASE regexp_extract(_piece, {piece}, 3) WHEN '' THEN 1 ELSE 1e4 END"
+    yuan = f"regexp_extract(_piece, {piece}, 1)::DOUBLE * {unit}"
+    agree = f"bool_or(round({yuan}) = round(_amount * {per}))"
+    stated = f"regexp_matches(_piece, {_escaped(piece)})"
+    return asker.bad_rows(f"SELECT 1 FROM ({told}) WHERE {stated} GROUP BY _place HAVING NOT {agree}")
+
+
+@_for
 def _requires(asker: Asker, *, column: str, when: str, values: list[str]) -> Question:
     asked = f"SELECT {identifier(column)} AS _value, {identifier(when)}::VARCHAR AS _case FROM {{batch}}"
     cases = _escaped(f"list_contains([{literals(values)}], _case)")

@@ -1,18 +1,25 @@
 """Admission: every row is accepted or refused, changes are exact, replays change nothing, half a delivery is held."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.admission import admit as admission
 from pipelines.admission.changes import DUPLICATE
+from pipelines.admission.compile import compile_contract
+from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
-from tests.admission.conftest import Intake
+from tests.admission.conftest import TODAY, Intake
 
 GOOD = {
     "RYBH": "R1",
@@ -201,3 +208,58 @@ def test_a_changed_key_is_another_dataset(intake: Callable[..., Intake]) -> None
     source.contract = replace(source.contract, form=source.contract.form.model_copy(update={"load": load}))
     with pytest.raises(CitylakeError, match="主键"):
         source.deliver([GOOD])
+
+
+TYPED = {
+    "started_at": "TIMESTAMP",
+    "ended_at": "TIMESTAMP WITH TIME ZONE",
+    "registered_on": "DATE",
+    "promised_days": "INTEGER",
+    "registered_capital": "DOUBLE",
+}
+VALUES = st.one_of(
+    st.none(),
+    st.sampled_from(["infinity", "-infinity", "0044-03-15 (BC)", "0001-01-01", "9999-12-31", "10000-01-01"]),
+    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)).map(lambda moment: moment.isoformat(" ")),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    moments=st.lists(VALUES, min_size=1, max_size=5),
+    number=st.floats() | st.none(),
+    days=st.integers(-(2**31), 2**31 - 1),
+)
+def test_a_value_that_its_source_stored_as_such_is_judged_as_its_text_would_be(
+    contracts: Contracts, moments: list[str | None], number: float | None, days: int
+) -> None:
+    contract = _typed_contract(contracts)
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute(f"CREATE TABLE t ({', '.join(f'{name} {kind}' for name, kind in TYPED.items())})")
+        for moment in moments:
+            con.execute("INSERT INTO t SELECT try_cast($1 AS TIMESTAMP), try_cast($1 AS TIMESTAMPTZ), "
+                        "try_cast($1 AS DATE), $2, $3", [moment, days, number])  # fmt: skip
+        con.execute(f"COPY t TO '{folder}/typed.parquet'")
+        con.execute(f"COPY (SELECT COLUMNS(*)::VARCHAR FROM t) TO '{folder}/text.parquet'")
+        found = []
+        for name, raw in (("typed", TYPED), ("text", {})):
+            admission = compile_contract(contract, contracts, TODAY, raw)
+            query = admission.judged(f"{folder}/{name}.parquet", ", ".join(f'"{column}"' for column in TYPED))
+            found.append(con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall())
+        assert repr(found[0]) == repr(found[1])
+
+
+def _typed_contract(contracts: Contracts) -> SourceContract:
+    """A source of one column of each type that a database stores, with the rules of its field."""
+    case = contracts.sources["dsrb/service_case"]
+    every = {column.name: column for source in contracts.sources.values() for column in source.columns}
+    columns = tuple(replace(every[name], physical_name=name, required=False) for name in TYPED)
+    rules = {
+        rule.id: rule
+        for source in contracts.sources.values()
+        for rule in source.rules
+        if set(rule.columns) <= set(TYPED)
+    }
+    wanted = tuple(rule for rule in rules.values() if len(rule.columns) == 1 and "required" not in rule.id)
+    return replace(case, columns=columns, rules=wanted)

@@ -45,7 +45,9 @@ def deliver(source: Intake, rows: Rows) -> Admitted:
     source.batch += 1
     path = source.lake.raw(source.contract.org, source.contract.dataset) / str(source.batch) / "rows.parquet"
     path.parent.mkdir(parents=True)
-    pl.DataFrame(rows, infer_schema_length=None).write_parquet(path)
+    missing = dict.fromkeys(column.physical_name for column in source.contract.columns)
+    frame = pl.DataFrame([missing | row for row in rows], infer_schema_length=None)
+    frame.with_columns(pl.col(pl.Null).cast(pl.Utf8)).write_parquet(path)
     return source.admit(Delivery(source.batch, len(rows), path, True, ()))
 
 
@@ -247,7 +249,8 @@ def test_no_value_of_a_person_is_told(intake: Callable[..., Intake]) -> None:
 def test_a_large_batch_is_sampled_from_all_its_parts(intake: Callable[..., Intake]) -> None:
     source = intake(PERSON)
     count = SAMPLE + 10_000
-    frame = pl.DataFrame(persons(100))
+    missing = dict.fromkeys(column.physical_name for column in source.contract.columns)
+    frame = pl.DataFrame([missing | row for row in persons(100)]).with_columns(pl.col(pl.Null).cast(pl.Utf8))
     big = pl.concat([frame] * (count // 100)).with_columns(RYBH=pl.Series([f"R{n}" for n in range(count)]))
     for batch, code in enumerate(("01", "Z9"), 1):
         path = source.lake.raw("psb", "household_person") / str(batch) / "rows.parquet"

@@ -49,6 +49,12 @@ def step_row(row: Told) -> dict[str, str]:
     }  # fmt: skip
 
 
+def tied_row(row: Told) -> dict[str, str]:
+    """The row as a step of which the first cursor column says only half the order."""
+    tied = {"GXSJ": DAY.format(row.order // 6), "KSSJ": DAY.format(row.order % 6)}
+    return step_row(row) | tied
+
+
 def insurance_row(row: Told) -> dict[str, str]:
     """The row as a change of insurance."""
     return {
@@ -75,23 +81,27 @@ def check_counts(outcome: Any) -> None:
 
 
 CURSOR = models.CursorLoad(mode="cursor", key=["step_no"], cursor="source_updated_at")
+COMPOSITE = models.CursorLoad(mode="cursor", key=["step_no"], cursor=["source_updated_at", "started_at"])
 LOG = models.ChangeLog(
     mode="change_log", key=["insurance_no", "insurance_type"], order="change_no", operation="operation"
 )
 APPEND = models.Append(mode="append", key=["step_no"])
 
 
+@pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
 @settings(max_examples=30, deadline=None)
-@given(BATCHES)
-def test_cursor_keeps_the_latest_good_word_on_every_key(contracts: Contracts, batches: list[list[Told]]) -> None:
+@given(batches=BATCHES)
+def test_cursor_keeps_the_latest_good_word_on_every_key(
+    contracts: Contracts, load: Any, row_of: Callable[[Told], dict[str, str]], batches: list[list[Told]]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        source, known = intake(folder, contracts, "dsrb/case_step", CURSOR), dict[str, Told]()
+        source, known = intake(folder, contracts, "dsrb/case_step", load), dict[str, Told]()
         for batch in batches:
-            check_counts(source.deliver([step_row(row) for row in batch]))
+            check_counts(source.deliver([row_of(row) for row in batch]))
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order >= known[row.key].order):
                     known[row.key] = row
-            again = source.deliver([step_row(row) for row in batch])
+            again = source.deliver([row_of(row) for row in batch])
             assert again.inserted + again.updated + again.deleted == 0
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}
@@ -172,3 +182,28 @@ def test_core_can_be_read_as_of_any_batch(contracts: Contracts, tmp_path: Path) 
     assert source.current() == {}
     days = [{key[0]: row["enrolled_on"].day for key, row in source.current(batch).items()} for batch in (1, 2, 3)]
     assert days == [{"a": 1}, {"a": 2}, {}]
+
+
+def wedding(number: str, man: str, woman: str, day: str, kind: str = "1", before: str = "10") -> dict[str, str]:
+    """A marriage registration of people with these identity numbers."""
+    return {
+        "DJZH": number, "DJLB": kind, "NANXM": "张三", "NANZJHM": man, "NVXM": "李四", "NVZJHM": woman,
+        "NANHQZK": before, "NVHQZK": before, "DJRQ": day, "DJJGQH": "341502", "GXSJ": "2026-01-01 00:00:00",
+    }  # fmt: skip
+
+
+def test_a_second_open_marriage_is_refused_across_batches(contracts: Contracts, tmp_path: Path) -> None:
+    source = Intake(tmp_path, contracts, contracts.sources["cab/marriage"])
+    man, other = "342401198504150139", "341502198001010012"
+    woman, bride = "342426197902280249", "34150419800630002X"
+    first = wedding("1", man, woman, "20100101")
+    assert source.deliver([first]).accepted == 1
+    outcome = source.deliver([first, wedding("2", man, bride, "20110101"), wedding("3", other, bride, "20120101")])
+    check_counts(outcome)
+    assert outcome.by_rule == {"one_open_per": 2}  # the third contradicts the second, which is refused itself
+    assert [row["rules"] for row in source.refused(2)] == ["one_open_per"] * 2
+    assert {key for (key,) in source.current()} == {"1"}
+    divorced = source.deliver([wedding("4", man, woman, "20130101", "2", "20"), wedding("5", man, woman, "20140101")])
+    assert divorced.accepted == 2
+    widowed = source.deliver([wedding("6", other, woman, "20200101", before="30")])
+    assert widowed.accepted == 1

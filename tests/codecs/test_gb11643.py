@@ -37,7 +37,21 @@ PROVINCES = {
     83,
 }
 PREDICATES = (gb11643.well_formed, gb11643.check_digit_right, gb11643.content_right)
-EXPRESSIONS = (*PREDICATES, gb11643.birth_date, gb11643.sex, gb11643.upgrade)
+
+
+def man(number: str) -> str:
+    return gb11643.of_sex(number, "'1'")
+
+
+def woman(number: str) -> str:
+    return gb11643.of_sex(number, "'2'")
+
+
+def born(number: str) -> str:
+    return gb11643.born_on(number, "DATE '1985-04-15'")
+
+
+EXPRESSIONS = (*PREDICATES, gb11643.birth_date, man, woman, born, gb11643.upgrade)
 
 
 def check_digit(body: str) -> str:
@@ -78,7 +92,9 @@ def test_the_vectors_are_accepted(run: Run, text: str) -> None:
     assert check_digit(text[:17]) == text[17]
     assert accepted(run, text)
     assert run(gb11643.birth_date, text) == date(int(text[6:10]), int(text[10:12]), int(text[12:14]))
-    assert run(gb11643.sex, text) == ("1" if int(text[16]) % 2 else "2")
+    odd = int(text[16]) % 2 == 1
+    assert (run(man, text), run(woman, text)) == (odd, not odd)
+    assert run(born, text) == (text[6:14] == "19850415")
     assert run(gb11643.upgrade, text) == text
 
 
@@ -120,7 +136,7 @@ def test_no_text_is_an_error(run: Run, text: str) -> None:
 
 
 def test_null_stays_null(run: Run) -> None:
-    assert [run(expression, None) for expression in EXPRESSIONS] == [None] * 6
+    assert [run(expression, None) for expression in EXPRESSIONS] == [None] * len(EXPRESSIONS)
 
 
 def test_each_defect_is_reported_once(run: Run) -> None:

@@ -19,6 +19,11 @@ CERTIFICATE = "1.2.156.3005.2.11100000000013338W011.11430000006122244L.202300004
 
 # verb, arguments, type of the value, value, expected (True, False or None)
 ROW_CASES: list[tuple[str, dict[str, Any], str, Any, bool | None]] = [
+    ("not_test", {}, "VARCHAR", "软件测试有限公司", True),
+    ("not_test", {}, "VARCHAR", "测试", False),
+    ("not_test", {}, "VARCHAR", "六安某公司（测试）", False),
+    ("not_test", {}, "VARCHAR", "Test 1", False),
+    ("not_test", {}, "VARCHAR", None, None),
     ("required", {}, "VARCHAR", "x", True),
     ("required", {}, "VARCHAR", "", True),
     ("required", {}, "VARCHAR", None, False),
@@ -137,6 +142,7 @@ PAIR_CASES: list[tuple[str, dict[str, str], str | None, str | None, bool | None]
 
 ORDER, AGE = {"earlier": "a", "later": "b"}, {"birth": "a", "at": "b", "years": 18}
 CASE = {"column": "a", "when": "b", "values": ["3", "it's"]}
+FINE = {"column": "a", "text": "b", "per": 10000}
 SUBJECT = {"column": "a", "kind": "b", "person": "1"}
 
 # verb, arguments, SQL of the values of a and b, expected (True, False or None)
@@ -178,6 +184,13 @@ TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344C'", "'2'", False),
     ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344B'", "'2'", True),
     ("subject_code_check_digit", SUBJECT, "'91341502MA2N12344B'", "'1'", None),
+    ("told_in_text", FINE, "5.0", "'罚款人民币50000元'", True),
+    ("told_in_text", FINE, "50000.0", "'罚款人民币50000元'", False),
+    ("told_in_text", FINE, "0.07", "'罚款700元，没收违法所得1.2万元'", True),
+    ("told_in_text", FINE, "1.2", "'罚款700元，没收违法所得1.2万元'", True),
+    ("told_in_text", FINE, "5.0", "'警告'", None),
+    ("told_in_text", FINE, "5.0", "NULL::VARCHAR", None),
+    ("told_in_text", FINE, "NULL::DOUBLE", "'罚款700元'", None),
     ("requires", CASE, "'x'", "'3'", True),
     ("requires", CASE, "NULL::VARCHAR", "'3'", False),
     ("requires", CASE, "NULL::VARCHAR", "'it''s'", False),
@@ -270,6 +283,54 @@ def test_a_rule_about_a_table(
         assert con.execute(f"SELECT {sql}").fetchone() == (violations,)
 
 
+ONE_OPEN: dict[str, Any] = {
+    "columns": ["man", "woman"],
+    "event": "kind",
+    "opens": ["1"],
+    "closes": ["2", "4"],
+    "at": "day",
+    "ended": ["his", "hers"],
+    "values": ["30"],
+}
+Event = tuple[str, str, str, str, str, str]
+"""Man, woman, kind, day, what he and she were before."""
+
+# events known, new events, places of the new ones that contradict
+HISTORY_CASES: list[tuple[list[Event], list[Event], list[int]]] = [
+    ([], [("a", "b", "1", "2020-01-01", "10", "10")], []),
+    ([], [("a", "b", "1", "2020-01-01", "10", "10"), ("a", "c", "1", "2020-01-02", "10", "10")], [1]),
+    ([], [("a", "c", "1", "2020-01-02", "10", "10"), ("a", "b", "1", "2020-01-01", "10", "10")], [0]),
+    ([("a", "b", "1", "2020-01-01", "10", "10")], [("c", "b", "1", "2021-01-01", "10", "40")], [0]),
+    ([("a", "b", "1", "2020-01-01", "10", "10")], [("c", "b", "1", "2021-01-01", "10", "30")], []),
+    ([("a", "b", "1", "2020-01-01", "10", "10")], [("c", "b", "1", "2019-01-01", "10", "10")], [0]),
+    (
+        [("a", "b", "1", "2020-01-01", "10", "10"), ("a", "b", "2", "2020-06-01", "20", "20")],
+        [("c", "b", "1", "2021-01-01", "10", "40"), ("a", "d", "1", "2020-06-01", "40", "10")],
+        [],
+    ),
+    (
+        [("a", "b", "1", "2020-01-01", "10", "10")],
+        [("a", "b", "4", "2020-06-01", "20", "20"), ("a", "d", "1", "2020-06-01", "10", "10")],
+        [],
+    ),
+    ([("a", "b", "1", "2020-01-01", "10", "10")], [("a", "b", "3", "2021-01-01", "20", "20")], []),
+    ([("a", "b", "1", "2020-01-01", "10", "10")], [("x", "y", "1", "2021-01-01", "10", "10")], []),
+]
+
+
+@pytest.mark.parametrize(("known", "new", "wrong"), HISTORY_CASES)
+def test_nobody_has_two_open_at_once(known: list[Event], new: list[Event], wrong: list[int]) -> None:
+    with duckdb.connect() as con:
+        columns = "man VARCHAR, woman VARCHAR, kind VARCHAR, day DATE, his VARCHAR, hers VARCHAR"
+        for name, events in (("told", known), ("fresh", new)):
+            con.execute(f"CREATE TABLE {name} (_row BIGINT, {columns})")
+            for place, event in enumerate(events):
+                con.execute(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?)", [place, *event])
+        about = context(relation="fresh", previous="told")
+        query = Rule("x", "one_open_per", (), rules["one_open_per"].bind(ONE_OPEN)).sql(about)
+        assert sorted(row for (row,) in con.execute(query).fetchall()) == wrong
+
+
 @pytest.mark.parametrize(
     ("part", "unit", "expected"), [(1.0, "%", True), (3.0, "%", False), (3.0, "个", None), (None, "%", None)]
 )
@@ -286,7 +347,7 @@ def test_every_verb_is_tried_true_false_and_null() -> None:
     tried: dict[str, set[bool | None]] = {"part_of_whole": {True, False, None}}
     for verb, *_, expected in (*ROW_CASES, *PAIR_CASES, *TWO_CASES):
         tried.setdefault(verb, set()).add(expected)
-    table = {verb for verb, *_ in TABLE_CASES}
+    table = {verb for verb, *_ in TABLE_CASES} | {"one_open_per"}
     assert tried.keys() | table == rules.keys()
     assert {verb for verb, found in tried.items() if found != {True, False, None}} == {
         "required",

@@ -58,7 +58,8 @@ class Cleaned:
         names = [column.name for column in contract.columns]
         listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
         self.con.execute("SET TimeZone = 'UTC'")
-        query = f"SELECT _row, {listed} FROM ({admission.judged(str(path))}) WHERE {admission.accepted}"
+        judged = admission.judged(str(path), ", ".join(map(identifier, names)))
+        query = f"SELECT _row, {listed} FROM ({judged}) WHERE {admission.accepted}"
         for number, *values in self.con.execute(query).fetchall():
             found = dict(zip(names, values, strict=True))
             yield number, found | {item.column.name: self._derived(item.step, found) for item in contract.derived}

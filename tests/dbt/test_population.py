@@ -60,9 +60,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         household("left_dead"),
         household("came_back", household_no="H3", household_relation="10", birth_date="1950-01-01"),
         household("returned", household_no="H3", household_relation="20"),
+        household("listed_dead", cancelled="1", died_on="2026-08-01", cancelled_on="2026-08-02"),
+        household("listed_gone", cancelled="1", moved_out_on="2026-08-03", cancelled_on="2026-08-03"),
+        household("dropped_dead", cancelled="1", died_on="2026-07-01", cancelled_on="2026-07-01"),
     )
-    gone = ("left", "left_dead", "came_back", "returned")
+    gone = ("left", "left_dead", "came_back", "returned", "dropped_dead")
     bench.load("psb/household_person", *(household(person) for person in gone), batch=2, op="D")
+    bench.load("psb/floating_person", floating("listed_gone", floating_status="0", cancelled_on="2026-01-01"), batch=2)
     bench.load("psb/household_person", household("returned", household_no="H3", household_relation="20"), batch=3)
     bench.load(
         "psb/floating_person",
@@ -83,9 +87,12 @@ def test_every_person_of_either_register_is_one_row_with_a_status(bench: Bench) 
         ("away", "2", "registered_away"),
         ("came_back", "3", "floating"),
         ("dead", "5", "cremated"),
+        ("dropped_dead", "5", "register_death"),
         ("gone_again", "4", "floating_ended"),
         ("left", "4", "left_register"),
         ("left_dead", "5", "cremated"),
+        ("listed_dead", "5", "register_death"),
+        ("listed_gone", "4", "register_moved_out"),
         ("returned", "1", "registered"),
         ("stranger", "3", "floating"),
         ("twice", "1", "registered"),
@@ -103,8 +110,27 @@ def test_death_counts_before_the_register_drops_the_person(bench: Bench) -> None
     columns = "person_id, died_on, household_no"
     assert bench.rows("lib_population__person", columns, "residence_status = '5'") == [
         ("dead", date(2026, 9, 1), "H1"),
+        ("dropped_dead", date(2026, 7, 1), None),
         ("left_dead", date(2026, 9, 1), None),
+        ("listed_dead", date(2026, 8, 1), None),
     ]
+
+
+def test_who_moved_out_is_told_by_the_register(bench: Bench) -> None:
+    columns = "moved_out_on, household_no, residence_address"
+    assert bench.rows("lib_population__person", columns, "person_id = 'listed_gone'") == [
+        (date(2026, 8, 3), None, None)
+    ]
+
+
+def test_a_death_is_the_word_of_the_hall_first_and_of_the_register_else(bench: Bench) -> None:
+    found = dict(bench.rows("lib_population__person", "person_id, attr_source", "residence_status = '5'"))
+    assert {person: json.loads(sources)["died_on"] for person, sources in found.items()} == {
+        "dead": "cab/cremation",
+        "left_dead": "cab/cremation",
+        "listed_dead": "psb/household_person",
+        "dropped_dead": "psb/household_person",
+    }
 
 
 def test_who_left_keeps_the_last_known_values_and_belongs_to_no_household(bench: Bench) -> None:

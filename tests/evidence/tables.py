@@ -19,11 +19,11 @@ PREVIOUS_ROWS, MODEL_ROWS = 5, 7
 CODES = frozenset({"1", "2", "9", "it's"})
 COLUMNS = (
     "number", "birth", "sex", "name", "shape", "amount", "code",
-    "credit", "organisation", "certificate", "phone", "plate", "day", "time",
+    "credit", "organisation", "certificate", "phone", "plate", "day", "time", "fine",
 )  # fmt: skip
 TYPES = (
     "VARCHAR", "DATE", "VARCHAR", "VARCHAR", "VARCHAR", "BIGINT", "VARCHAR",
-    "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "DATE", "TIMESTAMPTZ",
+    "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "VARCHAR", "DATE", "TIMESTAMPTZ", "VARCHAR",
 )  # fmt: skip
 
 CONTEXT = Context(
@@ -75,6 +75,10 @@ NAMES = [
     "㐀㐁",
     "张三1",
     "豈張",
+    "测试",
+    "TESTER",
+    "王（测试）",
+    "软件测试",
     None,
 ]
 SHAPES = [
@@ -86,6 +90,17 @@ SHAPES = [
     "POLYGON r",
     "polygon((1 2,1 3,2 3,1 2))",
     "POINT(1 2)",
+    "",
+    None,
+]
+FINES = [
+    "罚款人民币50000元",
+    "罚款6万元",
+    "罚款10000元，没收违法所得60000元；",
+    "罚款0元",
+    "警告",
+    "罚款元",
+    "12345",
     "",
     None,
 ]
@@ -153,6 +168,7 @@ def rows(draw: st.DrawFn) -> Row:
         draw(st.sampled_from([*PLATES, None])),
         draw(st.sampled_from(DAYS)),
         draw(st.sampled_from(TIMES)),
+        draw(st.sampled_from(FINES)),
     )
 
 
@@ -254,6 +270,12 @@ def named(name: str) -> bool:
     parts = name.split("·")
     han = all(part and all(any(a <= ord(c) <= b for a, b in blocks) for c in part) for part in parts)
     return han and len("".join(parts)) >= 2
+
+
+def stated(amount: int, text: str) -> Verdict:
+    """One of the amounts in a text is this one, in 万元; None where the text has none."""
+    found = [float(number) * (10_000 if unit else 1) for number, unit in re.findall("([0-9.]+)(万?)元", text)]
+    return amount * 10_000 in found if found else None
 
 
 def of(value: Any, test: Callable[[Any], bool]) -> Verdict:
@@ -388,6 +410,14 @@ CASES = [
     Case(
         rule("part_of_whole", part="birth", whole="day", when="sex", values=["1", "9"]),
         lambda row: both(row["birth"], row["day"], date.__le__) if row["sex"] in ("1", "9") else None,
+    ),
+    Case(
+        rule("not_test", column="name"),
+        lambda row: of(row["name"], lambda v: not re.search("(?i)^(测试|test)|[(（]测试[)）]$", v)),
+    ),
+    Case(
+        rule("told_in_text", column="amount", text="fine", per=10000),
+        lambda row: both(row["amount"], row["fine"], stated),
     ),
     Case(
         rule("gb11643_sex", column="number", sex="2"),

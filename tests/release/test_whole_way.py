@@ -178,7 +178,7 @@ def differences(town: Town) -> list[str]:
     refused = {item.rybh for item in planted if item.refusable and item.kind != "duplicate"}
     delivered, newest = dict[str, tuple[str, str]](), dict[str, Any]()
     for row in town.city.department_rows():
-        if row["RYBH"] not in refused and newest.get(row["RYBH"], row["GXSJ"]) <= row["GXSJ"]:
+        if row["RYBH"] not in refused and row["ZXBS"] != "1" and newest.get(row["RYBH"], row["GXSJ"]) <= row["GXSJ"]:
             newest[row["RYBH"]] = row["GXSJ"]
             number = upgraded(unicodedata.normalize("NFKC", row["GMSFHM"]).strip().upper())
             delivered[number] = (row["SSXQ"], row["HH"])

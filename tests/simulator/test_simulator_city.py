@@ -20,7 +20,7 @@ import pytest
 from stdnum.iso7064 import mod_11_2
 
 from simulator import DemoCity, DirtRates, NoSuchColumn, NotPopulated, OtherCity, Planted
-from simulator.department import COLUMN_NAMES, DATASET
+from simulator.department import COLUMN_NAMES, DATASET, DAYS_KEPT
 from simulator.identity import identity_number
 from simulator.server import READER, Server
 
@@ -187,7 +187,7 @@ def test_what_happened_shows_in_the_table(city: DemoCity) -> None:
     events = query(city, "truth", f"SELECT kind, rybh, registered, changes FROM truth.event WHERE day = '{today}'")
     for kind, rybh, registered, changes in events:
         gone = {number for number, change in changes.items() if change.get("status", [None, "living"])[1] != "living"}
-        assert gone.isdisjoint(shown)
+        assert {shown[number]["ZXBS"] for number in gone} <= {"1"}
         assert (kind in ("death", "departure")) == bool(gone)
         for number in changes.keys() - gone:
             assert shown[number]["GXSJ"].date() == registered
@@ -206,6 +206,24 @@ def test_what_happened_shows_in_the_table(city: DemoCity) -> None:
     new = [entry for entry in household_planted(city) if entry.day == today]
     assert new
     assert all(shown[entry.rybh]["GXSJ"].date() == today for entry in new if entry.kind != "duplicate")
+
+
+def test_who_died_or_left_is_marked_for_some_days_and_then_dropped(city: DemoCity) -> None:
+    city.tick()
+    day = city.today
+    events = query(city, "truth", f"SELECT rybh, kind FROM truth.event WHERE day = '{day}'")
+    ended = {rybh: kind for rybh, kind in events if kind in ("death", "departure")}
+    assert len(ended) >= 4
+    rows = {row["RYBH"]: row for row in city.department_rows()}
+    for number, kind in ended.items():
+        row = rows[number]
+        assert (row["ZXBS"], row["ZXRQ"]) == ("1", f"{day:%Y%m%d}")
+        date_of_it, other = (row["SWRQ"], row["QCRQ"]) if kind == "death" else (row["QCRQ"], row["SWRQ"])
+        assert date_of_it <= row["ZXRQ"] and other is None
+    city.tick(DAYS_KEPT - 1)
+    assert ended.keys() <= {row["RYBH"] for row in city.department_rows()}
+    city.tick()
+    assert ended.keys().isdisjoint(row["RYBH"] for row in city.department_rows())
 
 
 def test_households_still_hold_together_after_many_days(city: DemoCity) -> None:
@@ -251,7 +269,7 @@ def assert_shown(entry: Planted, rows: list[dict[str, Any]]) -> None:
 def test_every_defect_is_planted_and_some_are_repaired(city: DemoCity) -> None:
     planted = household_planted(city)
     kinds = Counter(entry.kind for entry in planted)
-    assert set(kinds) == set(asdict(DirtRates()))
+    assert set(kinds) == set(asdict(DirtRates())) - {"encoding"}  # of files only
     assert all(entry.refusable == (entry.kind not in ("cleanable", "plausible")) for entry in planted)
     assert {entry.kind for entry in planted if entry.undetectable} == {"plausible"}
     assert any(entry.ended for entry in planted)
@@ -282,6 +300,23 @@ def test_faults_of_the_table_and_their_end(faulty: DemoCity) -> None:
     assert as_reader(faulty, f"SELECT count(*) FROM {TABLE}") == [(count,)]
     faulty.deliver_half(fraction=0.5, seed=4)
     assert as_reader(faulty, f'SELECT array_agg("RYBH" ORDER BY 1) FROM {TABLE}')[0][0] == half
+
+
+def test_other_tables_misbehave_too_and_days_pass_behind_it(city: DemoCity) -> None:
+    table, place = "hydj.T_HYDJ", 'hydj."T_HYDJ"'
+    whole = query(city, "cab", f'SELECT * FROM {place} ORDER BY "DJZH"')
+    city.add_column("XZL", table)
+    city.rename_column("NANXM", "XM", table)
+    city.deliver_half(seed=4, dataset=table)
+    with pytest.raises(NoSuchColumn):
+        city.add_column("DJZH", table)
+    rows = query(city, "cab", f'SELECT "XM", "XZL" FROM {place}')
+    assert 0.3 * len(whole) < len(rows) < 0.7 * len(whole)
+    assert {added for _, added in rows} == {"?"}
+    city.tick()
+    city.restore(table)
+    after = query(city, "cab", f'SELECT * FROM {place} ORDER BY "DJZH"')
+    assert set(whole) < set(after)
 
 
 def test_days_pass_behind_a_fault(faulty: DemoCity) -> None:
@@ -363,7 +398,8 @@ def test_a_killed_process_leaves_a_whole_day_or_none(city: DemoCity) -> None:
     city.start()
     assert query(city, "psb", "SELECT count(*) FROM pg_prepared_xacts") == [(0,)]
     living = query(city, "truth", "SELECT rybh, updated FROM truth.person WHERE status = 'living' ORDER BY 1")
-    shown = query(city, "psb", f'SELECT "RYBH", max("GXSJ") FROM {TABLE} GROUP BY 1 ORDER BY 1')
+    listed = f"""{TABLE} WHERE "ZXRQ" IS NULL OR "ZXBS" = '0'"""
+    shown = query(city, "psb", f'SELECT "RYBH", max("GXSJ") FROM {listed} GROUP BY 1 ORDER BY 1')
     assert living == shown
     city.tick()
 
@@ -372,7 +408,7 @@ def test_a_killed_process_leaves_a_whole_day_or_none(city: DemoCity) -> None:
 def test_a_half_written_day_is_settled_by_the_truth(city: DemoCity, days_ahead: int, kept: bool) -> None:
     day = date.fromordinal(city.today.toordinal() + days_ahead)
     with Server(city.home).connect("psb") as department:
-        department.execute("INSERT INTO backstage.fault (kind, seed) VALUES ('none', 1)")
+        department.execute("INSERT INTO backstage.fault (dataset, kind, seed) VALUES (%s, 'none', 1)", [DATASET])
         department.execute(f"PREPARE TRANSACTION 'simulator {day}'".encode())
     city.start()
     assert query(city, "psb", "SELECT count(*) FROM pg_prepared_xacts") == [(0,)]

@@ -116,6 +116,14 @@ SHOWS: dict[str, Callable[[Person, Row], bool]] = {
     "ethnicity_long_word": lambda p, r: value(r, "MZDM") == "汉族" and p.ethnicity == "01",
     "ethnicity_word": lambda p, r: value(r, "MZDM") == "汉" and p.ethnicity == "01",
     "wrong_name": lambda p, r: value(r, "XM") != p.name and value(r, "XM")[0] == p.name[0],
+    "date_is_a_month": lambda p, r: value(r, "CSRQ ") == value(r, "GMSFHM")[6:12],
+    "sentinel_18991231": lambda p, r: value(r, "CSRQ ") == "1899-12-31 12:00:00",
+    "masked_phone": lambda p, r: re.fullmatch(r"1\d{2}\*{4}\d{4}", value(r, "LXDH")) is not None,
+    "test_row": lambda p, r: value(r, "XM") == "测试",
+    "cancelled_without_date": lambda p, r: value(r, "ZXBS") == "1" and r[COLUMN_NAMES.index("ZXRQ")] is None,
+    "kind_no_code": lambda p, r: value(r, "HKXZ") == "9",
+    "kind_word": lambda p, r: value(r, "HKXZ") in ("居民家庭户", "集体户", "农业", "非农业"),
+    "cancelled_sentinel": lambda p, r: value(r, "ZXRQ") == "1899-12-31 12:00:00" and value(r, "ZXBS") == "0",
     "other_identity": lambda p, r: number_is_sound(r) and value(r, "GMSFHM") != p.id_number,
 }
 TWO_COLUMNS = {"birth_in_future", "birth_before_1900", "other_identity", "older_copy"}

@@ -276,7 +276,7 @@ def test_the_portal_answers_conditionally(outside: Outside) -> None:
         answer = client.get(CSV)
         assert answer.status_code == 200
         assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-        assert answer.text.startswith("indicator,area,period,value,revision,published_at,note\n")
+        assert answer.text.startswith("indicator,area,period,value,revision,published_at,note,yoy,ytd\n")
         tag, modified = answer.headers["ETag"], answer.headers["Last-Modified"]
         assert re.fullmatch('"[0-9a-f]{32}"', tag)
         assert parsedate_to_datetime(modified).date() <= FIRST_DAY

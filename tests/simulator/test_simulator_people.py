@@ -47,7 +47,7 @@ def test_the_same_seed_gives_the_same_city_and_another_seed_another() -> None:
 
 def test_the_city_of_a_seed_is_the_same_on_every_python_and_in_every_release() -> None:
     # When people are meant to come out differently, this is the one figure to change.
-    assert fingerprint(list(households(seed=341500, persons=500)))[:16] == "17023a227188036b"
+    assert fingerprint(list(households(seed=341500, persons=500)))[:16] == "9fa69752a009dc96"
 
 
 @pytest.mark.parametrize("persons", [1, 2, 333, 1_971])

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote
 
-import paramiko  # type: ignore[import-untyped]
+import paramiko
 
 from pipelines.connectors.stores.base import Store, StoredFile, StoreError, coarse_looks
 from pipelines.messages import CitylakeError
@@ -23,11 +23,11 @@ WINDOW = 64
 """Requests of 32 kB on their way at a time: otherwise all of a file would be asked for at once."""
 
 
-class _WrongKey(paramiko.SSHException):  # type: ignore[misc]  # paramiko has no types
+class _WrongKey(paramiko.SSHException):
     """The server's host key is not pinned."""
 
 
-class _Pinned(paramiko.MissingHostKeyPolicy):  # type: ignore[misc]
+class _Pinned(paramiko.MissingHostKeyPolicy):
     """Lets pass only keys with pinned fingerprints."""
 
     def __init__(self, fingerprints: list[str]) -> None:

@@ -1,15 +1,19 @@
--- 户籍登记中的自然人，一人一行：在册取最近更新的一条，已离册取离册前最后一条。离册者不再属于任何一户。
+-- 户籍登记中的自然人，一人一行：在册取最近更新的一条，已离册取离册前最后一条。注销者（死亡、迁出）即使仍在表中也已离册。
 -- One row per person of the household register: of several records the latest; those who left belong to no household.
--- Who left it and now has a floating registration in force is a person from elsewhere, and not in this view.
+-- A record that is marked as cancelled has left the register, whether it still stands in the table or not. Who left it
+-- alive and now has a floating registration in force is a person from elsewhere, and not in this view.
 {{ config(materialized='view') }}
 
-with listed as (
-    select *, 1 as registered from {{ ref('stg_psb__household_person') }}
+with record as (
+    select *, case when cancelled = '1' then 0 else 1 end as registered from {{ ref('stg_psb__household_person') }}
     union all
-    select l.*, 0 as registered
-    from {{ ref('stg_psb__household_person_left') }} l
-    left join {{ ref('int_population__floating') }} f on f.person_id = l.person_id and f.floating_status = '1'
-    where f.person_id is null
+    select *, 0 as registered from {{ ref('stg_psb__household_person_left') }}
+),
+listed as (
+    select r.*
+    from record r
+    left join {{ ref('int_population__floating') }} f on f.person_id = r.person_id and f.floating_status = '1'
+    where r.registered = 1 or r.died_on is not null or f.person_id is null
 ),
 ranked as (
     select
@@ -25,6 +29,8 @@ select
     case when registered = 1 then household_no end as household_no,
     case when registered = 1 then household_relation end as household_relation,
     division_code, address, education, marital_status, mobile, source_updated_at,
+    case when registered = 0 then died_on end as died_on,
+    case when registered = 0 then moved_out_on end as moved_out_on,
     case when registered = 1 then division_code end as residence_division,
     case when registered = 1 then address end as residence_address,
     _batch, _row

@@ -1,7 +1,7 @@
 -- 自然人，一人一行：户籍登记和流动人口登记中出现过的每一个人。各字段按一数一源规则取值，人口状态由登记证据判定。
 -- One row per person who ever stood in the household or the floating register. Each field has the value of the first
 -- department that authority.yaml names and that has one; what the others say is kept in lib_population__conflict.
--- Dead is who was cremated, whatever the household register still lists.
+-- Dead is who was cremated, whatever the household register still lists, and whom the register itself cancelled as dead.
 {% set sources = {
     'psb/household_person': 'h', 'psb/floating_person': 'f', 'hrssb/insurance': 'i', 'hc/health_record': 'e',
     'cab/marriage': 'm', 'cab/cremation': 'c',
@@ -26,13 +26,16 @@ with person as (
         {{ survive(library, 'marital_status', sources) }} as marital_status,
         {{ survive(library, 'mobile', sources) }} as mobile,
         {{ survive(library, 'died_on', sources) }} as died_on,
+        {{ survive(library, 'moved_out_on', sources) }} as moved_out_on,
         {{ survive(library, 'source_updated_at', sources) }} as source_updated_at,
         case
             when c.person_id is not null then 'cremated'
+            when h.died_on is not null then 'register_death'
             when h.registered = 1 and substr(f.residence_division, 1, 6) <> substr(h.division_code, 1, 6)
                 then 'registered_away'
             when h.registered = 1 then 'registered'
             when f.floating_status = '1' then 'floating'
+            when h.moved_out_on is not null then 'register_moved_out'
             when h.registered = 0 then 'left_register'
             else 'floating_ended'
         end as residence_evidence,
@@ -53,9 +56,10 @@ select
     town.code as town_code,
     town.division_name as town_name,
     p.address, p.residence_division, p.residence_address, p.origin_county, p.education, p.marital_status, p.mobile,
-    p.died_on,
+    p.died_on, p.moved_out_on,
     case p.residence_evidence
         when 'cremated' then '5'
+        when 'register_death' then '5'
         when 'registered_away' then '2'
         when 'registered' then '1'
         when 'floating' then '3'

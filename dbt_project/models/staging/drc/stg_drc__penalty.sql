@@ -1,6 +1,7 @@
 -- 行政处罚，一行一项决定。One row per decision.
 select
     credit_record_no, subject_name, subject_category, uscc, legal_representative, subject_id_number, document_no,
-    offence, legal_basis, penalty_category, penalty_content, fine_amount, decided_on, publicity_end, authority_name,
-    authority_uscc, document_status, source_updated_at, subject_person_id, _batch, _row
+    offence, legal_basis, penalty_category, penalty_content, fine_amount, confiscated_amount, withheld_licence,
+    decided_on, valid_to, publicity_end, authority_name, authority_uscc, document_status, record_source,
+    record_source_uscc, source_updated_at, subject_person_id, _batch, _row
 from {{ source('core', 'drc__penalty') }}

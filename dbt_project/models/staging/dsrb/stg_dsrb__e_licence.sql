@@ -1,6 +1,6 @@
 -- 电子证照现状，一行一份证照。One row per licence, as it is now.
 select
     change_no, operation, licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name,
-    holder_code, issuer_name, issuer_uscc, issued_on, valid_from, valid_to, licence_status, handled_at, holder_id,
-    _batch, _row
+    holder_code, issuer_name, issuer_uscc, issued_on, valid_from, valid_to, licence_version,
+    associated_licence, case_no, county_code, licence_status, handled_at, holder_id, _batch, _row
 from {{ source('core', 'dsrb__e_licence') }}

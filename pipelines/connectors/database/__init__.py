@@ -1,0 +1,34 @@
+"""Connector `database`: a table or view of a database, pulled over one connection that can only read.
+
+Here is the verb and the choice of the way in by the scheme of the connection string. How an engine is read is in the
+module of its name; everything without a way of its own goes through SQLAlchemy (`generic`).
+"""
+
+import re
+from collections.abc import Callable
+
+from pipelines.connectors.base import About, Pulled, Request, connectors
+from pipelines.connectors.database import generic, mysql, postgres, sqlite
+
+Pull = Callable[[Request, str, str, str], Pulled | None]
+"""Pulls a table: the request, the connection's name, the table as the contract writes it, the connection string."""
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*)://")
+_WAYS: dict[str, Pull] = {
+    "postgresql": postgres.pull,
+    "postgres": postgres.pull,
+    "mysql": mysql.pull,
+    "mariadb": mysql.pull,
+    "sqlite": sqlite.pull,
+}
+
+
+@connectors.register(About(asks=True))
+def database(request: Request, *, connection: str, table: str) -> Pulled | None:
+    """Pull `schema.table`. Raises CitylakeError if the driver, the server, the table or a column of the contract is
+    missing, and for a cell that has no exact text."""
+    address = request.secret(connection)
+    found = _SCHEME.match(address)
+    # Without a scheme it is PostgreSQL's other form, `host=... dbname=...`; with a driver named, SQLAlchemy's.
+    pull = _WAYS.get(found[1].lower(), generic.pull) if found else postgres.pull
+    return pull(request, connection, table, address)

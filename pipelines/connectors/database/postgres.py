@@ -1,0 +1,115 @@
+"""PostgreSQL: a table streamed by DuckDB's postgres_scanner inside one read-only snapshot, over one connection.
+
+The rows go from COPY BINARY into Parquet without touching Python. With a cursor only rows from the last position on
+are asked for, by SQL of our own: DuckDB would fetch the whole table and then look for them.
+"""
+
+from collections.abc import Mapping
+
+import duckdb
+import sqlalchemy as sa
+from psycopg import ProgrammingError
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.dialects import postgresql
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns
+from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind
+from pipelines.connectors.database.failures import no_table, unreachable
+from pipelines.engine import connect, load_extension
+from pipelines.lake.errors import NO_SPACE
+
+_KINDS = {
+    "timestamp without time zone": Kind.TIME,
+    "timestamp with time zone": Kind.ZONED,
+    "date": Kind.DATE,
+    **dict.fromkeys(("smallint", "integer", "bigint", "numeric"), Kind.NUMBER),
+    **dict.fromkeys(("text", "character varying", "character"), Kind.TEXT),
+}
+_EXACT = {*_KINDS, "boolean", "real", "double precision", "uuid"} - {"numeric"}
+"""Types that DuckDB takes over exactly. It loses digits of long numerics, turns NaN into 0, cuts intervals and arrays
+into forms of its own: those come as PostgreSQL writes them."""
+_DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # others double every % in a name
+
+
+def pull(request: Request, connection: str, table: str, address: str) -> Pulled | None:
+    """Pull `schema.table`. `address`: a connection string in either of libpq's forms."""
+    try:
+        # A server of a Chinese encoding must translate: DuckDB takes every text for UTF-8.
+        return _pull(request, connection, table, make_conninfo(address, client_encoding="UTF8"))
+    except (duckdb.Error, ProgrammingError) as error:
+        if NO_SPACE.search(str(error)):
+            raise
+        raise unreachable(request, connection, error, address) from None
+
+
+def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulled | None:
+    schema, _, name = table.partition(".")
+    with connect(request.scratch) as con:
+        load_extension(con, "postgres_scanner")
+        con.execute("SET pg_use_ctid_scan = false")  # by it every thread would open a connection of its own
+        con.execute(f"ATTACH {literal(conninfo)} AS source (TYPE postgres, READ_ONLY)")
+        columns = _columns(con, schema, name)
+        if not columns:
+            raise no_table(connection, table)
+        some = f"SELECT * FROM {_rows(schema, name, columns, f' LIMIT {LOOKED_AT}')}"
+        require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
+        reading = _reading(request, columns)
+        rows = _rows(schema, name, columns, _where(reading))
+        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
+        row = con.execute(f"COPY (SELECT * FROM {rows}) TO {literal(str(request.target))} ({options})").fetchone()
+        count = int(row[0]) if row else 0
+    if reading is not None and not count:
+        return None
+    return Pulled(count, tuple(columns), f"{connection}:{table}", reading.position() if reading else {})
+
+
+def _columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> dict[str, str]:
+    """The columns of the table with PostgreSQL's types, without lengths, in the source's order; empty if there is none.
+
+    DuckDB's own list of columns would not do: it calls a numeric without a precision a DOUBLE.
+    """
+    query = (
+        "SELECT a.attname, format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL) "
+        "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+        "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        f"WHERE n.nspname = {literal(schema)} AND c.relname = {literal(name)} AND a.attnum > 0 AND NOT a.attisdropped "
+        "ORDER BY a.attnum"
+    )
+    return dict(con.execute(f"SELECT * FROM postgres_query('source', {literal(query)})").fetchall())
+
+
+def _rows(schema: str, name: str, columns: Mapping[str, str], condition: str) -> str:
+    """What to select from: the table as it is if DuckDB takes over all of it exactly, else a statement of ours."""
+    table = f"{identifier(schema)}.{identifier(name)}"
+    if not condition and _EXACT.issuperset(columns.values()):
+        return f"source.{table}"
+    wanted = ", ".join(_selected(column, type_) for column, type_ in columns.items())
+    return f"postgres_query('source', {literal(f'SELECT {wanted} FROM {table}{condition}')})"
+
+
+def _selected(name: str, type_: str) -> str:
+    column = identifier(name)
+    if type_ == "bytea":
+        return f"encode({column}, 'hex') AS {column}"
+    return column if type_ in _EXACT else f"{column}::text AS {column}"
+
+
+def _reading(request: Request, columns: Mapping[str, str]) -> Reading | None:
+    if request.cursor is None:
+        return None
+    return Reading(request, [_column(request, name, columns[name]) for name in request.cursor.columns])
+
+
+def _column(request: Request, name: str, type_: str) -> Column:
+    column = named(name)
+    text = sa.cast(column, sa.Text)
+    bare = sa.func.translate(text.concat("x"), "0123456789", "")
+    return Column(require_kind(request, name, _KINDS.get(type_), type_), column, text, bare)
+
+
+def _where(reading: Reading | None) -> str:
+    condition = reading.condition() if reading else None
+    if condition is None:
+        return ""
+    return f" WHERE {condition.compile(dialect=_DIALECT, compile_kwargs={'literal_binds': True})}"

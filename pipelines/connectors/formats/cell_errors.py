@@ -1,0 +1,95 @@
+"""Which cells of a workbook are errors (#N/A, #REF!): calamine gives them as empty, and an error is no empty cell.
+
+Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
+as a whole, and refused if they have any.
+"""
+
+import re
+import struct
+import zipfile
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from posixpath import join, normpath
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring, iterparse
+
+from pipelines.connectors.formats.table import LocalFile
+
+LARGEST = 2_000_000_000
+"""Bytes that the parts of a workbook may unpack to: it is read into memory."""
+
+_ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
+_OLD = b"\xd0\xcf\x11\xe0"
+_OLD_ERROR = re.compile(
+    rb"\x05\x02\x08\0(.{4})..[\0\x07\x0f\x17\x1d\x24\x2a]\x01"  # an error by itself
+    rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]\0\0\0\xff\xff",  # the result of a formula
+    re.DOTALL,
+)
+_REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+
+
+def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
+    """The text of every error cell of the sheet with that number, by row and column from 0. Empty for ods, whose errors
+    are texts.
+
+    Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with an
+    error cell.
+    """
+    _check_old(file)
+    if not zipfile.is_zipfile(file.path):
+        return {}
+    try:
+        with zipfile.ZipFile(file.path) as parts:
+            size = sum(part.file_size for part in parts.infolist())
+            if size > LARGEST:
+                raise file.error("format.too_large", limit=LARGEST)
+            if "xl/workbook.xml" not in parts.namelist() or number < 0:
+                return {}
+            data = parts.read(_part(parts, number))
+            return dict(_errors(data)) if _ERROR.search(data) else {}
+    except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
+        raise file.error("pull.no_sheet", sheet=str(number + 1)) from error
+
+
+def _check_old(file: LocalFile) -> None:
+    """Its records are looked for in the bytes: they are neither packed nor, but for rare fragments, torn apart."""
+    with file.path.open("rb") as stream:
+        if stream.read(len(_OLD)) != _OLD:
+            return
+        if found := _OLD_ERROR.search(stream.read()):
+            row, column = struct.unpack("<HH", found[1] or found[2])
+            raise file.error("format.cell_error", row=row + 1, column=column + 1)
+
+
+def _part(parts: zipfile.ZipFile, number: int) -> str:
+    """The name of the part that holds a sheet."""
+    sheets = [one for one in fromstring(parts.read("xl/workbook.xml")).iter() if _local(one) == "sheet"]
+    wanted = sheets[number].attrib[_RELATION]
+    relations = fromstring(parts.read("xl/_rels/workbook.xml.rels"))
+    target = next(str(one.attrib["Target"]) for one in relations if one.attrib["Id"] == wanted)
+    return normpath(join("/xl", target)).lstrip("/")
+
+
+def _errors(data: bytes) -> Iterator[tuple[tuple[int, int], str]]:
+    for _, cell in iterparse(BytesIO(data)):
+        if _local(cell) == "c":
+            if cell.get("t") == "e":
+                letters, row = _REFERENCE.findall(cell.attrib["r"])[0]
+                value = next((one.text or "" for one in cell if _local(one) == "v"), "")
+                yield (int(row) - 1, _column(letters)), value
+        elif _local(cell) == "row":
+            cell.clear()
+
+
+def _column(letters: str) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number - 1
+
+
+def _local(element: Element) -> str:
+    return element.tag.rpartition("}")[2]

@@ -1,0 +1,127 @@
+"""Format `xml`: a document in which one element repeats, read as a stream. Names are taken without their namespaces.
+
+Entities of its own and references out of the document are refused: they are how XML blows up and reads other files.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, tostring
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import DefusedXMLParser, iterparse
+
+from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, not_encoded
+from pipelines.connectors.formats.objects import table_of_objects
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
+
+_DECLARED = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9_.-]+)["']""")
+_NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_CHINESE: dict[str, Known] = {"gb2312": "gbk", "gbk": "gbk", "cp936": "gbk", "gb18030": "gb18030"}
+
+
+@formats.register(FormatAbout())
+def xml(file: LocalFile, *, records: str) -> Table:
+    """Each element `records` is a row; its attributes and children are columns, children with parts of their own as
+    XML, repeated ones as a JSON array of texts.
+
+    A record with text between its children, or with one name for an attribute and a child, has only its text, in
+    UNREAD. Raises CitylakeError for a document that is not well-formed, has entities, or has no such element.
+    """
+    if next(_records(file, records), None) is None:
+        raise file.error("format.no_records", records=f"<{records}>")
+    return table_of_objects(
+        file, lambda: ((_columns(one), tostring(one, "unicode")) for one in _records(file, records))
+    )
+
+
+def _records(file: LocalFile, name: str) -> Iterator[Element]:
+    """The elements of that name, outermost ones only; what was read is dropped on the way."""
+    encoding = _chinese(file)
+    parser = DefusedXMLParser(target=TreeBuilder(), encoding="utf-8" if encoding else None)
+    above: list[Element] = []
+    inside = 0
+    try:
+        with file.path.open("rb") as plain:
+            stream = _Utf8(file, encoding) if encoding else plain
+            for event, element in iterparse(stream, ("start", "end"), parser):
+                if event == "start":
+                    above.append(element)
+                    inside += bool(inside) or _local(element.tag) == name
+                    continue
+                above.pop()
+                if inside > 1:
+                    inside -= 1
+                    continue
+                if inside:
+                    inside = 0
+                    yield element
+                if above:
+                    above[-1].remove(element)
+    except ParseError as error:
+        line, column = error.position
+        raise file.error("format.no_xml", line=line, byte=column + 1) from None
+    except DefusedXmlException as error:
+        raise file.error("format.xml_entities", problem=type(error).__name__) from None
+
+
+def _columns(record: Element) -> dict[str, str | None] | None:
+    columns: dict[str, str | None] = {_local(name): value for name, value in record.attrib.items()}
+    found: dict[str, list[str | None]] = {}
+    if _has_text(record.text) or len(columns) < len(record.attrib):
+        return None
+    for child in record:
+        if _has_text(child.tail):
+            return None
+        found.setdefault(_local(child.tag), []).append(_text(child))
+    if columns.keys() & found.keys():
+        return None
+    for name, texts in found.items():
+        columns[name] = texts[0] if len(texts) == 1 else json.dumps(texts, ensure_ascii=False)
+    return columns
+
+
+def _text(child: Element) -> str | None:
+    if child.get(_NIL) in ("true", "1"):
+        return None
+    if not len(child) and not child.attrib:
+        return child.text
+    tail, child.tail = child.tail, None
+    text = tostring(child, "unicode")
+    child.tail = tail
+    return text
+
+
+def _has_text(text: str | None) -> bool:
+    return text is not None and bool(text.strip())
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]
+
+
+def _chinese(file: LocalFile) -> Known | None:
+    """The encoding that a document declares, if it is one that the XML library does not know."""
+    with file.path.open("rb") as stream:
+        declared = _DECLARED.match(stream.read(200))
+    return _CHINESE.get(declared[1].decode().lower()) if declared else None
+
+
+class _Utf8:
+    """A file in another encoding as a stream of UTF-8, block by block."""
+
+    def __init__(self, file: LocalFile, encoding: Known) -> None:
+        self.file, self.encoding = file, encoding
+        self.blocks = byte_blocks(file, 0, b">")
+        self.rest = BytesIO()
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes. Raises CitylakeError for bytes that are no text."""
+        if data := self.rest.read(size):
+            return data
+        try:
+            self.rest = BytesIO(decoded(next(self.blocks, b""), self.encoding).encode())
+        except UnicodeDecodeError:
+            raise not_encoded(self.file, self.encoding, None) from None
+        return self.rest.read(size)

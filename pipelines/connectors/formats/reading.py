@@ -1,0 +1,78 @@
+"""Opening a local file in a format, out of an archive if the contract says which member. What connectors call."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.codecs.sql import identifier, literals
+from pipelines.connectors.base import UNREAD, Request, listed
+from pipelines.connectors.formats.archive import is_archive, unpacked
+from pipelines.connectors.formats.table import LocalFile, Table, formats
+from pipelines.engine import connect
+
+Format = Literal["csv", "xlsx", "xls", "ods", "json", "ndjson", "xml", "geojson", "shapefile", "gpkg", "parquet", "dbf"]
+"""The formats by name, for signatures of connectors."""
+_WORKBOOKS = ("xlsx", "ods")
+
+
+@contextmanager
+def opened(file: LocalFile, format: Format, member: str | None = None, **options: Any) -> Iterator[Table]:
+    """The table in a file, to be written while it is open. `member`: a pattern of the members of an archive to take,
+    one table after the other in order of their names; options that are None are those that nobody gave.
+
+    Raises CitylakeError for what cannot be read, and for members with different columns.
+    """
+    verb = formats[format]
+    given = {name: value for name, value in options.items() if value is not None}
+    if member is None and not verb.about.archive:
+        if format not in _WORKBOOKS and is_archive(file.path):
+            raise file.error("format.is_archive", format=format)
+        yield verb.function(file, **given)
+        return
+    file.request.scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=file.request.scratch, prefix="members-") as folder:
+        members = list(unpacked(file, member or "*", Path(folder), format in _WORKBOOKS))
+        if verb.about.archive:
+            yield verb.function(_together(file, members, Path(folder)), **given)
+        else:
+            yield _one_after_the_other(file, members, [verb.function(one, **given) for one in members])
+
+
+def _together(file: LocalFile, members: Sequence[LocalFile], folder: Path) -> LocalFile:
+    """Members that belong to each other, in a folder of their own, by their endings."""
+    parts = folder / "parts"
+    parts.mkdir()
+    for one in members:
+        target = parts / f"shape{one.path.suffix}"
+        if target.exists():
+            raise file.error("format.several", suffix=one.path.suffix)
+        one.path.rename(target)
+    return LocalFile(parts, file.origin, file.request)
+
+
+def _one_after_the_other(file: LocalFile, members: Sequence[LocalFile], tables: Sequence[Table]) -> Table:
+    first, *others = tables
+    for one, table in zip(members[1:], others, strict=True):
+        if table.names != first.names:
+            raise file.error(
+                "format.members_differ", member=one.origin, names=listed(table.names), first=listed(first.names)
+            )
+    return first if not others else Table(first.names, lambda request: _write_all(tables, request))
+
+
+def _write_all(tables: Sequence[Table], request: Request) -> int:
+    """All tables into one file, in their order."""
+    with tempfile.TemporaryDirectory(dir=request.scratch, prefix="parts-") as folder, connect(request.scratch) as con:
+        parts = [Path(folder) / f"{number}.parquet" for number in range(len(tables))]
+        count = sum(table.write(replace(request, target=part)) for table, part in zip(tables, parts, strict=True))
+        names = ", ".join(map(identifier, [*tables[0].names, UNREAD]))
+        source = f"read_parquet([{literals(map(str, parts))}])"
+        con.execute("SET preserve_insertion_order = true")
+        con.execute(
+            f"COPY (SELECT {names} FROM {source}) TO {literals([str(request.target)])} "
+            "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
+        )
+    return count

@@ -1,0 +1,191 @@
+"""Workbooks: what a cell shows is what comes, under headers as departments draw them."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xlsxwriter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.connectors.base import UNREAD
+from pipelines.connectors.formats import LocalFile, cell_errors
+from pipelines.messages import CitylakeError
+from tests.connectors.formats.reading import local, read, read_file, request
+from tests.connectors.formats.xls import xls
+
+Draw = Callable[[xlsxwriter.Workbook], None]
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Callable[..., LocalFile]:
+    def make(draw: Draw, *expected: str) -> LocalFile:
+        path = tmp_path / "名册.xlsx"
+        with xlsxwriter.Workbook(str(path)) as workbook:
+            draw(workbook)
+        return LocalFile(path, path.name, request(tmp_path, expected))
+
+    return make
+
+
+def errors(workbook: xlsxwriter.Workbook) -> None:
+    for name in ("空表", "学生"):
+        sheet = workbook.add_worksheet(name)
+    sheet.write_row("B1", ["id", "name", "age"])
+    for row, error in enumerate(["#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?"], 2):
+        sheet.write(f"B{row}", str(row))
+        sheet.write_formula(f"C{row}", "=A1", None, error)
+        sheet.write_formula(f"D{row}", "=1+1", None, 2)
+
+
+def test_errors_come_as_their_text_never_as_empty(book: Callable[..., LocalFile]) -> None:
+    rows = read_file(book(errors), "xlsx", sheet="学生")
+    assert [row["name"] for row in rows] == ["#N/A", "#DIV/0!", "#REF!", "#VALUE!", "#NAME?"]
+    assert {row["age"] for row in rows} == {"2"}
+
+
+def headers(workbook: xlsxwriter.Workbook) -> None:
+    sheet = workbook.add_worksheet("一")
+    sheet.merge_range("A1:D1", "2026 年出生登记汇总表")
+    sheet.merge_range("A3:A4", "编号")
+    sheet.merge_range("B3:C3", "监护人")
+    sheet.write_row("B4", ["姓名", "电话"])
+    sheet.merge_range("D3:D4", "区县")
+    sheet.write_row("A5", ["1", "甲", "138"])
+    sheet.write_row("A6", ["2", "乙", "139"])
+    sheet.merge_range("D5:D6", "金安区")
+
+
+@pytest.mark.parametrize("header_row", [3, "auto"])
+def test_headers_of_two_rows_and_merged_cells(book: Callable[..., LocalFile], header_row: Any) -> None:
+    names = ("编号", "监护人_姓名", "监护人_电话", "区县")
+    rows = read_file(book(headers, *names), "xlsx", header_row=header_row, header_rows=2)
+    assert [tuple(row.values()) for row in rows] == [
+        ("1", "甲", "138", "金安区", None),
+        ("2", "乙", "139", "金安区", None),
+    ]
+    assert tuple(rows[0]) == (*names, UNREAD)
+
+
+def several(workbook: xlsxwriter.Workbook) -> None:
+    for name in ("金安", "裕安", "旧"):
+        sheet = workbook.add_worksheet(name)
+        sheet.write_row("A1", ["id", "name"])
+        sheet.write_row("A2", [f"{name}1", "甲"])
+    sheet.hide()
+
+
+def test_all_sheets_and_where_a_row_is_from(book: Callable[..., LocalFile]) -> None:
+    rows = read_file(book(several, "id", "_sheet"), "xlsx", sheets="all")
+    assert [(row["id"], row["_sheet"]) for row in rows] == [("金安1", "金安"), ("裕安1", "裕安")]
+    assert "_sheet" not in read_file(book(several, "id"), "xlsx", sheets="all")[0]
+
+
+def different(workbook: xlsxwriter.Workbook) -> None:
+    several(workbook)
+    workbook.add_worksheet("附").write_row("A1", ["id", "姓名"])
+
+
+def titled(workbook: xlsxwriter.Workbook) -> None:
+    workbook.add_worksheet().write_row("A1", ["id", "姓名"])
+
+
+@pytest.mark.parametrize(
+    ("draw", "options", "code"),
+    [
+        (different, {"sheets": "all"}, "format.sheets_differ"),
+        (titled, {"header_row": "auto"}, "format.header_not_found"),
+        (lambda workbook: workbook.add_worksheet(), {"sheets": "all"}, "pull.no_header"),
+    ],
+)
+def test_what_does_not_fit_is_said(book: Callable[..., LocalFile], draw: Draw, options: Any, code: str) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read_file(book(draw, "id", "name"), "xlsx", **options)
+    assert caught.value.code == code
+
+
+def test_a_workbook_that_swells_is_stopped(book: Callable[..., LocalFile], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_errors, "LARGEST", 100)
+    with pytest.raises(CitylakeError) as caught:
+        read_file(book(titled), "xlsx")
+    assert caught.value.code == "format.too_large"
+
+
+def test_a_zip_that_is_no_workbook_is_said(tmp_path: Path) -> None:
+    file = local(tmp_path, b"")
+    with zipfile.ZipFile(file.path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<no")
+    with pytest.raises(CitylakeError) as caught:
+        read_file(file, "xlsx")
+    assert caught.value.code == "pull.no_sheet"
+
+
+def test_old_workbooks(tmp_path: Path) -> None:
+    file = local(tmp_path, xls([["id", "姓名"], ["341502200501010013", "甲"], [341502200501010013.0, 2.5]]))
+    rows = read_file(file, "xls", header_row="auto")
+    assert [(row["id"], row["姓名"]) for row in rows] == [
+        ("341502200501010013", "甲"),
+        ("3.41502200501010E+17", "2.5"),
+    ]
+
+
+@pytest.mark.parametrize("error", [b"\x2a", b"\x00\x07", b"\x00", b"\x00\x17"])
+def test_errors_in_old_workbooks_are_never_read_as_empty(tmp_path: Path, error: bytes) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read_file(local(tmp_path, xls([["id", "name"], ["1", "甲"], ["2", error]])), "xls")
+    assert caught.value.code == "format.cell_error"
+    assert (caught.value.arguments["row"], caught.value.arguments["column"]) == (3, 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_damaged_workbook_never_crashes(data: st.DataObject) -> None:
+    whole = bytearray(xls([["id", "name"], ["1", "甲"], ["2", 3.5]]))
+    whole[data.draw(st.integers(0, 2500))] = data.draw(st.integers(0, 255))
+    try:
+        read(bytes(whole), "xls")
+    except CitylakeError as error:
+        assert error.text("zh") and error.text("en")
+
+
+def test_a_stray_cell_at_the_end_of_the_sheet_does_not_end_the_process(book: Callable[..., LocalFile]) -> None:
+    def stray(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row("A1", ["id", "name"])
+        sheet.write("XFD1048576", "x")
+
+    with pytest.raises(CitylakeError) as caught:
+        read_file(book(stray), "xlsx")
+    assert caught.value.code == "format.unreadable"
+
+
+def test_ods_by_the_book(tmp_path: Path) -> None:
+    """The smallest spreadsheet of OpenDocument; an error is its text."""
+    cells = [["id", "name"], ["1", "#N/A"]]
+    rows = "".join(
+        "<table:table-row>"
+        + "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
+        )
+        + "</table:table-row>"
+        for row in cells
+    )
+    spaces = " ".join(
+        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    file = local(tmp_path, b"")
+    with zipfile.ZipFile(file.path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
+            f'<table:table table:name="一">{rows}</table:table>'
+            "</office:spreadsheet></office:body></office:document-content>",
+        )
+    assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}]
