@@ -21,10 +21,11 @@ from pipelines.admission import correction_book
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
+from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
-from pipelines.issues import Finding, Issues
+from pipelines.issues import Finding, Issues, Severity
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
@@ -99,13 +100,13 @@ class Run:
         contract = self.contracts.sources[source]
         try:
             with disk_full_named(self.settings.home):
-                for waiting in self._waiting(contract):
-                    self._admit(contract, waiting)
-                delivery, admitted = self._receive(contract)
-                while delivery is not None and delivery.more:
+                delivery, admitted = self._settle(contract) or self._receive(contract)
+                while delivery is not None and delivery.more and not _blocks(contract, admitted):
                     delivery, admitted = self._receive(contract)
                 return self._ingested(contract, delivery, admitted)
         except Exception as error:
+            if isinstance(error, ColumnsRenamed):
+                self.issues.report(source, contract.org, "drift", error.findings)
             finding = self._fail(source, contract.org, error)
             return Ingested("failed", _both(finding), self._last_admitted(source))
 
@@ -122,8 +123,8 @@ class Run:
         batches = [pull for pull in pulls if not pull.body["origin"].startswith((REPLAY, RETURNED))]
         if not batches:
             raise CitylakeError("replay.nothing", subject=source, first=first, last=last)
-        for waiting in self._waiting(contract):
-            self._admit(contract, waiting)
+        if held := self._settle(contract):
+            return self._ingested(contract, *held)
         with self._quarantine(contract) as quarantine:
             corrected = quarantine.corrected()
         delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
@@ -139,8 +140,8 @@ class Run:
         if isinstance(contract.form.load, WholeTable):
             owner = self.contracts.codes["organisations"].rows[contract.org]["name"]
             raise CitylakeError("quarantine.whole_table", subject=source, mode=contract.form.load.mode, owner=owner)
-        for waiting in self._waiting(contract):
-            self._admit(contract, waiting)
+        if held := self._settle(contract):
+            raise CitylakeError("quarantine.held", subject=source, batch=held[0].batch)
         with self._quarantine(contract) as quarantine:
             rows = correction_book.read(file, contract, self.contracts, quarantine)
         delivery = returned(contract, self.lake, file, rows, {"who": who, "why": why}, self.receipts)
@@ -155,6 +156,14 @@ class Run:
     def _day(self, moment: datetime) -> date:
         """The day of a moment by the city's clocks."""
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(ZoneInfo(self.contracts.city.timezone)).date()
+
+    def _settle(self, contract: SourceContract) -> tuple[Delivery, Admitted] | None:
+        """Admit what waits. The batch at which an incremental source is held, if any: none may overtake it."""
+        for waiting in self._waiting(contract):
+            admitted = self._admit(contract, waiting)
+            if admitted is not None and _blocks(contract, admitted):
+                return waiting, admitted
+        return None
 
     def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
         """Pull one delivery and admit it."""
@@ -277,8 +286,12 @@ class Run:
             finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
             self.issues.report(contract.id, contract.org, "pull", [finding])
             return Ingested("waiting", "", None)
-        drift = [Finding("drift.new_column", {"column": name}, "warning", name) for name in delivery.unknown_columns]
-        self.issues.report(contract.id, contract.org, "drift", drift)
+        severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
+        drift = [Finding("drift.new_column", {"column": name}, severity, name) for name in delivery.unknown_columns]
+        found = admitted.findings if admitted else []
+        for area in ("drift", "correction"):
+            mine = [*(drift if area == "drift" else ()), *(one for one in found if one.code.startswith(f"{area}."))]
+            self.issues.report(contract.id, contract.org, area, mine)
         held = self._report_admission(contract, admitted)
         in_force = self._last_admitted(contract.id)
         if admitted is None:
@@ -420,6 +433,11 @@ def _failure(subject: str, error: Exception) -> Finding:
         return Finding(error.code, error.arguments, "error")
     # only the kind of error: its text may hold values of rows, and issues are read by many
     return Finding("run.failed", {"subject": subject, "problem": type(error).__name__}, "error")
+
+
+def _blocks(contract: SourceContract, admitted: Admitted | None) -> bool:
+    """Whether a batch must be decided before the next: a held one of changes, which the source will not send again."""
+    return admitted is not None and bool(admitted.held) and not isinstance(contract.form.load, WholeTable)
 
 
 def _subjects(contracts: Contracts) -> list[str]:

@@ -3,13 +3,14 @@
 What a row changes, by the load mode of its contract, is in `changes`.
 
 Replaying a batch after a kill changes nothing: each commit carries the batch number as its Delta transaction. A batch
-that looks half-delivered is held, and nothing of it is applied until the steward decides.
+that looks half-delivered, or whose drift the contract says must stop it, is held, and nothing of it is applied until
+the steward decides.
 """
 
 import json
 import time
 from collections.abc import Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,23 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from pipelines.admission import hashes
 from pipelines.admission.changes import Changes, TableChanges, changes_of
 from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract, raw_rows
+from pipelines.admission.corrections import Counts, counted, outlived
+from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
+from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
 from pipelines.engine import connect
+from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 
 APPLICATION = "citylake.admission"
 _ADMITTED = "admitted"
@@ -43,6 +48,7 @@ class Admitted:
     """What became of a batch. `held` lists the guards that stopped it (message code -> arguments); then nothing else
     was counted as applied. `by_rule` counts refused rows per rule; a row may fail several. Of the accepted rows of an
     incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
+    `profile`: how the columns looked, for the next batch; `drift`: findings; `corrections`: how each fared.
     """
 
     batch: int
@@ -60,6 +66,33 @@ class Admitted:
     seconds: float = 0.0
     superseded: int = 0
     repeated: int = 0
+    profile: dict[str, Any] = field(default_factory=dict)
+    drift: list[dict[str, Any]] = field(default_factory=list)
+    corrections: Counts = field(default_factory=dict)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the batch showed about its source: drift and corrections that no longer fit."""
+        return [Finding(**found) for found in self.drift]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a batch is compared with: the receipt of the last admitted one, and the rows of some more, newest first.
+    `same`: the batch repeats or corrects rows of others, which tells nothing new about the source."""
+
+    last: Admitted | None = None
+    history: tuple[int, ...] = ()
+    same: bool = False
+
+    @classmethod
+    def read(cls, receipts: Receipts, source: str, batch: int) -> "Before":
+        """From the receipts of a source."""
+        admitted = receipts.of_stage(Stage.ADMIT, source, HISTORY)
+        pull = receipts.last(Stage.PULL, source, batch)
+        last = Admitted(**admitted[0].body) if admitted else None
+        same = pull is not None and str(pull.body["origin"]).startswith((REPLAY, RETURNED))
+        return cls(last, tuple(receipt.body["received"] for receipt in admitted), same)
 
 
 class Batch:
@@ -75,7 +108,7 @@ class Batch:
         today: date,
         known_at: str,
     ) -> None:
-        self.contract = contract
+        self.contract, self.contracts, self.today = contract, contracts, today
         self.delivery = delivery
         self.lake = lake
         self.core = lake.core(contract.org, contract.dataset)
@@ -84,12 +117,16 @@ class Batch:
         self.known_at = known_at
         self.con = connect(lake.scratch())
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
-        self.admission: Admission = compile_contract(contract, contracts, today, {name: kind for name, kind, *_ in raw})
+        self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
+        self.admission: Admission = self._compiled()
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
 
-    def run(self, previous_received: int | None, confirmed: bool) -> Admitted:
+    def _compiled(self, quarantined: Set[str] = frozenset()) -> Admission:
+        return compile_contract(self.contract, self.contracts, self.today, self.raw, quarantined)
+
+    def run(self, before: Before, confirmed: bool) -> Admitted:
         """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
         started = time.monotonic()
         with self.con:
@@ -98,16 +135,41 @@ class Batch:
             for number, item in enumerate(self.contract.derived):
                 self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
             self._register_log()
+            drift = self._drift(before, confirmed)
+            if drift.quarantined:
+                self.admission = self._compiled(drift.quarantined)
             changes = self._changes()
             judged = self.admission.judged(str(self.delivery.path), changes.kept)
             self.con.execute(f"CREATE TABLE judged AS {judged}")
             self._register_current(changes)
             for statement in changes.statements():
                 self.con.execute(statement)
-            outcome = self._counted(previous_received, confirmed)
+            outcome = self._observed(self._counted(before.last, confirmed), drift, before.last)
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
         return outcome
+
+    def _drift(self, before: Before, confirmed: bool) -> Drift:
+        """How this batch differs from the one before; what is replayed is not compared."""
+        old = Profile.read(before.last.profile if before.last else {})
+        if before.same:
+            return repeated(self.contract, self.contracts.codes, old)
+        new = profile(self.con, self.contract, self.contracts, self.delivery.path)
+        received = self.delivery.rows
+        return compare(self.contract, self.contracts.codes, old, new, before.history, received, confirmed)
+
+    def _observed(self, outcome: Admitted, drift: Drift, last: Admitted | None) -> Admitted:
+        """The outcome with what the batch showed about its source, held also if that is to stop it."""
+        earlier = last.corrections if last else {}
+        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, earlier)
+        found = [*drift.findings, *outlived(self.contract, counts)]
+        return replace(
+            outcome,
+            held=outcome.held | ({HOLD: dict(drift.held)} if drift.held else {}),
+            profile=drift.profile.stored(),
+            drift=[vars(finding) for finding in found],
+            corrections=counts,
+        )
 
     def _replayed(self) -> Admitted | None:
         """The outcome that a killed run committed to core but did not live to record."""
@@ -197,7 +259,7 @@ class Batch:
             f"FROM (SELECT {read.columns} FROM {read.source})"
         )
 
-    def _counted(self, previous_received: int | None, confirmed: bool) -> Admitted:
+    def _counted(self, last: Admitted | None, confirmed: bool) -> Admitted:
         received = self._count("judged")
         good = self._number(f"SELECT count(*) FROM judged WHERE {self.admission.accepted}")
         accepted = good - self._count("late_refused")
@@ -216,7 +278,7 @@ class Batch:
             if not isinstance(load, Append):
                 counts["superseded"] = accepted - self._count("accepted")
             counts["repeated"] = accepted - counts.get("superseded", 0) - sum(of_kind.values())
-        held = {} if confirmed else self._guards(received, previous_received, counts["deleted"])
+        held = {} if confirmed else self._guards(received, last.received if last else None, counts["deleted"])
         return Admitted(
             batch=self.delivery.batch,
             received=received,
@@ -368,13 +430,13 @@ def admit(
     """
     if done := receipts.last(Stage.ADMIT, contract.id, delivery.batch):
         return Admitted(**done.body)
-    previous = receipts.last(Stage.ADMIT, contract.id)
+    before = Before.read(receipts, contract.id, delivery.batch)
     key_now = list(contract.form.load.key)
-    if previous and previous.body["key"] != key_now:
-        named = {"old": "、".join(previous.body["key"]), "new": "、".join(key_now)}
+    if before.last and before.last.key != key_now:
+        named = {"old": "、".join(before.last.key), "new": "、".join(key_now)}
         raise CitylakeError("admit.key_changed", subject=contract.id, **named)
     confirmed = receipts.last(Stage.CONFIRM, contract.id, delivery.batch) is not None
     batch = Batch(contract, contracts, lake, key, delivery, today, known_at)
-    outcome = batch.run(previous.body["received"] if previous else None, confirmed)
+    outcome = batch.run(before, confirmed)
     receipts.add(Stage.HOLD if outcome.held else Stage.ADMIT, contract.id, vars(outcome), delivery.batch)
     return outcome

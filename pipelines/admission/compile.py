@@ -1,4 +1,4 @@
-"""A source contract as SQL over raw: decode, clean, cast, judge.
+"""A source contract as SQL over raw: decode, clean, correct, cast, judge.
 
 Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
@@ -6,11 +6,13 @@ Text in, judged or decoded rows out; running it and storing the result belongs t
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 
 from pipelines.codecs import cleaning
 from pipelines.codecs.sql import identifier, literal, where
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
+from pipelines.contracts.models import CorrectionForm
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED = "_row", "_failed"
@@ -92,11 +94,16 @@ class Admission:
 
 
 def compile_contract(
-    contract: SourceContract, contracts: Contracts, today: date, raw: Mapping[str, str] | None = None
+    contract: SourceContract,
+    contracts: Contracts,
+    today: date,
+    raw: Mapping[str, str] | None = None,
+    quarantined: Collection[str] = (),
 ) -> Admission:
     """Compile a source contract for deliveries judged on `today`.
 
     `raw`: the columns of the delivery with their DuckDB types, by physical name; without it all are taken for texts.
+    `quarantined`: columns whose values are not taken over.
     """
     raw = raw or {}
     context = rule_context(contracts, today=today)
@@ -116,8 +123,9 @@ def compile_contract(
         for start in range(0, len(judgements), BITS)
     )
     names = ", ".join(identifier(column.name) for column in contract.columns)
-    judging = (*_decoding(contract, contracts, raw, ", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
-    decoding = (*_decoding(contract, contracts, raw, f"{ROW}, _op"), f"{ROW}, _op, {names}")
+    decode = partial(_decoding, contract, contracts, raw, quarantined)
+    judging = (*decode(", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
+    decoding = (*decode(f"{ROW}, _op"), f"{ROW}, _op, {names}")
     together = replace(context, relation=FRESH, previous=TOLD)
     events = [rule for rule in contract.rules if rule.about.scope == "history"]
     watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
@@ -129,21 +137,46 @@ def raw_rows(raw: str) -> str:
     return f"read_parquet({literal(raw)}, file_row_number = true)"
 
 
+def cleaned(columns: tuple[Column, ...], contracts: Contracts, rows: str) -> str:
+    """Cleaned texts of some columns under their names in the contract, with `_row`. `rows`: a query of raw rows."""
+    return _layered(rows, [_received(columns, (), ROW), *_cleaned(columns, contracts, ROW)])
+
+
+def matches(column: Column, timezone: str, value: str | None) -> str:
+    """The condition that a cleaned text is `value`, or however else it is written the same number, date or time."""
+    name, kind = identifier(column.name), column.definition.logicalType
+    if value is None:
+        return f"{name} IS NULL"
+    same = f"{name} = {literal(value)}"
+    if kind == "string":
+        return f"coalesce({same}, false)"
+    return f"coalesce({same} OR {_typed(name, kind, timezone)} = {_typed(literal(value), kind, timezone)}, false)"
+
+
+def concerns(contract: SourceContract, timezone: str, correction: CorrectionForm) -> str:
+    """The condition on cleaned texts that a row has the key a correction names."""
+    columns = {column.name: column for column in contract.columns}
+    return " AND ".join(matches(columns[name], timezone, value) for name, value in correction.where.items())
+
+
 def _layered(query: str, layers: Iterable[str]) -> str:
     for layer in layers:
         query = f"SELECT {layer} FROM ({query})"
     return query
 
 
-def _decoding(contract: SourceContract, contracts: Contracts, raw: Mapping[str, str], carried: str) -> Iterator[str]:
+def _decoding(
+    contract: SourceContract, contracts: Contracts, raw: Mapping[str, str], quarantined: Collection[str], carried: str
+) -> Iterator[str]:
     """From raw values to typed columns."""
-    stored = {column.name: kind for column in contract.columns if (kind := _stored(column, raw))}
-    texts = [column for column in contract.columns if column.name not in stored]
-    yield _received(contract.columns, stored, carried)
-    for place in range(max((len(column.clean) for column in texts), default=0)):
-        # one layer per step, so that a step's text is written once however often the next step uses it
-        steps = (_step(column, place, contracts) for column in texts)
-        yield ", ".join([carried, *map(identifier, stored), *steps])
+    compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}  # as texts
+    read = {*compared, *quarantined}
+    plain = [column for column in contract.columns if column.name not in read]
+    stored = {column.name: kind for column in plain if (kind := _stored(column, raw))}
+    yield _received(contract.columns, stored, carried, quarantined)
+    yield from _cleaned(contract.columns, contracts, carried, stored)
+    if contract.form.corrections:
+        yield _corrected(contract, contracts.city.timezone, carried)
     yield _cast(contract.columns, stored, contracts.city.timezone, carried)
 
 
@@ -154,14 +187,26 @@ def _stored(column: Column, raw: Mapping[str, str]) -> str | None:
     return kind if fits and all(step.verb in cleaning.SPELLING for step in column.clean) else None
 
 
-def _received(columns: tuple[Column, ...], stored: Collection[str], carried: str) -> str:
+def _received(
+    columns: tuple[Column, ...], stored: Collection[str], carried: str, quarantined: Collection[str] = ()
+) -> str:
     """Every physical column under the contract's name, as text unless it is stored as what it is."""
-    values = (
-        f"{identifier(c.physical_name) if c.name in stored else f'cast({identifier(c.physical_name)} AS VARCHAR)'} "
-        f"AS {identifier(c.name)}"
-        for c in columns
-    )
+    values = []
+    for column in columns:
+        value = "NULL" if column.name in quarantined else identifier(column.physical_name)
+        taken = value if column.name in stored else f"cast({value} AS VARCHAR)"
+        values.append(f"{taken} AS {identifier(column.name)}")
     return f"file_row_number AS {carried}, {', '.join(values)}"
+
+
+def _cleaned(
+    columns: tuple[Column, ...], contracts: Contracts, carried: str, stored: Collection[str] = ()
+) -> Iterator[str]:
+    """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
+    texts = [column for column in columns if column.name not in stored]
+    for place in range(max((len(column.clean) for column in texts), default=0)):
+        steps = (_step(column, place, contracts) for column in texts)
+        yield ", ".join([carried, *map(identifier, stored), *steps])
 
 
 def _step(column: Column, place: int, contracts: Contracts) -> str:
@@ -171,6 +216,21 @@ def _step(column: Column, place: int, contracts: Contracts) -> str:
     step = column.clean[place]
     cleaned = cleaning.steps[step.verb].function(name, contracts.spellings, **step.arguments)
     return f"{cleaned} AS {name}"
+
+
+def _corrected(contract: SourceContract, timezone: str, carried: str) -> str:
+    """Cleaned texts, each replaced where a correction of the contract expects just this value in just this row."""
+    parts = [carried]
+    for column in contract.columns:
+        whens = "".join(
+            f" WHEN {concerns(contract, timezone, one)} AND {matches(column, timezone, one.expect)} "
+            f"THEN {'NULL' if one.set is None else literal(one.set)}"
+            for one in contract.form.corrections
+            if one.column == column.name
+        )
+        name = identifier(column.name)
+        parts.append(f"CASE{whens} ELSE {name} END AS {name}" if whens else name)
+    return ", ".join(parts)
 
 
 def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str, carried: str) -> str:

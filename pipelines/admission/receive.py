@@ -5,7 +5,7 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +15,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.admission.profile import Profile
+from pipelines.admission.renames import renamed
 from pipelines.codecs.sql import literal, literals
-from pipelines.connectors.base import Cursor, Pulled, Request, connectors
+from pipelines.connectors.base import UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
@@ -55,7 +57,7 @@ def receive(
 ) -> Delivery | None:
     """Pull the source and keep what came; None when nothing ever came.
 
-    Raises CitylakeError if the source cannot deliver, OSError if the disk is full.
+    Raises CitylakeError if the source cannot deliver, ColumnsRenamed if it lacks columns, OSError if the disk is full.
     """
     started = time.monotonic()
     folder = lake.raw(contract.org, contract.dataset)
@@ -64,7 +66,12 @@ def receive(
     position = _position(contract, last, receipts)
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
-        pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
+        try:
+            pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
+        except ColumnsMissing as error:
+            before = receipts.last(Stage.ADMIT, contract.id)
+            looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
+            raise renamed(contract, contracts, lake.scratch(), error, looks) from None
         failed.pop_all()
     if pulled is None:
         shutil.rmtree(partial)
@@ -72,7 +79,7 @@ def receive(
             receipts.add(Stage.SEEN, contract.id, {"position": position})
         return None if last is None else kept(contract, lake, last)
     content = _content(partial / RAW_FILE, lake.scratch())
-    unknown = tuple(c for c in pulled.columns if c not in _expected(contract) and c not in contract.form.ignored)
+    unknown = _unknown(contract, pulled.columns)
     if last and (last.body["content"], last.body["contract"]) == (content, contract.hash):
         shutil.rmtree(partial)
         receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position)})
@@ -169,7 +176,7 @@ def kept(contract: SourceContract, lake: Lake, receipt: Receipt) -> Delivery:
     """The batch in raw that a receipt of a pull tells of."""
     batch = receipt.batch or 0
     path = lake.raw(contract.org, contract.dataset) / str(batch) / RAW_FILE
-    return Delivery(batch, receipt.body["rows"], path, False, ())
+    return Delivery(batch, receipt.body["rows"], path, False, _unknown(contract, receipt.body["columns"]))
 
 
 def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts) -> dict[str, Any]:
@@ -227,6 +234,12 @@ def _pull(
 
 def _expected(contract: SourceContract) -> tuple[str, ...]:
     return tuple(column.physical_name for column in contract.columns)
+
+
+def _unknown(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
+    """Columns that the contract neither uses nor ignores."""
+    known = {UNREAD, *_expected(contract), *contract.form.ignored}
+    return tuple(name for name in columns if name not in known)
 
 
 def _content(path: Path, scratch: Path) -> str:

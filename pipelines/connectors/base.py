@@ -4,6 +4,7 @@ And what several connectors need: rows of text written in pieces, so that a larg
 memory, and JSON objects as such rows. Where rows come from does not belong here; files are read in `formats`.
 """
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ UNREAD = "_unread"
 """The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
 PIECE = 50_000
 """Rows written together."""
+LOOKED_AT = 1000
+"""Rows that are read to guess what was renamed."""
 WIDEST = 300
 """Most keys that objects may have beside the contract's: a device that uses times as keys would make millions."""
 
@@ -85,12 +88,47 @@ class Pulled:
     more: bool = False
 
 
-def require_columns(request: Request, columns: Sequence[str], origin: str) -> None:
-    """Raise CitylakeError naming missing and new columns unless all expected ones are there."""
+class ColumnsMissing(CitylakeError):
+    """Columns of the contract are not at the source. `sample`: some values of each new column, none where the
+    connector cannot look; they tell what was renamed, and must not be shown."""
+
+    def __init__(self, origin: str, missing: Sequence[str], sample: Mapping[str, Sequence[Any]]) -> None:
+        super().__init__("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(list(sample)))
+        self.missing = tuple(missing)
+        self.sample = sample
+
+
+def require_columns(
+    request: Request,
+    columns: Sequence[str],
+    origin: str,
+    rows: Callable[[], Iterable[Sequence[Any]]] | None = None,
+) -> None:
+    """Raise ColumnsMissing naming missing and new columns unless all expected ones are there.
+
+    `rows`: rows of the source, values in the order of `columns`; asked only if a column is missing.
+    """
     missing = [name for name in request.expected if name not in columns]
     if missing:
         extra = [name for name in columns if name not in request.expected and name not in request.ignored]
-        raise CitylakeError("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(extra))
+        seen = _first(rows) if rows and extra else []
+        places = {name: columns.index(name) for name in extra}
+        raise ColumnsMissing(origin, missing, {name: [row[at] for row in seen] for name, at in places.items()})
+
+
+def _first(rows: Callable[[], Iterable[Sequence[Any]]]) -> list[Sequence[Any]]:
+    """Some rows to guess from. Where none can be read the missing columns are still the first thing to tell."""
+    found: list[Sequence[Any]] = []
+    with contextlib.suppress(CitylakeError):
+        found.extend(islice(rows(), LOOKED_AT))
+    return found
+
+
+def first_written(path: Path, names: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Rows of a Parquet file that a connector wrote, values in the order of `names`."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(LOOKED_AT, columns=list(names)):
+            yield from zip(*(batch.column(name).to_pylist() for name in names), strict=True)
 
 
 def listed(names: Sequence[str]) -> str:

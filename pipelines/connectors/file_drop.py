@@ -5,6 +5,7 @@ unchanged in raw beside its rows, and the rows are read from that copy. Every va
 judged by admission, so a row that does not fit its header has only its text, in column UNREAD, and is refused there.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,7 +13,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipelines.connectors import drop_batch
-from pipelines.connectors.base import About, Delimiter, Encoding, Pulled, Request, connectors, require_columns
+from pipelines.connectors.base import (
+    About,
+    Delimiter,
+    Encoding,
+    Pulled,
+    Request,
+    connectors,
+    first_written,
+    require_columns,
+)
 from pipelines.connectors.drop_box import Complete, DropBox
 from pipelines.connectors.formats import Format, HeaderRow, LocalFile, check_options, opened
 from pipelines.connectors.stores import StoreError, open_store
@@ -65,7 +75,12 @@ def file_drop(
         }
         into = replace(request, target=target)
         with opened(LocalFile(copy, origin, into), format, member, **options) as table:
-            require_columns(request, table.names, origin)
+
+            def rows() -> Iterator[Sequence[object]]:
+                table.write(into)
+                yield from first_written(target, table.names)
+
+            require_columns(request, table.names, origin, rows)
             return table.names, table.write(into)
 
     with open_store(request.secret(connection), connection, request.owner) as store:

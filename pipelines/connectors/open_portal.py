@@ -5,6 +5,7 @@ the portal sent is kept unchanged in raw beside the rows.
 """
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import httpx
@@ -16,6 +17,7 @@ from pipelines.connectors.base import (
     Pulled,
     Request,
     connectors,
+    first_written,
     require_columns,
 )
 from pipelines.connectors.catalogues import Catalogue, Found, listing, locate
@@ -82,7 +84,12 @@ def _pull(
         table = formats["csv"].function(file, encoding=encoding, delimiter=delimiter)
     else:
         table = formats["json"].function(file, records=records)
-    require_columns(request, table.names, origin)
+
+    def rows() -> Iterator[Sequence[object]]:
+        table.write(request)
+        yield from first_written(request.target, table.names)
+
+    require_columns(request, table.names, origin, rows)
     return Pulled(table.write(request), table.names, origin, position)
 
 

@@ -22,7 +22,7 @@ def reference(request: Request, *, file: str) -> Pulled:
     except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         problem = type(error).__name__
         raise CitylakeError("pull.unreadable", origin=file, problem=problem, owner=request.owner) from error
-    require_columns(request, frame.columns, file)
+    require_columns(request, frame.columns, file, frame.iter_rows)
     frame.write_parquet(request.target, compression="zstd")
     return Pulled(frame.height, tuple(frame.columns), file)
 

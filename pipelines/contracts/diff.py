@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pipelines.contracts.diff_change import Change, change
 from pipelines.contracts.diff_columns import column_changes
 from pipelines.contracts.diff_products import product_changes
-from pipelines.contracts.models import SourceForm
+from pipelines.contracts.models import DriftForm, SourceForm
 from pipelines.contracts.resolved import Claim, Contracts, ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
 
@@ -94,6 +94,27 @@ def _source_changes(subject: str, was: SourceContract, now: SourceContract) -> I
     for item in now.derived:
         if steps.get(item.column.name, item.step) != item.step:
             yield change(subject, "derivation_changed", item.column.name)
+    yield from _drift_changes(subject, was.form.drift, now.form.drift)
+    yield from _correction_changes(subject, was.form, now.form)
+
+
+def _drift_changes(subject: str, was: DriftForm, now: DriftForm) -> Iterator[Change]:
+    for setting in DriftForm.model_fields:
+        old, new = getattr(was, setting), getattr(now, setting)
+        if old != new:
+            what = "drift_stop_dropped" if old == "stop" else "drift_changed"
+            yield change(subject, what, old=old, new=new, setting=setting)
+
+
+def _correction_changes(subject: str, was: SourceForm, now: SourceForm) -> Iterator[Change]:
+    before, after = ({one.id: one for one in form.corrections} for form in (was, now))
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            yield change(subject, "correction_added", after[name].column, correction=name)
+        elif name not in after:
+            yield change(subject, "correction_removed", before[name].column, correction=name)
+        elif before[name] != after[name]:
+            yield change(subject, "correction_changed", after[name].column, correction=name)
 
 
 def _load_changes(subject: str, was: SourceForm, now: SourceForm) -> Iterator[Change]:

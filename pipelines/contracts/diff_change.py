@@ -69,6 +69,7 @@ _GOVERNANCE = {
     "row_filter_dropped",
     "deletion_ceiling_raised",
     "volume_floor_lowered",
+    "drift_stop_dropped",
 }
 
 

@@ -19,6 +19,7 @@ from pipelines.connectors.discovery import load_installed
 from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
+from pipelines.contracts.corrections import check_corrections
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
@@ -128,6 +129,7 @@ class _Loader:
         derived = self.resolver.derived(file, form, columns)
         _check_physical(file, form, columns)
         _check_load(file, form.load, columns)
+        check_corrections(file, form, columns, self.codes)
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")

@@ -25,6 +25,9 @@ Overlap = Annotated[int, Field(ge=0)]
 LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
 Cycle = Literal["实时", "每日", "每周", "每月", "每季度", "每半年", "每年", "不定期"]
 Retention = Annotated[str, StringConstraints(pattern=RETENTION_PATTERN)]
+DriftPolicy = Literal["evolve", "freeze", "quarantine", "stop"]
+BatchPolicy = Literal["evolve", "freeze", "stop"]
+"""What concerns no column of the contract has none to quarantine."""
 Call = Name | Annotated[dict[Name, dict[str, Any]], Field(min_length=1, max_length=1)]
 """A verb: its name, or its name with arguments."""
 
@@ -175,6 +178,35 @@ def position(load: Load) -> tuple[str, ...]:
     return () if isinstance(load, FullReplace | SnapshotDiff) else newest(load)
 
 
+class DriftForm(Strict):
+    """What happens when a source changes what it sends: evolve (noted, goes on), freeze (goes on, an error until the
+    contract says so), quarantine (the column's values are not taken over), stop (the batch is held for the steward).
+    """
+
+    new_column: BatchPolicy = "evolve"
+    retyped: DriftPolicy = "freeze"
+    codes: DriftPolicy = "evolve"
+    units: DriftPolicy = "stop"
+    encoding: DriftPolicy = "stop"
+    volume: BatchPolicy = "evolve"
+
+
+class CorrectionForm(Strict):
+    """A guarded correction: `column` of the row with the key `where` becomes `set` as long as `expect` is delivered.
+
+    Values are cleaned texts; null is no value. `status`: whether its owner was told (sent), and agreed (confirmed).
+    """
+
+    id: Name
+    column: FieldName
+    where: Annotated[dict[FieldName, Text], Field(min_length=1)]
+    expect: Text | None
+    set: Text | None
+    reason: Text
+    status: Literal["open", "sent", "confirmed"]
+    since: Day
+
+
 class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml"""
 
@@ -190,6 +222,8 @@ class SourceForm(Strict):
     properties: Annotated[list[FieldName | ColumnForm], Field(min_length=1)]
     derived: list[Annotated[dict[FieldName, DerivationCall], Field(min_length=1, max_length=1)]] = []
     quality: list[RuleCall] = []
+    drift: DriftForm = DriftForm()
+    corrections: list[CorrectionForm] = []
 
 
 class ShareForm(Strict):

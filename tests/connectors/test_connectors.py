@@ -1,12 +1,12 @@
 """Connectors: what they write, and what they tell when a source cannot be read. Passwords are told to nobody."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pipelines.connectors.base import Request, connectors
+from pipelines.connectors.base import ColumnsMissing, Request, connectors, require_columns
 from pipelines.messages import CitylakeError
 
 SECRETS = [
@@ -85,3 +85,21 @@ def test_what_cannot_be_read_is_said(
     with pytest.raises(CitylakeError) as caught:
         connectors["reference"].function(request_for(), file=name)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("unreadable", [False, True])
+def test_values_of_new_columns_are_at_hand_when_one_is_missing(tmp_path: Path, unreadable: bool) -> None:
+    """They tell what was renamed; where no row can be read the missing column is still what is told."""
+    request = Request(tmp_path / "x", tmp_path, str, "市公安局", ("code", "name"), ("note",), tmp_path)
+
+    def rows() -> Iterator[list[str]]:
+        yield ["1", "甲", "x", ""]
+        if unreadable:
+            raise CitylakeError("pull.csv_broken", file="f", line=3, owner="o")
+        yield ["2", "乙", "y", ""]
+
+    with pytest.raises(ColumnsMissing) as caught:
+        require_columns(request, ("code", "names", "note"), "f", rows)
+    assert caught.value.missing == ("name",)
+    assert caught.value.sample == {"names": ["甲"] if unreadable else ["甲", "乙"]}
+    assert "甲" not in str(caught.value)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from pipelines.connectors.base import Cursor
+from pipelines.connectors.base import ColumnsMissing, Cursor
 from pipelines.messages import CitylakeError
 from simulator.server import HOST, Server
 from tests.connectors.conftest import Puller
@@ -273,3 +273,13 @@ def test_a_reader_without_rights_is_told_so_without_secrets(source: Source) -> N
         assert caught.value.code == "pull.unreachable"
         for part in (password, quote(password), password.replace("'", "\\'").replace("\\w", "\\\\w")):
             assert part not in text
+
+
+def test_values_of_a_new_column_are_at_hand_when_one_is_missing(source: Source) -> None:
+    source.table("varchar(30)", "甲", "乙", None)
+    found = source.cursor(0)
+    found.cursor, found.expected = None, ("id", "moment")
+    with pytest.raises(ColumnsMissing) as caught:
+        ids(found)
+    assert (caught.value.missing, caught.value.sample) == (("moment",), {"at": ["甲", "乙", None]})
+    assert "甲" not in str(caught.value)

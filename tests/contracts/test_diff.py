@@ -15,6 +15,12 @@ SOURCE, PERSON, COUNT = "sources/psb/person.yaml", "products/population/person.y
 ANONYMITY = "    anonymity: {k: 10, count: persons, quasi: [county_code, sex], within: [county_code]}\n"
 SUBJECTS = {SOURCE: "sources/psb/person", PERSON: "products/population/person", COUNT: "products/population/count"}
 
+CORRECTION = (
+    "corrections:\n"
+    '  - {id: wrong_area, column: division_code, where: {record_no: "7"}, expect: "9", set: "341502", '
+    'reason: 迁移写错, status: sent, since: "2026-11-01"}\n'
+)
+
 # file, old text, new text, column, what, breaking
 CHANGES = [
     (SOURCE, "  - {name: sex, physicalName: XB}\n", "", "sex", "column_dropped", True),
@@ -41,6 +47,9 @@ CHANGES = [
      None, "source_rule_added", True),
     (SOURCE, "quality:\n  - birth_date_matches_id: {id: id_number, birth: birth_date}\n", "",
      None, "source_rule_removed", False),
+    (SOURCE, "quality:\n", f"{CORRECTION}quality:\n", "division_code", "correction_added", False),
+    (SOURCE, "quality:\n", "drift: {codes: freeze}\nquality:\n", None, "drift_changed", False),
+    (SOURCE, "quality:\n", "drift: {units: evolve}\nquality:\n", None, "drift_stop_dropped", True),
     (SOURCE, "10y", "5y", None, "retention_changed", True),
     (SOURCE, "每日", "每月", None, "frequency_changed", True),
     (SOURCE, "status: active", "status: deprecated", None, "status_ended", True),
@@ -289,3 +298,14 @@ def test_versions_keep_up(
 
 def test_nothing_changes_by_itself(small: Contracts, city: Path) -> None:
     assert diff(small, load(city)) == []
+
+
+def test_a_correction_that_is_changed_or_removed_is_named(city: Path, edit: Edit) -> None:
+    edit(SOURCE, "quality:\n", f"{CORRECTION}quality:\n")
+    with_one = load(city)
+    edit(SOURCE, "status: sent", "status: confirmed")
+    assert [(item.what, item.breaking) for item in diff(with_one, load(city))] == [("correction_changed", False)]
+    edit(SOURCE, CORRECTION.replace("status: sent", "status: confirmed"), "")
+    (removed,) = diff(with_one, load(city))
+    assert (removed.what, removed.column) == ("correction_removed", "division_code")
+    assert "wrong_area" in removed.text("zh")

@@ -101,3 +101,12 @@ def test_the_same_model_twice_is_told(city: Path) -> None:
     )
     with pytest.raises(CitylakeError, match="open/count_by_county 已在"):
         load(city)
+
+
+def test_a_correction_does_not_write_down_a_personal_key(city: Path, edit: Edit) -> None:
+    edit(SOURCE, "key: [record_no]", "key: [id_number]")
+    entry = '{id: a, column: division_code, where: {id_number: "1"}, expect: "9", set: "341502"'
+    edit(SOURCE, "quality:", f'corrections:\n  - {entry}, reason: r, status: open, since: "2026-11-01"}}\nquality:')
+    with pytest.raises(CitylakeError) as caught:
+        load(city)
+    assert (caught.value.code, caught.value.arguments["column"]) == ("contract.correction_sensitive", "id_number")

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.dialects import postgresql
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import Pulled, Request, require_columns
+from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.engine import connect, load_extension
@@ -52,7 +52,8 @@ def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulle
         columns = _columns(con, schema, name)
         if not columns:
             raise no_table(connection, table)
-        require_columns(request, list(columns), table)
+        some = f"SELECT * FROM {_rows(schema, name, columns, f' LIMIT {LOOKED_AT}')}"
+        require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
         reading = _reading(request, columns)
         rows = _rows(schema, name, columns, _where(reading))
         options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"

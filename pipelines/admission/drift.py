@@ -1,0 +1,184 @@
+"""Drift: how a batch differs from the last admitted one in what its columns are, and what the contract does about it.
+
+Compares profiles and decides by the policies of the contract; measures nothing itself and applies nothing. What was
+renamed at the source stops the pull and is guessed in `renames`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from pipelines.admission.profile import ENOUGH, OFTEN, Look, Profile
+from pipelines.contracts.load import CodeList, Column, SourceContract
+from pipelines.contracts.texts import LANGUAGES, both
+from pipelines.issues import Finding
+
+HOLD = "admit.drift"
+"""The guard that holds a batch because of a drift whose policy is stop."""
+FACTORS = (10_000, 1_000, 100)
+TOLERANCE = 0.05
+HISTORY, BATCHES = 20, 5
+"""Batches whose rows are looked back at, and how many there must be."""
+SPREAD, LEAST = 5, 0.2
+"""A volume is unusual beyond so many deviations (scaled MAD) and by more than this share."""
+_NORMAL = 1.4826
+
+Lists = Mapping[str, CodeList]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What is to be done. `held`: why the batch is to wait (arguments of HOLD), `quarantined`: columns not taken over,
+    `profile`: what the next batch is compared with if this one is admitted."""
+
+    profile: Profile
+    findings: tuple[Finding, ...] = ()
+    held: Mapping[str, Any] = field(default_factory=dict)
+    quarantined: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One drift, before the policy has spoken. `column`: of the contract; None: the batch as a whole."""
+
+    kind: str
+    column: Column | None
+    arguments: dict[str, Any]
+    rows: int = 1
+
+
+def repeated(contract: SourceContract, lists: Lists, old: Profile) -> Drift:
+    """For kept batches that are judged again: nothing new is learnt, and what is in quarantine stays there."""
+    left = [column.name for column in _unsettled(contract, lists, old) if old.looks[column.name].left == "quarantine"]
+    return Drift(old, quarantined=frozenset(left))
+
+
+def compare(
+    contract: SourceContract,
+    lists: Lists,
+    old: Profile,
+    new: Profile,
+    history: Sequence[int],
+    received: int,
+    confirmed: bool,
+) -> Drift:
+    """Compare a batch of `received` rows with the last admitted one. `history`: rows of batches admitted before;
+    `confirmed`: the steward lets this batch pass, so that the next is compared with it."""
+    policies = contract.form.drift
+    looks = dict(new.looks)
+    findings: list[Finding] = []
+    stopped: list[_Seen] = []
+    quarantined: set[str] = set()
+    for seen in _drifts(contract, lists, old, new, received, history):
+        policy: str = getattr(policies, seen.kind)
+        if policy == "quarantine" and seen.column is not None and _needed(contract, seen.column):
+            policy = "stop"  # rows without this column would all be refused: that is no way to go on
+        passes = policy == "evolve" or (policy == "stop" and confirmed)
+        key = seen.column.name if seen.column else str(seen.arguments.get("column", ""))
+        about = seen.arguments | both("policy", f"drift.policy_{'evolve' if passes else policy}")
+        findings.append(Finding(f"drift.{seen.kind}", about, "warning" if passes else "error", key, seen.rows))
+        if policy == "stop" and not confirmed:
+            stopped.append(seen)
+        if policy == "quarantine" and seen.column:
+            quarantined.add(seen.column.name)
+        if policy in ("freeze", "quarantine") and seen.column:
+            terms = _terms(contract, seen.column, lists)
+            looks[seen.column.name] = replace(old.looks[seen.column.name], left=policy, terms=terms)
+    moved = {finding.key for finding in findings}
+    for column in _unsettled(contract, lists, old):
+        was = old.looks[column.name]
+        if column.name not in moved and new.looks[column.name].values < ENOUGH:  # too few to say that it is over
+            about = {"column": column.physical_name} | both("policy", f"drift.policy_{was.left}")
+            findings.append(Finding("drift.unsettled", about, "error", column.name))
+            looks[column.name] = was
+            quarantined |= {column.name} if was.left == "quarantine" else set()
+    for name, look in old.looks.items():
+        if name in looks and name not in moved and looks[name].values < ENOUGH <= look.values:
+            looks[name] = look  # a few rows say little about a column
+    kept = Profile(new.rows, looks, new.others)
+    # what is new is told by the pull, from what it found at the source
+    told = tuple(finding for finding in findings if finding.code != "drift.new_column")
+    return Drift(kept, told, _reason(stopped), frozenset(quarantined))
+
+
+def _unsettled(contract: SourceContract, lists: Lists, old: Profile) -> Iterator[Column]:
+    """Columns whose drift was left open and that the contract still treats as it did then."""
+    for column in contract.columns:
+        look = old.looks.get(column.name)
+        if look is not None and look.left and look.terms == _terms(contract, column, lists):
+            yield column
+
+
+def _terms(contract: SourceContract, column: Column, lists: Lists) -> str:
+    """What the contract says of a column and of drift: when that changes, somebody has answered."""
+    codes = lists[column.definition.codes].hash if column.definition.codes else ""
+    return hashlib.sha256(repr((column, codes, contract.form.drift)).encode()).hexdigest()[:16]
+
+
+def _needed(contract: SourceContract, column: Column) -> bool:
+    return column.required or column.name in contract.form.load.key
+
+
+def _reason(stopped: Sequence[_Seen]) -> dict[str, Any]:
+    if not stopped:
+        return {}
+    kinds = [both("kind", f"drift.kind_{seen.kind}", column=seen.arguments.get("column", "")) for seen in stopped]
+    return {f"drifts_{language}": "、".join(kind[f"kind_{language}"] for kind in kinds) for language in LANGUAGES}
+
+
+def _drifts(
+    contract: SourceContract, lists: Lists, old: Profile, new: Profile, received: int, history: Sequence[int]
+) -> Iterator[_Seen]:
+    if old.looks:
+        for name in new.others:
+            if name not in old.others:
+                yield _Seen("new_column", None, {"column": name})
+    for column in contract.columns:
+        was, now = old.looks.get(column.name), new.looks[column.name]
+        if was is None or (was.left and was.terms != _terms(contract, column, lists)):
+            continue  # somebody has answered to what was left open
+        yield from _column_drifts(column, was, now, new.rows)
+    yield from _volume(received, history)
+
+
+def _column_drifts(column: Column, was: Look, now: Look, rows: int) -> Iterator[_Seen]:
+    if was.kind and now.kind and was.kind != now.kind:
+        kinds = {**both("old", f"drift.type_{was.kind}"), **both("new", f"drift.type_{now.kind}")}
+        yield _Seen("retyped", column, {"column": column.physical_name, **kinds})
+    codes = {code: count for code, count in now.codes.items() if code not in was.codes}
+    # a delivery of the old size with as many strange values as before is no change
+    odd = now.strange if now.strange > OFTEN and now.strange > 2 * was.strange + 0.01 * now.values else 0
+    if codes or odd:
+        listed = "、".join(f"{code}（{count}）" for code, count in codes.items()) or "—"
+        about: dict[str, Any] = {"column": column.physical_name, "list": column.definition.codes, "codes": listed}
+        yield _Seen("codes", column, about | {"others": odd, "sample": rows}, sum(codes.values()) + odd)
+    if was.chinese > 0 and was.values >= ENOUGH and now.garbled * now.values >= 3 and now.garbled > was.garbled + 0.01:
+        yield _Seen("encoding", column, {"column": column.physical_name, "share": now.garbled, "before": was.garbled})
+    factor = _factor(was.typical, now.typical)
+    if factor is not None:
+        about = {"column": column.physical_name, "old": was.typical, "new": now.typical}
+        suspicion = "drift.yuan" if factor in ("×10000", "÷10000") else "drift.scale"
+        about |= {"factor": factor, "unit": column.definition.unit or "—"}
+        yield _Seen("units", column, about | both("guess", suspicion))
+
+
+def _factor(old: float | None, new: float | None) -> str | None:
+    """The power of ten by which a typical amount moved, as people write it."""
+    if not old or not new:
+        return None
+    for factor in FACTORS:
+        for sign, ratio in (("×", new / old), ("÷", old / new)):
+            if abs(ratio / factor - 1) <= TOLERANCE:
+                return f"{sign}{factor}"
+    return None
+
+
+def _volume(received: int, history: Sequence[int]) -> Iterator[_Seen]:
+    if len(history) < BATCHES:
+        return
+    middle = median(history)
+    spread = _NORMAL * median(abs(rows - middle) for rows in history)
+    if abs(received - middle) > max(SPREAD * spread, LEAST * middle, ENOUGH):
+        yield _Seen("volume", None, {"received": received, "usual": round(middle), "batches": len(history)})

@@ -1,0 +1,203 @@
+"""What the values of a batch look like: a small profile to compare the next batch with, from a sample of its rows.
+
+Names nobody: shares, lengths, a rounded typical amount, and of code columns those unknown values that look like codes
+of the list and come often. What a difference means is decided in `drift`.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.admission.compile import cleaned
+from pipelines.codecs.sql import identifier, literals
+from pipelines.connectors.base import UNREAD
+from pipelines.contracts.load import CodeList, Column, Contracts, SourceContract
+
+SAMPLE, GROUPS = 20_000, 8
+"""Rows that are looked at, and the row groups of the file that they are taken from, evenly spread."""
+ENOUGH = 30
+"""Values a typical amount is made of: that of a few would be somebody's."""
+OFTEN = 5
+"""An unknown code is told when it comes more often than this: a rare one may be anything, also a slip of a person."""
+LONGEST_CODE = 12
+DISTINCT = 300
+"""Texts of a column that are tried as UTF-8 read in another encoding."""
+
+_CHINESE = r"[\x{3400}-\x{9FFF}]"
+# Replacement characters, what they become when they are read once more as GBK, and UTF-8 read as Latin-1.
+_GARBLED = r"[\x{FFFD}]|锟斤拷|烫烫|[\x{C3}\x{C2}][\x{80}-\x{BF}]|[\x{E4}-\x{E9}][\x{80}-\x{BF}\x{2010}-\x{2122}]"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one column looked. `kind`: class of the source's own type; `values`: rows of the sample with a value;
+    `filled`, `chinese`, `garbled`: shares; `distinct`: share of different values; lengths in characters; `typical`:
+    median of the amounts that are not 0, to four digits; `codes`: unknown codes with their rows, `strange`: rows whose
+    value is no code at all. `left`: the policy by which a drift of this column was left open, under `terms` (hash).
+    """
+
+    kind: str
+    values: int
+    filled: float
+    distinct: float
+    shortest: int
+    longest: int
+    chinese: float
+    garbled: float
+    typical: float | None = None
+    codes: dict[str, int] = field(default_factory=dict)
+    strange: int = 0
+    left: str = ""
+    terms: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The looks of a batch by column of the contract. `rows`: of the sample; `others`: columns no contract names."""
+
+    rows: int
+    looks: Mapping[str, Look]
+    others: tuple[str, ...]
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON for a receipt."""
+        looks = {name: vars(look) for name, look in self.looks.items()}
+        return {"rows": self.rows, "columns": looks, "others": list(self.others)}
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Profile":
+        """From a receipt; of one that has none, empty."""
+        looks = {name: Look(**look) for name, look in stored.get("columns", {}).items()}
+        return cls(stored.get("rows", 0), looks, tuple(stored.get("others", ())))
+
+
+def profile(con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, path: Path) -> Profile:
+    """The profile of a raw file whose columns include those of the contract."""
+    schema = pq.read_schema(path)
+    known = {UNREAD, *contract.form.ignored, *(column.physical_name for column in contract.columns)}
+    sampled = _sample(path, [name for name in schema.names if name not in contract.form.ignored])
+    readable = f" WHERE {identifier(UNREAD)} IS NULL" if UNREAD in schema.names else ""
+    con.register("sampled", sampled)
+    rows = f"SELECT *, 0::BIGINT AS file_row_number FROM sampled{readable}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE looked AS {cleaned(contract.columns, contracts, rows)}")
+    con.unregister("sampled")
+    count = int((con.execute("SELECT count(*) FROM looked").fetchone() or (0,))[0])
+    looks = dict(_looks(con, contract.columns, schema, count, contracts.codes))
+    con.execute("DROP TABLE looked")
+    return Profile(count, looks, tuple(name for name in schema.names if name not in known))
+
+
+def _sample(path: Path, names: list[str]) -> pa.Table:
+    """The first rows of some row groups, so that a large file is not read through."""
+    with pq.ParquetFile(path) as file:
+        groups = file.num_row_groups
+        chosen = sorted({number * groups // GROUPS for number in range(GROUPS)}) if groups > GROUPS else range(groups)
+        if file.metadata.num_rows <= SAMPLE:
+            return file.read(columns=names)
+        share = SAMPLE // len(chosen)
+        first = (islice(file.iter_batches(share, [group], names), 1) for group in chosen)
+        return pa.Table.from_batches([batch for batches in first for batch in batches])
+
+
+def _looks(
+    con: duckdb.DuckDBPyConnection,
+    columns: Collection[Column],
+    schema: pa.Schema,
+    rows: int,
+    lists: Mapping[str, CodeList],
+) -> Iterator[tuple[str, Look]]:
+    measures = ", ".join(part for column in columns for part in _measures(column))
+    found = con.execute(f"SELECT {measures} FROM looked").fetchone() or ()
+    for index, column in enumerate(columns):
+        values, distinct, shortest, longest, chinese, garbled, typical = found[7 * index : 7 * index + 7]
+        codes, strange = _unknown(con, column, lists)
+        share = garbled / values if values else 0.0
+        if chinese:
+            share = max(share, _misread(con, column.name))
+        yield (
+            column.name,
+            Look(
+                kind=kind(schema.field(column.physical_name).type),
+                values=values,
+                filled=round(values / rows, 4) if rows else 0.0,
+                distinct=round(min(1.0, distinct / values), 2) if values else 0.0,
+                shortest=shortest or 0,
+                longest=longest or 0,
+                chinese=round(chinese / values, 4) if values else 0.0,
+                garbled=round(share, 4),
+                typical=float(f"{typical:.4g}") if typical and values >= ENOUGH else None,
+                codes=codes,
+                strange=strange,
+            ),
+        )
+
+
+def _measures(column: Column) -> Iterator[str]:
+    name = identifier(column.name)
+    yield f"count({name})"
+    yield f"approx_count_distinct({name})"
+    yield f"min(length({name}))"
+    yield f"max(length({name}))"
+    yield f"count(*) FILTER (regexp_matches({name}, '{_CHINESE}'))"
+    yield f"count(*) FILTER (regexp_matches({name}, '{_GARBLED}'))"
+    amount = f"abs(try_cast({name} AS DOUBLE))"
+    numeric = column.definition.logicalType in ("integer", "number")
+    yield f"median({amount}) FILTER ({amount} > 0 AND isfinite({amount}))" if numeric else "NULL::DOUBLE"
+
+
+def _unknown(
+    con: duckdb.DuckDBPyConnection, column: Column, lists: Mapping[str, CodeList]
+) -> tuple[dict[str, int], int]:
+    """Values outside the column's code list: those that look like its codes, and how many rows have anything else."""
+    if column.definition.codes is None or column.definition.personal is not None:
+        return {}, 0
+    known, name = lists[column.definition.codes].rows, identifier(column.name)
+    found = con.execute(
+        f"SELECT {name}, count(*) FROM looked WHERE {name} NOT IN ({literals(known)}) GROUP BY 1 ORDER BY 2 DESC, 1"
+    ).fetchall()
+    lengths = {len(code) for code in known}
+    codes = {value: rows for value, rows in found if rows > OFTEN and _like_code(value, lengths)}
+    return dict(islice(codes.items(), 20)), sum(rows for value, rows in found if not _like_code(value, lengths))
+
+
+def _like_code(value: str, lengths: Collection[int]) -> bool:
+    """Whether a value may be shown: as long as a code of the list, and too short for a number of a person."""
+    return len(value) in lengths and len(value) <= LONGEST_CODE and re.fullmatch("[0-9A-Za-z]+", value) is not None
+
+
+def _misread(con: duckdb.DuckDBPyConnection, name: str) -> float:
+    """The share of Chinese texts that are UTF-8 which somebody read as GBK: read back so they are Chinese again."""
+    column = identifier(name)
+    texts = con.execute(
+        f"SELECT DISTINCT {column} FROM looked WHERE regexp_matches({column}, '{_CHINESE}') LIMIT {DISTINCT}"
+    ).fetchall()
+    return sum(_is_misread(text) for (text,) in texts) / len(texts)
+
+
+def _is_misread(text: str) -> bool:
+    try:
+        return re.search("[\u3400-\u9fff]", text.encode("gb18030").decode()) is not None
+    except UnicodeError:
+        return False
+
+
+def kind(type_: pa.DataType) -> str:
+    """The class of a type of the source: text, number, date, time, boolean or other; empty if it has no values."""
+    if pa.types.is_null(type_):
+        return ""
+    if pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return "text"
+    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
+        return "number"
+    if pa.types.is_date(type_):
+        return "date"
+    if pa.types.is_timestamp(type_):
+        return "time"
+    return "boolean" if pa.types.is_boolean(type_) else "other"
