@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/citylake contract check
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m slow
