@@ -160,6 +160,7 @@ SERVICE = (
     "mart_gov_service__case_day",
     "mart_gov_service__step",
     "mart_gov_service__evaluation_month",
+    "mart_gov_service__case_month",
 )
 
 
@@ -193,6 +194,7 @@ def test_a_case_is_on_time_to_the_second_and_overdue_from_the_day_after(bench: B
     ]
     counts = "cases_accepted, cases_finished, cases_on_time, cases_overdue"
     assert bench.rows(SERVICE[2], f"day, {counts}") == [(date(2026, 10, 20), 4, 2, 1, 2)]
+    assert bench.rows(SERVICE[5], f"month, {counts}") == [("2026-10", 4, 2, 1, 2)]
     assert bench.rows(SERVICE[3], "steps, steps_finished, mean_hours") == [(3, 2, (288.5 + 2) / 2)]
     grades = "month, evaluations, satisfied, very_satisfied, very_dissatisfied, satisfaction_rate"
     assert bench.rows(SERVICE[4], grades) == [("2026-11", 5, 3, 1, 1, 0.6)]
