@@ -34,13 +34,15 @@ _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-cal
 
 def pull(request: Request, connection: str, table: str, address: str) -> Pulled | None:
     """Pull `schema.table`. `address`: a connection string in either of libpq's forms."""
+    told = address  # the string that messages quote, with its password
     try:
         # A server of a Chinese encoding must translate: DuckDB takes every text for UTF-8.
-        return _pull(request, connection, table, make_conninfo(address, client_encoding="UTF8"))
+        told = make_conninfo(address, client_encoding="UTF8")
+        return _pull(request, connection, table, told)
     except (duckdb.Error, ProgrammingError) as error:
         if NO_SPACE.search(str(error)):
             raise
-        raise unreachable(request, connection, error, address) from None
+        raise unreachable(request, connection, error, told) from None
 
 
 def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulled | None:
