@@ -183,4 +183,5 @@ def _slashes(value: str, dice: Dice) -> str | None:
 
 
 def _future(value: str, dice: Dice) -> str:
-    return f"{int(value[:4]) + 60}{value[4:]}".replace("0229", "0228").replace("02-29", "02-28")
+    # Sixty years after an old marriage may still be the past.
+    return f"{int(value[:4]) + 100}{value[4:]}".replace("0229", "0228").replace("02-29", "02-28")
