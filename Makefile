@@ -1,6 +1,8 @@
 # Everything a person runs. Needs only make and Python 3.11-3.13; installs into .venv, never as root, never elsewhere.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,13))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
+# Processes that share the test files: one per core, or 0 for one after the other.
+WORKERS ?= auto
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := $(if $(ONCE),--once) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
@@ -45,7 +47,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/citylake contract check
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m slow
