@@ -133,15 +133,15 @@ class Run:
     def take_back(self, source: str, file: Path, who: str, why: str) -> Admitted:
         """Admit the refused rows that a department corrected in an exported file, as a batch of their own.
 
-        Raises CitylakeError for a source that delivers whole tables, and for a file whose rows are not all open
+        Raises CitylakeError while the newest batch is held or failed, and for a file whose rows are not all open
         refused rows of this source; then nothing is taken.
         """
         contract = self.contracts.sources[source]
-        if isinstance(contract.form.load, WholeTable):
-            owner = self.contracts.codes["organisations"].rows[contract.org]["name"]
-            raise CitylakeError("quarantine.whole_table", subject=source, mode=contract.form.load.mode, owner=owner)
         if held := self._settle(contract):
             raise CitylakeError("quarantine.held", subject=source, batch=held[0].batch)
+        waiting, last = self.receipts.unsettled(source), self.receipts.last(Stage.PULL, source)
+        if last is not None and last.batch in {pull.batch for pull in waiting}:
+            raise CitylakeError("quarantine.not_admitted", subject=source, batch=last.batch)
         with self._quarantine(contract) as quarantine:
             rows = correction_book.read(file, contract, self.contracts, quarantine)
         delivery = returned(contract, self.lake, file, rows, {"who": who, "why": why}, self.receipts)
@@ -271,13 +271,14 @@ class Run:
     def _waiting(self, contract: SourceContract) -> list[Delivery]:
         """Batches in raw that are to be admitted before anything new is pulled.
 
-        Of a whole table the one that the steward confirmed: any other is overtaken by the next delivery. Of an
-        incremental load every one, in order, for the source will not send its rows again.
+        Of a whole table the one that the steward confirmed and what was taken back: any other is overtaken by the next
+        delivery. Of an incremental load every one, in order, for the source will not send its rows again.
         """
         pulls = self.receipts.unsettled(contract.id)
         if isinstance(contract.form.load, WholeTable):
             word = self.receipts.last(Stage.CONFIRM, contract.id)
-            pulls = [pull for pull in pulls if word is not None and pull.batch == word.batch]
+            confirmed = word.batch if word else None
+            pulls = [one for one in pulls if one.batch == confirmed or one.body["origin"].startswith(RETURNED)]
         return [kept(contract, self.lake, pull) for pull in pulls]
 
     def _ingested(self, contract: SourceContract, delivery: Delivery | None, admitted: Admitted | None) -> Ingested:
@@ -325,10 +326,10 @@ class Run:
     def _refused(self, contract: SourceContract) -> tuple[Mapping[str, int], Callable[[str], set[int]]]:
         """Open refused rows by rule, and by rule the batches that settled others.
 
-        Of a whole table the last batch says both. An owner who delivers changes does not deliver a refused row again
-        by itself: it is open until it is corrected or overtaken.
+        Of a whole table of which nothing was taken back the last batch says both. An owner who delivers changes does
+        not deliver a refused row again by itself: it is open until it is corrected or overtaken.
         """
-        if not isinstance(contract.form.load, WholeTable):
+        if not isinstance(contract.form.load, WholeTable) or self.receipts.pulls(contract.id, RETURNED):
             with self._quarantine(contract) as quarantine:
                 by_rule, settled = quarantine.by_rule(), quarantine.settled()
             return by_rule, lambda rule: settled.get(rule, set())
@@ -449,13 +450,13 @@ def _both(finding: Finding) -> str:
 
 
 def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:
-    """What a run amounts to: rows of the last admitted batch of every source, releases of the run, and what is not out.
+    """What a run amounts to: rows of the last admitted delivery of every source, releases of the run, what is not out.
 
     Keys: received, accepted, refused (rows), releases (ledger rows of this run), published and unpublished (subjects).
     """
     contracts, register = load(settings.contracts), Register(settings.register_url)
     receipts, ledger = Receipts(register, run_id), Ledger(register)
-    admitted = [receipt.body for name in contracts.sources if (receipt := receipts.last(Stage.ADMIT, name))]
+    admitted = [receipt.body for name in contracts.sources for receipt in receipts.deliveries_admitted(name, 1)]
     published = ledger.published()
     editions = {receipt.subject for receipt in receipts.of_run(run_id) if receipt.stage == Stage.EDITION}
     promised = _subjects(contracts)

@@ -20,7 +20,7 @@ from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
 from pipelines.lake.zones import library_of
-from pipelines.register.receipts import Receipt, Receipts, Stage
+from pipelines.register.receipts import Receipt, Receipts
 from pipelines.release.ledger import REFUSAL, Recorded
 
 DECISIONS = 50
@@ -158,10 +158,11 @@ def _suite_of(desk: Desk, snapshot: Snapshot, measured: Recorded | None) -> str 
 
 
 def _deliveries(desk: Desk, snapshot: Snapshot) -> list[tuple[SourceContract, Receipt | None]]:
-    """Every source with the receipt of its last admitted batch: received = accepted + refused."""
+    """Every source with the receipt of its last admitted delivery: received = accepted + refused."""
     receipts = Receipts(desk.register, "catalogue")
     sources = snapshot.contracts.sources
-    return [(source, receipts.last(Stage.ADMIT, name)) for name, source in sorted(sources.items())]
+    last = {name: next(iter(receipts.deliveries_admitted(name, 1)), None) for name in sources}
+    return [(source, last[name]) for name, source in sorted(sources.items())]
 
 
 def _readable(desk: Desk, subject: str, entry: Recorded) -> bool:

@@ -140,7 +140,13 @@ def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
 def source_report(desk: Desk, source: SourceContract) -> SourceReport:
     """The report of one source, made from receipts."""
     receipts = Receipts(desk.register, "catalogue")
-    batches = [_batch(source, receipt) for receipt in receipts.of_stage(Stage.ADMIT, source.id, BATCHES)]
+    whole = isinstance(source.form.load, WholeTable)  # rows that came back are no table
+    found = (
+        receipts.deliveries_admitted(source.id, BATCHES)
+        if whole
+        else receipts.of_stage(Stage.ADMIT, source.id, BATCHES)
+    )
+    batches = [_batch(source, receipt) for receipt in found]
     last = freshness.last_delivery(receipts, source.id)
     late = freshness.days_late(source.form.slaProperties.frequency, as_utc(last), now()) if last else 0
     readable = desk.settings.lake.core(source.org, source.dataset).is_dir()

@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission import hashes
-from pipelines.admission.changes import Changes, TableChanges, changes_of
-from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract, raw_rows
+from pipelines.admission.answers import Answers, raw_texts
+from pipelines.admission.changes import Changes, CorrectedTable, ReturnedTable, TableChanges, changes_of
+from pipelines.admission.compile import ROW, TYPES, Admission, compile_contract, raw_rows
 from pipelines.admission.corrections import Counts, counted, outlived
 from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
@@ -48,7 +49,8 @@ class Admitted:
     """What became of a batch. `held` lists the guards that stopped it (message code -> arguments); then nothing else
     was counted as applied. `by_rule` counts refused rows per rule; a row may fail several. Of the accepted rows of an
     incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
-    `profile`: how the columns looked, for the next batch; `drift`: findings; `corrections`: how each fared.
+    `profile`: how the columns looked, for the next batch; `drift`: findings; `corrections`: how each fared; `ended`:
+    batch and row of every returned row of a whole table that stands no longer (see `answers`).
     """
 
     batch: int
@@ -69,6 +71,7 @@ class Admitted:
     profile: dict[str, Any] = field(default_factory=dict)
     drift: list[dict[str, Any]] = field(default_factory=list)
     corrections: Counts = field(default_factory=dict)
+    ended: list[list[int]] = field(default_factory=list)
 
     @property
     def findings(self) -> list[Finding]:
@@ -78,21 +81,26 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Before:
-    """What a batch is compared with: the receipt of the last admitted one, and the rows of some more, newest first.
-    `same`: the batch repeats or corrects rows of others, which tells nothing new about the source."""
+    """What a batch is compared with: the receipt of the last admitted delivery, and the rows of some more, newest
+    first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the source; `returned`:
+    it corrects. `answers`: the corrections of a whole table."""
 
     last: Admitted | None = None
     history: tuple[int, ...] = ()
     same: bool = False
+    returned: bool = False
+    answers: Answers = field(default_factory=Answers)
 
     @classmethod
-    def read(cls, receipts: Receipts, source: str, batch: int) -> "Before":
+    def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
         """From the receipts of a source."""
-        admitted = receipts.of_stage(Stage.ADMIT, source, HISTORY)
-        pull = receipts.last(Stage.PULL, source, batch)
+        admitted = receipts.deliveries_admitted(contract.id, HISTORY)
+        pull = receipts.last(Stage.PULL, contract.id, batch)
         last = Admitted(**admitted[0].body) if admitted else None
-        same = pull is not None and str(pull.body["origin"]).startswith((REPLAY, RETURNED))
-        return cls(last, tuple(receipt.body["received"] for receipt in admitted), same)
+        rows = tuple(receipt.body["received"] for receipt in admitted)
+        origin = str(pull.body["origin"]) if pull else ""
+        same, returned = origin.startswith((REPLAY, RETURNED)), origin.startswith(RETURNED)
+        return cls(last, rows, same, returned, Answers.read(receipts, contract, batch))
 
 
 class Batch:
@@ -138,13 +146,15 @@ class Batch:
             drift = self._drift(before, confirmed)
             if drift.quarantined:
                 self.admission = self._compiled(drift.quarantined)
-            changes = self._changes()
+            changes = self._changes(before.answers)
             judged = self.admission.judged(str(self.delivery.path), changes.kept)
             self.con.execute(f"CREATE TABLE judged AS {judged}")
             self._register_current(changes)
+            self._register_answers(changes, before.answers)
             for statement in changes.statements():
                 self.con.execute(statement)
-            outcome = self._observed(self._counted(before.last, confirmed), drift, before.last)
+            outcome = self._observed(self._counted(before.last, confirmed or before.returned), drift, before)
+            outcome = replace(outcome, ended=self._ended(changes))
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
         return outcome
@@ -158,10 +168,11 @@ class Batch:
         received = self.delivery.rows
         return compare(self.contract, self.contracts.codes, old, new, before.history, received, confirmed)
 
-    def _observed(self, outcome: Admitted, drift: Drift, last: Admitted | None) -> Admitted:
+    def _observed(self, outcome: Admitted, drift: Drift, before: Before) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""
-        earlier = last.corrections if last else {}
-        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, earlier)
+        earlier = before.last.corrections if before.last else {}
+        whole = isinstance(self.contract.form.load, WholeTable) and not before.returned
+        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, earlier, whole)
         found = [*drift.findings, *outlived(self.contract, counts)]
         return replace(
             outcome,
@@ -181,14 +192,27 @@ class Batch:
         recorded = json.loads(delta.commit_metadata(self.core, version)[_ADMITTED])
         return Admitted(**recorded | {"core_version": version})
 
-    def _changes(self) -> Changes:
+    def _changes(self, answers: Answers) -> Changes:
         """The SQL from `judged` and `core_log` to what is written."""
         load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
         recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
         judging = self.admission
+        table = ReturnedTable if answers.own else CorrectedTable if answers.standing else TableChanges
         return changes_of(
-            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched
+            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched, table
         )
+
+    def _register_answers(self, changes: Changes, answers: Answers) -> None:
+        """What the corrections of a whole table are laid beside: their tables, and view `raw`."""
+        if isinstance(changes, CorrectedTable | ReturnedTable):
+            answers.register(self.con, self.contract, self.contracts, self.quarantine)
+            self.con.execute(f"CREATE VIEW raw AS {raw_texts(self.contract, self.raw, self.delivery.path)}")
+
+    def _ended(self, changes: Changes) -> list[list[int]]:
+        """The corrections that this delivery ends."""
+        if not isinstance(changes, CorrectedTable):
+            return []
+        return [[batch, row] for batch, row in self.con.execute("SELECT batch, row FROM ended ORDER BY ALL").fetchall()]
 
     def _register_current(self, changes: Changes) -> None:
         """View `current`: the keys of core with their hashes, kept or computed; whole tables are compared with it."""
@@ -226,9 +250,11 @@ class Batch:
         return first
 
     def _contract_changed(self) -> bool:
-        if self.base is None:
-            return False
-        return delta.commit_metadata(self.core, self.base).get("contract") != self.contract.hash
+        return self.base is not None and self._contract_before() != self.contract.hash
+
+    def _contract_before(self) -> str:
+        """The contract by which the rows of core were made."""
+        return "" if self.base is None else delta.commit_metadata(self.core, self.base).get("contract", "")
 
     def _derived(self) -> dict[str, str]:
         """The derived columns with their SQL; their functions are registered on the connection."""
@@ -262,9 +288,11 @@ class Batch:
     def _counted(self, last: Admitted | None, confirmed: bool) -> Admitted:
         received = self._count("judged")
         good = self._number(f"SELECT count(*) FROM judged WHERE {self.admission.accepted}")
-        accepted = good - self._count("late_refused")
-        refused = self._number(f"SELECT count(*) FROM judged WHERE NOT ({self.admission.accepted})")
-        refused += self._count("late_refused")
+        late = self._number(
+            f"SELECT count(*) FROM late_refused JOIN judged USING ({ROW}) WHERE {self.admission.accepted}"
+        )
+        accepted = good - late
+        refused = self._number(f"SELECT count(*) FROM judged WHERE NOT ({self.admission.accepted})") + late
         if received != accepted + refused or received != self.delivery.rows:
             raise AssertionError(f"{self.contract.id}: {received} received, {accepted} accepted, {refused} refused")
         of_kind = dict(self.con.execute("SELECT _op, count(*) FROM changes GROUP BY _op").fetchall())
@@ -324,6 +352,8 @@ class Batch:
         if not changed and not self.new_columns and self.base is not None:
             return outcome
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
+        if isinstance(changes, ReturnedTable):  # the other rows are as they were: the next delivery is to see that
+            metadata["contract"] = self._contract_before()
         version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
@@ -390,11 +420,10 @@ class Batch:
             f"CASE WHEN {self.admission.failed(index)} THEN {literal(judgement.rule)} END"
             for index, judgement in enumerate(self.admission.judgements)
         )
-        masks = ", ".join(f"{mask} AS {mask}" for mask in self.admission.masks)
-        no_masks = ", ".join(f"0::BIGINT AS {FAILED}_{number}" for number in range(len(self.admission.masks)))
+        masks = ", ".join(self.admission.masks)
         refused = (
-            f"SELECT {ROW}, {masks}, NULL AS _rule FROM judged WHERE NOT ({self.admission.accepted}) UNION ALL "
-            f"SELECT {ROW}, {no_masks}, _rule FROM late_refused"
+            f"SELECT {ROW}, {masks}, _rule FROM judged LEFT JOIN late_refused USING ({ROW}) "
+            f"WHERE NOT ({self.admission.accepted}) OR _rule IS NOT NULL"
         )
         # as text, for JSON would make floats of exact numbers
         names = pq.read_schema(self.delivery.path).names
@@ -430,7 +459,7 @@ def admit(
     """
     if done := receipts.last(Stage.ADMIT, contract.id, delivery.batch):
         return Admitted(**done.body)
-    before = Before.read(receipts, contract.id, delivery.batch)
+    before = Before.read(receipts, contract, delivery.batch)
     key_now = list(contract.form.load.key)
     if before.last and before.last.key != key_now:
         named = {"old": "、".join(before.last.key), "new": "、".join(key_now)}

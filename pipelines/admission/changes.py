@@ -4,7 +4,7 @@ Rows are told apart by the hash of their values, so that nothing here holds the 
 (`_row`, what `kept` asks for, failed rules), view `core_log` (the log, with the contract's columns) and, for whole
 tables, view `current` (the keys of core with their hashes). Makes
 
-* `late_refused` (_row, _rule): good rows that the batch or core itself contradicts,
+* `late_refused` (_row, _rule): rows that the batch or core itself contradicts,
 * `accepted`: of the other good rows the one of each key that counts,
 * `known`: the last word of core on the keys concerned,
 * `changes` (_row, _op): rows to write as I, U or D, and `deleted`: keys to write as D that were not delivered.
@@ -20,8 +20,9 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts import models
 
 HASH = "_hash"
-DUPLICATE, CHANGED = "key.duplicate", "key.changed"
-"""Rules that no contract names: two rows of a table with one key; an event told again with another content."""
+DUPLICATE, CHANGED, CORRECTED = "key.duplicate", "key.changed", "row.corrected"
+"""Rules that no contract names: two rows of a table with one key; an event told again with another content; a row that
+was right by the present contract, had not its department corrected it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ class Changes:
         """The hash of a row of core, comparable with that of a delivered one."""
         return f"hash({', '.join(side + identifier(name) for name in [*self.compared, *self.derived])}) AS {HASH}"
 
+    @property
+    def counts(self) -> str:
+        """The condition of a row that may be accepted, of the table that is ranked."""
+        return self.good
+
     def names(self, side: str = "") -> str:
         """The columns by which rows are told apart and ordered."""
         operation = getattr(self.load, "operation", None)
@@ -98,17 +104,17 @@ class Changes:
         """
         twice = f"SELECT hash({self.keys()}) FROM {among} GROUP BY 1 HAVING count(*) > 1"
         return (
-            f"CREATE TABLE ranked AS SELECT {ROW}, {self.names()}, {HASH}, {self.good} AS _good, "
+            f"CREATE TABLE ranked AS SELECT {ROW}, {self.names()}, {HASH}, {self.counts} AS _good, "
             f"row_number() OVER (PARTITION BY {self.keys()} ORDER BY {order}) AS _place FROM {among} "
             f"WHERE hash({self.keys()}) IN ({twice})"
         )
 
-    def accepted(self) -> str:
+    def accepted(self, among: str = "judged") -> str:
         """View `accepted`: good rows that no other row of their key outranks, and that were not refused late."""
         return (
-            f"CREATE VIEW accepted AS SELECT {ROW}, {self.names()}, {HASH} FROM judged a "
+            f"CREATE VIEW accepted AS SELECT {ROW}, {self.names()}, {HASH} FROM {among} a "
             f"ANTI JOIN (SELECT {ROW} FROM ranked WHERE _place > 1 UNION ALL SELECT {ROW} FROM late_refused) o "
-            f"ON o.{ROW} = a.{ROW} WHERE {self.good}"
+            f"ON o.{ROW} = a.{ROW} WHERE {self.counts}"
         )
 
     def changed(self, operation: str, condition: str) -> str:
@@ -126,27 +132,141 @@ class TableChanges(Changes):
     that was delivered is not deleted, even when its row was refused: then the last accepted row stays.
     """
 
+    table = "judged"
+    """What the delivery says."""
+
     def statements(self) -> Iterator[str]:
-        yield self.ranked(self.newest_first)
-        yield (
-            f"CREATE TABLE late_refused AS SELECT {ROW}, {literal(DUPLICATE)} AS _rule "
-            f"FROM ranked WHERE _good AND _place > 1 AND {self.keyed}"
-        )
-        yield self.accepted()
+        yield self.ranked(self.newest_first, self.table)
+        yield f"CREATE TABLE late_refused AS {self.contradicted()}"
+        yield self.accepted(self.table)
         yield f"CREATE VIEW known AS SELECT {self.keys()}, {HASH} FROM current"
         yield self.changed(f"CASE WHEN {self.unknown} THEN 'I' ELSE 'U' END", f"{self.unknown} OR a.{HASH} <> k.{HASH}")
+        yield from self.gone()
+
+    def contradicted(self) -> str:
+        """A query of the rows that another row of their key outranks, with the rule; bad ones fail it besides."""
+        return f"SELECT {ROW}, {literal(DUPLICATE)} AS _rule FROM ranked WHERE _place > 1 AND {self.keyed}"
+
+    def gone(self) -> Iterator[str]:
+        """Table `deleted`."""
         yield (
             f"CREATE TABLE deleted AS SELECT {self.keys('k.')} FROM known k "
-            f"ANTI JOIN judged a ON {self.same_key('k', 'a')}"
+            f"ANTI JOIN {self.table} a ON {self.same_key('k', 'a')}"
         )
 
     def state(self) -> str:
         """A query of all keys with their hashes as they are once the changes are applied."""
-        rest = f"SELECT {self.keys()} FROM judged a ANTI JOIN accepted o ON o.{ROW} = a.{ROW}"
+        rest = f"SELECT {self.keys()} FROM {self.table} a ANTI JOIN accepted o ON o.{ROW} = a.{ROW}"
         return (
             f"SELECT {self.keys()}, {HASH} FROM accepted UNION ALL "
             f"SELECT {self.keys('k.')}, k.{HASH} FROM known k SEMI JOIN ({rest}) r ON {self.same_key('k', 'r')} "
             f"ANTI JOIN (SELECT {self.keys()} FROM accepted) a ON {self.same_key('k', 'a')}"
+        )
+
+
+class CorrectedTable(TableChanges):
+    """A table that still carries rows for which a correction stands: it is taken as if they had the corrected key.
+
+    Such a row is refused whatever the contract says of it now, so the last accepted row of the corrected key stays:
+    the correction. Its own key is deleted unless another row has it. A row that was only one too many of its key is
+    answered as long as it is that. A correction ends (table `ended`) when its row is gone, and when another row of
+    its key counts. Reads table `corrected` (see `answers`), view `raw` (_row, texts). Makes table `answered`.
+    """
+
+    table = "told"
+
+    @property
+    def counts(self) -> str:
+        return "_good"
+
+    def statements(self) -> Iterator[str]:
+        yield from self._answered()
+        yield from self._told()
+        yield from super().statements()
+
+    def contradicted(self) -> str:
+        refused = f"SELECT {ROW} FROM judged WHERE {self.good}"
+        others = f"SELECT * FROM ({super().contradicted()}) ANTI JOIN answered USING ({ROW})"
+        return (
+            f"{others} UNION ALL SELECT {ROW}, {literal(CORRECTED)} FROM ({refused}) SEMI JOIN answered USING ({ROW})"
+        )
+
+    def gone(self) -> Iterator[str]:
+        taken = f"SELECT {self.keys()} FROM accepted"
+        yield (
+            f"INSERT INTO answered SELECT m.* FROM matched m SEMI JOIN ranked r ON r.{ROW} = m.{ROW} AND r._place > 1 "
+            f"ANTI JOIN ({taken}) a ON {self._to('m', 'a')} WHERE m.copied"
+        )
+        yield from super().gone()
+        yield (
+            f"CREATE TABLE ended AS SELECT c.batch, c.row FROM corrected c ANTI JOIN "
+            f"(SELECT n.batch, n.row FROM answered n ANTI JOIN ({taken}) a ON {self._to('n', 'a')}) s "
+            f"ON (s.batch, s.row) = (c.batch, c.row)"
+        )
+
+    def _answered(self) -> Iterator[str]:
+        """Tables `matched`, the rows that say what a corrected one said, and `answered`, those not overtaken. The
+        texts of a row are compared only if its key is that of a corrected one."""
+        listed = ", ".join(to_columns(len(self.load.key)))
+        same = " AND ".join(f"j.{name} IS NOT DISTINCT FROM c.{name}" for name in map(identifier, self.load.key))
+        yield f"CREATE TABLE candidate AS SELECT {ROW} FROM judged j SEMI JOIN corrected c ON {same}"
+        yield (
+            f"CREATE TABLE matched AS SELECT r.{ROW}, c.batch, c.row, c.copied, {listed} "
+            f"FROM raw r SEMI JOIN candidate d ON d.{ROW} = r.{ROW} JOIN corrected c ON c.texts = r.texts "
+            f"QUALIFY row_number() OVER (PARTITION BY r.{ROW} ORDER BY c.batch DESC, c.row DESC) = 1"
+        )
+        taken_out = f"(SELECT {ROW} FROM matched WHERE NOT copied)"
+        others = f"(SELECT {self.keys()} FROM judged ANTI JOIN {taken_out} USING ({ROW}) WHERE {self.good})"
+        moved = " OR ".join(f"j.{name} IS DISTINCT FROM m.{to}" for name, to in self._pairs())
+        yield (
+            f"CREATE TABLE answered AS SELECT m.* FROM matched m JOIN judged j ON j.{ROW} = m.{ROW} "
+            f"WHERE NOT m.copied AND NOT (({moved}) AND EXISTS (FROM {others} o WHERE {self._to('m', 'o')}))"
+        )
+
+    def _told(self) -> Iterator[str]:
+        """View `told`: the delivery, answered rows with the key of their correction."""
+        keys = ", ".join(
+            f"CASE WHEN a.{ROW} IS NULL THEN j.{name} ELSE a.{to} END AS {name}" for name, to in self._pairs()
+        )
+        rest = "".join(f", j.{identifier(name)}" for name in models.newest(self.load) if name not in self.load.key)
+        yield (
+            f"CREATE VIEW told AS SELECT j.{ROW}, {keys}{rest}, j.{HASH}, ({self.good} AND a.{ROW} IS NULL) AS _good "
+            f"FROM judged j LEFT JOIN answered a ON a.{ROW} = j.{ROW}"
+        )
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [*zip(map(identifier, self.load.key), to_columns(len(self.load.key)), strict=True)]
+
+    def _to(self, correction: str, row: str) -> str:
+        """That a row has the key of a correction."""
+        return " AND ".join(f"{row}.{name} = {correction}.{to}" for name, to in self._pairs())
+
+
+class ReturnedTable(TableChanges):
+    """Corrected rows of a table, taken as if they stood in the last delivery instead of those they answer.
+
+    Nothing is deleted. A row may have the key of the one it answers, unless another row of the delivery counts for
+    that, or a key that core does not have. Reads tables `corrected`, `own` (see `answers`).
+    """
+
+    def contradicted(self) -> str:
+        names = [*zip(map(identifier, self.load.key), to_columns(len(self.load.key)), strict=True)]
+        same = " AND ".join(f"j.{name} IS NOT DISTINCT FROM w.{name}" for name, _ in names)
+        held = " AND ".join(f"c.{to} = j.{name}" for name, to in names)
+        return (
+            f"{super().contradicted()} UNION SELECT j.{ROW}, {literal(DUPLICATE)} FROM judged j "
+            f"JOIN own w ON w.{ROW} = j.{ROW} "
+            f"WHERE CASE WHEN {same} THEN w.outranked ELSE EXISTS (FROM current k WHERE {self.same_key('k', 'j')}) END "
+            f"OR EXISTS (FROM corrected c WHERE {held})"
+        )
+
+    def gone(self) -> Iterator[str]:
+        yield f"CREATE TABLE deleted AS SELECT {self.keys()} FROM known WHERE false"
+
+    def state(self) -> str:
+        return (
+            f"SELECT {self.keys()}, {HASH} FROM accepted UNION ALL "
+            f"SELECT {self.keys('k.')}, k.{HASH} FROM known k ANTI JOIN accepted a ON {self.same_key('k', 'a')}"
         )
 
 
@@ -271,6 +391,14 @@ def changes_of(
     derived: dict[str, str],
     history: Mapping[str, str],
     watched: Sequence[str],
+    table: type[TableChanges] = TableChanges,
 ) -> Changes:
-    """The changes of a load's mode."""
-    return _MODES[load.mode](load, columns, new_columns, good, derived, history, watched)
+    """The changes of a load's mode; `table`: how a whole table is taken."""
+    mode = _MODES[load.mode]
+    made = table if mode is TableChanges else mode
+    return made(load, columns, new_columns, good, derived, history, watched)
+
+
+def to_columns(width: int) -> list[str]:
+    """The columns of table `corrected` that hold the key of a correction."""
+    return [f"_to_{place}" for place in range(width)]

@@ -127,8 +127,10 @@ def _heading(name: str) -> str:
 def _write_about(sheet: Worksheet, contract: SourceContract, contracts: Contracts, about: About, rows: int) -> None:
     owner = contracts.codes["organisations"].rows[contract.org]["name"]
     facts = {"subject": contract.id, "name": contract.form.name, "made": about.made, "who": about.who, "rows": rows}
-    how = "quarantine.about.whole_table" if isinstance(contract.form.load, WholeTable) else "quarantine.about.how"
-    texts = [say("quarantine.about.personal", owner=owner), say("quarantine.about.source", **facts), say(how)]
+    texts = [say("quarantine.about.personal", owner=owner), say("quarantine.about.source", **facts)]
+    texts.append(say("quarantine.about.how"))
+    if isinstance(contract.form.load, WholeTable):
+        texts.append(say("quarantine.about.whole_table"))
     sheet.set_column(0, 0, 120)
     for row, text in enumerate("\n".join(texts).splitlines()):
         sheet.write_string(row, 0, text)

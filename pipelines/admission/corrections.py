@@ -11,7 +11,7 @@ import duckdb
 
 from pipelines.admission.compile import cleaned, concerns, matches, raw_rows
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import CorrectionForm, WholeTable
+from pipelines.contracts.models import CorrectionForm
 from pipelines.issues import Finding
 
 MATCHED, MENDED, UNUSED = "matched", "mended", "unused"
@@ -20,9 +20,15 @@ Counts = dict[str, dict[str, Any]]
 
 
 def counted(
-    con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, path: Path, before: Counts
+    con: duckdb.DuckDBPyConnection,
+    contract: SourceContract,
+    contracts: Contracts,
+    path: Path,
+    before: Counts,
+    whole: bool,
 ) -> Counts:
-    """How the corrections of a contract fared in a raw file. `before`: what the last batch said."""
+    """How the corrections of a contract fared in a raw file. `before`: what the last delivery said; `whole`: the file
+    has all rows of the source."""
     corrections = contract.form.corrections
     if not corrections:
         return {}
@@ -36,7 +42,6 @@ def counted(
     sums = ", ".join(f"count(*) FILTER ({condition})" for condition in measures)
     rows = cleaned(columns, contracts, f"SELECT * FROM {raw_rows(str(path))}")
     found = con.execute(f"SELECT {sums} FROM ({rows})").fetchone() or ()
-    whole = isinstance(contract.form.load, WholeTable)
     return {
         one.id: {
             "rows": found[2 * index],

@@ -2,7 +2,9 @@
 
 A line is told by the content of its row. It is open until a correction was accepted, or until the source itself said
 something that counts instead: of a whole table the next delivery without it, else a good row with the same key that is
-not older. Read from quarantine, core and receipts only; correcting rows belongs to `receive`, showing them to others.
+not older. What a correction of a whole table is worth ends with a delivery (see `answers`): if that has the row still,
+its line is open again. Read from quarantine, core and receipts only; correcting rows belongs to `receive`, showing them
+to others.
 """
 
 import hashlib
@@ -12,20 +14,18 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.admission.compile import compile_contract
-from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.connectors.base import UNREAD
+from pipelines.admission import answers
+from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.drop_batch import FILE
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
-from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
-from pipelines.register.store import now
+from pipelines.register.receipts import REPLAY, Receipts, Stage
 
-REJECTIONS = 10_000
-"""How many of the steward's rejections are looked at."""
+DELIVERIES = 10_000
+"""How many deliveries of a table are looked at for the one that no longer had a row."""
 PER_RULE = "SELECT unnest(string_split(rules, ',')) AS rule, * EXCLUDE (rules) FROM line"
 
 
@@ -128,7 +128,8 @@ class Quarantine:
             f"arg_min(file, {position}) AS file, row_number() OVER () AS id FROM member GROUP BY texts"
         )
         self.con.execute(
-            "CREATE TABLE tried AS SELECT m.texts, min(a.batch) FILTER (WHERE r._row IS NULL) AS accepted, "
+            "CREATE TABLE tried AS SELECT m.texts, "
+            "min(a.batch) FILTER (WHERE r._row IS NULL AND NOT a.ended) AS accepted, "
             "arg_max(r.rules, a.batch) AS rules, arg_max(r.texts, a.batch) AS said, "
             "string_agg(DISTINCT r.rules, ',') AS ever "
             "FROM attempt a JOIN member m ON (m._batch, m._row) = (a.of_batch, a.of_row) "
@@ -149,61 +150,47 @@ class Quarantine:
             nothing = "NULL::BIGINT AS _batch, NULL::BIGINT AS _row, NULL::TIMESTAMPTZ AS _known_at, '' AS rules"
             self.con.execute(f"CREATE TABLE refused AS SELECT {nothing}, {texts} WHERE false")
             return
-        pointers = literals(map(_pointer, [*self.physical, UNREAD]))
-        left_out = ", ".join(map(str, self._not_admitted())) or "-1"
+        left_out = ", ".join(map(str, answers.not_admitted(self.receipts, self.contract.id))) or "-1"
         self.con.execute(
-            f"CREATE TABLE refused AS SELECT _batch, _row, _known_at, rules, "
-            f"json_extract_string(delivered, [{pointers}]) AS texts, "
-            f"json_extract_string(delivered, {literal(_pointer(FILE))}) AS file "
+            f"CREATE TABLE refused AS SELECT _batch, _row, _known_at, rules, {answers.told(self.contract)} AS texts, "
+            f"json_extract_string(delivered, {literal(answers.pointer(FILE))}) AS file "
             f"FROM {delta.scan(delta.open_table(location)).source} WHERE _batch NOT IN ({left_out})"
         )
 
     def _read_attempts(self) -> None:
-        """Corrections that were judged: row `row` of batch `batch` answers row `of_row` of batch `of_batch`."""
-        pending = self._not_admitted()
-        found = [
-            (pull.batch, row, *answered)
-            for pull in self.receipts.pulls(self.contract.id, RETURNED)
-            if pull.batch not in pending
-            for row, answered in enumerate(pull.body["returned"]["answers"])
-        ]
-        names = ("batch", "row", "of_batch", "of_row")
-        columns = zip(*found, strict=True) if found else ((),) * len(names)
-        arrays = {name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)}
-        self.con.register("answers", pa.table(arrays))
+        """Corrections that were judged: row `row` of batch `batch` answers row `of_row` of batch `of_batch`; `ended`:
+        a later delivery of the table put an end to it."""
+        judged, ended = answers.judged(self.receipts, self.contract.id), set[tuple[int, int]]()
+        if isinstance(self.contract.form.load, models.WholeTable):
+            ended = answers.ended(self.receipts, self.contract.id)
+        over = pa.array(((one.batch, one.row) in ended for one in judged), pa.bool_())
+        self.con.register("answers", answers.table(judged).append_column("ended", over))
         self.con.execute("CREATE TABLE attempt AS SELECT * FROM answers")
-
-    def _not_admitted(self) -> set[int | None]:
-        """Batches of which quarantine may hold rows that do not count: what a killed run wrote is not yet said, and
-        what the steward rejected never was."""
-        rejected = self.receipts.of_stage(Stage.REJECT, self.contract.id, REJECTIONS)
-        return {receipt.batch for receipt in (*self.receipts.unsettled(self.contract.id), *rejected)}
 
     def _read_overtaken(self) -> None:
         """Table `overtaken`: the lines for which the source itself said something that counts, and in which batch."""
         load, core = self.contract.form.load, self.lake.core(self.contract.org, self.contract.dataset)
-        last = self.receipts.last(Stage.ADMIT, self.contract.id)
         if isinstance(load, models.WholeTable):
-            newest = last.batch if last else -1
-            where = f"SELECT id, {newest}::BIGINT AS batch FROM own WHERE newest.b < {newest}"
-            self.con.execute(f"CREATE TABLE overtaken AS {where}")
+            deliveries = self.receipts.deliveries_admitted(self.contract.id, DELIVERIES)
+            batches = [delivery.batch for delivery in deliveries]
+            self.con.execute(
+                "CREATE TABLE overtaken AS SELECT o.id, min(d.batch) AS batch FROM own o "
+                "JOIN (SELECT unnest(?::BIGINT[]) AS batch) d ON d.batch > o.newest.b GROUP BY o.id",
+                [batches],
+            )
             return
+        last = self.receipts.last(Stage.ADMIT, self.contract.id)
         if last is None or last.body["core_version"] is None:
             self.con.execute("CREATE TABLE overtaken AS SELECT id, 0::BIGINT AS batch FROM own WHERE false")
             return
         known = delta.scan(delta.open_table(core, last.body["core_version"]))
         same_key = " AND ".join(f"k.{name} = d.{name}" for name in map(identifier, load.key))
+        decoded = answers.decoded(self.contract, self.contracts, "own")
         self.con.execute(
             f"CREATE TABLE overtaken AS SELECT o.id, min(k._batch) AS batch FROM own o "
-            f"JOIN ({self._decoded()}) d ON d._row = o.id JOIN {known.source} k ON {same_key} "
+            f"JOIN ({decoded}) d ON d._row = o.id JOIN {known.source} k ON {same_key} "
             f"WHERE {_counts_instead(load)} GROUP BY o.id"
         )
-
-    def _decoded(self) -> str:
-        """The lines as the contract reads them; `_row` is their id."""
-        admission = compile_contract(self.contract, self.contracts, now().date())
-        texts = ", ".join(f"texts[{place}] AS {identifier(name)}" for place, name in enumerate(self.physical, 1))
-        return admission.decoded(f"SELECT {texts}, id AS file_row_number, 'I' AS _op FROM own")
 
     def __enter__(self) -> "Quarantine":
         return self
@@ -234,8 +221,3 @@ def _beyond(order: Sequence[str], sign: str) -> str:
     if not rest:
         return f"k.{name} {sign} d.{name}"
     return f"(k.{name} > d.{name} OR (k.{name} = d.{name} AND {_beyond(rest, sign)}))"
-
-
-def _pointer(name: str) -> str:
-    """The JSON pointer of a key."""
-    return "/" + name.replace("~", "~0").replace("/", "~1")

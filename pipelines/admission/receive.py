@@ -69,7 +69,7 @@ def receive(
         try:
             pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
         except ColumnsMissing as error:
-            before = receipts.last(Stage.ADMIT, contract.id)
+            before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
             looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
             raise renamed(contract, contracts, lake.scratch(), error, looks) from None
         failed.pop_all()
@@ -77,7 +77,8 @@ def receive(
         shutil.rmtree(partial)
         if connectors[contract.connector.verb].about.asks:
             receipts.add(Stage.SEEN, contract.id, {"position": position})
-        return None if last is None else kept(contract, lake, last)
+        delivered = receipts.last_delivered(contract.id)
+        return None if delivered is None else kept(contract, lake, delivered)
     content = _content(partial / RAW_FILE, lake.scratch())
     unknown = _unknown(contract, pulled.columns)
     if last and (last.body["content"], last.body["contract"]) == (content, contract.hash):

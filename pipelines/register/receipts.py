@@ -70,14 +70,30 @@ class Receipts:
         """Every batch of a source, in order; with `origin` those whose origin begins so."""
         query = sa.select(table).where((table.c.subject == subject) & (table.c.stage == Stage.PULL.value))
         if origin:
-            query = query.where(_origin().startswith(origin, autoescape=True))
+            query = query.where(_origin(table).startswith(origin, autoescape=True))
         return [Receipt(**row) for row in self.register.rows(query.order_by(table.c.batch))]
 
     def last_delivered(self, subject: str) -> Receipt | None:
         """The pull of the newest batch that the source itself delivered."""
-        ours = sa.or_(*(_origin().startswith(kind, autoescape=True) for kind in (REPLAY, RETURNED)))
-        query = self._of(subject).where((table.c.stage == Stage.PULL.value) & ~ours)
+        query = self._of(subject).where((table.c.stage == Stage.PULL.value) & ~_ours(table))
         return next((Receipt(**row) for row in self.register.rows(query.limit(1))), None)
+
+    def deliveries_admitted(self, subject: str, limit: int) -> list[Receipt]:
+        """The admissions of batches that the source itself delivered, newest first."""
+        pull = table.alias("pull")
+        repeats = sa.exists().where(
+            (pull.c.subject == table.c.subject)
+            & (pull.c.batch == table.c.batch)
+            & (pull.c.stage == Stage.PULL.value)
+            & _ours(pull)
+        )
+        query = self._of(subject).where((table.c.stage == Stage.ADMIT.value) & ~repeats).limit(limit)
+        return [Receipt(**row) for row in self.register.rows(query)]
+
+    def since(self, stage: Stage, subject: str, batch: int) -> list[Receipt]:
+        """The receipts of one stage of a subject for the batches from this one on, newest first."""
+        query = self._of(subject).where((table.c.stage == stage.value) & (table.c.batch >= batch))
+        return [Receipt(**row) for row in self.register.rows(query)]
 
     def unsettled(self, subject: str) -> list[Receipt]:
         """The pulls of a source that no admission and no rejection followed, in order of their batches."""
@@ -116,5 +132,10 @@ class Receipts:
         return sa.select(table).where(table.c.subject == subject).order_by(table.c.id.desc())
 
 
-def _origin() -> sa.ColumnElement[str]:
-    return sa.func.coalesce(table.c.body["origin"].as_string(), "")
+def _origin(receipts: sa.FromClause) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(receipts.c.body["origin"].as_string(), "")
+
+
+def _ours(pulls: sa.FromClause) -> sa.ColumnElement[bool]:
+    """That a pull is of a batch that no source delivered."""
+    return sa.or_(*(_origin(pulls).startswith(kind, autoescape=True) for kind in (REPLAY, RETURNED)))
