@@ -421,7 +421,9 @@ def decide_batch(
         if receipts.last(Stage.CONFIRM, source, batch) or receipts.last(Stage.REJECT, source, batch):
             raise CitylakeError("batch.decided", subject=source, batch=batch)
         waiting = [pull.batch for pull in receipts.unsettled(source)]
-        held = receipts.last(Stage.HOLD, source, batch) is not None and waiting[-1:] == [batch]
+        newest = receipts.last(Stage.PULL, source)
+        latest = newest is not None and newest.batch == batch  # core takes the higher number for the later word
+        held = receipts.last(Stage.HOLD, source, batch) is not None and latest
         if batch not in waiting or (stage is Stage.CONFIRM and not held):
             raise CitylakeError("batch.unknown", subject=source, batch=batch)
         receipts.add(stage, source, {"who": who, "why": why}, batch)

@@ -22,7 +22,19 @@ from pipelines.contracts.resolved import SourceContract
 from pipelines.register.receipts import Stage
 from tests.admission.conftest import Intake
 from tests.admission.test_admit import division
-from tests.admission.test_load_modes import APPEND, BATCHES, CURSOR, LOG, Told, insurance_row, intake, newest, step_row
+from tests.admission.test_load_modes import (
+    APPEND,
+    BATCHES,
+    COMPOSITE,
+    CURSOR,
+    LOG,
+    Told,
+    insurance_row,
+    intake,
+    newest,
+    step_row,
+    tied_row,
+)
 
 BAD_DAY = "2026-13-01 00:00:00"
 
@@ -38,10 +50,12 @@ def refused_step(row: Told) -> dict[str, str]:
 
 
 @settings(max_examples=25, deadline=None)
-@given(BATCHES, st.sampled_from(["cursor", "log"]))
+@given(BATCHES, st.sampled_from(["cursor", "composite", "log"]))
 def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches: list[list[Told]], mode: str) -> None:
-    load, make = (CURSOR, refused_step) if mode == "cursor" else (LOG, insurance_row)
-    name = "dsrb/case_step" if mode == "cursor" else "hrssb/insurance"
+    load, make = {"cursor": (CURSOR, refused_step), "composite": (COMPOSITE, tied_row), "log": (LOG, insurance_row)}[
+        mode
+    ]
+    name = "hrssb/insurance" if mode == "log" else "dsrb/case_step"
     first: dict[tuple[Any, ...], int] = {}
     last: dict[tuple[Any, ...], int] = {}
     times: dict[tuple[Any, ...], int] = {}
@@ -61,7 +75,7 @@ def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches
                 if (
                     before is None
                     or row.order > before.order
-                    or (mode == "cursor" and row.order == before.order and not again)
+                    or (mode != "log" and row.order == before.order and not again)
                 ):
                     known[row.key] = row
                     written.append((row.key, row.order, number))
@@ -83,7 +97,21 @@ def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches
 def content_of(line: Line, mode: str) -> tuple[Any, ...]:
     if mode == "cursor":
         return line.values["HJBH"], int(str(line.values["GXSJ"])[-2:]), ""
+    if mode == "composite":
+        first, second = (int(str(line.values[name])[-2:]) for name in ("GXSJ", "KSSJ"))
+        return line.values["HJBH"], first * 6 + second, ""
     return line.values["AAC001"], int(str(line.values["BGXH"])) - 1, line.values["BGLX"]
+
+
+def test_the_second_cursor_column_says_what_is_later(contracts: Contracts, tmp_path: Path) -> None:
+    """Both rows changed at one moment; the one that started later in it is the later word."""
+    source = intake(str(tmp_path), contracts, "dsrb/case_step", COMPOSITE)
+    source.deliver([tied_row(Told("a", 8, "bad")), tied_row(Told("b", 8, "bad"))])
+    source.deliver([tied_row(Told("a", 9, "1")), tied_row(Told("b", 7, "1"))])
+    (line,) = lines(source)
+    assert line.values["HJBH"] == "b"
+    source.deliver([tied_row(Told("b", 8, "1"))])  # not older, and in a later batch
+    assert lines(source) == []
 
 
 def test_an_event_told_right_later_closes_the_wrong_one_for_good(contracts: Contracts, tmp_path: Path) -> None:
