@@ -140,13 +140,7 @@ def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
 def source_report(desk: Desk, source: SourceContract) -> SourceReport:
     """The report of one source, made from receipts."""
     receipts = Receipts(desk.register, "catalogue")
-    whole = isinstance(source.form.load, WholeTable)  # rows that came back are no table
-    found = (
-        receipts.deliveries_admitted(source.id, BATCHES)
-        if whole
-        else receipts.of_stage(Stage.ADMIT, source.id, BATCHES)
-    )
-    batches = [_batch(source, receipt) for receipt in found]
+    batches = [_batch(source, receipt) for receipt in _admissions(receipts, source)]
     last = freshness.last_delivery(receipts, source.id)
     late = freshness.days_late(source.form.slaProperties.frequency, as_utc(last), now()) if last else 0
     readable = desk.settings.lake.core(source.org, source.dataset).is_dir()
@@ -155,6 +149,13 @@ def source_report(desk: Desk, source: SourceContract) -> SourceReport:
     found = scores.merged(measured, scores.of_service(bool(last) and not late, readable))
     total = scores.total(found) if batches else None
     return replace(counted, scores=found, total=total, grade=scores.grade(total) if total is not None else "—")
+
+
+def _admissions(receipts: Receipts, source: SourceContract) -> list[Receipt]:
+    """The last batches, newest first; of a whole table without rows that came back, which are no table."""
+    if isinstance(source.form.load, WholeTable):
+        return receipts.deliveries_admitted(source.id, BATCHES)
+    return receipts.of_stage(Stage.ADMIT, source.id, BATCHES)
 
 
 def _batch(source: SourceContract, receipt: Receipt) -> Batch:

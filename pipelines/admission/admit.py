@@ -83,12 +83,14 @@ class Admitted:
 class Before:
     """What a batch is compared with: the receipt of the last admitted delivery, and the rows of some more, newest
     first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the source; `returned`:
-    it corrects. `answers`: the corrections of a whole table."""
+    it corrects. `corrections`: what the last batch of any kind said of those of the contract; `answers`: the rows of a
+    whole table that came back."""
 
     last: Admitted | None = None
     history: tuple[int, ...] = ()
     same: bool = False
     returned: bool = False
+    corrections: Counts = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
 
     @classmethod
@@ -98,9 +100,11 @@ class Before:
         pull = receipts.last(Stage.PULL, contract.id, batch)
         last = Admitted(**admitted[0].body) if admitted else None
         rows = tuple(receipt.body["received"] for receipt in admitted)
+        newest = receipts.last(Stage.ADMIT, contract.id)
+        corrections = newest.body.get("corrections", {}) if newest else {}
         origin = str(pull.body["origin"]) if pull else ""
         same, returned = origin.startswith((REPLAY, RETURNED)), origin.startswith(RETURNED)
-        return cls(last, rows, same, returned, Answers.read(receipts, contract, batch))
+        return cls(last, rows, same, returned, corrections, Answers.read(receipts, contract, batch))
 
 
 class Batch:
@@ -170,9 +174,8 @@ class Batch:
 
     def _observed(self, outcome: Admitted, drift: Drift, before: Before) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""
-        earlier = before.last.corrections if before.last else {}
         whole = isinstance(self.contract.form.load, WholeTable) and not before.returned
-        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, earlier, whole)
+        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, before.corrections, whole)
         found = [*drift.findings, *outlived(self.contract, counts)]
         return replace(
             outcome,

@@ -21,6 +21,7 @@ from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.register.receipts import RETURNED, Stage
 from tests.admission.conftest import Intake, Rows
+from tests.admission.test_corrections import correcting, correction
 from tests.admission.test_snapshots import row as step_row
 
 BAD = "bad"
@@ -325,6 +326,15 @@ def test_a_contract_changed_since_the_last_delivery_is_seen_by_the_next(source: 
     assert delta.commit_metadata(source.core, delta.latest(source.core))["contract"] != "changed"
     source.tell([*DAILY, Row("a", 1, BAD), Row("h", 1, "1")])
     assert delta.commit_metadata(source.core, delta.latest(source.core))["contract"] == "changed"
+
+
+def test_rows_that_come_back_do_not_end_a_correction_of_the_contract(source: Table) -> None:
+    """They are not the table: that the row it corrects is not among them says nothing."""
+    correcting(source, correction("wrong_step", column="case_step", where={"step_no": "g0"}, expect="1", set="2"))
+    source.tell([*DAILY, Row("a", 1, BAD)])
+    back = source.give_back([(source.line(), Row("a", 1, "2"))])
+    assert back.findings == [] and back.corrections["wrong_step"]["state"] == "matched"
+    assert source.state()["g0"] == (1, "2")
 
 
 class Killed(BaseException):

@@ -284,7 +284,6 @@ def test_a_stale_export_a_foreign_file_and_no_book_are_refused(home: Home, tmp_p
     assert "不是可读的 xlsx" in take_back(tmp_path / "no.xlsx").output
     assert "不是可读的 xlsx" in take_back(tmp_path / "none.xlsx").output
     assert "没有来源" in take_back(back, "psb/nothing").output
-    assert "整表交付" in take_back(back, "psb/household_person").output
 
 
 def test_an_export_is_recorded_and_kept_out_of_the_lake(home: Home, tmp_path: Path) -> None:
