@@ -161,8 +161,9 @@ class Model:
         return accepted
 
 
-KEYS = st.sampled_from(["a", "b", "c", "d", ""])
-ROW = st.builds(Row, KEYS, st.integers(0, 12), st.sampled_from(["1", "2", BAD]))
+KEYS = st.sampled_from(["a", "b", "c", ""])
+ROW = st.builds(Row, KEYS, st.integers(0, 12), st.sampled_from(["1", "2", "3", BAD]))
+BACK = st.sampled_from("abcdef")
 TABLE = st.lists(ROW, min_size=1, max_size=8, unique_by=lambda row: (row.key, row.place))
 
 
@@ -175,7 +176,7 @@ def test_core_and_open_lines_are_those_of_a_plain_model(contracts: Contracts, da
             if model.open and data.draw(st.booleans(), "returns"):
                 chosen = data.draw(st.lists(st.sampled_from(model.open), min_size=1, max_size=3, unique=True), "lines")
                 places = data.draw(st.permutations(range(20, 23)), "places")
-                values = [Row(data.draw(KEYS), place, data.draw(st.sampled_from("123"))) for place in places]
+                values = [Row(data.draw(BACK), place, data.draw(st.sampled_from(["1", "2", BAD]))) for place in places]
                 back = [*zip(chosen, values, strict=False)]
                 outcome = source.give_back([(model.first[old], row) for old, row in back])
                 assert outcome.accepted == model.give_back(back)
@@ -198,7 +199,7 @@ def test_core_and_open_lines_are_those_of_a_plain_model(contracts: Contracts, da
 
 def changed(data: st.DataObject, before: list[Row]) -> list[Row]:
     """The next delivery: another table, or the last one with rows gone, told twice, or new ones."""
-    if not before or data.draw(st.booleans(), "another table"):
+    if not before or not data.draw(st.integers(0, 3), "the same table"):
         rows = data.draw(TABLE, "table")
     else:
         gone = data.draw(st.sets(st.integers(0, len(before) - 1), max_size=2), "gone")

@@ -20,8 +20,10 @@ from tests.city import Town
 pytestmark = pytest.mark.server
 
 SOURCE, TABLE, LIBRARY = "drc/permit", 'xygs."T_XZXK"', "lib_credit__permit"
-HOUSEHOLD, REGISTERED = "psb/household_person", "lib_population__registered"
+HOUSEHOLD, REGISTERED, PERSON = "psb/household_person", "lib_population__registered", "lib_population__person"
 ID = "citylake行标识"
+PLAIN = {"ethnicity", "division_code", "education", "marital_status", "address", "registration_kind", "name"}
+"""Columns that no other column of a person must agree with."""
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +34,16 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town.close()
 
 
-def open_lines(run: Run) -> list[Line]:
-    with Quarantine(run.contracts.sources[SOURCE], run.contracts, run.lake, run.receipts) as quarantine:
+def open_lines(run: Run, source: str = SOURCE) -> list[Line]:
+    with Quarantine(run.contracts.sources[source], run.contracts, run.lake, run.receipts) as quarantine:
         return quarantine.lines()
 
 
-def good_values(town: Town) -> dict[str, str | None]:
+def good_values(town: Town, source: str = SOURCE) -> dict[str, str | None]:
     """A row that was accepted, as it was delivered."""
-    table = delta.open_table(town.settings.lake.core(*SOURCE.split("/")))
+    table = delta.open_table(town.settings.lake.core(*source.split("/")))
     ((batch, row),) = duckdb.sql(f"SELECT _batch, _row FROM {delta.scan(table).source} LIMIT 1").fetchall()
-    return raw_row(town, SOURCE, batch, row)
+    return raw_row(town, source, batch, row)
 
 
 def raw_row(town: Town, source: str, batch: int, row: int) -> dict[str, str | None]:
@@ -107,6 +109,33 @@ def test_what_the_source_takes_back_is_gone(town: Town) -> None:
     town.run("taken back")
     assert town.rows(REGISTERED, "count(*)") == [(before - 1,)]
     assert town.rows(REGISTERED, "1", f"source_rows = '{rows}'") == []
+
+
+def test_a_row_of_a_register_that_comes_whole_each_day_stays_corrected(
+    town: Town, contracts: Contracts, tmp_path: Path
+) -> None:
+    """The register goes on sending it as it was."""
+    physical = {column.name: column.physical_name for column in contracts.sources[HOUSEHOLD].columns}
+    with opened(town.settings, "return to the register") as run:
+        lines = [line for line in open_lines(run, HOUSEHOLD) if line.rules.partition(".")[0] in PLAIN]
+        line, name = lines[0], physical[lines[0].rules.partition(".")[0]]
+        wanted = line.values | {name: good_values(town, HOUSEHOLD)[name]}
+        file = book(tmp_path / "back.xlsx", row_id(HOUSEHOLD, line.batch, line.row), wanted)
+        admitted = run.take_back(HOUSEHOLD, file, "专员", "核对")
+    assert (admitted.accepted, admitted.inserted, admitted.deleted) == (1, 1, 0)
+    town.city.tick()
+    outcomes = town.run("the next day")
+    done = outcomes[HOUSEHOLD].admitted
+    assert done.batch == admitted.batch + 1 and done.received > 1_000 and done.refused >= 1 and done.ended == []
+    ((person,),) = town.rows(PERSON, "person_id", f'source_rows LIKE \'%"{HOUSEHOLD}"%"{admitted.batch}:0"%\'')
+    with (
+        town.register() as register,
+        Explainer(contracts, town.settings.lake, register, values=True) as explainer,
+    ):
+        (cell,) = explainer.explain(PERSON, {"person_id": person}, "name").cells
+    assert (admitted.batch, wanted["XM"]) in {(one.row.batch, one.raw) for one in cell.sources}
+    with opened(town.settings, "look at the register") as run:
+        assert (line.batch, line.row) not in {(one.batch, one.row) for one in open_lines(run, HOUSEHOLD)}
 
 
 def told(town: Town, database: str, statement: str, *values: Any) -> None:
