@@ -69,9 +69,14 @@ class Changes:
 
     def names(self, side: str = "") -> str:
         """The columns by which rows are told apart and ordered."""
+        return ", ".join(side + identifier(name) for name in [*self.load.key, *self._ordering])
+
+    @property
+    def _ordering(self) -> list[str]:
+        """What of a row is looked at besides its key."""
         operation = getattr(self.load, "operation", None)
-        wanted = (*self.load.key, *models.newest(self.load), operation, *self.watched)
-        return ", ".join(side + identifier(name) for name in dict.fromkeys(wanted) if name)
+        wanted = dict.fromkeys((*models.newest(self.load), operation, *self.watched))
+        return [name for name in wanted if name and name not in self.load.key]
 
     def keys(self, side: str = "") -> str:
         """The key columns."""
@@ -228,7 +233,7 @@ class CorrectedTable(TableChanges):
         keys = ", ".join(
             f"CASE WHEN a.{ROW} IS NULL THEN j.{name} ELSE a.{to} END AS {name}" for name, to in self._pairs()
         )
-        rest = "".join(f", j.{identifier(name)}" for name in models.newest(self.load) if name not in self.load.key)
+        rest = "".join(f", j.{identifier(name)}" for name in self._ordering)
         yield (
             f"CREATE VIEW told AS SELECT j.{ROW}, {keys}{rest}, j.{HASH}, ({self.good} AND a.{ROW} IS NULL) AS _good "
             f"FROM judged j LEFT JOIN answered a ON a.{ROW} = j.{ROW}"
