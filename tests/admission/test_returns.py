@@ -167,7 +167,7 @@ BACK = st.sampled_from("abcdef")
 TABLE = st.lists(ROW, min_size=1, max_size=8, unique_by=lambda row: (row.key, row.place))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_core_and_open_lines_are_those_of_a_plain_model(contracts: Contracts, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
