@@ -190,11 +190,9 @@ class CorrectedTable(TableChanges):
         yield from super().statements()
 
     def contradicted(self) -> str:
-        refused = f"SELECT {ROW} FROM judged WHERE {self.good}"
-        others = f"SELECT * FROM ({super().contradicted()}) ANTI JOIN answered USING ({ROW})"
-        return (
-            f"{others} UNION ALL SELECT {ROW}, {literal(CORRECTED)} FROM ({refused}) SEMI JOIN answered USING ({ROW})"
-        )
+        good = f"(SELECT {ROW} FROM judged SEMI JOIN answered USING ({ROW}) WHERE {self.good})"
+        others = f"SELECT * FROM ({super().contradicted()}) ANTI JOIN {good} USING ({ROW})"
+        return f"{others} UNION ALL SELECT {ROW}, {literal(CORRECTED)} FROM {good}"
 
     def gone(self) -> Iterator[str]:
         taken = f"SELECT {self.keys()} FROM accepted"

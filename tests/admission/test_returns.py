@@ -380,11 +380,26 @@ def test_a_batch_of_corrections_killed_at_any_moment_is_applied_once(
 
 
 def test_hashes_kept_after_corrections_are_those_of_core(source: Table) -> None:
-    dirty = [Row("", 1, "1"), Row("a", 1, BAD)]
-    source.tell([*DAILY, *dirty])
+    source.tell([*DAILY, Row("a", 0, "1")])
+    source.tell([*DAILY, Row("", 1, "1"), Row("a", 1, BAD)])
     source.give_back([*zip(source.lines(), [Row("c", 1, "2"), Row("a", 1, "2")], strict=True)])
     (kept,) = source.lake.hashes(source.contract.org, source.contract.dataset).glob("*.parquet")
-    assert {key for (key,) in duckdb.sql(f"SELECT step_no FROM '{kept}'").fetchall()} == set(source.state())
+    keys = [key for (key,) in duckdb.sql(f"SELECT step_no FROM '{kept}' ORDER BY 1").fetchall()]
+    assert keys == sorted(source.state())
+
+
+def test_of_a_key_told_twice_the_row_that_counts_decides(source: Table) -> None:
+    older, newest = Row("a", 1, "1"), Row("a", 2, BAD)
+    source.tell([*DAILY, older, newest])
+    places = {rules: place for place, rules in source.lines().items()}
+    source.give_back([(places["case_step.in_codes"], Row("a", 2, "2"))])
+    assert source.tell([*DAILY, older, newest, Row("h", 1, "1")]).ended == []
+    assert source.state()["a"] == (2, "2") and list(source.lines().values()) == [DUPLICATE]
+    outcome = source.tell([*DAILY, newest, Row("a", 3, "3")])  # the source tells a newer one and keeps the bad one
+    assert outcome.ended == [[2, 0]] and source.state()["a"] == (3, "3")
+    assert list(source.lines().values()) == [f"case_step.in_codes,{DUPLICATE}"]
+    again = source.give_back([(source.line(), Row("a", 9, "2"))])
+    assert again.by_rule == {DUPLICATE: 1} and source.state()["a"] == (3, "3")
 
 
 def test_a_table_that_was_never_returned_to_asks_nothing_of_quarantine(source: Table) -> None:
