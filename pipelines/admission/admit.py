@@ -9,7 +9,9 @@ the steward decides.
 
 import json
 import time
+import uuid
 from collections.abc import Set
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +22,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from pipelines.admission import hashes
 from pipelines.admission.changes import Changes, TableChanges, changes_of
-from pipelines.admission.compile import FAILED, ROW, TYPES, Admission, compile_contract, raw_rows
+from pipelines.admission.compile import DIRTY, FAILED, ROW, TYPES, Admission, compile_contract, raw_rows
 from pipelines.admission.corrections import Counts, counted, outlived
 from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
@@ -28,13 +30,13 @@ from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
-from pipelines.engine import connect
+from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable
+from pipelines.engine import ADMISSION_MEMORY, connect
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
-from pipelines.lake.parquet import copy_rows
+from pipelines.lake.parquet import copy_rows, write_file
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -115,7 +117,8 @@ class Batch:
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
         self.key = key
         self.known_at = known_at
-        self.con = connect(lake.scratch())
+        self.con = connect(lake.scratch(), ADMISSION_MEMORY)
+        self.closing = ExitStack()
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
         self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
         self.admission: Admission = self._compiled()
@@ -129,7 +132,7 @@ class Batch:
     def run(self, before: Before, confirmed: bool) -> Admitted:
         """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
         started = time.monotonic()
-        with self.con:
+        with self.con, self.closing:
             if replayed := self._replayed():
                 return replayed
             for number, item in enumerate(self.contract.derived):
@@ -139,8 +142,7 @@ class Batch:
             if drift.quarantined:
                 self.admission = self._compiled(drift.quarantined)
             changes = self._changes()
-            judged = self.admission.judged(str(self.delivery.path), changes.kept)
-            self.con.execute(f"CREATE TABLE judged AS {judged}")
+            self._judge(changes.kept)
             self._register_current(changes)
             for statement in changes.statements():
                 self.con.execute(statement)
@@ -148,6 +150,13 @@ class Batch:
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
         return outcome
+
+    def _judge(self, kept: str) -> None:
+        """View `judged`, over a file: a table would take the memory that the joins need, and push them to disk."""
+        file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
+        self.closing.callback(file.unlink, missing_ok=True)
+        write_file(self.con, self.admission.judged(str(self.delivery.path), kept), file)
+        self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:
         """How this batch differs from the one before; what is replayed is not compared."""
@@ -307,7 +316,8 @@ class Batch:
         sums = [
             f"count(*) FILTER (WHERE {self.admission.failed(index)})" for index in range(len(self.admission.judgements))
         ]
-        row = self.con.execute(f"SELECT {', '.join(sums)} FROM judged").fetchone() or ()
+        refused = f"FROM judged WHERE NOT ({self.admission.accepted})"
+        row = self.con.execute(f"SELECT {', '.join(sums)} {refused}").fetchone() or ()
         counts = {judgement.rule: n for judgement, n in zip(self.admission.judgements, row, strict=True) if n}
         late = self.con.execute("SELECT _rule, count(*) FROM late_refused GROUP BY _rule ORDER BY _rule").fetchall()
         return counts | dict(late)
@@ -324,7 +334,7 @@ class Batch:
         if not changed and not self.new_columns and self.base is not None:
             return outcome
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
-        version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
+        version = self._commit(self.core, self._changes_query(changes), outcome.batch, metadata)
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
 
@@ -348,14 +358,13 @@ class Batch:
             evolve=True,
         )
 
-    def _changes_query(self) -> str:
+    def _changes_query(self, changes: Changes) -> str:
         """The changed rows, decoded once more, and the last known values of keys that are gone."""
         batch = f"{self.delivery.batch}::BIGINT AS _batch"
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
         names = ", ".join(identifier(column.name) for column in self.contract.columns)
         derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
-        raw = raw_rows(str(self.delivery.path))
-        changed = f"SELECT r.*, c._op FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
+        changed = self._changed(changes)
         query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self.admission.decoded(changed)})"
         if not self._count("deleted"):
             return query
@@ -368,6 +377,17 @@ class Batch:
             f"{query} UNION ALL "
             f"SELECT {everything}, 'D' AS _op, {batch}, NULL::BIGINT AS {ROW}, {known_at} FROM ({last})"
         )
+
+    def _changed(self, changes: Changes) -> str:
+        """The raw rows that change core. Where there is none yet nearly all do, and the few others are left out."""
+        raw = raw_rows(str(self.delivery.path))
+        if self.base is None and not isinstance(changes.load, ChangeLog):
+            return (
+                f"SELECT r.*, 'I' AS _op, d.{ROW} IS NOT NULL AS {DIRTY} FROM {raw} r "
+                f"ANTI JOIN ({changes.not_accepted()}) o ON o.{ROW} = r.file_row_number "
+                f"LEFT JOIN (SELECT {ROW} FROM judged WHERE {DIRTY}) d ON d.{ROW} = r.file_row_number"
+            )
+        return f"SELECT r.*, c._op, c.{DIRTY} FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
 
     def _register_derivation(self, name: str, verb: str, kind: str) -> None:
         function = derivations[verb].function

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pipelines.admission.compile import compile_contract
+from pipelines.admission.compile import DIRTY, compile_contract
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import UNREAD
 from pipelines.connectors.drop_batch import FILE
@@ -203,7 +203,7 @@ class Quarantine:
         """The lines as the contract reads them; `_row` is their id."""
         admission = compile_contract(self.contract, self.contracts, now().date())
         texts = ", ".join(f"texts[{place}] AS {identifier(name)}" for place, name in enumerate(self.physical, 1))
-        return admission.decoded(f"SELECT {texts}, id AS file_row_number, 'I' AS _op FROM own")
+        return admission.decoded(f"SELECT {texts}, id AS file_row_number, 'I' AS _op, true AS {DIRTY} FROM own")
 
     def __enter__(self) -> "Quarantine":
         return self
