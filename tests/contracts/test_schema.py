@@ -76,7 +76,8 @@ def test_descriptions_reach_the_editor(small: Contracts) -> None:
     source = schema.render(small)["source.json"]
     assert source["properties"]["load"]["description"] == "交付如何变成变更记录\nhow deliveries become changes"
     assert source["$defs"]["SnapshotDiff"]["properties"]["deletionCeiling"]["description"].startswith("一次交付")
-    (_, calls) = source["properties"]["quality"]["items"]["anyOf"]
+    assert source["properties"]["quality"]["items"] == {"$ref": "#/$defs/rule"}
+    (_, calls) = source["$defs"]["rule"]["anyOf"]
     assert calls["properties"]["unique"]["description"] == "不重复\nno duplicates"
     assert calls["properties"]["sex_matches_id"]["required"] == ["id", "sex"]
 
