@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.admission.changes import CHANGED, DUPLICATE
@@ -22,7 +22,18 @@ from pipelines.contracts.resolved import SourceContract
 from pipelines.register.receipts import Stage
 from tests.admission.conftest import Intake
 from tests.admission.test_admit import division
-from tests.admission.test_load_modes import APPEND, BATCHES, CURSOR, LOG, Told, insurance_row, intake, newest, step_row
+from tests.admission.test_load_modes import (
+    APPEND,
+    BATCHES,
+    CURSOR,
+    LOG,
+    Told,
+    insurance_row,
+    intake,
+    lakes,
+    newest,
+    step_row,
+)
 
 BAD_DAY = "2026-13-01 00:00:00"
 
@@ -37,7 +48,7 @@ def refused_step(row: Told) -> dict[str, str]:
     return step_row(row) | ({} if row.good else {"KSSJ": BAD_DAY})
 
 
-@settings(max_examples=25, deadline=None)
+@lakes
 @given(BATCHES, st.sampled_from(["cursor", "log"]))
 def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches: list[list[Told]], mode: str) -> None:
     load, make = (CURSOR, refused_step) if mode == "cursor" else (LOG, insurance_row)

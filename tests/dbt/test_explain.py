@@ -27,7 +27,7 @@ from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.ledger import RELEASE, Ledger
-from tests.city import Town, seed_from_clock
+from tests.city import Town, published_town, seed_from_clock
 from tests.dbt.planted import plant_disputed_penalty
 
 pytestmark = pytest.mark.server
@@ -74,9 +74,8 @@ class Cleaned:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town"), persons=1_200)
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
     plant_disputed_penalty(town.city)
-    town.run("first")
     town.city.tick(15)
     town.run("second")
     yield town
