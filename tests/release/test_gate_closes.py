@@ -121,4 +121,4 @@ def test_a_candidate_changed_after_its_evidence_is_not_published(
     assert open_codes(town, EDITION) == [("release.changed", "dsrb")]
     town.run("honest", sources=[])
     assert open_codes(town, EDITION) == []
-    assert town.published()["analyst/division"].version != before["analyst/division"].version
+    assert town.published()["analyst/age_structure"].version != before["analyst/age_structure"].version
