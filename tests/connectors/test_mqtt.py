@@ -319,9 +319,9 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from pipelines.admission import receive
 from pipelines.connectors import mqtt
-from tests.connectors.raw_lake import RawLake
+from tests.connectors.raw_lake import AirLake
 
-lake, port, seed = RawLake(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
+lake, port, seed = AirLake(Path(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
 chance = random.Random(seed)
 
 def dying(function, calls, before):
@@ -344,7 +344,7 @@ place, name, most = chance.choice([
 setattr(place, name, dying(getattr(place, name), chance.randint(1, most), chance.random() < 0.5))
 print("ready", flush=True)
 while True:
-    lake.receive(port)
+    lake.receive_from(port)
 """
 
 
@@ -352,11 +352,11 @@ while True:
 def test_a_killed_consumer_loses_nothing(mosquitto: Mosquitto, tmp_path: Path) -> None:
     """Twenty consumers die between receiving and acknowledging, or while keeping what they received; each message is
     in raw at least once."""
-    from tests.connectors.raw_lake import RawLake
+    from tests.connectors.raw_lake import AirLake
 
     seed = int(os.environ.get("CITYLAKE_TEST_SEED") or int.from_bytes(os.urandom(4), "big"))
     print(f"CITYLAKE_TEST_SEED={seed}")
-    lake = RawLake(tmp_path / "lake")
+    lake = AirLake(tmp_path / "lake")
     opened(mosquitto.port)
     published, end = 0, threading.Event()
 
@@ -383,7 +383,7 @@ def test_a_killed_consumer_loses_nothing(mosquitto: Mosquitto, tmp_path: Path) -
     finally:
         end.set()
         stations.join()
-    while lake.receive(mosquitto.port):
+    while lake.receive_from(mosquitto.port):
         pass
     assert published > 1000
-    assert set(lake.ids()) == set(range(published))
+    assert set(map(int, lake.ids(lake.batches()))) == set(range(published))

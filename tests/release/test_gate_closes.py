@@ -106,7 +106,11 @@ def test_a_candidate_changed_after_its_evidence_is_not_published(
     town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = town.published()
-    edited("data_contracts/products/population/age_structure.yaml", "name: 户籍人口年龄结构（分析）", "name: 年龄结构（分析）")
+    edited(
+        "data_contracts/products/population/age_structure.yaml",
+        "name: 户籍人口年龄结构（分析）",
+        "name: 年龄结构（分析）",
+    )
     original = publish._publish_one
 
     def tamper(item: Any, *arguments: Any) -> Any:
