@@ -81,11 +81,13 @@ class Admitted:
 @dataclass(frozen=True)
 class Before:
     """What a batch is compared with: the receipt of the last admitted one, and the rows of some more, newest first.
-    `same`: the batch repeats or corrects rows of others, which tells nothing new about the source."""
+    `same`: the batch repeats or corrects rows of others, which tells nothing new about the source; `missed`: pulls that
+    failed since."""
 
     last: Admitted | None = None
     history: tuple[int, ...] = ()
     same: bool = False
+    missed: int = 0
 
     @classmethod
     def read(cls, receipts: Receipts, source: str, batch: int) -> "Before":
@@ -94,7 +96,9 @@ class Before:
         pull = receipts.last(Stage.PULL, source, batch)
         last = Admitted(**admitted[0].body) if admitted else None
         same = pull is not None and str(pull.body["origin"]).startswith((REPLAY, RETURNED))
-        return cls(last, tuple(receipt.body["received"] for receipt in admitted), same)
+        failures = receipts.of_stage(Stage.FAILURE, source, HISTORY)
+        missed = sum(not admitted or failure.id > admitted[0].id for failure in failures)
+        return cls(last, tuple(receipt.body["received"] for receipt in admitted), same, missed)
 
 
 class Batch:
@@ -165,7 +169,8 @@ class Batch:
             return repeated(self.contract, self.contracts.codes, old)
         new = profile(self.con, self.contract, self.contracts, self.delivery.path)
         received = self.delivery.rows
-        return compare(self.contract, self.contracts.codes, old, new, before.history, received, confirmed)
+        history, missed = before.history, before.missed
+        return compare(self.contract, self.contracts.codes, old, new, history, received, confirmed, missed)
 
     def _observed(self, outcome: Admitted, drift: Drift, last: Admitted | None) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""
