@@ -53,13 +53,20 @@ def prepare(home: Path, day: date, register: Register, rows: Sequence[Row], faul
     target.mkdir(parents=True, exist_ok=True)
     hidden = target / f"{_HIDDEN}{place.stem}_{day:%Y%m%d}.{place.kind}"
     if any(fault.kind == SAME_FILE for fault in faults):
-        hidden.write_bytes(max(target.glob(place.dataset)).read_bytes())
+        hidden.write_bytes(_last(target, place).read_bytes())
         return
     if faults:
         _write(target / f"{_RIGHT}{hidden.name.removeprefix(_HIDDEN)}", place, rows)
     for fault in faults:
         place, rows = faulty(place, rows, register.key, fault)
     _write(hidden, place, rows)
+
+
+def _last(target: Path, place: Files) -> Path:
+    """The file that was delivered last, as it is once what is ready is shown."""
+    shown = {file.name: file for file in target.glob(place.dataset)}
+    shown |= {file.name.removeprefix(_HIDDEN): file for file in target.glob(f"{_HIDDEN}{place.dataset}")}
+    return shown[max(shown)]
 
 
 def correct(home: Path, register: Register) -> None:

@@ -161,6 +161,22 @@ def test_entries_that_are_held_back_come_a_day_late_and_after_a_later_one_of_the
 
 
 @pytest.mark.server
+def test_a_wrong_file_is_sent_again_as_it_should_have_been(city: DemoCity) -> None:
+    folder, pattern = city.home / "drops" / "esb", "pupil_*.xlsx"
+    (first,) = folder.glob(pattern)
+    city.tick(1, [Fault(d.NEW_CODE, pattern, "学籍状态", "9", share=0.5)])
+    wrong = max(folder.glob(pattern))
+    content = wrong.read_bytes()
+    assert wrong != first
+    city.tick(1, [Fault(d.SAME_FILE, pattern)], [pattern])
+    files = sorted(folder.glob(pattern))
+    assert len(files) == 3 and files[1] == wrong and (folder / f"{files[2].name}.ok").exists()
+    assert files[1].read_bytes() == files[2].read_bytes() != content
+    city.tick(1, (), [pattern])
+    assert sorted(folder.glob(pattern)) == files
+
+
+@pytest.mark.server
 def test_late_rows_are_on_record(city: DemoCity) -> None:
     city.tick(2)
     late = [item for item in city.planted() if item.kind == "late"]
