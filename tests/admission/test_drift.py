@@ -448,6 +448,16 @@ def test_a_new_column_is_told_as_the_policy_says(department: Department) -> None
     assert [issue["code"] for issue in department.issues()] == ["drift.new_column:新列"]
 
 
+def test_what_any_delivery_of_a_run_showed_is_told(department: Department) -> None:
+    department.put(1, births(40))
+    department.run()
+    department.put(2, [row | {"性别": "双", "新列": "1"} for row in births(40, 40)])
+    department.put(3, births(40, 80))
+    assert department.run().status == "admitted"
+    told = {issue["code"] for issue in department.issues() if issue["code"].startswith("drift.")}
+    assert told == {"drift.codes:sex", "drift.new_column:新列"}
+
+
 def test_findings_survive_the_register(intake: Callable[..., Intake]) -> None:
     source = intake(PERSON)
     deliver(source, persons())
