@@ -17,7 +17,7 @@ def first_report(settings: Settings, city: DemoCity) -> str:
     scores = [
         score
         for source in rows.judged(contracts)
-        if lake.quarantine(source.org, source.dataset).exists()
+        if lake.core(source.org, source.dataset).exists()
         for score in rows.compare(
             source, contracts, lake, planted, rows.delivered_until(source, city), lambda item: item.ended is None
         ).scores

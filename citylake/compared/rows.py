@@ -114,20 +114,29 @@ def _refusals(
     planted: Sequence[Planted], rows: Sequence[Refused], found: Sequence[Sequence[Planted]]
 ) -> Iterator[Score]:
     """The kinds of rules, and the mistakes that are told by name."""
-    for kind in KINDS:
-        items = [item for item in planted if item.refusable and item.kind == kind]
-        hit = [number for number, row in enumerate(rows) if kind in row.kinds]
+    lines = [
+        (
+            kind,
+            [item for item in planted if item.refusable and item.kind == kind],
+            [number for number, row in enumerate(rows) if kind in row.kinds],
+            [any(kind in (item.kind, *item.also) for item in items) for items in found],
+        )
+        for kind in KINDS
+    ]
+    lines += [
+        (
+            name,
+            [item for item in planted if item.refusable and _NAMED.get(item.defect) == name],
+            [number for number, row in enumerate(rows) if row.named == name],
+            [any(_NAMED.get(item.defect) == name for item in items) for items in found],
+        )
+        for name in dict.fromkeys(_NAMED.values())
+    ]
+    for name, due, hit, right in lines:
         told = {id(item) for number in hit for item in found[number]}
-        right = sum(any(kind in (item.kind, *item.also) for item in found[number]) for number in hit)
-        if items or hit:
-            yield Score(kind, len(items), sum(id(item) in told for item in items), len(hit), right)
-    for name in dict.fromkeys(_NAMED.values()):
-        items = [item for item in planted if item.refusable and _NAMED.get(item.defect) == name]
-        hit = [number for number, row in enumerate(rows) if row.named == name]
-        told = {id(item) for number in hit for item in found[number]}
-        right = sum(any(_NAMED.get(item.defect) == name for item in found[number]) for number in hit)
-        if items or hit:
-            yield Score(name, len(items), sum(id(item) in told for item in items), len(hit), right)
+        if due or hit:
+            seen = sum(id(item) in told for item in due)
+            yield Score(name, len(due), seen, len(hit), sum(right[number] for number in hit))
 
 
 def _mended(entries: Sequence[tuple[Planted, Any, Any]]) -> Iterator[Score]:

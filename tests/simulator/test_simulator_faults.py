@@ -185,6 +185,13 @@ def test_late_rows_are_on_record(city: DemoCity) -> None:
 
 
 @pytest.mark.server
+def test_no_cremation_is_entered_before_it_took_place(city: DemoCity) -> None:
+    city.tick(3)
+    last = read(city, "cab", 'SELECT max("HHRQ") FILTER (WHERE "HHRQ" < \'2100\'), max("GXSJ") FROM hydj."T_HHDJ"')[0]
+    assert last[0] <= f"{city.today:%Y%m%d}" and last[1].date() <= city.today
+
+
+@pytest.mark.server
 def test_line_breaks_in_a_field_are_on_record(city: DemoCity) -> None:
     first: Path = min((city.home / "drops" / "hc").glob("ehr_*.csv"))
     planted = [item for item in city.planted() if item.defect == "line_break" and item.day == date(2026, 1, 1)]
