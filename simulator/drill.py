@@ -94,7 +94,7 @@ _CANDIDATES: dict[str, tuple[tuple[str, str | None, str | None, float], ...]] = 
         (_HEALTH, "档案状态", "7", 0.05),
         (_HEALTH, "家庭医生签约", "已签约", 0.05),
         (_PUPILS, "学籍状态", "9", 0.1),
-        (_PUPILS, "留守儿童", "不详", 0.1),
+        (_PUPILS, "留守儿童", "寄宿", 0.1),
     ),
     GARBLED: (
         (_PERSONS, "HJ XZ", "LATIN1", 1.0),
