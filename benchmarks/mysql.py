@@ -1,18 +1,14 @@
 """From MariaDB to a Parquet file of text: four ways to read the same table, and what each makes of odd values.
 
-`python -m benchmarks.mysql [ROWS]`, with MariaDB from the system's packages. Every contender runs in a process of its
-own; CPU seconds count that process and the database server, peak memory that process. Which cells a way gets wrong is
-found by comparing with what the server itself writes. The machine is shared: compare within one run only.
+`python -m benchmarks.mysql [ROWS]`, with MariaDB from the system's packages. CPU seconds count a contender's process
+and the database server. Which cells a way gets wrong is found by comparing with what the server itself writes, again
+in a process for each: a way may stop.
 """
 
 import json
-import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,13 +17,13 @@ import psutil
 import pymysql
 from pymysql.cursors import SSCursor
 
+from benchmarks.measure import REPOSITORY, Contender, one, table
 from pipelines.codecs.sql import literal
 from pipelines.connectors.base import Request, connectors
 from pipelines.connectors.database.texts import TextFile, columns_of
 from pipelines.engine import connect, load_extension
 from tests.connectors.databases import MariaDB
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 PIECE = 20_000
 
 BIG = """
@@ -66,21 +62,24 @@ ODD = {
 """Type -> a literal, and the text that has every digit of it."""
 
 
-def scanner(address: str, folder: Path, table: str) -> int:
+def scanner(where: str, folder: Path) -> int:
     """DuckDB's mysql_scanner with the types it chooses."""
-    return _by_duckdb(address, folder, f"SELECT COLUMNS(*)::VARCHAR FROM s.{table}")
+    address, name = where.split()
+    return _by_duckdb(address, folder, f"SELECT COLUMNS(*)::VARCHAR FROM s.{name}")
 
 
-def scanner_texts(address: str, folder: Path, table: str) -> int:
+def scanner_texts(where: str, folder: Path) -> int:
     """DuckDB's mysql_scanner, the server asked to write every value as text."""
-    listed = ", ".join(f"cast(`{name}` AS CHAR) AS `{name}`" for name in _names(address, table))
-    return _by_duckdb(address, folder, f"FROM mysql_query('s', {literal(f'SELECT {listed} FROM city.{table}')})")
+    address, name = where.split()
+    listed = ", ".join(f"cast(`{column}` AS CHAR) AS `{column}`" for column in _names(address, name))
+    return _by_duckdb(address, folder, f"FROM mysql_query('s', {literal(f'SELECT {listed} FROM city.{name}')})")
 
 
-def driver(address: str, folder: Path, table: str) -> int:
+def driver(where: str, folder: Path) -> int:
     """PyMySQL's streaming cursor, its values as text."""
+    address, name = where.split()
     with _connected(address) as con, con.cursor(SSCursor) as cursor:
-        cursor.execute(f"SELECT * FROM {table}")
+        cursor.execute(f"SELECT * FROM {name}")
         names = [column[0] for column in cursor.description]
         with TextFile(folder / "rows.parquet", names) as file:
             while rows := cursor.fetchmany(PIECE):
@@ -88,23 +87,24 @@ def driver(address: str, folder: Path, table: str) -> int:
     return file.rows
 
 
-def sqlalchemy(address: str, folder: Path, table: str) -> int:
+def sqlalchemy(where: str, folder: Path) -> int:
     """The connector by SQLAlchemy, as for databases without a way of their own."""
-    return _by_citylake(address.replace("mysql:", "mysql+pymysql:"), folder, table)
+    return _by_citylake(where.replace("mysql:", "mysql+pymysql:"), folder)
 
 
-def citylake(address: str, folder: Path, table: str) -> int:
+def citylake(where: str, folder: Path) -> int:
     """The connector: PyMySQL asks, rows are decoded many at a time."""
-    return _by_citylake(address, folder, table)
+    return _by_citylake(where, folder)
 
 
-CONTENDERS: dict[str, Callable[[str, Path, str], int]] = {
+CONTENDERS: dict[str, Contender] = {
     "mysql_scanner": scanner,
     "mysql_scanner, all as CHAR": scanner_texts,
     "PyMySQL SSCursor": driver,
     "SQLAlchemy stream": sqlalchemy,
     "citylake": citylake,
 }
+"""Each is told the address of the server and the name of the table, with a space between them."""
 
 
 def _by_duckdb(address: str, folder: Path, query: str) -> int:
@@ -118,9 +118,10 @@ def _by_duckdb(address: str, folder: Path, query: str) -> int:
         return int(row[0]) if row else 0
 
 
-def _by_citylake(address: str, folder: Path, table: str) -> int:
+def _by_citylake(where: str, folder: Path) -> int:
+    address, name = where.split()
     request = Request(folder / "rows.parquet", folder, lambda _: address, "", (), (), folder / "scratch")
-    pulled = connectors["database"].function(request, connection="source", table=table)
+    pulled = connectors["database"].function(request, connection="source", table=name)
     return pulled.rows if pulled else 0
 
 
@@ -131,71 +132,55 @@ def _connected(address: str) -> pymysql.Connection:
     )
 
 
-def _names(address: str, table: str) -> list[str]:
+def _names(address: str, name: str) -> list[str]:
     with _connected(address) as con, con.cursor() as cursor:
-        cursor.execute(f"SELECT * FROM {table} LIMIT 0")
+        cursor.execute(f"SELECT * FROM {name} LIMIT 0")
         return [column[0] for column in cursor.description]
 
 
-def one(name: str, address: str, table: str) -> None:
-    """Run one contender here and print what it took, or the cells it got wrong."""
+def cell(name: str, address: str) -> str | None:
+    """What a contender makes of the one cell of the table `odd`, here."""
     with tempfile.TemporaryDirectory() as folder:
-        started = time.monotonic()
-        result = CONTENDERS[name](address, Path(folder), table)
-        seconds = time.monotonic() - started
-        found = duckdb.sql(f"FROM '{folder}/rows.parquet'").fetchone() if table == "odd" else None
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-    print(json.dumps({"result": result, "wall": seconds, "cpu": cpu, "peak_mb": peak, "odd": found}, default=str))
+        CONTENDERS[name](f"{address} odd", Path(folder))
+        ((found,),) = duckdb.sql(f"FROM '{folder}/rows.parquet'").fetchall()
+        return None if found is None else str(found)
 
 
-def measured(name: str, address: str, table: str, server: psutil.Process) -> dict[str, float]:
-    """One run of a contender in a process of its own. Raises CalledProcessError if it stops."""
-    before = sum(server.cpu_times()[:2])
-    command = [sys.executable, "-m", "benchmarks.mysql", "--one", name, table]
-    output = subprocess.run(command, input=address, text=True, capture_output=True, check=True, cwd=REPOSITORY).stdout
-    return {**json.loads(output), "server": sum(server.cpu_times()[:2]) - before}
-
-
-def wrong(name: str, address: str, server: MariaDB, process: psutil.Process) -> list[str]:
+def wrong(name: str, address: str, server: MariaDB) -> list[str]:
     """The types of which a contender got the value wrong, each asked for alone."""
     found = []
+    command = [sys.executable, "-m", "benchmarks.mysql", "--cell", name]
     for type_, (written, shown) in ODD.items():
         server.run(
             "DROP TABLE IF EXISTS odd", f"CREATE TABLE odd (v {type_} NULL)", f"INSERT INTO odd VALUES ({written})"
         )
-        try:
-            (cell,) = measured(name, address, "odd", process)["odd"]  # type: ignore[misc]
-        except subprocess.CalledProcessError:
-            cell = "stops"
-        if cell != shown:
-            found.append(f"{type_} {shown!r}: {cell!r}")
+        done = subprocess.run(command, input=address, text=True, capture_output=True, cwd=REPOSITORY)
+        told = json.loads(done.stdout) if done.returncode == 0 else "stops"
+        if told != shown:
+            found.append(f"{type_} {shown!r}: {told!r}")
     return found
 
 
 def main(rows: int) -> None:
-    """Fill a server, run every contender twice, print the better run and the wrong cells."""
+    """Fill a server, measure every contender, print the wrong cells."""
     with tempfile.TemporaryDirectory() as home:
         server = MariaDB(Path(home))
         try:
             server.run("CREATE USER bench@'%'", "GRANT SELECT ON city.* TO bench@'%'", f"CREATE TABLE big ({BIG})")
             server.run(FILLED.format(rows=rows))
-            address, process = f"mysql://bench@127.0.0.1:{server.port}/city", psutil.Process(server.process.pid)
-            print(f"{rows} rows x 20 columns, {os.cpu_count()} cores")
-            print("| contender | rows | CPU s client | CPU s server | wall s | peak MB |\n|---|---|---|---|---|---|")
+            address = f"mysql://bench@127.0.0.1:{server.port}/city"
+            print(f"{rows} rows x 20 columns")
+            table("benchmarks.mysql", CONTENDERS, f"{address} big", psutil.Process(server.process.pid))
             for name in CONTENDERS:
-                runs = [measured(name, address, "big", process) for _ in range(2)]
-                best = min(runs, key=lambda run: run["cpu"] + run["server"])
-                row = (f"{best[key]:.1f}" for key in ("cpu", "server", "wall", "peak_mb"))
-                print(f"| {name} | {best['result']:.0f} | {' | '.join(row)} |", flush=True)
-            for name in CONTENDERS:
-                print(f"{name}: {'; '.join(wrong(name, address, server, process)) or 'no wrong cell'}", flush=True)
+                print(f"{name}: {'; '.join(wrong(name, address, server)) or 'no wrong cell'}", flush=True)
         finally:
             server.stop()
 
 
 if __name__ == "__main__":
     if "--one" in sys.argv:
-        one(sys.argv[-2], sys.stdin.read(), sys.argv[-1])
+        one(CONTENDERS[sys.argv[-1]], sys.stdin.read())
+    elif "--cell" in sys.argv:
+        print(json.dumps(cell(sys.argv[-1], sys.stdin.read())))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 700_000)

@@ -1,6 +1,7 @@
 """`citylake demo`: the whole of it on one machine, fed by the simulated city."""
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +16,9 @@ from typing import Annotated
 
 import typer
 
+from citylake.compared.report import first_report
+from citylake.drill import drill as held
+from citylake.drill import report
 from citylake.jobs import prepare_dagster, run_job
 from citylake.output import as_json, told
 from pipelines.messages import CitylakeError, translate
@@ -43,6 +47,8 @@ def up(
         city = _city(settings, seed, scale)
         try:
             run_id, success = _published(settings)
+            _say("demo.compared")
+            typer.echo(first_report(settings, city), err=True)
             result = {**summary(settings, run_id), "seconds": round(time.monotonic() - started, 1)}
             if not once:
                 _serve(settings, browser, result)
@@ -63,6 +69,21 @@ def tick(days: int = 1) -> None:
         city.start()
         for day in city.tick(days):
             as_json({"day": day.day, "rows": day.rows, **day.events})
+
+
+@app.command()
+def drill(
+    seed: Annotated[int | None, typer.Option(help="随机种子，默认随机 / seed, drawn if not given")] = None,
+    scale: Annotated[int, typer.Option(help="演练城市的人口数 / persons of the drill's own city")] = 3_000,
+) -> None:
+    """演练：埋设各种整体故障，核对查出多少 / plant every fault of deliveries, compare what is found."""
+    with told():
+        drawn = secrets.randbelow(2**31) if seed is None else seed
+        _say("demo.drill", seed=drawn, persons=scale)
+        result = held(Settings.from_environment(), drawn, scale, lambda day: typer.echo(f"  {day}", err=True))
+        typer.echo(report(result))
+    missed = any(score.recall < 1 for score in result.scores)
+    raise typer.Exit(1 if missed or result.false_alarms else 0)
 
 
 def _city(settings: Settings, seed: int, scale: int) -> DemoCity:

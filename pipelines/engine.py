@@ -7,18 +7,24 @@ from pathlib import Path
 
 import duckdb
 
-MEMORY_LIMIT = os.environ.get("CITYLAKE_MEMORY", "2GB")
+from pipelines.codecs.sql import literal
+
+MEMORY = os.environ.get("CITYLAKE_MEMORY", "2GB")
+ADMISSION_MEMORY = os.environ.get("CITYLAKE_ADMISSION_MEMORY", "400MB")
+"""What a batch is admitted with, whatever its size: the rest of a process that stays below 1 GB is Python's."""
 
 
-def connect(scratch: Path) -> duckdb.DuckDBPyConnection:
+def connect(scratch: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """An in-memory connection that spills below `scratch`, works in UTC and never reaches for the network.
 
+    `memory` is DuckDB's limit; it spills before it fails.
     Every connection has a spill folder of its own: two databases that spill into one folder crash the process.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     con = duckdb.connect()
-    con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-    con.execute("SET temp_directory = ?", [str(scratch / f"spill-{uuid.uuid4().hex}")])
+    con.execute(f"SET memory_limit = '{memory}'")
+    # As a literal: given values from Python, DuckDB loads all of pandas to see whether they are of its kinds.
+    con.execute(f"SET temp_directory = {literal(str(scratch / f'spill-{uuid.uuid4().hex}'))}")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET preserve_insertion_order = false")

@@ -7,7 +7,7 @@ an owner, the rest of the run goes on, and the last release stays published.
 import contextlib
 import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -101,9 +101,11 @@ class Run:
         try:
             with disk_full_named(self.settings.home):
                 delivery, admitted = self._settle(contract) or self._receive(contract)
+                earlier: list[Finding] = []
                 while delivery is not None and delivery.more and not _blocks(contract, admitted):
+                    earlier += _observed(contract, delivery, admitted)
                     delivery, admitted = self._receive(contract)
-                return self._ingested(contract, delivery, admitted)
+                return self._ingested(contract, delivery, admitted, earlier)
         except Exception as error:
             if isinstance(error, ColumnsRenamed):
                 self.issues.report(source, contract.org, "drift", error.findings)
@@ -281,17 +283,22 @@ class Run:
             pulls = [one for one in pulls if one.batch == confirmed or one.body["origin"].startswith(RETURNED)]
         return [kept(contract, self.lake, pull) for pull in pulls]
 
-    def _ingested(self, contract: SourceContract, delivery: Delivery | None, admitted: Admitted | None) -> Ingested:
+    def _ingested(
+        self,
+        contract: SourceContract,
+        delivery: Delivery | None,
+        admitted: Admitted | None,
+        earlier: Sequence[Finding] = (),
+    ) -> Ingested:
+        """Report what the last delivery of a run showed; `earlier`: what those before it in the same run did."""
         self._close(contract.id, contract.org, "pull", "run", "lake")
         if delivery is None:
             finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
             self.issues.report(contract.id, contract.org, "pull", [finding])
             return Ingested("waiting", "", None)
-        severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
-        drift = [Finding("drift.new_column", {"column": name}, severity, name) for name in delivery.unknown_columns]
-        found = admitted.findings if admitted else []
+        found = [*earlier, *_observed(contract, delivery, admitted)]
         for area in ("drift", "correction"):
-            mine = [*(drift if area == "drift" else ()), *(one for one in found if one.code.startswith(f"{area}."))]
+            mine = [one for one in found if one.code.startswith(f"{area}.")]
             self.issues.report(contract.id, contract.org, area, mine)
         held = self._report_admission(contract, admitted)
         in_force = self._last_admitted(contract.id)
@@ -429,6 +436,13 @@ def decide_batch(
         receipts.add(stage, source, {"who": who, "why": why}, batch)
     finally:
         register.close()
+
+
+def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> list[Finding]:
+    """What a delivery showed about its source: drift, and corrections that no longer fit."""
+    severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
+    new = [Finding("drift.new_column", {"column": name}, severity, name) for name in delivery.unknown_columns]
+    return [*new, *(admitted.findings if admitted else ())]
 
 
 def _failure(subject: str, error: Exception) -> Finding:

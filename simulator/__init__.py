@@ -7,6 +7,7 @@ from simulator.city import DemoCity, OtherCity
 from simulator.daily import NotPopulated
 from simulator.day import DaySummary
 from simulator.dirt import DirtRates, Planted
+from simulator.disturbances import Fault, PlantedFault
 from simulator.faults import NoSuchColumn
 from simulator.server import ServerError
 
@@ -14,9 +15,11 @@ __all__ = [
     "DaySummary",
     "DemoCity",
     "DirtRates",
+    "Fault",
     "NoSuchColumn",
     "NotPopulated",
     "OtherCity",
     "Planted",
+    "PlantedFault",
     "ServerError",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
@@ -15,6 +16,7 @@ from simulator.air import NORMAL, POLLUTANTS, Reading, body, reading, stations, 
 from simulator.chance import Dice
 from simulator.defects import CLEANABLE, CODE, COMPLETENESS, FORMAT, PLAUSIBLE, RANGE
 from simulator.dirt import DirtRates, Planted
+from simulator.disturbances import MISSING_COLUMN, NEW_COLUMN, OTHER_UNIT, RENAMED_COLUMN, Fault
 from simulator.mistakes import Mistake, changed, missing, spelled
 from simulator.person import DAY_ZERO
 from simulator.registers import FEWEST, Row, with_mistakes
@@ -96,9 +98,36 @@ class AirFeed:
     )
 
 
-def messages(seed: int, rates: DirtRates, day: date) -> list[tuple[str, str]]:
-    """Topic and body of everything the loggers get to send on a day, in order."""
-    return [sent for sent, _ in _due(seed, rates, day)]
+def messages(seed: int, rates: DirtRates, day: date, faults: Sequence[Fault] = ()) -> list[tuple[str, str]]:
+    """Topic and body of everything the loggers get to send on a day, in order; `faults`: what a new firmware does."""
+    return [(topic, _under(faults, body)) for (topic, body), _ in _due(seed, rates, day)]
+
+
+def _under(faults: Sequence[Fault], text: str) -> str:
+    """A message as the loggers send it under faults; broken ones stay as they are."""
+    try:
+        message = json.loads(text) if faults else None
+    except json.JSONDecodeError:
+        message = None
+    if message is None:
+        return text
+    for fault in faults:
+        message = _CHANGES[fault.kind](message, str(fault.column), str(fault.value))
+    return json.dumps(message, ensure_ascii=False)
+
+
+_CHANGES: dict[str, Callable[[Reading, str, str], Reading]] = {
+    NEW_COLUMN: lambda message, column, value: message | {column: 1},
+    MISSING_COLUMN: lambda message, column, value: {name: found for name, found in message.items() if name != column},
+    RENAMED_COLUMN: lambda message, column, value: {
+        value if name == column else name: found for name, found in message.items()
+    },
+    OTHER_UNIT: lambda message, column, value: message | {column: _scaled(message[column], float(value))},
+}
+
+
+def _scaled(value: str | float | None, factor: float) -> str | float | None:
+    return round(value * factor, 6) if isinstance(value, int | float) else value
 
 
 def planted(seed: int, rates: DirtRates, day: date) -> list[Planted]:

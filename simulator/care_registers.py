@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from simulator import life
 from simulator.chance import Dice, deck
 from simulator.day import BIRTH, DEATH
-from simulator.defects import CONSISTENCY, FORMAT, RANGE
+from simulator.defects import CLEANABLE, CONSISTENCY, FORMAT, RANGE
 from simulator.drops import NUMBER, encoding_mistakes
 from simulator.mistakes import (
     Mistake,
@@ -33,7 +33,7 @@ from simulator.register_rows import (
     some,
 )
 from simulator.registers import Change, Everybody, Files, News, Row
-from simulator.special_mistakes import instead_of_nothing, only
+from simulator.special_mistakes import instead_of_nothing
 
 
 class Births:
@@ -132,8 +132,10 @@ class HealthRecords:
         *date_mistakes(6, CONSISTENCY),
         *code_mistakes(11, "6"),
         masked_phone(5),
-        *(only(lambda row: "\n" not in str(row[13]), one) for one in encoding_mistakes(2, "gb18030")),
+        *encoding_mistakes(2, "gb18030"),
         spelled("yes_no_word", 10, {"1": "是", "0": "否"}),
+        changed("line_break", CLEANABLE, 13, lambda v, d: f"{v}\n（{d.between(2010, 2025)}年登记）"),
+        changed("line_break", CLEANABLE, 14, lambda v, d: f"{v}\r\n代签"),
         duplicate(0),
         ragged(0, extra=True),
         ragged(0, extra=False),
@@ -160,7 +162,6 @@ class HealthRecords:
         start = max(date(2010, 1, 1), person.birth)
         opened = opened or start + timedelta(days=dice.below(max(1, (DAY_ZERO - start).days)))
         visited = opened + timedelta(days=dice.below(max(1, (DAY_ZERO - opened).days))) if dice.chance(0.6) else None
-        allergy = dice.pick(self._ALLERGIES)
         return [
             f"{person.rybh[2:]}0000000"[:17],
             person.id_number,
@@ -175,7 +176,7 @@ class HealthRecords:
             "1" if dice.chance(0.45) else "0",
             "1" if dice.chance(0.985) else "0",
             dice.pick(("A", "B", "O", "AB", "不详")),
-            f"{allergy}\n（{opened.year}年登记）" if dice.chance(0.05) else allergy,
+            dice.pick(self._ALLERGIES),
             "责任医生",
         ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
@@ -19,11 +19,11 @@ from typing import Any, Self
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from simulator import catalogue, daily, drops, faults, loading
+from simulator import catalogue, daily, disturbances, drops, faults, loading
 from simulator.day import DaySummary
 from simulator.department import DATABASE, DATASET, SCHEMA, TABLE
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
-from simulator.faults import Target
+from simulator.disturbances import HALF, MISSING_COLUMN, NEW_COLUMN, RENAMED_COLUMN, Fault, PlantedFault
 from simulator.loading import State
 from simulator.outside import Outside
 from simulator.registers import DATABASES
@@ -82,7 +82,7 @@ class DemoCity:
             daily.settle(self._server, self.home)
             self._outside.start()
             if self._is_populated():
-                self._outside.hand_over(self._state().day)
+                self._outside.hand_over(self._state().day, self.planted_faults())
 
     def stop(self) -> None:
         """Stop all servers (no department answers); ``start`` brings everything back, on the same ports."""
@@ -101,16 +101,25 @@ class DemoCity:
                 )
             self._outside.hand_over(self._state().day)
 
-    def tick(self, days: int = 1) -> list[DaySummary]:
-        """Let days pass; returns what each brought. Every day is written entirely or not at all."""
+    def tick(self, days: int = 1, wrongs: Sequence[Fault] = (), ends: Collection[str] = ()) -> list[DaySummary]:
+        """Let days pass; returns what each brought. Every day is written entirely or not at all.
+
+        With the last of them the faults of the datasets `ends` are over, and departments commit the faults `wrongs`.
+        """
         self._state()
         summaries = []
-        for _ in range(days):
+        for left in reversed(range(days)):
             with self._alone():
                 daily.settle(self._server, self.home)
-                summaries.append(daily.tick(self._server, self.home))
-                self._outside.hand_over(summaries[-1].day)
+                changes = ((), ()) if left else (wrongs, ends)
+                summaries.append(daily.tick(self._server, self.home, *changes))
+                self._outside.hand_over(summaries[-1].day, self.planted_faults())
         return summaries
+
+    def planted_faults(self) -> list[PlantedFault]:
+        """Every fault of a whole delivery that was ever committed, in order."""
+        with self._server.connect(TRUTH) as truth:
+            return disturbances.committed(truth)
 
     @property
     def today(self) -> date:
@@ -141,6 +150,13 @@ class DemoCity:
             ]
         return sorted([*found, *self._outside.planted()], key=lambda entry: (entry.day, entry.rybh))
 
+    def records(self, dataset: str) -> list[dict[str, str | None]]:
+        """The clean row of every record of a register, by column, in order of its key."""
+        names = catalogue.register_of(dataset).place.names
+        with self._server.connect(TRUTH) as truth:
+            rows = truth.execute("SELECT row FROM truth.record WHERE dataset = %s ORDER BY key", [dataset]).fetchall()
+        return [dict(zip(names, row, strict=True)) for (row,) in rows]
+
     def department_rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the department's table as it shows itself at present, streamed."""
         self._state()
@@ -162,23 +178,29 @@ class DemoCity:
 
     def rename_column(self, old: str, new: str, dataset: str = DATASET) -> None:
         """Fault: a column of a table comes under another name."""
-        self._misbehave(dataset, lambda department, table: faults.rename_column(department, table, old, new))
+        self._commit(Fault(RENAMED_COLUMN, dataset, old, new))
 
     def drop_column(self, name: str, dataset: str = DATASET) -> None:
         """Fault: a column of a table is no longer delivered."""
-        self._misbehave(dataset, lambda department, table: faults.drop_column(department, table, name))
+        self._commit(Fault(MISSING_COLUMN, dataset, name))
 
     def add_column(self, name: str, dataset: str = DATASET) -> None:
         """Fault: a table comes with a column that nobody spoke of."""
-        self._misbehave(dataset, lambda department, table: faults.add_column(department, table, name))
+        self._commit(Fault(NEW_COLUMN, dataset, name))
 
     def deliver_half(self, fraction: float = 0.5, seed: int = 0, dataset: str = DATASET) -> None:
         """Fault: a table suddenly holds only about this fraction of its records."""
-        self._misbehave(dataset, lambda department, table: faults.deliver_part(department, table, fraction, seed))
+        self._commit(Fault(HALF, dataset, share=fraction, seed=seed))
 
     def restore(self, dataset: str = DATASET) -> None:
         """End all faults of a table; nothing is lost, days that passed meanwhile included."""
-        self._misbehave(dataset, faults.restore)
+        today = self._state().day
+        database, table = daily.tables()[dataset]
+        with self._alone():
+            daily.settle(self._server, self.home)
+            with self._server.connect(TRUTH) as truth, self._server.connect(database) as department:
+                faults.restore(department, table)
+                disturbances.end(truth, today, dataset)
 
     def __enter__(self) -> Self:
         self.start()
@@ -191,13 +213,14 @@ class DemoCity:
         if self._started_here:
             self.stop()
 
-    def _misbehave(self, dataset: str, fault: Callable[[Connection, Target], None]) -> None:
-        self._state()
-        database, table = ({DATASET: (DATABASE, daily.HOUSEHOLDS)} | catalogue.targets())[dataset]
+    def _commit(self, fault: Fault) -> None:
+        """Commit a fault of a table at once."""
+        today = self._state().day
+        database, table = daily.tables()[fault.dataset]
         with self._alone():
             daily.settle(self._server, self.home)
-            with self._server.connect(database) as department:
-                fault(department, table)
+            with self._server.connect(TRUTH) as truth, self._server.connect(database) as department:
+                disturbances.record(truth, today, faults.commit(department, table, fault))
 
     def _state(self) -> State:
         """How far the city has come.

@@ -7,7 +7,7 @@ finds prepared parts and settles them: kept if the truth has reached that day, e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
@@ -17,8 +17,10 @@ from psycopg import sql
 from simulator import catalogue, drops
 from simulator.day import Day, DaySummary, Event
 from simulator.department import COLUMN_NAMES, DATABASE, DATASET, RECORD, SCHEMA, TABLE
-from simulator.faults import Target, true_table
+from simulator.disturbances import Fault, end, record
+from simulator.faults import Target, commit, restore, true_table
 from simulator.loading import copy_rows, read_state, write_planted, write_state
+from simulator.outside import ELSEWHERE
 from simulator.person import PERSON_COLUMNS, Person, values_of
 from simulator.records import Records
 from simulator.registers import DATABASES
@@ -42,8 +44,13 @@ class NotPopulated(RuntimeError):
     """The city has no people yet: call ``populate`` first."""
 
 
-def tick(server: Server, home: Path) -> DaySummary:
-    """Advance the city by one day.
+def tables() -> dict[str, tuple[str, Target]]:
+    """By dataset every table that may be delivered wrongly, and its database."""
+    return {DATASET: (DATABASE, HOUSEHOLDS)} | catalogue.targets()
+
+
+def tick(server: Server, home: Path, wrongs: Sequence[Fault] = (), ends: Collection[str] = ()) -> DaySummary:
+    """Advance the city by one day: the faults of the datasets `ends` are over, the faults `wrongs` are committed.
 
     Raises:
         NotPopulated: there is no city yet.
@@ -56,9 +63,16 @@ def tick(server: Server, home: Path) -> DaySummary:
         departments = {name: stack.enter_context(server.connect(name)) for name in DATABASES}
         day = Day(Records(truth), state)
         summary = day.live()
-        catalogue.advance(state.seed, state.rates, truth, day, departments, home)
+        for dataset in ends:
+            _end(truth, departments, dataset, day.today, home)
+        catalogue.advance(state.seed, state.rates, truth, day, departments, home, wrongs)
         _write_truth(truth, day)
         _write_department(departments[DATABASE], day)
+        for fault in wrongs:
+            if fault.dataset == DATASET:
+                record(truth, day.today, commit(departments[DATABASE], HOUSEHOLDS, fault))
+            elif fault.dataset in ELSEWHERE:
+                record(truth, day.today, fault)
         names = {name: sql.Literal(f"{_PREFIX}{day.today.isoformat()} {name}") for name in departments}
         for name, department in departments.items():
             department.execute(sql.SQL("PREPARE TRANSACTION {}").format(names[name]))
@@ -70,13 +84,23 @@ def tick(server: Server, home: Path) -> DaySummary:
     return summary
 
 
+def _end(truth: Connection, departments: Mapping[str, Connection], dataset: str, day: date, home: Path) -> None:
+    """End the faults of a dataset; files that were wrong are sent once more as they should have been."""
+    if place := tables().get(dataset):
+        database, target = place
+        restore(departments[database], target)
+    elif dataset not in ELSEWHERE:
+        drops.correct(home, catalogue.register_of(dataset))
+    end(truth, day, dataset)
+
+
 def settle(server: Server, home: Path) -> None:
     """Finish or undo the departments' parts of a day whose writer was killed."""
     with server.connect("postgres") as connection:
         left = connection.execute(
             "SELECT gid, database FROM pg_prepared_xacts WHERE starts_with(gid, %s)", [_PREFIX]
         ).fetchall()
-    reached = _reached(server) if left or any((home / "drops").glob("*/.*")) else None
+    reached = _reached(server) if left or any((home / "drops").glob("*/.waiting-*")) else None
     for name, database in left:
         kept = reached is not None and reached >= date.fromisoformat(name.removeprefix(_PREFIX)[:10])
         verdict = sql.SQL("COMMIT PREPARED {}" if kept else "ROLLBACK PREPARED {}")

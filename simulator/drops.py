@@ -16,11 +16,13 @@ import xlsxwriter
 
 from simulator.chance import Dice
 from simulator.defects import ENCODING, FORMAT
+from simulator.disturbances import SAME_FILE, Fault
+from simulator.file_faults import faulty
 from simulator.mistakes import Mistake, changed
 from simulator.person import DAY_ZERO
 from simulator.registers import Files, Register, Row
 
-_HIDDEN = ".waiting-"
+_HIDDEN, _RIGHT = ".waiting-", ".right-"
 NUMBER = "\x01"
 """Before a value: the clerk let Excel take it for a number."""
 _STRAY, _TORN, _IN_UTF8 = "\x02", "\x03", "\x04"
@@ -41,7 +43,7 @@ def is_due(place: Files, day: date) -> bool:
     return day.weekday() == 0
 
 
-def prepare(home: Path, day: date, register: Register, rows: Sequence[Row]) -> None:
+def prepare(home: Path, day: date, register: Register, rows: Sequence[Row], faults: Sequence[Fault] = ()) -> None:
     """Write a file that nobody sees yet; `deliver` shows it. Days without rows bring no file."""
     place = register.place
     assert isinstance(place, Files)
@@ -50,10 +52,36 @@ def prepare(home: Path, day: date, register: Register, rows: Sequence[Row]) -> N
     target = folder(home, place.folder)
     target.mkdir(parents=True, exist_ok=True)
     hidden = target / f"{_HIDDEN}{place.stem}_{day:%Y%m%d}.{place.kind}"
+    if any(fault.kind == SAME_FILE for fault in faults):
+        hidden.write_bytes(_last(target, place).read_bytes())
+        return
+    if faults:
+        _write(target / f"{_RIGHT}{hidden.name.removeprefix(_HIDDEN)}", place, rows)
+    for fault in faults:
+        place, rows = faulty(place, rows, register.key, fault)
+    _write(hidden, place, rows)
+
+
+def _last(target: Path, place: Files) -> Path:
+    """The file that was delivered last, as it is once what is ready is shown."""
+    shown = {file.name: file for file in target.glob(place.dataset)}
+    shown |= {file.name.removeprefix(_HIDDEN): file for file in target.glob(f"{_HIDDEN}{place.dataset}")}
+    return shown[max(shown)]
+
+
+def correct(home: Path, register: Register) -> None:
+    """Make ready the right files in place of those delivered wrongly; `deliver` shows them under the same names."""
+    place = register.place
+    assert isinstance(place, Files)
+    for right in folder(home, place.folder).glob(f"{_RIGHT}{place.dataset}"):
+        right.replace(right.with_name(f"{_HIDDEN}{right.name.removeprefix(_RIGHT)}"))
+
+
+def _write(target: Path, place: Files, rows: Sequence[Row]) -> None:
     if place.kind == "xlsx":
-        _write_sheet(hidden, place, rows)
+        _write_sheet(target, place, rows)
     else:
-        hidden.write_bytes(_encoded(place, _text(place, rows)))
+        target.write_bytes(_encoded(place, _text(place, rows)))
 
 
 def deliver(home: Path, day: date) -> None:
@@ -123,7 +151,12 @@ def _write_sheet(target: Path, place: Files, rows: Sequence[Row]) -> None:
         for number, row in enumerate(rows, 1):
             for column, value in enumerate(row):
                 if value is not None and value.startswith(NUMBER):
-                    sheet.write_number(number, column, float(value.removeprefix(NUMBER)))
+                    sheet.write_number(number, column, _as_excel_keeps(value.removeprefix(NUMBER)))
                 elif value is not None:
                     sheet.write_string(number, column, value)
         sheet.write_blank(len(rows) + 3, 0, None, book.add_format({"bold": True}))
+
+
+def _as_excel_keeps(value: str) -> float:
+    """Digits as the number that a cell keeps of them: beyond the fifteenth all are 0."""
+    return float(value[:15].ljust(len(value), "0"))

@@ -86,6 +86,8 @@ class Insurance:
             row[1] = "U"
             row[10] = str(int(row[10] or "3000") + 100 * dice.between(1, 9))
             rows.append(row)
+        if rows:  # one of them was booked wrongly, and again on the same day
+            rows.append([*rows[0][:10], str(int(rows[0][10] or "3000") + 50), *rows[0][11:]])
         for one in news.changed(DEATH):
             rows += [["", "D", *row[2:]] for row in self._career(dice, one)[-1:]]
         stamps = sorted(moment(dice, late(dice, news.today)) for _ in rows)

@@ -7,6 +7,7 @@ Belongs here: running both and handing them each day's messages and files. What 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,11 +15,14 @@ from zoneinfo import ZoneInfo
 from simulator import air_feed, macro_feed
 from simulator.daemons import BROKER, PORTAL, USER, Daemon
 from simulator.dirt import DirtRates, Planted
+from simulator.disturbances import PlantedFault
 from simulator.outbox import FOLDER, Outbox
 from simulator.person import DAY_ZERO
 from simulator.server import HOST
 
 _ZONE = ZoneInfo("Asia/Shanghai")
+ELSEWHERE = (air_feed.PLACE.dataset,)
+"""What may be delivered wrongly without being a table or a dropped file."""
 
 
 class Outside:
@@ -44,12 +48,16 @@ class Outside:
         self._broker.stop()
         self._portal.stop()
 
-    def hand_over(self, day: date) -> None:
-        """Hand over a day, and whatever a killed process left out before it; again does no harm."""
+    def hand_over(self, day: date, wrongs: Sequence[PlantedFault] = ()) -> None:
+        """Hand over a day, and whatever a killed process left out before it; again does no harm.
+
+        `wrongs`: all faults ever committed; those of the messages of each day are seen in them.
+        """
         known = self._outbox.days()
         missed = date.fromisoformat(known[-1]) + timedelta(days=1) if known else DAY_ZERO
         while missed <= day:
-            self._outbox.put(missed, air_feed.messages(self._seed, self._rates, missed))
+            seen = [one.fault for one in wrongs if one.fault.dataset in ELSEWHERE and one.seen_on(missed)]
+            self._outbox.put(missed, air_feed.messages(self._seed, self._rates, missed, seen))
             missed += timedelta(days=1)
         published = macro_feed.last_published(self._seed, self._persons, day).replace(tzinfo=_ZONE)
         content = macro_feed.sheet(self._seed, self._persons, self._rates, day)

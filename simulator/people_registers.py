@@ -230,7 +230,7 @@ class Cremations:
             birth = DAY_ZERO - timedelta(days=dice.between(58 * 365, 99 * 365))
             sex, died = dice.pick((MALE, FEMALE)), DAY_ZERO - timedelta(days=dice.between(5, 730))
             identity = identity_number("342423", birth, sex, 300 + number % 190)
-            yield self._row(dice, number, identity, new_name(dice, "01", sex, birth.year), died)
+            yield self._row(dice, number, identity, new_name(dice, "01", sex, birth.year), died, DAY_ZERO)
 
     def day(self, news: News) -> Change:
         number = news.count(self.place.dataset)
@@ -239,13 +239,17 @@ class Cremations:
         dead += [one for one in news.people(30) if one.age(news.today) >= 75][: max(1, len(dead) // 5)]
         return Change(
             [
-                self._row(news.dice, number + place, one.id_number, one.name, one.ended or late(news.dice, news.today))
+                self._row(
+                    *(news.dice, number + place, one.id_number, one.name),
+                    *(one.ended or late(news.dice, news.today), news.today),
+                )
                 for place, one in enumerate(dead)
             ]
         )
 
-    def _row(self, dice: Dice, number: int, identity: str, name: str, died: date) -> Row:
-        burnt = died + timedelta(days=dice.between(0, 3))
+    def _row(self, dice: Dice, number: int, identity: str, name: str, died: date, today: date) -> Row:
+        # A row is written after the cremation: one of tomorrow would move the platform's position beyond late rows.
+        burnt = min(died + timedelta(days=dice.between(0, 3)), today)
         cause = dice.pick(("I64", "I21", "C34", "J44", "E14"))
         place = dice.pick(("家中", "医院", "养老机构"))
         hall = dice.pick(self._HALLS)

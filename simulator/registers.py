@@ -36,6 +36,8 @@ DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb")
 FEWEST = 2
 """A mistake whose kind has a rate above zero is planted at least this often, up to a tenth of a register's rows."""
 MOST = 0.1
+LATE = "late"
+"""What is planted in a row that comes days after the moment it carries."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 """How COPY writes what would end a column or a line."""
 
@@ -243,9 +245,22 @@ def later_delivery(register: Register, news: News, rates: DirtRates) -> Delivery
         [news.today, dataset, keys + change.gone],
     )
     _remember(news.truth, register, change.rows, marks)
+    delivery.planted += _late(register, change.rows, news.today)
     write_planted(news.truth, delivery.planted)
     delivery.gone = change.gone
     return delivery
+
+
+def _late(register: Register, clean: Sequence[Row], today: date) -> Iterator[Planted]:
+    """Rows that a table shows only days after the moment they carry: nothing is wrong with them, but they are easily
+    overlooked."""
+    place = register.place
+    if not isinstance(place, Table) or place.moment < 0:
+        return
+    late = Mistake(LATE, LATE, place.moment, lambda row, dice: [row])
+    for row in clean:
+        if datetime.fromisoformat(str(row[place.moment])).date() < today:
+            yield _entry(register, late, row, row, today)
 
 
 def target_of(register: Register) -> Target:

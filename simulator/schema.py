@@ -44,6 +44,10 @@ CREATE TABLE {TRUTH}.event (
     rybh text NOT NULL,
     changes jsonb NOT NULL      -- record number -> column -> [before, after], for everybody concerned
 );
+CREATE TABLE {TRUTH}.fault (
+    number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, day date NOT NULL, ended date, kind text NOT NULL,
+    dataset text NOT NULL, "column" text, value text, share float8 NOT NULL, seed bigint NOT NULL, keys text[] NOT NULL
+);
 CREATE TABLE {TRUTH}.record (
     dataset text NOT NULL, key text NOT NULL, row text[] NOT NULL,
     mistake text, shown jsonb   -- what is delivered instead of the row, where something was planted
@@ -76,7 +80,8 @@ _BACKSTAGE_TABLES = f"""
 CREATE SCHEMA IF NOT EXISTS {BACKSTAGE};
 CREATE TABLE IF NOT EXISTS {BACKSTAGE}.fault (
     number integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dataset text NOT NULL,
-    kind text NOT NULL, "column" text, new_name text, fraction double precision, seed bigint
+    kind text NOT NULL, "column" text, value text, share float8 NOT NULL DEFAULT 1, seed bigint NOT NULL DEFAULT 0,
+    keys text[] NOT NULL DEFAULT '{{}}'
 );
 """
 

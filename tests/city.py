@@ -1,12 +1,15 @@
 """A whole installation for tests: a home, the simulated departments, and runs of the engine without Dagster."""
 
+import fcntl
 import os
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
@@ -19,6 +22,9 @@ from simulator import DemoCity, DirtRates
 
 NORMAL = DirtRates()
 REPOSITORY = Path(__file__).resolve().parent.parent
+HOME = "lake home"
+PERSONS = 4_000
+"""Inhabitants of a published town."""
 
 
 class Town:
@@ -27,7 +33,7 @@ class Town:
     def __init__(
         self, home: Path, persons: int, seed: int = 1, project: Path = REPOSITORY, dirt: DirtRates = NORMAL
     ) -> None:
-        self.settings = Settings(home / "lake home", project, 0, 0, f"sqlite:///{home / 'lake home' / 'register.db'}")
+        self.settings = Settings(home / HOME, project, 0, 0, f"sqlite:///{home / HOME / 'register.db'}")
         self.city = DemoCity(home / "city", seed, persons, dirt)
         self.city.start()
         self.city.populate()
@@ -35,12 +41,18 @@ class Town:
         for secret, address in self.city.connections().items():
             self.settings.store_secret(secret, address)
 
-    def run(self, run_id: str = "test", before: Callable[[Run], None] | None = None) -> dict[str, Ingested | Outcome]:
-        """One run as the Dagster job does it; what became of every source and subject."""
+    def run(
+        self,
+        run_id: str = "test",
+        before: Callable[[Run], None] | None = None,
+        sources: Collection[str] | None = None,
+    ) -> dict[str, Ingested | Outcome]:
+        """One run as the Dagster job does it, of all sources or of some; what became of every source and subject."""
         with opened(self.settings, run_id) as run:
             if before:
                 before(run)
-            outcomes: dict[str, Ingested | Outcome] = {name: run.ingest(name) for name in run.contracts.sources}
+            chosen = run.contracts.sources if sources is None else sources
+            outcomes: dict[str, Ingested | Outcome] = {name: run.ingest(name) for name in chosen}
             return outcomes | {outcome.subject: outcome for outcome in run.publish()}
 
     @contextmanager
@@ -69,6 +81,24 @@ class Town:
 
     def close(self) -> None:
         self.city.stop()
+
+
+def published_town(factory: pytest.TempPathFactory, folder: Path, project: Path = REPOSITORY) -> Town:
+    """A town in `folder` of which everything was published by the run `first`; nobody else has it.
+
+    That run costs a minute, so it is made once a session, by whichever process needs it first, and copied.
+    """
+    together = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    kept = together / "published town"
+    with (together / "published town.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # also while the copy starts: two copies would take the same free port
+        if not kept.exists():
+            made = Town(together / "new town", PERSONS)
+            made.run("first")
+            made.close()
+            (together / "new town").rename(kept)
+        subprocess.run(["cp", "-a", *(str(kept / part) for part in ("city", HOME)), str(folder)], check=True)
+        return Town(folder, PERSONS, project=project)
 
 
 def seed_from_clock() -> int:

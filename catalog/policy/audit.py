@@ -6,7 +6,7 @@ written there is no answer.
 
 import json
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import sqlalchemy as sa
 
@@ -18,6 +18,15 @@ log = logging.getLogger(__name__)
 Outcome = Literal["allowed", "denied", "not_found"]
 
 
+class About(TypedDict, total=False):
+    """Whom and what a row is about; whatever is left out is not known or not meant."""
+
+    recipient: str | None
+    product: str | None
+    version: int | None
+    grant: int | None
+
+
 class AuditUnavailable(Exception):
     """The audit row could not be written, so the read must not be answered."""
 
@@ -27,25 +36,12 @@ def record(
     action: str,
     outcome: Outcome,
     body: dict[str, Any],
-    *,
-    recipient: str | None = None,
-    product: str | None = None,
-    version: int | None = None,
-    grant: int | None = None,
+    **about: Unpack[About],
 ) -> None:
     """Append one row; it is durable when this returns. Raises AuditUnavailable."""
     try:
         with register.begin() as connection:
-            append(
-                connection,
-                action,
-                outcome,
-                body,
-                recipient=recipient,
-                product=product,
-                version=version,
-                grant=grant,
-            )
+            append(connection, action, outcome, body, **about)
     except sa.exc.SQLAlchemyError as error:
         log.error("audit cannot be written: %s", type(error).__name__)
         raise AuditUnavailable from error
@@ -56,20 +52,16 @@ def append(
     action: str,
     outcome: Outcome,
     body: dict[str, Any],
-    *,
-    recipient: str | None = None,
-    product: str | None = None,
-    version: int | None = None,
-    grant: int | None = None,
+    **about: Unpack[About],
 ) -> None:
     """Append one row inside the caller's writing transaction."""
     row = {
-        "recipient": recipient,
+        "recipient": about.get("recipient"),
         "action": action,
-        "product": product,
-        "version": version,
+        "product": about.get("product"),
+        "version": about.get("version"),
         "outcome": outcome,
-        "grant": grant,
+        "grant": about.get("grant"),
     }
     chain.append(connection, table, row, body)
 

@@ -9,7 +9,9 @@ the steward decides.
 
 import json
 import time
+import uuid
 from collections.abc import Set
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -21,7 +23,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from pipelines.admission import hashes
 from pipelines.admission.answers import Answers, raw_texts
 from pipelines.admission.changes import Changes, CorrectedTable, ReturnedTable, TableChanges, changes_of
-from pipelines.admission.compile import ROW, TYPES, Admission, compile_contract, raw_rows
+from pipelines.admission.compile import DIRTY, ROW, TYPES, Admission, compile_contract, raw_rows
 from pipelines.admission.corrections import Counts, counted, outlived
 from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
@@ -29,13 +31,13 @@ from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import Append, SnapshotDiff, WholeTable
-from pipelines.engine import connect
+from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable
+from pipelines.engine import ADMISSION_MEMORY, connect
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
-from pipelines.lake.parquet import copy_rows
+from pipelines.lake.parquet import copy_rows, write_file
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -84,7 +86,7 @@ class Before:
     """What a batch is compared with: the receipt of the last admitted delivery, and the rows of some more, newest
     first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the source; `returned`:
     it corrects. `corrections`: what the last batch of any kind said of those of the contract; `answers`: the rows of a
-    whole table that came back."""
+    whole table that came back; `missed`: pulls that failed since the last delivery."""
 
     last: Admitted | None = None
     history: tuple[int, ...] = ()
@@ -92,6 +94,7 @@ class Before:
     returned: bool = False
     corrections: Counts = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
+    missed: int = 0
 
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
@@ -104,7 +107,9 @@ class Before:
         corrections = newest.body.get("corrections", {}) if newest else {}
         origin = str(pull.body["origin"]) if pull else ""
         same, returned = origin.startswith((REPLAY, RETURNED)), origin.startswith(RETURNED)
-        return cls(last, rows, same, returned, corrections, Answers.read(receipts, contract, batch))
+        failures = receipts.of_stage(Stage.FAILURE, contract.id, HISTORY)
+        missed = sum(not admitted or failure.id > admitted[0].id for failure in failures)
+        return cls(last, rows, same, returned, corrections, Answers.read(receipts, contract, batch), missed)
 
 
 class Batch:
@@ -127,7 +132,8 @@ class Batch:
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
         self.key = key
         self.known_at = known_at
-        self.con = connect(lake.scratch())
+        self.con = connect(lake.scratch(), ADMISSION_MEMORY)
+        self.closing = ExitStack()
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
         self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
         self.admission: Admission = self._compiled()
@@ -141,7 +147,7 @@ class Batch:
     def run(self, before: Before, confirmed: bool) -> Admitted:
         """Judge, guard, and apply unless held. Raises LakeError or OSError with nothing half-applied to be undone."""
         started = time.monotonic()
-        with self.con:
+        with self.con, self.closing:
             if replayed := self._replayed():
                 return replayed
             for number, item in enumerate(self.contract.derived):
@@ -151,8 +157,7 @@ class Batch:
             if drift.quarantined:
                 self.admission = self._compiled(drift.quarantined)
             changes = self._changes(before.answers)
-            judged = self.admission.judged(str(self.delivery.path), changes.kept)
-            self.con.execute(f"CREATE TABLE judged AS {judged}")
+            self._judge(changes.kept)
             self._register_current(changes)
             self._register_answers(changes, before.answers)
             for statement in changes.statements():
@@ -163,6 +168,13 @@ class Batch:
                 outcome = self._apply(outcome, changes, started)
         return outcome
 
+    def _judge(self, kept: str) -> None:
+        """View `judged`, over a file: a table would take the memory that the joins need, and push them to disk."""
+        file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
+        self.closing.callback(file.unlink, missing_ok=True)
+        write_file(self.con, self.admission.judged(str(self.delivery.path), kept), file)
+        self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
+
     def _drift(self, before: Before, confirmed: bool) -> Drift:
         """How this batch differs from the one before; what is replayed is not compared."""
         old = Profile.read(before.last.profile if before.last else {})
@@ -170,7 +182,8 @@ class Batch:
             return repeated(self.contract, self.contracts.codes, old)
         new = profile(self.con, self.contract, self.contracts, self.delivery.path)
         received = self.delivery.rows
-        return compare(self.contract, self.contracts.codes, old, new, before.history, received, confirmed)
+        history, missed = before.history, before.missed
+        return compare(self.contract, self.contracts.codes, old, new, history, received, confirmed, missed)
 
     def _observed(self, outcome: Admitted, drift: Drift, before: Before) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""
@@ -338,7 +351,8 @@ class Batch:
         sums = [
             f"count(*) FILTER (WHERE {self.admission.failed(index)})" for index in range(len(self.admission.judgements))
         ]
-        row = self.con.execute(f"SELECT {', '.join(sums)} FROM judged").fetchone() or ()
+        refused = f"FROM judged WHERE NOT ({self.admission.accepted})"
+        row = self.con.execute(f"SELECT {', '.join(sums)} {refused}").fetchone() or ()
         counts = {judgement.rule: n for judgement, n in zip(self.admission.judgements, row, strict=True) if n}
         late = self.con.execute("SELECT _rule, count(*) FROM late_refused GROUP BY _rule ORDER BY _rule").fetchall()
         return counts | dict(late)
@@ -357,7 +371,7 @@ class Batch:
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
         if isinstance(changes, ReturnedTable):  # the other rows are as they were: the next delivery is to see that
             metadata["contract"] = self._contract_before()
-        version = self._commit(self.core, self._changes_query(), outcome.batch, metadata)
+        version = self._commit(self.core, self._changes_query(changes), outcome.batch, metadata)
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
 
@@ -381,14 +395,13 @@ class Batch:
             evolve=True,
         )
 
-    def _changes_query(self) -> str:
+    def _changes_query(self, changes: Changes) -> str:
         """The changed rows, decoded once more, and the last known values of keys that are gone."""
         batch = f"{self.delivery.batch}::BIGINT AS _batch"
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
         names = ", ".join(identifier(column.name) for column in self.contract.columns)
         derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
-        raw = raw_rows(str(self.delivery.path))
-        changed = f"SELECT r.*, c._op FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
+        changed = self._changed(changes)
         query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self.admission.decoded(changed)})"
         if not self._count("deleted"):
             return query
@@ -401,6 +414,17 @@ class Batch:
             f"{query} UNION ALL "
             f"SELECT {everything}, 'D' AS _op, {batch}, NULL::BIGINT AS {ROW}, {known_at} FROM ({last})"
         )
+
+    def _changed(self, changes: Changes) -> str:
+        """The raw rows that change core. Where there is none yet nearly all do, and the few others are left out."""
+        raw = raw_rows(str(self.delivery.path))
+        if self.base is None and not isinstance(changes.load, ChangeLog):
+            return (
+                f"SELECT r.*, 'I' AS _op, d.{ROW} IS NOT NULL AS {DIRTY} FROM {raw} r "
+                f"ANTI JOIN ({changes.not_accepted()}) o ON o.{ROW} = r.file_row_number "
+                f"LEFT JOIN (SELECT {ROW} FROM judged WHERE {DIRTY}) d ON d.{ROW} = r.file_row_number"
+            )
+        return f"SELECT r.*, c._op, c.{DIRTY} FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
 
     def _register_derivation(self, name: str, verb: str, kind: str) -> None:
         function = derivations[verb].function

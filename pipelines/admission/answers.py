@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.admission.changes import DUPLICATE, to_columns
-from pipelines.admission.compile import ROW, compile_contract, raw_rows
+from pipelines.admission.compile import DIRTY, ROW, compile_contract, raw_rows
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Contracts, SourceContract
@@ -142,7 +142,7 @@ def decoded(contract: SourceContract, contracts: Contracts, lines: str) -> str:
     admission = compile_contract(contract, contracts, now().date())
     names = (identifier(column.physical_name) for column in contract.columns)
     texts = ", ".join(f"texts[{place}] AS {name}" for place, name in enumerate(names, 1))
-    return admission.decoded(f"SELECT {texts}, id AS file_row_number, 'I' AS _op FROM {lines}")
+    return admission.decoded(f"SELECT {texts}, id AS file_row_number, 'I' AS _op, true AS {DIRTY} FROM {lines}")
 
 
 def pointer(name: str) -> str:

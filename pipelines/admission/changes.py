@@ -1,13 +1,13 @@
 """What the rows of a batch change, by load mode: the SQL between judged rows and the log of core.
 
 Rows are told apart by the hash of their values, so that nothing here holds the values themselves. Reads table `judged`
-(`_row`, what `kept` asks for, failed rules), view `core_log` (the log, with the contract's columns) and, for whole
-tables, view `current` (the keys of core with their hashes). Makes
+(`_row`, `_dirty`, what `kept` asks for, failed rules), view `core_log` (the log, with the contract's columns) and, for
+whole tables, view `current` (the keys of core with their hashes). Makes
 
 * `late_refused` (_row, _rule): rows that the batch or core itself contradicts,
 * `accepted`: of the other good rows the one of each key that counts,
 * `known`: the last word of core on the keys concerned,
-* `changes` (_row, _op): rows to write as I, U or D, and `deleted`: keys to write as D that were not delivered.
+* `changes` (_row, _dirty, _op): rows to write as I, U or D, and `deleted`: keys to write as D that were not delivered.
 
 Nothing here decides whether they are written.
 """
@@ -15,7 +15,7 @@ Nothing here decides whether they are written.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.admission.compile import FRESH, ROW, TOLD
+from pipelines.admission.compile import DIRTY, FRESH, ROW, TOLD
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts import models
 
@@ -23,6 +23,8 @@ HASH = "_hash"
 DUPLICATE, CHANGED, CORRECTED = "key.duplicate", "key.changed", "row.corrected"
 """Rules that no contract names: two rows of a table with one key; an event told again with another content; a row that
 was right by the present contract, had not its department corrected it."""
+
+_SET_ASIDE = f"SELECT {ROW} FROM ranked WHERE _place > 1 UNION ALL SELECT {ROW} FROM late_refused"
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,18 @@ class Changes:
     def accepted(self, among: str = "judged") -> str:
         """View `accepted`: good rows that no other row of their key outranks, and that were not refused late."""
         return (
-            f"CREATE VIEW accepted AS SELECT {ROW}, {self.names()}, {HASH} FROM {among} a "
-            f"ANTI JOIN (SELECT {ROW} FROM ranked WHERE _place > 1 UNION ALL SELECT {ROW} FROM late_refused) o "
-            f"ON o.{ROW} = a.{ROW} WHERE {self.counts}"
+            f"CREATE VIEW accepted AS SELECT {ROW}, {DIRTY}, {self.names()}, {HASH} FROM {among} a "
+            f"ANTI JOIN ({_SET_ASIDE}) o ON o.{ROW} = a.{ROW} WHERE {self.counts}"
         )
+
+    def not_accepted(self) -> str:
+        """A query of the `_row` of all others: few, however large the delivery."""
+        return f"SELECT {ROW} FROM judged WHERE NOT ({self.good}) UNION ALL {_SET_ASIDE}"
 
     def changed(self, operation: str, condition: str) -> str:
         """Table `changes` of the accepted rows that satisfy a condition."""
         return (
-            f"CREATE TABLE changes AS SELECT a.{ROW}, {operation} AS _op FROM accepted a "
+            f"CREATE TABLE changes AS SELECT a.{ROW}, a.{DIRTY}, {operation} AS _op FROM accepted a "
             f"LEFT JOIN known k ON {self.same_key('a', 'k')} WHERE {condition}"
         )
 
@@ -233,7 +238,8 @@ class CorrectedTable(TableChanges):
         )
         rest = "".join(f", j.{identifier(name)}" for name in self._ordering)
         yield (
-            f"CREATE VIEW told AS SELECT j.{ROW}, {keys}{rest}, j.{HASH}, ({self.good} AND a.{ROW} IS NULL) AS _good "
+            f"CREATE VIEW told AS SELECT j.{ROW}, j.{DIRTY}, {keys}{rest}, j.{HASH}, "
+            f"({self.good} AND a.{ROW} IS NULL) AS _good "
             f"FROM judged j LEFT JOIN answered a ON a.{ROW} = j.{ROW}"
         )
 

@@ -3,19 +3,19 @@
 Text in, judged or decoded rows out; running it and storing the result belongs to `admit`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
 from pipelines.codecs import cleaning
-from pipelines.codecs.sql import identifier, literal, where
+from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.models import CorrectionForm
-from pipelines.contracts.rules import Context, Kind, Rule
+from pipelines.contracts.rules import Context, Kind
 
-ROW, FAILED = "_row", "_failed"
+ROW, FAILED, DIRTY = "_row", "_failed", "_dirty"
 FRESH, TOLD = "fresh", "told"
 """Views of an append load: good events that core does not know, and those that it knows."""
 UNREADABLE = "row.unreadable"
@@ -44,11 +44,15 @@ _STORED = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """One way a row can fail: `predicate` is SQL over the cast columns; false refuses the row."""
+    """One way a row can fail: `predicate` is SQL over the cast columns; false refuses the row.
+
+    `after`: rules of which none may have failed, for one defect is told once.
+    """
 
     rule: str
     kind: Kind
     predicate: str
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,13 +73,13 @@ class Admission:
     """The columns that those rules look at."""
 
     def judged(self, raw: str, kept: str) -> str:
-        """Every row of the Parquet file `raw`: `_row` (its position), `kept` (SQL over the contract's columns),
-        `_failed_0`, `_failed_1`, ..."""
+        """Every row of the Parquet file `raw`: `_row` (its position), `_dirty` (whether a text may need cleaning),
+        `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ..."""
         rows = _layered(f"SELECT * FROM {raw_rows(raw)}", self.judging)
-        return f"SELECT {ROW}, {kept}, {', '.join(self.masks)} FROM ({rows})"
+        return f"SELECT {ROW}, {DIRTY}, {kept}, {', '.join(self.masks)} FROM ({rows})"
 
     def decoded(self, rows: str) -> str:
-        """The contract's columns of some rows, with `_row` and `_op`. `rows`: a query of raw rows and `_op`."""
+        """The contract's columns of some rows, with `_row` and `_op`. `rows`: raw rows with `_op` and `_dirty`."""
         return _layered(rows, self.decoding)
 
     @property
@@ -107,25 +111,12 @@ def compile_contract(
     """
     raw = raw or {}
     context = rule_context(contracts, today=today)
-    judgements = tuple(_judgements(contract, context))
-    carried = [ROW]
-    if UNREAD in raw:  # such a row is one defect: nothing else is said of it
-        carried.append(UNREAD)
-        readable = f"{UNREAD} IS NULL"
-        others = (replace(one, predicate=where(one.predicate, readable)) for one in judgements)
-        judgements = (Judgement(UNREADABLE, Kind.FORMAT, readable), *others)
-    masks = (
-        " | ".join(
-            f"(coalesce(NOT ({judgement.predicate}), false)::BIGINT << {bit})"
-            for bit, judgement in enumerate(judgements[start : start + BITS])
-        )
-        + f" AS {FAILED}_{start // BITS}"
-        for start in range(0, len(judgements), BITS)
-    )
+    judgements = tuple(_judgements(contract, context, UNREAD in raw))
+    carried = [ROW, UNREAD] if UNREAD in raw else [ROW]
     names = ", ".join(identifier(column.name) for column in contract.columns)
     decode = partial(_decoding, contract, contracts, raw, quarantined)
-    judging = (*decode(", ".join(carried)), f"{ROW}, {names}, {', '.join(masks)}")
-    decoding = (*decode(f"{ROW}, _op"), f"{ROW}, _op, {names}")
+    judging = (*decode(carried), *_judging(f"{ROW}, {DIRTY}, {names}", judgements))
+    decoding = (*decode([ROW, "_op", DIRTY]), f"{ROW}, _op, {names}")
     together = replace(context, relation=FRESH, previous=TOLD)
     events = [rule for rule in contract.rules if rule.about.scope == "history"]
     watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
@@ -139,7 +130,10 @@ def raw_rows(raw: str) -> str:
 
 def cleaned(columns: tuple[Column, ...], contracts: Contracts, rows: str) -> str:
     """Cleaned texts of some columns under their names in the contract, with `_row`. `rows`: a query of raw rows."""
-    return _layered(rows, [_received(columns, (), ROW), *_cleaned(columns, contracts, ROW)])
+    return _layered(
+        rows,
+        [_received(columns, (), ROW), _looked_at(columns, ROW, contracts), _cleaned(columns, ROW, contracts, _dirty)],
+    )
 
 
 def matches(column: Column, timezone: str, value: str | None) -> str:
@@ -166,18 +160,31 @@ def _layered(query: str, layers: Iterable[str]) -> str:
 
 
 def _decoding(
-    contract: SourceContract, contracts: Contracts, raw: Mapping[str, str], quarantined: Collection[str], carried: str
+    contract: SourceContract,
+    contracts: Contracts,
+    raw: Mapping[str, str],
+    quarantined: Collection[str],
+    carried: Sequence[str],
 ) -> Iterator[str]:
-    """From raw values to typed columns."""
+    """From raw values to typed columns. The rows say themselves which of them are dirty, unless that is not `carried`:
+    then all are looked at, and say it afterwards."""
     compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}  # as texts
     read = {*compared, *quarantined}
     plain = [column for column in contract.columns if column.name not in read]
     stored = {column.name: kind for column in plain if (kind := _stored(column, raw))}
-    yield _received(contract.columns, stored, carried, quarantined)
-    yield from _cleaned(contract.columns, contracts, carried, stored)
+    texts = [column for column in contract.columns if column.name not in stored]
+    kept = ", ".join([*carried, *map(identifier, stored)])
+    yield _received(contract.columns, stored, ", ".join(carried), quarantined)
+    if DIRTY in carried:
+        yield _cleaned(texts, kept, contracts, lambda _: DIRTY)
+    else:
+        yield _looked_at(texts, kept, contracts)
+        looks = ", ".join(_dirty(column) for column in texts if column.clean)
+        carried = [*carried, DIRTY]
+        yield _cleaned(texts, f"{kept}, {f'greatest({looks})' if looks else 'false'} AS {DIRTY}", contracts, _dirty)
     if contract.form.corrections:
-        yield _corrected(contract, contracts.city.timezone, carried)
-    yield _cast(contract.columns, stored, contracts.city.timezone, carried)
+        yield _corrected(contract, contracts.city.timezone, ", ".join(carried))
+    yield _cast(contract.columns, stored, contracts.city.timezone, ", ".join(carried))
 
 
 def _stored(column: Column, raw: Mapping[str, str]) -> str | None:
@@ -199,23 +206,42 @@ def _received(
     return f"file_row_number AS {carried}, {', '.join(values)}"
 
 
-def _cleaned(
-    columns: tuple[Column, ...], contracts: Contracts, carried: str, stored: Collection[str] = ()
-) -> Iterator[str]:
-    """One layer per cleaning step, so that a step's text is written once however often the next step uses it."""
-    texts = [column for column in columns if column.name not in stored]
-    for place in range(max((len(column.clean) for column in texts), default=0)):
-        steps = (_step(column, place, contracts) for column in texts)
-        yield ", ".join([carried, *map(identifier, stored), *steps])
+def _looked_at(texts: Sequence[Column], kept: str, contracts: Contracts) -> str:
+    """Texts as they are, and of each whether any of its cleaning steps may change it."""
+    names = ", ".join(identifier(column.name) for column in texts)
+    looks = (
+        f"{cleaning.touched(identifier(column.name), _shapes(column, contracts))} AS {_dirty(column)}"
+        for column in texts
+        if column.clean
+    )
+    return ", ".join(filter(None, [kept, names, *looks]))
 
 
-def _step(column: Column, place: int, contracts: Contracts) -> str:
+def _shapes(column: Column, contracts: Contracts) -> list[str]:
+    steps = ((cleaning.steps[step.verb], step.arguments) for step in column.clean)
+    return [verb.about(contracts.spellings, **arguments) for verb, arguments in steps]
+
+
+def _cleaned(texts: Sequence[Column], kept: str, contracts: Contracts, condition: Callable[[Column], str]) -> str:
+    """Texts with their cleaning steps done where a condition says that there may be something to do."""
+    return ", ".join([kept, *(_clean(column, contracts, condition(column)) for column in texts)])
+
+
+def _clean(column: Column, contracts: Contracts, condition: str) -> str:
+    """A text with one step inside the other. A lambda names the text of a step, for a step may use it several times."""
     name = identifier(column.name)
-    if place >= len(column.clean):
+    if not column.clean:
         return name
-    step = column.clean[place]
-    cleaned = cleaning.steps[step.verb].function(name, contracts.spellings, **step.arguments)
-    return f"{cleaned} AS {name}"
+    value = name
+    for step, shape in zip(column.clean, _shapes(column, contracts), strict=True):
+        changed = cleaning.steps[step.verb].function("t", contracts.spellings, **step.arguments)
+        changed = f"CASE WHEN {cleaning.touched('t', [shape])} THEN {changed} ELSE t END"
+        value = f"list_transform([{value}], lambda t: {changed})[1]"
+    return f"CASE WHEN {condition} THEN {value} ELSE {name} END AS {name}"
+
+
+def _dirty(column: Column) -> str:
+    return identifier(f"{column.name}__dirty")
 
 
 def _corrected(contract: SourceContract, timezone: str, carried: str) -> str:
@@ -239,7 +265,7 @@ def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str,
     for column in columns:
         name, kind = identifier(column.name), column.definition.logicalType
         if kind != "string":
-            parts.append(f"{name} AS {_text(column)}")
+            parts.append(f"{name} AS {_text(column.name)}")
         typed = _taken_over(name, stored[column.name], timezone) if column.name in stored else None
         parts.append(f"{typed or _typed(name, kind, timezone)} AS {name}")
     return ", ".join(parts)
@@ -267,23 +293,44 @@ def _typed(text: str, kind: str, timezone: str) -> str:
     return f"try_cast({text} AS {TYPES[kind]})"
 
 
-def _judgements(contract: SourceContract, context: Context) -> Iterator[Judgement]:
-    typed = {column.name: column for column in contract.columns if column.definition.logicalType != "string"}
-    for column in typed.values():
-        readable = f"{identifier(column.name)} IS NOT NULL OR {_text(column)} IS NULL"
-        yield Judgement(f"{column.name}.type", Kind.FORMAT, readable)
+def _judgements(contract: SourceContract, context: Context, unread: bool) -> Iterator[Judgement]:
+    """`unread`: the delivery may have rows that the connector could not take apart."""
+    first = (UNREADABLE,) if unread else ()
+    if unread:
+        yield Judgement(UNREADABLE, Kind.FORMAT, f"{UNREAD} IS NULL")
+    types = {
+        column.name: f"{column.name}.type" for column in contract.columns if column.definition.logicalType != "string"
+    }
+    for name, read in types.items():
+        yield Judgement(read, Kind.FORMAT, f"{identifier(name)} IS NOT NULL OR {_text(name)} IS NULL", first)
     for rule in contract.rules:
         if rule.about.scope == "row":
-            yield Judgement(rule.id, rule.about.kind, _after_type(rule, typed, rule.sql(context)))
+            after = (*first, *(types[name] for name in rule.columns if name in types))
+            yield Judgement(rule.id, rule.about.kind, rule.sql(context), after)
 
 
-def _after_type(rule: Rule, typed: dict[str, Column], predicate: str) -> str:
-    """A value that could not be cast is one defect: rules about it do not apply."""
-    unread = [
-        f"({identifier(name)} IS NULL AND {_text(typed[name])} IS NOT NULL)" for name in rule.columns if name in typed
-    ]
-    return where(predicate, f"NOT ({' OR '.join(unread)})") if unread else predicate
+def _judging(kept: str, judgements: Sequence[Judgement]) -> Iterator[str]:
+    """From typed columns to bit masks."""
+    answers = {judgement.rule: f"_good_{index}" for index, judgement in enumerate(judgements)}
+    asked = (f"{judgement.predicate} AS {answers[judgement.rule]}" for judgement in judgements)
+    yield f"{kept}, {', '.join(asked)}"
+    masks = (judgements[start : start + BITS] for start in range(0, len(judgements), BITS))
+    yield f"{kept}, {', '.join(_mask(mask, answers, number) for number, mask in enumerate(masks))}"
 
 
-def _text(column: Column) -> str:
-    return identifier(f"{column.name}__text")
+def _mask(judgements: Sequence[Judgement], answers: Mapping[str, str], number: int) -> str:
+    """A bit for each judgement that is false.
+
+    Hardly a row fails, and whether one does is told for a quarter of what it costs to set the bits: least() knows false
+    from true and overlooks NULL.
+    """
+    bits = []
+    for bit, judgement in enumerate(judgements):
+        failed = " AND ".join([f"NOT {answers[judgement.rule]}", *(answers[rule] for rule in judgement.after)])
+        bits.append(f"(coalesce({failed}, false)::BIGINT << {bit})")
+    good = ", ".join(answers[judgement.rule] for judgement in judgements)
+    return f"CASE WHEN coalesce(least({good}), true) THEN 0::BIGINT ELSE {' | '.join(bits)} END AS {FAILED}_{number}"
+
+
+def _text(name: str) -> str:
+    return identifier(f"{name}__text")

@@ -12,13 +12,15 @@ from typing import Any
 
 from pipelines.admission.profile import ENOUGH, OFTEN, Look, Profile
 from pipelines.contracts.load import CodeList, Column, SourceContract
+from pipelines.contracts.models import WholeTable
 from pipelines.contracts.texts import LANGUAGES, both
 from pipelines.issues import Finding
 
 HOLD = "admit.drift"
 """The guard that holds a batch because of a drift whose policy is stop."""
 FACTORS = (10_000, 1_000, 100)
-TOLERANCE = 0.05
+NEAR = 1.8
+"""How far from a power of ten the move of a typical amount may be, as a factor: that of a day varies by itself."""
 HISTORY, BATCHES = 20, 5
 """Batches whose rows are looked back at, and how many there must be."""
 SPREAD, LEAST = 5, 0.2
@@ -63,15 +65,19 @@ def compare(
     history: Sequence[int],
     received: int,
     confirmed: bool,
+    missed: int = 0,
 ) -> Drift:
     """Compare a batch of `received` rows with the last admitted one. `history`: rows of batches admitted before;
-    `confirmed`: the steward lets this batch pass, so that the next is compared with it."""
+    `confirmed`: the steward lets this batch pass, so that the next is compared with it; `missed`: deliveries that
+    failed since, whose rows this one may bring as well."""
     policies = contract.form.drift
     looks = dict(new.looks)
     findings: list[Finding] = []
     stopped: list[_Seen] = []
     quarantined: set[str] = set()
-    for seen in _drifts(contract, lists, old, new, received, history):
+    opened: dict[str, set[str]] = {}
+    unusual = _volume(received, history, 0 if isinstance(contract.form.load, WholeTable) else missed)
+    for seen in (*_drifts(contract, lists, old, new), *unusual):
         policy: str = getattr(policies, seen.kind)
         if policy == "quarantine" and seen.column is not None and _needed(contract, seen.column):
             policy = "stop"  # rows without this column would all be refused: that is no way to go on
@@ -85,18 +91,25 @@ def compare(
             quarantined.add(seen.column.name)
         if policy in ("freeze", "quarantine") and seen.column:
             terms = _terms(contract, seen.column, lists)
-            looks[seen.column.name] = replace(old.looks[seen.column.name], left=policy, terms=terms)
-    moved = {finding.key for finding in findings}
+            was = old.looks[seen.column.name]
+            kinds = opened.setdefault(seen.column.name, set())
+            kinds.add(seen.kind)
+            typed = kinds == {"retyped"} and (was.retyped or not was.left)
+            looks[seen.column.name] = replace(was, left=policy, terms=terms, retyped=typed)
+    moved, settled = {finding.key for finding in findings}, set[str]()
     for column in _unsettled(contract, lists, old):
         was = old.looks[column.name]
-        if column.name not in moved and new.looks[column.name].values < ENOUGH:  # too few to say that it is over
+        if was.retyped and new.looks[column.name].kind == was.kind:  # told by the source itself, not by values
+            settled.add(column.name)
+        elif column.name not in moved and new.looks[column.name].values < ENOUGH:  # too few to say that it is over
             about = {"column": column.physical_name} | both("policy", f"drift.policy_{was.left}")
             findings.append(Finding("drift.unsettled", about, "error", column.name))
             looks[column.name] = was
             quarantined |= {column.name} if was.left == "quarantine" else set()
     for name, look in old.looks.items():
         if name in looks and name not in moved and looks[name].values < ENOUGH <= look.values:
-            looks[name] = look  # a few rows say little about a column
+            # a few rows say little about a column
+            looks[name] = replace(look, left="", terms="", retyped=False) if name in settled else look
     kept = Profile(new.rows, looks, new.others)
     # what is new is told by the pull, from what it found at the source
     told = tuple(finding for finding in findings if finding.code != "drift.new_column")
@@ -128,9 +141,7 @@ def _reason(stopped: Sequence[_Seen]) -> dict[str, Any]:
     return {f"drifts_{language}": "、".join(kind[f"kind_{language}"] for kind in kinds) for language in LANGUAGES}
 
 
-def _drifts(
-    contract: SourceContract, lists: Lists, old: Profile, new: Profile, received: int, history: Sequence[int]
-) -> Iterator[_Seen]:
+def _drifts(contract: SourceContract, lists: Lists, old: Profile, new: Profile) -> Iterator[_Seen]:
     if old.looks:
         for name in new.others:
             if name not in old.others:
@@ -140,7 +151,6 @@ def _drifts(
         if was is None or (was.left and was.terms != _terms(contract, column, lists)):
             continue  # somebody has answered to what was left open
         yield from _column_drifts(column, was, now, new.rows)
-    yield from _volume(received, history)
 
 
 def _column_drifts(column: Column, was: Look, now: Look, rows: int) -> Iterator[_Seen]:
@@ -170,15 +180,16 @@ def _factor(old: float | None, new: float | None) -> str | None:
         return None
     for factor in FACTORS:
         for sign, ratio in (("×", new / old), ("÷", old / new)):
-            if abs(ratio / factor - 1) <= TOLERANCE:
+            if 1 / NEAR <= ratio / factor <= NEAR:
                 return f"{sign}{factor}"
     return None
 
 
-def _volume(received: int, history: Sequence[int]) -> Iterator[_Seen]:
+def _volume(received: int, history: Sequence[int], missed: int) -> Iterator[_Seen]:
     if len(history) < BATCHES:
         return
     middle = median(history)
     spread = _NORMAL * median(abs(rows - middle) for rows in history)
-    if abs(received - middle) > max(SPREAD * spread, LEAST * middle, ENOUGH):
+    away = max(middle - received, received - middle * (1 + missed))
+    if away > max(SPREAD * spread, LEAST * middle, ENOUGH):
         yield _Seen("volume", None, {"received": received, "usual": round(middle), "batches": len(history)})

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.codecs.sql import literal
-from pipelines.lake.parquet import make_durable
+from pipelines.lake.parquet import make_durable, write_file
 
 
 def stored(folder: Path, version: int, batch: int, layout: list[str]) -> Path:
@@ -27,7 +26,7 @@ def keep(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> None:
     """Write the hashes of the newest version, whole or not at all, and drop all others of the dataset."""
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
-    con.execute(f"COPY ({query}) TO {literal(str(partial))} (FORMAT parquet, COMPRESSION lz4_raw)")
+    write_file(con, query, partial)
     make_durable([partial], file.parent)
     drop(file.parent)
     os.replace(partial, file)

@@ -40,7 +40,8 @@ class Look:
     """How one column looked. `kind`: class of the source's own type; `values`: rows of the sample with a value;
     `filled`, `chinese`, `garbled`: shares; `distinct`: share of different values; lengths in characters; `typical`:
     median of the amounts that are not 0, to four digits; `codes`: unknown codes with their rows, `strange`: rows whose
-    value is no code at all. `left`: the policy by which a drift of this column was left open, under `terms` (hash).
+    value is no code at all. `left`: the policy by which a drift of this column was left open, under `terms` (hash);
+    `retyped`: that drift is of its type alone.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class Look:
     strange: int = 0
     left: str = ""
     terms: str = ""
+    retyped: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pipelines.connectors.base import UNREAD, ColumnsMissing, Cursor, Pulled, Re
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
-from pipelines.lake.parquet import make_durable, sha256
+from pipelines.lake.parquet import make_durable, sha256, write_file
 from pipelines.lake.zones import Lake
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 
@@ -119,9 +119,9 @@ def replayed(
             con.executemany("INSERT INTO left_out VALUES (?, ?)", left_out)
             gone = "l.path = r._path AND l.row = r.file_row_number"
             query = f"SELECT * EXCLUDE (_path, file_row_number) FROM ({rows}) r ANTI JOIN left_out l ON {gone}"
-        row = con.execute(f"COPY ({query}) TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)").fetchone()
+        count = write_file(con, query, target)
     origin = REPLAY + ",".join(str(receipt.batch) for receipt in batches)
-    return _ours(contract, lake, receipts, Pulled(int(row[0]) if row else 0, tuple(names), origin), started, {})
+    return _ours(contract, lake, receipts, Pulled(count, tuple(names), origin), started, {})
 
 
 def returned(

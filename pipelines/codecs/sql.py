@@ -34,8 +34,3 @@ def where(answer: str, asked: str) -> str:
     alone: several rules about one number would take it apart several times.
     """
     return f"(({answer})::INT // coalesce({asked}, false)::INT = 1)"
-
-
-def both(*predicates: str) -> str:
-    """That all predicates are true, none of them NULL; written so that each is shared with others, as in `where`."""
-    return f"({' * '.join(f'coalesce({predicate}, false)::INT' for predicate in predicates)} = 1)"

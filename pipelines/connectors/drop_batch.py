@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.sql import identifier, literals
 from pipelines.connectors.base import UNREAD, Pulled, Request
 from pipelines.connectors.drop_box import DropBox
 from pipelines.connectors.stores import StoredFile
 from pipelines.engine import connect
-from pipelines.lake.parquet import sha256
+from pipelines.lake.parquet import sha256, write_file
 from pipelines.messages import CitylakeError
 
 FILE = "_file"
@@ -88,7 +88,7 @@ def _join(request: Request, names: list[str], files: list[StoredFile], parts: li
     with connect(request.scratch) as con:
         con.execute("SET preserve_insertion_order = true")
         query = f"SELECT {columns}, {name} AS {FILE} FROM {read}"
-        con.execute(f"COPY ({query}) TO {literal(request.target)} (FORMAT parquet, COMPRESSION zstd)")
+        write_file(con, query, request.target)
 
 
 def _origin(files: list[StoredFile]) -> str:

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, object_rows, write_rows
+from pipelines.connectors.base import UNREAD, About, Pulled, Request, connectors, object_rows, read_json, write_rows
 from pipelines.lake.parquet import make_durable
 from pipelines.messages import CitylakeError
 
@@ -170,7 +170,7 @@ def _rows(messages: list[dict[str, str]], request: Request) -> tuple[tuple[str, 
 def _parsed(message: dict[str, str]) -> Any:
     """The JSON value of a payload; None if it is none, or one so deep that nobody can read it."""
     try:
-        return json.loads(message["payload"]) if "payload" in message else None
+        return read_json(message["payload"]) if "payload" in message else None
     except (ValueError, RecursionError):
         return None
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import yaml
 
 from pipelines.contracts.export_quality import rule_entry
+from pipelines.contracts.models import ChannelForm, ProductForm, SourceForm
 from pipelines.contracts.resolved import (
     Column,
     Contracts,
@@ -94,14 +95,7 @@ def _source(contract: SourceContract, contracts: Contracts) -> Document:
         "servers": [_server("core", path)],
         "schema": [
             {
-                "id": contract.dataset,
-                "name": contract.dataset,
-                "physicalName": path,
-                "logicalType": "object",
-                "physicalType": "table",
-                "businessName": form.name,
-                "description": form.description,
-                "properties": columns,
+                **_table(contract.dataset, path, form, columns),
                 "quality": _table_rules(contract.rules, contracts, "quarantine"),
             }
         ],
@@ -121,6 +115,20 @@ def _source(contract: SourceContract, contracts: Contracts) -> Document:
     }
 
 
+def _table(name: str, path: str, form: SourceForm | ProductForm | ChannelForm, columns: Sequence[Document]) -> Document:
+    """A table as an object of the schema. `path`: where it lies in the lake."""
+    return {
+        "id": name,
+        "name": name,
+        "physicalName": path,
+        "logicalType": "object",
+        "physicalType": "table",
+        "businessName": form.name,
+        "description": form.description,
+        "properties": columns,
+    }
+
+
 def _product(contract: ProductContract, contracts: Contracts) -> Document:
     form = contract.form
     key = list(form.key)
@@ -137,14 +145,7 @@ def _product(contract: ProductContract, contracts: Contracts) -> Document:
         ],
         "schema": [
             {
-                "id": form.model,
-                "name": form.model,
-                "physicalName": path,
-                "logicalType": "object",
-                "physicalType": "table",
-                "businessName": form.name,
-                "description": form.description,
-                "properties": columns,
+                **_table(form.model, path, form, columns),
                 "quality": _table_rules(contract.rules, contracts, "withhold"),
             },
             *(_view(product, contracts) for product in contract.products),
@@ -185,15 +186,9 @@ def _view(product: Product, contracts: Contracts) -> Document:
     """A channel's product as a schema object of its own: what a recipient sees."""
     form, name = product.form, f"{product.channel}_{product.name}"
     anonymity = form.anonymity.model_dump() if form.anonymity else None
+    columns = [_shown(column, product, contracts) for column in product.columns]
     view = {
-        "id": name,
-        "name": name,
-        "physicalName": f"lake/released/products/{product.id}",
-        "logicalType": "object",
-        "physicalType": "table",
-        "businessName": form.name,
-        "description": form.description,
-        "properties": [_shown(column, product, contracts) for column in product.columns],
+        **_table(name, f"lake/released/products/{product.id}", form, columns),
         "customProperties": _custom(
             channel=product.channel,
             nameEn=form.nameEn,

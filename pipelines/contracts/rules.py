@@ -84,7 +84,7 @@ Bound = int | float | str
 @cache
 def _accepted(pattern: str) -> bool:
     try:
-        duckdb.execute("SELECT regexp_full_match('', ?)", [pattern])
+        duckdb.execute(f"SELECT regexp_full_match('', {literal(pattern)})")
     except duckdb.Error:
         return False
     return True

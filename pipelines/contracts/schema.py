@@ -5,7 +5,7 @@ They help while typing; the loader decides. The files are generated: change `mod
 
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,9 @@ _REGISTRIES: dict[str, Registry[Any, Any]] = {
     "connector": connectors,
     "derivation": derivations,
 }
+_MARKED: dict[type, str] = {ColumnName: "field", CodeListName: "code_list", ModelName: "model"}
+"""The list that the arguments of a verb with such a mark are taken from."""
+_DEFINITIONS = "#/$defs/"
 
 
 def render(contracts: Contracts) -> dict[str, Schema]:
@@ -83,14 +86,18 @@ def _document(name: str, form: Any, contracts: Contracts) -> Schema:
             entry.pop("title", None)
             if description := _described(f"key.{part_name}.{key}", f"key.{key}"):
                 entry["description"] = description
-    filled: Schema = _filled(schema, _lists(contracts))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **filled, "title": f"citylake {name}"}
+    filled: Schema = _filled(schema)
+    lists = _referred(filled, _lists(contracts))
+    definitions = {"$defs": {**filled.pop("$defs", {}), **lists}}
+    about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"citylake {name}"}
+    return {**about, **{key: value for key, value in filled.items() if key != "title"}, **definitions}
 
 
 def _lists(contracts: Contracts) -> dict[str, Schema]:
-    """What stands for each `x-list` mark of the models."""
+    """What stands for each `x-list` mark of the models, and what those refer to."""
     names = {
         "field": contracts.fields,
+        "model": contracts.models,
         "code_list": contracts.codes,
         "organisation": contracts.codes["organisations"].rows,
         "mask": masks,
@@ -101,16 +108,31 @@ def _lists(contracts: Contracts) -> dict[str, Schema]:
     return lists | {kind: _call(kind, registry, contracts) for kind, registry in _REGISTRIES.items()}
 
 
-def _filled(node: Any, lists: Mapping[str, Schema]) -> Any:
-    """The schema with every marked place replaced by the names or calls that may stand there."""
+def _referred(node: Any, lists: Mapping[str, Schema]) -> dict[str, Schema]:
+    """The lists that a schema refers to, directly or through another list: each stands once in it."""
     if isinstance(node, list):
-        return [_filled(item, lists) for item in node]
+        return {name: part for item in node for name, part in _referred(item, lists).items()}
+    if not isinstance(node, dict):
+        return {}
+    found = {name: part for value in node.values() for name, part in _referred(value, lists).items()}
+    name = str(node.get("$ref", "")).removeprefix(_DEFINITIONS)
+    return {**found, name: lists[name], **_referred(lists[name], lists)} if name in lists else found
+
+
+def _reference(name: str) -> Schema:
+    return {"$ref": f"{_DEFINITIONS}{name}"}
+
+
+def _filled(node: Any) -> Any:
+    """The schema with every marked place referring to the names or calls that may stand there."""
+    if isinstance(node, list):
+        return [_filled(item) for item in node]
     if not isinstance(node, dict):
         return node
     if isinstance(node.get("x-list"), str):
         about = {key: node[key] for key in ("description", "default") if key in node}
-        return {**about, **lists[node["x-list"]]}
-    filled = {key: _filled(value, lists) for key, value in node.items()}
+        return {**about, **_reference(node["x-list"])}
+    filled = {key: _filled(value) for key, value in node.items()}
     if "propertyNames" in node and "x-list" in node["propertyNames"]:
         (filled["additionalProperties"],) = filled.pop("patternProperties").values()
     return filled
@@ -120,26 +142,22 @@ def _call(kind: str, registry: Registry[Any, Any], contracts: Contracts) -> Sche
     """A call of a verb: its name if no argument is needed, or its name with arguments."""
     given = {"column"} if kind == "rule" else set()  # a rule of a field judges that field
     plain = [name for name, verb in registry.items() if not set(verb.required) - given]
-    calls = {name: _arguments(kind, verb, contracts) for name, verb in sorted(registry.items())}
+    calls = {name: _arguments(kind, verb) for name, verb in sorted(registry.items())}
     mapping = {"type": "object", "properties": calls, "additionalProperties": False}
     mapping |= {"minProperties": 1, "maxProperties": 1}
     return {"anyOf": [{"enum": sorted(plain)}, mapping]} if plain else mapping
 
 
-def _arguments(kind: str, verb: Verb[Any, Any], contracts: Contracts) -> Schema:
-    names: dict[type, Callable[[], Schema]] = {
-        ColumnName: lambda: {"enum": sorted(contracts.fields)},
-        CodeListName: lambda: {"enum": sorted(contracts.codes)},
-        ModelName: lambda: {"enum": sorted(contracts.models)},
-    }
+def _arguments(kind: str, verb: Verb[Any, Any]) -> Schema:
     properties: Schema = {}
     for name, parameter in verb.parameters.items():
         schema = _whole(adapter(parameter.annotation).json_schema())
-        known = next((names[mark]() for mark in marks(parameter.annotation) if mark in names), None)
+        known = next((_MARKED[mark] for mark in marks(parameter.annotation) if mark in _MARKED), None)
         if name == "connection":
-            known = {"enum": sorted(contracts.city.connections)}
+            known = "connection"
         if known is not None:
-            schema = {"type": "array", "items": known, "minItems": 1} if schema.get("type") == "array" else known
+            names = _reference(known)
+            schema = {"type": "array", "items": names, "minItems": 1} if schema.get("type") == "array" else names
         properties[name] = schema
     required = [name for name in verb.required if not (kind == "rule" and name == "column")]
     summary = (inspect.getdoc(verb.function) or "").splitlines()[:1]

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt_common.exceptions import DbtRuntimeError
@@ -20,6 +21,10 @@ from pipelines.lake.parquet import WrittenFile, keep_filled
 
 class Plugin(BasePlugin):
     """dbt-duckdb calls `store` once per model, after its COPY and before its tests."""
+
+    def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
+        """Spill into this lake. The profile does not say so: dbt parses everything anew when a profile changes."""
+        conn.execute("SET temp_directory = $1", [os.environ["CITYLAKE_SPILL"]])
 
     def store(self, target_config: TargetConfig) -> None:
         """Commit the candidate of one model; the macro reads `columns` and `source` from the request it passed.

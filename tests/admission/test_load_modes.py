@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -34,12 +35,22 @@ class Told:
         return self.value != BAD
 
 
-KEYS, ORDERS = st.sampled_from("abcd"), st.integers(0, 30)
+KEYS, ORDERS = st.sampled_from(ascii_lowercase), st.integers(0, 30)
 VALUES = st.sampled_from(["1", "2", "3", BAD])
 ROWS = st.builds(Told, KEYS, ORDERS, VALUES, st.sampled_from("IUUD"))
+
+
+def batches_of(rows: st.SearchStrategy[Any], **limits: Any) -> st.SearchStrategy[list[list[Any]]]:
+    """Deliveries of few rows or of many. A delivery costs the same for many keys as for one, and each key has a
+    history of its own: few examples try hundreds."""
+    few, many = (st.lists(rows, min_size=low, max_size=high, **limits) for low, high in ((0, 8), (30, 60)))
+    return st.lists(st.one_of(few, many), min_size=1, max_size=6)
+
+
 # two rows of one key at one moment have no order: each key tells a moment once
-BATCH = st.lists(ROWS, max_size=8, unique_by=lambda row: (row.key, row.order))
-BATCHES = st.lists(BATCH, min_size=1, max_size=6)
+BATCHES = batches_of(ROWS, unique_by=lambda row: (row.key, row.order))
+lakes = settings(max_examples=8, deadline=None)
+"""Every example fills a lake of its own."""
 
 
 def step_row(row: Told) -> dict[str, str]:
@@ -89,7 +100,7 @@ APPEND = models.Append(mode="append", key=["step_no"])
 
 
 @pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
-@settings(max_examples=30, deadline=None)
+@lakes
 @given(batches=BATCHES)
 def test_cursor_keeps_the_latest_good_word_on_every_key(
     contracts: Contracts, load: Any, row_of: Callable[[Told], dict[str, str]], batches: list[list[Told]]
@@ -107,7 +118,7 @@ def test_cursor_keeps_the_latest_good_word_on_every_key(
         assert state == {key: row.value for key, row in known.items()}
 
 
-@settings(max_examples=30, deadline=None)
+@lakes
 @given(BATCHES)
 def test_a_change_log_is_replayed_in_its_order(contracts: Contracts, batches: list[list[Told]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +135,7 @@ def test_a_change_log_is_replayed_in_its_order(contracts: Contracts, batches: li
         assert state == {key: row.value for key, row in living.items()}
 
 
-@settings(max_examples=30, deadline=None)
+@lakes
 @given(BATCHES)
 def test_an_event_counts_once_and_never_changes(contracts: Contracts, batches: list[list[Told]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

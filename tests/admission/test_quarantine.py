@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.admission.changes import CHANGED, DUPLICATE
@@ -31,6 +31,7 @@ from tests.admission.test_load_modes import (
     Told,
     insurance_row,
     intake,
+    lakes,
     newest,
     step_row,
     tied_row,
@@ -49,7 +50,7 @@ def refused_step(row: Told) -> dict[str, str]:
     return step_row(row) | ({} if row.good else {"KSSJ": BAD_DAY})
 
 
-@settings(max_examples=25, deadline=None)
+@lakes
 @given(BATCHES, st.sampled_from(["cursor", "composite", "log"]))
 def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches: list[list[Told]], mode: str) -> None:
     load, make = {"cursor": (CURSOR, refused_step), "composite": (COMPOSITE, tied_row), "log": (LOG, insurance_row)}[

@@ -5,19 +5,21 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.contracts.load import Contracts
 from pipelines.lake.zones import Lake
 from tests.admission.conftest import Intake
+from tests.admission.test_load_modes import batches_of, lakes
 
 DAY = "2026-01-01 00:00:{:02}"
-KEYS, PLACES, VALUES = st.sampled_from("abcdef"), st.integers(0, 20), st.sampled_from(["1", "2", "3", "bad"])
+KEYS, PLACES, VALUES = st.sampled_from(ascii_lowercase), st.integers(0, 20), st.sampled_from(["1", "2", "3", "bad"])
 ROW = st.tuples(KEYS, PLACES, VALUES)
-SNAPSHOTS = st.lists(st.lists(ROW, max_size=10), min_size=1, max_size=6)
+SNAPSHOTS = batches_of(ROW)
 """Keys may come twice, with the same or another content, and be good in one row and bad in the next."""
 
 
@@ -54,7 +56,7 @@ def after(
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@lakes
 @given(SNAPSHOTS, st.sets(st.integers(0, 5)))
 def test_applying_the_difference_gives_the_delivery(
     contracts: Contracts, deliveries: list[list[tuple[str, int, str]]], forgotten: set[int]

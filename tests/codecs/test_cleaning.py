@@ -4,11 +4,12 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.codecs.cleaning import NULL_WORDS, date_of, steps
+from pipelines.codecs.cleaning import NULL_WORDS, date_of, steps, touched
 
 Run = Callable[..., Any]
 
@@ -131,6 +132,42 @@ def test_doing_it_twice_changes_nothing_more(run: Run, name: str, text: str) -> 
     assert run(apply(name), once) == once
 
 
+def shape(name: str) -> str:
+    return steps[name].about(LISTS, **ARGUMENTS.get(name, {}))
+
+
+@pytest.mark.parametrize(("name", "text", "result"), CASES)
+def test_what_a_step_changes_has_its_shape(run: Run, name: str, text: str, result: str | None) -> None:
+    assert result == text or run(lambda v: touched(v, [shape(name)]), text) is True
+
+
+@pytest.mark.parametrize("name", steps)
+@given(text=texts | likely | codes | dates | amounts | documents)
+@settings(max_examples=150, deadline=None)
+def test_a_text_of_another_shape_is_not_changed(run: Run, name: str, text: str) -> None:
+    if run(lambda v: touched(v, [shape(name)]), text) is False:
+        assert run(apply(name), text) == text
+
+
+@pytest.mark.parametrize("name", steps)
+def test_no_character_is_changed_outside_of_the_shape(name: str) -> None:
+    with duckdb.connect() as con:
+        numbers = "range(1, 65536) r(c) WHERE c NOT BETWEEN 55296 AND 57343"  # translate() is too slow for all planes
+        con.execute(f"CREATE TABLE signs AS SELECT chr(c::INTEGER) AS s FROM {numbers}")
+        for text in ("s", "s || 'x'", "'x' || s", "'1' || s || '1'"):
+            others = f"SELECT v FROM (SELECT {text} AS v FROM signs) WHERE NOT {touched('v', [shape(name)])}"
+            changed = f"SELECT count(*) FROM ({others}) WHERE {apply(name)('v')} IS DISTINCT FROM v"
+            assert con.execute(changed).fetchone() == (0,)
+
+
+def test_shapes_of_a_column_are_looked_for_at_once(run: Run) -> None:
+    def any_of(text: str) -> str:
+        return touched(text, [shape("trim"), shape("null_words"), shape("code_of")])
+
+    assert [run(any_of, text) for text in (" x", "x\n", "n/A", "", "男", "x", "x y")] == [True] * 5 + [False] * 2
+    assert run(any_of, None) is None
+
+
 @given(text=texts)
 @settings(max_examples=150, deadline=None)
 def test_full_width_agrees_with_unicode(run: Run, text: str) -> None:
@@ -155,6 +192,7 @@ def test_a_contract_names_its_own_open_ends(run: Run) -> None:
 
 def test_a_list_without_aliases_changes_nothing(run: Run) -> None:
     assert run(lambda text: steps["code_of"].function(text, LISTS, codes="bare"), "男") == "男"
+    assert run(lambda text: touched(text, [steps["code_of"].about(LISTS, codes="bare")]), "男") is False
 
 
 DATES = [

@@ -65,7 +65,7 @@ class Mosquitto:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 class Login(BaseAuthPlugin):
@@ -83,8 +83,8 @@ class Embedded:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._broker = asyncio.run_coroutine_threadsafe(self._make(), self._loop).result(10)
-        asyncio.run_coroutine_threadsafe(self._broker.start(), self._loop).result(10)
+        self._broker = asyncio.run_coroutine_threadsafe(self._make(), self._loop).result(60)
+        asyncio.run_coroutine_threadsafe(self._broker.start(), self._loop).result(60)
         wait_for(self.port)
 
     async def _make(self) -> Broker:
@@ -105,7 +105,7 @@ class Embedded:
 
 
 def wait_for(port: int) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while True:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:

@@ -8,7 +8,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from pipelines.connectors import http
 from pipelines.connectors.base import UNREAD, Cursor, Pulled, Request, connectors
+from tests.connectors.rest_interface import Interface
 
 OWNER = "市生态环境局"
 
@@ -69,3 +71,12 @@ def puller(tmp_path: Path) -> Iterator[Callable[..., Puller]]:
         return Puller(tmp_path / "pulls", verb, secret, expected, cursor)
 
     yield make
+
+
+@pytest.fixture
+def interface(puller: Callable[..., Puller], monkeypatch: pytest.MonkeyPatch) -> Iterator[Interface]:
+    """An interface that holds eight records; what fails is asked again at once."""
+    monkeypatch.setattr(http, "PAUSE", 0.001)
+    found = Interface(puller)
+    yield found
+    found.server.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psycopg
 import pymysql
 import pytest
 
@@ -127,6 +128,17 @@ def postgres_engine(server: Server, scheme: str = "postgresql") -> Engine:
             return cursor.fetchall() if cursor.description else []
 
     return Engine(scheme, f"{scheme}://{owner}@{PG_HOST}:{server.port}/postgres", "public.t", run, POSTGRES)
+
+
+def wait_until_alone(connection: psycopg.Connection) -> None:
+    """Return when nobody else is connected: what a session did is counted at the latest when it ends. Raises
+    TimeoutError after a minute."""
+    others = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    end = time.monotonic() + 60
+    while connection.execute(others).fetchone() != (0,):
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.02)
 
 
 def mysql_engine(server: MariaDB, scheme: str = "mysql") -> Engine:

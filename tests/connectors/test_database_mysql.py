@@ -141,8 +141,8 @@ def doomed(tmp_path: Path) -> Iterator[MariaDB]:
 
 def test_a_server_killed_in_mid_pull_leaves_nothing(doomed: MariaDB, tmp_path: Path) -> None:
     server = doomed
-    raw = RawLake(tmp_path / "home")
-    contract = raw.contracts.sources["dsrb/service_case"]
+    raw = RawLake(tmp_path / "home", "dsrb/service_case")
+    contract = raw.contract
     columns = ", ".join(f"`{column.physical_name}` varchar(200)" for column in contract.columns)
     server.run(f"CREATE TABLE t ({columns})")
     server.run(f"INSERT INTO t SELECT {', '.join(['repeat(seq, 20)'] * len(contract.columns))} FROM seq_1_to_200000")

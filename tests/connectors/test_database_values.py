@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pytest
 
 from pipelines.connectors.base import connectors
@@ -16,7 +17,7 @@ from pipelines.connectors.database.texts import text
 from pipelines.messages import CitylakeError
 from simulator.server import Server
 from tests.connectors.conftest import Puller
-from tests.connectors.databases import Engine, postgres_engine, sqlite_engine
+from tests.connectors.databases import Engine, postgres_engine, sqlite_engine, wait_until_alone
 
 pytestmark = pytest.mark.server
 
@@ -80,19 +81,21 @@ def test_one_pull_is_one_connection(server: Server, puller: Callable[..., Puller
         f"CREATE TABLE {engine.table} AS SELECT i AS id, repeat('x', 100) AS x FROM generate_series(1, 300000) i"
     )
     engine.run(f"ANALYZE {engine.table}")
-    sessions = "SELECT pg_sleep(1.2); SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'"
-    before = _last(server, sessions)
-    rows = puller("database", engine.address, ["id"]).pull(table=engine.table, columns=["id"])
-    assert rows is not None
-    assert len(rows) == 300_000
-    assert _last(server, sessions) - before == 2  # the pull's, and the one that counts
-
-
-def _last(server: Server, statements: str) -> int:
-    """What the last of several statements says; the server notes a session when it has been idle for a second."""
     with server.connect("postgres", autocommit=True) as connection:
-        *_, last = [connection.execute(one).fetchone() for one in statements.split("; ")]  # type: ignore[call-overload]
-        return int(last[0])
+        connection.execute("SELECT pg_stat_force_next_flush()")  # this one is counted before the pull
+        before = _sessions(connection)
+        rows = puller("database", engine.address, ["id"]).pull(table=engine.table, columns=["id"])
+        assert rows is not None
+        assert len(rows) == 300_000
+        assert _sessions(connection) - before == 1
+
+
+def _sessions(connection: psycopg.Connection) -> int:
+    """How many sessions there have been."""
+    wait_until_alone(connection)
+    row = connection.execute("SELECT sessions FROM pg_stat_database WHERE datname = 'postgres'").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @pytest.fixture

@@ -21,66 +21,17 @@ from pipelines.connectors.stores import folder
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from tests.connectors.conftest import OWNER, Puller
-
-HEADER = "id,name\n"
-NAMES = ("id", "name")
-
-
-class Drop:
-    """A folder that a department writes to."""
-
-    def __init__(self, folder: Path, puller: Callable[..., Puller]) -> None:
-        self.folder = folder
-        folder.mkdir()
-        self.source = puller("file_drop", folder.as_uri(), NAMES)
-
-    def put(self, name: str, content: str | bytes, marker: bool = True) -> Path:
-        file = self.folder / name
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        if marker:
-            (self.folder / f"{name}.ok").touch()
-        return file
-
-    def pull(self, **arguments: Any) -> list[dict[str, Any]] | None:
-        return self.source.pull(**{"files": "birth_*", "format": "csv"} | arguments)
-
-    def refused(self, **arguments: Any) -> CitylakeError:
-        with pytest.raises(CitylakeError) as caught:
-            self.pull(**arguments)
-        return caught.value
+from tests.connectors.drops import HEADER, NAMES, Drop
+from tests.connectors.store_servers import FolderBackend
 
 
 @pytest.fixture
 def drop(tmp_path: Path, puller: Callable[..., Puller]) -> Drop:
-    return Drop(tmp_path / "投放 目录", puller)
+    return Drop(FolderBackend(tmp_path), puller)
 
 
 def good(*rows: tuple[str | None, str | None]) -> list[dict[str, str | None]]:
     return [{"id": id_, "name": name, UNREAD: None} for id_, name in rows]
-
-
-def test_files_are_deliveries_oldest_first_and_once(drop: Drop) -> None:
-    for day in ("02", "01", "03"):
-        drop.put(f"birth_{day}.csv", f"{HEADER}{day},甲\n")
-    found = []
-    while (rows := drop.pull()) is not None:
-        assert drop.source.pulled
-        found.append((rows[0]["id"], drop.source.pulled.more, drop.source.pulled.origin))
-    assert found == [("01", True, "birth_01.csv"), ("02", True, "birth_02.csv"), ("03", False, "birth_03.csv")]
-    assert (drop.source.folder / "1" / "original-birth_01.csv").read_bytes() == f"{HEADER}01,甲\n".encode()
-
-
-def test_the_same_file_again_is_nothing_new_and_another_content_is(drop: Drop) -> None:
-    file = drop.put("birth_1.csv", f"{HEADER}1,甲\n")
-    assert drop.pull() == good(("1", "甲"))
-    drop.put("birth_1.csv", f"{HEADER}1,甲\n")
-    assert drop.pull() is None
-    drop.put("birth_1.csv", f"{HEADER}1,乙\n")
-    assert drop.pull() == good(("1", "乙"))
-    file.unlink()
-    drop.put("birth_2.csv", f"{HEADER}2,丙\n")
-    drop.pull()
-    assert list(drop.source.position["files"]) == ["birth_2.csv"]
 
 
 def test_files_taken_before_are_not_read_again(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,9 +51,9 @@ def test_files_taken_before_are_not_read_again(drop: Drop, monkeypatch: pytest.M
 
 
 def test_half_files_wait(drop: Drop) -> None:
-    file = drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
+    file = drop.store.root / drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
     assert drop.pull() is None
-    (drop.folder / "birth_1.csv.ok").touch()
+    (drop.store.root / "birth_1.csv.ok").touch()
     now = time.time()
     os.utime(file, (now + 5, now + 5))  # written anew: the marker is that of the file before
     assert drop.pull() is None
@@ -112,20 +63,20 @@ def test_half_files_wait(drop: Drop) -> None:
 
 @pytest.mark.parametrize(("age", "ready"), [(5, False), (60, True), (-7200, False)])
 def test_stable_means_that_nothing_changed_for_a_while(drop: Drop, age: int, ready: bool) -> None:
-    file = drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
+    file = drop.store.root / drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
     os.utime(file, (time.time() - age,) * 2)
     assert (drop.pull(complete="stable") is not None) == ready
 
 
 def test_a_time_of_the_future_does_not_hide_a_file(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
+    file = drop.store.root / drop.put("birth_1.csv", f"{HEADER}1,甲\n", marker=False)
     os.utime(file, (time.time() + 86400,) * 2)
     monkeypatch.setattr(drop_box, "STABLE_SECONDS", 0)
     assert drop.pull(complete="stable") == good(("1", "甲"))
 
 
 def test_a_file_replaced_while_it_is_read_is_not_taken(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = drop.put("birth_1.csv", f"{HEADER}1,甲\n")
+    file = drop.store.root / drop.put("birth_1.csv", f"{HEADER}1,甲\n")
     real = shutil.copyfileobj
 
     def replaced(*streams: Any) -> None:
@@ -135,27 +86,27 @@ def test_a_file_replaced_while_it_is_read_is_not_taken(drop: Drop, monkeypatch: 
     monkeypatch.setattr(folder.shutil, "copyfileobj", replaced)
     assert drop.refused().code == "pull.file_changed"
     monkeypatch.undo()
-    (drop.folder / "birth_1.csv.ok").touch()
+    (drop.store.root / "birth_1.csv.ok").touch()
     assert drop.pull() == good(("2", "乙"))
 
 
 def test_links_are_no_deliveries(drop: Drop, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("postgresql://reader:geheim@host/db\n")
-    (drop.folder / "birth_1.csv").symlink_to(secret)
-    (drop.folder / "birth_1.csv.ok").touch()
+    (drop.store.root / "birth_1.csv").symlink_to(secret)
+    (drop.store.root / "birth_1.csv.ok").touch()
     assert drop.pull() is None
 
 
 def test_a_long_name_can_be_kept(drop: Drop) -> None:
     drop.put(f"birth_{'长' * 80}.csv", f"{HEADER}1,甲\n", marker=False)
     drop.pull(complete="stable")
-    os.utime(next(drop.folder.iterdir()), (0, 0))
+    os.utime(next(drop.store.root.iterdir()), (0, 0))
     assert drop.pull(complete="stable") == good(("1", "甲"))
 
 
 def test_a_name_that_is_no_text_is_said(drop: Drop) -> None:
-    file = os.fsencode(drop.folder) + "/birth_出生.csv".encode("gbk")
+    file = os.fsencode(drop.store.root) + "/birth_出生.csv".encode("gbk")
     Path(os.fsdecode(file)).write_text(f"{HEADER}1,甲\n")
     error = drop.refused(complete="stable")
     assert (error.code, error.arguments["file"]) == ("pull.file_name", "birth_出生.csv")
@@ -301,7 +252,7 @@ class Sheet:
 
 @pytest.fixture
 def sheet(drop: Drop) -> Sheet:
-    return Sheet(drop.folder / "birth_1.xlsx")
+    return Sheet(drop.store.root / "birth_1.xlsx")
 
 
 def test_cells_become_texts_and_ruined_numbers_cannot_pass_for_ids(drop: Drop, sheet: Sheet) -> None:

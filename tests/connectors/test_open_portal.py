@@ -183,14 +183,12 @@ def test_a_slow_portal_is_given_up(portal: Portal, monkeypatch: pytest.MonkeyPat
     def drops(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.end_headers()
-        for _ in range(50):
+        for _ in range(1200):  # a minute: the whole answer is good, so only who gives up refuses it
             request.wfile.write(b"1\n")
             time.sleep(0.05)
 
     monkeypatch.setattr(http, "PATIENCE", 0.2)
-    started = time.monotonic()
     assert portal.refused(drops).code == "pull.unreachable"
-    assert time.monotonic() - started < 2
     monkeypatch.setattr(http, "TIMEOUT", 0.05)
     assert portal.refused(lambda _: time.sleep(0.5)).code == "pull.unreachable"
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mutations import CITY, COUNT, FIELDS, MUTATIONS, PERSON, SEX, SOURCE
+from mutated_files import CITY, COUNT, FIELDS, PERSON, SEX, SOURCE
+from mutations import MUTATIONS
 
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError

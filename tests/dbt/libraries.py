@@ -89,7 +89,7 @@ class Bench:
 
 
 def new_bench(folder: Path, contracts: Contracts) -> Bench:
-    """Nothing loaded, nothing built."""
+    """Nothing loaded, nothing built. `folder` stands beside those of the other tests: together they parse once."""
     lake = Lake(folder / "lake")
     lake.prepare()
-    return Bench(lake, contracts, folder / "work")
+    return Bench(lake, contracts, folder.parent / "dbt of benches")

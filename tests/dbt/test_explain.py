@@ -27,7 +27,7 @@ from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.ledger import RELEASE, Ledger
-from tests.city import Town, seed_from_clock
+from tests.city import Town, published_town, seed_from_clock
 from tests.dbt.planted import plant_disputed_penalty
 
 pytestmark = pytest.mark.server
@@ -74,9 +74,8 @@ class Cleaned:
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town"), persons=1_200)
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
     plant_disputed_penalty(town.city)
-    town.run("first")
     town.city.tick(15)
     town.run("second")
     yield town
@@ -344,18 +343,23 @@ def test_the_command_tells_department_batch_row_and_rule(town: Town, monkeypatch
 
 def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
-    ((code, kept),) = town.rows(CONFLICT, "uscc, value_kept", "source_other = 'drc/penalty'")
+    disputed = "conflict_field = 'legal_representative' and source_other = 'drc/penalty'"
+    counted = town.rows(CONFLICT, "uscc, value_kept", disputed)
+    assert 0 < len(counted) <= LISTED
     key = {"conflict_field": "legal_representative", "source_kept": "amr/enterprise", "source_other": "drc/penalty"}
     call = ["explain", f"{CONFLICT}_count", *(f"{name}={value}" for name, value in key.items())]
     told = CliRunner().invoke(app, call)
     assert told.exit_code == 0, told.output
-    assert "conflicts 计的是 lib_legal_entity__conflict 版本" in told.output and "共 1 行，列出 1 行" in told.output
+    assert "conflicts 计的是 lib_legal_entity__conflict 版本" in told.output
+    assert f"共 {len(counted)} 行，列出 {len(counted)} 行" in told.output
     for source in ("市市场监督管理局 amr/enterprise", "市发展和改革委员会 drc/penalty"):
         assert re.search(rf"\] {source}：第 \d+ 批第 \d+ 行", told.output), told.output
-    assert "<- [1] [2]\n" in told.output
-    assert code not in told.output and kept not in told.output
+    assert len(re.findall(r"<- \[\d+\] \[\d+\]\n", told.output)) == len(counted)
     shown = CliRunner().invoke(app, [*call, "--values"]).output
-    assert f"<- [1] [2] uscc={code} conflict_field=legal_representative source_other=drc/penalty\n" in shown
+    for code, kept in counted:
+        assert code not in told.output and kept not in told.output
+        row = rf"<- \[\d+\] \[\d+\] uscc={code} conflict_field=legal_representative source_other=drc/penalty\n"
+        assert re.search(row, shown)
 
 
 def test_a_count_is_explained_by_what_was_published_with_it(town: Town, contracts: Contracts) -> None:

@@ -30,3 +30,9 @@ def test_full_then_unchanged_then_incremental(city: City) -> None:
     assert len(after["mart_court__urgent"]) == 10
     full = city.build(full_refresh=True)
     assert {name: city.candidate_rows(full, name) for name in NAMES} == after
+
+
+def test_a_build_spills_into_its_own_lake(city: City) -> None:
+    city.models["models/marts/mart_court__urgent.sql"] = "select current_setting('temp_directory') as place"
+    result = city.build(["mart_court__urgent"])
+    assert city.candidate_rows(result, "mart_court__urgent") == [(str(city.lake.scratch() / "spill"),)]

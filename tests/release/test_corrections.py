@@ -15,7 +15,7 @@ from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.release.explain import Explainer
 from pipelines.run import Run, opened
-from tests.city import Town
+from tests.city import Town, published_town
 
 pytestmark = pytest.mark.server
 
@@ -28,8 +28,7 @@ PLAIN = {"ethnicity", "division_code", "education", "marital_status", "address",
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("corrections"), persons=4_000)
-    town.run("first")
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("corrections"))
     yield town
     town.close()
 
@@ -73,7 +72,7 @@ def test_a_returned_row_is_published_and_explained(town: Town, contracts: Contra
         admitted = run.take_back(SOURCE, file, "专员", "核对")
     assert (admitted.accepted, admitted.inserted + admitted.updated) == (1, 1)
     assert town.rows(LIBRARY, where=f"credit_record_no = '{key}'") == []
-    town.run("after")
+    town.run("after", sources=[])
     ((rows,),) = town.rows(LIBRARY, "source_rows", f"credit_record_no = '{key}'")
     assert f'"{admitted.batch}:0"' in rows
     with (
@@ -94,7 +93,7 @@ def test_a_row_that_the_source_tells_anew_is_published_and_no_longer_open(town: 
     sets = ", ".join(f'"{name}" = %s' for name in change)
     newest = f'(SELECT max("GXSJ") FROM {TABLE})'
     told(town, "drc", f'UPDATE {TABLE} SET {sets}, "GXSJ" = {newest} WHERE "XK_BH" = %s', *change.values(), key)
-    town.run("corrected at the source")
+    town.run("corrected at the source", sources=[SOURCE])
     assert len(town.rows(LIBRARY, where=f"credit_record_no = '{key}'")) == 1
     with opened(town.settings, "look again") as run:
         assert key not in {line.values["XK_BH"] for line in open_lines(run)}
@@ -106,7 +105,7 @@ def test_what_the_source_takes_back_is_gone(town: Town) -> None:
     batch, _, row = json.loads(rows)[HOUSEHOLD].partition(":")
     record = raw_row(town, HOUSEHOLD, int(batch), int(row))["RYBH"]
     told(town, "psb", 'DELETE FROM hzgl."T_CZRK_JBXX" WHERE "RYBH" = %s', record)
-    town.run("taken back")
+    town.run("taken back", sources=[HOUSEHOLD])
     assert town.rows(REGISTERED, "count(*)") == [(before - 1,)]
     assert town.rows(REGISTERED, "1", f"source_rows = '{rows}'") == []
 

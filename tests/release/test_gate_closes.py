@@ -12,7 +12,7 @@ from pipelines.issues import Issues
 from pipelines.release import publish
 from pipelines.release.ledger import REFUSAL, Ledger
 from pipelines.run import EDITION
-from tests.city import REPOSITORY, Town
+from tests.city import REPOSITORY, Town, published_town
 from tests.release.test_whole_way import MART, PERSON
 
 pytestmark = pytest.mark.server
@@ -25,8 +25,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("gate")
     for part in ("data_contracts", "dbt_project"):
         shutil.copytree(REPOSITORY / part, folder / "project" / part)
-    town = Town(folder, persons=3_000, project=folder / "project")
-    town.run("first")
+    town = published_town(tmp_path_factory, folder, folder / "project")
     yield town
     town.close()
 
@@ -55,7 +54,7 @@ def open_codes(town: Town, subject: str) -> list[tuple[str, str]]:
 def test_a_failing_rule_closes_the_gate_for_the_model_and_its_products(town: Town, edited: Any) -> None:
     before = town.published()
     edited("dbt_project/models/marts/population/mart_population__age_structure.sql", "count(*)", "count(*) + 1")
-    outcome = town.run("wrong sum")[MART]
+    outcome = town.run("wrong sum", sources=[])[MART]
     assert outcome.version is None
     assert "sums_to" in outcome.findings[0].text("zh")
     assert town.published() == before
@@ -68,13 +67,13 @@ def test_the_same_refusal_is_recorded_once(town: Town, edited: Any) -> None:
     edited("dbt_project/models/marts/population/mart_population__age_structure.sql", "count(*)", "count(*) + 1")
     with town.register() as register:
         before = len(Ledger(register).history(MART))
-    town.run("wrong again")
+    town.run("wrong again", sources=[])
     with town.register() as register:
         assert len(Ledger(register).history(MART)) == before
 
 
 def test_a_mended_model_is_released_and_the_issue_closes(town: Town) -> None:
-    town.run("mended")
+    town.run("mended", sources=[])
     assert open_codes(town, MART) == []
 
 
@@ -82,13 +81,13 @@ def test_a_model_that_does_not_build_stops_only_what_stands_on_it(town: Town, ed
     before = town.published()
     edited("dbt_project/models/libraries/population/lib_population__person.sql", "p.household_no", "p.no_such_column")
     edited("dbt_project/models/libraries/geography/lib_geography__division.sql", "d.parent_code,", "d.parent_code ,")
-    town.run("broken model")
+    town.run("broken model", sources=[])
     after = town.published()
     assert after["lib_geography__division"].version != before["lib_geography__division"].version
     assert {name: after[name] for name in (PERSON, MART, OPEN)} == {name: before[name] for name in (PERSON, MART, OPEN)}
     ((code, owner),) = open_codes(town, PERSON)
     assert (code, owner) == ("build.failed", "dsrb")
-    town.run("mended")
+    town.run("mended", sources=[])
 
 
 def test_a_product_with_small_cells_left_in_is_refused_alone(
@@ -97,7 +96,7 @@ def test_a_product_with_small_cells_left_in_is_refused_alone(
     before = town.published()
     monkeypatch.setattr("pipelines.release.products.withhold", lambda relation, anonymity: relation)
     edited("data_contracts/products/population/age_structure.yaml", "name: 户籍人口年龄结构\n", "name: 年龄结构\n")
-    outcomes = town.run("small cells")
+    outcomes = town.run("small cells", sources=[])
     assert outcomes[MART].version is not None
     assert outcomes[OPEN].version is None
     assert town.published()[OPEN] == before[OPEN]
@@ -107,7 +106,11 @@ def test_a_candidate_changed_after_its_evidence_is_not_published(
     town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = town.published()
-    edited("data_contracts/products/geography/division.yaml", "name: 行政区划（分析）", "name: 区划（分析）")
+    edited(
+        "data_contracts/products/population/age_structure.yaml",
+        "name: 户籍人口年龄结构（分析）",
+        "name: 年龄结构（分析）",
+    )
     original = publish._publish_one
 
     def tamper(item: Any, *arguments: Any) -> Any:
@@ -117,9 +120,9 @@ def test_a_candidate_changed_after_its_evidence_is_not_published(
 
     with monkeypatch.context() as patched:
         patched.setattr(publish, "_publish_one", tamper)
-        town.run("tampered")
+        town.run("tampered", sources=[])
     assert town.published() == before
     assert open_codes(town, EDITION) == [("release.changed", "dsrb")]
-    town.run("honest")
+    town.run("honest", sources=[])
     assert open_codes(town, EDITION) == []
-    assert town.published()["analyst/division"].version != before["analyst/division"].version
+    assert town.published()["analyst/age_structure"].version != before["analyst/age_structure"].version

@@ -15,7 +15,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch
-from tests.city import Town
+from tests.city import Town, published_town
 from tests.release.personal import found_in
 
 pytestmark = pytest.mark.server
@@ -26,8 +26,7 @@ PERSON, MART = "lib_population__person", "mart_population__age_structure"
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town"), persons=4_000)
-    town.run("first")
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
     yield town
     town.close()
 
@@ -122,7 +121,7 @@ def test_a_renamed_column_stops_the_source_and_nothing_else(town: Town) -> None:
         assert [issue["owner"] for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")] == [
             "psb"
         ]
-    assert town.run("restored")[SOURCE].status == "unchanged"
+    assert town.run("restored", sources=[SOURCE])[SOURCE].status == "unchanged"
     with town.register() as register:
         assert not [issue for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")]
 
@@ -131,7 +130,7 @@ def test_a_database_that_is_down_is_an_issue_of_its_owner(town: Town) -> None:
     before = town.published()
     town.city.stop()
     try:
-        outcome = town.run("down")[SOURCE]
+        outcome = town.run("down", sources=[SOURCE])[SOURCE]
     finally:
         town.city.start()
     assert outcome.status == "failed"
@@ -144,17 +143,17 @@ def test_half_a_snapshot_is_held_and_the_steward_decides(town: Town) -> None:
     before = town.published()
     town.city.deliver_half(0.5, seed=3)
     try:
-        outcome = town.run("half")[SOURCE]
+        outcome = town.run("half", sources=[SOURCE])[SOURCE]
         assert outcome.status == "held"
         assert town.published() == before
-        assert town.run("still half")[SOURCE].status == "held"
+        assert town.run("still half", sources=[SOURCE])[SOURCE].status == "held"
         with town.register() as register:
             batch = Receipts(register, "x").last(Stage.HOLD, SOURCE).batch
         decide_batch(town.settings, SOURCE, batch, Stage.REJECT, "专员", "传输中断")
-        assert town.run("rejected")[SOURCE].status == "rejected"
+        assert town.run("rejected", sources=[SOURCE])[SOURCE].status == "rejected"
     finally:
         town.city.restore()
-    assert town.run("whole")[SOURCE].status in ("admitted", "unchanged")
+    assert town.run("whole", sources=[SOURCE])[SOURCE].status in ("admitted", "unchanged")
     assert town.rows(PERSON, "person_id") == town.rows(PERSON, "person_id", version=before[PERSON].version)
 
 
@@ -210,7 +209,7 @@ def test_a_reader_keeps_its_marts_while_they_are_replaced(town: Town, tmp_path: 
         query = "SELECT sum(persons), max(as_of) FROM population.age_structure"
         before = reader.execute(query).fetchone()
         town.city.tick(1)
-        town.run("swap")
+        town.run("swap", sources=[SOURCE])
         assert reader.execute(query).fetchone() == before
     with duckdb.connect(str(town.settings.marts.resolve()), read_only=True) as reader:
         assert reader.execute(query).fetchone() != before
@@ -219,19 +218,19 @@ def test_a_reader_keeps_its_marts_while_they_are_replaced(town: Town, tmp_path: 
 def test_a_confirmed_batch_is_admitted_although_the_source_moved_on(town: Town) -> None:
     town.city.deliver_half(0.5, seed=4)
     try:
-        assert town.run("half again")[SOURCE].status == "held"
+        assert town.run("half again", sources=[SOURCE])[SOURCE].status == "held"
         with town.register() as register:
             batch = Receipts(register, "x").last(Stage.HOLD, SOURCE).batch
         decide_batch(town.settings, SOURCE, batch, Stage.CONFIRM, "专员", "确认迁出")
         with pytest.raises(CitylakeError, match="已有决定"):
             decide_batch(town.settings, SOURCE, batch, Stage.REJECT, "专员", "反悔")
         town.city.tick(1)
-        town.run("moved on")
+        town.run("moved on", sources=[SOURCE])
         with town.register() as register:
             assert Receipts(register, "x").last(Stage.ADMIT, SOURCE, batch) is not None
     finally:
         town.city.restore()
-    town.run("whole again")
+    town.run("whole again", sources=[SOURCE])
 
 
 def test_a_source_that_fails_in_an_unexpected_way_harms_only_itself(
@@ -258,7 +257,7 @@ def test_a_refused_product_is_tried_again(town: Town, monkeypatch: pytest.Monkey
     town.city.tick(1)
     with monkeypatch.context() as patched:
         patched.setattr("pipelines.release.editor.prove_product", fail)
-        outcomes = town.run("short of memory")
+        outcomes = town.run("short of memory", sources=[SOURCE])
     assert outcomes["sharing/person_of_division"].version is None
     assert outcomes[PERSON].version is not None
-    assert town.run("enough memory")["sharing/person_of_division"].version is not None
+    assert town.run("enough memory", sources=[])["sharing/person_of_division"].version is not None

@@ -15,6 +15,7 @@ import pytest
 import sqlglot
 
 from pipelines.admission.compile import TYPES
+from pipelines.codecs.sql import identifier
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.build import BuildResult, ModelResult, build
@@ -243,10 +244,14 @@ class Core:
     con: duckdb.DuckDBPyConnection
 
     def load(self, dataset: str, query: str) -> None:
-        """Append the rows of a query that has the contract's columns and types."""
+        """Append the rows of a query that has columns of the contract; those that it lacks are empty."""
         source = self.contracts.sources[dataset]
+        given = {name for name, *_ in self.con.execute(f"describe {query}").fetchall()}
         wanted = {column.name: TYPES[column.definition.logicalType] for column in source.all_columns}
-        shown = ", ".join(f'cast("{name}" as {kind}) as "{name}"' for name, kind in wanted.items())
+        shown = ", ".join(
+            f"cast({identifier(name) if name in given else 'null'} as {kind}) as {identifier(name)}"
+            for name, kind in wanted.items()
+        )
         query = f"select {shown}, _op, _batch, _row, _known_at from ({query})"
         location = self.lake.core(source.org, source.dataset)
         files = copy_rows(self.con, query, location)

@@ -18,6 +18,7 @@ from pipelines.connectors.database.cursors import Column, Kind, Reading, named, 
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.engine import connect, load_extension
 from pipelines.lake.errors import NO_SPACE
+from pipelines.lake.parquet import write_file
 
 _KINDS = {
     "timestamp without time zone": Kind.TIME,
@@ -58,9 +59,7 @@ def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulle
         require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
         reading = _reading(request, columns)
         rows = _rows(schema, name, columns, _where(reading))
-        options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
-        row = con.execute(f"COPY (SELECT * FROM {rows}) TO {literal(str(request.target))} ({options})").fetchone()
-        count = int(row[0]) if row else 0
+        count = write_file(con, f"SELECT * FROM {rows}", request.target)
     if reading is not None and not count:
         return None
     return Pulled(count, tuple(columns), f"{connection}:{table}", reading.position() if reading else {})

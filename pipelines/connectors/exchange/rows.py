@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 import duckdb
 import pyarrow as pa
 
-from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.sql import identifier, literals
 from pipelines.connectors.base import Request
 from pipelines.connectors.exchange.answers import NESTED, SharedTable
 from pipelines.connectors.exchange.files import Part
 from pipelines.connectors.exchange.server import Server
 from pipelines.engine import connect
 from pipelines.lake.errors import NO_SPACE
+from pipelines.lake.parquet import write_file
 
 _FILE = "_citylake_file"
 
@@ -23,16 +24,14 @@ _FILE = "_citylake_file"
 def write_files(request: Request, table: SharedTable, parts: Sequence[Part], server: Server) -> int:
     """Write all rows to the target and count them. Raises CitylakeError for a file that is no Parquet, values that are
     not of the table's types, and another number of rows than the server told."""
-    options = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1"
     try:
         with connect(request.scratch) as con:
             query = _query(con, table, parts) if parts else _nothing(table)
-            row = con.execute(f"COPY ({query}) TO {literal(request.target)} ({options})").fetchone()
+            count = write_file(con, query, request.target)
     except duckdb.Error as error:
         if NO_SPACE.search(str(error)):
             raise
         raise server.error("pull.exchange_rows", problem=type(error).__name__) from None  # its text quotes values
-    count = int(row[0]) if row else 0
     told = [part.rows for part in parts if part.rows is not None]
     if len(told) == len(parts) and sum(told) != count:
         raise server.error("pull.exchange_rows", problem=f"{count} ≠ {sum(told)}")

@@ -14,6 +14,7 @@ from pipelines.connectors.base import UNREAD, Request, header_names
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
 from pipelines.engine import connect
 from pipelines.lake.errors import disk_full_named
+from pipelines.lake.parquet import write_file
 
 WIDEST_DECIMAL = 38
 """Digits that DuckDB keeps. It would read a wider decimal as a floating point number."""
@@ -44,15 +45,12 @@ def _copied(file: LocalFile, names: tuple[str, ...], request: Request) -> int:
             types = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
             texts = [f"{_text(identifier(name), types[name])} AS {identifier(name)}" for name in names]
             with disk_full_named(request.target.parent):
-                row = con.execute(
-                    f"COPY (SELECT {', '.join(texts)}, NULL::VARCHAR AS {identifier(UNREAD)} FROM {source}) "
-                    f"TO {literal(str(request.target))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-                ).fetchone()
+                query = f"SELECT {', '.join(texts)}, NULL::VARCHAR AS {identifier(UNREAD)} FROM {source}"
+                return write_file(con, query, request.target)
         except duckdb.OutOfMemoryException:
             raise  # this machine's, not the file's
         except (duckdb.Error, UnicodeDecodeError) as error:  # a message may quote what is no text
             raise file.error("format.unreadable", format="parquet", problem=type(error).__name__) from None
-    return int(row[0]) if row else 0
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from pipelines.connectors.base import UNREAD, Request, write_rows
 from pipelines.connectors.formats.csv_rows import CsvRows
 from pipelines.connectors.formats.encodings import BOM, Damage, as_utf8, blocks, byte_blocks, check_damage
 from pipelines.engine import connect
+from pipelines.lake.parquet import write_file
 
 DAMAGED = b"\xff"
 
@@ -75,16 +76,12 @@ def _copied(plain: _Plain, table: CsvRows, request: Request) -> int | None:
             con.execute("SET preserve_insertion_order = true")
         con.execute("CREATE SEQUENCE guards START 0 MINVALUE 0")
         try:
-            row = con.execute(
-                f"COPY ({query}) TO {literal(str(request.target))} "
-                "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-            ).fetchone()
+            count = write_file(con, query, request.target)
         except (duckdb.InvalidInputException, UnicodeDecodeError):  # DuckDB's message may quote half a character
             return None
         met = con.execute("SELECT nextval('guards')").fetchone()
     if met != (bool(plain.guard),):
         return None
-    count = int(row[0]) if row else 0
     return count if plain.rows in (None, count) else None
 
 

@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyogrio.raw
-from pyogrio.errors import DataSourceError
 
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import Encoding, header_names, listed
@@ -111,6 +109,8 @@ def _reference(path: Path | None) -> str:
 
 def _shapes(file: LocalFile, path: Path, attributes: DbfTable, crs: str) -> Iterator[list[str]]:
     """Attributes and shapes with the same record number. GDAL leaves deleted records out, as `attributes` does."""
+    from pyogrio.errors import DataSourceError
+
     own = [crs] if CRS in file.request.expected else []
     rows = attributes.rows()
     try:
@@ -127,6 +127,8 @@ def _shapes(file: LocalFile, path: Path, attributes: DbfTable, crs: str) -> Iter
 
 def _geometries(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Record number and well-known binary of each shape."""
+    import pyogrio.raw  # with it come pandas and GDAL: half a second and 60 MB of every process that reads no shapes
+
     opened = pyogrio.raw.open_arrow(path, columns=[], return_fids=True, batch_size=BATCH, use_pyarrow=True)
     with opened as (about, reader):
         name = about["geometry_name"] or "wkb_geometry"

@@ -12,6 +12,7 @@ from pipelines.connectors.base import UNREAD, Request, listed
 from pipelines.connectors.formats.archive import is_archive, unpacked
 from pipelines.connectors.formats.table import LocalFile, Table, formats
 from pipelines.engine import connect
+from pipelines.lake.parquet import write_file
 
 Format = Literal["csv", "xlsx", "xls", "ods", "json", "ndjson", "xml", "geojson", "shapefile", "gpkg", "parquet", "dbf"]
 """The formats by name, for signatures of connectors."""
@@ -71,8 +72,5 @@ def _write_all(tables: Sequence[Table], request: Request) -> int:
         names = ", ".join(map(identifier, [*tables[0].names, UNREAD]))
         source = f"read_parquet([{literals(map(str, parts))}])"
         con.execute("SET preserve_insertion_order = true")
-        con.execute(
-            f"COPY (SELECT {names} FROM {source}) TO {literals([str(request.target)])} "
-            "(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)"
-        )
+        write_file(con, f"SELECT {names} FROM {source}", request.target)
     return count

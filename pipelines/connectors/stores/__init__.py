@@ -3,17 +3,24 @@
 The scheme of a connection string chooses. Which files are complete and which were taken is in `drop_box`.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from pipelines.connectors.stores.base import Store, StoredFile, StoreError
 from pipelines.connectors.stores.folder import Folder
 from pipelines.connectors.stores.s3 import S3
-from pipelines.connectors.stores.sftp import Sftp
 from pipelines.messages import CitylakeError
 
 __all__ = ["Store", "StoreError", "StoredFile", "open_store"]
 
-SCHEMES: dict[str, type[Store]] = {"file": Folder, "sftp": Sftp, "s3": S3}
+
+def _sftp(address: str, connection: str, owner: str) -> Store:
+    from pipelines.connectors.stores.sftp import Sftp  # its library costs every other process a third of a second
+
+    return Sftp(address, connection, owner)
+
+
+SCHEMES: dict[str, Callable[[str, str, str], Store]] = {"file": Folder, "sftp": _sftp, "s3": S3}
 
 
 def open_store(address: str, connection: str, owner: str) -> Store:

@@ -1,0 +1,301 @@
+"""Planted mistakes in rows against refused rows in quarantine and values in core, source by source."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+
+from citylake.compared.scores import Score
+from pipelines.admission.changes import CHANGED, DUPLICATE
+from pipelines.codecs.sql import identifier
+from pipelines.connectors.base import UNREAD
+from pipelines.contracts.load import Column, Contracts, SourceContract
+from pipelines.contracts.models import ChangeLog, WholeTable, newest
+from pipelines.lake import delta
+from pipelines.lake.zones import Lake
+from simulator import DemoCity, Planted
+
+KINDS = ("completeness", "format", "encoding", "check_digit", "code", "range", "consistency", "duplicate")
+CLEANABLE, LATE, LINE_BREAK, CORRECTED = "cleanable", "late", "line_break", "corrected"
+_TORN, _EXCEL = "torn_row", "excel_number"
+_NAMED = {"ragged_long": _TORN, "ragged_short": _TORN, "broken_json": _TORN, "id_as_number": _EXCEL}
+"""Mistakes that have a line of their own besides the one of their kind."""
+ORDER = (*KINDS[:2], _TORN, _EXCEL, *KINDS[2:], CLEANABLE, LINE_BREAK, LATE, CORRECTED)
+"""In which people read the kinds."""
+_AS_NUMBER = re.compile(r"\d\.\d{14}E\+\d+")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A row of quarantine: as it was delivered, and the kinds of rules that refused it."""
+
+    delivered: Mapping[str, Any]
+    kinds: frozenset[str]
+
+    @property
+    def named(self) -> str | None:
+        """The mistake with a line of its own that the row shows by itself."""
+        if self.delivered.get(UNREAD) is not None:
+            return None if "encoding" in self.kinds else _TORN
+        shown = any(_AS_NUMBER.fullmatch(str(value)) for value in self.delivered.values())
+        return _EXCEL if shown else None
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One source. `strangers`: refused rows in which nothing was planted; `unmended`: values in core that cleaning did
+    not make what they should be: mistake, found, true."""
+
+    source: str
+    scores: tuple[Score, ...]
+    strangers: tuple[Refused, ...]
+    unmended: tuple[tuple[Planted, Any, Any], ...]
+
+
+def judged(contracts: Contracts) -> list[SourceContract]:
+    """The sources that the simulated city delivers; the others are files of the contracts themselves."""
+    return [source for source in contracts.sources.values() if source.connector.verb != "reference"]
+
+
+def place(source: SourceContract) -> str:
+    """How the simulator names what a source delivers."""
+    arguments = source.connector.arguments
+    return str(arguments.get("table") or arguments.get("files") or arguments.get("path") or arguments["topics"][0])
+
+
+def compare(
+    source: SourceContract,
+    contracts: Contracts,
+    lake: Lake,
+    everything: Sequence[Planted],
+    last: date,
+    due: Callable[[Planted], bool] = lambda item: True,
+) -> Compared:
+    """What was planted in a source until the day `last`, the last one that it delivered, against what was found.
+
+    `due`: which of the planted ones must be found; by default all, as each day was delivered.
+    """
+    planted = [item for item in everything if item.dataset == place(source) and item.day <= last]
+    wanted = [item for item in planted if due(item)]
+    rows = _refused(source, lake)
+    cause = _Causes(source, [item for item in planted if item.refusable])
+    found = [cause.of(row) for row in rows]
+    strangers = tuple(row for row, items in zip(rows, found, strict=True) if not items)
+    mended = _cleaned(source, contracts, lake, wanted)
+    scores = [*_refusals(wanted, rows, found), *_mended(mended), *_arrivals(source, contracts, lake, wanted, rows)]
+    return Compared(source.id, tuple(scores), strangers, tuple(entry for entry in mended if entry[1] != entry[2]))
+
+
+def delivered_until(source: SourceContract, city: DemoCity) -> date:
+    """The last day whose mistakes were delivered: files of whole registers come on some days only."""
+    if source.connector.verb != "file_drop":
+        return city.today
+    folder = city.home / "drops" / source.connector.arguments["connection"]
+    days = [file.stem.rpartition("_")[2] for file in folder.glob(source.connector.arguments["files"])]
+    return date.fromisoformat(max(days))
+
+
+def undetectable(planted: Sequence[Planted]) -> dict[str, int]:
+    """What nobody can tell from the rows, by kind: declared when it was planted."""
+    count: dict[str, int] = defaultdict(int)
+    for item in planted:
+        if item.undetectable:
+            count[item.kind] += 1
+    return dict(count)
+
+
+def _refusals(
+    planted: Sequence[Planted], rows: Sequence[Refused], found: Sequence[Sequence[Planted]]
+) -> Iterator[Score]:
+    """The kinds of rules, and the mistakes that are told by name."""
+    lines = [
+        (
+            kind,
+            [item for item in planted if item.refusable and item.kind == kind],
+            [number for number, row in enumerate(rows) if kind in row.kinds],
+            [any(kind in (item.kind, *item.also) for item in items) for items in found],
+        )
+        for kind in KINDS
+    ]
+    lines += [
+        (
+            name,
+            [item for item in planted if item.refusable and _NAMED.get(item.defect) == name],
+            [number for number, row in enumerate(rows) if row.named == name],
+            [any(_NAMED.get(item.defect) == name for item in items) for items in found],
+        )
+        for name in dict.fromkeys(_NAMED.values())
+    ]
+    for name, due, hit, right in lines:
+        told = {id(item) for number in hit for item in found[number]}
+        if due or hit:
+            seen = sum(id(item) in told for item in due)
+            yield Score(name, len(due), seen, len(hit), sum(right[number] for number in hit))
+
+
+def _mended(entries: Sequence[tuple[Planted, Any, Any]]) -> Iterator[Score]:
+    if entries:
+        yield Score(CLEANABLE, len(entries), sum(found == true for _, found, true in entries))
+
+
+class _Causes:
+    """The planted mistakes of a source by the row that shows them: its key is that of the record, as delivered."""
+
+    def __init__(self, source: SourceContract, planted: Sequence[Planted]) -> None:
+        self._keys = _key_columns(source)
+        self._planted = planted
+        self._by_key: dict[tuple[str, ...], list[Planted]] = defaultdict(list)
+        for item in planted:
+            parts = zip(self._keys, item.rybh.split(" "), strict=True)
+            shown = tuple(_text(item.shown if name == item.column else clean) for name, clean in parts)
+            self._by_key[shown].append(item)
+
+    def of(self, row: Refused) -> list[Planted]:
+        """The mistakes planted in a refused row; of one that could not be read its beginning tells the record."""
+        unread = row.delivered.get(UNREAD)
+        if unread is not None:
+            text = str(unread)
+            return [item for item in self._planted if text == item.shown or text.startswith(item.rybh)]
+        return self._by_key.get(tuple(_text(row.delivered.get(name)) for name in self._keys), [])
+
+
+def _refused(source: SourceContract, lake: Lake) -> list[Refused]:
+    """The rows of quarantine, of all batches."""
+    read = delta.scan(delta.open_table(lake.quarantine(source.org, source.dataset)))
+    known = {rule.id: rule.about.kind.value for rule in source.rules} | dict.fromkeys((DUPLICATE, CHANGED), "duplicate")
+    rows = duckdb.sql(f"SELECT rules, delivered FROM {read.source}").fetchall()
+    found = []
+    for rules, delivered in rows:
+        row = json.loads(delivered)
+        # `<column>.type` and `row.unreadable` are no rules of the contract
+        kinds = {known.get(rule, "format") for rule in rules.split(",")}
+        found.append(Refused(row, frozenset({"encoding"} if _is_undecodable(row) else kinds)))
+    return found
+
+
+def _is_undecodable(row: Mapping[str, Any]) -> bool:
+    """Whether a row is one that was kept whole because its bytes are no text, with signs in their place."""
+    unread = str(row.get(UNREAD) or "")
+    return "\ufffd" in unread or "\\x" in unread
+
+
+def _cleaned(
+    source: SourceContract, contracts: Contracts, lake: Lake, planted: Sequence[Planted]
+) -> list[tuple[Planted, Any, Any]]:
+    """Each planted value that cleaning was to mend and nobody has corrected since, with the value in core and the true
+    one.
+
+    Of a log of changes core writes the last change of each key only: earlier ones are not compared. Of all else a value
+    that is not in core at all counts as not mended.
+    """
+    due = [item for item in planted if item.kind == CLEANABLE and item.ended is None]
+    columns = {column.physical_name: column for column in source.columns}
+    keys = [columns[name] for name in _key_columns(source)]
+    compared = []
+    for name in sorted({item.column for item in due} & columns.keys()):
+        column = columns[name]
+        values = {row[:-1]: row[-1] for row in _core(source, lake, [*keys, column], "_op <> 'D'")}
+        for item in (one for one in due if one.column == name):
+            key = _key(item.rybh, keys, contracts)
+            if key in values:
+                compared.append((item, values[key], _parsed(column, item.true, contracts)))
+            elif not isinstance(source.form.load, ChangeLog):
+                compared.append((item, "not in core", _parsed(column, item.true, contracts)))
+    return compared
+
+
+def _arrivals(
+    source: SourceContract, contracts: Contracts, lake: Lake, planted: Sequence[Planted], rows: Sequence[Refused]
+) -> Iterator[Score]:
+    """Rows with which nothing is wrong but that are easily lost: late ones, ones with line breaks in a column that is
+    not taken, and ones that their department has corrected.
+
+    Not of logs of changes, of which core writes the last change of each key only.
+    """
+    load, columns = source.form.load, {column.physical_name: column for column in source.columns}
+    if isinstance(load, ChangeLog):
+        return
+    late = [item for item in planted if item.kind == LATE]
+    broken = [item for item in planted if item.defect == LINE_BREAK and item.column not in columns]
+    again = {(item.rybh, item.day) for item in planted}  # corrected and spoilt once more
+    dated = isinstance(load, WholeTable) and load.newest
+    mended = [item for item in planted if item.refusable and item.ended and (item.rybh, item.ended) not in again]
+    if not (late or broken or (dated and mended)):
+        return
+    core = _Newest(source, contracts, lake)
+    names = _key_columns(source)
+    refused = {tuple(_text(row.delivered.get(name)) for name in names) for row in rows}
+    if late:
+        found = sum(core.has(item.rybh, item.shown) or tuple(item.rybh.split(" ")) in refused for item in late)
+        yield Score(LATE, len(late), found)
+    if broken:
+        yield Score(LINE_BREAK, len(broken), sum(core.has(item.rybh) for item in broken))
+    if dated and mended:
+        yield Score(CORRECTED, len(mended), sum(core.has(item.rybh, f"{item.ended} 00:00:00") for item in mended))
+
+
+class _Newest:
+    """The records that core ever accepted, each with the newest moment it carried."""
+
+    def __init__(self, source: SourceContract, contracts: Contracts, lake: Lake) -> None:
+        by_physical = {column.physical_name: column for column in source.columns}
+        self._contracts = contracts
+        self._keys = [by_physical[name] for name in _key_columns(source)]
+        order = newest(source.form.load)
+        self._order = next((column for column in source.columns if order and column.name == order[0]), None)
+        self._moments: dict[tuple[Any, ...], Any] = {}
+        for row in _core(source, lake, [*self._keys, *([self._order] if self._order else [])], "true"):
+            key, moment = row[: len(self._keys)], row[len(self._keys) :]
+            self._moments[key] = max(self._moments.get(key, moment), moment)
+
+    def has(self, number: str, since: str | None = None) -> bool:
+        """Whether a record came, and with a moment not before `since`."""
+        moment = self._moments.get(_key(number, self._keys, self._contracts))
+        if moment is None or since is None or self._order is None:
+            return moment is not None
+        return bool(moment[0] >= _parsed(self._order, since, self._contracts))
+
+
+def _core(source: SourceContract, lake: Lake, columns: Sequence[Column], where: str) -> list[tuple[Any, ...]]:
+    read = delta.scan(delta.open_table(lake.core(source.org, source.dataset)))
+    listed = ", ".join(identifier(one.name) for one in columns)
+    with duckdb.connect() as con:
+        return con.execute(f"SELECT {listed} FROM {read.source} WHERE {where} ORDER BY _batch").fetchall()
+
+
+def _key(number: str, keys: Sequence[Column], contracts: Contracts) -> tuple[Any, ...]:
+    """The key of a record as core holds it."""
+    return tuple(_parsed(one, part, contracts) for one, part in zip(keys, number.split(" "), strict=True))
+
+
+def _parsed(column: Column, value: str | None, contracts: Contracts) -> Any:
+    """A clean value as core holds it, told without the engine's cleaning."""
+    if value is None:
+        return None
+    kind, codes = column.definition.logicalType, column.definition.codes
+    if kind == "date":
+        return date.fromisoformat(value[:10])
+    if kind == "timestamp":
+        moment = datetime.fromisoformat(value)
+        return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(contracts.city.timezone))
+    if kind in ("integer", "number"):
+        return float(value)
+    return contracts.spellings[codes].get(value, value) if codes else value
+
+
+def _key_columns(source: SourceContract) -> list[str]:
+    """The physical columns by which the simulator numbers records: those of changes are numbered by their order."""
+    load = source.form.load
+    key = [load.order] if isinstance(load, ChangeLog) else load.key
+    physical = {column.name: column.physical_name for column in source.columns}
+    return [physical[name] for name in key]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
