@@ -385,12 +385,13 @@ def row_count(context: Context, *, minimum: int) -> str:
 
 
 @_table(Kind.VOLUME, Dimension.COMPLETENESS)
-def volume_change(context: Context, *, maximum: float) -> str:
-    """The row count moved by at most this share since the last release; counts the rows beyond it."""
+def volume_change(context: Context, *, maximum: float, rows: int = 0) -> str:
+    """The row count moved by at most this share since the last release, or by at most so many rows: of a small table
+    a share says nothing. Counts the rows beyond it."""
     if context.previous is None:
         return "0"
-    rows, before = (f"(SELECT count(*) FROM {relation})" for relation in (context.relation, context.previous))
-    return f"greatest(cast(ceil(abs({rows} - {before}) - {before} * {maximum}) AS BIGINT), 0)"
+    now, before = (f"(SELECT count(*) FROM {relation})" for relation in (context.relation, context.previous))
+    return f"greatest(cast(ceil(abs({now} - {before}) - greatest({before} * {maximum}, {rows})) AS BIGINT), 0)"
 
 
 @_table(Kind.CONSISTENCY, Dimension.CONSISTENCY)

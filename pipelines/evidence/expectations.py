@@ -372,13 +372,14 @@ def _row_count(asker: Asker, *, minimum: int) -> Question:
 
 
 @_for
-def _volume_change(asker: Asker, *, maximum: float) -> Question:
+def _volume_change(asker: Asker, *, maximum: float, rows: int = 0) -> Question:
     previous = asker.context.previous
     if previous is None:
         return asker.observed("ExpectTableRowCountToBeBetween", lambda _: 0, min_value=0)
-    before, share = asker.count(previous), Fraction(str(maximum))
-    low, high = max(math.ceil(before - before * share), 0), math.floor(before + before * share)
-    beyond: Callable[[int], int] = lambda rows: max(low - rows, rows - high, 0)  # noqa: E731
+    before = asker.count(previous)
+    moved = max(before * Fraction(str(maximum)), Fraction(rows))
+    low, high = max(math.ceil(before - moved), 0), math.floor(before + moved)
+    beyond: Callable[[int], int] = lambda found: max(low - found, found - high, 0)  # noqa: E731
     return asker.observed("ExpectTableRowCountToBeBetween", beyond, min_value=low, max_value=high)
 
 

@@ -48,6 +48,15 @@ def test_both_agree_at_the_edge_of_a_volume_change(rows: int, failed: int) -> No
     assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
 
 
+@pytest.mark.parametrize(("rows", "failed"), [(7, 0), (6, 1), (13, 0), (15, 2)])
+def test_both_agree_on_the_few_rows_that_a_small_table_may_move(rows: int, failed: int) -> None:
+    context = Context({}, TODAY, f"range({rows})", previous="range(10)")
+    change = [rule("volume_change", maximum=0.1, rows=3)]
+    con = duckdb.connect()
+    assert measure(con, change, context)[0].failed == failed
+    assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
+
+
 def test_nothing_to_compare_a_volume_with() -> None:
     context = Context({}, TODAY, "range(3)")
     assert second_opinion(duckdb.connect(), [rule("volume_change", maximum=0.1)], context).opinions[0].failed == 0
