@@ -1,7 +1,8 @@
 """A whole snapshot, of which one row in a hundred is another, to an applied set of changes: against a Delta merge.
 
-`python -m benchmarks.snapshot [ROWS]`, a million if not said: with six the merge took all of 23 GB of memory. Both contenders find core as the first snapshot left it and get the second as
-raw Parquet; ours judges it by 40 rules besides, keeps the history and refuses one row in a hundred.
+`python -m benchmarks.snapshot [ROWS]`, a million if not said: with six the merge took all of 23 GB of memory.
+Both contenders find core as the first snapshot left it and get the second as raw Parquet; ours judges it by 40 rules
+besides, keeps the history and refuses one row in a hundred.
 """
 
 import json
