@@ -12,6 +12,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from dbt.adapters.duckdb.utils import TargetConfig
 from dbt_common.exceptions import DbtRuntimeError
 
+from pipelines.codecs.sql import literal
 from pipelines.lake.candidate import clone_released
 from pipelines.lake.columns import delta_schema
 from pipelines.lake.delta import commit, open_table, scan
@@ -24,7 +25,7 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Spill into this lake. The profile does not say so: dbt parses everything anew when a profile changes."""
-        conn.execute("SET temp_directory = $1", [os.environ["CITYLAKE_SPILL"]])
+        conn.execute(f"SET temp_directory = {literal(os.environ['CITYLAKE_SPILL'])}")
 
     def store(self, target_config: TargetConfig) -> None:
         """Commit the candidate of one model; the macro reads `columns` and `source` from the request it passed.
