@@ -54,6 +54,18 @@ class Home:
         with opened(self.settings, "test") as run:
             return step(run)
 
+    def explained(self, row: str, column: str) -> tuple[str, Any]:
+        """Where a row (`batch:row`) came from, and what a cell of it was delivered as."""
+        contracts = load(self.settings.contracts)
+
+        def told(register: Register) -> tuple[str, Any]:
+            with Explainer(contracts, self.settings.lake, register, values=True) as explainer:
+                found = explainer._source_row(SOURCE, row)
+                return found.origin, explainer._source_cell(found, column).raw
+
+        found: tuple[str, Any] = self.asked(told)
+        return found
+
     def current(self) -> dict[str, dict[str, Any]]:
         """Core by key."""
         table = delta.open_table(self.settings.lake.core(*SOURCE.split("/")))
@@ -351,15 +363,8 @@ def test_explain_leads_to_the_returned_batch(home: Home, tmp_path: Path) -> None
     home.deliver(person("F2", GMSFHM="341502200501010018"))
     (row,) = export(tmp_path / "out.xlsx")
     assert take_back(book(tmp_path / "back.xlsx", [row | {"GMSFHM": "341502200501010019"}])).exit_code == 0
-    contracts = load(home.settings.contracts)
-
-    def told(register: Register) -> Any:
-        with Explainer(contracts, home.settings.lake, register, values=True) as explainer:
-            found = explainer._source_row(SOURCE, "2:0")
-            return found, explainer._source_cell(found, "id_number").raw
-
-    found, raw = home.asked(told)
-    assert found.origin.startswith("returned:returned.xlsx#") and raw == "341502200501010019"
+    origin, raw = home.explained("2:0", "id_number")
+    assert origin.startswith("returned:returned.xlsx#") and raw == "341502200501010019"
 
 
 def test_a_core_that_cannot_be_read_fails_its_source_and_not_the_run(home: Home) -> None:

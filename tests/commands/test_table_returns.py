@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 from python_calamine import CalamineWorkbook
 
-from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
-from pipelines.register import Register
 from pipelines.register.receipts import Stage
-from pipelines.release.explain import Explainer
 from pipelines.run import Run, decide_batch
 from tests.commands.test_quarantine import (
     REASON,
@@ -97,15 +94,8 @@ def test_a_cell_of_a_corrected_register_is_explained_to_the_returned_batch(regis
     register.deliver(*DAILY, *DIRTY)
     assert take_back(returned(register, tmp_path)).exit_code == 0
     register.deliver(*DAILY, *DIRTY, person("F61"))
-    contracts = load(register.settings.contracts)
-
-    def told(stored: Register) -> Any:
-        with Explainer(contracts, register.settings.lake, stored, values=True) as explainer:
-            found = explainer._source_row(SOURCE, "2:2")
-            return found, explainer._source_cell(found, "id_number").raw
-
-    found, raw = register.asked(told)
-    assert found.origin.startswith("returned:returned.xlsx#") and raw == "341502200501010019"
+    origin, raw = register.explained("2:2", "id_number")
+    assert origin.startswith("returned:returned.xlsx#") and raw == "341502200501010019"
 
 
 def test_rows_taken_back_and_killed_are_admitted_before_the_next_table(
