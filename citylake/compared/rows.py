@@ -3,13 +3,14 @@
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 
 from citylake.compared.scores import Score
 from pipelines.admission.changes import CHANGED, DUPLICATE
@@ -200,9 +201,10 @@ def _cleaned(
     compared = []
     for name in sorted({item.column for item in due} & columns.keys()):
         column = columns[name]
-        values = {row[:-1]: row[-1] for row in _core(source, lake, [*keys, column], "_op <> 'D'")}
-        for item in (one for one in due if one.column == name):
-            key = _key(item.rybh, keys, contracts)
+        asked = [(_key(item.rybh, keys, contracts), item) for item in due if item.column == name]
+        found = _core(source, lake, keys, [column], {key for key, _ in asked}, "_op <> 'D'")
+        values = {row[:-1]: row[-1] for row in found}
+        for key, item in asked:
             if key in values:
                 compared.append((item, values[key], _parsed(column, item.true, contracts)))
             elif not isinstance(source.form.load, ChangeLog):
@@ -228,7 +230,7 @@ def _arrivals(
     mended = [item for item in planted if item.refusable and item.ended and (item.rybh, item.ended) not in again]
     if not (late or broken or (dated and mended)):
         return
-    core = _Newest(source, contracts, lake)
+    core = _Newest(source, contracts, lake, {item.rybh for item in (*late, *broken, *mended)})
     names = _key_columns(source)
     refused = {tuple(_text(row.delivered.get(name)) for name in names) for row in rows}
     if late:
@@ -241,16 +243,17 @@ def _arrivals(
 
 
 class _Newest:
-    """The records that core ever accepted, each with the newest moment it carried."""
+    """Which of the records asked for core ever accepted, each with the newest moment it carried."""
 
-    def __init__(self, source: SourceContract, contracts: Contracts, lake: Lake) -> None:
+    def __init__(self, source: SourceContract, contracts: Contracts, lake: Lake, asked: Collection[str]) -> None:
         by_physical = {column.physical_name: column for column in source.columns}
         self._contracts = contracts
         self._keys = [by_physical[name] for name in _key_columns(source)]
         order = newest(source.form.load)
         self._order = next((column for column in source.columns if order and column.name == order[0]), None)
         self._moments: dict[tuple[Any, ...], Any] = {}
-        for row in _core(source, lake, [*self._keys, *([self._order] if self._order else [])], "true"):
+        keys = {_key(number, self._keys, contracts) for number in asked}
+        for row in _core(source, lake, self._keys, [self._order] if self._order else [], keys, "true"):
             key, moment = row[: len(self._keys)], row[len(self._keys) :]
             self._moments[key] = max(self._moments.get(key, moment), moment)
 
@@ -262,11 +265,23 @@ class _Newest:
         return bool(moment[0] >= _parsed(self._order, since, self._contracts))
 
 
-def _core(source: SourceContract, lake: Lake, columns: Sequence[Column], where: str) -> list[tuple[Any, ...]]:
+def _core(
+    source: SourceContract,
+    lake: Lake,
+    keys: Sequence[Column],
+    columns: Sequence[Column],
+    asked: Collection[tuple[Any, ...]],
+    where: str,
+) -> list[tuple[Any, ...]]:
+    """Keys and columns of the rows of core that have one of the keys asked for: a city's are far more than its dirt."""
     read = delta.scan(delta.open_table(lake.core(source.org, source.dataset)))
-    listed = ", ".join(identifier(one.name) for one in columns)
+    listed = ", ".join(f"core.{identifier(one.name)}" for one in [*keys, *columns])
+    same = " AND ".join(f"core.{identifier(one.name)} = asked.{identifier(one.name)}" for one in keys)
+    wanted = pa.table({one.name: [key[place] for key in asked] for place, one in enumerate(keys)})
     with duckdb.connect() as con:
-        return con.execute(f"SELECT {listed} FROM {read.source} WHERE {where} ORDER BY _batch").fetchall()
+        con.register("asked", wanted)
+        query = f"SELECT {listed} FROM {read.source} core SEMI JOIN asked ON {same} WHERE {where} ORDER BY core._batch"
+        return con.execute(query).fetchall()
 
 
 def _key(number: str, keys: Sequence[Column], contracts: Contracts) -> tuple[Any, ...]:
