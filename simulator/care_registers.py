@@ -32,7 +32,7 @@ from simulator.register_rows import (
     sex_word,
     some,
 )
-from simulator.registers import Change, Everybody, Files, News, Row
+from simulator.registers import TERMLY, Change, Everybody, Files, News, Row
 from simulator.special_mistakes import instead_of_nothing
 
 
@@ -193,6 +193,7 @@ class Pupils:
             "留守儿童 随迁子女 监护人 备注"
         ),
         whole=True,
+        cadence=TERMLY,
     )
     key = 0
     mistakes = (

@@ -10,7 +10,16 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from simulator import disturbances, drops, faults, firm_registers, people_registers, registers, service_registers
+from simulator import (
+    disturbances,
+    drops,
+    faults,
+    firm_registers,
+    medical_registers,
+    people_registers,
+    registers,
+    service_registers,
+)
 from simulator.chance import Dice
 from simulator.day import Day
 from simulator.dirt import DirtRates
@@ -18,9 +27,9 @@ from simulator.disturbances import HELD_BACK, REPLAYED, SURGE, TOO_LATE, Fault
 from simulator.faults import Target
 from simulator.office_hours import closing
 from simulator.person import DAY_ZERO, PERSON_COLUMNS, Person
-from simulator.registers import DATABASES, Delivery, Everybody, Files, News, Register, Table
+from simulator.registers import Delivery, Everybody, Files, News, Register, Table
 from simulator.schema import Connection
-from simulator.server import Server
+from simulator.server import DATABASES, Server
 
 _TOLD_AGAIN = 20
 """Entries of a log that a broken replication tells again."""
@@ -28,7 +37,8 @@ _TOLD_AGAIN = 20
 
 def all_registers() -> list[Register]:
     """Every register, made anew."""
-    return [*people_registers.registers(), *firm_registers.registers(), *service_registers.registers()]
+    subjects = (people_registers, firm_registers, service_registers, medical_registers)
+    return [register for subject in subjects for register in subject.registers()]
 
 
 def targets() -> dict[str, tuple[str, Target]]:

@@ -26,9 +26,8 @@ from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
 from simulator.disturbances import HALF, MISSING_COLUMN, NEW_COLUMN, RENAMED_COLUMN, Fault, PlantedFault
 from simulator.loading import State
 from simulator.outside import Outside
-from simulator.registers import DATABASES
 from simulator.schema import TRUTH, Connection, database_exists
-from simulator.server import HOST, READER, Server
+from simulator.server import DATABASES, HOST, READER, Server
 
 DEFAULT_SEED, DEFAULT_PERSONS, MOST_PERSONS = 341500, 60_000, 10_000_000
 

@@ -23,9 +23,8 @@ from simulator.loading import copy_rows, read_state, write_planted, write_state
 from simulator.outside import ELSEWHERE
 from simulator.person import PERSON_COLUMNS, Person, values_of
 from simulator.records import Records
-from simulator.registers import DATABASES
 from simulator.schema import TRUTH, Connection, database_exists
-from simulator.server import Server
+from simulator.server import DATABASES, Server
 
 HOUSEHOLDS = Target(SCHEMA, TABLE, COLUMN_NAMES[RECORD], COLUMN_NAMES)
 """The household table as one that may be delivered wrongly."""

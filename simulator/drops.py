@@ -20,7 +20,7 @@ from simulator.disturbances import SAME_FILE, Fault
 from simulator.file_faults import faulty
 from simulator.mistakes import Mistake, changed
 from simulator.person import DAY_ZERO
-from simulator.registers import Files, Register, Row
+from simulator.registers import MONTHLY, TERMLY, Files, Register, Row
 
 _HIDDEN, _RIGHT = ".waiting-", ".right-"
 NUMBER = "\x01"
@@ -35,12 +35,12 @@ def folder(home: Path, name: str) -> Path:
 
 
 def is_due(place: Files, day: date) -> bool:
-    """New births come daily, health records on Mondays, pupils at the start of each term."""
+    """News come daily, whole registers on Mondays, on the first of a month or at the start of each term."""
     if not place.whole:
         return True
-    if place.kind == "xlsx":
+    if place.cadence == TERMLY:
         return (day.month, day.day) in ((3, 1), (9, 1))
-    return day.weekday() == 0
+    return day.day == 1 if place.cadence == MONTHLY else day.weekday() == 0
 
 
 def prepare(home: Path, day: date, register: Register, rows: Sequence[Row], faults: Sequence[Fault] = ()) -> None:

@@ -32,7 +32,8 @@ from simulator.server import READER
 Row = list[str | None]
 """A row as text, one value per column of its place; a file's ragged row may have more or fewer."""
 
-DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb")
+WEEKLY, MONTHLY, TERMLY = "weekly", "monthly", "termly"
+"""When a file that holds a whole register is due."""
 FEWEST = 2
 """A mistake whose kind has a rate above zero is planted at least this often, up to a tenth of a register's rows."""
 MOST = 0.1
@@ -69,7 +70,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """Files ``<stem>_<YYYYMMDD>.<kind>`` in ``drops/<folder>``. `whole`: each holds all records, not only new ones."""
+    """Files ``<stem>_<YYYYMMDD>.<kind>`` in ``drops/<folder>``. `whole`: each holds all records, not only new ones, and
+    is due at every `cadence`; without, a day's news are its file.
+    """
 
     folder: str
     stem: str
@@ -77,6 +80,7 @@ class Files:
     names: tuple[str, ...]
     encoding: str = "utf-8"
     whole: bool = False
+    cadence: str = WEEKLY
 
     @property
     def dataset(self) -> str:

@@ -40,10 +40,12 @@ wal_level = minimal
 max_wal_senders = 0
 max_wal_size = '2GB'
 """
+DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb", "hsb")
+"""One database for each department that has a server."""
 # The reader cannot even connect to the truth.
 _ADMISSION = f"""
 host  all  {OWNER}   {HOST}/32  scram-sha-256
-host  psb,cab,hrssb,amr,drc,dsrb  {READER}  {HOST}/32  scram-sha-256
+host  {",".join(DATABASES)}  {READER}  {HOST}/32  scram-sha-256
 """
 _ATTEMPTS = 3
 _STOPPING_SECONDS = 60

@@ -212,6 +212,13 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
          "enrolled_on": "2020-01-01", "handled_at": "2025-01-01 00:00:00+00"},
     )  # fmt: skip
     bench.load(
+        "hsb/insured",
+        {"person_id": "single", "medical_insured_status": "2", "medical_no": "Y1", "insured_from": "2015-01-01"},
+        {"person_id": "m1", "medical_insured_status": "4", "medical_no": "Y2", "insured_from": "2015-01-01",
+         "insured_to": "2020-01-01"},
+        {"person_id": "unknown", "medical_insured_status": "1", "medical_no": "Y3", "insured_from": "2015-01-01"},
+    )  # fmt: skip
+    bench.load(
         "hc/health_record",
         {"person_id": "single", "name": "王一一", "record_status": "1", "health_record_no": "E1",
          "opened_on": "2020-01-01", "residence_address": "现住址", "division_code": f"{YUAN}001001"},
@@ -274,8 +281,10 @@ def test_tags_are_of_known_persons_and_of_what_still_holds(families: Bench) -> N
         ("child", "pupil", "esb/pupil", date(2026, 9, 1), None, '{"esb/pupil":"1:0"}'),
         ("remarried", "insured", "hrssb/insurance", date(2020, 1, 1), None, '{"hrssb/insurance":"1:1"}'),
         ("single", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:0"}'),
+        ("single", "medical_insured", "hsb/insured", date(2015, 1, 1), None, '{"hsb/insured":"1:0"}'),
         ("single", "subsistence", "cab/subsistence_allowance", date(2024, 1, 1), None,
          '{"cab/subsistence_allowance":"1:0"}'),
+        ("w4", "deceased", "cab/cremation", date(2026, 9, 1), None, '{"cab/cremation":"1:0"}'),
     ]  # fmt: skip
 
 

@@ -18,6 +18,7 @@ TABLES = {
     "amr": ("scjg.E_BASEINFO", "scjg.E_ALTER_RECODER"),
     "drc": ("xygs.T_XZXK", "xygs.T_XZCF"),
     "dsrb": ("zwfw.T_BJXX", "zwfw.T_BJHJ", "zwfw.T_HCP", "dzzz.T_ZZML_BG"),
+    "hsb": ("yb.PSN_INSU_D", "yb.SETL_D"),
 }
 Rows = list[dict[str, Any]]
 
