@@ -10,6 +10,7 @@ from simulator.chance import Dice, deck
 from simulator.day import BIRTH, DEATH
 from simulator.defects import CLEANABLE, CONSISTENCY, FORMAT, RANGE
 from simulator.drops import NUMBER, encoding_mistakes
+from simulator.identity_dirt import IdentityColumns, identity_mistakes
 from simulator.mistakes import (
     Mistake,
     changed,
@@ -119,14 +120,14 @@ class HealthRecords:
         "csv",
         column_names(
             "健康档案编号 身份证号 姓名 现住址区划 现住址 联系电话 建档日期 "
-            "最近随访日期 高血压 糖尿病 家庭医生签约 档案状态 血型 过敏史 责任医生"
+            "最近随访日期 高血压 糖尿病 家庭医生签约 档案状态 血型 过敏史 责任医生 性别 出生日期"
         ),
         "gb18030",
         whole=True,
     )
     key = 0
     mistakes = (
-        *id_mistakes(1),
+        *identity_mistakes(IdentityColumns(id=1, name=2, birth=16, address=4, phone=5, dated="%Y-%m-%d")),
         *name_mistakes(2),
         *code_mistakes(3, "341522999999"),
         *date_mistakes(6, CONSISTENCY),
@@ -178,6 +179,8 @@ class HealthRecords:
             dice.pick(("A", "B", "O", "AB", "不详")),
             dice.pick(self._ALLERGIES),
             "责任医生",
+            person.sex,
+            f"{person.birth:%Y-%m-%d}",
         ]
 
 

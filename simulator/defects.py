@@ -23,6 +23,8 @@ Plant = Callable[[Row, Person, Dice], "list[Row] | None"]
 COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE = "completeness", "format", "check_digit", "code", "range"
 CONSISTENCY, DUPLICATE, ENCODING = "consistency", "duplicate", "encoding"
 CLEANABLE, PLAUSIBLE = "cleanable", "plausible"
+IDENTITY = "identity"
+"""Rows that do not say rightly who they are about: accepted, and linked (`identity_dirt`)."""
 REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE, ENCODING})
 SENTINEL_1899 = "1899-12-31 12:00:00"
 """What a spreadsheet makes of no date at all."""

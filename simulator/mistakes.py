@@ -6,7 +6,7 @@ mistakes occur belongs to `registers`; mistakes of the household table are in `d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simulator.chance import Dice
@@ -31,18 +31,30 @@ Row = list[str | None]
 Plant = Callable[[Row, Dice], "list[Row] | None"]
 """Changes a clean row and returns all rows to deliver for it, the one to be refused last; None if it does not suit."""
 
-_FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
+FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One way in which a row can be wrong. `column`: the index of the column it lies in."""
+    """One way in which a row can be wrong. `column`: the index of the column it lies in.
+
+    `weight`: how often it is made beside the others of its kind. `beside`: plants what takes something from another
+    row, given the row, the one before it and the dice; used instead of `plant`.
+    """
 
     name: str
     kind: str
     column: int
     plant: Plant
     also: frozenset[str] = frozenset()
+    weight: float = 1.0
+    beside: Callable[[Row, Row, Dice], list[Row] | None] | None = None
+
+    def made_in(self, rows: Sequence[Row], position: int, dice: Dice) -> list[Row] | None:
+        """The rows to deliver instead of the clean one at a position; None if it does not suit."""
+        if self.beside is not None:
+            return self.beside(list(rows[position]), rows[position - 1], dice)
+        return self.plant(list(rows[position]), dice)
 
 
 def _changed(column: int, change: Callable[[str, Dice], str | None]) -> Plant:
@@ -91,7 +103,7 @@ def id_mistakes(column: int, *also: str) -> tuple[Mistake, ...]:
         changed("masked_id", FORMAT, column, lambda v, d: v[:6] + "*" * 8 + v[14:], *also),
         changed("short_id", FORMAT, column, lambda v, d: v[:9] + v[10:], *also),
         changed("wrong_check_digit", CHECK_DIGIT, column, _wrong_check, *also),
-        changed("id_full_width", CLEANABLE, column, lambda v, d: v.translate(_FULL_WIDTH)),
+        changed("id_full_width", CLEANABLE, column, lambda v, d: v.translate(FULL_WIDTH)),
         changed("id_lower_case_x", CLEANABLE, column, lambda v, d: v.lower() if v.endswith("X") else None),
         changed("id_spaced", CLEANABLE, column, lambda v, d: f" {v}\u3000"),
     )

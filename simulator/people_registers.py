@@ -16,6 +16,7 @@ from simulator.chance import Dice
 from simulator.day import DEATH
 from simulator.defects import CODE, CONSISTENCY, FORMAT, HOMOPHONES, PLAUSIBLE, RANGE, SENTINEL_1899
 from simulator.identity import ELSEWHERE, identity_number
+from simulator.identity_dirt import IdentityColumns, identity_mistakes
 from simulator.insurance_registers import Insurance, Payments
 from simulator.mistakes import (
     Mistake,
@@ -264,11 +265,16 @@ class Allowances:
         "cab",
         "shjz",
         "T_DBDX",
-        tuple((name, TEXT) for name in column_names("JTBH SQRZJHM SQRXM BZRS JZLB YBZJE XZQH SPRQ BZQSRQ BZZZRQ")),
+        tuple(
+            (name, TEXT)
+            for name in column_names(
+                "JTBH SQRZJHM SQRXM BZRS JZLB YBZJE XZQH SPRQ BZQSRQ BZZZRQ SQRXB SQRCSRQ JTZZ LXDH"
+            )
+        ),
     )
     key = 0
     mistakes = (
-        *id_mistakes(1),
+        *identity_mistakes(IdentityColumns(id=1, name=2, birth=11, address=12, phone=13, dated="%Y%m%d")),
         *name_mistakes(2),
         *code_mistakes(4, "8"),
         *code_mistakes(6, "341504999999"),
@@ -303,7 +309,8 @@ class Allowances:
         facts = (head.id_number, name_of(dice, head), str(len(household)), category, str(amount))
         begin = date(approved.year + approved.month // 12, approved.month % 12 + 1, 1)
         until = compact(date(begin.year + 3, begin.month, 1)) if dice.chance(0.3) else None
-        return [f"DB{head.household}", *facts, head.division, compact(approved), compact(begin), until]
+        marks = (head.sex, compact(head.birth), head.address, phone_of(dice, head))
+        return [f"DB{head.household}", *facts, head.division, compact(approved), compact(begin), until, *marks]
 
 
 def _anniversary(birth: date, years: int) -> date:

@@ -26,12 +26,16 @@ from simulator.households import (
 )
 from simulator.identity import Register, first_registration
 from simulator.names import HAN
-from simulator.person import DAY_ZERO, Person, own_phone, remark
+from simulator.person import DAY_ZERO, FEMALE, Person, own_phone, remark
 
 SHARE_NAMESAKES = 0.04
 """Share of people living alone who bear the name of a neighbour, on top of those who do by chance."""
+SAME_YEAR_NAMESAKES = 0.05
+"""Share of wives who bear the name of a woman of the same town born in the same year, if there is one: with those who
+do by chance more than 1 % of the people share name, sex, birth year and town with another."""
 OF_AGE = 16
 """Younger people share the telephone of a parent."""
+_WIVES = (SPOUSE, DAUGHTER_IN_LAW)
 _PARENTS_OF = {
     **dict.fromkeys((SON, DAUGHTER), (HEAD, SPOUSE)),
     **dict.fromkeys(SONS_CHILDREN.values(), (SON, DAUGHTER_IN_LAW)),
@@ -60,16 +64,19 @@ def households(seed: int, persons: int) -> Iterator[Household]:
     register = Register()
     weight_so_far, made, household_index = 0.0, 0, 0
     total_weight = sum(village.weight for village in divisions.villages())
+    town = _Town(seed, "")
     for village in divisions.villages():
         weight_so_far += village.weight
         target = round(persons * weight_so_far / total_weight)
         dice = Dice(seed, "village", village.code)
+        town = town if town.code == village.code[:9] else _Town(seed, village.code[:9])
         names_here: dict[str, list[str]] = {"1": [], "2": []}
         while made < target:
             # Cutting from the end is safe: heads come first and parents before their children.
             people = compose(dice)[: persons - made]
             _settle(dice, people, village, household_number(household_index), register)
             _share_names(dice, people[0], names_here)
+            town.share_names(people)
             for person in people:
                 person.rybh = record_number(made)
                 made += 1
@@ -110,6 +117,26 @@ def _share_names(dice: Dice, head: Person, names_here: dict[str, list[str]]) -> 
         head.name = dice.pick(known)
     if len(known) < 200 and "·" not in head.name:
         known.append(head.name)
+
+
+class _Town:
+    """Namesakes of one town, with dice of their own: they change nothing else of the city."""
+
+    def __init__(self, seed: int, code: str) -> None:
+        self.code = code
+        self._dice = Dice(seed, "namesakes", code)
+        self._women: dict[int, list[str]] = {}
+
+    def share_names(self, people: Household) -> None:
+        """Give some wives the name of a woman of the same age. No relative's name depends on a wife's."""
+        for person in people:
+            if person.sex != FEMALE or person.relation not in _WIVES or person.ethnicity != HAN:
+                continue
+            known = self._women.setdefault(person.birth.year, [])
+            if self._dice.chance(SAME_YEAR_NAMESAKES) and known:
+                person.name = self._dice.pick(known)
+            else:
+                known.append(person.name)
 
 
 def _last_update(dice: Dice, birth: date) -> datetime:

@@ -310,7 +310,7 @@ def with_mistakes(
         for position in chain(range(wanted, len(clean)), range(wanted)):
             if position in marks:
                 continue
-            rows = mistake.plant(list(clean[position]), dice)
+            rows = mistake.made_in(clean, position, dice)
             if rows is not None:
                 marks[position] = (mistake.name, rows)
                 planted.append(_entry(register, mistake, clean[position], rows[-1], day))
@@ -324,9 +324,9 @@ def _places(
 ) -> Iterator[tuple[int, Mistake]]:
     cards: list[Mistake] = []
     for mistake in mistakes:
-        rate = rates.of(mistake.kind) / sum(other.kind == mistake.kind for other in mistakes)
-        if rate > 0:
-            wanted = rate * rows
+        alike = sum(other.weight for other in mistakes if other.kind == mistake.kind)
+        wanted = rates.of(mistake.kind) * mistake.weight / alike * rows
+        if wanted > 0:
             count = int(wanted) + (dice.random() < wanted - int(wanted))
             cards.extend([mistake] * max(count, fewest))
     dice.shuffle(cards)
