@@ -28,7 +28,7 @@ from pipelines.admission.corrections import Counts, counted, outlived
 from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
-from pipelines.codecs.derive import derivations
+from pipelines.codecs.derive import argument, derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable
@@ -275,7 +275,7 @@ class Batch:
     def _derived(self) -> dict[str, str]:
         """The derived columns with their SQL; their functions are registered on the connection."""
         return {
-            item.column.name: f"derive_{number}({identifier(item.step.arguments['of'])})"
+            item.column.name: f"derive_{number}({argument(item.step.verb, identifier(item.step.arguments['of']))})"
             for number, item in enumerate(self.contract.derived)
         }
 

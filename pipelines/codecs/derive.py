@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from pipelines import geo
-from pipelines.codecs import sm3
+from pipelines.codecs import gb11643, sm3
 from pipelines.verbs import Column, Registry
 
 derivations: Registry[Callable[..., "pa.Array[pa.Scalar]"], None] = Registry("derivation")
@@ -18,6 +18,17 @@ derivations: Registry[Callable[..., "pa.Array[pa.Scalar]"], None] = Registry("de
 def keyed_hash(values: "pa.Array[pa.StringScalar]", key: bytes, *, of: Column) -> "pa.Array[pa.StringScalar]":
     """An irreversible identifier: HMAC-SM3 of the value under the city's key, 32 hexadecimal characters."""
     return sm3.keyed_hash(key, values)
+
+
+@derivations.register(None)
+def person_key(values: "pa.Array[pa.StringScalar]", key: bytes, *, of: Column) -> "pa.Array[pa.StringScalar]":
+    """The keyed hash of a citizen's identity number that is right (GB 11643); nothing for any other text."""
+    return sm3.keyed_hash(key, values)
+
+
+def argument(verb: str, column: str) -> str:
+    """SQL of what a derivation is given: the column, or NULL where its value would give no answer."""
+    return f"CASE WHEN {gb11643.content_right(column)} THEN {column} END" if verb == "person_key" else column
 
 
 @derivations.register(None)

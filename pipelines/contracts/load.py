@@ -130,6 +130,7 @@ class _Loader:
         _check_physical(file, form, columns)
         _check_load(file, form.load, columns)
         check_corrections(file, form, columns, self.codes)
+        _check_linkage(file, form, columns, derived)
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
@@ -303,6 +304,18 @@ def _check_load(file: Located, form: models.Load, columns: Sequence[Column]) -> 
             raise error("contract.cursor_twice", file, place, column=name)
     if isinstance(form, models.ChangeLog) and by_name[form.operation].definition.codes != "operation":
         raise error("contract.operation_codes", file, ("load", "operation"), column=form.operation)
+
+
+def _check_linkage(
+    file: Located, form: models.SourceForm, columns: Sequence[Column], derived: Sequence[Derived]
+) -> None:
+    """The marks of a person are delivered columns, and the person is derived from the number."""
+    if form.linkage is None:
+        return
+    for mark, name in form.linkage.marks.items():
+        check_column(file, ("linkage", mark), name, [column.name for column in columns])
+    made = [item.column.name for item in derived if item.step.arguments["of"] == form.linkage.id_number]
+    check_column(file, ("linkage", "person"), form.linkage.person, made)
 
 
 def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:

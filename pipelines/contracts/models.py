@@ -207,6 +207,30 @@ class CorrectionForm(Strict):
     since: Day
 
 
+class LinkageForm(Strict):
+    """By which columns a row says who it is about. A row whose number is right is about whom the number says; others
+    are linked to whom their other marks fit (pipelines/linkage), and until then are about nobody.
+
+    `registers`: it registers persons under numbers that are taken as issued; rows are linked to those. `person`: the
+    derived column that the number becomes.
+    """
+
+    registers: bool = False
+    person: FieldName
+    id_number: FieldName
+    name: FieldName
+    sex: FieldName | None = None
+    birth_date: FieldName | None = None
+    division: FieldName | None = None
+    address: FieldName | None = None
+    mobile: FieldName | None = None
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """The marks that the source has: mark -> column. `person` is none of them."""
+        return {mark: str(name) for mark, name in self if mark not in ("registers", "person") and name is not None}
+
+
 class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml"""
 
@@ -222,6 +246,7 @@ class SourceForm(Strict):
     properties: Annotated[list[FieldName | ColumnForm], Field(min_length=1)]
     derived: list[Annotated[dict[FieldName, DerivationCall], Field(min_length=1, max_length=1)]] = []
     quality: list[RuleCall] = []
+    linkage: LinkageForm | None = None
     drift: DriftForm = DriftForm()
     corrections: list[CorrectionForm] = []
 

@@ -9,7 +9,7 @@ with ranked as (
             order by followed_up_on desc nulls last, opened_on desc nulls last, health_record_no asc nulls last
         ) as place
     from {{ ref('stg_hc__health_record') }}
-    where record_status = '1'
+    where record_status = '1' and person_id is not null
 )
 select person_id, name, mobile, division_code as residence_division, residence_address, _batch, _row
 from ranked

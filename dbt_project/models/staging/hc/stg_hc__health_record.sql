@@ -1,5 +1,5 @@
 -- 居民电子健康档案，一行一份档案。One row per record.
 select
-    health_record_no, id_number, name, division_code, residence_address, mobile, opened_on, followed_up_on,
-    hypertension, diabetes, family_doctor, record_status, person_id, _batch, _row
+    health_record_no, id_number, name, sex, birth_date, division_code, residence_address, mobile, opened_on,
+    followed_up_on, hypertension, diabetes, family_doctor, record_status, person_id, _batch, _row
 from {{ source('core', 'hc__health_record') }}
