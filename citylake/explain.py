@@ -1,6 +1,6 @@
 """`citylake explain`: for one released library row, who said what stands in it, in which delivery, by which rule."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -25,10 +25,15 @@ def explain(
         settings = Settings.from_environment()
         register = opened_register(settings)
         with Explainer(load(settings.contracts), settings.lake, register, values) as explainer:
-            found = explainer.explain(model, dict(map(_pair, key)), column)
+            found = explainer.explain(model, key_of(key), column)
         for line in _lines(found):
             typer.echo(line)
         register.close()
+
+
+def key_of(pairs: Sequence[str]) -> dict[str, str]:
+    """A key from `column=value` texts. Raises CitylakeError for a text that is none."""
+    return dict(map(_pair, pairs))
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, operations, quarantine
+from citylake import access, contracts, demo, explain, history, operations, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -22,3 +22,4 @@ app.command("replay")(operations.replay)
 app.command("issues")(operations.issues)
 app.command("verify")(operations.verify)
 app.command("explain")(explain.explain)
+app.command("history")(history.show)

@@ -22,7 +22,7 @@ from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
 from pipelines.admission.renames import ColumnsRenamed
-from pipelines.contracts.dbt import generated
+from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
 from pipelines.issues import Finding, Issues, Severity
@@ -40,7 +40,7 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
-from pipelines.release.ledger import Ledger
+from pipelines.release.ledger import Ledger, Recorded
 from pipelines.settings import Settings
 
 EDITION, MARTS = "edition", "marts"
@@ -205,7 +205,7 @@ class Run:
             for name, entry in published.items()
             if name in graph and entry.version is not None
         ]
-        write_snapshot(snapshot, edition, released, set(chosen))
+        write_snapshot(snapshot, edition, released, set(chosen), self._told(graph, chosen, published))
         result = build(
             self.settings.dbt_project,
             self.lake,
@@ -217,6 +217,21 @@ class Run:
         )
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
         return Built(edition, number, inputs, chosen, result)
+
+    def _told(
+        self, graph: Mapping[str, Model], chosen: Sequence[str], published: Mapping[str, Recorded]
+    ) -> dict[str, Released]:
+        """By history that is built again: the version of its subject published when the history last was. A subject
+        whose history was refused is then still told of later."""
+        found = {}
+        for name in chosen:
+            if f"{BEFORE}.{name}" in graph[name].sources and name in published:
+                (subject,) = graph[name].depends_on
+                beside = self.ledger.release_beside(subject, published[name])
+                if beside is not None and beside.version is not None:
+                    location = self.lake.released(library_of(subject), subject)
+                    found[name] = Released(library_of(subject), subject, location, beside.version)
+        return found
 
     def _release(self, built: Built) -> list[Outcome]:
         """Prove and decide about everything that was built, publish what is approved. One ledger transaction."""

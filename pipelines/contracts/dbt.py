@@ -14,6 +14,10 @@ LOG = "__log"
 """What the name of a source's change log ends with; without it the name is that of the current state."""
 
 
+BEFORE = "before"
+"""The schema in which a history finds, under its own name, the version of its subject that it has already told of."""
+
+
 def generated(contracts: Contracts, day: date) -> dict[str, str]:
     """The generated files of the dbt project for an edition of `day`: relative path -> text.
 
@@ -21,10 +25,21 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
     inputs, changes on the days on which a claim begins or ends and on no other.
     """
     core = [table for source in contracts.sources.values() for table in _tables(source)]
-    lake = [{"name": "edition", "description": "本次版次：编号与统计时点 / the edition: its id and day"}]
+    lake = [
+        {"name": "edition", "description": "本次版次：编号与统计时点 / the edition: its id and day"},
+        {
+            "name": "build",
+            "description": "同上，只作记录，不因日期变化而重建 / the same, noted only: its day builds nothing anew",
+        },
+    ]
+    before = [
+        {"name": name, "description": f"{name} 上次发布时所依据的版本 / what {name} was made from when last released"}
+        for name in contracts.models
+    ]
     sources = [
         {"name": "core", "schema": "core", "tables": core},
         {"name": "lake", "schema": "lake", "tables": lake},
+        {"name": BEFORE, "schema": BEFORE, "tables": before},
     ]
     return {
         "models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1),

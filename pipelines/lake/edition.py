@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from deltalake import DeltaTable
@@ -50,15 +51,23 @@ class Released:
     version: int
 
 
-def write_snapshot(path: Path, edition: Edition, released: Sequence[Released], selected: Collection[str]) -> None:
+def write_snapshot(
+    path: Path,
+    edition: Edition,
+    released: Sequence[Released],
+    selected: Collection[str],
+    before: Mapping[str, Released] = MappingProxyType({}),
+) -> None:
     """Write the relations a dbt run may see, one JSON object a line, whole or not at all.
 
     `kind` is `table` (a Delta version: location, version, DuckDB's columns and source), `view` (SQL per engine) or
     `lost`: a file of the table (named in `lost`) is gone or torn. Engines leave it out, so only its readers fail.
     `selected` names the models this run builds: their released version is what `{{ this }}` reads and what an
-    incremental strategy starts from. Raises MissingTable, BadName.
+    incremental strategy starts from. `before`: by history the version of its subject that it was last made from.
+    Raises MissingTable, BadName.
     """
-    relations = [*_core(edition), *_models(released, selected), _edition(edition)]
+    told = [_table("before", name, one.location, open_table(one.location, one.version)) for name, one in before.items()]
+    relations = [*_core(edition), *_models(released, selected), *told, *_edition(edition)]
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in relations), encoding="utf-8")
     partial.replace(path)
@@ -115,9 +124,10 @@ def _models(released: Sequence[Released], selected: Collection[str]) -> Iterator
         yield entry | {"library": model.library, "selected": model.model in selected}
 
 
-def _edition(edition: Edition) -> dict[str, Any]:
+def _edition(edition: Edition) -> Iterator[dict[str, Any]]:
     sql = f"select '{edition.id}' as edition_id, cast('{edition.as_of.isoformat()}' as date) as as_of"
-    return _view("lake", "edition", duckdb=sql, spark=sql)
+    for name in ("edition", "build"):
+        yield _view("lake", name, duckdb=sql, spark=sql)
 
 
 def _table(schema: str, name: str, location: Path, table: DeltaTable) -> dict[str, Any]:

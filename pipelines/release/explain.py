@@ -17,13 +17,12 @@ from pipelines.contracts.authority import origin
 from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.contracts.resolved import Claim, SourceContract
 from pipelines.contracts.rules import Rule, counts_rows
-from pipelines.engine import connect
-from pipelines.lake import delta
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.ledger import Recorded
+from pipelines.release.rows import ReleasedRows
 
 ROWS, ATTRIBUTES = "source_rows", "attr_source"
 """The columns in which a library row keeps its books; they are not explained themselves."""
@@ -118,9 +117,7 @@ class Explainer:
         self.lake = lake
         self.values = values
         self.receipts = Receipts(register, "explain")
-        self.ledger = Ledger(register)
-        self.published = self.ledger.published()
-        self.con = connect(lake.scratch())
+        self.released = ReleasedRows(contracts, lake, register)
 
     def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
         """The origin of every cell of one row, or of one column of it.
@@ -129,62 +126,34 @@ class Explainer:
 
         Raises CitylakeError for a model, column or row that does not exist, and for a key that fits several rows.
         """
-        contract = self._library(model)
+        contract, entry = self._library(model)
         names = [item.name for item in contract.columns if item.name not in (ROWS, ATTRIBUTES)]
         for name in [*key, *([column] if column else [])]:
             if name not in names:
                 raise CitylakeError("explain.no_column", model=model, column=name, known="、".join(names))
-        entry = self.published[model]
-        row = self._row(contract, entry, key)
+        row = self.released.one(contract, entry.version, key)
         cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
         rule = _counting(contract)
         counted = self._counted(rule, entry, row) if rule else None
         return Explanation(model, entry.version or 0, entry.edition, entry.at, cells, counted)
 
-    def _library(self, model: str) -> ProductContract:
-        if model not in self.contracts.models:
-            known = "、".join(sorted(self.contracts.models))
-            raise CitylakeError("explain.no_model", model=model, known=known)
-        contract = self.contracts.models[model]
-        if not _has_books(contract) and _counting(contract) is None:
+    def _library(self, model: str) -> tuple[ProductContract, Recorded]:
+        contract = self.contracts.models.get(model)
+        if contract and not _has_books(contract) and _counting(contract) is None:
             raise CitylakeError("explain.no_rows", model=model)
-        if model not in self.published:
-            raise CitylakeError("explain.not_released", model=model)
-        return contract
-
-    def _row(self, contract: ProductContract, entry: Recorded, key: Mapping[str, str]) -> dict[str, str | None]:
-        """The one row with this key, every value as text."""
-        rows = self._rows(contract, entry.version, key, "LIMIT 2")
-        if len(rows) != 1:
-            code = "explain.several_rows" if rows else "explain.no_row"
-            raise CitylakeError(code, model=contract.form.model, key="、".join(contract.form.key))
-        return rows[0]
-
-    def _rows(
-        self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None], end: str
-    ) -> list[dict[str, str | None]]:
-        """The rows with these values, every value as text; `end` orders and bounds them."""
-        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
-        query = f"SELECT {listed} FROM {self._released(contract, version)} WHERE {_fits(wanted)} {end}"
-        names = [item.name for item in contract.columns]
-        return [dict(zip(names, values, strict=True)) for values in self.con.execute(query).fetchall()]
-
-    def _released(self, contract: ProductContract, version: int | None) -> str:
-        """SQL of one released version."""
-        return delta.scan(delta.open_table(self.lake.released(contract.library, contract.form.model), version)).source
+        return self.released.published_model(model)
 
     def _counted(self, rule: Rule, entry: Recorded, row: Mapping[str, str | None]) -> Counted:
         """The rows that a row counts, in the version that was published when the count was."""
-        contract = self._library(rule.arguments["model"])
-        beside = self.ledger.release_beside(contract.form.model, entry)
+        contract, _ = self._library(rule.arguments["model"])
+        beside = self.released.ledger.release_beside(contract.form.model, entry)
         if beside is None or beside.version is None:
             raise CitylakeError("explain.not_released", model=contract.form.model)
         version, by = beside.version, tuple(rule.arguments["by"])
         wanted = {name: row[name] for name in by}
-        relation = self._released(contract, version)
-        ((total,),) = self.con.execute(f"SELECT count(*) FROM {relation} WHERE {_fits(wanted)}").fetchall()
+        total = self.released.count(contract, version, wanted)
         order = ", ".join(identifier(name) for name in contract.form.key)
-        rows = self._rows(contract, version, wanted, f"ORDER BY {order} LIMIT {LISTED}")
+        rows = self.released.some(contract, version, wanted, f"ORDER BY {order} LIMIT {LISTED}")
         named = tuple(self._counted_row(contract, found) for found in rows)
         return Counted(rule.arguments["column"], contract.form.model, version, by, total, named)
 
@@ -278,14 +247,14 @@ class Explainer:
             raise CitylakeError("explain.raw_gone", subject=source.id, batch=row.batch)
         read = f"read_parquet({literal(str(path))}, file_row_number = true)"
         query = f"SELECT CAST({identifier(physical)} AS VARCHAR) FROM {read} WHERE file_row_number = {row.number}"
-        ((value,),) = self.con.execute(query).fetchall()
+        ((value,),) = self.released.con.execute(query).fetchall()
         return None if value is None else str(value)
 
     def __enter__(self) -> "Explainer":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.con.close()
+        self.released.con.close()
 
 
 def _has_books(contract: ProductContract) -> bool:
@@ -295,13 +264,6 @@ def _has_books(contract: ProductContract) -> bool:
 def _counting(contract: ProductContract) -> Rule | None:
     """The rule that says which rows of which model the rows of this one count."""
     return next((rule for rule in contract.rules if rule.verb == counts_rows.__name__), None)
-
-
-def _fits(wanted: Mapping[str, str | None]) -> str:
-    """SQL that a row has these values, given as text."""
-    values = {name: "NULL" if value is None else literal(value) for name, value in wanted.items()}
-    same = (f"CAST({identifier(name)} AS VARCHAR) IS NOT DISTINCT FROM {value}" for name, value in values.items())
-    return " AND ".join(same) or "true"
 
 
 def _physical(source: SourceContract, column: str) -> str:

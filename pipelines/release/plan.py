@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from pipelines.contracts.dbt import LOG, MACROS, generated
+from pipelines.contracts.dbt import BEFORE, LOG, MACROS, generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.models import Model
 from pipelines.register.chain import canonical
@@ -27,6 +27,7 @@ def model_inputs(
     generated_macros = {path: text for path, text in generated(contracts, as_of).items() if path.startswith(MACROS)}
     shared = _hash(_files_hash(sorted((project / "macros").rglob("*.sql"))), generated_macros)
     known = {**{name: str(version) for name, version in versions.items()}, "lake.edition": as_of.isoformat()}
+    known |= {"lake.build": "", **{f"{BEFORE}.{name}": "" for name in models}}  # they say when, and since when
     found: dict[str, str | None] = {}
 
     def inputs(name: str) -> str | None:

@@ -1,0 +1,74 @@
+"""`citylake history`: what changed in one library row, since when it is true, since when it is known; and the row as of
+a day.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated
+
+import typer
+
+from citylake.explain import key_of
+from citylake.output import opened_register, told
+from pipelines.contracts.load import load
+from pipelines.messages import CitylakeError, say
+from pipelines.release.history import History, as_of, history
+from pipelines.release.rows import ReleasedRows
+from pipelines.settings import Settings
+
+
+def show(
+    model: Annotated[str, typer.Argument(help="基础库模型，如 lib_population__person / the library model")],
+    key: Annotated[list[str], typer.Argument(help="主键，列=值 / the key, column=value")],
+    true_on: Annotated[
+        str | None, typer.Option("--true-on", help="还原某日为真的状态 / the row as it was true on this day")
+    ] = None,
+    known_on: Annotated[
+        str | None, typer.Option("--known-on", help="还原某日所知的状态 / the row as it was known on this day")
+    ] = None,
+    values: Annotated[
+        bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
+    ] = False,
+) -> None:
+    """基础库一行数据的变化，或其在某日的状态 / what changed in a row of a library, or the row as of a day."""
+    with told():
+        settings = Settings.from_environment()
+        register = opened_register(settings)
+        released = ReleasedRows(load(settings.contracts), settings.lake, register)
+        found = history(released, model, key_of(key))
+        days = [_day(text) for text in (true_on, known_on)]
+        for line in _changes(found, values) if days == [None, None] else _state(found, *days, values):
+            typer.echo(line)
+        released.con.close()
+        register.close()
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise CitylakeError("history.bad_day", text=text) from None
+
+
+def _changes(found: History, values: bool) -> Iterator[str]:
+    yield say("history.of", model=found.model, changes=len(found.changes))
+    for change in found.changes:
+        shown = f": {change.before or '∅'} -> {change.after or '∅'}" if values else ""
+        about = {"known_on": change.known_on, "known_in": change.known_in, "holds_from": change.holds_from}
+        yield f"{change.field}{shown}\n    " + say("history.change", **about, basis=change.basis).replace(
+            "\n", "\n    "
+        )
+
+
+def _state(found: History, true_on: date | None, known_on: date | None, values: bool) -> Iterator[str]:
+    """The row as of the days; a day that is not given is the last there is."""
+    days = {"true_on": true_on or date.max, "known_on": known_on or date.max}
+    row = as_of(found, **days)
+    shown = {name: str(day) if day != date.max else "-" for name, day in days.items()}
+    if row is None:
+        yield say("history.not_there", model=found.model, **shown)
+        return
+    yield say("history.as_of", model=found.model, **shown)
+    for name, value in row.items():
+        empty = "" if value is not None else " ∅"
+        yield f"{name} = {value}" if values and value is not None else f"{name}{empty}"

@@ -1,0 +1,11 @@
+-- 自然人的变化史，一人一项变化一行：改前、改后、何时起为真、何时得知。只追加。
+-- The history of persons: one row for each cell that changed between two releases.
+{{ config(incremental_strategy='append') }}
+{{ history('lib_population__person', 'person_id', [
+    'id_number', 'name', 'sex', 'ethnicity', 'birth_date', 'household_no', 'household_relation', 'division_code',
+    'address', 'residence_division', 'residence_address', 'origin_county', 'education', 'marital_status', 'mobile',
+    'died_on', 'moved_out_on', 'residence_status',
+], 'source_updated_at', {
+    'died_on': 'n.died_on', 'moved_out_on': 'n.moved_out_on',
+    'residence_status': "case n.residence_status when '5' then n.died_on when '4' then n.moved_out_on end",
+}) }}

@@ -1,0 +1,71 @@
+"""Released rows by their key, every value as text.
+
+Belongs here: reading rows of one released version. Does not belong here: what they mean (explain, history).
+"""
+
+from collections.abc import Mapping
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import Contracts, ProductContract
+from pipelines.engine import connect
+from pipelines.lake import delta
+from pipelines.lake.zones import Lake
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.release.ledger import Ledger, Recorded
+
+Row = dict[str, str | None]
+
+
+class ReleasedRows:
+    """Rows of the models that are published in one home."""
+
+    def __init__(self, contracts: Contracts, lake: Lake, register: Register) -> None:
+        self.contracts = contracts
+        self.lake = lake
+        self.ledger = Ledger(register)
+        self.published = self.ledger.published()
+        self.con = connect(lake.scratch())
+
+    def published_model(self, model: str) -> tuple[ProductContract, Recorded]:
+        """A model's contract and release. Raises CitylakeError for a model that is unknown or not published."""
+        if model not in self.contracts.models:
+            raise CitylakeError("explain.no_model", model=model, known="、".join(sorted(self.contracts.models)))
+        if model not in self.published:
+            raise CitylakeError("explain.not_released", model=model)
+        return self.contracts.models[model], self.published[model]
+
+    def one(self, contract: ProductContract, version: int | None, key: Mapping[str, str]) -> Row:
+        """The one row with this key. Raises CitylakeError if there is none or several, or a column is unknown."""
+        rows = self.some(contract, version, key, "LIMIT 2")
+        if len(rows) != 1:
+            code = "explain.several_rows" if rows else "explain.no_row"
+            raise CitylakeError(code, model=contract.form.model, key="、".join(contract.form.key))
+        return rows[0]
+
+    def some(
+        self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None], end: str
+    ) -> list[Row]:
+        """The rows with these values; `end` orders and bounds them."""
+        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
+        query = f"SELECT {listed} FROM {self.relation(contract, version)} WHERE {fits(wanted)} {end}"
+        names = [item.name for item in contract.columns]
+        return [dict(zip(names, values, strict=True)) for values in self.con.execute(query).fetchall()]
+
+    def count(self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None]) -> int:
+        """How many rows have these values."""
+        query = f"SELECT count(*) FROM {self.relation(contract, version)} WHERE {fits(wanted)}"
+        ((total,),) = self.con.execute(query).fetchall()
+        return int(total)
+
+    def relation(self, contract: ProductContract, version: int | None) -> str:
+        """SQL of one released version."""
+        location = self.lake.released(contract.library, contract.form.model)
+        return delta.scan(delta.open_table(location, version)).source
+
+
+def fits(wanted: Mapping[str, str | None]) -> str:
+    """SQL that a row has these values, given as text."""
+    values = {name: "NULL" if value is None else literal(value) for name, value in wanted.items()}
+    same = (f"CAST({identifier(name)} AS VARCHAR) IS NOT DISTINCT FROM {value}" for name, value in values.items())
+    return " AND ".join(same) or "true"

@@ -1,0 +1,119 @@
+"""The history of libraries of a small city over some days: with the present rows it gives every earlier release."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import date
+
+import pytest
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.contracts.load import Contracts
+from pipelines.messages import CitylakeError
+from pipelines.release.editor import Outcome
+from pipelines.release.history import RECORD, as_of, history
+from pipelines.release.ledger import Recorded
+from pipelines.release.rows import ReleasedRows, Row
+from tests.city import REPOSITORY, Town, published_town
+
+pytestmark = pytest.mark.server
+
+PERSON = "lib_population__person"
+SUBJECTS = (PERSON, "lib_legal_entity__entity")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """Three releases, the third of them without the history of persons, which is told in a run of its own."""
+    folder = tmp_path_factory.mktemp("town")
+    for part in ("data_contracts", "dbt_project"):
+        shutil.copytree(REPOSITORY / part, folder / "project" / part)
+    town = published_town(tmp_path_factory, folder, folder / "project")
+    town.city.tick(4)
+    town.run("second", sources=["psb/household_person", "cab/cremation", "amr/enterprise"])
+    town.city.tick()
+    model = town.settings.dbt_project / "models/libraries/population/lib_population__person_history.sql"
+    text = model.read_text("utf-8")
+    model.write_text(text.replace("'ethnicity'", "'no_such_column'"), "utf-8")
+    third = town.run("third", sources=["psb/household_person", "amr/enterprise"])
+    assert isinstance(third[PERSON], Outcome) and third[PERSON].version is not None
+    assert isinstance(third[f"{PERSON}_history"], Outcome) and third[f"{PERSON}_history"].version is None
+    model.write_text(text, "utf-8")
+    fourth = town.run("fourth", sources=[])
+    assert list(fourth) == [f"{PERSON}_history"]
+    yield town
+    town.close()
+
+
+@pytest.fixture(scope="module")
+def released(town: Town, contracts: Contracts) -> Iterator[ReleasedRows]:
+    with town.register() as register:
+        rows = ReleasedRows(contracts, town.settings.lake, register)
+        yield rows
+        rows.con.close()
+
+
+def rows_of(released: ReleasedRows, model: str, release: Recorded) -> dict[str, Row]:
+    """All rows of one release, by key."""
+    contract = released.contracts.models[model]
+    return {row[contract.form.key[0]] or "": row for row in released.some(contract, release.version, {}, "")}
+
+
+@pytest.mark.parametrize("model", SUBJECTS)
+def test_the_present_rows_and_their_history_give_every_earlier_release(released: ReleasedRows, model: str) -> None:
+    """Also of a release whose history was refused and told later: no change is lost, none is told twice."""
+    newest, *earlier = [one for one in released.ledger.history(model) if one.version is not None]
+    told_in = {one.edition for one in released.ledger.history(f"{model}_history") if one.version is not None}
+    book, told = released.published_model(f"{model}_history")
+    key = book.form.key[0]
+    changes = released.some(book, told.version, {}, "ORDER BY known_in DESC")
+    fields = {row["history_field"] or "" for row in changes} - {RECORD}
+    assert len(earlier) == 2 and len(fields) > 3
+    rows = rows_of(released, model, newest)
+    for release in (one for one in earlier if one.edition in told_in):
+        while changes and (changes[0]["known_in"] or "") > release.edition:
+            change = changes.pop(0)
+            if change["history_field"] == RECORD and change["history_after"] == "1":
+                del rows[change[key] or ""]
+            elif change[key] in rows:
+                rows[change[key] or ""][change["history_field"] or ""] = change["history_before"]
+        was = rows_of(released, model, release)
+        assert rows.keys() == was.keys()
+        differing = [(name, field) for name in rows for field in fields if rows[name][field] != was[name][field]]
+        assert not differing
+    assert not changes, "a change that no release shows"
+
+
+def test_a_death_is_true_before_it_is_known(released: ReleasedRows, town: Town) -> None:
+    died = town.rows(f"{PERSON}_history", "person_id, history_after", "history_field = 'died_on'")
+    assert died
+    for person, day in died:
+        found = history(released, PERSON, {"person_id": person})
+        known = next(change for change in found.changes if change.field == "died_on")
+        assert (known.holds_from, known.basis) == (date.fromisoformat(day), "event")
+        before = as_of(found, known.holds_from, date(known.known_on.year - 1, 1, 1))
+        after = as_of(found, known.holds_from, known.known_on)
+        eve = as_of(found, date.fromordinal(known.holds_from.toordinal() - 1), known.known_on)
+        assert before and after and eve
+        assert before["residence_status"] != "5" and after["residence_status"] == "5"
+        assert eve["residence_status"] != "5" and eve["died_on"] is None
+
+
+def test_the_command_tells_changes_without_values(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    ((person, day),) = town.rows(f"{PERSON}_history", "person_id, history_after", "history_field = 'died_on'")[:1]
+    asked = ["history", PERSON, f"person_id={person}"]
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 0 and "died_on" in told.output and f"-> {day}" not in told.output
+    assert f"-> {day}" in CliRunner().invoke(app, [*asked, "--values"]).output
+    state = CliRunner().invoke(app, [*asked, "--values", "--true-on", day])
+    assert f"died_on = {day}" in state.output and "residence_status = 5" in state.output
+    wrong = CliRunner().invoke(app, [*asked, "--true-on", "soon"])
+    assert wrong.exit_code == 1 and "soon" in wrong.output
+
+
+def test_what_keeps_no_history_says_what_does(released: ReleasedRows) -> None:
+    with pytest.raises(CitylakeError, match="lib_population__person"):
+        history(released, "lib_population__household", {"household_no": "1"})
+    with pytest.raises(CitylakeError):
+        history(released, PERSON, {"person_id": "f" * 32})
