@@ -180,7 +180,7 @@ class Batch:
         old = Profile.read(before.last.profile if before.last else {})
         if before.same:
             return repeated(self.contract, self.contracts.codes, old)
-        new = profile(self.con, self.contract, self.contracts, self.delivery.path)
+        new = profile(self.con, self.contract, self.contracts, self.delivery.path, self.lake.scratch())
         received = self.delivery.rows
         history, missed = before.history, before.missed
         return compare(self.contract, self.contracts.codes, old, new, history, received, confirmed, missed)

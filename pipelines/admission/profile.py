@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.admission.compile import cleaned
-from pipelines.codecs.sql import identifier, literals
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import CodeList, Column, Contracts, SourceContract
 
@@ -80,32 +81,38 @@ class Profile:
         return cls(stored.get("rows", 0), looks, tuple(stored.get("others", ())))
 
 
-def profile(con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, path: Path) -> Profile:
+def profile(
+    con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, path: Path, scratch: Path
+) -> Profile:
     """The profile of a raw file whose columns include those of the contract."""
     schema = pq.read_schema(path)
     known = {UNREAD, *contract.form.ignored, *(column.physical_name for column in contract.columns)}
-    sampled = _sample(path, [name for name in schema.names if name not in contract.form.ignored])
     readable = f" WHERE {identifier(UNREAD)} IS NULL" if UNREAD in schema.names else ""
-    con.register("sampled", sampled)
-    rows = f"SELECT *, 0::BIGINT AS file_row_number FROM sampled{readable}"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE looked AS {cleaned(contract.columns, contracts, rows)}")
-    con.unregister("sampled")
+    with TemporaryDirectory(dir=scratch, prefix="sample-") as folder:
+        sample = _sample(path, [name for name in schema.names if name not in contract.form.ignored], Path(folder))
+        rows = f"SELECT *, 0::BIGINT AS file_row_number FROM read_parquet({literal(str(sample))}){readable}"
+        con.execute(f"CREATE OR REPLACE TEMP TABLE looked AS {cleaned(contract.columns, contracts, rows)}")
     count = int((con.execute("SELECT count(*) FROM looked").fetchone() or (0,))[0])
     looks = dict(_looks(con, contract.columns, schema, count, contracts.codes))
     con.execute("DROP TABLE looked")
     return Profile(count, looks, tuple(name for name in schema.names if name not in known))
 
 
-def _sample(path: Path, names: list[str]) -> pa.Table:
-    """The first rows of some row groups, so that a large file is not read through."""
+def _sample(path: Path, names: list[str], folder: Path) -> Path:
+    """A file of the first rows of some row groups, so that a large file is not read through; a small file itself.
+
+    Not a table in memory: shown one, DuckDB imports pandas, which costs more than the profile.
+    """
     with pq.ParquetFile(path) as file:
         groups = file.num_row_groups
         chosen = sorted({number * groups // GROUPS for number in range(GROUPS)}) if groups > GROUPS else range(groups)
         if file.metadata.num_rows <= SAMPLE:
-            return file.read(columns=names)
+            return path
         share = SAMPLE // len(chosen)
         first = (islice(file.iter_batches(share, [group], names), 1) for group in chosen)
-        return pa.Table.from_batches([batch for batches in first for batch in batches])
+        sample = folder / "rows.parquet"
+        pq.write_table(pa.Table.from_batches([batch for batches in first for batch in batches]), sample)
+        return sample
 
 
 def _looks(

@@ -129,7 +129,7 @@ def _fitting(
     try:
         pq.write_table(pa.table({column.physical_name: pa.array(texts, pa.string())}), file)
         with connect(scratch) as con:
-            now = profile(con, alone, contracts, file).looks[column.name]
+            now = profile(con, alone, contracts, file, scratch).looks[column.name]
             if not now.values:
                 return None
             passed = _accepted(con, alone, contracts, file)
