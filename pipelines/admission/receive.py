@@ -79,16 +79,19 @@ def receive(
             receipts.add(Stage.SEEN, contract.id, {"position": position})
         delivered = receipts.last_delivered(contract.id)
         return None if delivered is None else kept(contract, lake, delivered)
-    content = _content(partial / RAW_FILE, lake.scratch())
     unknown = _unknown(contract, pulled.columns)
-    if last and (last.body["content"], last.body["contract"]) == (content, contract.hash):
+    if (
+        last
+        and last.body["contract"] == contract.hash
+        and _repeats(partial / RAW_FILE, pulled.rows, last, folder, lake)
+    ):
         shutil.rmtree(partial)
         receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position)})
         return replace(kept(contract, lake, last), unknown_columns=unknown, more=pulled.more)
     batch = (last.batch or 0) + 1 if last else 1
     _keep(partial, folder / str(batch))
     path = folder / str(batch) / RAW_FILE
-    body = _receipt(pulled, path, content, contract, time.monotonic() - started)
+    body = _receipt(pulled, path, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
     return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
 
@@ -165,10 +168,9 @@ def _ours(
     last = receipts.last(Stage.PULL, contract.id)
     batch = (last.batch or 0) + 1 if last else 1
     pulled = replace(pulled, position=_position(contract, last, receipts))
-    content = _content(folder / "partial" / RAW_FILE, lake.scratch())
     _keep(folder / "partial", folder / str(batch))
     path = folder / str(batch) / RAW_FILE
-    body = _receipt(pulled, path, content, contract, time.monotonic() - started)
+    body = _receipt(pulled, path, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body | more, batch)
     return Delivery(batch, pulled.rows, path, True, ())
 
@@ -243,12 +245,24 @@ def _unknown(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...
     return tuple(name for name in columns if name not in known)
 
 
-def _content(path: Path, scratch: Path) -> str:
-    """What the rows are, whatever their order: equal for equal deliveries read by the same engine."""
-    with connect(scratch) as con:
-        query = f"SELECT count(*), coalesce(sum(hash(t)::HUGEINT), 0) FROM read_parquet({literal(str(path))}) t"
-        rows, total = con.execute(query).fetchone() or (0, 0)
-    return f"duckdb-{duckdb.__version__}:{rows}:{total:x}"
+def _repeats(path: Path, rows: int, last: Receipt, folder: Path, lake: Lake) -> bool:
+    """Whether a delivery says what the last one said, in whatever order. Its rows are looked at only if there are as
+    many of them and the files are not equal byte for byte, as those of an unchanged source mostly are."""
+    before = folder / str(last.batch) / RAW_FILE
+    if rows != last.body["rows"] or not before.is_file():
+        return False
+    if sha256(path) == last.body["sha256"]:
+        return True
+    with connect(lake.scratch()) as con:
+        one, other = (_content(con, file) for file in (path, before))
+    return one == other
+
+
+def _content(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[Any], Any]:
+    """What the rows of a raw file are, whatever their order: its columns with their types, and a sum over all rows."""
+    file = f"read_parquet({literal(str(path))})"
+    columns = con.execute(f"DESCRIBE SELECT * FROM {file}").fetchall()
+    return columns, con.execute(f"SELECT sum(hash(t)::HUGEINT) FROM {file} t").fetchone()
 
 
 def _keep(partial: Path, final: Path) -> None:
@@ -259,14 +273,13 @@ def _keep(partial: Path, final: Path) -> None:
     make_durable([], final.parent)
 
 
-def _receipt(pulled: Pulled, path: Path, content: str, contract: SourceContract, seconds: float) -> dict[str, Any]:
+def _receipt(pulled: Pulled, path: Path, contract: SourceContract, seconds: float) -> dict[str, Any]:
     return {
         "rows": pulled.rows,
         "columns": list(pulled.columns),
         "origin": pulled.origin,
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
-        "content": content,
         "position": dict(pulled.position),
         "asked": _asked(contract),
         "contract": contract.hash,
