@@ -9,6 +9,7 @@ from datetime import date
 from functools import partial
 
 from pipelines.codecs import cleaning
+from pipelines.codecs.local_time import instant
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
@@ -276,7 +277,7 @@ def _taken_over(value: str, kind: str, timezone: str) -> str:
     if kind == "DATE":  # infinite days and those before our era have no text that is a day
         return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
     if kind == "TIMESTAMP":
-        return f"timezone({literal(timezone)}, {value})"
+        return instant(value, timezone)
     return f"cast({value} AS BIGINT)" if kind in _STORED["integer"] else value
 
 
@@ -288,7 +289,7 @@ def _typed(text: str, kind: str, timezone: str) -> str:
     if kind == "timestamp":
         # A time with a zone keeps it; a time without one is the city's.
         zoned = f"regexp_matches({text}, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
-        local = f"timezone({literal(timezone)}, try_cast({text} AS TIMESTAMP))"
+        local = instant(f"try_cast({text} AS TIMESTAMP)", timezone)
         return f"CASE WHEN {zoned} THEN try_cast({text} AS TIMESTAMPTZ) ELSE {local} END"
     return f"try_cast({text} AS {TYPES[kind]})"
 

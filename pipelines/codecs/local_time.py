@@ -1,0 +1,37 @@
+"""Local times of a city as instants, as SQL expressions that DuckDB runs vectorised.
+
+Belongs here: TIMESTAMP to TIMESTAMPTZ. Texts of times are read where contracts are compiled.
+"""
+
+from functools import cache
+
+import duckdb
+
+from pipelines.codecs.sql import literal
+
+_DAYS = "range(TIMESTAMP '1980-01-01', TIMESTAMP '2038-01-01', INTERVAL 1 DAY)"
+
+
+def instant(local: str, zone: str) -> str:
+    """The instant of a local time. A calendar is asked only for the years in which the zone moved its clocks.
+
+    DuckDB's timezone() works out the calendar of each value, for 120 ns; China's clocks stand still since 1991.
+    """
+    since, ahead = _steady(zone)
+    steady = f"{local} >= TIMESTAMP {literal(since)} AND {local} < TIMESTAMP '2038-01-01'"
+    moved = f"make_timestamptz(epoch_us({local}) - ({ahead}))"
+    return f"CASE WHEN {steady} THEN {moved} ELSE timezone({literal(zone)}, {local}) END"
+
+
+@cache
+def _steady(zone: str) -> tuple[str, int]:
+    """The local time since which the clocks of a zone do not move, and the microseconds that they are ahead of UTC, by
+    DuckDB's own calendar."""
+    ahead = f"epoch_us(day) - epoch_us(timezone({literal(zone)}, day))"
+    offsets = f"SELECT day, {ahead} AS ahead, last_value({ahead}) OVER (ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING "
+    offsets += f"AND UNBOUNDED FOLLOWING) AS now FROM (SELECT unnest({_DAYS}) AS day)"
+    moved = "coalesce(max(day) FILTER (ahead <> now) + INTERVAL 2 DAY, min(day))"  # clocks also skip and repeat hours
+    with duckdb.connect() as con:
+        row = con.execute(f"SELECT strftime({moved}, '%Y-%m-%d'), any_value(now) FROM ({offsets})").fetchone()
+    assert row is not None
+    return str(row[0]), int(row[1])
