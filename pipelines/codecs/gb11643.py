@@ -8,7 +8,7 @@ The address part is the division at first registration: prefixes abolished since
 are valid, so only the province is looked at.
 """
 
-from pipelines.codecs.sql import where
+from pipelines.codecs.sql import literals, where
 
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS = "10X98765432"
@@ -23,13 +23,13 @@ _DATES = f"(?:{_YEAR})(?:{_DAY})|(?:[0-9]{{2}}(?:{_FOURTH})|(?:{_FOURTH})00)0229
 
 
 def well_formed(number: str) -> str:
-    """17 digits and a digit or X."""
-    return f"regexp_full_match({number}, '[1-9][0-9]{{16}}[0-9X]')"
+    """17 digits and a digit or X. GLOB sees that in half the time of a regular expression."""
+    return f"({number} GLOB '[1-9]{'[0-9]' * 16}[0-9X]')"
 
 
 def check_digit_right(number: str) -> str:
     """The 18th character is the check digit of the first 17 (ISO 7064 MOD 11-2). NULL if not well formed."""
-    return where(f"substr({number}, 18, 1) = {_check_digit(_body(number))}", well_formed(number))
+    return where(f"suffix({number}, {_check_digit(_body(number))})", well_formed(number))
 
 
 def content_right(number: str) -> str:
@@ -50,8 +50,9 @@ def born_on(number: str, day: str) -> str:
 
 
 def of_sex(number: str, sex: str) -> str:
-    """`sex` is '1' (male) and the sequence number odd, or '2' (female) and even; NULL unless the number is right."""
-    return where(f"{sex} = substr('21', {_body(number)} % 2 + 1, 1)", content_right(number))
+    """The sequence number is odd where `sex` is '1' (male), else even, as it must be for '2' (female); NULL unless the
+    number is right."""
+    return where(f"({sex} = '1') = ({_body(number)} % 2 = 1)", content_right(number))
 
 
 def upgrade(number: str) -> str:
@@ -78,7 +79,7 @@ def _check_digit(body: str) -> str:
     """
     weights = (0, *reversed(_WEIGHTS))
     terms = " + ".join(f"{body} // {10**k} * {(own + weights[k]) % 11}" for k, own in enumerate(weights[1:]))
-    return f"substr('{_CHECK_DIGITS}', ({terms}) % 11 + 1, 1)"
+    return f"list_extract([{literals(_CHECK_DIGITS)}], ({terms}) % 11 + 1)"
 
 
 def _date(number: str) -> str:
