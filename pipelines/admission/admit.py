@@ -172,7 +172,7 @@ class Batch:
         """View `judged`, over a file: a table would take the memory that the joins need, and push them to disk."""
         file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
         self.closing.callback(file.unlink, missing_ok=True)
-        write_file(self.con, self.admission.judged(str(self.delivery.path), kept), file)
+        write_file(self.con, self.admission.judged(str(self.delivery.path), kept), file, kept=False)
         self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:

@@ -17,7 +17,8 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.errors import disk_full_named
 
 FILE_SIZE = "256MB"
-_FORMAT = "FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, DICTIONARY_SIZE_LIMIT 3000"
+_LAYOUT = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 3000"
+_FORMAT = f"{_LAYOUT}, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 """How COPY writes what we keep. A column with more different values in a row group gets no dictionary: a larger limit
 costs a fifth of the time in vain and makes no smaller file. One with fewer has one, which makes it cheap to judge."""
 
@@ -33,9 +34,11 @@ class WrittenFile:
     partition: dict[str, str]
 
 
-def write_file(con: duckdb.DuckDBPyConnection, query: str, file: Path) -> int:
-    """Write the rows of a query as one Parquet file and count them. Raises DuckDB's own errors."""
-    row = con.execute(f"COPY ({query}\n) TO {literal(str(file))} ({_FORMAT})").fetchone()
+def write_file(con: duckdb.DuckDBPyConnection, query: str, file: Path, kept: bool = True) -> int:
+    """Write the rows of a query as one Parquet file and count them. One that is not `kept` is read several times and
+    dropped, and therefore not compressed. Raises DuckDB's own errors."""
+    form = _FORMAT if kept else f"{_LAYOUT}, COMPRESSION uncompressed"
+    row = con.execute(f"COPY ({query}\n) TO {literal(str(file))} ({form})").fetchone()
     return int(row[0]) if row else 0
 
 
