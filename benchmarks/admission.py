@@ -1,10 +1,12 @@
-"""From PostgreSQL to admitted core, raw kept: against the copy alone and against a Parquet write of the same rows.
+"""From PostgreSQL to admitted core, raw kept: against reading alone, writing alone, and a copy that judges nothing.
 
 `python -m benchmarks.admission [ROWS]`. 20 columns, 40 rules, one row in a hundred refused.
 """
 
+import json
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -27,6 +29,14 @@ def copy_binary(dsn: str, folder: Path) -> int:
     """The physical limit of reading: COPY ... BINARY into nothing. Returns bytes."""
     with psycopg.connect(dsn) as con, con.cursor().copy(f"COPY {TABLE} TO STDOUT (FORMAT binary)") as copy:
         return sum(len(block) for block in copy)
+
+
+def write(file: str, folder: Path) -> int:
+    """The limit of writing: the same rows, in a database file of DuckDB's own, to Parquet. Returns rows."""
+    with connect(folder) as con:
+        con.execute(f"ATTACH '{file}' AS source (READ_ONLY)")
+        row = con.execute(f"COPY source.person TO '{folder}/rows.parquet' (FORMAT parquet)").fetchone()
+        return int(row[0]) if row else 0
 
 
 def parquet(dsn: str, folder: Path) -> int:
@@ -52,7 +62,17 @@ def citylake(dsn: str, folder: Path) -> int:
     return admit(contract, known, lake, key, delivery, date(2026, 11, 23), known_at, receipts).accepted
 
 
-CONTENDERS: dict[str, Contender] = {"copy_binary": copy_binary, "parquet": parquet, "citylake": citylake}
+def on(source: str, way: Callable[[str, Path], int]) -> Contender:
+    """A way, on one of the two sources that it is told of: the server's address (`dsn`), DuckDB's file (`file`)."""
+    return lambda where, folder: way(json.loads(where)[source], folder)
+
+
+CONTENDERS: dict[str, Contender] = {
+    "copy_binary": on("dsn", copy_binary),
+    "write": on("file", write),
+    "parquet": on("dsn", parquet),
+    "citylake": on("dsn", citylake),
+}
 
 
 def main(rows: int) -> None:
@@ -68,8 +88,15 @@ def main(rows: int) -> None:
                 password = con.info.password
             dsn = f"postgresql://{OWNER}:{password}@127.0.0.1:{server.port}/postgres"
             postmaster = int((Path(home) / "pgdata" / "postmaster.pid").read_text("utf-8").splitlines()[0])
+            file = str(Path(home) / "rows.duckdb")
+            with connect(Path(home) / "spill") as duck:
+                duck.execute(f"ATTACH '{file}' AS source")
+                duck.execute(f"CREATE TABLE source.person AS {people(rows)}")
             print(f"{rows} rows from PostgreSQL")
-            table("benchmarks.admission", CONTENDERS, dsn, psutil.Process(postmaster))
+            where = json.dumps({"dsn": dsn, "file": file})
+            found = table("benchmarks.admission", CONTENDERS, where, psutil.Process(postmaster))
+            limit = found["copy_binary"] + found["write"]
+            print(f"citylake: {found['citylake'] / limit:.2f} times copy_binary + write")
         finally:
             server.stop()
 

@@ -37,15 +37,19 @@ def table(
     where: str,
     server: psutil.Process | None = None,
     runs: int = 2,
-) -> None:
-    """Run every contender so many times, and print the best of each. `server`: whose CPU seconds count too."""
+) -> dict[str, float]:
+    """Run every contender so many times, and print the best of each. `server`: whose CPU seconds count too. Returns the
+    CPU seconds of each contender, those of the server included."""
+    total: dict[str, float] = {}
     print(f"DuckDB {duckdb.__version__}, {os.cpu_count()} cores")
     print("| contender | result | CPU s | CPU s server | wall s | peak MB |\n|---|---|---|---|---|---|", flush=True)
     for name in contenders:
         found = [_measured(module, name, where, server) for _ in range(runs)]
         best = min(found, key=lambda run: run["cpu"] + run["server"])
+        total[name] = best["cpu"] + best["server"]
         row = (f"{best[key]:.1f}" for key in ("cpu", "server", "wall", "peak_mb"))
         print(f"| {name} | {best['result']:.0f} | {' | '.join(row)} |", flush=True)
+    return total
 
 
 def _measured(module: str, name: str, where: str, server: psutil.Process | None) -> dict[str, float]:
