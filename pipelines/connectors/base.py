@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pipelines.messages import CitylakeError
 from pipelines.verbs import Registry
 
+T = TypeVar("T")
 UNREAD = "_unread"
 """The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
 PIECE = 50_000
@@ -96,6 +97,11 @@ class ColumnsMissing(CitylakeError):
         super().__init__("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(list(sample)))
         self.missing = tuple(missing)
         self.sample = sample
+
+
+def taken(request: Request, columns: Mapping[str, T]) -> dict[str, T]:
+    """The columns of a table that are pulled: what the contract ignores never leaves its department."""
+    return {name: about for name, about in columns.items() if name not in request.ignored}
 
 
 def require_columns(

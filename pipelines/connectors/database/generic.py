@@ -11,7 +11,7 @@ from contextlib import closing
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
-from pipelines.connectors.base import Pulled, Request, require_columns
+from pipelines.connectors.base import Pulled, Request, require_columns, taken
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import NoText, TextFile, columns_of
@@ -78,6 +78,7 @@ def _pull(request: Request, connection: str, table: str, con: sa.Connection) -> 
     if not columns:
         raise no_table(connection, table)
     require_columns(request, list(columns), table)
+    columns = taken(request, columns)
     reading = _reading(request, columns)
     query = sa.select(*map(named, columns)).select_from(sa.table(name, schema=schema or None))
     condition = reading.condition() if reading else None

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pymysql.cursors import SSCursor
 from sqlalchemy.dialects import mysql
 
-from pipelines.connectors.base import Pulled, Request, require_columns
+from pipelines.connectors.base import Pulled, Request, require_columns, taken
 from pipelines.connectors.database import mysql_rows
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
 from pipelines.connectors.database.failures import no_table, unreachable
@@ -90,6 +90,7 @@ def _pull(request: Request, connection: str, table: str, con: Any) -> Pulled | N
     if not columns:
         raise no_table(connection, table)
     require_columns(request, list(columns), table)
+    columns = taken(request, columns)
     reading = _reading(request, columns)
     query = _query(schema, name, columns, reading)
     with TextFile(request.target, list(columns)) as file:

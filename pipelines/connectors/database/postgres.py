@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy.dialects import postgresql
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns
+from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns, taken
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.engine import connect, load_extension
@@ -57,9 +57,10 @@ def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulle
             raise no_table(connection, table)
         some = f"SELECT * FROM {_rows(schema, name, columns, f' LIMIT {LOOKED_AT}')}"
         require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
+        columns = taken(request, columns)
         reading = _reading(request, columns)
         rows = _rows(schema, name, columns, _where(reading))
-        count = write_file(con, f"SELECT * FROM {rows}", request.target)
+        count = write_file(con, f"SELECT {', '.join(map(identifier, columns))} FROM {rows}", request.target)
     if reading is not None and not count:
         return None
     return Pulled(count, tuple(columns), f"{connection}:{table}", reading.position() if reading else {})

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import Pulled, Request, require_columns
+from pipelines.connectors.base import Pulled, Request, require_columns, taken
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import TextFile, columns_of
@@ -55,6 +55,7 @@ def _pull(request: Request, connection: str, table: str, con: sqlite3.Connection
     if not columns:
         raise no_table(connection, table)
     require_columns(request, list(columns), table)
+    columns = taken(request, columns)
     reading = _reading(request, columns)
     rows = con.execute(f"SELECT {', '.join(map(identifier, columns))} FROM {identifier(table)}{_where(reading)}")
     with TextFile(request.target, list(columns)) as file:
