@@ -455,6 +455,46 @@ def one_open_per(
     return f"SELECT DISTINCT _row FROM ({beside}) WHERE _row IS NOT NULL AND _opens AND ({twice})"
 
 
+@_history(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def preceded_by(context: Context, *, of: Column, event: Column, events: Values, needs: Values, at: Column) -> str:
+    """Each event of one of the kinds `events` has one of the kinds `needs` about the same `of`, not after it.
+
+    `event` says what an event is, `at` when it was. Nothing is asked of events without `of` or `at`.
+    """
+    about, when = identifier(of), identifier(at)
+    told = " UNION ALL ".join(
+        f"SELECT {about} AS _of, {when} AS _at FROM {relation} WHERE {identifier(event)} IN ({literals(needs)})"
+        for relation in (context.relation, context.previous)
+        if relation
+    )
+    first = f"SELECT _of, min(_at) AS _at FROM ({told}) GROUP BY _of"
+    return (
+        f"SELECT e._row FROM {context.relation} e LEFT JOIN ({first}) f ON f._of = e.{about} "
+        f"WHERE e.{identifier(event)} IN ({literals(events)}) AND e.{about} IS NOT NULL AND e.{when} IS NOT NULL "
+        f"AND (f._at IS NULL OR f._at > e.{when})"
+    )
+
+
+@_history(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def adds_up_to(context: Context, *, column: Column, by: Column, total: float, tolerance: float = 0.0) -> str:
+    """The values of all events with the same `by` add up to `total`, give or take `tolerance`.
+
+    Which of them is wrong nobody can tell: the new ones are refused together, as is one of whose companions one was
+    refused itself. Nothing is asked where none has a value.
+    """
+    group, number = identifier(by), identifier(column)
+    told = " UNION ALL ".join(
+        f"SELECT {group} AS _by, {number} AS _value FROM {relation}"
+        for relation in (context.relation, context.previous)
+        if relation
+    )
+    sums = f"SELECT _by, sum(_value) AS _sum FROM ({told}) GROUP BY _by"
+    return (
+        f"SELECT e._row FROM {context.relation} e JOIN ({sums}) s ON s._by = e.{group} "
+        f"WHERE abs(s._sum - {total}) > {tolerance}"
+    )
+
+
 def _bound(context: Context, bound: Bound) -> str:
     later = {"today": 0, "tomorrow": 1}
     if not isinstance(bound, str) or bound not in later:

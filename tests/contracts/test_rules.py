@@ -335,6 +335,52 @@ def test_nobody_has_two_open_at_once(known: list[Event], new: list[Event], wrong
         assert sorted(row for (row,) in con.execute(query).fetchall()) == wrong
 
 
+def judged_together(verb: str, about: dict[str, Any], columns: str, known: list[Any], new: list[Any]) -> list[int]:
+    """The places of the new events that contradict the known ones or each other."""
+    with duckdb.connect() as con:
+        for name, events in (("told", known), ("fresh", new)):
+            con.execute(f"CREATE TABLE {name} (_row BIGINT, {columns})")
+            for place, event in enumerate(events):
+                con.execute(f"INSERT INTO {name} VALUES (?{', ?' * len(event)})", [place, *event])
+        query = Rule("x", verb, (), rules[verb].bind(about)).sql(context(relation="fresh", previous="told"))
+        return sorted(row for (row,) in con.execute(query).fetchall())
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "wrong"),
+    [
+        ([], [("a", "1", "2020-01-01"), ("a", "4", "2020-01-01"), ("a", "4", "2021-01-01")], []),
+        ([], [("a", "4", "2020-01-01")], [0]),
+        ([], [("a", "1", "2020-01-01"), ("b", "5", "2020-01-02")], [1]),
+        (
+            [("a", "1", "2020-01-01")],
+            [("a", "4", "2019-12-31"), ("a", "5", "2020-01-02"), ("b", "5", "2020-01-02")],
+            [0, 2],
+        ),
+        ([("a", "4", "2020-01-01")], [("a", "5", "2020-01-02")], [0]),  # a mortgage is nothing to rest on
+        ([], [(None, "4", "2020-01-01"), ("a", "4", None), ("b", "1", None)], []),
+        ([], [("a", "1", "2020-01-01"), ("a", "1", "2018-01-01"), ("a", "4", "2019-01-01")], []),
+    ],
+)
+def test_what_needs_another_event_comes_after_it(known: list[Any], new: list[Any], wrong: list[int]) -> None:
+    about = {"of": "unit", "event": "kind", "events": ["4", "5"], "needs": ["1"], "at": "day"}
+    assert judged_together("preceded_by", about, "unit VARCHAR, kind VARCHAR, day DATE", known, new) == wrong
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "wrong"),
+    [
+        ([], [("a", 100.0), ("b", 50.0), ("b", 50.0), ("c", 33.33), ("c", 33.33), ("c", 33.34)], []),
+        ([], [("a", 60.0), ("b", 50.0), ("b", 60.0), ("c", 100.0)], [0, 1, 2]),
+        ([("a", 50.0)], [("a", 50.0), ("b", 50.0)], [1]),
+        ([], [("a", None), ("b", None), ("b", 100.0), (None, 5.0)], []),
+    ],
+)
+def test_shares_of_one_thing_are_a_whole(known: list[Any], new: list[Any], wrong: list[int]) -> None:
+    about = {"column": "share", "by": "thing", "total": 100.0, "tolerance": 0.05}
+    assert judged_together("adds_up_to", about, "thing VARCHAR, share DOUBLE", known, new) == wrong
+
+
 @pytest.mark.parametrize(
     ("part", "unit", "expected"), [(1.0, "%", True), (3.0, "%", False), (3.0, "个", None), (None, "%", None)]
 )
@@ -351,7 +397,7 @@ def test_every_verb_is_tried_true_false_and_null() -> None:
     tried: dict[str, set[bool | None]] = {"part_of_whole": {True, False, None}}
     for verb, *_, expected in (*ROW_CASES, *PAIR_CASES, *TWO_CASES):
         tried.setdefault(verb, set()).add(expected)
-    table = {verb for verb, *_ in TABLE_CASES} | {"one_open_per"}
+    table = {verb for verb, *_ in TABLE_CASES} | {"one_open_per", "preceded_by", "adds_up_to"}
     assert tried.keys() | table == rules.keys()
     assert {verb for verb, found in tried.items() if found != {True, False, None}} == {
         "required",
