@@ -13,12 +13,16 @@ from pathlib import Path
 from simulator import (
     disturbances,
     drops,
+    estate_registers,
     faults,
     firm_registers,
+    fund_registers,
+    hotline_registers,
     medical_registers,
     people_registers,
     registers,
     service_registers,
+    urban_registers,
 )
 from simulator.chance import Dice
 from simulator.day import Day
@@ -37,7 +41,16 @@ _TOLD_AGAIN = 20
 
 def all_registers() -> list[Register]:
     """Every register, made anew."""
-    subjects = (people_registers, firm_registers, service_registers, medical_registers)
+    subjects = (
+        people_registers,
+        firm_registers,
+        service_registers,
+        medical_registers,
+        hotline_registers,
+        urban_registers,
+        estate_registers,
+        fund_registers,
+    )
     return [register for subject in subjects for register in subject.registers()]
 
 

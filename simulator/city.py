@@ -30,6 +30,8 @@ from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import DATABASES, HOST, READER, Server
 
 DEFAULT_SEED, DEFAULT_PERSONS, MOST_PERSONS = 341500, 60_000, 10_000_000
+FOLDERS = ("hc", "esb", "hpf")
+"""Where departments drop files."""
 
 
 class OtherCity(ValueError):
@@ -134,7 +136,7 @@ class DemoCity:
         """How the data platform reaches every department: connection strings by the name of the secret."""
         address = f"{READER}:{self._server.reader_password}@{HOST}:{self._server.port}"
         databases = {f"{name}_dsn": f"postgresql://{address}/{name}" for name in DATABASES}
-        folders = {f"{name}_drop": f"file://{drops.folder(self.home, name)}" for name in ("hc", "esb")}
+        folders = {f"{name}_drop": f"file://{drops.folder(self.home, name)}" for name in FOLDERS}
         return databases | folders | self._outside.connections()
 
     def planted(self) -> list[Planted]:

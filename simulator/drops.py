@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
+import zipfile
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree
 
 import xlsxwriter
 
@@ -64,8 +67,8 @@ def prepare(home: Path, day: date, register: Register, rows: Sequence[Row], faul
 
 def _last(target: Path, place: Files) -> Path:
     """The file that was delivered last, as it is once what is ready is shown."""
-    shown = {file.name: file for file in target.glob(place.dataset)}
-    shown |= {file.name.removeprefix(_HIDDEN): file for file in target.glob(f"{_HIDDEN}{place.dataset}")}
+    shown = {file.name: file for file in target.glob(place.pattern)}
+    shown |= {file.name.removeprefix(_HIDDEN): file for file in target.glob(f"{_HIDDEN}{place.pattern}")}
     return shown[max(shown)]
 
 
@@ -73,13 +76,20 @@ def correct(home: Path, register: Register) -> None:
     """Make ready the right files in place of those delivered wrongly; `deliver` shows them under the same names."""
     place = register.place
     assert isinstance(place, Files)
-    for right in folder(home, place.folder).glob(f"{_RIGHT}{place.dataset}"):
+    for right in folder(home, place.folder).glob(f"{_RIGHT}{place.pattern}"):
         right.replace(right.with_name(f"{_HIDDEN}{right.name.removeprefix(_RIGHT)}"))
 
 
 def _write(target: Path, place: Files, rows: Sequence[Row]) -> None:
     if place.kind == "xlsx":
         _write_sheet(target, place, rows)
+    elif place.kind == "zip":
+        _write_archive(target, place, rows)
+    elif place.kind == "json":
+        records = [dict(zip(place.names, row, strict=True)) for row in rows]
+        target.write_text(json.dumps(records, ensure_ascii=False, indent=0), "utf-8")
+    elif place.kind == "xml":
+        target.write_bytes(_markup(place, rows))
     else:
         target.write_bytes(_encoded(place, _text(place, rows)))
 
@@ -142,11 +152,30 @@ def _text(place: Files, rows: Sequence[Row]) -> str:
     return lines.getvalue()
 
 
+def _write_archive(target: Path, place: Files, rows: Sequence[Row]) -> None:
+    """The text of a CSV file, packed; the archive says nothing of the real day."""
+    member = zipfile.ZipInfo(f"{place.stem}.csv", (DAY_ZERO.year, DAY_ZERO.month, DAY_ZERO.day, 0, 0, 0))
+    member.compress_type = zipfile.ZIP_DEFLATED
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr(member, _encoded(place, _text(place, rows)))
+
+
+def _markup(place: Files, rows: Sequence[Row]) -> bytes:
+    """One element for each row, and in it one for each value; there is none for nothing."""
+    root = ElementTree.Element("DATA")
+    for row in rows:
+        record = ElementTree.SubElement(root, "RECORD")
+        for name, value in zip(place.names, row, strict=True):
+            if value is not None:
+                ElementTree.SubElement(record, name).text = value
+    return ElementTree.tostring(root, place.encoding, xml_declaration=True)
+
+
 def _write_sheet(target: Path, place: Files, rows: Sequence[Row]) -> None:
     """Cells are text, except where a value is marked as a number: so Excel ruins identity numbers."""
     with xlsxwriter.Workbook(str(target), {"strings_to_numbers": False}) as book:
         book.set_properties({"created": DAY_ZERO})
-        sheet = book.add_worksheet("学生")
+        sheet = book.add_worksheet(place.stem)
         sheet.write_row(0, 0, place.names)
         for number, row in enumerate(rows, 1):
             for column, value in enumerate(row):

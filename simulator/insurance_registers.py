@@ -167,7 +167,7 @@ class Payments:
         )
 
     def initial(self, city: Everybody) -> Iterator[Row]:
-        insured = self._insured(city.truth)
+        insured = employed(city.truth)
         for period in ("202511", "202512"):
             for row in insured:
                 yield self._row(city.dice, row, period)
@@ -176,20 +176,12 @@ class Payments:
     def day(self, news: News) -> Change:
         dice, rows = news.dice, list[Row]()
         if news.today.day == self._DAY:
-            rows += [self._row(dice, row, f"{news.today:%Y%m}") for row in self._insured(news.truth)]
+            rows += [self._row(dice, row, f"{news.today:%Y%m}") for row in employed(news.truth)]
         for row in news.some(self.place.dataset, 400):
             if row[10] == "0" and row[3] != f"{news.today:%Y%m}":
                 row[10], row[11], row[12] = "1", compact(news.today), moment(dice, news.today)
                 rows.append(row)
         return Change(rows)
-
-    def _insured(self, truth: Connection) -> list[Row]:
-        """The last change of everybody who is employed and insured as such."""
-        rows = truth.execute(
-            "SELECT DISTINCT ON (row[3]) row FROM truth.record WHERE dataset = %s ORDER BY row[3], key::bigint DESC",
-            [Insurance.place.dataset],
-        )
-        return [row for (row,) in rows if row[1] != "D" and row[3] in ("110", "120") and row[8] == "1"]
 
     def _of_cremated(self, city: Everybody) -> Iterator[Row]:
         """The last contributions of some who died within two years: for the month of their death."""
@@ -220,6 +212,15 @@ class Payments:
             compact(booked) if paid else None,
             moment(dice, booked),
         ]
+
+
+def employed(truth: Connection) -> list[Row]:
+    """The last change of everybody who is employed and insured as such."""
+    rows = truth.execute(
+        "SELECT DISTINCT ON (row[3]) row FROM truth.record WHERE dataset = %s ORDER BY row[3], key::bigint DESC",
+        [Insurance.place.dataset],
+    )
+    return [row for (row,) in rows if row[1] != "D" and row[3] in ("110", "120") and row[8] == "1"]
 
 
 def _month_later(period: str) -> str:

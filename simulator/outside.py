@@ -6,6 +6,7 @@ Belongs here: running both and handing them each day's messages and files. What 
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -68,6 +69,7 @@ class Outside:
         return {
             "eeb_broker": f"mqtt://{USER}:{self._broker.password}@{HOST}:{self._broker.port}",
             "sb_portal": f"http://{HOST}:{self._portal.port}",
+            "hotline_api": json.dumps({"url": f"http://{HOST}:{self._portal.port}", "key": self._portal.password}),
         }
 
     def planted(self) -> list[Planted]:

@@ -9,6 +9,7 @@ import csv
 from functools import cache
 from importlib.resources import files
 
+from simulator.chance import Dice
 from simulator.divisions import Village, villages
 
 
@@ -28,3 +29,23 @@ def village_of(code: str) -> Village:
 @cache
 def _by_code() -> dict[str, Village]:
     return {village.code: village for village in villages()}
+
+
+# Roughly the middle of each county, in degrees of CGCS2000; places scatter around it.
+_MIDDLES = {
+    "341502": (116.53, 31.72),
+    "341503": (116.30, 31.68),
+    "341504": (115.90, 31.83),
+    "341522": (116.20, 32.30),
+    "341523": (116.85, 31.45),
+    "341524": (115.85, 31.62),
+    "341525": (116.30, 31.40),
+}
+
+
+@cache
+def position(code: str) -> tuple[str, str]:
+    """Longitude and latitude of something in a village, with six decimals: near its county's middle, not surveyed."""
+    dice = Dice(0, "position", code)
+    longitude, latitude = _MIDDLES[code[:6]]
+    return f"{longitude + 0.2 * (dice.random() - 0.5):.6f}", f"{latitude + 0.2 * (dice.random() - 0.5):.6f}"

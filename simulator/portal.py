@@ -1,14 +1,16 @@
 """The statistics bureau's open-data portal: a daemon, ``python -m simulator.portal HOME``, serving files over HTTP.
 
 Every file under ``HOME/portal`` has a strong ETag and a date and may be asked for conditionally; publishing files
-belongs to `outside`. Tests make the portal misbehave with ``HOME/portal.faults.json``: ``status`` answers every
-request with that code, ``delay`` waits so many seconds first.
+belongs to `outside`. The same daemon answers for the interfaces below ``api/`` (`interfaces`) to whoever has the key.
+Tests make the portal misbehave with ``HOME/portal.faults.json``: ``status`` answers every request with that code,
+``delay`` waits so many seconds first.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import sys
 import threading
@@ -20,10 +22,14 @@ from hashlib import sha256
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from simulator.daemons import PORTAL, detach, read_notes
+from simulator.interfaces import PATH, Interfaces
 from simulator.server import HOST
+
+KEY_HEADER = "X-Api-Key"
+"""The header that holds the key of an interface."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,6 +37,8 @@ class Handler(BaseHTTPRequestHandler):
 
     folder: Path
     faults: Path
+    interfaces: Interfaces
+    key: str
     protocol_version = "HTTP/1.1"
     server_version = "open-data-portal"
     sys_version = ""
@@ -52,6 +60,9 @@ class Handler(BaseHTTPRequestHandler):
         if "status" in fault:
             self._fail(HTTPStatus(fault["status"]))
             return
+        if urlsplit(self.path).path.startswith(f"/{PATH}"):
+            self._answer_question(with_body)
+            return
         try:
             content, modified = self._read()
         except (OSError, ValueError):
@@ -67,6 +78,24 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if with_body and not unchanged:
+            self.wfile.write(content)
+
+    def _answer_question(self, with_body: bool) -> None:
+        """Send a page of an interface."""
+        if not secrets.compare_digest(self.headers.get(KEY_HEADER, ""), self.key):
+            self._fail(HTTPStatus.UNAUTHORIZED)
+            return
+        address = urlsplit(self.path)
+        try:
+            content = self.interfaces.answer(address.path.removeprefix(f"/{PATH}"), dict(parse_qsl(address.query)))
+        except ValueError:
+            self._fail(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if with_body:
             self.wfile.write(content)
 
     def _read(self) -> tuple[bytes, datetime]:
@@ -103,7 +132,9 @@ def serve(home: Path, ready: Callable[[], None]) -> None:
     """Serve the home's portal until the process is told to end."""
     Handler.folder = (home / PORTAL).resolve()
     Handler.faults = home / f"{PORTAL}.faults.json"
-    with ThreadingHTTPServer((HOST, read_notes(home, PORTAL)["port"]), Handler) as server:
+    notes = read_notes(home, PORTAL)
+    Handler.interfaces, Handler.key = Interfaces(home.resolve()), str(notes["password"])
+    with ThreadingHTTPServer((HOST, notes["port"]), Handler) as server:
         server.daemon_threads = True
         # Not within the handler: shutdown waits for the loop that the handler interrupts.
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

@@ -83,9 +83,24 @@ class Files:
     cadence: str = WEEKLY
 
     @property
+    def pattern(self) -> str:
+        """The names of the files."""
+        return f"{self.stem}_*.{self.kind}"
+
+    @property
     def dataset(self) -> str:
         """As a contract names it."""
-        return f"{self.stem}_*.{self.kind}"
+        return self.pattern
+
+
+@dataclass(frozen=True, slots=True)
+class Interface(Files):
+    """Files that nobody sees: an interface answers with what they say (`interfaces`)."""
+
+    @property
+    def dataset(self) -> str:
+        """As a contract names it."""
+        return f"api/{self.folder}/{self.stem}"
 
 
 @dataclass(slots=True)

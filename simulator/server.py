@@ -40,7 +40,7 @@ wal_level = minimal
 max_wal_senders = 0
 max_wal_size = '2GB'
 """
-DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb", "hsb")
+DATABASES = ("psb", "cab", "hrssb", "amr", "drc", "dsrb", "hsb", "umb", "nrpb")
 """One database for each department that has a server."""
 # The reader cannot even connect to the truth.
 _ADMISSION = f"""

@@ -1,15 +1,21 @@
 """What the departments' tables become, counted by hand from the simulator's truth of a published town."""
 
+import gzip
+from collections import defaultdict
 from collections.abc import Iterator
 
+import duckdb
 import pytest
 
+from pipelines.lake import delta
+from simulator.hotline_registers import ORDERS
 from tests.city import Town, published_town
 
 pytestmark = pytest.mark.server
 
 TAG, PERSON = "lib_population__person_tag", "lib_population__person"
 TAGS = {
+    "housing_fund": ("deposit_*.zip", "个人账号", "证件号码", lambda row: row["账户状态"] in ("1", "2")),
     "medical_insured": ("yb.PSN_INSU_D", "PSN_NO", "CERTNO", lambda row: row["PSN_INSU_STAS"] in ("1", "2")),
 }
 """By tag: the register that says so, its key, whom a row is about, and which rows count."""
@@ -37,3 +43,68 @@ def test_tags_are_those_of_the_truth(town: Town, tag: str) -> None:
     expected = {row[identity] for row in right(town, dataset, key) if counts(row)} & set(number.values())
     assert sorted(found) == sorted(expected)
     assert found
+
+
+def test_the_hotline_by_month_is_that_of_the_truth(town: Town) -> None:
+    expected: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * 7)
+    for row in right(town, ORDERS.dataset, "orderNo"):
+        finished, due = row["finishTime"], str(row["dueTime"])
+        key = (str(row["areaCode"])[:6], str(row["typeCode"])[:2], str(row["callTime"])[:7])
+        facts = (
+            True,
+            finished is not None,
+            finished is not None and finished <= due,
+            finished > due if finished else due[:10] < as_of(town),
+            row["repeatOf"] is not None,
+            row["satisfied"] is not None,
+            row["satisfied"] == "1",
+        )
+        expected[key] = [count + fact for count, fact in zip(expected[key], facts, strict=True)]
+    columns = "orders, orders_finished, orders_on_time, orders_overdue, orders_repeated, orders_asked, orders_satisfied"
+    found = town.rows("mart_gov_service__hotline_month", f"county_code, hotline_class, month, {columns}")
+    assert {row[:3]: list(row[3:]) for row in found} == expected
+    shown = town.rows("open/hotline_month", "orders")
+    assert all(orders >= 10 for (orders,) in shown)
+
+
+def test_urban_cases_by_month_are_those_of_the_truth(town: Town) -> None:
+    expected: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * 5)
+    for row in right(town, "cg.T_AJ", "AJBH"):
+        done, due = row["CZSJ"], str(row["JZSJ"])
+        key = (str(row["WGBH"])[:6], str(row["DLDM"]), str(row["SBSJ"])[:7])
+        facts = (
+            True,
+            row["JASJ"] is not None,
+            done is not None and done <= due,
+            done > due if done else due[:10] < as_of(town),
+            row["FGCS"] != "0",
+        )
+        expected[key] = [count + fact for count, fact in zip(expected[key], facts, strict=True)]
+    columns = "cases_reported, cases_closed, cases_on_time, cases_overdue, cases_reworked"
+    found = town.rows("mart_urban_mgmt__case_month", f"county_code, urban_case_class, month, {columns}")
+    assert {row[:3]: list(row[3:]) for row in found} == expected
+
+
+def test_what_callers_said_and_what_was_diagnosed_never_enters_the_lake(town: Town) -> None:
+    assert any("希望尽快处理" in str(row["content"]) for row in town.city.records(ORDERS.dataset))
+    raw = town.settings.lake.raw("dsrb", "hotline_order")
+    pages = [gzip.decompress(file.read_bytes()).decode() for file in raw.rglob("*.gz")]
+    assert pages and not any("希望尽快处理" in text or "content" in text.split("\n", 1)[1] for text in pages)
+    received = [file for file in town.settings.lake.raw("hsb", "settlement").rglob("*.parquet")]
+    names = {name for file in received for name in duckdb.read_parquet(str(file)).columns}
+    assert "DRG_CODE" in names and not {"DIAG_CODE", "DIAG_NAME"} & names
+
+
+def as_of(town: Town) -> str:
+    """The day of the edition."""
+    ((day,),) = town.rows("mart_gov_service__case", "DISTINCT as_of")
+    return str(day)
+
+
+def test_an_account_that_is_open_has_no_day_of_closing(town: Town) -> None:
+    core = delta.scan(delta.open_table(town.settings.lake.core("hpf", "fund_deposit")))
+    found = duckdb.sql(f"SELECT fund_account, fund_account_status, account_closed_on FROM {core.source}").fetchall()
+    true = {row["个人账号"]: row["销户日期"] for row in right(town, "deposit_*.zip", "个人账号")}
+    assert len(found) == len(true) and any(str(day).startswith("1899-12-31") for day in true.values())
+    for account, status, closed in found:
+        assert (closed is None) == (status != "3") == str(true[account]).startswith("1899-12-31")

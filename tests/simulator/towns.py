@@ -19,6 +19,8 @@ TABLES = {
     "drc": ("xygs.T_XZXK", "xygs.T_XZCF"),
     "dsrb": ("zwfw.T_BJXX", "zwfw.T_BJHJ", "zwfw.T_HCP", "dzzz.T_ZZML_BG"),
     "hsb": ("yb.PSN_INSU_D", "yb.SETL_D"),
+    "umb": ("cg.T_AJ",),
+    "nrpb": ("bdc.T_BDCDJ",),
 }
 Rows = list[dict[str, Any]]
 
