@@ -57,6 +57,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.snapshot
 	@$(BIN)/python -m benchmarks.files
 	@$(BIN)/python -m benchmarks.mysql
+	@$(BIN)/python -m benchmarks.identifiers
 	@$(BIN)/python -m benchmarks.day
 
 clean:

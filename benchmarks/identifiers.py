@@ -1,0 +1,108 @@
+"""Check digits: persons' identity numbers and unified social credit codes, in DuckDB against python-stdnum.
+
+`python -m benchmarks.identifiers [NUMBERS]`. Random numbers, nine in ten with a right check character. What either
+says otherwise than the other is told by the tests of the codecs, not here.
+"""
+
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+from stdnum.cn import ric, uscc
+
+from benchmarks.measure import Contender, one, table
+from pipelines.codecs import gb11643, gb32100
+from pipelines.engine import connect
+
+_LETTERS = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+
+
+def _judged(where: str, folder: Path, predicate: str, column: str) -> int:
+    with connect(folder) as con:
+        row = con.execute(f"SELECT count(*) FILTER ({predicate}) FROM '{where}' WHERE {column} IS NOT NULL").fetchone()
+        return int(row[0]) if row else 0
+
+
+def _listed(where: str, column: str) -> list[str]:
+    with duckdb.connect() as con:
+        return [text for (text,) in con.execute(f"SELECT {column} FROM '{where}'").fetchall()]
+
+
+def persons(where: str, folder: Path) -> int:
+    """Form, check digit, province and date of every number. Returns the right ones."""
+    return _judged(where, folder, gb11643.content_right("person"), "person")
+
+
+def persons_stdnum(where: str, folder: Path) -> int:
+    """The same with python-stdnum, which also asks for a known county of birth: old counties are wrong to it."""
+    right = 0
+    for number in _listed(where, "person"):
+        try:
+            right += ric.is_valid(number)
+        except KeyError:  # what it does with some places of birth
+            continue
+    return right
+
+
+def entities(where: str, folder: Path) -> int:
+    """Form and both check characters of every code. Returns the right ones."""
+    return _judged(where, folder, gb32100.check_digits_right("entity"), "entity")
+
+
+def entities_stdnum(where: str, folder: Path) -> int:
+    """The same with python-stdnum, which does not look at the organisation code inside."""
+    return sum(uscc.is_valid(code) for code in _listed(where, "entity"))
+
+
+CONTENDERS: dict[str, Contender] = {
+    "persons": persons,
+    "persons_stdnum": persons_stdnum,
+    "entities": entities,
+    "entities_stdnum": entities_stdnum,
+}
+
+
+def _person(dice: random.Random) -> str:
+    year, month, day = dice.randint(1930, 2025), dice.randint(1, 12), dice.randint(1, 28)
+    return f"{dice.choice((341502, 341522, 341523))}{year}{month:02}{day:02}{dice.randint(1, 999):03}"
+
+
+def _entity(dice: random.Random) -> str:
+    body = "".join(dice.choice(_LETTERS) for _ in range(8))
+    weighed = sum(int(sign, 36) * weight for sign, weight in zip(body, (3, 7, 9, 10, 5, 8, 4, 2), strict=True))
+    return f"{dice.choice(('91', '92', '93', '12', '52'))}341502{body}{'0123456789X0'[(11 - weighed % 11) % 11]}"
+
+
+def write(path: Path, numbers: int) -> None:
+    """A Parquet file of numbers and codes."""
+    dice = random.Random()
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE made (person VARCHAR, entity VARCHAR)")
+        made = [(_person(dice), _entity(dice)) for _ in range(min(numbers, 100_000))]
+        checked = [
+            (person + ric.calc_check_digit(person + "0"), entity + uscc.calc_check_digit(entity))
+            if dice.random() < 0.9
+            else (person + dice.choice("0123456789X"), entity + dice.choice(_LETTERS))
+            for person, entity in made
+        ]
+        con.executemany("INSERT INTO made VALUES (?, ?)", checked)
+        copies = -(-numbers // len(checked))
+        con.execute(f"COPY (SELECT made.* FROM made, range({copies}) LIMIT {numbers}) TO '{path}'")
+
+
+def main(numbers: int) -> None:
+    """Make the numbers and run every contender on them."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "numbers.parquet"
+        write(path, numbers)
+        print(f"{numbers} numbers")
+        table("benchmarks.identifiers", CONTENDERS, str(path))
+
+
+if __name__ == "__main__":
+    if "--one" in sys.argv:
+        one(CONTENDERS[sys.argv[-1]], sys.stdin.read())
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
