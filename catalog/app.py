@@ -109,5 +109,5 @@ def _http_answer(site: Site, request: Request, status: int) -> Response:
 
 
 def _machine(request: Request) -> bool:
-    """Whether a client wants JSON rather than a page: the sharing protocol, and whatever does not ask for HTML."""
+    """Whether a client wants JSON rather than a page: the protocols, and whatever does not ask for HTML."""
     return request.url.path.startswith(f"{sharing.PREFIX}/") or "text/html" not in request.headers.get("accept", "")

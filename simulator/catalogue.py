@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from simulator import (
+    credit_follow_up,
     disturbances,
     drops,
     estate_registers,
@@ -44,6 +45,7 @@ def all_registers() -> list[Register]:
     subjects = (
         people_registers,
         firm_registers,
+        credit_follow_up,
         service_registers,
         medical_registers,
         hotline_registers,

@@ -22,6 +22,7 @@ class Subject:
     name: str
     uscc: str | None = None
     representative: str | None = None
+    representative_id: str | None = None
     id_number: str | None = None
     since: date = PUBLICATION_BEGINS
 
@@ -93,6 +94,7 @@ def subject_of_entity(entity: Entity) -> Subject:
         entity.name,
         uscc=entity.uscc,
         representative=entity.representative,
+        representative_id=entity.representative_id,
         since=max(entity.established, PUBLICATION_BEGINS),
     )
 

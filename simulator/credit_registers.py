@@ -25,7 +25,7 @@ from simulator.credit import (
     subject_of_entity,
     subject_of_person,
 )
-from simulator.defects import CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE, SENTINEL_1899
+from simulator.defects import CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE, SENTINEL_1899
 from simulator.entities import all_entities, some_active
 from simulator.mistakes import (
     Mistake,
@@ -45,6 +45,10 @@ from simulator.special_mistakes import absent, before, instead_of_nothing, organ
 
 VALID, WITHDRAWN, DISPUTED = "1", "2", "3"
 _STATUSES = deck(f"{VALID}*96 {WITHDRAWN}*3 {DISPUTED}")
+ID_CARD = "111"
+"""Code of the kind of document that an identity number is of."""
+_UNIFIED = date(2023, 1, 1)
+"""Until then offices wrote the former numbers beside the unified code."""
 _CATEGORY_WORDS = {ENTITY: "法人及非法人组织", PERSON: "自然人", SELF_EMPLOYED: "个体工商户"}
 _BRACKETS = ("（{}）", "[{}]", "【{}】", "({})", "［{}］")
 _FAR = ("2099-12-31", "9999-12-31", "长期", "9999-09-09", SENTINEL_1899)
@@ -58,10 +62,15 @@ PERMITS = Table(
         ("XK_XDR_MC", "varchar(200)"),
         ("XK_XDR_LB", "varchar(40)"),
         ("XK_XDR_SHXYM", "varchar(40)"),
-        ("XK_XDR_GSZC", "varchar(40)"),  # old registration number, organisation code and tax number: long empty
+        ("XK_XDR_GSZC", "varchar(40)"),  # registration number, organisation code, tax number: of old decisions
         ("XK_XDR_ZZJG", "varchar(40)"),
         ("XK_XDR_SWDJ", "varchar(40)"),
+        ("XK_XDR_SYDW", "varchar(40)"),  # of public institutions and social organisations
+        ("XK_XDR_SHZZ", "varchar(40)"),
         ("XK_FRDB", "varchar(100)"),
+        ("XK_FR_ZJLX", "varchar(40)"),
+        ("XK_FR_SFZH", "varchar(40)"),
+        ("XK_XDR_ZJLX", "varchar(40)"),
         ("XK_XDR_ZJHM", "varchar(40)"),
         ("XK_XKWS", "varchar(200)"),
         ("XK_WSH", "varchar(100)"),
@@ -80,7 +89,7 @@ PERMITS = Table(
         ("BZ", "varchar(200)"),
         ("GXSJ", "timestamp(0)"),
     ),
-    moment=24,
+    moment=29,
 )
 PENALTIES = Table(
     "drc",
@@ -91,13 +100,22 @@ PENALTIES = Table(
         ("CF_XDR_MC", "varchar(200)"),
         ("CF_XDR_LB", "varchar(40)"),
         ("CF_XDR_SHXYM", "varchar(40)"),
+        ("CF_XDR_GSDJ", "varchar(40)"),
+        ("CF_XDR_ZDM", "varchar(40)"),
+        ("CF_XDR_SWDJ", "varchar(40)"),
+        ("CF_XDR_SYDW", "varchar(40)"),
+        ("CF_XDR_SHZZ", "varchar(40)"),
         ("CF_FR", "varchar(100)"),
+        ("CF_FR_ZJLX", "varchar(40)"),
+        ("CF_FR_ZJHM", "varchar(40)"),
+        ("CF_XDR_ZJLX", "varchar(40)"),
         ("CF_XDR_SFZ", "varchar(40)"),
         ("CF_WSH", "varchar(100)"),
         ("CF_WFXW", "varchar(500)"),
         ("CF_SY", "varchar(2000)"),
         ("CF_YJ", "varchar(1000)"),
         ("CF_CFLB1", "varchar(100)"),
+        ("CF_CFLB2", "varchar(100)"),
         ("CF_NR", "varchar(2000)"),
         ("CF_NR_FK", "varchar(30)"),  # in 万元
         ("CF_NR_WFFF", "varchar(30)"),  # confiscated, in 万元
@@ -113,7 +131,7 @@ PENALTIES = Table(
         ("BZ", "varchar(200)"),
         ("GXSJ", "timestamp(0)"),
     ),
-    moment=24,
+    moment=33,
 )
 
 
@@ -126,9 +144,12 @@ def _is_entity(row: Row) -> bool:
 
 
 def _common_mistakes(
-    person: int, document: int, decided: int, authority: int, status: int, *also: str
+    person: int, representative: int, document: int, decided: int, authority: int, status: int, *also: str
 ) -> tuple[Mistake, ...]:
     return (
+        *id_mistakes(representative),
+        changed("id_kind_no_code", CODE, representative - 1, lambda v, d: "0"),
+        changed("document_without_year", FORMAT, document, _without_year),
         missing(_SUBJECT_NAME),
         test_row(_SUBJECT_NAME),
         swapped_code(authority, authority - 1),
@@ -157,16 +178,36 @@ def _other_brackets(value: str, dice: Dice) -> str:
     return value.replace(f"〔{year}〕", dice.pick(_BRACKETS).format(year))
 
 
+def _without_year(value: str, dice: Dice) -> str:
+    return value[: value.index("〔")] + value[value.index("〕") + 1 :]
+
+
 def _fine_in_yuan(value: str, dice: Dice) -> str | None:
     yuan = round(float(value) * 10_000)
     return str(yuan) if yuan <= 100_000 else None
+
+
+def _organisation_code_mistakes(column: int) -> tuple[Mistake, ...]:
+    """The organisation code of before 2015 without its last character, with a wrong one, and with its hyphen."""
+    return (
+        changed("organisation_code_short", FORMAT, column, lambda v, d: v[:-1]),
+        changed("organisation_code_wrong_check", CHECK_DIGIT, column, _wrong_organisation_check),
+        changed("organisation_code_hyphenated", CLEANABLE, column, lambda v, d: f"{v[:8]}-{v[8:]}"),
+    )
+
+
+def _wrong_organisation_check(value: str, dice: Dice) -> str:
+    return value[:-1] + dice.pick("0123456789X".replace(value[-1], ""))
 
 
 def _permit_mistakes() -> tuple[Mistake, ...]:
     at = PERMITS.names.index
     category, begin, end = at("XK_XKLB"), at("XK_YXQZ"), at("XK_YXQZI")
     return (
-        *_common_mistakes(at("XK_XDR_ZJHM"), at("XK_WSH"), at("XK_JDRQ"), at("XK_XKJGDM"), at("XK_ZT")),
+        *_common_mistakes(
+            at("XK_XDR_ZJHM"), at("XK_FR_SFZH"), at("XK_WSH"), at("XK_JDRQ"), at("XK_XKJGDM"), at("XK_ZT")
+        ),
+        *_organisation_code_mistakes(at("XK_XDR_ZZJG")),
         changed("permit_category_no_code", CODE, category, lambda v, d: "0"),
         spelled("permit_category_word", category, {"1": "普通", "2": "特许", "3": "认可", "4": "核准", "5": "登记"}),
         missing(at("XK_NR")),
@@ -179,8 +220,13 @@ def _penalty_mistakes() -> tuple[Mistake, ...]:
     at = PENALTIES.names.index
     category, fine, decided, end = at("CF_CFLB1"), at("CF_NR_FK"), at("CF_JDRQ"), at("CF_GSJZQ")
     return (
-        *_common_mistakes(at("CF_XDR_SFZ"), at("CF_WSH"), decided, at("CF_CFJGDM"), at("CF_ZT"), CONSISTENCY),
+        *_common_mistakes(
+            at("CF_XDR_SFZ"), at("CF_FR_ZJHM"), at("CF_WSH"), decided, at("CF_CFJGDM"), at("CF_ZT"), CONSISTENCY
+        ),
+        *_organisation_code_mistakes(at("CF_XDR_ZDM")),
         missing(at("CF_WFXW")),
+        missing(at("CF_SY")),
+        changed("second_category_no_code", CODE, at("CF_CFLB2"), lambda v, d: "8"),
         changed("penalty_category_no_code", CODE, category, lambda v, d: "8"),
         spelled("penalty_category_word", category, {"1": "警告、通报批评", "2": "罚款", "9": "其他"}),
         changed("fine_negative", RANGE, fine, lambda v, d: f"-{v}", CONSISTENCY),
@@ -254,10 +300,11 @@ class Permits(_Decisions):
             subject.name,
             subject.category,
             subject.uscc,
-            None,
-            None,
-            None,
+            *_former_numbers(subject, decided),
             subject.representative,
+            _id_kind(subject.representative_id),
+            subject.representative_id,
+            _id_kind(subject.id_number),
             subject.id_number,
             f"{kind.content}决定书",
             document_number(dice, kind.mark, decided),
@@ -296,13 +343,18 @@ class Penalties(_Decisions):
             subject.name,
             subject.category,
             subject.uscc,
+            *_former_numbers(subject, decided),
             subject.representative,
+            _id_kind(subject.representative_id),
+            subject.representative_id,
+            _id_kind(subject.id_number),
             subject.id_number,
             document_number(dice, kind.mark, decided),
             kind.offence,
             f"经查，当事人{kind.offence}，事实清楚，证据确凿。",
             kind.basis,
             category,
+            "1" if category == "2" and taken else None,
             _content(category, fine, taken),
             fine,
             taken,
@@ -316,6 +368,19 @@ class Penalties(_Decisions):
             None,
             _moment(dice, decided + timedelta(days=dice.between(0, 6))),
         ]
+
+
+def _former_numbers(subject: Subject, decided: date) -> tuple[str | None, ...]:
+    """The numbers an organisation had before the unified code, which old decisions still name: registration number,
+    organisation code, tax number, and those of public institutions and social organisations, of which there are none.
+    """
+    if subject.uscc is None or decided >= _UNIFIED:
+        return (None,) * 5
+    return subject.uscc[2:8] + subject.uscc[8:17], subject.uscc[8:17], subject.uscc[:18], None, None
+
+
+def _id_kind(number: str | None) -> str | None:
+    return None if number is None else ID_CARD
 
 
 def _content(category: str, fine: str | None, taken: str | None) -> str:

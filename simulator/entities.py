@@ -9,9 +9,10 @@ from typing import Any
 
 from simulator.schema import Connection
 
-# Positions count from 1: credit code, name, type, foundation, industry, county, representative, telephone, status.
+# Positions count from 1: credit code, name, type, foundation, industry, county, representative, their identity number,
+# telephone, status.
 _QUERY = (
-    "SELECT row[2], row[3], row[4], row[5], row[8], row[10], row[12], row[14], row[18], row[19], row[20]"
+    "SELECT row[2], row[3], row[4], row[5], row[8], row[10], row[12], row[13], row[14], row[18], row[19], row[20]"
     " FROM truth.record WHERE dataset = 'scjg.E_BASEINFO'"
 )
 _ACTIVE = " AND row[18] = '1'"
@@ -28,6 +29,7 @@ class Entity:
     industry: str
     county: str
     representative: str
+    representative_id: str
     phone: str | None
     status: str
     ended: date | None
@@ -61,10 +63,24 @@ def _entities(rows: Iterable[tuple[Any, ...]]) -> list[Entity]:
             industry=industry,
             county=county,
             representative=representative,
+            representative_id=representative_id,
             phone=phone,
             status=status,
             ended=date.fromisoformat(ended) if ended else None,
             approved=date.fromisoformat(approved),
         )
-        for uscc, name, kind, established, industry, county, representative, phone, status, ended, approved in rows
+        for (
+            uscc,
+            name,
+            kind,
+            established,
+            industry,
+            county,
+            representative,
+            representative_id,
+            phone,
+            status,
+            ended,
+            approved,
+        ) in rows
     ]

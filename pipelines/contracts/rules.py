@@ -275,6 +275,12 @@ def requires(_: Context, *, column: Column, when: Column, values: Values) -> str
 
 
 @_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
+def present_with(_: Context, *, column: Column, other: Column) -> str:
+    """The value is there where `other` has one; NULL elsewhere."""
+    return f"CASE WHEN {identifier(other)} IS NOT NULL THEN {identifier(column)} IS NOT NULL END"
+
+
+@_row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
 def one_of_present(_: Context, *, columns: list[Column]) -> str:
     """At least one of `columns` has a value."""
     return " OR ".join(f"{identifier(name)} IS NOT NULL" for name in columns)
@@ -310,6 +316,13 @@ def part_of_whole(_: Context, *, part: Column, whole: Column, when: Column, valu
     """`part` is not more than `whole` where `when` is one of `values`: no share is above 100 %."""
     asked = f"cast({identifier(when)} AS VARCHAR) IN ({literals(values)})"
     return f"CASE WHEN {asked} THEN {identifier(part)} <= {identifier(whole)} END"
+
+
+@_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def adds_up(_: Context, *, column: Column, parts: list[Column]) -> str:
+    """The value is the sum of `parts`, to six decimals; a part without a value adds nothing. NULL for no value."""
+    total = " + ".join(f"coalesce({identifier(name)}, 0)" for name in parts)
+    return f"abs({identifier(column)} - ({total})) < 0.000001"
 
 
 @_row(Kind.CONSISTENCY, Dimension.CONSISTENCY)

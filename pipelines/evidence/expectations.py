@@ -252,6 +252,12 @@ def _requires(asker: Asker, *, column: str, when: str, values: list[str]) -> Que
 
 
 @_for
+def _present_with(asker: Asker, *, column: str, other: str) -> Question:
+    value, beside = (f"{identifier(name)}::VARCHAR" for name in (column, other))
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE coalesce({value}, {beside}) IS NOT NULL AND {value} IS NULL")
+
+
+@_for
 def _one_of_present(asker: Asker, *, columns: list[str]) -> Question:
     texts = ", ".join(f"{identifier(name)}::VARCHAR" for name in columns)
     return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE coalesce({texts}) IS NULL")
@@ -285,6 +291,15 @@ def _age_at_least(asker: Asker, *, birth: str, at: str, years: int) -> Question:
 def _part_of_whole(asker: Asker, *, part: str, whole: str, when: str, values: list[str]) -> Question:
     cases = _escaped(f"list_contains([{literals(values)}], {identifier(when)}::VARCHAR)")
     return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {cases} AND {identifier(part)} > {identifier(whole)}")
+
+
+@_for
+def _adds_up(asker: Asker, *, column: str, parts: list[str]) -> Question:
+    # exact: sums of doubles are compared as decimals
+    listed = ", ".join(f"{identifier(name)}::DECIMAL(30, 6)" for name in parts)
+    return asker.bad_rows(
+        f"SELECT 1 FROM {{batch}} WHERE {identifier(column)}::DECIMAL(30, 6) <> coalesce(list_sum([{listed}]), 0)"
+    )
 
 
 @_for

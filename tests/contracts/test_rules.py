@@ -146,6 +146,7 @@ FINE = {"column": "a", "text": "b", "per": 10000}
 SUBJECT = {"column": "a", "kind": "b", "person": "1"}
 
 # verb, arguments, SQL of the values of a and b, expected (True, False or None)
+SUM = {"column": "a", "parts": ["b", "b"]}
 TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("ordered", ORDER, "DATE '2026-11-23'", "DATE '2026-11-23'", True),
     ("ordered", ORDER, "DATE '2026-11-23'", "DATE '2026-11-22'", False),
@@ -198,6 +199,14 @@ TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("requires", CASE, "NULL::DATE", "'4'", None),
     ("requires", CASE, "NULL::DATE", "NULL::VARCHAR", None),
     ("requires", CASE | {"values": ["true"]}, "NULL::DATE", "true", False),
+    ("present_with", {"column": "a", "other": "b"}, "'x'", "0", True),
+    ("present_with", {"column": "a", "other": "b"}, "NULL::DATE", "0", False),
+    ("present_with", {"column": "a", "other": "b"}, "NULL::DATE", "NULL::DATE", None),
+    ("adds_up", SUM, "700::DOUBLE", "350::DOUBLE", True),
+    ("adds_up", SUM, "0.6::DOUBLE", "0.3::DOUBLE", True),
+    ("adds_up", SUM, "700::DOUBLE", "349.99::DOUBLE", False),
+    ("adds_up", SUM, "0::BIGINT", "NULL::BIGINT", True),
+    ("adds_up", SUM, "NULL::BIGINT", "1::BIGINT", None),
     ("one_of_present", {"columns": ["a", "b"]}, "'x'", "NULL::DATE", True),
     ("one_of_present", {"columns": ["a", "b"]}, "NULL::BIGINT", "0", True),
     ("one_of_present", {"columns": ["a", "b"]}, "NULL::BIGINT", "NULL::DATE", False),

@@ -5,9 +5,9 @@ from simulator import DemoCity
 COMPANIES = """SELECT "PRIPID", "UNI_ SOCIAL_CRD_ CD", "ENTNAME", "LEREP" FROM scjg."E_BASEINFO"
     WHERE "ENTTYPE" IN ('1100', '1130', '1200') AND "REGSTATE" = '1' ORDER BY "PRIPID" """
 AUTHORITY = """SELECT "XK_XKJG", "XK_XKJGDM" FROM xygs."T_XZXK" GROUP BY 1, 2 ORDER BY count(*) DESC, 2 LIMIT 1"""
-PENALTY = """INSERT INTO xygs."T_XZCF" ("CF_BH", "CF_XDR_LB", "CF_WSH", "CF_WFXW", "CF_CFLB1", "CF_NR", "CF_ZT",
-        "CF_GSJZQ", "CF_XDR_SHXYM", "CF_XDR_MC", "CF_FR", "CF_CFJG", "CF_CFJGDM", "CF_JDRQ", "GXSJ")
-    VALUES ('CF34159999999999', '1', '六市监罚〔2026〕9999号', '未按规定公示年度报告', '1', '警告', '1',
+PENALTY = """INSERT INTO xygs."T_XZCF" ("CF_BH", "CF_XDR_LB", "CF_WSH", "CF_WFXW", "CF_SY", "CF_CFLB1", "CF_NR",
+        "CF_ZT", "CF_GSJZQ", "CF_XDR_SHXYM", "CF_XDR_MC", "CF_FR", "CF_CFJG", "CF_CFJGDM", "CF_JDRQ", "GXSJ")
+    VALUES ('CF34159999999999', '1', '六市监罚〔2026〕9999号', '未按规定公示年度报告', '逾期未报', '1', '警告', '1',
         '2099-12-31', %s, %s, %s, %s, %s, %s, %s)"""
 
 

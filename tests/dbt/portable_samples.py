@@ -29,7 +29,8 @@ with r (k, i, x, m, s, d) as (
 # Every expression is computed for each row above; every function of portable_tokens.FUNCTIONS stands in one.
 PER_ROW = [
     "abs(i)", "abs(x)", "cast(ceil(x) as bigint)", "cast(floor(x) as bigint)", "cast(floor(cast(i as int) / 2) as int)",
-    "cast(round(x) as bigint)", "cast(round(m, 1) as decimal(12, 2))", "cast(round(cast(i as double) / 2) as bigint)",
+    "cast(round(x) as bigint)", "{{ day_before('d') }}", "least(d, cast(null as date))",
+    "cast(round(m, 1) as decimal(12, 2))", "cast(round(cast(i as double) / 2) as bigint)",
     "coalesce(i, 5)",
     "concat_ws('-', s, null, 'z')", "cast(date_trunc('month', d) as date)", "cast(date_trunc('year', d) as date)",
     "cast(year(d) as int)", "cast(month(d) as int)", "cast(day(d) as int)", "cast(extract(year from d) as int)",

@@ -1,5 +1,6 @@
 """The libraries of legal entities, licences, credit and the macro-economy on a few rows, and authority that changes."""
 
+import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +22,20 @@ LIBRARIES = {
     "geography": ("division",),
     "legal_entity": ("entity", "alteration", "conflict", "conflict_count"),
     "e_licence": ("licence",),
-    "credit": ("permit", "penalty", "permit_public", "penalty_public", "subject"),
+    "credit": (
+        "permit",
+        "penalty",
+        "permit_public",
+        "penalty_public",
+        "listing",
+        "listing_public",
+        "repair",
+        "commitment",
+        "subject",
+        "score_event",
+        "score_part",
+        "score",
+    ),
     "macro": ("series", "observation"),
 }
 MODELS = [f"lib_{library}__{name}" for library, names in LIBRARIES.items() for name in names]
@@ -40,6 +54,29 @@ def decision(number: str, uscc: str | None, day: str, **given: object) -> dict[s
         "credit_record_no": number, "uscc": uscc, "subject_name": f"六安{uscc}(集团)有限公司", "subject_category": "1",
         "decided_on": day, "document_status": "1", "source_updated_at": f"{day} 00:00:00+00", **given,
     }  # fmt: skip
+
+
+def repair(number: str, target: str, record: str, result: str, withdrawn: object = None) -> dict[str, object]:
+    return {
+        "repair_no": number, "repair_target": target, "repaired_record_no": record, "repair_result": result,
+        "withdrawn_on": withdrawn, "uscc": "A", "applied_on": "2026-08-01",
+    }  # fmt: skip
+
+
+def entry(number: str, kind: str, uscc: str | None, **given: object) -> dict[str, object]:
+    return {
+        "list_record_no": number, "list_type": kind, "uscc": uscc, "subject_name": f"名称{uscc}",
+        "subject_category": "1", "listed_on": "2026-01-05", **given,
+    }  # fmt: skip
+
+
+def commitment(number: int, uscc: str, status: str, checked: str | None = None) -> dict[str, object]:
+    return {"commitment_no": f"K{number}", "uscc": uscc, "commitment_status": status, "checked_on": checked}
+
+
+def weights() -> Iterator[dict[str, str]]:
+    with (PROJECT.parent / "data_contracts/reference/credit_weights.csv").open(encoding="utf-8") as file:
+        yield from csv.DictReader(file)
 
 
 def licence(number: int, **given: object) -> dict[str, object]:
@@ -88,10 +125,53 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         "drc/penalty",
         decision("F1", "A", "2026-02-01", publicity_end="2026-10-31", legal_representative="张三"),
         decision("F2", "A", "2026-01-01", publicity_end=AS_OF.isoformat()),
-        decision("F3", "C", "2026-01-01"),
+        decision("F3", "C", "2026-01-01", penalty_category="2", fine_amount=0.4),
         decision("F4", None, "2026-01-01", subject_category="2", subject_person_id="li"),
     )
+    bench.load(
+        "drc/penalty",
+        decision("F5", "C", "2026-03-01", penalty_category="2", fine_amount=0.5),
+        decision("F6", "C", "2026-03-02", publicity_end="2027-03-02"),
+        decision("F7", "C", "2026-03-03", publicity_end="2026-11-30"),
+        decision("F8", "C", "2026-03-04"),
+        batch=2,
+    )
     yesterday, tomorrow = (AS_OF + timedelta(days=days) for days in (-1, 1))
+    bench.load(
+        "drc/credit_repair",
+        repair("R1", "1", "F5", "1", AS_OF),
+        repair("R2", "1", "F6", "1", tomorrow),
+        repair("R3", "1", "F7", "2"),
+        repair("R4", "1", "F8", "4"),
+        repair("R5", "2", "M2", "1", yesterday),
+        repair("R6", "2", "F8", "1", yesterday),
+        repair("R7", "1", "F6", "1", "2027-12-31"),
+    )
+    bench.load(
+        "drc/credit_list",
+        entry("M1", "3", "C"),
+        entry("M2", "1", "C"),
+        entry("M3", "4", "C", delisted_on=AS_OF),
+        entry("M4", "5", "C", delisted_on=tomorrow),
+        entry("M5", "2", None, subject_category="2", subject_person_id="li"),
+        entry("M6", "9", "B", subject_category="3"),
+        entry("M7", "9", "A"),
+    )
+    bench.load(
+        "drc/credit_commitment",
+        *(
+            {"commitment_no": f"K{n}", "uscc": "A", "commitment_status": "1", "checked_on": "2026-06-01"}
+            for n in range(7)
+        ),
+        {"commitment_no": "K7", "uscc": "A", "commitment_status": "1", "checked_on": "2023-11-01"},
+        {"commitment_no": "K8", "uscc": "C", "commitment_status": "2", "checked_on": "2023-11-02"},
+        {"commitment_no": "K9", "uscc": "C", "commitment_status": "3"},
+    )
+    bench.load("drc/credit_weight", *weights())
+    bench.load(
+        "drc/credit_grade",
+        *({"credit_grade": g, "points_minimum": m} for g, m in zip("ABCD", (850, 700, 550, 0), strict=True)),
+    )
     bench.load(
         "dsrb/e_licence",
         licence(1, holder_type="1", holder_code="110101198503070022", holder_id="zhang"),
@@ -164,8 +244,12 @@ def test_permits_and_penalties_know_whether_their_entity_is_registered(bench: Be
 
 def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) -> None:
     assert [row[0] for row in bench.rows("lib_credit__permit_public", "credit_record_no")] == ["P1", "P2"]
-    # F1 is past its time of publicity
-    assert [row[0] for row in bench.rows("lib_credit__penalty_public", "credit_record_no")] == ["F2", "F3"]
+    # F1 is past its time of publicity, F5 is repaired from today on, F6 from tomorrow on, F7 and F8 are not repaired
+    assert bench.rows("lib_credit__penalty_public", "credit_record_no, public_until") == [
+        ("F2", AS_OF), ("F3", None), ("F6", AS_OF), ("F7", date(2026, 11, 30)), ("F8", None),
+    ]  # fmt: skip
+    # M2 was repaired, M3 is removed from today on
+    assert [row[0] for row in bench.rows("lib_credit__listing_public", "list_record_no")] == ["M1", "M4", "M7"]
     assert bench.rows("lib_credit__penalty_public", "entity_name", "credit_record_no = 'F3'") == [
         ("六安C（集团）有限公司",)
     ]
@@ -174,11 +258,45 @@ def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) 
 def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Bench) -> None:
     columns = "uscc, entity_known, permits, penalties, last_permit_on, last_penalty_on, source_rows"
     assert bench.rows("lib_credit__subject", columns) == [
-        ("A", True, 2, 2, date(2026, 1, 1), date(2026, 2, 1), '{"drc/permit":"1:1","drc/penalty":"1:0"}'),
+        ("A", True, 2, 1, date(2026, 1, 1), date(2026, 1, 1), '{"drc/permit":"1:1","drc/penalty":"1:1"}'),
         ("B", True, 2, 0, date(2026, 1, 2), None, '{"drc/permit":"1:6"}'),
-        ("C", True, 0, 1, None, date(2026, 1, 1), '{"drc/penalty":"1:2"}'),
+        ("C", True, 0, 4, None, date(2026, 3, 4), '{"drc/penalty":"2:3"}'),
         ("unknown", False, 1, 0, date(2026, 1, 1), None, '{"drc/permit":"1:3"}'),
     ]
+
+
+def test_repairs_know_whether_their_record_is_there(bench: Bench) -> None:
+    assert bench.rows("lib_credit__repair", "repair_no, record_known") == [
+        *((f"R{number}", True) for number in range(1, 6)), ("R6", False), ("R7", True),
+    ]  # fmt: skip
+
+
+def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> None:
+    """A: two permits, seven commitments kept within three years, of which five count in full, a list of the trusted,
+    a penalty; C: a minor fine, three other penalties in publicity, two lists, a promise broken just within time.
+    """
+    parts = bench.rows("lib_credit__score_part", "uscc, factor_code, events, points")
+    assert parts == [
+        ("A", "fine_major", 1, -50.0), ("A", "honour", 1, 75.0), ("A", "kept", 7, 100.0), ("A", "permit", 2, 10.0),
+        ("C", "broken", 1, -35.0), ("C", "fine_major", 3, -150.0), ("C", "fine_minor", 1, -20.0),
+        ("C", "list_minor", 1, -60.0), ("C", "list_serious", 1, -125.0),
+    ]  # fmt: skip
+    assert bench.rows("lib_credit__score", "uscc, base_points, score, credit_grade") == [
+        ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
+    ]  # fmt: skip
+    own = {row[0] for row in bench.rows("lib_credit__score_event", "event_no", "uscc = 'B'")}
+    assert own == set()  # a sole trader is a natural person in business
+
+
+def test_no_score_leaves_the_scale_and_every_factor_is_computed() -> None:
+    rows = list(weights())
+    assert sum(float(row["points_limit"]) for row in rows if float(row["points_each"]) > 0) == 1000
+    base = next(float(row["points_limit"]) for row in rows if row["factor_code"] == "base")
+    assert sum(float(row["points_limit"]) for row in rows if float(row["points_each"]) < 0) == base
+    events = (PROJECT / "models/libraries/credit/lib_credit__score_event.sql").read_text("utf-8")
+    scores = (PROJECT / "models/libraries/credit/lib_credit__score.sql").read_text("utf-8")
+    for factor in {row["factor_code"] for row in rows} - {"base"}:
+        assert f"'{factor}'" in events and f"points_{factor}," in scores
 
 
 def test_every_vintage_stays_and_the_past_can_be_read_as_it_was(bench: Bench) -> None:

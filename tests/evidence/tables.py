@@ -394,6 +394,11 @@ CASES = [
         lambda row: row["credit"] is not None if row["amount"] in (0, 5) else None,
     ),
     Case(
+        rule("present_with", column="credit", other="day"),
+        lambda row: row["credit"] is not None if row["day"] is not None else None,
+    ),
+    Case(rule("adds_up", column="amount", parts=["amount", "amount"]), lambda row: of(row["amount"], lambda v: v == 0)),
+    Case(
         rule("one_of_present", columns=["credit", "organisation", "day"]),
         lambda row: any(row[name] is not None for name in ("credit", "organisation", "day")),
     ),

@@ -16,7 +16,7 @@ DAYS = 6
 """2026-01-02 to 2026-01-07: three holidays, a make-up Sunday, and working days."""
 TABLES = {
     "amr": ("scjg.E_BASEINFO", "scjg.E_ALTER_RECODER"),
-    "drc": ("xygs.T_XZXK", "xygs.T_XZCF"),
+    "drc": ("xygs.T_XZXK", "xygs.T_XZCF", "xygs.T_XYMD", "xygs.T_XYXF", "xygs.T_XYCN"),
     "dsrb": ("zwfw.T_BJXX", "zwfw.T_BJHJ", "zwfw.T_HCP", "dzzz.T_ZZML_BG"),
     "hsb": ("yb.PSN_INSU_D", "yb.SETL_D"),
     "umb": ("cg.T_AJ",),

@@ -5,3 +5,9 @@
 {% macro city_date(moment) -%}
   cast({{ moment }} + interval '8' hour as date)
 {%- endmacro %}
+
+
+{# The day before a day; null for null. #}
+{% macro day_before(day) -%}
+  cast({{ day }} - interval '1' day as date)
+{%- endmacro %}

@@ -1,13 +1,15 @@
--- 信用主体，一个统一社会信用代码一行：有效许可、处罚的数量和最近日期；来源行是最近的许可和处罚。
--- One row per code with a valid permit or penalty: how many and the last of each, whose rows are named.
+-- 信用主体，一个统一社会信用代码一行：有效许可、公示期内处罚的数量和最近日期；来源行是最近的许可和处罚。
+-- One row per code with a valid permit or penalty: how many and the last of each, whose rows are named. A penalty whose
+-- publicity has ended, or that is repaired, is not told of here either.
 with decision as (
     select uscc, 1 as permit, decided_on, credit_record_no, source_rows
     from {{ ref('lib_credit__permit') }}
     where uscc is not null and document_status = '1'
     union all
-    select uscc, 0 as permit, decided_on, credit_record_no, source_rows
-    from {{ ref('lib_credit__penalty') }}
-    where uscc is not null and document_status = '1'
+    select p.uscc, 0 as permit, p.decided_on, p.credit_record_no, p.source_rows
+    from {{ ref('lib_credit__penalty') }} p
+    cross join {{ source('lake', 'edition') }} d
+    where p.uscc is not null and p.document_status = '1' and coalesce(p.public_until, d.as_of) >= d.as_of
 ),
 ranked as (
     select

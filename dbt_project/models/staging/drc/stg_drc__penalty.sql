@@ -1,7 +1,10 @@
 -- 行政处罚，一行一项决定。One row per decision.
 select
-    credit_record_no, subject_name, subject_category, uscc, legal_representative, subject_id_number, document_no,
-    offence, legal_basis, penalty_category, penalty_content, fine_amount, confiscated_amount, withheld_licence,
-    decided_on, valid_to, publicity_end, authority_name, authority_uscc, document_status, record_source,
-    record_source_uscc, source_updated_at, subject_person_id, _batch, _row
+    credit_record_no, subject_name, subject_category, uscc, subject_registration_no, subject_organisation_code,
+    subject_tax_no, subject_institution_no, subject_social_no, legal_representative, representative_id_type,
+    representative_id_number, subject_id_type, subject_id_number, document_no, offence, offence_facts,
+    legal_basis, penalty_category, penalty_category_2, penalty_content, fine_amount, confiscated_amount,
+    withheld_licence, decided_on, valid_to, publicity_end, authority_name, authority_uscc, document_status,
+    record_source, record_source_uscc, source_updated_at, subject_person_id, representative_person_id, _batch,
+    _row
 from {{ source('core', 'drc__penalty') }}
