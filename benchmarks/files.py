@@ -1,16 +1,17 @@
 """From CSV files to raw Parquet and to admitted core: against DuckDB's own CSV-to-Parquet of the same file.
 
-`python -m benchmarks.files [ROWS]`. Files of 20 columns: clean UTF-8, the same in GBK, and UTF-8 of which 1 % of the
-rows are damaged (bytes, too many or too few fields).
+`python -m benchmarks.files [ROWS]`. Files of 20 columns, of which one row in a hundred breaks a rule: UTF-8, the
+same in GBK, and UTF-8 of which another one in a hundred is damaged (bytes, too many or too few fields).
 """
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from benchmarks.measure import REPOSITORY, Contender, one, table
+from benchmarks.measure import Contender, one, table
+from benchmarks.registers import SOURCE, contracts, people
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive
 from pipelines.connectors.base import Request
@@ -21,46 +22,29 @@ from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
 
-CONTRACT = "hc/health_record"
-USED = [
-    "健康档案编号", "身份证号", "姓名", "现住址区划", "现住址", "联系电话", "建档日期", "最近随访日期", "高血压",
-    "糖尿病", "家庭医生签约", "档案状态", "血型", "过敏史", "责任医生",
-]  # fmt: skip
-NAMES = [*USED, *(f"附加{number}" for number in range(20 - len(USED)))]
 ENCODINGS = {"utf8": "utf-8", "dirty": "utf-8", "gbk": "gbk"}
-
-
-def lines(rows: int) -> Iterator[str]:
-    """A register of health records, one line each, every value different enough not to compress to nothing."""
-    yield ",".join(NAMES)
-    for number in range(rows):
-        digits = f"{number * 2654435761 % 10**10:010d}"
-        yield (
-            f"DA{number:010d},3415021980010{digits[:5]},居民{digits[-3:]},34150{number % 7 + 1},"
-            f"安徽省六安市金安区皖西路{digits[:4]}号,138{digits[:8]},2019-0{number % 9 + 1}-1{number % 10},"
-            f"2026-0{number % 9 + 1}-2{number % 9},{number % 2},{number % 2},{number % 2},1,"
-            f"A,无,医生{number % 300},{digits},{number},{digits[:6]}.{digits[6:]},备注{digits[:3]},"
-        )
+CONNECTOR = "{file_drop: {connection: psb, files: FILE, format: csv, encoding: ENCODING, complete: marker}}"
 
 
 def damaged(number: int, line: bytes) -> bytes:
     """A line, or every hundredth time one that is damaged in one of three ways."""
     if number == 0 or number % 100:
         return line
-    return (line[:40] + b"\xff" + line[40:], line.replace(b",", b",,", 1), line[:60])[number // 100 % 3]
+    return (line[:40] + b"\xff" + line[40:], line.replace(b",", b",,", 1), line[:60] + b"\n")[number // 100 % 3]
 
 
 def write(folder: Path, rows: int) -> None:
     """The three files."""
+    with connect(folder / "spill") as con:
+        con.execute(f"COPY ({people(rows)}) TO '{folder}/utf8.csv' (HEADER)")
     with (
-        (folder / "utf8.csv").open("wb") as utf8,
+        (folder / "utf8.csv").open("rb") as utf8,
         (folder / "dirty.csv").open("wb") as dirty,
         (folder / "gbk.csv").open("wb") as gbk,
     ):
-        for number, line in enumerate(lines(rows)):
-            utf8.write(line.encode() + b"\n")
-            dirty.write(damaged(number, line.encode()) + b"\n")
-            gbk.write(line.encode("gbk") + b"\n")
+        for number, line in enumerate(utf8):
+            dirty.write(damaged(number, line))
+            gbk.write(line.decode().encode("gbk"))
 
 
 def duckdb_parquet(kind: str, file: Path, folder: Path) -> int:
@@ -83,18 +67,17 @@ def raw(kind: str, file: Path, folder: Path) -> int:
 
 def admitted(kind: str, file: Path, folder: Path) -> int:
     """Dropped file kept and hashed, rows in raw, every rule judged, core and quarantine committed."""
-    contracts = load(REPOSITORY / "data_contracts")
+    known = load(contracts(folder, CONNECTOR.replace("FILE", file.name).replace("ENCODING", ENCODINGS[kind])))
     lake = Lake(folder / "lake")
     lake.prepare()
     register = Register(f"sqlite:///{folder / 'register.db'}")
     register.upgrade()
-    receipts, contract = Receipts(register, "bench"), contracts.sources[CONTRACT]
-    contract.connector.arguments.update(files=file.name, encoding=ENCODINGS[kind])
-    delivery = receive(contract, contracts, lake, lambda _: file.parent.as_uri(), receipts)
+    receipts, contract = Receipts(register, "bench"), known.sources[SOURCE]
+    delivery = receive(contract, known, lake, lambda _: file.parent.as_uri(), receipts)
     if delivery is None:
         raise RuntimeError("nothing was delivered")
     known_at = "2026-11-23 00:00:00+00"
-    return admit(contract, contracts, lake, b"k" * 32, delivery, date(2026, 11, 23), known_at, receipts).received
+    return admit(contract, known, lake, b"k" * 32, delivery, date(2026, 11, 23), known_at, receipts).accepted
 
 
 def of_kind(kind: str, way: Callable[[str, Path, Path], int]) -> Contender:
@@ -117,7 +100,7 @@ def main(rows: int) -> None:
         write(Path(home), rows)
         for kind in ENCODINGS:
             (Path(home) / f"{kind}.csv.ok").touch()
-        print(f"{rows} rows x {len(NAMES)} columns of CSV")
+        print(f"{rows} rows x 20 columns of CSV")
         table("benchmarks.files", CONTENDERS, home)
 
 

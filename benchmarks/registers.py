@@ -10,13 +10,14 @@ from benchmarks.measure import REPOSITORY
 
 SOURCE = "psb/bench_person"
 TABLE = "bench.person"
+DATABASE = "{database: {connection: psb, table: bench.person}}"
 CONTRACT = """\
 name: 基准登记
 nameEn: benchmark register
 version: 1.0.0
 status: active
 description: 基准测试用的登记表。
-connector: {database: {connection: psb, table: bench.person}}
+connector: {CONNECTOR}
 load: {mode: snapshot_diff, key: [record_no], newest: source_updated_at, deletionCeiling: 0.5, volumeFloor: 0.5}
 slaProperties: {frequency: 每日, retention: 10y}
 properties:
@@ -100,9 +101,9 @@ def _by(divisor: int) -> str:
     return f"cast((i - i % {divisor}) / {divisor} AS bigint)"
 
 
-def contracts(folder: Path) -> Path:
-    """The city's contracts with that of the register beside them."""
+def contracts(folder: Path, connector: str = DATABASE) -> Path:
+    """The city's contracts with that of the register beside them; `connector`: how it is delivered, as YAML."""
     copy = folder / "data_contracts"
     shutil.copytree(REPOSITORY / "data_contracts", copy)
-    (copy / "sources" / f"{SOURCE}.yaml").write_text(CONTRACT, "utf-8")
+    (copy / "sources" / f"{SOURCE}.yaml").write_text(CONTRACT.replace("{CONNECTOR}", connector), "utf-8")
     return copy
