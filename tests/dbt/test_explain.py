@@ -4,6 +4,7 @@ On a small city after some days, so that rows of several batches are current. Sa
 seed is printed.
 """
 
+import csv
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -346,6 +347,34 @@ def is_of_the_edition(case: Case) -> bool:
     return case.cell.value == case.town.published()["lib_e_licence__licence"].body["as_of"]
 
 
+def changes(case: Case) -> list[dict[str, str]]:
+    """The changes of divisions as the reference file lists them."""
+    with (case.contracts.root / "reference/division_changes.csv").open(encoding="utf-8", newline="") as rows:
+        return list(csv.DictReader(rows))
+
+
+def is_of_history(column: str, case: Case) -> bool:
+    """What a code stands for in its n-th period: its successor's successor, followed one change at a time."""
+    stands: str | None = case.row["code"]
+    begun = [one["effective_on"] for one in changes(case) if one["successor_code"] == stands]
+    since = min(begun) if begun and case.row["code"] != "342401" else None  # it took 六安县 in and was there before
+    for number in range(1, int(case.row["period_no"] or 0) + 1):
+        ends = [one for one in changes(case) if one["predecessor_code"] == stands and one["change_kind"] != "separated"]
+        until = ends[0]["effective_on"] if ends else None
+        standing = "split" if stands is None else "in_force" if number == 1 else "succeeded"
+        said = {"period_no": str(number), "stands_for": stands, "division_standing": standing,
+                "in_force_from": since, "in_force_until": until}  # fmt: skip
+        stands, since = (ends[0]["successor_code"] if len(ends) == 1 else None), until
+    return said[column] == case.cell.value
+
+
+def is_kind_of_division(case: Case) -> bool:
+    """The name tells the kind of all but villages and what is for statistics only."""
+    endings = {"city": "市", "district": "区", "county": "县", "street": "街道", "town": "镇", "township": "乡"}
+    ending = endings.get(case.cell.value or "")
+    return ending is None or (case.row["division_name"] or "").endswith(ending)
+
+
 PEOPLE, CONFLICT = "lib_population", "lib_legal_entity__conflict"
 ENDS = ("withdrawn_on", "delisted_on")
 FACTORS = ("permit", "kept", "honour", "fine_minor", "fine_major", "list_minor", "list_serious", "broken")
@@ -358,6 +387,14 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "town_code": partial(is_start_of, "division_code", 9),
     "town_name": partial(is_name_of, "town_code", 9),
     "full_name": is_full_name,
+    "division_kind": is_kind_of_division,
+    "statistical_unit": lambda case: (
+        (case.cell.value == "true") == any(digit in "45" for digit in (case.row["code"] or "")[6:10:3])
+    ),
+    **{
+        name: partial(is_of_history, name)
+        for name in ("period_no", "stands_for", "division_standing", "in_force_from", "in_force_until")
+    },
     "sex": partial(is_of_the_number, slice(16, 17)),
     "birth_date": partial(is_of_the_number, slice(6, 14)),
     "residence_status": is_status,

@@ -19,7 +19,7 @@ from pipelines.release.plan import model_inputs
 
 COUNTY = "341502"
 LIBRARIES = {
-    "geography": ("division",),
+    "geography": ("division", "division_change", "division_history"),
     "legal_entity": ("entity", "alteration", "conflict", "conflict_count"),
     "e_licence": ("licence",),
     "credit": (
