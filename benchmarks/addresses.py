@@ -1,8 +1,8 @@
 """Address matching against the simulator's truth: precision and recall for every way of writing an address.
 
 `python -m benchmarks.addresses [ADDRESSES] [SEED]`, 200,000 if not said; the seed is drawn and printed. One address in
-thirty is missing in the register, and its texts are to be given none. Ways marked * leave out what tells an address from
-its neighbours, or mean none; they are not in the sums. The ways of writing were made by whoever made the matcher.
+thirty is missing in the register, and its texts are to be given none. Ways marked * leave out what tells an address
+from its neighbours, or mean none; they are not in the sums. The ways of writing and the matcher have one author.
 """
 
 import os

@@ -143,6 +143,17 @@ def _only_town(one: StandardAddress, dice: Dice) -> str:
     return CITY_NAME + county + town
 
 
+AS_IT_IS = 0.8
+"""The share of texts that a careful register writes as the standard has them."""
+
+
+def said(one: StandardAddress, dice: Dice) -> tuple[str, str]:
+    """What a register writes for an address, and the name of the way."""
+    way = WAYS[0] if dice.chance(AS_IT_IS) else dice.pick(WAYS[1:])
+    text = way.write(one, dice)
+    return (text, way.name) if text is not None else (one.text, WAYS[0].name)
+
+
 WAYS = (
     Way("as_it_is", lambda one, dice: one.text),
     Way("province_missing", _without("安徽省")),

@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 
 from simulator.chance import Dice
+from simulator.divisions import address, random_village
 from simulator.places import village_of
 
 _TAIL = re.compile(r"(?P<street>\D*?)(?P<gate>\d+)号(?:(?P<building>\d+)幢)?(?:(?P<room>\d+)室)?")
@@ -48,12 +49,21 @@ def taken_apart(text: str, division: str) -> StandardAddress | None:
     return StandardAddress(division, text, place, **parts)
 
 
-def position(address: StandardAddress) -> tuple[float, float]:
+def lodging(number: int) -> StandardAddress:
+    """Where the holder of the floating registration of a number lives: the register of addresses knows it too."""
+    dice = Dice(0, "lodging", number)
+    village = random_village(dice)
+    found = taken_apart(address(dice, village), village.code)
+    assert found is not None
+    return found
+
+
+def position(one: StandardAddress) -> tuple[float, float]:
     """Longitude and latitude in degrees (CGCS2000) of a house: near the middle of its village, within its county."""
-    x, y, inland = _middle(address.division)
-    dice = Dice(0, "position", address.division, address.street, address.gate, address.building)
+    x, y, inland = _middle(one.division)
+    dice = Dice(0, "position", one.division, one.street, one.gate, one.building)
     there = x + (dice.random() - 0.5) * 2 * _NEAR, y + (dice.random() - 0.5) * 2 * _NEAR
-    if not inland and not _inside(_rings(address.division[:6]), *there):
+    if not inland and not _inside(_rings(one.division[:6]), *there):
         there = x, y
     return round(there[0], 6), round(there[1], 6)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simulator import (
     credit_follow_up,
+    address_registers,
     disturbances,
     drops,
     estate_registers,
@@ -53,6 +54,7 @@ def all_registers() -> list[Register]:
         estate_registers,
         fund_registers,
     )
+    subjects = (people_registers, firm_registers, service_registers, medical_registers, address_registers)
     return [register for subject in subjects for register in subject.registers()]
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
 from simulator import divisions, life
+from simulator.address_dirt import said
+from simulator.addresses import lodging
 from simulator.care_registers import Births, HealthRecords, Pupils
 from simulator.chance import Dice
 from simulator.day import DEATH
@@ -114,7 +116,7 @@ class Floating:
 
     def _row(self, dice: Dice, number: int, facts: tuple[str, str, str, str, str, str | None], registered: date) -> Row:
         identity, name, sex, origin, home, phone = facts
-        village = divisions.random_village(dice)
+        home_here = lodging(number)
         ended = registered + timedelta(days=400) < DAY_ZERO and dice.chance(0.5)
         until = min(DAY_ZERO - timedelta(days=1), registered + timedelta(days=dice.between(100, 400)))
         return [
@@ -125,8 +127,8 @@ class Floating:
             f"JZ{number:010d}",
             origin,
             home,
-            village.code,
-            divisions.address(dice, village),
+            home_here.division,
+            said(home_here, Dice(0, "said", number))[0],
             phone,
             compact(registered),
             compact(until) if ended else None,

@@ -94,12 +94,7 @@ def _villages(con: duckdb.DuckDBPyConnection) -> None:
     Names are looked for one behind the other: county, town, village, each of which may be left out. Of readings that
     name a village those that explain most of the text remain.
     """
-    by_prefix = (
-        f"(SELECT c.*, n.code, substr(rest, 1 + length(n.name)) AS behind FROM {{0}} c, range(1, {_LONGEST + 1}) l(size)"
-        ", geo_name n WHERE n.level = '{1}' AND size <= length(rest) AND n.name = substr(rest, 1, size))"
-    )
-    towns = by_prefix.format("counted", "town")
-    villages = by_prefix.format("towned", "village")
+    towns, villages = _beginning("counted", "town"), _beginning("towned", "village")
     con.execute(f"""
         CREATE OR REPLACE TEMP TABLE geo_village AS
         WITH begun AS (
@@ -130,6 +125,15 @@ def _villages(con: duckdb.DuckDBPyConnection) -> None:
         QUALIFY rank() OVER (
             PARTITION BY head, village IS NULL ORDER BY length(street)) = 1
     """)
+
+
+def _beginning(relation: str, level: str) -> str:
+    """SQL of the rows of a relation whose `rest` begins with a name of a level: its code, and what is `behind` it."""
+    return (
+        f"(SELECT c.*, n.code, substr(rest, 1 + length(n.name)) AS behind "
+        f"FROM {relation} c, range(1, {_LONGEST + 1}) l(size), geo_name n "
+        f"WHERE n.level = '{level}' AND size <= length(rest) AND n.name = substr(rest, 1, size))"
+    )
 
 
 def _placed(con: duckdb.DuckDBPyConnection) -> None:
