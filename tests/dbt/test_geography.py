@@ -10,7 +10,7 @@ from pipelines.contracts.load import Contracts
 
 MODELS = ("lib_geography__division", "lib_geography__division_change", "lib_geography__division_history")
 NAMES = {"name": "division_name", "level": "division_level", "change_no": "change_code",
-         "change_kind": "division_change_kind", "source": "basis"}  # fmt: skip
+         "change_kind": "division_change_kind", "source": "basis", "confidence": "verification"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
