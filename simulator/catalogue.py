@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 
 from simulator import (
-    credit_follow_up,
     address_registers,
+    credit_follow_up,
     disturbances,
     drops,
     estate_registers,
