@@ -53,8 +53,8 @@ def all_registers() -> list[Register]:
         urban_registers,
         estate_registers,
         fund_registers,
+        address_registers,
     )
-    subjects = (people_registers, firm_registers, service_registers, medical_registers, address_registers)
     return [register for subject in subjects for register in subject.registers()]
 
 
