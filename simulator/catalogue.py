@@ -12,6 +12,7 @@ from pathlib import Path
 
 from simulator import (
     address_registers,
+    body_registers,
     credit_follow_up,
     disturbances,
     drops,
@@ -24,6 +25,8 @@ from simulator import (
     people_registers,
     registers,
     service_registers,
+    share_registers,
+    tax_registers,
     urban_registers,
 )
 from simulator.chance import Dice
@@ -54,6 +57,9 @@ def all_registers() -> list[Register]:
         estate_registers,
         fund_registers,
         address_registers,
+        body_registers,
+        tax_registers,
+        share_registers,
     )
     return [register for subject in subjects for register in subject.registers()]
 

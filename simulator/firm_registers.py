@@ -14,12 +14,14 @@ from simulator.credit_registers import Penalties, Permits
 from simulator.defects import CODE, CONSISTENCY, DUPLICATE, FORMAT, PLAUSIBLE, RANGE, SENTINEL_1899
 from simulator.firms import (
     ACTIVE,
+    BRANCH,
     DEREGISTERED,
     REVOKED,
     WITH_CAPITAL,
     Alteration,
     Firm,
     alter,
+    belong,
     end,
     found,
     founding_day,
@@ -86,9 +88,10 @@ ENTITIES = Table(
         ("REGSTATE", "varchar(60)"),
         ("CANDATE", "varchar(20)"),
         ("APPRDATE", "varchar(20)"),
+        ("SUP_UNISCID", "varchar(40)"),  # the company that a branch belongs to
         ("S_EXT_TIMESTAMP", "timestamp(0)"),
     ),
-    moment=20,
+    moment=21,
 )
 (
     SUBJECT,
@@ -111,6 +114,7 @@ ENTITIES = Table(
     STATUS,
     STATUS_DATE,
     APPROVED,
+    SUPERIOR,
     UPDATED,
 ) = range(len(ENTITIES.columns))
 """Positions of the columns in a row of ``ENTITIES``."""
@@ -176,6 +180,8 @@ ENTITY_MISTAKES: tuple[Mistake, ...] = (
     absent("county_missing", COUNTY, lambda row: True),
     *name_mistakes(REPRESENTATIVE),
     *id_mistakes(REPRESENTATIVE_ID),
+    # Only two: branches are few, and some must be right.
+    *(one for one in organisation_mistakes(SUPERIOR) if one.name in ("uscc_wrong_check", "uscc_lower_case")),
     before("term_reversed", TERM_FROM, TERM_TO),
     instead_of_nothing("term_without_end", TERM_TO, *_FAR),
     *code_mistakes(STATUS, "9"),
@@ -219,7 +225,9 @@ class Entities:
     def initial(self, city: Everybody) -> Iterable[Row]:
         """About a tenth as many entities as people, the ended ones included."""
         adults = [person for person in city.people if OF_AGE < person.age(city.today) < TOO_OLD]
-        firms = [self._grown(city, number, adults) for number in range(_wanted(len(city.people)) if adults else 0)]
+        firms: list[Firm] = []
+        for number in range(_wanted(len(city.people)) if adults else 0):
+            firms.append(self._grown(city, number, adults, firms))
         self._desk.alterations.sort(key=lambda alteration: alteration.updated)
         memos.keep(city.truth, ENTITIES.dataset, map(_memo, firms))
         return list(map(row_of, firms))
@@ -245,13 +253,20 @@ class Entities:
             found(news.dice, number + count, person, news.today)
             for count, person in enumerate(_adults(news, _volume(news, _FOUNDED)))
         ]
+        for firm in founded:
+            if firm.entity_type == BRANCH:
+                belong(news.dice, firm, None)
         changed_firms = [*ending, *altering, *founded]
         memos.keep(news.truth, ENTITIES.dataset, map(_memo, changed_firms))
         return Change([*rows, *map(row_of, changed_firms)])
 
-    def _grown(self, city: Everybody, number: int, adults: list[Person]) -> Firm:
+    def _grown(self, city: Everybody, number: int, adults: list[Person], before: list[Firm]) -> Firm:
         person = city.dice.pick(adults)
         firm = found(city.dice, number, person, founding_day(city.dice, person, city.today))
+        if firm.entity_type == BRANCH:
+            older = [one for one in before if one.established < firm.established]
+            companies = [one for one in older if one.entity_type in WITH_CAPITAL]
+            belong(city.dice, firm, city.dice.pick(companies) if companies and city.dice.chance(0.7) else None)
         self._desk.alterations += with_history(city.dice, firm, city.today, lambda: city.dice.pick(adults))
         return firm
 
@@ -335,6 +350,7 @@ def row_of(firm: Firm) -> Row:
         firm.status,
         _text(firm.status_date),
         firm.approved.isoformat(),
+        firm.superior,
         firm.updated.isoformat(" "),
     ]
 
@@ -356,6 +372,7 @@ def firm_of(row: Row, memo: Row) -> Firm:
         representative=str(row[REPRESENTATIVE]),
         representative_id=str(row[REPRESENTATIVE_ID]),
         phone=row[PHONE],
+        superior=row[SUPERIOR],
         scope=str(row[SCOPE]),
         term_to=_day(row[TERM_TO]),
         status=str(row[STATUS]),

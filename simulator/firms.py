@@ -27,7 +27,7 @@ ACTIVE, REVOKED, DEREGISTERED, MOVED_OUT, CANCELLED = "1", "2", "3", "4", "5"
 """Codes of the registration status."""
 
 _TYPES = deck(f"{SELF_EMPLOYED}*66 {COMPANY}*13 {SOLE_OWNER_COMPANY}*11 {CO_OPERATIVE}*4 {SOLE_PROPRIETORSHIP}*3 "
-              f"{BRANCH}*2 {PARTNERSHIP}*1")  # fmt: skip
+              f"{BRANCH}*4 {PARTNERSHIP}*1")  # fmt: skip
 _STATUSES = deck(f"{ACTIVE}*83 {DEREGISTERED}*11 {REVOKED}*4 {MOVED_OUT}*1 {CANCELLED}*1")
 _CAPITALS = {
     SELF_EMPLOYED: deck("0.5 1*3 2*4 3*4 5*5 10*4 20 30"),
@@ -46,6 +46,8 @@ NAME, CAPITAL, REPRESENTATIVE, DOMICILE, SCOPE = (
     "经营范围变更",
 )
 """Items of an alteration, as the authority writes them."""
+_ELSEWHERE, _ELSEWHERE_BEGINS = ("340100", "340103", "340104", "320102", "341202"), 700_000_000
+"""Where companies of other cities are registered, and their organisation numbers, which no firm of the city has."""
 _ITEMS = deck(f"{NAME}*2 {CAPITAL}*3 {REPRESENTATIVE}*3 {DOMICILE}*4 {SCOPE}*3")
 
 
@@ -69,6 +71,8 @@ class Firm:
     """The name of the legal representative: a living adult of the truth when the register was written."""
     representative_id: str
     phone: str | None
+    superior: str | None
+    """The code of the company that a branch belongs to."""
     scope: str
     term_to: date | None
     status: str
@@ -116,6 +120,7 @@ def found(dice: Dice, number: int, person: Person, established: date, entity_typ
         representative=person.name,
         representative_id=person.id_number,
         phone=person.phone,
+        superior=None,
         scope=trade.scope,
         term_to=_years_later(established, dice.pick((10, 20, 30)))
         if kind in WITH_CAPITAL and dice.chance(0.35)
@@ -125,6 +130,15 @@ def found(dice: Dice, number: int, person: Person, established: date, entity_typ
         approved=established,
         updated=_office_moment(dice, established),
     )
+
+
+def belong(dice: Dice, branch: Firm, superior: Firm | None) -> None:
+    """Make a firm the branch of a company of the city; without one, of a company elsewhere."""
+    if superior is None:
+        branch.superior = social_credit_code("91", dice.pick(_ELSEWHERE), _ELSEWHERE_BEGINS + branch.number)
+        return
+    branch.superior, branch.brand = superior.uscc, superior.brand
+    branch.name = f"{superior.name}{names()[branch.county]}分公司"
 
 
 def with_history(dice: Dice, firm: Firm, until: date, former: Callable[[], Person]) -> list[Alteration]:

@@ -160,7 +160,7 @@ def check_counted(town: Town, explainer: Explainer, found: Explanation, counted:
             name: values[name] for name in counted.by
         }
         assert {source.row for cell in one.cells for source in cell.sources} <= set(row.sources)
-        named = {values[name] for name in ("source_kept", "source_other") if name in values}
+        named = {values.get(name) for name in ("source_kept", "source_other", "register_source")} - {None}
         assert row.sources and {source.dataset for source in row.sources} >= named
 
 
@@ -340,7 +340,65 @@ def is_day_of_birth(case: Case) -> bool:
 
 
 def names_a_source(case: Case) -> bool:
-    return case.cell.value in json.loads(case.row[ROWS] or "{}")
+    return case.cell.value in {name.partition("#")[0] for name in json.loads(case.row[ROWS] or "{}")}
+
+
+def is_county_of_the_entity(case: Case) -> bool:
+    """Collectives are registered in a village; of who is known to the tax bureau alone the code tells the county."""
+    starts = [(raw.get("division_code") or "")[:6] for raw in case.raws.values()]
+    return case.cell.value in (*starts, (case.row["uscc"] or "")[2:8])
+
+
+def is_name_number(case: Case) -> bool:
+    where = f"uscc = {literal(case.row['uscc'])} and name_no <= {case.cell.value}"
+    return case.look_up(FORMER, "count(*)", where) == [(int(case.cell.value or -1),)]
+
+
+def is_day_of_the_name_before(case: Case) -> bool:
+    where = f"uscc = {literal(case.row['uscc'])} and name_no = {case.row['name_no']} - 1"
+    return case.look_up(FORMER, "name_to::varchar", where) == [(case.cell.value,)]
+
+
+def is_link(case: Case) -> bool:
+    """Told once more from what the population library says of that number."""
+    number = case.row["legal_representative_person_id"]
+    found = case.look_up(f"{PEOPLE}__person", "name, residence_status", f"person_id = {literal(number)}")
+    if number is None or not found:
+        return case.cell.value == ("no_number" if number is None else "not_in_library")
+    ((name, status),) = found
+    if name != case.row["legal_representative"]:
+        return case.cell.value == "name_differs"
+    return case.cell.value == ("deceased" if status == "5" else "linked")
+
+
+def is_part_of_all_shares(case: Case) -> bool:
+    """Shares that add up to more than everything count for their part of the sum."""
+    ((total,),) = case.look_up(HOLDINGS, "greatest(sum(share_ratio), 100)", f"uscc = {literal(case.row['uscc'])}")
+    return abs(float(case.cell.value or -1) - float(case.row["share_ratio"] or -1) / total) < 1e-9
+
+
+def is_key_of_the_holder(case: Case) -> bool:
+    kind, key = (case.cell.value or "?")[0], (case.cell.value or "?")[1:]
+    own = {"P": case.row["shareholder_person_id"], "E": case.row["shareholder_uscc"], "C": ""}
+    return key == own[kind] if kind in own else bool(key) and case.row["holder_kind"] == "unidentified"
+
+
+def is_kind_of_holder(case: Case) -> bool:
+    """Told once more from the holder's code and from whether its own shareholders are registered."""
+    code = case.row.get("shareholder_uscc") or case.row.get("controller_uscc")
+    if case.cell.value in ("person", "unidentified", "circular") or code is None:
+        person = case.row.get("shareholder_person_id") or case.row.get("controller_person_id")
+        return code is None and (case.cell.value == "person") == (person is not None)
+    known = case.look_up("lib_legal_entity__entity", "entity_class", f"uscc = {literal(code)}")
+    held = case.look_up(HOLDINGS, "count(*) > 0", f"uscc = {literal(code)}") == [(True,)]
+    kinds = {"1": "state", "N": "collective"}
+    return case.cell.value == (kinds.get(known[0][0][0], "company" if held else "entity") if known else "outside")
+
+
+def is_length_of_the_chain(case: Case) -> bool:
+    return sum(name.startswith("amr/shareholder") for name in json.loads(case.row[ROWS] or "{}")) == int(
+        case.cell.value or -1
+    )
 
 
 def is_of_the_edition(case: Case) -> bool:
@@ -378,6 +436,8 @@ def is_kind_of_division(case: Case) -> bool:
 PEOPLE, CONFLICT = "lib_population", "lib_legal_entity__conflict"
 ENDS = ("withdrawn_on", "delisted_on")
 FACTORS = ("permit", "kept", "honour", "fine_minor", "fine_major", "list_minor", "list_serious", "broken")
+HOLDINGS = "lib_legal_entity__shareholder"
+FORMER = "lib_legal_entity__former_name"
 COMPUTED: dict[str, Callable[[Case], bool]] = {
     "county_code": lambda case: (
         any(is_start_of(name, 6, case) for name in ("code", "division_code") if name in case.row)
@@ -419,6 +479,21 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "value_kept": partial(is_conflicting, "kept"),
     "value_other": partial(is_conflicting, "other"),
     "entity_name": lambda case: case.same("entity_name", "lib_legal_entity__entity", "uscc"),
+    "held_share": is_part_of_all_shares,
+    "holder_key": is_key_of_the_holder,
+    "holder_kind": is_kind_of_holder,
+    "controller_kind": is_kind_of_holder,
+    "total_share": lambda case: 0 <= float(case.cell.value or -1) <= 1.000001 and bool(case.raws),
+    "ownership_depth": is_length_of_the_chain,
+    "control_depth": is_length_of_the_chain,
+    "control_state": lambda case: (case.cell.value == "controlled") == (case.row["controller_kind"] is not None),
+    "entity_tag": lambda case: bool(case.raws),
+    "entity_class": partial(is_start_of, "uscc", 2),
+    "lib_legal_entity__entity.county_code": is_county_of_the_entity,
+    "register_source": names_a_source,
+    "representative_link": is_link,
+    "name_no": is_name_number,
+    "name_from": is_day_of_the_name_before,
     "entity_known": is_known,
     "permits": partial(is_counted, "lib_credit__permit", "true"),
     "penalties": lambda case: is_counted("lib_credit__penalty", still_public(case), case),

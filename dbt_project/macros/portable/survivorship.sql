@@ -41,6 +41,13 @@
 {%- endmacro %}
 
 
+{# A column as the first of the aliases says it whose row is there at all, even where that one says nothing: for values
+   that mean something only together. #}
+{% macro of_first(aliases, key, column) -%}
+  case {% for alias in aliases %}when {{ alias }}.{{ key }} is not null then {{ alias }}.{{ column }} {% endfor %}end
+{%- endmacro %}
+
+
 {# JSON text {field: source} of the fields that several sources may say. #}
 {% macro attr_source(library, aliases) %}
   {%- set pairs = [] -%}

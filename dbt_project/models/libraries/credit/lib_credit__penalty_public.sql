@@ -9,5 +9,6 @@ select
 from {{ ref('lib_credit__penalty') }} p
 join {{ ref('lib_legal_entity__entity') }} e on e.uscc = p.uscc
 cross join {{ source('lake', 'edition') }} d
-where p.subject_category = '1' and e.entity_type <> '9500' and p.document_status = '1'
+where p.subject_category = '1' and e.entity_class <> '92'
+    and coalesce(e.entity_type, '') <> '9500' and p.document_status = '1'
     and coalesce(p.public_until, d.as_of) >= d.as_of

@@ -7,4 +7,5 @@ select
     p.authority_uscc, p.record_source, p.source_rows
 from {{ ref('lib_credit__permit') }} p
 join {{ ref('lib_legal_entity__entity') }} e on e.uscc = p.uscc
-where p.subject_category = '1' and e.entity_type <> '9500' and p.document_status = '1'
+where p.subject_category = '1' and e.entity_class <> '92'
+    and coalesce(e.entity_type, '') <> '9500' and p.document_status = '1'

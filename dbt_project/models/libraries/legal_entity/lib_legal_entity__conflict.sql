@@ -1,15 +1,16 @@
--- 证照、许可、处罚所写与登记不一的主体信息，一项一行；全角半角括号不算不一。
--- One row per entity, field and department that says otherwise than the registration; the width of brackets is no
+-- 登记、税务、证照、许可、处罚说法不一的主体信息，一项一行；全角半角括号不算不一。
+-- One row per entity, field and department that says otherwise than a more trusted one; the width of brackets is no
 -- disagreement.
 {% set sources = {
-    'amr/enterprise': 'a', 'dsrb/e_licence': 'l', 'drc/permit': 'p', 'drc/penalty': 'c',
+    'amr/enterprise': 'a', 'cab/social_organisation': 's', 'sto/institution': 'i', 'ara/collective': 'r',
+    'txb/taxpayer': 't', 'dsrb/e_licence': 'l', 'drc/permit': 'p', 'drc/penalty': 'c',
 } %}
 {% set found = disagreements(
     'legal_entity/entity', sources, ['entity_name', 'legal_representative'],
     same={'entity_name': "replace(replace(?, '（', '('), '）', ')')"}) %}
 with conflict as (
     select
-        a.uscc,
+        b.uscc,
         k.conflict_field,
         {{ of_disagreement(found, 'value_kept') }} as value_kept,
         {{ of_disagreement(found, 'value_other') }} as value_other,
@@ -17,10 +18,15 @@ with conflict as (
         k.source_other,
         {{ of_disagreement(found, 'row_kept') }} as row_kept,
         {{ of_disagreement(found, 'row_other') }} as row_other
-    from {{ ref('int_legal_entity__enterprise') }} a
-    left join {{ ref('int_legal_entity__licence') }} l on l.uscc = a.uscc
-    left join {{ ref('int_legal_entity__permit') }} p on p.uscc = a.uscc
-    left join {{ ref('int_legal_entity__penalty') }} c on c.uscc = a.uscc
+    from {{ ref('int_legal_entity__code') }} b
+    left join {{ ref('int_legal_entity__enterprise') }} a on a.uscc = b.uscc
+    left join {{ ref('int_legal_entity__social_organisation') }} s on s.uscc = b.uscc
+    left join {{ ref('int_legal_entity__institution') }} i on i.uscc = b.uscc
+    left join {{ ref('int_legal_entity__collective') }} r on r.uscc = b.uscc
+    left join {{ ref('int_legal_entity__taxpayer') }} t on t.uscc = b.uscc
+    left join {{ ref('int_legal_entity__licence') }} l on l.uscc = b.uscc
+    left join {{ ref('int_legal_entity__permit') }} p on p.uscc = b.uscc
+    left join {{ ref('int_legal_entity__penalty') }} c on c.uscc = b.uscc
     cross join {{ disagreement_list(found) }}
     where {{ is_disagreement(found) }}
 )

@@ -35,7 +35,7 @@ grades as (
 entities as (
     select county_code, cast(count(*) as double) as active
     from {{ ref('lib_legal_entity__entity') }}
-    where entity_status = '1'
+    where entity_status = '1' and register_source = 'amr/enterprise'
     group by county_code
 ),
 air as (

@@ -1,0 +1,6 @@
+-- 机关、事业单位和群团，一行一个单位。One row per body on the state's payroll.
+select
+    subject_no, uscc, entity_name, entity_class, tenet, business_authority, institution_level, funding, headcount,
+    legal_representative, legal_representative_id, domicile, county_code, established_on, valid_to, entity_status,
+    status_date, source_updated_at, legal_representative_person_id, _batch, _row
+from {{ source('core', 'sto__institution') }}
