@@ -16,7 +16,9 @@ from simulator import (
     credit_follow_up,
     disturbances,
     drops,
+    elderly_registers,
     estate_registers,
+    facility_registers,
     faults,
     firm_registers,
     fund_registers,
@@ -60,6 +62,8 @@ def all_registers() -> list[Register]:
         body_registers,
         tax_registers,
         share_registers,
+        elderly_registers,
+        facility_registers,
     )
     return [register for subject in subjects for register in subject.registers()]
 

@@ -26,7 +26,7 @@ def test_a_source_without_a_contract_is_told_with_its_line(contracts: Contracts,
     file = tmp_path / coverage.FILE
     shutil.copy(contracts.root / coverage.FILE, file)
     text = file.read_text("utf-8").splitlines()
-    text[3] += "nobody/nothing"
+    text[3] = text[3].rpartition(",")[0] + ",nobody/nothing"
     file.write_text("\n".join(text) + "\n", "utf-8")
     with pytest.raises(CitylakeError, match=r"plan_systems\.csv 第 4 行：来源 nobody/nothing"):
         coverage.systems(replace(contracts, root=tmp_path))

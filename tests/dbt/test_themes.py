@@ -234,6 +234,14 @@ def plan(bench: Bench, where: str) -> list[tuple[object, ...]]:
     return bench.rows(PLAN[3], columns, where)
 
 
+def station(number: int, **given: str) -> dict[str, str]:
+    return {"station_code": f"S{number}", "county_code": COUNTY, "facility_status": "1", **given}
+
+
+def school(number: int, grade: str, place: str = "3") -> dict[str, str]:
+    return {"school_code": f"X{number}", "school_place": place, "smart_school_grade": grade}
+
+
 def load_plan(bench: Bench, contracts: Contracts) -> None:
     bench.load("dsrb/plan_indicator", *reference(contracts, "plan_indicators"))
     bench.load("dsrb/plan_target", *reference(contracts, "plan_targets"))
@@ -252,7 +260,16 @@ def test_a_value_follows_its_source_and_the_others_name_what_is_missing(bench: B
         series("digital_core_share_province", 7.0, "340000", period="2025"),
         series("digital_core_share_province", 1.0, "340000", period="2026"),
     )
+    bench.load("eitb/base_station", *(station(number) for number in range(3)), station(3, facility_status="2"))
+    grades = ("0", "1", "2", "1")
+    bench.load("esb/smart_school", *(school(place, grade) for place, grade in enumerate(grades)), school(9, "1", "1"))
     bench.build(*PLAN)
+    assert plan(bench, "indicator_code in ('K01', 'K13')") == [
+        ("K01", 2023, 3.0, None, 3.0, "value", "no", None),
+        ("K01", 2025, 3.0, None, 3.0, "value", "no", None),
+        ("K13", 2023, 3.0, 4.0, 75.0, "value", "no", None),
+        ("K13", 2025, 3.0, 4.0, 75.0, "value", "not_applicable", None),
+    ]
     assert plan(bench, "indicator_code = 'K15'") == [
         ("K15", 2023, 2.0, 4.0, 50.0, "value", "no", None),
         ("K15", 2025, 2.0, 4.0, 50.0, "value", "not_applicable", None),
@@ -261,8 +278,8 @@ def test_a_value_follows_its_source_and_the_others_name_what_is_missing(bench: B
         ("K19", 2023, 12.0, 200.0, 6.0, "value", "not_applicable", None),
         ("K19", 2025, 12.0, 200.0, 6.0, "value", "no", None),
     ]
-    others = plan(bench, "indicator_code not in ('K15', 'K19')")
-    assert len(others) == 36
+    others = plan(bench, "indicator_code not in ('K01', 'K13', 'K15', 'K19')")
+    assert len(others) == 32
     assert all(row[2:7] == (None, None, None, "no_source", "not_applicable") and row[7] for row in others)
     # the source changes: two more records, and a revision of the province's share
     bench.load("hc/health_record", record(3), record(4), batch=2, op="U")
@@ -291,7 +308,8 @@ def test_a_target_is_judged_by_figures_of_its_year_or_later(bench: Bench, contra
 def test_without_figures_an_indicator_with_a_source_waits(bench: Bench, contracts: Contracts) -> None:
     load_plan(bench, contracts)
     bench.build(*PLAN)
-    assert {row[5] for row in plan(bench, "indicator_code in ('K15', 'K19')")} == {"pending"}
+    assert {row[5] for row in plan(bench, "indicator_code in ('K01', 'K13', 'K15', 'K19')")} == {"pending"}
+    assert {row[2:5] for row in plan(bench, "indicator_code in ('K01', 'K13')")} == {(None, None, None)}
 
 
 def test_targets_are_those_of_the_plan(contracts: Contracts) -> None:

@@ -8,6 +8,8 @@ import duckdb
 import pytest
 
 from pipelines.lake import delta
+from simulator.elderly_registers import Institutions
+from simulator.facility_registers import SmartSchools, Stations
 from simulator.hotline_registers import ORDERS
 from tests.city import Town, published_town
 
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.server
 
 TAG, PERSON = "lib_population__person_tag", "lib_population__person"
 TAGS = {
+    "elderly": ("ylfw.T_LNR", "LNRBH", "GMSFHM", lambda row: True),
     "housing_fund": ("deposit_*.zip", "个人账号", "证件号码", lambda row: row["账户状态"] in ("1", "2")),
     "medical_insured": ("yb.PSN_INSU_D", "PSN_NO", "CERTNO", lambda row: row["PSN_INSU_STAS"] in ("1", "2")),
 }
@@ -83,6 +86,30 @@ def test_urban_cases_by_month_are_those_of_the_truth(town: Town) -> None:
     columns = "cases_reported, cases_closed, cases_on_time, cases_overdue, cases_reworked"
     found = town.rows("mart_urban_mgmt__case_month", f"county_code, urban_case_class, month, {columns}")
     assert {row[:3]: list(row[3:]) for row in found} == expected
+
+
+def test_indicators_of_the_plan_count_the_registers_of_what_was_built(town: Town) -> None:
+    stations = right(town, Stations.place.dataset, "站址编码")
+    schools = [row for row in right(town, SmartSchools.place.dataset, "学校标识码") if row["城乡类型"] == "3"]
+    in_use = sum(row["状态"] == "1" for row in stations)
+    smart = sum(row["智慧学校等级"] in ("1", "2") for row in schools)
+    columns = "DISTINCT indicator_code, numerator, denominator, value, status, period"
+    found = town.rows("mart_smart_city__indicator", columns, "indicator_code IN ('K01', 'K13')")
+    month = as_of(town)[:7]
+    assert found == [
+        ("K01", in_use, None, in_use, "value", month),
+        ("K13", smart, len(schools), round(smart / len(schools) * 100, 4), "value", month),
+    ]
+    attained = town.rows("mart_smart_city__indicator", "target_year, attained", "indicator_code = 'K01'")
+    assert attained == [(2023, "yes"), (2025, "yes" if in_use >= 10_000 else "no")]
+
+
+def test_institutions_for_the_elderly_are_listed_as_they_are(town: Town) -> None:
+    true = {
+        (row["统一社会信用代码"], row["机构名称"], int(str(row["床位数"])), int(str(row["入住人数"])))
+        for row in right(town, Institutions.place.dataset, "统一社会信用代码")
+    }
+    assert set(town.rows("open/elderly_institution", "uscc, institution_name, beds, occupied_beds")) == true
 
 
 def test_what_callers_said_and_what_was_diagnosed_never_enters_the_lake(town: Town) -> None:

@@ -1,4 +1,4 @@
--- 人员标签，一人一标签一行：低保、在籍学生、社保和医保参保、健康档案、公积金、流动登记、死亡；只限人口库中的人。
+-- 人员标签，一人一标签一行：低保、在籍学生、社保和医保参保、健康档案、公积金、老年人、流动登记、死亡；只限人口库中的人。
 -- One row per person of the library and tag, from the record that says so best.
 with claim as (
     select
@@ -25,6 +25,10 @@ with claim as (
         person_id, 'housing_fund', 'hpf/fund_deposit', account_opened_on, account_closed_on, fund_account, _batch, _row
     from {{ ref('stg_hpf__fund_deposit') }}
     where fund_account_status in ('1', '2')
+    union all
+    select
+        person_id, 'elderly', 'cab/elderly_person', benefit_from, cast(null as date), elderly_record_no, _batch, _row
+    from {{ ref('stg_cab__elderly_person') }}
     union all
     select person_id, 'deceased', 'cab/cremation', died_on, cast(null as date), death_certificate_no, _batch, _row
     from {{ ref('stg_cab__cremation') }}

@@ -17,7 +17,34 @@ digital as (
     left join {{ observations('digital_core_share_province') }} p on p.area_code = '340000' and p.period = g.period
     where g.area_code = '341500'
 ),
+stations as (
+    select cast(count(*) as double) as stations
+    from {{ ref('stg_eitb__base_station') }}
+    where facility_status = '1'
+),
+schools as (
+    select
+        cast(sum(case when smart_school_grade in ('1', '2') then 1 else 0 end) as double) as smart,
+        cast(count(*) as double) as schools
+    from {{ ref('stg_esb__smart_school') }}
+    where school_place = '3'
+),
 measured as (
+    select
+        'K01' as indicator_code,
+        substr(cast(e.as_of as string), 1, 7) as period,
+        s.stations as numerator,
+        cast(null as double) as denominator,
+        cast(null as double) as benchmark_value
+    from stations s
+    cross join {{ source('lake', 'edition') }} e
+    where s.stations > 0
+    union all
+    select 'K13', substr(cast(e.as_of as string), 1, 7), s.smart, s.schools, cast(null as double)
+    from schools s
+    cross join {{ source('lake', 'edition') }} e
+    where s.schools > 0
+    union all
     select
         'K15' as indicator_code,
         r.period,
@@ -34,7 +61,12 @@ measured as (
     where place = 1
 ),
 valued as (
-    select *, round(({{ share('numerator', 'denominator') }}) * 100, 4) as value
+    select
+        *,
+        case
+            when indicator_code = 'K01' then numerator
+            else round(({{ share('numerator', 'denominator') }}) * 100, 4)
+        end as value
     from measured
 )
 select

@@ -1,0 +1,5 @@
+-- 老年人服务对象，一人一行。One row per elderly person.
+select
+    elderly_record_no, id_number, name, division_code, care_level, living_alone, age_allowance, benefit_from,
+    person_id, _batch, _row
+from {{ source('core', 'cab__elderly_person') }}
