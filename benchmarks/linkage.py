@@ -1,0 +1,255 @@
+"""How well rows are linked to persons, and how fast.
+
+`python -m benchmarks.linkage [PERSONS]` draws a city at run time and prints its seed (repeat with CITYLAKE_TEST_SEED).
+`python -m benchmarks.linkage train` makes the model anew, from a city of another, fixed seed. Rows are made by the
+simulator in memory and decoded as their contracts would: what is measured is the linkage alone. A share of the persons
+stands in no register, as their registrations were refused: nobody can find those, and nobody may take their place.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.codecs import gb11643
+from pipelines.linkage import matching, residue
+from pipelines.linkage.comparisons import COMPARISONS, settings
+from pipelines.linkage.matching import MARKS, STRANGER, Model
+from simulator import DirtRates
+from simulator.care_registers import HealthRecords
+from simulator.chance import Dice
+from simulator.people_registers import Allowances
+from simulator.person import DAY_ZERO, Person
+from simulator.population import households
+from simulator.registers import Everybody, Row, with_mistakes
+
+MODEL = Path(__file__).resolve().parent.parent / "data_contracts" / "linkage" / "person.json"
+TRAINING_SEED, TRAINING_PERSONS = 20_261_126, 150_000
+VERSION = "1"
+ACCEPT, MARGIN, REVIEW, CLOSE = 2.0, 6.0, -1.0, 2.0
+"""Thresholds in bits: in the training city the best candidate of every row is right from -1 bit on, and where it is
+not, the next one is less than 6 bits behind."""
+REFUSED = 0.012
+"""Share of the persons whom no register has."""
+ONLY_IDENTITY = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING = {"", "无", "暂无"}
+REGISTERS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
+    ("hc/health_record", HealthRecords(), (1, 2, 15, 16, 3, 4, 5)),
+    ("cab/subsistence_allowance", Allowances(), (1, 2, 10, 11, 6, 12, 13)),
+)
+"""Dataset, register, and where in its rows the marks stand: number, name, sex, birth, division, address, mobile."""
+SCHEMA = pa.schema([(name, pa.date32() if name == "birth_date" else pa.string()) for name in MARKS])
+Key = tuple[str, str]
+"""Dataset and key of a row."""
+
+
+@dataclass
+class Truth:
+    """Whom each row is about; what is wrong with the rows that have identity dirt, and whether birth date and address
+    are there; who is registered, and who there is."""
+
+    person: dict[Key, str] = field(default_factory=dict)
+    defect: dict[Key, str] = field(default_factory=dict)
+    full: dict[Key, bool] = field(default_factory=dict)
+    registered: set[str] = field(default_factory=set)
+    people: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Tally:
+    """Of a group of rows: how many there are, how many are about registered persons, and what was made of them."""
+
+    rows: int = 0
+    findable: int = 0
+    right: int = 0
+    wrong: int = 0
+    asked: int = 0
+
+    @property
+    def precision(self) -> float:
+        """Of the rows that are about somebody now, the share that is about the right person."""
+        return self.right / max(self.right + self.wrong, 1)
+
+    @property
+    def recall(self) -> float:
+        """Of the rows about registered persons, the share that is linked to them without anybody being asked."""
+        return self.right / max(self.findable, 1)
+
+
+def load(con: duckdb.DuckDBPyConnection, seed: int, persons: int) -> Truth:
+    """Relations `registered` and `told` of a city, and its truth. Claims are the numbers themselves."""
+    people = [person for household in households(seed, persons) for person in household]
+    dice, truth = Dice(seed, "refused"), Truth()
+    known = [person for person in people if not dice.chance(REFUSED)]
+    truth.people |= {person.id_number for person in people}
+    truth.registered |= {person.id_number for person in known}
+    marks = ((p.id_number, p.name, p.sex, p.birth, p.division, p.address, p.phone) for p in known)
+    con.register("given", _table(marks))
+    con.execute("CREATE TABLE registered AS SELECT id_number AS claim, * FROM given")
+    rows = list(_told(seed, people, truth))
+    given = _table(row[2:] for row in rows)
+    for position, name in enumerate(("dataset", "row_key")):
+        given = given.append_column(name, pa.array([row[position] for row in rows], pa.string()))
+    con.register("given", given)
+    right = f"CASE WHEN {gb11643.content_right('id_number')} THEN id_number END"
+    cleaned = f"SELECT * REPLACE ({gb11643.upgrade('id_number')} AS id_number) FROM given"
+    con.execute(f"CREATE TABLE told AS SELECT *, {right} AS claim FROM ({cleaned})")
+    con.unregister("given")
+    return truth
+
+
+def _told(seed: int, people: list[Person], truth: Truth) -> Iterator[tuple[Any, ...]]:
+    for dataset, register, places in REGISTERS:
+        dice = Dice(seed, "register", dataset)
+        everybody = Everybody(DAY_ZERO, people, dice, None)  # type: ignore[arg-type]  # the truth is not asked
+        clean = list(register.initial(everybody))
+        delivery, _ = with_mistakes(register, clean, ONLY_IDENTITY, DAY_ZERO, dice)
+        truth.person |= {(dataset, str(row[0])): str(row[places[0]]) for row in clean}
+        truth.defect |= {(dataset, entry.rybh): entry.defect.removesuffix("_bare") for entry in delivery.planted}
+        for row in delivery.rows:
+            key = dataset, str(row[0])
+            truth.full[key] = row[places[3]] is not None and row[places[5]] is not None
+            yield *key, *_decoded(row, places)
+
+
+def _decoded(row: Row, places: Sequence[int]) -> tuple[Any, ...]:
+    """The marks of a row as its contract decodes them."""
+    number, name, sex, birth, division, address, mobile = (row[place] for place in places)
+    born = None if birth is None else date.fromisoformat(birth)
+    return None if (number or "") in NOTHING else number, name, sex, born, division, address, mobile
+
+
+def _table(rows: Iterable[tuple[Any, ...]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True))
+    return pa.table([pa.array(values, kind.type) for values, kind in zip(columns, SCHEMA, strict=True)], SCHEMA)
+
+
+def train() -> None:
+    """Write the model file: chances counted in labelled candidate pairs of the training city."""
+    with duckdb.connect() as con:
+        truth = load(con, TRAINING_SEED, TRAINING_PERSONS)
+        residue.find(con)
+        matching.prepare(con)
+        unknown = {name: dict.fromkeys(_levels(name), (0.5, 0.5)) for name in COMPARISONS}
+        matching.score(con, settings(unknown, 0.5))
+        true = [(*key, person) for key, person in truth.person.items()]
+        names = ("dataset", "row_key", "true")
+        con.register("truth", pa.table(dict(zip(names, map(list, zip(*true, strict=True)), strict=True))))
+        con.execute(
+            "CREATE TABLE labelled AS SELECT p.*, p.claim = t.true AS same FROM pair p JOIN residue r USING (number) "
+            f"JOIN truth t USING (dataset, row_key) WHERE r.why <> '{STRANGER}' OR p.gamma_id > 0"
+        )
+        chances = {name: _chances(con, name) for name in COMPARISONS}
+        ((prior, pairs),) = con.execute("SELECT avg(same::INT), count(*) FROM labelled").fetchall()
+    model = {
+        "version": VERSION,
+        "trained": "python -m benchmarks.linkage train",
+        "seed": TRAINING_SEED,
+        "persons": TRAINING_PERSONS,
+        "pairs": pairs,
+        "accept": ACCEPT,
+        "margin": MARGIN,
+        "review": REVIEW,
+        "close": CLOSE,
+        "splink": settings(chances, round(prior, 9)),
+    }
+    MODEL.parent.mkdir(exist_ok=True)
+    MODEL.write_text(json.dumps(model, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    print(f"{MODEL}: {pairs} pairs")
+
+
+def _levels(comparison: str) -> list[str]:
+    """The levels of a comparison, the highest number first, without that of missing values."""
+    return [level for level in COMPARISONS[comparison] if level != "null"]
+
+
+def _chances(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, tuple[float, float]]:
+    """Level -> chance among pairs of one person and among pairs of two; half a pair is added to each count."""
+    levels = _levels(name)
+    counted = con.execute(
+        f"SELECT gamma_{name}, same, count(*) FROM labelled WHERE gamma_{name} >= 0 GROUP BY ALL"
+    ).fetchall()
+    counts = {(gamma, same): count for gamma, same, count in counted}
+    total = {same: sum(count for (_, s), count in counts.items() if s is same) for same in (True, False)}
+
+    def chance(gamma: int, same: bool) -> float:
+        return round((counts.get((gamma, same), 0) + 0.5) / (total[same] + 0.5 * len(levels)), 9)
+
+    numbers = range(len(levels) - 1, -1, -1)
+    return {level: (chance(gamma, True), chance(gamma, False)) for level, gamma in zip(levels, numbers, strict=True)}
+
+
+def evaluate(persons: int, seed: int) -> tuple[dict[str, Tally], dict[str, float]]:
+    """Tallies by group of rows, and CPU seconds by stage."""
+    with duckdb.connect() as con:
+        truth, model = load(con, seed, persons), Model.read(MODEL)
+        seconds = {}
+        for stage, work in (
+            ("exact keys", lambda: residue.find(con)),
+            ("candidates", lambda: matching.prepare(con)),
+            ("scores", lambda: matching.score(con, model.splink)),
+            ("decisions", lambda: matching.decide(con, model, DAY_ZERO)),
+        ):
+            wall, cpu = time.perf_counter(), time.process_time()
+            work()
+            seconds[stage] = time.process_time() - cpu
+            seconds["all, by the clock"] = seconds.get("all, by the clock", 0) + time.perf_counter() - wall
+        decided = con.execute(
+            "SELECT r.dataset, r.row_key, r.why, r.claim, d.claim, d.word "
+            "FROM residue r LEFT JOIN decision d USING (number)"
+        ).fetchall()
+        kept = dict(con.execute("SELECT (dataset, row_key), claim FROM told WHERE claim IS NOT NULL").fetchall())
+    return _tallies(truth, {(row[0], row[1]): row[2:] for row in decided}, kept), seconds
+
+
+def _tallies(truth: Truth, decided: dict[Key, tuple[Any, ...]], kept: dict[Key, str]) -> dict[str, Tally]:
+    found: dict[str, Tally] = defaultdict(Tally)
+    for key, true in truth.person.items():
+        why, own, best, word = decided.get(key, (None, kept.get(key), None, None))
+        person = best if word == "accept" else own if why in (None, STRANGER) else None
+        groups = ["all rows"]
+        if key in truth.defect:
+            described = "birth date and address there" if truth.full[key] else "birth date or address missing"
+            groups += ["number missing or wrong", described, truth.defect[key]]
+        for group in groups:
+            tally = found[group]
+            tally.rows += 1
+            tally.findable += true in truth.registered
+            tally.right += person == true and true in truth.registered
+            tally.wrong += person != true and person in truth.people
+            tally.asked += word == "review"
+    words = Counter(row[3] for row in decided.values())
+    found["residue"] = Tally(rows=len(decided), asked=words["review"])
+    return dict(found)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train, or evaluate and print."""
+    if list(arguments[:1]) == ["train"]:
+        train()
+        return
+    persons = int(arguments[0]) if arguments else 60_000
+    seed = int(os.environ.get("CITYLAKE_TEST_SEED") or int.from_bytes(os.urandom(4), "big"))
+    print(f"city seed {seed} (repeat with CITYLAKE_TEST_SEED), {persons} persons, model {Model.read(MODEL).version}")
+    tallies, seconds = evaluate(persons, seed)
+    for group, tally in tallies.items():
+        print(
+            f"{group:30} rows {tally.rows:8} precision {tally.precision:.5f} (wrong {tally.wrong}) "
+            f"recall {tally.recall:.4f} asked {tally.asked} ({tally.asked / tally.rows:.2%})"
+        )
+    print(", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
+    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB, the city in Python included")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
