@@ -55,7 +55,7 @@ def _empty(folder: Path) -> None:
 
 def _tables(lake: Lake) -> Iterator[Path]:
     """Every place a table can be, also where only the files of a first, killed run lie."""
-    for pattern in ("core/*/*", "quarantine/*/*", "released/*/*", "released/products/*/*"):
+    for pattern in ("core/*/*", "quarantine/*/*", "linkage/*", "released/*/*", "released/products/*/*"):
         for location in sorted(lake.root.glob(pattern)):
             parents = location.relative_to(lake.root).parts
             if (

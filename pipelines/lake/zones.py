@@ -47,6 +47,10 @@ class Lake:
         """Refused rows."""
         return self.root / "quarantine" / _name(org) / _name(dataset)
 
+    def linkage(self, name: str) -> Path:
+        """Which row is about whom, and ids of persons."""
+        return self.root / "linkage" / _name(name)
+
     @property
     def candidates(self) -> Path:
         """The folder of all editions' candidates."""
@@ -75,7 +79,7 @@ class Lake:
     def prepare(self) -> None:
         """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in ("spool", "raw", "quarantine", "core", "hashes", "candidate", "released", "scratch"):
+        for private in ("spool", "raw", "quarantine", "core", "hashes", "linkage", "candidate", "released", "scratch"):
             folder = self.root / private
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)  # not the mode of mkdir, which the umask would change

@@ -1,0 +1,100 @@
+"""Golden ids in the lake: the crosswalk of all claims, brought up to date. Which id stays is decided by `golden`."""
+
+import duckdb
+
+from pipelines.lake.zones import Lake
+from pipelines.linkage import golden
+from pipelines.linkage.tables import ALIAS, CROSSWALK, EVENT, append, committed, read, replace, values
+
+
+def update(
+    con: duckdb.DuckDBPyConnection, lake: Lake, claims: str, same: list[tuple[str, str]], number: int
+) -> dict[str, int]:
+    """Bring crosswalk, events and aliases up to date; returns how many events of each kind there were.
+
+    `claims`: a query for the claims that are told now. `same`: pairs of claims that a steward says are one person.
+    `number`: of the run; greater than any before. Claims that stand alone keep what they have: only those that are
+    new, gone, or joined with others now or before are looked at. A run that is killed between the two commits is
+    repeated by the next: events count once the crosswalk has their number.
+    """
+    last = committed(lake, CROSSWALK)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE present AS SELECT DISTINCT claim FROM ({claims}) WHERE claim IS NOT NULL"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP VIEW before AS FROM {read(lake, CROSSWALK)}")
+    con.execute(f"CREATE OR REPLACE TEMP VIEW happened AS SELECT * FROM {read(lake, EVENT)} WHERE number <= {last}")
+    clusters = golden.joined(same)
+    joined = values([(claim,) for cluster in clusters for claim in sorted(cluster)], "claim")
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE concerned AS SELECT claim FROM "
+        f"(SELECT claim FROM {joined} UNION SELECT claim FROM before WHERE claim <> person_id "
+        "UNION SELECT person_id FROM before WHERE claim <> person_id)"
+    )
+    known, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
+    told = {claim for (claim,) in con.execute("FROM present SEMI JOIN concerned USING (claim)").fetchall()}
+    together = [cluster & told for cluster in clusters]
+    alone = told - {claim for cluster in together for claim in cluster}
+    retired = _retired(con)
+    found = golden.renumber(known, [*together, *({claim} for claim in alone)], merged.keys(), retired)
+    events = values([(one.kind, one.person_id, one.other) for one in found.events], "kind", "person_id", "other")
+    fresh = "SELECT claim FROM present ANTI JOIN before USING (claim) ANTI JOIN concerned USING (claim)"
+    gone = "SELECT claim FROM before ANTI JOIN present USING (claim) ANTI JOIN concerned USING (claim)"
+    out = values([(one,) for one in sorted(retired)], "claim")
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE events AS SELECT {number}::BIGINT AS number, * FROM ("
+        f"FROM {events} UNION ALL "
+        f"SELECT '{golden.CREATED}', claim, NULL FROM ({fresh}) UNION ALL "
+        f"SELECT '{golden.RETIRED}', claim, NULL FROM ({gone} EXCEPT FROM {out}) UNION ALL "
+        f"SELECT '{golden.RESTORED}', claim, NULL FROM {out} SEMI JOIN present USING (claim) "
+        "ANTI JOIN concerned USING (claim)"
+        ")"
+    )
+    counts = dict(con.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
+    if counts:
+        moved = {claim: person for claim, person in found.crosswalk.items() if known.get(claim) != person}
+        _write(con, lake, moved, bool(moved.keys() & known), fresh, number, committed(lake, EVENT) > last)
+    return counts
+
+
+def _write(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    moved: dict[str, str],
+    changed: bool,
+    fresh: str,
+    number: int,
+    orphans: bool,
+) -> None:
+    """`moved`: claims with a new or another id; `changed`: some have another one. `orphans`: there are events of a run
+    that was killed before its crosswalk was written."""
+    if orphans:
+        replace(con, lake, EVENT, "FROM happened UNION ALL FROM events", number)
+    else:
+        append(con, lake, EVENT, "FROM events", number)
+    listed = values(sorted(moved.items()), "claim", "person_id")
+    new = f"SELECT claim, claim AS person_id FROM ({fresh}) UNION ALL FROM {listed}"
+    con.execute(f"CREATE OR REPLACE TEMP TABLE new AS {new}")
+    everything = "SELECT claim, person_id FROM before ANTI JOIN new USING (claim) UNION ALL FROM new"
+    replace(con, lake, ALIAS, f"FROM ({everything}) WHERE claim <> person_id", number)
+    if changed:
+        replace(con, lake, CROSSWALK, everything, number)
+    else:
+        append(con, lake, CROSSWALK, "FROM new", number)
+
+
+def _merged(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    rows = con.execute(f"SELECT person_id, other FROM happened WHERE kind = '{golden.MERGED}' ORDER BY number")
+    return dict(rows.fetchall())
+
+
+def _retired(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """Ids whose last word is that nobody tells of them."""
+    last = (
+        f"SELECT person_id, arg_max(kind, number) AS kind FROM happened "
+        f"WHERE kind IN ('{golden.RETIRED}', '{golden.RESTORED}') GROUP BY person_id"
+    )
+    return {one for (one,) in con.execute(f"SELECT person_id FROM ({last}) WHERE kind = '{golden.RETIRED}'").fetchall()}
+
+
+def _rows(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, str]:
+    return dict(con.execute(query).fetchall())
