@@ -16,6 +16,7 @@ from pipelines.run import Run
 GATE = "gate"
 EDITION = dg.AssetKey(["edition"])
 MARTS = dg.AssetKey(["marts"])
+LINKAGE = dg.AssetKey(["linkage"])
 Events = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
@@ -32,7 +33,7 @@ def product_key(product: Product) -> dg.AssetKey:
 def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.AssetsDefinition:
     """The one step that builds, proves and releases. What did not change is not materialised again."""
     specs = _specs(contracts, graph)
-    gated = [spec.key for spec in specs if spec.key not in (EDITION, MARTS)]
+    gated = [spec.key for spec in specs if spec.key not in (EDITION, MARTS, LINKAGE)]
 
     @dg.multi_asset(
         name="publish",
@@ -52,6 +53,7 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         published = run.ledger.published()
         for subject, key in keys.items():
             yield _unchanged(key, published.get(subject))
+        yield dg.MaterializeResult(asset_key=LINKAGE, metadata={_label("questions"): len(run.reviews.open())})
         yield dg.MaterializeResult(asset_key=MARTS, metadata={_label("file"): run.settings.marts.resolve().name})
         yield dg.MaterializeResult(asset_key=EDITION, metadata={_label("as_of"): run.today.isoformat()})
 
@@ -98,6 +100,13 @@ def _specs(contracts: Contracts, graph: Mapping[str, Model]) -> list[dg.AssetSpe
         *models,
         *products,
         dg.AssetSpec(MARTS, deps=analyst, group_name="marts", description=say("dagster.marts"), kinds={"duckdb"}),
+        dg.AssetSpec(
+            LINKAGE,
+            deps=[source_key(source.id) for source in contracts.sources.values() if source.form.linkage],
+            group_name="operations",
+            description=say("dagster.linkage"),
+            kinds={"delta"},
+        ),
         dg.AssetSpec(
             EDITION,
             deps=[model_key(contract) for contract in contracts.models.values()],
@@ -152,6 +161,8 @@ def _upstream(model: str, contracts: Contracts, graph: Mapping[str, Model]) -> l
         schema, _, name = source.partition(".")
         if schema == "core":  # a model may read the whole log of a source
             found[source_key(name.removesuffix("__log").replace("__", "/", 1))] = None
+        if schema == "linkage":
+            found[LINKAGE] = None
     for parent in graph[model].depends_on:
         if parent in contracts.models:
             found[model_key(contracts.models[parent])] = None

@@ -49,7 +49,10 @@ def _lines(found: Explanation) -> Iterator[str]:
     yield say("explain.row", **about, released=f"{found.released:%Y-%m-%d %H:%M}")
     numbers = {row: number for number, row in enumerate(dict.fromkeys(_raw_rows(found)), 1)}
     for row, number in numbers.items():
-        yield f"[{number}] " + say("explain.source", **_about(row)).replace("\n", "\n    ")
+        told = say("explain.source", **_about(row))
+        if row.linked:
+            told += "\n" + say(f"explain.linked_by_{row.linked.basis}", **vars(row.linked))
+        yield f"[{number}] " + told.replace("\n", "\n    ")
     for cell in found.cells:
         yield "\n".join(_cell_lines(cell, numbers)).replace("\n", "\n    ")
     if found.counted:

@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, history, operations, quarantine
+from citylake import access, contracts, demo, explain, history, linkage, operations, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -14,6 +14,7 @@ app.add_typer(contracts.app, name="contract")
 app.add_typer(access.app, name="access")
 app.add_typer(demo.app, name="demo")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(linkage.app, name="linkage")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

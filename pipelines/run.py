@@ -33,7 +33,11 @@ from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapsho
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
-from pipelines.lake.zones import library_of
+from pipelines.lake.zones import Lake, library_of
+from pipelines.linkage import step, tables
+from pipelines.linkage.marks import participants
+from pipelines.linkage.matching import Model as LinkageModel
+from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -43,8 +47,8 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.settings import Settings
 
-EDITION, MARTS = "edition", "marts"
-"""The subjects of problems that concern an edition as a whole, or the analysts' database."""
+EDITION, MARTS, LINKAGE = "edition", "marts", "linkage"
+"""The subjects of problems that concern an edition as a whole, the analysts' database, or who rows are about."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -87,6 +91,7 @@ class Run:
         self.receipts = Receipts(self.register, self.id)
         self.ledger = Ledger(self.register)
         self.issues = Issues(self.register)
+        self.reviews = Reviews(self.register)
         self.started = now()
 
     @property
@@ -182,16 +187,18 @@ class Run:
             self._fail(EDITION, self.contracts.city.operator, error)
             return []
         self._close(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        self.issues.close_others({EDITION, MARTS, *self.contracts.sources, *_subjects(self.contracts)})
+        self.issues.close_others({EDITION, MARTS, LINKAGE, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
 
     def _build(self) -> Built:
         """Take an edition of everything admitted and build the models whose inputs changed."""
-        sources = {name: version for name in self.contracts.sources if (version := self._core(name)) is not None}
+        sources = core_versions(self.contracts, self.lake, self.receipts)
         number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
-        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources)
+        linkage = self.link(sources, number)
+        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, linkage)
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
+        versions |= {f"linkage.{name}": version for name, (_, version) in linkage.items()}
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
@@ -232,6 +239,31 @@ class Run:
                     location = self.lake.released(library_of(subject), subject)
                     found[name] = Released(library_of(subject), subject, location, beside.version)
         return found
+
+    def link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, tuple[Path, int]]:
+        """Link rows to persons and number these, if anything changed; the tables that say so, with their versions.
+
+        A failure is an issue of the operator; then what was linked before stands.
+        """
+        tables.ensure(self.lake)
+        operator, reviews = self.contracts.city.operator, self.reviews
+        try:
+            if participants(self.contracts, sources):
+                model = self.settings.contracts / step.MODEL
+                inputs = step.inputs(self.contracts, sources, model, reviews, self.today)
+                last = self.receipts.last(Stage.LINK, LINKAGE)
+                if last is None or last.body["inputs"] != inputs:
+                    linked = step.link(
+                        self.contracts, sources, self.lake, LinkageModel.read(model), reviews, self.today, number
+                    )
+                    self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
+            self._close(LINKAGE, operator, "run", "lake")
+        except Exception as error:
+            self._fail(LINKAGE, operator, error)
+        waiting = len(reviews.open())
+        found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
+        self.issues.report(LINKAGE, operator, "linkage", found)
+        return tables.shown(self.lake)
 
     def _release(self, built: Built) -> list[Outcome]:
         """Prove and decide about everything that was built, publish what is approved. One ledger transaction."""
@@ -380,18 +412,6 @@ class Run:
         last = self.receipts.last(Stage.ADMIT, source)
         return Admitted(**last.body) if last else None
 
-    def _core(self, source: str) -> CoreVersion | None:
-        admitted, contract = self._last_admitted(source), self.contracts.sources[source]
-        if admitted is None or admitted.core_version is None:
-            return None
-        location = self.lake.core(contract.org, contract.dataset)
-        columns = tuple(
-            name
-            for name in delta.column_types(delta.open_table(location, admitted.core_version).schema())
-            if not name.startswith("_")
-        )
-        return CoreVersion(location, admitted.core_version, admitted.batch, tuple(admitted.key), columns)
-
     def _models(self) -> dict[str, Model]:
         return models(self.settings.dbt_project, self._dbt, generated(self.contracts, self.today))
 
@@ -478,6 +498,22 @@ def _subjects(contracts: Contracts) -> list[str]:
 
 def _both(finding: Finding) -> str:
     return "\n".join(finding.text(language) for language in ("zh", "en"))
+
+
+def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[str, CoreVersion]:
+    """What was last admitted of every source that has anything in core, by `org/dataset`."""
+    found = {}
+    for source, contract in contracts.sources.items():
+        last = receipts.last(Stage.ADMIT, source)
+        admitted = Admitted(**last.body) if last else None
+        if admitted is None or admitted.core_version is None:
+            continue
+        location = lake.core(contract.org, contract.dataset)
+        schema = delta.open_table(location, admitted.core_version).schema()
+        columns = tuple(name for name in delta.column_types(schema) if not name.startswith("_"))
+        key = tuple(admitted.key)
+        found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
+    return found
 
 
 def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:

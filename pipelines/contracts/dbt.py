@@ -36,10 +36,15 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
         {"name": name, "description": f"{name} 上次发布时所依据的版本 / what {name} was made from when last released"}
         for name in contracts.models
     ]
+    linkage = [
+        {"name": "link", "description": "按其他信息比对到人的行 / rows that are linked to persons"},
+        {"name": "alias", "description": "合并后的人员标识 / ids of persons with several numbers"},
+    ]
     sources = [
         {"name": "core", "schema": "core", "tables": core},
         {"name": "lake", "schema": "lake", "tables": lake},
         {"name": BEFORE, "schema": BEFORE, "tables": before},
+        {"name": "linkage", "schema": "linkage", "tables": linkage},
     ]
     return {
         "models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1),

@@ -6,7 +6,7 @@ versions of an edition (the register does), or building.
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -34,11 +34,13 @@ class CoreVersion:
 
 @dataclass(frozen=True)
 class Edition:
-    """A named set of core versions, by `org/dataset`, and the day it speaks for."""
+    """A named set of core versions, by `org/dataset`, and the day it speaks for. `linkage`: the tables that say whom
+    rows are about, by name, each with its place and version."""
 
     id: str
     as_of: date
     sources: Mapping[str, CoreVersion]
+    linkage: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def write_snapshot(
     Raises MissingTable, BadName.
     """
     told = [_table("before", name, one.location, open_table(one.location, one.version)) for name, one in before.items()]
-    relations = [*_core(edition), *_models(released, selected), *told, *_edition(edition)]
+    relations = [*_core(edition), *_models(released, selected), *told, *_linkage(edition), *_edition(edition)]
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in relations), encoding="utf-8")
     partial.replace(path)
@@ -122,6 +124,11 @@ def _models(released: Sequence[Released], selected: Collection[str]) -> Iterator
         table = open_table(model.location, model.version)
         entry = _table(schema_of(model.model), model.model, model.location, table)
         yield entry | {"library": model.library, "selected": model.model in selected}
+
+
+def _linkage(edition: Edition) -> Iterator[dict[str, Any]]:
+    for name, (location, version) in sorted(edition.linkage.items()):
+        yield _table("linkage", name, location, open_table(location, version))
 
 
 def _edition(edition: Edition) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,8 @@ REPLAY, RETURNED = "replay:", "returned:"
 
 class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
-    that a source was asked and had nothing that was not pulled before; `export` that refused rows left the house.
+    that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
+    `export` that refused rows left the house, or that a steward looked at what uncertain rows say.
     """
 
     PULL = "pull"
@@ -25,6 +26,7 @@ class Stage(StrEnum):
     CONFIRM = "confirm"
     REJECT = "reject"
     ADMIT = "admit"
+    LINK = "link"
     EDITION = "edition"
     BUILD = "build"
     EVIDENCE = "evidence"

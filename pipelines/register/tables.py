@@ -108,3 +108,25 @@ audit = sa.Table(
     sa.Index("ix_audit_product_at", "product", "at"),
     sa.Index("ix_audit_recipient_at", "recipient", "at"),
 )
+
+linkage_review = sa.Table(
+    "linkage_review",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("dataset", sa.String(120), nullable=False),
+    sa.Column("row_key", sa.String(200), nullable=False),
+    sa.Column("place", sa.String(40), nullable=False),
+    sa.Column("own", sa.String(32)),
+    sa.Column("person", sa.String(32), nullable=False),
+    sa.Column("why", sa.String(16), nullable=False),
+    sa.Column("weight", sa.Float),
+    sa.Column("model", sa.String(64), nullable=False),
+    sa.Column("asked", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("closed", sa.DateTime(timezone=True)),
+    sa.Column("word", sa.String(16)),
+    sa.Column("who", sa.String(120)),
+    sa.Column("reason", sa.Text),
+    sa.Index("ix_linkage_review_row", "dataset", "row_key", "person"),
+)
+"""Pairs of a row and a person that a steward is asked about, and the steward's word. `closed` without a word: the
+question is settled by what was delivered since. Persons are keyed hashes; a row is named by its key."""

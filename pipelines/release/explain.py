@@ -18,6 +18,7 @@ from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.contracts.resolved import Claim, SourceContract
 from pipelines.contracts.rules import Rule, counts_rows
 from pipelines.lake.zones import Lake
+from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -32,9 +33,20 @@ LISTED = 20
 
 
 @dataclass(frozen=True)
+class Linked:
+    """That a raw row was linked to its person by its other marks, for want of a right number: by the `model` (its
+    version) with a `weight` in bits and so many `ahead` of the next person (None without one), or by a steward."""
+
+    basis: str
+    model: str | None
+    weight: float | None
+    ahead: float | None
+
+
+@dataclass(frozen=True)
 class SourceRow:
     """A raw row that a library row was made from. `role` tells a second row of one dataset from the first; `delivered`
-    and `origin` are what the receipt of its pull says.
+    and `origin` are what the receipt of its pull says; `linked` is there if no right number placed the row.
     """
 
     dataset: str
@@ -44,6 +56,7 @@ class SourceRow:
     number: int
     delivered: datetime | None
     origin: str | None
+    linked: Linked | None = None
 
 
 @dataclass(frozen=True)
@@ -224,7 +237,18 @@ class Explainer:
         pull = self.receipts.last(Stage.PULL, dataset, batch)
         noted = pull.body.get("origin") if pull else None
         owner = self.contracts.codes["organisations"].rows[self.contracts.sources[dataset].org]["name"]
-        return SourceRow(dataset, owner, role, batch, number, pull.at if pull else None, noted)
+        at = pull.at if pull else None
+        return SourceRow(dataset, owner, role, batch, number, at, noted, self._linked(dataset, batch, number))
+
+    def _linked(self, dataset: str, batch: int, number: int) -> Linked | None:
+        """How a raw row came to its person, as the newest linkage that knows the row says."""
+        if self.contracts.sources[dataset].form.linkage is None or tables.missing(self.lake):
+            return None
+        found = self.released.con.execute(
+            f"SELECT basis, model, weight, ahead FROM {tables.read(self.lake, tables.LINK)} WHERE basis IS NOT NULL "
+            f"AND dataset = {literal(dataset)} AND link_batch = {batch} AND link_row = {number}"
+        ).fetchone()
+        return Linked(*found) if found else None
 
     def _dataset_with(self, rows: Sequence[SourceRow], name: str) -> str | None:
         """The first of the row's datasets that has a column of this name."""

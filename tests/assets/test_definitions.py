@@ -101,7 +101,7 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
     expected |= {model_key(contract) for contract in contracts.models.values()}
     expected |= {product_key(product) for product in contracts.products.values()}
     assert expected <= keys
-    assert keys - expected == {dg.AssetKey([name]) for name in ("marts", "edition", "health", "replay")}
+    assert keys - expected == {dg.AssetKey([name]) for name in ("marts", "linkage", "edition", "health", "replay")}
 
 
 def test_assets_are_described_in_chinese_and_show_their_columns(
@@ -123,6 +123,6 @@ def test_lineage_runs_from_source_to_product(definitions: dg.Definitions, contra
     departments = ("psb/household_person", "psb/floating_person", "cab/marriage", "cab/cremation")
     others = ("hrssb/insurance", "hc/health_record")
     expected = {source_key(name) for name in (*departments, *others)}
-    assert upstream == expected | {model_key(contracts.models["lib_geography__division"])}
+    assert upstream == expected | {model_key(contracts.models["lib_geography__division"]), dg.AssetKey(["linkage"])}
     product = specs[product_key(contracts.products["sharing/person_of_division"])]
     assert {dep.asset_key for dep in product.deps} == {person}

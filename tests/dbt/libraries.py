@@ -21,6 +21,7 @@ from pipelines.lake.delta import commit, latest, open_table, scan
 from pipelines.lake.edition import CoreVersion, Edition, write_snapshot
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
+from pipelines.linkage import tables
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 AS_OF = date(2026, 11, 1)
@@ -54,8 +55,11 @@ class Bench:
         for dataset, source in self.contracts.sources.items():
             if latest(self.lake.core(source.org, source.dataset)) is None:
                 self.load(dataset)
+        tables.ensure(self.lake)
         snapshot = self.lake.scratch() / "snapshot.json"
-        write_snapshot(snapshot, Edition(f"e{day:%Y%m%d}", day, dict(self._versions())), [], set(models))
+        write_snapshot(
+            snapshot, Edition(f"e{day:%Y%m%d}", day, dict(self._versions()), tables.shown(self.lake)), [], set(models)
+        )
         files = generated(self.contracts, day)
         return build(PROJECT, self.lake, f"e{day:%Y%m%d}", snapshot, models, work=self.work, generated=files)
 

@@ -73,9 +73,9 @@ def test_the_snapshot_names_every_relation(tmp_path: Path, put: Callable[..., in
     write_snapshot(snapshot, edition, released, {"lib_population__person"})
     lines = [json.loads(line) for line in snapshot.read_text().splitlines()]
     assert [f"{line['schema']}.{line['name']}" for line in lines] == [
-        "core.psb__person__log", "core.psb__person", "lib.lib_population__person", "lake.edition",
+        "core.psb__person__log", "core.psb__person", "lib.lib_population__person", "lake.edition", "lake.build",
     ]  # fmt: skip
-    assert [line["selected"] for line in lines] == [False, False, True, False]
+    assert [line["selected"] for line in lines] == [False, False, True, False, False]
     assert len({tuple(line) for line in lines}) == 1  # the same fields on every line
     with duckdb.connect() as con:
         for line in lines:

@@ -26,6 +26,7 @@ from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapsho
 from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
+from pipelines.linkage import tables
 from pipelines.run import opened
 from tests.city import Town
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
@@ -276,7 +277,8 @@ class Core:
             columns = tuple(column.name for column in source.all_columns)
             version = latest(location) or 0
             sources[dataset] = CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
-        return Edition(name, day, sources)
+        tables.ensure(self.lake)
+        return Edition(name, day, sources, tables.shown(self.lake))
 
 
 @pytest.fixture
@@ -335,10 +337,11 @@ def test_a_whole_city_is_the_same_on_both_engines(contracts: Contracts, tmp_path
         columns = tuple(column.name for column in source.all_columns)
         version = latest(location) or 0
         sources[dataset] = CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
+    tables.ensure(lake)
     found = []
     for engine, builder in (("duckdb", build), ("sail", sail.build)):
         snapshot, work = lake.scratch() / "snapshot.json", tmp_path / "work" / engine
-        write_snapshot(snapshot, Edition(engine, day, sources), [], set())
+        write_snapshot(snapshot, Edition(engine, day, sources, tables.shown(lake)), [], set())
         files = generated(contracts, day)
         result = builder(REPOSITORY / "dbt_project", lake, engine, snapshot, work=work, generated=files)
         found.append(content(City(lake, REPOSITORY / "dbt_project", work, {}, {}), result))

@@ -5,6 +5,10 @@ select
     representative_id_number, subject_id_type, subject_id_number, document_no, offence, offence_facts,
     legal_basis, penalty_category, penalty_category_2, penalty_content, fine_amount, confiscated_amount,
     withheld_licence, decided_on, valid_to, publicity_end, authority_name, authority_uscc, document_status,
-    record_source, record_source_uscc, source_updated_at, subject_person_id, representative_person_id, _batch,
-    _row
-from {{ source('core', 'drc__penalty') }}
+    record_source, record_source_uscc, source_updated_at,
+    {{ person_of('r.subject_person_id', 's') }} as subject_person_id,
+    {{ person_of('r.representative_person_id', 'q') }} as representative_person_id,
+    _batch, _row
+from {{ source('core', 'drc__penalty') }} r
+{{ join_person('r.subject_person_id', 's') }}
+{{ join_person('r.representative_person_id', 'q') }}

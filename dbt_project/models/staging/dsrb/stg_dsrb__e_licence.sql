@@ -2,5 +2,8 @@
 select
     change_no, operation, licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name,
     holder_code, issuer_name, issuer_uscc, issued_on, valid_from, valid_to, licence_version,
-    associated_licence, case_no, county_code, licence_status, handled_at, holder_id, _batch, _row
-from {{ source('core', 'dsrb__e_licence') }}
+    associated_licence, case_no, county_code, licence_status, handled_at,
+    {{ person_of('r.holder_id') }} as holder_id,
+    _batch, _row
+from {{ source('core', 'dsrb__e_licence') }} r
+{{ join_person('r.holder_id') }}

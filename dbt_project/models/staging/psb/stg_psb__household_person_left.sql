@@ -19,6 +19,9 @@ select
     record_no, id_number, name, sex, ethnicity, birth_date, household_no, household_relation, division_code,
     address, education, marital_status, mobile, birth_place, native_place, registration_kind, military_status,
     police_station, residents_group, moved_out_on, move_out_kind, died_on, death_kind, cancelled_on, cancelled,
-    source_updated_at, person_id, _batch, _row
-from ranked
+    source_updated_at,
+    {{ person_of('r.person_id') }} as person_id,
+    _batch, _row
+from ranked r
+{{ join_person('r.person_id') }}
 where place = 1 and _batch < last_batch

@@ -1,0 +1,170 @@
+"""The step of a run that links: from the core versions of an edition to the linkage zone and a steward's questions.
+
+Belongs here: what is read and written, and in which order. Does not belong here: who is alike (`matching`), which rows
+are left (`residue`), ids (`golden`, `numbering`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import Contracts
+from pipelines.engine import connect
+from pipelines.lake.edition import CoreVersion
+from pipelines.lake.zones import Lake
+from pipelines.linkage import matching, numbering, residue, tables
+from pipelines.linkage.marks import Participant, form_of, log_of, participants, view
+from pipelines.linkage.matching import STRANGER, Model
+from pipelines.linkage.reviews import Answer, Question, Reviews
+from pipelines.linkage.tables import LINK, values
+
+MODEL = Path("linkage") / "person.json"
+"""The frozen model, below the folder of contracts."""
+
+NUMBERS = "numbers"
+"""Why a steward is asked about two registered numbers: everything else of the two persons is the same."""
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What the step did. Rows by what became of them, open questions, events of golden ids by kind."""
+
+    rows: Mapping[str, int]
+    questions: int
+    events: Mapping[str, int]
+
+
+def inputs(contracts: Contracts, sources: Mapping[str, CoreVersion], model: Path, reviews: Reviews, today: date) -> str:
+    """SHA-256 of everything the step's result depends on: equal inputs, equal tables."""
+    read = {
+        name: [version.version, contract.hash] for name, (contract, version) in participants(contracts, sources).items()
+    }
+    said = [[one.question.dataset, one.question.row_key, one.question.person, one.word] for one in reviews.answers()]
+    text = json.dumps([read, said, today.year, hashlib.sha256(model.read_bytes()).hexdigest()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def link(
+    contracts: Contracts,
+    sources: Mapping[str, CoreVersion],
+    lake: Lake,
+    model: Model,
+    reviews: Reviews,
+    today: date,
+    number: int,
+) -> Linked:
+    """Link what is left over, number persons, ask about what is uncertain. `number`: of the run, growing."""
+    found = participants(contracts, sources)
+    answers = reviews.answers()
+    with connect(lake.scratch()) as con:
+        view(con, "registered", (one for one in found.values() if form_of(one[0]).registers))
+        view(con, "told", (one for one in found.values() if not form_of(one[0]).registers))
+        residue.find(con)
+        if con.execute("SELECT 1 FROM residue LIMIT 1").fetchone():
+            matching.prepare(con)
+            matching.score(con, model.splink)
+        else:
+            con.execute(
+                "CREATE TEMP TABLE pair "
+                "(number BIGINT, claim VARCHAR, weight DOUBLE, birth DATE, gamma_id INT, gamma_name INT)"
+            )
+        _answered(con, answers)
+        con.execute(
+            "DELETE FROM pair USING residue r, answered a WHERE pair.number = r.number AND pair.claim = a.person "
+            "AND r.dataset = a.dataset AND r.row_key = a.row_key AND a.word <> 'accept'"
+        )
+        matching.decide(con, model, today)
+        events = numbering.update(con, lake, _claims(found.values()), _same(answers), number)
+        _outcome(con, model)
+        con.execute(f"CREATE TEMP VIEW alias AS FROM {tables.read(lake, tables.ALIAS)}")
+        tables.replace(con, lake, LINK, _LINKS, number)
+        asked = [*_uncertain(con), *_two_numbers(con, model)]
+        rows = dict(con.execute("SELECT coalesce(basis, word), count(*) FROM outcome GROUP BY ALL").fetchall())
+    return Linked(rows, reviews.ask(asked), events)
+
+
+def _claims(sources: Iterable[Participant]) -> str:
+    """Every person that was ever registered: who has left a register is still somebody."""
+    found = [
+        f"SELECT {identifier(form_of(contract).person)} AS claim FROM {log_of(version)}"
+        for contract, version in sources
+        if form_of(contract).registers
+    ]
+    return " UNION ALL ".join(["SELECT NULL::VARCHAR AS claim WHERE false", *found])
+
+
+def _answered(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
+    """Table `answered`: what stewards said and still holds; a `reject` holds while the row says the same."""
+    names = ("dataset", "row_key", "place", "own", "person", "word")
+    rows: list[tuple[str | None, ...]] = [
+        (q.dataset, q.row_key, q.place, q.own, q.person, one.word) for one in answers for q in [one.question]
+    ]
+    con.execute(
+        f"CREATE TEMP TABLE answered AS SELECT a.* FROM {values(rows, *names)} a "
+        f"LEFT JOIN told t USING (dataset, row_key) "
+        f"WHERE a.word <> 'reject' OR a.dataset = '' OR a.place = t.place"
+    )
+
+
+def _same(answers: Sequence[Answer]) -> list[tuple[str, str]]:
+    """Claims of one person, as stewards said: of two registered numbers, or of a row whose right number is another."""
+    return [
+        (one.question.own, one.question.person)
+        for one in answers
+        if one.word == "accept" and one.question.own is not None and one.question.why in (NUMBERS, STRANGER)
+    ]
+
+
+def _outcome(con: duckdb.DuckDBPyConnection, model: Model) -> None:
+    """Table `outcome`: each row of the residue, the claim it is about if anybody's, and on what basis.
+
+    A stranger keeps its own number until it is accepted for somebody else, so it is no row of `link`.
+    """
+    con.execute(
+        "CREATE TEMP TABLE outcome AS SELECT r.dataset, r.row_key, t.place, r.why, r.claim AS own, d.claim AS likely, "
+        "d.weight, d.ahead, d.word, coalesce(a.person, CASE WHEN d.word = 'accept' THEN d.claim END) AS claim, "
+        "CASE WHEN a.person IS NOT NULL THEN 'steward' WHEN d.word = 'accept' THEN 'model' END AS basis, "
+        f"{literal(model.version)} AS model "
+        "FROM residue r JOIN told t USING (dataset, row_key) LEFT JOIN decision d USING (number) "
+        "LEFT JOIN (SELECT dataset, row_key, max(person) AS person FROM answered WHERE word = 'accept' GROUP BY ALL) a "
+        "USING (dataset, row_key)"
+    )
+
+
+_LINKS = f"""
+    SELECT dataset, row_key, CAST(split_part(place, ':', 1) AS BIGINT) AS link_batch,
+        CAST(split_part(place, ':', 2) AS BIGINT) AS link_row, coalesce(a.person_id, o.claim) AS person_id, why, basis,
+        CASE WHEN basis = 'model' THEN weight END AS weight, CASE WHEN basis = 'model' THEN ahead END AS ahead,
+        CASE WHEN basis = 'model' THEN model END AS model
+    FROM outcome o LEFT JOIN alias a ON a.claim = o.claim WHERE why <> '{STRANGER}' OR basis IS NOT NULL"""
+
+
+def _uncertain(con: duckdb.DuckDBPyConnection) -> list[Question]:
+    """What the model leaves to a steward, and nobody has answered."""
+    rows = con.execute(
+        "SELECT o.dataset, o.row_key, o.place, o.own, o.likely, o.why, o.weight, o.model FROM outcome o "
+        "ANTI JOIN answered a ON a.dataset = o.dataset AND a.row_key = o.row_key AND a.person = o.likely "
+        "WHERE o.word = 'review' AND o.basis IS NULL AND o.likely IS NOT NULL ORDER BY ALL"
+    ).fetchall()
+    return [Question(*row) for row in rows]
+
+
+def _two_numbers(con: duckdb.DuckDBPyConnection, model: Model) -> list[Question]:
+    """Registered numbers whose bearers have the same name, sex, birth date, and address or telephone."""
+    alike = " UNION ".join(
+        f"SELECT min(claim) AS one, max(claim) AS other FROM registered "
+        f"WHERE birth_date IS NOT NULL AND {mark} IS NOT NULL "
+        f"GROUP BY name, sex, birth_date, {mark} HAVING min(claim) <> max(claim)"
+        for mark in ("address", "mobile")
+    )
+    rows = con.execute(
+        f"SELECT one, other FROM ({alike}) p ANTI JOIN answered a ON a.dataset = '' AND a.row_key = p.one "
+        "AND a.person = p.other ORDER BY ALL"
+    ).fetchall()
+    return [Question("", one, "", one, other, NUMBERS, None, model.version) for one, other in rows]
