@@ -36,8 +36,8 @@ from simulator.registers import Everybody, Row, with_mistakes
 MODEL = Path(__file__).resolve().parent.parent / "data_contracts" / "linkage" / "person.json"
 TRAINING_SEED, TRAINING_PERSONS = 20_261_126, 150_000
 VERSION = "1"
-ACCEPT, MARGIN, REVIEW, CLOSE = 2.0, 6.0, -1.0, 2.0
-"""Thresholds in bits: in the training city the best candidate of every row is right from -1 bit on, and where it is
+ACCEPT, MARGIN, REVIEW, CLOSE = 2.0, 6.0, 0.0, 2.0
+"""Thresholds in bits: in the training city the best candidate of every row is right from 0 bits on, and where it is
 not, the next one is less than 6 bits behind."""
 REFUSED = 0.012
 """Share of the persons whom no register has."""
