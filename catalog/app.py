@@ -13,6 +13,7 @@ from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import Outdated
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
+from catalog.delivery.verification import router as verification
 from catalog.delivery.workbooks import DoesNotFit
 from catalog.headers import SecurityHeaders
 from catalog.policy.audit import AuditUnavailable
@@ -39,6 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))
+    app.include_router(verification.build_router(desk))
     for area in (pages, indicators, reports, quality, marts, people):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
@@ -51,7 +53,10 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     def refused(request: Request, error: Refused) -> Response:
         status = errors.status_of(error.reason)
         if _machine(request):
-            return errors.answer(status, f"web.reason.{error.reason.value}")
+            answer = errors.answer(status, f"web.reason.{error.reason.value}")
+            if error.wait is not None:
+                answer.headers["Retry-After"] = str(error.wait)
+            return answer
         if status == 404:
             return site.page(request, "error.html", 404, code="not_found")
         back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
@@ -110,4 +115,5 @@ def _http_answer(site: Site, request: Request, status: int) -> Response:
 
 def _machine(request: Request) -> bool:
     """Whether a client wants JSON rather than a page: the protocols, and whatever does not ask for HTML."""
-    return request.url.path.startswith(f"{sharing.PREFIX}/") or "text/html" not in request.headers.get("accept", "")
+    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/")
+    return request.url.path.startswith(protocols) or "text/html" not in request.headers.get("accept", "")

@@ -49,6 +49,7 @@ class Offering:
             rows=_released_rows(product, columns),
             pseudonyms=frozenset(column.name for column in product.columns if column.mask == "pseudonym"),
             version=self.release.version if self.release else None,
+            lookup=product.form.lookup is not None,
         )
 
 

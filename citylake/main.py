@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, history, linkage, operations, quarantine
+from citylake import access, contracts, demo, explain, history, licence, linkage, operations, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -15,6 +15,7 @@ app.add_typer(access.app, name="access")
 app.add_typer(demo.app, name="demo")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(linkage.app, name="linkage")
+app.add_typer(licence.app, name="licence")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

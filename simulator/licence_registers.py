@@ -27,6 +27,7 @@ from simulator.licences import (
     REVOKED,
     ROOT,
     SOCIAL_CARD,
+    SUSPENDED,
     VALID,
     Licence,
     file_hash,
@@ -82,16 +83,37 @@ LICENCES = Table(
         ("GLZZBS", "varchar(160)"),  # the licence that this one replaces
         ("BJBH", "varchar(40)"),
         ("XZQH", "varchar(12)"),
+        ("CZZTDMLX", "varchar(40)"),  # what kind of code the holder's is
         ("WJGS", "varchar(10)"),
         ("WJZY", "varchar(64)"),
         ("GXSJ", "timestamp(0)"),
     ),
     keeps=True,
-    moment=21,
+    moment=22,
 )
 _OPERATION, _IDENTIFIER, _KIND, _HOLDER_KIND, _HOLDER, _HOLDER_CODE = 1, 2, 3, 6, 7, 8
-_ISSUER, _ISSUED, _FROM, _TO, _STATUS, _VERSION, _ASSOCIATED, _AREA, _HANDLED = 10, 11, 12, 13, 14, 15, 16, 18, 21
+_ISSUER, _ISSUED, _FROM, _TO, _STATUS, _VERSION, _ASSOCIATED, _AREA, _CODE_KIND, _FORMAT, _HASH, _HANDLED = (
+    10,
+    11,
+    12,
+    13,
+    14,
+    15,
+    16,
+    18,
+    19,
+    20,
+    21,
+    22,
+)
+_CODE_KINDS = {PERSON: "111", ENTITY: "001"}
+"""Codes of the kind of the holder's code: an identity number, a unified social credit code."""
 _NOT_YET = datetime(1, 1, 1)
+_SHARE_SUSPENDED = 0.03
+"""Of permits and qualifications: suspended once and given back some weeks later."""
+_RENEWED_BEFORE = 10
+"""Days before the end of a permit on which it is renewed."""
+_PERMITS = (FOOD, CONSTRUCTION)
 
 Log = Iterator[tuple[str, Licence]]
 """Changes: the operation and the licence as it is after it."""
@@ -127,6 +149,10 @@ def _mistakes() -> tuple[Mistake, ...]:
         changed("version_zero", RANGE, _VERSION, lambda v, d: "0"),
         changed("associated_wrong_check", CHECK_DIGIT, _ASSOCIATED, _wrong_check),
         changed("area_left", CODE, _AREA, lambda v, d: "341521"),
+        *code_mistakes(_CODE_KIND, "9"),
+        changed("format_no_code", CODE, _FORMAT, lambda v, d: "DOC"),
+        changed("format_lower_case", CLEANABLE, _FORMAT, lambda v, d: v.lower()),
+        changed("hash_cut_short", FORMAT, _HASH, lambda v, d: v[:40]),
         spelled("status_word", _STATUS, {VALID: "有效", EXPIRED: "过期", CANCELLED: "注销", CHANGED: "变更"}),
         spelled("operation_word", _OPERATION, {INSERT: "新增", UPDATE: "变更", DELETE: "注销"}),
         repeated(0),
@@ -158,6 +184,7 @@ class Licences:
             if licence.serial not in done:
                 log.append((UPDATE, with_status(news.dice, licence, EXPIRED, news.today)))
         log += _of_touched(news, number + len(log))
+        log += _permits(news, {licence.serial for _, licence in log})
         log += _renewed(news, number + len(log), {licence.serial for _, licence in log})
         return Change([_row(number + count, *change) for count, change in enumerate(log)])
 
@@ -209,6 +236,13 @@ def _entered(city: Everybody, licence: Licence, entity: Entity | None = None) ->
     if dice.chance(_SHARE_ENTERED_BY_MISTAKE):
         yield DELETE, with_status(dice, licence, CANCELLED, _later(dice, entered, today))
         return
+    if licence.kind in _PERMITS and dice.chance(_SHARE_SUSPENDED):
+        suspended = _later(dice, entered, today)
+        licence = with_status(dice, licence, SUSPENDED, suspended)
+        yield UPDATE, licence
+        licence = with_status(dice, licence, VALID, _later(dice, suspended, today))
+        yield UPDATE, licence
+        entered = licence.handled.date()
     if entity is not None and entity.ended is not None:
         status = REVOKED if entity.status == "2" else CANCELLED
         yield UPDATE, with_status(dice, licence, status, max(entered, entity.ended))
@@ -233,6 +267,25 @@ def _of_touched(news: News, serial: int) -> Log:
             yield UPDATE, with_status(news.dice, altered, VALID, news.today)
 
 
+def _permits(news: News, done: set[int]) -> Log:
+    """Permits near their end are renewed under a new version; now and then one is suspended, or given back."""
+    due = (news.today + timedelta(days=_RENEWED_BEFORE)).isoformat()
+    for licence in _current(news, "row[14]", [due]):
+        if licence.kind in _PERMITS and licence.serial not in done and licence.serial % 10:
+            done.add(licence.serial)
+            yield UPDATE, with_status(news.dice, licence, CHANGED, news.today)
+            renewed = _renewed_until(licence, date.fromisoformat(due) + timedelta(days=1))
+            yield INSERT, replace(renewed, status=VALID, handled=office_moment(news.dice, news.today))
+    permits = [licence_types()[kind][0] for kind in _PERMITS]
+    for licence in _current(news, "row[4]", permits, SUSPENDED):
+        if licence.serial not in done and news.dice.chance(0.2):
+            done.add(licence.serial)
+            yield UPDATE, with_status(news.dice, licence, VALID, news.today)
+    valid = [one for one in _current(news, "row[4]", permits) if one.serial not in done]
+    if valid and news.dice.chance(0.5):
+        yield UPDATE, with_status(news.dice, news.dice.pick(valid), SUSPENDED, news.today)
+
+
 def _renewed(news: News, serial: int, done: set[int]) -> Log:
     """Some adults fetch a new identity card: the old one is replaced, if there was one."""
     wanted = max(2, round(_RENEWED_PER_PERSON * news.day.state.living))
@@ -249,14 +302,14 @@ def _renewed(news: News, serial: int, done: set[int]) -> Log:
         yield INSERT, replace(card, handled=office_moment(news.dice, news.today))
 
 
-def _current(news: News, column: str, values: Sequence[str]) -> list[Licence]:
-    """The valid licences with one of these values in a column, each as its last change left it."""
+def _current(news: News, column: str, values: Sequence[str], status: str = VALID) -> list[Licence]:
+    """The licences of a status with one of these values in a column, each as its last change left it."""
     rows = news.truth.execute(
         f"SELECT row FROM truth.record WHERE dataset = %s AND {column} = ANY(%s) ORDER BY key::bigint",
         [LICENCES.dataset, list(values)],
     ).fetchall()
     last = {row[_IDENTIFIER]: row for (row,) in rows}
-    return [_licence_of(row) for row in last.values() if row[_STATUS] == VALID and row[_OPERATION] != DELETE]
+    return [_licence_of(row) for row in last.values() if row[_STATUS] == status and row[_OPERATION] != DELETE]
 
 
 def _card(kind: str, serial: int, person: Person, issued: date, valid_to: date | None) -> Licence:
@@ -311,6 +364,7 @@ def _row(number: int, operation: str, licence: Licence) -> Row:
         licence.former,
         licence.case_number,
         CITY,
+        _CODE_KINDS[licence.holder_kind],
         "OFD",
         file_hash(identifier),
         licence.handled.isoformat(" "),

@@ -18,7 +18,7 @@ from simulator.population import office_second
 
 ID_CARD, SOCIAL_CARD, BUSINESS, FOOD, CONSTRUCTION = "001", "002", "003", "004", "007"
 """Last three digits of the type codes."""
-VALID, EXPIRED, CANCELLED, REVOKED, CHANGED = "1", "2", "3", "4", "6"
+VALID, EXPIRED, CANCELLED, REVOKED, CHANGED, SUSPENDED = "1", "2", "3", "4", "6", "7"
 """Codes of the status of a licence."""
 PERSON, ENTITY = "1", "2"
 """Codes of the type of holder."""

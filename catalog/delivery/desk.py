@@ -16,6 +16,7 @@ from catalog.listing import Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
+from catalog.policy.rates import Rates
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.release.shown import released_columns
@@ -41,11 +42,13 @@ def asked_range(header: str | None) -> str | None:
 
 
 class Refused(Exception):
-    """A read that was denied and audited. `product` is None for one that no contract names."""
+    """A read that was denied and audited. `product` is None for one that no contract names; `wait`: seconds after which
+    it may be asked again, None if waiting does not help."""
 
-    def __init__(self, reason: Reason, product: str | None) -> None:
+    def __init__(self, reason: Reason, product: str | None, wait: int | None = None) -> None:
         self.reason = reason
         self.product = product
+        self.wait = wait
         super().__init__(reason.value)
 
 
@@ -70,15 +73,19 @@ class Desk:
         self.views = Views(settings)
         self.downloads = Downloads(settings, self.views, self.url)
         self.marts = Marts(settings.marts)
+        self.rates = Rates()
 
-    def decide(self, caller: Caller, offering: Offering | None) -> Decision:
+    def decide(self, caller: Caller, offering: Offering | None, one_key: bool = False) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""
-        return decide(caller, offering.offer if offering else None, now())
+        return decide(caller, offering.offer if offering else None, now(), one_key)
 
-    def admit(self, caller: Caller, product: str, action: str, road: str) -> Admission:
-        """Let a read in, or audit the denial and raise Refused. Raises AuditUnavailable."""
+    def admit(self, caller: Caller, product: str, action: str, road: str, one_key: bool = False) -> Admission:
+        """Let a read in, or audit the denial and raise Refused. `one_key`: of the rows of one key only.
+
+        Raises AuditUnavailable.
+        """
         offering = self.listing.snapshot().find(product)
-        decision = self.decide(caller, offering)
+        decision = self.decide(caller, offering, one_key)
         if isinstance(decision, Denied):
             raise self.refuse(caller, offering.product.id if offering else None, decision.reason, action, road)
         assert offering is not None
@@ -105,12 +112,14 @@ class Desk:
         """Whether a page may draw county boundaries for this caller; it draws something else otherwise."""
         return decide(caller, boundaries.offer(self.listing.snapshot()), now())
 
-    def refuse(self, caller: Caller, product: str | None, reason: Reason, action: str, road: str) -> Refused:
+    def refuse(
+        self, caller: Caller, product: str | None, reason: Reason, action: str, road: str, wait: int | None = None
+    ) -> Refused:
         """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
         body = {"road": road, "reason": reason.value, **token_id(caller)}
         audit.record(self.register, action, outcome, body, recipient=caller.recipient, product=product)
-        return Refused(reason, product)
+        return Refused(reason, product, wait)
 
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""

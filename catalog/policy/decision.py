@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a read is denied. The last three concern signed addresses of files, which outlive the answer they came in."""
+    """Why a read is denied. `ADDRESS_*` concern signed addresses of files, which outlive the answer they came in."""
 
     UNKNOWN_PRODUCT = "unknown_product"
     NOT_PUBLISHED = "not_published"
@@ -24,6 +24,8 @@ class Reason(StrEnum):
     GRANT_EXPIRED = "grant_expired"
     GRANT_NOT_YET = "grant_not_yet"
     GRANT_EMPTY = "grant_empty"
+    LOOKUP_ONLY = "lookup_only"
+    TOO_MANY = "too_many"
     ADDRESS_INVALID = "address_invalid"
     ADDRESS_EXPIRED = "address_expired"
     ADDRESS_OUTDATED = "address_outdated"
@@ -71,7 +73,8 @@ MARTS = "analyst/marts.duckdb"
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
 
-    `rows` is the column that grants restrict by division; `pseudonyms` are columns with a mask of that name.
+    `rows` is the column that grants restrict by division; `pseudonyms` are columns with a mask of that name; `lookup`
+    says that its rows are given one key at a time only.
     """
 
     product: str
@@ -81,6 +84,7 @@ class Offer:
     rows: str | None
     pseudonyms: frozenset[str]
     version: int | None
+    lookup: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ class Denied:
 Decision = Allowed | Denied
 
 
-def decide(caller: Caller, product: Offer | None, now: datetime) -> Decision:
-    """The answer to every read. `now` is UTC.
+def decide(caller: Caller, product: Offer | None, now: datetime, one_key: bool = False) -> Decision:
+    """The answer to every read. `now` is UTC; `one_key`: the read is of the rows of one key, by the lookup road.
 
     Open products are for anyone; unconditionally shared ones for any recipient with a valid token; everything else
     needs a grant in force. A token that is shown must be good, even for an open product.
@@ -123,6 +127,8 @@ def decide(caller: Caller, product: Offer | None, now: datetime) -> Decision:
         return Denied(Reason.UNKNOWN_PRODUCT)
     if product.version is None:
         return Denied(Reason.NOT_PUBLISHED)
+    if product.lookup and not one_key:
+        return Denied(Reason.LOOKUP_ONLY)
     if product.channel == "open":
         return _allow(caller, product, product.version, None)
     if caller.recipient is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.contracts.diff_change import Change, change
-from pipelines.contracts.models import Anonymity
+from pipelines.contracts.models import Anonymity, Lookup
 from pipelines.contracts.resolved import Product, ProductContract, ShownColumn
 from pipelines.privacy.masks import masks
 
@@ -47,6 +47,7 @@ def _channel_changes(subject: str, channel: str, was: Product | None, now: Produ
         yield from _shown_changes(subject, channel, was, now)
         yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
         yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
+        yield from _lookup_changes(subject, channel, was.form.lookup, now.form.lookup)
 
 
 def _shown_changes(subject: str, channel: str, was: Product, now: Product) -> Iterator[Change]:
@@ -86,6 +87,12 @@ def _row_changes(subject: str, channel: str, was: str | None, now: str | None) -
         return
     what = "row_filter_dropped" if now is None else "row_filter_added" if was is None else "row_filter_changed"
     yield change(subject, what, channel=channel, old=was or "—", new=now or "—")
+
+
+def _lookup_changes(subject: str, channel: str, was: Lookup | None, now: Lookup | None) -> Iterator[Change]:
+    if was != now:
+        what = "lookup_dropped" if now is None else "lookup_added" if was is None else "lookup_changed"
+        yield change(subject, what, channel=channel)
 
 
 def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: Anonymity | None) -> Iterator[Change]:

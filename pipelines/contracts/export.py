@@ -195,6 +195,7 @@ def _view(product: Product, contracts: Contracts) -> Document:
             licence=form.licence,
             rowPredicate={"column": form.rows, "within": "grant"} if form.rows else None,
             anonymity=anonymity,
+            lookup=form.lookup.model_dump() if form.lookup else None,
         ),
     }
     return _filled(view)

@@ -219,6 +219,8 @@ class _Loader:
             shown[column.name] = column
         if view.rows is not None:
             check_column(file, (*place, "rows"), view.rows, shown)
+        if view.lookup is not None:
+            check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
         if view.anonymity is not None:
             check_column(file, (*place, "anonymity", "count"), view.anonymity.count, shown)
             for key in ("quasi", "within"):

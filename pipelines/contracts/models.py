@@ -289,6 +289,15 @@ class Anonymity(Strict):
     within: list[FieldName] = []
 
 
+class Lookup(Strict):
+    """A product of which rows are given one `key` at a time, by the verification service and by no other road, and at
+    most so many times a minute to each recipient.
+    """
+
+    key: FieldName
+    perMinute: Annotated[int, Field(ge=1, le=6000)]
+
+
 class ChannelColumn(Strict):
     """A column that a channel shows: from which column of the model, through which mask."""
 
@@ -307,6 +316,7 @@ class ChannelForm(Strict):
     licence: Text | None = None
     rows: FieldName | None = None
     anonymity: Anonymity | None = None
+    lookup: Lookup | None = None
     properties: Annotated[list[FieldName | ChannelColumn], Field(min_length=1)]
 
 

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -323,6 +323,44 @@ def is_in_force(case: Case) -> bool:
     return (case.cell.value == "true") == (valid and case.row["superseded"] == "false")
 
 
+EVENTS = {"2": "expired", "3": "cancelled", "4": "revoked", "5": "withdrawn", "6": "replaced", "7": "suspended"}
+
+
+def is_event(case: Case) -> bool:
+    raw = case.raws["dsrb/e_licence_change"]
+    if raw["operation"] == "D":
+        return case.cell.value == "deleted"
+    if raw["operation"] == "I":
+        return case.cell.value == ("renewed" if raw["associated_licence"] else "issued")
+    again = "resumed" if case.row["status_before"] == "7" else "changed"
+    return case.cell.value == EVENTS.get(raw["licence_status"] or "", again)
+
+
+def day_in_the_city(moment: str | None) -> str:
+    return str((datetime.fromisoformat((moment or "")[:19]) + timedelta(hours=8)).date())
+
+
+def is_day_of_the_change(case: Case) -> bool:
+    return case.cell.value == day_in_the_city(case.raws["dsrb/e_licence_change"]["handled_at"])
+
+
+def beside(case: Case, columns: str, later: bool) -> tuple[Any, ...]:
+    """The change of the same licence before or after this one."""
+    sign, order = (">", "min") if later else ("<", "max")
+    same = f"licence_identifier = {literal(case.row['licence_identifier'])}"
+    number = f"{order}(change_no)"
+    ((found,),) = case.look_up("lib_e_licence__event", number, f"{same} and change_no {sign} {case.row['change_no']}")
+    return case.look_up("lib_e_licence__event", columns, f"change_no = {found}")[0]
+
+
+def is_day_of_the_next_change(case: Case) -> bool:
+    return beside(case, "since_day::varchar", later=True) == (case.cell.value,)
+
+
+def is_status_before(case: Case) -> bool:
+    return beside(case, "licence_status", later=False) == (case.cell.value,)
+
+
 def is_latest(case: Case) -> bool:
     return (case.cell.value == "true") == (case.row["replaced_at"] is None)
 
@@ -507,6 +545,16 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "event_on": lambda case: any(case.cell.value in raw.values() for raw in case.raws.values()),
     "score": is_score,
     **{f"points_{factor}": partial(is_points, factor) for factor in FACTORS},
+    "licence_event": is_event,
+    "since_day": is_day_of_the_change,
+    "until_day": is_day_of_the_next_change,
+    "status_before": is_status_before,
+    "after_end": lambda case: (case.cell.value == "true") == (case.row["status_before"] in ("3", "4", "5", "6")),
+    "long_term": lambda case: (case.cell.value == "true") == (case.row["valid_to"] is None),
+    "days_left": lambda case: (
+        (date.fromisoformat(case.row["valid_to"] or "") - date.fromisoformat(case.row["as_of"] or "")).days
+        == int(case.cell.value or -1)
+    ),
     "superseded": lambda case: case.cell.value == "false" or case.row["in_force"] == "false",
     "in_force": is_in_force,
     "as_of": is_of_the_edition,

@@ -21,7 +21,7 @@ COUNTY = "341502"
 LIBRARIES = {
     "geography": ("division", "division_change", "division_history"),
     "legal_entity": ("entity", "alteration", "conflict", "conflict_count"),
-    "e_licence": ("licence",),
+    "e_licence": ("licence", "event", "period", "expiring"),
     "credit": (
         "permit",
         "penalty",
@@ -85,6 +85,15 @@ def licence(number: int, **given: object) -> dict[str, object]:
         "licence_no": "1", "holder_type": "2", "holder_name": f"证照名称{number}", "holder_code": f"X{number}",
         "holder_id": f"hash{number}",
         "issued_on": "2020-01-01", "licence_status": "1", **given,
+    }  # fmt: skip
+
+
+def licence_change(
+    number: int, identifier: str, day: str, operation: str, status: str, **given: object
+) -> dict[str, object]:
+    return {
+        "change_no": number, "licence_identifier": identifier, "operation": operation, "licence_status": status,
+        "handled_at": f"{day} 23:30:00+00", "issued_on": "2020-01-01", **given,
     }  # fmt: skip
 
 
@@ -182,7 +191,24 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence(6, holder_code="A", holder_name="另一名称", issued_on="2019-01-01"),
         licence(7, holder_code="A", holder_name="六安A（集团）有限公司", issued_on="2021-01-01"),
         licence(8, holder_code="A", issued_on="2022-01-01", valid_to=yesterday),
+        licence(9, licence_type="K", valid_to=AS_OF + timedelta(days=60)),
+        licence(10, licence_type="K", valid_to=AS_OF + timedelta(days=61)),
+        licence(11, licence_type="K", valid_to=AS_OF),
+        licence(12, licence_type="K", valid_to=AS_OF, licence_status="7"),
     )
+    bench.load(
+        "dsrb/e_licence_change",
+        licence_change(1, "L1", "2020-01-31", "I", "1"),
+        licence_change(3, "L1", "2020-03-01", "U", "7"),
+        licence_change(4, "L1", "2020-03-02", "U", "1"),
+        licence_change(6, "L1", "2021-01-01", "U", "1", valid_to="2030-01-01"),
+        licence_change(2, "L2", "2020-01-31", "I", "1", associated_licence="L0"),
+        licence_change(5, "L2", "2020-05-01", "U", "3"),
+        licence_change(7, "L2", "2022-01-01", "U", "1"),
+        licence_change(8, "gone", "2022-01-01", "I", "1"),
+        licence_change(9, "gone", "2022-01-02", "D", "3"),
+    )
+    bench.load("dsrb/licence_expiry", {"licence_type": "K", "warn_days": 60})
     bench.load("sb/macro_series", {"series_code": "gdp", "series_name": "地区生产总值", "frequency": "Y"})
     bench.load(
         "sb/macro_observation",
@@ -227,14 +253,35 @@ def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: 
     columns = "licence_identifier, superseded, in_force"
     found = {row[0]: row[1:] for row in bench.rows("lib_e_licence__licence", columns)}
     assert found == {
-        **dict.fromkeys(("L1", "L2", "L7"), (False, True)),
-        **dict.fromkeys(("L3", "L4", "L5", "L8"), (False, False)),
+        **dict.fromkeys(("L1", "L2", "L7", "L9", "L10", "L11"), (False, True)),
+        **dict.fromkeys(("L3", "L4", "L5", "L8", "L12"), (False, False)),
         "L6": (True, False),
     }
     holders = bench.rows(
         "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
     )
     assert holders == [("zhang", None), (None, "A")]
+
+
+def test_the_life_of_a_licence_is_told_change_by_change(bench: Bench) -> None:
+    columns = "change_no, licence_event, status_before, since_day, until_day, after_end"
+    # half past eleven at night in London is the next day in the city
+    days = {n: date(*d) for n, d in ((1, (2020, 2, 1)), (3, (2020, 3, 2)), (4, (2020, 3, 3)), (6, (2021, 1, 2)))}
+    assert bench.rows("lib_e_licence__event", columns, "licence_identifier = 'L1'") == [
+        (1, "issued", None, days[1], days[3], False),
+        (3, "suspended", "1", days[3], days[4], False),
+        (4, "resumed", "7", days[4], days[6], False),
+        (6, "changed", "1", days[6], None, False),
+    ]
+    assert bench.rows("lib_e_licence__event", "licence_event, after_end", "licence_identifier in ('L2', 'gone')") == [
+        ("cancelled", False), ("changed", True), ("deleted", False), ("issued", False), ("renewed", False),
+    ]  # fmt: skip
+    periods = bench.rows("lib_e_licence__period", "licence_identifier, change_no, holder_name")
+    assert periods == [("L1", n, "证照名称1") for n in (1, 3, 4, 6)] + [("L2", n, "证照名称2") for n in (2, 5, 7)]
+
+
+def test_what_ends_within_the_days_of_notice_of_its_type_is_told(bench: Bench) -> None:
+    assert bench.rows("lib_e_licence__expiring", "licence_identifier, days_left") == [("L11", 0), ("L9", 60)]
 
 
 def test_permits_and_penalties_know_whether_their_entity_is_registered(bench: Bench) -> None:

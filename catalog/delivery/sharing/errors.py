@@ -15,6 +15,7 @@ CODES = {
     404: "RESOURCE_DOES_NOT_EXIST",
     405: "METHOD_NOT_ALLOWED",
     413: "INVALID_PARAMETER_VALUE",
+    429: "RESOURCE_EXHAUSTED",
     503: "TEMPORARILY_UNAVAILABLE",
 }
 
@@ -32,6 +33,8 @@ def status_of(reason: Reason) -> int:
     """The HTTP status of a denial."""
     if reason in (Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED):
         return 404
+    if reason is Reason.TOO_MANY:
+        return 429
     return 401 if reason.value.startswith("token_") else 403
 
 

@@ -23,10 +23,12 @@ ranked as (
     from valid
 )
 select
-    licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name,
+    licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name, holder_code_type,
     case when holder_type = '1' then holder_id end as holder_person_id,
     case when holder_type = '2' then holder_code end as holder_uscc,
-    issuer_name, issuer_uscc, issued_on, valid_from, valid_to, licence_status,
+    issuer_name, issuer_uscc, issued_on, valid_from, valid_to,
+    valid_to is null as long_term,
+    licence_version, associated_licence, case_no, county_code, file_format, file_hash, licence_status,
     is_valid = 1 and place > 1 as superseded,
     is_valid = 1 and place = 1 as in_force,
     handled_at, as_of,
