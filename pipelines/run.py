@@ -276,6 +276,7 @@ class Run:
             for area in ("build", "release"):
                 findings = [finding for finding in outcome.findings if finding.code.startswith(f"{area}.")]
                 self.issues.report(outcome.subject, outcome.owner, area, findings)
+            self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
             if outcome.findings:
                 self.problems.append(outcome.subject)
         shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)

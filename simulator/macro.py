@@ -150,33 +150,55 @@ def _registered(persons: int) -> dict[str, int]:
 def _annual(seed: int, persons: int, last_year: int) -> Iterator[Observation]:
     for year in range(FIRST_YEAR, last_year):
         for code in (code for code, entry in indicators().items() if entry["frequency"] == "Y"):
-            release = _moment(date(year + 1, *_FIRST_RELEASES[code]))
+            release = first_release(code, year)
             verified = _moment(date(year + 1, *_FINAL_RELEASE))
             for area, final in _final_values(seed, persons, code, year):
                 earlier = _year_before(seed, persons, code, year)
                 if code not in _REVISED:
                     told = "年报"
                     yield Observation(
-                        code, area, str(year), _written(code, final), 0, release, told, _growth(final, earlier)
+                        code,
+                        area,
+                        str(year),
+                        _written(code, final),
+                        0,
+                        release,
+                        told,
+                        _growth(_written(code, final), earlier),
                     )
                     continue
                 first = _preliminary(seed, persons, code, year)
                 for number, (value, day, told) in enumerate(
                     ((first, release, "初步核算"), (final, verified, "最终核实"))
                 ):
-                    growth = _growth(value, earlier)
+                    growth = _growth(_written(code, value), earlier)
                     yield Observation(code, area, str(year), _written(code, value), number, day, told, growth)
 
 
-def _year_before(seed: int, persons: int, code: str, year: int) -> float | None:
+def first_release(code: str, year: int) -> datetime:
+    """When a yearly figure comes out first."""
+    return _moment(date(year + 1, *_FIRST_RELEASES[code]))
+
+
+def monthly_release(code: str, year: int, month: int) -> datetime:
+    """When a monthly figure comes out first."""
+    return _moment(_monthly_day(code, year, month))
+
+
+def _monthly_day(code: str, year: int, month: int) -> date:
+    return date(year + month // 12, month % 12 + 1, _MONTHLY_DAYS[code])
+
+
+def _year_before(seed: int, persons: int, code: str, year: int) -> str | None:
     """The final value of the year before, of what is told with its growth."""
     if code not in _WITH_GROWTH or year == FIRST_YEAR:
         return None
-    return _final_values(seed, persons, code, year - 1)[0][1]
+    return _written(code, _final_values(seed, persons, code, year - 1)[0][1])
 
 
-def _growth(value: float, earlier: float | None) -> str | None:
-    return f"{(value / earlier - 1) * 100:.1f}" if earlier else None
+def _growth(value: str, earlier: str | None) -> str | None:
+    """The growth that two figures as written show, in % to one decimal."""
+    return f"{(float(value) / float(earlier) - 1) * 100:.1f}" if earlier and float(earlier) else None
 
 
 def _final_values(seed: int, persons: int, code: str, year: int) -> list[tuple[str, float]]:
@@ -202,28 +224,29 @@ def _preliminary(seed: int, persons: int, code: str, year: int) -> float:
 
 def _monthly(seed: int, persons: int, by: date) -> Iterator[Observation]:
     for code in _MONTHLY_DAYS:
-        total, totals = 0.0, dict[tuple[int, int], float]()
-        for year, month in _months_before(by):
+        total, told = 0.0, dict[tuple[int, int], list[Observation]]()
+        for year, month in months_before(by):
             months = (year - FIRST_MONTHLY_YEAR) * 12 + month - 1
             dice = _dice(seed, code, CITY, f"{year}-{month:02d}")
             if code in _MONTHLY_TOTALS:
                 base, growth = _MONTHLY_TOTALS[code]
                 this_month = base * _scale(persons) * (1 + growth) ** months * _about(dice, 0.04)
                 total = this_month if month == 1 else total + this_month
-                value = totals[year, month] = total
+                value = total
             elif code in _BALANCES:
                 base, growth = _BALANCES[code]
                 value = base * _scale(persons) * (1 + growth) ** months * _about(dice, 0.002)
-                totals[year, month] = value
             else:
                 value = _RATES[code] + 1.4 * (dice.random() - 0.5)
-            yield from _with_correction(dice, code, year, month, value, totals.get((year - 1, month)))
+            told[year, month] = list(_with_correction(dice, code, year, month, value, told.get((year - 1, month), [])))
+            yield from told[year, month]
 
 
 def _with_correction(
-    dice: Dice, code: str, year: int, month: int, value: float, earlier: float | None
+    dice: Dice, code: str, year: int, month: int, value: float, before: list[Observation]
 ) -> Iterator[Observation]:
-    first_day = date(year + month // 12, month % 12 + 1, _MONTHLY_DAYS[code])
+    """A monthly figure and its correction, if there is one; growth is since what was known then of a year before."""
+    first_day = _monthly_day(code, year, month)
     note = "累计值" if code in _MONTHLY_TOTALS else "月度"
     told = [(value, first_day, note)]
     if dice.chance(_SHARE_REVISED):
@@ -232,11 +255,13 @@ def _with_correction(
     for number, (figure, day, words) in enumerate(told):
         written = _written(code, figure)
         total = written if code in _MONTHLY_TOTALS else None
-        growth = _growth(figure, earlier)
+        known = [entry for entry in before if entry.published <= _moment(day)]
+        growth = _growth(written, known[-1].value if known and code not in _RATES else None)
         yield Observation(code, CITY, f"{year}-{month:02d}", written, number, _moment(day), words, growth, total)
 
 
-def _months_before(by: date) -> list[tuple[int, int]]:
+def months_before(by: date) -> list[tuple[int, int]]:
+    """Year and month of every month that was over by a day, since monthly figures are published."""
     return [
         (year, month)
         for year in range(FIRST_MONTHLY_YEAR, by.year + 1)

@@ -29,14 +29,14 @@ _FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
+class Sheet:
     """A place that is neither table nor dropped file: a sheet on the portal, with a hidden column for the key."""
 
     dataset: str
     names: tuple[str, ...]
 
 
-PLACE = _Sheet(
+PLACE = Sheet(
     OBSERVATIONS, ("(row)", "indicator", "area", "period", "value", "revision", "published_at", "note", "yoy", "ytd")
 )
 KEY, INDICATOR, AREA, PERIOD, VALUE, REVISION, PUBLISHED = range(7)
@@ -70,6 +70,7 @@ class MacroFeed:
                 changed("revision_negative", RANGE, REVISION, lambda v, d: "-1"),
                 changed("published_in_future", RANGE, PUBLISHED, lambda v, d: f"{int(v[:4]) + 40}{v[4:]}"),
                 changed("decimal_slipped", PLAUSIBLE, VALUE, _slipped),
+                changed("growth_misprinted", PLAUSIBLE, YOY, lambda v, d: f"{float(v) + d.pick((-3, 3)):.1f}"),
             )
         ),
         changed("value_full_width", CLEANABLE, VALUE, lambda v, d: v.translate(_FULL_WIDTH)),

@@ -1,7 +1,8 @@
 """What the platform reaches neither as a database nor as a folder: the stations' broker and the statistics portal.
 
 Belongs here: running both and handing them each day's messages and files. What they serve is in `air_feed` and
-`macro_feed`.
+`macro_feed`
+and `macro_benchmark`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from simulator import air_feed, macro_feed
+from simulator import air_feed, macro_benchmark, macro_feed
 from simulator.daemons import BROKER, PORTAL, USER, Daemon
 from simulator.dirt import DirtRates, Planted
 from simulator.disturbances import PlantedFault
@@ -63,6 +64,9 @@ class Outside:
         published = macro_feed.last_published(self._seed, self._persons, day).replace(tzinfo=_ZONE)
         content = macro_feed.sheet(self._seed, self._persons, self._rates, day)
         _publish(self._home / PORTAL / macro_feed.OBSERVATIONS, content, published)
+        beside = macro_benchmark.sheet(self._seed, self._rates, day)
+        told = macro_benchmark.last_published(self._seed, day).astimezone(_ZONE)
+        _publish(self._home / PORTAL / macro_benchmark.BENCHMARKS, beside, told)
 
     def connections(self) -> dict[str, str]:
         """How the platform reaches both. Secrets: never log them."""
@@ -77,7 +81,8 @@ class Outside:
         days = [date.fromisoformat(day) for day in self._outbox.days()]
         messages = [entry for day in days for entry in air_feed.planted(self._seed, self._rates, day)]
         figures = macro_feed.planted(self._seed, self._persons, self._rates, days[-1]) if days else []
-        return sorted([*messages, *figures], key=lambda entry: (entry.day, entry.dataset, entry.rybh))
+        benchmarks = macro_benchmark.planted(self._seed, self._rates, days[-1]) if days else []
+        return sorted([*messages, *figures, *benchmarks], key=lambda entry: (entry.day, entry.dataset, entry.rybh))
 
 
 def _publish(file: Path, content: bytes, published: datetime) -> None:

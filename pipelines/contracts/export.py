@@ -22,7 +22,7 @@ from pipelines.contracts.resolved import (
     SourceContract,
     Step,
 )
-from pipelines.contracts.rules import Rule
+from pipelines.contracts.rules import Rule, days_after_today
 
 _ENUM_LIMIT = 100
 """Longer code lists are named, not spelt out."""
@@ -261,7 +261,7 @@ def _meaning(column: Column, contracts: Contracts) -> Document:
     definition = column.definition
     kind, options = definition.logicalType, definition.logicalTypeOptions.model_dump(exclude_none=True)
     length = f"({options['maxLength']})" if "maxLength" in options else ""
-    fixed = {name: value for name, value in options.items() if value not in ("today", "tomorrow")}
+    fixed = {name: value for name, value in options.items() if days_after_today(value) is None}
     standard = definition.standard
     urn = f"urn:citylake:standard:{quote(standard)}" if standard else ""
     codes = contracts.codes[definition.codes].rows if definition.codes else {}
@@ -285,7 +285,7 @@ def _about(column: Column) -> dict[str, Any]:
         "unit": definition.unit,
         "codeList": definition.codes,
         "personal": definition.personal,
-        **{name: value for name, value in moving.items() if value in ("today", "tomorrow")},
+        **{name: value for name, value in moving.items() if days_after_today(value) is not None},
     }
 
 

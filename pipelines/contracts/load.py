@@ -181,6 +181,9 @@ class _Loader:
             rules=rules,
             products=(),
             hash=self._hash(form, [*columns, *shown], rules),
+            advice=tuple(
+                self.resolver.rule(file, ("advice", index), call, {}, names) for index, call in enumerate(form.advice)
+            ),
         )
         products = tuple(
             Product(f"{channel}/{view.product}", channel, view.product, view, found, contract)

@@ -58,7 +58,7 @@ class Strict(BaseModel):
 
 
 class TypeOptions(Strict):
-    """Limits of a value: lengths in characters, bounds inclusive; dates may be `today` or `tomorrow`."""
+    """Limits of a value: lengths in characters, bounds inclusive; dates may be `today`, `tomorrow` or `today+N`."""
 
     maxLength: Annotated[int, Field(ge=1)] | None = None
     pattern: Text | None = None
@@ -335,7 +335,10 @@ class Channels(Strict):
 
 
 class ProductForm(Strict):
-    """data_contracts/products/<library>/<dataset>.yaml: a released model and what channels may see of it."""
+    """data_contracts/products/<library>/<dataset>.yaml: a released model and what channels may see of it.
+
+    `advice`: rules that do not close the gate; what they find is an open issue of the owner.
+    """
 
     name: Text
     nameEn: Text
@@ -351,6 +354,7 @@ class ProductForm(Strict):
     catalogue: CatalogueForm
     properties: Annotated[list[FieldName | ProductColumnForm], Field(min_length=1)]
     quality: list[RuleCall] = []
+    advice: list[RuleCall] = []
     channels: Channels = Channels()
 
 

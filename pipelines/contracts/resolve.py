@@ -13,7 +13,7 @@ from pipelines.contracts import models
 from pipelines.contracts.located import Located, Place
 from pipelines.contracts.mistakes import call_error, check_column, check_known, error
 from pipelines.contracts.resolved import CodeList, Column, Derived, Step
-from pipelines.contracts.rules import Context, Rule, rules
+from pipelines.contracts.rules import Context, Rule, days_after_today, rules
 from pipelines.verbs import Registry, Verb, VerbError
 
 _PROBE = Context(lists={}, today=date(2000, 1, 1))
@@ -180,7 +180,7 @@ def _check_bounds_of_rule(file: Located, place: Place, rule: Rule, columns: Sequ
 
 
 def _check_order(file: Located, place: Place, minimum: Any, maximum: Any) -> None:
-    comparable = not {"today", "tomorrow"} & {str(minimum), str(maximum)}
+    comparable = days_after_today(minimum) is None and days_after_today(maximum) is None
     if minimum is not None and maximum is not None and comparable and minimum > maximum:
         raise error("contract.bound_order", file, (*place, "minimum"), minimum=minimum, maximum=maximum)
 
@@ -193,7 +193,7 @@ def _fits(bound: int | float | str, kind: str) -> bool:
     try:
         datetime.fromisoformat(bound) if kind == "timestamp" else date.fromisoformat(bound)
     except ValueError:
-        return bound in ("today", "tomorrow")
+        return days_after_today(bound) is not None
     return True
 
 

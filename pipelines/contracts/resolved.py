@@ -109,6 +109,8 @@ class ProductContract:
     rules: tuple[Rule, ...]
     products: tuple[Product, ...]
     hash: str
+    advice: tuple[Rule, ...] = ()
+    """Rules that do not close the gate; what they find is an issue of the owner."""
 
     @property
     def computed(self) -> dict[str, tuple[str, ...]]:

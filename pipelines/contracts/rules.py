@@ -6,6 +6,7 @@ A history rule is a query for those new events (`_row`) that contradict what oth
 append load, with the batch as `relation` and the events in core as `previous`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -24,6 +25,9 @@ from pipelines.verbs import CodeList, Column, Model, Registry, SharedColumn, Ver
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
 _HAN = r"[\x{3007}\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{20000}-\x{3FFFF}]"
+
+
+_RELATIVE = re.compile(r"tomorrow|today(?:\+([1-9][0-9]{0,3}))?")
 
 
 class Kind(StrEnum):
@@ -160,7 +164,7 @@ def in_codes(context: Context, *, column: Column, codes: CodeList) -> str:
 
 @_row(Kind.RANGE, Dimension.ACCURACY)
 def between(context: Context, *, column: Column, minimum: Bound | None = None, maximum: Bound | None = None) -> str:
-    """Not below `minimum` and not above `maximum`; dates as ISO text, `today` or `tomorrow`.
+    """Not below `minimum` and not above `maximum`; dates as ISO text, `today`, `tomorrow` or `today+N` days.
 
     Raises VerbError if neither bound is given.
     """
@@ -508,13 +512,19 @@ def adds_up_to(context: Context, *, column: Column, by: Column, total: float, to
     )
 
 
+def days_after_today(bound: object) -> int | None:
+    """How many days after the edition's day a bound lies that is written relative to it; None for any other bound."""
+    found = _RELATIVE.fullmatch(bound) if isinstance(bound, str) else None
+    return None if found is None else 1 if found[0] == "tomorrow" else int(found[1] or 0)
+
+
 def _bound(context: Context, bound: Bound) -> str:
-    later = {"today": 0, "tomorrow": 1}
-    if not isinstance(bound, str) or bound not in later:
+    days = days_after_today(bound)
+    if days is None:
         return literal(bound)
     if context.today is None:
-        return f"current_date + {later[bound]}"
-    return literal((context.today + timedelta(days=later[bound])).isoformat())
+        return f"current_date + {days}"
+    return literal((context.today + timedelta(days=days)).isoformat())
 
 
 def _day(context: Context, column: str) -> str:

@@ -490,8 +490,10 @@ def _bound(context: Context, bound: Any) -> Any:
     if not isinstance(bound, str):
         return bound
     today = context.today or datetime.datetime.now(datetime.UTC).date()
-    named = {"today": today, "tomorrow": today + datetime.timedelta(days=1)}
-    return datetime.datetime.fromisoformat(str(named.get(bound, bound)))
+    if not bound.startswith("to"):
+        return datetime.datetime.fromisoformat(bound)
+    later = 1 if bound == "tomorrow" else int(bound.partition("+")[2] or 0)
+    return datetime.datetime.fromisoformat(str(today + datetime.timedelta(days=later)))
 
 
 def _escaped(text: str) -> str:

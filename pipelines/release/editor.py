@@ -6,7 +6,7 @@ recorded in one ledger transaction.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipelines.contracts.load import Contracts, Product, ProductContract, rule_c
 from pipelines.engine import connect
 from pipelines.evidence.gate import prove_model, prove_product
 from pipelines.evidence.record import Evidence, Statement
+from pipelines.evidence.rules import measure
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, ModelResult
@@ -48,6 +49,8 @@ class Outcome:
     rows: int | None
     findings: tuple[Finding, ...]
     evidence: Evidence | None
+    advice: tuple[Finding, ...] = ()
+    """What the contract's advice found in a version that may be released all the same."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,27 @@ class Editor:
         mark = fingerprint(built.location, built.version)
         evidence = prove_model(self.con, contract, self._context(name, relation), mark)
         refused = sorted(parent for parent in plan.upstream(self.graph, name) if _closed(outcomes.get(parent)))
-        if self._decide(candidate, evidence, refused, approved, outcomes, refusals):
+        advice = self._advice(contract, relation)
+        approve = self._decide(candidate, evidence, refused, approved, outcomes, refusals)
+        outcomes[name] = replace(outcomes[name], advice=advice)
+        if approve:
             for product in contract.products:
                 self._decide_product(product, relation, candidate.rows, approved, outcomes, refusals)
+
+    def _advice(self, contract: ProductContract, relation: str) -> tuple[Finding, ...]:
+        """What the advice of a contract finds in a candidate, a finding for each rule that some rows fail."""
+        results = measure(self.con, contract.advice, self._context(contract.form.model, relation))
+        return tuple(
+            Finding(
+                "advice.rule_failed",
+                {"subject": contract.form.model, "rule": one.rule_id, "failed": one.failed, "rows": one.evaluated},
+                "warning",
+                one.rule_id,
+                one.failed,
+            )
+            for one in results
+            if one.failed
+        )
 
     def _decide_product(
         self,
@@ -241,7 +262,7 @@ def _closed(outcome: Outcome | None) -> bool:
 
 
 def _released(outcome: Outcome, version: int | None) -> Outcome:
-    return Outcome(outcome.subject, outcome.owner, version, outcome.rows, (), outcome.evidence)
+    return replace(outcome, version=version, findings=())
 
 
 def _refusal(subject: str, decision: Decision) -> Finding:

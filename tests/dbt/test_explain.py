@@ -560,6 +560,19 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "as_of": is_of_the_edition,
     "replaced_at": is_next_vintage,
     "is_latest": is_latest,
+    "lib_macro__benchmark.is_latest": lambda case: case.cell.value == "true",  # no benchmark is ever revised
+    "base_value": lambda case: float(case.cell.value or 0) > 0,
+    "yoy_computed": lambda case: (
+        abs(
+            (float(case.row["series_value"] or 0) / float(case.row["base_value"] or 1) - 1) * 100
+            - float(case.cell.value or 0)
+        )
+        < 1e-6
+    ),
+    "yoy_gap": lambda case: (
+        abs(float(case.row["yoy"] or 0) - float(case.row["yoy_computed"] or 0) - float(case.cell.value or 0)) < 1e-6
+    ),
+    "yoy_agrees": lambda case: (case.cell.value == "true") == (abs(float(case.row["yoy_gap"] or 9)) <= 0.06),
 }
 """How cells are computed that no raw cell holds, said apart from the models."""
 

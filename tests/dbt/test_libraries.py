@@ -36,8 +36,9 @@ LIBRARIES = {
         "score_part",
         "score",
     ),
-    "macro": ("series", "observation"),
+    "macro": ("series", "observation", "benchmark", "growth"),
 }
+MARTS = ["mart_macro__observation_as_known", "mart_macro__comparison"]
 MODELS = [f"lib_{library}__{name}" for library, names in LIBRARIES.items() for name in names]
 
 
@@ -97,10 +98,17 @@ def licence_change(
     }  # fmt: skip
 
 
-def figure(period: str, revision: int, day: str, value: float) -> dict[str, object]:
+def benchmark(area: str, period: str, value: float) -> dict[str, object]:
+    return {
+        "series_code": "cpi", "area_code": area, "period": period, "revision_no": 0, "series_value": value,
+        "published_at": "2026-10-09 01:30:00+00", "data_note": "模拟数据",
+    }  # fmt: skip
+
+
+def figure(period: str, revision: int, day: str, value: float, yoy: float | None = None) -> dict[str, object]:
     return {
         "series_code": "gdp", "area_code": "341500", "period": period, "revision_no": revision, "series_value": value,
-        "published_at": f"{day} 01:30:00+00",
+        "published_at": f"{day} 01:30:00+00", "yoy": yoy,
     }  # fmt: skip
 
 
@@ -209,14 +217,28 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence_change(9, "gone", "2022-01-02", "D", "3"),
     )
     bench.load("dsrb/licence_expiry", {"licence_type": "K", "warn_days": 60})
-    bench.load("sb/macro_series", {"series_code": "gdp", "series_name": "地区生产总值", "frequency": "Y"})
+    bench.load(
+        "sb/macro_series",
+        {"series_code": "gdp", "series_name": "地区生产总值", "frequency": "Y", "growth_basis": "nominal"},
+        {"series_code": "cpi", "series_name": "居民消费价格指数", "frequency": "M", "series_kind": "index"},
+    )
     bench.load(
         "sb/macro_observation",
         figure("2024", 0, "2025-01-25", 2000.0),
         figure("2024", 1, "2025-12-28", 2010.5),
-        figure("2025", 0, "2026-01-25", 2100.0),
+        figure("2025", 0, "2026-01-25", 2100.0, yoy=4.5),
+        figure("2025", 1, "2026-10-30", 2110.0, yoy=4.6),
+        figure("2025", 2, AS_OF.isoformat(), 2120.0, yoy=5.4),
+        {**figure("2026-09", 0, "2026-10-09", 101.5), "series_code": "cpi"},
     )
-    bench.build(*MODELS)
+    bench.load(
+        "sb/macro_benchmark",
+        benchmark("340000", "2026-09", 100.25),
+        benchmark("000000", "2026-09", 100.5),
+        benchmark("340000", "2026-10", 100.75),
+        {**benchmark("340000", "2026-09", 999.0), "revision_no": 1, "published_at": f"{AS_OF} 01:30:00+00"},
+    )
+    bench.build(*MODELS, *MARTS)
     yield bench
 
 
@@ -350,13 +372,46 @@ def test_no_score_leaves_the_scale_and_every_factor_is_computed() -> None:
 def test_every_vintage_stays_and_the_past_can_be_read_as_it_was(bench: Bench) -> None:
     columns = "period, revision_no, series_value, is_latest"
     model = "lib_macro__observation"
-    assert bench.rows(model, columns) == [
-        ("2024", 0, 2000.0, False), ("2024", 1, 2010.5, True), ("2025", 0, 2100.0, True),
+    assert bench.rows(model, columns, "series_code = 'gdp'") == [
+        ("2024", 0, 2000.0, False), ("2024", 1, 2010.5, True), ("2025", 0, 2100.0, False), ("2025", 1, 2110.0, True),
     ]  # fmt: skip
     known = "published_at <= timestamptz '{0}' and (replaced_at is null or replaced_at > timestamptz '{0}')"
     assert bench.rows(model, "period, series_value", known.format("2025-06-30 00:00:00+00")) == [("2024", 2000.0)]
     assert bench.rows(model, "period, series_value", known.format("2026-06-30 00:00:00+00")) == [
         ("2024", 2010.5), ("2025", 2100.0),
+    ]  # fmt: skip
+
+
+def test_what_comes_out_on_the_day_itself_is_not_known_yet(bench: Bench) -> None:
+    """An edition has no hour: a figure of half past nine must not be in the run of two o'clock in the night."""
+    assert bench.rows("lib_macro__observation", "sum(1)", "series_value = 2120.0") == [(None,)]
+    assert bench.rows("lib_macro__observation", "replaced_at", "series_value = 2110.0") == [(None,)]
+    assert bench.rows("lib_macro__benchmark", "sum(1)", "series_value = 999.0") == [(None,)]
+
+
+def test_growth_is_checked_against_what_was_known_when_it_was_told(bench: Bench) -> None:
+    columns = "period, revision_no, base_value, round(yoy_computed, 2), yoy_agrees"
+    assert bench.rows("lib_macro__growth", columns) == [
+        ("2025", 0, 2010.5, 4.45, True), ("2025", 1, 2010.5, 4.95, False),
+    ]  # fmt: skip
+
+
+def test_each_month_end_knows_what_was_out_by_then(bench: Bench) -> None:
+    columns = "vintage_day, period, revision_no, series_value"
+    rows = bench.rows("mart_macro__observation_as_known", columns, "series_code = 'gdp'")
+    assert [row for row in rows if row[0] < date(2026, 3, 1)] == [
+        (date(2025, 1, 31), "2024", 0, 2000.0),
+        (date(2025, 12, 31), "2024", 1, 2010.5),
+        (date(2026, 1, 31), "2024", 1, 2010.5),
+        (date(2026, 1, 31), "2025", 0, 2100.0),
+    ]
+    assert rows[-1] == (date(2026, 10, 31), "2025", 1, 2110.0)
+
+
+def test_rates_of_the_city_stand_beside_those_of_province_and_nation(bench: Bench) -> None:
+    columns = "period, city_value, province_value, nation_value, gap_province, gap_nation, data_note"
+    assert bench.rows("mart_macro__comparison", columns) == [
+        ("2026-09", 101.5, 100.25, 100.5, 1.25, 1.0, "模拟数据"),
     ]  # fmt: skip
 
 
