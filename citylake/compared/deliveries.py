@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from citylake.compared.rows import judged, place
+from citylake.compared.rows import by_place, place
 from citylake.compared.scores import Score
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.load import Contracts, SourceContract
@@ -64,7 +64,7 @@ def explained(
     contracts: Contracts, faults: Sequence[PlantedFault], found: Sequence[Found]
 ) -> tuple[list[Explained], list[Found]]:
     """Each fault that is to be found with the findings of its first day, and the findings that no fault explains."""
-    sources = {place(source): source for source in judged(contracts)}
+    sources = by_place(contracts)
     told = []
     for fault in (one for one in faults if one.kind.expected):
         source = sources[fault.fault.dataset]
@@ -95,7 +95,7 @@ def taken(
     contracts: Contracts, lake: Lake, city: DemoCity, faults: Sequence[PlantedFault], outcomes: Sequence[Taken]
 ) -> Iterator[Score]:
     """Faults that are to change nothing: a file once more, a log told again, entries of a log out of order."""
-    sources = {place(source): source for source in judged(contracts)}
+    sources = by_place(contracts)
     status = {(one.day, one.source): one for one in outcomes}
     logs: dict[str, _Log] = {}
     for fault in faults:

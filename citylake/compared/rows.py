@@ -70,6 +70,14 @@ def place(source: SourceContract) -> str:
     return str(arguments.get("table") or arguments.get("files") or arguments.get("path") or arguments["topics"][0])
 
 
+def by_place(contracts: Contracts) -> dict[str, SourceContract]:
+    """The sources by what they are delivered; of several of one table the first by name, which takes all of it."""
+    found: dict[str, SourceContract] = {}
+    for source in judged(contracts):
+        found.setdefault(place(source), source)
+    return found
+
+
 def compare(
     source: SourceContract,
     contracts: Contracts,

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 from towns import Town
 
-LISTS, REPAIRS, COMMITMENTS, PENALTIES = "xygs.T_XYMD", "xygs.T_XYXF", "xygs.T_XYCN", "xygs.T_XZCF"
+LISTS, REPAIRS, COMMITMENTS = "xygs.T_XYMD", "xygs.T_XYXF", "xygs.T_XYCN"
+PENALTIES, PERMITS = "xygs.T_XZCF", "xygs.T_XZXK"
 
 pytestmark = pytest.mark.server
 
@@ -57,9 +58,13 @@ def test_commitments_are_kept_broken_or_open(town: Town) -> None:
 
 
 def test_old_decisions_name_the_numbers_of_before_the_unified_code(town: Town) -> None:
-    rows = [row for row in town.clean(town.last, PENALTIES, "CF_BH") if row["CF_XDR_LB"] != "2"]
-    for row in rows:
-        assert (row["CF_XDR_ZDM"] is not None) == (row["CF_JDRQ"] < "2023-01-01")
-        if row["CF_XDR_ZDM"] is not None:
-            assert row["CF_XDR_ZDM"].replace("-", "") == row["CF_XDR_SHXYM"][8:17]
-    assert any(row["CF_XDR_ZDM"] for row in rows) and any(row["CF_XDR_ZDM"] is None for row in rows)
+    named = set()
+    for dataset, prefix, number in ((PENALTIES, "CF", "CF_XDR_ZDM"), (PERMITS, "XK", "XK_XDR_ZZJG")):
+        for row in town.clean(town.last, dataset, f"{prefix}_BH"):
+            if row[f"{prefix}_XDR_LB"] == "2":
+                assert row[number] is None
+                continue
+            named.add(row[number] is not None)
+            assert (row[number] is not None) == (row[f"{prefix}_JDRQ"] < "2023-01-01")
+            assert row[number] in (None, row[f"{prefix}_XDR_SHXYM"][8:17])
+    assert named == {True, False}
