@@ -25,11 +25,13 @@ from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
+from pipelines.geo.matching import match_addresses
+from pipelines.geo.positions import datum_doubt, place_addresses
 from pipelines.issues import Finding, Issues, Severity
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
-from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
+from pipelines.lake.edition import MATCHED, CoreVersion, Edition, Matched, Released, write_snapshot
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
@@ -47,8 +49,8 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.settings import Settings
 
-EDITION, MARTS, LINKAGE = "edition", "marts", "linkage"
-"""The subjects of problems that concern an edition as a whole, the analysts' database, or who rows are about."""
+EDITION, MARTS, LINKAGE, ADDRESSES = "edition", "marts", "linkage", "addresses"
+"""The subjects of problems that concern an edition as a whole, the analysts' database, who rows are about, or where."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -187,18 +189,21 @@ class Run:
             self._fail(EDITION, self.contracts.city.operator, error)
             return []
         self._close(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        self.issues.close_others({EDITION, MARTS, LINKAGE, *self.contracts.sources, *_subjects(self.contracts)})
+        self.issues.close_others(
+            {EDITION, MARTS, LINKAGE, ADDRESSES, *self.contracts.sources, *_subjects(self.contracts)}
+        )
         return outcomes
 
     def _build(self) -> Built:
         """Take an edition of everything admitted and build the models whose inputs changed."""
         sources = core_versions(self.contracts, self.lake, self.receipts)
         number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
-        linkage = self.link(sources, number)
-        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, linkage)
+        linkage, matched = self.link(sources, number), self._matched(sources)
+        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, linkage, matched)
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
         versions |= {f"linkage.{name}": version for name, (_, version) in linkage.items()}
+        versions |= {f"{MATCHED}.{name}": table.version for name, table in matched.items()}
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
@@ -224,6 +229,22 @@ class Run:
         )
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
         return Built(edition, number, inputs, chosen, result)
+
+    def _matched(self, sources: Mapping[str, CoreVersion]) -> dict[str, Matched]:
+        """What is found out about core before models are built. A failure stops the models that read it, no other."""
+        found: dict[str, Matched] = {}
+        try:
+            for name, step in (("address", match_addresses), ("position", place_addresses)):
+                if (table := step(self.lake, self.contracts, sources)) is not None:
+                    found[name] = table
+            if "position" in found and (book := self.contracts.city.addressBook):
+                owner = self.contracts.sources[book.standard].org
+                self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["position"]))
+        except Exception as error:
+            self._fail(ADDRESSES, self.contracts.city.operator, error)
+            return found
+        self._close(ADDRESSES, self.contracts.city.operator, "run", "lake")
+        return found
 
     def _told(
         self, graph: Mapping[str, Model], chosen: Sequence[str], published: Mapping[str, Recorded]
@@ -305,7 +326,8 @@ class Run:
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
         keep = {self._location(subject): versions for subject, versions in self.ledger.released_versions().items()}
-        clean(self.lake, keep)
+        matched = dict.fromkeys(map(self.lake.matched, ("address", "position")), ())  # only the newest is read again
+        clean(self.lake, {**keep, **matched})
         try:
             self.marts()
         except Exception as error:  # a run that mends what is lost must be able to start

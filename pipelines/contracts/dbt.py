@@ -40,11 +40,16 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
         {"name": "link", "description": "按其他信息比对到人的行 / rows that are linked to persons"},
         {"name": "alias", "description": "合并后的人员标识 / ids of persons with several numbers"},
     ]
+    matched = [
+        {"name": "address", "description": "各来源地址与标准地址的比对 / addresses of all sources matched"},
+        {"name": "position", "description": "标准地址的位置核对 / where standard addresses lie"},
+    ]
     sources = [
         {"name": "core", "schema": "core", "tables": core},
         {"name": "lake", "schema": "lake", "tables": lake},
         {"name": BEFORE, "schema": BEFORE, "tables": before},
         {"name": "linkage", "schema": "linkage", "tables": linkage},
+        {"name": "matched", "schema": "matched", "tables": matched},
     ]
     return {
         "models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1),

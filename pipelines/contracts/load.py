@@ -102,6 +102,10 @@ class _Loader:
         )
         for product in products:
             check_computed(product, contracts)
+        if book := self.city.addressBook:
+            city = read(self.root / "city.yaml")
+            for key, source in book.model_dump().items():
+                check_known(city, ("addressBook", key), "source", source, contracts.sources)
         return self._with_authority(contracts)
 
     def _with_authority(self, contracts: Contracts) -> Contracts:
@@ -131,6 +135,9 @@ class _Loader:
         _check_load(file, form.load, columns)
         check_corrections(file, form, columns, self.codes)
         _check_linkage(file, form, columns, derived)
+        for index, address in enumerate(form.addresses):
+            for key, name in address.model_dump(exclude_none=True).items():
+                check_column(file, ("addresses", index, key), name, [column.name for column in columns])
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")

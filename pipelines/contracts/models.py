@@ -231,6 +231,13 @@ class LinkageForm(Strict):
         return {mark: str(name) for mark, name in self if mark not in ("registers", "person") and name is not None}
 
 
+class AddressForm(Strict):
+    """A column of addresses that are matched to standard ones (pipelines/geo); `division`: where it says they are."""
+
+    column: FieldName
+    division: FieldName | None = None
+
+
 class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml"""
 
@@ -247,6 +254,7 @@ class SourceForm(Strict):
     derived: list[Annotated[dict[FieldName, DerivationCall], Field(min_length=1, max_length=1)]] = []
     quality: list[RuleCall] = []
     linkage: LinkageForm | None = None
+    addresses: list[AddressForm] = []
     drift: DriftForm = DriftForm()
     corrections: list[CorrectionForm] = []
 
@@ -399,6 +407,14 @@ class ChannelPolicy(Strict):
         return max(self.maxLevel, self.maxPseudonymised or 0) if pseudonymised else self.maxLevel
 
 
+class AddressBookForm(Strict):
+    """What addresses are matched with: the sources of standard addresses, divisions and boundaries of counties."""
+
+    standard: SourceName
+    divisions: SourceName
+    boundaries: SourceName
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -408,5 +424,6 @@ class CityForm(Strict):
     timezone: Text
     operator: OrganisationName
     connections: dict[Name, ConnectionForm]
+    addressBook: AddressBookForm | None = None
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]

@@ -55,7 +55,8 @@ def _empty(folder: Path) -> None:
 
 def _tables(lake: Lake) -> Iterator[Path]:
     """Every place a table can be, also where only the files of a first, killed run lie."""
-    for pattern in ("core/*/*", "quarantine/*/*", "linkage/*", "released/*/*", "released/products/*/*"):
+    places = ("core/*/*", "quarantine/*/*", "linkage/*", "matched/*/*", "released/*/*", "released/products/*/*")
+    for pattern in places:
         for location in sorted(lake.root.glob(pattern)):
             parents = location.relative_to(lake.root).parts
             if (

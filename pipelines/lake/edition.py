@@ -18,6 +18,8 @@ from pipelines.lake.delta import lowest, open_table, scan, table_files, torn_fil
 from pipelines.lake.errors import BadName
 from pipelines.lake.zones import schema_of
 
+MATCHED = "matched"
+"""The schema of tables of what was found out about core's rows."""
 CONTROL = ("_op", "_batch", "_row", "_known_at")
 
 
@@ -33,14 +35,23 @@ class CoreVersion:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """One version of a table of what was found out about core's rows before models are built."""
+
+    location: Path
+    version: int
+
+
+@dataclass(frozen=True)
 class Edition:
     """A named set of core versions, by `org/dataset`, and the day it speaks for. `linkage`: the tables that say whom
-    rows are about, by name, each with its place and version."""
+    rows are about, by name, each with its place and version; `matched`: those of addresses and positions."""
 
     id: str
     as_of: date
     sources: Mapping[str, CoreVersion]
     linkage: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
+    matched: Mapping[str, Matched] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,11 @@ def write_snapshot(
     Raises MissingTable, BadName.
     """
     told = [_table("before", name, one.location, open_table(one.location, one.version)) for name, one in before.items()]
-    relations = [*_core(edition), *_models(released, selected), *told, *_linkage(edition), *_edition(edition)]
+    found = [
+        _table(MATCHED, name, one.location, open_table(one.location, one.version))
+        for name, one in edition.matched.items()
+    ]
+    relations = [*_core(edition), *found, *_models(released, selected), *told, *_linkage(edition), *_edition(edition)]
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in relations), encoding="utf-8")
     partial.replace(path)

@@ -51,6 +51,10 @@ class Lake:
         """Which row is about whom, and ids of persons."""
         return self.root / "linkage" / _name(name)
 
+    def matched(self, name: str) -> Path:
+        """What was found out about accepted rows before models are built; made from core, may be deleted."""
+        return self.root / "matched" / "tables" / _name(name)
+
     @property
     def candidates(self) -> Path:
         """The folder of all editions' candidates."""
@@ -79,7 +83,9 @@ class Lake:
     def prepare(self) -> None:
         """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
-        for private in ("spool", "raw", "quarantine", "core", "hashes", "linkage", "candidate", "released", "scratch"):
+        for private in (
+            "spool", "raw", "quarantine", "core", "hashes", "linkage", "matched", "candidate", "released", "scratch",
+        ):  # fmt: skip
             folder = self.root / private
             folder.mkdir(exist_ok=True)
             folder.chmod(0o700)  # not the mode of mkdir, which the umask would change

@@ -137,8 +137,10 @@ def test_every_rule_of_every_contract_runs(city_name: str, request: pytest.Fixtu
 def test_a_hundred_contracts_load(city: Path) -> None:
     root = Path(__file__).parents[2] / "data_contracts"
     source = (root / "sources/psb/household_person.yaml").read_text("utf-8")
-    for part in ("city.yaml", "fields.yaml"):
-        shutil.copy(root / part, city / part)
+    shutil.copy(root / "fields.yaml", city)
+    whole = (root / "city.yaml").read_text("utf-8").splitlines(keepends=True)
+    text = "".join(line for line in whole if not line.startswith("addressBook:"))  # it names sources of the real city
+    (city / "city.yaml").write_text(text, "utf-8")
     shutil.copytree(root / "codes", city / "codes", dirs_exist_ok=True)
     shutil.rmtree(city / "products")
     shutil.rmtree(city / "sources")

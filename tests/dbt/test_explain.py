@@ -487,6 +487,24 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "town_code": partial(is_start_of, "division_code", 9),
     "town_name": partial(is_name_of, "town_code", 9),
     "full_name": is_full_name,
+    "position_county": lambda case: (
+        (case.row["position_doubt"] == "none")
+        == (
+            (case.cell.value,)
+            in case.look_up("lib_geography__address", "county_code", f"address_id = {literal(case.row['address_id'])}")
+        )
+    ),
+    "position_doubt": lambda case: case.cell.value != "none" or case.row["position_county"] is not None,
+    "source_dataset": names_a_source,
+    "source_key": lambda case: bool(case.cell.value),
+    "address_field": lambda case: (case.cell.value or "").endswith(("address", "domicile")),
+    "address_match_status": lambda case: (case.cell.value == "matched") == (case.row["address_id"] is not None),
+    "address_match_basis": lambda case: case.row["address_match_status"] == "matched",
+    "matched_division": lambda case: (
+        case.row["address_id"] is None
+        or case.look_up("lib_geography__address", "division_code", f"address_id = {literal(case.row['address_id'])}")
+        == [(case.cell.value,)]
+    ),
     "division_kind": is_kind_of_division,
     "statistical_unit": lambda case: (
         (case.cell.value == "true") == any(digit in "45" for digit in (case.row["code"] or "")[6:10:3])

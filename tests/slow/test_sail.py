@@ -4,7 +4,7 @@ Belongs here: comparing the engines. Does not belong here: starting the second o
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -18,11 +18,13 @@ from pipelines.admission.compile import TYPES
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
+from pipelines.geo.matching import match_addresses
+from pipelines.geo.positions import place_addresses
 from pipelines.lake.build import BuildResult, ModelResult, build
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import commit, latest, open_table, table_files
-from pipelines.lake.edition import CoreVersion, Edition, Released, write_snapshot
+from pipelines.lake.edition import CoreVersion, Edition, Matched, Released, write_snapshot
 from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
@@ -278,7 +280,16 @@ class Core:
             version = latest(location) or 0
             sources[dataset] = CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
         tables.ensure(self.lake)
-        return Edition(name, day, sources, tables.shown(self.lake))
+        return Edition(name, day, sources, tables.shown(self.lake), matched(self.lake, self.contracts, sources))
+
+
+def matched(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> dict[str, Matched]:
+    """What a run finds out before it builds models."""
+    found = {
+        "address": match_addresses(lake, contracts, sources),
+        "position": place_addresses(lake, contracts, sources),
+    }
+    return {name: table for name, table in found.items() if table is not None}
 
 
 @pytest.fixture
@@ -341,7 +352,8 @@ def test_a_whole_city_is_the_same_on_both_engines(contracts: Contracts, tmp_path
     found = []
     for engine, builder in (("duckdb", build), ("sail", sail.build)):
         snapshot, work = lake.scratch() / "snapshot.json", tmp_path / "work" / engine
-        write_snapshot(snapshot, Edition(engine, day, sources, tables.shown(lake)), [], set())
+        seen = Edition(engine, day, sources, tables.shown(lake), matched(lake, contracts, sources))
+        write_snapshot(snapshot, seen, [], set())
         files = generated(contracts, day)
         result = builder(REPOSITORY / "dbt_project", lake, engine, snapshot, work=work, generated=files)
         found.append(content(City(lake, REPOSITORY / "dbt_project", work, {}, {}), result))
