@@ -58,6 +58,9 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.files
 	@$(BIN)/python -m benchmarks.mysql
 	@$(BIN)/python -m benchmarks.identifiers
+	@$(BIN)/python -m benchmarks.geometry
+	@$(BIN)/python -m benchmarks.addresses
+	@$(BIN)/python -m benchmarks.linkage
 	@$(BIN)/python -m benchmarks.day
 
 clean:
