@@ -31,7 +31,7 @@ from pipelines.issues import Finding, Issues, Severity
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
-from pipelines.lake.edition import MATCHED, CoreVersion, Edition, Matched, Released, write_snapshot
+from pipelines.lake.edition import CoreVersion, Edition, Prepared, Released, write_snapshot
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
@@ -198,12 +198,11 @@ class Run:
         """Take an edition of everything admitted and build the models whose inputs changed."""
         sources = core_versions(self.contracts, self.lake, self.receipts)
         number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
-        linkage, matched = self.link(sources, number), self._matched(sources)
-        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, linkage, matched)
+        prepared = self.link(sources, number) | self._matched(sources)
+        edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, prepared)
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
-        versions |= {f"linkage.{name}": version for name, (_, version) in linkage.items()}
-        versions |= {f"{MATCHED}.{name}": table.version for name, table in matched.items()}
+        versions |= {relation: table.version for relation, table in prepared.items()}
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
@@ -230,16 +229,16 @@ class Run:
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
         return Built(edition, number, inputs, chosen, result)
 
-    def _matched(self, sources: Mapping[str, CoreVersion]) -> dict[str, Matched]:
+    def _matched(self, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
         """What is found out about core before models are built. A failure stops the models that read it, no other."""
-        found: dict[str, Matched] = {}
+        found: dict[str, Prepared] = {}
         try:
-            for name, step in (("address", match_addresses), ("position", place_addresses)):
+            for name, step in (("matched.address", match_addresses), ("matched.position", place_addresses)):
                 if (table := step(self.lake, self.contracts, sources)) is not None:
                     found[name] = table
-            if "position" in found and (book := self.contracts.city.addressBook):
+            if "matched.position" in found and (book := self.contracts.city.addressBook):
                 owner = self.contracts.sources[book.standard].org
-                self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["position"]))
+                self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["matched.position"]))
         except Exception as error:
             self._fail(ADDRESSES, self.contracts.city.operator, error)
             return found
@@ -261,7 +260,7 @@ class Run:
                     found[name] = Released(library_of(subject), subject, location, beside.version)
         return found
 
-    def link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, tuple[Path, int]]:
+    def link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
         """Link rows to persons and number these, if anything changed; the tables that say so, with their versions.
 
         A failure is an issue of the operator; then what was linked before stands.

@@ -18,7 +18,7 @@ from pipelines.geo import addresses
 from pipelines.geo.addresses import MATCHED, match
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CoreVersion, Matched, current_state
+from pipelines.lake.edition import CoreVersion, Prepared, current_state
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.register.chain import canonical
@@ -29,7 +29,7 @@ INPUTS: Final = "inputs"
 _CODE: Final = [Path(addresses.__file__).with_name(name) for name in ("address_text.py", "addresses.py", "matching.py")]
 
 
-def match_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Matched | None:
+def match_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Prepared | None:
     """The table for the current rows of these sources; None while standard addresses or divisions are missing.
 
     Columns: source_dataset, source_key (parts of a key joined by |), address_field, address_match_status,
@@ -45,7 +45,7 @@ def match_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, Core
     version = kept(location, inputs)
     if version is None:
         version = _make(lake, contracts, sources, book, inputs)
-    return Matched(location, version)
+    return Prepared(location, version)
 
 
 def inputs_hash(versions: Mapping[str, int], code: Iterable[Path], said: object = None) -> str:

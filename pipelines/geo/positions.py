@@ -22,7 +22,7 @@ from pipelines.geo.matching import INPUTS, current, inputs_hash, kept
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CoreVersion, Matched
+from pipelines.lake.edition import CoreVersion, Prepared
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 
@@ -32,7 +32,7 @@ _DATUMS: Final = {"CGCS2000": Datum.CGCS2000, "GCJ02": Datum.GCJ02, "BD09": Datu
 _CODE: Final = [Path(str(module.__file__)) for module in (areas, datums, doubts)] + [Path(__file__)]
 
 
-def place_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Matched | None:
+def place_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Prepared | None:
     """The table for the current standard addresses; None while these or the boundaries of counties are missing.
 
     Columns: address_id, position_county (where the position lies, null outside of the city), position_doubt, _batch and
@@ -46,10 +46,10 @@ def place_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, Core
     version = kept(location, inputs)
     if version is None:
         version = _make(lake, sources[book.standard], sources[book.boundaries], inputs)
-    return Matched(location, version)
+    return Prepared(location, version)
 
 
-def datum_doubt(contracts: Contracts, found: Matched) -> list[Finding]:
+def datum_doubt(contracts: Contracts, found: Prepared) -> list[Finding]:
     """A finding about the source of standard addresses if its positions fit another datum than they say."""
     metadata = delta.commit_metadata(found.location, found.version)
     book = contracts.city.addressBook

@@ -18,8 +18,6 @@ from pipelines.lake.delta import lowest, open_table, scan, table_files, torn_fil
 from pipelines.lake.errors import BadName
 from pipelines.lake.zones import schema_of
 
-MATCHED = "matched"
-"""The schema of tables of what was found out about core's rows."""
 CONTROL = ("_op", "_batch", "_row", "_known_at")
 
 
@@ -35,7 +33,7 @@ class CoreVersion:
 
 
 @dataclass(frozen=True)
-class Matched:
+class Prepared:
     """One version of a table of what was found out about core's rows before models are built."""
 
     location: Path
@@ -44,14 +42,13 @@ class Matched:
 
 @dataclass(frozen=True)
 class Edition:
-    """A named set of core versions, by `org/dataset`, and the day it speaks for. `linkage`: the tables that say whom
-    rows are about, by name, each with its place and version; `matched`: those of addresses and positions."""
+    """A named set of core versions, by `org/dataset`, and the day it speaks for. `prepared`: by relation, as
+    `linkage.link`, whom rows are about, and where addresses are."""
 
     id: str
     as_of: date
     sources: Mapping[str, CoreVersion]
-    linkage: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
-    matched: Mapping[str, Matched] = field(default_factory=dict)
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,7 @@ def write_snapshot(
     Raises MissingTable, BadName.
     """
     told = [_table("before", name, one.location, open_table(one.location, one.version)) for name, one in before.items()]
-    found = [
-        _table(MATCHED, name, one.location, open_table(one.location, one.version))
-        for name, one in edition.matched.items()
-    ]
-    relations = [*_core(edition), *found, *_models(released, selected), *told, *_linkage(edition), *_edition(edition)]
+    relations = [*_core(edition), *_prepared(edition), *_models(released, selected), *told, *_edition(edition)]
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in relations), encoding="utf-8")
     partial.replace(path)
@@ -141,9 +134,10 @@ def _models(released: Sequence[Released], selected: Collection[str]) -> Iterator
         yield entry | {"library": model.library, "selected": model.model in selected}
 
 
-def _linkage(edition: Edition) -> Iterator[dict[str, Any]]:
-    for name, (location, version) in sorted(edition.linkage.items()):
-        yield _table("linkage", name, location, open_table(location, version))
+def _prepared(edition: Edition) -> Iterator[dict[str, Any]]:
+    for relation, one in sorted(edition.prepared.items()):
+        schema, _, name = relation.partition(".")
+        yield _table(schema, name, one.location, open_table(one.location, one.version))
 
 
 def _edition(edition: Edition) -> Iterator[dict[str, Any]]:

@@ -1,13 +1,13 @@
 """The tables of the linkage zone: which row is about whom, and ids of persons. Reading and writing them as Delta."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
+from pipelines.lake.edition import Prepared
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 
@@ -53,9 +53,12 @@ def missing(lake: Lake) -> bool:
     return delta.latest(lake.linkage(LINK)) is None
 
 
-def shown(lake: Lake) -> dict[str, tuple[Path, int]]:
-    """Place and newest version of each table that models read."""
-    return {name: (lake.linkage(name), delta.open_table(lake.linkage(name)).version()) for name in SHOWN}
+def shown(lake: Lake) -> dict[str, Prepared]:
+    """The newest version of each table that models read, by relation."""
+    return {
+        f"linkage.{name}": Prepared(lake.linkage(name), delta.open_table(lake.linkage(name)).version())
+        for name in SHOWN
+    }
 
 
 def read(lake: Lake, name: str, version: int | None = None) -> str:

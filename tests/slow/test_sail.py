@@ -24,7 +24,7 @@ from pipelines.lake.build import BuildResult, ModelResult, build
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import commit, latest, open_table, table_files
-from pipelines.lake.edition import CoreVersion, Edition, Matched, Released, write_snapshot
+from pipelines.lake.edition import CoreVersion, Edition, Prepared, Released, write_snapshot
 from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
@@ -280,16 +280,16 @@ class Core:
             version = latest(location) or 0
             sources[dataset] = CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
         tables.ensure(self.lake)
-        return Edition(name, day, sources, tables.shown(self.lake), matched(self.lake, self.contracts, sources))
+        return Edition(name, day, sources, prepared(self.lake, self.contracts, sources))
 
 
-def matched(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> dict[str, Matched]:
+def prepared(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
     """What a run finds out before it builds models."""
     found = {
-        "address": match_addresses(lake, contracts, sources),
-        "position": place_addresses(lake, contracts, sources),
+        "matched.address": match_addresses(lake, contracts, sources),
+        "matched.position": place_addresses(lake, contracts, sources),
     }
-    return {name: table for name, table in found.items() if table is not None}
+    return tables.shown(lake) | {name: table for name, table in found.items() if table is not None}
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def test_a_whole_city_is_the_same_on_both_engines(contracts: Contracts, tmp_path
     found = []
     for engine, builder in (("duckdb", build), ("sail", sail.build)):
         snapshot, work = lake.scratch() / "snapshot.json", tmp_path / "work" / engine
-        seen = Edition(engine, day, sources, tables.shown(lake), matched(lake, contracts, sources))
+        seen = Edition(engine, day, sources, prepared(lake, contracts, sources))
         write_snapshot(snapshot, seen, [], set())
         files = generated(contracts, day)
         result = builder(REPOSITORY / "dbt_project", lake, engine, snapshot, work=work, generated=files)
