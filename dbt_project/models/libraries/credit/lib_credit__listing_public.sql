@@ -6,4 +6,4 @@ select
     l.authority_name, l.authority_uscc, l.source_rows
 from {{ ref('lib_credit__listing') }} l
 join {{ ref('lib_legal_entity__entity') }} e on e.uscc = l.uscc
-where l.subject_category = '1' and coalesce(e.entity_type, '') <> '9500' and l.in_list
+where l.subject_category = '1' and e.entity_class <> '92' and coalesce(e.entity_type, '') <> '9500' and l.in_list

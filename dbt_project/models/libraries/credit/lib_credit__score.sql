@@ -29,7 +29,7 @@ scored as (
     from {{ ref('lib_legal_entity__entity') }} n
     cross join {{ ref('stg_drc__credit_weight') }} b
     left join part p on p.uscc = n.uscc
-    where b.factor_code = 'base' and n.entity_type <> '9500' and n.entity_status = '1'
+    where b.factor_code = 'base' and n.entity_class <> '92' and n.entity_type <> '9500' and n.entity_status = '1'
 ),
 graded as (
     select
