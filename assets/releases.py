@@ -48,12 +48,12 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         outcomes = run.publish()
         if EDITION_SUBJECT in run.problems:
             raise CitylakeError("run.unhealthy", count=1, problems=EDITION_SUBJECT)
+        yield dg.MaterializeResult(asset_key=LINKAGE, metadata={_label("questions"): len(run.reviews.open())})
         for outcome in outcomes:
             yield from _events(context, keys.pop(outcome.subject), outcome)
         published = run.ledger.published()
         for subject, key in keys.items():
             yield _unchanged(key, published.get(subject))
-        yield dg.MaterializeResult(asset_key=LINKAGE, metadata={_label("questions"): len(run.reviews.open())})
         yield dg.MaterializeResult(asset_key=MARTS, metadata={_label("file"): run.settings.marts.resolve().name})
         yield dg.MaterializeResult(asset_key=EDITION, metadata={_label("as_of"): run.today.isoformat()})
 

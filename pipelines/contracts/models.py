@@ -77,7 +77,7 @@ class FieldDefinition(Strict):
     logicalType: LogicalType
     logicalTypeOptions: TypeOptions = TypeOptions()
     classification: Level
-    personal: Literal["id_number", "name", "mobile", "address"] | None = None
+    personal: Literal["person", "id_number", "name", "mobile", "address"] | None = None
     codes: CodeListName | None = None
     clean: list[StepCall] = []
     quality: list[RuleCall] = []

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
+from pipelines.messages import catalogue
+from pipelines.register.receipts import Stage
 
 runner = CliRunner()
 
@@ -96,3 +98,7 @@ def test_make_says_which_python_it_needs(repository: Path, tmp_path: Path) -> No
     result = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True)
     assert result.returncode != 0
     assert "3.11" in result.stdout and "Python 3.9.18" in result.stdout
+
+
+def test_every_stage_of_a_run_has_a_line() -> None:
+    assert [stage for stage in Stage if f"progress.{stage}" not in catalogue()] == []
