@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, history, licence, linkage, operations, quarantine
+from citylake import access, contracts, demo, explain, history, licence, linkage, operations, person, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -25,3 +25,4 @@ app.command("issues")(operations.issues)
 app.command("verify")(operations.verify)
 app.command("explain")(explain.explain)
 app.command("history")(history.show)
+app.command("person")(person.show)

@@ -50,14 +50,18 @@ def marks_of(contract: SourceContract, source: CoreVersion) -> str:
         parity = f"substr('21', CAST(substr({number}, 17, 1) AS INT) % 2 + 1, 1)"
         said["sex"] = f"coalesce({said['sex']}, {parity})"
         said["birth_date"] = f"coalesce({said['birth_date']}, {gb11643.birth_date(number)})"
-    key = " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in source.key)
     marks = ", ".join(f"{value} AS {mark}" for mark, value in said.items())
     place = "_batch || ':' || _row"
     columns = list(dict.fromkeys([*source.key, *form.marks.values(), form.person]))
     table = delta.open_table(source.location, source.version)
     current = current_state(log_of(source), source.key, columns, delta.lowest(table, "_batch"), '"')
-    about = f"{literal(contract.id)} AS dataset, {key} AS row_key, {place} AS place, {identifier(form.person)} AS claim"
-    return f"SELECT {about}, {marks} FROM ({current})"
+    where = f"{literal(contract.id)} AS dataset, {row_key(source)} AS row_key, {place} AS place"
+    return f"SELECT {where}, {identifier(form.person)} AS claim, {marks} FROM ({current})"
+
+
+def row_key(source: CoreVersion) -> str:
+    """SQL of the key of a row as the linkage writes it down."""
+    return " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in source.key)
 
 
 def log_of(source: CoreVersion) -> str:

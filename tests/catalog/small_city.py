@@ -62,6 +62,7 @@ from range(0, 3) as a(c), range(0, 2) as x(s), range(0, {rows} // 6) as y(b)
 """
 PLACES = """
 select cast(341502 + i as varchar) as code, '区划' || i as division_name, 'county' as division_level,
+    'division' as division_kind, '0' as statistical_unit, date '2000-01-01' as in_force_from,
     '341500' as parent_code, cast(341502 + i as varchar) as county_code, '区' || i as county_name,
     '六安市区划' || i as full_name, cast(100.5 + i as double) as area_km2
 from range(0, {rows}) as t(i)

@@ -62,7 +62,7 @@ def test_another_key_gives_another_hash() -> None:
 
 
 def test_the_derivations() -> None:
-    assert derivations.keys() == {"keyed_hash", "polygon_area"}
+    assert derivations.keys() == {"keyed_hash", "person_key", "polygon_area"}
     (hashed,) = derivations["keyed_hash"].function(pa.array(["a"]), KEY, of="id").to_pylist()
     assert len(hashed) == sm3.ID_LENGTH
     square = "POLYGON ((116 31, 117 31, 117 32, 116 32, 116 31))"

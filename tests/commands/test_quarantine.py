@@ -347,7 +347,8 @@ def test_a_return_killed_before_it_was_admitted_is_finished_by_the_next_run(
 def test_a_replay_leaves_corrections_alone(home: Home, tmp_path: Path) -> None:
     contract = home.settings.contracts / "sources" / f"{SOURCE}.yaml"
     lax = contract.read_text("utf-8")
-    contract.write_text(lax + "  - differs: {column: origin_address, other: residence_address}\n", "utf-8")
+    strict = "quality:\n  - differs: {column: origin_address, other: residence_address}\n"
+    contract.write_text(lax.replace("quality:\n", strict), "utf-8")
     home.deliver(person("F1"), person("F2", JZDZ=SECRET))
     (row,) = export(tmp_path / "out.xlsx")
     assert take_back(book(tmp_path / "back.xlsx", [row | {"JZDZ": "新址"}])).exit_code == 0

@@ -129,7 +129,11 @@ def test_faults_of_a_day_are_seen_recorded_and_over_on_the_day_they_end(city: De
     assert len(files) == 2 and files[0].read_bytes() == files[1].read_bytes()
     (last,) = city.tick(1, (), [FIRMS, PERSONS, INSURANCE, "ehr_*.csv", "sb.AC43"])
     right = {row[0]: row[1:] for row in read(city, "amr", firms)}
-    amounts = [(wrong[one][0], right[one][0]) for one in right.keys() & wrong.keys() if (right[one][0] or "").isdigit()]
+    amounts = [
+        (wrong[one][0], right[one][0])
+        for one in right.keys() & wrong.keys()
+        if all((row[one][0] or "0").isdigit() for row in (right, wrong)) and right[one][0]
+    ]
     # some firms have altered their capital on the second day
     assert sum(int(was or 0) == int(now) * 10_000 for was, now in amounts) > max(20, len(amounts) - 8)
     assert 10 < sum(row[1] == "9700" for row in wrong.values()) < 50

@@ -7,7 +7,7 @@
    day of the edition ('known'). #}
 {% macro history(subject, key, fields, updated, valid={}) %}
   {%- set told = source('before', this.identifier) -%}
-  {%- set before = told if is_incremental() else ref(subject) -%}
+  {%- set before = told if is_incremental() else subject -%}
   {%- set earlier = history_columns(this.identifier, fields) -%}
   {%- set cases = namespace(old=[], new=[], day=[], differ=[cell_differs(key, 'o.' ~ key)]) -%}
   {%- for field in fields -%}
@@ -31,7 +31,7 @@ with cell as (
         case when n.{{ updated }} > o.{{ updated }} or o.{{ key }} is null then cast(n.{{ updated }} as date) end
             as updated_on,
         coalesce(n.source_rows, o.source_rows) as source_rows
-    from {{ ref(subject) }} n
+    from {{ subject }} n
     full outer join {{ before }} o on o.{{ key }} = n.{{ key }}
     cross join (values (0, 'record')
         {%- for field in fields %}, ({{ loop.index }}, '{{ field }}'){% endfor %}) k (number, history_field)

@@ -1,7 +1,7 @@
 -- 法人和其他主体的变化史，一个主体一项变化一行：改前、改后、何时起为真、何时得知。只追加。
 -- The history of entities: one row for each cell that changed between two releases.
 {{ config(incremental_strategy='append') }}
-{{ history('lib_legal_entity__entity', 'uscc', [
+{{ history(ref('lib_legal_entity__entity'), 'uscc', [
     'entity_name', 'entity_type', 'entity_status', 'established_on', 'registered_capital', 'currency', 'industry_code',
     'registration_authority', 'county_code', 'domicile', 'legal_representative', 'legal_representative_person_id',
     'business_scope', 'term_from', 'term_to', 'valid_to', 'business_authority', 'sub_of', 'taxpayer_status',

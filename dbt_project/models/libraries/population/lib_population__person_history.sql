@@ -1,7 +1,7 @@
 -- 自然人的变化史，一人一项变化一行：改前、改后、何时起为真、何时得知。只追加。
 -- The history of persons: one row for each cell that changed between two releases.
 {{ config(incremental_strategy='append') }}
-{{ history('lib_population__person', 'person_id', [
+{{ history(ref('lib_population__person'), 'person_id', [
     'id_number', 'name', 'sex', 'ethnicity', 'birth_date', 'household_no', 'household_relation', 'division_code',
     'address', 'residence_division', 'residence_address', 'origin_county', 'education', 'marital_status', 'mobile',
     'died_on', 'moved_out_on', 'residence_status',

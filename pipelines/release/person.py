@@ -1,0 +1,120 @@
+"""What is kept of one person, by golden id: rows of libraries and of sources. The right to see it (《个人信息保护法》
+第四十五条) is answered from here.
+
+Belongs here: finding the rows. Does not belong here: what stands behind a cell (explain), correcting and erasing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.contracts.load import Column, Contracts, SourceContract
+from pipelines.lake import delta
+from pipelines.lake.edition import CoreVersion, current_state
+from pipelines.lake.zones import Lake
+from pipelines.linkage import tables
+from pipelines.linkage.marks import log_of, row_key
+from pipelines.messages import CitylakeError
+from pipelines.release.rows import ReleasedRows, Row
+
+PERSON = "person"
+"""What fields.yaml calls a column that holds ids of persons."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The rows of one place that are about a person. `place`: a model, or a source `<org>/<dataset>`; `name` and
+    `owner` as the contract says them; `columns`: where the id stands; every value as text."""
+
+    place: str
+    name: str
+    owner: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+class Person:
+    """One person of the crosswalk. Ids that became part of another person's resolve to that one.
+
+    Raises CitylakeError for an id that nobody ever had.
+    """
+
+    def __init__(self, released: ReleasedRows, text: str) -> None:
+        self.released = released
+        lake = released.lake
+        if tables.missing(lake):
+            raise CitylakeError("person.unknown", person=text)
+        crosswalk = tables.read(lake, tables.CROSSWALK)
+        one = f"SELECT person_id FROM {crosswalk} WHERE claim = {literal(text)} OR person_id = {literal(text)} LIMIT 1"
+        found = released.con.execute(one).fetchone()
+        if found is None:
+            raise CitylakeError("person.unknown", person=text)
+        self.id = str(found[0])
+        same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)} ORDER BY claim"
+        self.claims = tuple(dict.fromkeys([self.id, *(claim for (claim,) in released.con.execute(same).fetchall())]))
+
+    def libraries(self) -> Iterator[Kept]:
+        """What the published models hold, by name of model; models without such rows are left out."""
+        for model, contract in sorted(self.released.contracts.models.items()):
+            columns = _of_persons(contract.columns)
+            if columns and model in self.released.published:
+                version = self.released.published[model].version
+                found = [
+                    self.released.some(contract, version, {column: claim}, _order(contract.form.key))
+                    for column in columns
+                    for claim in self.claims
+                ]
+                rows = {tuple(row.values()): row for rows in found for row in rows}
+                if rows:
+                    owner = _organisation(self.released.contracts, contract.form.owner)
+                    yield Kept(model, contract.form.name, owner, columns, tuple(rows.values()))
+
+    def sources(self, versions: Mapping[str, CoreVersion]) -> Iterator[Kept]:
+        """What departments say at present, rows that were linked included; sources without such rows are left out."""
+        for name, version in sorted(versions.items()):
+            contract = self.released.contracts.sources[name]
+            columns = _of_persons(contract.all_columns)
+            if columns:
+                rows = _rows(self.released.con, self.released.lake, contract, version, columns, self)
+                if rows:
+                    owner = _organisation(self.released.contracts, contract.org)
+                    yield Kept(name, contract.form.name, owner, columns, tuple(rows))
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    contract: SourceContract,
+    version: CoreVersion,
+    columns: Sequence[str],
+    person: Person,
+) -> list[Row]:
+    """The current rows of a source in which a claim of the person stands, or that were linked to the person.
+
+    Of a row that was linked, or is about nobody, what the linkage says holds, not the number in it.
+    """
+    first = delta.lowest(delta.open_table(version.location, version.version), "_batch")
+    current = current_state(log_of(version), version.key, version.columns, first, '"')
+    listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in version.columns)
+    said = " OR ".join(f"{identifier(column)} IN ({literals(person.claims)})" for column in columns)
+    if contract.form.linkage is not None:
+        links = f"{tables.read(lake, tables.LINK)} WHERE dataset = {literal(contract.id)}"
+        key = row_key(version)
+        linked = f"{key} IN (SELECT row_key FROM {links} AND person_id = {literal(person.id)})"
+        said = f"{linked} OR (({said}) AND {key} NOT IN (SELECT row_key FROM {links}))"
+    found = con.execute(f"SELECT {listed} FROM ({current}) WHERE {said} ORDER BY ALL").fetchall()
+    return [dict(zip(version.columns, row, strict=True)) for row in found]
+
+
+def _of_persons(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns if column.definition.personal == PERSON)
+
+
+def _order(key: Sequence[str]) -> str:
+    return f"ORDER BY {', '.join(identifier(name) for name in key)}"
+
+
+def _organisation(contracts: Contracts, code: str) -> str:
+    return str(contracts.codes["organisations"].rows[code]["name"])
