@@ -18,7 +18,7 @@ from pipelines.geo import addresses
 from pipelines.geo.addresses import MATCHED, match
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CoreVersion, Prepared, current_state
+from pipelines.lake.edition import CoreVersion, Prepared, current_rows
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.register.chain import canonical
@@ -70,12 +70,12 @@ def _make(
 ) -> int:
     location, version = lake.matched(NAME), delta.latest(lake.matched(NAME))
     with connect(lake.scratch()) as con:
-        listed = f"SELECT code, division_name, division_level FROM ({current(sources[book.divisions])})"
+        listed = f"SELECT code, division_name, division_level FROM ({current_rows(sources[book.divisions])})"
         divisions = con.execute(listed).fetchall()
         con.execute(f"CREATE TEMP TABLE said AS {' UNION ALL '.join(_texts(contracts, sources))}")
         standard = (
             "SELECT address_id, division_code, street, gate_no AS gate, building_no AS building, "
-            f"building_unit AS unit, room_no AS room FROM ({current(sources[book.standard])}) "
+            f"building_unit AS unit, room_no AS room FROM ({current_rows(sources[book.standard])}) "
             "WHERE address_status = '1'"
         )
         match(con, "SELECT text, hint FROM said", standard, divisions)
@@ -98,12 +98,5 @@ def _texts(contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Iterator
             yield (
                 f"SELECT {literal(name)} AS source_dataset, {key} AS source_key, "
                 f"{literal(address.column)} AS address_field, {identifier(address.column)} AS text, {hint} AS hint, "
-                f"_batch, _row FROM ({current(sources[name])}) WHERE {identifier(address.column)} IS NOT NULL"
+                f"_batch, _row FROM ({current_rows(sources[name])}) WHERE {identifier(address.column)} IS NOT NULL"
             )
-
-
-def current(source: CoreVersion) -> str:
-    """SQL of the current rows of a source."""
-    table = delta.open_table(source.location, source.version)
-    first = delta.lowest(table, "_batch")
-    return current_state(delta.scan(table).source, source.key, source.columns, first, '"')

@@ -18,11 +18,11 @@ from pipelines.geo import areas, datums, doubts
 from pipelines.geo.areas import NOWHERE, Areas
 from pipelines.geo.datums import Datum, transform
 from pipelines.geo.doubts import judge_datum
-from pipelines.geo.matching import INPUTS, current, inputs_hash, kept
+from pipelines.geo.matching import INPUTS, inputs_hash, kept
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CoreVersion, Prepared
+from pipelines.lake.edition import CoreVersion, Prepared, current_rows
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 
@@ -64,12 +64,12 @@ def _make(lake: Lake, standard: CoreVersion, boundaries: CoreVersion, inputs: st
     location, version = lake.matched(NAME), delta.latest(lake.matched(NAME))
     with connect(lake.scratch()) as con:
         counties = con.execute(
-            f"SELECT county_code, county_boundary FROM ({current(boundaries)}) ORDER BY 1"
+            f"SELECT county_code, county_boundary FROM ({current_rows(boundaries)}) ORDER BY 1"
         ).fetchall()
         index = Areas([code for code, _ in counties], [wkt for _, wkt in counties])
         rows = con.sql(
             "SELECT address_id, substr(division_code, 1, 6) AS county, CAST(longitude AS DOUBLE) AS longitude, "
-            f"CAST(latitude AS DOUBLE) AS latitude, datum, _batch, _row FROM ({current(standard)})"
+            f"CAST(latitude AS DOUBLE) AS latitude, datum, _batch, _row FROM ({current_rows(standard)})"
         ).to_arrow_table()
         x, y = (rows[name].to_numpy() for name in ("longitude", "latitude"))
         told = np.array(rows["datum"].to_pylist(), dtype="<U8")

@@ -106,6 +106,13 @@ def current_state(log: str, key: Sequence[str], columns: Sequence[str], first_ba
     )
 
 
+def current_rows(source: CoreVersion, columns: Sequence[str] | None = None) -> str:
+    """SQL, for DuckDB, of the current rows of a source, of all its columns or of some."""
+    table = open_table(source.location, source.version)
+    chosen = source.columns if columns is None else columns
+    return current_state(scan(table).source, source.key, chosen, lowest(table, "_batch"), '"')
+
+
 def _core(edition: Edition) -> Iterator[dict[str, Any]]:
     for dataset, source in sorted(edition.sources.items()):
         if not source.key:

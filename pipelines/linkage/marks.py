@@ -10,7 +10,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import LinkageForm
 from pipelines.lake import delta
-from pipelines.lake.edition import CoreVersion, current_state
+from pipelines.lake.edition import CoreVersion, current_rows
 from pipelines.linkage.matching import MARKS
 
 Participant = tuple[SourceContract, CoreVersion]
@@ -53,10 +53,8 @@ def marks_of(contract: SourceContract, source: CoreVersion) -> str:
     marks = ", ".join(f"{value} AS {mark}" for mark, value in said.items())
     place = "_batch || ':' || _row"
     columns = list(dict.fromkeys([*source.key, *form.marks.values(), form.person]))
-    table = delta.open_table(source.location, source.version)
-    current = current_state(log_of(source), source.key, columns, delta.lowest(table, "_batch"), '"')
     where = f"{literal(contract.id)} AS dataset, {row_key(source)} AS row_key, {place} AS place"
-    return f"SELECT {where}, {identifier(form.person)} AS claim, {marks} FROM ({current})"
+    return f"SELECT {where}, {identifier(form.person)} AS claim, {marks} FROM ({current_rows(source, columns)})"
 
 
 def row_key(source: CoreVersion) -> str:

@@ -11,11 +11,10 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Column, Contracts, SourceContract
-from pipelines.lake import delta
-from pipelines.lake.edition import CoreVersion, current_state
+from pipelines.lake.edition import CoreVersion, current_rows
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
-from pipelines.linkage.marks import log_of, row_key
+from pipelines.linkage.marks import row_key
 from pipelines.messages import CitylakeError
 from pipelines.release.rows import ReleasedRows, Row
 
@@ -95,8 +94,6 @@ def _rows(
 
     Of a row that was linked, or is about nobody, what the linkage says holds, not the number in it.
     """
-    first = delta.lowest(delta.open_table(version.location, version.version), "_batch")
-    current = current_state(log_of(version), version.key, version.columns, first, '"')
     listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in version.columns)
     said = " OR ".join(f"{identifier(column)} IN ({literals(person.claims)})" for column in columns)
     if contract.form.linkage is not None:
@@ -104,7 +101,7 @@ def _rows(
         key = row_key(version)
         linked = f"{key} IN (SELECT row_key FROM {links} AND person_id = {literal(person.id)})"
         said = f"{linked} OR (({said}) AND {key} NOT IN (SELECT row_key FROM {links}))"
-    found = con.execute(f"SELECT {listed} FROM ({current}) WHERE {said} ORDER BY ALL").fetchall()
+    found = con.execute(f"SELECT {listed} FROM ({current_rows(version)}) WHERE {said} ORDER BY ALL").fetchall()
     return [dict(zip(version.columns, row, strict=True)) for row in found]
 
 
