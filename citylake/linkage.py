@@ -12,8 +12,8 @@ from pipelines.engine import connect
 from pipelines.linkage import marks
 from pipelines.linkage.reviews import Reviews, Word
 from pipelines.messages import CitylakeError, say
+from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.run import core_versions
 from pipelines.settings import Settings
 
 app = typer.Typer(help="人员比对：查看与判断 / whom rows are about: look, decide", no_args_is_help=True)

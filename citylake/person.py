@@ -9,10 +9,10 @@ from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.messages import say
+from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
-from pipelines.run import core_versions
 from pipelines.settings import Settings
 
 

@@ -4,18 +4,14 @@ The steps that Dagster shows and the command line starts. Each step fails alone:
 an owner, the rest of the run goes on, and the last release stays published.
 """
 
-import contextlib
 import shutil
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
-
-from sqlalchemy.exc import OperationalError
 
 from pipelines.admission import correction_book
 from pipelines.admission.admit import Admitted, admit
@@ -25,22 +21,18 @@ from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
-from pipelines.geo.matching import match_addresses
-from pipelines.geo.positions import datum_doubt, place_addresses
+from pipelines.failures import Failures
 from pipelines.issues import Finding, Issues, Severity
-from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
-from pipelines.lake.edition import CoreVersion, Edition, Prepared, Released, write_snapshot
+from pipelines.lake.edition import Edition, Released, write_snapshot
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import Model, models
-from pipelines.lake.zones import Lake, library_of
-from pipelines.linkage import step, tables
-from pipelines.linkage.marks import participants
-from pipelines.linkage.matching import Model as LinkageModel
+from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
+from pipelines.preparation import ADDRESSES, LINKAGE, Preparation, core_versions
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
@@ -49,8 +41,8 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.settings import Settings
 
-EDITION, MARTS, LINKAGE, ADDRESSES = "edition", "marts", "linkage", "addresses"
-"""The subjects of problems that concern an edition as a whole, the analysts' database, who rows are about, or where."""
+EDITION, MARTS = "edition", "marts"
+"""The subjects of problems that concern an edition as a whole, or the analysts' database."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -86,7 +78,6 @@ class Run:
     register: Register
     contracts: Contracts
     id: str
-    problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.lake = self.settings.lake
@@ -94,12 +85,18 @@ class Run:
         self.ledger = Ledger(self.register)
         self.issues = Issues(self.register)
         self.reviews = Reviews(self.register)
+        self.failures = Failures(self.receipts, self.issues, self.settings.home / "logs" / f"{self.id}.log")
         self.started = now()
 
     @property
     def today(self) -> date:
         """The city's date when the run started."""
         return self.started.astimezone(ZoneInfo(self.contracts.city.timezone)).date()
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What failed, is held or was not published so far: sources, subjects, and steps of the run."""
+        return self.failures.subjects
 
     def ingest(self, source: str) -> Ingested:
         """Admit what the steward confirmed, then pull and admit one source. Whatever goes wrong harms this source
@@ -116,8 +113,8 @@ class Run:
         except Exception as error:
             if isinstance(error, ColumnsRenamed):
                 self.issues.report(source, contract.org, "drift", error.findings)
-            finding = self._fail(source, contract.org, error)
-            return Ingested("failed", _both(finding), self._last_admitted(source))
+            finding = self.failures.add(source, contract.org, error)
+            return Ingested("failed", finding.both(), self._last_admitted(source))
 
     def replay(self, source: str, first: date, last: date) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
@@ -186,9 +183,9 @@ class Run:
                 outcomes = self._release(self._build())
                 self.marts()
         except Exception as error:
-            self._fail(EDITION, self.contracts.city.operator, error)
+            self.failures.add(EDITION, self.contracts.city.operator, error)
             return []
-        self._close(EDITION, self.contracts.city.operator, "run", "lake", "release")
+        self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
         self.issues.close_others(
             {EDITION, MARTS, LINKAGE, ADDRESSES, *self.contracts.sources, *_subjects(self.contracts)}
         )
@@ -198,7 +195,7 @@ class Run:
         """Take an edition of everything admitted and build the models whose inputs changed."""
         sources = core_versions(self.contracts, self.lake, self.receipts)
         number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
-        prepared = self.link(sources, number) | self._matched(sources)
+        prepared = self._preparation.prepare(sources, number)
         edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, prepared)
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
@@ -229,22 +226,6 @@ class Run:
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
         return Built(edition, number, inputs, chosen, result)
 
-    def _matched(self, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
-        """What is found out about core before models are built. A failure stops the models that read it, no other."""
-        found: dict[str, Prepared] = {}
-        try:
-            for name, step in (("matched.address", match_addresses), ("matched.position", place_addresses)):
-                if (table := step(self.lake, self.contracts, sources)) is not None:
-                    found[name] = table
-            if "matched.position" in found and (book := self.contracts.city.addressBook):
-                owner = self.contracts.sources[book.standard].org
-                self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["matched.position"]))
-        except Exception as error:
-            self._fail(ADDRESSES, self.contracts.city.operator, error)
-            return found
-        self._close(ADDRESSES, self.contracts.city.operator, "run", "lake")
-        return found
-
     def _told(
         self, graph: Mapping[str, Model], chosen: Sequence[str], published: Mapping[str, Recorded]
     ) -> dict[str, Released]:
@@ -260,31 +241,6 @@ class Run:
                     found[name] = Released(library_of(subject), subject, location, beside.version)
         return found
 
-    def link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
-        """Link rows to persons and number these, if anything changed; the tables that say so, with their versions.
-
-        A failure is an issue of the operator; then what was linked before stands.
-        """
-        tables.ensure(self.lake)
-        operator, reviews = self.contracts.city.operator, self.reviews
-        try:
-            if participants(self.contracts, sources):
-                model = self.settings.contracts / step.MODEL
-                inputs = step.inputs(self.contracts, sources, model, reviews, self.today)
-                last = self.receipts.last(Stage.LINK, LINKAGE)
-                if last is None or last.body["inputs"] != inputs:
-                    linked = step.link(
-                        self.contracts, sources, self.lake, LinkageModel.read(model), reviews, self.today, number
-                    )
-                    self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
-            self._close(LINKAGE, operator, "run", "lake")
-        except Exception as error:
-            self._fail(LINKAGE, operator, error)
-        waiting = len(reviews.open())
-        found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
-        self.issues.report(LINKAGE, operator, "linkage", found)
-        return tables.shown(self.lake)
-
     def _release(self, built: Built) -> list[Outcome]:
         """Prove and decide about everything that was built, publish what is approved. One ledger transaction."""
         self._close_settled(built)
@@ -298,7 +254,7 @@ class Run:
                 self.issues.report(outcome.subject, outcome.owner, area, findings)
             self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
             if outcome.findings:
-                self.problems.append(outcome.subject)
+                self.failures.subjects.append(outcome.subject)
         shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)
         return outcomes
 
@@ -308,16 +264,12 @@ class Run:
         for model, contract in self.contracts.models.items():
             for subject in (model, *(product.id for product in contract.products)):
                 if subject in published and published[subject].body["inputs"] == built.inputs.get(model):
-                    self._close(subject, contract.form.owner, "build", "release")
-
-    def _close(self, subject: str, owner: str, *areas: str) -> None:
-        for area in areas:
-            self.issues.report(subject, owner, area, [])
+                    self.failures.gone(subject, contract.form.owner, "build", "release")
 
     def marts(self) -> Path | None:
         """Bring the analysts' database up to the ledger; returns its file if it changed."""
         file = marts.refresh(self.settings, self.contracts, self.register)
-        self._close(MARTS, self.contracts.city.operator, "run", "lake")
+        self.failures.gone(MARTS, self.contracts.city.operator, "run", "lake")
         if file is not None:
             self.receipts.add(Stage.MARTS, MARTS, {"file": file.name})
         return file
@@ -330,7 +282,7 @@ class Run:
         try:
             self.marts()
         except Exception as error:  # a run that mends what is lost must be able to start
-            self._fail(MARTS, self.contracts.city.operator, error)
+            self.failures.add(MARTS, self.contracts.city.operator, error)
 
     def _admit(self, contract: SourceContract, delivery: Delivery) -> Admitted | None:
         if self.receipts.last(Stage.REJECT, contract.id, delivery.batch):
@@ -360,7 +312,7 @@ class Run:
         earlier: Sequence[Finding] = (),
     ) -> Ingested:
         """Report what the last delivery of a run showed; `earlier`: what those before it in the same run did."""
-        self._close(contract.id, contract.org, "pull", "run", "lake")
+        self.failures.gone(contract.id, contract.org, "pull", "run", "lake")
         if delivery is None:
             finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
             self.issues.report(contract.id, contract.org, "pull", [finding])
@@ -374,8 +326,8 @@ class Run:
         if admitted is None:
             return Ingested("rejected", "", in_force)
         if held:
-            self.problems.append(contract.id)
-            return Ingested("held", "\n".join(map(_both, held)), in_force)
+            self.failures.subjects.append(contract.id)
+            return Ingested("held", "\n".join(finding.both() for finding in held), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
 
     def _report_admission(self, contract: SourceContract, admitted: Admitted | None) -> list[Finding]:
@@ -412,27 +364,15 @@ class Run:
         last = self._last_admitted(contract.id)
         return (last.by_rule, lambda _: {last.batch}) if last else ({}, lambda _: set())
 
-    def _fail(self, subject: str, owner: str, error: Exception) -> Finding:
-        """Record a failure. Where the register cannot be written either, the run ends with the failure's message."""
-        finding = _failure(subject, error)
-        self.problems.append(subject)
-        if not isinstance(error, CitylakeError):
-            self._log(subject)
-        try:
-            self.receipts.add(Stage.FAILURE, subject, {"finding": finding.code, "message": _both(finding)})
-            self.issues.report(subject, owner, finding.code.partition(".")[0], [finding])
-        except OperationalError:
-            raise CitylakeError(finding.code, **finding.arguments) from error
-        return finding
-
-    def _log(self, subject: str) -> None:
-        """Keep the traceback of what nobody expected. It may quote rows, so only the owner of the home can read it."""
-        with contextlib.suppress(OSError), (self.settings.home / "logs" / f"{self.id}.log").open("a") as log:
-            log.write(f"{now().isoformat()} {subject}\n{traceback.format_exc()}\n")
-
     def _last_admitted(self, source: str) -> Admitted | None:
         last = self.receipts.last(Stage.ADMIT, source)
         return Admitted(**last.body) if last else None
+
+    @property
+    def _preparation(self) -> Preparation:
+        return Preparation(
+            self.settings, self.contracts, self.receipts, self.issues, self.reviews, self.failures, self.today
+        )
 
     def _models(self) -> dict[str, Model]:
         return models(self.settings.dbt_project, self._dbt, generated(self.contracts, self.today))
@@ -502,13 +442,6 @@ def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted |
     return [*new, *(admitted.findings if admitted else ())]
 
 
-def _failure(subject: str, error: Exception) -> Finding:
-    if isinstance(error, CitylakeError):
-        return Finding(error.code, error.arguments, "error")
-    # only the kind of error: its text may hold values of rows, and issues are read by many
-    return Finding("run.failed", {"subject": subject, "problem": type(error).__name__}, "error")
-
-
 def _blocks(contract: SourceContract, admitted: Admitted | None) -> bool:
     """Whether a batch must be decided before the next: a held one of changes, which the source will not send again."""
     return admitted is not None and bool(admitted.held) and not isinstance(contract.form.load, WholeTable)
@@ -516,26 +449,6 @@ def _blocks(contract: SourceContract, admitted: Admitted | None) -> bool:
 
 def _subjects(contracts: Contracts) -> list[str]:
     return [*contracts.models, *contracts.products]
-
-
-def _both(finding: Finding) -> str:
-    return "\n".join(finding.text(language) for language in ("zh", "en"))
-
-
-def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[str, CoreVersion]:
-    """What was last admitted of every source that has anything in core, by `org/dataset`."""
-    found = {}
-    for source, contract in contracts.sources.items():
-        last = receipts.last(Stage.ADMIT, source)
-        admitted = Admitted(**last.body) if last else None
-        if admitted is None or admitted.core_version is None:
-            continue
-        location = lake.core(contract.org, contract.dataset)
-        schema = delta.open_table(location, admitted.core_version).schema()
-        columns = tuple(name for name in delta.column_types(schema) if not name.startswith("_"))
-        key = tuple(admitted.key)
-        found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
-    return found
 
 
 def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:

@@ -43,6 +43,10 @@ class Finding:
         """What is wrong, in one language, `zh` or `en`."""
         return translate(self.code, language, **self.arguments)
 
+    def both(self) -> str:
+        """What is wrong, in Chinese and on the next line in English."""
+        return "\n".join(self.text(language) for language in ("zh", "en"))
+
 
 class Issues:
     """The issues of the register."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines import run as run_module
+from pipelines import preparation
 from pipelines.geo.addresses import Status
+from pipelines.issues import Issues
 from pipelines.lake import delta
 from simulator.addresses import lodging
 from tests.city import Town, published_town
@@ -61,16 +62,14 @@ def test_it_is_made_again_only_when_something_changed(town: Town, monkeypatch: p
         raise ValueError("安徽省六安市")
 
     with monkeypatch.context() as broken:
-        broken.setattr(run_module, "match_addresses", fails)
+        broken.setattr(preparation, "match_addresses", fails)
         outcomes = town.run("broken", sources=["psb/floating_person", "psb/standard_address"])
     assert "lib_geography__address" in outcomes and MODEL not in outcomes
     assert town.published()[MODEL].version == published
     with town.register() as register:
-        open_issues = [
-            issue for issue in run_module.Issues(register).open() if issue["subject"] == run_module.ADDRESSES
-        ]
+        open_issues = [issue for issue in Issues(register).open() if issue["subject"] == preparation.ADDRESSES]
     assert len(open_issues) == 1 and "六安" not in str(open_issues)
     outcomes = town.run("mended", sources=["psb/floating_person"])
     assert MODEL in outcomes and delta.latest(location) == (before or 0) + 1
     with town.register() as register:
-        assert run_module.ADDRESSES not in {issue["subject"] for issue in run_module.Issues(register).open()}
+        assert preparation.ADDRESSES not in {issue["subject"] for issue in Issues(register).open()}

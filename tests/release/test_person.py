@@ -12,10 +12,10 @@ from pipelines.contracts.load import Contracts
 from pipelines.lake import delta
 from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
+from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
-from pipelines.run import core_versions
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server

@@ -1,0 +1,102 @@
+"""What is found out about core before models are built: which row is about whom, and where addresses are.
+
+Belongs here: the order of these steps, and what stands when one fails. How rows are linked belongs to `linkage`, how
+addresses are matched and placed to `geo`. Models read what is found as sources, beside core.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from pipelines.admission.admit import Admitted
+from pipelines.contracts.load import Contracts
+from pipelines.failures import Failures
+from pipelines.geo.matching import match_addresses
+from pipelines.geo.positions import datum_doubt, place_addresses
+from pipelines.issues import Finding, Issues
+from pipelines.lake import delta
+from pipelines.lake.edition import CoreVersion, Prepared
+from pipelines.lake.zones import Lake
+from pipelines.linkage import step, tables
+from pipelines.linkage.marks import participants
+from pipelines.linkage.matching import Model
+from pipelines.linkage.reviews import Reviews
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.settings import Settings
+
+LINKAGE, ADDRESSES = "linkage", "addresses"
+"""The subjects of problems that concern who rows are about, or where."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The steps before a build, of one run on one home."""
+
+    settings: Settings
+    contracts: Contracts
+    receipts: Receipts
+    issues: Issues
+    reviews: Reviews
+    failures: Failures
+    today: date
+
+    def prepare(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
+        """The tables that say what was found of these sources, with their versions. `number`: that of the edition."""
+        return self._link(sources, number) | self._match(sources)
+
+    def _link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
+        """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands."""
+        lake, operator = self.settings.lake, self.contracts.city.operator
+        tables.ensure(lake)
+        try:
+            if participants(self.contracts, sources):
+                self._link_changed(sources, number)
+            self.failures.gone(LINKAGE, operator, "run", "lake")
+        except Exception as error:
+            self.failures.add(LINKAGE, operator, error)
+        waiting = len(self.reviews.open())
+        found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
+        self.issues.report(LINKAGE, operator, "linkage", found)
+        return tables.shown(lake)
+
+    def _link_changed(self, sources: Mapping[str, CoreVersion], number: int) -> None:
+        model = self.settings.contracts / step.MODEL
+        inputs = step.inputs(self.contracts, sources, model, self.reviews, self.today)
+        last = self.receipts.last(Stage.LINK, LINKAGE)
+        if last is None or last.body["inputs"] != inputs:
+            lake = self.settings.lake
+            linked = step.link(self.contracts, sources, lake, Model.read(model), self.reviews, self.today, number)
+            self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
+
+    def _match(self, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
+        """Match addresses and place them. A failure stops the models that read the table, no other."""
+        lake, operator = self.settings.lake, self.contracts.city.operator
+        found: dict[str, Prepared] = {}
+        try:
+            for name, match in (("matched.address", match_addresses), ("matched.position", place_addresses)):
+                if (table := match(lake, self.contracts, sources)) is not None:
+                    found[name] = table
+            if "matched.position" in found and (book := self.contracts.city.addressBook):
+                owner = self.contracts.sources[book.standard].org
+                self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["matched.position"]))
+        except Exception as error:
+            self.failures.add(ADDRESSES, operator, error)
+            return found
+        self.failures.gone(ADDRESSES, operator, "run", "lake")
+        return found
+
+
+def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[str, CoreVersion]:
+    """What was last admitted of every source that has anything in core, by `org/dataset`."""
+    found = {}
+    for source, contract in contracts.sources.items():
+        last = receipts.last(Stage.ADMIT, source)
+        admitted = Admitted(**last.body) if last else None
+        if admitted is None or admitted.core_version is None:
+            continue
+        location = lake.core(contract.org, contract.dataset)
+        schema = delta.open_table(location, admitted.core_version).schema()
+        columns = tuple(name for name in delta.column_types(schema) if not name.startswith("_"))
+        key = tuple(admitted.key)
+        found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
+    return found
