@@ -122,12 +122,32 @@ def _validate(
     for rule_id, asked in questions.items():
         asked.expectation.meta = {"rule": rule_id}
     suite = gx.ExpectationSuite("contract", expectations=[asked.expectation for asked in questions.values()])
-    with shared(con) as address:
+    with shared(con) as address, _configured_once():
         source = _context(gx).data_sources.add_sql("candidate", connection_string=address)
         batch = source.add_table_asset("candidate", table_name=view).add_batch_definition_whole_table("all").get_batch()
         validation = batch.validate(suite, result_format=RESULT_FORMAT)
     results = (_without_values(result.to_json_dict()) for result in validation.results)
     return {result["expectation_config"]["meta"]["rule"]: result for result in results}
+
+
+@contextmanager
+def _configured_once() -> Iterator[None]:
+    """Great Expectations asks each expectation some ninety times for its configuration and writes it out anew each
+    time, code lists of thousands of values included: half the CPU of a validation. None changes during one."""
+    from great_expectations.expectations.expectation import Expectation
+
+    written, made = Expectation.configuration, dict[int, tuple[Any, Any]]()
+
+    def configuration(self: Any) -> Any:
+        if id(self) not in made:
+            made[id(self)] = self, written.fget(self)  # the expectation is kept too, or its id could be another's
+        return made[id(self)][1]
+
+    Expectation.configuration = property(configuration)
+    try:
+        yield
+    finally:
+        Expectation.configuration = written
 
 
 def _context(gx: ModuleType) -> Any:
