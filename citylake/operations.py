@@ -10,8 +10,9 @@ import typer
 from citylake.jobs import run_job
 from citylake.output import as_json, opened_register, told
 from pipelines.issues import Issues
-from pipelines.messages import CitylakeError
+from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Stage
+from pipelines.release import volume
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch, opened, summary
 from pipelines.settings import Settings
@@ -45,6 +46,16 @@ def serve() -> None:
 def confirm(source: str, batch: int, who: Who, why: Why) -> None:
     """确认被暂停的批次，下次运行时入库 / confirm a held batch; the next run admits it."""
     _decide(source, batch, Stage.CONFIRM, who, why)
+
+
+def confirm_volume(
+    subject: Annotated[str, typer.Argument(help="模型，如 lib_population__person / the model")], who: Who, why: Why
+) -> None:
+    """确认发布对象变化了的行数，下次运行时按此比较 / confirm a row count that closed the gate."""
+    with told():
+        rows = volume.confirm_volume(opened_register(Settings.from_environment()), subject, who, why)
+        for language in ("zh", "en"):
+            typer.echo(translate("volume.confirmed", language, subject=subject, rows=rows))
 
 
 def reject(source: str, batch: int, who: Who, why: Why) -> None:

@@ -68,14 +68,15 @@ class Context:
 
     `lists`: code list -> codes. `today`: the day of the edition; None means the day the statement runs, for exported
     contracts only. `relation`: SQL of the judged table. `previous`: SQL of the last released version or None.
-    `models`: SQL of other models of the edition by name. `timezone`: where a point in time has its day; all of China
-    has one.
+    `confirmed`: the number of rows that a steward said is right since that release. `models`: SQL of other models of
+    the edition by name. `timezone`: where a point in time has its day; all of China has one.
     """
 
     lists: Mapping[str, frozenset[str]]
     today: date | None
     relation: str = ""
     previous: str | None = None
+    confirmed: int | None = None
     models: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "Asia/Shanghai"
 
@@ -404,10 +405,11 @@ def row_count(context: Context, *, minimum: int) -> str:
 @_table(Kind.VOLUME, Dimension.COMPLETENESS)
 def volume_change(context: Context, *, maximum: float, rows: int = 0) -> str:
     """The row count moved by at most this share since the last release, or by at most so many rows: of a small table
-    a share says nothing. Counts the rows beyond it."""
+    a share says nothing. Counts the rows beyond it. A count that a steward confirmed stands for that of the release."""
     if context.previous is None:
         return "0"
-    now, before = (f"(SELECT count(*) FROM {relation})" for relation in (context.relation, context.previous))
+    now, last = (f"(SELECT count(*) FROM {relation})" for relation in (context.relation, context.previous))
+    before = last if context.confirmed is None else str(context.confirmed)
     return f"greatest(cast(ceil(abs({now} - {before}) - greatest({before} * {maximum}, {rows})) AS BIGINT), 0)"
 
 

@@ -391,7 +391,8 @@ def _volume_change(asker: Asker, *, maximum: float, rows: int = 0) -> Question:
     previous = asker.context.previous
     if previous is None:
         return asker.observed("ExpectTableRowCountToBeBetween", lambda _: 0, min_value=0)
-    before = asker.count(previous)
+    confirmed = asker.context.confirmed
+    before = asker.count(previous) if confirmed is None else confirmed
     moved = max(before * Fraction(str(maximum)), Fraction(rows))
     low, high = max(math.ceil(before - moved), 0), math.floor(before + moved)
     beyond: Callable[[int], int] = lambda found: max(low - found, found - high, 0)  # noqa: E731

@@ -50,7 +50,7 @@ def prove_model(
     differing = agreement(results, opinions.opinions)
     checks = (
         schema,
-        _error("rules", measured) if isinstance(measured, Exception) else _rules(results),
+        _error("rules", measured) if isinstance(measured, Exception) else _rules(contract.form.model, results),
         _error("second_opinion", asked) if isinstance(asked, Exception) else _agreed(differing),
     )
     rules = tuple(_rule_proofs(results, opinions))
@@ -136,18 +136,16 @@ def _schema(con: duckdb.DuckDBPyConnection, contract: ProductContract, relation:
     return _verdict("schema", deviations)
 
 
-def _rules(results: Sequence[RuleResult]) -> Check:
-    return _verdict(
-        "rules",
-        [
-            Statement(
-                "evidence.rule_failed",
-                {"rule": result.rule_id, "failed": result.failed, "evaluated": result.evaluated},
-            )
-            for result in results
-            if result.failed
-        ],
-    )
+def _rules(model: str, results: Sequence[RuleResult]) -> Check:
+    return _verdict("rules", [_broken(model, result) for result in results if result.failed])
+
+
+def _broken(model: str, result: RuleResult) -> Statement:
+    if result.verb == "volume_change":
+        about: dict[str, Value] = {"subject": model, "rule": result.rule_id, "beyond": result.failed}
+        return Statement("evidence.volume_moved", about)
+    about = {"rule": result.rule_id, "failed": result.failed, "evaluated": result.evaluated}
+    return Statement("evidence.rule_failed", about)
 
 
 def _agreed(disagreements: Sequence[Disagreement]) -> Check:

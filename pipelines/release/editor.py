@@ -34,6 +34,7 @@ from pipelines.release.decision import Decision, decide
 from pipelines.release.ledger import REFUSAL, Entry, Ledger, Recorded
 from pipelines.release.products import write_candidate
 from pipelines.release.publish import Approved, publish
+from pipelines.release.volume import confirmed_volumes
 from pipelines.settings import Settings
 
 GATE = "citylake gate"
@@ -84,6 +85,7 @@ class Editor:
         self.today = today
         self.lake = settings.lake
         self.published = ledger.published()
+        self.confirmed = confirmed_volumes(ledger)
         self.con = connect(self.lake.scratch())
 
     def release(
@@ -225,6 +227,8 @@ class Editor:
             "code": package_version("citylake"),
             "approver": GATE,
         }
+        if candidate.subject in self.confirmed:
+            body["confirmation"] = self.confirmed[candidate.subject].sequence
         if candidate.product is None:
             return body
         columns = {column.name: [column.source, column.mask] for column in candidate.product.columns}
@@ -232,8 +236,14 @@ class Editor:
 
     def _context(self, name: str, relation: str) -> Any:
         previous = self._relation_of_published(name) if name in self.published else None
+        confirmed = self.confirmed[name].body["rows"] if name in self.confirmed else None
         return rule_context(
-            self.contracts, today=self.today, relation=relation, previous=previous, models=self.relations
+            self.contracts,
+            today=self.today,
+            relation=relation,
+            previous=previous,
+            confirmed=confirmed,
+            models=self.relations,
         )
 
     def _relation_of_published(self, name: str) -> str:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pipelines.register import Register, chain
 from pipelines.register.tables import ledger as table
 
-RELEASE, REFUSAL, WITHDRAWAL = "release", "refusal", "withdrawal"
+RELEASE, REFUSAL, WITHDRAWAL, CONFIRMATION = "release", "refusal", "withdrawal", "confirmation"
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Ledger:
 
     def published(self) -> dict[str, Recorded]:
         """The published version of every subject that has one: its newest release, unless withdrawn after it."""
-        newest = (
-            sa.select(sa.func.max(table.c.sequence))
-            .where(table.c.kind.in_([RELEASE, WITHDRAWAL]))
-            .group_by(table.c.subject)
-        )
-        rows = self.register.rows(sa.select(table).where(table.c.sequence.in_(newest)))
-        return {row["subject"]: _recorded(row) for row in rows if row["kind"] == RELEASE}
+        return {name: entry for name, entry in self.newest(RELEASE, WITHDRAWAL).items() if entry.kind == RELEASE}
+
+    def newest(self, *kinds: str) -> dict[str, Recorded]:
+        """The newest row of these kinds of every subject that has one."""
+        last = sa.select(sa.func.max(table.c.sequence)).where(table.c.kind.in_(kinds)).group_by(table.c.subject)
+        rows = self.register.rows(sa.select(table).where(table.c.sequence.in_(last)))
+        return {row["subject"]: _recorded(row) for row in rows}
 
     def release_beside(self, subject: str, entry: Recorded) -> Recorded | None:
         """The release of a subject that was the newest one when the edition of `entry` was published.

@@ -60,6 +60,15 @@ def test_both_agree_on_the_few_rows_that_a_small_table_may_move(rows: int, faile
     assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
 
 
+@pytest.mark.parametrize(("rows", "failed"), [(100, 45), (56, 1), (55, 0), (45, 0), (44, 1)])
+def test_both_compare_with_the_volume_that_was_confirmed(rows: int, failed: int) -> None:
+    context = Context({}, TODAY, f"range({rows})", previous="range(100)", confirmed=50)
+    change = [rule("volume_change", maximum=0.1)]
+    con = duckdb.connect()
+    assert measure(con, change, context)[0].failed == failed
+    assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
+
+
 def test_nothing_to_compare_a_volume_with() -> None:
     context = Context({}, TODAY, "range(3)")
     assert second_opinion(duckdb.connect(), [rule("volume_change", maximum=0.1)], context).opinions[0].failed == 0
