@@ -1,5 +1,6 @@
 """Pages that prove: evidence of a release, all decisions, open issues, health."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from catalog.web import cards, findings
 from catalog.web import trend as trends
 from catalog.web.reports import in_words, released_evidence, report_page, title_of
 from catalog.web.site import Site
+from catalog.web.voice import Voice
 from pipelines.contracts.load import Column, SourceContract
 from pipelines.evidence import scores
 from pipelines.issues import Issues
@@ -111,13 +113,17 @@ def _add_decisions(router: APIRouter, site: Site) -> None:
         )
 
     @router.get("/issues")
-    def issues(request: Request) -> Response:
+    def issues(request: Request, owner: str = "") -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        found = Issues(desk.register).open()
         return site.page(
             request,
             "issues.html",
-            issues=Issues(desk.register).open(),
-            snapshot=snapshot,
+            total=len(found),
+            owners=Counter(issue["owner"] for issue in found).most_common(),
+            owner=owner,
+            issues=sorted((issue for issue in found if owner in ("", issue["owner"])), key=_gravest_first),
+            titled=lambda subject: _titled(snapshot, voice, subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 
@@ -142,6 +148,17 @@ def _add_health(router: APIRouter, site: Site) -> None:
 def _failing_first(rules: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The rules that most values fail first, then those on which the second opinion differs, then the rest."""
     return sorted(rules, key=lambda rule: (-rule["failed"], rule.get("second_opinion") in (None, rule["failed"])))
+
+
+def _gravest_first(issue: Mapping[str, Any]) -> tuple[bool, str, int]:
+    """Errors before warnings, then subject by subject, most rows first."""
+    return issue["severity"] != "error", issue["subject"], -issue["count"]
+
+
+def _titled(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
+    """The name of what an issue is about, None for steps of a run."""
+    source = snapshot.contracts.sources.get(subject)
+    return voice.named(source.form) if source else title_of(snapshot, voice, subject)
 
 
 def _columns(snapshot: Snapshot, entry: Recorded) -> Sequence[Column]:

@@ -11,12 +11,13 @@ from fastapi.testclient import TestClient
 
 import catalog
 from catalog.delivery.formats import FORMATS
+from pipelines.contracts.load import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.lake.lineage import upstream
 from pipelines.messages import catalogue
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
-from pipelines.release.ledger import RELEASE, Entry
+from pipelines.release.ledger import CONFIRMATION, RELEASE, Entry
 from tests.catalog.small_city import (
     AGE_MODEL,
     AGES,
@@ -285,6 +286,36 @@ def test_issue_texts_are_for_recipients(browser: TestClient, full_city: City) ->
     signed_in = city.client()
     signed_in.post("/login", data={"token": city.recipient("问题测试")})
     assert "secret-host" in signed_in.get("/issues").text
+
+
+def test_issues_are_shown_by_owner_under_the_names_of_their_subjects(own_city: City) -> None:
+    desk = Issues(own_city.register)
+    desk.report(
+        "psb/household_person", "psb", "drift", [Finding("drift.new_column", {"column": "NEU"}, "warning", "NEU")]
+    )
+    desk.report("hc/health_record", "hc", "drift", [Finding("drift.new_column", {"column": "NEW"}, "error", "NEW")])
+    client = own_city.client()
+    everybody, police = client.get("/issues").text, client.get("/issues?owner=psb").text
+    assert everybody.index("NEW") < everybody.index("NEU")  # errors first
+    assert "NEU" in police and "NEW" not in police
+    assert own_city.contracts.sources["psb/household_person"].form.name in police
+    assert 'href="/issues?owner=hc"' in police
+    assert "NEU" not in client.get("/issues?owner=nobody").text
+
+
+def test_a_confirmed_volume_stands_among_the_decisions_without_names_of_people(own_city: City) -> None:
+    about = {"who": "张专员", "why": "医保停报", "rows": 7, "refusal": 1}
+    own_city.ledger.record([Entry(CONFIRMATION, AGE_MODEL, "e", None, about)])
+    public = own_city.client().get("/decisions").text
+    assert "确认" in public and "张专员" not in public and "医保停报" not in public
+    signed_in = own_city.client()
+    signed_in.post("/login", data={"token": own_city.recipient("决定测试")})
+    assert "医保停报" in signed_in.get("/decisions").text
+
+
+def test_every_library_has_a_name(contracts: Contracts) -> None:
+    for contract in contracts.models.values():
+        assert set(catalogue()[f"web.library.{contract.library}"]) == {"zh", "en"}
 
 
 def test_text_of_others_is_escaped(own_city: City) -> None:
