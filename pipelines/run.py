@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pipelines.admission import correction_book
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.quarantine import Quarantine
+from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
 from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import BEFORE, generated
@@ -335,9 +336,10 @@ class Run:
         whose rows are all settled closes with the batches that brought them."""
         held = [Finding(code, given, "error") for code, given in (admitted.held if admitted else {}).items()]
         refused, settled = self._refused(contract)
+        known = {language: reasons(contract, language) for language in ("zh", "en")}
         findings = [
-            Finding("admit.refused", {"rule": rule, "rows": rows}, "warning", rule, rows)
-            for rule, rows in refused.items()
+            Finding("admit.refused", {"subject": contract.id, "rule": rule, "rows": rows} | why, "warning", rule, rows)
+            for rule, rows, why in ((rule, rows, _why(known, rule)) for rule, rows in refused.items())
         ]
         admissions = self.receipts.of_stage(Stage.ADMIT, contract.id, PROOFS)
         at = {receipt.batch: receipt.at.replace(tzinfo=receipt.at.tzinfo or UTC) for receipt in admissions}
@@ -440,6 +442,10 @@ def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted |
     severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
     new = [Finding("drift.new_column", {"column": name}, severity, name) for name in delivery.unknown_columns]
     return [*new, *(admitted.findings if admitted else ())]
+
+
+def _why(known: Mapping[str, Mapping[str, str]], rule: str) -> dict[str, str]:
+    return {f"reason_{language}": told(rule, texts, language) for language, texts in known.items()}
 
 
 def _blocks(contract: SourceContract, admitted: Admitted | None) -> bool:

@@ -94,7 +94,8 @@ def test_tampering_is_found_where_it_happened(
 
 def test_a_problem_seen_again_is_one_issue_and_closes_when_it_is_gone(register: Register) -> None:
     desk = Issues(register)
-    finding = Finding("admit.refused", {"rule": "name.required", "rows": 3}, "warning", "name.required", 3)
+    about = {"subject": "psb/x", "rule": "name.required", "reason_zh": "姓名：必填", "reason_en": "name: required"}
+    finding = Finding("admit.refused", {**about, "rows": 3}, "warning", "name.required", 3)
     other = Finding("drift.new_column", {"column": "X"}, "warning", "X")
     desk.report("psb/x", "psb", "admit", [finding])
     desk.report("psb/x", "psb", "drift", [other])
@@ -102,7 +103,7 @@ def test_a_problem_seen_again_is_one_issue_and_closes_when_it_is_gone(register: 
         "psb/x",
         "psb",
         "admit",
-        [Finding("admit.refused", {"rule": "name.required", "rows": 5}, "warning", "name.required", 5)],
+        [Finding("admit.refused", {**about, "rows": 5}, "warning", "name.required", 5)],
     )
     assert [(row["code"], row["count"]) for row in desk.open("psb/x") if row["code"].startswith("admit")] == [
         ("admit.refused:name.required", 5)
