@@ -1,4 +1,7 @@
-"""DuckDB connections: one place for memory, threads, spill folder and extensions. In memory, one per stream of work."""
+"""DuckDB connections: one place for memory, spill folder, functions and extensions.
+
+In memory, one per stream of work.
+"""
 
 import importlib.util
 import os
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
 
 MEMORY = os.environ.get("CITYLAKE_MEMORY", "2GB")
@@ -18,6 +22,7 @@ def connect(scratch: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     """An in-memory connection that spills below `scratch`, works in UTC and never reaches for the network.
 
     `memory` is DuckDB's limit; it spills before it fails.
+    It knows the functions that rules of identity numbers and codes call.
     Every connection has a spill folder of its own: two databases that spill into one folder crash the process.
     """
     scratch.mkdir(parents=True, exist_ok=True)
@@ -28,6 +33,7 @@ def connect(scratch: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET preserve_insertion_order = false")
+    functions.add_to(con)
     return con
 
 

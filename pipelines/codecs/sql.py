@@ -1,4 +1,4 @@
-"""Quoting for SQL text. Every other module builds statements from these three, so nothing is quoted by hand."""
+"""Quoting for SQL text. Every other module builds statements from these, so nothing is quoted by hand."""
 
 import math
 from collections.abc import Iterable
@@ -34,3 +34,11 @@ def where(answer: str, asked: str) -> str:
     alone: several rules about one number would take it apart several times.
     """
     return f"(({answer})::INT // coalesce({asked}, false)::INT = 1)"
+
+
+def answered(verdict: str, answers: Iterable[bool | None]) -> str:
+    """A predicate by the number that a function gave, counted from 0; NULL for no number.
+
+    Not a CASE: what stands inside a CASE is computed for it alone, so each rule of a column would call the function.
+    """
+    return f"list_extract([{literals(answers)}], {verdict} + 1)"

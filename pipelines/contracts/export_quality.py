@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from pipelines.codecs import functions
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.resolved import Contracts
 from pipelines.contracts.rules import Context, Dimension, Kind, Rule
@@ -36,7 +37,9 @@ def rule_entry(rule: Rule, contracts: Contracts, on_fail: str) -> Entry:
         "onFail": on_fail,
     }
     if about.scope == "row" and not _is_long(rule, contracts):
-        properties["rowPredicate"] = rule.sql(_context(contracts))
+        predicate = rule.sql(_context(contracts))
+        if not functions.called(predicate):
+            properties["rowPredicate"] = predicate
     return {
         "id": "".join(sign if sign.isalnum() else "_" for sign in rule.id).strip("_"),
         "name": rule.id,
@@ -71,6 +74,8 @@ def _sql(rule: Rule, contracts: Contracts) -> Entry:
     if rule.about.scope == "history":
         return _own(rule, contracts)  # judged at admission, between a batch and what is known
     statement = rule.sql(_context(contracts))
+    if functions.called(statement):
+        return _own(rule, contracts)  # check digits: no other engine knows the function
     if rule.about.scope == "row":
         statement = f"count(*) FROM {_OBJECT} WHERE NOT ({statement})"
     return {"type": "sql", "query": f"SELECT {statement}", "mustBe": 0, "unit": "rows"}

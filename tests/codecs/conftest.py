@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import duckdb
 import pytest
+
+from tests.memory import connection
 
 Run = Callable[..., Any]
 
@@ -15,7 +16,7 @@ def run() -> Run:
 
     Planning an expression costs ten times as much as computing it: each is planned once.
     """
-    con = duckdb.connect()
+    con = connection()
     prepared: dict[str, str] = {}
 
     def apply(expression: Callable[[str], str], value: str | None) -> Any:

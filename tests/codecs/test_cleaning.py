@@ -4,12 +4,12 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.codecs.cleaning import NULL_WORDS, date_of, steps, touched
+from tests.memory import connection
 
 Run = Callable[..., Any]
 
@@ -151,7 +151,7 @@ def test_a_text_of_another_shape_is_not_changed(run: Run, name: str, text: str) 
 
 @pytest.mark.parametrize("name", steps)
 def test_no_character_is_changed_outside_of_the_shape(name: str) -> None:
-    with duckdb.connect() as con:
+    with connection() as con:
         numbers = "range(1, 65536) r(c) WHERE c NOT BETWEEN 55296 AND 57343"  # translate() is too slow for all planes
         con.execute(f"CREATE TABLE signs AS SELECT chr(c::INTEGER) AS s FROM {numbers}")
         for text in ("s", "s || 'x'", "'x' || s", "'1' || s || '1'"):

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from stdnum.cn import ric
 from stdnum.exceptions import ValidationError
 
 from pipelines.codecs import gb11643
+from tests.memory import connection
 
 Run = Callable[..., Any]
 
@@ -219,7 +219,7 @@ def test_whatever_stdnum_accepts_is_accepted(run: Run, text: str) -> None:
 
 
 def test_a_million_numbers_take_seconds() -> None:
-    with duckdb.connect() as con:
+    with connection() as con:
         con.execute("CREATE TABLE t AS SELECT (341502198504150000 + i % 10000)::VARCHAR AS v FROM range(1000000) s(i)")
         query = f"SELECT count(*) FILTER (WHERE {gb11643.content_right('v')}) FROM t"
         row = con.execute(query).fetchone()

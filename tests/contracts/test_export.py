@@ -129,6 +129,9 @@ def test_rules_use_the_metric_odcs_has(product: dict[str, Any], source: dict[str
     birth = {entry["name"]: entry for entry in columns["birth_date"]["quality"]}
     assert "current_date + 0" in birth["birth_date.between"]["query"]
     assert custom(birth["birth_date.between"])["onFail"] == "quarantine"
+    numbers = {entry["name"]: entry for entry in columns["id_number"]["quality"]}
+    digit = numbers["id_number.gb11643_check_digit"]  # only citylake knows the function
+    assert (digit["type"], digit["engine"]) == ("custom", "citylake") and "rowPredicate" not in custom(digit)
     sexes = {entry["name"]: entry for entry in columns["sex"]["quality"]}
     assert sexes["sex.in_codes"]["arguments"] == {"validValues": ["0", "1", "2", "9"]}
 

@@ -4,13 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from pipelines.contracts.load import load, rule_context
 from pipelines.contracts.located import read
 from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
 from pipelines.messages import CitylakeError
+from tests.memory import connection
 
 Edit = Callable[[str, str, str], None]
 TYPES = {
@@ -127,7 +127,7 @@ def test_every_rule_of_every_contract_runs(city_name: str, request: pytest.Fixtu
     for contract in both:
         columns = contract.all_columns if isinstance(contract, SourceContract) else contract.columns
         typed = ", ".join(f'NULL::{TYPES[column.definition.logicalType]} AS "{column.name}"' for column in columns)
-        with duckdb.connect() as con:
+        with connection() as con:
             con.execute(f"CREATE TABLE judged AS SELECT {typed}, NULL::BIGINT AS _row WHERE false")
             for rule in contract.rules:
                 asked = {"row": "SELECT {} FROM judged", "table": "SELECT {}", "history": "{}"}[rule.about.scope]

@@ -3,12 +3,12 @@
 from datetime import date
 from typing import Any
 
-import duckdb
 import pytest
 
 from pipelines.contracts.rules import Context, Rule, rules
 from pipelines.messages import catalogue
 from pipelines.verbs import VerbError
+from tests.memory import connection
 
 TODAY = date(2026, 11, 23)
 LISTS = {"sex": frozenset({"0", "1", "2", "9", "it's"})}
@@ -257,7 +257,7 @@ def test_a_rule_about_a_value(
 ) -> None:
     bound = rules[verb].bind({"column": "value", **arguments})
     predicate = Rule("x", verb, ("value",), bound).sql(context())
-    row = duckdb.execute(f'SELECT {predicate} FROM (SELECT ?::{kind} AS "value")', [value]).fetchone()
+    row = connection().execute(f'SELECT {predicate} FROM (SELECT ?::{kind} AS "value")', [value]).fetchone()
     assert row == (expected,)
 
 
@@ -267,14 +267,18 @@ def test_a_rule_about_two_values(
 ) -> None:
     predicate = Rule("x", verb, ("id", "other"), rules[verb].bind(arguments)).sql(context())
     kind = "DATE" if verb.startswith("birth") else "VARCHAR"
-    row = duckdb.execute(f"SELECT {predicate} FROM (SELECT ?::VARCHAR id, ?::{kind} other)", [number, other]).fetchone()
+    row = (
+        connection()
+        .execute(f"SELECT {predicate} FROM (SELECT ?::VARCHAR id, ?::{kind} other)", [number, other])
+        .fetchone()
+    )
     assert row == (expected,)
 
 
 @pytest.mark.parametrize(("verb", "arguments", "a", "b", "expected"), TWO_CASES)
 def test_a_rule_about_two_columns(verb: str, arguments: dict[str, Any], a: str, b: str, expected: bool | None) -> None:
     predicate = Rule("x", verb, ("a", "b"), rules[verb].bind(arguments)).sql(context())
-    with duckdb.connect() as con:
+    with connection() as con:
         con.execute("SET TimeZone = 'Asia/Shanghai'")
         assert con.execute(f"SELECT {predicate} FROM (SELECT {a} AS a, {b} AS b)").fetchone() == (expected,)
 
@@ -283,7 +287,7 @@ def test_a_rule_about_two_columns(verb: str, arguments: dict[str, Any], a: str, 
 def test_a_rule_about_a_table(
     verb: str, arguments: dict[str, Any], values: list[Any], previous: list[Any] | None, violations: int
 ) -> None:
-    with duckdb.connect() as con:
+    with connection() as con:
         con.execute("CREATE TABLE judged (value VARCHAR, other INTEGER, number BIGINT)")
         con.execute("CREATE TABLE before (value VARCHAR)")
         con.execute(
@@ -333,7 +337,7 @@ HISTORY_CASES: list[tuple[list[Event], list[Event], list[int]]] = [
 
 @pytest.mark.parametrize(("known", "new", "wrong"), HISTORY_CASES)
 def test_nobody_has_two_open_at_once(known: list[Event], new: list[Event], wrong: list[int]) -> None:
-    with duckdb.connect() as con:
+    with connection() as con:
         columns = "man VARCHAR, woman VARCHAR, kind VARCHAR, day DATE, his VARCHAR, hers VARCHAR"
         for name, events in (("told", known), ("fresh", new)):
             con.execute(f"CREATE TABLE {name} (_row BIGINT, {columns})")
@@ -346,7 +350,7 @@ def test_nobody_has_two_open_at_once(known: list[Event], new: list[Event], wrong
 
 def judged_together(verb: str, about: dict[str, Any], columns: str, known: list[Any], new: list[Any]) -> list[int]:
     """The places of the new events that contradict the known ones or each other."""
-    with duckdb.connect() as con:
+    with connection() as con:
         for name, events in (("told", known), ("fresh", new)):
             con.execute(f"CREATE TABLE {name} (_row BIGINT, {columns})")
             for place, event in enumerate(events):
@@ -395,7 +399,7 @@ def test_shares_of_one_thing_are_a_whole(known: list[Any], new: list[Any], wrong
 )
 def test_a_share_is_not_above_the_whole(part: float | None, unit: str, expected: bool | None) -> None:
     share = Rule("x", "part_of_whole", (), {"part": "part", "whole": "whole", "when": "unit", "values": ["%"]})
-    with duckdb.connect() as con:
+    with connection() as con:
         row = con.execute(
             f"SELECT {share.sql(context())} FROM (SELECT ? AS part, 2.0 AS whole, ? AS unit)", [part, unit]
         )
@@ -433,4 +437,6 @@ def test_a_case_needs_a_value() -> None:
 )
 def test_names_may_have_ideographs_of_every_extension(plane: int) -> None:
     predicate = Rule("x", "chinese_name", ("value",), {"column": "value"}).sql(context())
-    assert duckdb.execute(f"SELECT {predicate} FROM (SELECT ? AS value)", ["王" + chr(plane)]).fetchone() == (True,)
+    assert connection().execute(f"SELECT {predicate} FROM (SELECT ? AS value)", ["王" + chr(plane)]).fetchone() == (
+        True,
+    )

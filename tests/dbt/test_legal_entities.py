@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator
 from datetime import date
 
-import duckdb
 import pytest
 from libraries import Bench, Row, new_bench
 
 from pipelines.codecs import gb32100
 from pipelines.contracts.load import Contracts
+from tests.memory import connection
 
 COUNTY, OTHER = "341502", "341503"
 ENTITY, LINK = "lib_legal_entity__entity", "lib_legal_entity__representative"
@@ -172,7 +172,8 @@ def test_heads_are_found_by_their_number_alone(bench: Bench) -> None:
 def test_classes_are_the_first_two_characters_that_the_standard_knows(contracts: Contracts) -> None:
     codes = contracts.codes["entity_class"].rows
     signs = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+    con = connection()
     for first in signs:
         for second in signs:
             query = f"SELECT {gb32100.well_formed(repr(first + second + '341502MA2N123440'))}"
-            assert duckdb.sql(query).fetchone() == (first + second in codes,), first + second
+            assert con.execute(query).fetchone() == (first + second in codes,), first + second

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from stdnum.iso7064 import mod_37_36
 
 from pipelines.contracts.rules import Context, Rule, rules
+from tests.memory import connection
 
 TODAY = date(2026, 11, 23)
 PREVIOUS_ROWS, MODEL_ROWS = 5, 7
@@ -177,7 +178,7 @@ tables = st.lists(rows(), max_size=12)
 
 def filled(table: Sequence[Row]) -> duckdb.DuckDBPyConnection:
     """A connection with the rows in `dirty`."""
-    con = duckdb.connect()
+    con = connection()
     con.execute(f"CREATE TABLE dirty ({', '.join(f'{n} {t}' for n, t in zip(COLUMNS, TYPES, strict=True))})")
     if table:
         con.executemany(f"INSERT INTO dirty VALUES ({', '.join('?' * len(COLUMNS))})", list(table))

@@ -15,6 +15,7 @@ from pipelines.evidence.record import Check, Evidence
 from pipelines.evidence.rules import measure
 from pipelines.release.decision import decide
 from tests.evidence.tables import TODAY
+from tests.memory import connection
 
 MODEL = "mart_population__age_structure"
 GOOD = "('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-23')"
@@ -28,7 +29,7 @@ def cells(*rows: str) -> str:
 
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    return connection()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from pipelines.contracts.rules import Context, Dimension, Kind, rules
 from pipelines.evidence.rules import RuleResult, measure
 from tests.evidence.tables import CASES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
+from tests.memory import connection
 
 
 def test_every_rule_verb_has_a_case() -> None:
@@ -23,7 +24,7 @@ def test_measure_counts_what_the_rules_mean(table: list[Row]) -> None:
 
 
 def test_a_result_says_what_the_rule_is_about() -> None:
-    con = duckdb.connect()
+    con = connection()
     (result,) = measure(
         con, [rule("required", column="a")], Context({}, TODAY, "(SELECT 1 AS a UNION ALL SELECT NULL)")
     )
@@ -31,15 +32,15 @@ def test_a_result_says_what_the_rule_is_about() -> None:
 
 
 def test_no_rules_no_results() -> None:
-    assert measure(duckdb.connect(), [], CONTEXT) == []
+    assert measure(connection(), [], CONTEXT) == []
 
 
 def test_a_difference_of_less_than_one_is_a_failure() -> None:
     context = Context({}, TODAY, "(SELECT 2.6::DOUBLE AS a)", models={"m": "range(3)"})
-    (result,) = measure(duckdb.connect(), [rule("sums_to", column="a", model="m")], context)
+    (result,) = measure(connection(), [rule("sums_to", column="a", model="m")], context)
     assert result.failed == 1
 
 
 def test_a_column_that_is_missing_is_an_error() -> None:
     with pytest.raises(duckdb.BinderException):
-        measure(duckdb.connect(), [rule("required", column="b")], Context({}, TODAY, "(SELECT 1 AS a)"))
+        measure(connection(), [rule("required", column="b")], Context({}, TODAY, "(SELECT 1 AS a)"))

@@ -3,12 +3,12 @@
 import string
 from datetime import date
 
-import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.privacy.scanner import Found, scan
+from tests.memory import connection
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 
@@ -19,7 +19,7 @@ def digit(body: str) -> str:
 
 def found_in(*values: str | None) -> dict[str, int]:
     """Rows by kind in a column of these values."""
-    con = duckdb.connect()
+    con = connection()
     con.execute("CREATE TABLE t (a VARCHAR)")
     con.executemany("INSERT INTO t VALUES (?)", [[value] for value in values])
     return {found.kind: found.rows for found in scan(con, "t")}
@@ -109,7 +109,7 @@ def test_columns_of_names(values: list[str | None], looks_like_names: bool) -> N
 
 
 def test_each_column_is_told_apart_whatever_its_type() -> None:
-    con = duckdb.connect()
+    con = connection()
     relation = f"""(SELECT * FROM (VALUES
         ({NUMBER}::BIGINT, '13800138000', ['a@b.cn'], {{'t': '皖N12345'}}, 13800138000::BIGINT, 1.5, DATE '2020-01-01'),
         (1, 'x', [], NULL, 2, 2.5, NULL)) t(a, "b b", c, d, e, f, g))"""
@@ -122,5 +122,5 @@ def test_each_column_is_told_apart_whatever_its_type() -> None:
 
 
 def test_nothing_to_search() -> None:
-    assert scan(duckdb.connect(), "(SELECT 1 AS a, DATE '2020-01-01' AS b)") == []
-    assert scan(duckdb.connect(), "(SELECT 'a' AS a WHERE false)") == []
+    assert scan(connection(), "(SELECT 1 AS a, DATE '2020-01-01' AS b)") == []
+    assert scan(connection(), "(SELECT 'a' AS a WHERE false)") == []

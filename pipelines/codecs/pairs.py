@@ -1,0 +1,69 @@
+"""Codes of a fixed length, judged by tables of pairs of characters, whole Arrow columns at a time.
+
+Most of a code's rules are sums: of weights times values for its check characters, and of how many characters cannot
+stand where they stand. So each pair of characters has a number, the numbers of one code are added up, and the sum is
+looked up in a table of verdicts. Which numbers and verdicts belongs to the codecs; what DuckDB's own expressions cost
+for the same stands in decision 0032.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+Numbers = npt.NDArray[np.int32]
+Verdicts = npt.NDArray[np.int8]
+
+MALFORMED = 0
+"""The verdict on every text that has another length or a pair without a number."""
+
+
+class Judge:
+    """Texts of `2 * len(pairs)` ASCII characters to verdicts; with an odd length, the last key has one character.
+
+    `pairs`: for each pair in its place, its number (0 or more). `verdicts`: by sum, a small integer, none of them 0.
+    """
+
+    def __init__(self, pairs: Sequence[Mapping[str, int]], verdicts: Verdicts) -> None:
+        self.length = 2 * len(pairs) - (1 if len(next(iter(pairs[-1]))) == 1 else 0)
+        self.tables = [_table(numbers, len(verdicts)) for numbers in pairs]
+        # Whatever is malformed has a sum of at least this length, and is looked up as the last.
+        self.verdicts = np.append(verdicts, np.int8(MALFORMED))
+
+    def __call__(self, texts: Any) -> Any:
+        """The verdicts of an Arrow array of texts, int8, null for null."""
+        column = _one(texts)
+        ends = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)
+        data = column.buffers()[2]
+        signs = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+        fitting = np.diff(ends) == self.length
+        if fitting.all():
+            return pa.array(self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length)))
+        found = np.full(len(column), MALFORMED, np.int8)
+        found[fitting] = self._judged(signs[ends[:-1][fitting, np.newaxis] + np.arange(self.length)])
+        return pa.array(found, mask=column.is_null().to_numpy(zero_copy_only=False))
+
+    def _judged(self, signs: npt.NDArray[np.uint8]) -> Verdicts:
+        if self.length % 2:
+            signs = np.pad(signs, ((0, 0), (0, 1)))
+        pairs = np.ascontiguousarray(signs).view("<u2")
+        total = np.zeros(len(pairs), np.int32)
+        for place, table in enumerate(self.tables):
+            total += table.take(pairs[:, place])
+        return self.verdicts.take(total, mode="clip")
+
+
+def _table(numbers: Mapping[str, int], malformed: int) -> Numbers:
+    table = np.full(1 << 16, malformed, np.int32)
+    for pair, number in numbers.items():
+        first, second = pair.ljust(2, "\0").encode("ascii")
+        table[first | second << 8] = number
+    return table
+
+
+def _one(texts: Any) -> Any:
+    """One Arrow array with 32-bit offsets, whatever DuckDB was told to give."""
+    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    return column if column.type == pa.string() else column.cast(pa.string())
