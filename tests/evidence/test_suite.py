@@ -64,7 +64,7 @@ def test_both_agree_on_the_few_rows_that_a_small_table_may_move(rows: int, faile
 def test_both_compare_with_the_volume_that_was_confirmed(rows: int, failed: int) -> None:
     context = Context({}, TODAY, f"range({rows})", previous="range(100)", confirmed=50)
     change = [rule("volume_change", maximum=0.1)]
-    con = duckdb.connect()
+    con = connection()
     assert measure(con, change, context)[0].failed == failed
     assert second_opinion(con, change, context).opinions == (Opinion("volume_change()", None, failed),)
 
