@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -10,10 +11,11 @@ import typer
 from citylake.jobs import run_job
 from citylake.output import as_json, opened_register, told
 from pipelines.issues import Issues
-from pipelines.messages import CitylakeError, translate
+from pipelines.messages import CitylakeError, say, translate
 from pipelines.register.receipts import Stage
 from pipelines.release import volume
 from pipelines.release.ledger import Ledger
+from pipelines.release.verify import releases
 from pipelines.run import decide_batch, opened, summary
 from pipelines.settings import Settings
 
@@ -88,15 +90,25 @@ def issues() -> None:
 
 
 def verify() -> None:
-    """校验发布账本和审计日志的哈希链 / verify the hash chains of ledger and audit."""
+    """校验账本、审计日志的哈希链和全部发布版本 / verify the chains of ledger and audit, and every released version."""
     from catalog.policy import audit
 
     with told():
-        register = opened_register(Settings.from_environment())
+        settings = Settings.from_environment()
+        register = opened_register(settings)
         for chain, broken in (("ledger", Ledger(register).first_break()), ("audit", audit.first_break(register))):
             if broken is not None:
                 raise CitylakeError("verify.broken", chain=chain, sequence=broken)
             typer.echo(f"{chain}: OK")
+        states: Counter[str] = Counter()
+        for one in releases(settings.lake, Ledger(register)):
+            about = {"subject": one.subject, "version": one.version}
+            if one.state == "corrupt":
+                raise CitylakeError("verify.corrupt", **about, what=one.what)
+            if one.state == "erased":
+                typer.echo(say("verify.erased", **about, orders="、".join(one.orders)))
+            states[one.state] += 1
+        typer.echo(f"releases: OK ({states.total()})")
 
 
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:

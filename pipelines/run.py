@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pipelines.admission import correction_book
 from pipelines.admission.admit import Admitted, admit
+from pipelines.admission.compile import ERASED_ROW
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
@@ -22,6 +23,8 @@ from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
+from pipelines.erasure.marks import Erased
+from pipelines.erasure.order import JOURNAL, KEY, require_finished
 from pipelines.failures import Failures
 from pipelines.issues import Finding, Issues, Severity
 from pipelines.lake.build import BuildResult, build
@@ -87,6 +90,8 @@ class Run:
         self.issues = Issues(self.register)
         self.reviews = Reviews(self.register)
         self.failures = Failures(self.receipts, self.issues, self.settings.home / "logs" / f"{self.id}.log")
+        self.erasures = self.ledger.erasures()
+        self.erased = Erased.read((one.body for one in self.erasures), self.settings.key(KEY))
         self.started = now()
 
     @property
@@ -174,7 +179,7 @@ class Run:
 
     def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
         """Pull one delivery and admit it."""
-        delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts)
+        delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts, self.erased)
         return delivery, self._admit(contract, delivery) if delivery else None
 
     def publish(self) -> list[Outcome]:
@@ -201,7 +206,8 @@ class Run:
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
         versions |= {relation: table.version for relation, table in prepared.items()}
-        inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, versions, self.today)
+        marked = plan.rewritten(versions, self.erasures)
+        inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, marked, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
         if not chosen:
@@ -364,7 +370,10 @@ class Run:
                 by_rule, settled = quarantine.by_rule(), quarantine.settled()
             return by_rule, lambda rule: settled.get(rule, set())
         last = self._last_admitted(contract.id)
-        return (last.by_rule, lambda _: {last.batch}) if last else ({}, lambda _: set())
+        if last is None:
+            return {}, lambda _: set()
+        wrong = {rule: rows for rule, rows in last.by_rule.items() if rule != ERASED_ROW}  # nobody can mend these
+        return wrong, lambda _: {last.batch}
 
     def _last_admitted(self, source: str) -> Admitted | None:
         last = self.receipts.last(Stage.ADMIT, source)
@@ -395,19 +404,23 @@ class Run:
 
 
 @contextmanager
-def opened(settings: Settings, run_id: str, patience: float = 0) -> Iterator[Run]:
+def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool = False) -> Iterator[Run]:
     """A run under the lock, its home prepared and repaired. `patience`: seconds to wait for another run to end.
+    `erasing`: it is to carry out an order, which may have been begun.
 
-    Raises RunLocked, CitylakeError for bad contracts.
+    Raises RunLocked, CitylakeError for bad contracts and while an order to erase a person is half done.
     """
     contracts = load(settings.contracts)
     settings.prepare()
     with run_lock(settings.home, f"run {run_id}", patience), disk_full_named(settings.home):
+        if not erasing:
+            require_finished(settings.home)
         register = Register(settings.register_url)
         try:
             register.upgrade()
             run = Run(settings, register, contracts, run_id)
-            run.repair()
+            if not (settings.home / JOURNAL).exists():
+                run.repair()
             yield run
         finally:
             register.close()

@@ -10,8 +10,8 @@ from functools import partial
 
 from pipelines.codecs import cleaning
 from pipelines.codecs.local_time import instant
-from pipelines.codecs.sql import identifier, literal
-from pipelines.connectors.base import UNREAD
+from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.models import CorrectionForm
 from pipelines.contracts.rules import Context, Kind
@@ -21,6 +21,8 @@ FRESH, TOLD = "fresh", "told"
 """Views of an append load: good events that core does not know, and those that it knows."""
 UNREADABLE = "row.unreadable"
 """The rule that no contract names: the connector could not take the row apart, and kept it whole."""
+ERASED_ROW = "row.erased"
+"""The rule of a row that was withheld, for the person it is about was erased."""
 BITS = 62
 """Rules in one bit mask: a BIGINT without its sign and one spare."""
 
@@ -112,8 +114,8 @@ def compile_contract(
     """
     raw = raw or {}
     context = rule_context(contracts, today=today)
-    judgements = tuple(_judgements(contract, context, UNREAD in raw))
-    carried = [ROW, UNREAD] if UNREAD in raw else [ROW]
+    judgements = tuple(_judgements(contract, context, raw))
+    carried = [ROW, *(name for name in (UNREAD, ERASED, EMPTIED) if name in raw)]
     names = ", ".join(identifier(column.name) for column in contract.columns)
     decode = partial(_decoding, contract, contracts, raw, quarantined)
     judging = (*decode(carried), *_judging(f"{ROW}, {DIRTY}, {names}", judgements))
@@ -294,11 +296,15 @@ def _typed(text: str, kind: str, timezone: str) -> str:
     return f"try_cast({text} AS {TYPES[kind]})"
 
 
-def _judgements(contract: SourceContract, context: Context, unread: bool) -> Iterator[Judgement]:
-    """`unread`: the delivery may have rows that the connector could not take apart."""
-    first = (UNREADABLE,) if unread else ()
-    if unread:
-        yield Judgement(UNREADABLE, Kind.FORMAT, f"{UNREAD} IS NULL")
+def _judgements(contract: SourceContract, context: Context, raw: Collection[str]) -> Iterator[Judgement]:
+    """`raw`: the columns of the delivery; it may have rows that the connector could not take apart, and erased ones."""
+    first: tuple[str, ...] = ()
+    if ERASED in raw:
+        yield Judgement(ERASED_ROW, Kind.FORMAT, f"{ERASED} IS NULL")
+        first += (ERASED_ROW,)
+    if UNREAD in raw:
+        yield Judgement(UNREADABLE, Kind.FORMAT, f"{UNREAD} IS NULL", first)
+        first += (UNREADABLE,)
     types = {
         column.name: f"{column.name}.type" for column in contract.columns if column.definition.logicalType != "string"
     }
@@ -307,7 +313,11 @@ def _judgements(contract: SourceContract, context: Context, unread: bool) -> Ite
     for rule in contract.rules:
         if rule.about.scope == "row":
             after = (*first, *(types[name] for name in rule.columns if name in types))
-            yield Judgement(rule.id, rule.about.kind, rule.sql(context), after)
+            asked = rule.sql(context)
+            if EMPTIED in raw:  # what was erased is missing by order
+                emptied = f"list_has_any(string_split({EMPTIED}, ','), [{literals(rule.columns)}])"
+                asked = f"(({asked}) OR coalesce({emptied}, false))"
+            yield Judgement(rule.id, rule.about.kind, asked, after)
 
 
 def _judging(kept: str, judgements: Sequence[Judgement]) -> Iterator[str]:

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from pipelines.admission.compile import cleaned
 from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.connectors.base import UNREAD
+from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import CodeList, Column, Contracts, SourceContract
 
 SAMPLE, GROUPS = 20_000, 8
@@ -86,7 +86,7 @@ def profile(
 ) -> Profile:
     """The profile of a raw file whose columns include those of the contract."""
     schema = pq.read_schema(path)
-    known = {UNREAD, *contract.form.ignored, *(column.physical_name for column in contract.columns)}
+    known = {UNREAD, ERASED, EMPTIED, *contract.form.ignored, *(column.physical_name for column in contract.columns)}
     readable = f" WHERE {identifier(UNREAD)} IS NULL" if UNREAD in schema.names else ""
     with TemporaryDirectory(dir=scratch, prefix="sample-") as folder:
         sample = _sample(path, [name for name in schema.names if name not in contract.form.ignored], Path(folder))

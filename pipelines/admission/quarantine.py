@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipelines.admission import answers
+from pipelines.admission.compile import ERASED_ROW
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.drop_batch import FILE
 from pipelines.contracts import models
@@ -154,7 +155,8 @@ class Quarantine:
         self.con.execute(
             f"CREATE TABLE refused AS SELECT _batch, _row, _known_at, rules, {answers.told(self.contract)} AS texts, "
             f"json_extract_string(delivered, {literal(answers.pointer(FILE))}) AS file "
-            f"FROM {delta.scan(delta.open_table(location)).source} WHERE _batch NOT IN ({left_out})"
+            f"FROM {delta.scan(delta.open_table(location)).source} WHERE _batch NOT IN ({left_out}) "
+            f"AND rules <> {literal(ERASED_ROW)}"  # nobody waits for a correction of these
         )
 
     def _read_attempts(self) -> None:

@@ -6,7 +6,7 @@ The words of the rules are those of the message catalogue (`rule.<verb>`). No va
 from collections.abc import Iterator, Mapping
 
 from pipelines.admission.changes import CHANGED, CORRECTED, DUPLICATE
-from pipelines.admission.compile import UNREADABLE
+from pipelines.admission.compile import ERASED_ROW, UNREADABLE
 from pipelines.contracts.resolved import SourceContract
 from pipelines.contracts.rules import Rule
 from pipelines.messages import translate
@@ -32,6 +32,7 @@ def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str
     yield DUPLICATE, translate("quarantine.duplicate", language, columns=key)
     yield CHANGED, translate("quarantine.changed", language, columns=key)
     yield CORRECTED, translate("quarantine.corrected", language)
+    yield ERASED_ROW, translate("quarantine.erased", language)
     yield UNREADABLE, translate("quarantine.unreadable", language, column=translate("quarantine.heading.unread", "zh"))
     for column in contract.columns:
         kind = column.definition.logicalType

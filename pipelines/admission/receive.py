@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 from pipelines.admission.profile import Profile
 from pipelines.admission.renames import renamed
 from pipelines.codecs.sql import literal, literals
-from pipelines.connectors.base import UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
+from pipelines.connectors.base import EMPTIED, ERASED, UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
+from pipelines.erasure.marks import NOBODY, Erased
 from pipelines.lake.parquet import make_durable, sha256, write_file
 from pipelines.lake.zones import Lake
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
@@ -53,9 +54,14 @@ class Corrected:
 
 
 def receive(
-    contract: SourceContract, contracts: Contracts, lake: Lake, secret: Callable[[str], str], receipts: Receipts
+    contract: SourceContract,
+    contracts: Contracts,
+    lake: Lake,
+    secret: Callable[[str], str],
+    receipts: Receipts,
+    erased: Erased = NOBODY,
 ) -> Delivery | None:
-    """Pull the source and keep what came; None when nothing ever came.
+    """Pull the source and keep what came, without erased persons; None when nothing ever came.
 
     Raises CitylakeError if the source cannot deliver, ColumnsRenamed if it lacks columns, OSError if the disk is full.
     """
@@ -72,6 +78,8 @@ def receive(
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
             looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
             raise renamed(contract, contracts, lake.scratch(), error, looks) from None
+        if pulled is not None:
+            _withhold(contract, contracts, partial, lake, erased)
         failed.pop_all()
     if pulled is None:
         shutil.rmtree(partial)
@@ -94,6 +102,14 @@ def receive(
     body = _receipt(pulled, path, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
     return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
+
+
+def _withhold(contract: SourceContract, contracts: Contracts, partial: Path, lake: Lake, erased: Erased) -> None:
+    """Empty what a delivery says of erased persons. The files that it came as say it too, so they are not kept."""
+    if erased.withhold(contract, contracts, partial / RAW_FILE, lake.scratch()):
+        for path in partial.iterdir():
+            if path.name != RAW_FILE:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def replayed(
@@ -241,7 +257,7 @@ def _expected(contract: SourceContract) -> tuple[str, ...]:
 
 def _unknown(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
     """Columns that the contract neither uses nor ignores."""
-    known = {UNREAD, *_expected(contract), *contract.form.ignored}
+    known = {UNREAD, ERASED, EMPTIED, *_expected(contract), *contract.form.ignored}
     return tuple(name for name in columns if name not in known)
 
 

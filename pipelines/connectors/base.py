@@ -23,6 +23,9 @@ from pipelines.verbs import Registry
 T = TypeVar("T")
 UNREAD = "_unread"
 """The column in which a connector delivers, whole, a row that it could not take apart; NULL for all others."""
+ERASED, EMPTIED = "_erased", "_emptied"
+"""The columns of raw rows that were erased: by which order a row went and left its place empty; which of the contract's
+columns of a row were emptied. NULL for all others; a file without such rows has no such columns."""
 PIECE = 50_000
 """Rows written together."""
 LOOKED_AT = 1000

@@ -135,6 +135,7 @@ class _Loader:
         _check_load(file, form.load, columns)
         check_corrections(file, form, columns, self.codes)
         _check_linkage(file, form, columns, derived)
+        _check_erasure(file, form, [*columns, *(item.column for item in derived)], form.load.key)
         for index, address in enumerate(form.addresses):
             for key, name in address.model_dump(exclude_none=True).items():
                 check_column(file, ("addresses", index, key), name, [column.name for column in columns])
@@ -172,6 +173,7 @@ class _Loader:
         names = [column.name for column in columns]
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
+        _check_erasure(file, form, columns, form.key)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
@@ -328,6 +330,18 @@ def _check_linkage(
         check_column(file, ("linkage", mark), name, [column.name for column in columns])
     made = [item.column.name for item in derived if item.step.arguments["of"] == form.linkage.id_number]
     check_column(file, ("linkage", "person"), form.linkage.person, made)
+
+
+def _check_erasure(
+    file: Located, form: models.SourceForm | models.ProductForm, columns: Sequence[Column], key: Sequence[str]
+) -> None:
+    """What is emptied belongs to a column with ids of persons, and is no key: a row must stay what it is."""
+    persons = [column.name for column in columns if column.definition.personal == "person"]
+    others = [column.name for column in columns if column.name not in key]
+    for person, names in form.erasure.cells.items():
+        check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
+        for index, name in enumerate(names):
+            check_column(file, ("erasure", "cells", person, index), name, others)
 
 
 def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:

@@ -238,6 +238,30 @@ class AddressForm(Strict):
     division: FieldName | None = None
 
 
+class ErasureRefusal(Strict):
+    """Why the rows of a source stay when a person is erased: the legal basis, where it was read, how sure it is."""
+
+    basis: Text
+    source: Text
+    confidence: Literal["high", "medium", "low"]
+
+
+class ErasureForm(Strict):
+    """What the erasure of a person does to the rows in which the person stands; without it such a row goes.
+
+    `cells`: the row is about something else, or about others too. By column of the person's id the columns that tell
+    of the person: they are emptied with it, and the row stays.
+    """
+
+    cells: dict[FieldName, list[FieldName]] = {}
+
+
+class SourceErasureForm(ErasureForm):
+    """The same for a source. `refused`: its rows stay, and the receipt of the erasure says why."""
+
+    refused: ErasureRefusal | None = None
+
+
 class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml"""
 
@@ -257,6 +281,7 @@ class SourceForm(Strict):
     addresses: list[AddressForm] = []
     drift: DriftForm = DriftForm()
     corrections: list[CorrectionForm] = []
+    erasure: SourceErasureForm = SourceErasureForm()
 
 
 class ShareForm(Strict):
@@ -363,6 +388,7 @@ class ProductForm(Strict):
     properties: Annotated[list[FieldName | ProductColumnForm], Field(min_length=1)]
     quality: list[RuleCall] = []
     advice: list[RuleCall] = []
+    erasure: ErasureForm = ErasureForm()
     channels: Channels = Channels()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.admission.compile import UNREADABLE
+from pipelines.admission.compile import ERASED_ROW, UNREADABLE
 from pipelines.contracts.load import SourceContract
 from pipelines.contracts.rules import Dimension
 
@@ -53,7 +53,8 @@ def of_batch(contract: SourceContract, received: int, by_rule: Mapping[str, int]
     found = []
     for dimension in DIMENSIONS[:-1]:
         rules = {name for name, measured in dimensions.items() if measured == dimension}
-        failing = {name for name in by_rule if dimensions.get(name, Dimension.ACCURACY.value) == dimension}
+        wrong = by_rule.keys() - {ERASED_ROW}  # what was withheld by order says nothing of its source
+        failing = {name for name in wrong if dimensions.get(name, Dimension.ACCURACY.value) == dimension}
         failed = sum(by_rule[name] for name in failing)
         found.append(Score(dimension, len(rules | failing), received * len(rules | failing), failed))
     return found

@@ -12,6 +12,7 @@ from pipelines.register import Register, chain
 from pipelines.register.tables import ledger as table
 
 RELEASE, REFUSAL, WITHDRAWAL, CONFIRMATION = "release", "refusal", "withdrawal", "confirmation"
+ERASURE = "erasure"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,16 @@ class Ledger:
         for row in self.register.rows(query):
             versions.setdefault(row["subject"], set()).add(row["version"])
         return versions
+
+    def releases(self) -> list[Recorded]:
+        """Every release there ever was, in order."""
+        query = sa.select(table).where(table.c.kind == RELEASE).order_by(table.c.sequence)
+        return [_recorded(row) for row in self.register.rows(query)]
+
+    def erasures(self) -> list[Recorded]:
+        """The receipts of all erasures, in order; their subject is the order."""
+        query = sa.select(table).where(table.c.kind == ERASURE).order_by(table.c.sequence)
+        return [_recorded(row) for row in self.register.rows(query)]
 
     def first_break(self) -> int | None:
         """The first row that does not fit the hash chain, or None."""

@@ -6,7 +6,7 @@ built twice.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pipelines.release.ledger import Recorded
 
 
 def model_inputs(
-    models: Mapping[str, Model], project: Path, contracts: Contracts, versions: Mapping[str, int], as_of: date
+    models: Mapping[str, Model], project: Path, contracts: Contracts, versions: Mapping[str, int | str], as_of: date
 ) -> dict[str, str]:
     """For each model with a contract whose sources all have a version: SHA-256 of its inputs.
 
@@ -49,6 +49,18 @@ def model_inputs(
         return found[name]
 
     return {name: value for name in contracts.models if name in models and (value := inputs(name)) is not None}
+
+
+def rewritten(versions: Mapping[str, int], erasures: Sequence[Recorded]) -> dict[str, int | str]:
+    """Versions by dbt source name, with the orders that changed a core version since it was written: what is made from
+    it is to be made again."""
+    found: dict[str, int | str] = {**versions}
+    for entry in erasures:
+        for place in entry.body["places"]:
+            name = place.replace("/", ".", 1).replace("/", "__")
+            if name in found:
+                found[name] = f"{found[name]} {entry.subject}"
+    return found
 
 
 def outdated(inputs: Mapping[str, str], published: Mapping[str, Recorded], contracts: Contracts) -> list[str]:

@@ -32,6 +32,7 @@ ranked as (
                 marriage_registration_no desc nulls last
         ) as place
     from persons
+    where person_id is not null  -- of a person who was erased
 )
 select
     p.person_id,

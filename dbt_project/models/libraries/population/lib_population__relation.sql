@@ -46,9 +46,9 @@ child as (
 relation as (
     select person_id, related_person_id, person_relation, since, source_rows from spouse
     union all
-    select child_id, mother_person_id, 'mother', born_on, source_rows from child
+    select child_id, mother_person_id, 'mother', born_on, source_rows from child where mother_person_id is not null
     union all
-    select mother_person_id, child_id, 'child', born_on, source_rows from child
+    select mother_person_id, child_id, 'child', born_on, source_rows from child where mother_person_id is not null
     union all
     select child_id, father_person_id, 'father', born_on, source_rows from child where father_person_id is not null
     union all

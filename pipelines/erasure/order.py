@@ -1,0 +1,327 @@
+"""One order to erase one person, carried out as a whole: planned, journalled, done, proved, and recorded in the ledger.
+
+The journal lies in the home until the receipt is written, so that an order whose process was killed is carried out by
+giving it again; no run starts before that. It holds what is looked for and is gone with the receipt.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literals
+from pipelines.contracts.load import Contracts
+from pipelines.engine import connect
+from pipelines.erasure import find, marks, search
+from pipelines.erasure.find import Found, Planned
+from pipelines.erasure.products import in_product
+from pipelines.erasure.rows import Wanted, persons
+from pipelines.erasure.traces import Traces, of_register, traces_in
+from pipelines.lake import delta
+from pipelines.lake.candidate import fingerprint
+from pipelines.lake.lineage import upstream
+from pipelines.lake.parquet import make_durable, sha256
+from pipelines.lake.rewrite import Change, mend_log, replace_file, rewrite
+from pipelines.lake.zones import library_of
+from pipelines.messages import CitylakeError
+from pipelines.privacy import pseudonyms
+from pipelines.register import Register
+from pipelines.release.ledger import ERASURE, Entry, Ledger
+from pipelines.release.person import Person
+from pipelines.release.products import write_files
+from pipelines.release.publish import files_folder
+from pipelines.release.rows import ReleasedRows
+from pipelines.settings import Settings
+
+JOURNAL = "erasure.json"
+KEY = "erasure"
+"""The key in secrets/ of the hashes that are kept of erased persons."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order: its number, who gave it, and why."""
+
+    number: str
+    who: str
+    why: str
+
+
+@dataclass
+class Journal:
+    """What an order is about to do. Paths are below the home; `files` have their hash before it.
+
+    `releases`: by subject and version the fingerprint before. `refused`: sources whose rows stay, and why; `kept`:
+    models that are built from them, which stay too. `unknown`: folders that no contract tells how to read any more.
+    """
+
+    order: dict[str, str]
+    person: str
+    wanted: dict[str, Any]
+    files: list[dict[str, Any]] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
+    downloads: dict[str, str] = field(default_factory=dict)
+    releases: dict[str, dict[str, str]] = field(default_factory=dict)
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+
+
+def require_finished(home: Path) -> None:
+    """Raises CitylakeError while an order is half done."""
+    if (home / JOURNAL).exists():
+        order = json.loads((home / JOURNAL).read_text("utf-8"))["order"]["number"]
+        raise CitylakeError("erase.unfinished", order=order)
+
+
+class Erasure:
+    """Erasing persons in one home, under the run lock."""
+
+    def __init__(self, settings: Settings, contracts: Contracts, register: Register) -> None:
+        self.settings, self.contracts, self.register = settings, contracts, register
+        self.lake, self.home = settings.lake, settings.home
+        self.ledger = Ledger(register)
+        self.key = settings.key(KEY)
+
+    def carry_out(self, person: str, order: Order) -> dict[str, Any]:
+        """Erase a person; the body of the receipt. An order that was carried out already is not carried out again.
+
+        Raises CitylakeError for an id nobody has, a number that was given to another order, and an order while another
+        one is half done.
+        """
+        journal = self._begun(person, order)
+        if journal is None:
+            for entry in self.ledger.erasures():
+                if entry.subject == order.number:
+                    if entry.body["person"] == self._mark(person):
+                        return entry.body
+                    raise CitylakeError("erase.order_taken", order=order.number)
+            journal = self._planned(person, order)
+            self._write(journal)
+        with connect(self.lake.scratch()) as con:
+            self._rewrite(con, journal)
+            self._drop(journal)
+            of_register(self.register, self._traces(journal))
+            self._prove(con, journal)
+        return self._record(journal)
+
+    def _mark(self, person: str) -> str:
+        return marks.mark(self.key, "person", [person])[person]
+
+    def _begun(self, person: str, order: Order) -> Journal | None:
+        """The journal of this order, if it was begun."""
+        file = self.home / JOURNAL
+        if not file.exists():
+            return None
+        journal = Journal(**json.loads(file.read_text("utf-8")))
+        if journal.order["number"] != order.number or journal.person != self._mark(person):
+            raise CitylakeError("erase.unfinished", order=journal.order["number"])
+        done = {entry.subject for entry in self.ledger.erasures()}
+        if order.number in done:  # killed between the receipt and here
+            file.unlink()
+            return None
+        return journal
+
+    def _write(self, journal: Journal) -> None:
+        partial = self.home / f".{JOURNAL}.partial"
+        partial.touch(mode=0o600)
+        partial.write_text(json.dumps(asdict(journal), ensure_ascii=False), "utf-8")
+        replace_file(partial, self.home / JOURNAL)
+
+    def _planned(self, person: str, order: Order) -> Journal:
+        released = ReleasedRows(self.contracts, self.lake, self.register)
+        with closing(released.con):
+            claims = Person(released, person).claims
+        with connect(self.lake.scratch()) as con:
+            refused = list(self._refused(con, claims))
+            kept = self._kept([one["source"] for one in refused])
+            wanted = search.wanted(
+                con, self.lake, self.contracts, claims, order.number, [one["source"] for one in refused]
+            )
+            journal = Journal(asdict(order), self._mark(person), asdict(wanted), refused=refused, kept=kept)
+            found = self._search(con, wanted, journal)
+        for one in found.planned:
+            change = {"gone": one.change.gone, "cells": one.change.cells, "marks": one.change.marks}
+            table = str(one.table.relative_to(self.home)) if one.table else None
+            about = {"place": one.place, "file": self._name(one.file), "table": table, "sha256": sha256(one.file)}
+            journal.files.append({**about, "change": change})
+        journal.dropped = {self._name(path): sha256(path) for path in found.dropped}
+        journal.unknown = sorted(self._name(folder) for folder in self._unknown())
+        journal.releases = self._fingerprints({one.place for one in found.planned})
+        journal.downloads = {
+            self._name(file): sha256(file)
+            for subject in journal.releases
+            if subject.startswith("open/")
+            for version in journal.releases[subject]
+            for file in sorted(files_folder(self.lake, self.contracts.products[subject], int(version)).glob("*"))
+        }
+        return journal
+
+    def _unknown(self) -> Iterator[Path]:
+        """Folders of sources, models and products that stand in no contract any more: nobody searches them."""
+        known = {
+            zone(source.org, source.dataset)
+            for source in self.contracts.sources.values()
+            for zone in (self.lake.raw, self.lake.core, self.lake.quarantine)
+        }
+        known |= {self._released(subject) for subject in (*self.contracts.models, *self.contracts.products)}
+        for pattern in ("raw/*/*", "core/*/*", "quarantine/*/*", "released/*/*", "released/products/*/*"):
+            for folder in self.lake.root.glob(pattern):
+                parts = folder.relative_to(self.lake.root).parts
+                channel = parts[:2] == ("released", "products") and len(parts) == 3
+                if folder.is_dir() and folder not in known and parts[:2] != ("released", "files") and not channel:
+                    yield folder
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.home))
+
+    def _refused(self, con: duckdb.DuckDBPyConnection, claims: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The sources that keep their rows by law and have rows of the person, with the reason."""
+        for name, contract in self.contracts.sources.items():
+            files = find.files_of(self.lake.core(contract.org, contract.dataset))
+            why = contract.form.erasure.refused
+            if why is None or not files:
+                continue
+            known = find.columns_of(con, files)
+            stands = [
+                f"{identifier(column)} IN ({literals(claims)})" for column in persons(contract) if column in known
+            ]
+            asked = f"SELECT count(*) FROM {find.read_files(files)} WHERE {' OR '.join(stands) or 'false'}"
+            (rows,) = con.execute(asked).fetchone() or (0,)
+            if rows:
+                yield {"source": name, "rows": rows, "basis": why.basis, "read": why.source, "sure": why.confidence}
+
+    def _kept(self, refused: Sequence[str]) -> list[str]:
+        """The models that are built from such sources: they would say the same again."""
+        if not refused:
+            return []
+        project = self.settings.dbt_project
+        return [model for model in self.contracts.models if {*upstream(project, model).sources} & {*refused}]
+
+    def _search(self, con: duckdb.DuckDBPyConnection, wanted: Wanted, journal: Journal) -> Found:
+        """Everything in which the person stands now."""
+        found, contracts, lake = Found(), self.contracts, self.lake
+        left = {one["source"] for one in journal.refused}
+        for model, contract in contracts.models.items():
+            if model in journal.kept:
+                continue
+            changes = find.in_model(con, lake, contract, contracts, wanted)
+            found.planned += changes
+            for product in contract.products if changes else ():
+                if product.form.anonymity is None and lake.product(product.channel, product.name).is_dir():
+                    pseudonyms.register(con, self.settings.key(f"pseudonym_{product.channel}"))
+                    versions = [one for one in self.ledger.releases() if one.subject == product.id]
+                    found.planned += in_product(con, lake, product, versions, changes)
+        if not journal.refused:
+            found.planned += find.in_linkage(con, lake, wanted)
+        for name, source in contracts.sources.items():
+            if name in left:
+                continue
+            found.planned += find.in_quarantine(con, lake, source, contracts, wanted)
+            found.planned += find.in_core(con, lake, source, contracts, wanted)
+            for batch in sorted(lake.raw(source.org, source.dataset).glob("*/rows.parquet")):
+                if (change := find.in_raw(con, source, contracts, batch, wanted)) is not None:
+                    found.planned.append(Planned(f"raw/{name}", batch, change))
+                    found.dropped += sorted(
+                        path for path in batch.parent.rglob("*") if path.is_file() and path != batch
+                    )
+        found.dropped += traces_in(self.home, wanted)
+        return found
+
+    def _fingerprints(self, places: set[str]) -> dict[str, dict[str, str]]:
+        """By subject and version what every release of some subjects is now."""
+        found: dict[str, dict[str, str]] = {}
+        for entry in self.ledger.releases():
+            if entry.subject in places and entry.version is not None:
+                mark = fingerprint(self._released(entry.subject), entry.version)
+                found.setdefault(entry.subject, {})[str(entry.version)] = mark
+        return found
+
+    def _released(self, subject: str) -> Path:
+        channel, _, product = subject.partition("/")
+        return self.lake.product(channel, product) if product else self.lake.released(library_of(subject), subject)
+
+    def _rewrite(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
+        """Rewrite what was not rewritten before a kill, then make logs and downloads say the same."""
+        tables: dict[str, list[str]] = {}
+        for one in journal.files:
+            file = self.home / one["file"]
+            if sha256(file) == one["sha256"]:
+                rewrite(con, file, _change(one["change"]))
+            if one["table"] is not None:
+                tables.setdefault(one["table"], []).append(str(file.relative_to(self.home / one["table"])))
+        for table, files in tables.items():
+            if delta.latest(self.home / table) is not None:
+                mend_log(con, self.home / table, files)
+        for subject, versions in journal.releases.items():
+            for version in versions if subject.startswith("open/") else ():
+                product = self.contracts.products[subject]
+                read = delta.scan(delta.open_table(self._released(subject), int(version)))
+                folder = files_folder(self.lake, product, int(version))
+                write_files(con, product, f"(SELECT {read.columns} FROM {read.source})", folder)
+
+    def _drop(self, journal: Journal) -> None:
+        """Files that go as a whole, and everything that is made again from what is left."""
+        for name in journal.dropped:
+            (self.home / name).unlink(missing_ok=True)
+            make_durable([], (self.home / name).parent)
+        for place in {one["place"] for one in journal.files}:
+            zone, _, source = place.partition("/")
+            if zone == "core":
+                shutil.rmtree(self.lake.hashes(*source.split("/")), ignore_errors=True)
+        shutil.rmtree(self.lake.root / "views", ignore_errors=True)
+        for path in self.settings.marts.parent.glob("*"):
+            path.unlink()
+
+    def _traces(self, journal: Journal) -> Traces:
+        wanted = Wanted(**journal.wanted)
+        rows = () if journal.refused else tuple((name, key) for name, keys in wanted.keys.items() for key in keys)
+        return Traces(journal.order["number"], tuple(wanted.marks), rows, not journal.refused)
+
+    def _prove(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
+        """Search once more. Raises CitylakeError if anything is left."""
+        left = self._search(con, Wanted(**journal.wanted), journal)
+        if left.planned or left.dropped:
+            files = sorted({one.place for one in left.planned} | {self._name(path) for path in left.dropped})
+            raise CitylakeError("erase.left", order=journal.order["number"], places="、".join(files))
+
+    def _record(self, journal: Journal) -> dict[str, Any]:
+        """The receipt in the ledger; then the journal goes."""
+        now = self._fingerprints(set(journal.releases))
+        places: dict[str, dict[str, int]] = {}
+        for one in journal.files:
+            counts = places.setdefault(one["place"], {"rows": 0, "cells": 0})
+            counts["rows"] += len(one["change"]["gone"])
+            counts["cells"] += sum(len(cells) for cells in one["change"]["cells"].values())
+        changed = {one["file"]: one["sha256"] for one in journal.files} | journal.downloads
+        body = {
+            "order": journal.order["number"],
+            "who": journal.order["who"],
+            "why": journal.order["why"],
+            "person": journal.person,
+            "marks": marks.of(Wanted(**journal.wanted), self.key),
+            "places": places,
+            "files": {name: [old, sha256(self.home / name)] for name, old in changed.items()}
+            | {name: [old, None] for name, old in journal.dropped.items()},
+            "releases": {
+                subject: {version: [old, now[subject][version]] for version, old in versions.items()}
+                for subject, versions in journal.releases.items()
+            },
+            "refused": journal.refused,
+            "kept": journal.kept,
+            "unknown": journal.unknown,
+        }
+        number = journal.order["number"]
+        self.ledger.record([Entry(ERASURE, number, f"erasure-{number}"[:64], None, body)])
+        (self.home / JOURNAL).unlink()
+        return body
+
+
+def _change(said: dict[str, Any]) -> Change:
+    texts = {name: {int(place): text for place, text in marked.items()} for name, marked in said["marks"].items()}
+    return Change(said["gone"], said["cells"], texts)

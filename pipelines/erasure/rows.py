@@ -1,0 +1,191 @@
+"""SQL of what an erasure does to a row: whether it goes, and which of its cells are emptied.
+
+Looked for are values as contracts read them: numbers, keys of rows, telephones. Nothing here reads or writes files.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.codecs import gb11643
+from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.contracts.load import Column, Contracts, ProductContract, SourceContract
+
+PERSON, NUMBER, NAME, MOBILE = "person", "id_number", "name", "mobile"
+"""What fields.yaml calls columns of persons."""
+
+Orders = Mapping[str, str]
+"""By value the order by which it is erased."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for.
+
+    `numbers`: identity numbers. `keys`: by source the keys of rows that go. `linked`: those of them that go whatever
+    number stands in them. `others`: by source the keys of rows in which a number stands that are about somebody else.
+    `claims`: ids of the person. `mobiles`: numbers of telephones that nobody else has. `names`: of the person.
+    `subjects`: by name of a key the rows about something else in which the person stands (codes of firms).
+    """
+
+    numbers: Orders
+    keys: Mapping[str, Orders] = field(default_factory=dict)
+    linked: Mapping[str, Collection[str]] = field(default_factory=dict)
+    others: Mapping[str, Collection[str]] = field(default_factory=dict)
+    claims: Collection[str] = ()
+    mobiles: Orders = field(default_factory=dict)
+    names: Collection[str] = ()
+    subjects: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    @property
+    def marks(self) -> list[str]:
+        """What must stand in no text any more, whatever the column."""
+        return sorted({*self.numbers, *self.claims})
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of rows. `goes`: SQL of the order by which a row goes, NULL if it stays; `cells`: by column the
+    condition that it is emptied."""
+
+    goes: str
+    cells: Mapping[str, str]
+
+
+def persons(contract: SourceContract) -> dict[str, str]:
+    """The columns of a source with ids of persons, each with the column of the number that it is derived from."""
+    derived = [item for item in contract.derived if item.column.definition.personal == PERSON]
+    return {item.column.name: str(item.step.arguments["of"]) for item in derived}
+
+
+def row_persons(contract: SourceContract) -> dict[str, str]:
+    """Those of them whose row goes with the person."""
+    cells = contract.form.erasure.cells
+    return {person: number for person, number in persons(contract).items() if person not in cells}
+
+
+def key_text(contract: SourceContract) -> str:
+    """SQL of the key of a row, as the linkage writes it down."""
+    return " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in contract.form.load.key)
+
+
+def of_kind(columns: Iterable[Column], kind: str) -> list[str]:
+    """The columns of one kind of personal data."""
+    return [column.name for column in columns if column.definition.personal == kind]
+
+
+def referring(contracts: Contracts, contract: SourceContract) -> dict[str, str]:
+    """Of a source without persons: the columns that are the key of a source whose rows go, with that source."""
+    if persons(contract):
+        return {}
+    targets = {
+        other.form.load.key[0]: name
+        for name, other in contracts.sources.items()
+        if len(other.form.load.key) == 1 and row_persons(other)
+    }
+    return {column.name: targets[column.name] for column in contract.columns if column.name in targets}
+
+
+def of_source(contract: SourceContract, contracts: Contracts, wanted: Wanted) -> Fate:
+    """The fate of the rows of a source, over the contract's delivered columns."""
+    key, keys = key_text(contract), wanted.keys.get(contract.id, {})
+    others = wanted.others.get(contract.id, ())
+    elsewhere = _among(key, others)
+    about = row_persons(contract)
+    whole = [
+        _order(identifier(number), wanted.numbers, f"NOT coalesce({elsewhere}, false)") for number in about.values()
+    ]
+    if keys:
+        # a key may have become somebody else's since
+        right = " OR ".join(gb11643.content_right(identifier(number)) for number in about.values()) or "false"
+        ours = _among(key, wanted.linked.get(contract.id, ()))
+        whole.append(_order(key, keys, f"({ours} OR NOT coalesce({right}, false))"))
+    for column, source in referring(contracts, contract).items():
+        whole.append(_order(identifier(column), wanted.keys.get(source, {})))
+    cells: dict[str, list[str]] = {}
+    for person, names in contract.form.erasure.cells.items():
+        number = persons(contract)[person]
+        for name in {number, person, *names}:
+            cells.setdefault(name, []).append(_among(identifier(number), wanted.numbers))
+    for person, number in about.items():
+        for name in (number, person):
+            cells.setdefault(name, []).append(f"{_among(identifier(number), wanted.numbers)} AND {elsewhere}")
+    if not persons(contract):
+        for name in of_kind(contract.columns, MOBILE):
+            cells.setdefault(name, []).append(_among(identifier(name), wanted.mobiles))
+    return Fate(_first(whole), {name: _either(conditions) for name, conditions in cells.items()})
+
+
+def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, columns: Collection[str]) -> Fate:
+    """The fate of the rows of a released model, over those of its columns that a file has.
+
+    Where no id stands: rows with the key of a source's row that goes, if the contract says that they hold personal
+    data; and the person's name in what is told of firms.
+    """
+    order = next(iter(wanted.numbers.values()), "")
+    ids = [name for name in of_kind(contract.columns, PERSON) if name in columns]
+    emptied = contract.form.erasure.cells
+    gone = {name: order for name in wanted.claims}
+    whole = [_order(identifier(name), gone) for name in ids if name not in emptied]
+    cells: dict[str, list[str]] = {}
+    for person, names in emptied.items():
+        if person in columns:
+            for name in {person, *names} & set(columns):
+                cells.setdefault(name, []).append(_among(identifier(person), wanted.claims))
+    if {"source_dataset", "source_key"} <= set(columns):
+        whole.append(by_source_key("source_dataset", "source_key", wanted, "|"))
+    if not of_kind(contract.columns, PERSON):
+        if any(column.definition.personal for column in contract.columns):
+            for source, keys in wanted.keys.items():
+                named = contracts.sources[source].form.load.key
+                if len(named) == 1 and named[0] in columns and row_persons(contracts.sources[source]):
+                    whole.append(_order(identifier(named[0]), keys))
+        for key, subjects in wanted.subjects.items():
+            texts = [column.name for column in contract.columns if column.definition.logicalType == "string"]
+            for name in texts if key in columns else ():
+                if name in columns and name != key:
+                    said = f"{_among(identifier(key), subjects)} AND {_among(identifier(name), wanted.names)}"
+                    cells.setdefault(name, []).append(said)
+    return Fate(_first(whole), {name: _either(conditions) for name, conditions in cells.items()})
+
+
+def by_source_key(dataset: str, key: str, wanted: Wanted, joint: str = " ") -> str:
+    """SQL of the order by which a row goes that names a row of a source; `joint`: between the parts of its key."""
+    return _first(
+        _order(identifier(key), {text: order for one, order in keys.items() for text in _joined(one, joint)}, same)
+        for source, keys in wanted.keys.items()
+        for same in [f"{identifier(dataset)} = {literal(source)}"]
+    )
+
+
+def _joined(key: str, joint: str) -> set[str]:
+    """How a key may be written: a space may stand in a part of it, or between its parts."""
+    return {key, key.replace(" ", joint)}
+
+
+def swept(fate: Fate, texts: Sequence[str], wanted: Wanted) -> Fate:
+    """A fate that also empties every text in which a number or an id of the person stands."""
+    cells = dict(fate.cells)
+    for name in texts if wanted.marks else ():
+        found = " OR ".join(f"contains({identifier(name)}, {literal(mark)})" for mark in wanted.marks)
+        cells[name] = _either([*filter(None, [cells.get(name)]), found])
+    return Fate(fate.goes, cells)
+
+
+def _order(value: str, orders: Orders, condition: str = "true") -> str:
+    if not orders:
+        return "NULL"
+    told = f"MAP {{{', '.join(f'{literal(one)}: {literal(order)}' for one, order in orders.items())}}}[{value}]"
+    return f"CASE WHEN {_among(value, orders)} AND {condition} THEN {told} END"
+
+
+def _first(orders: Iterable[str]) -> str:
+    found = [order for order in orders if order != "NULL"]
+    return f"CAST(coalesce({', '.join(found)}) AS VARCHAR)" if found else "CAST(NULL AS VARCHAR)"
+
+
+def _among(value: str, found: Collection[str]) -> str:
+    return f"{value} IN ({literals(sorted(found))})" if found else "false"
+
+
+def _either(conditions: Sequence[str]) -> str:
+    return f"coalesce({' OR '.join(f'({one})' for one in conditions)}, false)"

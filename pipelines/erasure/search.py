@@ -1,0 +1,137 @@
+"""What is to be looked for: the numbers of a person, the keys of the rows about the person, and what else only the
+person has, from what departments ever said.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import duckdb
+
+from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.contracts.load import Contracts
+from pipelines.erasure.find import columns_of, files_of, read_files
+from pipelines.erasure.rows import MOBILE, NAME, Wanted, key_text, of_kind, persons, referring, row_persons
+from pipelines.lake.zones import Lake
+from pipelines.linkage import tables
+
+
+def wanted(
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    contracts: Contracts,
+    claims: Sequence[str],
+    order: str,
+    refused: Sequence[str] = (),
+) -> Wanted:
+    """Everything about the person with these ids (the first is the golden one). `refused`: sources that are left."""
+    core = {name: rows for name, rows in _core(con, lake, contracts) if name not in refused}
+    linked, elsewhere = _links(con, lake, claims[0])
+    numbers: set[str] = set()
+    names: set[str] = set()
+    mobiles: set[str] = set()
+    keys: dict[str, dict[str, str]] = {}
+    others: dict[str, set[str]] = {}
+    for name, rows in core.items():
+        contract = contracts.sources[name]
+        said, kinds = of_kind(contract.columns, NAME), of_kind(contract.columns, MOBILE)
+        shown = ", ".join([key_text(contract), *map(identifier, (*said, *kinds))])
+        about = row_persons(contract)
+        for person, number in persons(contract).items():
+            ours = f"FROM {rows} WHERE {identifier(person)} IN ({literals(claims)})"
+            numbers |= {own for (own,) in con.execute(f"SELECT DISTINCT {identifier(number)} {ours}").fetchall()}
+        mine = [f"{identifier(person)} IN ({literals(claims)})" for person in about]
+        if name in linked:
+            mine.append(f"{key_text(contract)} IN ({literals(linked[name])})")
+        query = f"SELECT DISTINCT {shown} FROM {rows} WHERE {' OR '.join(mine) or 'false'}"
+        for key, *texts in con.execute(query).fetchall():
+            if key in elsewhere.get(name, ()):
+                others.setdefault(name, set()).add(key)
+                continue
+            keys.setdefault(name, {})[key] = order
+            names |= {text for text in texts[: len(said)] if text}
+            mobiles |= {text for text in texts[len(said) :] if text}
+    numbers.discard("")
+    for name, rows in core.items():
+        for column, source in referring(contracts, contracts.sources[name]).items():
+            if source in keys:
+                refers = f"{identifier(column)} IN ({literals(keys[source])})"
+                query = f"SELECT {key_text(contracts.sources[name])} FROM {rows} WHERE {refers}"
+                keys.setdefault(name, {}).update({key: order for (key,) in con.execute(query).fetchall()})
+    own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
+    return Wanted(
+        dict.fromkeys(sorted(numbers), order),
+        {name: found for name, found in keys.items() if found},
+        linked,
+        {name: sorted(found) for name, found in others.items()},
+        list(claims),
+        dict.fromkeys(sorted(own), order),
+        sorted(names),
+        _subjects(con, lake, contracts, claims),
+    )
+
+
+def _core(con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts) -> Iterator[tuple[str, str]]:
+    """All rows that every source ever said, by source, with the contract's columns."""
+    for name, contract in contracts.sources.items():
+        files = files_of(lake.core(contract.org, contract.dataset))
+        if files:
+            known = columns_of(con, files)
+            missing = [column.name for column in contract.all_columns if column.name not in known]
+            filled = "".join(f", NULL::VARCHAR AS {identifier(column)}" for column in missing)
+            yield name, f"(SELECT *{filled} FROM {read_files(files)})"
+
+
+def _links(
+    con: duckdb.DuckDBPyConnection, lake: Lake, person: str
+) -> tuple[Mapping[str, list[str]], Mapping[str, set[str]]]:
+    """By source the keys of rows that were linked to the person, and of those that were linked to somebody else, or to
+    nobody: a number in them is not believed."""
+    mine: dict[str, list[str]] = {}
+    others: dict[str, set[str]] = {}
+    if not tables.missing(lake):
+        rows = con.execute(f"SELECT dataset, row_key, person_id FROM {tables.read(lake, tables.LINK)} ORDER BY ALL")
+        for dataset, key, one in rows.fetchall():
+            if one == person:
+                mine.setdefault(dataset, []).append(key)
+            else:
+                others.setdefault(dataset, set()).add(key)
+    return mine, others
+
+
+def _subjects(
+    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, claims: Sequence[str]
+) -> dict[str, list[str]]:
+    """What the released models hold about something else, by name of their key: the keys of rows with the person."""
+    found: dict[str, set[str]] = {}
+    for model, contract in contracts.models.items():
+        files = files_of(lake.released(contract.library, model)) if len(contract.form.key) == 1 else []
+        known = columns_of(con, files) if files and contract.form.erasure.cells else {}
+        for person in contract.form.erasure.cells:
+            if {person, contract.form.key[0]} <= known.keys():
+                key, ours = identifier(contract.form.key[0]), f"{identifier(person)} IN ({literals(claims)})"
+                query = f"SELECT DISTINCT {key} FROM {read_files(files)} WHERE {ours}"
+                found.setdefault(contract.form.key[0], set()).update(one for (one,) in con.execute(query).fetchall())
+    return {name: sorted(keys) for name, keys in found.items()}
+
+
+def _shared(
+    con: duckdb.DuckDBPyConnection,
+    contracts: Contracts,
+    core: Mapping[str, str],
+    mobile: str,
+    claims: Sequence[str],
+    keys: Mapping[str, Collection[str]],
+) -> bool:
+    """Whether a telephone also stands in a row about somebody else."""
+    for name, rows in core.items():
+        contract = contracts.sources[name]
+        columns, about = of_kind(contract.columns, MOBILE), persons(contract)
+        if columns and about:
+            stands = " OR ".join(f"{identifier(column)} = {literal(mobile)}" for column in columns)
+            mine = [f"{identifier(person)} IN ({literals(claims)})" for person in about]
+            if name in keys:
+                mine.append(f"{key_text(contract)} IN ({literals(keys[name])})")
+            ours = " OR ".join(mine)
+            query = f"SELECT 1 FROM {rows} WHERE ({stands}) AND NOT coalesce({ours}, false) LIMIT 1"
+            if con.execute(query).fetchone():
+                return True
+    return False

@@ -1,0 +1,124 @@
+"""Rewriting files that were written for ever, because an order says so: rows go or cells are emptied, the rest stays.
+
+A file keeps its name, so every version of a table that has it stays a version; the log is mended to say the new sizes
+and statistics. Belongs here: files and logs. Does not belong here: which rows.
+"""
+
+import json
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+from deltalake import Schema
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.lake.delta import open_table
+from pipelines.lake.file_stats import written_stats
+from pipelines.lake.parquet import make_durable, write_file
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one Parquet file: positions of rows that go, and by column those whose cell is emptied.
+
+    `marks`: columns of text that are added, or filled where they are there already, by position; with them rows that
+    go leave an empty row behind, so that all others keep their place.
+    """
+
+    gone: Sequence[int] = ()
+    cells: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    marks: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+
+
+def rewrite(con: duckdb.DuckDBPyConnection, file: Path, change: Change) -> None:
+    """Replace a file by one that is changed, whole or not at all. Raises DuckDB's own errors, OSError."""
+    read = f"read_parquet({literal(str(file))}, file_row_number = true, hive_partitioning = false)"
+    names = [name for name, *_ in con.execute(f"DESCRIBE SELECT * EXCLUDE (file_row_number) FROM {read}").fetchall()]
+    shown = [_cell(name, change) for name in names if name not in change.marks]
+    for name, texts in change.marks.items():
+        old = f"CAST({identifier(name)} AS VARCHAR)" if name in names else "CAST(NULL AS VARCHAR)"
+        whens = "".join(f" WHEN {place} THEN {literal(text)}" for place, text in texts.items())
+        shown.append(f"{f'CASE file_row_number{whens} ELSE {old} END' if whens else old} AS {identifier(name)}")
+    kept = f" WHERE NOT ({_at(change.gone)})" if not change.marks else ""
+    partial = file.with_name(f".{file.name}.partial")
+    write_file(con, f"SELECT {', '.join(shown)} FROM {read}{kept} ORDER BY file_row_number", partial)
+    replace_file(partial, file)
+
+
+def replace_file(partial: Path, file: Path) -> None:
+    """Put a finished file in the place of another, durably."""
+    make_durable([partial], file.parent)
+    os.replace(partial, file)
+    make_durable([], file.parent)
+
+
+def mend_log(con: duckdb.DuckDBPyConnection, location: Path, files: Collection[str]) -> None:
+    """Make the log of a table say what rewritten files are like now; `files`: their paths below `location`.
+
+    Of files that are gone it keeps no smallest and greatest values, which are values of rows. Checkpoints are dropped:
+    readers have the entries. Can be repeated.
+    """
+    schema, log = open_table(location).schema(), location / "_delta_log"
+    fresh = {name: (_size(location / name), _stats(con, location / name, schema)) for name in files}
+    for entry in sorted(log.glob("[0-9]*.json")):
+        old = entry.read_text("utf-8")
+        new = "".join(f"{_mended(line, location, fresh)}\n" for line in old.splitlines() if line)
+        if new != old:
+            partial = entry.with_name(f".{entry.name}.partial")
+            partial.write_text(new, "utf-8")
+            replace_file(partial, entry)
+    for checkpoint in (*log.glob("*.checkpoint*"), *log.glob("_last_checkpoint")):
+        checkpoint.unlink()
+    make_durable([], log)
+
+
+def _cell(name: str, change: Change) -> str:
+    places = {*change.cells.get(name, ()), *(change.gone if change.marks else ())}
+    column = identifier(name)
+    return f"CASE WHEN {_at(sorted(places))} THEN NULL ELSE {column} END AS {column}" if places else column
+
+
+def _at(places: Sequence[int]) -> str:
+    return f"file_row_number IN ({', '.join(map(str, places))})" if places else "false"
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
+def _mended(line: str, location: Path, fresh: Mapping[str, tuple[int, dict[str, Any]]]) -> str:
+    action = json.loads(line)
+    for kind in ("add", "remove"):
+        if (about := action.get(kind)) is None:
+            continue
+        name = unquote(about["path"])
+        if name in fresh:
+            about["size"], stats = fresh[name]
+        elif (location / name).is_file():
+            return line
+        else:
+            stats = {"numRecords": json.loads(about.get("stats") or "{}").get("numRecords", 0)}
+        if about.get("stats") is not None:
+            about["stats"] = json.dumps(stats, ensure_ascii=False)
+        return json.dumps(action, ensure_ascii=False)
+    return line
+
+
+def _stats(con: duckdb.DuckDBPyConnection, file: Path, schema: Schema) -> dict[str, Any]:
+    """The statistics of a file as Delta writes them, found by reading it."""
+    read = f"read_parquet({literal(str(file))}, hive_partitioning = false)"
+    names = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
+    bounded = [identifier(name) for name, kind in names.items() if "[" not in kind and "(" not in kind]
+    asked = "".join(
+        f", CAST(min({name}) AS VARCHAR), CAST(max({name}) AS VARCHAR), count(*) - count({name})" for name in bounded
+    )
+    found = con.execute(f"SELECT count(*){asked} FROM {read}").fetchone() or (0,)
+    seen = {
+        name: {"min": found[3 * place + 1], "max": found[3 * place + 2], "null_count": str(found[3 * place + 3])}
+        for place, name in enumerate(bounded)
+    }
+    return written_stats(schema, int(found[0]), seen)

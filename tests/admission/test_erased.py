@@ -1,0 +1,103 @@
+"""What is delivered of an erased person again: emptied before it is kept, refused as erased, in any spelling."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.admission.quarantine import Quarantine
+from pipelines.codecs.sql import literal
+from pipelines.erasure.marks import Erased, of
+from pipelines.erasure.rows import Wanted
+from tests.admission.conftest import Intake
+
+Make = Callable[..., Intake]
+KEY = b"e" * 32
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+
+
+def number(birth: str, sequence: str) -> str:
+    body = f"342401{birth}{sequence}"
+    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, WEIGHTS, strict=True)) % 11]
+
+
+GONE, WIFE, OTHER = number("19800415", "013"), number("19820120", "024"), number("19790101", "035")
+
+
+def erased(wanted: Wanted) -> Erased:
+    return Erased.read([{"order": "N-1", "marks": of(wanted, KEY)}], KEY)
+
+
+def raw(file: Path) -> list[dict[str, object]]:
+    read = f"read_parquet({literal(str(file))}, file_row_number = true)"
+    return duckdb.sql(f"SELECT * FROM {read} ORDER BY file_row_number").to_arrow_table().to_pylist()
+
+
+@pytest.mark.parametrize(
+    "spelled", [GONE, f" {GONE} ", "".join(chr(ord(digit) + 0xFEE0) for digit in GONE), GONE[:6] + GONE[8:17]]
+)
+def test_a_row_is_emptied_in_its_place_and_refused_as_erased(intake: Make, spelled: str) -> None:
+    source = intake("hsb/insured")
+    number_of, key = (
+        next(column.physical_name for column in source.contract.columns if column.name == name)
+        for name in ("id_number", "medical_no")
+    )
+    delivery = source.raw([{number_of: OTHER, key: "1"}, {number_of: spelled, key: "2"}, {number_of: WIFE, key: "3"}])
+    withheld = erased(Wanted({GONE: "N-1"})).withhold(
+        source.contract, source.contracts, delivery.path, source.lake.scratch()
+    )
+    assert withheld == 1
+    rows = raw(delivery.path)
+    assert [(row[number_of], row[key], row["_erased"]) for row in rows] == [
+        (OTHER, "1", None),
+        (None, None, "N-1"),
+        (WIFE, "3", None),
+    ]
+    outcome = source.admit(delivery)
+    assert outcome.by_rule["row.erased"] == 1 and outcome.received == 3
+    assert [row["_row"] for row in source.refused(1) if row["rules"] == "row.erased"] == [1]
+    quarantine = Quarantine(source.contract, source.contracts, source.lake, source.receipts)
+    assert 1 not in {row for _, row in quarantine.positions()}
+
+
+def test_a_row_about_two_loses_one_of_them_and_is_accepted(intake: Make) -> None:
+    source = intake("cab/marriage")
+    about = {"DJLB": "结婚登记", "NANXM": "张三", "NVXM": "李四", "NANHQZK": "10", "NVHQZK": "10"}
+    about |= {"DJRQ": "2010-05-01", "DJJGQH": "341502", "GXSJ": "2010-05-02 10:00:00"}
+    rows = [
+        about | {"DJZH": "J341502-2010-000001", "NANZJHM": GONE, "NVZJHM": WIFE},
+        about | {"DJZH": "J341502-2010-000002", "NANZJHM": OTHER, "NVZJHM": number("19800101", "046")},
+    ]
+    delivery = source.raw(rows)
+    withheld = erased(Wanted({GONE: "N-1"})).withhold(
+        source.contract, source.contracts, delivery.path, source.lake.scratch()
+    )
+    assert withheld == 1 and raw(delivery.path)[0]["_emptied"] is not None
+    outcome = source.admit(delivery)
+    state = {key: row for (key,), row in source.current().items()}
+    assert outcome.accepted == 2, source.refused(1)
+    emptied, whole = state["J341502-2010-000001"], state["J341502-2010-000002"]
+    assert (emptied["male_name"], emptied["male_id_number"], emptied["male_person_id"]) == (None, None, None)
+    assert (emptied["female_name"], emptied["female_id_number"]) == ("李四", WIFE)
+    assert whole["male_id_number"] == OTHER
+
+
+def test_a_row_without_the_number_is_told_by_its_key_unless_it_became_somebody_elses(intake: Make) -> None:
+    source = intake("hc/health_record")
+    by_name = {column.name: column.physical_name for column in source.contract.columns}
+    key, number_of = by_name["health_record_no"], by_name["id_number"]
+    delivery = source.raw([{key: "K1"}, {key: "K1", number_of: OTHER}, {key: "K2", number_of: OTHER}])
+    wanted = Wanted({GONE: "N-1"}, {"hc/health_record": {"K1": "N-1", "K2": "N-1"}}, {"hc/health_record": ["K2"]})
+    erased(wanted).withhold(source.contract, source.contracts, delivery.path, source.lake.scratch())
+    assert [row["_erased"] for row in raw(delivery.path)] == ["N-1", None, "N-1"]
+
+
+def test_nothing_is_written_where_nobody_is_found(intake: Make) -> None:
+    source = intake("hsb/insured")
+    delivery = source.raw([{column.physical_name: OTHER for column in source.contract.columns}])
+    before = delivery.path.read_bytes()
+    assert not erased(Wanted({GONE: "N-1"})).withhold(
+        source.contract, source.contracts, delivery.path, source.lake.scratch()
+    )
+    assert delivery.path.read_bytes() == before

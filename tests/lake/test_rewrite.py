@@ -1,0 +1,58 @@
+"""Rewritten files: the rows named go, all others stay, in every version; the log keeps no values of theirs."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+from deltalake import DeltaTable
+
+from pipelines.codecs.sql import literal
+from pipelines.lake import delta
+from pipelines.lake.rewrite import Change, mend_log, rewrite
+from tests.city import seed_from_clock
+
+Put = Callable[..., int]
+
+
+def test_rows_go_from_every_version_and_no_value_stays_in_the_log(
+    tmp_path: Path, put: Put, rows: Callable[..., list[tuple[object, ...]]]
+) -> None:
+    seed = seed_from_clock()
+    print(f"CITYLAKE_TEST_SEED={seed}")
+    table = tmp_path / "table"
+    put(table, "SELECT i, 'z' || i AS name, DATE '2026-01-01' + i::INT AS day FROM range(100) t(i)")
+    put(table, "SELECT i, 'z' || i AS name, DATE '2026-01-01' + i::INT AS day FROM range(100, 150) t(i)", base=0)
+    put(table, "SELECT i, 'q' || i AS name, DATE '2026-01-01' AS day FROM range(3) t(i)", "table", base=1)
+    before = [rows(table, version) for version in range(3)]
+    gone = set(random.Random(seed).sample(range(150), 5)) | {99, 149}
+    named = []
+    with duckdb.connect() as con:
+        for file in sorted(table.glob("*.parquet")):
+            read = f"read_parquet({literal(str(file))}, file_row_number = true)"
+            listed = ", ".join(f"'z{one}'" for one in gone)
+            found = con.execute(f"SELECT file_row_number FROM {read} WHERE name IN ({listed})").fetchall()
+            if found:
+                rewrite(con, file, Change([place for (place,) in found]))
+                named.append(file.name)
+        DeltaTable(table).create_checkpoint()
+        for _ in range(2):  # a killed order mends again
+            mend_log(con, table, named)
+    kept = [[row for row in version if row[1] not in {f"z{one}" for one in gone}] for version in before]
+    assert [rows(table, version) for version in range(3)] == kept
+    log = "".join(path.read_text() for path in (table / "_delta_log").glob("*.json"))
+    assert "z99" not in log and "z149" not in log and not list((table / "_delta_log").glob("*checkpoint*"))
+    for version in range(3):
+        opened = delta.open_table(table, version)
+        assert delta.row_count(opened) == len(kept[version])
+        assert not delta.torn_files(table, delta.table_files(opened))
+
+
+def test_marks_keep_rows_in_their_place(tmp_path: Path) -> None:
+    file = tmp_path / "rows.parquet"
+    with duckdb.connect() as con:
+        con.execute(f"COPY (SELECT i, 'n' || i AS name FROM range(5) t(i)) TO {literal(str(file))}")
+        rewrite(con, file, Change([1], {"name": [3]}, {"_erased": {1: "N-1"}}))
+        rewrite(con, file, Change([4], {}, {"_erased": {4: "N-2"}}))
+        found = con.execute(f"SELECT i, name, _erased FROM {literal(str(file))}").fetchall()
+    assert found == [(0, "n0", None), (None, None, "N-1"), (2, "n2", None), (3, None, None), (None, None, "N-2")]

@@ -1,0 +1,304 @@
+"""Erasing persons by order: nothing of them is left in any byte of the home, nothing comes back, all else is as it was,
+and the ledger tells an erased version from a corrupt one.
+"""
+
+import gzip
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import load
+from pipelines.erasure.order import JOURNAL, Erasure, Order
+from pipelines.lake.parquet import sha256
+from pipelines.linkage import tables
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts
+from pipelines.release.ledger import Ledger
+from pipelines.release.person import Person
+from pipelines.release.rows import ReleasedRows
+from pipelines.release.verify import releases
+from pipelines.run import opened
+from pipelines.settings import Settings
+from tests.city import REPOSITORY, Town, published_town, seed_from_clock
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+
+@dataclass(frozen=True)
+class Somebody:
+    """A person before the erasure. `texts`: what only this person has: ids, numbers, a telephone nobody shares."""
+
+    id: str
+    texts: tuple[str, ...]
+
+
+def chosen(town: Town, model: str, column: str, where: str, seed: int) -> str:
+    found = sorted({person for (person,) in town.rows(model, column, f"{column} IS NOT NULL AND {where}")})
+    return str(found[seed % len(found)])
+
+
+def known(town: Town, person: str) -> Somebody:
+    with town.register() as register:
+        released = ReleasedRows(load(town.settings.contracts), town.settings.lake, register)
+        claims = Person(released, person).claims
+        released.con.close()
+    mine = f"person_id IN ({', '.join(map(literal, claims))})"
+    rows = town.rows("lib_population__person", "id_number, mobile", mine)
+    others = {mobile for (mobile,) in town.rows("lib_population__person", "mobile", f"NOT {mine}")}
+    mobiles = {mobile for _, mobile in rows if mobile and mobile not in others}
+    numbers = {number for number, _ in rows}
+    return Somebody(person, tuple(sorted({*claims, *numbers, *mobiles, *(f"{n[:6]}{n[8:17]}" for n in numbers)})))
+
+
+def traces(home: Path, texts: tuple[str, ...]) -> set[str]:
+    """Files in which any of the texts stands: as bytes, in rows of Parquet or of databases, packed, in journals."""
+    found = set()
+    wanted = [text.encode() for text in texts]
+    stands = " OR ".join(f"contains(t, {literal(text)})" for text in texts)
+    for path in sorted(path for path in home.rglob("*") if path.is_file() and "secrets" not in path.parts):
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        if any(text in content for text in wanted):
+            found.add(str(path.relative_to(home)))
+        if path.suffix == ".parquet":
+            rows = f"SELECT to_json(r)::VARCHAR AS t FROM read_parquet({literal(str(path))}) r"
+            if duckdb.sql(f"SELECT 1 FROM ({rows}) WHERE {stands} LIMIT 1").fetchone():
+                found.add(str(path.relative_to(home)))
+        if path.suffix == ".duckdb" and not path.is_symlink():
+            with duckdb.connect(str(path), read_only=True) as con:
+                for schema, name in con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
+                    rows = f"SELECT to_json(r)::VARCHAR AS t FROM {identifier(schema)}.{identifier(name)} r"
+                    if con.execute(f"SELECT 1 FROM ({rows}) WHERE {stands} LIMIT 1").fetchone():
+                        found.add(f"{path.relative_to(home)}:{name}")
+    with sqlite3.connect(home / "register.db") as register:
+        for (name,) in register.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in register.execute(f"SELECT * FROM {identifier(name)}"):
+                if any(text in str(value) for value in row for text in texts):
+                    found.add(f"register:{name}")
+    return found
+
+
+def content(file: Path) -> Counter[str]:
+    kept = "SELECT COLUMNS(c -> c NOT IN ('_erased', '_emptied'))"
+    rows = (
+        f"SELECT to_json(r)::VARCHAR FROM ({kept} FROM read_parquet({literal(str(file))}, hive_partitioning = false)) r"
+    )
+    return Counter(text for (text,) in duckdb.sql(rows).fetchall())
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def homes(town: Town, tmp_path: Path) -> Iterator[tuple[Settings, Settings]]:
+    """Two copies of the town's home, as it was when it was published."""
+    made = []
+    for name in ("one", "other"):
+        subprocess.run(["cp", "-a", str(town.settings.home), str(tmp_path / name)], check=True)
+        home = tmp_path / name
+        made.append(replace(town.settings, home=home, register_url=f"sqlite:///{home / 'register.db'}"))
+    yield made[0], made[1]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from pipelines.erasure.order import Erasure, Order
+from pipelines.lake import rewrite
+from pipelines.release.ledger import Ledger
+from pipelines.run import opened
+from pipelines.settings import Settings
+
+home, project, person, at = sys.argv[1:]
+left, replaced, recorded = int(at), rewrite.replace_file, Ledger.record
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def counted(partial, file):
+    global left
+    left -= 1
+    if left == 0:
+        die()
+    replaced(partial, file)
+
+def record(self, entries):
+    recorded(self, entries)
+    if left < 0:
+        die()
+
+rewrite.replace_file, Ledger.record = counted, record
+settings = Settings(Path(home), Path(project), 0, 0, f"sqlite:///{home}/register.db")
+with opened(settings, "killed", erasing=True) as run:
+    Erasure(settings, run.contracts, run.register).carry_out(person, Order("K-1", "a", "b"))
+"""
+
+
+def test_an_order_whose_process_is_killed_ends_the_same(
+    homes: tuple[Settings, Settings], people: list[Somebody]
+) -> None:
+    """Killed twice while files are replaced, once between the receipt and the end; against one that was not killed."""
+    one, other = homes
+    somebody = people[-1]
+    _carried_out(one, somebody.id)
+    generator = random.Random(seed_from_clock())
+    for at in (generator.randint(1, 6), generator.randint(5, 20), 0):
+        asked = [sys.executable, "-c", KILLED, str(other.home), str(other.project), somebody.id, str(at)]
+        assert subprocess.run(asked).returncode == -signal.SIGKILL
+        if at:
+            with pytest.raises(CitylakeError, match="K-1"), opened(other, "run"):
+                raise AssertionError("a run began while an order was half done")
+    _carried_out(other, somebody.id)
+    assert not traces(other.home, somebody.texts)
+    lake = {path.relative_to(one.home): content(path) for path in one.home.rglob("*.parquet")}
+    assert lake == {path.relative_to(other.home): content(path) for path in other.home.rglob("*.parquet")}
+    bodies = []
+    for settings in homes:
+        register = Register(settings.register_url)
+        (receipt,) = Ledger(register).erasures()
+        assert Ledger(register).first_break() is None
+        assert {one.state for one in releases(settings.lake, Ledger(register))} == {"erased", "unchanged"}
+        bodies.append(receipt.body)
+        register.close()
+    assert {name: old for name, (old, _) in bodies[0]["files"].items()} == {
+        name: old for name, (old, _) in bodies[1]["files"].items()
+    }
+    assert bodies[0]["places"] == bodies[1]["places"]
+
+
+def _carried_out(settings: Settings, person: str) -> None:
+    with opened(settings, "erase", erasing=True) as run:
+        Erasure(settings, run.contracts, run.register).carry_out(person, Order("K-1", "a", "b"))
+
+
+def test_a_changed_file_is_corrupt_and_not_erased(homes: tuple[Settings, Settings], people: list[Somebody]) -> None:
+    settings, _ = homes
+    _carried_out(settings, people[0].id)
+    (file, *_) = sorted((settings.lake.root / "released" / "population" / "lib_population__person").glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-1])
+    register = Register(settings.register_url)
+    found = {one.subject: one.state for one in releases(settings.lake, Ledger(register))}
+    register.close()
+    assert found["lib_population__person"] == "corrupt" and found["lib_population__registered"] == "erased"
+
+
+def test_what_law_keeps_stays_and_is_told(
+    homes: tuple[Settings, Settings], people: list[Somebody], tmp_path: Path
+) -> None:
+    """The household register refuses: its rows and the libraries made from it stay, the person's other rows go."""
+    settings, _ = homes
+    project = tmp_path / "project"
+    shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
+    (project / "dbt_project").symlink_to(REPOSITORY / "dbt_project")
+    contract = project / "data_contracts" / "sources" / "psb" / "household_person.yaml"
+    refused = "{refused: {basis: 某法, source: 测试, confidence: low}}"
+    contract.write_text(contract.read_text("utf-8").rstrip() + f"\nerasure: {refused}\n", "utf-8")
+    settings = replace(settings, project=project)
+    somebody = people[0]
+    _carried_out(settings, somebody.id)
+    register = Register(settings.register_url)
+    (receipt,) = Ledger(register).erasures()
+    register.close()
+    assert [one["source"] for one in receipt.body["refused"]] == ["psb/household_person"]
+    assert receipt.body["refused"][0]["basis"] == "某法" and "lib_population__person" in receipt.body["kept"]
+    left = traces(settings.home, somebody.texts)
+    assert any("core/psb/household_person" in path for path in left)
+    assert not any(f"{zone}/hc/health_record" in path for path in left for zone in ("core", "raw", "quarantine"))
+
+
+@pytest.fixture(scope="module")
+def people(town: Town) -> list[Somebody]:
+    """Somebody to whom a row was linked, the head of a household, a spouse, the owner of a firm, who nobody chose."""
+    seed = seed_from_clock()
+    print(f"CITYLAKE_TEST_SEED={seed}")
+    links = f"{tables.read(town.settings.lake, tables.LINK)} WHERE basis = 'model'"
+    linked = sorted(one for (one,) in duckdb.sql(f"SELECT DISTINCT person_id FROM {links}").fetchall())
+    found = [
+        linked[seed % len(linked)],
+        chosen(town, "lib_population__household", "head_person_id", "members > 1", seed),
+        chosen(town, "lib_population__relation", "person_id", "true", seed),
+        chosen(town, "lib_legal_entity__entity", "legal_representative_person_id", "true", seed),
+    ]
+    return [known(town, one) for one in dict.fromkeys(found)]
+
+
+def erase(town: Town, person: str, order: str) -> None:
+    with opened(town.settings, f"erase-{order}", erasing=True) as run:
+        Erasure(town.settings, run.contracts, run.register).carry_out(person, Order(order, "专员", "本人申请删除"))
+        run.marts()
+
+
+def test_an_erased_person_is_nowhere_and_does_not_come_back(
+    town: Town, people: list[Somebody], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = town.settings.home
+    monkeypatch.setenv("CITYLAKE_HOME", str(home))
+    everything = tuple(text for one in people for text in one.texts)
+    assert traces(home, everything)
+    CliRunner().invoke(app, ["person", people[0].id, "--who", "专员", "--why", "查阅"])  # leaves a receipt with the id
+    for number, one in enumerate(people):
+        before = tmp_path / str(number)
+        subprocess.run(["cp", "-a", str(home / "lake"), str(before)], check=True)
+        erase(town, one.id, f"N-{number}")
+        with town.register() as register:
+            receipt = Ledger(register).erasures()[-1].body
+        _all_else_is_as_it_was(home, before, receipt)
+        assert not traces(home, one.texts)
+    assert not (home / JOURNAL).exists()
+    with pytest.raises(CitylakeError, match="person_id"):
+        known(town, people[0].id)
+    outcomes = town.run("second")
+    closed = [name for name, outcome in outcomes.items() if getattr(outcome, "findings", None)]
+    assert not closed, [outcomes[name] for name in closed]
+    assert not [name for name, one in outcomes.items() if getattr(one, "status", "") in ("failed", "held")]
+    assert not traces(home, everything)
+    with opened(town.settings, "replay") as run:
+        days = [run.today, run.today]
+        for source in ("cab/marriage", "psb/floating_person", "hrssb/insurance", "hsb/insured"):
+            first = min(run._day(pull.at) for pull in run.receipts.pulls(source))
+            assert run.replay(source, first, days[1]).status in ("admitted", "unchanged")
+        run.publish()
+    assert not traces(home, everything)
+    with town.register() as register:
+        receipts = Receipts(register, "test")
+        admissions = [one for name in load(town.settings.contracts).sources for one in receipts.history(name)]
+        withheld = [one.body.get("by_rule", {}).get("row.erased", 0) for one in admissions if one.stage == "admit"]
+        assert sum(withheld) >= len(people)
+        states = Counter(one.state for one in releases(town.settings.lake, Ledger(register)))
+    assert states["corrupt"] == 0 and states["erased"] > 10 and states["unchanged"] > 10
+    told = CliRunner().invoke(app, ["verify"])
+    assert told.exit_code == 0 and "N-0" in told.output
+
+
+def _all_else_is_as_it_was(home: Path, before: Path, receipt: dict[str, Any]) -> None:
+    """Files without the person are the same bytes; of others only the rows that the receipt counts differ."""
+    for old in before.rglob("*.parquet"):
+        path = home / "lake" / old.relative_to(before)
+        name = str(path.relative_to(home))
+        if name not in receipt["files"]:
+            assert not path.exists() or sha256(path) == sha256(old) or "hashes" in path.parts, name
+            continue
+        rows, now = content(old), content(path)
+        gone, new = rows - now, now - rows
+        assert receipt["files"][name] == [sha256(old), sha256(path)] and gone, name
+        assert gone.total() <= 12 and new.total() <= gone.total(), (name, gone.total(), new.total())
