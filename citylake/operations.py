@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from citylake.jobs import run_job
-from citylake.output import as_json, opened_register, told
+from citylake.output import as_json, opened_register, proof_text, told
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register.receipts import Stage
@@ -81,10 +81,15 @@ def replay(
         as_json({"source": source, **{name: getattr(done.admitted, name) for name in counts}})
 
 
-def issues() -> None:
+def issues(
+    closed: Annotated[bool, typer.Option(help="列出已办结的及证明 / those that are closed, with the proof")] = False,
+) -> None:
     """列出未结问题 / list open issues."""
     with told():
-        for row in Issues(opened_register(Settings.from_environment())).open():
+        desk = Issues(opened_register(Settings.from_environment()))
+        for row in desk.proved() if closed else []:
+            typer.echo(proof_text(row))
+        for row in [] if closed else desk.open():
             typer.echo(f"#{row['id']} [{row['severity']}] {row['subject']} ({row['owner']}) × {row['count']}")
             typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
 

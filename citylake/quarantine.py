@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from citylake.operations import Who, Why
-from citylake.output import as_json, opened_register, told
+from citylake.output import as_json, opened_register, proof_text, told
 from pipelines.admission import correction_book
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons
@@ -40,9 +40,7 @@ def show(
         for contract in [_known(contracts, source)] if source else contracts.sources.values():
             if closed:
                 for row in Issues(register).proved(contract.id):
-                    batches = "、".join(map(str, row["text"]["proof"]["batches"]))
-                    rule = row["code"].partition(":")[2]
-                    typer.echo(say("quarantine.proof", id=row["id"], subject=contract.id, rule=rule, batches=batches))
+                    typer.echo(proof_text(row))
                 continue
             receipts = Receipts(register, "quarantine")
             with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:

@@ -43,6 +43,7 @@ from pipelines.register.store import now
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.notices import AREA as NOTICE
 from pipelines.settings import Settings
 
 EDITION, MARTS = "edition", "marts"
@@ -260,6 +261,8 @@ class Run:
                 findings = [finding for finding in outcome.findings if finding.code.startswith(f"{area}.")]
                 self.issues.report(outcome.subject, outcome.owner, area, findings)
             self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
+            if (told := outcome.notices) is not None:
+                self.issues.report(outcome.subject, outcome.owner, NOTICE, told.findings, told.proof)
             if outcome.findings:
                 self.failures.subjects.append(outcome.subject)
         shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)

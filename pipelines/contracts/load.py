@@ -58,6 +58,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+NOTICE_LEVEL = 2
+"""What issues may say at most: they are told beyond the department that they are about."""
 
 
 def load(root: Path) -> Contracts:
@@ -174,6 +176,7 @@ class _Loader:
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
         _check_erasure(file, form, columns, form.key)
+        self._check_notice(file, form.notice, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
@@ -200,6 +203,21 @@ class _Loader:
         )
         object.__setattr__(contract, "products", products)  # the two point at each other
         return contract
+
+    def _check_notice(self, file: Located, notice: models.Notice | None, columns: Sequence[Column]) -> None:
+        """What a notice groups by stands in issues, so none of it may be sensitive."""
+        if notice is None:
+            return
+        levels = {column.name: column.definition.classification for column in columns}
+        grouped = {"to": notice.to, "kind": notice.kind, "ends": notice.ends}
+        for key, name in grouped.items():
+            check_column(file, ("notice", key), name, levels)
+            if levels[name] > NOTICE_LEVEL:
+                told = {"name": name, "level": levels[name], "limit": NOTICE_LEVEL}
+                raise error("contract.notice_level", file, ("notice", key), **told)
+        check_known(file, ("notice", "departments"), "code list", notice.departments, self.codes)
+        wanted = [*grouped.values(), notice.outcome.column]
+        self.resolver.wanted_models.append((file, ("notice", "outcome"), notice.outcome.model, wanted))
 
     def _views(
         self, file: Located, form: models.ProductForm, columns: Sequence[Column]

@@ -367,6 +367,27 @@ class Channels(Strict):
     analyst: ChannelForm | None = None
 
 
+class NoticeOutcome(Strict):
+    """The model in which rows stay, whatever becomes of them, and the column that says what became of them."""
+
+    model: Name
+    column: FieldName
+
+
+class Notice(Strict):
+    """Rows that a department is told of before they end, in an issue of its own for each `kind` and month of `ends`.
+
+    `to`: the column with the department's credit code; `departments`: the code list whose column `organisation` says
+    whose it is. When none of these rows is left, the issue closes with what `outcome` says became of them.
+    """
+
+    to: FieldName
+    departments: CodeListName
+    kind: FieldName
+    ends: FieldName
+    outcome: NoticeOutcome
+
+
 class ProductForm(Strict):
     """data_contracts/products/<library>/<dataset>.yaml: a released model and what channels may see of it.
 
@@ -389,6 +410,7 @@ class ProductForm(Strict):
     quality: list[RuleCall] = []
     advice: list[RuleCall] = []
     erasure: ErasureForm = ErasureForm()
+    notice: Notice | None = None
     channels: Channels = Channels()
 
 

@@ -25,7 +25,8 @@ Proof = Callable[[str, datetime], dict[str, Any] | None]
 class Finding:
     """One problem of one subject. `code` with `arguments` is a message; `rows` counts what is affected.
 
-    `key` tells apart several problems of the same code, for instance the rule that failed.
+    `key` tells apart several problems of the same code, for instance the rule that failed. `owner`: who has to act, if
+    that is another than the owner of the subject.
     """
 
     code: str
@@ -33,6 +34,7 @@ class Finding:
     severity: Severity
     key: str = ""
     rows: int = 1
+    owner: str | None = None
 
     @property
     def identity(self) -> str:
@@ -100,5 +102,6 @@ class Issues:
         if known is not None:
             connection.execute(sa.update(table).where(table.c.id == known.id).values(**values))
             return
-        opened = {"subject": subject, "code": finding.identity, "owner": owner, "status": "open", "first_seen": now()}
+        whose = finding.owner or owner
+        opened = {"subject": subject, "code": finding.identity, "owner": whose, "status": "open", "first_seen": now()}
         connection.execute(sa.insert(table).values(**values, **opened))

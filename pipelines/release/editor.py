@@ -32,6 +32,7 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
 from pipelines.release.decision import Decision, decide
 from pipelines.release.ledger import REFUSAL, Entry, Ledger, Recorded
+from pipelines.release.notices import Notices, notices
 from pipelines.release.products import write_candidate
 from pipelines.release.publish import Approved, publish
 from pipelines.release.volume import confirmed_volumes
@@ -52,6 +53,8 @@ class Outcome:
     evidence: Evidence | None
     advice: tuple[Finding, ...] = ()
     """What the contract's advice found in a version that may be released all the same."""
+    notices: Notices | None = None
+    """What departments are told of an approved version; None if nothing was judged."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class Editor:
         approve = self._decide(candidate, evidence, refused, approved, outcomes, refusals)
         outcomes[name] = replace(outcomes[name], advice=advice)
         if approve:
+            outcomes[name] = replace(outcomes[name], notices=self._notices(contract, relation))
             for product in contract.products:
                 self._decide_product(product, relation, candidate.rows, approved, outcomes, refusals)
 
@@ -153,6 +157,13 @@ class Editor:
             for one in results
             if one.failed
         )
+
+    def _notices(self, contract: ProductContract, relation: str) -> Notices:
+        notice = contract.form.notice
+        if notice is None:
+            return Notices()
+        outcome = self.relations[notice.outcome.model]
+        return notices(self.con, contract, notice, relation, outcome, self.contracts, self.today)
 
     def _decide_product(
         self,

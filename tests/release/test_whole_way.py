@@ -37,6 +37,17 @@ def test_everything_is_published(town: Town, contracts: Contracts) -> None:
         assert Ledger(register).first_break() is None
 
 
+def test_departments_are_told_of_the_licences_that_end(town: Town, contracts: Contracts) -> None:
+    model = "lib_e_licence__expiring"
+    groups = town.rows(model, "DISTINCT issuer_uscc, licence_name, year(valid_to), month(valid_to)")
+    departments = contracts.codes["authorities"].rows
+    with town.register() as register:
+        told = Issues(register).open(model)
+    assert len(told) == len(groups) > 0
+    assert {issue["owner"] for issue in told} == {departments[group[0]]["organisation"] for group in groups}
+    assert sum(issue["count"] for issue in told) == len(town.rows(model))
+
+
 def test_received_is_accepted_plus_refused(town: Town) -> None:
     with town.register() as register:
         body = Receipts(register, "first").last(Stage.ADMIT, SOURCE).body

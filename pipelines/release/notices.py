@@ -1,0 +1,82 @@
+"""Notices: rows of a released version that departments are told of in time, as findings of theirs.
+
+A contract says whom and about what (`notice`): one finding for each addressee, kind and month, with counts and days,
+never with what else stands in the rows. What became of the rows, once none is left, is the proof with which the issue
+closes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+
+from pipelines.codecs.sql import identifier
+from pipelines.contracts.models import Notice
+from pipelines.contracts.resolved import Contracts, ProductContract
+from pipelines.issues import Finding
+
+AREA = "notice"
+
+
+@dataclass(frozen=True)
+class Notices:
+    """The findings of one version, and by identity of any finding, open or not, what became of its rows."""
+
+    findings: tuple[Finding, ...] = ()
+    outcomes: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def proof(self, identity: str, _: datetime) -> dict[str, Any] | None:
+        """What became of the rows of an issue: how many there are, are past their end, and by what is said of them."""
+        return self.outcomes.get(identity)
+
+
+def notices(
+    con: duckdb.DuckDBPyConnection,
+    contract: ProductContract,
+    notice: Notice,
+    relation: str,
+    outcome: str,
+    contracts: Contracts,
+    day: date,
+) -> Notices:
+    """What departments are told of the rows of `relation`.
+
+    `outcome`: the relation of the model in which the rows stay whatever becomes of them. A code that is no
+    department's is told to the owner of the contract.
+    """
+    departments = {code: row["organisation"] for code, row in contracts.codes[notice.departments].rows.items()}
+    names = _names(contracts, notice)
+    ends = identifier(notice.ends)
+    group = ", ".join((identifier(notice.to), identifier(notice.kind), f"year({ends}) * 100 + month({ends})"))
+    told = con.execute(f"SELECT {group}, count(*), min({ends}) FROM {relation} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    findings = []
+    for to, kind, month, rows, first in told.fetchall():
+        about = {"kind": kind, "month": f"{month // 100}-{month % 100:02}", "rows": rows, "first": first.isoformat()}
+        owner = departments.get(to, contract.form.owner)
+        findings.append(Finding("notice.ending", about, "warning", _key(to, kind, month), rows, owner))
+    became = identifier(notice.outcome.column)
+    counted = con.execute(
+        f"SELECT {group}, {became}, count(*), count(*) FILTER ({ends} < DATE '{day}') FROM {outcome} "
+        f"WHERE {ends} IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+    )
+    outcomes: dict[str, dict[str, Any]] = {}
+    for to, kind, month, value, rows, over in counted.fetchall():
+        said = outcomes.setdefault(
+            f"notice.ending:{_key(to, kind, month)}", {"day": day.isoformat(), "rows": 0, "ended": 0, "became": {}}
+        )
+        said["rows"] += rows
+        said["ended"] += over
+        said["became"][names.get(value, str(value))] = rows
+    return Notices(tuple(findings), outcomes)
+
+
+def _names(contracts: Contracts, notice: Notice) -> dict[str, str]:
+    """What the values of the column of outcomes mean."""
+    columns = contracts.models[notice.outcome.model].columns
+    (codes,) = (column.definition.codes for column in columns if column.name == notice.outcome.column)
+    return {code: row["name"] for code, row in contracts.codes[codes].rows.items()} if codes else {}
+
+
+def _key(to: str, kind: str, month: int) -> str:
+    return f"{to}.{kind}.{month}"

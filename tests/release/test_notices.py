@@ -1,0 +1,83 @@
+"""Departments are told in time of what ends: one issue each, counts only, closed with what became of the rows."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from citylake.output import proof_text
+from pipelines.contracts.load import Contracts
+from pipelines.contracts.models import Notice
+from pipelines.issues import Issues
+from pipelines.register import Register
+from pipelines.release.notices import AREA, Notices, notices
+
+EXPIRING = "lib_e_licence__expiring"
+FOOD, CARD = "食品经营许可证", "社会保障卡"
+AMR, HRSSB, NOBODY = "11341500MBX8000408", "11341500MBX800032D", "11341500MBX800999X"
+DAY = date(2026, 11, 24)
+Licence = tuple[str, str, str, date, str]
+"""Identifier, issuer, name, last day, status."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Issues]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield Issues(register)
+    register.close()
+
+
+def told(contracts: Contracts, licences: list[Licence], day: date) -> Notices:
+    contract = contracts.models[EXPIRING]
+    assert isinstance(contract.form.notice, Notice)
+    with duckdb.connect() as con:
+        con.execute(
+            "CREATE TABLE licence (licence_identifier VARCHAR, issuer_uscc VARCHAR, licence_name VARCHAR, "
+            "valid_to DATE, licence_status VARCHAR)"
+        )
+        for licence in licences:
+            con.execute("INSERT INTO licence VALUES (?, ?, ?, ?, ?)", licence)
+        expiring = f"(SELECT * FROM licence WHERE licence_status = '1' AND valid_to >= DATE '{day}')"
+        return notices(con, contract, contract.form.notice, expiring, "licence", contracts, day)
+
+
+def test_each_department_has_an_issue_for_each_kind_and_month(contracts: Contracts, desk: Issues) -> None:
+    licences: list[Licence] = [
+        ("a", AMR, FOOD, date(2026, 12, 24), "1"),
+        ("b", AMR, FOOD, date(2026, 12, 3), "1"),
+        ("c", AMR, FOOD, date(2027, 1, 1), "1"),
+        ("d", HRSSB, CARD, date(2026, 12, 5), "1"),
+        ("e", NOBODY, CARD, date(2026, 12, 5), "1"),
+        ("f", AMR, FOOD, date(2026, 12, 4), "6"),
+    ]
+    found = told(contracts, licences, DAY)
+    desk.report(EXPIRING, "dsrb", AREA, found.findings, found.proof)
+    seen = {(row["owner"], row["count"], row["code"].rpartition(".")[2]) for row in desk.open()}
+    assert seen == {("amr", 2, "202612"), ("amr", 1, "202701"), ("hrssb", 1, "202612"), ("dsrb", 1, "202612")}
+    (food,) = (row["text"] for row in desk.open() if row["count"] == 2)
+    assert FOOD in food["zh"] and "2026-12-03" in food["zh"] and "2026-12-03" in food["en"]
+    # one is renewed, the other ends: the issue closes with both, the rest stays
+    later = date(2026, 12, 25)
+    after = [(*one[:4], "6" if one[0] == "a" else one[4]) for one in licences]
+    found = told(contracts, after, later)
+    desk.report(EXPIRING, "dsrb", AREA, found.findings, found.proof)
+    assert [(row["owner"], row["count"]) for row in desk.open()] == [("amr", 1)]
+    (closed,) = (row for row in desk.proved() if row["owner"] == "amr")
+    assert closed["text"]["proof"] == {"day": "2026-12-25", "rows": 3, "ended": 3, "became": {"有效": 1, "变更": 2}}
+    assert f"{FOOD}.202612 已办结：截至 2026-12-25，共 3 份，已过有效期 3 份；现状 有效 1、变更 2" in proof_text(closed)
+
+
+def test_nothing_ends(contracts: Contracts, desk: Issues) -> None:
+    assert told(contracts, [], DAY) == Notices()
+    only_past = told(contracts, [("a", AMR, FOOD, DAY - timedelta(days=1), "1")], DAY)
+    assert only_past.findings == ()
+
+
+def test_issues_hold_no_identifier(contracts: Contracts) -> None:
+    (finding,) = told(contracts, [("1.2.156.3005.2.X", AMR, FOOD, DAY, "1")], DAY).findings
+    assert "1.2.156" not in finding.text("zh") + finding.text("en") + finding.identity
+    assert replace(finding, rows=2).identity == finding.identity
