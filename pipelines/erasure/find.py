@@ -177,7 +177,7 @@ def in_linkage(con: duckdb.DuckDBPyConnection, lake: Lake, wanted: Wanted) -> It
     for name in ("address", "position"):
         files = files_of(lake.matched(name))
         if files and {"source_dataset", "source_key"} <= columns_of(con, files).keys():
-            fate = Fate(by_source_key("source_dataset", "source_key", wanted, "|"), {})
+            fate = Fate(by_source_key("source_dataset", "source_key", wanted), {})
             yield from in_table(con, f"matched/{name}", lake.matched(name), fate, wanted)
 
 

@@ -19,7 +19,8 @@ from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.erasure.find import in_raw
-from pipelines.erasure.rows import MOBILE, Wanted, key_text, of_kind, persons, referring
+from pipelines.erasure.rows import MOBILE, Wanted, of_kind, persons, referring
+from pipelines.lake.edition import row_key
 from pipelines.lake.rewrite import rewrite
 from pipelines.register.store import now
 
@@ -97,7 +98,7 @@ class Erased:
         numbers = {identifier(number) for number in persons(contract).values()}
         mobiles = set() if persons(contract) else {identifier(name) for name in of_kind(contract.columns, MOBILE)}
         asked = [(NUMBER, number) for number in sorted(numbers)] + [(TELEPHONE, mobile) for mobile in sorted(mobiles)]
-        asked += [(kind, key_text(contract)) for kind in (contract.id, f"{contract.id}{LINKED}")]
+        asked += [(kind, row_key(contract.form.load.key)) for kind in (contract.id, f"{contract.id}{LINKED}")]
         asked += [(source, identifier(name)) for name, source in refers.items()]
         asked = [(kind, value) for kind, value in asked if kind in self.marks]
         if not asked:

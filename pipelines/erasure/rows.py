@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pipelines.codecs import gb11643
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Column, Contracts, ProductContract, SourceContract
+from pipelines.lake.edition import row_key
 
 PERSON, NUMBER, NAME, MOBILE = "person", "id_number", "name", "mobile"
 """What fields.yaml calls columns of persons."""
@@ -63,11 +64,6 @@ def row_persons(contract: SourceContract) -> dict[str, str]:
     return {person: number for person, number in persons(contract).items() if person not in cells}
 
 
-def key_text(contract: SourceContract) -> str:
-    """SQL of the key of a row, as the linkage writes it down."""
-    return " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in contract.form.load.key)
-
-
 def of_kind(columns: Iterable[Column], kind: str) -> list[str]:
     """The columns of one kind of personal data."""
     return [column.name for column in columns if column.definition.personal == kind]
@@ -87,7 +83,7 @@ def referring(contracts: Contracts, contract: SourceContract) -> dict[str, str]:
 
 def of_source(contract: SourceContract, contracts: Contracts, wanted: Wanted) -> Fate:
     """The fate of the rows of a source, over the contract's delivered columns."""
-    key, keys = key_text(contract), wanted.keys.get(contract.id, {})
+    key, keys = row_key(contract.form.load.key), wanted.keys.get(contract.id, {})
     others = wanted.others.get(contract.id, ())
     elsewhere = _among(key, others)
     about = row_persons(contract)
@@ -132,7 +128,7 @@ def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, co
             for name in {person, *names} & set(columns):
                 cells.setdefault(name, []).append(_among(identifier(person), wanted.claims))
     if {"source_dataset", "source_key"} <= set(columns):
-        whole.append(by_source_key("source_dataset", "source_key", wanted, "|"))
+        whole.append(by_source_key("source_dataset", "source_key", wanted))
     if not of_kind(contract.columns, PERSON):
         if any(column.definition.personal for column in contract.columns):
             for source, keys in wanted.keys.items():
@@ -148,18 +144,13 @@ def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, co
     return Fate(_first(whole), {name: _either(conditions) for name, conditions in cells.items()})
 
 
-def by_source_key(dataset: str, key: str, wanted: Wanted, joint: str = " ") -> str:
-    """SQL of the order by which a row goes that names a row of a source; `joint`: between the parts of its key."""
+def by_source_key(dataset: str, key: str, wanted: Wanted) -> str:
+    """SQL of the order by which a row goes that names a row of a source."""
     return _first(
-        _order(identifier(key), {text: order for one, order in keys.items() for text in _joined(one, joint)}, same)
+        _order(identifier(key), keys, same)
         for source, keys in wanted.keys.items()
         for same in [f"{identifier(dataset)} = {literal(source)}"]
     )
-
-
-def _joined(key: str, joint: str) -> set[str]:
-    """How a key may be written: a space may stand in a part of it, or between its parts."""
-    return {key, key.replace(" ", joint)}
 
 
 def swept(fate: Fate, texts: Sequence[str], wanted: Wanted) -> Fate:

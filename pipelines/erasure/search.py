@@ -9,7 +9,8 @@ import duckdb
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Contracts
 from pipelines.erasure.find import columns_of, files_of, read_files
-from pipelines.erasure.rows import MOBILE, NAME, Wanted, key_text, of_kind, persons, referring, row_persons
+from pipelines.erasure.rows import MOBILE, NAME, Wanted, of_kind, persons, referring, row_persons
+from pipelines.lake.edition import row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
 
@@ -33,14 +34,14 @@ def wanted(
     for name, rows in core.items():
         contract = contracts.sources[name]
         said, kinds = of_kind(contract.columns, NAME), of_kind(contract.columns, MOBILE)
-        shown = ", ".join([key_text(contract), *map(identifier, (*said, *kinds))])
+        shown = ", ".join([row_key(contract.form.load.key), *map(identifier, (*said, *kinds))])
         about = row_persons(contract)
         for person, number in persons(contract).items():
             ours = f"FROM {rows} WHERE {identifier(person)} IN ({literals(claims)})"
             numbers |= {own for (own,) in con.execute(f"SELECT DISTINCT {identifier(number)} {ours}").fetchall()}
         mine = [f"{identifier(person)} IN ({literals(claims)})" for person in about]
         if name in linked:
-            mine.append(f"{key_text(contract)} IN ({literals(linked[name])})")
+            mine.append(f"{row_key(contract.form.load.key)} IN ({literals(linked[name])})")
         query = f"SELECT DISTINCT {shown} FROM {rows} WHERE {' OR '.join(mine) or 'false'}"
         for key, *texts in con.execute(query).fetchall():
             if key in elsewhere.get(name, ()):
@@ -54,7 +55,7 @@ def wanted(
         for column, source in referring(contracts, contracts.sources[name]).items():
             if source in keys:
                 refers = f"{identifier(column)} IN ({literals(keys[source])})"
-                query = f"SELECT {key_text(contracts.sources[name])} FROM {rows} WHERE {refers}"
+                query = f"SELECT {row_key(contracts.sources[name].form.load.key)} FROM {rows} WHERE {refers}"
                 keys.setdefault(name, {}).update({key: order for (key,) in con.execute(query).fetchall()})
     own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
     return Wanted(
@@ -129,7 +130,7 @@ def _shared(
             stands = " OR ".join(f"{identifier(column)} = {literal(mobile)}" for column in columns)
             mine = [f"{identifier(person)} IN ({literals(claims)})" for person in about]
             if name in keys:
-                mine.append(f"{key_text(contract)} IN ({literals(keys[name])})")
+                mine.append(f"{row_key(contract.form.load.key)} IN ({literals(keys[name])})")
             ours = " OR ".join(mine)
             query = f"SELECT 1 FROM {rows} WHERE ({stands}) AND NOT coalesce({ours}, false) LIMIT 1"
             if con.execute(query).fetchone():

@@ -18,7 +18,7 @@ from pipelines.geo import addresses
 from pipelines.geo.addresses import MATCHED, match
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
-from pipelines.lake.edition import CoreVersion, Prepared, current_rows
+from pipelines.lake.edition import CoreVersion, Prepared, current_rows, row_key
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake
 from pipelines.register.chain import canonical
@@ -32,7 +32,7 @@ _CODE: Final = [Path(addresses.__file__).with_name(name) for name in ("address_t
 def match_addresses(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Prepared | None:
     """The table for the current rows of these sources; None while standard addresses or divisions are missing.
 
-    Columns: source_dataset, source_key (parts of a key joined by |), address_field, address_match_status,
+    Columns: source_dataset, source_key (`row_key`), address_field, address_match_status,
     address_match_basis, address_id, matched_division, _batch and _row of the source's row. No text of an address.
     """
     book = contracts.city.addressBook
@@ -93,10 +93,9 @@ def _texts(contracts: Contracts, sources: Mapping[str, CoreVersion]) -> Iterator
     """SQL of every text that is to be matched, with where it stands."""
     for name, source in contracts.sources.items():
         for address in source.form.addresses if name in sources else ():
-            key = " || '|' || ".join(f"CAST({identifier(part)} AS VARCHAR)" for part in sources[name].key)
             hint = "CAST(NULL AS VARCHAR)" if address.division is None else identifier(address.division)
             yield (
-                f"SELECT {literal(name)} AS source_dataset, {key} AS source_key, "
+                f"SELECT {literal(name)} AS source_dataset, {row_key(sources[name].key)} AS source_key, "
                 f"{literal(address.column)} AS address_field, {identifier(address.column)} AS text, {hint} AS hint, "
                 f"_batch, _row FROM ({current_rows(sources[name])}) WHERE {identifier(address.column)} IS NOT NULL"
             )

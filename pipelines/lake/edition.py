@@ -14,6 +14,7 @@ from typing import Any
 
 from deltalake import DeltaTable
 
+from pipelines.codecs.sql import identifier
 from pipelines.lake.delta import lowest, open_table, scan, table_files, torn_files
 from pipelines.lake.errors import BadName
 from pipelines.lake.zones import schema_of
@@ -111,6 +112,12 @@ def current_rows(source: CoreVersion, columns: Sequence[str] | None = None) -> s
     table = open_table(source.location, source.version)
     chosen = source.columns if columns is None else columns
     return current_state(scan(table).source, source.key, chosen, lowest(table, "_batch"), '"')
+
+
+def row_key(key: Sequence[str]) -> str:
+    """SQL of the key of a row as one text, as everything that speaks of single rows writes it down: its parts joined by
+    a space."""
+    return " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in key)
 
 
 def _core(edition: Edition) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import LinkageForm
 from pipelines.lake import delta
-from pipelines.lake.edition import CoreVersion, current_rows
+from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.linkage.matching import MARKS
 
 Participant = tuple[SourceContract, CoreVersion]
@@ -53,13 +53,8 @@ def marks_of(contract: SourceContract, source: CoreVersion) -> str:
     marks = ", ".join(f"{value} AS {mark}" for mark, value in said.items())
     place = "_batch || ':' || _row"
     columns = list(dict.fromkeys([*source.key, *form.marks.values(), form.person]))
-    where = f"{literal(contract.id)} AS dataset, {row_key(source)} AS row_key, {place} AS place"
+    where = f"{literal(contract.id)} AS dataset, {row_key(source.key)} AS row_key, {place} AS place"
     return f"SELECT {where}, {identifier(form.person)} AS claim, {marks} FROM ({current_rows(source, columns)})"
-
-
-def row_key(source: CoreVersion) -> str:
-    """SQL of the key of a row as the linkage writes it down."""
-    return " || ' ' || ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in source.key)
 
 
 def log_of(source: CoreVersion) -> str:

@@ -11,10 +11,9 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Column, Contracts, SourceContract
-from pipelines.lake.edition import CoreVersion, current_rows
+from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
-from pipelines.linkage.marks import row_key
 from pipelines.messages import CitylakeError
 from pipelines.release.rows import ReleasedRows, Row
 
@@ -98,7 +97,7 @@ def _rows(
     said = " OR ".join(f"{identifier(column)} IN ({literals(person.claims)})" for column in columns)
     if contract.form.linkage is not None:
         links = f"{tables.read(lake, tables.LINK)} WHERE dataset = {literal(contract.id)}"
-        key = row_key(version)
+        key = row_key(version.key)
         linked = f"{key} IN (SELECT row_key FROM {links} AND person_id = {literal(person.id)})"
         said = f"{linked} OR (({said}) AND {key} NOT IN (SELECT row_key FROM {links}))"
     found = con.execute(f"SELECT {listed} FROM ({current_rows(version)}) WHERE {said} ORDER BY ALL").fetchall()
