@@ -4,12 +4,11 @@ A file written before a column was there has NULL for it; values of partition co
 from the server's list.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import duckdb
-import pyarrow as pa
 
-from pipelines.codecs.sql import identifier, literals
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import Request
 from pipelines.connectors.exchange.answers import NESTED, SharedTable
 from pipelines.connectors.exchange.files import Part
@@ -52,8 +51,7 @@ def _query(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[P
             columns.append(f"{_typed('NULL', kind)} AS {identifier(name)}")
     if not table.partition_by:
         return f"SELECT {', '.join(columns)} FROM {read} f"
-    con.register("parts", _partitions(table, parts))
-    return f"SELECT {', '.join(columns)} FROM {read} f JOIN parts p ON p.{_FILE} = f.{_FILE}"
+    return f"SELECT {', '.join(columns)} FROM {read} f JOIN {_partitions(table, parts)} ON p.{_FILE} = f.{_FILE}"
 
 
 def _nothing(table: SharedTable) -> str:
@@ -65,10 +63,12 @@ def _typed(value: str, kind: str) -> str:
     return f"to_json({value})::VARCHAR" if kind == NESTED else f"CAST({value} AS {kind})"
 
 
-def _partitions(table: SharedTable, parts: Sequence[Part]) -> pa.Table:
-    """One row a file: its path and its partition values as text; Delta writes NULL as an empty text too."""
-    columns: Mapping[str, list[str | None]] = {
-        _FILE: [str(part.path) for part in parts],
-        **{name: [part.partition.get(name) or None for part in parts] for name in table.partition_by},
-    }
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+def _partitions(table: SharedTable, parts: Sequence[Part]) -> str:
+    """`p`, one row a file: its path and its partition values as text; Delta writes NULL as an empty text too.
+
+    As literals: to be given a table, DuckDB loads all of pandas.
+    """
+    names = ", ".join((_FILE, *map(identifier, table.partition_by)))
+    said = ((str(part.path), *(part.partition.get(name) or None for name in table.partition_by)) for part in parts)
+    texts = (", ".join(f"{literal(value)}::VARCHAR" for value in values) for values in said)
+    return f"(VALUES {', '.join(f'({row})' for row in texts)}) p({names})"
