@@ -1,4 +1,4 @@
-"""`citylake person`: the rights of one person: to see what is kept, and to have it erased. All is recorded."""
+"""`citylake person`: the rights of one person: to see what is kept, to have it corrected or erased. All is recorded."""
 
 import uuid
 from typing import Annotated, Literal
@@ -8,10 +8,13 @@ import typer
 from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
+from pipelines.contracts.models import WholeTable
 from pipelines.erasure.order import Erasure, Order
 from pipelines.messages import CitylakeError, say
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release import correct
+from pipelines.release.explain import Explainer
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
 from pipelines.run import opened
@@ -20,20 +23,31 @@ from pipelines.settings import Settings
 
 def person(
     person: Annotated[str, typer.Argument(help="人员标识 person_id，旧标识也可 / the golden id, an old one will do")],
-    action: Annotated[Literal["see", "erase"], typer.Argument(help="查阅 see、删除 erase / see or erase")] = "see",
+    action: Annotated[
+        Literal["see", "correct", "erase"],
+        typer.Argument(help="查阅 see、更正 correct、删除 erase / see, correct or erase"),
+    ] = "see",
     *,
     who: Who,
     why: Why,
     values: Annotated[
         bool, typer.Option("--values", help="逐行显示内容，含个人信息 / the rows themselves, personal data")
     ] = False,
+    field: Annotated[str | None, typer.Option(help="更正人口库的哪一字段 / column of the library to correct")] = None,
+    said: Annotated[str | None, typer.Option("--from", help="现在的值，空值不写 / what it says now")] = None,
+    wanted: Annotated[str | None, typer.Option("--to", help="正确的值，空值不写 / what it should say")] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="来源改正之前先按正确的值入库 / let it count before the source mends it")
+    ] = False,
     order: Annotated[str | None, typer.Option(help="删除令编号 / number of the order to erase")] = None,
 ) -> None:
-    """查阅、删除一个人在各库和各来源中的全部记录，留痕 / see or erase all rows about one person; recorded."""
+    """查阅、更正、删除一个人在各库和各来源中的记录，留痕 / see, correct or erase what is kept of a person; recorded."""
     with told():
         settings = Settings.from_environment()
         if action == "erase":
             _erase(settings, person, order, who, why)
+        elif action == "correct":
+            _correct(settings, person, field, said, wanted, {"who": who, "why": why}, apply)
         else:
             _see(settings, person, who, why, values)
 
@@ -52,6 +66,33 @@ def _see(settings: Settings, person: str, who: str, why: str, values: bool) -> N
             as_json(row)
     released.con.close()
     register.close()
+
+
+def _correct(
+    settings: Settings,
+    person: str,
+    field: str | None,
+    said: str | None,
+    wanted: str | None,
+    about: dict[str, str],
+    applied: bool,
+) -> None:
+    if field is None:
+        raise CitylakeError("rights.no_field")
+    with opened(settings, f"correct-{uuid.uuid4()}") as run:
+        released = ReleasedRows(run.contracts, settings.lake, run.register)
+        one = Person(released, person).id
+        released.con.close()
+        versions = core_versions(run.contracts, settings.lake, run.receipts)
+        about = {**about, "since": run.today.isoformat()}
+        with Explainer(run.contracts, settings.lake, run.register) as explainer:
+            source, asked = correct.asked(explainer, run.contracts, versions, one, field, said, wanted, about, applied)
+        run.ask(source, asked)
+        owner = run.contracts.codes["organisations"].rows[run.contracts.sources[source].org]["name"]
+        incremental = not isinstance(run.contracts.sources[source].form.load, WholeTable)
+    typer.echo(say("rights.asked", id=asked.id, subject=source, owner=owner))
+    if applied:
+        typer.echo(say("rights.replay" if incremental else "rights.applied", subject=source))
 
 
 def _erase(settings: Settings, person: str, order: str | None, who: str, why: str) -> None:

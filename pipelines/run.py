@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pipelines.admission import correction_book
+from pipelines.admission import correction_book, granted
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.compile import ERASED_ROW
 from pipelines.admission.quarantine import Quarantine
@@ -86,6 +86,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.lake = self.settings.lake
+        self.contracts = granted.with_asked(self.contracts, self.lake)
         self.receipts = Receipts(self.register, self.id)
         self.ledger = Ledger(self.register)
         self.issues = Issues(self.register)
@@ -327,7 +328,8 @@ class Run:
             finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
             self.issues.report(contract.id, contract.org, "pull", [finding])
             return Ingested("waiting", "", None)
-        found = [*earlier, *_observed(contract, delivery, admitted)]
+        asked = self._asked(contract, admitted)
+        found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
         for area in ("drift", "correction"):
             mine = [one for one in found if one.code.startswith(f"{area}.")]
             self.issues.report(contract.id, contract.org, area, mine)
@@ -339,6 +341,42 @@ class Run:
             self.failures.subjects.append(contract.id)
             return Ingested("held", "\n".join(finding.both() for finding in held), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
+
+    def ask(self, source: str, asked: granted.Asked) -> None:
+        """Put a correction that a person asks for into the book of its source, and open the issue of its owner.
+
+        A source that delivers changes does not deliver the row again: the batch with it is judged once more.
+        """
+        contract = self.contracts.sources[source]
+        granted.write(self.lake, contract, [*granted.read(self.lake, contract), asked])
+        body = {"id": asked.id, "column": asked.column, "applied": asked.applied, "who": asked.who, "why": asked.why}
+        self.receipts.add(Stage.CORRECTION, source, body)
+        self._asked(contract, None)
+
+    def _asked(self, contract: SourceContract, admitted: Admitted | None) -> set[str]:
+        """Make the issues of a source say what persons ask it to correct; returns their ids.
+
+        What the source delivers otherwise now is over, whatever it delivers: the issue closes with the batch.
+        """
+        asked = granted.read(self.lake, contract)
+        counts = admitted.corrections if admitted is not None and not admitted.held else {}
+        whole = isinstance(contract.form.load, WholeTable)
+        over = {name for name, one in counts.items() if not one["corrected"] and (one["rows"] or whole)}
+        kept = [one for one in asked if one.id not in over]
+        if len(kept) < len(asked):
+            granted.write(self.lake, contract, kept)
+        titles = {column.name: column.definition.businessName for column in contract.columns}
+        findings = [
+            Finding("rights.correction", {"id": one.id, "column": titles[one.column]}, "warning", one.id)
+            for one in kept
+        ]
+
+        def proof(identity: str, since: datetime) -> dict[str, Any] | None:
+            mended = admitted is not None and identity.partition(":")[2] in over
+            return {"batches": [admitted.batch]} if mended and admitted is not None else None
+
+        self.issues.report(contract.id, contract.org, "rights", findings, proof)
+        return {one.id for one in asked}
 
     def _report_admission(self, contract: SourceContract, admitted: Admitted | None) -> list[Finding]:
         """Make the issues of a source say what is held, which is returned, and which refused rows are open. An issue

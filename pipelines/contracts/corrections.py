@@ -41,7 +41,7 @@ def check_corrections(
         _check_sensitive(file, place, one, by_name)
         if one.expect == one.set:
             raise error("contract.correction_same", file, (*place, "set"), correction=one.id)
-        for rule in _broken(by_name[one.column], one.set, codes):
+        for rule in broken(by_name[one.column], one.set, codes):
             about = {"correction": one.id, "column": one.column, "rule": rule}
             raise error("contract.correction_value", file, (*place, "set"), **about)
         if not _is_day(one.since):
@@ -60,8 +60,8 @@ def _check_sensitive(file: Located, place: Place, one: models.CorrectionForm, co
         raise error("contract.correction_sensitive", file, (*place, "column"), **about)
 
 
-def _broken(column: Column, value: str | None, codes: Mapping[str, CodeList]) -> Iterator[str]:
-    """What the column demands and the value does not fulfil, as the contract calls it; rules of several columns and
+def broken(column: Column, value: str | None, codes: Mapping[str, CodeList]) -> Iterator[str]:
+    """What a column demands and a value does not fulfil, as the contract calls it; rules of several columns and
     those only SQL can judge are left to admission."""
     definition, options = column.definition, column.definition.logicalTypeOptions
     if value is None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from pipelines.admission import granted
 from pipelines.codecs.sql import identifier, literals
 from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
@@ -274,6 +275,8 @@ class Erasure:
             zone, _, source = place.partition("/")
             if zone == "core":
                 shutil.rmtree(self.lake.hashes(*source.split("/")), ignore_errors=True)
+        for name, keys in journal.wanted["keys"].items():
+            granted.forget(self.lake, self.contracts.sources[name], keys)
         shutil.rmtree(self.lake.root / "views", ignore_errors=True)
         for path in self.settings.marts.parent.glob("*"):
             path.unlink()

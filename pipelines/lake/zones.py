@@ -47,6 +47,10 @@ class Lake:
         """Refused rows."""
         return self.root / "quarantine" / _name(org) / _name(dataset)
 
+    def corrections(self, org: str, dataset: str) -> Path:
+        """The file of what persons asked a source to correct, and it has not mended yet."""
+        return self.root / "corrections" / _name(org) / f"{_name(dataset)}.json"
+
     def linkage(self, name: str) -> Path:
         """Which row is about whom, and ids of persons."""
         return self.root / "linkage" / _name(name)
@@ -84,7 +88,8 @@ class Lake:
         """Make the zones that are missing; readable by this account only, until somebody decides otherwise."""
         self.root.mkdir(parents=True, exist_ok=True)
         for private in (
-            "spool", "raw", "quarantine", "core", "hashes", "linkage", "matched", "candidate", "released", "scratch",
+            "spool", "raw", "quarantine", "core", "hashes", "corrections", "linkage", "matched", "candidate",
+            "released", "scratch",
         ):  # fmt: skip
             folder = self.root / private
             folder.mkdir(exist_ok=True)

@@ -17,7 +17,8 @@ REPLAY, RETURNED = "replay:", "returned:"
 class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
     that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
-    `export` that refused rows left the house, or that a steward looked at what uncertain rows say.
+    `export` that refused rows left the house, or that a steward looked at what uncertain rows say;
+    `correction` that a person asked a source for one.
     """
 
     PULL = "pull"
@@ -33,6 +34,7 @@ class Stage(StrEnum):
     MARTS = "marts"
     FAILURE = "failure"
     EXPORT = "export"
+    CORRECTION = "correction"
 
 
 @dataclass(frozen=True)
