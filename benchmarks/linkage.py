@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from pipelines.codecs import gb11643
+from pipelines.codecs import functions, gb11643
 from pipelines.linkage import matching, residue
 from pipelines.linkage.comparisons import COMPARISONS, settings
 from pipelines.linkage.matching import MARKS, STRANGER, Model
@@ -101,6 +101,7 @@ def load(con: duckdb.DuckDBPyConnection, seed: int, persons: int) -> Truth:
     for position, name in enumerate(("dataset", "row_key")):
         given = given.append_column(name, pa.array([row[position] for row in rows], pa.string()))
     con.register("given", given)
+    functions.add_to(con)
     right = f"CASE WHEN {gb11643.content_right('id_number')} THEN id_number END"
     cleaned = f"SELECT * REPLACE ({gb11643.upgrade('id_number')} AS id_number) FROM given"
     con.execute(f"CREATE TABLE told AS SELECT *, {right} AS claim FROM ({cleaned})")
