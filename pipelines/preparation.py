@@ -1,4 +1,4 @@
-"""What is found out about core before models are built: which row is about whom, and where addresses are.
+"""What is found out about core before models are built: which row is about whom, and where addresses and layers are.
 
 Belongs here: the order of these steps, and what stands when one fails. How rows are linked belongs to `linkage`, how
 addresses are matched and placed to `geo`. Models read what is found as sources, beside core.
@@ -11,6 +11,7 @@ from datetime import date
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.load import Contracts
 from pipelines.failures import Failures
+from pipelines.geo.layers import layer_doubts, place_layers
 from pipelines.geo.matching import match_addresses
 from pipelines.geo.positions import datum_doubt, place_addresses
 from pipelines.issues import Finding, Issues
@@ -69,16 +70,19 @@ class Preparation:
             self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
 
     def _match(self, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
-        """Match addresses and place them. A failure stops the models that read the table, no other."""
+        """Match addresses, place them and what layers hold. A failure stops the models that read this, no other."""
         lake, operator = self.settings.lake, self.contracts.city.operator
         found: dict[str, Prepared] = {}
         try:
-            for name, match in (("matched.address", match_addresses), ("matched.position", place_addresses)):
+            steps = {"address": match_addresses, "position": place_addresses, "layer": place_layers}
+            for name, match in ((f"matched.{name}", match) for name, match in steps.items()):
                 if (table := match(lake, self.contracts, sources)) is not None:
                     found[name] = table
             if "matched.position" in found and (book := self.contracts.city.addressBook):
                 owner = self.contracts.sources[book.standard].org
                 self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["matched.position"]))
+            for source, findings in layer_doubts(found["matched.layer"]) if "matched.layer" in found else ():
+                self.issues.report(source, self.contracts.sources[source].org, "geo", findings)
         except Exception as error:
             self.failures.add(ADDRESSES, operator, error)
             return found

@@ -288,7 +288,8 @@ class Run:
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
         keep = {self._location(subject): versions for subject, versions in self.ledger.released_versions().items()}
-        matched = dict.fromkeys(map(self.lake.matched, ("address", "position")), ())  # only the newest is read again
+        # of what was found out about core only the newest is read again
+        matched = dict.fromkeys(map(self.lake.matched, ("address", "position", "layer")), ())
         clean(self.lake, {**keep, **matched})
         try:
             self.marts()

@@ -72,10 +72,10 @@ def _everywhere(city: Everybody) -> Iterator[StandardAddress]:
     (count,) = city.truth.execute("SELECT count(*) FROM truth.record WHERE dataset = %s", [FLOATING]).fetchone() or (0,)
     yield from map(lodging, range(int(count)))
     for (text,) in city.truth.execute("SELECT row[11] FROM truth.record WHERE dataset = %s ORDER BY key", [FIRMS]):
-        yield from _taken([(str(text), _village(str(text)))])
+        yield from _taken([(str(text), village_named(str(text)))])
 
 
-def _village(text: str) -> str:
+def village_named(text: str) -> str:
     """The code of the village whose name an address begins with; of two alike the first."""
     return next((_places()[text[:size]] for size in range(len(text), 0, -1) if text[:size] in _places()), "")
 

@@ -60,7 +60,7 @@ def lodging(number: int) -> StandardAddress:
 
 def position(one: StandardAddress) -> tuple[float, float]:
     """Longitude and latitude in degrees (CGCS2000) of a house: near the middle of its village, within its county."""
-    x, y, inland = _middle(one.division)
+    x, y, inland = middle(one.division)
     dice = Dice(0, "position", one.division, one.street, one.gate, one.building)
     there = x + (dice.random() - 0.5) * 2 * _NEAR, y + (dice.random() - 0.5) * 2 * _NEAR
     if not inland and not _inside(_rings(one.division[:6]), *there):
@@ -69,7 +69,7 @@ def position(one: StandardAddress) -> tuple[float, float]:
 
 
 @cache
-def _middle(division: str) -> tuple[float, float, bool]:
+def middle(division: str) -> tuple[float, float, bool]:
     """The middle of a village, and whether all its houses are sure to be within the county."""
     rings = _rings(division[:6])
     xs, ys = [x for x, _ in rings[0]], [y for _, y in rings[0]]

@@ -30,7 +30,7 @@ from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import DATABASES, HOST, READER, Server
 
 DEFAULT_SEED, DEFAULT_PERSONS, MOST_PERSONS = 341500, 60_000, 10_000_000
-FOLDERS = ("hc", "esb", "hpf", "sto", "ara", "txb", "cab_exchange", "eitb", "ctb")
+FOLDERS = ("hc", "esb", "hpf", "sto", "ara", "txb", "cab_exchange", "eitb", "ctb", "nrpb_exchange", "umb_exchange")
 """Where departments drop files."""
 
 

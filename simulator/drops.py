@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import xlsxwriter
 
+from simulator import shapes
 from simulator.chance import Dice
 from simulator.defects import ENCODING, FORMAT
 from simulator.disturbances import SAME_FILE, Fault
@@ -88,6 +89,10 @@ def _write(target: Path, place: Files, rows: Sequence[Row]) -> None:
     elif place.kind == "json":
         records = [dict(zip(place.names, row, strict=True)) for row in rows]
         target.write_text(json.dumps(records, ensure_ascii=False, indent=0), "utf-8")
+    elif place.kind == "geojson":
+        target.write_text(shapes.feature_collection(place.names, rows), "utf-8")
+    elif place.kind == "gpkg":
+        shapes.write_package(target, place.stem, place.names, rows)
     elif place.kind == "xml":
         target.write_bytes(_markup(place, rows))
     else:

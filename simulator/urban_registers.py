@@ -28,6 +28,8 @@ PATROL, HOTLINE, URBAN_HOTLINE, CAMERA = "1", "2", "3", "4"
 _SOURCES = deck(f"{PATROL}*70 {URBAN_HOTLINE}*8 {CAMERA}*22")
 _COMPONENTS = deck("101*9 102*6 103*5 104*4 105")
 _EVENTS = deck("201*14 202*6 203*4 204 205*12 206*2")
+SMALL_CLASSES = {"101": 14, "102": 12, "103": 11, "104": 10, "105": 4}
+"""How many small classes of components a class has; those of events are not listed."""
 _OF_HOTLINE = {"010101": "205", "010102": "201", "010201": "101", "010202": "101"}
 """By what a call is about, the class of its case."""
 
@@ -142,7 +144,7 @@ def _versions(
     dice: Dice, number: int, reported: datetime, village: Village, sort: str, source: str
 ) -> Iterable[tuple[datetime, Row]]:
     """A case as it is handed over, as it was dealt with, and as it was closed; each with its moment."""
-    small = f"{dice.between(1, 12):02d}"
+    small = f"{dice.between(1, SMALL_CLASSES.get(sort, 12)):02d}"
     component = f"{village.county}{sort[1:]}{small}{dice.below(1_000_000):06d}" if sort.startswith("1") else None
     dispatched = reported + timedelta(seconds=dice.between(120, 3_000))
     due = closing(working_days_later(dispatched.date(), dice.pick((1, 2, 3, 5))))

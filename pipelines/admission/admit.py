@@ -33,6 +33,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable
 from pipelines.engine import ADMISSION_MEMORY, connect
+from pipelines.geo import judging
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
@@ -152,6 +153,8 @@ class Batch:
                 return replayed
             for number, item in enumerate(self.contract.derived):
                 self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
+            if any(rule.about.scope == "shape" for rule in self.contract.rules):
+                judging.register(self.con, self.contracts)
             self._register_log()
             drift = self._drift(before, confirmed)
             if drift.quarantined:

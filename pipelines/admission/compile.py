@@ -310,9 +310,12 @@ def _judgements(contract: SourceContract, context: Context, raw: Collection[str]
     }
     for name, read in types.items():
         yield Judgement(read, Kind.FORMAT, f"{identifier(name)} IS NOT NULL OR {_text(name)} IS NULL", first)
+    texts = [rule.id for rule in contract.rules if rule.verb == "wkt"]
     for rule in contract.rules:
-        if rule.about.scope == "row":
+        if rule.about.of_rows:
             after = (*first, *(types[name] for name in rule.columns if name in types))
+            if rule.about.scope == "shape":  # of what is no geometry nothing else is told
+                after += tuple(name for name in texts if name.partition(".")[0] in rule.columns)
             asked = rule.sql(context)
             if EMPTIED in raw:  # what was erased is missing by order
                 emptied = f"list_has_any(string_split({EMPTIED}, ','), [{literals(rule.columns)}])"

@@ -11,7 +11,7 @@ from pipelines.contracts.resolved import SourceContract
 from pipelines.contracts.rules import Rule
 from pipelines.messages import translate
 
-DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years")
+DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years", "tolerance", "kilometres")
 """The arguments of rules that tell what is allowed."""
 
 
@@ -40,7 +40,7 @@ def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str
             demand = translate(f"quarantine.type.{kind}", language)
             yield f"{column.name}.type", _reason(labels[column.name], demand, "", language)
     for rule in contract.rules:
-        if rule.about.scope == "row":
+        if rule.about.of_rows:
             columns = "、".join(labels[name] for name in rule.columns)
             yield (
                 rule.id,

@@ -43,6 +43,7 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
     matched = [
         {"name": "address", "description": "各来源地址与标准地址的比对 / addresses of all sources matched"},
         {"name": "position", "description": "标准地址的位置核对 / where standard addresses lie"},
+        {"name": "layer", "description": "各图层要素的位置核对 / where the things of every layer lie"},
     ]
     sources = [
         {"name": "core", "schema": "core", "tables": core},

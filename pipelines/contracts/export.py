@@ -208,7 +208,7 @@ def _column(
     rules: Sequence[Rule] = (),
     contract: ProductContract | None = None,
 ) -> Document:
-    own = [rule for rule in rules if rule.about.scope == "row" and rule.columns == (column.name,)]
+    own = [rule for rule in rules if rule.about.of_rows and rule.columns == (column.name,)]
     on_fail = "quarantine" if contract is None else "withhold"
     return _filled(
         {
@@ -285,6 +285,7 @@ def _about(column: Column) -> dict[str, Any]:
         "unit": definition.unit,
         "codeList": definition.codes,
         "personal": definition.personal,
+        "geometry": definition.geometry.model_dump() if definition.geometry else None,
         **{name: value for name, value in moving.items() if days_after_today(value) is not None},
     }
 
@@ -301,7 +302,7 @@ def _masks(column: Column, contract: ProductContract) -> dict[str, Any]:
 
 def _table_rules(rules: Sequence[Rule], contracts: Contracts, on_fail: str) -> list[Document]:
     """Rules about the table or about several columns."""
-    wide = (rule for rule in rules if rule.about.scope != "row" or len(rule.columns) != 1)
+    wide = (rule for rule in rules if not rule.about.of_rows or len(rule.columns) != 1)
     return [rule_entry(rule, contracts, on_fail) for rule in wide]
 
 

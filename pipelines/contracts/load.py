@@ -104,6 +104,8 @@ class _Loader:
         )
         for product in products:
             check_computed(product, contracts)
+        for source in sources:
+            _check_ground(source, contracts.sources)
         if book := self.city.addressBook:
             city = read(self.root / "city.yaml")
             for key, source in book.model_dump().items():
@@ -141,6 +143,7 @@ class _Loader:
         for index, address in enumerate(form.addresses):
             for key, name in address.model_dump(exclude_none=True).items():
                 check_column(file, ("addresses", index, key), name, [column.name for column in columns])
+        _check_layer(file, form.layer, columns)
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
@@ -148,7 +151,9 @@ class _Loader:
         appends = isinstance(form.load, models.Append)
         if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
             raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
-        rules = self.resolver.rules(file, form.quality, columns, appends)  # judged before anything is derived
+        rules = self.resolver.rules(
+            file, form.quality, columns, appends, source=True
+        )  # judged before anything is derived
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -178,7 +183,7 @@ class _Loader:
         _check_erasure(file, form, columns, form.key)
         self._check_notice(file, form.notice, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
-        judged = self.resolver.rules(file, form.quality, columns, events=False)
+        judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
         views = list(self._views(file, form, columns))
         check_joins(file, rules, [(channel, found) for channel, _, found in views])
@@ -360,6 +365,32 @@ def _check_erasure(
         check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
         for index, name in enumerate(names):
             check_column(file, ("erasure", "cells", person, index), name, others)
+
+
+def _check_layer(file: Located, form: models.LayerForm | None, columns: Sequence[Column]) -> None:
+    """What a layer names are columns, its shape one of geometries."""
+    if form is None:
+        return
+    names = {"shape": form.shape, "county": form.county, "ground": form.ground.key if form.ground else None}
+    for key, name in names.items():
+        if name is not None:
+            check_column(file, ("layer", key), name, [column.name for column in columns])
+    if next(column for column in columns if column.name == form.shape).definition.geometry is None:
+        raise error("contract.no_geometry", file, ("layer", "shape"), column=form.shape)
+
+
+def _check_ground(source: SourceContract, sources: Mapping[str, SourceContract]) -> None:
+    """What things stand on is a source with areas."""
+    ground = source.form.layer.ground if source.form.layer else None
+    if ground is None:
+        return
+    file, place = read(source.path), ("layer", "ground")
+    check_known(file, (*place, "source"), "source", ground.source, sources)
+    columns = {column.name: column.definition for column in sources[ground.source].columns}
+    for key in ("key", "shape"):
+        check_column(file, (*place, key), getattr(ground, key), columns)
+    if (geometry := columns[ground.shape].geometry) is None or geometry.kind != "polygon":
+        raise error("contract.no_geometry", file, (*place, "shape"), column=ground.shape)
 
 
 def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:

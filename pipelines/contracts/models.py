@@ -22,6 +22,7 @@ Level = Annotated[int, Field(ge=1, le=4)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Overlap = Annotated[int, Field(ge=0)]
 """How far a pull steps back behind the last: seconds for times, days for dates, units for numbers."""
+GeometryKind = Literal["point", "line", "polygon"]
 LogicalType = Literal["string", "integer", "number", "date", "timestamp", "boolean"]
 Cycle = Literal["实时", "每日", "每周", "每月", "每季度", "每半年", "每年", "不定期"]
 Retention = Annotated[str, StringConstraints(pattern=RETENTION_PATTERN)]
@@ -66,6 +67,13 @@ class TypeOptions(Strict):
     maximum: int | float | str | None = None
 
 
+class GeometryForm(Strict):
+    """A value is a geometry in well-known text: one or several points, lines or polygons, in degrees of `crs`."""
+
+    kind: GeometryKind
+    crs: Literal["EPSG:4490"]
+
+
 class FieldDefinition(Strict):
     """One entry of fields.yaml."""
 
@@ -78,6 +86,7 @@ class FieldDefinition(Strict):
     logicalTypeOptions: TypeOptions = TypeOptions()
     classification: Level
     personal: Literal["person", "id_number", "name", "mobile", "address"] | None = None
+    geometry: GeometryForm | None = None
     codes: CodeListName | None = None
     clean: list[StepCall] = []
     quality: list[RuleCall] = []
@@ -262,6 +271,24 @@ class SourceErasureForm(ErasureForm):
     refused: ErasureRefusal | None = None
 
 
+class GroundForm(Strict):
+    """The source of the areas that the things of a layer stand on, the column that both have, and the areas' shapes."""
+
+    source: SourceName
+    key: FieldName
+    shape: FieldName
+
+
+class LayerForm(Strict):
+    """Things on the map: the column of their geometry, the one whose first six characters are the county that a row
+    says they lie in, and what they stand on. A run looks where they are (pipelines/geo/layers).
+    """
+
+    shape: FieldName
+    county: FieldName | None = None
+    ground: GroundForm | None = None
+
+
 class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml"""
 
@@ -279,6 +306,7 @@ class SourceForm(Strict):
     quality: list[RuleCall] = []
     linkage: LinkageForm | None = None
     addresses: list[AddressForm] = []
+    layer: LayerForm | None = None
     drift: DriftForm = DriftForm()
     corrections: list[CorrectionForm] = []
     erasure: SourceErasureForm = SourceErasureForm()

@@ -90,9 +90,10 @@ class Resolver:
         return tuple(result.values())
 
     def rules(
-        self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column], events: bool
+        self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column], events: bool, source: bool
     ) -> tuple[Rule, ...]:
-        """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here."""
+        """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here;
+        `source`: rules about shapes may."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):
@@ -110,6 +111,8 @@ class Resolver:
                 raise error("contract.duplicate_rule", file, place, rule=rule.id)
             if rule.about.scope == "history" and not events:
                 raise error("contract.rule_of_events", file, place, rule=rule.verb)
+        if not source and (shape := next((rule for rule in found.values() if rule.about.scope == "shape"), None)):
+            raise error("contract.rule_of_shapes", file, ("quality",), rule=shape.verb)
         return tuple(found.values())
 
     def rule(
@@ -121,7 +124,7 @@ class Resolver:
         columns = tuple(dict.fromkeys(verb.columns(step.arguments)))
         shared = verb.shared_columns(step.arguments)
         self.wanted_models += [(file, place, model, shared) for model in verb.models(step.arguments)]
-        owner = given.get("column") or (step.arguments.get("column") if verb.about.scope == "row" else None)
+        owner = given.get("column") or (step.arguments.get("column") if verb.about.of_rows else None)
         rule_id = f"{owner}.{step.verb}" if owner else step.verb
         if step.verb == "unique":
             rule_id = f"unique({','.join(columns)})"
@@ -222,6 +225,8 @@ def _implied_rules(definition: models.FieldDefinition, column: Column | None = N
     if options.minimum is not None or options.maximum is not None:
         bounds = {"minimum": options.minimum, "maximum": options.maximum}
         calls.append((("logicalTypeOptions",), {"between": bounds}))
+    if definition.geometry is not None:
+        calls.append((("geometry",), {"wkt": {"geometry": definition.geometry.kind}}))
     if column is not None and column.unique:
         calls.append((("unique",), {"unique": {"columns": [column.name]}}))
     return calls + [(("quality", index), call) for index, call in enumerate(definition.quality)]

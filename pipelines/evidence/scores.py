@@ -47,7 +47,7 @@ def of_batch(contract: SourceContract, received: int, by_rule: Mapping[str, int]
 
     Failures by rules that the present contract does not know any more count as 准确性, so that none is lost.
     """
-    dimensions = {rule.id: rule.about.dimension.value for rule in contract.rules if rule.about.scope == "row"}
+    dimensions = {rule.id: rule.about.dimension.value for rule in contract.rules if rule.about.of_rows}
     dimensions |= {f"{column.name}.type": Dimension.NORMALISATION.value for column in contract.columns}
     dimensions |= {UNREADABLE: Dimension.NORMALISATION.value} if UNREADABLE in by_rule else {}
     found = []

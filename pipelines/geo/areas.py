@@ -5,7 +5,7 @@ of a plane, as boundaries of divisions are drawn; that the earth is round does n
 datums do not belong here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Final
 
@@ -51,6 +51,11 @@ class Areas:
         self._by_row = self._edges_by_row()
         self._doubtful = self._touched()
         self._sure = self._owners()
+
+    def places(self, codes: Iterable[str | None]) -> Indexes:
+        """The positions of these codes in `codes`, NOWHERE for others."""
+        place = {code: number for number, code in enumerate(self.codes)}
+        return np.array([place.get(str(code), NOWHERE) for code in codes], np.int64)
 
     def locate(self, longitude: ArrayLike, latitude: ArrayLike) -> Indexes:
         """For each point the position of its area in `codes`, NOWHERE for none and for what is no number."""

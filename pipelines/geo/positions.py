@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 
 from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
 from pipelines.geo import areas, datums, doubts
-from pipelines.geo.areas import NOWHERE, Areas
+from pipelines.geo.areas import Areas
 from pipelines.geo.datums import Datum, transform
 from pipelines.geo.doubts import judge_datum
 from pipelines.geo.matching import INPUTS, inputs_hash, kept
@@ -60,13 +61,18 @@ def datum_doubt(contracts: Contracts, found: Prepared) -> list[Finding]:
     return [Finding("geo.datum", {"subject": book.standard, **about}, "warning")]
 
 
+def county_areas(con: duckdb.DuckDBPyConnection, boundaries: CoreVersion) -> Areas:
+    """The counties, ready to be asked which of them a position lies in."""
+    counties = con.execute(
+        f"SELECT county_code, county_boundary FROM ({current_rows(boundaries)}) ORDER BY 1"
+    ).fetchall()
+    return Areas([code for code, _ in counties], [wkt for _, wkt in counties])
+
+
 def _make(lake: Lake, standard: CoreVersion, boundaries: CoreVersion, inputs: str) -> int:
     location, version = lake.matched(NAME), delta.latest(lake.matched(NAME))
     with connect(lake.scratch()) as con:
-        counties = con.execute(
-            f"SELECT county_code, county_boundary FROM ({current_rows(boundaries)}) ORDER BY 1"
-        ).fetchall()
-        index = Areas([code for code, _ in counties], [wkt for _, wkt in counties])
+        index = county_areas(con, boundaries)
         rows = con.sql(
             "SELECT address_id, substr(division_code, 1, 6) AS county, CAST(longitude AS DOUBLE) AS longitude, "
             f"CAST(latitude AS DOUBLE) AS latitude, datum, _batch, _row FROM ({current_rows(standard)})"
@@ -76,8 +82,7 @@ def _make(lake: Lake, standard: CoreVersion, boundaries: CoreVersion, inputs: st
         for name, datum in _DATUMS.items():
             x, y = (np.where(told == name, new, old) for new, old in zip(
                 transform(x, y, datum, Datum.CGCS2000), (x, y), strict=True))  # fmt: skip
-        place = {code: number for number, code in enumerate(index.codes)}
-        claimed = np.array([place.get(str(county), NOWHERE) for county in rows["county"].to_pylist()], np.int64)
+        claimed = index.places(rows["county"].to_pylist())
         said = judge_datum(x, y, claimed, index)
         found = pa.table({
             "address_id": rows["address_id"],

@@ -9,6 +9,7 @@ import pytest
 from pipelines.contracts.load import load, rule_context
 from pipelines.contracts.located import read
 from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
+from pipelines.geo import judging
 from pipelines.messages import CitylakeError
 from tests.memory import connection
 
@@ -128,9 +129,15 @@ def test_every_rule_of_every_contract_runs(city_name: str, request: pytest.Fixtu
         columns = contract.all_columns if isinstance(contract, SourceContract) else contract.columns
         typed = ", ".join(f'NULL::{TYPES[column.definition.logicalType]} AS "{column.name}"' for column in columns)
         with connection() as con:
+            judging.register(con, contracts)
             con.execute(f"CREATE TABLE judged AS SELECT {typed}, NULL::BIGINT AS _row WHERE false")
             for rule in contract.rules:
-                asked = {"row": "SELECT {} FROM judged", "table": "SELECT {}", "history": "{}"}[rule.about.scope]
+                asked = {
+                    "row": "SELECT {} FROM judged",
+                    "shape": "SELECT {} FROM judged",
+                    "table": "SELECT {}",
+                    "history": "{}",
+                }[rule.about.scope]
                 con.execute(asked.format(rule.sql(context)))
 
 

@@ -91,6 +91,10 @@ SHAPES = [
     "POLYGON r",
     "polygon((1 2,1 3,2 3,1 2))",
     "POINT(1 2)",
+    "POINT(1 2, 3 4)",
+    "LINESTRING (116.1 31.2, 116.2 31.2)",
+    "MULTILINESTRING ((1 2,3 4), (5 6, 7 8,9 10))",
+    "LINESTRING (116.1 31.2)",
     "",
     None,
 ]
@@ -455,7 +459,19 @@ CASES = [
         replace(rule("age_at_least", birth="day", at="time", years=0), id="born"),
         lambda row: both(row["day"], row["time"], lambda a, b: a <= local(b)),
     ),
-    Case(rule("wkt_polygon", column="shape"), lambda row: of(row["shape"], lambda v: v in RIGHT_SHAPES)),
+    Case(rule("wkt", column="shape", geometry="polygon"), lambda row: of(row["shape"], lambda v: v in RIGHT_SHAPES)),
+    Case(
+        replace(rule("wkt", column="shape", geometry="line"), id="line"),
+        lambda row: of(row["shape"], lambda v: v.endswith(("116.2 31.2)", "9 10))")) and "LINESTRING" in v),
+    ),
+    Case(
+        replace(rule("wkt", column="shape", geometry="point"), id="point"),
+        lambda row: of(row["shape"], lambda v: v == "POINT(1 2)"),
+    ),
+    Case(
+        rule("same_part", column="number", other="credit", length=4, start=2, other_start=3),
+        lambda row: both(row["number"], row["credit"], lambda a, b: a[1:5] == b[2:6]),
+    ),
     Case(rule("unique", columns=["number"]), table=_unique("number")),
     Case(rule("unique", columns=["name", "code"]), table=_unique("name", "code")),
     Case(rule("row_count", minimum=3), table=lambda table: (len(table), max(3 - len(table), 0))),

@@ -18,6 +18,7 @@ from pipelines.admission.compile import TYPES
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
+from pipelines.geo.layers import place_layers
 from pipelines.geo.matching import match_addresses
 from pipelines.geo.positions import place_addresses
 from pipelines.lake.build import BuildResult, ModelResult, build
@@ -288,6 +289,7 @@ def prepared(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion
     found = {
         "matched.address": match_addresses(lake, contracts, sources),
         "matched.position": place_addresses(lake, contracts, sources),
+        "matched.layer": place_layers(lake, contracts, sources),
     }
     return tables.shown(lake) | {name: table for name, table in found.items() if table is not None}
 

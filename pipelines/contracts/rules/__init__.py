@@ -3,10 +3,11 @@
 The same rules judge rows at admission, candidates at the gate and, translated, the Great Expectations suite. A row
 rule is a predicate: true, false, or NULL where it does not apply. A table rule counts violations in one scalar query.
 A history rule is a query for those new events (`_row`) that contradict what other events say; admission asks it of an
-append load, with the batch as `relation` and the events in core as `previous`.
+append load, with the batch as `relation` and the events in core as `previous`. A shape rule is a predicate about a
+geometry that only admission asks, for geometry is computed nowhere else.
 """
 
-from pipelines.contracts.rules import identifiers, relations, rows
+from pipelines.contracts.rules import identifiers, relations, rows, shapes
 from pipelines.contracts.rules.base import Context, Dimension, Kind, Rule, RuleAbout, days_after_today, rules
 from pipelines.contracts.rules.relations import counts_rows
 
@@ -22,4 +23,5 @@ __all__ = [
     "relations",
     "rows",
     "rules",
+    "shapes",
 ]

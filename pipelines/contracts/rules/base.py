@@ -47,7 +47,12 @@ class RuleAbout:
 
     kind: Kind
     dimension: Dimension
-    scope: Literal["row", "table", "history"] = "row"
+    scope: Literal["row", "shape", "table", "history"] = "row"
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether it judges each row by itself."""
+        return self.scope in ("row", "shape")
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,11 @@ class Rule:
 def row(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
     """Registers a predicate of a row."""
     return rules.register(RuleAbout(kind, dimension))
+
+
+def shape(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Registers a shape rule."""
+    return rules.register(RuleAbout(kind, dimension, "shape"))
 
 
 def table(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:

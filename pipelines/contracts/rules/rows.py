@@ -5,6 +5,7 @@ from typing import Literal
 
 from pipelines.codecs import numbers
 from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.contracts.models import GeometryKind
 from pipelines.contracts.rules.base import Bound, Context, Dimension, Kind, Pattern, Values, day, days_after_today, row
 from pipelines.verbs import CodeList, Column, VerbError
 
@@ -156,13 +157,27 @@ def chinese_name(_: Context, *, column: Column) -> str:
 
 
 @row(Kind.FORMAT, Dimension.NORMALISATION)
-def wkt_polygon(_: Context, *, column: Column) -> str:
-    """Well-known text of a polygon or multipolygon; coordinates have the size of longitude and latitude in degrees."""
-    point = r"-?[0-9]{1,3}(\.[0-9]+)? -?[0-9]{1,2}(\.[0-9]+)?"
-    ring = rf"\({point}(, ?{point}){{3,}}\)"
+def wkt(_: Context, *, column: Column, geometry: GeometryKind) -> str:
+    """Well-known text of one or several geometries of a kind; coordinates have the size of longitude and latitude."""
+    position = r"-?[0-9]{1,3}(\.[0-9]+)? -?[0-9]{1,2}(\.[0-9]+)?"
+    line = rf"\({position}(, ?{position})+\)"
+    ring = rf"\({position}(, ?{position}){{3,}}\)"
     polygon = rf"\({ring}(, ?{ring})*\)"
-    pattern = rf"POLYGON ?{polygon}|MULTIPOLYGON ?\({polygon}(, ?{polygon})*\)"
+    pattern = {
+        "point": rf"POINT ?\({position}\)",
+        "line": rf"LINESTRING ?{line}|MULTILINESTRING ?\({line}(, ?{line})*\)",
+        "polygon": rf"POLYGON ?{polygon}|MULTIPOLYGON ?\({polygon}(, ?{polygon})*\)",
+    }[geometry]
     return f"regexp_full_match({identifier(column)}, {literal(pattern)})"
+
+
+@row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def same_part(_: Context, *, column: Column, other: Column, length: int, start: int = 1, other_start: int = 1) -> str:
+    """`length` characters of the value from `start` on are those of `other` from `other_start` on."""
+    mine, theirs = (
+        f"substr({identifier(name)}, {first}, {length})" for name, first in ((column, start), (other, other_start))
+    )
+    return f"{mine} = {theirs}"
 
 
 def _bound(context: Context, bound: Bound) -> str:

@@ -146,19 +146,30 @@ def _chinese_name(asker: Asker, *, column: str) -> Question:
 
 
 @asks
-def _wkt_polygon(asker: Asker, *, column: str) -> Question:
-    # points become p, rings r, polygons s; neither letter can stand in the text itself
-    steps = (
-        (r"-?\d{1,3}(\.\d+)? -?\d{1,2}(\.\d+)?", "p"),
-        (r"\(p(, ?p){3,}\)", "r"),
-        (r"\(r(, ?r)*\)", "s"),
-    )
+def _wkt(asker: Asker, *, column: str, geometry: str) -> Question:
+    # positions become p, rings and lines r, polygons s; no such letter can stand in the text itself
+    more = {"point": "{0}", "line": "+", "polygon": "{3,}"}[geometry]
+    steps = [(r"-?\d{1,3}(\.\d+)? -?\d{1,2}(\.\d+)?", "p"), (rf"\(p(, ?p){more}\)", "r")]
+    if geometry == "polygon":
+        steps.append((r"\(r(, ?r)*\)", "s"))
+    wanted = {
+        "point": "POINT ?r",
+        "line": r"LINESTRING ?r|MULTILINESTRING ?\(r(, ?r)*\)",
+        "polygon": r"POLYGON ?s|MULTIPOLYGON ?\(s(, ?s)*\)",
+    }[geometry]
     shape = column = identifier(column)
     for pattern, token in steps:
         shape = f"regexp_replace({shape}, '{pattern}', '{token}', 'g')"
-    allowed = f"regexp_full_match({column}, '[MULTIPOYGN0-9(),. -]*')"
-    formed = rf"{allowed} AND regexp_full_match({shape}, 'POLYGON ?s|MULTIPOLYGON ?\(s(, ?s)*\)')"
+    allowed = f"regexp_full_match({column}, '[MULTIPOYGNESR0-9(),. -]*')"
+    formed = f"{allowed} AND regexp_full_match({shape}, '{wanted}')"
     return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE NOT ({escaped(formed)})")
+
+
+@asks
+def _same_part(asker: Asker, *, column: str, other: str, length: int, start: int = 1, other_start: int = 1) -> Question:
+    mine, theirs = (f"{identifier(name)}[{first}:{first + length - 1}]"
+                    for name, first in ((column, start), (other, other_start)))  # fmt: skip
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {escaped(f'{mine} <> {theirs}')}")
 
 
 _PLATE_PROVINCES = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新"

@@ -1,4 +1,5 @@
--- 标准地址，一址一行，带所属区划。One row per standard address with the divisions it lies in.
+-- 标准地址，一址一行，带所属区划和所在建筑物。
+-- One row per standard address with the divisions it lies in and the building it is of.
 select
     a.address_id,
     a.full_address,
@@ -12,12 +13,16 @@ select
     a.building_no,
     a.building_unit,
     a.room_no,
+    b.building_code,
     a.longitude,
     a.latitude,
     a.datum,
     a.address_status,
     a.source_updated_at,
-    {{ source_rows({'psb/standard_address': 'a'}) }} as source_rows
+    {{ source_rows({'psb/standard_address': 'a', 'nrpb/building': 'b'}) }} as source_rows
 from {{ ref('stg_psb__standard_address') }} a
 left join {{ ref('lib_geography__division') }} county on county.code = substr(a.division_code, 1, 6)
 left join {{ ref('lib_geography__division') }} town on town.code = substr(a.division_code, 1, 9)
+left join {{ ref('int_geography__building_gate') }} b
+    on b.division_code = a.division_code and b.street = coalesce(a.street, '')
+    and b.gate_no = coalesce(a.gate_no, '') and b.building_no = coalesce(a.building_no, '')
