@@ -2,7 +2,7 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, history, licence, linkage, operations, person, quarantine
+from citylake import access, contracts, demo, explain, history, layer, licence, linkage, operations, person, quarantine
 
 app = typer.Typer(
     name="citylake",
@@ -27,3 +27,4 @@ app.command("verify")(operations.verify)
 app.command("explain")(explain.explain)
 app.command("history")(history.show)
 app.command("person")(person.person)
+app.command("layer")(layer.write)

@@ -1,8 +1,10 @@
 """What every command prints: results as text or JSON, errors in both languages with exit code 1."""
 
-import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -12,7 +14,7 @@ from pipelines.register import Register
 from pipelines.settings import Settings
 
 
-@contextlib.contextmanager
+@contextmanager
 def told() -> Iterator[None]:
     """Show an expected error as its message instead of a traceback."""
     try:
@@ -45,3 +47,31 @@ def opened_register(settings: Settings) -> Register:
     register = Register(settings.register_url)
     register.upgrade()
     return register
+
+
+@contextmanager
+def private_file(file: Path, home: Path) -> Iterator[Path]:
+    """A new file for this account alone, outside of the home, with content only when all went well.
+
+    No links: not every drive has them. Raises CitylakeError for a file that exists or cannot be written.
+    """
+    if file.resolve().is_relative_to(home.resolve()):
+        raise CitylakeError("cli.in_the_home", file=file, home=home)
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        _make(file)  # takes the name, so that nothing that is there is ever replaced
+        try:
+            partial.unlink(missing_ok=True)
+            _make(partial)
+            yield partial
+            os.replace(partial, file)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            file.unlink()
+            raise
+    except OSError as error:
+        raise CitylakeError("cli.cannot_write", file=file, problem=error.strerror) from error
+
+
+def _make(file: Path) -> None:
+    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

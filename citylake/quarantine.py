@@ -1,9 +1,6 @@
 """`citylake quarantine`: refused rows by rule, as a file for the department that owns them, and the file taken back."""
 
-import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from citylake.operations import Who, Why
-from citylake.output import as_json, opened_register, proof_text, told
+from citylake.output import as_json, opened_register, private_file, proof_text, told
 from pipelines.admission import correction_book
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons
@@ -61,15 +58,13 @@ def export(source: Source, file: Path, who: Who, why: Why) -> None:
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
         contract, receipts = _known(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
-        if file.resolve().is_relative_to(settings.home.resolve()):
-            raise CitylakeError("quarantine.in_the_home", file=file, home=settings.home)
         with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
             lines = quarantine.lines()
         if not lines:
             raise CitylakeError("quarantine.nothing_open", subject=source)
         made = datetime.now(ZoneInfo(contracts.city.timezone)).strftime("%Y-%m-%d %H:%M")
         about = correction_book.About(who, made)
-        with _private(file) as partial:
+        with private_file(file, settings.home) as partial:
             with partial.open("r+b") as target:
                 ids = correction_book.write(
                     target, contract, contracts, receipts, lines, about, settings.lake.scratch()
@@ -97,26 +92,3 @@ def _known(contracts: Contracts, source: str) -> SourceContract:
     if source not in contracts.sources:
         raise CitylakeError("quarantine.unknown", subject=source)
     return contracts.sources[source]
-
-
-@contextmanager
-def _private(file: Path) -> Iterator[Path]:
-    """A new file for this account alone, with content only when all went well. No links: not every drive has them."""
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        _make(file)  # takes the name, so that nothing that is there is ever replaced
-        try:
-            partial.unlink(missing_ok=True)
-            _make(partial)
-            yield partial
-            os.replace(partial, file)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            file.unlink()
-            raise
-    except OSError as error:
-        raise CitylakeError("quarantine.cannot_write", file=file, problem=error.strerror) from error
-
-
-def _make(file: Path) -> None:
-    os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -8,13 +8,14 @@ that begins like a formula stays as it is (XLSX is for spreadsheets); times are 
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from catalog.delivery import dictionary, formats, workbooks
+from catalog.delivery import dictionary, formats, layers, workbooks
 from catalog.delivery.extracts import Extract
-from catalog.delivery.formats import FORMATS, Format
+from catalog.delivery.formats import FORMATS, GEOGRAPHIC, Format
 from catalog.delivery.views import Views
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed
@@ -42,6 +43,10 @@ class Downloads:
         self._views = views
         self._url = url
 
+    def formats(self, offering: Offering, columns: Sequence[str] | None = None) -> tuple[Format, ...]:
+        """In which formats a product can be had, by who sees these columns; by default all of them."""
+        return FORMATS + (GEOGRAPHIC if self._layer(offering, columns) else ())
+
     def released(self, offering: Offering, allowed: Allowed) -> list[Download]:
         """The files made at release, where the caller may have all of them: no limits, no column dropped since."""
         if offering.release is None or not self._views.needs_none(allowed):
@@ -54,7 +59,7 @@ class Downloads:
         ]
 
     def get(self, offering: Offering, allowed: Allowed, kind: Format) -> Download:
-        """The file in one format, written now if nobody asked before. Raises LakeError, DoesNotFit for XLSX."""
+        """The file in one of its `formats`, written if nobody asked before. Raises LakeError, DoesNotFit for XLSX."""
         for file in self.released(offering, allowed):
             if file.format == kind:
                 if not file.path.is_file() or file.path.stat().st_size != file.size:
@@ -76,12 +81,19 @@ class Downloads:
     def _write(self, offering: Offering, extract: Extract, target: Path, kind: Format) -> None:
         query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
         with self._views.folders.connection() as con:
-            if kind == "xlsx":
+            if (layer := self._layer(offering, extract.columns)) and kind in GEOGRAPHIC:
+                layers.WRITERS[kind](con, query, target, layer)
+            elif kind == "xlsx":
                 workbooks.write(con, query, target, self._about(offering, extract))
             else:
                 formats.WRITERS[kind](con, query, target)
         about = {"size": target.stat().st_size, "sha256": sha256(target)}
         target.with_name("file.json").write_text(json.dumps(about), "utf-8")
+
+    def _layer(self, offering: Offering, columns: Sequence[str] | None) -> layers.Layer | None:
+        product, release = offering.product, offering.release
+        shown = [column.name for column in product.columns] if columns is None else columns
+        return None if release is None else layers.layer_of(product, release, shown)
 
     def _about(self, offering: Offering, extract: Extract) -> workbooks.About:
         """What the second sheet of a book says. The licence travels with the data."""

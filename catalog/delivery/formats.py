@@ -1,7 +1,8 @@
 """File formats of downloads: how the rows of a query become one file. Which rows those are is decided elsewhere.
 
 CSV and Parquet are written as at release. JSON is one array of objects, NDJSON one object a line; both are UTF-8, with
-null for NULL and for numbers JSON does not have, dates and times as in CSV. XLSX is a book of its own: `workbooks`.
+null for NULL and for numbers JSON does not have, dates and times as in CSV. XLSX is a book of its own: `workbooks`;
+layers are files of `layers`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,13 +14,16 @@ import duckdb
 from pipelines.codecs.sql import identifier, literal
 from pipelines.release.products import write_csv
 
-Format = Literal["csv", "parquet", "json", "ndjson", "xlsx"]
+Format = Literal["csv", "parquet", "json", "ndjson", "xlsx", "geojson", "gpkg", "geoparquet"]
 MEDIA_TYPES: Mapping[Format, str] = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "json": "application/json",
     "ndjson": "application/x-ndjson; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
+    "geojson": "application/geo+json",
+    "gpkg": "application/geopackage+sqlite3",
+    "geoparquet": "application/vnd.apache.parquet",
 }
 """In the order pages offer them."""
 NAMES: Mapping[Format, str] = {
@@ -28,8 +32,14 @@ NAMES: Mapping[Format, str] = {
     "json": "JSON",
     "ndjson": "NDJSON",
     "parquet": "Parquet",
+    "geojson": "GeoJSON",
+    "gpkg": "GeoPackage",
+    "geoparquet": "GeoParquet",
 }
-FORMATS: tuple[Format, ...] = tuple(MEDIA_TYPES)
+GEOGRAPHIC: tuple[Format, ...] = ("geojson", "gpkg", "geoparquet")
+"""Of layers only; written by `layers`."""
+FORMATS: tuple[Format, ...] = tuple(kind for kind in MEDIA_TYPES if kind not in GEOGRAPHIC)
+"""Of every product."""
 
 _TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 _FLOATS = ("FLOAT", "DOUBLE")

@@ -1,5 +1,6 @@
 """Pages and files of datasets: home, list, dataset, preview, dictionary, download. Texts of cards are in `cards`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from catalog.delivery import dictionary, downloads, formats, workbooks
 from catalog.delivery.desk import Admission, Desk, asked_range
+from catalog.delivery.formats import Format
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
 from catalog.policy.decision import Allowed, Caller, Decision
@@ -71,6 +73,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
         snapshot, voice, caller = desk.listing.snapshot(), site.voice(request), site.caller(request)
         decision = desk.decide(caller, offering)
         product = offering.product
+        seen = decision.columns if isinstance(decision, Allowed) else None
         upstream = lineage.upstream(desk.settings.dbt_project, product.contract.form.model)
         return site.page(
             request,
@@ -89,7 +92,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             allowed=decision if isinstance(decision, Allowed) else None,
             reason=None if isinstance(decision, Allowed) else decision.reason.value,
             files=_released_files(desk, caller, offering),
-            formats=formats.NAMES,
+            formats=_names(desk.downloads.formats(offering, seen)),
             fits=_fits_a_sheet(offering, decision),
             most_rows=workbooks.MOST_ROWS,
             freshness=_freshness(desk, offering, upstream),
@@ -111,7 +114,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             columns=[entries[column] for column in extract.columns],
             rows=rows,
             total=extract.rows,
-            formats=formats.NAMES,
+            formats=_names(desk.downloads.formats(admission.offering, extract.columns)),
             fits=extract.rows <= workbooks.MOST_ROWS,
         )
 
@@ -122,7 +125,8 @@ def _add_files(router: APIRouter, site: Site) -> None:
     @router.api_route("/datasets/{channel}/{name}/download/{kind}", methods=["GET", "HEAD"])
     def download(request: Request, channel: str, name: str, kind: str) -> Response:
         admission = desk.admit(site.caller(request), f"{channel}/{name}", "download", ROAD)
-        chosen = next((item for item in formats.FORMATS if item == kind), None)
+        offered = desk.downloads.formats(admission.offering, admission.allowed.columns)
+        chosen = next((item for item in offered if item == kind), None)
         if chosen is None:
             raise HTTPException(404)
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
@@ -164,6 +168,10 @@ def _headers(admission: Admission, file: downloads.Download) -> dict[str, str]:
 def _released_files(desk: Desk, caller: Caller, offering: Offering) -> list[downloads.Download]:
     decision = desk.decide(caller, offering)
     return desk.downloads.released(offering, decision) if isinstance(decision, Allowed) else []
+
+
+def _names(offered: Sequence[Format]) -> dict[Format, str]:
+    return {kind: formats.NAMES[kind] for kind in offered}
 
 
 def _fits_a_sheet(offering: Offering, decision: Decision) -> bool:
