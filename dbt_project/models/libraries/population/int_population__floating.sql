@@ -3,16 +3,6 @@
 -- those of the identity number; a registration that ended says nothing about where somebody lives.
 {{ config(materialized='view') }}
 
-with ranked as (
-    select
-        *,
-        row_number() over (
-            partition by person_id
-            order by floating_status desc nulls last, registered_on desc nulls last,
-                source_updated_at desc nulls last, record_no asc nulls last
-        ) as place
-    from {{ ref('stg_psb__floating_person') }}
-)
 select
     person_id, id_number, name,
     case when cast(substr(id_number, 17, 1) as int) % 2 = 1 then '1' else '2' end as sex,
@@ -27,5 +17,8 @@ select
     case when floating_status = '1' then division_code end as residence_division,
     case when floating_status = '1' then residence_address end as residence_address,
     _batch, _row
-from ranked
-where place = 1
+from {{ first_of_each(
+    ref('stg_psb__floating_person'), 'person_id',
+    'floating_status desc nulls last, registered_on desc nulls last, source_updated_at desc nulls last, '
+    ~ 'record_no asc nulls last'
+) }} r

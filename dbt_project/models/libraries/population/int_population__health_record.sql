@@ -1,16 +1,9 @@
 -- 有活动健康档案的人，一人一行：取最近随访的一份。One row per person with an active record: the latest followed up.
 {{ config(materialized='view') }}
 
-with ranked as (
-    select
-        *,
-        row_number() over (
-            partition by person_id
-            order by followed_up_on desc nulls last, opened_on desc nulls last, health_record_no asc nulls last
-        ) as place
-    from {{ ref('stg_hc__health_record') }}
-    where record_status = '1' and person_id is not null
-)
 select person_id, name, mobile, division_code as residence_division, residence_address, _batch, _row
-from ranked
-where place = 1
+from {{ first_of_each(
+    ref('stg_hc__health_record'), 'person_id',
+    'followed_up_on desc nulls last, opened_on desc nulls last, health_record_no asc nulls last',
+    where="record_status = '1'"
+) }} r
