@@ -1,0 +1,234 @@
+"""A lake of millions of persons, made of a small city's: what the simulator would need hours for.
+
+A small city is drawn by the simulator and admitted as every delivery is. Then its core is written again as often as
+asked: each copy has persons, households, telephones, names and record numbers of its own, by a mapping that is one to
+one within the copy. So rows join, disagree and are wrong as often as in the small city. Divisions, addresses, days and
+codes stay; what tells of no persons (divisions, boundaries) is taken over as it is.
+"""
+
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.measure import REPOSITORY
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.dbt import LOG, generated
+from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.engine import connect
+from pipelines.lake import delta
+from pipelines.lake.columns import query_schema
+from pipelines.lake.edition import CONTROL, CoreVersion, current_rows
+from pipelines.lake.models import models
+from pipelines.lake.parquet import copy_rows
+from pipelines.lake.zones import Lake
+from pipelines.linkage import step, tables
+from pipelines.linkage.marks import log_of
+from pipelines.linkage.matching import Model
+from pipelines.linkage.reviews import Reviews
+from pipelines.preparation import core_versions
+from pipelines.run import opened
+from pipelines.settings import Settings
+from simulator import DemoCity
+
+DAYS = 3
+"""Days that pass in the small city between its first and its second delivery."""
+COPIES = 1_000
+"""At most: the number of a copy has three digits."""
+SPAN = 10**9
+"""What lies between the numbers of two copies, where they are integers."""
+NUMBERS = ("household_no", "record_no", "residence_permit_no", "change_no")
+"""Besides keys: numbers that no two copies may have in common."""
+DIGITS = "0123456789"
+NUMBER_PLACES, MOBILE_PLACES = (1, 2, 3), (4, 5, 6)
+"""Digits that a copy changes. Of an identity number they are province and prefecture, which no model reads."""
+WEIGHTS, CHECK_DIGITS = (7, 9, 10), "10X98765432"
+"""GB 11643: the weights of those digits, and the check digit of each sum modulo 11."""
+
+Sources = Mapping[str, CoreVersion]
+
+
+def read_by(chosen: Collection[str], contracts: Contracts, settings: Settings, work: Path) -> set[str]:
+    """The sources that models read, themselves or through others."""
+    graph = models(settings.dbt_project, work, generated(contracts, date.today()))
+    waiting, seen, found = list(chosen), set[str](), set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += graph[name].depends_on
+            read = [source.partition(".") for source in graph[name].sources]
+            found |= {table.removesuffix(LOG).replace("__", "/") for schema, _, table in read if schema == "core"}
+    return found
+
+
+def small_city(home: Path, persons: int, seed: int, wanted: Collection[str]) -> dict[str, CoreVersion]:
+    """Draw a city, admit its first delivery and that of some days later, and link; its core as it then is."""
+    settings = Settings(home / "home", REPOSITORY, 0, 0, f"sqlite:///{home / 'home' / 'register.db'}")
+    with DemoCity(home / "city", seed, persons) as city:
+        city.populate()
+        settings.prepare()
+        for secret, address in city.connections().items():
+            settings.store_secret(secret, address)
+        for name in ("first", "second"):
+            with opened(settings, name) as run:
+                for source in sorted(wanted):
+                    run.ingest(source)
+                sources = core_versions(run.contracts, run.lake, run.receipts)
+                model, number = Model.read(settings.contracts / step.MODEL), int(run.started.timestamp() * 1000)
+                tables.ensure(run.lake)
+                step.link(run.contracts, sources, run.lake, model, Reviews(run.register), run.today, number)
+            if name == "first":
+                city.tick(DAYS)
+    return {source: sources[source] for source in wanted}
+
+
+def clone(small: Lake, sources: Sources, contracts: Contracts, big: Lake, copies: int) -> dict[str, CoreVersion]:
+    """Write core and linkage of `big` as so many copies of `small`. Raises ValueError for more than a thousand."""
+    if copies > COPIES:
+        raise ValueError(f"{copies} copies: numbers of copies have three digits")
+    found = {}
+    with connect(big.scratch()) as con:
+        con.execute("SET preserve_insertion_order = true")  # copies lie one after another, as rows of households do
+        letters = _letters(con, [(contracts.sources[name], source) for name, source in sources.items()])
+        for name, source in sources.items():
+            contract = contracts.sources[name]
+            location = big.core(contract.org, contract.dataset)
+            found[name] = replace(source, location=location, version=0)
+            if not _about_persons(contract):
+                shutil.copytree(source.location, location)
+                found[name] = replace(source, location=location)
+                continue
+            con.execute(f"CREATE OR REPLACE TEMP TABLE small AS FROM {log_of(source)}")
+            ((rows, begun),) = con.execute("SELECT max(_row) + 1, min(_batch) FROM small").fetchall()
+            mapped = [_mapped(contract, source, letters, rows, copy) for copy in range(copies)]
+            # The log of a real source has its later batches in files of their own, which is what readers skip by.
+            for batches in (f"_batch = {begun}", f"_batch > {begun}"):
+                parts = (f"SELECT {columns} FROM small WHERE {batches}" for columns in mapped)
+                version = _append(con, " UNION ALL ".join(parts), location)
+                found[name] = replace(found[name], version=version)
+        _clone_linkage(con, small, big, copies)
+    return found
+
+
+def change(sources: Sources, contracts: Contracts, lake: Lake, every: int) -> dict[str, CoreVersion]:
+    """A day on which all rows of one person in `every` are told anew, with another telephone where they have one."""
+    found = dict(sources)
+    with connect(lake.scratch()) as con:
+        for name, source in sources.items():
+            contract = contracts.sources[name]
+            if not _about_persons(contract):
+                continue
+            told = {
+                "_op": "'U'",
+                "_batch": f"CAST({source.batch + 1} AS BIGINT)",
+                "_row": "CAST(row_number() OVER () - 1 AS BIGINT)",
+                "mobile": _digits("mobile", MOBILE_PLACES, 7),
+                "source_updated_at": "source_updated_at + INTERVAL 1 DAY",
+            }
+            columns = [*source.columns, *CONTROL]
+            listed = ", ".join(f"{told.get(column, column)} AS {identifier(column)}" for column in columns)
+            person = next(column for column in source.columns if column.endswith("person_id"))
+            rows = f"SELECT {listed} FROM ({current_rows(source)}) WHERE hash({person}) % {every} = 0"
+            version = _append(con, rows, source.location)
+            found[name] = replace(source, version=version, batch=source.batch + 1)
+    return found
+
+
+def _append(con: duckdb.DuckDBPyConnection, query: str, location: Path) -> int:
+    schema, base = query_schema(con, query, location.name), delta.latest(location)
+    return delta.commit(location, schema, "append", base, copy_rows(con, query, location))
+
+
+def _about_persons(contract: SourceContract) -> bool:
+    return any(column.name.endswith("person_id") for column in contract.all_columns)
+
+
+def _clone_linkage(con: duckdb.DuckDBPyConnection, small: Lake, big: Lake, copies: int) -> None:
+    tables.ensure(big)
+    for name, column, mapped in ((tables.LINK, "row_key", _text), (tables.ALIAS, "claim", _person)):
+        con.execute(f"CREATE OR REPLACE TEMP TABLE small AS FROM {tables.read(small, name)}")
+        parts = (
+            f"SELECT * REPLACE ({_person('person_id', copy)} AS person_id, {mapped(column, copy)} AS {column}) "
+            "FROM small"
+            for copy in range(copies)
+        )
+        tables.replace(con, big, name, " UNION ALL ".join(parts))
+
+
+def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: int, copy: int) -> str:
+    """The select list of a copy of a source of which so many rows were received."""
+    columns = {column.name: column for column in contract.all_columns}
+    found = []
+    for name in [*source.columns, *CONTROL]:
+        value, column = identifier(name), columns.get(name)
+        personal = column.definition.personal if column else None
+        if name == "_row":
+            value = f"{value} + {copy * rows}"
+        elif name.endswith("person_id"):
+            value = _person(value, copy)
+        elif personal == "id_number":
+            value = _id_number(value, copy)
+        elif personal == "mobile":
+            value = _digits(value, MOBILE_PLACES, copy)
+        elif personal == "name":
+            value = _name(value, letters, copy)
+        elif column is not None and (name in source.key or name in NUMBERS):
+            integer = column.definition.logicalType == "integer"
+            value = f"{value} + CAST({copy * SPAN} AS BIGINT)" if integer else _text(value, copy)
+        found.append(f"{value} AS {identifier(name)}")
+    return ", ".join(found)
+
+
+def _text(key: str, copy: int) -> str:
+    return f"{key} || '{copy:03}'"
+
+
+def _person(claim: str, copy: int) -> str:
+    """A keyed hash is as good as any other text of its form."""
+    return f"substr(sha256({_text(claim, copy)}), 1, length({claim}))"
+
+
+def _id_number(number: str, copy: int) -> str:
+    """Other digits, and a check digit that is as right or wrong as it was."""
+    shifted = _digits(number, NUMBER_PLACES, copy)
+    added = []
+    for weight, place, digit in zip(WEIGHTS, NUMBER_PLACES, f"{copy:03}", strict=True):
+        turned = f"CASE WHEN substr({number}, {place}, 1) >= '{10 - int(digit)}' THEN 10 ELSE 0 END"
+        added.append(f"{weight} * ({digit} - {turned if int(digit) else 0})")
+    place = f"(instr('{CHECK_DIGITS}', substr({number}, 18)) - 1 + {' + '.join(added)} + 11 * 30) % 11 + 1"
+    return (
+        f"CASE WHEN regexp_full_match({number}, '[0-9]{{17}}[0-9X]') "
+        f"THEN substr({shifted}, 1, 17) || substr('{CHECK_DIGITS}', CAST({place} AS INT), 1) ELSE {shifted} END"
+    )
+
+
+def _digits(text: str, places: Sequence[int], copy: int) -> str:
+    """The digits in three places, each moved on by one digit of the copy's number; what is no digit stays."""
+    moved = (
+        f"translate(substr({text}, {place}, 1), '{DIGITS}', '{DIGITS[int(digit) :] + DIGITS[: int(digit)]}')"
+        for place, digit in zip(places, f"{copy:03}", strict=True)
+    )
+    return f"substr({text}, 1, {places[0] - 1}) || {' || '.join(moved)} || substr({text}, {places[-1] + 1})"
+
+
+def _letters(con: duckdb.DuckDBPyConnection, sources: Iterable[tuple[SourceContract, CoreVersion]]) -> str:
+    """Every character that a name begins with."""
+    names = " UNION ".join(
+        f"SELECT {identifier(column.name)} AS name FROM {log_of(source)}"
+        for contract, source in sources
+        for column in contract.all_columns
+        if column.definition.personal == "name"
+    )
+    query = f"SELECT DISTINCT substr(name, 1, 1) AS letter FROM ({names}) WHERE name <> '' ORDER BY letter"
+    return "".join(letter for (letter,) in con.execute(query).fetchall())
+
+
+def _name(name: str, letters: str, copy: int) -> str:
+    """The first character becomes another one that names begin with."""
+    start = copy * 7 % len(letters)
+    place = f"instr({literal(letters)}, substr({name}, 1, 1))"
+    return f"substr({literal(letters[start:] + letters[:start])}, {place}, 1) || substr({name}, 2)"
