@@ -29,6 +29,7 @@ from simulator import (
     registers,
     service_registers,
     share_registers,
+    statistics_registers,
     street_registers,
     tax_registers,
     urban_registers,
@@ -52,6 +53,7 @@ def all_registers() -> list[Register]:
     """Every register, made anew."""
     subjects = (
         people_registers,
+        statistics_registers,
         firm_registers,
         credit_follow_up,
         service_registers,

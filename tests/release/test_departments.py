@@ -1,13 +1,16 @@
 """What the departments' tables become, counted by hand from the simulator's truth of a published town."""
 
 import gzip
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from datetime import date, timedelta
 
 import duckdb
 import pytest
 
 from pipelines.lake import delta
+from pipelines.run import Run
+from simulator.department import DATASET
 from simulator.elderly_registers import Institutions
 from simulator.facility_registers import SmartSchools, Stations
 from simulator.hotline_registers import ORDERS
@@ -16,6 +19,8 @@ from tests.city import Town, published_town
 pytestmark = pytest.mark.server
 
 TAG, PERSON = "lib_population__person_tag", "lib_population__person"
+TOWN_DAY, RECONCILIATION = "mart_population__town_day", "mart_population__reconciliation"
+HOUSEHOLDS, REPORT = "psb/household_person", "psb/population_report"
 TAGS = {
     "elderly": ("ylfw.T_LNR", "LNRBH", "GMSFHM", lambda row: True),
     "housing_fund": ("deposit_*.zip", "个人账号", "证件号码", lambda row: row["账户状态"] in ("1", "2")),
@@ -135,3 +140,41 @@ def test_an_account_that_is_open_has_no_day_of_closing(town: Town) -> None:
     assert len(found) == len(true) and any(str(day).startswith("1899-12-31") for day in true.values())
     for account, status, closed in found:
         assert (closed is None) == (status != "3") == str(true[account]).startswith("1899-12-31")
+
+
+def test_the_library_has_whom_the_household_office_counts_but_for_refused_rows(town: Town) -> None:
+    rows = {str(row["RYBH"]): str(row["SSXQ"])[:9] for row in town.city.department_rows()}
+    planted = [item for item in town.city.planted() if item.dataset == DATASET and item.ended is None]
+    refused = {item.rybh for item in planted if item.refusable and item.kind != "duplicate"}
+    unsure = {str(code)[:9] for item in planted if item.column == "SSXQ" for code in (item.shown, item.true)}
+    expected = Counter(rows[rybh] for rybh in refused if rybh in rows)
+    found = dict(town.rows(RECONCILIATION, "town_code, persons_missing"))
+    assert {code: found[code] for code in found.keys() - unsure} == {
+        code: expected[code] for code in found.keys() - unsure
+    }
+    assert 0 < sum(found.values()) <= len(refused) and len(found.keys() - unsure) > 50
+
+
+def test_persons_by_town_and_day_are_those_of_the_library_and_earlier_days_stay(town: Town) -> None:
+    first = as_of(town)
+    day = date.fromisoformat(first)
+    before = town.rows(TOWN_DAY)
+    assert {row[-1] for row in before} == {day}
+    counted = dict(town.rows(TOWN_DAY, "residence_status, sum(persons)", "true group by 1"))
+    where = "coalesce(case residence_status when '3' then residence_division else division_code end, '') <> ''"
+    library = dict(town.rows(PERSON, "residence_status, count(*)", f"{where} group by 1"))
+    assert counted == library
+    town.city.tick()
+    town.run("same day", sources=[HOUSEHOLDS, REPORT])
+    assert {row[-1] for row in town.rows(TOWN_DAY)} == {day}  # counted anew, not twice
+    same = town.rows(TOWN_DAY)
+    assert same != before
+
+    def later(run: Run) -> None:
+        run.started += timedelta(days=1)
+
+    town.run("next day", before=later, sources=[])
+    assert town.rows(TOWN_DAY, where=f"as_of = DATE '{first}'") == same
+    assert {row[-1] for row in town.rows(TOWN_DAY)} == {day, day + timedelta(days=1)}
+    reported = town.rows(RECONCILIATION, "DISTINCT as_of, report_day", "registered_persons > 0")
+    assert max(reported) == (day + timedelta(days=1), town.city.today)
