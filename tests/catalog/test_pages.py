@@ -17,7 +17,7 @@ from pipelines.lake.lineage import upstream
 from pipelines.messages import catalogue
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
-from pipelines.release.ledger import CONFIRMATION, RELEASE, Entry
+from pipelines.release.ledger import CONFIRMATION, ERASURE, RELEASE, Entry
 from tests.catalog.small_city import (
     AGE_MODEL,
     AGES,
@@ -308,9 +308,12 @@ def test_a_confirmed_volume_stands_among_the_decisions_without_names_of_people(o
     own_city.ledger.record([Entry(CONFIRMATION, AGE_MODEL, "e", None, about)])
     public = own_city.client().get("/decisions").text
     assert "确认" in public and "张专员" not in public and "医保停报" not in public
+    own_city.ledger.record([Entry(ERASURE, "删字1号", "erasure-删字1号", None, {"who": "李专员", "why": "张三申请"})])
     signed_in = own_city.client()
     signed_in.post("/login", data={"token": own_city.recipient("决定测试")})
-    assert "医保停报" in signed_in.get("/decisions").text
+    told = signed_in.get("/decisions").text
+    assert "医保停报" in told and "删除个人数据" in told
+    assert "张三" not in told and "李专员" not in told
 
 
 def test_every_library_has_a_name(contracts: Contracts) -> None:
