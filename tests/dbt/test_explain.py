@@ -23,6 +23,7 @@ from pipelines.admission.compile import compile_contract
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts
+from pipelines.geo import judging, shapes
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
@@ -30,6 +31,7 @@ from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, E
 from pipelines.release.ledger import RELEASE, Ledger
 from tests.city import Town, published_town, seed_from_clock
 from tests.dbt.planted import plant_disputed_penalty
+from tests.memory import connection
 
 pytestmark = pytest.mark.server
 
@@ -43,8 +45,11 @@ class Cleaned:
 
     town: Town
     contracts: Contracts
-    con: duckdb.DuckDBPyConnection = field(default_factory=duckdb.connect)
+    con: duckdb.DuckDBPyConnection = field(default_factory=connection)
     known: dict[tuple[str, int], dict[int, Texts]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        judging.register(self.con, self.contracts)
 
     def row(self, row: SourceRow) -> Texts:
         batch = (row.dataset, row.batch)
@@ -192,6 +197,28 @@ def is_name_of(column: str, digits: int, case: Case) -> bool:
 
 def is_start_of(column: str, digits: int, case: Case) -> bool:
     return (case.row[column] or "")[:digits] == case.cell.value
+
+
+def is_inner_point(shape: str, axis: int, case: Case) -> bool:
+    point = shapes.inner_point(shapes.read(case.row[shape] or ""))
+    return abs(point[axis] - float(case.cell.value or 0)) <= 1e-6
+
+
+def is_unit_count(case: Case) -> bool:
+    """Not more units than were ever registered on the parcel: rows that were refused are not counted."""
+    units = {one["BDCDYH"] for one in case.town.city.records("bdc.T_BDCDJ")}
+    return int(case.cell.value or -1) <= sum(str(unit).startswith(case.row["parcel_no"] or "?") for unit in units)
+
+
+def is_address_count(case: Case) -> bool:
+    """As many as the address library has with the same place."""
+    place = {"street": "road_name"} if "road_name" in case.row else {name: name for name in (
+        "street", "gate_no", "building_no")}  # fmt: skip
+    where = " and ".join(
+        f"coalesce({theirs}, '') = {literal(case.row[mine] or '')}"
+        for theirs, mine in {"division_code": "division_code", **place}.items()
+    )
+    return case.look_up("lib_geography__address", "count(*)", where) == [(int(case.cell.value or -1),)]
 
 
 def is_full_name(case: Case) -> bool:
@@ -478,7 +505,32 @@ ENDS = ("withdrawn_on", "delisted_on")
 FACTORS = ("permit", "kept", "honour", "fine_minor", "fine_major", "list_minor", "list_serious", "broken")
 HOLDINGS = "lib_legal_entity__shareholder"
 FORMER = "lib_legal_entity__former_name"
+LAYERS = {"parcel": "parcel_boundary", "building": "building_outline", "road": "road_line",
+          "component": "component_position"}  # fmt: skip
 COMPUTED: dict[str, Callable[[Case], bool]] = {
+    **{
+        f"lib_geography__{layer}.{column}": partial(is_inner_point, shape, axis)
+        for layer, shape in LAYERS.items()
+        for axis, column in enumerate(("longitude", "latitude"))
+    },
+    **{
+        f"lib_geography__{layer}.position_county": lambda case: (
+            case.cell.value == case.row["county_code"] or case.row["position_doubt"] != "none"
+        )
+        for layer in LAYERS
+    },
+    "lib_geography__component.county_code": lambda case: (
+        is_start_of("component_no", 6, case) or case.row["position_doubt"] != "none"
+    ),
+    "lib_geography__component.position_doubt": lambda case: (
+        (case.cell.value == "none") == ((case.row["component_no"] or "")[:6] == case.row["county_code"])
+    ),
+    "parcel_link": lambda case: (
+        (case.cell.value == "unknown")
+        == (case.look_up("lib_geography__parcel", "1", f"parcel_no = {literal(case.row['parcel_no'])}") == [])
+    ),
+    "unit_count": is_unit_count,
+    "address_count": is_address_count,
     "county_code": lambda case: (
         any(is_start_of(name, 6, case) for name in ("code", "division_code") if name in case.row)
         or case.same("county_code", f"{PEOPLE}__person", "person_id")
