@@ -120,7 +120,7 @@ class Buildings:
         changed("parcel_of_another", CONSISTENCY, 1, lambda v, d: f"{v[:14]}{(int(v[14:]) + 1) % 100_000:05d}"),
         changed("parcel_short", FORMAT, 1, lambda v, d: v[:-2], CONSISTENCY),
         missing(1),
-        changed("floors_beyond", RANGE, 6, lambda v, d: f"{v}00"),
+        changed("floors_beyond", RANGE, 6, lambda v, d: f"{int(v) + 120}"),
         changed("floors_in_words", FORMAT, 6, lambda v, d: f"{v}层"),
         changed("built_in_future", RANGE, 7, lambda v, d: "2199"),
         *shape_mistakes(10, 8, 9),
