@@ -63,7 +63,7 @@ class Roads:
         *code_mistakes(3, "9"),
         spelled("class_word", 3, {MAIN: "主干路", SECONDARY: "次干路", BRANCH: "支路"}),
         changed("width_with_unit", FORMAT, 4, lambda v, d: f"{v}米"),
-        changed("width_beyond", RANGE, 4, lambda v, d: f"{v}00"),
+        changed("width_beyond", RANGE, 4, lambda v, d: f"{float(v) + 120:g}"),
         changed("length_in_km", CONSISTENCY, 5, lambda v, d: f"{float(v) / 1000:.3f}"),
         changed("point_for_line", FORMAT, 6, lambda v, d: shapes.point(*shapes.positions(v)[0])),
         *_place_mistakes(6),
