@@ -135,7 +135,7 @@ def test_refused_rows_are_told_to_their_owner(own_city: City) -> None:
     )
     client = own_city.client()
     police = read(client, "/quality/organisations/psb")
-    assert police.row("户籍人口")[-3:-1] == ["1,000", "30"]
+    assert police.row("户籍人口 psb")[-3:-1] == ["1,000", "30"]
     assert police.row("流动人口")[-3:-1] == ["500", "4"]
     assert police.row("本部门合计")[:2] == ["1,500", "34"]
     assert police.row(REGISTER)[1] == "pull.no_file", "its issues, without their text for those who did not sign in"

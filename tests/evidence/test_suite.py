@@ -23,6 +23,9 @@ MARK = "机密值7f3a"
 WITHOUT_EXPECTATION = dict.fromkeys(
     ("one_open_per", "preceded_by", "adds_up_to"),
     "judges new events against those in core, at admission; a release has neither",
+) | dict.fromkeys(
+    ("shape_closed", "shape_simple", "shape_within", "shape_size", "shape_in_county"),
+    "judges a shape at admission, on its connection only; the loader refuses it in products",
 )
 """Rule verbs that Great Expectations is not asked about, each with the reason."""
 

@@ -140,7 +140,7 @@ def test_a_change_of_volume_that_a_steward_confirms_is_released_and_the_word_is_
     monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(town.settings.project))
     before = town.published()[TAGS]
-    edited(TAGS_SQL, "where medical_insured_status in ('1', '2')", "where false")
+    edited(TAGS_SQL, "medical_insured_status in ('1', '2')", "false")
     refused = town.run("fewer tags", sources=[])[TAGS]
     assert refused.version is None and refused.rows is not None and refused.rows < before.body["rows"]
     command = f"citylake confirm-volume {TAGS} --who"
@@ -165,6 +165,6 @@ def test_a_confirmed_volume_is_not_every_volume(town: Town, edited: Any) -> None
     assert town.run("tags are back", sources=[])[TAGS].version is None
     with town.register() as register:
         confirm_volume(register, TAGS, "张专员", "医保恢复上报")
-    edited(TAGS_SQL, "where medical_insured_status in ('1', '2')", "where false")
-    edited(TAGS_SQL, "where fund_account_status in ('1', '2')", "where false")
+    edited(TAGS_SQL, "medical_insured_status in ('1', '2')", "false")
+    edited(TAGS_SQL, "fund_account_status in ('1', '2')", "false")
     assert town.run("more tags gone", sources=[])[TAGS].version is None
