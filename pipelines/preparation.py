@@ -28,6 +28,9 @@ from pipelines.settings import Settings
 LINKAGE, ADDRESSES = "linkage", "addresses"
 """The subjects of problems that concern who rows are about, or where."""
 
+MATCHED = {"address": match_addresses, "position": place_addresses, "layer": place_layers}
+"""The tables about addresses and layers, in the order in which they are made, and what makes them."""
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -74,10 +77,9 @@ class Preparation:
         lake, operator = self.settings.lake, self.contracts.city.operator
         found: dict[str, Prepared] = {}
         try:
-            steps = {"address": match_addresses, "position": place_addresses, "layer": place_layers}
-            for name, match in ((f"matched.{name}", match) for name, match in steps.items()):
+            for name, match in MATCHED.items():
                 if (table := match(lake, self.contracts, sources)) is not None:
-                    found[name] = table
+                    found[f"matched.{name}"] = table
             if "matched.position" in found and (book := self.contracts.city.addressBook):
                 owner = self.contracts.sources[book.standard].org
                 self.issues.report(book.standard, owner, "geo", datum_doubt(self.contracts, found["matched.position"]))

@@ -36,7 +36,7 @@ from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
-from pipelines.preparation import ADDRESSES, LINKAGE, Preparation, core_versions
+from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
@@ -287,9 +287,9 @@ class Run:
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
-        keep = {self._location(subject): versions for subject, versions in self.ledger.released_versions().items()}
+        keep = {self.lake.subject(subject): versions for subject, versions in self.ledger.released_versions().items()}
         # of what was found out about core only the newest is read again
-        matched = dict.fromkeys(map(self.lake.matched, ("address", "position", "layer")), ())
+        matched = dict.fromkeys(map(self.lake.matched, MATCHED), ())
         clean(self.lake, {**keep, **matched})
         try:
             self.marts()
@@ -436,10 +436,6 @@ class Run:
         folder = self.settings.home / "dbt"
         folder.mkdir(exist_ok=True)
         return folder
-
-    def _location(self, subject: str) -> Path:
-        channel, _, product = subject.partition("/")
-        return self.lake.product(channel, product) if product else self.lake.released(library_of(subject), subject)
 
     def _secret(self, connection: str) -> str:
         return self.settings.connection_string(connection, self.contracts.city.connections[connection].secret)

@@ -12,7 +12,6 @@ import duckdb
 import pytest
 
 from pipelines.lake import delta
-from pipelines.lake.zones import library_of
 from pipelines.register import Register
 from pipelines.release.editor import Outcome
 from pipelines.release.ledger import Ledger, Recorded
@@ -73,10 +72,7 @@ class Town:
         """Rows of a published subject, read through the ledger's version or an older one."""
         if version is None:
             version = self.published()[subject].version
-        channel, _, product = subject.partition("/")
-        lake = self.settings.lake
-        location = lake.product(channel, product) if product else lake.released(library_of(subject), subject)
-        read = delta.scan(delta.open_table(location, version))
+        read = delta.scan(delta.open_table(self.settings.lake.subject(subject), version))
         return duckdb.sql(f"SELECT {columns} FROM {read.source} WHERE {where} ORDER BY ALL").fetchall()
 
     def close(self) -> None:

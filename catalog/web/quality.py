@@ -21,7 +21,6 @@ from pipelines.evidence import scores
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
-from pipelines.lake.zones import library_of
 from pipelines.register.receipts import Receipt, Receipts
 from pipelines.release.ledger import REFUSAL, Recorded
 
@@ -185,7 +184,7 @@ def _deliveries(desk: Desk, snapshot: Snapshot) -> list[tuple[SourceContract, Re
 def _readable(desk: Desk, subject: str, entry: Recorded) -> bool:
     """Whether the released version can be opened now and has the rows the ledger says."""
     lake = desk.settings.lake
-    location = lake.product(*subject.split("/")) if "/" in subject else lake.released(library_of(subject), subject)
+    location = lake.subject(subject)
     try:
         return delta.row_count(delta.open_table(location, entry.version)) == entry.body.get("rows")
     except (LakeError, OSError):

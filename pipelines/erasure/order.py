@@ -28,7 +28,6 @@ from pipelines.lake.candidate import fingerprint
 from pipelines.lake.lineage import upstream
 from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.rewrite import Change, mend_log, replace_file, rewrite
-from pipelines.lake.zones import library_of
 from pipelines.messages import CitylakeError
 from pipelines.privacy import pseudonyms
 from pipelines.register import Register
@@ -170,7 +169,7 @@ class Erasure:
             for source in self.contracts.sources.values()
             for zone in (self.lake.raw, self.lake.core, self.lake.quarantine)
         }
-        known |= {self._released(subject) for subject in (*self.contracts.models, *self.contracts.products)}
+        known |= {self.lake.subject(subject) for subject in (*self.contracts.models, *self.contracts.products)}
         for pattern in ("raw/*/*", "core/*/*", "quarantine/*/*", "released/*/*", "released/products/*/*"):
             for folder in self.lake.root.glob(pattern):
                 parts = folder.relative_to(self.lake.root).parts
@@ -239,13 +238,9 @@ class Erasure:
         found: dict[str, dict[str, str]] = {}
         for entry in self.ledger.releases():
             if entry.subject in places and entry.version is not None:
-                mark = fingerprint(self._released(entry.subject), entry.version)
+                mark = fingerprint(self.lake.subject(entry.subject), entry.version)
                 found.setdefault(entry.subject, {})[str(entry.version)] = mark
         return found
-
-    def _released(self, subject: str) -> Path:
-        channel, _, product = subject.partition("/")
-        return self.lake.product(channel, product) if product else self.lake.released(library_of(subject), subject)
 
     def _rewrite(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
         """Rewrite what was not rewritten before a kill, then make logs and downloads say the same."""
@@ -262,7 +257,7 @@ class Erasure:
         for subject, versions in journal.releases.items():
             for version in versions if subject.startswith("open/") else ():
                 product = self.contracts.products[subject]
-                read = delta.scan(delta.open_table(self._released(subject), int(version)))
+                read = delta.scan(delta.open_table(self.lake.subject(subject), int(version)))
                 folder = files_folder(self.lake, product, int(version))
                 write_files(con, product, f"(SELECT {read.columns} FROM {read.source})", folder)
 

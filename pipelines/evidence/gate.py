@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
 
+VOLUME = "volume_change"
+"""The rule whose refusal a steward may overrule (`pipelines.release.volume`)."""
+
 TYPES: Mapping[LogicalType, frozenset[str]] = {
     "string": frozenset({"VARCHAR"}),
     "integer": frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"}),
@@ -141,7 +144,7 @@ def _rules(model: str, results: Sequence[RuleResult]) -> Check:
 
 
 def _broken(model: str, result: RuleResult) -> Statement:
-    if result.verb == "volume_change":
+    if result.verb == VOLUME:
         about: dict[str, Value] = {"subject": model, "rule": result.rule_id, "beyond": result.failed}
         return Statement("evidence.volume_moved", about)
     about = {"rule": result.rule_id, "failed": result.failed, "evaluated": result.evaluated}

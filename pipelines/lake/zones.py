@@ -80,6 +80,11 @@ class Lake:
         """What one channel may see."""
         return self.root / "released" / "products" / _name(channel) / _product(name)
 
+    def subject(self, name: str) -> Path:
+        """Where the releases of a subject of the ledger lie: of a model, or of `<channel>/<product>`."""
+        channel, _, product = name.partition("/")
+        return self.product(channel, product) if product else self.released(library_of(name), name)
+
     def scratch(self) -> Path:
         """Spill and temporary files, emptied at start."""
         return self.root / "scratch"

@@ -13,7 +13,7 @@ from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.errors import LakeError
 from pipelines.lake.parquet import sha256
-from pipelines.lake.zones import Lake, library_of
+from pipelines.lake.zones import Lake
 from pipelines.release.ledger import Ledger, Recorded
 
 State = Literal["unchanged", "erased", "corrupt"]
@@ -40,7 +40,7 @@ def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
 
 
 def _verified(lake: Lake, entry: Recorded, version: int, erasures: list[Recorded]) -> Verified:
-    location = _location(lake, entry.subject)
+    location = lake.subject(entry.subject)
     try:
         mark = fingerprint(location, version)
         torn = delta.torn_files(location, delta.table_files(delta.open_table(location, version)))
@@ -68,8 +68,3 @@ def _downloads(lake: Lake, entry: Recorded, version: int, erasures: list[Recorde
             expected = after if before == expected else expected
         if not path.is_file() or sha256(path) != expected:
             yield path
-
-
-def _location(lake: Lake, subject: str) -> Path:
-    channel, _, product = subject.partition("/")
-    return lake.product(channel, product) if product else lake.released(library_of(subject), subject)

@@ -6,11 +6,10 @@ subject, and only for that rule: the next candidate is compared with the number 
 
 from collections.abc import Mapping
 
+from pipelines.evidence.gate import VOLUME
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.release.ledger import CONFIRMATION, REFUSAL, RELEASE, Entry, Ledger, Recorded
-
-RULE = "volume_change"
 
 
 def confirm_volume(register: Register, subject: str, who: str, why: str) -> int:
@@ -35,4 +34,4 @@ def confirmed_volumes(ledger: Ledger) -> Mapping[str, Recorded]:
 
 
 def _moved(refusal: Recorded) -> bool:
-    return any(rule["verb"] == RULE and rule["failed"] for rule in refusal.body["rules"])
+    return any(rule["verb"] == VOLUME and rule["failed"] for rule in refusal.body["rules"])

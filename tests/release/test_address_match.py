@@ -62,7 +62,7 @@ def test_it_is_made_again_only_when_something_changed(town: Town, monkeypatch: p
         raise ValueError("安徽省六安市")
 
     with monkeypatch.context() as broken:
-        broken.setattr(preparation, "match_addresses", fails)
+        broken.setitem(preparation.MATCHED, "address", fails)
         outcomes = town.run("broken", sources=["psb/floating_person", "psb/standard_address"])
     assert "lib_geography__address" in outcomes and MODEL not in outcomes
     assert town.published()[MODEL].version == published

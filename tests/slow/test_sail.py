@@ -18,9 +18,6 @@ from pipelines.admission.compile import TYPES
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
-from pipelines.geo.layers import place_layers
-from pipelines.geo.matching import match_addresses
-from pipelines.geo.positions import place_addresses
 from pipelines.lake.build import BuildResult, ModelResult, build
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.columns import query_schema
@@ -30,6 +27,7 @@ from pipelines.lake.errors import BadName, BuildFailed
 from pipelines.lake.parquet import copy_rows
 from pipelines.lake.zones import Lake, library_of
 from pipelines.linkage import tables
+from pipelines.preparation import MATCHED
 from pipelines.run import opened
 from tests.city import Town
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
@@ -294,11 +292,7 @@ class Core:
 
 def prepared(lake: Lake, contracts: Contracts, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
     """What a run finds out before it builds models."""
-    found = {
-        "matched.address": match_addresses(lake, contracts, sources),
-        "matched.position": place_addresses(lake, contracts, sources),
-        "matched.layer": place_layers(lake, contracts, sources),
-    }
+    found = {f"matched.{name}": match(lake, contracts, sources) for name, match in MATCHED.items()}
     return tables.shown(lake) | {name: table for name, table in found.items() if table is not None}
 
 

@@ -39,8 +39,7 @@ def _gb32100_format(asker: Asker, *, column: str) -> Question:
 
 @asks
 def _gb32100_check_digit(asker: Asker, *, column: str) -> Question:
-    wrong = f"({_credit_rest('_code')}) <> 0 OR ({_organisation_rest('substr(_code, 9)')}) <> 0"
-    return asker.bad_rows(f"SELECT 1 FROM {_coded(column, _CREDIT_CODE)} WHERE {wrong}")
+    return asker.bad_rows(f"SELECT 1 FROM {_coded(column, _CREDIT_CODE)} WHERE {_WRONG_CREDIT_CODE}")
 
 
 @asks
@@ -103,9 +102,8 @@ def _subject_code_check_digit(asker: Asker, *, column: str, kind: str, person: s
     natural = f"{identifier(kind)} = {escaped(literal(person))}"
     credit = f"({natural}) IS NOT TRUE AND regexp_full_match({identifier(column)}, '{escaped(_CREDIT_CODE)}')"
     codes = f"(SELECT {identifier(column)} AS _code FROM {{batch}} WHERE {credit})"
-    wrong = f"({_credit_rest('_code')}) <> 0 OR ({_organisation_rest('substr(_code, 9)')}) <> 0"
     people = f"SELECT 1 FROM {_formed(column)} WHERE {natural} AND _rest <> 1"
-    return asker.bad_rows(f"{people} UNION ALL SELECT 1 FROM {codes} WHERE {wrong}")
+    return asker.bad_rows(f"{people} UNION ALL SELECT 1 FROM {codes} WHERE {_WRONG_CREDIT_CODE}")
 
 
 _NUMBER = r"[1-9]\d{16}(\d|X)"
@@ -186,3 +184,7 @@ def _dated(column: str) -> str:
     date = f"{year} >= 1 AND {month} BETWEEN 1 AND 12 AND {day} BETWEEN 1 AND {days}"
     real = f"substr(_number, 1, 2) IN ({_PROVINCES}) AND {date}"
     return f"(SELECT *, {real} AS _real FROM {_formed(column)} WHERE _rest = 1)"
+
+
+_WRONG_CREDIT_CODE = f"({_credit_rest('_code')}) <> 0 OR ({_organisation_rest('substr(_code, 9)')}) <> 0"
+"""That one of the two check characters of the credit code `_code` is wrong."""
