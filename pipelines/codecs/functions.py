@@ -1,7 +1,8 @@
 """The SQL functions that the predicates of the codecs call, for a connection: one for each standard.
 
 What they compute belongs to the codecs. Functions with a key or an argument of their own are registered where they are
-used.
+used. A query that calls a function in Python is fetched whole, made a table or written by COPY, never streamed: to drop
+a result while the function is at work for it is a deadlock (decision 0032).
 """
 
 from collections.abc import Callable

@@ -40,10 +40,10 @@ class Judge:
         signs = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         fitting = np.diff(ends) == self.length
         if fitting.all():
-            return pa.array(self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length)))
+            return _owned(self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length)))
         found = np.full(len(column), MALFORMED, np.int8)
         found[fitting] = self._judged(signs[ends[:-1][fitting, np.newaxis] + np.arange(self.length)])
-        return pa.array(found, mask=column.is_null().to_numpy(zero_copy_only=False))
+        return _owned(found, column.is_valid().to_numpy(zero_copy_only=False))
 
     def _judged(self, signs: npt.NDArray[np.uint8]) -> Verdicts:
         if self.length % 2:
@@ -53,6 +53,25 @@ class Judge:
         for place, table in enumerate(self.tables):
             total += table.take(pairs[:, place])
         return self.verdicts.take(total, mode="clip")
+
+
+def _owned(verdicts: Verdicts, valid: npt.NDArray[np.bool_] | None = None) -> Any:
+    """An Arrow array in Arrow's own memory.
+
+    Memory of numpy is given back under Python's lock. DuckDB gives results back in a thread of its own while the thread
+    that drops a connection holds that lock and waits: both would wait for ever.
+    """
+    return pa.Array.from_buffers(
+        pa.int8(),
+        len(verdicts),
+        [None if valid is None else _copied(np.packbits(valid, bitorder="little")), _copied(verdicts)],
+    )
+
+
+def _copied(values: npt.NDArray[Any]) -> pa.Buffer:
+    buffer = pa.allocate_buffer(values.nbytes)
+    memoryview(buffer).cast("B")[:] = values.tobytes()
+    return buffer
 
 
 def _table(numbers: Mapping[str, int], malformed: int) -> Numbers:

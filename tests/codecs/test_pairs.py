@@ -117,3 +117,12 @@ def test_more_rows_than_a_vector_holds(threads: int) -> None:
         verdicts = con.execute(f"SELECT v, {gb11643.FUNCTION}(v), count(*) FROM t GROUP BY ALL").fetchall()
     assert sum(rows for _, _, rows in verdicts) == 300_000
     assert all(verdict == (None if text is None else person(text)) for text, verdict, _ in verdicts)
+
+
+@pytest.mark.parametrize("nulls", [0, 1])
+def test_verdicts_lie_in_memory_that_is_given_back_without_pythons_lock(nulls: int) -> None:
+    """Memory of numpy hung a connection dropped while a thread of DuckDB still gave a result back."""
+    texts = pa.concat_arrays([pa.array(["341502200501010019"] * 100_000), pa.nulls(nulls, pa.string())])
+    before = pa.total_allocated_bytes()
+    found = functions.judge(gb11643.FUNCTION)(texts)
+    assert pa.total_allocated_bytes() - before >= len(found)
