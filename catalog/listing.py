@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.policy.decision import Offer
-from pipelines.contracts.load import load
+from pipelines.contracts.load import load, stated
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
@@ -86,7 +86,7 @@ class Listing:
         self._root = contracts
         self._lock = threading.Lock()
         self._looked = float("-inf")
-        self._files: tuple[tuple[str, int, int], ...] = ()
+        self._stated = ""
         self._contracts: Contracts | None = None
         self._broken: str | None = None
         self._sequence = -1
@@ -124,10 +124,10 @@ class Listing:
     def _look_at_contracts(self) -> None:
         if time.monotonic() - self._looked < CONTRACTS_LOOK_SECONDS:
             return
-        files = _files(self._root)
-        if files != self._files or self._contracts is None:
+        now_stated = stated(self._root)
+        if now_stated != self._stated or self._contracts is None:
             self._read_contracts()
-            self._files = files
+            self._stated = now_stated
         self._looked = time.monotonic()
 
     def _read_contracts(self) -> None:
@@ -144,12 +144,3 @@ class Listing:
         sequence = self.ledger.register.rows(newest)[0]["sequence"]
         if sequence != self._sequence:
             self._published, self._sequence = self.ledger.published(), sequence
-
-
-def _files(root: Path) -> tuple[tuple[str, int, int], ...]:
-    """Names, times and sizes of everything the contracts are made of."""
-    found = []
-    for path in sorted([*root.rglob("*.yaml"), *root.rglob("*.csv")]):
-        about = path.stat()
-        found.append((str(path), about.st_mtime_ns, about.st_size))
-    return tuple(found)

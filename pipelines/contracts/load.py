@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,8 +64,28 @@ NOTICE_LEVEL = 2
 
 def load(root: Path) -> Contracts:
     """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line, or for
-    an installed connector that cannot be used."""
+    an installed connector that cannot be used.
+
+    What this process has read before is not read again while every byte is the same.
+    """
     load_installed()
+    return _loaded(root, stated(root), frozenset(connectors))
+
+
+def stated(root: Path) -> str:
+    """A hash of everything that the contracts below `root` are made of: names and bytes of files, hidden ones left
+    out."""
+    found = hashlib.sha256()
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
+            content = path.read_bytes()
+            found.update(f"{inside.as_posix()}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _loaded(root: Path, stated: str, installed: frozenset[str]) -> Contracts:
     return _Loader(root).load()
 
 

@@ -1,5 +1,6 @@
 """What loading gives: inheritance, implied rules, key columns, hashes, and speed."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -160,3 +161,17 @@ def test_a_hundred_contracts_load(city: Path) -> None:
 def test_an_error_is_a_citylake_error(tmp_path: Path) -> None:
     with pytest.raises(CitylakeError, match=r"city\.yaml 不存在"):
         load(tmp_path)
+
+
+def test_contracts_are_read_again_only_if_a_byte_of_theirs_is_another(city: Path, edit: Edit) -> None:
+    first = load(city)
+    (city / "sources" / ".draft.yaml").write_text("not: looked at", "utf-8")
+    assert load(city) is first
+    file = city / "fields.yaml"
+    about = file.stat()
+    edit("fields.yaml", "source record number", "source record NUMBER")
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert load(city).fields["record_no"].businessNameEn == "source record NUMBER"
+    shutil.copy(file, city / "sources" / "left over.yaml")
+    with pytest.raises(CitylakeError):
+        load(city)
