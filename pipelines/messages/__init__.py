@@ -41,7 +41,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     """All messages: id -> {"zh": text, "en": text}. Raises ValueError if an id stands in two files."""
     found: dict[str, dict[str, str]] = {}
     for path in sorted(Path(__file__).parent.glob("*.yaml")):
-        for code, texts in (yaml.safe_load(path.read_text("utf-8")) or {}).items():
+        for code, texts in (yaml.load(path.read_text("utf-8"), yaml.CSafeLoader) or {}).items():
             if code in found:
                 raise ValueError(f"{path.name}: message {code} stands twice")
             found[code] = texts
