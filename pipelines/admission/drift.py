@@ -1,4 +1,4 @@
-"""Drift: how a batch differs from the last admitted one in what its columns are, and what the contract does about it.
+"""Drift: how a batch differs from those admitted before in what its columns are, and what the contract does about it.
 
 Compares profiles and decides by the policies of the contract; measures nothing itself and applies nothing. What was
 renamed at the source stops the pull and is guessed in `renames`.
@@ -7,6 +7,7 @@ renamed at the source stops the pull and is guessed in `renames`.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import hypot, log10
 from statistics import median
 from typing import Any
 
@@ -18,13 +19,14 @@ from pipelines.issues import Finding
 
 HOLD = "admit.drift"
 """The guard that holds a batch because of a drift whose policy is stop."""
-FACTORS = (10_000, 1_000, 100)
-NEAR = 1.8
-"""How far from a power of ten the move of a typical amount may be, as a factor: that of a day varies by itself."""
+LEAST_POWER = 1.5
+"""A typical amount that moved by more powers of ten than this is nearer to a hundredfold than to a tenfold. What a day
+does by itself comes on top of a change of units, so no power is asked for exactly."""
 HISTORY, BATCHES = 20, 5
-"""Batches whose rows are looked back at, and how many there must be."""
+"""Batches that are looked back at, and how many there must be to say how they vary."""
 SPREAD, LEAST = 5, 0.2
-"""A volume is unusual beyond so many deviations (scaled MAD) and by more than this share."""
+"""An amount and a volume are unusual beyond so many deviations (of volumes and levels: scaled MAD), a volume by more
+than this share as well."""
 _NORMAL = 1.4826
 
 Lists = Mapping[str, CodeList]
@@ -67,7 +69,7 @@ def compare(
     confirmed: bool,
     missed: int = 0,
 ) -> Drift:
-    """Compare a batch of `received` rows with the last admitted one. `history`: rows of batches admitted before;
+    """Compare a batch of `received` rows with those admitted before. `history`: rows of these batches;
     `confirmed`: the steward lets this batch pass, so that the next is compared with it; `missed`: deliveries that
     failed since, whose rows this one may bring as well."""
     policies = contract.form.drift
@@ -76,6 +78,7 @@ def compare(
     stopped: list[_Seen] = []
     quarantined: set[str] = set()
     opened: dict[str, set[str]] = {}
+    rescaled: set[str] = set()
     unusual = _volume(received, history, 0 if isinstance(contract.form.load, WholeTable) else missed)
     for seen in (*_drifts(contract, lists, old, new), *unusual):
         policy: str = getattr(policies, seen.kind)
@@ -87,6 +90,8 @@ def compare(
         findings.append(Finding(f"drift.{seen.kind}", about, "warning" if passes else "error", key, seen.rows))
         if policy == "stop" and not confirmed:
             stopped.append(seen)
+        if seen.kind == "units" and passes:
+            rescaled.add(key)
         if policy == "quarantine" and seen.column:
             quarantined.add(seen.column.name)
         if policy in ("freeze", "quarantine") and seen.column:
@@ -101,7 +106,7 @@ def compare(
         was = old.looks[column.name]
         if was.retyped and new.looks[column.name].kind == was.kind:  # told by the source itself, not by values
             settled.add(column.name)
-        elif column.name not in moved and new.looks[column.name].values < ENOUGH:  # too few to say that it is over
+        elif column.name not in moved and _too_few(was, new.looks[column.name]):
             about = {"column": column.physical_name} | both("policy", f"drift.policy_{was.left}")
             findings.append(Finding("drift.unsettled", about, "error", column.name))
             looks[column.name] = was
@@ -110,6 +115,10 @@ def compare(
         if name in looks and name not in moved and looks[name].values < ENOUGH <= look.values:
             # a few rows say little about a column
             looks[name] = replace(look, left="", terms="", retyped=False) if name in settled else look
+    for name, look in looks.items():
+        if look is new.looks[name]:
+            earlier = [] if name in rescaled or name not in old.looks else _levels(old.looks[name])
+            looks[name] = replace(look, levels=[*([look.typical] if look.typical else []), *earlier][:HISTORY])
     kept = Profile(new.rows, looks, new.others)
     # what is new is told by the pull, from what it found at the source
     told = tuple(finding for finding in findings if finding.code != "drift.new_column")
@@ -122,6 +131,11 @@ def _unsettled(contract: SourceContract, lists: Lists, old: Profile) -> Iterator
         look = old.looks.get(column.name)
         if look is not None and look.left and look.terms == _terms(contract, column, lists):
             yield column
+
+
+def _too_few(was: Look, now: Look) -> bool:
+    """Whether a batch has too few values, or too few amounts, to say that a drift is over."""
+    return now.values < ENOUGH or (was.typical is not None and now.typical is None)
 
 
 def _terms(contract: SourceContract, column: Column, lists: Lists) -> str:
@@ -166,23 +180,28 @@ def _column_drifts(column: Column, was: Look, now: Look, rows: int) -> Iterator[
         yield _Seen("codes", column, about | {"others": odd, "sample": rows}, sum(codes.values()) + odd)
     if was.chinese > 0 and was.values >= ENOUGH and now.garbled * now.values >= 3 and now.garbled > was.garbled + 0.01:
         yield _Seen("encoding", column, {"column": column.physical_name, "share": now.garbled, "before": was.garbled})
-    factor = _factor(was.typical, now.typical)
-    if factor is not None:
-        about = {"column": column.physical_name, "old": was.typical, "new": now.typical}
-        suspicion = "drift.yuan" if factor in ("×10000", "÷10000") else "drift.scale"
-        about |= {"factor": factor, "unit": column.definition.unit or "—"}
+    levels = _levels(was)
+    power = _power(levels, now.typical, now.error) if levels and now.typical else 0
+    if power:
+        about = {"column": column.physical_name, "old": median(levels), "new": now.typical, "batches": len(levels)}
+        suspicion = "drift.yuan" if abs(power) == 4 else "drift.scale"
+        about |= {"factor": f"{'×' if power > 0 else '÷'}{10 ** abs(power)}", "unit": column.definition.unit or "—"}
         yield _Seen("units", column, about | both("guess", suspicion))
 
 
-def _factor(old: float | None, new: float | None) -> str | None:
-    """The power of ten by which a typical amount moved, as people write it."""
-    if not old or not new:
-        return None
-    for factor in FACTORS:
-        for sign, ratio in (("×", new / old), ("÷", old / new)):
-            if 1 / NEAR <= ratio / factor <= NEAR:
-                return f"{sign}{factor}"
-    return None
+def _levels(look: Look) -> list[float]:
+    """Typical amounts up to a look; one that was kept before there were levels knows its own."""
+    return look.levels or ([look.typical] if look.typical else [])
+
+
+def _power(levels: Sequence[float], typical: float, error: float) -> int:
+    """The power of ten by which a typical amount has left those before it; 0: it has not, or they vary so much that
+    nobody can tell. One level among several that is wrong itself moves neither their median nor their spread much."""
+    powers = [log10(level) for level in levels]
+    usual = median(powers)
+    moved = log10(typical) - usual
+    spread = _NORMAL * median(abs(power - usual) for power in powers) if len(powers) >= BATCHES else 0.0
+    return round(moved) if abs(moved) > max(LEAST_POWER, SPREAD * hypot(spread, error)) else 0
 
 
 def _volume(received: int, history: Sequence[int], missed: int) -> Iterator[_Seen]:

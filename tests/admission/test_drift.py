@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.admission.admit import Admitted
-from pipelines.admission.drift import FACTORS, HOLD, _factor
+from pipelines.admission.drift import HOLD
 from pipelines.admission.profile import SAMPLE, _is_misread
 from pipelines.admission.receive import REPLAY, Delivery
 from pipelines.issues import Finding, Issues
@@ -290,17 +290,6 @@ def test_a_large_batch_is_sampled_from_all_its_parts(intake: Callable[..., Intak
     sample = outcome.findings[0].arguments["sample"]
     assert 0 < sample <= SAMPLE
     assert 0.3 * sample < outcome.findings[0].rows < 0.7 * sample
-
-
-@given(st.floats(1, 1e6), st.sampled_from(FACTORS), st.floats(0.56, 1.79), st.booleans())
-def test_a_power_of_ten_is_seen_whichever_way(old: float, factor: int, off: float, up: bool) -> None:
-    moved = factor * off
-    assert _factor(old, old * moved if up else old / moved) == f"{'×' if up else '÷'}{factor}"
-
-
-@given(st.floats(1, 1e6), st.floats(0.02, 50))
-def test_any_other_move_is_none(old: float, moved: float) -> None:
-    assert _factor(old, old * moved) is None
 
 
 @given(st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=2, max_size=20))
