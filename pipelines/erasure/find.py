@@ -15,20 +15,11 @@ from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import Contracts, ProductContract, SourceContract
 from pipelines.erasure.rows import Fate, Wanted, by_source_key, of_model, of_source, swept
-from pipelines.lake.rewrite import Change
+from pipelines.lake.parquet import columns_of, files_of, read_files
+from pipelines.lake.rewrite import Change, Planned
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
 from pipelines.register.store import now
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What is to be done to one file of a place (`raw/psb/household_person`). `table`: the Delta table it is of."""
-
-    place: str
-    file: Path
-    change: Change
-    table: Path | None = None
 
 
 @dataclass
@@ -191,23 +182,3 @@ def in_model(
         return []
     fate = of_model(contract, contracts, wanted, columns_of(con, files))
     return in_table(con, contract.form.model, location, fate, wanted)
-
-
-def files_of(location: Path) -> list[Path]:
-    """The data files below a table, those that no version needs any more too."""
-    return sorted(path for path in location.rglob("*.parquet") if "_delta_log" not in path.parts)
-
-
-def read_files(files: Sequence[Path]) -> str:
-    """The rows of some files with `filename` and `file_row_number`, to stand after FROM."""
-    listed = literals(map(str, files))
-    return (
-        f"read_parquet([{listed}], filename = true, file_row_number = true, union_by_name = true, "
-        "hive_partitioning = false)"
-    )
-
-
-def columns_of(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[str, str]:
-    """The columns of some files together, with DuckDB's names of their types."""
-    rows = con.execute(f"DESCRIBE SELECT * EXCLUDE (filename, file_row_number) FROM {read_files(files)}").fetchall()
-    return {name: kind for name, kind, *_ in rows}

@@ -19,22 +19,20 @@ from pipelines.codecs.sql import identifier, literals
 from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
 from pipelines.erasure import find, marks, search
-from pipelines.erasure.find import Found, Planned
+from pipelines.erasure.find import Found
 from pipelines.erasure.products import in_product
 from pipelines.erasure.rows import Wanted, persons
 from pipelines.erasure.traces import Traces, of_register, traces_in
-from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.lineage import upstream
-from pipelines.lake.parquet import make_durable, sha256
-from pipelines.lake.rewrite import Change, mend_log, replace_file, rewrite
+from pipelines.lake.parquet import columns_of, files_of, read_files, sha256
+from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
 from pipelines.privacy import pseudonyms
 from pipelines.register import Register
 from pipelines.release.ledger import ERASURE, Entry, Ledger
 from pipelines.release.person import Person
-from pipelines.release.products import write_files
-from pipelines.release.publish import files_folder
+from pipelines.release.publish import files_folder, write_downloads
 from pipelines.release.rows import ReleasedRows
 from pipelines.settings import Settings
 
@@ -128,10 +126,7 @@ class Erasure:
         return journal
 
     def _write(self, journal: Journal) -> None:
-        partial = self.home / f".{JOURNAL}.partial"
-        partial.touch(mode=0o600)
-        partial.write_text(json.dumps(asdict(journal), ensure_ascii=False), "utf-8")
-        replace_file(partial, self.home / JOURNAL)
+        write_journal(self.home / JOURNAL, asdict(journal))
 
     def _planned(self, person: str, order: Order) -> Journal:
         released = ReleasedRows(self.contracts, self.lake, self.register)
@@ -145,11 +140,7 @@ class Erasure:
             )
             journal = Journal(asdict(order), self._mark(person), asdict(wanted), refused=refused, kept=kept)
             found = self._search(con, wanted, journal)
-        for one in found.planned:
-            change = {"gone": one.change.gone, "cells": one.change.cells, "marks": one.change.marks}
-            table = str(one.table.relative_to(self.home)) if one.table else None
-            about = {"place": one.place, "file": self._name(one.file), "table": table, "sha256": sha256(one.file)}
-            journal.files.append({**about, "change": change})
+        journal.files = [one.stored(self.home) for one in found.planned]
         journal.dropped = {self._name(path): sha256(path) for path in found.dropped}
         journal.unknown = sorted(self._name(folder) for folder in self._unknown())
         journal.releases = self._fingerprints({one.place for one in found.planned})
@@ -183,15 +174,15 @@ class Erasure:
     def _refused(self, con: duckdb.DuckDBPyConnection, claims: Sequence[str]) -> Iterator[dict[str, Any]]:
         """The sources that keep their rows by law and have rows of the person, with the reason."""
         for name, contract in self.contracts.sources.items():
-            files = find.files_of(self.lake.core(contract.org, contract.dataset))
+            files = files_of(self.lake.core(contract.org, contract.dataset))
             why = contract.form.erasure.refused
             if why is None or not files:
                 continue
-            known = find.columns_of(con, files)
+            known = columns_of(con, files)
             stands = [
                 f"{identifier(column)} IN ({literals(claims)})" for column in persons(contract) if column in known
             ]
-            asked = f"SELECT count(*) FROM {find.read_files(files)} WHERE {' OR '.join(stands) or 'false'}"
+            asked = f"SELECT count(*) FROM {read_files(files)} WHERE {' OR '.join(stands) or 'false'}"
             (rows,) = con.execute(asked).fetchone() or (0,)
             if rows:
                 yield {"source": name, "rows": rows, "basis": why.basis, "read": why.source, "sure": why.confidence}
@@ -215,7 +206,7 @@ class Erasure:
             for product in contract.products if changes else ():
                 if product.form.anonymity is None and lake.product(product.channel, product.name).is_dir():
                     pseudonyms.register(con, self.settings.key(f"pseudonym_{product.channel}"))
-                    versions = [one for one in self.ledger.releases() if one.subject == product.id]
+                    versions = [one for one in self.ledger.kept_releases() if one.subject == product.id]
                     found.planned += in_product(con, lake, product, versions, changes)
         if not journal.refused:
             found.planned += find.in_linkage(con, lake, wanted)
@@ -236,7 +227,7 @@ class Erasure:
     def _fingerprints(self, places: set[str]) -> dict[str, dict[str, str]]:
         """By subject and version what every release of some subjects is now."""
         found: dict[str, dict[str, str]] = {}
-        for entry in self.ledger.releases():
+        for entry in self.ledger.kept_releases():
             if entry.subject in places and entry.version is not None:
                 mark = fingerprint(self.lake.subject(entry.subject), entry.version)
                 found.setdefault(entry.subject, {})[str(entry.version)] = mark
@@ -244,28 +235,14 @@ class Erasure:
 
     def _rewrite(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
         """Rewrite what was not rewritten before a kill, then make logs and downloads say the same."""
-        tables: dict[str, list[str]] = {}
-        for one in journal.files:
-            file = self.home / one["file"]
-            if sha256(file) == one["sha256"]:
-                rewrite(con, file, _change(one["change"]))
-            if one["table"] is not None:
-                tables.setdefault(one["table"], []).append(str(file.relative_to(self.home / one["table"])))
-        for table, files in tables.items():
-            if delta.latest(self.home / table) is not None:
-                mend_log(con, self.home / table, files)
+        carry_out(con, self.home, journal.files)
         for subject, versions in journal.releases.items():
             for version in versions if subject.startswith("open/") else ():
-                product = self.contracts.products[subject]
-                read = delta.scan(delta.open_table(self.lake.subject(subject), int(version)))
-                folder = files_folder(self.lake, product, int(version))
-                write_files(con, product, f"(SELECT {read.columns} FROM {read.source})", folder)
+                write_downloads(con, self.lake, self.contracts.products[subject], int(version))
 
     def _drop(self, journal: Journal) -> None:
         """Files that go as a whole, and everything that is made again from what is left."""
-        for name in journal.dropped:
-            (self.home / name).unlink(missing_ok=True)
-            make_durable([], (self.home / name).parent)
+        drop(self.home, journal.dropped)
         for place in {one["place"] for one in journal.files}:
             zone, _, source = place.partition("/")
             if zone == "core":
@@ -318,8 +295,3 @@ class Erasure:
         self.ledger.record([Entry(ERASURE, number, f"erasure-{number}"[:64], None, body)])
         (self.home / JOURNAL).unlink()
         return body
-
-
-def _change(said: dict[str, Any]) -> Change:
-    texts = {name: {int(place): text for place, text in marked.items()} for name, marked in said["marks"].items()}
-    return Change(said["gone"], said["cells"], texts)

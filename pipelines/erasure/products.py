@@ -11,9 +11,9 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Product
-from pipelines.erasure.find import Planned, columns_of, read_files
 from pipelines.lake import delta
-from pipelines.lake.rewrite import Change
+from pipelines.lake.parquet import columns_of, read_files
+from pipelines.lake.rewrite import Change, Planned
 from pipelines.lake.zones import Lake
 from pipelines.release.ledger import Recorded
 from pipelines.release.products import product_query

@@ -8,9 +8,9 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Contracts
-from pipelines.erasure.find import columns_of, files_of, read_files
 from pipelines.erasure.rows import MOBILE, NAME, Wanted, of_kind, persons, referring, row_persons
 from pipelines.lake.edition import row_key
+from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
 

@@ -5,7 +5,7 @@ The chained tables (ledger, audit) are never changed; they hold no ids of person
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ class Traces:
 
 
 def of_register(register: Register, traces: Traces) -> None:
-    """Take a person out of receipts, issues and questions of linkage; SQLite keeps no copy in free pages."""
+    """Take a person out of receipts, issues and questions of linkage."""
     with register.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
@@ -43,9 +43,17 @@ def of_register(register: Register, traces: Traces) -> None:
         if traces.questions:
             ours = sa.or_(linkage_review.c.person.in_(traces.texts), linkage_review.c.own.in_(traces.texts))
             connection.execute(sa.delete(linkage_review).where(ours))
-            for dataset, key in traces.rows:
-                row = (linkage_review.c.dataset == dataset) & (linkage_review.c.row_key == key)
-                connection.execute(sa.delete(linkage_review).where(row))
+    forget_rows(register, traces.rows if traces.questions else ())
+
+
+def forget_rows(register: Register, rows: Iterable[tuple[str, str]]) -> None:
+    """Drop the questions about rows (source, key) of linked sources; SQLite keeps no copy in free pages."""
+    with register.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("PRAGMA secure_delete = ON")
+        for dataset, key in rows:
+            row = (linkage_review.c.dataset == dataset) & (linkage_review.c.row_key == key)
+            connection.execute(sa.delete(linkage_review).where(row))
     if register.engine.dialect.name == "sqlite":
         raw = register.engine.raw_connection()
         try:

@@ -95,12 +95,21 @@ def _all_files(location: Path) -> set[str]:
     return {json.loads(line)["add"]["path"] for line in lines if line.startswith('{"add"')}
 
 
+def unneeded(location: Path, versions: Collection[int]) -> list[Path]:
+    """The files of a table that neither these versions nor its latest need."""
+    return list(_orphans(location, _files(location, versions)))
+
+
 def _drop_orphans(location: Path, needed: set[str], cleaned: Cleaned) -> None:
-    for path in sorted(path for path in location.rglob("*") if path.is_file()):
-        name = path.relative_to(location)
-        in_log = name.parts[0] == "_delta_log"
-        if str(name) in needed or (in_log and LOG_FILE.fullmatch(path.name)):
-            continue
+    for path in _orphans(location, needed):
         cleaned.files += 1
         cleaned.bytes += path.stat().st_size
         path.unlink()
+
+
+def _orphans(location: Path, needed: set[str]) -> Iterator[Path]:
+    for path in sorted(path for path in location.rglob("*") if path.is_file()):
+        name = path.relative_to(location)
+        in_log = name.parts[0] == "_delta_log"
+        if str(name) not in needed and not (in_log and LOG_FILE.fullmatch(path.name)):
+            yield path

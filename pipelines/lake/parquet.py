@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.lake.errors import disk_full_named
 
 FILE_SIZE = "256MB"
@@ -71,6 +71,26 @@ def copy_rows(
         )
         for row in rows
     )
+
+
+def files_of(location: Path) -> list[Path]:
+    """The data files below a table, those that no version needs any more too."""
+    return sorted(path for path in location.rglob("*.parquet") if "_delta_log" not in path.parts)
+
+
+def read_files(files: Sequence[Path]) -> str:
+    """The rows of some files with `filename` and `file_row_number`, to stand after FROM."""
+    listed = literals(map(str, files))
+    return (
+        f"read_parquet([{listed}], filename = true, file_row_number = true, union_by_name = true, "
+        "hive_partitioning = false)"
+    )
+
+
+def columns_of(con: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[str, str]:
+    """The columns of some files together, with DuckDB's names of their types."""
+    rows = con.execute(f"DESCRIBE SELECT * EXCLUDE (filename, file_row_number) FROM {read_files(files)}").fetchall()
+    return {name: kind for name, kind, *_ in rows}
 
 
 def keep_filled(written: Iterable[WrittenFile]) -> list[WrittenFile]:

@@ -1,12 +1,14 @@
-"""Rewriting files that were written for ever, because an order says so: rows go or cells are emptied, the rest stays.
+"""Rewriting files that were written for ever, because an order or a contract says so: rows go or cells are emptied, the
+rest stays.
 
 A file keeps its name, so every version of a table that has it stays a version; the log is mended to say the new sizes
-and statistics. Belongs here: files and logs. Does not belong here: which rows.
+and statistics. Whoever rewrites writes a journal first and is done when it is gone: killed in between, the journal is
+carried out again. Belongs here: files, logs, journals. Does not belong here: which rows.
 """
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,9 @@ import duckdb
 from deltalake import Schema
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.lake.delta import open_table
+from pipelines.lake.delta import latest, open_table
 from pipelines.lake.file_stats import written_stats
-from pipelines.lake.parquet import make_durable, write_file
+from pipelines.lake.parquet import make_durable, sha256, write_file
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,62 @@ class Change:
     gone: Sequence[int] = ()
     cells: Mapping[str, Sequence[int]] = field(default_factory=dict)
     marks: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What is to be done to one file of a place (`raw/psb/household_person`). `table`: the Delta table it is of."""
+
+    place: str
+    file: Path
+    change: Change
+    table: Path | None = None
+
+    def stored(self, home: Path) -> dict[str, Any]:
+        """As a journal keeps it: paths below the home, the file with its hash before."""
+        change = {"gone": self.change.gone, "cells": self.change.cells, "marks": self.change.marks}
+        table = str(self.table.relative_to(home)) if self.table else None
+        about = {"place": self.place, "file": str(self.file.relative_to(home)), "table": table}
+        return {**about, "sha256": sha256(self.file), "change": change}
+
+
+def write_journal(file: Path, journal: Mapping[str, Any]) -> None:
+    """Keep what is about to be done, whole or not at all, for this account only."""
+    partial = file.with_name(f".{file.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(json.dumps(journal, ensure_ascii=False), "utf-8")
+    replace_file(partial, file)
+
+
+def carry_out(
+    con: duckdb.DuckDBPyConnection, home: Path, files: Sequence[Mapping[str, Any]], tables: Iterable[str] = ()
+) -> None:
+    """Rewrite the files of a journal that were not rewritten before a kill, then make the logs of their tables say the
+    same. `tables`: others whose logs are to forget files that are gone. Can be repeated.
+    """
+    named: dict[str, list[str]] = {table: [] for table in tables}
+    for one in files:
+        file = home / one["file"]
+        if sha256(file) == one["sha256"]:
+            rewrite(con, file, _change(one["change"]))
+        if one["table"] is not None:
+            named.setdefault(one["table"], []).append(str(file.relative_to(home / one["table"])))
+    for table, changed in named.items():
+        if latest(home / table) is not None:
+            mend_log(con, home / table, changed)
+
+
+def drop(home: Path, names: Iterable[str]) -> None:
+    """Remove files as a whole, durably; those that are gone already too."""
+    for name in names:
+        (home / name).unlink(missing_ok=True)
+        if (home / name).parent.is_dir():
+            make_durable([], (home / name).parent)
+
+
+def _change(said: Mapping[str, Any]) -> Change:
+    texts = {name: {int(place): text for place, text in marked.items()} for name, marked in said["marks"].items()}
+    return Change(said["gone"], said["cells"], texts)
 
 
 def rewrite(con: duckdb.DuckDBPyConnection, file: Path, change: Change) -> None:
@@ -83,7 +141,20 @@ def _cell(name: str, change: Change) -> str:
 
 
 def _at(places: Sequence[int]) -> str:
-    return f"file_row_number IN ({', '.join(map(str, places))})" if places else "false"
+    """That a row stands at one of these places. Rows that end together mostly stand together, so runs are told by their
+    ends: a million places are no text of a million numbers."""
+    single = [str(first) for first, last in _runs(places) if first == last]
+    runs = [f"file_row_number BETWEEN {first} AND {last}" for first, last in _runs(places) if first < last]
+    listed = [f"file_row_number IN ({', '.join(single)})"] if single else []
+    return " OR ".join([*listed, *runs]) or "false"
+
+
+def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of every run of neighbours, in order."""
+    ordered = sorted(places)
+    starts = [at for at, place in enumerate(ordered) if at == 0 or place > ordered[at - 1] + 1]
+    for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
+        yield ordered[start], ordered[end - 1]
 
 
 def _size(file: Path) -> int:

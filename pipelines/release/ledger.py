@@ -12,7 +12,9 @@ from pipelines.register import Register, chain
 from pipelines.register.tables import ledger as table
 
 RELEASE, REFUSAL, WITHDRAWAL, CONFIRMATION = "release", "refusal", "withdrawal", "confirmation"
-ERASURE = "erasure"
+ERASURE, ERASURE_LIFT = "erasure", "erasure_lift"
+RETENTION, HOLD, HOLD_END = "retention", "hold", "hold_end"
+"""What was ended because a contract's period is over; a legal hold against that, and its end."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +98,50 @@ class Ledger:
         return {sequence: found[key] for sequence, key in wanted.items() if key in found}
 
     def released_versions(self) -> dict[str, set[int]]:
-        """Every version that was ever released, by subject: what must stay readable."""
-        versions: dict[str, set[int]] = {}
+        """Every version that was released and not ended since, by subject: what must stay readable."""
         query = sa.select(table.c.subject, table.c.version).where(table.c.kind == RELEASE)
+        versions: dict[str, set[int]] = {}
         for row in self.register.rows(query):
             versions.setdefault(row["subject"], set()).add(row["version"])
+        for subject, ended in self.ended_versions().items():
+            versions[subject] -= ended.keys()
         return versions
+
+    def ended_versions(self) -> dict[str, dict[int, Recorded]]:
+        """The versions that were ended because their period was over, by subject, each with the row that says so."""
+        found: dict[str, dict[int, Recorded]] = {}
+        for entry in self.of_kind(RETENTION):
+            for subject, versions in entry.body["releases"].items():
+                ended = {int(version): entry for version, (_, after) in versions.items() if after is None}
+                found.setdefault(subject, {}).update(ended)
+        return {subject: versions for subject, versions in found.items() if versions}
 
     def releases(self) -> list[Recorded]:
         """Every release there ever was, in order."""
         query = sa.select(table).where(table.c.kind == RELEASE).order_by(table.c.sequence)
         return [_recorded(row) for row in self.register.rows(query)]
 
+    def kept_releases(self) -> list[Recorded]:
+        """Every release whose version was not ended, in order."""
+        ended = self.ended_versions()
+        return [entry for entry in self.releases() if entry.version not in ended.get(entry.subject, ())]
+
     def erasures(self) -> list[Recorded]:
         """The receipts of all erasures, in order; their subject is the order."""
-        query = sa.select(table).where(table.c.kind == ERASURE).order_by(table.c.sequence)
+        return self.of_kind(ERASURE)
+
+    def standing_erasures(self) -> list[Recorded]:
+        """The receipts of the erasures that no word lifted: what is delivered of these persons is withheld."""
+        lifted = {(entry.subject, entry.body["person"]) for entry in self.of_kind(ERASURE_LIFT)}
+        return [entry for entry in self.erasures() if (entry.subject, entry.body["person"]) not in lifted]
+
+    def rewritings(self) -> list[Recorded]:
+        """The receipts of everything that changed what had been written: erasures and ended periods, in order."""
+        return self.of_kind(ERASURE, RETENTION)
+
+    def of_kind(self, *kinds: str) -> list[Recorded]:
+        """Every row of these kinds, in order."""
+        query = sa.select(table).where(table.c.kind.in_(kinds)).order_by(table.c.sequence)
         return [_recorded(row) for row in self.register.rows(query)]
 
     def first_break(self) -> int | None:

@@ -51,11 +51,11 @@ def model_inputs(
     return {name: value for name in contracts.models if name in models and (value := inputs(name)) is not None}
 
 
-def rewritten(versions: Mapping[str, int], erasures: Sequence[Recorded]) -> dict[str, int | str]:
-    """Versions by dbt source name, with the orders that changed a core version since it was written: what is made from
-    it is to be made again."""
+def rewritten(versions: Mapping[str, int], rewritings: Sequence[Recorded]) -> dict[str, int | str]:
+    """Versions by dbt source name, with the orders and ended periods that changed a core version since it was written:
+    what is made from it is to be made again."""
     found: dict[str, int | str] = {**versions}
-    for entry in erasures:
+    for entry in rewritings:
         for place in entry.body["places"]:
             name = place.replace("/", ".", 1).replace("/", "__")
             if name in found:

@@ -72,10 +72,16 @@ def _publish_one(item: Approved, edition: str, number: int, lake: Lake, con: duc
     _require_equal(item, version, con)
     files = []
     if item.product is not None and item.product.channel == "open":
-        read = delta.scan(delta.open_table(item.target, version))
-        folder = files_folder(lake, item.product, version)
-        files = write_files(con, item.product, f"(SELECT {read.columns} FROM {read.source})", folder)
+        files = write_downloads(con, lake, item.product, version)
     return Entry(RELEASE, item.subject, edition, version, {**item.body, "files": files})
+
+
+def write_downloads(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, version: int) -> list[dict[str, Any]]:
+    """Write the downloads of a released version, or write them again; returns what the ledger says of them."""
+    read = delta.scan(delta.open_table(lake.product(product.channel, product.name), version))
+    return write_files(
+        con, product, f"(SELECT {read.columns} FROM {read.source})", files_folder(lake, product, version)
+    )
 
 
 def files_folder(lake: Lake, product: Product, version: int) -> Path:

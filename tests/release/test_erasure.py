@@ -2,11 +2,9 @@
 and the ledger tells an erased version from a corrupt one.
 """
 
-import gzip
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -20,7 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import literal
 from pipelines.contracts.load import load
 from pipelines.erasure.order import JOURNAL, Erasure, Order
 from pipelines.lake.parquet import sha256
@@ -35,6 +33,7 @@ from pipelines.release.verify import releases
 from pipelines.run import opened
 from pipelines.settings import Settings
 from tests.city import REPOSITORY, Town, published_town, seed_from_clock
+from tests.traces import content, traces
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -63,43 +62,6 @@ def known(town: Town, person: str) -> Somebody:
     mobiles = {mobile for _, mobile in rows if mobile and mobile not in others}
     numbers = {number for number, _ in rows}
     return Somebody(person, tuple(sorted({*claims, *numbers, *mobiles, *(f"{n[:6]}{n[8:17]}" for n in numbers)})))
-
-
-def traces(home: Path, texts: tuple[str, ...]) -> set[str]:
-    """Files in which any of the texts stands: as bytes, in rows of Parquet or of databases, packed, in journals."""
-    found = set()
-    wanted = [text.encode() for text in texts]
-    stands = " OR ".join(f"contains(t, {literal(text)})" for text in texts)
-    for path in sorted(path for path in home.rglob("*") if path.is_file() and "secrets" not in path.parts):
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        if any(text in content for text in wanted):
-            found.add(str(path.relative_to(home)))
-        if path.suffix == ".parquet":
-            rows = f"SELECT to_json(r)::VARCHAR AS t FROM read_parquet({literal(str(path))}) r"
-            if duckdb.sql(f"SELECT 1 FROM ({rows}) WHERE {stands} LIMIT 1").fetchone():
-                found.add(str(path.relative_to(home)))
-        if path.suffix == ".duckdb" and not path.is_symlink():
-            with duckdb.connect(str(path), read_only=True) as con:
-                for schema, name in con.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall():
-                    rows = f"SELECT to_json(r)::VARCHAR AS t FROM {identifier(schema)}.{identifier(name)} r"
-                    if con.execute(f"SELECT 1 FROM ({rows}) WHERE {stands} LIMIT 1").fetchone():
-                        found.add(f"{path.relative_to(home)}:{name}")
-    with sqlite3.connect(home / "register.db") as register:
-        for (name,) in register.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in register.execute(f"SELECT * FROM {identifier(name)}"):
-                if any(text in str(value) for value in row for text in texts):
-                    found.add(f"register:{name}")
-    return found
-
-
-def content(file: Path) -> Counter[str]:
-    kept = "SELECT COLUMNS(c -> c NOT IN ('_erased', '_emptied'))"
-    rows = (
-        f"SELECT to_json(r)::VARCHAR FROM ({kept} FROM read_parquet({literal(str(file))}, hive_partitioning = false)) r"
-    )
-    return Counter(text for (text,) in duckdb.sql(rows).fetchall())
 
 
 @pytest.fixture(scope="module")
