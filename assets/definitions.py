@@ -14,6 +14,7 @@ from assets.health import health
 from assets.releases import release_assets
 from assets.replay import replay_asset
 from assets.resources import PATIENCE, run_resource
+from assets.retention import EVERY_DAY, JOB, ended
 from assets.sources import CADENCES, source_assets, source_key
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts, load
@@ -73,11 +74,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         description=say("dagster.freshness"),
     )
     hourly = _schedule(watch, EVERY_HOUR, contracts.city.timezone, say("dagster.freshness"))
+    ending = dg.define_asset_job(
+        JOB,
+        selection=dg.AssetSelection.assets(ended),
+        executor_def=executor,
+        description=say("dagster.retention"),
+    )
+    nightly = _schedule(ending, EVERY_DAY, contracts.city.timezone, say("dagster.retention"))
     return dg.Definitions(
-        assets=[*sources, *published, replay],
+        assets=[*sources, *published, replay, ended],
         asset_checks=[freshness],
-        jobs=[job, *jobs, drops_job, watch],
-        schedules=[*schedules, hourly],
+        jobs=[job, *jobs, drops_job, watch, ending],
+        schedules=[*schedules, hourly, nightly],
         sensors=[drop_sensor(contracts, settings, drops_job)],
         resources={"run": run_resource},
         executor=executor,

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,8 @@ class Listing:
             return Snapshot(self._contracts, self._published, self._broken)
 
     def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
-        """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal."""
+        """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal
+        whose period is not over."""
         columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
         moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL])
         query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())
@@ -109,7 +110,12 @@ class Listing:
             if row["kind"] == WITHDRAWAL:
                 break
             versions.setdefault(row["version"], json.loads(row["body"]))
-        return versions
+        ended = self.ended_versions(subject)
+        return {version: body for version, body in versions.items() if version not in ended}
+
+    def ended_versions(self, subject: str) -> Collection[int]:
+        """The versions that were ended because the period of their contract was over."""
+        return self.ledger.ended_versions().get(subject, {}).keys()
 
     def decisions(self, limit: int = 100, before: int | None = None) -> list[Recorded]:
         """The newest decisions about all subjects, or those before a sequence number."""

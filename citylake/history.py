@@ -12,7 +12,7 @@ from citylake.explain import key_of
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
-from pipelines.release.history import History, as_of, history
+from pipelines.release.history import History, as_of, history, kept_since, require_kept
 from pipelines.release.rows import ReleasedRows
 from pipelines.settings import Settings
 
@@ -37,8 +37,11 @@ def show(
         released = ReleasedRows(load(settings.contracts), settings.lake, register)
         found = history(released, model, key_of(key))
         days = [_day(text) for text in (true_on, known_on)]
+        require_kept(released.ledger, model, *(day or date.max for day in days))
         for line in _changes(found, values) if days == [None, None] else _state(found, *days, values):
             typer.echo(line)
+        if (horizon := kept_since(released.ledger, model)) is not None:
+            typer.echo(say("retention.history_since", horizon=horizon))
         released.con.close()
         register.close()
 

@@ -2,7 +2,20 @@
 
 import typer
 
-from citylake import access, contracts, demo, explain, history, layer, licence, linkage, operations, person, quarantine
+from citylake import (
+    access,
+    contracts,
+    demo,
+    explain,
+    history,
+    layer,
+    licence,
+    linkage,
+    operations,
+    person,
+    quarantine,
+    retention,
+)
 
 app = typer.Typer(
     name="citylake",
@@ -16,6 +29,7 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(licence.app, name="licence")
+app.add_typer(retention.app, name="retention")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

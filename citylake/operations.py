@@ -110,8 +110,8 @@ def verify() -> None:
             about = {"subject": one.subject, "version": one.version}
             if one.state == "corrupt":
                 raise CitylakeError("verify.corrupt", **about, what=one.what)
-            if one.state == "erased":
-                typer.echo(say("verify.erased", **about, orders="、".join(one.orders)))
+            if one.state in ("erased", "shortened", "ended"):
+                typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
             states[one.state] += 1
         typer.echo(f"releases: OK ({states.total()})")
 

@@ -44,6 +44,8 @@ from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.notices import AREA as NOTICE
+from pipelines.retention import ended
+from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
 
 EDITION, MARTS = "edition", "marts"
@@ -92,8 +94,7 @@ class Run:
         self.issues = Issues(self.register)
         self.reviews = Reviews(self.register)
         self.failures = Failures(self.receipts, self.issues, self.settings.home / "logs" / f"{self.id}.log")
-        self.erasures = self.ledger.erasures()
-        self.erased = Erased.read((one.body for one in self.erasures), self.settings.key(KEY))
+        self.erased = Erased.read((one.body for one in self.ledger.standing_erasures()), self.settings.key(KEY))
         self.started = now()
 
     @property
@@ -128,7 +129,8 @@ class Run:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
 
         Rows that are accepted now and say something newer than core are applied; all others change nothing. Raises
-        CitylakeError for a source that delivers whole tables (its next delivery is the replay) or without batches.
+        CitylakeError for a source that delivers whole tables (its next delivery is the replay), without batches, or
+        with one whose raw rows were ended.
         """
         contract = self.contracts.sources[source]
         if isinstance(contract.form.load, WholeTable):
@@ -137,12 +139,17 @@ class Run:
         batches = [pull for pull in pulls if not pull.body["origin"].startswith((REPLAY, RETURNED))]
         if not batches:
             raise CitylakeError("replay.nothing", subject=source, first=first, last=last)
+        ended.require_raw(self.ledger, contract, [pull.batch or 0 for pull in batches])
         if held := self._settle(contract):
             return self._ingested(contract, *held)
         with self._quarantine(contract) as quarantine:
             corrected = quarantine.corrected()
         delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
         return self._ingested(contract, delivery, self._admit(contract, delivery))
+
+    def retain(self, who: str, why: str) -> dict[str, Any] | None:
+        """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due."""
+        return Retention(self.settings, self.contracts, self.register).apply(self.today, who, why)
 
     def take_back(self, source: str, file: Path, who: str, why: str) -> Admitted:
         """Admit the refused rows that a department corrected in an exported file, as a batch of their own.
@@ -208,7 +215,7 @@ class Run:
         graph = self._models()
         versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
         versions |= {relation: table.version for relation, table in prepared.items()}
-        marked = plan.rewritten(versions, self.erasures)
+        marked = plan.rewritten(versions, self.ledger.rewritings())
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, marked, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
@@ -457,6 +464,7 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
         try:
             register.upgrade()
             run = Run(settings, register, contracts, run_id)
+            Retention(settings, contracts, register).finish()  # what a killed run began
             if not (settings.home / JOURNAL).exists():
                 run.repair()
             yield run

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     ADDRESS_INVALID = "address_invalid"
     ADDRESS_EXPIRED = "address_expired"
     ADDRESS_OUTDATED = "address_outdated"
+    VERSION_ENDED = "version_ended"
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Recorded
 from pipelines.release.rows import ReleasedRows
+from pipelines.retention import ended
 
 ROWS, ATTRIBUTES = "source_rows", "attr_source"
 """The columns in which a library row keeps its books; they are not explained themselves."""
@@ -268,6 +269,7 @@ class Explainer:
         """The value as delivered. Raises CitylakeError when the batch is no longer kept."""
         path = self.lake.raw(source.org, source.dataset) / str(row.batch) / RAW_FILE
         if not path.is_file():
+            ended.require_raw(self.released.ledger, source, [row.batch])
             raise CitylakeError("explain.raw_gone", subject=source.id, batch=row.batch)
         read = f"read_parquet({literal(str(path))}, file_row_number = true)"
         query = f"SELECT CAST({identifier(physical)} AS VARCHAR) FROM {read} WHERE file_row_number = {row.number}"

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from pipelines.messages import CitylakeError
+from pipelines.release.ledger import Ledger
 from pipelines.release.rows import ReleasedRows, Row
+from pipelines.retention import ended
 
 RECORD = "record"
 """The field that says that a row came or went."""
@@ -60,8 +62,19 @@ def history(released: ReleasedRows, model: str, key: Mapping[str, str]) -> Histo
     return History(model, rows[0] if rows else None, tuple(changes))
 
 
+def kept_since(ledger: Ledger, model: str) -> date | None:
+    """The newest day whose changes of a model are not kept any more; None while all are."""
+    return ended.history_horizon(ledger, f"{model}_history")
+
+
+def require_kept(ledger: Ledger, model: str, true_on: date, known_on: date) -> None:
+    """Raises CitylakeError if changes of a model that were true or known by one of these days were ended."""
+    ended.require_history(ledger, f"{model}_history", true_on, known_on)
+
+
 def as_of(found: History, true_on: date, known_on: date) -> Row | None:
     """The row as it was true on one day, as far as it was known at the end of another; None when it was not there.
+    Ask `require_kept` before.
 
     A cell has the value of the change that was known last among those known by `known_on` that hold from `true_on` or
     earlier; if there is none, the value before the first change of all. Columns without a history are as they are now.

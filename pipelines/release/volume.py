@@ -18,7 +18,7 @@ def confirm_volume(register: Register, subject: str, who: str, why: str) -> int:
     Returns the number. Raises CitylakeError if there is nothing to confirm.
     """
     ledger = Ledger(register)
-    refusal = next(iter(ledger.history(subject, limit=1)), None)
+    refusal = ledger.newest(RELEASE, REFUSAL, CONFIRMATION).get(subject)
     if refusal is None or refusal.kind != REFUSAL or not _moved(refusal):
         raise CitylakeError("volume.nothing", subject=subject)
     rows = int(refusal.body["rows"])

@@ -27,10 +27,10 @@ def test_every_job_and_schedule_resolves(definitions: dg.Definitions) -> None:
     repository = definitions.get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()}
     cadences = {"realtime", "daily", "weekly", "monthly", "half_yearly", "yearly"}
-    assert jobs >= {"city", *cadences, "drops", "freshness"}
+    assert jobs >= {"city", *cadences, "drops", "freshness", "retention"}
     schedules = {schedule.job_name: schedule.cron_schedule for schedule in repository.schedule_defs}
     assert schedules["daily"] == "0 2 * * *" and schedules["yearly"] == "0 4 1 1 *"
-    assert schedules["freshness"] == "15 * * * *"
+    assert schedules["freshness"] == "15 * * * *" and schedules["retention"] == "30 5 * * *"
     assert [sensor.name for sensor in repository.sensor_defs] == ["file_drops"]
 
 
@@ -101,7 +101,9 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
     expected |= {model_key(contract) for contract in contracts.models.values()}
     expected |= {product_key(product) for product in contracts.products.values()}
     assert expected <= keys
-    assert keys - expected == {dg.AssetKey([name]) for name in ("marts", "linkage", "edition", "health", "replay")}
+    assert keys - expected == {
+        dg.AssetKey([name]) for name in ("marts", "linkage", "edition", "health", "replay", "ended")
+    }
 
 
 def test_assets_are_described_in_chinese_and_show_their_columns(

@@ -17,7 +17,7 @@ from pipelines.lake.lineage import upstream
 from pipelines.messages import catalogue
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
-from pipelines.release.ledger import CONFIRMATION, ERASURE, RELEASE, Entry
+from pipelines.release.ledger import CONFIRMATION, ERASURE, HOLD, HOLD_END, RELEASE, RETENTION, Entry
 from tests.catalog.small_city import (
     AGE_MODEL,
     AGES,
@@ -314,6 +314,18 @@ def test_a_confirmed_volume_stands_among_the_decisions_without_names_of_people(o
     told = signed_in.get("/decisions").text
     assert "医保停报" in told and "删除个人数据" in told
     assert "张三" not in told and "李专员" not in told
+
+
+def test_what_ended_and_what_is_held_stands_among_the_decisions(own_city: City) -> None:
+    about = {"who": "李专员", "why": "法院调取", "until": None}
+    ended = {**about, "rows": 7, "releases": {}}
+    entries = [Entry(HOLD, AGE_MODEL, "h", None, about), Entry(HOLD_END, AGE_MODEL, "h", None, {**about, "hold": 1})]
+    own_city.ledger.record([*entries, Entry(RETENTION, "retention-1", "retention-1", None, ended)])
+    client = own_city.client()
+    client.post("/login", data={"token": own_city.recipient("期满测试")})
+    told = client.get("/decisions").text
+    assert all(kind in told for kind in ("保全", "解除保全", "保存期限届满"))
+    assert "李专员" not in told and "法院调取" not in told
 
 
 def test_every_library_has_a_name(contracts: Contracts) -> None:

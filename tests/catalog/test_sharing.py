@@ -13,6 +13,7 @@ from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.paging import page
 from catalog.policy import administration
 from catalog.policy.callers import Callers
+from pipelines.release.ledger import RETENTION, Entry
 from tests.catalog.small_city import AGES, PERSONS, URL, City, bearer
 
 ROOT = "/delta-sharing"
@@ -241,6 +242,18 @@ def test_a_newer_release_leaves_addresses_and_a_withdrawal_ends_them(own_city: C
     assert client.get(url).status_code == 404
     own_city.release(PERSONS, 80)
     assert client.get(url).status_code == 403, "a withdrawn version stays withdrawn"
+
+
+def test_a_version_whose_period_is_over_is_gone_and_says_so(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"])
+    url = address(client, token)
+    own_city.release(PERSONS, 60)
+    body = {"releases": {PERSONS: {"0": ["f", None]}}, "rows": 40}
+    own_city.ledger.record([Entry(RETENTION, "retention-1", "retention-1", None, body)])
+    answer = client.get(url)
+    assert answer.status_code == 410 and "保存期限已届满" in answer.json()["message"]
+    assert client.get(f"{TABLE}/version", headers=bearer(token)).headers["delta-table-version"] == "1"
 
 
 def test_a_division_without_rows_is_a_table_without_files(city: City, client: TestClient) -> None:

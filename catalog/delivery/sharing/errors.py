@@ -14,6 +14,7 @@ CODES = {
     403: "PERMISSION_DENIED",
     404: "RESOURCE_DOES_NOT_EXIST",
     405: "METHOD_NOT_ALLOWED",
+    410: "RESOURCE_DOES_NOT_EXIST",
     413: "INVALID_PARAMETER_VALUE",
     429: "RESOURCE_EXHAUSTED",
     503: "TEMPORARILY_UNAVAILABLE",
@@ -35,6 +36,8 @@ def status_of(reason: Reason) -> int:
         return 404
     if reason is Reason.TOO_MANY:
         return 429
+    if reason is Reason.VERSION_ENDED:
+        return 410
     return 401 if reason.value.startswith("token_") else 403
 
 

@@ -136,6 +136,8 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         then = desk.at_version(admission, number)
         extract = desk.views.extract(then.allowed) if then else None
         part = next((item for item in extract.parts if item.name == name), None) if extract else None
+        if then is None and number in desk.listing.ended_versions(address.product):
+            raise desk.refuse(caller, address.product, Reason.VERSION_ENDED, "file.read", ROAD)
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
         facts = {

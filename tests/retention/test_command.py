@@ -1,0 +1,71 @@
+"""`citylake retention` and the daily job: what stewards read and do, on a home with one source's batches."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner, Result
+
+from assets.resources import run_resource
+from assets.retention import ended
+from citylake.main import app
+from pipelines.contracts.load import Contracts
+from pipelines.release.ledger import HOLD, HOLD_END, RETENTION
+from tests.retention.homes import Home
+
+SOURCE = "hsb/settlement"
+
+
+def told(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["retention", *arguments])
+
+
+@pytest.fixture
+def home(contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """Batches of more than ten years, almost ten, and of now; the contract says 10y."""
+    home = Home(tmp_path, contracts)
+    monkeypatch.setenv("CITYLAKE_HOME", str(home.settings.home))
+    monkeypatch.setenv("CITYLAKE_REGISTER", home.settings.register_url)
+    today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
+    for batch, day in enumerate((date(today.year - 11, 1, 1), today - timedelta(3642), today), 1):
+        home.raw(contracts.sources[SOURCE], batch, day, f"SELECT 'marker-{batch}' AS said")
+    return home
+
+
+def batches(home: Home) -> set[str]:
+    return {path.name for path in home.lake.raw(*SOURCE.split("/")).iterdir()}
+
+
+def test_a_steward_sees_holds_lifts_and_ends(home: Home) -> None:
+    listed = told()
+    assert listed.exit_code == 0 and f"{SOURCE}\t原始批次 raw\t10y\t1\t2\t" in listed.output, listed.output
+    assert "现在清除" in listed.output and "一个月内到期" in listed.output
+    held = told("hold", SOURCE, "--who", "甲", "--why", "法院调取")
+    assert held.exit_code == 0 and "解除为止" in held.output
+    (hold,) = home.ledger.of_kind(HOLD)
+    assert f"第 {hold.sequence} 号" in told().output and "法院调取" in told().output
+    assert "没有到期且未保全" in told("apply", "--who", "甲", "--why", "期满").output and batches(home) == {
+        "1",
+        "2",
+        "3",
+    }
+    assert told("release", str(hold.sequence), "--who", "乙", "--why", "调取完毕").exit_code == 0
+    assert told("release", str(hold.sequence), "--who", "乙", "--why", "再来").exit_code == 1
+    assert "1 行" in told("apply", "--who", "甲", "--why", "期满").output and batches(home) == {"2", "3"}
+    assert [entry.body["who"] for entry in home.ledger.of_kind(HOLD_END, RETENTION)] == ["乙", "甲"]
+    assert told("apply").exit_code == 2, "who and why are needed"
+    assert told("hold", "no/thing", "--who", "甲", "--why", "无").exit_code == 1
+    assert "没有到期" not in told().output and "现在清除" not in told().output
+
+
+def test_the_daily_job_ends_what_is_due_and_shows_counts(home: Home) -> None:
+    for ends in (1, 0):
+        done = dg.materialize([ended], resources={"run": run_resource}, run_config={})
+        (shown,) = done.asset_materializations_for_node(ended.op.name)
+        assert shown.metadata["清除行数"].value == ends
+        assert [one["dataset"] for one in shown.metadata["已清除"].value] == [SOURCE] * ends
+    assert batches(home) == {"2", "3"}
+    (entry,) = home.ledger.of_kind(RETENTION)
+    assert entry.body["who"].startswith("dagster:")

@@ -1,0 +1,134 @@
+"""Released versions end when others stood in their place long enough; the ledger says so to all."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.contracts.load import Contracts
+from pipelines.messages import CitylakeError
+from pipelines.release.ledger import RETENTION
+from pipelines.release.verify import releases
+from pipelines.retention import ended, holds
+from tests.retention.homes import Home, only, values
+from tests.traces import traces
+
+TODAY = date(2026, 11, 26)
+MODEL = "lib_population__registered"
+PERSON, HISTORY = "lib_population__person", "lib_population__person_history"
+
+
+def day(ago: int) -> date:
+    return TODAY - timedelta(ago)
+
+
+@pytest.fixture
+def home(contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    """A model of four versions, published 90, 60, 30 and 0 days ago; an extra file stays the same."""
+    home = Home(tmp_path, only(contracts, models=[MODEL], registered="30d"))
+    for ago in (90, 60, 30, 0):
+        home.release(MODEL, day(ago), f"SELECT 'version-{ago}-x' AS said", monkeypatch)
+    return home
+
+
+def states(home: Home) -> list[str]:
+    return [one.state for one in releases(home.lake, home.ledger)]
+
+
+def test_versions_end_when_their_period_is_over(home: Home) -> None:
+    (due,) = home.search.due(TODAY).due
+    assert (due.layer, due.rows, due.files, due.since) == ("released", 2, 2, day(30))
+    body = home.retention.apply(TODAY, "甲", "期满")
+    assert body is not None and {version: new for version, (_, new) in body["releases"][MODEL].items()} == {
+        "0": None,
+        "1": None,
+    }
+    assert states(home) == ["ended", "ended", "unchanged", "unchanged"]
+    assert not traces(home.settings.home, ["version-90-x", "version-60-x"])
+    assert home.rows(home.lake.subject(MODEL), "said", 2) == [("version-30-x",)]
+    assert home.ledger.released_versions()[MODEL] == {2, 3}
+    assert home.retention.apply(TODAY, "甲", "期满") is None and len(home.ledger.of_kind(RETENTION)) == 1
+    assert home.retention.apply(TODAY + timedelta(29), "甲", "期满") is None
+    assert home.retention.apply(TODAY + timedelta(30), "甲", "期满") is not None
+    assert states(home) == ["ended", "ended", "ended", "unchanged"]
+
+
+def test_a_version_that_is_gone_without_a_word_is_corrupt(home: Home) -> None:
+    home.retention.apply(TODAY, "甲", "期满")
+    for file in home.lake.subject(MODEL).glob("*.parquet"):
+        if file.stat().st_size:
+            file.unlink()
+    assert states(home) == ["ended", "ended", "corrupt", "corrupt"]
+
+
+def test_a_held_dataset_stays_until_the_hold_is_lifted_or_over(home: Home) -> None:
+    hold = holds.give(home.ledger, home.contracts, MODEL, "甲", "法院调取", TODAY, TODAY)
+    other = holds.give(home.ledger, home.contracts, MODEL, "乙", "审计", None, TODAY)
+    (due,) = home.search.due(TODAY).due
+    assert due.held == other.number and home.retention.apply(TODAY, "甲", "期满") is None
+    assert states(home) == ["unchanged"] * 4
+    holds.lift(home.ledger, other.number, "乙", "审计结束", TODAY)
+    with pytest.raises(CitylakeError, match=str(hold.number)):
+        holds.lift(home.ledger, other.number, "乙", "再来", TODAY)
+    assert [one.number for one in holds.in_force(home.ledger, TODAY)] == [hold.number]
+    assert home.retention.apply(TODAY, "甲", "期满") is None
+    assert not holds.in_force(home.ledger, TODAY + timedelta(1))
+    assert home.retention.apply(TODAY + timedelta(1), "甲", "期满") is not None
+    for dataset, until in (("no/thing", None), (MODEL, day(1))):
+        with pytest.raises(CitylakeError):
+            holds.give(home.ledger, home.contracts, dataset, "甲", "无", until, TODAY)
+
+
+def test_changes_of_a_history_end_from_the_oldest_on(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, only(contracts, models=[PERSON, HISTORY], person_history="30d"))
+    names = ("person_id", "history_field", "known_in", "known_on", "holds_from", "history_before")
+    rows = [
+        ("p1", "a", "e1", day(60), day(70), "gone-1"),
+        ("p1", "a", "e2", day(50), day(10), "stays-2"),  # announced ahead
+        ("p1", "a", "e3", day(45), day(45), "stays-3"),  # known after one that stays
+        ("p1", "b", "e4", day(30), day(30), "gone-4"),
+        ("p2", "a", "e5", day(29), day(60), "stays-5"),
+    ]
+    home.release(HISTORY, day(20), values(rows, *names), monkeypatch)
+    body = home.retention.apply(TODAY, "甲", "期满")
+    assert body is not None and body["rows"] == 2 and states(home) == ["shortened"]
+    location = home.lake.subject(HISTORY)
+    assert home.rows(location, "history_before") == [("stays-2",), ("stays-3",), ("stays-5",)]
+    assert not traces(home.settings.home, ["gone-1", "gone-4"])
+    with pytest.raises(CitylakeError, match=str(day(30))):
+        ended.require_history(home.ledger, HISTORY, date.max, day(30))
+    ended.require_history(home.ledger, HISTORY, day(29), day(29))
+    assert home.retention.apply(TODAY, "甲", "期满") is None
+
+
+def test_a_model_version_stays_as_long_as_a_product_of_it(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path, only(contracts, models=[PERSON], person="30d"))
+    product = home.contracts.models[PERSON].products[0].id
+    for ago in (90, 60):
+        version = home.release(PERSON, day(ago), f"SELECT 'model-{ago}-x' AS said", monkeypatch)
+        if ago == 90:
+            about = {"model": PERSON, "model_version": version}
+            home.release(product, day(ago), "SELECT 'product-x' AS said", monkeypatch, **about)
+    assert home.retention.apply(TODAY, "甲", "期满") is None
+    about = {"model": PERSON, "model_version": 1}
+    home.release(product, day(30), "SELECT 'product-y' AS said", monkeypatch, **about)
+    body = home.retention.apply(TODAY, "甲", "期满")
+    assert body is not None and {name: list(one) for name, one in body["releases"].items()} == {
+        PERSON: ["0"],
+        product: ["0"],
+    }
+
+
+def test_what_is_asked_of_raw_that_ended_is_refused_by_contract_and_day(contracts: Contracts, tmp_path: Path) -> None:
+    home = Home(tmp_path, only(contracts, ["hsb/settlement"], settlement="30d"))
+    source = home.contracts.sources["hsb/settlement"]
+    home.raw(source, 1, day(40), "SELECT 1 AS i")
+    home.raw(source, 2, day(4), "SELECT 1 AS i")
+    home.retention.apply(TODAY, "甲", "期满")
+    ended.require_raw(home.ledger, source, [2])
+    with pytest.raises(CitylakeError, match=f"(?s)第 1 批.*30d.*{TODAY}"):
+        ended.require_raw(home.ledger, source, [1, 2])
