@@ -9,12 +9,14 @@ from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
-from pipelines.erasure.order import Erasure, Order
+from pipelines.erasure.lifting import lift
+from pipelines.erasure.order import KEY, Erasure, Order
 from pipelines.messages import CitylakeError, say
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import correct
 from pipelines.release.explain import Explainer
+from pipelines.release.ledger import Ledger
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
 from pipelines.run import opened
@@ -24,8 +26,10 @@ from pipelines.settings import Settings
 def person(
     person: Annotated[str, typer.Argument(help="人员标识 person_id，旧标识也可 / the golden id, an old one will do")],
     action: Annotated[
-        Literal["see", "correct", "erase"],
-        typer.Argument(help="查阅 see、更正 correct、删除 erase / see, correct or erase"),
+        Literal["see", "correct", "erase", "lift-erasure"],
+        typer.Argument(
+            help="查阅 see、更正 correct、删除 erase、撤销删除令 lift-erasure / see, correct, erase, or lift an erasure"
+        ),
     ] = "see",
     *,
     who: Who,
@@ -46,6 +50,8 @@ def person(
         settings = Settings.from_environment()
         if action == "erase":
             _erase(settings, person, order, who, why)
+        elif action == "lift-erasure":
+            _lift(settings, person, who, why)
         elif action == "correct":
             _correct(settings, person, field, said, wanted, {"who": who, "why": why}, apply)
         else:
@@ -93,6 +99,13 @@ def _correct(
     typer.echo(say("rights.asked", id=asked.id, subject=source, owner=owner))
     if applied:
         typer.echo(say("rights.replay" if incremental else "rights.applied", subject=source))
+
+
+def _lift(settings: Settings, person: str, who: str, why: str) -> None:
+    register = opened_register(settings)
+    orders = lift(Ledger(register), settings.key(KEY), person, who, why)
+    register.close()
+    typer.echo(say("erase.lifted", orders="、".join(orders)))
 
 
 def _erase(settings: Settings, person: str, order: str | None, who: str, why: str) -> None:

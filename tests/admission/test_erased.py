@@ -8,8 +8,11 @@ import pytest
 
 from pipelines.admission.quarantine import Quarantine
 from pipelines.codecs.sql import literal
-from pipelines.erasure.marks import Erased, of
+from pipelines.erasure.lifting import lift
+from pipelines.erasure.marks import Erased, mark, of
 from pipelines.erasure.rows import Wanted
+from pipelines.messages import CitylakeError
+from pipelines.release.ledger import ERASURE, Entry, Ledger
 from tests.admission.conftest import Intake
 
 Make = Callable[..., Intake]
@@ -59,6 +62,25 @@ def test_a_row_is_emptied_in_its_place_and_refused_as_erased(intake: Make, spell
     assert [row["_row"] for row in source.refused(1) if row["rules"] == "row.erased"] == [1]
     quarantine = Quarantine(source.contract, source.contracts, source.lake, source.receipts)
     assert 1 not in {row for _, row in quarantine.positions()}
+
+
+def test_a_lifted_order_withholds_nothing_any_more(intake: Make) -> None:
+    source = intake("hsb/insured")
+    ledger, person = Ledger(source.register), "p" * 32
+    for order, somebody, gone in (("N-1", person, GONE), ("N-2", "q" * 32, WIFE)):
+        body = {"order": order, "person": mark(KEY, "person", [somebody])[somebody]}
+        body["marks"] = of(Wanted({gone: order}), KEY)
+        ledger.record([Entry(ERASURE, order, order, None, body)])
+    assert lift(ledger, KEY, person, "专员", "重新签约") == ["N-1"]
+    for unknown in (person, GONE):
+        with pytest.raises(CitylakeError, match="没有生效的删除令"):
+            lift(ledger, KEY, unknown, "专员", "再来")
+    number_of = next(column.physical_name for column in source.contract.columns if column.name == "id_number")
+    delivery = source.raw([{number_of: GONE}, {number_of: WIFE}])
+    standing = Erased.read((one.body for one in ledger.standing_erasures()), KEY)
+    assert standing.withhold(source.contract, source.contracts, delivery.path, source.lake.scratch()) == 1
+    assert [row[number_of] for row in raw(delivery.path)] == [GONE, None]
+    assert [entry.subject for entry in ledger.erasures()] == ["N-1", "N-2"] and ledger.first_break() is None
 
 
 def test_a_row_about_two_loses_one_of_them_and_is_accepted(intake: Make) -> None:
