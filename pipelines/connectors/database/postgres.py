@@ -1,10 +1,15 @@
 """PostgreSQL: a table streamed by DuckDB's postgres_scanner inside one read-only snapshot, over one connection.
 
-The rows go from COPY BINARY into Parquet without touching Python. With a cursor only rows from the last position on
-are asked for, by SQL of our own: DuckDB would fetch the whole table and then look for them.
+The extension is loaded once a process: to check its signature costs more than to pull a small table. The rows go from
+COPY BINARY into Parquet without touching Python. With a cursor only rows from the last position on are asked for, by
+SQL of our own: DuckDB would fetch the whole table and then look for them.
 """
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import duckdb
 import sqlalchemy as sa
@@ -30,6 +35,7 @@ _KINDS = {
 _EXACT = {*_KINDS, "boolean", "real", "double precision", "uuid"} - {"numeric"}
 """Types that DuckDB takes over exactly. It loses digits of long numerics, turns NaN into 0, cuts intervals and arrays
 into forms of its own: those come as PostgreSQL writes them."""
+_ONE_PULL = threading.Lock()
 _DIALECT = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]  # others double every % in a name
 
 
@@ -48,10 +54,7 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
 
 def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulled | None:
     schema, _, name = table.partition(".")
-    with connect(request.scratch) as con:
-        load_extension(con, "postgres_scanner")
-        con.execute("SET pg_use_ctid_scan = false")  # by it every thread would open a connection of its own
-        con.execute(f"ATTACH {literal(conninfo)} AS source (TYPE postgres, READ_ONLY)")
+    with _attached(request.scratch, conninfo) as con:
         columns = _columns(con, schema, name)
         if not columns:
             raise no_table(connection, table)
@@ -64,6 +67,29 @@ def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulle
     if reading is not None and not count:
         return None
     return Pulled(count, tuple(columns), f"{connection}:{table}", reading.position() if reading else {})
+
+
+@contextmanager
+def _attached(scratch: Path, conninfo: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that knows a server as `source`."""
+    with _ONE_PULL:
+        con = _database(scratch)
+        try:
+            con.execute(f"ATTACH {literal(conninfo)} AS source (TYPE postgres, READ_ONLY)")
+            yield con
+            con.execute("DETACH source")
+        except BaseException:
+            con.close()  # the server may still be attached
+            _database.cache_clear()
+            raise
+
+
+@cache
+def _database(scratch: Path) -> duckdb.DuckDBPyConnection:
+    con = connect(scratch)
+    load_extension(con, "postgres_scanner")
+    con.execute("SET pg_use_ctid_scan = false")  # by it every thread would open a connection of its own
+    return con
 
 
 def _columns(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> dict[str, str]:
