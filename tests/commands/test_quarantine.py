@@ -87,9 +87,10 @@ class Home:
         return [row for row in self.asked(lambda r: Issues(r).open(SOURCE)) if row["code"].startswith("admit.refused")]
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
-    project = tmp_path / "project"
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real project with one source that takes dropped files."""
+    project = tmp_path_factory.mktemp("quarantine") / "project"
     shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
     shutil.copytree(REPOSITORY / "dbt_project", project / "dbt_project")
     contract = project / "data_contracts" / "sources" / f"{SOURCE}.yaml"
@@ -97,6 +98,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     place = next(number for number, line in enumerate(lines) if line.startswith("connector:"))
     lines[place] = 'connector: {file_drop: {connection: hc, files: "*.csv", format: csv}}'
     contract.write_text("\n".join(lines) + "\n", "utf-8")
+    return project
+
+
+@pytest.fixture
+def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(project))
     monkeypatch.setenv("CITYLAKE_SECRET_HC_DROP", (tmp_path / "drop").as_uri())
