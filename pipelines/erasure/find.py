@@ -34,14 +34,9 @@ def in_raw(
     con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, file: Path, wanted: Wanted
 ) -> Change | None:
     """The change of one file of raw rows; None if nobody who is looked for stands in it. Its rows keep their places."""
-    read = f"read_parquet({literal(str(file))}, file_row_number = true)"
-    raw = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
+    read, raw, decoded = raw_decoded(con, contract, contracts, file)
     fate = of_source(contract, contracts, wanted)
     given = {column.name: column.physical_name for column in contract.columns}
-    missing = [physical for physical in given.values() if physical not in raw]
-    filled = "".join(f", NULL::VARCHAR AS {identifier(name)}" for name in missing)
-    admission = compile_contract(contract, contracts, now().date(), raw)
-    decoded = admission.decoded(f"SELECT *{filled}, 'I' AS _op, true AS {DIRTY} FROM {read}")
     texts = [name for name, kind in raw.items() if kind == "VARCHAR" and name not in (ERASED, EMPTIED)]
     said, words = _asked(fate, given), sorted(swept(Fate("NULL", {}), texts, wanted).cells.items())
     rows = con.execute(
@@ -70,6 +65,19 @@ def in_raw(
     if not (gone or told):
         return None
     return Change(sorted(gone), {name: at for name, at in cells.items() if at}, {ERASED: gone, EMPTIED: told})
+
+
+def raw_decoded(
+    con: duckdb.DuckDBPyConnection, contract: SourceContract, contracts: Contracts, file: Path
+) -> tuple[str, dict[str, str], str]:
+    """A file of raw rows, to stand after FROM; its columns with DuckDB's names of their types; and a query of the rows
+    as the contract reads them, accepted or not."""
+    read = f"read_parquet({literal(str(file))}, file_row_number = true)"
+    raw = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
+    missing = [column.physical_name for column in contract.columns if column.physical_name not in raw]
+    filled = "".join(f", NULL::VARCHAR AS {identifier(name)}" for name in missing)
+    admission = compile_contract(contract, contracts, now().date(), raw)
+    return read, raw, admission.decoded(f"SELECT *{filled}, 'I' AS _op, true AS {DIRTY} FROM {read}")
 
 
 def _asked(fate: Fate, given: Iterable[str]) -> list[tuple[str, str]]:
@@ -132,20 +140,16 @@ def in_quarantine(
 ) -> list[Planned]:
     """The changes of a table of refused rows. A row in which the person stands at all goes: nobody waits for it."""
     location = lake.quarantine(contract.org, contract.dataset)
-    files = files_of(location)
-    if not files:
+    decoded = refused_decoded(con, lake, contract, contracts)
+    if decoded is None:
         return []
-    con.execute(
-        "CREATE OR REPLACE TEMP TABLE refused AS SELECT row_number() OVER () AS id, filename, "
-        f"file_row_number AS place, delivered, {answers.told(contract)} AS texts FROM {read_files(files)}"
-    )
     fate = of_source(contract, contracts, wanted)
     asked = [sql for _, sql in _asked(fate, [column.name for column in contract.columns])]
     about = " OR ".join([f"{fate.goes} IS NOT NULL", *asked])
     words = " OR ".join(f"contains(delivered, {literal(mark)})" for mark in wanted.marks) or "false"
     rows = con.execute(
         f"SELECT filename, place FROM refused r JOIN (SELECT {ROW}, {about} AS about FROM "
-        f"({answers.decoded(contract, contracts, 'refused')})) d ON d.{ROW} = r.id "
+        f"({decoded})) d ON d.{ROW} = r.id "
         f"WHERE d.about OR {words} ORDER BY ALL"
     ).fetchall()
     found: dict[str, list[int]] = {}
@@ -154,6 +158,21 @@ def in_quarantine(
     return [
         Planned(f"quarantine/{contract.id}", Path(file), Change(places), location) for file, places in found.items()
     ]
+
+
+def refused_decoded(
+    con: duckdb.DuckDBPyConnection, lake: Lake, contract: SourceContract, contracts: Contracts
+) -> str | None:
+    """A query of a source's refused rows as the contract reads them, over the table `refused` that it makes (`id` is
+    the query's `_row`; file and place in it); None if nothing was ever refused."""
+    files = files_of(lake.quarantine(contract.org, contract.dataset))
+    if not files:
+        return None
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE refused AS SELECT row_number() OVER () AS id, filename, "
+        f"file_row_number AS place, delivered, {answers.told(contract)} AS texts FROM {read_files(files)}"
+    )
+    return answers.decoded(contract, contracts, "refused")
 
 
 def in_linkage(con: duckdb.DuckDBPyConnection, lake: Lake, wanted: Wanted) -> Iterator[Planned]:

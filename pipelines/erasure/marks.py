@@ -96,7 +96,7 @@ class Erased:
         """What of erased persons stands in a file; None if nothing does."""
         refers = referring(contracts, contract)
         numbers = {identifier(number) for number in persons(contract).values()}
-        mobiles = set() if persons(contract) else {identifier(name) for name in of_kind(contract.columns, MOBILE)}
+        mobiles = {identifier(name) for name in of_kind(contract.columns, MOBILE)}
         asked = [(NUMBER, number) for number in sorted(numbers)] + [(TELEPHONE, mobile) for mobile in sorted(mobiles)]
         asked += [(kind, row_key(contract.form.load.key)) for kind in (contract.id, f"{contract.id}{LINKED}")]
         asked += [(source, identifier(name)) for name, source in refers.items()]

@@ -24,7 +24,7 @@ class Wanted:
 
     `numbers`: identity numbers. `keys`: by source the keys of rows that go. `linked`: those of them that go whatever
     number stands in them. `others`: by source the keys of rows in which a number stands that are about somebody else.
-    `claims`: ids of the person. `mobiles`: numbers of telephones that nobody else has. `names`: of the person.
+    `claims`: ids of the person. `mobiles`: telephones that stand in no row about others. `names`: of the person.
     `subjects`: by name of a key the rows about something else in which the person stands (codes of firms).
     """
 
@@ -92,9 +92,9 @@ def of_source(contract: SourceContract, contracts: Contracts, wanted: Wanted) ->
     ]
     if keys:
         # a key may have become somebody else's since
-        right = " OR ".join(gb11643.content_right(identifier(number)) for number in about.values()) or "false"
+        right = _names_somebody(about.values())
         ours = _among(key, wanted.linked.get(contract.id, ()))
-        whole.append(_order(key, keys, f"({ours} OR NOT coalesce({right}, false))"))
+        whole.append(_order(key, keys, f"({ours} OR NOT {right})"))
     for column, source in referring(contracts, contract).items():
         whole.append(_order(identifier(column), wanted.keys.get(source, {})))
     cells: dict[str, list[str]] = {}
@@ -105,10 +105,20 @@ def of_source(contract: SourceContract, contracts: Contracts, wanted: Wanted) ->
     for person, number in about.items():
         for name in (number, person):
             cells.setdefault(name, []).append(f"{_among(identifier(number), wanted.numbers)} AND {elsewhere}")
-    if not persons(contract):
-        for name in of_kind(contract.columns, MOBILE):
-            cells.setdefault(name, []).append(_among(identifier(name), wanted.mobiles))
+    for name in of_kind(contract.columns, MOBILE):
+        cells.setdefault(name, []).append(f"{_among(identifier(name), wanted.mobiles)} AND NOT {told_of(contract)}")
     return Fate(_first(whole), {name: _either(conditions) for name, conditions in cells.items()})
+
+
+def told_of(contract: SourceContract) -> str:
+    """SQL of whether a row of a source says whom it is about: a right number of anybody stands in it. What else stands
+    in such a row is that person's too; without one, a telephone that only one person has tells who it is."""
+    return _names_somebody(persons(contract).values())
+
+
+def _names_somebody(numbers: Iterable[str]) -> str:
+    right = " OR ".join(gb11643.content_right(identifier(number)) for number in numbers) or "false"
+    return f"coalesce({right}, false)"
 
 
 def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, columns: Collection[str]) -> Fate:

@@ -3,12 +3,14 @@ person has, from what departments ever said.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Contracts
-from pipelines.erasure.rows import MOBILE, NAME, Wanted, of_kind, persons, referring, row_persons
+from pipelines.erasure.find import raw_decoded, refused_decoded
+from pipelines.erasure.rows import MOBILE, NAME, Wanted, of_kind, of_source, persons, referring, row_persons, told_of
 from pipelines.lake.edition import row_key
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.zones import Lake
@@ -57,17 +59,18 @@ def wanted(
                 refers = f"{identifier(column)} IN ({literals(keys[source])})"
                 query = f"SELECT {row_key(contracts.sources[name].form.load.key)} FROM {rows} WHERE {refers}"
                 keys.setdefault(name, {}).update({key: order for (key,) in con.execute(query).fetchall()})
-    own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
-    return Wanted(
+    known = Wanted(
         dict.fromkeys(sorted(numbers), order),
         {name: found for name, found in keys.items() if found},
         linked,
         {name: sorted(found) for name, found in others.items()},
         list(claims),
-        dict.fromkeys(sorted(own), order),
-        sorted(names),
-        _subjects(con, lake, contracts, claims),
+        names=sorted(names),
+        subjects=_subjects(con, lake, contracts, claims),
     )
+    own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
+    own -= _of_others(con, lake, contracts, own, known)
+    return replace(known, mobiles=dict.fromkeys(sorted(own), order))
 
 
 def _core(con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts) -> Iterator[tuple[str, str]]:
@@ -122,7 +125,7 @@ def _shared(
     claims: Sequence[str],
     keys: Mapping[str, Collection[str]],
 ) -> bool:
-    """Whether a telephone also stands in a row about somebody else."""
+    """Whether a telephone also stands in an accepted row about somebody else, or about nobody who is named."""
     for name, rows in core.items():
         contract = contracts.sources[name]
         columns, about = of_kind(contract.columns, MOBILE), persons(contract)
@@ -136,3 +139,26 @@ def _shared(
             if con.execute(query).fetchone():
                 return True
     return False
+
+
+def _of_others(
+    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, mobiles: Collection[str], wanted: Wanted
+) -> set[str]:
+    """Those of some telephones that also stand in a row which names somebody else, as it was received: refused, held
+    and rejected rows too, and those of sources that keep theirs by law."""
+    found: set[str] = set()
+    for contract in contracts.sources.values():
+        columns = of_kind(contract.columns, MOBILE)
+        if not (mobiles and columns and persons(contract)):
+            continue
+        others = f"{told_of(contract)} AND {of_source(contract, contracts, wanted).goes} IS NULL"
+        raw = sorted(lake.raw(contract.org, contract.dataset).glob("*/rows.parquet"))
+        refused = refused_decoded(con, lake, contract, contracts)  # some whose raw batch has gone since
+        said = [raw_decoded(con, contract, contracts, file)[2] for file in raw] + ([refused] if refused else [])
+        for decoded in said:
+            for column in map(identifier, columns):
+                query = (
+                    f"SELECT DISTINCT {column} FROM ({decoded}) WHERE {column} IN ({literals(mobiles)}) AND {others}"
+                )
+                found |= {mobile for (mobile,) in con.execute(query).fetchall()}
+    return found

@@ -8,12 +8,16 @@ import pytest
 
 from pipelines.admission.quarantine import Quarantine
 from pipelines.codecs.sql import literal
+from pipelines.engine import connect
+from pipelines.erasure import search
+from pipelines.erasure.find import in_quarantine, in_raw
 from pipelines.erasure.lifting import lift
 from pipelines.erasure.marks import Erased, mark, of
 from pipelines.erasure.rows import Wanted
 from pipelines.messages import CitylakeError
 from pipelines.release.ledger import ERASURE, Entry, Ledger
 from tests.admission.conftest import Intake
+from tests.admission.test_admit import GOOD
 
 Make = Callable[..., Intake]
 KEY = b"e" * 32
@@ -123,3 +127,75 @@ def test_nothing_is_written_where_nobody_is_found(intake: Make) -> None:
         source.contract, source.contracts, delivery.path, source.lake.scratch()
     )
     assert delivery.path.read_bytes() == before
+
+
+REGISTER, PHONE = "psb/household_person", "13800001234"
+
+
+@pytest.fixture
+def registered(intake: Make) -> Callable[..., tuple[Intake, Wanted]]:
+    """A person is delivered and accepted, other rows with the same telephone beside; what an erasure looks for."""
+
+    def make(*others: dict[str, str | None]) -> tuple[Intake, Wanted]:
+        source = intake(REGISTER, deletionCeiling=1.0)
+        mine = person("R1", GONE, 1980)
+        outcome = source.deliver([mine, *(mine | other for other in others)])
+        assert outcome.refused == sum("XBDM" in other or "GMSFHM" in other for other in others), source.refused(1)
+        state = source.current()
+        with connect(source.lake.scratch()) as con:
+            claims = [state["R1",]["person_id"]]
+            return source, search.wanted(con, source.lake, source.contracts, claims, "N-1")
+
+    return make
+
+
+def person(key: str, own: str, born: int) -> dict[str, str | None]:
+    return GOOD | {"RYBH": key, "GMSFHM": own, "CSRQ ": f"{born}0415", "LXDH": PHONE}
+
+
+def test_a_telephone_is_one_persons_if_nobody_elses_row_was_refused_with_it(
+    registered: Callable[..., tuple[Intake, Wanted]],
+) -> None:
+    _, alone = registered()
+    assert (list(alone.numbers), list(alone.mobiles)) == ([GONE], [PHONE])
+
+
+@pytest.mark.parametrize(
+    "spelled", [OTHER, f" {OTHER[:6] + OTHER[8:17]}", "".join(chr(ord(c) + 0xFEE0) for c in OTHER)]
+)
+def test_a_refused_row_of_somebody_else_makes_a_telephone_shared(
+    registered: Callable[..., tuple[Intake, Wanted]], spelled: str
+) -> None:
+    """The row is as it was: it tells of the other one, in raw and in quarantine."""
+    refused = {"RYBH": "R2", "GMSFHM": spelled, "CSRQ ": "19790101", "XBDM": "?", "LXDH": f"+86 {PHONE}"}
+    source, wanted = registered(refused)
+    assert (list(wanted.numbers), list(wanted.mobiles)) == ([GONE], [])
+    with connect(source.lake.scratch()) as con:
+        assert in_quarantine(con, source.lake, source.contract, source.contracts, wanted) == []
+        for file in source.lake.raw("psb", "household_person").glob("*/rows.parquet"):
+            file.unlink()  # as when the period of raw batches is over
+        again = search.wanted(con, source.lake, source.contracts, wanted.claims, "N-1")
+    assert list(again.mobiles) == []
+
+
+def test_a_refused_row_that_names_nobody_is_the_persons_if_the_telephone_is(
+    registered: Callable[..., tuple[Intake, Wanted]],
+) -> None:
+    """Its number is mistyped and its key was never accepted: only the telephone tells whose row it is."""
+    source, wanted = registered({"RYBH": "R2", "GMSFHM": f"{GONE[:-4]}9999"}, {"RYBH": "R3", "GMSFHM": None})
+    assert list(wanted.mobiles) == [PHONE]
+    path = source.lake.raw("psb", "household_person") / "1" / "rows.parquet"
+    with connect(source.lake.scratch()) as con:
+        (planned,) = in_quarantine(con, source.lake, source.contract, source.contracts, wanted)
+        change = in_raw(con, source.contract, source.contracts, path, wanted)
+    assert len(planned.change.gone) == 2
+    assert change is not None and (change.gone, change.cells) == ([0], {"LXDH": [1, 2]})
+
+
+def test_a_telephone_of_an_erased_person_is_withheld_where_no_other_is_named(intake: Make) -> None:
+    source = intake(REGISTER)
+    rows = [GOOD | {"RYBH": f"R{place}", "GMSFHM": own, "LXDH": PHONE} for place, own in enumerate((None, OTHER, "1"))]
+    delivery = source.raw(rows)
+    wanted = Wanted({GONE: "N-1"}, mobiles={PHONE: "N-1"})
+    erased(wanted).withhold(source.contract, source.contracts, delivery.path, source.lake.scratch())
+    assert [row["LXDH"] for row in raw(delivery.path)] == [None, PHONE, None]
