@@ -153,7 +153,7 @@ def _runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
     """First and last of every run of neighbours, in order."""
     ordered = sorted(places)
     starts = [at for at, place in enumerate(ordered) if at == 0 or place > ordered[at - 1] + 1]
-    for start, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
+    for start, end in zip(starts, [*starts[1:], len(ordered)], strict=False):  # of nothing there is no run
         yield ordered[start], ordered[end - 1]
 
 

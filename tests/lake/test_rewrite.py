@@ -3,9 +3,12 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 from deltalake import DeltaTable
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.codecs.sql import literal
 from pipelines.lake import delta
@@ -56,3 +59,14 @@ def test_marks_keep_rows_in_their_place(tmp_path: Path) -> None:
         rewrite(con, file, Change([4], {}, {"_erased": {4: "N-2"}}))
         found = con.execute(f"SELECT i, name, _erased FROM {literal(str(file))}").fetchall()
     assert found == [(0, "n0", None), (None, None, "N-1"), (2, "n2", None), (3, None, None), (None, None, "N-2")]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19)))
+def test_the_places_that_are_named_go_or_are_emptied_and_no_other(gone: set[int], emptied: set[int]) -> None:
+    with TemporaryDirectory() as folder, duckdb.connect() as con:
+        file = Path(folder) / "rows.parquet"
+        con.execute(f"COPY (SELECT i, 'n' || i AS name FROM range(20) t(i)) TO {literal(str(file))}")
+        rewrite(con, file, Change(sorted(gone), {"name": sorted(emptied)}))
+        found = con.execute(f"SELECT i, name FROM {literal(str(file))}").fetchall()
+    assert found == [(i, None if i in emptied else f"n{i}") for i in range(20) if i not in gone]
