@@ -149,7 +149,10 @@ class Run:
 
     def retain(self, who: str, why: str) -> dict[str, Any] | None:
         """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due."""
-        return Retention(self.settings, self.contracts, self.register).apply(self.today, who, why)
+        body = Retention(self.settings, self.contracts, self.register).apply(self.today, who, why)
+        if body is not None:
+            self.marts()
+        return body
 
     def take_back(self, source: str, file: Path, who: str, why: str) -> Admitted:
         """Admit the refused rows that a department corrected in an exported file, as a batch of their own.

@@ -51,7 +51,8 @@ def forget_rows(register: Register, rows: Iterable[tuple[str, str]]) -> None:
     with register.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
-        for dataset, key in rows:
+        asked = connection.execute(sa.select(linkage_review.c.dataset, linkage_review.c.row_key).distinct()).all()
+        for dataset, key in {*map(tuple, asked)} & {*rows}:
             row = (linkage_review.c.dataset == dataset) & (linkage_review.c.row_key == key)
             connection.execute(sa.delete(linkage_review).where(row))
     if register.engine.dialect.name == "sqlite":

@@ -102,7 +102,8 @@ class Retention:
     def _open(self, journal: dict[str, Any]) -> Iterator[tuple[str, int]]:
         """The versions of open products that lose rows: their downloads are to say the same."""
         for subject, versions in journal["releases"].items():
-            for version in map(int, versions) if subject.startswith("open/") else ():
+            known = subject.startswith("open/") and subject in self.contracts.products
+            for version in map(int, versions) if known else ():
                 if version not in journal["versions"].get(subject, ()):
                     yield subject, version
 
@@ -118,12 +119,21 @@ class Retention:
             for batch in batches:
                 shutil.rmtree(folder / str(batch), ignore_errors=True)
             make_durable([], folder)
+        for subject, versions in journal["versions"].items():
+            product = self.contracts.products.get(subject)
+            for version in versions if product else ():
+                assert product is not None
+                shutil.rmtree(files_folder(self.lake, product, version), ignore_errors=True)
         for source, keys in journal["keys"].items():
-            granted.forget(self.lake, self.contracts.sources[source], keys)
+            if source in self.contracts.sources:  # a contract may be gone since a kill
+                granted.forget(self.lake, self.contracts.sources[source], {*keys})
         if rows := [(source, key) for source, keys in journal["keys"].items() for key in keys]:
             forget_rows(self.register, rows)
         if journal["releases"]:
             shutil.rmtree(self.lake.root / "views", ignore_errors=True)
+        if any(one["place"].startswith("analyst/") for one in journal["files"]):
+            for path in self.settings.marts.parent.glob("*"):  # made again from what is left
+                path.unlink()
 
     def _record(self, journal: dict[str, Any]) -> dict[str, Any]:
         """The row in the ledger: what was due by which word of which contract, and what is left of every file."""

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.admission.answers import Answer, Answers
@@ -189,15 +190,18 @@ class Search:
         if isinstance(load, Append):
             told = [self._day(event, known[event])] if event in known else []
             still = f"coalesce({', '.join([*told, self._day(KNOWN_AT)])})"
-        rows = f"SELECT *, {row_key(load.key)} AS key FROM {read_files(files)}"
+        rows = (
+            f"SELECT filename, file_row_number AS place, {row_key(load.key)} AS key, _batch, _op, {KNOWN_AT}, "
+            f"{still} AS still FROM {read_files(files)}"
+        )
         order = "PARTITION BY key ORDER BY _batch"
         # clocks may be set back: a row never ends before the one that it replaced
         newest = f"max({KNOWN_AT}) OVER ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING)"
         con.execute(
             f"CREATE OR REPLACE TEMP TABLE ending AS SELECT * FROM (SELECT filename, place, key, ended, "
             f"bool_and(coalesce(ended <= DATE '{until}', false)) OVER (PARTITION BY key) AS whole FROM ("
-            f"SELECT filename, file_row_number AS place, key, "
-            f"CASE WHEN replaced OR _op = 'D' THEN {self._day('newest')} ELSE {still} END AS ended "
+            f"SELECT filename, place, key, "
+            f"CASE WHEN replaced OR _op = 'D' THEN {self._day('newest')} ELSE still END AS ended "
             f"FROM (SELECT *, {newest} AS newest, lead(_batch) OVER ({order}) IS NOT NULL AS replaced FROM ({rows})))) "
             f"WHERE ended <= DATE '{until}'"
         )
@@ -240,10 +244,11 @@ class Search:
 
     def _beside_core(self, con: duckdb.DuckDBPyConnection, found: Found) -> None:
         """What was found out about rows that go for good goes with them: who they are about, and where."""
-        con.execute("CREATE OR REPLACE TEMP TABLE gone_key (dataset VARCHAR, key VARCHAR)")
-        for source, keys in found.keys.items():
-            listed = ", ".join(f"({literal(source)}, {literal(key)})" for key in keys)
-            con.execute(f"INSERT INTO gone_key VALUES {listed}")
+        sources = [source for source, keys in found.keys.items() for _ in keys]
+        keys = [key for keys in found.keys.values() for key in keys]
+        con.register(
+            "gone_key", pa.table({"dataset": pa.array(sources, pa.string()), "key": pa.array(keys, pa.string())})
+        )
         places = [(f"linkage/{tables.LINK}", self.lake.linkage(tables.LINK), "dataset", "row_key")]
         places += [(f"matched/{name}", self.lake.matched(name), "source_dataset", "source_key") for name in MATCHED]
         for place, location, dataset, key in places:

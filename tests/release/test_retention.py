@@ -144,6 +144,10 @@ def test_eleven_years_on(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
                     run.replay(source, day, day)
             else:
                 assert run.replay(source, day, day).status in ("admitted", "unchanged")
+    ((person, *_), *_) = town.rows("lib_population__person", "person_id")
+    asked = ["history", "lib_population__person", f"person_id={person}"]
+    then = CliRunner().invoke(app, [*asked, "--known-on", day.isoformat()])
+    assert then.exit_code == 1 and "保存期限之外" in then.output, then.output
     outcomes = town.run("third")
     closed = [name for name, outcome in outcomes.items() if getattr(outcome, "findings", None)]
     assert not closed, [outcomes[name] for name in closed]

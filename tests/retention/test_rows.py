@@ -13,9 +13,13 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.admission import granted
+from pipelines.admission.granted import Asked
 from pipelines.contracts.load import Contracts
 from pipelines.lake import delta, rewrite
 from pipelines.lake.edition import current_state
+from pipelines.linkage import tables
+from pipelines.linkage.reviews import Question, Reviews
 from pipelines.register.receipts import REPLAY
 from pipelines.release.ledger import RETENTION
 from pipelines.retention.apply import JOURNAL
@@ -213,3 +217,30 @@ def test_refused_rows_go_by_the_day_they_were_refused(contracts: Contracts, tmp_
     home.retention.apply(TODAY, "甲", "期满")
     assert home.rows(location, "delivered") == [("refused-29-x",)]
     assert not traces(home.settings.home, ["refused-50-x", "refused-30-x"])
+
+
+def test_what_is_known_about_a_row_goes_with_the_last_of_its_key(contracts: Contracts, tmp_path: Path) -> None:
+    """Whom it is about, what a steward is asked about it, what a person asked to correct in it."""
+    home = Home(tmp_path, only(contracts, [TABLE], household_person="30d"))
+    source = home.contracts.sources[TABLE]
+    put_core(home, TABLE, [Row(1, 1, "I", day(60)), Row(1, 2, "D", day(40)), Row(2, 1, "I", day(60))])
+    tables.ensure(home.lake)
+    link = values([(TABLE, "k1"), (TABLE, "k2"), ("hc/other", "k1")], "dataset", "row_key")
+    rest = ", ".join(
+        f"NULL AS {name}" for name in tables.TABLES[tables.LINK] if name not in ("dataset", "row_key", "why")
+    )
+    with duckdb.connect() as con:
+        for why in ("then", "now"):  # the version before says the same
+            tables.replace(con, home.lake, tables.LINK, f"SELECT *, '{why}' AS why, {rest} FROM ({link})")
+    questions = [Question(TABLE, key, "1:1", None, "p" * 32, "uncertain", 1.0, "m") for key in ("k1", "k2")]
+    Reviews(home.register).ask(questions)
+    asked = [
+        Asked(f"a{key}", "name", {"record_no": key}, key, "旧", "新", False, "甲", "依申请", "2026-01-01")
+        for key in ("k1", "k2")
+    ]
+    granted.write(home.lake, source, asked)
+    body = home.retention.apply(TODAY, "甲", "期满")
+    assert body is not None and body["places"]["linkage/link"]["rows"] == 2, "in the version before too"
+    assert home.rows(home.lake.linkage(tables.LINK), "dataset, row_key") == [("hc/other", "k1"), (TABLE, "k2")]
+    assert [one["row_key"] for one in Reviews(home.register).open()] == ["k2"]
+    assert [one.row_key for one in granted.read(home.lake, source)] == ["k2"]

@@ -8,6 +8,7 @@ import pytest
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.release.ledger import RETENTION
+from pipelines.release.publish import files_folder
 from pipelines.release.verify import releases
 from pipelines.retention import ended, holds
 from tests.retention.homes import Home, only, values
@@ -108,6 +109,9 @@ def test_a_model_version_stays_as_long_as_a_product_of_it(
 ) -> None:
     home = Home(tmp_path, only(contracts, models=[PERSON], person="30d"))
     product = home.contracts.models[PERSON].products[0].id
+    downloads = files_folder(home.lake, home.contracts.products[product], 0)
+    downloads.mkdir(parents=True)
+    (downloads / "rows.csv").write_text("product-x")
     for ago in (90, 60):
         version = home.release(PERSON, day(ago), f"SELECT 'model-{ago}-x' AS said", monkeypatch)
         if ago == 90:
@@ -121,6 +125,7 @@ def test_a_model_version_stays_as_long_as_a_product_of_it(
         PERSON: ["0"],
         product: ["0"],
     }
+    assert not downloads.exists() and not traces(home.settings.home, ["product-x", "model-90-x"])
 
 
 def test_what_is_asked_of_raw_that_ended_is_refused_by_contract_and_day(contracts: Contracts, tmp_path: Path) -> None:
