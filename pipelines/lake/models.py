@@ -22,7 +22,10 @@ PARTS = ("dbt_project.yml", "profiles.yml", "macros", "models", "tests")  # what
 # Engines quote values of rows in single quotes ("Could not convert string '...'"); names stand in double ones.
 VALUE = re.compile(r"'[^']*'|\b[0-9]{6,}[0-9Xx]*\b")
 HEADINGS = ("Runtime Error", "Database Error", "Compilation Error", "compiled code at", "Internal Error")
-QUIET = ("--quiet", "--no-use-colors", "--no-use-colors-file", "--no-send-anonymous-usage-stats", "--no-print")
+QUIET = (
+    *("--quiet", "--no-use-colors", "--no-use-colors-file", "--no-send-anonymous-usage-stats", "--no-print"),
+    "--no-write-json",  # nothing reads manifest.json and run_results.json; they are made and written at every build
+)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_a_row_of_a_register_that_comes_whole_each_day_stays_corrected(
         admitted = run.take_back(HOUSEHOLD, file, "专员", "核对")
     assert (admitted.accepted, admitted.inserted, admitted.deleted) == (1, 1, 0)
     town.city.tick()
-    outcomes = town.run("the next day")
+    outcomes = town.run("the next day", sources=[HOUSEHOLD])
     done = outcomes[HOUSEHOLD].admitted
     assert done.batch == admitted.batch + 1 and done.received > 1_000 and done.refused >= 1 and done.ended == []
     ((person,),) = town.rows(PERSON, "person_id", f'source_rows LIKE \'%"{HOUSEHOLD}"%"{admitted.batch}:0"%\'')
