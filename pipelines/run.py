@@ -7,7 +7,7 @@ an owner, the rest of the run goes on, and the last release stays published.
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -44,6 +44,7 @@ from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.notices import AREA as NOTICE
+from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
@@ -216,15 +217,17 @@ class Run:
         prepared = self._preparation.prepare(sources, number)
         edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, prepared)
         graph = self._models()
-        versions = {f"core.{name.replace('/', '__')}": source.version for name, source in sources.items()}
-        versions |= {relation: table.version for relation, table in prepared.items()}
+        now = {f"core.{name.replace('/', '__')}": source for name, source in sources.items()} | prepared
+        versions = {relation: table.version for relation, table in now.items()}
         marked = plan.rewritten(versions, self.ledger.rewritings())
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, marked, self.today)
         published = self.ledger.published()
         chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
         if not chosen:
             return Built(edition, number, inputs, (), None)
-        body = {"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen)}
+        code = plan.model_code(graph, self.settings.dbt_project, self.contracts, versions, self.today)
+        by_key = {name: code[name] for name in chosen if graph[name].key is not None}
+        body = {"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen), CODE: by_key}
         self.receipts.add(Stage.EDITION, edition.id, body)
         snapshot = self.lake.scratch() / f"{edition.id}.json"
         released = [
@@ -241,8 +244,10 @@ class Run:
             list(chosen),
             work=self._dbt,
             generated=generated(self.contracts, self.today),
+            since=Publications(self.ledger, self.receipts, graph).since(chosen, code, now),
         )
-        self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3)})
+        told = {name: asdict(one) for name, one in result.by_key.items()}
+        self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3), "by_key": told})
         return Built(edition, number, inputs, chosen, result)
 
     def _told(

@@ -4,12 +4,13 @@ Belongs here: what is run and what came of it, in words a steward can read. Does
 built, evidence, or release.
 """
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,25 @@ from pipelines.lake.candidate import clone_released
 from pipelines.lake.delta import latest, open_table, row_count
 from pipelines.lake.edition import read_snapshot
 from pipelines.lake.errors import BuildFailed
-from pipelines.lake.models import Model, arguments, graph, invoke, parse, place_project, reason, without_values
+from pipelines.lake.keys import ByKey, Keys, Since, columns
+from pipelines.lake.locality import Project
+from pipelines.lake.models import (
+    Model,
+    arguments,
+    graph,
+    invoke,
+    parse,
+    place_project,
+    reason,
+    whole_sql,
+    without_values,
+)
 from pipelines.lake.zones import Lake
 from pipelines.messages import translate
 
 DUCKDB = "duckdb"
+LINES = "keyed.json"
+"""The file with a line for each model that is built by key."""
 Status = Literal["success", "error", "skipped"]
 
 
@@ -55,11 +70,13 @@ class TestResult:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """All models that were to be built (with the views they need), all their tests, wall seconds."""
+    """All models that were to be built (with the views they need), all their tests, wall seconds. `by_key`: of models
+    that have a key, whether they were to be built by it; empty when nothing could be."""
 
     models: dict[str, ModelResult]
     tests: list[TestResult]
     seconds: float
+    by_key: dict[str, ByKey] = field(default_factory=dict)
 
 
 def build(
@@ -74,12 +91,16 @@ def build(
     full_refresh: bool = False,
     work: Path | None = None,
     generated: Mapping[str, str] | None = None,
+    since: Since | None = None,
 ) -> BuildResult:
     """Build models, by name, None for all, with the views they read, into candidates of `edition`.
 
     `snapshot` was written by edition.write_snapshot for the same selection. `generated` are files added to a copy of
     the project under `work` (default: scratch/dbt; a lasting folder keeps dbt's parse cache). A failed model is
     reported and skips only what depends on it. One build at a time: dbt keeps its state in the process.
+
+    With `since` models that have a key are built by it on DuckDB where that is sure to give the rows of a whole build
+    (`keys`). Raises NotLocal for one that is not provably local.
 
     With `target` "sail", in an environment made from requirements/spark.txt, the Spark Connect engine that SPARK_REMOTE
     names computes, one model after the other. Raises BuildFailed when no model could be started at all, BadName when
@@ -92,12 +113,19 @@ def build(
     bases = {line["name"]: line for line in relations if line["selected"] and line["kind"] == "table"}
     lost = {line["name"]: line["lost"] for line in relations if line["kind"] == "lost"}
     work = work or lake.scratch() / "dbt"
-    with _environment(lake, edition, snapshot), _session(target):
+    keyed, by_key = lake.scratch() / f"{edition}-keys", dict[str, ByKey]()
+    keyed.mkdir(parents=True, exist_ok=True)
+    (keyed / LINES).write_text("", encoding="utf-8")
+    with _environment(lake, edition, snapshot, keyed / LINES), _session(target):
         project = place_project(project_dir, work, generated or {})
         manifest = parse(project, work, target)
         found = graph(manifest)
         chosen = _with_views(found, select)
         _prepare(lake, edition, bases, [found[name] for name in chosen], clone=target != DUCKDB and not full_refresh)
+        if since is not None and target == DUCKDB and not full_refresh:
+            sql = whole_sql(project_dir, work, generated) if since.built else {}
+            known = Project(found, sql, columns(since.now))
+            by_key = _find_keys(known, since, relations, chosen, keyed)
         options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
     results = _results(outcome)
@@ -108,17 +136,31 @@ def build(
         models={name: _model_result(lake, edition, found[name], by_name, found, lost) for name in chosen},
         tests=[_test_result(manifest, result) for result in results if result.node.resource_type == "test"],
         seconds=time.monotonic() - started,
+        by_key=by_key,
     )
 
 
+def _find_keys(
+    project: Project, since: Since, relations: Sequence[Mapping[str, Any]], chosen: Sequence[str], folder: Path
+) -> dict[str, ByKey]:
+    """Decide what is built by key, and write for each such model the line that the materialisation reads."""
+    released = {line["name"]: line for line in relations if line["library"] is not None and line["kind"] == "table"}
+    keys = Keys(project, since, released, chosen, folder)
+    by_key = keys.find()
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in keys.lines)
+    (folder / LINES).write_text(text, encoding="utf-8")
+    return by_key
+
+
 @contextmanager
-def _environment(lake: Lake, edition: str, snapshot: Path) -> Iterator[None]:
+def _environment(lake: Lake, edition: str, snapshot: Path, keyed: Path) -> Iterator[None]:
     """What macros and the plugin read; dbt takes it from the environment."""
     (lake.scratch() / "spill").mkdir(parents=True, exist_ok=True)
     given = {
         "CITYLAKE_LAKE": str(lake.root),
         "CITYLAKE_EDITION": edition,
         "CITYLAKE_SNAPSHOT": str(snapshot),
+        "CITYLAKE_KEYED": str(keyed),
         "CITYLAKE_SPILL": str(lake.scratch() / "spill"),
     }
     before = {name: os.environ.get(name) for name in given}

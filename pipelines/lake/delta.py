@@ -131,6 +131,17 @@ def scan(table: DeltaTable) -> Scan:
     return Scan(columns, source)
 
 
+def added(table: DeltaTable, earlier: DeltaTable) -> str | None:
+    """What DuckDB reads of the files that a table has since an earlier version of it, all columns of the table; None
+    if a file of that version is gone. Only of tables without partitions."""
+    types = {field.name: duckdb_type(field.type) for field in table.schema().fields}
+    now, then = ({add["path"] for add in _adds(one)} for one in (table, earlier))
+    if then - now or table.metadata().partition_columns:
+        return None
+    paths = [str(table_location(table) / path) for path in sorted(now - then)]
+    return f"({_no_rows(types)}{f' union all by name from {_read_parquet(paths, {})}' if paths else ''})"
+
+
 def _read_parquet(paths: Sequence[str], partitions: Mapping[str, str]) -> str:
     options = ""
     if len(paths) > 1:  # older files may have fewer columns; costs 50 us a file to look

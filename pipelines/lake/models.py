@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +31,8 @@ QUIET = (
 @dataclass(frozen=True)
 class Model:
     """One model: `layer` is its schema (staging, lib, mart), `sources` are like `core.psb__person`, `path` is in the
-    project; `strategy` is the incremental strategy of a `delta` model, None when it is always built whole."""
+    project; `strategy` is the incremental strategy of a `delta` model, None when it is always built whole. `key`: the
+    column by which it may be built for some rows alone, as locality proves; `fixed`: what it then reads whole."""
 
     name: str
     layer: str
@@ -42,6 +43,8 @@ class Model:
     sources: tuple[str, ...]
     path: str
     description: str
+    key: str | None = None
+    fixed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,16 +64,38 @@ def models(project_dir: Path, cache: Path, generated: Mapping[str, str] | None =
 
     Raises BuildFailed when the project does not parse.
     """
-    stored = cache / f"models-{_content_hash(project_dir, generated or {})}.json"
-    if not stored.exists():
+
+    def made() -> list[dict[str, Any]]:
         found = graph(parse(place_project(project_dir, cache, generated or {}), cache))
-        text = json.dumps([asdict(model) for model in found.values()], ensure_ascii=False)
-        partial = stored.with_name(f".{stored.name}.{os.getpid()}")
+        return [asdict(model) for model in found.values()]
+
+    listed = map(_stored_model, _stored(cache / f"models-{_content_hash(project_dir, generated or {})}.json", made))
+    return {model.name: model for model in listed}
+
+
+def whole_sql(project_dir: Path, cache: Path, generated: Mapping[str, str] | None = None) -> dict[str, str]:
+    """All models in SQL by name, as a full build runs them. Compiled once per content, then read from `cache`.
+
+    Raises BuildFailed when the project does not compile.
+    """
+
+    def made() -> dict[str, str]:
+        project = place_project(project_dir, cache, generated or {})
+        return {model.name: model.sql for model in compiled(project, cache, incremental=False)}
+
+    found: dict[str, str] = _stored(cache / f"sql-{_content_hash(project_dir, generated or {})}.json", made)
+    return found
+
+
+def _stored(file: Path, made: Callable[[], Any]) -> Any:
+    """What a file of the cache holds; it is made when it is missing."""
+    if not file.exists():
+        text = json.dumps(made(), ensure_ascii=False)
+        partial = file.with_name(f".{file.name}.{os.getpid()}")
         partial.write_text(text, encoding="utf-8")
         sync(partial)
-        partial.replace(stored)  # a killed process must not leave half a graph for every later run
-    listed = (_stored_model(entry) for entry in json.loads(stored.read_text(encoding="utf-8")))
-    return {model.name: model for model in listed}
+        partial.replace(file)  # a killed process must not leave half of it for every later run
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def place_project(project_dir: Path, work: Path, generated: Mapping[str, str]) -> Path:
@@ -185,11 +210,13 @@ def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
         sources=tuple(sorted(f"{source.schema}.{source.identifier}" for source in sources)),
         path=node.original_file_path,
         description=node.description,
+        key=node.config.get("key"),
+        fixed=tuple(node.config.get("fixed", [])),
     )
 
 
 def _stored_model(entry: Mapping[str, Any]) -> Model:
-    return Model(**{**entry, "depends_on": tuple(entry["depends_on"]), "sources": tuple(entry["sources"])})
+    return Model(**{**entry, **{name: tuple(entry[name]) for name in ("depends_on", "sources", "fixed")}})
 
 
 def _content_hash(project_dir: Path, generated: Mapping[str, str]) -> str:

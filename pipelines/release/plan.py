@@ -6,7 +6,7 @@ built twice.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -49,6 +49,14 @@ def model_inputs(
         return found[name]
 
     return {name: value for name in contracts.models if name in models and (value := inputs(name)) is not None}
+
+
+def model_code(
+    models: Mapping[str, Model], project: Path, contracts: Contracts, versions: Collection[str], as_of: date
+) -> dict[str, str]:
+    """For the same models: SHA-256 of what their rows depend on besides rows: SQL, macros, contracts of sources too."""
+    hashes = {f"core.{name.replace('/', '__')}": contract.hash for name, contract in contracts.sources.items()}
+    return model_inputs(models, project, contracts, {name: hashes.get(name, "") for name in versions}, as_of)
 
 
 def rewritten(versions: Mapping[str, int], rewritings: Sequence[Recorded]) -> dict[str, int | str]:

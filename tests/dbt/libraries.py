@@ -52,16 +52,20 @@ class Bench:
 
     def attempt(self, *models: str, day: date = AS_OF) -> BuildResult:
         """Build models, whatever comes of it."""
+        self.complete()
+        snapshot = self.lake.scratch() / "snapshot.json"
+        write_snapshot(
+            snapshot, Edition(f"e{day:%Y%m%d}", day, dict(self.versions()), tables.shown(self.lake)), [], set(models)
+        )
+        files = generated(self.contracts, day)
+        return build(PROJECT, self.lake, f"e{day:%Y%m%d}", snapshot, models, work=self.work, generated=files)
+
+    def complete(self) -> None:
+        """Sources of which nothing was loaded are there, without rows."""
         for dataset, source in self.contracts.sources.items():
             if latest(self.lake.core(source.org, source.dataset)) is None:
                 self.load(dataset)
         tables.ensure(self.lake)
-        snapshot = self.lake.scratch() / "snapshot.json"
-        write_snapshot(
-            snapshot, Edition(f"e{day:%Y%m%d}", day, dict(self._versions()), tables.shown(self.lake)), [], set(models)
-        )
-        files = generated(self.contracts, day)
-        return build(PROJECT, self.lake, f"e{day:%Y%m%d}", snapshot, models, work=self.work, generated=files)
 
     def rows(self, model: str, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
         """Rows of what was built last, ordered."""
@@ -70,7 +74,8 @@ class Bench:
             con.execute("SET TimeZone = 'UTC'")
             return con.execute(f"SELECT {columns} FROM {read.source} WHERE {where} ORDER BY ALL").fetchall()
 
-    def _versions(self) -> Iterator[tuple[str, CoreVersion]]:
+    def versions(self) -> Iterator[tuple[str, CoreVersion]]:
+        """The newest core version of every source."""
         for dataset, source in self.contracts.sources.items():
             location = self.lake.core(source.org, source.dataset)
             columns = tuple(column.name for column in source.all_columns)

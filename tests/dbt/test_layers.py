@@ -37,12 +37,12 @@ def county_texts(contracts: Contracts) -> list[tuple[str, str]]:
 
 
 def kept(bench: Bench, name: str) -> bool:
-    return delta.latest(version.location) is not None if (version := dict(bench._versions()).get(name)) else False
+    return delta.latest(version.location) is not None if (version := dict(bench.versions()).get(name)) else False
 
 
 def placed(bench: Bench) -> tuple[Prepared, dict[str, tuple[str, str, str]]]:
     """The table, and by key the county, the doubt and the link of every thing."""
-    sources = {name: version for name, version in bench._versions() if name in LAYERS and kept(bench, name)}
+    sources = {name: version for name, version in bench.versions() if name in LAYERS and kept(bench, name)}
     found = place_layers(bench.lake, bench.contracts, sources)
     assert found is not None
     assert place_layers(bench.lake, bench.contracts, sources) == found  # nothing changed, nothing is made again

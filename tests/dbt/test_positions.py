@@ -66,7 +66,7 @@ def county_texts(contracts: Contracts) -> list[tuple[str, str]]:
 def test_a_delivery_in_another_datum_is_told(bench: Bench, written: Datum, told: str, doubted: str | None) -> None:
     houses(bench, written, told)
     sources = {
-        name: version for name, version in bench._versions() if name in ("psb/standard_address", "nrpb/county_boundary")
+        name: version for name, version in bench.versions() if name in ("psb/standard_address", "nrpb/county_boundary")
     }
     found = place_addresses(bench.lake, bench.contracts, sources)
     assert found is not None

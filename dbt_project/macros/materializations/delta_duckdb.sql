@@ -6,9 +6,12 @@
   {% set partition_by = config.get('partition_by', []) %}
   {% set delete_when = config.get('delete_when') %}
   {% set columns = delta_columns(compiled_code) %}
+  {% set keyed = delta_keyed(this) %}
 
   {{ run_hooks(pre_hooks) }}
-  {% if strategy == 'merge' %}
+  {% if keyed %}
+    {% set write = {'query': delta_by_key(this, keyed, lake_base(this), columns), 'replaced': []} %}
+  {% elif strategy == 'merge' %}
     {% set write = delta_merge(this, base, compiled_code, columns, delete_when) %}
   {% elif strategy == 'replace_partition' %}
     {% set write = delta_replace_partition(this, base, compiled_code, partition_by, delete_when) %}
@@ -22,6 +25,7 @@
   {% set request = {'strategy': strategy, 'base': base, 'written': delta_written_files(),
                     'replaced': write.replaced, 'partition_by': partition_by} %}
   {% do adapter.store_relation('lake', this, columns, lake_candidate(this), 'delta', request) %}
+  {% if keyed %}{% do delta_drop_rows(this, keyed) %}{% endif %}
   {% do run_query('create or replace view ' ~ this ~ ' as select ' ~ request.columns ~ ' from ' ~ request.source) %}
   {{ run_hooks(post_hooks) }}
   {{ return({'relations': [this.incorporate(type='view')]}) }}
@@ -40,6 +44,9 @@
     {% do run_query('create or replace view ' ~ relation ~ ' as ' ~ query) %}
     {% do adapter.cache_added(api.Relation.create(database=target.database, schema=row['schema'], identifier=row['name'], type='view')) %}
   {% endfor %}
+  {% do run_query("create or replace table main.lake_keyed as select * from read_json('"
+      ~ env_var('CITYLAKE_KEYED') | replace("'", "''") ~ "', format = 'newline_delimited', maximum_object_size = 268435456, "
+      ~ "columns = {name: 'varchar', key: 'varchar', keys: 'varchar', rows: 'varchar[]', query: 'varchar'})") %}
 {% endmacro %}
 
 
@@ -86,6 +93,39 @@
   {% for column in columns %}{% do match.append('old.' ~ column ~ ' = new.' ~ column) %}{% endfor %}
   {{ return(run_query('select distinct filename from ' ~ base.source ~ ' old semi join ' ~ changes ~ ' new on '
                       ~ match | join(' and ')).columns[0].values() | list) }}
+{% endmacro %}
+
+
+{# How a model is built for some of its keys alone, as pipelines.lake.keys says; none if it is built whole. #}
+{% macro delta_keyed(relation) %}
+  {% set rows = run_query("select key, keys, query, to_json(rows) as rows from main.lake_keyed where name = '" ~ relation.identifier ~ "'").rows %}
+  {{ return(none if not rows else {'key': rows[0]['key'], 'keys': rows[0]['keys'], 'query': rows[0]['query'], 'rows': fromjson(rows[0]['rows'])}) }}
+{% endmacro %}
+
+
+{# Built by key: the rows of the released version that have none of the changed keys, and the model's rows of these keys,
+   from only those rows of its inputs that have one. One COPY of the old rows costs less than a merge into their files,
+   for keys are spread over all of them. #}
+{% macro delta_by_key(relation, keyed, base, columns) %}
+  {% set keys, select_list = relation.identifier ~ '__keys', columns | map(attribute='quoted') | join(', ') %}
+  {% do run_query('create or replace temp table ' ~ keys ~ ' as ' ~ keyed['keys']) %}
+  {% for rows in keyed['rows'] %}
+    {% do run_query('create or replace temp table keyed_rows_' ~ loop.index0 ~ ' as ' ~ rows ~ ' (select key from ' ~ keys ~ ')') %}
+  {% endfor %}
+  {% set query %}
+    select {{ select_list }} from {{ base.source }} old anti join {{ keys }} changed on changed.key = old.{{ keyed['key'] }}
+    union all
+    select {{ select_list }} from (
+    {{ keyed['query'] }}
+    ) model semi join {{ keys }} changed on changed.key = model.{{ keyed['key'] }}
+  {% endset %}
+  {{ return(query) }}
+{% endmacro %}
+
+
+{% macro delta_drop_rows(relation, keyed) %}
+  {% do run_query('drop table ' ~ relation.identifier ~ '__keys') %}
+  {% for rows in keyed['rows'] %}{% do run_query('drop table keyed_rows_' ~ loop.index0) %}{% endfor %}
 {% endmacro %}
 
 

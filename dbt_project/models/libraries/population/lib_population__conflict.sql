@@ -1,6 +1,7 @@
 -- 各部门对同一人同一字段说法不一的，一项一行：采用值和未采用值都保留，退回未采用的部门核对。
 -- One row per person, field and department that says otherwise than the one whose value is kept. Both values stay.
 -- Marital status is compared by its first digit: 22 (remarried) is a kind of 20 (married).
+{{ config(key='person_id') }}
 {% set sources = {
     'psb/household_person': 'h', 'psb/floating_person': 'f', 'hrssb/insurance': 'i', 'hc/health_record': 'e',
     'cab/marriage': 'm', 'cab/cremation': 'c',

@@ -1,5 +1,6 @@
 -- 家庭户，一户一行：户主、在册人数、在世人数；所在区划取户主的，无户主取年长者的。
 -- One row per household of the register. Its place is that of the head, or of the eldest where no head is recorded.
+{{ config(key='household_no') }}
 with ranked as (
     select
         *,

@@ -2,6 +2,7 @@
 -- One row per person who ever stood in the household or the floating register. Each field has the value of the first
 -- department that authority.yaml names and that has one; what the others say is kept in lib_population__conflict.
 -- Dead is who was cremated, whatever the household register still lists, and whom the register itself cancelled as dead.
+{{ config(key='person_id', fixed=['lib_geography__division']) }}
 {% set sources = {
     'psb/household_person': 'h', 'psb/floating_person': 'f', 'hrssb/insurance': 'i', 'hc/health_record': 'e',
     'cab/marriage': 'm', 'cab/cremation': 'c',

@@ -1,6 +1,7 @@
 -- 人员标签，一人一标签一行：低保、在籍学生、社保和医保参保、健康档案、公积金、老年人、流动登记、死亡；只限人口库中的人。
 -- One row per person of the library and tag, from the record that says so best: the one without an end, then the latest
 -- to end, then the latest to begin. A tag has one source, so each source is reduced by itself.
+{{ config(key='person_id') }}
 with claim as (
     select
         applicant_person_id as person_id, 'subsistence' as person_tag, 'cab/subsistence_allowance' as tag_source,

@@ -1,16 +1,23 @@
 -- 亲属关系，一对人一行：有效婚姻的配偶（双方各一行），出生证明上的父母与子女（双方各一行）。
 -- One row per person and relative, in both directions: spouses whose marriage is in force, parents and children of birth
 -- certificates. A newborn has no identity number yet; it is the one person of a parent's household with its name, sex
--- and day of birth, or nobody.
-with spouse as (
+-- and day of birth, or nobody. Register and marriages are named once: an engine computes them once.
+with register as (
+    select person_id, household_no, name, birth_date, sex, _batch, _row from {{ ref('int_population__register') }}
+),
+marriage as (
+    select person_id, spouse_id, marriage_registration_no, marital_status, registered_on, _batch, _row
+    from {{ ref('int_population__marriage') }}
+),
+spouse as (
     select
         m.person_id,
         m.spouse_id as related_person_id,
         'spouse' as person_relation,
         m.registered_on as since,
         {{ source_rows({'cab/marriage': 'm'}) }} as source_rows
-    from {{ ref('int_population__marriage') }} m
-    join {{ ref('int_population__marriage') }} s
+    from marriage m
+    join marriage s
         on s.person_id = m.spouse_id and s.marriage_registration_no = m.marriage_registration_no
     left join {{ ref('int_population__death') }} d on d.person_id = m.person_id
     where m.marital_status = '20' and d.person_id is null
@@ -22,8 +29,8 @@ birth as (
         coalesce(mother.household_no, '') as mother_household,
         coalesce(father.household_no, '') as father_household
     from {{ ref('stg_hc__birth_certificate') }} b
-    left join {{ ref('int_population__register') }} mother on mother.person_id = b.mother_person_id
-    left join {{ ref('int_population__register') }} father on father.person_id = b.father_person_id
+    left join register mother on mother.person_id = b.mother_person_id
+    left join register father on father.person_id = b.father_person_id
 ),
 candidate as (
     select
@@ -36,7 +43,7 @@ candidate as (
         count(*) over (partition by b.birth_certificate_no) as children,
         count(*) over (partition by c.person_id) as certificates
     from birth b
-    join {{ ref('int_population__register') }} c
+    join register c
         on c.name = b.name and c.birth_date = b.born_on and c.sex = b.sex
         and c.household_no in (b.mother_household, b.father_household)
 ),

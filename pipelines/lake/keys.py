@@ -1,0 +1,347 @@
+"""Which keys of a model changed since its released version was built, and the statements that build it for those alone.
+
+A model is built by key when its code is that of the released version, nothing that it reads whole changed, and few keys
+did; else whole. What changed is found, never told: a view's rows of then and now are compared, or, where it is proved
+local in a source's own key, made anew for the rows that core has since; for a model that is itself built by key its
+keys are taken.
+
+Belongs here: finding keys, before dbt starts. Does not belong here: the proof (locality), which version a release was
+built from (the run knows), putting old and new rows together (the materialisation).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlglot import exp
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.dbt import LOG
+from pipelines.engine import connect
+from pipelines.lake import delta
+from pipelines.lake.edition import CONTROL, CoreVersion, Prepared, current_state
+from pipelines.lake.errors import MissingTable
+from pipelines.lake.locality import ROWS, Aside, Input, Local, Project, RowWise
+from pipelines.lake.query_parts import parsed
+from pipelines.lake.zones import schema_of
+
+SHARE = 0.1
+"""Of more keys than this share of the largest input's rows the model is built whole: that costs less then."""
+EARLIER = "earlier"
+"""The schema of what a released version was built from."""
+LATER = "/* when its input is built */ "
+"""How a query of keys begins that reads what this build makes."""
+
+Source = CoreVersion | Prepared
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the released version of a model was built from, by the code of today: versions of sources by relation, and
+    of models by name."""
+
+    sources: Mapping[str, Source]
+    models: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Since:
+    """What a build may be made by key from: the sources of its edition by relation (`core.psb__household_person`,
+    `linkage.link`), and by model what its released version was built from."""
+
+    now: Mapping[str, Source]
+    built: Mapping[str, Built]
+
+
+@dataclass(frozen=True)
+class ByKey:
+    """How a model is built: for so many `keys` alone (None if only the build can tell), or whole and `why`.
+
+    `why`: first (there is no released version), code (it was built by other code, or an erasure or an ended period has
+    rewritten what it was built from), sources (one that is read whole changed, or what one was is gone), models (the
+    same of a model), share (too many keys changed).
+    """
+
+    keys: int | None
+    why: str = ""
+
+
+@dataclass
+class Keys:
+    """The keys of one build's models. `released`: the lines of the snapshot about released models, by name."""
+
+    project: Project
+    since: Since
+    released: Mapping[str, Mapping[str, Any]]
+    chosen: Collection[str]
+    folder: Path
+    decided: dict[str, ByKey] = field(default_factory=dict)
+    queries: dict[str, str] = field(default_factory=dict)
+    found: dict[tuple[Input, tuple[int, ...]], str] = field(default_factory=dict)
+    files: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.con = connect(self.folder / "spill")
+
+    def find(self) -> dict[str, ByKey]:
+        """How each chosen model with a key is built. The statements are in `lines`, the keys in files of the folder.
+
+        Raises NotLocal for a model that is not provably local.
+        """
+        with self.con:
+            for name in sorted(self.chosen):
+                if self.project.graph[name].key is not None:
+                    self._decide(name)
+        return self.decided
+
+    def _decide(self, name: str) -> ByKey:
+        if name not in self.decided:
+            self.decided[name] = self._decided(name)
+        return self.decided[name]
+
+    def _decided(self, name: str) -> ByKey:
+        built = self.since.built.get(name)
+        if name not in self.released or built is None:
+            return ByKey(None, "code" if name in self.released else "first")
+        return self._found(self.project.prove(name), built)
+
+    def _found(self, proof: Local, built: Built) -> ByKey:
+        for relation in proof.fixed:
+            if why := self._why_changed(relation, built):
+                return ByKey(None, why)
+        queries = self._of_all(proof.inputs, proof.asides, built)
+        if isinstance(queries, ByKey):
+            return queries
+        query = " UNION ".join(f"SELECT key FROM ({one})" for one in queries) or "SELECT NULL AS key WHERE false"
+        count = None
+        if not any(one.startswith(LATER) for one in queries):
+            ((count,),) = self.con.execute(f"SELECT count(*) FROM ({query})").fetchall()
+            if count > SHARE * self._size(proof):
+                return ByKey(None, "share")
+        self.queries[proof.model] = query
+        self.lines.append(
+            {
+                "name": proof.model,
+                "key": proof.key,
+                "keys": query,
+                "rows": [f"SELECT * FROM {one.relation} WHERE {identifier(one.column)} IN" for one in proof.inputs],
+                "query": proof.sql,
+            }
+        )
+        return ByKey(count)
+
+    def _of_all(self, inputs: Sequence[Input], asides: Sequence[Aside], built: Built) -> list[str] | ByKey:
+        """Queries of the keys that changed inputs concern, directly or by what is looked up."""
+        queries = list[str]()
+        for found in (
+            *(self._keys(one, built) for one in inputs),
+            *(self._keys_aside(one, built) for one in asides),
+        ):
+            if isinstance(found, ByKey):
+                return found
+            queries += found
+        return queries
+
+    def _keys_aside(self, aside: Aside, built: Built) -> list[str] | ByKey:
+        """The keys that look up what changed: as the rows that say so are, and as they were."""
+        changed = self._of_all(aside.inputs, aside.asides, built)
+        if isinstance(changed, ByKey) or not changed:
+            return changed
+        if any(one.startswith(LATER) for one in changed):
+            return ByKey(None, "models")
+        others = " UNION ".join(f"SELECT key FROM ({one})" for one in changed)
+        found = []
+        for pair in aside.pairs:
+            flat = self.project.flat(pair.relation)
+            tables = _tables(flat)
+            if not all(self._is_known(table, built) for table in tables):
+                return ByKey(None, "sources")
+            self._show(tables, built)
+            for query in (flat, _then(flat)):
+                found.append(
+                    f"SELECT {identifier(pair.key)} AS key FROM ({query.sql('duckdb')}) "
+                    f"WHERE {identifier(pair.other)} IN ({others})"
+                )
+        return [self._stored(" UNION ALL ".join(found))]
+
+    def _keys(self, one: Input, built: Built) -> list[str] | ByKey:
+        """Queries of the keys (`key`) of an input that changed since; or why there are none."""
+        name = one.relation.partition(".")[2]
+        if self.project.view(one.relation) is not None or name not in self.project.graph:
+            return self._keys_of_rows(one, built)
+        if not self._why_changed(one.relation, built):
+            return []
+        released = self.released.get(name)
+        if name not in self.chosen or released is None or released["version"] != built.models.get(name):
+            return ByKey(None, "models")
+        key = self.project.graph[name].key
+        if key is None or self._decide(name).why:
+            return ByKey(None, "models")
+        keys = self.queries[name]
+        if key == one.column:
+            return [keys]
+        rows = (f"(SELECT {released['columns']} FROM {released['source']})", one.relation)
+        of_both = (
+            f"SELECT {identifier(one.column)} AS key FROM {rows_of} WHERE {identifier(key)} IN ({keys})"
+            for rows_of in rows
+        )
+        return [LATER + " UNION ".join(of_both)]
+
+    def _why_changed(self, relation: str, built: Built) -> str:
+        """Why what a released version was built from is not what there is now; empty if it is."""
+        name = relation.partition(".")[2]
+        if self.project.view(relation) is not None:
+            tables = _tables(self.project.flat(relation))
+            return next(filter(None, (self._why_changed(table, built) for table in tables)), "")
+        if name in self.project.graph:
+            released = self.released.get(name)
+            same = name not in self.chosen and released is not None and released["version"] == built.models.get(name)
+            return "" if same else "models"
+        now, then = (sources.get(_source(relation)) for sources in (self.since.now, built.sources))
+        return "" if now is not None and then is not None and now.version == then.version else "sources"
+
+    def _keys_of_rows(self, one: Input, built: Built) -> list[str] | ByKey:
+        """The keys of a source or a view over sources, in a file for all models that were built from the same."""
+        flat = self.project.flat(one.relation)
+        tables = _tables(flat)
+        if not any(self._why_changed(table, built) for table in tables):
+            return []
+        if not all(self._is_known(table, built) for table in tables):
+            return ByKey(None, "sources")
+        made = (one, tuple(built.sources[_source(table)].version for table in tables))
+        if made not in self.found:
+            query = self._changed_rows(one, flat, tables, built)
+            self.found[made] = self._stored(f"SELECT {identifier(one.column)} AS key FROM ({query})")
+        return [self.found[made]]
+
+    def _is_known(self, table: str, built: Built) -> bool:
+        """Whether a source can be read as it is and as it was."""
+        source = _source(table)
+        return source in self.since.now and source in built.sources and _is_readable(built.sources[source])
+
+    def _stored(self, query: str) -> str:
+        """Put keys into a file of their own; returns the query that reads it."""
+        self.files += 1
+        file = literal(str(self.folder / f"keys-{self.files}.parquet"))
+        self.con.execute(f"COPY (SELECT DISTINCT key FROM ({query}) WHERE key IS NOT NULL) TO {file} (FORMAT parquet)")
+        return f"SELECT key FROM read_parquet({file})"
+
+    def _changed_rows(self, one: Input, flat: exp.Expr, tables: Sequence[str], built: Built) -> str:
+        """SQL of rows of a view as it is and as it was, among them every row that only one of the two has."""
+        self._show(tables, built)
+        keys = {name: source.key for name, source in self.since.now.items() if isinstance(source, CoreVersion)}
+        proof = self.project.row_wise(one.relation, keys)
+        ids = self._ids(proof, built) if proof else None
+        if proof is None or ids is None:
+            now, then = flat.sql("duckdb"), _then(flat).sql("duckdb")
+            return f"(({now}) EXCEPT ALL ({then})) UNION ALL (({then}) EXCEPT ALL ({now}))"
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE ids AS {ids}")
+        found = []
+        for schema in (None, EARLIER):
+            query = parsed(proof.sql)
+            for table in list(query.find_all(exp.Table)):
+                if table.name.startswith(ROWS):
+                    relation = proof.inputs[int(table.name.removeprefix(ROWS))]
+                    shown = relation if schema is None else f"{EARLIER}.{relation.replace('.', '__', 1)}"
+                    rows = f"(SELECT * FROM {shown} WHERE {identifier(proof.key)} IN (FROM ids))"
+                    table.replace(exp.alias_(parsed(rows), table.alias_or_name, table=True))
+            found.append((query if schema is None else _then(query)).sql("duckdb"))
+        return " UNION ALL ".join(f"SELECT {identifier(one.column)} FROM ({query})" for query in found)
+
+    def _ids(self, proof: RowWise, built: Built) -> str | None:
+        """SQL of the values of a source's key whose rows, or what is looked up for them, changed; None if a file of
+        the earlier version is gone."""
+        now, then = (
+            delta.open_table(one[proof.source].location, one[proof.source].version)
+            for one in (self.since.now, built.sources)
+        )
+        rows = delta.added(now, then)
+        if rows is None:
+            return None
+        found = [f"SELECT {identifier(proof.key)} AS id FROM {rows}"]
+        for lookup in proof.lookups:
+            one, other = lookup.relation, f"{EARLIER}.{lookup.relation.replace('.', '__', 1)}"
+            told = f"((FROM {one} EXCEPT ALL FROM {other}) UNION ALL (FROM {other} EXCEPT ALL FROM {one}))"
+            log = f"{proof.source}{LOG}"
+            found.append(
+                f"SELECT {identifier(proof.key)} AS id FROM {log} WHERE {identifier(lookup.of)} IN "
+                f"(SELECT {identifier(lookup.column)} FROM {told})"
+            )
+        return " UNION ".join(found)
+
+    def _show(self, tables: Sequence[str], built: Built) -> None:
+        """Views of sources as they are and, in EARLIER, as they were."""
+        for table in tables:
+            schema, _, name = table.partition(".")
+            source = _source(table)
+            for place, one in ((table, self.since.now[source]), (f"{EARLIER}.{schema}__{name}", built.sources[source])):
+                self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {place.partition('.')[0]}")
+                for relation, query in _relations(place, one):
+                    self.con.execute(f"CREATE OR REPLACE VIEW {relation} AS {query}")
+
+    def _size(self, proof: Local) -> int:
+        """Rows of the largest input of a model."""
+        tables = {table for one in proof.inputs for table in _tables(self.project.flat(one.relation))}
+        read = [self.since.now[_source(table)] for table in tables if _source(table) in self.since.now]
+        places = [(one.location, one.version) for one in read] + [
+            (Path(one["location"]), one["version"])
+            for name, one in self.released.items()
+            if f"{schema_of(name)}.{name}" in tables
+        ]
+        return max((delta.row_count(delta.open_table(*place)) for place in places), default=0)
+
+
+def columns(now: Mapping[str, Source]) -> dict[str, list[str]]:
+    """The columns of sources by relation, in order; of core those of the current state and of the log."""
+    found: dict[str, list[str]] = {}
+    for relation, source in now.items():
+        stored = list(delta.column_types(delta.open_table(source.location, source.version).schema()))
+        if isinstance(source, CoreVersion):
+            found |= {relation: [*source.columns, *CONTROL], f"{relation}{LOG}": stored}
+        else:
+            found[relation] = stored
+    return found
+
+
+def _tables(query: exp.Expr) -> list[str]:
+    """The relations that a query reads."""
+    return sorted({f"{table.db}.{table.name}" for table in query.find_all(exp.Table)})
+
+
+def _source(relation: str) -> str:
+    """The name under which an edition has a relation of core: that of the current state."""
+    return relation.removesuffix(LOG)
+
+
+def _is_readable(source: Source) -> bool:
+    """Whether an earlier version can still be read."""
+    try:
+        return not delta.torn_files(
+            source.location, delta.table_files(delta.open_table(source.location, source.version))
+        )
+    except MissingTable:
+        return False
+
+
+def _relations(place: str, source: Source) -> list[tuple[str, str]]:
+    """The views that show a source under a name: its rows, of core the log and the current state."""
+    table = delta.open_table(source.location, source.version)
+    read = delta.scan(table)
+    rows = f"SELECT {read.columns} FROM {read.source}"
+    if not isinstance(source, CoreVersion):
+        return [(place, rows)]
+    name = _source(place)
+    first = delta.lowest(table, "_batch")
+    return [(f"{name}{LOG}", rows), (name, current_state(f"{name}{LOG}", source.key, source.columns, first, '"'))]
+
+
+def _then(query: exp.Expr) -> exp.Expr:
+    """A query over sources as they were."""
+    made = query.copy()
+    for table in made.find_all(exp.Table):
+        if table.db and table.db != EARLIER:
+            table.set("this", exp.to_identifier(f"{table.db}__{table.name}"))
+            table.set("db", exp.to_identifier(EARLIER))
+    return made

@@ -1,0 +1,70 @@
+"""What published versions were built from, for building the next ones by key.
+
+A published version was built in the edition that its ledger row names; that edition's receipt says from which versions
+of sources and by which code. Belongs here: telling this. Does not belong here: which keys changed since (lake.keys).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from pipelines.contracts.dbt import LOG
+from pipelines.lake import delta
+from pipelines.lake.edition import Prepared
+from pipelines.lake.errors import MissingTable
+from pipelines.lake.keys import Built, Since, Source
+from pipelines.lake.models import Model
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release import plan
+from pipelines.release.ledger import Ledger, Recorded
+
+CODE = "code"
+"""Where the receipt of an edition has the code of each model that it built and that has a key."""
+
+
+@dataclass(frozen=True)
+class Publications:
+    """What the ledger and the receipts know of published versions."""
+
+    ledger: Ledger
+    receipts: Receipts
+    graph: Mapping[str, Model]
+
+    def since(self, chosen: Collection[str], code: Mapping[str, str], now: Mapping[str, Source]) -> Since:
+        """What the published versions of the chosen models with a key were built from, as far as it was by `code`.
+
+        None of a version from before an erasure or an ended period, which rewrote it, what it was made from, or both.
+        """
+        published = self.ledger.published()
+        rewritten = max((entry.sequence for entry in self.ledger.rewritings()), default=0)
+        built = {}
+        for name in chosen:
+            entry = published.get(name)
+            if entry is not None and entry.sequence > rewritten and self.graph[name].key is not None:
+                found = self._built(name, entry, code.get(name), now)
+                if found is not None:
+                    built[name] = found
+        return Since(now, built)
+
+    def _built(self, name: str, entry: Recorded, code: str | None, now: Mapping[str, Source]) -> Built | None:
+        receipt = self.receipts.last(Stage.EDITION, entry.edition)
+        if receipt is None or code is None or receipt.body.get(CODE, {}).get(name) != code:
+            return None
+        upstream = plan.upstream(self.graph, name)
+        read = {source.removesuffix(LOG) for one in (name, *upstream) for source in self.graph[one].sources}
+        then = {relation: receipt.body["sources"][relation] for relation in read & receipt.body["sources"].keys()}
+        earlier = {relation: _earlier(now[relation], then[relation]) for relation in then.keys() & now.keys()}
+        sources = {relation: source for relation, source in earlier.items() if source is not None}
+        beside = {one: self.ledger.release_beside(one, entry) for one in upstream}
+        versions = {one: found.version for one, found in beside.items() if found is not None}
+        return Built(sources, {one: version for one, version in versions.items() if version is not None})
+
+
+def _earlier(source: Source, version: int) -> Source | None:
+    """An earlier version of a source, with the columns that it then had; None if it is gone."""
+    if isinstance(source, Prepared):
+        return Prepared(source.location, version)
+    try:
+        columns = delta.column_types(delta.open_table(source.location, version).schema())
+    except MissingTable:
+        return None
+    return replace(source, version=version, columns=tuple(name for name in columns if not name.startswith("_")))

@@ -1,0 +1,189 @@
+"""Built by key is built right: days drawn at run time, each model's rows against those of a whole build of that day.
+
+The core is filled without admission, with so few persons that everything meets: several records of a person, deleted
+and deleted again, marriages of the merged with themselves, ids that come together and part.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import drawn
+import duckdb
+import pytest
+from libraries import AS_OF, PROJECT, Bench, new_bench
+
+from pipelines.contracts.dbt import generated
+from pipelines.contracts.load import Contracts
+from pipelines.lake import keys
+from pipelines.lake.build import BuildResult, build
+from pipelines.lake.delta import latest, open_table, scan
+from pipelines.lake.edition import Edition, Released, write_snapshot
+from pipelines.lake.keys import Built, ByKey, Keys, Since, Source
+from pipelines.lake.locality import Input
+from pipelines.lake.zones import library_of
+from pipelines.linkage import tables
+from tests.city import seed_from_clock
+
+pytestmark = pytest.mark.slow
+
+BY_KEY = [f"lib_population__{name}" for name in ("person", "conflict", "household", "person_tag")]
+MODELS = [*BY_KEY, "lib_geography__division"]
+RECORDS = 100
+"""Records of a source on the first day."""
+SHARE = 0.03
+"""Of the records of a source that many change in a day, and of the persons what is known about who they are."""
+
+
+class Days:
+    """A small core, what is published of it, and days that change it."""
+
+    def __init__(self, bench: Bench, dice: random.Random) -> None:
+        self.bench, self.dice, self.number = bench, dice, 0
+        self.records: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in drawn.SOURCES}
+        self.published: dict[str, Released] = {}
+        self.built: dict[str, Built] = {}
+        self.alias: dict[str, str] = {}
+        self.link: dict[str, str | None] = {}
+        bench.load("dsrb/division", *(drawn.division(code) for code in drawn.DIVISIONS))
+        bench.complete()
+
+    def change(self, share: float = SHARE) -> None:
+        """A day: of every source some records are new, others, gone or back; persons come together or part."""
+        self.number += 1
+        for name in drawn.SOURCES:
+            source, known = self.bench.contracts.sources[name], self.records[name]
+            if not known:
+                told = {number: drawn.row(self.dice, source, number) for number in range(RECORDS)}
+                self.bench.load(name, *told.values(), batch=self.number)
+                known |= told
+                continue
+            chosen = {number for number in range(len(known) + 3) if self.dice.random() < share}
+            gone = {number for number in chosen if number in known and self.dice.random() < 0.3}
+            told = {number: drawn.row(self.dice, source, number) for number in chosen - gone}
+            if told:
+                self.bench.load(name, *told.values(), batch=self.number, op="U")
+            if gone:
+                self.bench.load(name, *(known.pop(number) for number in sorted(gone)), batch=self.number, op="D")
+            known |= told
+        self._link()
+
+    def build(self, edition: str, by_key: bool) -> BuildResult:
+        """Build everything from what was published last, by key or whole."""
+        lake, now = self.bench.lake, self._now()
+        snapshot = lake.scratch() / f"{edition}.json"
+        told = Edition(edition, AS_OF, dict(self.bench.versions()), tables.shown(lake))
+        chosen = BY_KEY if by_key else MODELS
+        write_snapshot(snapshot, told, list(self.published.values()), set(chosen))
+        result = build(
+            *(PROJECT, lake, edition, snapshot, chosen),
+            work=self.bench.work,
+            generated=generated(self.bench.contracts, AS_OF),
+            since=Since(now, self.built) if by_key else None,
+        )
+        failed = {name: model.message for name, model in result.models.items() if model.status != "success"}
+        assert failed == {}
+        return result
+
+    def publish(self, result: BuildResult, *models: str) -> None:
+        """Candidates become what is published; what a model reads is what was published beside it."""
+        for name in models:
+            location, version = result.models[name].location, result.models[name].version
+            assert location is not None and version is not None
+            self.published[name] = Released(library_of(name), name, location, version)
+        versions = {name: one.version for name, one in self.published.items()}
+        for name in models:
+            self.built[name] = Built(self._now(), versions)
+
+    def _now(self) -> dict[str, Source]:
+        sources = {f"core.{name.replace('/', '__')}": one for name, one in self.bench.versions()}
+        return {**sources, **tables.shown(self.bench.lake)}
+
+    def _link(self) -> None:
+        """Some claims stand for another person from now on; some rows of health records are linked, or to nobody."""
+        for claim in drawn.CLAIMS:
+            if self.dice.random() < SHARE:
+                self.alias.pop(claim, None)
+                if self.dice.random() < 0.7:
+                    self.alias[claim] = self.dice.choice(drawn.CLAIMS)
+        for record in self.records["hc/health_record"].values():
+            if self.dice.random() < SHARE:
+                self.link.pop(record["health_record_no"], None)
+                if self.dice.random() < 0.7:
+                    self.link[record["health_record_no"]] = self.dice.choice([None, *drawn.CLAIMS])
+        links: list[tuple[str | None, ...]] = [("hc/health_record", row, person) for row, person in self.link.items()]
+        with duckdb.connect() as con:
+            alias = tables.values(list(self.alias.items()), "claim", "person_id")
+            tables.replace(con, self.bench.lake, tables.ALIAS, f"SELECT * FROM {alias}")
+            link = tables.values(links, "dataset", "row_key", "person_id")
+            rest = ", ".join(
+                f"CAST(NULL AS {kind}) AS {name}"
+                for name, kind in tables.TABLES[tables.LINK].items()
+                if name not in ("dataset", "row_key", "person_id")
+            )
+            tables.replace(con, self.bench.lake, tables.LINK, f"SELECT *, {rest} FROM {link}")
+
+
+@pytest.fixture
+def days(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iterator[Days]:
+    seed = seed_from_clock()
+    print(f"seed {seed} (repeat with CITYLAKE_TEST_SEED)")
+    days = Days(new_bench(tmp_path_factory.mktemp("days"), contracts), random.Random(seed))
+    days.change(1)
+    days.publish(days.build("first", by_key=False), *MODELS)
+    yield days
+
+
+def rows(result: BuildResult, name: str) -> list[tuple[Any, ...]]:
+    location = result.models[name].location
+    assert location is not None
+    read = scan(open_table(location, latest(location)))
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        return con.execute(f"SELECT {read.columns} FROM {read.source} ORDER BY ALL").fetchall()
+
+
+def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "SHARE", 100)  # so few persons are there that a day concerns many of them
+    for number in range(3):
+        days.change()
+        made, whole = days.build(f"keys{number}", by_key=True), days.build(f"whole{number}", by_key=False)
+        assert {name: one.why for name, one in made.by_key.items()} == dict.fromkeys(BY_KEY, "")
+        persons = rows(whole, BY_KEY[0])
+        assert 0 < (made.by_key[BY_KEY[0]].keys or 0) < len(persons)
+        for name in BY_KEY:
+            assert rows(made, name) == rows(whole, name), name
+        if number != 1:  # what is built on the second day is refused, so the third starts from the first
+            days.publish(made, *BY_KEY)
+    days.change(0.2)
+    whole = days.build("whole", by_key=False)
+    for dropped in ("staging.stg_psb__household_person", "staging.stg_hc__health_record"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Keys, "_keys", without(dropped))
+            assert rows(days.build("mistaken", by_key=True), BY_KEY[0]) != rows(whole, BY_KEY[0]), dropped
+
+
+def without(dropped: str) -> Callable[[Keys, Input, Built], list[str] | ByKey]:
+    """How keys are found by somebody who forgets one input."""
+    found = Keys._keys
+    return lambda keys, one, built: [] if one.relation == dropped else found(keys, one, built)
+
+
+def test_what_is_not_as_it_was_is_built_whole(days: Days) -> None:
+    days.change()
+    built = days.built["lib_population__conflict"]
+    days.built |= {
+        "lib_population__person": replace(built, models={"lib_geography__division": 7}),
+        "lib_population__conflict": replace(built, sources={}),
+    }
+    result = days.build("keys", by_key=True)
+    why = {name.removeprefix("lib_population__"): one.why for name, one in result.by_key.items()}
+    assert why == {"person": "models", "conflict": "sources", "household": "models", "person_tag": "models"}
+    whole = days.build("whole", by_key=False)
+    assert all(rows(result, name) == rows(whole, name) for name in BY_KEY)
+
+
+def test_a_day_that_concerns_many_is_built_whole(days: Days) -> None:
+    days.change(1)
+    assert {one.why for one in days.build("keys", by_key=True).by_key.values()} == {"share", "models"}
