@@ -123,11 +123,13 @@ def build(
         chosen = _with_views(found, select)
         _prepare(lake, edition, bases, [found[name] for name in chosen], clone=target != DUCKDB and not full_refresh)
         if since is not None and target == DUCKDB and not full_refresh:
-            sql = whole_sql(project_dir, work, generated) if since.built else {}
-            known = Project(found, sql, columns(since.now))
+            known = Project(found, {})
+            if since.built:
+                known = Project(found, whole_sql(project_dir, work, generated), columns(since.now))
             by_key = _find_keys(known, since, relations, chosen, keyed)
         options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
+    shutil.rmtree(keyed)  # keys are ids of persons
     results = _results(outcome)
     by_name = {result.node.name: result for result in results if result.node.resource_type == "model"}
     if target != DUCKDB:
