@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import duckdb
+import pyarrow as pa
 from deltalake import Schema
 
 from pipelines.codecs.sql import identifier, literal
@@ -101,7 +102,11 @@ def rewrite(con: duckdb.DuckDBPyConnection, file: Path, change: Change) -> None:
         old = f"CAST({identifier(name)} AS VARCHAR)" if name in names else "CAST(NULL AS VARCHAR)"
         whens = "".join(f" WHEN {place} THEN {literal(text)}" for place, text in texts.items())
         shown.append(f"{f'CASE file_row_number{whens} ELSE {old} END' if whens else old} AS {identifier(name)}")
-    kept = f" WHERE NOT ({_at(change.gone)})" if not change.marks else ""
+    kept = ""
+    if change.gone and not change.marks:
+        # as a table: a long list in the query is looked through for every row
+        con.register("gone_place", pa.table({"place": pa.array(change.gone, pa.int64())}))
+        kept = " ANTI JOIN gone_place ON gone_place.place = file_row_number"
     partial = file.with_name(f".{file.name}.partial")
     write_file(con, f"SELECT {', '.join(shown)} FROM {read}{kept} ORDER BY file_row_number", partial)
     replace_file(partial, file)
