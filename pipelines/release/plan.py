@@ -59,13 +59,19 @@ def model_code(
     return model_inputs(models, project, contracts, {name: hashes.get(name, "") for name in versions}, as_of)
 
 
+def relation(place: str) -> str:
+    """The dbt name of a place that receipts of rewritings name: `core/psb/household_person` is
+    `core.psb__household_person`."""
+    return place.replace("/", ".", 1).replace("/", "__")
+
+
 def rewritten(versions: Mapping[str, int], rewritings: Sequence[Recorded]) -> dict[str, int | str]:
     """Versions by dbt source name, with the orders and ended periods that changed a core version since it was written:
     what is made from it is to be made again."""
     found: dict[str, int | str] = {**versions}
     for entry in rewritings:
         for place in entry.body["places"]:
-            name = place.replace("/", ".", 1).replace("/", "__")
+            name = relation(place)
             if name in found:
                 found[name] = f"{found[name]} {entry.subject}"
     return found

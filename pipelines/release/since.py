@@ -32,17 +32,20 @@ class Publications:
     def since(self, chosen: Collection[str], code: Mapping[str, str], now: Mapping[str, Source]) -> Since:
         """What the published versions of the chosen models with a key were built from, as far as it was by `code`.
 
-        None of a version from before an erasure or an ended period, which rewrote it, what it was made from, or both.
+        None of a version from before an erasure or an ended period which rewrote it, what it was made from, or both.
         """
-        published = self.ledger.published()
-        rewritten = max((entry.sequence for entry in self.ledger.rewritings()), default=0)
+        published, rewritings = self.ledger.published(), self.ledger.rewritings()
         built = {}
         for name in chosen:
             entry = published.get(name)
-            if entry is not None and entry.sequence > rewritten and self.graph[name].key is not None:
-                found = self._built(name, entry, code.get(name), now)
-                if found is not None:
-                    built[name] = found
+            if entry is None or self.graph[name].key is None:
+                continue
+            later = [one for one in rewritings if one.sequence > entry.sequence]
+            if any(concerns(one, self.graph, name) for one in later):
+                continue
+            found = self._built(name, entry, code.get(name), now)
+            if found is not None:
+                built[name] = found
         return Since(now, built)
 
     def _built(self, name: str, entry: Recorded, code: str | None, now: Mapping[str, Source]) -> Built | None:
@@ -57,6 +60,21 @@ class Publications:
         beside = {one: self.ledger.release_beside(one, entry) for one in upstream}
         versions = {one: found.version for one, found in beside.items() if found is not None}
         return Built(sources, {one: version for one, version in versions.items() if version is not None})
+
+
+def concerns(rewriting: Recorded, graph: Mapping[str, Model], name: str) -> bool:
+    """Whether an erasure or an ended period changed a version of a model, or of anything it is made from.
+
+    Most days a period ends raw rows, refused rows or old products, which no model is made from.
+    """
+    made_from = {name, *plan.upstream(graph, name)}
+    read = {source.removesuffix(LOG) for one in made_from for source in graph[one].sources}
+
+    def touches(place: str) -> bool:
+        # linkage and what was matched change rarely: better once too often than to know who reads them how
+        return place in made_from or plan.relation(place) in read or place.startswith(("linkage/", "matched/"))
+
+    return any(map(touches, {*rewriting.body["places"], *rewriting.body["releases"]}))
 
 
 def _earlier(source: Source, version: int) -> Source | None:
