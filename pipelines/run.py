@@ -45,7 +45,7 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.notices import AREA as NOTICE
 from pipelines.release.since import CODE, Publications
-from pipelines.retention import ended
+from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
 
@@ -148,9 +148,21 @@ class Run:
         delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
         return self._ingested(contract, delivery, self._admit(contract, delivery))
 
-    def retain(self, who: str, why: str) -> dict[str, Any] | None:
-        """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due."""
-        body = Retention(self.settings, self.contracts, self.register).apply(self.today, who, why)
+    def retain(self, who: str, why: str, unattended: bool = False) -> dict[str, Any] | None:
+        """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due.
+
+        `unattended`: nobody looked. Then nothing of a dataset ends whose terms are new; if they are others than before,
+        that is an issue of the operator until a steward ends what is due.
+        """
+        now, before = terms.of(self.contracts, self.today), terms.stood(self.receipts)
+        changed = terms.changed(now, before) if unattended else set[str]()
+        left = changed | (now.keys() - before.keys()) if unattended else changed
+        body = Retention(self.settings, self.contracts, self.register).apply(self.today, who, why, left)
+        terms.stand(self.receipts, now | {name: before[name] for name in changed})
+        for name in now:
+            periods = {"before": before[name][0], "retention": now[name][0]} if name in changed else {}
+            findings = [Finding("retention.changed", {"subject": name, **periods}, "warning")] if periods else []
+            self.issues.report(name, self.contracts.city.operator, "retention", findings)
         if body is not None:
             self.marts()
         return body
@@ -244,7 +256,7 @@ class Run:
             list(chosen),
             work=self._dbt,
             generated=generated(self.contracts, self.today),
-            since=Publications(self.ledger, self.receipts, graph).since(chosen, code, now),
+            since=Publications(self.ledger, self.receipts, graph, self.today).since(chosen, code, now),
         )
         told = {name: asdict(one) for name, one in result.by_key.items()}
         self.receipts.add(Stage.BUILD, edition.id, {"seconds": round(result.seconds, 3), "by_key": told})

@@ -113,10 +113,8 @@ def build(
     bases = {line["name"]: line for line in relations if line["selected"] and line["kind"] == "table"}
     lost = {line["name"]: line["lost"] for line in relations if line["kind"] == "lost"}
     work = work or lake.scratch() / "dbt"
-    keyed, by_key = lake.scratch() / f"{edition}-keys", dict[str, ByKey]()
-    keyed.mkdir(parents=True, exist_ok=True)
-    (keyed / LINES).write_text("", encoding="utf-8")
-    with _environment(lake, edition, snapshot, keyed / LINES), _session(target):
+    by_key = dict[str, ByKey]()
+    with _keys(lake, edition) as keyed, _environment(lake, edition, snapshot, keyed / LINES), _session(target):
         project = place_project(project_dir, work, generated or {})
         manifest = parse(project, work, target)
         found = graph(manifest)
@@ -129,7 +127,6 @@ def build(
             by_key = _find_keys(known, since, relations, chosen, keyed)
         options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
-    shutil.rmtree(keyed)  # keys are ids of persons
     results = _results(outcome)
     by_name = {result.node.name: result for result in results if result.node.resource_type == "model"}
     if target != DUCKDB:
@@ -152,6 +149,18 @@ def _find_keys(
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in keys.lines)
     (folder / LINES).write_text(text, encoding="utf-8")
     return by_key
+
+
+@contextmanager
+def _keys(lake: Lake, edition: str) -> Iterator[Path]:
+    """A folder for changed keys. They are ids of persons: it goes whatever becomes of the build."""
+    folder = lake.scratch() / f"{edition}-keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / LINES).write_text("", encoding="utf-8")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager

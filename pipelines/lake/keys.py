@@ -9,11 +9,13 @@ Belongs here: finding keys, before dbt starts. Does not belong here: the proof (
 built from (the run knows), putting old and new rows together (the materialisation).
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from sqlglot import exp
 
 from pipelines.codecs.sql import identifier, literal
@@ -21,11 +23,13 @@ from pipelines.contracts.dbt import LOG
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.edition import CONTROL, CoreVersion, Prepared, current_state
-from pipelines.lake.errors import MissingTable
+from pipelines.lake.errors import NO_SPACE, MissingTable
 from pipelines.lake.locality import ROWS, Aside, Input, Local, Project, RowWise
+from pipelines.lake.models import without_values
 from pipelines.lake.query_parts import parsed
 from pipelines.lake.zones import schema_of
 
+log = logging.getLogger(__name__)
 SHARE = 0.1
 """Of more keys than this share of the largest input's rows the model is built whole: that costs less then."""
 EARLIER = "earlier"
@@ -58,9 +62,9 @@ class Since:
 class ByKey:
     """How a model is built: for so many `keys` alone (None if only the build can tell), or whole and `why`.
 
-    `why`: first (there is no released version), code (it was built by other code, or an erasure or an ended period has
-    rewritten what it was built from), sources (one that is read whole changed, or what one was is gone), models (the
-    same of a model), share (too many keys changed).
+    `why`: first (there is no released version), code (it was built by other code or in another week, or an erasure or
+    an ended period has rewritten what it was built from), sources (one that is read whole changed, or what one was is
+    gone), models (the same of a model), share (too many keys changed), error (the keys could not be found).
     """
 
     keys: int | None
@@ -98,7 +102,13 @@ class Keys:
 
     def _decide(self, name: str) -> ByKey:
         if name not in self.decided:
-            self.decided[name] = self._decided(name)
+            try:
+                self.decided[name] = self._decided(name)
+            except duckdb.Error as error:  # what is wrong with an input, if anything, its readers tell
+                if NO_SPACE.search(str(error)):
+                    raise
+                log.warning("%s is built whole: %s", name, without_values(str(error)))
+                self.decided[name] = ByKey(None, "error")
         return self.decided[name]
 
     def _decided(self, name: str) -> ByKey:
@@ -114,9 +124,10 @@ class Keys:
         queries = self._of_all(proof.inputs, proof.asides, built)
         if isinstance(queries, ByKey):
             return queries
-        query = " UNION ".join(f"SELECT key FROM ({one})" for one in queries) or "SELECT NULL AS key WHERE false"
+        none = f"SELECT {identifier(proof.key)} AS key FROM {self.released[proof.model]['source']} WHERE false"
+        query = " UNION ".join(f"SELECT key FROM ({one})" for one in queries) or none
         count = None
-        if not any(one.startswith(LATER) for one in queries):
+        if not any(LATER in one for one in queries):
             ((count,),) = self.con.execute(f"SELECT count(*) FROM ({query})").fetchall()
             if count > SHARE * self._size(proof):
                 return ByKey(None, "share")
@@ -149,7 +160,7 @@ class Keys:
         changed = self._of_all(aside.inputs, aside.asides, built)
         if isinstance(changed, ByKey) or not changed:
             return changed
-        if any(one.startswith(LATER) for one in changed):
+        if any(LATER in one for one in changed):
             return ByKey(None, "models")
         others = " UNION ".join(f"SELECT key FROM ({one})" for one in changed)
         found = []

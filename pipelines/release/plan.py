@@ -9,12 +9,18 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Final
+
+import duckdb
 
 from pipelines.contracts.dbt import BEFORE, LOG, MACROS, generated
 from pipelines.contracts.load import Contracts
+from pipelines.lake import edition, keys, locality, query_parts
 from pipelines.lake.models import Model
 from pipelines.register.chain import canonical
 from pipelines.release.ledger import Recorded
+
+ENGINE: Final = [Path(str(module.__file__)) for module in (edition, keys, locality, query_parts)]
 
 
 def model_inputs(
@@ -54,9 +60,11 @@ def model_inputs(
 def model_code(
     models: Mapping[str, Model], project: Path, contracts: Contracts, versions: Collection[str], as_of: date
 ) -> dict[str, str]:
-    """For the same models: SHA-256 of what their rows depend on besides rows: SQL, macros, contracts of sources too."""
+    """For the same models: SHA-256 of what their rows depend on besides rows: SQL, macros, contracts of sources too,
+    and the engine that shows sources and finds keys."""
     hashes = {f"core.{name.replace('/', '__')}": contract.hash for name, contract in contracts.sources.items()}
-    return model_inputs(models, project, contracts, {name: hashes.get(name, "") for name in versions}, as_of)
+    engine = _hash(_files_hash(ENGINE), duckdb.__version__)
+    return model_inputs(models, project, contracts, {name: hashes.get(name, "") + engine for name in versions}, as_of)
 
 
 def relation(place: str) -> str:

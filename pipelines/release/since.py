@@ -6,6 +6,7 @@ of sources and by which code. Belongs here: telling this. Does not belong here: 
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 
 from pipelines.contracts.dbt import LOG
 from pipelines.lake import delta
@@ -28,11 +29,13 @@ class Publications:
     ledger: Ledger
     receipts: Receipts
     graph: Mapping[str, Model]
+    today: date
 
     def since(self, chosen: Collection[str], code: Mapping[str, str], now: Mapping[str, Source]) -> Since:
         """What the published versions of the chosen models with a key were built from, as far as it was by `code`.
 
-        None of a version from before an erasure or an ended period which rewrote it, what it was made from, or both.
+        None of a version from before an erasure or an ended period which rewrote it, what it was made from, or both,
+        and none of an earlier week: whatever is wrong with rows that do not change is made again at least that often.
         """
         published, rewritings = self.ledger.published(), self.ledger.rewritings()
         built = {}
@@ -52,6 +55,8 @@ class Publications:
         receipt = self.receipts.last(Stage.EDITION, entry.edition)
         if receipt is None or code is None or receipt.body.get(CODE, {}).get(name) != code:
             return None
+        if week(date.fromisoformat(receipt.body["as_of"])) != week(self.today):
+            return None
         upstream = plan.upstream(self.graph, name)
         read = {source.removesuffix(LOG) for one in (name, *upstream) for source in self.graph[one].sources}
         then = {relation: receipt.body["sources"][relation] for relation in read & receipt.body["sources"].keys()}
@@ -60,6 +65,12 @@ class Publications:
         beside = {one: self.ledger.release_beside(one, entry) for one in upstream}
         versions = {one: found.version for one, found in beside.items() if found is not None}
         return Built(sources, {one: version for one, version in versions.items() if version is not None})
+
+
+def week(day: date) -> tuple[int, int]:
+    """Year and week (ISO 8601)."""
+    year, number, _ = day.isocalendar()
+    return year, number
 
 
 def concerns(rewriting: Recorded, graph: Mapping[str, Model], name: str) -> bool:

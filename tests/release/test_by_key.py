@@ -15,6 +15,7 @@ from pipelines.lake.zones import library_of
 from pipelines.linkage import tables
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release import plan
 from pipelines.run import opened
 from tests.city import Town, published_town
 
@@ -75,6 +76,21 @@ def test_a_day_of_a_town(town: Town) -> None:
     assert how(town, "second") == dict.fromkeys(BY_KEY, "")
     assert all(town.published()[name].version != versions[name] for name in BY_KEY)
     require_equal(town, "whole-second")
+
+
+def test_models_of_which_no_key_changed(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are built again where one of their products did not come out."""
+    monkeypatch.setattr(plan, "outdated", lambda *_: list(BY_KEY))
+    with opened(town.settings, "nothing changed") as run:
+        result = run._build().result
+        assert result is not None
+        assert {name: one.why for name, one in result.by_key.items()} == dict.fromkeys(BY_KEY, "")
+        for name in BY_KEY:
+            one = result.models[name]
+            assert one.status == "success" and one.location is not None, one.message
+            read = delta.scan(delta.open_table(one.location, one.version))
+            rows = duckdb.sql(f"SELECT {read.columns} FROM {read.source} ORDER BY ALL").fetchall()
+            assert rows == town.rows(name), name
 
 
 @pytest.mark.slow
