@@ -20,7 +20,8 @@ EVERY_DAY = "30 5 * * *"
 def ended(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """End what is due. The contracts decide, so the ledger names this run as who did it."""
     run: Run = context.resources.run
-    body = run.retain(f"dagster:{run.id}", translate("dagster.retention_why", "zh")) or {"due": [], "held": []}
+    body = run.retain(f"dagster:{run.id}", translate("dagster.retention_why", "zh"), unattended=True)
+    body = body or {"due": [], "held": []}
     return dg.MaterializeResult(
         metadata={
             translate("dagster.ended", "zh"): dg.MetadataValue.json(body["due"]),

@@ -12,10 +12,12 @@ import typer
 from citylake.operations import Who, Why
 from citylake.output import opened_register, told
 from pipelines.contracts.load import Contracts, load
+from pipelines.lake.lock import run_lock
 from pipelines.messages import say, translate
 from pipelines.register import Register
 from pipelines.release.ledger import Ledger
 from pipelines.retention import holds
+from pipelines.retention.apply import require_not_begun
 from pipelines.retention.due import Due, Search
 from pipelines.retention.period import due_on
 from pipelines.run import opened
@@ -23,6 +25,8 @@ from pipelines.settings import Settings
 
 AHEAD = "1m"
 """How far ahead the list looks."""
+PATIENCE = 60
+"""Seconds that a hold waits for a run to end."""
 
 app = typer.Typer(help="保存期限：到期清单、清除、保全 / retention: what is due, ending it, legal holds")
 
@@ -64,9 +68,12 @@ def hold(
 ) -> None:
     """保全：到期也不清除 / hold a dataset: nothing of it ends."""
     with told():
-        _, contracts, register = _opened()
+        settings, contracts, register = _opened()
         last = until.date() if until else None
-        given = holds.give(Ledger(register), contracts, dataset, who, why, last, _today(contracts))
+        # under the lock: a run that has looked for what is due ends it whatever is held by then
+        with run_lock(settings.home, "retention hold", PATIENCE):
+            require_not_begun(settings.home, dataset)
+            given = holds.give(Ledger(register), contracts, dataset, who, why, last, _today(contracts))
         typer.echo(_both("retention.held", given))
         register.close()
 

@@ -102,8 +102,9 @@ def row_count(table: DeltaTable) -> int:
 
 
 def lowest(table: DeltaTable, column: str) -> Any:
-    """The smallest value of a column, from statistics; None without rows or where a file has no statistics of it."""
-    values: list[Any] = [add.get(f"min.{column}") for add in _adds(table)]
+    """The smallest value of a column, from statistics; None without rows or where a file with rows has no statistics
+    of it."""
+    values: list[Any] = [add.get(f"min.{column}") for add in _adds(table) if add["num_records"] != 0]
     return None if None in values else min(values, default=None)
 
 

@@ -23,6 +23,8 @@ from pipelines.lake.delta import latest, open_table
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import make_durable, sha256, write_file
 
+LAST_CHECKPOINT = "_last_checkpoint"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -122,10 +124,11 @@ def replace_file(partial: Path, file: Path) -> None:
 def mend_log(con: duckdb.DuckDBPyConnection, location: Path, files: Collection[str]) -> None:
     """Make the log of a table say what rewritten files are like now; `files`: their paths below `location`.
 
-    Of files that are gone it keeps no smallest and greatest values, which are values of rows. Checkpoints are dropped:
-    readers have the entries. Can be repeated.
+    Of files that are gone it keeps no smallest and greatest values, which are values of rows. Checkpoints repeat the
+    entries: they go before, readers then have the entries, and a table that had one gets another. Can be repeated.
     """
     schema, log = open_table(location).schema(), location / "_delta_log"
+    checkpoints = [*log.glob("*.checkpoint*")]
     fresh = {name: (_size(location / name), _stats(con, location / name, schema)) for name in files}
     for entry in sorted(log.glob("[0-9]*.json")):
         old = entry.read_text("utf-8")
@@ -134,9 +137,13 @@ def mend_log(con: duckdb.DuckDBPyConnection, location: Path, files: Collection[s
             partial = entry.with_name(f".{entry.name}.partial")
             partial.write_text(new, "utf-8")
             replace_file(partial, entry)
-    for checkpoint in (*log.glob("*.checkpoint*"), *log.glob("_last_checkpoint")):
+    (log / LAST_CHECKPOINT).unlink(missing_ok=True)  # first: a table whose hint leads nowhere cannot be opened
+    make_durable([], log)
+    for checkpoint in checkpoints:
         checkpoint.unlink()
     make_durable([], log)
+    if checkpoints:
+        open_table(location).create_checkpoint()
 
 
 def _cell(name: str, change: Change) -> str:

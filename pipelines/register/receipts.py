@@ -18,7 +18,7 @@ class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
     that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
     `export` that refused rows left the house, or that a steward looked at what uncertain rows say;
-    `correction` that a person asked a source for one.
+    `correction` that a person asked a source for one; `retention` under which terms data could end.
     """
 
     PULL = "pull"
@@ -35,6 +35,7 @@ class Stage(StrEnum):
     FAILURE = "failure"
     EXPORT = "export"
     CORRECTION = "correction"
+    RETENTION = "retention"
 
 
 @dataclass(frozen=True)

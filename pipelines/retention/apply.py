@@ -6,9 +6,10 @@ the home next finishes what a killed one began.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from pipelines.admission import granted
@@ -18,6 +19,7 @@ from pipelines.erasure.traces import forget_rows
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.rewrite import carry_out, drop, write_journal
+from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.release.ledger import RETENTION, Entry, Ledger
@@ -28,6 +30,14 @@ from pipelines.settings import Settings
 JOURNAL = "retention.json"
 
 
+def require_not_begun(home: Path, dataset: str) -> None:
+    """Raises CitylakeError if a killed run has begun to end something of a dataset: the next run finishes that."""
+    journal = home / JOURNAL
+    begun = json.loads(journal.read_text("utf-8"))["due"] if journal.exists() else []
+    if dataset in {one["dataset"] for one in begun}:
+        raise CitylakeError("retention.begun", dataset=dataset)
+
+
 class Retention:
     """Ending what is due in one home, under the run lock."""
 
@@ -36,9 +46,10 @@ class Retention:
         self.lake, self.home, self.ledger = settings.lake, settings.home, Ledger(register)
         self.journal = self.home / JOURNAL
 
-    def apply(self, today: date, who: str, why: str) -> dict[str, Any] | None:
-        """End everything that is due on a day and not held; the body of the ledger row, None if nothing was due."""
-        found = Search(self.settings, self.contracts, self.register).due(today)
+    def apply(self, today: date, who: str, why: str, left: Collection[str] = ()) -> dict[str, Any] | None:
+        """End everything that is due on a day, not held, and not of a dataset that is `left`; the body of the ledger
+        row, None if nothing was due."""
+        found = Search(self.settings, self.contracts, self.register).due(today, left)
         if not found.carried:
             return None
         write_journal(self.journal, self._planned(found, today, who, why))
@@ -119,6 +130,10 @@ class Retention:
             for batch in batches:
                 shutil.rmtree(folder / str(batch), ignore_errors=True)
             make_durable([], folder)
+        for place in {one["place"] for one in journal["files"]}:
+            zone, _, source = place.partition("/")
+            if zone == "core":  # what it says of rows that are gone would keep them from coming again
+                shutil.rmtree(self.lake.hashes(*source.split("/")), ignore_errors=True)
         for subject, versions in journal["versions"].items():
             product = self.contracts.products.get(subject)
             for version in versions if product else ():

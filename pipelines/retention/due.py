@@ -49,6 +49,8 @@ from pipelines.settings import Settings
 
 Layer = Literal["raw", "core", "quarantine", "released", "history"]
 NO_BATCH = -1
+NO_HOLD = 0
+"""Instead of a hold's number where a steward is waited for: the terms are new."""
 KNOWN_AT = "_known_at"
 
 
@@ -96,10 +98,10 @@ class Search:
         self.ledger, self.receipts = Ledger(register), Receipts(register, "retention")
         self.zone = ZoneInfo(contracts.city.timezone)
 
-    def due(self, today: date) -> Found:
-        """Everything that is due on a day of the city."""
+    def due(self, today: date, left: Collection[str] = ()) -> Found:
+        """Everything that is due on a day of the city. What is `left` counts as held, by no hold."""
         found = Found()
-        held = {hold.dataset: hold.number for hold in holds.in_force(self.ledger, today)}
+        held = dict.fromkeys(left, NO_HOLD) | {hold.dataset: hold.number for hold in holds.in_force(self.ledger, today)}
         with connect(self.lake.scratch()) as con:
             for name, source in self.contracts.sources.items():
                 period = source.form.slaProperties.retention
@@ -184,6 +186,9 @@ class Search:
         event = self._event(source)
         if not self._may_be_due(location, until, KNOWN_AT, *([event] if event else [])):
             return [], None
+        # by the key that core was written with: another one in the contract is refused at the next admission
+        last = self.receipts.last(Stage.ADMIT, source.id)
+        key = last.body["key"] if last else load.key
         files = files_of(location)
         known = columns_of(con, files)
         still = "CAST(NULL AS DATE)"
@@ -191,7 +196,7 @@ class Search:
             told = [self._day(event, known[event])] if event in known else []
             still = f"coalesce({', '.join([*told, self._day(KNOWN_AT)])})"
         rows = (
-            f"SELECT filename, file_row_number AS place, {row_key(load.key)} AS key, _batch, _op, {KNOWN_AT}, "
+            f"SELECT filename, file_row_number AS place, {row_key(key)} AS key, _batch, _op, {KNOWN_AT}, "
             f"{still} AS still FROM {read_files(files)}"
         )
         order = "PARTITION BY key ORDER BY _batch"

@@ -21,10 +21,11 @@ from tests.commands.test_quarantine import (
     export,
     home,
     person,
+    project,
     take_back,
 )
 
-__all__ = ["home"]
+__all__ = ["home", "project"]
 
 DAILY = [person(f"F{number}") for number in range(60)]
 NO_KEY, TOO_MANY = person("", XM="李四光"), person("F1", XM="王五一")

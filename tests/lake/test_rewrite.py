@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import duckdb
+import pytest
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,11 +45,38 @@ def test_rows_go_from_every_version_and_no_value_stays_in_the_log(
     kept = [[row for row in version if row[1] not in {f"z{one}" for one in gone}] for version in before]
     assert [rows(table, version) for version in range(3)] == kept
     log = "".join(path.read_text() for path in (table / "_delta_log").glob("*.json"))
-    assert "z99" not in log and "z149" not in log and not list((table / "_delta_log").glob("*checkpoint*"))
+    (checkpoint,) = (table / "_delta_log").glob("*.checkpoint.parquet")
+    log += str(duckdb.sql(f"FROM {literal(str(checkpoint))}").fetchall())
+    assert "z99" not in log and "z149" not in log
     for version in range(3):
         opened = delta.open_table(table, version)
         assert delta.row_count(opened) == len(kept[version])
         assert not delta.torn_files(table, delta.table_files(opened))
+
+
+def test_a_table_can_be_opened_wherever_its_checkpoint_was_being_removed(
+    tmp_path: Path, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "table"
+    put(table, "SELECT i FROM range(3) t(i)")
+    DeltaTable(table).create_checkpoint()
+    unlink, left = Path.unlink, 0
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        if (left := left - 1) < 0:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    for steps in range(2):
+        left = steps
+        with monkeypatch.context() as patched, duckdb.connect() as con, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path, "unlink", killed)
+            mend_log(con, table, [])
+        assert delta.row_count(delta.open_table(table)) == 3
+    with duckdb.connect() as con:
+        mend_log(con, table, [])
+    assert delta.row_count(delta.open_table(table)) == 3
 
 
 def test_marks_keep_rows_in_their_place(tmp_path: Path) -> None:

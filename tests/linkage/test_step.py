@@ -61,7 +61,7 @@ class Desk:
 
     def link(self) -> Linked:
         self.runs += 1
-        sources = dict(self.bench._versions())
+        sources = dict(self.bench.versions())
         found = {name: sources[name] for name in (REGISTER, RECORDS)}
         return step.link(
             self.bench.contracts, found, self.bench.lake, MODEL, self.reviews, date(2026, 11, 1), self.runs

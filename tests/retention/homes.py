@@ -97,7 +97,7 @@ class Home:
         about = {"rows": rows, "origin": "table", "columns": [], "contract": source.hash, **body}
         self.receipts.add(Stage.PULL, source.id, about, batch)
         if admitted:
-            self.receipts.add(Stage.ADMIT, source.id, {"core_version": None}, batch)
+            self.receipts.add(Stage.ADMIT, source.id, {"core_version": None, "key": source.form.load.key}, batch)
         with self.register.begin() as connection:
             mine = (receipt.c.subject == source.id) & (receipt.c.batch == batch)
             connection.execute(sa.update(receipt).where(mine).values(at=noon(day)))

@@ -1,5 +1,6 @@
 """`citylake retention` and the daily job: what stewards read and do, on a home with one source's batches."""
 
+import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,11 @@ from assets.resources import run_resource
 from assets.retention import ended
 from citylake.main import app
 from pipelines.contracts.load import Contracts
+from pipelines.issues import Issues
+from pipelines.register.receipts import Receipts
 from pipelines.release.ledger import HOLD, HOLD_END, RETENTION
+from pipelines.retention import terms
+from pipelines.retention.apply import JOURNAL
 from tests.retention.homes import Home
 
 SOURCE = "hsb/settlement"
@@ -60,8 +65,37 @@ def test_a_steward_sees_holds_lifts_and_ends(home: Home) -> None:
     assert "没有到期" not in told().output and "现在清除" not in told().output
 
 
+def daily() -> int:
+    """The rows that the daily job ends."""
+    done = dg.materialize([ended], resources={"run": run_resource}, run_config={})
+    (shown,) = done.asset_materializations_for_node(ended.op.name)
+    rows = shown.metadata["清除行数"].value
+    assert isinstance(rows, int)
+    return rows
+
+
+def test_the_daily_job_waits_for_a_steward_when_a_period_changed(home: Home) -> None:
+    assert daily() == 0
+    receipts = Receipts(home.register, "before")
+    stood = terms.stood(receipts)
+    terms.stand(receipts, stood | {SOURCE: ("永久", *stood[SOURCE][1:2], None)})
+    for _ in range(2):
+        assert daily() == 0 and batches(home) == {"1", "2", "3"}
+    (issue,) = Issues(home.register).open(SOURCE)
+    assert issue["code"] == "retention.changed" and "永久 → 10y" in issue["text"]["zh"]
+    assert "1 行" in told("apply", "--who", "甲", "--why", "核对无误").output and batches(home) == {"2", "3"}
+    assert daily() == 0 and not Issues(home.register).open(SOURCE)
+
+
+def test_a_hold_that_comes_too_late_is_refused(home: Home) -> None:
+    (home.settings.home / JOURNAL).write_text(json.dumps({"due": [{"dataset": SOURCE}]}), "utf-8")
+    refused = told("hold", SOURCE, "--who", "甲", "--why", "法院调取")
+    assert refused.exit_code == 1 and "已来不及" in refused.output and not home.ledger.of_kind(HOLD)
+    assert told("hold", "psb/household_person", "--who", "甲", "--why", "法院调取").exit_code == 0
+
+
 def test_the_daily_job_ends_what_is_due_and_shows_counts(home: Home) -> None:
-    for ends in (1, 0):
+    for ends in (0, 1, 0):  # the first time it only learns the terms
         done = dg.materialize([ended], resources={"run": run_resource}, run_config={})
         (shown,) = done.asset_materializations_for_node(ended.op.name)
         assert shown.metadata["清除行数"].value == ends
