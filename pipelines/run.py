@@ -37,8 +37,9 @@ from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
 from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
-from pipelines.register import Register
+from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
+from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
@@ -49,8 +50,8 @@ from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
 
-EDITION, MARTS = "edition", "marts"
-"""The subjects of problems that concern an edition as a whole, or the analysts' database."""
+EDITION, MARTS, HEADS = "edition", "marts", "heads"
+"""The subjects of problems that concern an edition as a whole, the analysts' database, or the heads of the ledger."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -218,7 +219,7 @@ class Run:
             return []
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
         self.issues.close_others(
-            {EDITION, MARTS, LINKAGE, ADDRESSES, *self.contracts.sources, *_subjects(self.contracts)}
+            {EDITION, MARTS, HEADS, LINKAGE, ADDRESSES, *self.contracts.sources, *_subjects(self.contracts)}
         )
         return outcomes
 
@@ -311,6 +312,17 @@ class Run:
         if file is not None:
             self.receipts.add(Stage.MARTS, MARTS, {"file": file.name})
         return file
+
+    def seal(self) -> None:
+        """Sign what the ledger says since its last head. Called at the end of a run; a ledger that was tampered with
+        is not signed, and is an issue of the operator."""
+        try:
+            sealed = heads.seal(self.register, Ed25519Signer(self.settings.key(SIGNING)))
+        except Exception as error:  # what was published stays published
+            self.failures.add(HEADS, self.contracts.city.operator, error)
+            return
+        if sealed is not None:
+            self.failures.gone(HEADS, self.contracts.city.operator, "heads", "run", "lake")
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""
@@ -488,6 +500,7 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
             if not (settings.home / JOURNAL).exists():
                 run.repair()
             yield run
+            run.seal()
         finally:
             register.close()
 

@@ -6,7 +6,7 @@ place in the database first; there is one chain per table.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -24,8 +24,7 @@ def canonical(value: Any) -> str:
 
 def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """Add one row at the end of the chain, inside the caller's writing transaction. Returns the row as stored."""
-    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
-        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+    take_place(connection, table)
     last = connection.execute(
         sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
     ).first()
@@ -41,19 +40,39 @@ def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], b
     return stored
 
 
+def take_place(connection: sa.Connection, table: sa.Table) -> None:
+    """Wait until no other writer appends to a table, and keep others out until the transaction ends."""
+    if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+
+
 def row_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 over all columns but the hash itself; times to the microsecond in UTC."""
+    """SHA-256 (hex) over `row_text`."""
+    return hashlib.sha256(row_text(row).encode()).hexdigest()
+
+
+def row_text(row: Mapping[str, Any]) -> str:
+    """What is hashed of a row: all columns but the hash itself; times to the microsecond in UTC."""
     covered = {key: value for key, value in row.items() if key != "hash" and value is not None}
     at = covered["at"]  # SQLite gives UTC without a zone, PostgreSQL a time in the session's zone
     covered["at"] = (at.astimezone(UTC) if at.tzinfo else at).replace(tzinfo=None).isoformat(timespec="microseconds")
-    return hashlib.sha256(canonical(covered).encode()).hexdigest()
+    return canonical(covered)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of a value as it reads once it was stored as JSON."""
+    return hashlib.sha256(canonical(json.loads(json.dumps(value))).encode()).hexdigest()
 
 
 def first_break(connection: sa.Connection, table: sa.Table) -> int | None:
     """The sequence number of the first row that does not fit the chain, or None if all do."""
-    previous, expected = FIRST, 1
-    for row in connection.execute(sa.select(table).order_by(table.c.sequence)).mappings():
-        if row["sequence"] != expected or row["previous"] != previous or row_hash(dict(row)) != row["hash"]:
+    return first_unfit(map(dict, connection.execute(sa.select(table).order_by(table.c.sequence)).mappings()))
+
+
+def first_unfit(rows: Iterable[Mapping[str, Any]], previous: str = FIRST, expected: int = 1) -> int | None:
+    """The same of rows in order that follow a row of hash `previous`, the first of them to be number `expected`."""
+    for row in rows:
+        if row["sequence"] != expected or row["previous"] != previous or row_hash(row) != row["hash"]:
             return int(row["sequence"])
         previous, expected = row["hash"], expected + 1
     return None

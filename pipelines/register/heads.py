@@ -1,0 +1,124 @@
+"""Signed heads of the ledger: who kept one elsewhere can tell later that no row up to it was changed since.
+
+A head vouches for the rows since the head before it by the root of a Merkle tree (RFC 6962, 2.1: leaves are the texts
+that the chain hashes), for all earlier ones by the hash of the head before and of its last row. It is kept with the
+hashes of its leaves, so that a changed row is told by its number. Belongs here: making and listing heads. Does not
+belong here: judging them (release/check, which runs without citylake and says again how they are hashed).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pipelines.messages import CitylakeError
+from pipelines.register import chain
+from pipelines.register.signer import Signer
+from pipelines.register.store import Register, now
+from pipelines.register.tables import head as table
+from pipelines.register.tables import ledger
+
+FORMAT = "citylake-head/1"
+
+
+@dataclass(frozen=True)
+class Head:
+    """One head: `statement` is the signed text (canonical JSON), the signature is hex, so are the hashes of leaves."""
+
+    sequence: int
+    last: int
+    statement: str
+    signature: str
+    leaves: tuple[str, ...]
+
+    @property
+    def says(self) -> dict[str, Any]:
+        """The statement: format, number, at, first, last, chain, root, previous, algorithm, key."""
+        return dict(json.loads(self.statement))
+
+    def line(self) -> str:
+        """The head as one line of JSON, as it is exported."""
+        return chain.canonical({"statement": self.statement, "signature": self.signature, "leaves": self.leaves})
+
+
+def seal(register: Register, signer: Signer) -> Head | None:
+    """Sign the rows of the ledger since the last head; None if there are none.
+
+    Raises CitylakeError for rows that do not fit the chain or the last head: such a ledger is not signed.
+    """
+    with register.begin() as connection:
+        chain.take_place(connection, table)
+        before = _last(connection)
+        rows = _rows_since(connection, before)
+        if not rows:
+            return None
+        made = _made(before, rows, signer)
+        row = {**vars(made), "leaves": json.dumps(made.leaves)}
+        connection.execute(sa.insert(table).values(**row))
+    return made
+
+
+def listed(register: Register) -> Iterator[Head]:
+    """Every head, in order."""
+    yield from map(_head, register.rows(sa.select(table).order_by(table.c.sequence)))
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """The root over hashes of leaves, at least one (RFC 6962, 2.1): 32 bytes."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << (len(leaves) - 1).bit_length() - 1  # the largest power of two below their number
+    return hashlib.sha256(b"\x01" + merkle_root(leaves[:half]) + merkle_root(leaves[half:])).digest()
+
+
+def leaf_hash(text: str) -> bytes:
+    """The hash of one leaf: 32 bytes."""
+    return hashlib.sha256(b"\x00" + text.encode()).digest()
+
+
+def _rows_since(connection: sa.Connection, before: Head | None) -> list[dict[str, Any]]:
+    """The rows after a head, proved to follow it."""
+    last, hashed = (before.last, before.says["chain"]) if before else (0, chain.FIRST)
+    query = sa.select(ledger).where(ledger.c.sequence >= last).order_by(ledger.c.sequence)
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    if before is not None:
+        known = rows.pop(0) if rows and rows[0]["sequence"] == last else None
+        if known is None or chain.row_hash(known) != hashed:
+            raise CitylakeError("heads.not_the_ledger", head=before.sequence, sequence=last)
+    if (broken := chain.first_unfit(rows, hashed, last + 1)) is not None:
+        raise CitylakeError("heads.broken", sequence=broken)
+    return rows
+
+
+def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer) -> Head:
+    leaves = [leaf_hash(chain.row_text(row)) for row in rows]
+    number, last = before.sequence + 1 if before else 1, int(rows[-1]["sequence"])
+    statement = chain.canonical(
+        {
+            "format": FORMAT,
+            "number": number,
+            "at": now().isoformat(timespec="seconds"),
+            "first": rows[0]["sequence"],
+            "last": last,
+            "chain": rows[-1]["hash"],
+            "root": merkle_root(leaves).hex(),
+            "previous": hashlib.sha256(before.statement.encode()).hexdigest() if before else chain.FIRST,
+            "algorithm": signer.algorithm,
+            "key": signer.public_key(Encoding.DER).hex(),
+        }
+    )
+    signature = signer.sign(statement.encode()).hex()
+    return Head(number, last, statement, signature, tuple(leaf.hex() for leaf in leaves))
+
+
+def _last(connection: sa.Connection) -> Head | None:
+    row = connection.execute(sa.select(table).order_by(table.c.sequence.desc()).limit(1)).mappings().first()
+    return _head(dict(row)) if row else None
+
+
+def _head(row: dict[str, Any]) -> Head:
+    return Head(**{**row, "leaves": tuple(json.loads(row["leaves"]))})
