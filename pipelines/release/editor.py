@@ -28,6 +28,7 @@ from pipelines.lake.errors import NO_SPACE, DiskFull, LakeError
 from pipelines.lake.models import Model
 from pipelines.lake.zones import library_of
 from pipelines.privacy import pseudonyms
+from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
 from pipelines.release.decision import Decision, decide
@@ -210,7 +211,7 @@ class Editor:
     ) -> bool:
         """Record the evidence, take the decision, and put the candidate on one of the two lists."""
         subject, owner = candidate.subject, candidate.contract.form.owner
-        self.receipts.add(Stage.EVIDENCE, subject, {"edition": self.edition.id, **evidence.to_json()})
+        self.receipts.add(Stage.EVIDENCE, subject, self._proof(evidence))
         mark = fingerprint(candidate.location, candidate.version)
         decision = decide(subject, mark, evidence, self.published.get(subject), refused_upstream)
         body = self._body(candidate, evidence, mark)
@@ -225,6 +226,10 @@ class Editor:
         outcomes[subject] = Outcome(subject, owner, None, candidate.rows, findings, evidence)
         return decision.approved
 
+    def _proof(self, evidence: Evidence) -> dict[str, Any]:
+        """The evidence as its receipt keeps it; the ledger names it by its hash."""
+        return {"edition": self.edition.id, **evidence.to_json()}
+
     def _body(self, candidate: _Candidate, evidence: Evidence, mark: str) -> dict[str, Any]:
         proof = evidence.to_json()
         body = {
@@ -235,6 +240,7 @@ class Editor:
             "as_of": self.edition.as_of.isoformat(),
             "evidence": proof["checks"],
             "rules": proof["rules"],
+            "proof": chain.digest(self._proof(evidence)),
             "code": package_version("citylake"),
             "approver": GATE,
         }
