@@ -6,6 +6,7 @@ from citylake import (
     access,
     contracts,
     demo,
+    evidence,
     explain,
     history,
     layer,
@@ -30,6 +31,7 @@ app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(licence.app, name="licence")
 app.add_typer(retention.app, name="retention")
+app.add_typer(evidence.app, name="evidence")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

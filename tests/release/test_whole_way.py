@@ -1,9 +1,12 @@
 """One record, the whole way, on a small city: published, correct, repeatable, and unharmed by what departments do."""
 
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -12,7 +15,10 @@ from pipelines.contracts.load import Contracts
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
+from pipelines.register import heads
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.release import bundle
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch
 from tests.city import Town, published_town
@@ -35,6 +41,21 @@ def test_everything_is_published(town: Town, contracts: Contracts) -> None:
     assert set(town.published()) == {*contracts.models, *contracts.products}
     with town.register() as register:
         assert Ledger(register).first_break() is None
+
+
+def test_an_auditor_checks_it_without_citylake(town: Town, tmp_path: Path) -> None:
+    signer = Ed25519Signer(town.settings.key(SIGNING))
+    with town.register() as register:
+        assert sum(len(head.leaves) for head in heads.listed(register)) == len(Ledger(register).releases())
+        done = bundle.export(register, signer, tmp_path / "bundle", "六安市", ZoneInfo("Asia/Shanghai"), None, None)
+    assert done.evidence == done.rows == len(town.published())
+    command = [sys.executable, "-I", str(tmp_path / "bundle" / "check.py"), "--lake", str(town.settings.lake.root)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+    assert f"evidence files: {done.rows} agree" in checked.stdout
+    marked = town.rows(PERSON, "id_number, name, mobile", "mobile is not null and length(name) > 2")[:500]
+    text = "".join(path.read_text("utf-8") for path in (tmp_path / "bundle").rglob("*.json*"))
+    assert {value for values in marked for value in values if value in text} == set()
 
 
 def test_departments_are_told_of_the_licences_that_end(town: Town, contracts: Contracts) -> None:

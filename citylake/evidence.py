@@ -1,0 +1,83 @@
+"""`citylake evidence`: what an auditor takes along: the bundle, signed heads to keep elsewhere, the public key."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from citylake.output import opened_register, private_file, told
+from pipelines.contracts.load import load
+from pipelines.messages import CitylakeError, say
+from pipelines.register import Register, heads
+from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.release import bundle
+from pipelines.settings import Settings
+
+app = typer.Typer(help="证据：离线证据包、签名头、公钥 / evidence for auditors", no_args_is_help=True)
+
+
+@app.command("export")
+def export_bundle(
+    folder: Annotated[Path, typer.Argument(help="新目录 / a new folder")],
+    first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="首日 / first day")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="末日 / last day")] = None,
+) -> None:
+    """导出可离线核验的证据包 / write a bundle that is checked offline, without citylake."""
+    with told():
+        settings = Settings.from_environment()
+        if folder.resolve().is_relative_to(settings.home):
+            raise CitylakeError("cli.in_the_home", file=folder, home=settings.home)
+        register, city, signer = opened_register(settings), load(settings.contracts).city, _signer(settings)
+        refused = _sealed(register, settings)
+        zone = ZoneInfo(city.timezone)
+        done = bundle.export(register, signer, folder, city.name, zone, _date(first), _date(until))
+        typer.echo(say("bundle.written", folder=folder, **vars(done)))
+        register.close()
+        if refused is not None:  # the bundle is written all the same: it shows where the ledger was tampered with
+            raise refused
+
+
+@app.command("heads")
+def export_heads(file: Annotated[Path, typer.Argument(help="新文件 / a new file")]) -> None:
+    """导出签名头，供系统之外留存 / write all signed heads, to be kept outside of this system."""
+    with told():
+        settings = Settings.from_environment()
+        register = opened_register(settings)
+        if (refused := _sealed(register, settings)) is not None:
+            raise refused
+        known = list(heads.listed(register))
+        if not known:
+            raise CitylakeError("bundle.empty")
+        with private_file(file, settings.home) as partial:
+            partial.write_text("".join(f"{head.line()}\n" for head in known), "utf-8", newline="")
+        typer.echo(say("bundle.heads", file=file, heads=len(known), last=known[-1].last))
+        register.close()
+
+
+@app.command("key")
+def show_key() -> None:
+    """显示签名公钥（PEM） / print the public key of signatures."""
+    with told():
+        settings = Settings.from_environment()
+        settings.prepare()
+        typer.echo(_signer(settings).public_key(Encoding.PEM).decode(), nl=False)
+
+
+def _signer(settings: Settings) -> Ed25519Signer:
+    return Ed25519Signer(settings.key(SIGNING))
+
+
+def _sealed(register: Register, settings: Settings) -> CitylakeError | None:
+    """Sign what no head covers yet; why it was not signed, if so."""
+    try:
+        heads.seal(register, _signer(settings))
+    except CitylakeError as error:
+        return error
+    return None
+
+
+def _date(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None

@@ -1,0 +1,134 @@
+"""The bundle for auditors: ledger, signed heads, public key and evidence, with the program that checks them.
+
+Belongs here: writing it. Does not belong here: checking it (check, which runs without citylake).
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pipelines.lake.parquet import sha256
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, chain, heads
+from pipelines.register.heads import Head
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.signer import Signer
+from pipelines.register.store import now
+from pipelines.register.tables import ledger
+from pipelines.release import check
+
+FORMAT = "citylake-evidence/1"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a bundle holds: rows of the ledger, heads, evidence files."""
+
+    rows: int
+    heads: int
+    evidence: int
+
+
+def export(
+    register: Register, signer: Signer, folder: Path, city: str, zone: ZoneInfo, since: date | None, until: date | None
+) -> Exported:
+    """Write a bundle into a new folder. Of a period (days of the city) it holds the rows of all heads that touch it.
+
+    All heads are in every bundle. Raises CitylakeError for an empty ledger or period, and for a folder that exists.
+    """
+    known = list(heads.listed(register))
+    rows = register.rows(sa.select(ledger).order_by(ledger.c.sequence))
+    if not rows:
+        raise CitylakeError("bundle.empty")
+    partial = since is not None or until is not None
+    if partial:
+        rows = _of_period(rows, known, zone, since, until)
+    working = folder.with_name(f".{folder.name}.partial")
+    try:
+        if folder.exists():
+            raise FileExistsError(None, "exists", folder)
+        shutil.rmtree(working, ignore_errors=True)
+        working.mkdir(mode=0o700)
+        evidence = _write(working, register, rows, known, signer)
+        _write_manifest(working, city, zone, rows, partial)
+        os.replace(working, folder)
+    except OSError as error:
+        shutil.rmtree(working, ignore_errors=True)
+        raise CitylakeError("bundle.folder", folder=folder, problem=error.strerror) from error
+    return Exported(len(rows), len(known), evidence)
+
+
+def _of_period(
+    rows: Sequence[dict[str, Any]], known: Sequence[Head], zone: ZoneInfo, since: date | None, until: date | None
+) -> list[dict[str, Any]]:
+    """The rows of a period, and those beside them that the same heads signed."""
+    wanted = [row["sequence"] for row in rows if (since or date.min) <= _day(row["at"], zone) <= (until or date.max)]
+    if not wanted:
+        raise CitylakeError("bundle.no_rows")
+    first, last = wanted[0], wanted[-1]
+    starts = [head.says["first"] for head in known if head.says["first"] <= first]
+    ends = [head.last for head in known if head.last >= last]
+    first, last = max(starts, default=first), min(ends, default=last)
+    return [row for row in rows if first <= row["sequence"] <= last]
+
+
+def _day(at: datetime, zone: ZoneInfo) -> date:
+    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(zone).date()
+
+
+def _write(
+    folder: Path, register: Register, rows: Sequence[Mapping[str, Any]], known: Sequence[Head], signer: Signer
+) -> int:
+    """Everything but the manifest; returns the number of evidence files."""
+    _lines(folder / "ledger.jsonl", map(chain.row_text, rows))
+    _lines(folder / "heads.jsonl", (head.line() for head in known))
+    (folder / "public_key.pem").write_bytes(signer.public_key(Encoding.PEM))
+    shutil.copyfile(check.__file__, folder / "check.py")
+    (folder / "evidence").mkdir()
+    receipts, written = Receipts(register, "export"), 0
+    for row in rows:
+        proof = json.loads(row["body"]).get("proof")
+        found = _evidence(receipts, row, proof) if proof else None
+        if found is not None:
+            (folder / "evidence" / f"{row['sequence']}.json").write_text(chain.canonical(found), "utf-8", newline="")
+            written += 1
+    return written
+
+
+def _evidence(receipts: Receipts, row: Mapping[str, Any], proof: str) -> dict[str, Any] | None:
+    """The evidence that a row names by its hash; if there is none of this hash what stands in its place."""
+    found = [one.body for one in receipts.of_edition(Stage.EVIDENCE, row["subject"], row["edition"])]
+    return next((body for body in found if chain.digest(body) == proof), found[0] if found else None)
+
+
+def _lines(file: Path, lines: Iterator[str]) -> None:
+    with file.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(f"{line}\n" for line in lines)
+
+
+def _write_manifest(folder: Path, city: str, zone: ZoneInfo, rows: Sequence[Mapping[str, Any]], partial: bool) -> None:
+    made = now()
+    offset = made.astimezone(zone).utcoffset()
+    assert offset is not None  # a time in a zone has one
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "format": FORMAT,
+        "city": city,
+        "made": made.isoformat(timespec="seconds"),
+        "utc_offset_minutes": int(offset.total_seconds()) // 60,
+        "partial": partial,
+        "first": rows[0]["sequence"],
+        "last": rows[-1]["sequence"],
+        "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
+    }
+    text = json.dumps(manifest, ensure_ascii=False, indent=1)
+    (folder / "manifest.json").write_text(text, "utf-8", newline="")

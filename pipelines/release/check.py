@@ -1,0 +1,563 @@
+"""核验 citylake 证据包：不需要 citylake，只需 Python 3.9 以上和 cryptography。
+Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer and `cryptography` are enough.
+
+    python check.py [BUNDLE] [--heads FILE] [--key FILE] [--lake DIR] [--published-on YYYY-MM-DD]
+
+退出码 / exit code: 0 无问题 / no problem; 1 有问题 / problems; 2 不是证据包 / not a bundle.
+
+This one file goes into every bundle, so it imports nothing of citylake and carries its own texts. It says again, on
+purpose, how rows and heads are hashed: it is the second opinion. A check.py that came with a bundle is worth what the
+bundle is worth: run the copy that you got earlier, or that you read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_public_key,
+)
+
+FIRST = "0" * 64
+SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
+RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
+
+TEXTS = {
+    "file.gone": ("缺文件 {file}", "file {file} is missing"),
+    "file.changed": ("文件 {file} 与清单不符：被改动过", "file {file} is not what the manifest says: it was changed"),
+    "file.unknown": ("文件 {file} 不在清单中：被添加过", "file {file} is not in the manifest: it was added"),
+    "key.other": (
+        "公钥与您另外留存的公钥不同：整个证据包可能由他人签名",
+        "the public key is not the one you kept: somebody else may have signed all of this",
+    ),
+    "head.unreadable": ("{where}：第 {line} 行不是签名头", "{where}: line {line} is not a head"),
+    "head.algorithm": (
+        "{where}：第 {number} 个签名头的算法 {algorithm} 本程序不认识，签名未核验",
+        "{where}: head {number} has algorithm {algorithm}, which this program does not know; not verified",
+    ),
+    "head.signature": (
+        "{where}：第 {number} 个签名头（账本第 {first}–{last} 条）的签名不对：内容被改动，或不是本系统所签",
+        "{where}: the signature of head {number} (ledger rows {first}-{last}) is wrong: changed, or not signed by us",
+    ),
+    "head.key": (
+        "{where}：第 {number} 个签名头由另一把钥匙签名",
+        "{where}: head {number} was signed with another key",
+    ),
+    "head.root": (
+        "{where}：第 {number} 个签名头的叶子与其 Merkle 根不符，不能逐条定位",
+        "{where}: the leaves of head {number} do not make its Merkle root; rows cannot be told by them",
+    ),
+    "head.order": (
+        "{where}：第 {number} 个签名头接不上前一个：签名头被删除、插入或调换",
+        "{where}: head {number} does not follow the one before: heads were deleted, inserted or reordered",
+    ),
+    "head.none": ("没有签名头：账本无从核验", "there is no head: nothing vouches for the ledger"),
+    "kept.gone": (
+        "您留存的第 {number} 个签名头（账本第 {first}–{last} 条）不在证据包中：账本末尾被截去，或签名头被删除",
+        "head {number} that you kept (ledger rows {first}-{last}) is missing: the ledger was cut, or heads deleted",
+    ),
+    "kept.differs": (
+        "第 {number} 个签名头（账本第 {first}–{last} 条）与您留存的不同：账本被改写后重新签名",
+        "head {number} (ledger rows {first}-{last}) is not the one you kept: the ledger was rewritten and signed again",
+    ),
+    "row.unreadable": ("账本文件第 {line} 行不能读", "line {line} of the ledger file cannot be read"),
+    "row.number": (
+        "账本文件第 {line} 行的序号是 {found}，应为 {expected}：有记录被删除、插入或调换",
+        "line {line} of the ledger file is row {found}, not {expected}: rows were deleted, inserted or reordered",
+    ),
+    "row.chain": (
+        "哈希链在第 {before} 条与第 {row} 条之间断开：其中一条被改动，或其间有记录被删除、插入或调换",
+        "the chain breaks between rows {before} and {row}: one was changed, or rows were deleted, added or moved",
+    ),
+    "row.changed": (
+        "账本第 {rows} 条不是第 {number} 个签名头（{where}）所签的内容：自首条起有改动、增删或调换，其后各条随链而变",
+        "ledger rows {rows} are not what head {number} ({where}) signed: from the first on changed, added or gone",
+    ),
+    "row.gone": (
+        "账本第 {rows} 条缺失，第 {number} 个签名头（{where}）签过：被删除或截去",
+        "ledger rows {rows} are missing that head {number} ({where}) signed: deleted, or cut off",
+    ),
+    "row.unsigned": (
+        "账本第 {rows} 条没有签名头：签名之后插入，或系统发现账本被改动而拒绝签名",
+        "no head signed ledger rows {rows}: inserted since, or the system found the ledger changed and refused",
+    ),
+    "evidence.gone": (
+        "第 {row} 条（{subject}）的证据文件 {file} 缺失",
+        "row {row} ({subject}): evidence file {file} is missing",
+    ),
+    "evidence.changed": (
+        "第 {row} 条（{subject}）的证据文件 {file} 被改动：与账本所载哈希不符",
+        "row {row} ({subject}): evidence file {file} was changed: its hash is not what the ledger says",
+    ),
+    "lake.gone": (
+        "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 缺失，账本没有说它已清除",
+        "row {row} ({subject} version {version}): published file {file} is missing; the ledger does not end it",
+    ),
+    "lake.changed": (
+        "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 被改动：与账本所载哈希不符",
+        "row {row} ({subject} version {version}): published file {file} was changed: not what the ledger says",
+    ),
+    "told.erasure": (
+        "说明：第 {row} 条，依删除令 {order} 删除了一人的信息：{versions} 个版本因此改写或清除，不是损坏",
+        "note: row {row}, a person was erased by order {order}: {versions} versions rewritten or ended, not corrupt",
+    ),
+    "told.retention": (
+        "说明：第 {row} 条，保存期限届满（{order}）：{versions} 个版本因此缩短或清除，不是损坏",
+        "note: row {row}, retention ended ({order}): {versions} versions shortened or ended, not corrupt",
+    ),
+    "told.partial": (
+        "注意：这是部分证据包，只有账本第 {first}–{last} 条，签名头签到第 {signed} 条；其余没有核验",
+        "note: this bundle is a part: ledger rows {first}-{last} only, heads go to row {signed}; the rest is unchecked",
+    ),
+    "told.no_heads": (
+        "注意：没有用 --heads 给出另外留存的签名头：持有签名钥匙的人重写全部账本，这样查不出来",
+        "note: no heads kept elsewhere (--heads): whoever has the signing key could have rewritten everything unseen",
+    ),
+    "told.evidence": (
+        "证据文件：{checked} 个相符；{without} 条发布或拒绝记录早于证据文件留存，没有载明",
+        "evidence files: {checked} agree; {without} releases or refusals are older than this and name none",
+    ),
+    "told.lake": (
+        "发布的文件：{same} 个相符，{rewritten} 个依账本改写后相符，{ended} 个依账本清除",
+        "published files: {same} agree, {rewritten} agree as the ledger says they were rewritten, {ended} ended by it",
+    ),
+    "told.newest": (
+        "最后一个签名头：第 {number} 个，{at}，签到账本第 {last} 条，哈希 {hash}",
+        "newest head: number {number}, {at}, up to ledger row {last}, hash {hash}",
+    ),
+    "told.good": (
+        "核验通过：账本 {rows} 条，签名头 {heads} 个",
+        "checked: {rows} ledger rows, {heads} heads, no problem",
+    ),
+    "told.bad": (
+        "发现 {problems} 个问题。请保全证据包、数据库和外部留存的签名头，并调查",
+        "{problems} problems. Preserve the bundle, the database and the heads kept elsewhere, and investigate",
+    ),
+    "published.head": (
+        "{day} 日终（UTC{offset}）已发布的内容，依账本第 {first}–{last} 条：",
+        "published at the end of {day} (UTC{offset}), by ledger rows {first}-{last}:",
+    ),
+    "published.row": (
+        "{subject} 版本 {version}，{rows} 行，数据截至 {as_of}，账本第 {row} 条，发布于 {at}{since}",
+        "{subject} version {version}, {rows} rows, as of {as_of}, ledger row {row}, released {at}{since}",
+    ),
+    "published.since": ("；此后依第 {row} 条改写或清除", "; rewritten or ended since by row {row}"),
+    "published.none": ("没有已发布的内容", "nothing was published"),
+    "published.unknown": (
+        "证据包止于账本第 {last} 条（{at}），早于所问日终：其后情况不在包内",
+        "the bundle ends with ledger row {last} ({at}), before the end of that day: what came later is not in it",
+    ),
+    "bad.bundle": ("{folder} 不是证据包：{problem}", "{folder} is no bundle: {problem}"),
+}
+
+
+class Head(NamedTuple):
+    """One signed head: its statement, the text that was signed, and the hashes of its leaves if they make its root."""
+
+    says: dict[str, Any]
+    text: str
+    leaves: list[str]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What messages say of it."""
+        return {name: self.says[name] for name in ("number", "first", "last")}
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of its statement: what the next head names."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+class Row(NamedTuple):
+    """One row of the ledger as it lies in the bundle. `at` is UTC."""
+
+    line: int
+    text: bytes
+    sequence: int
+    previous: str
+    kind: str
+    subject: str
+    version: int | None
+    at: datetime
+    body: dict[str, Any]
+
+
+class NotABundle(Exception):
+    """The folder has no manifest, ledger, heads or key that can be read."""
+
+
+class Check:
+    """One bundle being checked; says what it finds as it goes and counts the problems."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.problems = 0
+        try:
+            self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
+            self.span = (int(self.manifest["first"]), int(self.manifest["last"]))
+            self.zone = timezone(timedelta(minutes=int(self.manifest["utc_offset_minutes"])))
+            self.named: dict[str, str] = dict(self.manifest["files"])
+            self.partial = bool(self.manifest["partial"])
+            self.made = datetime.fromisoformat(self.manifest["made"])
+            self.key = load_pem_public_key((folder / "public_key.pem").read_bytes()).public_bytes(
+                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+            )
+            self.heads = list(self.read_heads(folder / "heads.jsonl", "heads.jsonl"))
+            self.rows = list(self.read_rows())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise NotABundle(f"{type(error).__name__}: {error}") from error
+        self.by_number = {row.sequence: row for row in reversed(self.rows)}
+
+    def problem(self, code: str, **about: object) -> None:
+        """Say a problem in both languages and count it."""
+        self.problems += 1
+        say("✗", code, **about)
+
+    # files
+
+    def files(self) -> None:
+        """Every file is what the manifest says, and there are no others."""
+        for name, expected in sorted(self.named.items()):
+            path = self.folder / name
+            if not path.is_file():
+                self.problem("file.gone", file=name)
+            elif sha256(path) != expected:
+                self.problem("file.changed", file=name)
+        present = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        for name in sorted({*present} - self.named.keys() - {"manifest.json"}):
+            if "__pycache__" not in name:
+                self.problem("file.unknown", file=name)
+
+    def kept_key(self, file: Path) -> None:
+        """The public key is the one that was kept elsewhere."""
+        kept = load_pem_public_key(file.read_bytes())
+        if kept.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != self.key:
+            self.problem("key.other")
+
+    # heads
+
+    def read_heads(self, file: Path, where: str) -> Iterator[Head]:
+        """The heads of a file, each with a signature that was verified or told to be wrong."""
+        for line, text in enumerate(file.read_text("utf-8").splitlines(), 1):
+            try:
+                held = json.loads(text)
+                statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
+                says: dict[str, Any] = {name: json.loads(statement)[name] for name in SAID}
+                numbers = [int(says[name]) for name in ("number", "first", "last")]
+                key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
+                leaves = [str(leaf) for leaf in held["leaves"]]
+                hashes = [bytes.fromhex(leaf) for leaf in leaves]
+            except (ValueError, KeyError, TypeError):
+                self.problem("head.unreadable", where=where, line=line)
+                continue
+            says.update(zip(("number", "first", "last"), numbers))  # noqa: B905 (Python 3.9)
+            head = Head(says, statement, leaves)
+            if key != self.key:
+                self.problem("head.key", where=where, number=numbers[0])
+            if algorithm not in VERIFIERS:
+                self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
+            elif not VERIFIERS[algorithm](key, signature, statement.encode()):
+                self.problem("head.signature", where=where, **head.about)
+            if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(hashes).hex() != root:
+                self.problem("head.root", where=where, number=numbers[0])
+                head = head._replace(leaves=[])
+            yield head
+
+    def head_chain(self) -> None:
+        """Heads follow each other without a gap."""
+        if not self.heads:
+            self.problem("head.none")
+        previous, number, last = FIRST, 0, 0
+        for head in self.heads:
+            expected = (number + 1, last + 1, previous)
+            if (head.says["number"], head.says["first"], head.says["previous"]) != expected:
+                self.problem("head.order", where="heads.jsonl", number=head.says["number"])
+            previous, number, last = head.hash, int(head.says["number"]), int(head.says["last"])
+
+    def kept_heads(self, file: Path) -> None:
+        """The heads that were kept elsewhere are those of the bundle, and vouch for its rows."""
+        ours = {head.says["number"]: head for head in self.heads}
+        kept = list(self.read_heads(file, str(file)))
+        for head in kept:
+            if head.says["number"] not in ours:
+                self.problem("kept.gone", **head.about)
+            elif ours[head.says["number"]].text != head.text:
+                self.problem("kept.differs", **head.about)
+        self.leaves(kept, str(file))
+
+    # rows
+
+    def read_rows(self) -> Iterator[Row]:
+        """The rows of the bundle in the order of the file."""
+        for line, text in enumerate((self.folder / "ledger.jsonl").read_bytes().splitlines(), 1):
+            try:
+                row = json.loads(text)
+                at = datetime.fromisoformat(row["at"]).replace(tzinfo=timezone.utc)  # noqa: UP017 (Python 3.9)
+                body = dict(json.loads(row["body"]))
+                names = (int(row["sequence"]), str(row["previous"]), str(row["kind"]), str(row["subject"]))
+                yield Row(line, text, *names, row.get("version"), at, body)
+            except (ValueError, KeyError, TypeError):
+                self.problem("row.unreadable", line=line)
+
+    def row_chain(self) -> None:
+        """Rows are numbered without a gap, and each names the hash of the row before."""
+        before = {int(head.says["last"]): str(head.says["chain"]) for head in self.heads}
+        expected = self.span[0] if self.partial else 1
+        last = expected - 1
+        previous = before.get(last, FIRST)
+        for row in self.rows:
+            if row.sequence != expected:
+                self.problem("row.number", line=row.line, found=row.sequence, expected=expected)
+            if row.previous != previous:
+                self.problem("row.chain", before=last, row=row.sequence)
+            previous, last, expected = hashlib.sha256(row.text).hexdigest(), row.sequence, row.sequence + 1
+
+    def leaves(self, heads: Sequence[Head], where: str) -> None:
+        """Each row is the one that a head signed; those of a partial bundle that it holds."""
+        for head in heads:
+            gone, changed = list[int](), list[int]()
+            for number, leaf in enumerate(head.leaves, int(head.says["first"])):
+                row = self.by_number.get(number)
+                if row is None and (not self.partial or self.span[0] <= number <= self.span[1]):
+                    gone.append(number)
+                elif row is not None and hashlib.sha256(b"\x00" + row.text).hexdigest() != leaf:
+                    changed.append(number)
+            for code, numbers in (("row.changed", changed), ("row.gone", gone)):
+                if numbers:
+                    self.problem(code, rows=ranges(numbers), number=head.says["number"], where=where)
+
+    def unsigned(self) -> None:
+        """Every row is one that some head covers."""
+        signed = max((int(head.says["last"]) for head in self.heads), default=0)
+        if late := [number for number in sorted(self.by_number) if number > signed or number < 1]:
+            self.problem("row.unsigned", rows=ranges(late))
+        if self.partial:
+            say("·", "told.partial", first=self.span[0], last=self.span[1], signed=signed)
+
+    # what rows name
+
+    def evidence(self) -> None:
+        """The evidence that a row names by its hash is in the bundle, unchanged."""
+        checked = without = 0
+        for row in self.rows:
+            proof = row.body.get("proof")
+            if proof is None:
+                without += row.kind in (RELEASE, "refusal")
+                continue
+            file = f"evidence/{row.sequence}.json"
+            about = {"row": row.sequence, "subject": row.subject, "file": file}
+            if not (self.folder / file).is_file():
+                self.problem("evidence.gone", **about)
+            elif sha256(self.folder / file) != proof:
+                self.problem("evidence.changed", **about)
+            else:
+                checked += 1
+        say("·", "told.evidence", checked=checked, without=without)
+
+    def rewritings(self) -> list[Row]:
+        """The rows that say what was rewritten or ended after it was published, in order."""
+        return [row for row in self.rows if row.kind in (ERASURE, RETENTION)]
+
+    def told(self) -> None:
+        """Say what erasures and ended periods changed."""
+        for row in self.rewritings():
+            versions = sum(len(changed) for changed in row.body.get("releases", {}).values())
+            say("·", f"told.{row.kind}", row=row.sequence, order=row.subject, versions=versions)
+
+    def lake(self, lake: Path) -> None:
+        """The published files are what the ledger says: as published, or as an order or an ended period left them."""
+        counts = {"same": 0, "rewritten": 0, "ended": 0, "wrong": 0}
+        for row in self.rows:
+            for file in row.body.get("files", ()) if row.kind == RELEASE else ():
+                counts[self.published_file(lake, row, file)] += 1
+        counts.pop("wrong")
+        say("·", "told.lake", **counts)
+
+    def published_file(self, lake: Path, row: Row, file: Mapping[str, Any]) -> str:
+        """What became of one published file."""
+        name = f"released/files/{row.subject}/v{row.version}/{file['name']}"
+        expected: str | None = file["sha256"]
+        for one in self.rewritings():
+            before, after = one.body.get("files", {}).get(f"lake/{name}", (None, None))
+            if before == expected and one.sequence > row.sequence:
+                expected = after
+            if one.sequence > row.sequence and ended(one, row):
+                expected = None
+        path, about = lake / name, {"row": row.sequence, "subject": row.subject, "version": row.version, "file": name}
+        if expected is None:
+            return "ended"
+        if not path.is_file():
+            self.problem("lake.gone", **about)
+            return "wrong"
+        if sha256(path) != expected:
+            self.problem("lake.changed", **about)
+            return "wrong"
+        return "same" if expected == file["sha256"] else "rewritten"
+
+    # questions
+
+    def published_on(self, day: date) -> None:
+        """Say what was published at the end of a day by the city's clocks."""
+        offset = datetime(day.year, day.month, day.day, tzinfo=self.zone).strftime("%z")
+        say("", "published.head", day=day, offset=offset, first=self.span[0], last=self.span[1])
+        current: dict[str, Row] = {}
+        for row in self.rows:
+            if row.at.astimezone(self.zone).date() <= day and row.kind in (RELEASE, WITHDRAWAL):
+                current[row.subject] = row
+        shown = [row for _, row in sorted(current.items()) if row.kind == RELEASE]
+        for row in shown:
+            later = [one for one in self.rewritings() if one.sequence > row.sequence and touched(one, row)]
+            since = "published.since" if later else None
+            about = {
+                "subject": row.subject,
+                "version": row.version,
+                "rows": row.body.get("rows"),
+                "as_of": row.body.get("as_of"),
+                "row": row.sequence,
+                "at": row.at.astimezone(self.zone).isoformat(timespec="seconds"),
+            }
+            for which in (0, 1):
+                more = TEXTS[since][which].format(row=later[-1].sequence) if since else ""
+                print(("  " if which == 0 else "    ") + TEXTS["published.row"][which].format(**about, since=more))
+        if not shown:
+            say("  ", "published.none")
+        known_until = self.rows[-1].at if self.partial and self.rows else self.made
+        if self.rows and known_until.astimezone(self.zone).date() <= day:
+            at = self.rows[-1].at.astimezone(self.zone).isoformat(timespec="seconds")
+            say("·", "published.unknown", last=self.rows[-1].sequence, at=at)
+
+
+def ended(word: Row, release: Row) -> bool:
+    """Whether an erasure or ended period says that a released version is gone as a whole."""
+    change = word.body.get("releases", {}).get(release.subject, {}).get(str(release.version))
+    return change is not None and change[1] is None
+
+
+def touched(word: Row, release: Row) -> bool:
+    """Whether an erasure or ended period changed a released version."""
+    return str(release.version) in word.body.get("releases", {}).get(release.subject, {})
+
+
+def ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature (RFC 8032) is good. `key`: SubjectPublicKeyInfo in DER."""
+    try:
+        public = load_der_public_key(key)
+        if not isinstance(public, Ed25519PublicKey):
+            return False
+        public.verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+VERIFIERS = {"ed25519": ed25519}
+
+
+def merkle_root(leaves: Sequence[bytes]) -> bytes:
+    """The root over hashes of leaves (RFC 6962, 2.1), level by level: a last one alone moves up as it is."""
+    level = list(leaves)
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2])  # noqa: B905 (the odd one is added below)
+        level = [hashlib.sha256(b"\x01" + left + right).digest() for left, right in pairs] + (
+            level[-1:] if len(level) % 2 else []
+        )
+    return level[0]
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as ranges: 2-4, 7."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and number == found[-1][1] + 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 (hex) of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def say(mark: str, code: str, **about: object) -> None:
+    """Print a text in Chinese, then in English."""
+    chinese, english = (text.format(**about) for text in TEXTS[code])
+    print(f"{mark} {chinese}".strip())
+    print(f"  {english}")
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """Check all there is to check; the number of problems. Raises NotABundle."""
+    one = Check(arguments.bundle)
+    one.files()
+    if arguments.key:
+        one.kept_key(arguments.key)
+    one.head_chain()
+    one.row_chain()
+    one.leaves(one.heads, "heads.jsonl")
+    one.unsigned()
+    if arguments.heads:
+        one.kept_heads(arguments.heads)
+    else:
+        say("·", "told.no_heads")
+    one.evidence()
+    one.told()
+    if arguments.lake:
+        one.lake(arguments.lake)
+    if arguments.published_on:
+        one.published_on(arguments.published_on)
+    if one.heads:
+        says = one.heads[-1].says
+        say("·", "told.newest", number=says["number"], at=says["at"], last=says["last"], hash=one.heads[-1].hash)
+    if one.problems:
+        say("✗", "told.bad", problems=one.problems)
+    else:
+        say("✓", "told.good", rows=len(one.rows), heads=len(one.heads))
+    return one.problems
+
+
+def main() -> int:
+    """The command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # Windows would take its own code page
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    here = Path(__file__).resolve().parent
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=here, help="证据包目录，默认本文件所在目录 / the bundle"
+    )
+    parser.add_argument("--heads", type=Path, help="另外留存的签名头 / heads kept elsewhere")
+    parser.add_argument("--key", type=Path, help="另外留存的公钥 / public key kept elsewhere")
+    parser.add_argument(
+        "--lake", type=Path, help="数据湖目录，核对发布的文件 / folder of the lake: check published files"
+    )
+    parser.add_argument("--published-on", type=date.fromisoformat, help="某日发布了什么 / what was published on a day")
+    arguments = parser.parse_args()
+    try:
+        return 1 if check(arguments) else 0
+    except NotABundle as error:
+        say("✗", "bad.bundle", folder=arguments.bundle, problem=error)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

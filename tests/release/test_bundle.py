@@ -1,0 +1,437 @@
+"""The bundle for auditors: whatever an attacker who has everything but the heads kept elsewhere changes is told, and
+told where, by check.py alone. The register is a small one that nobody else has."""
+
+import ast
+import hashlib
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.issues import Issues
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, chain, heads
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.register.tables import head, ledger, receipt
+from pipelines.release import bundle, check
+from pipelines.release.ledger import ERASURE, REFUSAL, RELEASE, RETENTION, WITHDRAWAL, Entry, Ledger
+from pipelines.run import opened
+from pipelines.settings import REPOSITORY, Settings
+from tests.city import seed_from_clock
+
+ZONE = ZoneInfo("Asia/Shanghai")
+AGES, ROADS = "open/ages", "open/roads"
+BATCHES = (4, 3, 5)
+"""How many rows each head signs."""
+RESIGNED = sum(BATCHES[:2])
+"""Rows that the heads kept elsewhere vouch for."""
+
+
+@dataclass
+class House:
+    """A home with a ledger, its heads, evidence and published files; `kept`: heads that were exported earlier."""
+
+    settings: Settings
+    kept: Path
+
+    @property
+    def signer(self) -> Ed25519Signer:
+        return Ed25519Signer(self.settings.key(SIGNING))
+
+    def file(self, version: int, subject: str = AGES) -> Path:
+        return self.settings.lake.root / "released" / "files" / subject / f"v{version}" / "rows.csv"
+
+    def rows(self) -> list[dict[str, Any]]:
+        register = Register(self.settings.register_url)
+        try:
+            return register.rows(sa.select(ledger).order_by(ledger.c.sequence))
+        finally:
+            register.close()
+
+    def change(self, *statements: sa.Executable) -> None:
+        """Write into the register past the platform."""
+        register = Register(self.settings.register_url)
+        with register.begin() as connection:
+            for statement in statements:
+                connection.execute(statement)
+        register.close()
+
+    def sign_again(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Put these rows in place of the ledger: numbered, chained and signed again with the stolen key."""
+        self.change(sa.delete(ledger), sa.delete(head))
+        register, previous = Register(self.settings.register_url), chain.FIRST
+        ends = {BATCHES[0], RESIGNED, len(rows)}
+        for number, row in enumerate(rows, 1):
+            forged = {**row, "sequence": number, "previous": previous}
+            previous = forged["hash"] = chain.row_hash(forged)
+            with register.begin() as connection:
+                connection.execute(sa.insert(ledger).values(**forged))
+            if number in ends:
+                heads.seal(register, self.signer)
+        register.close()
+
+    def export(self, folder: Path, **period: Any) -> Path:
+        register = Register(self.settings.register_url)
+        span = {"since": None, "until": None, **period}
+        try:
+            bundle.export(register, self.signer, folder, "六安市", ZONE, **span)
+        finally:
+            register.close()
+        return folder
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> House:
+    home = tmp_path_factory.mktemp("house")
+    return build(home)
+
+
+def build(home: Path) -> House:
+    settings = Settings(home / "state", REPOSITORY, 0, 0, f"sqlite:///{home / 'state' / 'register.db'}")
+    settings.prepare()
+    house, register = House(settings, home / "kept.jsonl"), Register(settings.register_url)
+    register.upgrade()
+    book, receipts = Ledger(register), Receipts(register, "test")
+    number = 0
+    for size in BATCHES:
+        for _ in range(size):
+            subject = (AGES, ROADS)[number % 2]
+            path = house.file(number, subject)
+            path.parent.mkdir(parents=True)
+            path.write_text(f"列,{number}\n", "utf-8")
+            evidence = {"edition": f"e{number}", "subject": subject, "checks": [{"measured": 0.1 * number}]}
+            receipts.add(Stage.EVIDENCE, subject, evidence)
+            files = [{"name": "rows.csv", "sha256": check.sha256(path)}]
+            body = {"rows": number, "as_of": "2026-11-01", "proof": chain.digest(evidence), "files": files}
+            book.record([Entry(RELEASE, subject, f"e{number}", number, body)])
+            number += 1
+        heads.seal(register, house.signer)
+        if number == RESIGNED:
+            house.kept.write_text("".join(f"{one.line()}\n" for one in heads.listed(register)), "utf-8")
+    register.close()
+    return house
+
+
+@pytest.fixture
+def house(made: House, tmp_path: Path) -> House:
+    """A copy of it, to be changed."""
+    shutil.copytree(made.settings.home.parent, tmp_path / "copy")
+    home = tmp_path / "copy"
+    url = f"sqlite:///{home / 'state' / 'register.db'}"
+    return House(Settings(home / "state", REPOSITORY, 0, 0, url), home / "kept.jsonl")
+
+
+def checked(folder: Path, *options: object) -> tuple[int, str]:
+    """Exit code and output of the bundle's own check.py, run from elsewhere and isolated from this environment."""
+    command = [sys.executable, "-I", str(folder / "check.py"), *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def found(output: str) -> list[str]:
+    """The problems in English."""
+    lines = output.splitlines()
+    return [lines[place + 1].strip() for place, line in enumerate(lines) if line.startswith("✗")][:-1]
+
+
+@pytest.fixture
+def victim() -> int:
+    """A row in the middle of what heads kept elsewhere vouch for, chosen by nobody."""
+    seed = seed_from_clock()
+    print(f"seed {seed}")
+    return random.Random(seed).randrange(2, RESIGNED - 1)
+
+
+def test_a_bundle_that_nobody_touched_is_told_good(made: House, tmp_path: Path) -> None:
+    folder = made.export(tmp_path / "bundle")
+    key = tmp_path / "key.pem"
+    key.write_bytes(made.signer.public_key(Encoding.PEM))
+    code, output = checked(folder, "--heads", made.kept, "--key", key, "--lake", made.settings.lake.root)
+    assert code == 0, output
+    assert f"账本 {sum(BATCHES)} 条，签名头 3 个" in output and f"{sum(BATCHES)} ledger rows, 3 heads" in output
+    assert (made.settings.home / "secrets" / f"{SIGNING}.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_it_needs_the_standard_library_and_cryptography_only() -> None:
+    tree = ast.parse(Path(check.__file__).read_text("utf-8"))
+    imported = {
+        name.partition(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert imported - sys.stdlib_module_names == {"cryptography"}
+
+
+# The register is changed, nothing is signed again.
+
+
+def test_an_edited_row_is_told_by_its_number(house: House, tmp_path: Path, victim: int) -> None:
+    house.change(sa.update(ledger).where(ledger.c.sequence == victim).values(body='{"rows":999}'))
+    code, output = checked(house.export(tmp_path / "bundle"))
+    assert code == 1 and f"ledger rows {victim} are not what head" in output
+    assert f"the chain breaks between rows {victim} and {victim + 1}" in output
+
+
+def test_a_deleted_row_is_told_by_its_number(house: House, tmp_path: Path, victim: int) -> None:
+    house.change(sa.delete(ledger).where(ledger.c.sequence == victim))
+    code, output = checked(house.export(tmp_path / "bundle"))
+    assert code == 1 and f"ledger rows {victim} are missing" in output
+    assert f"is row {victim + 1}, not {victim}" in output
+
+
+def test_reordered_rows_are_told_by_their_numbers(house: House, tmp_path: Path, victim: int) -> None:
+    swap = sa.case((ledger.c.sequence == victim, victim + 1), else_=victim)
+    away = sa.update(ledger).where(ledger.c.sequence.in_([victim, victim + 1])).values(sequence=-swap)
+    back = sa.update(ledger).where(ledger.c.sequence < 0).values(sequence=-ledger.c.sequence)
+    house.change(away, back)
+    problems = found(checked(house.export(tmp_path / "bundle"))[1])
+    changed = " ".join(one for one in problems if "are not what head" in one)
+    assert str(victim) in changed and str(victim + 1) in changed
+
+
+def test_rows_inserted_and_cut_off_are_told_by_their_numbers(house: House, tmp_path: Path) -> None:
+    rows = house.rows()
+    more = {**rows[-1], "sequence": len(rows) + 1, "previous": rows[-1]["hash"], "subject": "open/forged"}
+    more["hash"] = chain.row_hash(more)
+    house.change(sa.insert(ledger).values(**more))
+    code, output = checked(house.export(tmp_path / "inserted"))
+    assert code == 1 and f"no head signed ledger rows {len(rows) + 1}" in output
+    house.change(sa.delete(ledger).where(ledger.c.sequence >= len(rows)))
+    code, output = checked(house.export(tmp_path / "cut"))
+    assert code == 1 and f"ledger rows {len(rows)} are missing" in output
+
+
+# Everything is signed again with the stolen key: the bundle alone is consistent, heads kept elsewhere are not.
+
+
+def edited(rows: list[dict[str, Any]], victim: int) -> str:
+    rows[victim - 1] |= {"body": '{"rows":999}'}
+    return f"ledger rows {victim}"
+
+
+def deleted(rows: list[dict[str, Any]], victim: int) -> str:
+    del rows[victim - 1]
+    return f"ledger rows {victim}"
+
+
+def inserted(rows: list[dict[str, Any]], victim: int) -> str:
+    rows.insert(victim - 1, {**rows[0], "subject": "open/forged", "body": "{}"})
+    return f"ledger rows {victim}"
+
+
+def reordered(rows: list[dict[str, Any]], victim: int) -> str:
+    rows[victim - 1], rows[victim] = rows[victim], rows[victim - 1]
+    return f"ledger rows {victim}"
+
+
+def cut(rows: list[dict[str, Any]], victim: int) -> str:
+    del rows[victim - 1 :]
+    return "are missing"
+
+
+@pytest.mark.parametrize("attack", [edited, deleted, inserted, reordered, cut])
+def test_a_ledger_signed_again_is_told_by_heads_kept_elsewhere(
+    house: House, tmp_path: Path, victim: int, attack: Callable[[list[dict[str, Any]], int], str]
+) -> None:
+    rows = house.rows()
+    where = attack(rows, victim)
+    house.sign_again(rows)
+    folder = house.export(tmp_path / "bundle")
+    alone, output = checked(folder)
+    assert alone == 0, output
+    assert "no heads kept elsewhere" in output
+    code, output = checked(folder, "--heads", house.kept)
+    assert code == 1, output
+    told = [one for one in found(output) if "kept.jsonl" in one]
+    assert any(where in one for one in told), output
+    # nothing before it is called changed
+    first = min(int(one.split("ledger rows ")[1].split(" ")[0].split("-")[0].strip(",")) for one in told)
+    assert first == victim
+
+
+def test_another_key_is_told(house: House, tmp_path: Path) -> None:
+    key = tmp_path / "kept.pem"
+    key.write_bytes(house.signer.public_key(Encoding.PEM))
+    (house.settings.home / "secrets" / f"{SIGNING}.key").unlink()
+    house.sign_again(house.rows())
+    folder = house.export(tmp_path / "bundle")
+    assert checked(folder)[0] == 0
+    assert "the public key is not the one you kept" in checked(folder, "--key", key)[1]
+    assert "was signed with another key" in checked(folder, "--heads", house.kept)[1]
+
+
+# Published bytes and evidence.
+
+
+def test_a_changed_published_byte_is_told_by_row_and_file(house: House, tmp_path: Path, victim: int) -> None:
+    path = house.file(victim - 1, (AGES, ROADS)[(victim - 1) % 2])
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    folder = house.export(tmp_path / "bundle")
+    code, output = checked(folder, "--lake", house.settings.lake.root)
+    assert code == 1 and f"row {victim} " in found(output)[0] and f"v{victim - 1}/rows.csv was changed" in output
+    path.unlink()
+    assert f"v{victim - 1}/rows.csv is missing" in checked(folder, "--lake", house.settings.lake.root)[1]
+
+
+def test_changed_evidence_is_told_by_row(house: House, tmp_path: Path, victim: int) -> None:
+    forged = {"edition": f"e{victim - 1}", "checks": []}
+    house.change(sa.update(receipt).where(receipt.c.id == victim).values(body=forged))
+    folder = house.export(tmp_path / "bundle")  # its manifest names the forged file
+    assert [f"row {victim} " in one and "was changed" in one for one in found(checked(folder)[1])] == [True]
+    (folder / "evidence" / f"{victim}.json").unlink()
+    assert f"evidence/{victim}.json is missing" in checked(folder)[1]
+
+
+def test_a_changed_bundle_is_told_by_its_manifest(house: House, tmp_path: Path) -> None:
+    folder = house.export(tmp_path / "bundle")
+    with (folder / "heads.jsonl").open("a") as lines:
+        lines.write("{}\n")
+    (folder / "note.txt").write_text("x")
+    problems = found(checked(folder)[1])
+    assert "file heads.jsonl is not what the manifest says: it was changed" in problems
+    assert "file note.txt is not in the manifest: it was added" in problems
+    assert "heads.jsonl: line 4 is not a head" in problems
+    (folder / "manifest.json").write_text("[]")
+    assert checked(folder)[0] == 2
+
+
+# What is no attack, and questions.
+
+
+def test_what_was_erased_or_ended_is_told_so_and_not_as_corrupt(house: House, tmp_path: Path) -> None:
+    register = Register(house.settings.register_url)
+    before = {number: check.sha256(house.file(number)) for number in (0, 2)}
+    house.file(0).write_text("列\n", "utf-8")
+    house.file(2).unlink()
+    name = {number: f"lake/released/files/{AGES}/v{number}/rows.csv" for number in (0, 2)}
+    erased = {
+        "files": {name[0]: [before[0], check.sha256(house.file(0))]},
+        "releases": {AGES: {"0": ["before", "since"]}},
+    }
+    over = {"files": {name[2]: [before[2], None]}, "releases": {AGES: {"2": ["before", None]}}}
+    entries = [Entry(ERASURE, "K-1", "erasure", None, erased), Entry(RETENTION, "r-1", "retention", None, over)]
+    Ledger(register).record(entries)
+    heads.seal(register, house.signer)
+    register.close()
+    folder = house.export(tmp_path / "bundle")
+    code, output = checked(folder, "--heads", house.kept, "--lake", house.settings.lake.root)
+    assert code == 0, output
+    assert f"{sum(BATCHES) - 2} agree, 1 agree as the ledger says they were rewritten, 1 ended" in output
+    assert "erased by order K-1" in output and "retention ended (r-1)" in output
+
+
+def test_it_says_what_was_published_on_a_day(house: House, tmp_path: Path) -> None:
+    rows = house.rows()
+    noon = datetime(2026, 3, 1, 15, 30, tzinfo=UTC)  # half an hour before midnight in the city
+    for number, row in enumerate(rows):
+        row["at"] = noon + timedelta(days=number)
+    rows[2] |= {"kind": WITHDRAWAL, "subject": AGES, "version": None, "body": "{}"}
+    rows[3] |= {"kind": REFUSAL, "body": "{}"}
+    house.sign_again(rows)
+    folder = house.export(tmp_path / "bundle")
+    shown = checked(folder, "--published-on", "2026-03-02")[1]
+    assert f"{AGES} version 0" in shown and f"{ROADS} version 1" in shown and "2026-03-02T23:30:00+08:00" in shown
+    shown = checked(folder, "--published-on", "2026-03-04")[1]
+    assert f"{AGES} version" not in shown and f"{ROADS} version 1" in shown
+    assert "nothing was published" in checked(folder, "--published-on", "2026-02-28")[1]
+    later = checked(folder, "--published-on", "9999-12-30")[1]
+    assert f"the bundle ends with ledger row {sum(BATCHES)} " in later
+    day = datetime(2026, 3, 6).date()
+    part = house.export(tmp_path / "part", since=day, until=day)
+    code, output = checked(part, "--heads", house.kept, "--published-on", "2026-03-20")
+    assert code == 1 and "ledger rows 5-7 only" in output and "the bundle ends with ledger row 7" in output
+
+
+def test_a_part_of_the_ledger_is_checked_by_the_heads_beside_it(house: House, tmp_path: Path) -> None:
+    rows = house.rows()
+    day = rows[0]["at"].replace(tzinfo=UTC).astimezone(ZONE).date()
+    code, output = checked(house.export(tmp_path / "part", since=day, until=day), "--heads", house.kept)
+    assert code == 0 and "this bundle is a part" in output
+    with pytest.raises(CitylakeError):
+        house.export(tmp_path / "none", since=day + timedelta(days=9))
+
+
+# The platform itself.
+
+
+def test_a_ledger_that_was_tampered_with_is_not_signed(house: House, tmp_path: Path) -> None:
+    house.change(sa.delete(ledger).where(ledger.c.sequence == sum(BATCHES)))
+    register = Register(house.settings.register_url)
+    Ledger(register).record([Entry(REFUSAL, AGES, "late", None, {})])
+    with pytest.raises(CitylakeError, match=str(sum(BATCHES))):
+        heads.seal(register, house.signer)
+    register.close()
+
+
+def test_a_run_signs_what_it_wrote_and_tells_the_operator_why_not(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state' / 'register.db'}"
+    settings = Settings(tmp_path / "state", REPOSITORY, 0, 0, url)
+    for number in (1, 2):
+        with opened(settings, f"run {number}") as run:
+            run.ledger.record([Entry(REFUSAL, AGES, f"e{number}", None, {})])
+    with opened(settings, "idle") as run:
+        assert [one.last for one in heads.listed(run.register)] == [1, 2]
+    register = Register(url)
+    assert [one.last for one in heads.listed(register)] == [1, 2]
+    with register.begin() as connection:
+        connection.execute(sa.update(ledger).where(ledger.c.sequence == 2).values(subject="open/other"))
+    with opened(settings, "after") as run:
+        run.ledger.record([Entry(REFUSAL, AGES, "e3", None, {})])
+    assert [row["code"] for row in Issues(register).open("heads")] == ["heads.not_the_ledger"]
+    assert len(list(heads.listed(register))) == 2
+    register.close()
+
+
+def test_the_commands_write_bundle_heads_and_key(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(house.settings.home))
+    runner = CliRunner()
+    for arguments in (["export", str(tmp_path / "bundle")], ["heads", str(tmp_path / "heads.jsonl")]):
+        result = runner.invoke(app, ["evidence", *arguments])
+        assert result.exit_code == 0, result.output
+    result = runner.invoke(app, ["evidence", "key"])
+    (tmp_path / "key.pem").write_text(result.output)
+    options = ("--heads", tmp_path / "heads.jsonl", "--key", tmp_path / "key.pem")
+    assert checked(tmp_path / "bundle", *options)[0] == 0
+    again = runner.invoke(app, ["evidence", "export", str(tmp_path / "bundle")])
+    assert again.exit_code == 1 and "已存在" in again.output
+    house.change(sa.update(ledger).where(ledger.c.sequence == sum(BATCHES)).values(kind="refusal"))
+    result = runner.invoke(app, ["evidence", "export", str(tmp_path / "tampered")])
+    assert result.exit_code == 1 and checked(tmp_path / "tampered")[0] == 1
+
+
+@given(st.lists(st.binary(max_size=3), min_size=1, max_size=40))
+def test_both_ways_to_the_root_agree(texts: list[bytes]) -> None:
+    leaves = [hashlib.sha256(text).digest() for text in texts]
+    assert heads.merkle_root(leaves) == check.merkle_root(leaves)
+
+
+def test_the_root_is_that_of_rfc_6962() -> None:
+    # the tree of seven entries of certificate transparency's own tests
+    entries = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"]
+    leaves = [hashlib.sha256(b"\x00" + bytes.fromhex(entry)).digest() for entry in entries]
+    assert heads.merkle_root(leaves).hex() == "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c"
+    assert heads.leaf_hash("") == leaves[0]
