@@ -15,6 +15,7 @@ from citylake import (
     operations,
     person,
     quarantine,
+    reproduce,
     retention,
 )
 
@@ -40,6 +41,7 @@ app.command("reject")(operations.reject)
 app.command("replay")(operations.replay)
 app.command("issues")(operations.issues)
 app.command("verify")(operations.verify)
+app.command("reproduce")(reproduce.show)
 app.command("explain")(explain.explain)
 app.command("history")(history.show)
 app.command("person")(person.person)

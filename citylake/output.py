@@ -1,4 +1,4 @@
-"""What every command prints: results as text or JSON, errors in both languages with exit code 1."""
+"""What every command prints: results as text or JSON, errors in both languages with an exit code, usually 1."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from pipelines.settings import Settings
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Show an expected error as its message instead of a traceback."""
+def told(code: int = 1) -> Iterator[None]:
+    """Show an expected error as its message instead of a traceback, and exit with `code`."""
     try:
         yield
     except CitylakeError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from None
+        raise typer.Exit(code) from None
 
 
 def as_json(value: Any) -> None:

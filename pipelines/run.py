@@ -44,6 +44,7 @@ from pipelines.register.store import now
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
 from pipelines.release.notices import AREA as NOTICE
 from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
@@ -240,7 +241,11 @@ class Run:
             return Built(edition, number, inputs, (), None)
         code = plan.model_code(graph, self.settings.dbt_project, self.contracts, versions, self.today)
         by_key = {name: code[name] for name in chosen if graph[name].key is not None}
-        body = {"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen), CODE: by_key}
+        files = code_files(graph, self.settings.dbt_project, self.contracts, chosen, self.today)
+        body = {
+            **{"as_of": edition.as_of.isoformat(), "sources": versions, "models": list(chosen), CODE: by_key},
+            MADE: {ENGINES: engines(), FILES: files},
+        }
         self.receipts.add(Stage.EDITION, edition.id, body)
         snapshot = self.lake.scratch() / f"{edition.id}.json"
         released = [

@@ -42,10 +42,11 @@ def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
         if word := ended.get(entry.subject, {}).get(entry.version):
             yield Verified(entry.subject, entry.version, "ended", (word.subject,))
         else:
-            yield _verified(lake, entry, entry.version, rewritings)
+            yield verified(lake, entry, entry.version, rewritings)
 
 
-def _verified(lake: Lake, entry: Recorded, version: int, rewritings: list[Recorded]) -> Verified:
+def verified(lake: Lake, entry: Recorded, version: int, rewritings: list[Recorded]) -> Verified:
+    """What one release is like now that was not ended. `rewritings`: all there were, in order."""
     location = lake.subject(entry.subject)
     try:
         mark = fingerprint(location, version)

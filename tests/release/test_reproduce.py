@@ -1,0 +1,150 @@
+"""Published versions of a town are built again from what they were built from, and nothing published is touched."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.erasure.order import Erasure, Order
+from pipelines.lake import delta
+from pipelines.lake.errors import RunLocked
+from pipelines.lake.lock import run_lock
+from pipelines.lake.parquet import sha256
+from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import Ledger
+from pipelines.release.made import ENGINES, MADE
+from pipelines.release.reproduce import Reproduced, reproduce
+from pipelines.run import opened
+from tests.city import REPOSITORY, Town, published_town, seed_from_clock
+
+pytestmark = pytest.mark.server
+
+PERSON, PRODUCT = "lib_population__person", "sharing/person_of_division"
+SOURCES = ("psb/household_person", "psb/floating_person", "hc/health_record", "cab/marriage", "cab/cremation")
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
+    yield town
+    town.close()
+
+
+@pytest.fixture
+def published_files(town: Town) -> dict[Path, str]:
+    return files(town)
+
+
+def files(town: Town) -> dict[Path, str]:
+    return {file: sha256(file) for file in (town.settings.lake.root / "released").rglob("*") if file.is_file()}
+
+
+def require_equal(found: Reproduced, town: Town) -> None:
+    assert found.differs is None and found.content == found.published, found
+    assert found.rows == len(town.rows(found.subject, version=found.version))
+    assert found.bytes_equal != bool(found.because)
+    assert found.found.state != "corrupt"
+
+
+def command(town: Town, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    result = CliRunner().invoke(app, ["reproduce", *arguments])
+    return result.exit_code, result.output
+
+
+def test_a_product_with_pseudonyms(
+    town: Town, published_files: dict[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, output = command(town, monkeypatch, PRODUCT)
+    assert code == 0, output
+    assert "内容一致，字节" in output and "content equal, bytes" in output
+    assert files(town) == published_files
+    assert list(town.settings.lake.scratch().iterdir()) == []
+    assert list(town.settings.lake.candidates.iterdir()) == []
+
+
+def test_a_tampered_file_is_found_by_its_subject(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    location, version = town.settings.lake.subject(PERSON), town.published()[PERSON].version
+    (file, *_) = delta.table_files(delta.open_table(location, version))
+    path = location / file.path
+    before = path.read_bytes()
+    path.unlink()  # the file may be linked
+    (path.parent / "before.parquet").write_bytes(before)
+    rows = f"read_parquet('{path.parent / 'before.parquet'}', file_row_number = true)"
+    changed = "CASE WHEN file_row_number = 7 THEN '某' ELSE name END AS name"
+    duckdb.sql(
+        f"COPY (SELECT * EXCLUDE (file_row_number) REPLACE ({changed}) FROM {rows}) TO '{path}' (FORMAT parquet)"
+    )
+    try:
+        code, output = command(town, monkeypatch, PERSON)
+    finally:
+        path.write_bytes(before)
+        (path.parent / "before.parquet").unlink()
+    assert code == 1, output
+    assert f"{PERSON} 版本 {version}：内容不同。只在重建中的 1 行，只在发布版本中的 1 行；不同的列：name。" in output
+    assert "某" not in output  # it says no values
+
+
+def test_what_cannot_be_reproduced_is_told(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, words in ((("lib_x__y",), "没有现行发布"), ((PERSON, "--version", "77"), "没有")):
+        code, output = command(town, monkeypatch, *arguments)
+        assert code == 2 and words in output
+    with run_lock(town.settings.home, "other"), pytest.raises(RunLocked):
+        reproduce(town.settings, PERSON)
+
+    project = tmp_path / "project"
+    for part in ("data_contracts", "dbt_project"):
+        shutil.copytree(REPOSITORY / part, project / part)
+    (model,) = (project / "dbt_project").rglob(f"{PERSON}.sql")
+    model.write_text(f"{model.read_text('utf-8')}\n-- another\n", "utf-8")
+    with pytest.raises(CitylakeError) as told:
+        reproduce(replace(town.settings, project=project), PERSON)
+    assert told.value.code == "reproduce.other_code"
+    assert str(model.relative_to(project / "dbt_project")) in str(told.value)
+    assert str(told.value).count(".sql") == 2  # the one file, in both languages
+
+
+@pytest.mark.slow
+def test_subjects_drawn_at_random(town: Town) -> None:
+    seed = seed_from_clock()
+    print("seed", seed)
+    for subject in random.Random(seed).sample(sorted(town.published()), 8):
+        require_equal(reproduce(town.settings, subject), town)
+
+
+@pytest.mark.slow
+def test_a_second_day_and_an_erasure(town: Town) -> None:
+    first = {name: entry.version for name, entry in town.published().items()}
+    town.city.tick(2)
+    town.run("second", sources=SOURCES)
+    for subject in (PERSON, f"{PERSON}_history", "mart_population__town_day", PRODUCT):
+        assert town.published()[subject].version != first[subject]
+        require_equal(reproduce(town.settings, subject), town)
+        require_equal(reproduce(town.settings, subject, first[subject]), town)
+    keyed = reproduce(town.settings, PERSON)
+    assert keyed.bytes_equal or keyed.because[0].code == "reproduce.because.by_key"
+
+    with town.register() as register:
+        (edition,) = [one for one in Receipts(register, "").of_run("second") if one.stage == Stage.EDITION]
+        assert edition.body[MADE][ENGINES]["duckdb"] == duckdb.__version__
+        before = len(Ledger(register).releases())
+    person = town.rows(PERSON, "person_id", "residence_status = '1'")[0][0]
+    with opened(town.settings, "erase", erasing=True) as run:
+        Erasure(town.settings, run.contracts, run.register).carry_out(person, Order("删1号", "专员", "本人申请删除"))
+    for subject in (PERSON, "mart_population__town_day"):  # the count keeps the person whom its sources lost
+        try:
+            found = reproduce(town.settings, subject)
+        except CitylakeError as error:
+            assert error.code == "reproduce.rewritten" and "删1号" in str(error)
+        else:
+            require_equal(found, town)
+            assert found.orders == ("删1号",)
+    with town.register() as register:
+        assert len(Ledger(register).releases()) == before
