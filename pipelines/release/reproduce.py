@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -309,27 +308,25 @@ class _Reproduction:
             other = sorted({name for name, _ in kinds.items() ^ shown.items()})
             differs = replace(differs, columns=(*differs.columns, *other))
         equal = _files(built) == _files(public)
-        because = () if equal else tuple(self._because())
+        because = () if equal else self._because()
         rows = delta.row_count(delta.open_table(*built))
         about_rows = (self.entry.subject, self.version, rows, content, published, differs)
         return Reproduced(*about_rows, equal, because, found, orders)
 
-    def _because(self) -> Iterator[Statement]:
-        """Why files may differ although their rows are the same."""
-        made: Mapping[str, Any] = self.receipt.body.get(MADE, {})
-        then, now = made.get(ENGINES), engines()
+    def _because(self) -> tuple[Statement, ...]:
+        """Why files may differ although their rows are the same: threads, where nothing else tells."""
+        found = []
+        then, now = self.receipt.body.get(MADE, {}).get(ENGINES), engines()
         if then is None:
-            yield Statement("reproduce.because.unknown", {})
-        else:
-            other = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+            found.append(Statement("reproduce.because.unknown", {}))
+        elif other := [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]:
             listed = ", ".join(f"{name} {then.get(name)} -> {now.get(name)}" for name in other)
-            if listed:
-                yield Statement("reproduce.because.engines", {"engines": listed})
+            found.append(Statement("reproduce.because.engines", {"engines": listed}))
         receipt = self.receipts.last(Stage.BUILD, self.entry.edition)
         by_key = receipt.body["by_key"].get(self.model) if receipt else None
         if by_key is not None and not by_key["why"] and self.product is None:
-            yield Statement("reproduce.because.by_key", {})
-        yield Statement("reproduce.because.threads", {"threads": now["threads"]})
+            found.append(Statement("reproduce.because.by_key", {}))
+        return tuple(found) or (Statement("reproduce.because.threads", {"threads": now["threads"]}),)
 
     @contextmanager
     def _unreadable_named(self) -> Iterator[None]:
