@@ -34,7 +34,8 @@ class Kept:
 
 
 class Person:
-    """One person of the crosswalk. Ids that became part of another person's resolve to that one.
+    """One person of the crosswalk. Ids that became part of another person's resolve to that one. Who stands in no
+    register of persons, but in another library (somebody from elsewhere who represents a firm), has one claim, the id.
 
     Raises CitylakeError for an id that nobody ever had.
     """
@@ -48,7 +49,10 @@ class Person:
         one = f"SELECT person_id FROM {crosswalk} WHERE claim = {literal(text)} OR person_id = {literal(text)} LIMIT 1"
         found = released.con.execute(one).fetchone()
         if found is None:
-            raise CitylakeError("person.unknown", person=text)
+            self.id, self.claims = text, (text,)
+            if not any(self.libraries()):
+                raise CitylakeError("person.unknown", person=text)
+            return
         self.id = str(found[0])
         same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)} ORDER BY claim"
         self.claims = tuple(dict.fromkeys([self.id, *(claim for (claim,) in released.con.execute(same).fetchall())]))

@@ -1,5 +1,6 @@
 """What is kept of a person, against a search of every cell of every released and every core table for the id."""
 
+import random
 from collections.abc import Iterator
 
 import duckdb
@@ -47,12 +48,11 @@ def people(town: Town) -> list[str]:
         ("lib_legal_entity__entity", "legal_representative_person_id"),
         ("lib_legal_entity__control", "controller_person_id"),
     ]
+    drawn = random.Random(seed)
     found = [
         str(person)
         for model, column in some
-        for (person,) in sorted(town.rows(model, column, f"{column} IS NOT NULL"), key=lambda row: hash((row, seed)))[
-            :3
-        ]
+        for (person,) in drawn.sample(town.rows(model, column, f"{column} IS NOT NULL"), 3)
     ]
     links = f"{tables.read(town.settings.lake, tables.LINK)} WHERE basis = 'model'"
     return found + [one for (one,) in duckdb.sql(f"SELECT person_id FROM {links} ORDER BY ALL LIMIT 3").fetchall()]
@@ -67,6 +67,23 @@ def rows_with(released: ReleasedRows, relation: str, text: str) -> int:
     where = " OR ".join(f"{identifier(name)} = {literal(text)}" for name in texts)
     ((count,),) = released.con.execute(f"SELECT count(*) FROM {relation} WHERE {where}").fetchall()
     return int(count)
+
+
+def test_who_only_represents_a_firm_is_found_too(released: ReleasedRows, town: Town) -> None:
+    """No register of persons knows somebody from elsewhere."""
+    crosswalk = tables.read(town.settings.lake, tables.CROSSWALK)
+    known = {
+        one for pair in released.con.execute(f"SELECT claim, person_id FROM {crosswalk}").fetchall() for one in pair
+    }
+    model, column = "lib_legal_entity__entity", "legal_representative_person_id"
+    outside = {one for (one,) in town.rows(model, column, f"{column} IS NOT NULL")} - known
+    assert outside
+    for person in sorted(outside)[:3]:
+        found = Person(released, person)
+        assert (found.id, found.claims) == (person, (person,))
+        assert model in {one.place for one in found.libraries()}
+    with pytest.raises(CitylakeError, match="0000"):
+        Person(released, "0000")
 
 
 def test_every_row_of_every_library_is_found(released: ReleasedRows, people: list[str]) -> None:
