@@ -15,8 +15,7 @@ from pipelines.geo.layers import layer_doubts, place_layers
 from pipelines.geo.matching import match_addresses
 from pipelines.geo.positions import datum_doubt, place_addresses
 from pipelines.issues import Finding, Issues
-from pipelines.lake import delta
-from pipelines.lake.edition import CoreVersion, Prepared
+from pipelines.lake.edition import CoreVersion, Prepared, core_columns
 from pipelines.lake.zones import Lake
 from pipelines.linkage import step, tables
 from pipelines.linkage.marks import participants
@@ -101,8 +100,7 @@ def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[
         if admitted is None or admitted.core_version is None:
             continue
         location = lake.core(contract.org, contract.dataset)
-        schema = delta.open_table(location, admitted.core_version).schema()
-        columns = tuple(name for name in delta.column_types(schema) if not name.startswith("_"))
+        columns = core_columns(location, admitted.core_version)
         key = tuple(admitted.key)
         found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
     return found

@@ -96,6 +96,14 @@ def torn_files(location: Path, files: Iterable[TableFile]) -> list[Path]:
     return [path for path, size in paths if not path.is_file() or path.stat().st_size != size]
 
 
+def is_readable(location: Path, version: int) -> bool:
+    """Whether a version is there, with all of its files in full length."""
+    try:
+        return not torn_files(location, table_files(open_table(location, version)))
+    except MissingTable:
+        return False
+
+
 def row_count(table: DeltaTable) -> int:
     """Rows of a version, from the statistics of its files."""
     return sum(add["num_records"] for add in _adds(table))

@@ -15,7 +15,7 @@ from typing import Any
 from deltalake import DeltaTable
 
 from pipelines.codecs.sql import identifier
-from pipelines.lake.delta import lowest, open_table, scan, table_files, torn_files
+from pipelines.lake.delta import column_types, lowest, open_table, scan, table_files, torn_files
 from pipelines.lake.errors import BadName
 from pipelines.lake.zones import schema_of
 
@@ -112,6 +112,12 @@ def current_rows(source: CoreVersion, columns: Sequence[str] | None = None) -> s
     table = open_table(source.location, source.version)
     chosen = source.columns if columns is None else columns
     return current_state(scan(table).source, source.key, chosen, lowest(table, "_batch"), '"')
+
+
+def core_columns(location: Path, version: int) -> tuple[str, ...]:
+    """The columns of a version of core that say what was delivered. Raises MissingTable."""
+    names = column_types(open_table(location, version).schema())
+    return tuple(name for name in names if not name.startswith("_"))
 
 
 def row_key(key: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from pipelines.contracts.dbt import LOG
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.edition import CONTROL, CoreVersion, Prepared, current_state
-from pipelines.lake.errors import NO_SPACE, MissingTable
+from pipelines.lake.errors import NO_SPACE
 from pipelines.lake.locality import ROWS, Aside, Input, Local, Project, RowWise
 from pipelines.lake.models import without_values
 from pipelines.lake.query_parts import parsed
@@ -230,7 +230,8 @@ class Keys:
     def _is_known(self, table: str, built: Built) -> bool:
         """Whether a source can be read as it is and as it was."""
         source = _source(table)
-        return source in self.since.now and source in built.sources and _is_readable(built.sources[source])
+        then = built.sources.get(source)
+        return source in self.since.now and then is not None and delta.is_readable(then.location, then.version)
 
     def _stored(self, query: str) -> str:
         """Put keys into a file of their own; returns the query that reads it."""
@@ -324,16 +325,6 @@ def _tables(query: exp.Expr) -> list[str]:
 def _source(relation: str) -> str:
     """The name under which an edition has a relation of core: that of the current state."""
     return relation.removesuffix(LOG)
-
-
-def _is_readable(source: Source) -> bool:
-    """Whether an earlier version can still be read."""
-    try:
-        return not delta.torn_files(
-            source.location, delta.table_files(delta.open_table(source.location, source.version))
-        )
-    except MissingTable:
-        return False
 
 
 def _relations(place: str, source: Source) -> list[tuple[str, str]]:

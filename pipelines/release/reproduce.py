@@ -26,8 +26,8 @@ from pipelines.geo.matching import INPUTS
 from pipelines.lake import delta
 from pipelines.lake.build import build
 from pipelines.lake.content import Difference, content_hash, difference
-from pipelines.lake.edition import CoreVersion, Edition, Prepared, Released, write_snapshot
-from pipelines.lake.errors import MissingTable, disk_full_named
+from pipelines.lake.edition import CoreVersion, Edition, Prepared, Released, core_columns, write_snapshot
+from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
 from pipelines.lake.models import models
 from pipelines.lake.parquet import sha256
@@ -228,8 +228,7 @@ class _Reproduction:
                 if admitted is None:
                     raise CitylakeError("reproduce.input_gone", relation=relation, version=version)
                 location = self.lake.core(contract.org, contract.dataset)
-                names = delta.column_types(delta.open_table(location, version).schema())
-                columns = tuple(name for name in names if not name.startswith("_"))
+                columns = core_columns(location, version)
                 found[source] = CoreVersion(location, version, admitted["batch"], tuple(admitted["key"]), columns)
         return found
 
@@ -237,7 +236,7 @@ class _Reproduction:
         """What was found out about core then. Earlier versions of matches are not kept: they are made again."""
         zone, _, name = relation.partition(".")
         location = self.lake.linkage(name) if zone == "linkage" else self.lake.matched(name)
-        if _is_readable(location, version):
+        if delta.is_readable(location, version):
             return Prepared(location, version)
         if name in MATCHED and zone == "matched":
             every = {one for one in self.receipt.body["sources"] if one.startswith("core.")}
@@ -343,13 +342,6 @@ class _Reproduction:
         folder = self.settings.home / "dbt"
         folder.mkdir(exist_ok=True)
         return folder
-
-
-def _is_readable(location: Path, version: int) -> bool:
-    try:
-        return not delta.torn_files(location, delta.table_files(delta.open_table(location, version)))
-    except MissingTable:
-        return False
 
 
 def _rows(place: Place) -> str:

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from pipelines.contracts.dbt import LOG
-from pipelines.lake import delta
-from pipelines.lake.edition import Prepared
+from pipelines.lake.edition import Prepared, core_columns
 from pipelines.lake.errors import MissingTable
 from pipelines.lake.keys import Built, Since, Source
 from pipelines.lake.models import Model
@@ -55,7 +54,8 @@ class Publications:
         receipt = self.receipts.last(Stage.EDITION, entry.edition)
         if receipt is None or code is None or receipt.body.get(CODE, {}).get(name) != code:
             return None
-        if week(date.fromisoformat(receipt.body["as_of"])) != week(self.today):
+        made = date.fromisoformat(receipt.body["as_of"])
+        if made.isocalendar()[:2] != self.today.isocalendar()[:2]:
             return None
         upstream = plan.upstream(self.graph, name)
         read = {source.removesuffix(LOG) for one in (name, *upstream) for source in self.graph[one].sources}
@@ -65,12 +65,6 @@ class Publications:
         beside = {one: self.ledger.release_beside(one, entry) for one in upstream}
         versions = {one: found.version for one, found in beside.items() if found is not None}
         return Built(sources, {one: version for one, version in versions.items() if version is not None})
-
-
-def week(day: date) -> tuple[int, int]:
-    """Year and week (ISO 8601)."""
-    year, number, _ = day.isocalendar()
-    return year, number
 
 
 def concerns(rewriting: Recorded, graph: Mapping[str, Model], name: str) -> bool:
@@ -93,7 +87,6 @@ def _earlier(source: Source, version: int) -> Source | None:
     if isinstance(source, Prepared):
         return Prepared(source.location, version)
     try:
-        columns = delta.column_types(delta.open_table(source.location, version).schema())
+        return replace(source, version=version, columns=core_columns(source.location, version))
     except MissingTable:
         return None
-    return replace(source, version=version, columns=tuple(name for name in columns if not name.startswith("_")))
