@@ -91,6 +91,7 @@ class Listing:
         self._broken: str | None = None
         self._sequence = -1
         self._published: dict[str, Recorded] = {}
+        self._ended: dict[str, dict[int, Recorded]] = {}
 
     def snapshot(self) -> Snapshot:
         """Contracts and ledger as they are now. Raises CitylakeError if the contracts never could be read."""
@@ -115,7 +116,9 @@ class Listing:
 
     def ended_versions(self, subject: str) -> Collection[int]:
         """The versions that were ended because the period of their contract was over."""
-        return self.ledger.ended_versions().get(subject, {}).keys()
+        with self._lock:
+            self._look_at_ledger()
+            return self._ended.get(subject, {}).keys()
 
     def decisions(self, limit: int = 100, before: int | None = None) -> list[Recorded]:
         """The newest decisions about all subjects, or those before a sequence number."""
@@ -149,4 +152,5 @@ class Listing:
         newest = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
         sequence = self.ledger.register.rows(newest)[0]["sequence"]
         if sequence != self._sequence:
-            self._published, self._sequence = self.ledger.published(), sequence
+            self._published, self._ended = self.ledger.published(), self.ledger.ended_versions()
+            self._sequence = sequence

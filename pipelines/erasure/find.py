@@ -184,7 +184,7 @@ def in_linkage(con: duckdb.DuckDBPyConnection, lake: Lake, wanted: Wanted) -> It
         if name == tables.LINK:
             order = f"coalesce({order}, {by_source_key('dataset', 'row_key', wanted)})"
         yield from in_table(con, f"linkage/{name}", lake.linkage(name), Fate(order, {}), wanted)
-    for name in ("address", "position"):
+    for name in lake.matched_tables():
         files = files_of(lake.matched(name))
         if files and {"source_dataset", "source_key"} <= columns_of(con, files).keys():
             fate = Fate(by_source_key("source_dataset", "source_key", wanted), {})

@@ -57,7 +57,15 @@ class Lake:
 
     def matched(self, name: str) -> Path:
         """What was found out about accepted rows before models are built; made from core, may be deleted."""
-        return self.root / "matched" / "tables" / _name(name)
+        return self._matched / _name(name)
+
+    def matched_tables(self) -> list[str]:
+        """The names of all tables of what was found out; whoever ends rows of core looks through each of them."""
+        return sorted(path.name for path in self._matched.iterdir()) if self._matched.is_dir() else []
+
+    @property
+    def _matched(self) -> Path:
+        return self.root / "matched" / "tables"
 
     @property
     def candidates(self) -> Path:

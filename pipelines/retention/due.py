@@ -255,7 +255,8 @@ class Search:
             "gone_key", pa.table({"dataset": pa.array(sources, pa.string()), "key": pa.array(keys, pa.string())})
         )
         places = [(f"linkage/{tables.LINK}", self.lake.linkage(tables.LINK), "dataset", "row_key")]
-        places += [(f"matched/{name}", self.lake.matched(name), "source_dataset", "source_key") for name in MATCHED]
+        for name in self.lake.matched_tables():
+            places.append((f"matched/{name}", self.lake.matched(name), "source_dataset", "source_key"))
         for place, location, dataset, key in places:
             files = files_of(location)
             if files and {dataset, key} <= columns_of(con, files).keys():
@@ -389,8 +390,6 @@ class Search:
         return column if kind == "DATE" else f"CAST(timezone({literal(self.zone.key)}, {column}) AS DATE)"
 
 
-MATCHED = ("address", "position")
-"""The tables about rows of core that name them."""
 HISTORY = "_history"
 """How the model ends that keeps the history of another."""
 
