@@ -184,7 +184,6 @@ class Desk:
         return [dict(zip(extract.columns, row, strict=True)) for row in self.preview(extract, extract.rows)]
 
     def clean(self) -> None:
-        """Delete the views of all versions but the published ones."""
-        snapshot = self.listing.snapshot()
-        published = ((name, snapshot.published.get(name)) for name in snapshot.contracts.products)
-        self.views.clean({name: {entry.version} for name, entry in published if entry and entry.version is not None})
+        """Delete the views of versions that nobody may read any more, and of older ones that nobody reads."""
+        products = self.listing.snapshot().contracts.products
+        self.views.clean({name: self.listing.readable_versions(name).keys() for name in products})

@@ -5,6 +5,7 @@ Also where DuckDB spills while it builds: not the lake's scratch, which every ru
 
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,21 @@ class Folders:
                 if not target.is_dir():
                     self._build(target, build)
         return target
+
+    def discard(self, target: Path, unused: float = 0) -> None:
+        """Delete a folder that nobody has used for `unused` seconds, all of it at one moment: a reader finds the whole
+        of it or nothing. One that somebody begins to use meanwhile stays."""
+        if not _unused(target, unused):
+            return
+        aside = self.root / PARTIAL / uuid.uuid4().hex
+        private(self.root, aside.parent)
+        try:
+            target.rename(aside)
+            if not _unused(aside, unused):
+                aside.rename(target)
+        except OSError:
+            pass  # another process was faster, or has built it anew
+        shutil.rmtree(aside, ignore_errors=True)
 
     @contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -68,3 +84,10 @@ def private(root: Path, folder: Path) -> None:
     for step in reversed([folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]):
         step.mkdir(mode=0o700, parents=True, exist_ok=True)
         step.chmod(0o700)  # the umask or an earlier run may have left something wider
+
+
+def _unused(folder: Path, seconds: float) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime >= seconds
+    except FileNotFoundError:
+        return False

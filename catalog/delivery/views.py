@@ -6,9 +6,10 @@ anything is written, and statistics are those of the view's own files. Views can
 
 import hashlib
 import json
+import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import duckdb
@@ -54,8 +55,9 @@ class Views:
     def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None]) -> Path:
         """A folder among the views of a version, built if nobody asked before; it goes when they go."""
         folder = self.folder(allowed.product, allowed.version) / name
-        if not folder.is_dir():
+        if not self._in_use(folder):
             self.folders.get(folder, build)
+            self._in_use(folder)
             self._drop_superseded(folder.parent)
         return folder
 
@@ -77,12 +79,16 @@ class Views:
         channel, name = product.split("/")
         return self.folders.root / channel / name / f"v{version}"
 
-    def clean(self, keep: Mapping[str, set[int]]) -> None:
-        """Delete the views of every version that is not in `keep` (by product), and what killed builds left."""
+    def clean(self, keep: Mapping[str, Collection[int]]) -> None:
+        """Delete the views of every version that is not in `keep` (by product), those before the newest that nobody has
+        used for a day, and what killed builds left."""
         kept = {self.folder(product, version) for product, versions in keep.items() for version in versions}
         for folder in self.folders.root.glob("*/*/v*"):
             if folder not in kept:
-                shutil.rmtree(folder, ignore_errors=True)
+                self.folders.discard(folder)
+        for product, versions in keep.items():
+            if versions:
+                self._drop_superseded(self.folder(product, max(versions)))
         for folder in (self.folders.root / PARTIAL).glob("*"):
             if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -92,12 +98,19 @@ class Views:
         have = self._tables.get(allowed.product, allowed.version).columns
         return tuple(name for name in allowed.columns if name in have)
 
+    def _in_use(self, folder: Path) -> bool:
+        """Note that a view is used, so that its version is not dropped under its reader; False if it is not there."""
+        try:
+            os.utime(folder.parent)
+        except FileNotFoundError:
+            return False
+        return folder.is_dir()
+
     def _drop_superseded(self, newest: Path) -> None:
-        """Delete the views of versions before the newest that nobody has built on for a day."""
+        """Delete the views of versions before the newest that nobody has used for a day."""
         for folder in newest.parent.glob("v*"):
-            older = int(folder.name[1:]) < int(newest.name[1:])
-            if older and time.time() - folder.stat().st_mtime > SUPERSEDED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+            if int(folder.name[1:]) < int(newest.name[1:]):
+                self.folders.discard(folder, SUPERSEDED_SECONDS)
 
     def _key(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
         """The name of a policy: equal policies share a view, pseudonyms make it the recipient's own."""

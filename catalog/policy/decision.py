@@ -30,6 +30,7 @@ class Reason(StrEnum):
     ADDRESS_EXPIRED = "address_expired"
     ADDRESS_OUTDATED = "address_outdated"
     VERSION_ENDED = "version_ended"
+    VERSION_UNKNOWN = "version_unknown"
 
 
 @dataclass(frozen=True)

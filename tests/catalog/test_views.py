@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from catalog.delivery import folders as folders_module
 from catalog.delivery import views as views_module
 from catalog.delivery.extracts import WHOLE, Extract
 from catalog.delivery.pseudonyms import recipient_key
@@ -173,26 +174,54 @@ def test_views_are_private_and_can_be_cleaned(own_city: City) -> None:
     assert not extract.folder.exists()
 
 
-def test_views_of_superseded_versions_go_after_a_day(own_city: City) -> None:
+def test_views_of_superseded_versions_go_when_nobody_used_them_for_a_day(own_city: City) -> None:
     views = Views(own_city.settings)
     old = views.extract(allowed()).folder
-    for version in (1, 2):
+    for version in (1, 2, 3):
         own_city.release(PERSONS, 40 + version)
     views.extract(allowed(version=1))
     assert old.is_dir()
     os.utime(old.parent, (0, 0))
+    assert views.extract(allowed()).folder == old, "whoever reads it again keeps it"
     views.extract(allowed(version=2))
+    assert old.is_dir()
+    os.utime(old.parent, (0, 0))
+    views.extract(allowed(version=3))
     assert not old.parent.exists()
 
 
-def test_a_new_service_keeps_only_published_views(own_city: City) -> None:
+def test_a_new_service_keeps_the_views_that_are_read_and_may_be(own_city: City) -> None:
     own_city.recipient("甲")
     views = Views(own_city.settings)
     old = views.extract(allowed()).folder
     own_city.release(PERSONS, 50)
     kept = views.extract(allowed(version=1)).folder
     own_city.client()
+    assert old.is_dir() and kept.is_dir()
+    os.utime(old.parent, (0, 0))
+    own_city.client()
     assert not old.exists() and kept.is_dir()
+    own_city.withdraw(PERSONS)
+    own_city.client()
+    assert not kept.exists()
+
+
+def test_a_view_that_is_taken_up_while_it_is_dropped_stays(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    views = Views(own_city.settings)
+    folder = views.extract(allowed()).folder
+    os.utime(folder.parent, (0, 0))
+    looks: list[bool] = []
+    unused = folders_module._unused
+
+    def taken_up(target: Path, seconds: float) -> bool:
+        looks.append(unused(target, seconds))
+        if len(looks) == 1:
+            views.extract(allowed())
+        return looks[-1]
+
+    monkeypatch.setattr(folders_module, "_unused", taken_up)
+    views.folders.discard(folder.parent, 3600)
+    assert looks == [True, False] and folder.is_dir() and len(rows_of(views.extract(allowed()))) == 20
 
 
 def test_looking_at_a_page_builds_no_view(own_city: City) -> None:

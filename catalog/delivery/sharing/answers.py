@@ -37,7 +37,12 @@ class TableAnswer:
     def files(self, kind: ResponseFormat, parts: list[Part], url: Callable[[Part], str], expires: int) -> Iterator[str]:
         """One line for each file; `expires` in seconds since 1970."""
         for number, part in enumerate(parts):
-            about = {"id": f"{self.extract.id}-{self.extract.version}-{number}", "expirationTimestamp": expires * 1000}
+            about = {
+                "id": f"{self.extract.id}-{self.extract.version}-{number}",
+                "expirationTimestamp": expires * 1000,
+                "version": self.extract.version,
+                "timestamp": self._created(),
+            }
             values = {"partitionValues": dict(part.partition), "size": part.size, "stats": part.stats}
             if kind == "parquet":
                 yield _line({"file": {"url": url(part), **about, **values}})

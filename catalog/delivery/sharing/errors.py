@@ -32,7 +32,7 @@ class BadRequest(Exception):
 
 def status_of(reason: Reason) -> int:
     """The HTTP status of a denial."""
-    if reason in (Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED):
+    if reason in (Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED, Reason.VERSION_UNKNOWN):
         return 404
     if reason is Reason.TOO_MANY:
         return 429

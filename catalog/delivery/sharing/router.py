@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -9,18 +10,20 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
 from catalog.delivery.extracts import Part
-from catalog.delivery.sharing import addresses, answers
+from catalog.delivery.sharing import addresses, answers, travel
 from catalog.delivery.sharing.addresses import Address
 from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.paging import page
+from catalog.delivery.timeline import timeline
 from catalog.policy import audit
 from catalog.policy.decision import Caller, Reason
+from catalog.times import as_utc
+from pipelines.release.ledger import Recorded
 
 PREFIX = "/delta-sharing"
 ROAD = "delta_sharing"
 TABLE = "/shares/{share}/schemas/{schema}/tables/{table}"
-TRAVEL = ("version", "timestamp", "startingVersion", "startingTimestamp", "endingVersion", "endingTimestamp")
 
 
 async def _body(request: Request) -> bytes:
@@ -82,14 +85,14 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
     @router.get(f"{TABLE}/version")
     def table_version(request: Request, share: str, schema: str, table: str) -> Response:
         admission = _admit(desk, request, (share, schema, table), "table.version")
-        _refuse_travel(request.query_params)
+        version = _version_since(desk, admission, request.query_params)
         desk.answered(admission, "table.version", ROAD)
-        return Response(headers={TABLE_VERSION: str(admission.allowed.version)})
+        return Response(headers={TABLE_VERSION: str(version)})
 
     @router.get(f"{TABLE}/metadata")
     def table_metadata(request: Request, share: str, schema: str, table: str) -> Response:
         admission = _admit(desk, request, (share, schema, table), "table.metadata")
-        _refuse_travel(request.query_params)
+        admission = _at(desk, admission, request.query_params, "table.metadata")
         kind = answers.response_format(request.headers.get(CAPABILITIES))
         answer = _answer(desk, admission)
         desk.answered(admission, "table.metadata", ROAD)
@@ -100,7 +103,8 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
         request: Request, share: str, schema: str, table: str, body: Annotated[bytes, Depends(_body)]
     ) -> Response:
         admission = _admit(desk, request, (share, schema, table), "table.query")
-        limit = _limit(_question(body))
+        question = _question(body)
+        limit, admission = _limit(question), _at(desk, admission, question, "table.query")
         kind = answers.response_format(request.headers.get(CAPABILITIES))
         answer = _answer(desk, admission)
         extract, expires = answer.extract, addresses.expiry()
@@ -228,7 +232,6 @@ def _question(body: bytes) -> dict[str, Any]:
         raise BadRequest("web.sharing.bad_json") from error
     if not isinstance(question, dict):
         raise BadRequest("web.sharing.bad_json")
-    _refuse_travel(question)
     return question
 
 
@@ -241,7 +244,39 @@ def _limit(question: Mapping[str, Any]) -> int | None:
     return limit
 
 
-def _refuse_travel(asked: Mapping[str, Any]) -> None:
-    """Only the published version is served: no other version, time or range of versions."""
-    if unsupported := [name for name in TRAVEL if asked.get(name) is not None]:
-        raise BadRequest("web.sharing.no_travel", names=", ".join(unsupported))
+def _at(desk: Desk, admission: Admission, question: Mapping[str, Any], action: str) -> Admission:
+    """The same read of the version or moment that the question names. Raises BadRequest, Refused."""
+    travel.require_only(question, (travel.VERSION, travel.TIMESTAMP), "web.sharing.not_here")
+    wanted = travel.asked(question, travel.VERSION, travel.TIMESTAMP, _zone(desk))
+    if not wanted.anything:
+        return admission
+    versions = timeline(desk.listing, admission.allowed.product)
+    release = travel.release_asked(versions, wanted)
+    then = _at_release(desk, admission, release) if isinstance(release, Recorded) else None
+    if then is None:
+        reason = Reason.VERSION_ENDED if release in versions.ended else Reason.VERSION_UNKNOWN
+        raise desk.refuse(admission.caller, admission.allowed.product, reason, action, ROAD)
+    return then
+
+
+def _at_release(desk: Desk, admission: Admission, release: Recorded) -> Admission | None:
+    assert release.version is not None
+    then = desk.at_version(admission, release.version)
+    return None if then is None else replace(then, offering=replace(then.offering, release=release))
+
+
+def _version_since(desk: Desk, admission: Admission, question: Mapping[str, Any]) -> int:
+    """The published version, or the first that can be read of those released since a moment. Raises BadRequest."""
+    travel.require_only(question, (travel.STARTING_TIMESTAMP,), "web.sharing.not_here")
+    moment = travel.asked(question, travel.STARTING_VERSION, travel.STARTING_TIMESTAMP, _zone(desk)).moment
+    if moment is None:
+        return admission.allowed.version
+    versions = timeline(desk.listing, admission.allowed.product)
+    found = [one.version for one in versions.releases if one.version in versions.readable and as_utc(one.at) >= moment]
+    if not found or found[0] is None:
+        raise travel.after_newest(admission.offering.release, travel.STARTING_TIMESTAMP)
+    return found[0]
+
+
+def _zone(desk: Desk) -> str:
+    return desk.listing.snapshot().contracts.city.timezone

@@ -1,0 +1,54 @@
+"""The versions of one product in time: which was the published one at a moment, which can be read, which follow on
+each other.
+
+Reads the ledger; decides nothing about callers and opens no data.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalog.listing import Listing
+from catalog.times import as_utc
+from pipelines.release.ledger import RELEASE, Recorded
+
+MOST_DECISIONS = 100_000
+"""About one product: more than any has in a contract's longest period."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """All releases of a product, oldest first, taken back or not. `readable`: the versions that callers may read;
+    `ended`: those whose period is over; `rewritten`: those that an erasure or an ended period changed afterwards."""
+
+    releases: tuple[Recorded, ...]
+    readable: Collection[int]
+    ended: Collection[int]
+    rewritten: Collection[int]
+
+    def find(self, version: int) -> Recorded | None:
+        """The release of a version that can be read, None for any other."""
+        found = (one for one in self.releases if one.version == version and version in self.readable)
+        return next(found, None)
+
+    def as_of(self, moment: datetime) -> Recorded | None:
+        """The newest release at or before a moment, None if there was none."""
+        earlier = [one for one in self.releases if as_utc(one.at) <= moment]
+        return earlier[-1] if earlier else None
+
+    def since(self, moment: datetime) -> Recorded | None:
+        """The first release at or after a moment, None if there is none yet."""
+        return next((one for one in self.releases if as_utc(one.at) >= moment), None)
+
+
+def timeline(listing: Listing, product: str) -> Timeline:
+    """The versions of a product as the ledger has them now."""
+    ledger = listing.ledger
+    decisions = reversed(ledger.history(product, MOST_DECISIONS))
+    changed = {int(version) for row in ledger.rewritings() for version in row.body["releases"].get(product, ())}
+    return Timeline(
+        releases=tuple(row for row in decisions if row.kind == RELEASE),
+        readable=listing.readable_versions(product).keys(),
+        ended=listing.ended_versions(product),
+        rewritten=changed,
+    )
