@@ -51,9 +51,9 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         yield dg.MaterializeResult(asset_key=LINKAGE, metadata={_label("questions"): len(run.reviews.open())})
         for outcome in outcomes:
             yield from _events(context, keys.pop(outcome.subject), outcome)
-        published = run.ledger.published()
+        published, withdrawn = run.ledger.published(), run.ledger.withdrawn()
         for subject, key in keys.items():
-            yield _unchanged(key, published.get(subject))
+            yield _unchanged(key, published.get(subject), subject in withdrawn)
         yield dg.MaterializeResult(asset_key=MARTS, metadata={_label("file"): run.settings.marts.resolve().name})
         yield dg.MaterializeResult(asset_key=EDITION, metadata={_label("as_of"): run.today.isoformat()})
 
@@ -62,6 +62,7 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
 
 def _events(context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcome) -> Iterator[Events]:
     problems = [finding.text("zh") for finding in outcome.findings]
+    warned = bool(problems) and all(finding.severity == "warning" for finding in outcome.findings)
     for problem in problems:
         context.log.error(problem)
     if outcome.version is not None:
@@ -73,20 +74,21 @@ def _events(context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcom
         asset_key=key,
         check_name=GATE,
         passed=outcome.version is not None,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if warned else dg.AssetCheckSeverity.ERROR,
         metadata={_label("conclusion"): "\n".join(problems) or _label("passed")},
     )
 
 
-def _unchanged(key: dg.AssetKey, entry: Recorded | None) -> dg.AssetCheckResult:
-    """The gate's word on what was not built in this run: its published version stands, or nothing was ever released."""
+def _unchanged(key: dg.AssetKey, entry: Recorded | None, withdrawn: bool) -> dg.AssetCheckResult:
+    """The gate's word on what was not built in this run: its published version stands, it is withdrawn, or nothing was
+    ever released."""
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=GATE,
         passed=entry is not None,
-        severity=dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if withdrawn else dg.AssetCheckSeverity.ERROR,
         metadata={
-            _label("conclusion"): _label("stands" if entry else "never_released"),
+            _label("conclusion"): _label("stands" if entry else "withdrawn" if withdrawn else "never_released"),
             _label("version"): entry.version if entry else None,
         },
     )

@@ -20,7 +20,7 @@ from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
-from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
+from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.shown import released_columns
 
 log = logging.getLogger(__name__)
@@ -103,16 +103,19 @@ class Listing:
 
     def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
         """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal
-        whose period is not over."""
+        whose period is not over and that were not taken back themselves."""
         columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
-        moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL])
+        moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL, PAST_WITHDRAWAL])
         query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())
+        closed = set(self.ended_versions(subject))
         for row in self.ledger.register.rows(query):
             if row["kind"] == WITHDRAWAL:
                 break
-            versions.setdefault(row["version"], json.loads(row["body"]))
-        ended = self.ended_versions(subject)
-        return {version: body for version, body in versions.items() if version not in ended}
+            if row["kind"] == PAST_WITHDRAWAL:
+                closed.add(row["version"])
+            else:
+                versions.setdefault(row["version"], json.loads(row["body"]))
+        return {version: body for version, body in versions.items() if version not in closed}
 
     def ended_versions(self, subject: str) -> Collection[int]:
         """The versions that were ended because the period of their contract was over."""

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from catalog.policy import administration as admin
+from catalog.policy import suspension
+from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.register import Register
@@ -84,12 +86,40 @@ def revoke_grant(grant_id: int) -> None:
         as_json(vars(admin.revoke_grant(_open()[1], grant_id)))
 
 
+@app.command()
+def suspend(
+    name: Annotated[str, typer.Argument(help="接收方，或单位代码 / the recipient, or an organisation's code")],
+    who: Who,
+    why: Why,
+    organisation: Annotated[bool, typer.Option("--organisation", help="整个单位 / the whole organisation")] = False,
+) -> None:
+    """紧急切断：即刻停止向接收方或单位提供 / cut a recipient or organisation off at once."""
+    with told():
+        settings, register = _open()
+        whom: suspension.Whom = "organisation" if organisation else "recipient"
+        as_json(vars(suspension.suspend(register, load(settings.contracts), whom, name, who, why)))
+
+
+@app.command()
+def lift(
+    name: Annotated[str, typer.Argument(help="接收方，或单位代码 / the recipient, or an organisation's code")],
+    who: Who,
+    why: Why,
+    organisation: Annotated[bool, typer.Option("--organisation", help="整个单位 / the whole organisation")] = False,
+) -> None:
+    """解除暂停 / lift a suspension."""
+    with told():
+        whom: suspension.Whom = "organisation" if organisation else "recipient"
+        as_json(vars(suspension.lift(_open()[1], whom, name, who, why)))
+
+
 @app.command("list")
 def show() -> None:
-    """列出接收方、令牌和授权 / list recipients, tokens and grants."""
+    """列出接收方、令牌、授权和暂停 / list recipients, tokens, grants and suspensions."""
     with told():
         register = _open()[1]
-        for kind in (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register)):
+        known = (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register))
+        for kind in (*known, suspension.listed(register)):
             for row in kind:
                 as_json({"kind": type(row).__name__, **vars(row)})
 

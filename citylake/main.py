@@ -17,6 +17,7 @@ from citylake import (
     quarantine,
     reproduce,
     retention,
+    withdrawal,
 )
 
 app = typer.Typer(
@@ -39,6 +40,9 @@ app.command("confirm")(operations.confirm)
 app.command("confirm-volume")(operations.confirm_volume)
 app.command("reject")(operations.reject)
 app.command("replay")(operations.replay)
+app.command("withdraw")(withdrawal.withdraw)
+app.command("reinstate")(withdrawal.reinstate)
+app.command("recall")(withdrawal.recall)
 app.command("issues")(operations.issues)
 app.command("verify")(operations.verify)
 app.command("reproduce")(reproduce.show)

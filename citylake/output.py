@@ -30,9 +30,12 @@ def as_json(value: Any) -> None:
 
 
 def proof_text(issue: Mapping[str, Any]) -> str:
-    """What a closed issue was solved by, in both languages: batches, or what became of the rows it was about."""
+    """What a closed issue was solved by, in both languages: batches, or what became of the rows it was
+    about, or the answer of who was asked."""
     about, proof = {"id": issue["id"], "subject": issue["subject"]}, issue["text"]["proof"]
     key = issue["code"].partition(":")[2]
+    if "why" in proof:
+        return say("recall.proof", **about, owner=issue["owner"], **proof)
     if "batches" in proof:
         batches = "、".join(map(str, proof["batches"]))
         return say("quarantine.proof", **about, rule=key, batches=batches)

@@ -236,7 +236,8 @@ class Run:
         marked = plan.rewritten(versions, self.ledger.rewritings())
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, marked, self.today)
         published = self.ledger.published()
-        chosen = tuple(plan.in_order(graph, plan.outdated(inputs, published, self.contracts)))
+        outdated = plan.outdated(inputs, published, self.ledger.withdrawn(), self.contracts)
+        chosen = tuple(plan.in_order(graph, outdated))
         if not chosen:
             return Built(edition, number, inputs, (), None)
         code = plan.model_code(graph, self.settings.dbt_project, self.contracts, versions, self.today)
@@ -297,7 +298,7 @@ class Run:
             self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
             if (told := outcome.notices) is not None:
                 self.issues.report(outcome.subject, outcome.owner, NOTICE, told.findings, told.proof)
-            if outcome.findings:
+            if any(finding.severity == "error" for finding in outcome.findings):
                 self.failures.subjects.append(outcome.subject)
         shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)
         return outcomes

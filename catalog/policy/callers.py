@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import tokens
+from catalog.policy import suspension, tokens
 from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
 from catalog.times import as_utc, as_utc_or_none
 from pipelines.register import Register
@@ -18,7 +18,7 @@ PUBLIC_TOKEN = "public"
 
 
 class Callers:
-    """Identifies callers. The register is asked every time, so that a revocation acts at once."""
+    """Identifies callers. The register is asked every time, so that a revocation or suspension acts at once."""
 
     def __init__(self, register: Register) -> None:
         self._register = register
@@ -40,7 +40,8 @@ class Callers:
         return self._caller(row) if row else Caller(problem=Reason.TOKEN_INVALID)
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
-        found = self._register.rows(sa.select(token_table).where(token_table.c.id == token_id))
+        suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")
+        found = self._register.rows(sa.select(token_table, suspended).where(token_table.c.id == token_id))
         return found[0] if found else None
 
     def _caller(self, row: dict[str, Any]) -> Caller:
@@ -50,7 +51,7 @@ class Callers:
             token=row["id"],
             expires=expires,
             grants=tuple(load_grants(self._register, recipient=row["recipient"])),
-            problem=_problem(row["revoked"], expires, now()),
+            problem=_problem(row["revoked"], expires, now()) or (Reason.SUSPENDED if row["suspended"] else None),
         )
 
 

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     TOKEN_INVALID = "token_invalid"
     TOKEN_EXPIRED = "token_expired"
     TOKEN_REVOKED = "token_revoked"
+    SUSPENDED = "suspended"
     NOT_SHARED = "not_shared"
     GRANT_REQUIRED = "grant_required"
     GRANT_REVOKED = "grant_revoked"

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog.delivery.desk import token_id
-from catalog.policy import audit
+from catalog.policy import audit, recall
 from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
 from catalog.web.site import Site
@@ -74,6 +74,7 @@ def build_router(site: Site) -> APIRouter:
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
+            recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
             now=now(),
         )
 

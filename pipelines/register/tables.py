@@ -120,6 +120,20 @@ audit = sa.Table(
     sa.Index("ix_audit_recipient_at", "recipient", "at"),
 )
 
+suspension = sa.Table(
+    "suspension",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("whom", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("who", sa.String(120), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("lifted", sa.DateTime(timezone=True)),
+    sa.Index("ix_suspension_name", "name", "whom"),
+)
+"""Who is cut off, at once and for all roads: `whom` is `recipient` or `organisation`. In force until `lifted`."""
+
 linkage_review = sa.Table(
     "linkage_review",
     metadata,

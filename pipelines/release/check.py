@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.serialization import (
 FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
+PAST_WITHDRAWAL = "past_withdrawal"
 
 TEXTS = {
     "file.gone": ("缺文件 {file}", "file {file} is missing"),
@@ -145,6 +146,14 @@ TEXTS = {
     "told.bad": (
         "发现 {problems} 个问题。请保全证据包、数据库和外部留存的签名头，并调查",
         "{problems} problems. Preserve the bundle, the database and the heads kept elsewhere, and investigate",
+    ),
+    "told.withdrawal": (
+        "说明：第 {row} 条，{subject} 于此撤回：此前发布的版本不再提供，文件和账本记录仍在",
+        "note: row {row}, {subject} was withdrawn: what was released before is not given out, its files and rows stay",
+    ),
+    "told.past_withdrawal": (
+        "说明：第 {row} 条，{subject} 版本 {version} 撤回：不再提供，文件和账本记录仍在",
+        "note: row {row}, {subject} version {version} was withdrawn: not given out, its files and rows stay",
     ),
     "published.head": (
         "{day} 日终（UTC{offset}）已发布的内容，依账本第 {first}–{last} 条：",
@@ -373,7 +382,10 @@ class Check:
         return [row for row in self.rows if row.kind in (ERASURE, RETENTION)]
 
     def told(self) -> None:
-        """Say what erasures and ended periods changed."""
+        """Say what was withdrawn, and what erasures and ended periods changed."""
+        for row in self.rows:
+            if row.kind in (WITHDRAWAL, PAST_WITHDRAWAL):
+                say("·", f"told.{row.kind}", row=row.sequence, subject=row.subject, version=row.version)
         for row in self.rewritings():
             versions = sum(len(changed) for changed in row.body.get("releases", {}).values())
             say("·", f"told.{row.kind}", row=row.sequence, order=row.subject, versions=versions)

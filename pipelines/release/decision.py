@@ -21,6 +21,9 @@ REQUIRED: Mapping[Kind, frozenset[str]] = {
 """The checks without which a subject stays closed. Further checks in the evidence must pass as well."""
 
 
+WITHDRAWN = "evidence.withdrawn"
+
+
 @dataclass(frozen=True)
 class Decision:
     """`approved` if there is no reason against it. `unchanged`: the version is, file for file, the published one."""
@@ -29,6 +32,11 @@ class Decision:
     reasons: tuple[Statement, ...]
     unchanged: bool
 
+    @property
+    def only_withdrawn(self) -> bool:
+        """Whether nothing is wrong with the version: a person withdrew the subject, and no one reinstated it."""
+        return bool(self.reasons) and all(reason.code == WITHDRAWN for reason in self.reasons)
+
 
 def decide(
     subject: str,
@@ -36,13 +44,15 @@ def decide(
     evidence: Evidence | None,
     previous: Recorded | None,
     upstream_refused: Sequence[str] = (),
+    withdrawal: Recorded | None = None,
 ) -> Decision:
     """Decide about the version `fingerprint` of `subject`, a model or `<channel>/<product>`.
 
     `previous` is the published release, `upstream_refused` names what the subject is built from and was refused in
-    this edition. No evidence, evidence about something else, a missing, failed or impossible check: closed.
+    this edition, `withdrawal` is the one in force. No evidence, evidence about something else, a missing, failed or
+    impossible check, a withdrawal: closed. Good evidence does not undo what a person decided.
     """
-    reasons = tuple(_reasons(subject, fingerprint, evidence, upstream_refused))
+    reasons = (*_withdrawn(withdrawal), *_reasons(subject, fingerprint, evidence, upstream_refused))
     unchanged = previous is not None and previous.body.get("fingerprint") == fingerprint
     return Decision(not reasons, reasons, unchanged)
 
@@ -52,6 +62,11 @@ def kind_of(subject: str) -> Kind:
     if "/" not in subject:
         return "model"
     return "open" if subject.startswith("open/") else "product"
+
+
+def _withdrawn(withdrawal: Recorded | None) -> Iterator[Statement]:
+    if withdrawal is not None:
+        yield Statement(WITHDRAWN, {"subject": withdrawal.subject, "row": withdrawal.sequence})
 
 
 def _reasons(

@@ -89,6 +89,7 @@ class Editor:
         self.today = today
         self.lake = settings.lake
         self.published = ledger.published()
+        self.withdrawn = ledger.withdrawn()
         self.confirmed = confirmed_volumes(ledger)
         self.con = connect(self.lake.scratch())
 
@@ -111,9 +112,13 @@ class Editor:
                 with self._alone(name, self.contracts.models[name], outcomes):
                     self._decide_model(name, result.models[name], approved, outcomes, refusals)
             entries = publish(approved, edition.id, number, self.lake, self.con)
-        self.ledger.record([*entries, *self._new(refusals)])
+        withdrawn = self.ledger.publish([*entries, *self._new(refusals)])
         for entry in entries:
-            outcomes[entry.subject] = _released(outcomes[entry.subject], entry.version)
+            outcome = outcomes[entry.subject]
+            if entry.subject in withdrawn:  # while this edition was made
+                outcomes[entry.subject] = replace(outcome, findings=(_withheld(withdrawn[entry.subject]),))
+            else:
+                outcomes[entry.subject] = _released(outcome, entry.version)
         return list(outcomes.values())
 
     def _decide_model(
@@ -213,14 +218,16 @@ class Editor:
         subject, owner = candidate.subject, candidate.contract.form.owner
         self.receipts.add(Stage.EVIDENCE, subject, self._proof(evidence))
         mark = fingerprint(candidate.location, candidate.version)
-        decision = decide(subject, mark, evidence, self.published.get(subject), refused_upstream)
+        previous, withdrawal = self.published.get(subject), self.withdrawn.get(subject)
+        decision = decide(subject, mark, evidence, previous, refused_upstream, withdrawal)
         body = self._body(candidate, evidence, mark)
         findings: tuple[Finding, ...] = ()
         if decision.approved:
             args = (candidate.location, candidate.version, mark, candidate.target, candidate.product, body)
             approved.append(Approved(subject, *args))
         else:
-            findings = (_refusal(subject, decision),)
+            refused = _refusal(subject, decision)
+            findings = (_withheld(withdrawal) if withdrawal and decision.only_withdrawn else refused,)
             reasons = [reason.text("zh") for reason in decision.reasons]
             refusals.append(Entry(REFUSAL, subject, self.edition.id, None, {**body, "reasons": reasons}))
         outcomes[subject] = Outcome(subject, owner, None, candidate.rows, findings, evidence)
@@ -290,6 +297,12 @@ def _closed(outcome: Outcome | None) -> bool:
 
 def _released(outcome: Outcome, version: int | None) -> Outcome:
     return replace(outcome, version=version, findings=())
+
+
+def _withheld(withdrawal: Recorded) -> Finding:
+    """Nothing is wrong with the version, so the run is well; somebody withdrew the subject."""
+    about = {"subject": withdrawal.subject, "row": withdrawal.sequence}
+    return Finding("release.withheld", about, "warning")
 
 
 def _refusal(subject: str, decision: Decision) -> Finding:

@@ -15,6 +15,8 @@ RELEASE, REFUSAL, WITHDRAWAL, CONFIRMATION = "release", "refusal", "withdrawal",
 ERASURE, ERASURE_LIFT = "erasure", "erasure_lift"
 RETENTION, HOLD, HOLD_END = "retention", "hold", "hold_end"
 """What was ended because a contract's period is over; a legal hold against that, and its end."""
+PAST_WITHDRAWAL, REINSTATEMENT = "past_withdrawal", "reinstatement"
+"""One version that was replaced already is taken back; a subject that was withdrawn may be released again."""
 
 
 @dataclass(frozen=True)
@@ -48,21 +50,48 @@ class Ledger:
     def __init__(self, register: Register) -> None:
         self.register = register
 
-    def record(self, entries: Sequence[Entry]) -> None:
-        """Write all entries of an edition in one transaction: readers see all of them or none."""
+    def record(self, entries: Sequence[Entry]) -> list[Recorded]:
+        """Write all entries in one transaction: readers see all of them or none."""
         with self.register.begin() as connection:
+            return [_appended(connection, entry) for entry in entries]
+
+    def publish(self, entries: Sequence[Entry]) -> dict[str, Recorded]:
+        """Write the entries of an edition in one transaction, but no release of what was withdrawn meanwhile.
+
+        Returns the withdrawals that stood against a release, by subject.
+        """
+        with self.register.begin() as connection:
+            chain.take_place(connection, table)  # nobody withdraws between the look and the writing
+            withdrawn = self.withdrawn()
+            against = {one.subject for one in entries if one.kind == RELEASE} & withdrawn.keys()
             for entry in entries:
-                row = {
-                    "kind": entry.kind,
-                    "subject": entry.subject,
-                    "edition": entry.edition,
-                    "version": entry.version,
-                }
-                chain.append(connection, table, row, entry.body)
+                if entry.kind != RELEASE or entry.subject not in against:
+                    _appended(connection, entry)
+        return {subject: withdrawn[subject] for subject in against}
 
     def published(self) -> dict[str, Recorded]:
         """The published version of every subject that has one: its newest release, unless withdrawn after it."""
         return {name: entry for name, entry in self.newest(RELEASE, WITHDRAWAL).items() if entry.kind == RELEASE}
+
+    def withdrawn(self) -> dict[str, Recorded]:
+        """The withdrawal of every subject that was withdrawn and neither reinstated nor released since."""
+        newest = self.newest(RELEASE, WITHDRAWAL, REINSTATEMENT)
+        return {subject: entry for subject, entry in newest.items() if entry.kind == WITHDRAWAL}
+
+    def taken_back(self, subject: str) -> list[tuple[Recorded, list[Recorded]]]:
+        """Every withdrawal of a subject or of one of its versions, in order, with the releases that it took back."""
+        kinds = (RELEASE, WITHDRAWAL, PAST_WITHDRAWAL)
+        query = sa.select(table).where(table.c.subject == subject, table.c.kind.in_(kinds)).order_by(table.c.sequence)
+        found: list[tuple[Recorded, list[Recorded]]] = []
+        readable: list[Recorded] = []
+        for entry in map(_recorded, self.register.rows(query)):
+            if entry.kind == RELEASE:
+                readable.append(entry)
+                continue
+            closed = [one for one in readable if entry.kind == WITHDRAWAL or one.version == entry.version]
+            readable = [one for one in readable if one not in closed]
+            found.append((entry, closed))
+        return found
 
     def newest(self, *kinds: str) -> dict[str, Recorded]:
         """The newest row of these kinds of every subject that has one."""
@@ -156,6 +185,11 @@ def _measured_on(release: Recorded) -> tuple[str, int]:
         return release.body["model"], release.body["model_version"]
     assert release.version is not None
     return release.subject, release.version
+
+
+def _appended(connection: sa.Connection, entry: Entry) -> Recorded:
+    row = {"kind": entry.kind, "subject": entry.subject, "edition": entry.edition, "version": entry.version}
+    return _recorded(chain.append(connection, table, row, entry.body))
 
 
 def _recorded(row: dict[str, Any]) -> Recorded:

@@ -85,11 +85,16 @@ def rewritten(versions: Mapping[str, int], rewritings: Sequence[Recorded]) -> di
     return found
 
 
-def outdated(inputs: Mapping[str, str], published: Mapping[str, Recorded], contracts: Contracts) -> list[str]:
-    """The models to build: they, or one of their products, are not published, or published from other inputs."""
+def outdated(
+    inputs: Mapping[str, str], published: Mapping[str, Recorded], withdrawn: Collection[str], contracts: Contracts
+) -> list[str]:
+    """The models to build: they, or one of their products, are not published, or published from other inputs.
+
+    A product that is withdrawn is no reason to build: it would be refused every day.
+    """
 
     def subjects(name: str) -> list[str]:
-        return [name, *(product.id for product in contracts.models[name].products)]
+        return [name, *(product.id for product in contracts.models[name].products if product.id not in withdrawn)]
 
     def stands(subject: str, value: str) -> bool:
         return subject in published and published[subject].body["inputs"] == value

@@ -57,6 +57,33 @@ def test_decisions(subject: str, evidence: Evidence | None, refused: list[str], 
     assert all(reason.text(language) for reason in decision.reasons for language in ("zh", "en"))
 
 
+WITHDRAWAL = Recorded(7, datetime(2026, 11, 23, tzinfo=UTC), "withdrawal", OPEN, "e1", 3, {}, "h")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "refused", "codes", "only_withdrawn"),
+    [
+        (complete(OPEN), [], ["evidence.withdrawn"], True),
+        (with_check(OPEN, "rows", "fail"), [], ["evidence.withdrawn", "evidence.check_failed"], False),
+        (without(OPEN, "rows"), [], ["evidence.withdrawn", "evidence.check_missing"], False),
+        (replace(complete(OPEN), fingerprint="before"), [], ["evidence.withdrawn", "evidence.stale"], False),
+        (None, ["a"], ["evidence.withdrawn", "evidence.upstream_refused", "evidence.none"], False),
+    ],
+)
+def test_good_evidence_does_not_undo_a_withdrawal(
+    evidence: Evidence | None, refused: list[str], codes: list[str], only_withdrawn: bool
+) -> None:
+    for previous in (None, replace(WITHDRAWAL, kind="release", body={"fingerprint": "now"})):
+        decision = decide(OPEN, "now", evidence, previous, refused, WITHDRAWAL)
+        assert (decision.approved, decision.only_withdrawn) == (False, only_withdrawn)
+        assert [reason.code for reason in decision.reasons] == codes
+        assert "citylake reinstate open/ages" in decision.reasons[0].text("zh")
+
+
+def test_what_is_approved_is_not_withheld() -> None:
+    assert not decide(OPEN, "now", complete(OPEN), None).only_withdrawn
+
+
 def test_a_version_that_is_published_already_is_unchanged() -> None:
     at = datetime(2026, 11, 23, tzinfo=UTC)
     previous = Recorded(1, at, "release", MODEL, "e1", 3, {"fingerprint": "now"}, "h")

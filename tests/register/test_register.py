@@ -15,7 +15,15 @@ from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
 from pipelines.register.tables import ledger, metadata
-from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
+from pipelines.release.ledger import (
+    PAST_WITHDRAWAL,
+    REFUSAL,
+    REINSTATEMENT,
+    RELEASE,
+    WITHDRAWAL,
+    Entry,
+    Ledger,
+)
 
 
 @pytest.fixture
@@ -50,6 +58,32 @@ def test_the_newest_release_is_published_unless_withdrawn(register: Register) ->
     book.record([Entry(WITHDRAWAL, "a", "e3", 1, {})])
     assert set(book.published()) == {"b"}
     assert book.released_versions() == {"a": {0, 1}, "b": {0}}
+
+
+def test_a_release_that_meets_a_withdrawal_is_not_written(register: Register) -> None:
+    book = Ledger(register)
+    book.record([Entry(RELEASE, "a", "e1", 0, {}), Entry(RELEASE, "b", "e1", 0, {})])
+    book.record([Entry(WITHDRAWAL, "a", "e1", 0, {})])
+    edition = [Entry(RELEASE, "a", "e2", 1, {}), Entry(RELEASE, "b", "e2", 1, {}), Entry(REFUSAL, "a", "e2", None, {})]
+    against = book.publish(edition)
+    assert {subject: entry.sequence for subject, entry in against.items()} == {"a": 3}
+    assert {name: entry.version for name, entry in book.published().items()} == {"b": 1}
+    assert [entry.kind for entry in book.history("a")] == [REFUSAL, WITHDRAWAL, RELEASE]
+    book.record([Entry(REINSTATEMENT, "a", "e1", None, {})])
+    assert book.withdrawn() == {} and "a" not in book.published()
+    assert book.publish(edition[:1]) == {}
+    assert book.published()["a"].version == 1 and book.first_break() is None
+
+
+def test_what_a_withdrawal_took_back(register: Register) -> None:
+    book = Ledger(register)
+    steps = [(RELEASE, 0), (RELEASE, 1), (PAST_WITHDRAWAL, 0), (RELEASE, 2), (WITHDRAWAL, 2), (REINSTATEMENT, None)]
+    for kind, version in [*steps, (RELEASE, 3), (WITHDRAWAL, 3)]:
+        book.record([Entry(kind, "a", "e", version, {})])
+    book.record([Entry(RELEASE, "b", "e", 9, {})])
+    found = [(entry.sequence, [one.version for one in releases]) for entry, releases in book.taken_back("a")]
+    assert found == [(3, [0]), (5, [1, 2]), (8, [3])]
+    assert book.taken_back("b") == []
 
 
 def test_receipts_are_found_by_their_edition(register: Register) -> None:

@@ -1,0 +1,95 @@
+"""Emergency cut-off: a recipient or a whole organisation reads nothing any more, until it is lifted.
+
+Looked up whenever a caller is loaded, so it ends tokens, sessions and signed addresses at once. Every act is audited
+with it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import sqlalchemy as sa
+
+from catalog.policy import audit
+from catalog.times import as_utc, as_utc_or_none
+from pipelines.contracts.resolved import Contracts
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.register.tables import recipient
+from pipelines.register.tables import suspension as table
+
+Whom = Literal["recipient", "organisation"]
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """Who is cut off since `at` (UTC), by whom and why; over since `lifted`, None while it is in force."""
+
+    id: int
+    whom: Whom
+    name: str
+    at: datetime
+    who: str
+    why: str
+    lifted: datetime | None
+
+
+def suspend(register: Register, contracts: Contracts, whom: Whom, name: str, who: str, why: str) -> Suspension:
+    """Cut somebody off at once. Raises CitylakeError for an unknown name, and for who is suspended already."""
+    if not (who.strip() and why.strip()):
+        raise CitylakeError("withdrawal.who_and_why")
+    with register.begin() as connection:
+        _require(connection, contracts, whom, name)
+        if connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first() is not None:
+            raise CitylakeError("suspension.standing", name=name)
+        row = {"whom": whom, "name": name, "at": now(), "who": who.strip(), "why": why.strip()}
+        key = connection.execute(sa.insert(table).values(**row)).inserted_primary_key
+        assert key is not None
+        _audit(connection, whom, name, "suspend", who, why)
+    return next(item for item in listed(register) if item.id == key[0])
+
+
+def lift(register: Register, whom: Whom, name: str, who: str, why: str) -> Suspension:
+    """End a suspension at once. Raises CitylakeError for who is not suspended."""
+    if not (who.strip() and why.strip()):
+        raise CitylakeError("withdrawal.who_and_why")
+    with register.begin() as connection:
+        row = connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first()
+        if row is None:
+            raise CitylakeError("suspension.none", name=name)
+        connection.execute(sa.update(table).where(table.c.id == row.id).values(lifted=now()))
+        _audit(connection, whom, name, "lift", who, why)
+    return next(item for item in listed(register) if item.id == row.id)
+
+
+def listed(register: Register) -> list[Suspension]:
+    """All suspensions there ever were, oldest first."""
+    rows = register.rows(sa.select(table).order_by(table.c.id))
+    return [Suspension(**{**row, "at": as_utc(row["at"]), "lifted": as_utc_or_none(row["lifted"])}) for row in rows]
+
+
+def of_recipient(name: sa.Column[str]) -> sa.Exists:
+    """Whether the recipient that a row names, or its organisation, is suspended: a condition for a query."""
+    mine = sa.select(recipient.c.organisation).where(recipient.c.name == name).correlate(name.table)
+    own = (table.c.whom == "recipient") & (table.c.name == name)
+    whole = (table.c.whom == "organisation") & (table.c.name == mine.scalar_subquery())
+    return sa.exists().where(table.c.lifted.is_(None), own | whole).correlate(name.table)
+
+
+def _standing(whom: Whom, name: str) -> sa.ColumnElement[bool]:
+    return (table.c.whom == whom) & (table.c.name == name) & table.c.lifted.is_(None)
+
+
+def _require(connection: sa.Connection, contracts: Contracts, whom: Whom, name: str) -> None:
+    if whom == "organisation":
+        known = name in contracts.codes["organisations"].rows
+    else:
+        known = connection.execute(sa.select(recipient.c.name).where(recipient.c.name == name)).first() is not None
+    if not known:
+        raise CitylakeError("suspension.unknown", name=name)
+
+
+def _audit(connection: sa.Connection, whom: Whom, name: str, act: str, who: str, why: str) -> None:
+    body = {"name": name, "who": who.strip(), "why": why.strip()}
+    audit.append(connection, f"{whom}.{act}", "allowed", body, recipient=name if whom == "recipient" else None)
