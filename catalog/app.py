@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import Outdated
+from catalog.delivery.rows import problems
+from catalog.delivery.rows import router as rows
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
 from catalog.delivery.verification import router as verification
@@ -21,6 +23,7 @@ from catalog.policy.decision import MARTS
 from catalog.web import indicators, marts, pages, people, quality, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
+from pipelines.messages import say
 from pipelines.register import Register
 from pipelines.settings import Settings
 
@@ -41,6 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))
+    app.include_router(rows.build_router(desk))
     for area in (pages, indicators, reports, quality, marts, people):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
@@ -53,14 +57,15 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     def refused(request: Request, error: Refused) -> Response:
         status = errors.status_of(error.reason)
         if _machine(request):
-            answer = errors.answer(status, f"web.reason.{error.reason.value}")
-            if error.wait is not None:
-                answer.headers["Retry-After"] = str(error.wait)
-            return answer
+            return _denied(request, status, error)
         if status == 404:
             return site.page(request, "error.html", 404, code="not_found")
         back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
         return site.page(request, "denied.html", status, reason=error.reason.value, back=back)
+
+    @app.exception_handler(problems.Problem)
+    def problem(request: Request, error: problems.Problem) -> Response:
+        return error.answer()
 
     @app.exception_handler(errors.BadRequest)
     def bad_request(request: Request, error: errors.BadRequest) -> Response:
@@ -69,7 +74,7 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     @app.exception_handler(DoesNotFit)
     def does_not_fit(request: Request, error: DoesNotFit) -> Response:
         if _machine(request):
-            return errors.answer(413, error.code, **error.arguments)
+            return _machine_answer(request, 413, error.code, **error.arguments)
         product = "{channel}/{name}".format(**request.path_params)
         said = {"code": error.code, "arguments": error.arguments}
         return site.page(request, "does_not_fit.html", 413, product=product, said=said)
@@ -94,26 +99,47 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     @app.exception_handler(SQLAlchemyError)
     def no_register(request: Request, error: SQLAlchemyError) -> Response:
         log.error("register cannot be read: %s", type(error).__name__)
-        return errors.answer(503, "web.error.no_register")  # no page: pages read the register too
+        return _machine_answer(request, 503, "web.error.no_register")  # no page: pages read the register too
 
     def _failed(request: Request, code: str) -> Response:
         if _machine(request):
-            return errors.answer(503, f"web.error.{code}")
+            return _machine_answer(request, 503, f"web.error.{code}")
         return site.page(request, "error.html", 503, code=code)
 
     @app.exception_handler(Exception)
     def failed(request: Request, error: Exception) -> JSONResponse:
-        return errors.answer(500, "web.error.failed")  # no page: what draws pages may be what failed
+        return _machine_answer(request, 500, "web.error.failed")  # no page: what draws pages may be what failed
 
 
 def _http_answer(site: Site, request: Request, status: int) -> Response:
     code = {404: "not_found", 405: "method", 413: "too_large"}.get(status, "bad_request")
     if _machine(request):
-        return errors.answer(status, f"web.error.{code}")
+        return _machine_answer(request, status, f"web.error.{code}")
     return site.page(request, "error.html", status, code=code)
+
+
+def _denied(request: Request, status: int, error: Refused) -> Response:
+    """A denial for a program."""
+    if _is_rows(request):
+        return problems.answer(status, error.reason.value, say(f"web.reason.{error.reason.value}"), wait=error.wait)
+    answer = errors.answer(status, f"web.reason.{error.reason.value}")
+    if error.wait is not None:
+        answer.headers["Retry-After"] = str(error.wait)
+    return answer
+
+
+def _machine_answer(request: Request, status: int, code: str, **arguments: object) -> JSONResponse:
+    """An error for a program, in the form of the protocol it speaks."""
+    if _is_rows(request):
+        return problems.answer(status, code.rpartition(".")[2], say(code, **arguments))
+    return errors.answer(status, code, **arguments)
+
+
+def _is_rows(request: Request) -> bool:
+    return request.url.path.startswith(f"{rows.PREFIX}/")
 
 
 def _machine(request: Request) -> bool:
     """Whether a client wants JSON rather than a page: the protocols, and whatever does not ask for HTML."""
-    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/")
+    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/", f"{rows.PREFIX}/")
     return request.url.path.startswith(protocols) or "text/html" not in request.headers.get("accept", "")

@@ -84,7 +84,8 @@ class Downloads:
             if (layer := self._layer(offering, extract.columns)) and kind in GEOGRAPHIC:
                 layers.WRITERS[kind](con, query, target, layer)
             elif kind == "xlsx":
-                workbooks.write(con, query, target, self._about(offering, extract))
+                book = about_book(offering, self._url, extract.version, extract.columns, extract.rows)
+                workbooks.write(con, query, target, book)
             else:
                 formats.WRITERS[kind](con, query, target)
         about = {"size": target.stat().st_size, "sha256": sha256(target)}
@@ -95,20 +96,21 @@ class Downloads:
         shown = [column.name for column in product.columns] if columns is None else columns
         return None if release is None else layers.layer_of(product, release, shown)
 
-    def _about(self, offering: Offering, extract: Extract) -> workbooks.About:
-        """What the second sheet of a book says. The licence travels with the data."""
-        product, release = offering.product, offering.release
-        assert release is not None
-        facts = {
-            "web.sheet.dataset": f"{product.form.name} / {product.form.nameEn}",
-            "web.sheet.address": f"{self._url}/datasets/{product.id}",
-            "web.dataset.version": str(extract.version),
-            "web.dataset.as_of": str(release.body.get("as_of", "—")),
-            "web.dataset.rows": f"{extract.rows:,}",
-            "web.dataset.licence": product.form.licence or "—",
-        }
-        entries = dictionary.entries(product, extract.columns)
-        return workbooks.About(list(facts.items()), entries, as_utc(release.at))
+
+def about_book(offering: Offering, url: str, version: int, columns: Sequence[str], rows: int) -> workbooks.About:
+    """What the second sheet of a book says of these columns. The licence travels with the data."""
+    product, release = offering.product, offering.release
+    assert release is not None
+    facts = {
+        "web.sheet.dataset": f"{product.form.name} / {product.form.nameEn}",
+        "web.sheet.address": f"{url}/datasets/{product.id}",
+        "web.dataset.version": str(version),
+        "web.dataset.as_of": str(release.body.get("as_of", "—")),
+        "web.dataset.rows": f"{rows:,}",
+        "web.dataset.licence": product.form.licence or "—",
+    }
+    entries = dictionary.entries(product, columns)
+    return workbooks.About(list(facts.items()), entries, as_utc(release.at))
 
 
 def headers(download: Download, title: str, product: str, version: int) -> dict[str, str]:

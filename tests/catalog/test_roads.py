@@ -1,4 +1,4 @@
-"""Every road gives the same answer for any grant: preview, download and Delta Sharing, with one audit row each."""
+"""Every road gives the same answer for any grant: preview, download, Delta Sharing and row API, one audit row each."""
 
 import asyncio
 import csv
@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
@@ -28,6 +29,9 @@ from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, ROWS, URL, City, 
 
 OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
+API = "/api/v1/products"
+API_FORMATS = ("json", "csv", "ndjson", "arrow", "parquet", "xlsx")
+LISTS = ("list", "products")
 NAME = "随机授权"
 
 grants = st.none() | st.fixed_dictionaries(
@@ -68,16 +72,18 @@ def test_every_road_gives_the_same_answer(
     answers = _ask(browser, token)
     rows = [row for row in audit.recent(city.register) if row["sequence"] > before]
     assert len(rows) == len(answers)
+    lists = ("share.list", "product.list")
     if isinstance(expected, Allowed):
         assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 200)
         assert {(row["outcome"], row["grant"]) for row in rows if row["product"]} == {("allowed", expected.grant)}
         _same_data(city, expected, browser, answers)
     else:
-        refused = {name: answer for name, answer in answers.items() if name != "list"}
+        refused = {name: answer for name, answer in answers.items() if name not in LISTS}
         assert {answer.status_code for answer in refused.values()} == {403}
-        assert {row["outcome"] for row in rows if row["action"] != "share.list"} == {"denied"}
+        assert {row["outcome"] for row in rows if row["action"] not in lists} == {"denied"}
         assert {row["body"]["reason"] for row in rows if row["outcome"] == "denied"} == {expected.reason.value}
         assert "sharing" not in [item["name"] for item in answers["list"].json()["items"]]
+        assert PERSONS not in [item["id"] for item in answers["products"].json()["products"]]
 
 
 def _give(city: City, values: dict[str, Any] | None) -> None:
@@ -108,6 +114,10 @@ def _ask(browser: TestClient, token: str) -> dict[str, Response]:
         "version": browser.get(f"{TABLE}/version", headers=shown),
         "metadata": browser.get(f"{TABLE}/metadata", headers=shown),
         "query": browser.post(f"{TABLE}/query", headers=shown, json={}),
+        "products": browser.get(API, headers=shown),
+        "product": browser.get(f"{API}/{PERSONS}", headers=shown),
+        "count": browser.get(f"{API}/{PERSONS}/rows?count=*", headers=shown),
+        **{f"rows {kind}": browser.get(f"{API}/{PERSONS}/rows?format={kind}", headers=shown) for kind in API_FORMATS},
     }
 
 
@@ -122,6 +132,14 @@ def _same_data(city: City, expected: Allowed, browser: TestClient, answers: dict
     columns, rows = downloaded(answers["csv"].content, "csv")
     for kind in ("json", "ndjson", "xlsx"):
         assert downloaded(answers[kind].content, kind) == (columns if rows or kind == "xlsx" else [], rows), kind
+    for kind in ("csv", "json", "ndjson", "xlsx"):
+        assert downloaded(answers[f"rows {kind}"].content, kind) == downloaded(answers[kind].content, kind)
+    assert _parquet(answers["rows parquet"].content) == (expected.columns, len(mine))
+    arrow = pa.ipc.open_stream(answers["rows arrow"].content).read_all()
+    assert (tuple(arrow.column_names), arrow.num_rows) == (expected.columns, len(mine))
+    assert answers["count"].json() == [{"count": len(mine)}]
+    assert [column["column"] for column in answers["product"].json()["columns"]] == list(expected.columns)
+    assert PERSONS in [item["id"] for item in answers["products"].json()["products"]]
     lines = [json.loads(line) for line in answers["query"].text.splitlines()]
     assert (
         tuple(item["name"] for item in json.loads(lines[1]["metaData"]["schemaString"])["fields"]) == expected.columns
@@ -133,7 +151,8 @@ def _same_data(city: City, expected: Allowed, browser: TestClient, answers: dict
     all_columns = {column.name for column in city.contracts.products[PERSONS].columns}
     for hidden in all_columns - set(expected.columns) - {"name"}:  # a word of the protocol, looked for above
         assert hidden not in str(cells(answers["xlsx"].content, 1))
-        for name in ("csv", "parquet", "json", "ndjson", "query", "metadata"):
+        apis = ["product", *(f"rows {kind}" for kind in API_FORMATS if kind != "xlsx")]
+        for name in ("csv", "parquet", "json", "ndjson", "query", "metadata", *apis):
             assert hidden.encode() not in answers[name].content.replace(b"person_of_division", b""), hidden
         assert f"<code>{hidden}</code>" not in answers["preview"].text
 
@@ -289,10 +308,10 @@ def test_a_limit_by_a_column_the_version_lacks_is_closed(own_city: City, recorde
     client, token = own_city.client(), own_city.recipient("甲")
     own_city.grant("甲", divisions=["341502"])
     answers = _ask(client, token)
-    assert {answer.status_code for name, answer in answers.items() if name != "list"} == {403}
+    assert {answer.status_code for name, answer in answers.items() if name not in LISTS} == {403}
     columns = own_city.recipient("乙")
     own_city.grant("乙", columns=["division_code"])
-    assert {answer.status_code for name, answer in _ask(client, columns).items() if name != "list"} == {403}
+    assert {answer.status_code for name, answer in _ask(client, columns).items() if name not in LISTS} == {403}
 
 
 @pytest.mark.parametrize("road", ["/login", f"{TABLE}/query", "/logout", "/nowhere"])

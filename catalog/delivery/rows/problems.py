@@ -1,0 +1,52 @@
+"""Errors of the row API as RFC 9457 problem details: one body shape, Chinese first, English second.
+
+`rule` names what was not kept, `parameter` where, `next` says what to do. A client's fault is always 4xx.
+"""
+
+from typing import Any
+
+from fastapi.responses import JSONResponse
+
+from pipelines.messages import say
+
+MEDIA_TYPE = "application/problem+json"
+TITLES = frozenset({400, 401, 403, 404, 405, 406, 410, 413, 429, 500, 503})
+"""The statuses that have a title of their own in `rows.yaml`."""
+
+
+class Problem(Exception):
+    """A request that the API does not take. `rule` is a message id `rows.<rule>`, with `rows.<rule>.next` beside it."""
+
+    def __init__(self, rule: str, parameter: str | None = None, status: int = 400, **arguments: object) -> None:
+        self.rule = rule
+        self.parameter = parameter
+        self.status = status
+        self.arguments = arguments
+        super().__init__(rule)
+
+    def answer(self) -> JSONResponse:
+        """The answer for it."""
+        parameter = "" if self.parameter is None else self.parameter[:80]
+        filled = {**self.arguments, "parameter": parameter}
+        todo = say(f"rows.{self.rule}.next", **filled)
+        return answer(self.status, self.rule, say(f"rows.{self.rule}", **filled), todo, self.parameter)
+
+
+def answer(
+    status: int, rule: str, detail: str, todo: str | None = None, parameter: str | None = None, wait: int | None = None
+) -> JSONResponse:
+    """A problem document. `wait`: seconds after which the same may be asked again."""
+    body: dict[str, Any] = {
+        "type": f"/docs/api#{rule}",
+        "title": say(f"rows.title.{status if status in TITLES else 400}"),
+        "status": status,
+        "detail": detail,
+        "rule": rule,
+    }
+    if parameter is not None:
+        body["parameter"] = parameter[:80]
+    body["next"] = todo or say(f"rows.next.{status if status in TITLES else 400}")
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    if wait is not None:
+        headers["Retry-After"] = str(wait)
+    return JSONResponse(body, status, headers, MEDIA_TYPE)

@@ -1,0 +1,276 @@
+"""The routes of the row API below `/api/v1`. Each asks the desk first and audits its answer before it is sent."""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import anyio
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.background import BackgroundTask
+
+from catalog.delivery import dictionary
+from catalog.delivery.desk import Admission, Desk, token_id
+from catalog.delivery.downloads import about_book
+from catalog.delivery.rows import accepting, cursors
+from catalog.delivery.rows.columns import column_of
+from catalog.delivery.rows.ordered import ordered
+from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
+from catalog.delivery.rows.question import WORDS, Asked, Question, asked, is_filter, question
+from catalog.delivery.sharing.router import bearer
+from catalog.listing import Offering
+from catalog.policy import audit
+from catalog.policy.decision import Caller, Reason
+from pipelines.register.chain import canonical
+from pipelines.release.ledger import RELEASE
+
+PREFIX = "/api/v1"
+ROAD = "rows"
+PRODUCT = "/products/{channel}/{name}"
+LISTED = ("limit", "cursor")
+MOST_LISTED = 500
+MOST_VERSIONS = 30
+SMALL_BYTES = 1 << 20
+"""Answers up to this size are sent in one piece."""
+
+
+def build_router(desk: Desk) -> APIRouter:
+    """The API's routes over one desk."""
+    router = APIRouter(prefix=PREFIX)
+    _add_products(router, desk)
+    _add_rows(router, desk)
+    return router
+
+
+def _add_products(router: APIRouter, desk: Desk) -> None:
+    @router.api_route("/products", methods=["GET", "HEAD"])
+    def list_products(request: Request) -> Response:
+        caller = _caller(desk, request)
+        if caller.problem is not None:
+            raise desk.refuse(caller, None, caller.problem, "product.list", ROAD)
+        found = asked(request.query_params.multi_items(), LISTED)
+        limit, key = found.limit(MOST_LISTED), desk.settings.key("cursors")
+        cursor = found.reserved.get("cursor")
+        (after,) = ("",) if cursor is None else cursors.unseal(key, 0, "products", cursor)
+        visible = {item.offering.product.id: item for item in desk.visible(caller, desk.listing.snapshot())}
+        names = [name for name in sorted(visible) if name > (after or "")]
+        shown = [_summary(desk, visible[name]) for name in names[:limit]]
+        answer: dict[str, Any] = {"products": shown}
+        links = dict[str, str]()
+        if len(names) > limit:
+            answer["next"] = cursors.seal(key, 0, "products", (names[limit - 1],))
+            links["next"] = _with_cursor(desk, request, answer["next"])
+        body = {"road": ROAD, "items": len(shown), **token_id(caller)}
+        audit.record(desk.register, "product.list", "allowed", body, recipient=caller.recipient)
+        return JSONResponse(answer, headers={**_headers(), **_link(links)})
+
+    @router.api_route(PRODUCT, methods=["GET", "HEAD"])
+    def get_product(request: Request, channel: str, name: str) -> Response:
+        admission = desk.admit(_caller(desk, request), f"{channel}/{name}", "product.get", ROAD)
+        asked(request.query_params.multi_items(), ())
+        extract = desk.views.extract(admission.allowed)
+        columns = {item["name"]: column_of(item) for item in extract.fields}
+        product = admission.offering.product
+        described = [
+            {**asdict(entry), "filters": _operators(columns[entry.column].ordered)}
+            for entry in dictionary.entries(product, extract.columns)
+        ]
+        answer = {
+            **_summary(desk, admission),
+            "description": product.form.description or product.contract.form.description,
+            "key": [name for name in product.contract.form.key if name in extract.columns],
+            "versions": _versions(desk, admission),
+            "columns": described,
+        }
+        desk.answered(admission, "product.get", ROAD)
+        return JSONResponse(answer, headers={**_headers(), **_about_links(desk, admission.offering)})
+
+
+def _add_rows(router: APIRouter, desk: Desk) -> None:
+    pages = Pages(desk.views.folders)
+
+    @router.api_route(f"{PRODUCT}/rows", methods=["GET", "HEAD"])
+    def read_rows(request: Request, channel: str, name: str) -> Response:
+        admission = desk.admit(_caller(desk, request), f"{channel}/{name}", "rows.read", ROAD)
+        found = asked(request.query_params.multi_items())
+        kind = accepting.chosen(found.reserved.get("format"), request.headers.get("accept"))
+        return _Reading(desk, pages, request, _at(desk, admission, found), found, kind).answer()
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """One request for rows that was let in."""
+
+    desk: Desk
+    pages: Pages
+    request: Request
+    admission: Admission
+    asked: Asked
+    kind: str
+
+    def answer(self) -> Response:
+        """The rows, or 304 when the client has them already."""
+        desk, allowed = self.desk, self.admission.allowed
+        extract = desk.views.extract(allowed)
+        limit, wanted = self.asked.limit(), question(self.asked, [column_of(item) for item in extract.fields])
+        rows = ordered(desk.views, allowed, extract)
+        bound = [allowed.product, extract.key, rows.fingerprint, wanted.to_json()]
+        cursor, key = self.asked.reserved.get("cursor"), desk.settings.key("cursors")
+        after = None if cursor is None else cursors.unseal(key, allowed.version, bound, cursor)
+        contract = self.admission.offering.product.contract.hash
+        etag = _etag([bound, allowed.version, cursor, limit, self.kind, contract])
+        headers = {**_headers(), "ETag": etag, "Product-Version": str(allowed.version)}
+        if _matches(self.request.headers.get("if-none-match"), etag):
+            self._audit(wanted, 0, status=304)
+            return Response(status_code=304, headers=headers)
+        offering, columns = self.admission.offering, [column.name for column in wanted.shown]
+
+        def about(count: int) -> Any:
+            return about_book(offering, desk.url, allowed.version, columns, count)
+
+        page = self.pages.write(wanted, rows, after, limit, self.kind, about)
+        try:
+            links = dict[str, str]()
+            if page.next is not None:
+                links["next"] = _with_cursor(
+                    desk, self.request, cursors.seal(key, allowed.version, bound, page.next), self.kind
+                )
+            self._audit(wanted, page.rows)
+            headers |= {"Row-Count": str(page.rows), **_about_links(desk, offering, links), **self._disposition()}
+            return _sent(page, headers, MEDIA_TYPES[self.kind])
+        except BaseException:
+            page.drop()
+            raise
+
+    def _audit(self, wanted: Question, rows: int, **facts: Any) -> None:
+        shown = [column.name for column in (wanted.group if wanted.aggregated else wanted.fields)]
+        about = {"columns": shown, "used": wanted.used, "rows": rows, "format": self.kind, **facts}
+        if wanted.aggregated:
+            about["aggregates"] = [item.output.name for item in wanted.aggregates]
+        self.desk.answered(self.admission, "rows.read", ROAD, method=self.request.method, **about)
+
+    def _disposition(self) -> dict[str, str]:
+        if self.kind in ("json", "ndjson"):
+            return {}
+        product, version = self.admission.offering.product, self.admission.allowed.version
+        plain, chinese = f"{product.name}_v{version}.{self.kind}", f"{product.form.name}_v{version}.{self.kind}"
+        named = f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(chinese, safe='')}"
+        return {"Content-Disposition": named}
+
+
+def _sent(page: Page, headers: Mapping[str, str], media_type: str) -> Response:
+    """The file of a page as an answer; it is deleted when it has been sent."""
+    size = page.file.stat().st_size
+    if size <= SMALL_BYTES:
+        content = page.file.read_bytes()
+        page.drop()
+        return Response(content, headers=dict(headers), media_type=media_type)
+    sized = {**headers, "Content-Length": str(size)}
+    return StreamingResponse(_chunks(page), headers=sized, media_type=media_type, background=BackgroundTask(page.drop))
+
+
+async def _chunks(page: Page) -> AsyncIterator[bytes]:
+    try:
+        async with await anyio.open_file(page.file, "rb") as file:
+            while chunk := await file.read(SMALL_BYTES):
+                yield chunk
+    finally:
+        page.drop()  # also when the client went away
+
+
+def _at(desk: Desk, admission: Admission, found: Asked) -> Admission:
+    """The read of the version asked for: that of `as_of`, else that of the cursor, else the published one.
+
+    Raises Refused for a version that was withdrawn, ended or never released.
+    """
+    version = found.version()
+    if version is None and "cursor" in found.reserved:
+        version = cursors.version_of(found.reserved["cursor"])
+    if version is None or version == admission.allowed.version:
+        return admission
+    caller, product = admission.caller, admission.allowed.product
+    then = desk.at_version(admission, version)
+    if then is None:
+        ended = version in desk.listing.ended_versions(product)
+        raise desk.refuse(caller, product, Reason.VERSION_ENDED if ended else Reason.NOT_PUBLISHED, "rows.read", ROAD)
+    if not then.allowed.columns:
+        raise desk.refuse(caller, product, Reason.GRANT_EMPTY, "rows.read", ROAD)
+    history = desk.listing.ledger.history(product, 1000)
+    release = next((item for item in history if item.kind == RELEASE and item.version == version), None)
+    return replace(then, offering=replace(then.offering, release=release or then.offering.release))
+
+
+def _caller(desk: Desk, request: Request) -> Caller:
+    return desk.callers.from_token(bearer(request))
+
+
+def _summary(desk: Desk, admission: Admission) -> dict[str, Any]:
+    product, release = admission.offering.product, admission.offering.release
+    assert release is not None
+    own = f"{desk.url}{PREFIX}/products/{product.id}"
+    return {
+        "id": product.id,
+        "channel": product.channel,
+        "name": product.name,
+        "title": {"zh": product.form.name, "en": product.form.nameEn},
+        "version": admission.allowed.version,
+        "as_of": release.body.get("as_of"),
+        "licence": product.form.licence,
+        "links": {
+            "self": own,
+            "rows": f"{own}/rows",
+            "page": f"{desk.url}/datasets/{product.id}",
+            "dictionary": f"{desk.url}/datasets/{product.id}/dictionary.csv",
+        },
+    }
+
+
+def _versions(desk: Desk, admission: Admission) -> list[dict[str, Any]]:
+    """The newest versions that can be read, the newest first."""
+    bodies = desk.listing.readable_versions(admission.allowed.product)
+    readable = (version for version in sorted(bodies, reverse=True) if desk.at_version(admission, version))
+    return [{"version": version, "as_of": bodies[version].get("as_of")} for version in islice(readable, MOST_VERSIONS)]
+
+
+def _operators(ordered_kind: bool) -> list[str]:
+    return list(WORDS) if ordered_kind else ["null"]
+
+
+def _headers() -> dict[str, str]:
+    return {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
+
+
+def _about_links(desk: Desk, offering: Offering, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The Link header of a delivery: its licence and its dictionary, by RFC 8288."""
+    product = offering.product.id
+    about = {
+        "license": f"{desk.url}/datasets/{product}#licence",
+        "describedby": f"{desk.url}{PREFIX}/products/{product}",
+    }
+    return _link({**(more or {}), **about})
+
+
+def _link(links: Mapping[str, str]) -> dict[str, str]:
+    return {"Link": ", ".join(f'<{url}>; rel="{relation}"' for relation, url in links.items())} if links else {}
+
+
+def _with_cursor(desk: Desk, request: Request, cursor: str, kind: str | None = None) -> str:
+    """The address of the next page; it names the format, because a link has no Accept header."""
+    set_anew = ("cursor", *(["format"] if kind else []))
+    given = request.query_params.multi_items()
+    kept = [(name, value) for name, value in given if name not in set_anew or is_filter(value)]
+    kept += [("format", kind)] if kind else []
+    return f"{desk.url}{quote(request.url.path)}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+def _etag(parts: object) -> str:
+    return f'W/"{hashlib.sha256(canonical(parts).encode()).hexdigest()[:32]}"'
+
+
+def _matches(header: str | None, etag: str) -> bool:
+    """If-None-Match by RFC 9110: weak comparison with each tag, `*` for anything."""
+    tags = [] if header is None else [tag.strip().removeprefix("W/") for tag in header.split(",")]
+    return "*" in tags or etag.removeprefix("W/") in tags
