@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog.delivery import boundaries
+from catalog.delivery.changes import change_set, shown_key
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
 from catalog.delivery.marts import Marts, MartsFile
@@ -172,6 +173,11 @@ class Desk:
         if then.divisions is not None and then.rows not in made_so:
             return None
         return replace(admission, allowed=then) if self.views.has(then) else None
+
+    def changes(self, before: Admission, after: Admission) -> Extract:
+        """What changed between two reads of a product by the same caller. Raises SchemaChanged, LakeError."""
+        key = shown_key(after.offering.product, after.allowed.columns)
+        return change_set(self.views, before.allowed, after.allowed, key)
 
     def preview(self, extract: Extract, rows: int = PREVIEW_ROWS) -> list[tuple[Any, ...]]:
         """The first rows of an extract. Raises LakeError."""

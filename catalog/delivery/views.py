@@ -50,7 +50,7 @@ class Views:
         if key == WHOLE:
             return whole
         folder = self.beside(allowed, key, lambda partial: self._build(partial, whole, allowed, columns))
-        return _read(folder, allowed, key)
+        return read_extract(folder, allowed.product, allowed.version, key)
 
     def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None]) -> Path:
         """A folder among the views of a version, built if nobody asked before; it goes when they go."""
@@ -131,7 +131,7 @@ class Views:
                 recipient = allowed.recipient or ""
                 keyed_hash.register(con, pseudonyms.recipient_key(self._master, recipient, allowed.product))
             query = _query(whole, allowed, columns)
-            _write(con, query, partial, allowed.product)
+            write_extract(con, query, partial, allowed.product)
 
 
 def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> str:
@@ -150,7 +150,8 @@ def _shown(name: str, keyed: bool) -> str:
     return f"{keyed_hash.NAME}({identifier(name)}) AS {identifier(name)}" if keyed else identifier(name)
 
 
-def _write(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:
+def write_extract(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:
+    """Write the rows of a query as the files of an extract. Raises RefusedType, naming `subject`, and DiskFull."""
     schema = query_schema(con, query, subject)
     parts = [
         {
@@ -165,7 +166,8 @@ def _write(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: st
     (folder / "view.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
 
 
-def _read(folder: Path, allowed: Allowed, key: str) -> Extract:
+def read_extract(folder: Path, product: str, version: int, key: str) -> Extract:
+    """The extract that was written to a folder."""
     about = json.loads((folder / "view.json").read_text("utf-8"))
     fields = plain_fields(about["schema"])
     parts = tuple(Part(**part) for part in about["parts"])
@@ -176,4 +178,4 @@ def _read(folder: Path, allowed: Allowed, key: str) -> Extract:
         types = column_types(Schema.from_json(about["schema"]))
         nulls = (f"cast(null as {kind}) as {identifier(name)}" for name, kind in types.items())
         relation = f"(SELECT {', '.join(nulls)} WHERE false)"
-    return Extract(allowed.product, allowed.version, key, folder, fields, (), parts, relation)
+    return Extract(product, version, key, folder, fields, (), parts, relation)

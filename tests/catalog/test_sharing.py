@@ -93,9 +93,11 @@ def test_both_formats_say_the_same(client: TestClient, token: str) -> None:
         client, token, **{"delta-sharing-capabilities": "responseformat=delta;readerfeatures=deletionvectors"}
     )
     assert plain[0] == {"protocol": {"minReaderVersion": 1}}
-    assert delta[0] == {"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}}}
+    assert delta[0] == {"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 4}}}
     metadata = delta[1]["metaData"]["deltaMetadata"]
     assert metadata["schemaString"] == plain[1]["metaData"]["schemaString"]
+    assert metadata["configuration"] == {"delta.enableChangeDataFeed": "true"}
+    assert plain[1]["metaData"]["configuration"] == {"enableChangeDataFeed": "true"}
     assert metadata["id"] == plain[1]["metaData"]["id"] and metadata["partitionColumns"] == []
     add = delta[2]["file"]["deltaSingleAction"]["add"]
     assert (add["size"], add["stats"]) == (plain[2]["file"]["size"], plain[2]["file"]["stats"])
@@ -164,7 +166,7 @@ def test_mistakes_of_clients_are_never_5xx(client: TestClient, token: str) -> No
         (f"{ROOT}/shares/analyst/schemas/geography/tables/division/metadata", 403, "PERMISSION_DENIED"),
         (f"{ROOT}/nothing/here", 404, "RESOURCE_DOES_NOT_EXIST"),
         (f"{OPEN}/query", 405, "METHOD_NOT_ALLOWED"),
-        (f"{OPEN}/changes?startingVersion=0", 400, "INVALID_PARAMETER_VALUE"),
+        (f"{OPEN}/changes", 400, "INVALID_PARAMETER_VALUE"),
         (f"{OPEN}/version?startingTimestamp=9999-01-01T00:00:00Z", 400, "INVALID_PARAMETER_VALUE"),
         (f"{OPEN}/version?startingTimestamp=yesterday", 400, "INVALID_PARAMETER_VALUE"),
         (f"{OPEN}/version?version=0", 400, "INVALID_PARAMETER_VALUE"),

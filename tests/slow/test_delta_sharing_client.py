@@ -10,13 +10,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from catalog.policy import administration, audit
+from catalog.times import as_utc
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
 from tests.catalog.small_city import AGES, PERSONS, City
@@ -43,6 +46,22 @@ version = delta_sharing.get_table_version(url)
 print(json.dumps({"tables": tables, "columns": list(frame.columns), "rows": rows, "few": len(few), "version": version}))
 """
 
+CHANGES = """
+import json, sys
+import delta_sharing
+profile, name, use_delta = sys.argv[1:]
+asked, url = use_delta == "true", f"{profile}#{name}"
+told = {}
+for number in range(3):
+    frame = delta_sharing.load_as_pandas(url, version=number, use_delta_format=asked)
+    told[f"version {number}"] = json.loads(frame.to_json(orient="records"))
+for start in (1, 0):
+    frame = delta_sharing.load_table_changes_as_pandas(url, starting_version=start, use_delta_format=asked)
+    frame["_commit_timestamp"] = frame["_commit_timestamp"].astype("int64")
+    told[f"changes {start}"] = json.loads(frame.to_json(orient="records"))
+print(json.dumps(told))
+"""
+
 
 @pytest.fixture(scope="module")
 def python() -> Path:
@@ -66,12 +85,24 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str
         yield city, address
 
 
-def load(python: Path, profile: dict[str, Any], table: str, use_delta: str, folder: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
+    """A city that released its persons three times."""
+    city = released_city(tmp_path_factory.mktemp("changed"))
+    city.release(PERSONS, 60)
+    city.release(PERSONS, 52)
+    with serving(city.settings) as address:
+        yield city, address
+
+
+def load(
+    python: Path, profile: dict[str, Any], table: str, use_delta: str, folder: Path, script: str = SCRIPT
+) -> dict[str, Any]:
     """What the client makes of a table; `use_delta` is true, false or auto."""
     file = folder / "test.share"
     file.write_text(json.dumps(profile), "utf-8")
     run = subprocess.run(
-        [str(python), "-c", SCRIPT, str(file), table, use_delta],
+        [str(python), "-c", script, str(file), table, use_delta],
         capture_output=True,
         text=True,
         check=False,
@@ -123,6 +154,38 @@ def test_a_restricted_grant_gives_its_rows_and_columns(
 
 
 @pytest.mark.parametrize("use_delta", ["true", "false"])
+def test_changes_lead_from_every_version_to_the_next(
+    python: Path, changed: tuple[City, str], tmp_path: Path, use_delta: str
+) -> None:
+    city, base = changed
+    profile = restricted(city, f"变更{use_delta}", base, divisions=["341502"], columns=list(COLUMNS))
+    told = load(python, profile, "sharing.population.person_of_division", use_delta, tmp_path, CHANGES)
+    versions = [told[f"version {number}"] for number in range(3)]
+    assert [len(rows) for rows in versions] == [20, 30, 26]
+    at = [as_utc(row.at) for row in reversed(city.ledger.history(PERSONS))]
+    for start, held in ((1, versions[0]), (0, [])):
+        rows = Counter(json.dumps(row, sort_keys=True) for row in held)
+        for change in sorted(told[f"changes {start}"], key=lambda row: row["_commit_version"]):
+            kind, version, stamp = (
+                change.pop(name) for name in ("_change_type", "_commit_version", "_commit_timestamp")
+            )
+            # milliseconds in one format; the client keeps seconds in the other, in whatever unit its kernel gives
+            assert str(stamp).startswith(str(int(at[version].timestamp()))), (stamp, at[version])
+            rows[json.dumps(change, sort_keys=True)] += 1 if kind in ("insert", "update_postimage") else -1
+        assert +rows == Counter(json.dumps(row, sort_keys=True) for row in versions[2]) and not -rows
+
+
+def test_polars_reads_change_files_by_their_address(changed: tuple[City, str]) -> None:
+    city, base = changed
+    profile = restricted(city, "变更文件", base, divisions=["341502"], columns=list(COLUMNS))
+    road = "/shares/sharing/schemas/population/tables/person_of_division/changes?startingVersion=1"
+    urls = re.findall(r"http://[^\"]+", _ask(profile, road).decode())
+    frames = pl.concat([pl.read_parquet(url) for url in urls])
+    assert sorted(frames["_change_type"].value_counts().rows()) == [("delete", 4), ("insert", 10)]
+    assert set(frames.columns) == {*COLUMNS, "_change_type"}
+
+
+@pytest.mark.parametrize("use_delta", ["true", "false"])
 def test_a_division_without_rows_gives_an_empty_frame(
     python: Path, served: tuple[City, str], tmp_path: Path, use_delta: str
 ) -> None:
@@ -150,7 +213,8 @@ def _reachable(profile: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     for road in ("/shares", "/shares/sharing", "/shares/sharing/schemas", "/shares/sharing/all-tables"):
         yield road, _ask(profile, road)
     for kind in ("parquet", "delta"):
-        for road, body in ((f"{table}/version", None), (f"{table}/metadata", None), (f"{table}/query", b"{}")):
+        changes = (f"{table}/changes?startingVersion=0", None)
+        for road, body in ((f"{table}/version", None), (f"{table}/metadata", None), (f"{table}/query", b"{}"), changes):
             content = _ask(profile, road, body, kind)
             yield f"{road} {kind}", content
             for url in re.findall(r"http://[^\"]+", content.decode()):

@@ -11,6 +11,8 @@ from catalog.listing import Offering
 from catalog.times import as_utc
 
 ResponseFormat = Literal["parquet", "delta"]
+Url = Callable[[Extract, Part], str]
+"""What gives the address of a file."""
 CAPABILITIES = "delta-sharing-capabilities"
 TABLE_VERSION = "delta-table-version"
 MEDIA_TYPE = "application/x-ndjson; charset=utf-8"
@@ -24,33 +26,56 @@ class TableAnswer:
     extract: Extract
     comments: dict[str, str]
 
-    def lines(self, kind: ResponseFormat) -> Iterator[str]:
-        """Protocol and metadata."""
+    def lines(self, kind: ResponseFormat, version: int | None = None) -> Iterator[str]:
+        """Protocol and metadata; `version` where the metadata are to be those from an earlier version on."""
+        told = self._totals() | ({} if version is None else {"version": version})
         if kind == "parquet":
             yield _line({"protocol": {"minReaderVersion": 1}})
-            yield _line({"metaData": {**self._metadata({}), **self._totals()}})
+            yield _line({"metaData": {**self._metadata({}, {"enableChangeDataFeed": "true"}), **told}})
         else:
-            yield _line({"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 2}}})
-            metadata = {**self._metadata({"options": {}}), "createdTime": self._created()}
-            yield _line({"metaData": {**self._totals(), "deltaMetadata": metadata}})
+            yield _line({"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 4}}})
+            metadata = self._metadata({"options": {}}, {"delta.enableChangeDataFeed": "true"})
+            yield _line({"metaData": {**told, "deltaMetadata": {**metadata, "createdTime": self._created()}}})
 
-    def files(self, kind: ResponseFormat, parts: list[Part], url: Callable[[Part], str], expires: int) -> Iterator[str]:
+    def files(self, kind: ResponseFormat, parts: list[Part], url: Url, expires: int) -> Iterator[str]:
         """One line for each file; `expires` in seconds since 1970."""
+        return self._added("file", kind, parts, url, expires)
+
+    def changes(self, kind: ResponseFormat, step: Extract, url: Url, expires: int) -> Iterator[str]:
+        """One line for each file of a change set of this table, or of all of it where nothing went before."""
+        if step == self.extract:
+            yield from self._added("add", kind, list(step.parts), url, expires)
+            return
+        for number, part in enumerate(step.parts):
+            about = self._about(f"{step.key}-{number}", expires)
+            cdf = {"partitionValues": {}, "size": part.size}
+            if kind == "parquet":
+                yield _line({"cdf": {"url": url(step, part), **about, **cdf}})
+            else:
+                action = {"cdc": {"path": url(step, part), **cdf, "dataChange": False}}
+                yield _line({"file": {**about, "size": part.size, "deltaSingleAction": action}})
+
+    def _added(
+        self, name: Literal["file", "add"], kind: ResponseFormat, parts: list[Part], url: Url, expires: int
+    ) -> Iterator[str]:
         for number, part in enumerate(parts):
-            about = {
-                "id": f"{self.extract.id}-{self.extract.version}-{number}",
-                "expirationTimestamp": expires * 1000,
-                "version": self.extract.version,
-                "timestamp": self._created(),
-            }
+            about, path = self._about(str(number), expires), url(self.extract, part)
             values = {"partitionValues": dict(part.partition), "size": part.size, "stats": part.stats}
             if kind == "parquet":
-                yield _line({"file": {"url": url(part), **about, **values}})
+                yield _line({name: {"url": path, **about, **values}})
             else:
-                add = {"path": url(part), **values, "modificationTime": self._created(), "dataChange": True}
+                add = {"path": path, **values, "modificationTime": self._created(), "dataChange": True}
                 yield _line({"file": {**about, "size": part.size, "deltaSingleAction": {"add": add}}})
 
-    def _metadata(self, about_format: dict[str, Any]) -> dict[str, Any]:
+    def _about(self, name: str, expires: int) -> dict[str, Any]:
+        return {
+            "id": f"{self.extract.id}-{self.extract.version}-{name}",
+            "expirationTimestamp": expires * 1000,
+            "version": self.extract.version,
+            "timestamp": self._created(),
+        }
+
+    def _metadata(self, about_format: dict[str, Any], configuration: dict[str, str]) -> dict[str, Any]:
         form = self.offering.product.form
         described = [{**field, "metadata": {"comment": self.comments[field["name"]]}} for field in self.extract.fields]
         return {
@@ -60,7 +85,7 @@ class TableAnswer:
             "format": {"provider": "parquet", **about_format},
             "schemaString": json.dumps({"type": "struct", "fields": described}),
             "partitionColumns": list(self.extract.partition_by),
-            "configuration": {},
+            "configuration": configuration,
         }
 
     def _totals(self) -> dict[str, Any]:

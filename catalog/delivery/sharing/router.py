@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
+from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
-from catalog.delivery.extracts import Part
+from catalog.delivery.extracts import Extract, Part
 from catalog.delivery.sharing import addresses, answers, travel
 from catalog.delivery.sharing.addresses import Address
 from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
 from catalog.delivery.sharing.errors import BadRequest
+from catalog.delivery.sharing.feed import read_feed
 from catalog.delivery.sharing.paging import page
 from catalog.delivery.timeline import timeline
 from catalog.policy import audit
@@ -107,23 +109,34 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
         limit, admission = _limit(question), _at(desk, admission, question, "table.query")
         kind = answers.response_format(request.headers.get(CAPABILITIES))
         answer = _answer(desk, admission)
-        extract, expires = answer.extract, addresses.expiry()
-        base, key = desk.url + PREFIX, desk.settings.key("urls")
-
-        def url(part: Part) -> str:
-            token = admission.caller.token or ""
-            address = Address(extract.product, extract.version, extract.key, part.name, token)
-            return address.url(base, key, expires)
-
-        parts = answers.limited(extract.parts, limit)
-        text = "".join([*answer.lines(kind), *answer.files(kind, parts, url, expires)])
+        expires = addresses.expiry()
+        parts = answers.limited(answer.extract.parts, limit)
+        text = "".join(
+            [*answer.lines(kind), *answer.files(kind, parts, _signing(desk, admission.caller, expires), expires)]
+        )
         desk.answered(admission, "table.query", ROAD, rows=sum(part.rows for part in parts), files=len(parts))
         return _lines(admission, kind, text)
 
     @router.get(f"{TABLE}/changes")
     def table_changes(request: Request, share: str, schema: str, table: str) -> Response:
-        _admit(desk, request, (share, schema, table), "table.changes")
-        raise BadRequest("web.sharing.no_changes")
+        admission = _admit(desk, request, (share, schema, table), "table.changes")
+        kind = answers.response_format(request.headers.get(CAPABILITIES))
+        feed = read_feed(desk, admission, request.query_params, _zone(desk))
+        if feed is None:
+            product = admission.allowed.product
+            raise desk.refuse(admission.caller, product, Reason.VERSION_UNKNOWN, "table.changes", ROAD)
+        expires = addresses.expiry()
+        lines = list(_answer(desk, feed.last).lines(kind, feed.start))
+        for step in feed.steps:
+            url = _signing(desk, admission.caller, expires)
+            lines += _answer(desk, step.admission).changes(kind, step.extract, url, expires)
+        facts = {
+            "since": feed.start,
+            "rows": sum(step.extract.rows for step in feed.steps),
+            "files": sum(len(step.extract.parts) for step in feed.steps),
+        }
+        desk.answered(feed.last, "table.changes", ROAD, **facts)
+        return _lines(feed.last, kind, "".join(lines), feed.start)
 
 
 def _add_files(router: APIRouter, desk: Desk) -> None:
@@ -138,9 +151,9 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
             raise desk.refuse(caller if signed else Caller(), None, problem, "file.read", ROAD)
         admission = desk.admit(caller, address.product, "file.read", ROAD)
         then = desk.at_version(admission, number)
-        extract = desk.views.extract(then.allowed) if then else None
+        extract = _extract(desk, admission, then, key) if then else None
         part = next((item for item in extract.parts if item.name == name), None) if extract else None
-        if then is None and number in desk.listing.ended_versions(address.product):
+        if {number, since(key)} & set(desk.listing.ended_versions(address.product)):
             raise desk.refuse(caller, address.product, Reason.VERSION_ENDED, "file.read", ROAD)
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
@@ -153,6 +166,28 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         desk.answered(then, "file.read", ROAD, **facts)
         headers = {"Cache-Control": "private, no-store"}
         return FileResponse(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
+
+
+def _extract(desk: Desk, admission: Admission, then: Admission, key: str) -> Extract | None:
+    """The view, or the change set, that a key names for this caller; None for one that cannot be read now."""
+    earlier = since(key)
+    if earlier is None:
+        return desk.views.extract(then.allowed)
+    before = desk.at_version(admission, earlier)
+    try:
+        return desk.changes(before, then) if before else None
+    except SchemaChanged:
+        return None
+
+
+def _signing(desk: Desk, caller: Caller, expires: int) -> answers.Url:
+    """What signs addresses of files for a caller."""
+    base, key, token = desk.url + PREFIX, desk.settings.key("urls"), caller.token or ""
+
+    def url(extract: Extract, part: Part) -> str:
+        return Address(extract.product, extract.version, extract.key, part.name, token).url(base, key, expires)
+
+    return url
 
 
 def _version(text: str) -> int:
@@ -219,8 +254,9 @@ def _answer(desk: Desk, admission: Admission) -> TableAnswer:
     return TableAnswer(admission.offering, desk.views.extract(admission.allowed), columns)
 
 
-def _lines(admission: Admission, kind: answers.ResponseFormat, text: str) -> Response:
-    headers = {TABLE_VERSION: str(admission.allowed.version), CAPABILITIES: f"responseformat={kind}"}
+def _lines(admission: Admission, kind: answers.ResponseFormat, text: str, version: int | None = None) -> Response:
+    told = admission.allowed.version if version is None else version
+    headers = {TABLE_VERSION: str(told), CAPABILITIES: f"responseformat={kind}"}
     return Response(text, headers=headers, media_type=MEDIA_TYPE)
 
 

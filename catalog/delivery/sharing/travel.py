@@ -15,7 +15,8 @@ from pipelines.release.ledger import Recorded
 VERSION, TIMESTAMP = "version", "timestamp"
 STARTING_VERSION, STARTING_TIMESTAMP = "startingVersion", "startingTimestamp"
 ENDING_VERSION, ENDING_TIMESTAMP = "endingVersion", "endingTimestamp"
-ALL = (VERSION, TIMESTAMP, STARTING_VERSION, STARTING_TIMESTAMP, ENDING_VERSION, ENDING_TIMESTAMP)
+RANGE = (STARTING_VERSION, STARTING_TIMESTAMP, ENDING_VERSION, ENDING_TIMESTAMP)
+ALL = (VERSION, TIMESTAMP, *RANGE)
 _OLD_FORM = re.compile(
     r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,6})\d*)?)?", re.ASCII
 )

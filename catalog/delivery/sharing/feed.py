@@ -1,0 +1,110 @@
+"""The change data feed: which steps between releases a question asks for, and what is told of each.
+
+A step is a release and the one before it that can be read. Where the follower's own version cannot be read any more,
+or shows other columns, no changes lead on from it, and the answer says to take a new snapshot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from catalog.delivery.changes import SchemaChanged
+from catalog.delivery.desk import Admission, Desk
+from catalog.delivery.extracts import Extract
+from catalog.delivery.sharing import travel
+from catalog.delivery.sharing.errors import BadRequest
+from catalog.delivery.sharing.travel import Asked
+from catalog.delivery.timeline import NoWay, Timeline, timeline
+from pipelines.release.ledger import Recorded
+
+MOST_STEPS = 400
+"""In one answer: more than a year of daily releases."""
+HISTORY = "includeHistoricalMetadata"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a release brought. `extract`: its change set, or the whole of it where nothing went before."""
+
+    admission: Admission
+    extract: Extract
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Feed:
+    """`start`: the version the feed begins with; `last`: the read of the version that its end shows."""
+
+    start: int
+    last: Admission
+    steps: tuple[Step, ...]
+
+
+def read_feed(desk: Desk, admission: Admission, question: Mapping[str, str], zone: str) -> Feed | None:
+    """The feed a question asks for, None when nothing in its range can be read. Raises BadRequest, LakeError."""
+    starting = travel.asked(question, travel.STARTING_VERSION, travel.STARTING_TIMESTAMP, zone)
+    ending = travel.asked(question, travel.ENDING_VERSION, travel.ENDING_TIMESTAMP, zone)
+    travel.require_only(question, travel.RANGE, "web.sharing.not_of_changes")
+    if question.get(HISTORY, "false").lower() not in ("true", "false"):  # columns never change within a feed
+        raise BadRequest("web.sharing.bad_flag", name=HISTORY, value=question[HISTORY][:40])
+    versions = timeline(desk.listing, admission.allowed.product)
+    start = _start(versions, starting, admission)
+    end = _end(versions, ending, admission)
+    if end < start:
+        raise BadRequest("web.sharing.ends_before", start=start, end=end)
+    try:
+        base, releases = versions.way(start, end)
+        if len(releases) > MOST_STEPS:
+            raise BadRequest("web.sharing.too_many_versions", most=MOST_STEPS)
+        return _walk(desk, admission, start, base, releases)
+    except NoWay as problem:
+        raise BadRequest("web.sharing.no_way", version=problem.version) from problem
+
+
+def _walk(
+    desk: Desk, admission: Admission, start: int, base: Recorded | None, releases: tuple[Recorded, ...]
+) -> Feed | None:
+    before, steps = None if base is None else _read(desk, admission, base), list[Step]()
+    for release in releases:
+        after = _read(desk, admission, release)
+        if before is None:
+            steps.append(Step(after, desk.views.extract(after.allowed), whole=True))
+        else:
+            try:
+                steps.append(Step(after, desk.changes(before, after), whole=False))
+            except SchemaChanged as problem:
+                raise BadRequest("web.sharing.schema_changed", version=release.version) from problem
+        before = after
+    return None if before is None else Feed(start, before, tuple(steps))
+
+
+def _read(desk: Desk, admission: Admission, release: Recorded) -> Admission:
+    """Raises NoWay for a version of which the policy of now shows nothing."""
+    assert release.version is not None
+    then = desk.at_version(admission, release.version)
+    if then is None:
+        raise NoWay(release.version)
+    return replace(then, offering=replace(then.offering, release=release))
+
+
+def _start(versions: Timeline, starting: Asked, admission: Admission) -> int:
+    newest = admission.allowed.version
+    if starting.version is not None:
+        if starting.version > newest:
+            raise travel.after_newest(admission.offering.release, travel.STARTING_VERSION)
+        return starting.version
+    if starting.moment is None:
+        raise BadRequest("web.sharing.no_start")
+    first = versions.since(starting.moment)
+    if first is None or first.version is None:
+        raise travel.after_newest(admission.offering.release, travel.STARTING_TIMESTAMP)
+    return first.version
+
+
+def _end(versions: Timeline, ending: Asked, admission: Admission) -> int:
+    newest = admission.allowed.version
+    if ending.moment is not None:
+        last = versions.as_of(ending.moment)
+        if last is None or last.version is None:
+            raise BadRequest("web.sharing.before_first", name=travel.ENDING_TIMESTAMP)
+        return last.version
+    return newest if ending.version is None else min(ending.version, newest)
