@@ -1,4 +1,7 @@
-"""`citylake access`: recipients, tokens and grants. A token is shown once, when it is issued."""
+"""`citylake access`: users, recipients, tokens and grants. Every act names its actor, a user with the role for it.
+
+A token is shown once, when it is issued.
+"""
 
 import json
 from pathlib import Path
@@ -7,34 +10,69 @@ from typing import Annotated
 import typer
 
 from catalog.policy import administration as admin
-from catalog.policy import suspension
-from citylake.operations import Who, Why
+from catalog.policy import suspension, users
+from citylake.operations import Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.register import Register
 from pipelines.settings import Settings
 
-app = typer.Typer(help="接收方、令牌、授权 / recipients, tokens, grants", no_args_is_help=True)
+app = typer.Typer(help="用户、接收方、令牌、授权 / users, recipients, tokens, grants", no_args_is_help=True)
+
+Actor = Annotated[str, typer.Option("--who", envvar="CITYLAKE_ACTOR", help="操作的用户 / the user who acts")]
+Organisation = Annotated[str, typer.Argument(help="单位代码 / organisation code")]
+Roles = Annotated[list[str], typer.Option("--role", help=f"角色，可多次 / roles: {', '.join(users.ROLES)}")]
 
 
 @app.command()
-def recipient(name: str, organisation: Annotated[str, typer.Argument(help="单位代码 / organisation code")]) -> None:
+def init(name: str, organisation: Organisation) -> None:
+    """登记第一位管理员，只在还没有用户时可用 / make the first administrator, while there is no user."""
+    with told():
+        settings, register = _open()
+        as_json(vars(users.begin(register, load(settings.contracts), name, organisation)))
+
+
+@app.command()
+def user(name: str, organisation: Organisation, role: Roles, who: Actor) -> None:
+    """登记用户 / enter a user."""
+    with told():
+        settings, register = _open()
+        as_json(vars(users.create(register, load(settings.contracts), name, organisation, role, actor=who)))
+
+
+@app.command()
+def roles(name: str, role: Roles, who: Actor) -> None:
+    """调整用户角色 / give a user other roles."""
+    with told():
+        as_json(vars(users.change(_open()[1], name, role, actor=who)))
+
+
+@app.command()
+def end_user(name: str, who: Actor) -> None:
+    """停用用户 / end a user."""
+    with told():
+        as_json(vars(users.end(_open()[1], name, actor=who)))
+
+
+@app.command()
+def recipient(name: str, organisation: Organisation, who: Actor) -> None:
     """登记接收方 / register a recipient."""
     with told():
         settings, register = _open()
-        as_json(vars(admin.create_recipient(register, load(settings.contracts), name, organisation)))
+        as_json(vars(admin.create_recipient(register, load(settings.contracts), name, organisation, actor=who)))
 
 
 @app.command()
 def token(
     recipient: str,
+    who: Actor,
     days: int = 90,
     profile: Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")] = None,
 ) -> None:
     """签发令牌（只显示一次）/ issue a token, shown once."""
     with told():
         settings, register = _open()
-        issued = admin.issue_token(register, recipient, days)
+        issued = admin.issue_token(register, recipient, days, actor=who)
         if profile is None:
             as_json(vars(issued))
             return
@@ -46,10 +84,10 @@ def token(
 
 
 @app.command()
-def revoke_token(token_id: str) -> None:
+def revoke_token(token_id: str, who: Actor) -> None:
     """吊销令牌 / revoke a token."""
     with told():
-        as_json(vars(admin.revoke_token(_open()[1], token_id)))
+        as_json(vars(admin.revoke_token(_open()[1], token_id, actor=who)))
 
 
 @app.command()
@@ -57,12 +95,13 @@ def grant(
     recipient: str,
     product: Annotated[str, typer.Argument(help="产品，如 sharing/person_of_division / the product")],
     purpose: Annotated[str, typer.Option(help="用途 / the purpose")],
+    who: Actor,
     division: Annotated[list[str] | None, typer.Option(help="区划代码，可多次 / division codes")] = None,
     column: Annotated[list[str] | None, typer.Option(help="列，可多次 / columns")] = None,
     case_number: Annotated[str | None, typer.Option(help="事项编号 / case number")] = None,
     days: int = 180,
 ) -> None:
-    """授权 / grant a product to a recipient."""
+    """授权；含三级以上数据的须另一人审批 / grant a product to a recipient; levels may ask for a second person."""
     with told():
         settings, register = _open()
         given = admin.grant(
@@ -75,21 +114,29 @@ def grant(
             divisions=division,
             columns=column,
             case_number=case_number,
+            actor=who,
         )
         as_json(vars(given))
 
 
 @app.command()
-def revoke_grant(grant_id: int) -> None:
-    """撤销授权 / revoke a grant."""
+def approve(grant_id: int, who: Actor) -> None:
+    """审批待批的授权，须是另一人 / approve a pending grant: another person than who gave it."""
     with told():
-        as_json(vars(admin.revoke_grant(_open()[1], grant_id)))
+        as_json(vars(admin.approve_grant(_open()[1], grant_id, actor=who)))
+
+
+@app.command()
+def revoke_grant(grant_id: int, who: Actor) -> None:
+    """撤销授权，或不予审批 / revoke a grant, or refuse a pending one."""
+    with told():
+        as_json(vars(admin.revoke_grant(_open()[1], grant_id, actor=who)))
 
 
 @app.command()
 def suspend(
     name: Annotated[str, typer.Argument(help="接收方，或单位代码 / the recipient, or an organisation's code")],
-    who: Who,
+    who: Actor,
     why: Why,
     organisation: Annotated[bool, typer.Option("--organisation", help="整个单位 / the whole organisation")] = False,
 ) -> None:
@@ -97,29 +144,29 @@ def suspend(
     with told():
         settings, register = _open()
         whom: suspension.Whom = "organisation" if organisation else "recipient"
-        as_json(vars(suspension.suspend(register, load(settings.contracts), whom, name, who, why)))
+        as_json(vars(suspension.suspend(register, load(settings.contracts), whom, name, why, actor=who)))
 
 
 @app.command()
 def lift(
     name: Annotated[str, typer.Argument(help="接收方，或单位代码 / the recipient, or an organisation's code")],
-    who: Who,
+    who: Actor,
     why: Why,
     organisation: Annotated[bool, typer.Option("--organisation", help="整个单位 / the whole organisation")] = False,
 ) -> None:
     """解除暂停 / lift a suspension."""
     with told():
         whom: suspension.Whom = "organisation" if organisation else "recipient"
-        as_json(vars(suspension.lift(_open()[1], whom, name, who, why)))
+        as_json(vars(suspension.lift(_open()[1], whom, name, why, actor=who)))
 
 
 @app.command("list")
 def show() -> None:
-    """列出接收方、令牌、授权和暂停 / list recipients, tokens, grants and suspensions."""
+    """列出用户、接收方、令牌、授权和暂停 / list users, recipients, tokens, grants and suspensions."""
     with told():
         register = _open()[1]
         known = (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register))
-        for kind in (*known, suspension.listed(register)):
+        for kind in (users.listed(register), *known, suspension.listed(register)):
             for row in kind:
                 as_json({"kind": type(row).__name__, **vars(row)})
 

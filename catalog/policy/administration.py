@@ -1,6 +1,7 @@
-"""What an officer does to recipients, tokens and grants, from the command line. Every act is audited with it.
+"""What users do to recipients, tokens and grants, from the command line. Every act has an actor and is audited with it.
 
-Checks that names exist and that limits mean something; whether a read is allowed is decided in `decision`.
+Checks that names exist and that limits mean something; whether a read is allowed is decided in `decision`, whether an
+actor may act in `users`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, callers, tokens
+from catalog.policy import audit, callers, tokens, users
 from catalog.policy.decision import MARTS, Grant
 from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts, Product
@@ -53,46 +54,53 @@ class IssuedToken:
     token: str = field(repr=False)
 
 
-def create_recipient(register: Register, contracts: Contracts, name: str, organisation: str) -> Recipient:
-    """Enter a recipient. Raises CitylakeError for a name in use, a bad name or an unknown organisation."""
+def create_recipient(
+    register: Register, contracts: Contracts, name: str, organisation: str, *, actor: str
+) -> Recipient:
+    """Enter a recipient. Raises CitylakeError for a name in use, a bad name or an unknown organisation; NotAllowed."""
     if not (0 < len(name) <= 64) or not name.isprintable() or name != name.strip():
         raise CitylakeError("web.policy.bad_name", name=name)
     if organisation not in contracts.codes["organisations"].rows:
         raise CitylakeError("web.policy.no_organisation", organisation=organisation)
     row = {"name": name, "organisation": organisation, "created": now()}
     try:
-        with register.begin() as connection:
+        with users.acting(register, "recipient.create", actor) as (connection, _):
             connection.execute(sa.insert(recipient).values(**row))
-            audit.append(connection, "recipient.create", "allowed", {"organisation": organisation}, recipient=name)
+            body = {"actor": actor, "organisation": organisation}
+            audit.append(connection, "recipient.create", "allowed", body, recipient=name)
     except sa.exc.IntegrityError as error:
         raise CitylakeError("web.policy.recipient_exists", name=name) from error
     return Recipient(name, organisation, row["created"])  # type: ignore[arg-type]
 
 
-def issue_token(register: Register, name: str, days: int = 90) -> IssuedToken:
-    """A new token of a recipient, good for `days`. Raises CitylakeError for an unknown recipient or no days."""
+def issue_token(register: Register, name: str, days: int = 90, *, actor: str) -> IssuedToken:
+    """A new token of a recipient, good for `days`. Raises CitylakeError for an unknown recipient or no days.
+
+    Raises NotAllowed.
+    """
     if days < 1:
         raise CitylakeError("web.policy.bad_days", days=days)
     made, created = tokens.make(), now()
     expires = created + timedelta(days=days)
-    with register.begin() as connection:
+    with users.acting(register, "token.issue", actor) as (connection, _):
         _require_recipient(connection, name)
         row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "expires": expires}
         connection.execute(sa.insert(token).values(**row))
-        body = {"token_id": made.id, "expires": expires.isoformat()}
+        body = {"actor": actor, "token_id": made.id, "expires": expires.isoformat()}
         audit.append(connection, "token.issue", "allowed", body, recipient=name)
     return IssuedToken(made.id, name, expires, made.text)
 
 
-def revoke_token(register: Register, token_id: str) -> Token:
-    """End a token at once; ending it again changes nothing. Raises CitylakeError for an unknown id."""
-    with register.begin() as connection:
+def revoke_token(register: Register, token_id: str, *, actor: str) -> Token:
+    """End a token at once; ending it again changes nothing. Raises CitylakeError for an unknown id; NotAllowed."""
+    with users.acting(register, "token.revoke", actor) as (connection, _):
         row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
         if row is None:
             raise CitylakeError("web.policy.no_token", token=token_id)
         if row["revoked"] is None:
             connection.execute(sa.update(token).where(token.c.id == token_id).values(revoked=now()))
-            audit.append(connection, "token.revoke", "allowed", {"token_id": token_id}, recipient=row["recipient"])
+            body = {"actor": actor, "token_id": token_id}
+            audit.append(connection, "token.revoke", "allowed", body, recipient=row["recipient"])
     return next(item for item in list_tokens(register) if item.id == token_id)
 
 
@@ -108,42 +116,66 @@ def grant(
     divisions: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     case_number: str | None = None,
+    actor: str,
 ) -> Grant:
     """Let a recipient read a product for a purpose, from now or `valid_from` (UTC) for `days`.
+
+    If it shows a column of a level that asks for approval it stays pending until another person approves it.
 
     `product` may be `MARTS`, the analysts' whole database, which cannot be limited.
     `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
     Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
-    so that revoking the narrower of two never leaves a wider one in force.
+    so that revoking the narrower of two never leaves a wider one in force. Raises NotAllowed, also for a recipient of
+    the actor's own organisation.
     """
     start = as_utc(valid_from) if valid_from else now()
+    limits = _limits(contracts, product, divisions, columns)
     values = {
         "recipient": name,
         "product": product,
-        **_limits(contracts, product, divisions, columns),
+        **limits,
         "purpose": _purpose(purpose),
         "case_number": case_number,
         "valid_from": start,
         "valid_until": start + timedelta(days=_days(days)),
+        "given_by": actor,
+        "pending": _needs_approval(contracts, product, limits["columns"]),
     }
-    with register.begin() as connection:
-        _require_recipient(connection, name)
+    with users.acting(register, "grant.give", actor) as (connection, by):
+        _require_other_organisation(connection, by, name)
         _refuse_overlap(connection, values)
         key = connection.execute(sa.insert(access).values(**values)).inserted_primary_key
         assert key is not None
-        _audit_grant(connection, "grant.give", Grant(id=key[0], revoked=None, **_plain(values)))
+        _audit_grant(connection, "grant.give", actor, Grant(id=key[0], revoked=None, **_plain(values)))
     return next(item for item in list_grants(register, name, product) if item.id == key[0])
 
 
-def revoke_grant(register: Register, grant_id: int) -> Grant:
-    """End a grant at once; ending it again changes nothing. Raises CitylakeError for an unknown id."""
-    with register.begin() as connection:
-        row = connection.execute(sa.select(access).where(access.c.id == grant_id)).mappings().first()
-        if row is None:
-            raise CitylakeError("web.policy.no_grant", grant=grant_id)
-        if row["revoked"] is None:
+def approve_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
+    """Put a pending grant in force. Raises CitylakeError for one that is unknown or not pending; NotAllowed, also for
+    who gave it and for who is of the recipient's organisation."""
+    with users.acting(register, "grant.approve", actor) as (connection, by):
+        standing = _grant(connection, grant_id)
+        if standing.given_by == actor:
+            raise users.NotAllowed("user.own_request", actor=actor, grant=grant_id)
+        _require_other_organisation(connection, by, standing.recipient)
+        if not standing.pending or standing.revoked is not None:
+            raise CitylakeError("user.not_pending", grant=grant_id)
+        said = {"pending": False, "approver": actor, "approved": now()}
+        connection.execute(sa.update(access).where(access.c.id == grant_id).values(**said))
+        _audit_grant(connection, "grant.approve", actor, _grant(connection, grant_id))
+    return next(item for item in list_grants(register) if item.id == grant_id)
+
+
+def revoke_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
+    """End a grant at once, or refuse a pending one; ending it again changes nothing.
+
+    Raises CitylakeError for an unknown id; NotAllowed.
+    """
+    with users.acting(register, "grant.revoke", actor) as (connection, _):
+        standing = _grant(connection, grant_id)
+        if standing.revoked is None:
             connection.execute(sa.update(access).where(access.c.id == grant_id).values(revoked=now()))
-            _audit_grant(connection, "grant.revoke", callers.grant_of(dict(row)))
+            _audit_grant(connection, "grant.revoke", actor, standing)
     return next(item for item in list_grants(register) if item.id == grant_id)
 
 
@@ -204,6 +236,14 @@ def _limits(
     return {"divisions": None, "columns": None}
 
 
+def _needs_approval(contracts: Contracts, product: str, columns: Sequence[str] | None) -> bool:
+    """Whether a grant shows a column of a level that asks for it. The analysts' database shows all of their channel."""
+    analysts = [one for one in contracts.products.values() if one.channel == "analyst"]
+    products = analysts if product == MARTS else [contracts.products[product]]
+    shown = (column for one in products for column in one.columns if columns is None or column.name in columns)
+    return any(contracts.city.levels[column.level].approval for column in shown)
+
+
 def _product(contracts: Contracts, product: str) -> Product:
     if product not in contracts.products:
         raise CitylakeError("web.policy.no_product", product=product)
@@ -246,9 +286,25 @@ def _days(days: int) -> int:
     return days
 
 
-def _require_recipient(connection: sa.Connection, name: str) -> None:
-    if connection.execute(sa.select(recipient.c.name).where(recipient.c.name == name)).first() is None:
+def _require_recipient(connection: sa.Connection, name: str) -> str:
+    """The organisation of a recipient."""
+    row = connection.execute(sa.select(recipient.c.organisation).where(recipient.c.name == name)).first()
+    if row is None:
         raise CitylakeError("web.policy.no_recipient", name=name)
+    return str(row.organisation)
+
+
+def _require_other_organisation(connection: sa.Connection, by: users.User, name: str) -> None:
+    organisation = _require_recipient(connection, name)
+    if by.organisation == organisation:
+        raise users.NotAllowed("user.own_organisation", actor=by.name, organisation=organisation)
+
+
+def _grant(connection: sa.Connection, grant_id: int) -> Grant:
+    row = connection.execute(sa.select(access).where(access.c.id == grant_id)).mappings().first()
+    if row is None:
+        raise CitylakeError("web.policy.no_grant", grant=grant_id)
+    return callers.grant_of(dict(row))
 
 
 def _refuse_overlap(connection: sa.Connection, values: dict[str, Any]) -> None:
@@ -264,6 +320,7 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **lists}
 
 
-def _audit_grant(connection: sa.Connection, action: str, given: Grant) -> None:
+def _audit_grant(connection: sa.Connection, action: str, actor: str, given: Grant) -> None:
     body = {key: value for key, value in asdict(given).items() if key not in ("id", "recipient", "product", "revoked")}
+    body["actor"] = actor
     audit.append(connection, action, "allowed", body, recipient=given.recipient, product=given.product, grant=given.id)

@@ -78,6 +78,9 @@ def grant_of(row: dict[str, Any]) -> Grant:
         valid_from=as_utc(row["valid_from"]),
         valid_until=as_utc(row["valid_until"]),
         revoked=as_utc_or_none(row["revoked"]),
+        given_by=row["given_by"],
+        approver=row["approver"],
+        pending=bool(row["pending"]),
     )
 
 

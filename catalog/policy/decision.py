@@ -24,6 +24,7 @@ class Reason(StrEnum):
     GRANT_REVOKED = "grant_revoked"
     GRANT_EXPIRED = "grant_expired"
     GRANT_NOT_YET = "grant_not_yet"
+    GRANT_PENDING = "grant_pending"
     GRANT_EMPTY = "grant_empty"
     LOOKUP_ONLY = "lookup_only"
     TOO_MANY = "too_many"
@@ -38,7 +39,9 @@ class Reason(StrEnum):
 class Grant:
     """Who may read which product, for what and how long. Times are UTC; the period includes its start, not its end.
 
-    `divisions`: prefixes of division codes, None for all rows; `columns`: names, None for all.
+    `divisions`: prefixes of division codes, None for all rows; `columns`: names, None for all. `given_by` and
+    `approver` are users, None in grants older than users and where nobody had to approve; `pending`: somebody has
+    to and did not yet.
     """
 
     id: int
@@ -51,6 +54,9 @@ class Grant:
     valid_from: datetime
     valid_until: datetime
     revoked: datetime | None
+    given_by: str | None = None
+    approver: str | None = None
+    pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +164,8 @@ def _in_force(caller: Caller, product: Offer, now: datetime) -> Grant | Denied:
 def _problem(grant: Grant, now: datetime) -> Reason | None:
     if grant.revoked is not None:
         return Reason.GRANT_REVOKED
+    if grant.pending:
+        return Reason.GRANT_PENDING
     if now < grant.valid_from:
         return Reason.GRANT_NOT_YET
     if now >= grant.valid_until:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from catalog.policy import audit
+from catalog.policy import audit, users
 from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
@@ -35,31 +35,32 @@ class Suspension:
     lifted: datetime | None
 
 
-def suspend(register: Register, contracts: Contracts, whom: Whom, name: str, who: str, why: str) -> Suspension:
-    """Cut somebody off at once. Raises CitylakeError for an unknown name, and for who is suspended already."""
-    if not (who.strip() and why.strip()):
-        raise CitylakeError("withdrawal.who_and_why")
-    with register.begin() as connection:
+def suspend(register: Register, contracts: Contracts, whom: Whom, name: str, why: str, *, actor: str) -> Suspension:
+    """Cut somebody off at once. Raises CitylakeError for an unknown name, and for who is suspended already.
+
+    Raises NotAllowed.
+    """
+    _require_why(why)
+    with users.acting(register, f"{whom}.suspend", actor) as (connection, _):
         _require(connection, contracts, whom, name)
         if connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first() is not None:
             raise CitylakeError("suspension.standing", name=name)
-        row = {"whom": whom, "name": name, "at": now(), "who": who.strip(), "why": why.strip()}
+        row = {"whom": whom, "name": name, "at": now(), "who": actor, "why": why.strip()}
         key = connection.execute(sa.insert(table).values(**row)).inserted_primary_key
         assert key is not None
-        _audit(connection, whom, name, "suspend", who, why)
+        _audit(connection, whom, name, "suspend", actor, why)
     return next(item for item in listed(register) if item.id == key[0])
 
 
-def lift(register: Register, whom: Whom, name: str, who: str, why: str) -> Suspension:
-    """End a suspension at once. Raises CitylakeError for who is not suspended."""
-    if not (who.strip() and why.strip()):
-        raise CitylakeError("withdrawal.who_and_why")
-    with register.begin() as connection:
+def lift(register: Register, whom: Whom, name: str, why: str, *, actor: str) -> Suspension:
+    """End a suspension at once. Raises CitylakeError for who is not suspended; NotAllowed."""
+    _require_why(why)
+    with users.acting(register, f"{whom}.lift", actor) as (connection, _):
         row = connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first()
         if row is None:
             raise CitylakeError("suspension.none", name=name)
         connection.execute(sa.update(table).where(table.c.id == row.id).values(lifted=now()))
-        _audit(connection, whom, name, "lift", who, why)
+        _audit(connection, whom, name, "lift", actor, why)
     return next(item for item in listed(register) if item.id == row.id)
 
 
@@ -77,6 +78,11 @@ def of_recipient(name: sa.Column[str]) -> sa.Exists:
     return sa.exists().where(table.c.lifted.is_(None), own | whole).correlate(name.table)
 
 
+def _require_why(why: str) -> None:
+    if not why.strip():
+        raise CitylakeError("withdrawal.who_and_why")
+
+
 def _standing(whom: Whom, name: str) -> sa.ColumnElement[bool]:
     return (table.c.whom == whom) & (table.c.name == name) & table.c.lifted.is_(None)
 
@@ -90,6 +96,6 @@ def _require(connection: sa.Connection, contracts: Contracts, whom: Whom, name: 
         raise CitylakeError("suspension.unknown", name=name)
 
 
-def _audit(connection: sa.Connection, whom: Whom, name: str, act: str, who: str, why: str) -> None:
-    body = {"name": name, "who": who.strip(), "why": why.strip()}
+def _audit(connection: sa.Connection, whom: Whom, name: str, act: str, actor: str, why: str) -> None:
+    body = {"name": name, "actor": actor, "why": why.strip()}
     audit.append(connection, f"{whom}.{act}", "allowed", body, recipient=name if whom == "recipient" else None)

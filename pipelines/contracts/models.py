@@ -464,10 +464,11 @@ class ConnectionForm(Strict):
 
 
 class LevelForm(Strict):
-    """A sensitivity level's names."""
+    """A sensitivity level's names; `approval`: a grant that shows a column of it needs a second person's approval."""
 
     name: Text
     nameEn: Text
+    approval: bool = False
 
 
 class ChannelPolicy(Strict):

@@ -74,6 +74,18 @@ recipient = sa.Table(
     sa.Column("created", sa.DateTime(timezone=True), nullable=False),
 )
 
+account = sa.Table(
+    "account",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("organisation", sa.String(16), nullable=False),
+    sa.Column("roles", sa.JSON, nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("created_by", sa.String(64)),
+    sa.Column("ended", sa.DateTime(timezone=True)),
+)
+"""The people who administer (`user` is a reserved word in SQL). `created_by` is null for the first administrator."""
+
 token = sa.Table(
     "token",
     metadata,
@@ -98,9 +110,15 @@ access = sa.Table(
     sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
     sa.Column("valid_until", sa.DateTime(timezone=True), nullable=False),
     sa.Column("revoked", sa.DateTime(timezone=True)),
+    sa.Column("given_by", sa.String(64)),
+    sa.Column("pending", sa.Boolean),
+    sa.Column("approver", sa.String(64)),
+    sa.Column("approved", sa.DateTime(timezone=True)),
     sa.Index("ix_access_recipient_product", "recipient", "product"),
 )
-"""A grant (a reserved word in SQL): who may read which product, which rows and columns, for what, how long."""
+"""A grant (a reserved word in SQL): who may read which product, which rows and columns, for what, how long.
+
+`given_by` is null in grants older than accounts; while `pending` is true it awaits a second person's approval."""
 
 audit = sa.Table(
     "audit",

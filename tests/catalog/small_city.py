@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from catalog.app import create_app
-from catalog.policy import administration
+from catalog.policy import administration, users
 from catalog.policy.decision import Grant
 from pipelines import engine
 from pipelines.admission.admit import Admitted
@@ -41,6 +41,7 @@ REGISTER, MARRIAGES, SERIES = "psb/household_person", "cab/marriage", "sb/macro_
 PLAN = "open/plan_indicator"
 COUNTIES = "open/county_indicator"
 URL = "http://catalogue.test"
+ADMINISTRATOR, STEWARD, APPROVER, GUARD, AUDITOR, OFFICE = "管理员", "专员", "审批员", "安全员", "审计员", "sto"
 VILLAGES = ("341502001001", "341502001002", "341503001001", "341504100001")
 
 SYNTHETIC = f"""
@@ -151,6 +152,7 @@ class City:
         self.register.upgrade()
         self.ledger = Ledger(self.register)
         self.contracts: Contracts = load(self.settings.contracts)
+        appoint(self.register, self.contracts)
 
     def release(self, product_id: str, rows: int = 40, query: str | None = None, **body: Any) -> int:
         """Commit rows as the product's next version and record it as published; returns the version."""
@@ -222,12 +224,12 @@ class City:
 
     def recipient(self, name: str, organisation: str = "psb") -> str:
         """A new recipient with a token; returns the token."""
-        administration.create_recipient(self.register, self.contracts, name, organisation)
-        return administration.issue_token(self.register, name).token
+        administration.create_recipient(self.register, self.contracts, name, organisation, actor=ADMINISTRATOR)
+        return administration.issue_token(self.register, name, actor=ADMINISTRATOR).token
 
     def grant(self, name: str, product: str = PERSONS, **limits: Any) -> Grant:
-        """A grant for a test's purpose."""
-        return administration.grant(self.register, self.contracts, name, product, purpose="核验测试", **limits)
+        """A grant for a test's purpose, approved where it must be."""
+        return granted(self.register, self.contracts, name, product, purpose="核验测试", **limits)
 
     def values(self, product_id: str, column: str) -> list[Any]:
         """All values of a column in the published version."""
@@ -240,6 +242,19 @@ class City:
         return TestClient(create_app(self.settings), base_url=URL, follow_redirects=False)
 
 
+def appoint(register: Register, contracts: Contracts) -> None:
+    """One user for every role that administers, of an organisation that receives nothing."""
+    users.begin(register, contracts, ADMINISTRATOR, OFFICE)
+    for name, role in ((STEWARD, "steward"), (APPROVER, "approver"), (GUARD, "security_officer"), (AUDITOR, "auditor")):
+        users.create(register, contracts, name, OFFICE, [role], actor=ADMINISTRATOR)
+
+
+def granted(register: Register, contracts: Contracts, name: str, product: str, **limits: Any) -> Grant:
+    """A grant of the steward, approved where it must be."""
+    given = administration.grant(register, contracts, name, product, actor=STEWARD, **limits)
+    return administration.approve_grant(register, given.id, actor=APPROVER) if given.pending else given
+
+
 def bearer(token: str) -> dict[str, str]:
     """The header that shows a token."""
     return {"Authorization": f"Bearer {token}"}
@@ -247,5 +262,5 @@ def bearer(token: str) -> dict[str, str]:
 
 def outcomes(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Action and outcome of audit rows that tell of reads, the oldest first."""
-    acts = ("recipient.", "token.", "grant.")
+    acts = ("recipient.", "token.", "grant.", "user.")
     return [(row["action"], row["outcome"]) for row in reversed(rows) if not row["action"].startswith(acts)]

@@ -12,7 +12,7 @@ from catalog.policy.decision import Caller, Reason
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 from pipelines.register.tables import token as token_table
-from tests.catalog.small_city import AGES, PERSONS, City
+from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, GUARD, PERSONS, STEWARD, City
 
 
 def test_a_token_is_shown_once_and_stored_hashed(city: City) -> None:
@@ -40,9 +40,9 @@ def test_revocation_acts_at_once_in_spite_of_remembered_secrets(city: City) -> N
     text, callers = city.recipient("吊销测试"), Callers(city.register)
     caller = callers.from_token(text)
     assert caller.problem is None and caller.token is not None
-    first = administration.revoke_token(city.register, caller.token)
+    first = administration.revoke_token(city.register, caller.token, actor=GUARD)
     assert callers.from_token(text).problem is Reason.TOKEN_REVOKED
-    assert administration.revoke_token(city.register, caller.token) == first
+    assert administration.revoke_token(city.register, caller.token, actor=GUARD) == first
 
 
 def test_a_token_expires(city: City) -> None:
@@ -88,7 +88,7 @@ def test_grants_are_checked(city: City) -> None:
     with pytest.raises(CitylakeError, match="登记"):
         city.grant("没有登记的人")
     with pytest.raises(CitylakeError, match="用途"):
-        administration.grant(city.register, city.contracts, "授权测试", PERSONS, purpose=" ")
+        administration.grant(city.register, city.contracts, "授权测试", PERSONS, purpose=" ", actor=STEWARD)
 
 
 def test_grants_of_one_product_do_not_overlap(city: City) -> None:
@@ -99,7 +99,7 @@ def test_grants_of_one_product_do_not_overlap(city: City) -> None:
         city.grant("重叠测试")
     assert error.value.code == "web.policy.overlap"
     city.grant("重叠测试", valid_from=first.valid_until)
-    assert administration.revoke_grant(city.register, first.id).revoked is not None
+    assert administration.revoke_grant(city.register, first.id, actor=STEWARD).revoked is not None
     city.grant("重叠测试", days=30)
     assert [item.revoked is None for item in administration.list_grants(city.register, "重叠测试")] == [
         False,
@@ -115,9 +115,9 @@ def test_recipients_and_unknown_ids(city: City) -> None:
         "web.policy.recipient_exists": lambda: city.recipient("名录测试"),
         "web.policy.no_organisation": lambda: city.recipient("新来", "nobody"),
         "web.policy.bad_name": lambda: city.recipient(" 空格 "),
-        "web.policy.no_token": lambda: administration.revoke_token(city.register, "none"),
-        "web.policy.no_grant": lambda: administration.revoke_grant(city.register, 10**6),
-        "web.policy.no_recipient": lambda: administration.issue_token(city.register, "不存在"),
+        "web.policy.no_token": lambda: administration.revoke_token(city.register, "none", actor=GUARD),
+        "web.policy.no_grant": lambda: administration.revoke_grant(city.register, 10**6, actor=STEWARD),
+        "web.policy.no_recipient": lambda: administration.issue_token(city.register, "不存在", actor=ADMINISTRATOR),
     }
     for code, act in cases.items():
         with pytest.raises(CitylakeError) as error:
@@ -126,11 +126,19 @@ def test_recipients_and_unknown_ids(city: City) -> None:
 
 
 def test_acts_are_audited_and_the_profile_is_the_clients(city: City) -> None:
-    administration.create_recipient(city.register, city.contracts, "审计测试", "psb")
-    issued = administration.issue_token(city.register, "审计测试", days=1)
-    administration.revoke_grant(city.register, city.grant("审计测试").id)
-    acts = [row["action"] for row in audit.recent(city.register, 10, "审计测试")]
-    assert acts == ["grant.revoke", "grant.give", "token.issue", "recipient.create"]
+    administration.create_recipient(city.register, city.contracts, "审计测试", "psb", actor=ADMINISTRATOR)
+    issued = administration.issue_token(city.register, "审计测试", days=1, actor=ADMINISTRATOR)
+    administration.revoke_grant(city.register, city.grant("审计测试").id, actor=GUARD)
+    rows = audit.recent(city.register, 10, "审计测试")
+    assert [(row["action"], row["body"]["actor"]) for row in rows] == [
+        ("grant.revoke", GUARD),
+        ("grant.approve", APPROVER),
+        ("grant.give", STEWARD),
+        ("token.issue", ADMINISTRATOR),
+        ("recipient.create", ADMINISTRATOR),
+    ]
+    assert [row["body"].get("approver") for row in rows[:3]] == [APPROVER, APPROVER, None]
+    assert {row["body"]["given_by"] for row in rows[:3]} == {STEWARD}
     profile = administration.profile(issued, "http://host/delta-sharing")
     assert profile["shareCredentialsVersion"] == 1 and profile["bearerToken"] == issued.token
     assert profile["expirationTime"].endswith("Z")
@@ -146,4 +154,4 @@ def test_a_slip_in_a_division_is_an_error_and_grants_nothing_wider(city: City) -
     for code in ("341500", "341502001", "341502001001"):
         given = city.grant("错码测试", divisions=[code])
         assert given.divisions == (division_prefix(code),)
-        administration.revoke_grant(city.register, given.id)
+        administration.revoke_grant(city.register, given.id, actor=STEWARD)

@@ -15,7 +15,7 @@ from catalog.policy import administration, audit
 from catalog.times import as_utc
 from pipelines.release.ledger import ERASURE, RETENTION, Entry
 from tests.catalog.following import Follower
-from tests.catalog.small_city import AGES, PERSONS, VILLAGES, City, bearer
+from tests.catalog.small_city import AGES, PERSONS, STEWARD, VILLAGES, City, bearer
 
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
 OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
@@ -86,7 +86,7 @@ def test_snapshot_and_changes_are_the_later_snapshot(
     try:
         _follow(city, client, token, drawn, limit, kind, by_steps)
     finally:
-        administration.revoke_grant(city.register, given_grant.id)
+        administration.revoke_grant(city.register, given_grant.id, actor=STEWARD)
 
 
 def _follow(
@@ -132,7 +132,7 @@ def test_a_key_that_is_shown_tells_updates(own_city: City) -> None:
     assert _kinds(own_city, client, token, versions[1]) == Counter(
         ["update_preimage", "update_postimage", "delete", "insert"]
     )
-    administration.revoke_grant(own_city.register, given_grant.id)
+    administration.revoke_grant(own_city.register, given_grant.id, actor=STEWARD)
     own_city.grant("甲", columns=["name", "education"])
     kinds = _kinds(own_city, client, token, versions[1])
     assert kinds == Counter(["delete", "insert"]), "without the key an update is a row less and a row more"
@@ -265,5 +265,5 @@ def test_change_files_are_read_by_their_address_while_the_grant_lasts(own_city: 
         ("table.changes", 1, 20),
     ]
     assert client.get(url.replace("changes-1-0-", "changes-1-1-")).status_code == 403
-    administration.revoke_grant(own_city.register, given_grant.id)
+    administration.revoke_grant(own_city.register, given_grant.id, actor=STEWARD)
     assert client.get(url).status_code == 403

@@ -77,6 +77,8 @@ def test_what_no_rule_allows_is_denied() -> None:
     [
         ({"revoked": NOW - DAY}, Reason.GRANT_REVOKED),
         ({"valid_until": NOW}, Reason.GRANT_EXPIRED),
+        ({"pending": True}, Reason.GRANT_PENDING),
+        ({"pending": True, "revoked": NOW - DAY}, Reason.GRANT_REVOKED),
         ({"valid_from": NOW + timedelta(microseconds=1)}, Reason.GRANT_NOT_YET),
         ({"recipient": "somebody else"}, Reason.GRANT_REQUIRED),
         ({"product": "sharing/other"}, Reason.GRANT_REQUIRED),
@@ -131,6 +133,7 @@ grants = st.builds(
     valid_from=moments,
     valid_until=moments,
     revoked=st.none() | moments,
+    pending=st.booleans(),
 )
 offers = st.builds(
     offer,
@@ -155,4 +158,4 @@ def test_never_more_than_one_grant_in_force_gives(given_grants: list[Grant], wha
 
 def _in_force(item: Grant, what: Offer) -> bool:
     mine = (item.recipient, item.product) == ("r", what.product)
-    return mine and item.revoked is None and item.valid_from <= NOW < item.valid_until
+    return mine and item.revoked is None and not item.pending and item.valid_from <= NOW < item.valid_until

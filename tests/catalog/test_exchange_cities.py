@@ -19,7 +19,7 @@ from pipelines.connectors.exchange import files, server
 from tests.catalog.conftest import released_city
 from tests.catalog.recipient import OWNER, SOURCE, Recipient
 from tests.catalog.serving import serving
-from tests.catalog.small_city import PERSONS, City
+from tests.catalog.small_city import ADMINISTRATOR, GUARD, PERSONS, STEWARD, City
 from tests.connectors.sharing_server import SharingServer
 
 pytestmark = pytest.mark.server
@@ -36,12 +36,14 @@ class Pair:
 
     def invite(self, **limits: Any) -> None:
         """What the county's steward does, and the city's with the file that comes of it."""
-        administration.create_recipient(self.county.register, self.county.contracts, "六安市", "dsrb")
+        administration.create_recipient(
+            self.county.register, self.county.contracts, "六安市", "dsrb", actor=ADMINISTRATOR
+        )
         self.county.grant("六安市", **limits)
         self.token()
 
     def token(self) -> None:
-        self.issued = administration.issue_token(self.county.register, "六安市")
+        self.issued = administration.issue_token(self.county.register, "六安市", actor=ADMINISTRATOR)
         self.city.profile(administration.profile(self.issued, f"{self.base}/delta-sharing"))
 
 
@@ -76,7 +78,7 @@ def test_a_revoked_token_stops_the_pull_and_loses_nothing(pair: Pair) -> None:
     before = pair.city.state()
     pair.county.release(PERSONS, 41)
     assert pair.issued
-    administration.revoke_token(pair.county.register, pair.issued.id)
+    administration.revoke_token(pair.county.register, pair.issued.id, actor=GUARD)
     failed = pair.city.run()
     assert failed.status == "failed" and OWNER in failed.message
     assert pair.issued.token not in failed.message and "401" in failed.message
@@ -100,7 +102,7 @@ def test_a_wider_grant_is_seen_at_the_same_version(pair: Pair) -> None:
     pair.invite(divisions=["341502"])
     pair.city.run()
     (given,) = administration.list_grants(pair.county.register, "六安市")
-    administration.revoke_grant(pair.county.register, given.id)
+    administration.revoke_grant(pair.county.register, given.id, actor=STEWARD)
     pair.county.grant("六安市")
     assert pair.city.run().status == "admitted"
     assert len(pair.city.state()) == 40

@@ -14,7 +14,7 @@ from catalog.policy import administration, audit
 from catalog.policy.decision import MARTS, Caller, Denied, Grant, Reason, decide
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
-from tests.catalog.small_city import AGES, BY_COUNTY, DIVISIONS, PERSONS, City, bearer
+from tests.catalog.small_city import AGES, BY_COUNTY, DIVISIONS, PERSONS, STEWARD, City, bearer
 
 ROAD = "/marts/marts.duckdb"
 INDICATORS = "analyst/county_indicator"
@@ -82,7 +82,7 @@ def test_its_grant_opens_no_product(city: City, client: TestClient, holder: dict
 def test_a_grant_that_ended_opens_nothing(city: City, client: TestClient, file: bytes) -> None:
     token = city.recipient("到期分析")
     given = city.grant("到期分析", MARTS)
-    administration.revoke_grant(city.register, given.id)
+    administration.revoke_grant(city.register, given.id, actor=STEWARD)
     assert client.get(ROAD, headers=bearer(token)).status_code == 403
     city.grant("到期分析", MARTS, valid_from=now() + timedelta(days=1))
     assert client.get(ROAD, headers=bearer(token)).status_code == 403

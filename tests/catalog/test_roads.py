@@ -25,7 +25,7 @@ from catalog.policy.decision import Allowed, decide
 from pipelines.register.store import now
 from pipelines.register.tables import access
 from tests.catalog.reading import cells, downloaded
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, ROWS, URL, City, bearer
+from tests.catalog.small_city import AGES, DIVISIONS, GUARD, PERSONS, ROWS, URL, City, bearer
 
 OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
@@ -45,6 +45,7 @@ grants = st.none() | st.fixed_dictionaries(
         "valid_from": st.sampled_from([-2, -1, 1]),
         "valid_until": st.sampled_from([-1, 1, 2]),
         "revoked": st.booleans(),
+        "pending": st.booleans(),
     }
 )
 
@@ -223,7 +224,7 @@ def test_a_session_reads_what_the_token_reads(city: City) -> None:
     assert client.get(road).content.startswith(b"\xef\xbb\xbfname\r\n")
     token_id = Callers(city.register).from_token(token).token
     assert token_id is not None
-    administration.revoke_token(city.register, token_id)
+    administration.revoke_token(city.register, token_id, actor=GUARD)
     assert client.get(road).status_code == 401
 
 

@@ -14,7 +14,7 @@ from catalog.delivery.sharing.paging import page
 from catalog.policy import administration
 from catalog.policy.callers import Callers
 from pipelines.release.ledger import RETENTION, Entry
-from tests.catalog.small_city import AGES, PERSONS, URL, City, bearer
+from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, URL, City, bearer
 
 ROOT = "/delta-sharing"
 OPEN = f"{ROOT}/shares/open/schemas/population/tables/age_structure_by_county"
@@ -234,9 +234,9 @@ def test_a_revoked_token_or_grant_ends_addresses_at_once(city: City, client: Tes
         url = address(client, text)
         assert client.get(url).status_code == 200
         if end == "token":
-            administration.revoke_token(city.register, Callers(city.register).from_token(text).token or "")
+            administration.revoke_token(city.register, Callers(city.register).from_token(text).token or "", actor=GUARD)
         else:
-            administration.revoke_grant(city.register, given_grant.id)
+            administration.revoke_grant(city.register, given_grant.id, actor=STEWARD)
         if end == "narrower":
             city.grant(name, columns=["name"])
         assert client.get(url).status_code == (401 if end == "token" else 403)

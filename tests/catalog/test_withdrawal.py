@@ -18,7 +18,7 @@ from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError
 from pipelines.release import withdrawal
 from pipelines.release.ledger import WITHDRAWAL
-from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer
+from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, GUARD, PERSONS, PLAN, STEWARD, City, bearer
 from tests.catalog.test_layers import COMPONENTS
 from tests.catalog.test_verification import rows as licences
 
@@ -211,7 +211,7 @@ def test_who_read_is_told_until_they_answer(own_city: City, command: Callable[..
 
 @pytest.fixture
 def cut(own_city: City, command: Callable[..., str]) -> Iterator[Callable[..., None]]:
-    yield lambda *arguments: command("access", *arguments, *WORD)
+    yield lambda *arguments: command("access", *arguments, "--who", GUARD, "--why", "疑似泄露")
 
 
 @pytest.mark.parametrize("whom", [("甲",), ("psb", "--organisation")])
@@ -247,32 +247,36 @@ def test_who_is_cut_off_reads_nothing_by_any_road(own_city: City, cut: Callable[
 
 
 def test_a_new_token_of_a_suspended_organisation_opens_nothing(own_city: City) -> None:
-    suspension.suspend(own_city.register, own_city.contracts, "organisation", "psb", "王", "泄露")
+    suspension.suspend(own_city.register, own_city.contracts, "organisation", "psb", "泄露", actor=STEWARD)
     token = own_city.recipient("甲", "psb")
     assert Callers(own_city.register).from_token(token).problem is Reason.SUSPENDED
-    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "王", "泄露")
-    suspension.lift(own_city.register, "organisation", "psb", "王", "查清")
+    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "泄露", actor=STEWARD)
+    suspension.lift(own_city.register, "organisation", "psb", "查清", actor=GUARD)
     assert Callers(own_city.register).from_token(token).problem is Reason.SUSPENDED, "each ends by itself"
-    suspension.lift(own_city.register, "recipient", "甲", "王", "查清")
+    suspension.lift(own_city.register, "recipient", "甲", "查清", actor=GUARD)
     assert Callers(own_city.register).from_token(token).problem is None
-    acts = [(row["action"], row["body"]["who"]) for row in audit.recent(own_city.register, 8) if "who" in row["body"]]
-    kinds = ["recipient.lift", "organisation.lift", "recipient.suspend", "organisation.suspend"]
-    assert acts == [(kind, "王") for kind in kinds]
+    rows = [row for row in audit.recent(own_city.register, 8) if row["action"].endswith((".suspend", ".lift"))]
+    assert [(row["action"], row["body"]["actor"]) for row in rows] == [
+        ("recipient.lift", GUARD),
+        ("organisation.lift", GUARD),
+        ("recipient.suspend", STEWARD),
+        ("organisation.suspend", STEWARD),
+    ]
     assert [item.lifted is None for item in suspension.listed(own_city.register)] == [False, False]
 
 
 def test_suspensions_are_checked(own_city: City) -> None:
     own_city.recipient("甲", "psb")
-    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "王", "泄露")
+    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "泄露", actor=STEWARD)
     cases = {
         "suspension.standing": lambda: suspension.suspend(
-            own_city.register, own_city.contracts, "recipient", "甲", "王", "再"
+            own_city.register, own_city.contracts, "recipient", "甲", "再", actor=STEWARD
         ),
         "suspension.unknown": lambda: suspension.suspend(
-            own_city.register, own_city.contracts, "recipient", "psb", "王", "错"
+            own_city.register, own_city.contracts, "recipient", "psb", "错", actor=STEWARD
         ),
-        "suspension.none": lambda: suspension.lift(own_city.register, "organisation", "psb", "王", "错"),
-        "withdrawal.who_and_why": lambda: suspension.lift(own_city.register, "recipient", "甲", "", "错"),
+        "suspension.none": lambda: suspension.lift(own_city.register, "organisation", "psb", "错", actor=GUARD),
+        "withdrawal.who_and_why": lambda: suspension.lift(own_city.register, "recipient", "甲", " ", actor=GUARD),
     }
     for code, act in cases.items():
         with pytest.raises(CitylakeError) as error:

@@ -56,7 +56,22 @@ def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path) -> None:
     assert "没有批次 7" in result.output and "no batch 7" in result.output
 
 
-def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path) -> None:
+def told(*arguments: str, code: int = 0) -> str:
+    result = runner.invoke(app, ["access", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def administrator(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first administrator, who acts in what follows."""
+    assert "citylake access init" in told("recipient", "cab-desk", "cab", "--who", "管理员", code=1)
+    told("init", "管理员", "dsrb")
+    monkeypatch.setenv("CITYLAKE_ACTOR", "管理员")
+    return "管理员"
+
+
+def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path, administrator: str) -> None:
     assert runner.invoke(app, ["access", "recipient", "cab-desk", "cab"]).exit_code == 0
     given = [
         "access",
@@ -68,14 +83,21 @@ def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path) 
         "--division",
         "341502",
     ]
-    assert runner.invoke(app, given).exit_code == 0
+    pending = json.loads(told(*given[1:]))
+    assert (pending["given_by"], pending["pending"], pending["approver"]) == (administrator, True, None)
+    told("user", "审批员", "dsrb", "--role", "approver")
+    assert "需要其中之一" in told("approve", str(pending["id"]), code=1)
+    approved = json.loads(told("approve", str(pending["id"]), "--who", "审批员"))
+    assert (approved["given_by"], approved["pending"], approved["approver"]) == (administrator, False, "审批员")
+    assert "不能再次初始化" in told("init", "另一人", "cab", code=1)
+    assert {"User", "Recipient", "Grant"} == {json.loads(line)["kind"] for line in told("list").splitlines()}
     token = json.loads(runner.invoke(app, ["access", "token", "cab-desk"]).output)["token"]
     assert token.startswith("cl_")
     assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
     assert runner.invoke(app, ["verify"]).output.count("OK") == 3
 
 
-def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path) -> None:
+def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path, administrator: str) -> None:
     runner.invoke(app, ["access", "recipient", "cab-desk", "cab"])
     profile = tmp_path / "cab.share"
     assert runner.invoke(app, ["access", "token", "cab-desk", "--profile", str(profile)]).exit_code == 0
@@ -83,7 +105,7 @@ def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path) -> Non
     assert json.loads(profile.read_text("utf-8"))["endpoint"].endswith("/delta-sharing")
 
 
-def test_an_unknown_organisation_is_an_error_with_a_hint() -> None:
+def test_an_unknown_organisation_is_an_error_with_a_hint(administrator: str) -> None:
     result = runner.invoke(app, ["access", "recipient", "x", "cabb"])
     assert result.exit_code == 1
     assert "Traceback" not in result.output

@@ -13,6 +13,7 @@ from pipelines.register import Register
 from pipelines.register.tables import metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from simulator.server import HOST, Server
+from tests.register.filled import revisions_lose_nothing_but_what_they_added
 
 pytestmark = pytest.mark.server
 
@@ -34,6 +35,10 @@ def register(tmp_path: Path) -> Iterator[Register]:
 def test_migrations_make_the_declared_tables(register: Register) -> None:
     with register.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
+    revisions_lose_nothing_but_what_they_added(register)
 
 
 def test_many_writers_make_one_chain(register: Register) -> None:

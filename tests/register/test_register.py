@@ -14,7 +14,7 @@ from pipelines.issues import Finding, Issues
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
-from pipelines.register.tables import ledger, metadata
+from pipelines.register.tables import access, ledger, metadata
 from pipelines.release.ledger import (
     PAST_WITHDRAWAL,
     REFUSAL,
@@ -24,6 +24,7 @@ from pipelines.release.ledger import (
     Entry,
     Ledger,
 )
+from tests.register.filled import contents, downgrade, fill, revisions_lose_nothing_but_what_they_added
 
 
 @pytest.fixture
@@ -48,6 +49,20 @@ def test_migrations_go_down_and_up_again(register: Register) -> None:
         assert sa.inspect(connection).get_table_names() == ["alembic_version"]
     register.upgrade()
     assert set(metadata.tables) <= set(sa.inspect(register.engine).get_table_names())
+
+
+def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
+    revisions_lose_nothing_but_what_they_added(register)
+
+
+def test_a_pending_grant_is_not_in_force_after_going_down(register: Register) -> None:
+    """Older versions do not know that a grant can await approval."""
+    fill(register)
+    with register.begin() as connection:
+        connection.execute(sa.update(access).values(revoked=None))
+        connection.execute(sa.update(access).where(access.c.id == 2).values(pending=True))
+    downgrade(register, "0004")
+    assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
 
 
 def test_the_newest_release_is_published_unless_withdrawn(register: Register) -> None:

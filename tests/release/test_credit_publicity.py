@@ -17,6 +17,7 @@ from catalog.app import create_app
 from catalog.policy import administration
 from pipelines.contracts.load import Contracts, load
 from pipelines.run import Run
+from tests.catalog.small_city import ADMINISTRATOR, appoint, granted
 from tests.city import Town, published_town
 from tests.dbt.planted import AUTHORITY, COMPANIES
 from tests.release.personal import decoded
@@ -101,11 +102,12 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Public]:
 def token(public: Public) -> str:
     """A recipient who may read everything that is shared."""
     with public.town.register() as register:
-        administration.create_recipient(register, public.contracts, "信用查询", "drc")
+        appoint(register, public.contracts)
+        administration.create_recipient(register, public.contracts, "信用查询", "drc", actor=ADMINISTRATOR)
         for product in public.contracts.products.values():
             if product.id.startswith("sharing/") and product.contract.form.share.type == "有条件共享":
-                administration.grant(register, public.contracts, "信用查询", product.id, purpose="信用监管", days=90)
-        return administration.issue_token(register, "信用查询", 90).token
+                granted(register, public.contracts, "信用查询", product.id, purpose="信用监管", days=90)
+        return administration.issue_token(register, "信用查询", 90, actor=ADMINISTRATOR).token
 
 
 def test_what_is_repaired_or_expired_leaves_every_public_view_on_the_day_due(public: Public, token: str) -> None:

@@ -11,6 +11,7 @@ from catalog.policy import administration
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Issues
 from pipelines.run import Run
+from tests.catalog.small_city import ADMINISTRATOR, appoint
 from tests.city import Town, published_town
 from tests.release.personal import decoded
 
@@ -51,8 +52,9 @@ def test_nothing_embargoed_is_in_any_output_before_its_time(town: Town, contract
         file.write(f"cpi,341500,2026-10,{VALUE},0,{start - timedelta(days=9)}T09:30:00+08:00,月度,,\n")
         file.write(f"cpi,341500,2026-10,{REVISED},1,{release}T09:30:00+08:00,修订,,\n")
     with town.register() as register:
-        administration.create_recipient(register, contracts, "统计查询", "sb")
-        token = administration.issue_token(register, "统计查询").token
+        appoint(register, contracts)
+        administration.create_recipient(register, contracts, "统计查询", "sb", actor=ADMINISTRATOR)
+        token = administration.issue_token(register, "统计查询", actor=ADMINISTRATOR).token
     replaced = []
     for days in range(3):
 

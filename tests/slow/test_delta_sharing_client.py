@@ -22,7 +22,7 @@ from catalog.policy import administration, audit
 from catalog.times import as_utc
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
-from tests.catalog.small_city import AGES, PERSONS, City
+from tests.catalog.small_city import ADMINISTRATOR, AGES, GUARD, PERSONS, City
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
@@ -116,8 +116,8 @@ def load(
 
 def restricted(city: City, name: str, base: str, **limits: Any) -> dict[str, Any]:
     """The profile of a new recipient with a grant."""
-    administration.create_recipient(city.register, city.contracts, name, "psb")
-    issued = administration.issue_token(city.register, name)
+    administration.create_recipient(city.register, city.contracts, name, "psb", actor=ADMINISTRATOR)
+    issued = administration.issue_token(city.register, name, actor=ADMINISTRATOR)
     city.grant(name, **limits)
     return administration.profile(issued, f"{base}/delta-sharing")
 
@@ -238,7 +238,7 @@ def test_a_revoked_token_fails_at_once_without_retries(python: Path, served: tup
     city, base = served
     profile = restricted(city, "吊销", base)
     (issued,) = administration.list_tokens(city.register, "吊销")
-    administration.revoke_token(city.register, issued.id)
+    administration.revoke_token(city.register, issued.id, actor=GUARD)
     begun = time.monotonic()
     with pytest.raises(AssertionError, match="401"):
         load(python, profile, "sharing.population.person_of_division", "false", tmp_path)

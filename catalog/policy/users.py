@@ -1,0 +1,194 @@
+"""The people who administer: their organisations and roles, and which act needs which role.
+
+The public has no account. Belongs here: who may do what, and the acts on accounts themselves. Does not belong here:
+proving who somebody is (whoever runs the command line has the machine), acts on recipients and grants (administration).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal, get_args
+
+import sqlalchemy as sa
+
+from catalog.policy import audit
+from catalog.times import as_utc, as_utc_or_none
+from pipelines.contracts.resolved import Contracts
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, chain
+from pipelines.register.store import now
+from pipelines.register.tables import account as table
+
+Role = Literal["department_user", "steward", "approver", "auditor", "security_officer", "administrator"]
+ROLES: Final[tuple[str, ...]] = get_args(Role)
+APART: Final = frozenset({"administrator", "security_officer", "auditor"})
+"""Of these nobody holds two, so that who sets up, who guards and who looks on are three persons."""
+
+ACTS: Final[Mapping[str, frozenset[str]]] = {
+    "user.create": frozenset({"administrator"}),
+    "user.change": frozenset({"administrator"}),
+    "user.end": frozenset({"administrator", "security_officer"}),
+    "recipient.create": frozenset({"administrator"}),
+    "recipient.suspend": frozenset({"security_officer", "administrator", "steward"}),
+    "recipient.lift": frozenset({"security_officer"}),
+    "organisation.suspend": frozenset({"security_officer", "administrator", "steward"}),
+    "organisation.lift": frozenset({"security_officer"}),
+    "token.issue": frozenset({"administrator"}),
+    "token.revoke": frozenset({"administrator", "security_officer"}),
+    "grant.give": frozenset({"steward", "administrator"}),
+    "grant.approve": frozenset({"approver"}),
+    "grant.revoke": frozenset({"steward", "administrator", "approver", "security_officer"}),
+}
+"""The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody who administers. `created_by` is None for the first administrator; times are UTC."""
+
+    name: str
+    organisation: str
+    roles: tuple[str, ...]
+    created: datetime
+    created_by: str | None
+    ended: datetime | None
+
+
+class NotAllowed(CitylakeError):
+    """The actor may not do this."""
+
+
+@contextmanager
+def acting(register: Register, act: str, actor: str) -> Iterator[tuple[sa.Connection, User]]:
+    """One writing transaction of an act, by a user who holds a role for it. A refusal is audited.
+
+    Raises NotAllowed.
+    """
+    try:
+        with register.begin() as connection:
+            yield connection, _allowed(connection, act, actor)
+    except NotAllowed as error:
+        audit.record(register, act, "denied", {"actor": actor, "reason": error.code})
+        raise
+
+
+def begin(register: Register, contracts: Contracts, name: str, organisation: str) -> User:
+    """Make the first administrator, which only works while there is no user. Raises CitylakeError."""
+    with register.begin() as connection:
+        chain.take_place(connection, table)
+        if connection.execute(sa.select(table.c.name).limit(1)).first() is not None:
+            raise CitylakeError("user.begun")
+        _insert(connection, contracts, name, organisation, ["administrator"], None)
+    return _get(register, name)
+
+
+def create(
+    register: Register, contracts: Contracts, name: str, organisation: str, roles: Sequence[str], *, actor: str
+) -> User:
+    """Enter a user. Raises CitylakeError for a name in use, a bad name, organisation or set of roles; NotAllowed."""
+    with acting(register, "user.create", actor) as (connection, _):
+        _insert(connection, contracts, name, organisation, roles, actor)
+    return _get(register, name)
+
+
+def change(register: Register, name: str, roles: Sequence[str], *, actor: str) -> User:
+    """Give a user other roles at once; nobody changes their own. Raises CitylakeError, NotAllowed."""
+    with acting(register, "user.change", actor) as (connection, by):
+        _require_other(by, name)
+        chosen = _roles(roles)
+        _require_standing(connection, name)
+        _require_administrator(connection, name, chosen)
+        connection.execute(sa.update(table).where(table.c.name == name).values(roles=chosen))
+        audit.append(connection, "user.change", "allowed", {"actor": actor, "user": name, "roles": chosen})
+    return _get(register, name)
+
+
+def end(register: Register, name: str, *, actor: str) -> User:
+    """End a user at once; nobody ends themselves, and one administrator stays. Raises CitylakeError, NotAllowed."""
+    with acting(register, "user.end", actor) as (connection, by):
+        _require_other(by, name)
+        _require_standing(connection, name)
+        _require_administrator(connection, name, [])
+        connection.execute(sa.update(table).where(table.c.name == name).values(ended=now()))
+        audit.append(connection, "user.end", "allowed", {"actor": actor, "user": name})
+    return _get(register, name)
+
+
+def listed(register: Register) -> list[User]:
+    """All users there ever were, by name."""
+    return [_user(row) for row in register.rows(sa.select(table).order_by(table.c.name))]
+
+
+def _allowed(connection: sa.Connection, act: str, actor: str) -> User:
+    row = connection.execute(sa.select(table).where(table.c.name == actor)).mappings().first()
+    if row is None:
+        begun = connection.execute(sa.select(table.c.name).limit(1)).first() is not None
+        raise NotAllowed("user.unknown" if begun else "user.none_yet", actor=actor)
+    user = _user(dict(row))
+    if user.ended is not None:
+        raise NotAllowed("user.ended", actor=actor)
+    if not ACTS[act] & set(user.roles):
+        needed = "、".join(role for role in ROLES if role in ACTS[act])
+        raise NotAllowed("user.role", actor=actor, act=act, roles="、".join(user.roles), needed=needed)
+    return user
+
+
+def _insert(
+    connection: sa.Connection,
+    contracts: Contracts,
+    name: str,
+    organisation: str,
+    roles: Sequence[str],
+    actor: str | None,
+) -> None:
+    if not (0 < len(name) <= 64) or not name.isprintable() or name != name.strip():
+        raise CitylakeError("user.bad_name", name=name)
+    if organisation not in contracts.codes["organisations"].rows:
+        raise CitylakeError("web.policy.no_organisation", organisation=organisation)
+    chosen = _roles(roles)
+    if connection.execute(sa.select(table.c.name).where(table.c.name == name)).first() is not None:
+        raise CitylakeError("user.exists", name=name)
+    row = {"name": name, "organisation": organisation, "roles": chosen, "created": now(), "created_by": actor}
+    connection.execute(sa.insert(table).values(**row))
+    body = {"actor": actor, "user": name, "organisation": organisation, "roles": chosen}
+    audit.append(connection, "user.create", "allowed", body)
+
+
+def _roles(roles: Sequence[str]) -> list[str]:
+    """The roles in their order. Raises CitylakeError for none, an unknown one, or two that must lie apart."""
+    chosen = [role for role in ROLES if role in roles]
+    if not chosen or set(roles) - set(ROLES):
+        raise CitylakeError("user.no_role", roles="、".join(roles) or "—", known="、".join(ROLES))
+    if len(APART & set(chosen)) > 1 or ("auditor" in chosen and len(chosen) > 1):
+        raise CitylakeError("user.apart", roles="、".join(chosen))
+    return chosen
+
+
+def _require_other(by: User, name: str) -> None:
+    if by.name == name:
+        raise NotAllowed("user.own_account", actor=name)
+
+
+def _require_standing(connection: sa.Connection, name: str) -> None:
+    standing = (table.c.name == name) & table.c.ended.is_(None)
+    if connection.execute(sa.select(table.c.name).where(standing)).first() is None:
+        raise CitylakeError("user.gone", name=name)
+
+
+def _require_administrator(connection: sa.Connection, name: str, roles: Sequence[str]) -> None:
+    """Somebody must be left who can administer."""
+    chain.take_place(connection, table)
+    rows = connection.execute(sa.select(table.c.roles).where(table.c.ended.is_(None), table.c.name != name))
+    if "administrator" not in roles and not any("administrator" in row.roles for row in rows):
+        raise CitylakeError("user.last", name=name)
+
+
+def _get(register: Register, name: str) -> User:
+    (row,) = register.rows(sa.select(table).where(table.c.name == name))
+    return _user(row)
+
+
+def _user(row: Mapping[str, Any]) -> User:
+    times = {"created": as_utc(row["created"]), "ended": as_utc_or_none(row["ended"])}
+    return User(**{**row, **times, "roles": tuple(row["roles"])})
