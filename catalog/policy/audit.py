@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import sqlalchemy as sa
 
 from pipelines.register import Register, chain
+from pipelines.register.group import NotWritten, group
 from pipelines.register.tables import audit as table
 
 log = logging.getLogger(__name__)
@@ -38,12 +39,14 @@ def record(
     body: dict[str, Any],
     **about: Unpack[About],
 ) -> None:
-    """Append one row; it is durable when this returns. Raises AuditUnavailable."""
+    """Append one row, together with those of others who wait; it is durable when this returns.
+
+    Raises AuditUnavailable.
+    """
     try:
-        with register.begin() as connection:
-            append(connection, action, outcome, body, **about)
-    except sa.exc.SQLAlchemyError as error:
-        log.error("audit cannot be written: %s", type(error).__name__)
+        group(register, table).append(register, _row(action, outcome, about), body)
+    except NotWritten as error:
+        log.error("audit cannot be written: %s", type(error.__cause__).__name__)
         raise AuditUnavailable from error
 
 
@@ -55,7 +58,11 @@ def append(
     **about: Unpack[About],
 ) -> None:
     """Append one row inside the caller's writing transaction."""
-    row = {
+    chain.append(connection, table, _row(action, outcome, about), body)
+
+
+def _row(action: str, outcome: Outcome, about: About) -> dict[str, Any]:
+    return {
         "recipient": about.get("recipient"),
         "action": action,
         "product": about.get("product"),
@@ -63,7 +70,6 @@ def append(
         "outcome": outcome,
         "grant": about.get("grant"),
     }
-    chain.append(connection, table, row, body)
 
 
 def first_break(register: Register) -> int | None:

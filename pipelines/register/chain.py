@@ -6,7 +6,7 @@ place in the database first; there is one chain per table.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -24,20 +24,26 @@ def canonical(value: Any) -> str:
 
 def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], body: Any) -> dict[str, Any]:
     """Add one row at the end of the chain, inside the caller's writing transaction. Returns the row as stored."""
-    take_place(connection, table)
-    last = connection.execute(
-        sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
-    ).first()
-    stored = {
-        **row,
-        "sequence": last.sequence + 1 if last else 1,
-        "at": now(),
-        "body": canonical(body),
-        "previous": last.hash if last else FIRST,
-    }
-    stored["hash"] = row_hash(stored)
-    connection.execute(sa.insert(table).values(**stored))
+    (stored,) = append_all(connection, table, [(row, canonical(body))])
     return stored
+
+
+def append_all(
+    connection: sa.Connection, table: sa.Table, entries: Sequence[tuple[Mapping[str, Any], str]]
+) -> list[dict[str, Any]]:
+    """The same for several rows with the same columns, at least one, each with the canonical text of its body."""
+    take_place(connection, table)
+    newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    last = connection.execute(newest).first()
+    sequence, previous = (last.sequence, last.hash) if last else (0, FIRST)
+    found = []
+    for row, body in entries:
+        sequence += 1
+        stored = {**row, "sequence": sequence, "at": now(), "body": body, "previous": previous}
+        previous = stored["hash"] = row_hash(stored)
+        found.append(stored)
+    connection.execute(sa.insert(table), found)
+    return found
 
 
 def take_place(connection: sa.Connection, table: sa.Table) -> None:

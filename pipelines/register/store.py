@@ -1,6 +1,7 @@
 """Opening the register and bringing its schema up to date. What the rows mean belongs to the rooms that write them."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,9 @@ class Register:
 
     def __init__(self, url: str) -> None:
         self.engine = sa.create_engine(url)
+        self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.engine.dialect.name == "sqlite":
+            self._turn = threading.Lock()
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin)
 
@@ -32,8 +35,11 @@ class Register:
 
     @contextlib.contextmanager
     def begin(self) -> Iterator[sa.Connection]:
-        """One writing transaction; committed at the end, rolled back on an error."""
-        with self.engine.execution_options(write=True).begin() as connection:
+        """One writing transaction; committed at the end, rolled back on an error. Not to be nested.
+
+        SQLite has one writer, and whoever finds it busy sleeps and may miss every turn: threads queue here before.
+        """
+        with self._turn, self.engine.execution_options(write=True).begin() as connection:
             yield connection
 
     def rows(self, statement: sa.Select[Any]) -> list[dict[str, Any]]:

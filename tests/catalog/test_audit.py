@@ -1,16 +1,29 @@
 """The audit: one row for each read and denial, a chain that shows changes, no answer without it."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from fastapi.testclient import TestClient
+from httpx import Response
 
 from catalog.delivery.desk import asked_range
+from catalog.delivery.formats import FORMATS
+from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import audit
+from catalog.policy.decision import MARTS
 from pipelines.register.tables import audit as table
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer, outcomes
+from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer, outcomes
+from tests.catalog.test_layers import COMPONENTS
+from tests.catalog.test_verification import rows as licences
 
+TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
+LAYER, ROWS = "sharing/component", "/api/v1/products"
+signed: dict[Path, str] = {}
+"""An address of a file that was given before the audit broke, by city."""
 ROADS = (f"/datasets/{AGES}/preview", f"/datasets/{AGES}/download/csv", "/delta-sharing/shares")
 
 
@@ -69,6 +82,61 @@ def test_no_answer_without_an_audit_row(own_city: City, accept: str) -> None:
         assert client.get(f"/datasets/{PERSONS}/preview").status_code == 503, "denials too"
         assert client.get("/").status_code == 200, "pages without data stay"
     assert all(client.get(road).status_code == 200 for road in ROADS)
+
+
+def roads(city: City, client: TestClient, token: str) -> dict[str, Response]:
+    """What every road answers to a recipient who may read everything."""
+    shown = bearer(token)
+
+    def got(place: str) -> Response:
+        return client.get(place, headers=shown)
+
+    file = signed[city.settings.home]
+    found = {
+        "verification": got("/verify/licence/00000"),
+        "signed file": client.get(file),
+        "preview": got(f"/datasets/{PERSONS}/preview"),
+        "marts": got("/marts/marts.duckdb"),
+        "indicators": got("/indicators"),
+        "map": got("/indicators/map"),
+        "login": client.post("/login", data={"token": token}),
+        "layer": got(f"/datasets/{LAYER}/download/geojson"),
+        "head": client.head(TABLE, headers=shown),
+        "shares": got("/delta-sharing/shares"),
+    }
+    client.cookies.clear()
+    for kind in FORMATS:
+        found[f"download {kind}"] = got(f"/datasets/{PERSONS}/download/{kind}")
+    for name in ("", "/schemas", "/all-tables", "/schemas/population/tables"):
+        found[f"share {name}"] = got(f"/delta-sharing/shares/sharing{name}")
+    for name in ("version", "metadata", "changes?startingVersion=0"):
+        found[f"table {name}"] = got(f"{TABLE}/{name}")
+    found["query"] = client.post(f"{TABLE}/query", headers=shown, json={})
+    for name in ("", f"/{PERSONS}", f"/{PERSONS}/rows"):
+        found[f"rows {name}"] = got(f"{ROWS}{name}")
+    return found
+
+
+def test_no_road_answers_without_an_audit_row(own_city: City) -> None:
+    own_city.release(LICENCES, query=licences())
+    own_city.release(LAYER, 5, COMPONENTS)
+    own_city.release(PLAN), own_city.release(COUNTIES)
+    own_city.refresh_marts()
+    client, token = own_city.client(), own_city.recipient("甲")
+    for product in (PERSONS, LICENCES, LAYER, MARTS):
+        own_city.grant("甲", product)
+    answer = client.post(f"{TABLE}/query", headers=bearer(token), json={})
+    signed[own_city.settings.home] = json.loads(answer.text.splitlines()[-1])["file"]["url"]
+    before = roads(own_city, client, token)
+    good = {name: answer.status_code for name, answer in before.items() if answer.status_code not in (200, 303)}
+    assert good == {}
+    with _audit_refused(own_city):
+        broken = roads(own_city, client, token)
+    assert {name: answer.status_code for name, answer in broken.items()} == dict.fromkeys(broken, 503)
+    told = " ".join(answer.text for name, answer in broken.items() if name != "head")
+    assert "张**" not in told and "金安区" not in told and "K06" not in told
+    for name, answer in broken.items():
+        assert name == "head" or "审计" in answer.text, name
 
 
 @contextmanager

@@ -9,11 +9,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from pipelines.register import Register
-from pipelines.register.tables import metadata
+from pipelines.register import Register, chain
+from pipelines.register.tables import audit, metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from simulator.server import HOST, Server
 from tests.register.filled import revisions_lose_nothing_but_what_they_added
+from tests.register.test_group import ROW, bodies, together, unbroken
 
 pytestmark = pytest.mark.server
 
@@ -39,6 +40,19 @@ def test_migrations_make_the_declared_tables(register: Register) -> None:
 
 def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
     revisions_lose_nothing_but_what_they_added(register)
+
+
+def test_a_group_commit_and_other_writers_make_one_chain(register: Register) -> None:
+    def act(number: int) -> None:
+        with register.begin() as connection:
+            chain.append(connection, audit, ROW, {"act": number})
+
+    with ThreadPoolExecutor(2) as pool:
+        acts = [pool.submit(act, number) for number in range(20)]
+        assert together(register, 8, 10) == []
+        for one in acts:
+            one.result()
+    assert len(bodies(register)) == 100 and unbroken(register)
 
 
 def test_many_writers_make_one_chain(register: Register) -> None:

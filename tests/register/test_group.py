@@ -1,0 +1,158 @@
+"""Group commit: one chain and fewer transactions than rows, all or none of a batch, nothing that was told is lost."""
+
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pipelines.register import Register, chain
+from pipelines.register.group import GroupCommit, NotWritten, group
+from pipelines.register.tables import audit
+
+ROW = {"recipient": None, "action": "test", "product": None, "version": None, "outcome": "allowed", "grant": None}
+WRITER = """
+import sys, threading
+from pipelines.register import Register
+from pipelines.register.group import group
+from pipelines.register.tables import audit
+from tests.register.test_group import ROW
+register, told = Register(sys.argv[1]), threading.Lock()
+def work(thread):
+    for number in range(10_000):
+        group(register, audit).append(register, ROW, [thread, number])
+        with told:
+            print(thread, number, flush=True)
+for thread in range(8):
+    threading.Thread(target=work, args=(thread,)).start()
+"""
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield register
+    register.close()
+
+
+def bodies(register: Register) -> list[str]:
+    return [row["body"] for row in register.rows(sa.select(audit.c.body).order_by(audit.c.sequence))]
+
+
+def unbroken(register: Register) -> bool:
+    with register.engine.connect() as connection:
+        return chain.first_break(connection, audit) is None
+
+
+def counted(register: Register) -> Counter[str]:
+    """Counts commits from now on."""
+    found: Counter[str] = Counter()
+    sa.event.listen(register.engine, "commit", lambda _: found.update(commits=1))
+    return found
+
+
+def together(register: Register, threads: int, rows: int) -> list[Exception]:
+    """So many threads append so many rows each, all beginning at once; what they were told."""
+    start, errors = threading.Barrier(threads), list[Exception]()
+
+    def work(thread: int) -> None:
+        start.wait()
+        for number in range(rows):
+            try:
+                group(register, audit).append(register, ROW, [thread, number])
+            except NotWritten as error:
+                errors.append(error)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(threads)))
+    return errors
+
+
+def test_rows_that_come_together_are_written_together(register: Register) -> None:
+    commits = counted(register)
+    assert together(register, 16, 50) == []
+    assert sorted(bodies(register)) == sorted(f"[{thread},{number}]" for thread in range(16) for number in range(50))
+    assert commits["commits"] < 400, "of 800 rows"
+    assert unbroken(register)
+    for thread in range(16):
+        mine = [body for body in bodies(register) if body.startswith(f"[{thread},")]
+        assert mine == [f"[{thread},{number}]" for number in range(50)], "each thread's own rows stay in order"
+
+
+def test_one_alone_waits_for_nobody(register: Register) -> None:
+    group(register, audit).append(register, ROW, {"b": 1, "a": None})
+    assert bodies(register) == ['{"a":null,"b":1}'] and unbroken(register)
+    assert group(register, audit) is group(register, audit)
+
+
+def test_acts_in_transactions_of_their_own_go_between(register: Register) -> None:
+    def act(number: int) -> None:
+        with register.begin() as connection:
+            chain.append(connection, audit, ROW, {"act": number})
+
+    with ThreadPoolExecutor(4) as pool:
+        acts = [pool.submit(act, number) for number in range(40)]
+        assert together(register, 8, 20) == []
+        for one in acts:
+            one.result()
+    assert len(bodies(register)) == 200 and unbroken(register)
+
+
+def test_a_transaction_that_fails_fails_for_all_who_wait_in_it(register: Register) -> None:
+    with register.begin() as connection:
+        connection.execute(
+            sa.text("CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        )
+    assert len(together(register, 8, 5)) == 40 and bodies(register) == []
+    with register.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER refuse"))
+    assert together(register, 8, 5) == [] and len(bodies(register)) == 40 and unbroken(register)
+
+
+def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they would wait for ever, or take their rows for written."""
+    writing, go_on, told = threading.Event(), threading.Event(), list[str]()
+
+    def interrupted(*_: object) -> None:
+        writing.set()
+        assert go_on.wait(10)
+        raise KeyboardInterrupt
+
+    mine = GroupCommit(audit)
+
+    def first() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            mine.append(register, ROW, 1)
+        told.append("interrupted")
+
+    monkeypatch.setattr(chain, "append_all", interrupted)
+    one = threading.Thread(target=first)
+    one.start()
+    assert writing.wait(10)
+    monkeypatch.undo()
+    two = threading.Thread(target=lambda: (mine.append(register, ROW, 2), told.append("written")))
+    two.start()
+    go_on.set()
+    one.join(10), two.join(10)
+    assert sorted(told) == ["interrupted", "written"] and bodies(register) == ["2"]
+
+
+def test_nothing_that_was_told_is_lost_when_the_process_is_killed(tmp_path: Path, register: Register) -> None:
+    command = [sys.executable, "-c", WRITER, str(register.engine.url)]
+    writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    lines = [writer.stdout.readline() for _ in range(200)]
+    writer.kill()
+    lines += writer.stdout.readlines()
+    writer.wait()
+    told = {tuple(line.split()) for line in lines if line.endswith("\n")}
+    kept = {tuple(body.strip("[]").split(",")) for body in bodies(register)}
+    assert len(told) >= 200 and told <= kept and unbroken(register)
