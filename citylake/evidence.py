@@ -13,6 +13,7 @@ from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register, heads
 from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.register.tables import audit, ledger
 from pipelines.release import bundle
 from pipelines.settings import Settings
 
@@ -41,19 +42,23 @@ def export_bundle(
 
 
 @app.command("heads")
-def export_heads(file: Annotated[Path, typer.Argument(help="新文件 / a new file")]) -> None:
+def export_heads(
+    file: Annotated[Path, typer.Argument(help="新文件 / a new file")],
+    of_audit: Annotated[bool, typer.Option("--audit", help="审计的签名头 / those of the audit")] = False,
+) -> None:
     """导出签名头，供系统之外留存 / write all signed heads, to be kept outside of this system."""
     with told():
         settings = Settings.from_environment()
         register = opened_register(settings)
         if (refused := _sealed(register, settings)) is not None:
             raise refused
-        known = list(heads.listed(register))
+        known = list(heads.listed(register, audit if of_audit else ledger))
         if not known:
-            raise CitylakeError("bundle.empty")
+            raise CitylakeError("bundle.no_audit" if of_audit else "bundle.empty")
         with private_file(file, settings.home) as partial:
             partial.write_text("".join(f"{head.line()}\n" for head in known), "utf-8", newline="")
-        typer.echo(say("bundle.heads", file=file, heads=len(known), last=known[-1].last))
+        code = "bundle.audit_heads" if of_audit else "bundle.heads"
+        typer.echo(say(code, file=file, heads=len(known), last=known[-1].last))
         register.close()
 
 
@@ -71,12 +76,14 @@ def _signer(settings: Settings) -> Ed25519Signer:
 
 
 def _sealed(register: Register, settings: Settings) -> CitylakeError | None:
-    """Sign what no head covers yet; why it was not signed, if so."""
-    try:
-        heads.seal(register, _signer(settings))
-    except CitylakeError as error:
-        return error
-    return None
+    """Sign what no head covers yet; why the ledger or the audit was not signed, if so."""
+    refused = None
+    for chain in (audit, ledger):
+        try:
+            heads.seal(register, _signer(settings), chain)
+        except CitylakeError as error:
+            refused = error
+    return refused
 
 
 def _date(moment: datetime | None) -> date | None:

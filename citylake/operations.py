@@ -12,6 +12,7 @@ from citylake.jobs import run_job
 from citylake.output import as_json, opened_register, proof_text, told
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
+from pipelines.register import heads, tables
 from pipelines.register.receipts import Stage
 from pipelines.release import volume
 from pipelines.release.ledger import Ledger
@@ -95,16 +96,19 @@ def issues(
 
 
 def verify() -> None:
-    """校验账本、审计日志的哈希链和全部发布版本 / verify the chains of ledger and audit, and every released version."""
+    """校验账本、审计的哈希链和签名头，全部发布版本 / verify ledger, audit, their heads, every released version."""
     from catalog.policy import audit
 
     with told():
         settings = Settings.from_environment()
         register = opened_register(settings)
-        for chain, broken in (("ledger", Ledger(register).first_break()), ("audit", audit.first_break(register))):
+        chains = ((tables.ledger, Ledger(register).first_break()), (tables.audit, audit.first_break(register)))
+        for table, broken in chains:
             if broken is not None:
-                raise CitylakeError("verify.broken", chain=chain, sequence=broken)
-            typer.echo(f"{chain}: OK")
+                raise CitylakeError("verify.broken", chain=table.name, sequence=broken)
+            if (different := heads.difference(register, table)) is not None:
+                raise CitylakeError("verify.not_signed", chain=table.name, sequence=different.row, head=different.head)
+            typer.echo(f"{table.name}: OK")
         states: Counter[str] = Counter()
         for one in releases(settings.lake, Ledger(register)):
             about = {"subject": one.subject, "version": one.version}

@@ -41,6 +41,7 @@ from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
+from pipelines.register.tables import audit, ledger
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
@@ -51,8 +52,8 @@ from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
 
-EDITION, MARTS, HEADS = "edition", "marts", "heads"
-"""The subjects of problems that concern an edition as a whole, the analysts' database, or the heads of the ledger."""
+EDITION, MARTS, HEADS, AUDIT_HEADS = "edition", "marts", "heads", "audit_heads"
+"""The subjects of problems that concern an edition as a whole, the analysts' database, or heads of ledger and audit."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -219,9 +220,8 @@ class Run:
             self.failures.add(EDITION, self.contracts.city.operator, error)
             return []
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        self.issues.close_others(
-            {EDITION, MARTS, HEADS, LINKAGE, ADDRESSES, *self.contracts.sources, *_subjects(self.contracts)}
-        )
+        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES}
+        self.issues.close_others({*steps, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
 
     def _build(self) -> Built:
@@ -320,15 +320,16 @@ class Run:
         return file
 
     def seal(self) -> None:
-        """Sign what the ledger says since its last head. Called at the end of a run; a ledger that was tampered with
-        is not signed, and is an issue of the operator."""
-        try:
-            sealed = heads.seal(self.register, Ed25519Signer(self.settings.key(SIGNING)))
-        except Exception as error:  # what was published stays published
-            self.failures.add(HEADS, self.contracts.city.operator, error)
-            return
-        if sealed is not None:
-            self.failures.gone(HEADS, self.contracts.city.operator, "heads", "run", "lake")
+        """Sign what ledger and audit say since their last heads. Called at the end of a run; a chain that was tampered
+        with is not signed, and is an issue of the operator."""
+        for subject, chain in ((HEADS, ledger), (AUDIT_HEADS, audit)):
+            try:
+                sealed = heads.seal(self.register, Ed25519Signer(self.settings.key(SIGNING)), chain)
+            except Exception as error:  # what was published stays published
+                self.failures.add(subject, self.contracts.city.operator, error)
+                continue
+            if sealed is not None:
+                self.failures.gone(subject, self.contracts.city.operator, "heads", "run", "lake")
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""

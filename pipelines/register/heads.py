@@ -1,4 +1,4 @@
-"""Signed heads of the ledger: who kept one elsewhere can tell later that no row up to it was changed since.
+"""Signed heads of the ledger and of the audit: who kept one elsewhere can tell later that no row up to it was changed.
 
 A head vouches for the rows since the head before it by the root of a Merkle tree (RFC 6962, 2.1: leaves are the texts
 that the chain hashes), for all earlier ones by the hash of the head before and of its last row. It is kept with the
@@ -19,10 +19,13 @@ from pipelines.messages import CitylakeError
 from pipelines.register import chain
 from pipelines.register.signer import Signer
 from pipelines.register.store import Register, now
-from pipelines.register.tables import head as table
-from pipelines.register.tables import ledger
+from pipelines.register.tables import audit, audit_head, head, ledger
 
 FORMAT = "citylake-head/1"
+TABLES = {ledger.name: head, audit.name: audit_head}
+"""Where the heads of a chain are, by the name of its table."""
+MOST_ROWS = 10_000
+"""That one head vouches for: its leaves are read and shown as a whole."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +48,41 @@ class Head:
         return chain.canonical({"statement": self.statement, "signature": self.signature, "leaves": self.leaves})
 
 
-def seal(register: Register, signer: Signer) -> Head | None:
-    """Sign the rows of the ledger since the last head; None if there are none.
+@dataclass(frozen=True)
+class Difference:
+    """The first row that is not what a head signed, or is gone."""
 
-    Raises CitylakeError for rows that do not fit the chain or the last head: such a ledger is not signed.
+    head: int
+    row: int
+
+
+def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | None:
+    """Sign the rows of a chain since its last head; the newest head then made, None if there are no rows.
+
+    Raises CitylakeError for rows that do not fit the chain or the last head: such a chain is not signed.
     """
-    with register.begin() as connection:
-        chain.take_place(connection, table)
-        before = _last(connection)
-        rows = _rows_since(connection, before)
-        if not rows:
-            return None
-        made = _made(before, rows, signer)
-        row = {**vars(made), "leaves": json.dumps(made.leaves)}
-        connection.execute(sa.insert(table).values(**row))
-    return made
+    newest = None
+    while (made := _seal(register, signer, of)) is not None:
+        newest = made
+    return newest
 
 
-def listed(register: Register) -> Iterator[Head]:
-    """Every head, in order."""
+def listed(register: Register, of: sa.Table = ledger) -> Iterator[Head]:
+    """Every head of a chain, in order."""
+    table = TABLES[of.name]
     yield from map(_head, register.rows(sa.select(table).order_by(table.c.sequence)))
+
+
+def difference(register: Register, of: sa.Table = ledger) -> Difference | None:
+    """Where a chain is not what its heads signed, None if it is: rows cut off its end show here, in no chain."""
+    for one in listed(register, of):
+        first = int(one.says["first"])
+        span = of.c.sequence.between(first, one.last)
+        rows = {row["sequence"]: row for row in register.rows(sa.select(of).where(span))}
+        for number, leaf in enumerate(one.leaves, first):
+            if number not in rows or leaf_hash(chain.row_text(rows[number])).hex() != leaf:
+                return Difference(one.sequence, number)
+    return None
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
@@ -80,21 +98,36 @@ def leaf_hash(text: str) -> bytes:
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 
-def _rows_since(connection: sa.Connection, before: Head | None) -> list[dict[str, Any]]:
+def _seal(register: Register, signer: Signer, of: sa.Table) -> Head | None:
+    """One head over the next rows, None if there are none."""
+    table = TABLES[of.name]
+    with register.begin() as connection:
+        chain.take_place(connection, table)
+        before = _last(connection, table)
+        rows = _rows_since(connection, before, of)
+        if not rows:
+            return None
+        made = _made(before, rows, signer, of)
+        row = {**vars(made), "leaves": json.dumps(made.leaves)}
+        connection.execute(sa.insert(table).values(**row))
+    return made
+
+
+def _rows_since(connection: sa.Connection, before: Head | None, of: sa.Table) -> list[dict[str, Any]]:
     """The rows after a head, proved to follow it."""
     last, hashed = (before.last, before.says["chain"]) if before else (0, chain.FIRST)
-    query = sa.select(ledger).where(ledger.c.sequence >= last).order_by(ledger.c.sequence)
+    query = sa.select(of).where(of.c.sequence >= last).order_by(of.c.sequence).limit(MOST_ROWS + 1)
     rows = [dict(row) for row in connection.execute(query).mappings()]
     if before is not None:
         known = rows.pop(0) if rows and rows[0]["sequence"] == last else None
         if known is None or chain.row_hash(known) != hashed:
-            raise CitylakeError("heads.not_the_ledger", head=before.sequence, sequence=last)
+            raise CitylakeError(f"heads.not_the_{of.name}", head=before.sequence, sequence=last)
     if (broken := chain.first_unfit(rows, hashed, last + 1)) is not None:
-        raise CitylakeError("heads.broken", sequence=broken)
+        raise CitylakeError("heads.broken" if of is ledger else "heads.broken_audit", sequence=broken)
     return rows
 
 
-def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer) -> Head:
+def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer, of: sa.Table) -> Head:
     leaves = [leaf_hash(chain.row_text(row)) for row in rows]
     number, last = before.sequence + 1 if before else 1, int(rows[-1]["sequence"])
     statement = chain.canonical(
@@ -109,13 +142,14 @@ def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer) -
             "previous": hashlib.sha256(before.statement.encode()).hexdigest() if before else chain.FIRST,
             "algorithm": signer.algorithm,
             "key": signer.public_key(Encoding.DER).hex(),
+            **({} if of is ledger else {"of": of.name}),  # heads of the ledger were there first and do not say it
         }
     )
     signature = signer.sign(statement.encode()).hex()
     return Head(number, last, statement, signature, tuple(leaf.hex() for leaf in leaves))
 
 
-def _last(connection: sa.Connection) -> Head | None:
+def _last(connection: sa.Connection, table: sa.Table) -> Head | None:
     row = connection.execute(sa.select(table).order_by(table.c.sequence.desc()).limit(1)).mappings().first()
     return _head(dict(row)) if row else None
 

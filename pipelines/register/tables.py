@@ -39,16 +39,24 @@ ledger = sa.Table(
     sa.Index("ix_ledger_subject_kind", "subject", "kind", "sequence"),
 )
 
-head = sa.Table(
-    "head",
-    metadata,
-    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("last", sa.Integer, nullable=False, unique=True),
-    sa.Column("statement", sa.Text, nullable=False),
-    sa.Column("signature", sa.Text, nullable=False),
-    sa.Column("leaves", sa.Text, nullable=False),
-)
+
+def _heads(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("last", sa.Integer, nullable=False, unique=True),
+        sa.Column("statement", sa.Text, nullable=False),
+        sa.Column("signature", sa.Text, nullable=False),
+        sa.Column("leaves", sa.Text, nullable=False),
+    )
+
+
+head = _heads("head")
 """Signed heads of the ledger: each vouches for the rows after the head before it, up to row `last`."""
+
+audit_head = _heads("audit_head")
+"""The same of the audit."""
 
 issue = sa.Table(
     "issue",

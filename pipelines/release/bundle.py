@@ -1,4 +1,4 @@
-"""The bundle for auditors: ledger, signed heads, public key and evidence, with the program that checks them.
+"""The bundle for auditors: ledger, audit, signed heads, public key and evidence, with the program that checks them.
 
 Belongs here: writing it. Does not belong here: checking it (check, which runs without citylake).
 """
@@ -23,7 +23,7 @@ from pipelines.register.heads import Head
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import Signer
 from pipelines.register.store import now
-from pipelines.register.tables import ledger
+from pipelines.register.tables import audit, ledger
 from pipelines.release import check
 
 FORMAT = "citylake-evidence/1"
@@ -31,10 +31,11 @@ FORMAT = "citylake-evidence/1"
 
 @dataclass(frozen=True)
 class Exported:
-    """What a bundle holds: rows of the ledger, heads, evidence files."""
+    """What a bundle holds: rows of the ledger, heads of it, rows of the audit, evidence files."""
 
     rows: int
     heads: int
+    audit: int
     evidence: int
 
 
@@ -43,15 +44,19 @@ def export(
 ) -> Exported:
     """Write a bundle into a new folder. Of a period (days of the city) it holds the rows of all heads that touch it.
 
-    All heads are in every bundle. Raises CitylakeError for an empty ledger or period, and for a folder that exists.
+    All heads are in every bundle, those of the audit too. Raises CitylakeError for an empty ledger or period, and for a
+    folder that exists.
     """
     known = list(heads.listed(register))
     rows = register.rows(sa.select(ledger).order_by(ledger.c.sequence))
     if not rows:
         raise CitylakeError("bundle.empty")
     partial = since is not None or until is not None
+    read, vouched = register.rows(sa.select(audit).order_by(audit.c.sequence)), list(heads.listed(register, audit))
     if partial:
-        rows = _of_period(rows, known, zone, since, until)
+        rows, read = _of_period(rows, known, zone, since, until), _of_period(read, vouched, zone, since, until)
+        if not rows:
+            raise CitylakeError("bundle.no_rows")
     working = folder.with_name(f".{folder.name}.partial")
     try:
         if folder.exists():
@@ -59,21 +64,23 @@ def export(
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(mode=0o700)
         evidence = _write(working, register, rows, known, signer)
-        _write_manifest(working, city, zone, rows, partial)
+        _lines(working / "audit.jsonl", map(chain.row_text, read))
+        _lines(working / "audit_heads.jsonl", (one.line() for one in vouched))
+        _write_manifest(working, city, zone, rows, read, partial)
         os.replace(working, folder)
     except OSError as error:
         shutil.rmtree(working, ignore_errors=True)
         raise CitylakeError("bundle.folder", folder=folder, problem=error.strerror) from error
-    return Exported(len(rows), len(known), evidence)
+    return Exported(len(rows), len(known), len(read), evidence)
 
 
 def _of_period(
     rows: Sequence[dict[str, Any]], known: Sequence[Head], zone: ZoneInfo, since: date | None, until: date | None
 ) -> list[dict[str, Any]]:
-    """The rows of a period, and those beside them that the same heads signed."""
+    """The rows of a period, and those beside them that the same heads signed; none if the period has none."""
     wanted = [row["sequence"] for row in rows if (since or date.min) <= _day(row["at"], zone) <= (until or date.max)]
     if not wanted:
-        raise CitylakeError("bundle.no_rows")
+        return []
     first, last = wanted[0], wanted[-1]
     starts = [head.says["first"] for head in known if head.says["first"] <= first]
     ends = [head.last for head in known if head.last >= last]
@@ -115,7 +122,14 @@ def _lines(file: Path, lines: Iterator[str]) -> None:
         out.writelines(f"{line}\n" for line in lines)
 
 
-def _write_manifest(folder: Path, city: str, zone: ZoneInfo, rows: Sequence[Mapping[str, Any]], partial: bool) -> None:
+def _write_manifest(
+    folder: Path,
+    city: str,
+    zone: ZoneInfo,
+    rows: Sequence[Mapping[str, Any]],
+    read: Sequence[Mapping[str, Any]],
+    partial: bool,
+) -> None:
     made = now()
     offset = made.astimezone(zone).utcoffset()
     assert offset is not None  # a time in a zone has one
@@ -128,6 +142,7 @@ def _write_manifest(folder: Path, city: str, zone: ZoneInfo, rows: Sequence[Mapp
         "partial": partial,
         "first": rows[0]["sequence"],
         "last": rows[-1]["sequence"],
+        "audit": [read[0]["sequence"], read[-1]["sequence"]] if read else [0, 0],
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=1)

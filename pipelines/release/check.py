@@ -1,7 +1,8 @@
 """核验 citylake 证据包：不需要 citylake，只需 Python 3.9 以上和 cryptography。
 Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer and `cryptography` are enough.
 
-    python check.py [BUNDLE] [--heads FILE] [--key FILE] [--lake DIR] [--published-on YYYY-MM-DD]
+    python check.py [BUNDLE] [--heads FILE] [--audit-heads FILE] [--key FILE] [--lake DIR]
+                    [--published-on YYYY-MM-DD] [--received PRODUCT]
 
 退出码 / exit code: 0 无问题 / no problem; 1 有问题 / problems; 2 不是证据包 / not a bundle.
 
@@ -50,8 +51,8 @@ TEXTS = {
         "{where}: head {number} has algorithm {algorithm}, which this program does not know; not verified",
     ),
     "head.signature": (
-        "{where}：第 {number} 个签名头（账本第 {first}–{last} 条）的签名不对：内容被改动，或不是本系统所签",
-        "{where}: the signature of head {number} (ledger rows {first}-{last}) is wrong: changed, or not signed by us",
+        "{where}：第 {number} 个签名头（{zh}第 {first}–{last} 条）的签名不对：内容被改动，或不是本系统所签",
+        "{where}: the signature of head {number} ({en} rows {first}-{last}) is wrong: changed, or not signed by us",
     ),
     "head.key": (
         "{where}：第 {number} 个签名头由另一把钥匙签名",
@@ -65,35 +66,39 @@ TEXTS = {
         "{where}：第 {number} 个签名头接不上前一个：签名头被删除、插入或调换",
         "{where}: head {number} does not follow the one before: heads were deleted, inserted or reordered",
     ),
-    "head.none": ("没有签名头：账本无从核验", "there is no head: nothing vouches for the ledger"),
+    "head.other": (
+        "{where}：第 {number} 个签名头不是{zh}的",
+        "{where}: head {number} is not one of the {en}",
+    ),
+    "head.none": ("没有签名头：{zh}无从核验", "there is no head: nothing vouches for the {en}"),
     "kept.gone": (
-        "您留存的第 {number} 个签名头（账本第 {first}–{last} 条）不在证据包中：账本末尾被截去，或签名头被删除",
-        "head {number} that you kept (ledger rows {first}-{last}) is missing: the ledger was cut, or heads deleted",
+        "您留存的第 {number} 个签名头（{zh}第 {first}–{last} 条）不在证据包中：{zh}末尾被截去，或签名头被删除",
+        "head {number} that you kept ({en} rows {first}-{last}) is missing: the {en} was cut, or heads deleted",
     ),
     "kept.differs": (
-        "第 {number} 个签名头（账本第 {first}–{last} 条）与您留存的不同：账本被改写后重新签名",
-        "head {number} (ledger rows {first}-{last}) is not the one you kept: the ledger was rewritten and signed again",
+        "第 {number} 个签名头（{zh}第 {first}–{last} 条）与您留存的不同：{zh}被改写后重新签名",
+        "head {number} ({en} rows {first}-{last}) is not the one you kept: the {en} was rewritten and signed again",
     ),
-    "row.unreadable": ("账本文件第 {line} 行不能读", "line {line} of the ledger file cannot be read"),
+    "row.unreadable": ("{zh}文件第 {line} 行不能读", "line {line} of the {en} file cannot be read"),
     "row.number": (
-        "账本文件第 {line} 行的序号是 {found}，应为 {expected}：有记录被删除、插入或调换",
-        "line {line} of the ledger file is row {found}, not {expected}: rows were deleted, inserted or reordered",
+        "{zh}文件第 {line} 行的序号是 {found}，应为 {expected}：有记录被删除、插入或调换",
+        "line {line} of the {en} file is row {found}, not {expected}: rows were deleted, inserted or reordered",
     ),
     "row.chain": (
-        "哈希链在第 {before} 条与第 {row} 条之间断开：其中一条被改动，或其间有记录被删除、插入或调换",
+        "{zh}哈希链在第 {before} 条与第 {row} 条之间断开：其中一条被改动，或其间有记录被删除、插入或调换",
         "the chain breaks between rows {before} and {row}: one was changed, or rows were deleted, added or moved",
     ),
     "row.changed": (
-        "账本第 {rows} 条不是第 {number} 个签名头（{where}）所签的内容：自首条起有改动、增删或调换，其后各条随链而变",
-        "ledger rows {rows} are not what head {number} ({where}) signed: from the first on changed, added or gone",
+        "{zh}第 {rows} 条不是第 {number} 个签名头（{where}）所签的内容：自首条起有改动、增删或调换，其后各条随链而变",
+        "{en} rows {rows} are not what head {number} ({where}) signed: from the first on changed, added or gone",
     ),
     "row.gone": (
-        "账本第 {rows} 条缺失，第 {number} 个签名头（{where}）签过：被删除或截去",
-        "ledger rows {rows} are missing that head {number} ({where}) signed: deleted, or cut off",
+        "{zh}第 {rows} 条缺失，第 {number} 个签名头（{where}）签过：被删除或截去",
+        "{en} rows {rows} are missing that head {number} ({where}) signed: deleted, or cut off",
     ),
     "row.unsigned": (
-        "账本第 {rows} 条没有签名头：签名之后插入，或系统发现账本被改动而拒绝签名",
-        "no head signed ledger rows {rows}: inserted since, or the system found the ledger changed and refused",
+        "{zh}第 {rows} 条没有签名头：签名之后插入，或系统发现{zh}被改动而拒绝签名",
+        "no head signed {en} rows {rows}: inserted since, or the system found the {en} changed and refused",
     ),
     "evidence.gone": (
         "第 {row} 条（{subject}）的证据文件 {file} 缺失",
@@ -120,13 +125,18 @@ TEXTS = {
         "note: row {row}, retention ended ({order}): {versions} versions shortened or ended, not corrupt",
     ),
     "told.partial": (
-        "注意：这是部分证据包，只有账本第 {first}–{last} 条，签名头签到第 {signed} 条；其余没有核验",
-        "note: this bundle is a part: ledger rows {first}-{last} only, heads go to row {signed}; the rest is unchecked",
+        "注意：这是部分证据包，只有{zh}第 {first}–{last} 条，签名头签到第 {signed} 条；其余没有核验",
+        "note: this bundle is a part: {en} rows {first}-{last} only, heads go to row {signed}; the rest is unchecked",
     ),
     "told.no_heads": (
-        "注意：没有用 --heads 给出另外留存的签名头：持有签名钥匙的人重写全部账本，这样查不出来",
-        "note: no heads kept elsewhere (--heads): whoever has the signing key could have rewritten everything unseen",
+        "注意：没有用 {option} 给出另外留存的{zh}签名头：持有签名钥匙的人重写全部{zh}，这样查不出来",
+        "note: no heads kept elsewhere ({option}): whoever has the signing key could have rewritten the {en} unseen",
     ),
+    "told.no_audit": (
+        "注意：证据包没有审计记录（由早期版本写出，或被删去），审计没有核验",
+        "note: the bundle has no audit (written by an older version, or taken out); the audit is unchecked",
+    ),
+    "told.audit": ("审计：{rows} 条，签名头 {heads} 个", "audit: {rows} rows, {heads} heads"),
     "told.evidence": (
         "证据文件：{checked} 个相符；{without} 条发布或拒绝记录早于证据文件留存，没有载明",
         "evidence files: {checked} agree; {without} releases or refusals are older than this and name none",
@@ -169,6 +179,15 @@ TEXTS = {
         "证据包止于账本第 {last} 条（{at}），早于所问日终：其后情况不在包内",
         "the bundle ends with ledger row {last} ({at}), before the end of that day: what came later is not in it",
     ),
+    "received.head": (
+        "读过 {product} 的各方，依审计第 {first}–{last} 条：",
+        "who read {product}, by audit rows {first}-{last}:",
+    ),
+    "received.row": (
+        "{who}：版本 {versions}，读取 {reads} 次，{since} 至 {until}",
+        "{who_en}: versions {versions}, {reads} reads, {since} to {until}",
+    ),
+    "received.none": ("没有人读过", "nobody read it"),
     "bad.bundle": ("{folder} 不是证据包：{problem}", "{folder} is no bundle: {problem}"),
 }
 
@@ -192,7 +211,7 @@ class Head(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row of the ledger as it lies in the bundle. `at` is UTC."""
+    """One row of the ledger or the audit as it lies in the bundle. `at` is UTC; of the audit, kind is the action."""
 
     line: int
     text: bytes
@@ -217,7 +236,7 @@ class Check:
         self.problems = 0
         try:
             self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
-            self.span = (int(self.manifest["first"]), int(self.manifest["last"]))
+            span = (int(self.manifest["first"]), int(self.manifest["last"]))
             self.zone = timezone(timedelta(minutes=int(self.manifest["utc_offset_minutes"])))
             self.named: dict[str, str] = dict(self.manifest["files"])
             self.partial = bool(self.manifest["partial"])
@@ -225,11 +244,15 @@ class Check:
             self.key = load_pem_public_key((folder / "public_key.pem").read_bytes()).public_bytes(
                 Encoding.DER, PublicFormat.SubjectPublicKeyInfo
             )
-            self.heads = list(self.read_heads(folder / "heads.jsonl", "heads.jsonl"))
-            self.rows = list(self.read_rows())
+            self.ledger = Book(self, "ledger", "账本", span)
+            self.audit: Book | None = None
+            if "audit" in self.manifest:
+                first, last = self.manifest["audit"]
+                self.audit = Book(self, "audit", "审计", (int(first), int(last)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise NotABundle(f"{type(error).__name__}: {error}") from error
-        self.by_number = {row.sequence: row for row in reversed(self.rows)}
+        self.rows = self.ledger.rows
+        self.span = span
 
     def problem(self, code: str, **about: object) -> None:
         """Say a problem in both languages and count it."""
@@ -257,105 +280,10 @@ class Check:
         if kept.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != self.key:
             self.problem("key.other")
 
-    # heads
-
-    def read_heads(self, file: Path, where: str) -> Iterator[Head]:
-        """The heads of a file, each with a signature that was verified or told to be wrong."""
-        for line, text in enumerate(file.read_text("utf-8").splitlines(), 1):
-            try:
-                held = json.loads(text)
-                statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
-                says: dict[str, Any] = {name: json.loads(statement)[name] for name in SAID}
-                numbers = [int(says[name]) for name in ("number", "first", "last")]
-                key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
-                leaves = [str(leaf) for leaf in held["leaves"]]
-                hashes = [bytes.fromhex(leaf) for leaf in leaves]
-            except (ValueError, KeyError, TypeError):
-                self.problem("head.unreadable", where=where, line=line)
-                continue
-            says.update(zip(("number", "first", "last"), numbers))  # noqa: B905 (Python 3.9)
-            head = Head(says, statement, leaves)
-            if key != self.key:
-                self.problem("head.key", where=where, number=numbers[0])
-            if algorithm not in VERIFIERS:
-                self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
-            elif not VERIFIERS[algorithm](key, signature, statement.encode()):
-                self.problem("head.signature", where=where, **head.about)
-            if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(hashes).hex() != root:
-                self.problem("head.root", where=where, number=numbers[0])
-                head = head._replace(leaves=[])
-            yield head
-
-    def head_chain(self) -> None:
-        """Heads follow each other without a gap."""
-        if not self.heads:
-            self.problem("head.none")
-        previous, number, last = FIRST, 0, 0
-        for head in self.heads:
-            expected = (number + 1, last + 1, previous)
-            if (head.says["number"], head.says["first"], head.says["previous"]) != expected:
-                self.problem("head.order", where="heads.jsonl", number=head.says["number"])
-            previous, number, last = head.hash, int(head.says["number"]), int(head.says["last"])
-
-    def kept_heads(self, file: Path) -> None:
-        """The heads that were kept elsewhere are those of the bundle, and vouch for its rows."""
-        ours = {head.says["number"]: head for head in self.heads}
-        kept = list(self.read_heads(file, str(file)))
-        for head in kept:
-            if head.says["number"] not in ours:
-                self.problem("kept.gone", **head.about)
-            elif ours[head.says["number"]].text != head.text:
-                self.problem("kept.differs", **head.about)
-        self.leaves(kept, str(file))
-
-    # rows
-
-    def read_rows(self) -> Iterator[Row]:
-        """The rows of the bundle in the order of the file."""
-        for line, text in enumerate((self.folder / "ledger.jsonl").read_bytes().splitlines(), 1):
-            try:
-                row = json.loads(text)
-                at = datetime.fromisoformat(row["at"]).replace(tzinfo=timezone.utc)  # noqa: UP017 (Python 3.9)
-                body = dict(json.loads(row["body"]))
-                names = (int(row["sequence"]), str(row["previous"]), str(row["kind"]), str(row["subject"]))
-                yield Row(line, text, *names, row.get("version"), at, body)
-            except (ValueError, KeyError, TypeError):
-                self.problem("row.unreadable", line=line)
-
-    def row_chain(self) -> None:
-        """Rows are numbered without a gap, and each names the hash of the row before."""
-        before = {int(head.says["last"]): str(head.says["chain"]) for head in self.heads}
-        expected = self.span[0] if self.partial else 1
-        last = expected - 1
-        previous = before.get(last, FIRST)
-        for row in self.rows:
-            if row.sequence != expected:
-                self.problem("row.number", line=row.line, found=row.sequence, expected=expected)
-            if row.previous != previous:
-                self.problem("row.chain", before=last, row=row.sequence)
-            previous, last, expected = hashlib.sha256(row.text).hexdigest(), row.sequence, row.sequence + 1
-
-    def leaves(self, heads: Sequence[Head], where: str) -> None:
-        """Each row is the one that a head signed; those of a partial bundle that it holds."""
-        for head in heads:
-            gone, changed = list[int](), list[int]()
-            for number, leaf in enumerate(head.leaves, int(head.says["first"])):
-                row = self.by_number.get(number)
-                if row is None and (not self.partial or self.span[0] <= number <= self.span[1]):
-                    gone.append(number)
-                elif row is not None and hashlib.sha256(b"\x00" + row.text).hexdigest() != leaf:
-                    changed.append(number)
-            for code, numbers in (("row.changed", changed), ("row.gone", gone)):
-                if numbers:
-                    self.problem(code, rows=ranges(numbers), number=head.says["number"], where=where)
-
-    def unsigned(self) -> None:
-        """Every row is one that some head covers."""
-        signed = max((int(head.says["last"]) for head in self.heads), default=0)
-        if late := [number for number in sorted(self.by_number) if number > signed or number < 1]:
-            self.problem("row.unsigned", rows=ranges(late))
-        if self.partial:
-            say("·", "told.partial", first=self.span[0], last=self.span[1], signed=signed)
+    def kept_audit_heads(self, file: Path) -> None:
+        """The same of the audit as of the ledger, also when the bundle has none of it."""
+        book = self.audit or Book(self, "audit", "审计", (0, 0), empty=True)
+        book.kept_heads(file)
 
     # what rows name
 
@@ -452,6 +380,156 @@ class Check:
             at = self.rows[-1].at.astimezone(self.zone).isoformat(timespec="seconds")
             say("·", "published.unknown", last=self.rows[-1].sequence, at=at)
 
+    def received(self, product: str) -> None:
+        """Say who read a product: every answer of the audit that showed rows of one of its versions."""
+        book = self.audit or Book(self, "audit", "审计", (0, 0), empty=True)
+        say("", "received.head", product=product, first=book.span[0], last=book.span[1])
+        found: dict[str, list[tuple[int, str]]] = {}
+        for row in book.rows:
+            said = json.loads(row.text)
+            shown = said.get("version") is not None and said["action"] not in ("table.version", "table.metadata")
+            if said.get("product") == product and said["outcome"] == "allowed" and shown:
+                day = row.at.astimezone(self.zone).date().isoformat()
+                found.setdefault(said.get("recipient") or "", []).append((int(said["version"]), day))
+        for who, reads in sorted(found.items()):
+            versions = ", ".join(map(str, sorted({version for version, _ in reads})))
+            span = {"since": min(day for _, day in reads), "until": max(day for _, day in reads)}
+            names = {"who": who or "公众或本机", "who_en": who or "the public or this machine"}
+            say("  ", "received.row", **names, versions=versions, reads=len(reads), **span)
+        if not found:
+            say("  ", "received.none")
+
+
+class Book:
+    """One hash chain of a bundle, the ledger or the audit, with its heads."""
+
+    def __init__(self, check: Check, name: str, title: str, span: tuple[int, int], empty: bool = False) -> None:
+        self.check = check
+        self.name = name
+        self.title = title
+        self.span = span
+        self.file = f"{name}.jsonl"
+        self.heads_file = "heads.jsonl" if name == "ledger" else f"{name}_heads.jsonl"
+        self.partial = check.partial
+        self.heads = [] if empty else list(self.read_heads(check.folder / self.heads_file, self.heads_file))
+        self.rows = [] if empty else list(self.read_rows())
+        self.by_number = {row.sequence: row for row in reversed(self.rows)}
+
+    def problem(self, code: str, **about: object) -> None:
+        """Say a problem of this chain."""
+        self.check.problem(code, zh=self.title, en=self.name, **about)
+
+    def all(self) -> None:
+        """Everything that the bundle alone can tell."""
+        self.head_chain()
+        self.row_chain()
+        self.leaves(self.heads, self.heads_file)
+        self.unsigned()
+
+    # heads
+
+    def read_heads(self, file: Path, where: str) -> Iterator[Head]:
+        """The heads of a file, each with a signature that was verified or told to be wrong."""
+        for line, text in enumerate(file.read_text("utf-8").splitlines(), 1):
+            try:
+                held = json.loads(text)
+                statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
+                says: dict[str, Any] = {name: json.loads(statement)[name] for name in SAID}
+                numbers = [int(says[name]) for name in ("number", "first", "last")]
+                key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
+                leaves = [str(leaf) for leaf in held["leaves"]]
+                hashes = [bytes.fromhex(leaf) for leaf in leaves]
+            except (ValueError, KeyError, TypeError):
+                self.problem("head.unreadable", where=where, line=line)
+                continue
+            says.update(zip(("number", "first", "last"), numbers))  # noqa: B905 (Python 3.9)
+            head = Head(says, statement, leaves)
+            if json.loads(statement).get("of", "ledger") != self.name:
+                self.problem("head.other", where=where, number=numbers[0])
+            if key != self.check.key:
+                self.problem("head.key", where=where, number=numbers[0])
+            if algorithm not in VERIFIERS:
+                self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
+            elif not VERIFIERS[algorithm](key, signature, statement.encode()):
+                self.problem("head.signature", where=where, **head.about)
+            if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(hashes).hex() != root:
+                self.problem("head.root", where=where, number=numbers[0])
+                head = head._replace(leaves=[])
+            yield head
+
+    def head_chain(self) -> None:
+        """Heads follow each other without a gap."""
+        if not self.heads and (self.rows or self.name == "ledger"):
+            self.problem("head.none")
+        previous, number, last = FIRST, 0, 0
+        for head in self.heads:
+            expected = (number + 1, last + 1, previous)
+            if (head.says["number"], head.says["first"], head.says["previous"]) != expected:
+                self.problem("head.order", where=self.heads_file, number=head.says["number"])
+            previous, number, last = head.hash, int(head.says["number"]), int(head.says["last"])
+
+    def kept_heads(self, file: Path) -> None:
+        """The heads that were kept elsewhere are those of the bundle, and vouch for its rows."""
+        ours = {head.says["number"]: head for head in self.heads}
+        kept = list(self.read_heads(file, str(file)))
+        for head in kept:
+            if head.says["number"] not in ours:
+                self.problem("kept.gone", **head.about)
+            elif ours[head.says["number"]].text != head.text:
+                self.problem("kept.differs", **head.about)
+        self.leaves(kept, str(file))
+
+    # rows
+
+    def read_rows(self) -> Iterator[Row]:
+        """The rows of the bundle in the order of the file."""
+        for line, text in enumerate((self.check.folder / self.file).read_bytes().splitlines(), 1):
+            try:
+                row = json.loads(text)
+                at = datetime.fromisoformat(row["at"]).replace(tzinfo=timezone.utc)  # noqa: UP017 (Python 3.9)
+                body = dict(json.loads(row["body"]))
+                kind, subject = (row["kind"], row["subject"]) if self.name == "ledger" else (row["action"], "")
+                names = (int(row["sequence"]), str(row["previous"]), str(kind), str(subject))
+                yield Row(line, text, *names, row.get("version"), at, body)
+            except (ValueError, KeyError, TypeError):
+                self.problem("row.unreadable", line=line)
+
+    def row_chain(self) -> None:
+        """Rows are numbered without a gap, and each names the hash of the row before."""
+        before = {int(head.says["last"]): str(head.says["chain"]) for head in self.heads}
+        expected = self.span[0] if self.partial else 1
+        last = expected - 1
+        previous = before.get(last, FIRST)
+        for row in self.rows:
+            if row.sequence != expected:
+                self.problem("row.number", line=row.line, found=row.sequence, expected=expected)
+            if row.previous != previous:
+                self.problem("row.chain", before=last, row=row.sequence)
+            previous, last, expected = hashlib.sha256(row.text).hexdigest(), row.sequence, row.sequence + 1
+
+    def leaves(self, heads: Sequence[Head], where: str) -> None:
+        """Each row is the one that a head signed; those of a partial bundle that it holds."""
+        for head in heads:
+            gone, changed = list[int](), list[int]()
+            for number, leaf in enumerate(head.leaves, int(head.says["first"])):
+                row = self.by_number.get(number)
+                if row is None and (not self.partial or self.span[0] <= number <= self.span[1]):
+                    gone.append(number)
+                elif row is not None and hashlib.sha256(b"\x00" + row.text).hexdigest() != leaf:
+                    changed.append(number)
+            for code, numbers in (("row.changed", changed), ("row.gone", gone)):
+                if numbers:
+                    self.problem(code, rows=ranges(numbers), number=head.says["number"], where=where)
+
+    def unsigned(self) -> None:
+        """Every row is one that some head covers."""
+        signed = max((int(head.says["last"]) for head in self.heads), default=0)
+        if late := [number for number in sorted(self.by_number) if number > signed or number < 1]:
+            self.problem("row.unsigned", rows=ranges(late))
+        if self.partial:
+            about = {"zh": self.title, "en": self.name}
+            say("·", "told.partial", **about, first=self.span[0], last=self.span[1], signed=signed)
+
 
 def ended(word: Row, release: Row) -> bool:
     """Whether an erasure or ended period says that a released version is gone as a whole."""
@@ -523,27 +601,36 @@ def check(arguments: argparse.Namespace) -> int:
     one.files()
     if arguments.key:
         one.kept_key(arguments.key)
-    one.head_chain()
-    one.row_chain()
-    one.leaves(one.heads, "heads.jsonl")
-    one.unsigned()
+    one.ledger.all()
     if arguments.heads:
-        one.kept_heads(arguments.heads)
+        one.ledger.kept_heads(arguments.heads)
     else:
-        say("·", "told.no_heads")
+        say("·", "told.no_heads", option="--heads", zh="账本", en="ledger")
+    if one.audit:
+        one.audit.all()
+        say("·", "told.audit", rows=len(one.audit.rows), heads=len(one.audit.heads))
+    else:
+        say("·", "told.no_audit")
+    if arguments.audit_heads:
+        one.kept_audit_heads(arguments.audit_heads)
+    elif one.audit and one.audit.rows:
+        say("·", "told.no_heads", option="--audit-heads", zh="审计", en="audit")
     one.evidence()
     one.told()
     if arguments.lake:
         one.lake(arguments.lake)
     if arguments.published_on:
         one.published_on(arguments.published_on)
-    if one.heads:
-        says = one.heads[-1].says
-        say("·", "told.newest", number=says["number"], at=says["at"], last=says["last"], hash=one.heads[-1].hash)
+    if arguments.received:
+        one.received(arguments.received)
+    if one.ledger.heads:
+        newest = one.ledger.heads[-1]
+        says = newest.says
+        say("·", "told.newest", number=says["number"], at=says["at"], last=says["last"], hash=newest.hash)
     if one.problems:
         say("✗", "told.bad", problems=one.problems)
     else:
-        say("✓", "told.good", rows=len(one.rows), heads=len(one.heads))
+        say("✓", "told.good", rows=len(one.rows), heads=len(one.ledger.heads))
     return one.problems
 
 
@@ -558,11 +645,13 @@ def main() -> int:
         "bundle", nargs="?", type=Path, default=here, help="证据包目录，默认本文件所在目录 / the bundle"
     )
     parser.add_argument("--heads", type=Path, help="另外留存的签名头 / heads kept elsewhere")
+    parser.add_argument("--audit-heads", type=Path, help="另外留存的审计签名头 / heads of the audit kept elsewhere")
     parser.add_argument("--key", type=Path, help="另外留存的公钥 / public key kept elsewhere")
     parser.add_argument(
         "--lake", type=Path, help="数据湖目录，核对发布的文件 / folder of the lake: check published files"
     )
     parser.add_argument("--published-on", type=date.fromisoformat, help="某日发布了什么 / what was published on a day")
+    parser.add_argument("--received", metavar="PRODUCT", help="谁读过某产品 / who read a product")
     arguments = parser.parse_args()
     try:
         return 1 if check(arguments) else 0
