@@ -86,6 +86,7 @@ def test_rows_are_filtered_sorted_and_counted(client: TestClient) -> None:
     assert some == sorted(wanted, key=lambda row: -row["persons"]) and some
     fields = client.get(f"{ROWS}?fields=persons,sex&limit=3&sort=age_band").json()
     assert [list(row) for row in fields] == [["persons", "sex"]] * 3
+    assert client.get(f"{ROWS}?sex=in.").json() == []  # one value: the empty text
     by_day = client.get(f"{ROWS}?as_of=eq.2026-11-01&limit=1")  # a column that is called like a parameter
     assert len(by_day.json()) == 1 and client.get(f"{ROWS}?as_of=lt.2026-11-01").json() == []
     totals = rows_of(client, f"{ROWS}?group=county_code&sum=persons&count=*&min=age_band&avg=persons&limit=2")
@@ -138,6 +139,7 @@ def test_all_formats_hold_the_same_values(city: City, client: TestClient) -> Non
         ("sex=eq.%00", "bad_value", "sex"),
         ("sex=null.perhaps", "bad_null", "sex"),
         ('sex=in."1', "bad_list", "sex"),
+        ("persons=in.", "bad_value", "persons"),
         ("sum=sex", "not_numeric", "sum"),
         ("sum=persons&fields=sex", "fields_and_group", "fields"),
         ("fields=sex,sex", "name_twice", "fields"),

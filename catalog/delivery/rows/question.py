@@ -244,7 +244,7 @@ def _listed(text: str, parameter: str) -> list[str]:
         lines = list(csv.reader([text], strict=True))
     except csv.Error as error:
         raise Problem("bad_list", parameter, most=f"{MOST_VALUES:,}") from error
-    values = lines[0] if lines else [""]
+    values = (lines[0] if lines else []) or [""]
     if len(lines) > 1 or len(values) > MOST_VALUES:
         raise Problem("bad_list", parameter, most=f"{MOST_VALUES:,}")
     return values

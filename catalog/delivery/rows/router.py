@@ -15,7 +15,7 @@ from starlette.background import BackgroundTask
 from catalog.delivery import dictionary
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import about_book
-from catalog.delivery.rows import accepting, cursors
+from catalog.delivery.rows import accepting, cursors, openapi
 from catalog.delivery.rows.columns import column_of
 from catalog.delivery.rows.ordered import ordered
 from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
@@ -40,6 +40,12 @@ SMALL_BYTES = 1 << 20
 def build_router(desk: Desk) -> APIRouter:
     """The API's routes over one desk."""
     router = APIRouter(prefix=PREFIX)
+    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED)
+
+    @router.get("/openapi.json")
+    def describe() -> JSONResponse:
+        return JSONResponse(described)
+
     _add_products(router, desk)
     _add_rows(router, desk)
     return router
