@@ -15,6 +15,7 @@ from catalog.delivery.rows import router
 from catalog.delivery.rows.question import FUNCTIONS
 from catalog.policy import administration
 from tests.catalog.conforming import conforms
+from tests.catalog.small_city import ADMINISTRATOR, appoint, granted
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server
@@ -44,10 +45,11 @@ def token(town: Town, client: TestClient) -> str:
     """A recipient's token, with a grant of two columns less than all of the persons."""
     contracts = client.app.state.desk.listing.snapshot().contracts  # type: ignore[attr-defined]
     with town.register() as register:
-        administration.create_recipient(register, contracts, NAME, "psb")
+        appoint(register, contracts)
+        administration.create_recipient(register, contracts, NAME, "psb", actor=ADMINISTRATOR)
         shown = [column.name for column in contracts.products[SHARED].columns][2:]
-        administration.grant(register, contracts, NAME, SHARED, purpose="一致性检验", columns=shown)
-        return administration.issue_token(register, NAME).token
+        granted(register, contracts, NAME, SHARED, purpose="一致性检验", columns=shown)
+        return administration.issue_token(register, NAME, actor=ADMINISTRATOR).token
 
 
 @pytest.mark.parametrize("examples", [pytest.param(12, id="few"), pytest.param(300, id="many", marks=pytest.mark.slow)])
