@@ -17,14 +17,12 @@ from pymysql.cursors import SSCursor
 from sqlalchemy.dialects import mysql
 
 from pipelines.connectors.base import Pulled, Request, require_columns, taken
-from pipelines.connectors.database import mysql_rows
+from pipelines.connectors.database import mysql_rows, patience
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import TextFile
 from pipelines.messages import CitylakeError
 
-PATIENCE = 10
-"""Seconds in which the server must answer to a connection."""
 _OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
 _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
@@ -70,21 +68,24 @@ def _connect(connection: str, address: str) -> Any:
         known = "、".join(_OPTIONS)
         raise CitylakeError("pull.database_option", connection=connection, option="、".join(unknown), known=known)
     options = {name: url.query[name] for name in _OPTIONS if name in url.query}
-    return pymysql.connect(
+    con: Any = pymysql.connect(
         host=url.host or "localhost",
         port=url.port or 3306,
         user=url.username,
         password=url.password or "",
         database=url.database or None,
         charset="utf8mb4",
-        connect_timeout=PATIENCE,
+        connect_timeout=patience.CONNECT,
+        read_timeout=patience.CONNECT,  # the driver's connect_timeout ends before the server has said anything
         **options,
     )
+    con._read_timeout = patience.SILENCE
+    return con
 
 
 def _pull(request: Request, connection: str, table: str, con: Any) -> Pulled | None:
     schema, _, name = table.rpartition(".")
-    for statement in _SESSION:
+    for statement in (f"SET SESSION lock_wait_timeout = {patience.LOCK}", *_SESSION):
         con.query(statement)
     columns = _columns(con, schema, name)
     if not columns:

@@ -14,11 +14,12 @@ from pathlib import Path
 import duckdb
 import sqlalchemy as sa
 from psycopg import ProgrammingError
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy.dialects import postgresql
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns, taken
+from pipelines.connectors.database import patience
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.engine import connect, load_extension
@@ -44,12 +45,25 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
     told = address  # the string that messages quote, with its password
     try:
         # A server of a Chinese encoding must translate: DuckDB takes every text for UTF-8.
-        told = make_conninfo(address, client_encoding="UTF8")
+        told = make_conninfo(address, client_encoding="UTF8", **_patient(address))
         return _pull(request, connection, table, told)
     except (duckdb.Error, ProgrammingError) as error:
         if NO_SPACE.search(str(error)):
             raise
         raise unreachable(request, connection, error, told) from None
+
+
+def _patient(address: str) -> dict[str, str | int]:
+    """What libpq does about a server or a network that is silent, where the connection string does not say it."""
+    wanted: dict[str, str | int] = {
+        "options": f"-c lock_timeout={patience.LOCK}s",
+        "connect_timeout": patience.CONNECT,
+        "keepalives_idle": patience.PROBE,
+        "keepalives_interval": patience.PROBE,
+        "keepalives_count": patience.PROBES,
+        "tcp_user_timeout": patience.PROBE * patience.PROBES * 1000,
+    }
+    return {name: value for name, value in wanted.items() if name not in conninfo_to_dict(address)}
 
 
 def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulled | None:
