@@ -108,5 +108,6 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.within:
         if name not in now.within:
             yield change(subject, "within_dropped", name, channel=channel)
-    if was.count != now.count or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
+    beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied) for one in (was, now)]
+    if beside[0] != beside[1] or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)

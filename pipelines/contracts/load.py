@@ -20,6 +20,7 @@ from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
 from pipelines.contracts.corrections import check_corrections
+from pipelines.contracts.counts import check_counts
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
@@ -276,11 +277,7 @@ class _Loader:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.lookup is not None:
             check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
-        if view.anonymity is not None:
-            check_column(file, (*place, "anonymity", "count"), view.anonymity.count, shown)
-            for key in ("quasi", "within"):
-                for index, name in enumerate(getattr(view.anonymity, key)):
-                    check_column(file, (*place, "anonymity", key, index), name, shown)
+        check_counts(file, place, view, shown)
         return tuple(shown.values())
 
     def _shown(

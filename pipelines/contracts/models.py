@@ -337,17 +337,44 @@ class CatalogueForm(Strict):
     format: Literal["电子文件", "电子表格", "数据库", "图形图像", "流媒体", "自描述格式"]
 
 
+class Breakdown(Strict):
+    """How counts beside the main one are made up: `groups` that share nobody and together are the main count, and of
+    which of them each shown count consists. The counts must determine every group.
+
+    `diversity`: at least so many groups must have anybody, or a row tells what everybody in it has in common;
+    `closeness`: at most so far (half the sum of differences of shares, 0 to 1) may the shares of a row be from those of
+    the table.
+    """
+
+    groups: Annotated[list[Name], Field(min_length=2, max_length=8)]
+    counts: Annotated[dict[FieldName, Annotated[list[Name], Field(min_length=1)]], Field(min_length=1, max_length=8)]
+    diversity: Annotated[int, Field(ge=1)] = 1
+    closeness: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class OnlyWhere(Strict):
+    """The rows of a table that count people; the others are shown as they are."""
+
+    column: FieldName
+    values: Annotated[list[str], Field(min_length=1)]
+
+
 class Anonymity(Strict):
-    """k-anonymity of a table of counts: rows with fewer than k are withheld.
+    """k-anonymity of a table of counts: rows with fewer than k are withheld, and counts in a row that tell of fewer.
 
     `within`: the columns whose totals are published elsewhere, for instance the county; what is withheld must not
-    follow from them.
+    follow from them. `breakdowns`: what the other counts are made of; `rates`: columns computed from one of these,
+    withheld with it. `emptied`: rows stay, without their figures, because everybody knows which rows there are.
     """
 
     k: Annotated[int, Field(ge=2)]
     count: FieldName
     quasi: Annotated[list[FieldName], Field(min_length=1)]
     within: list[FieldName] = []
+    breakdowns: list[Breakdown] = []
+    rates: dict[FieldName, FieldName] = {}
+    only: OnlyWhere | None = None
+    emptied: bool = False
 
 
 class Lookup(Strict):
@@ -387,11 +414,17 @@ class HandedOutForm(ChannelForm):
     licence: Text
 
 
+class OpenChannelForm(HandedOutForm):
+    """What anybody may have: counts of people under `anonymity`, or the reason why no figure in it is one."""
+
+    notAboutPersons: Text | None = None
+
+
 class Channels(Strict):
     """The channels of a model; a channel that is not named does not exist."""
 
     sharing: HandedOutForm | None = None
-    open: HandedOutForm | None = None
+    open: OpenChannelForm | None = None
     analyst: ChannelForm | None = None
 
 

@@ -7,9 +7,10 @@ A bad candidate never raises here: what cannot be checked is an `error`. Whether
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import duckdb
+import pyarrow as pa
 
 from pipelines.contracts.load import Contracts, Product, ProductContract
 from pipelines.contracts.models import LogicalType
@@ -17,12 +18,26 @@ from pipelines.contracts.rules import Context
 from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value
 from pipelines.evidence.rules import RuleResult, measure
 from pipelines.evidence.suite import Disagreement, SecondOpinion, SuiteError, agreement, second_opinion
-from pipelines.privacy.anonymity import k_anonymous
+from pipelines.privacy.anonymity import Before, k_anonymous
+from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.scanner import scan
 
 logger = logging.getLogger(__name__)
 
 Made = TypeVar("Made")
+
+
+class Counts(Protocol):
+    """A table of counts: what its candidate is cut from, and what was released of it before."""
+
+    @property
+    def truth(self) -> pa.Table:
+        """All its rows, small or not."""
+
+    @property
+    def before(self) -> Before | None:
+        """The release before, None if there is none that could be compared."""
+
 
 VOLUME = "volume_change"
 """The rule whose refusal a steward may overrule (`pipelines.release.volume`)."""
@@ -67,10 +82,12 @@ def prove_product(
     relation: str,
     model_rows: int,
     fingerprint: str,
+    counts: Counts | None,
 ) -> Evidence:
-    """Check the candidate of a product as its channel will show it. `model_rows`: rows of the model it is cut from.
+    """Check the candidate of a product as its channel will show it. `model_rows`: rows of the model it is cut from;
+    `counts`: the whole of a table of counts, None for any other.
 
-    Open products are also searched for personal values, and always state their anonymity.
+    Open products are also searched for personal values, and always state their anonymity and what attacks on it gave.
     """
     checks: dict[str, Callable[[], Check]] = {
         "allow_list": partial(_allow_list, con, product, relation),
@@ -81,6 +98,7 @@ def prove_product(
         checks["personal_values"] = partial(_personal_values, con, relation)
     if product.channel == "open" or product.form.anonymity is not None:
         checks["anonymity"] = partial(_anonymity, con, product, relation)
+        checks["attack"] = partial(_attack, con, product, relation, counts)
     return Evidence(product.id, fingerprint, tuple(_guarded(name, check) for name, check in checks.items()))
 
 
@@ -210,6 +228,24 @@ def _personal_values(con: duckdb.DuckDBPyConnection, relation: str) -> Check:
             for found in scan(con, relation)
         ],
     )
+
+
+def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, counts: Counts | None) -> Check:
+    """The fewest values that a withheld count may have, for somebody who has this release and the one before."""
+    anonymity = product.form.anonymity
+    if anonymity is None:
+        return Check("attack", "pass", None, None)
+    if counts is None:
+        raise ValueError("a table of counts is proved together with what it was cut from")
+    shown = con.sql(f"SELECT * FROM {relation}").to_arrow_table()
+    attacks = {"evidence.cells_bounded": bounds(counts.truth, shown, anonymity)}
+    if counts.before is not None:
+        attacks["evidence.cells_differ"] = differences(counts.truth, shown, counts.before, anonymity)
+    found = tuple(
+        Statement(code, {"cells": attack.broken, "k": anonymity.k}) for code, attack in attacks.items() if attack.broken
+    )
+    narrowest = min((one.narrowest for one in attacks.values() if one.narrowest is not None), default=None)
+    return Check("attack", "fail" if found else "pass", narrowest, anonymity.k, found)
 
 
 def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Check:

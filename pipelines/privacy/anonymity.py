@@ -1,15 +1,25 @@
-"""k-anonymity of tables of counts: which rows are too few people to be shown, and the proof that none is left.
+"""k-anonymity of tables of counts: what of them may be shown, and the proof that nothing too small is left.
 
-Judges one table. Totals of parts that the contract does not name in `within`, or an earlier release, may still bound
-a withheld row.
+Belongs here: which rows are withheld, together with the counts in a row (`breakdowns`). What can be inferred from what
+is shown is tried by `attack`, which shares none of this but who knows which totals.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.codecs.sql import identifier
+from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.models import Anonymity
+from pipelines.privacy.breakdowns import Flags, Numbers, hidden
+
+Key = tuple[object, ...]
+WHOLE: Final = 0
 
 
 @dataclass(frozen=True)
@@ -18,7 +28,8 @@ class CellCounts:
 
     `rows`: all rows. `repeated`: rows whose quasi identifiers another row before them has too. `k_min`: the smallest
     group that shares quasi identifiers, in counted units, counts summed where rows repeat; None without a group.
-    `violations`: rows whose own count is between 0 and k, negative or missing; a sum never excuses a row.
+    `violations`: rows whose own count is between 0 and k or negative, or missing beside other counts; a sum never
+    excuses a row.
     """
 
     rows: int
@@ -27,44 +38,116 @@ class CellCounts:
     violations: int
 
 
-def withhold(relation: str, anonymity: Anonymity) -> str:
-    """SQL, to stand after FROM, of the rows that may be shown: those that count at least k. Empty groups go too.
+@dataclass(frozen=True)
+class Before:
+    """The release before: what was shown, and what it was cut from, both as tables of the product's columns."""
+
+    shown: pa.Table
+    truth: pa.Table
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The rows of a table that count anybody: by their quasi identifiers, how many, and in which part of the table."""
+
+    keys: list[Key]
+    counts: Numbers
+    parts: list[Key]
+    places: npt.NDArray[np.int64]
+    """Where in the table they stand."""
+
+    @property
+    def by_key(self) -> dict[Key, float]:
+        """The count of each."""
+        return dict(zip(self.keys, self.counts.tolist(), strict=True))
+
+
+def figures(anonymity: Anonymity) -> list[str]:
+    """The columns that say something of people: the count, those beside it, and what is computed from these."""
+    beside = [name for breakdown in anonymity.breakdowns for name in breakdown.counts]
+    return [anonymity.count, *beside, *anonymity.rates]
+
+
+def cell_columns(anonymity: Anonymity) -> list[str]:
+    """The columns that tell which cells there are, and how many each counts."""
+    only = [anonymity.only.column] if anonymity.only else []
+    return list(dict.fromkeys([*anonymity.quasi, *anonymity.within, *only, anonymity.count]))
+
+
+def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None) -> pa.Table:
+    """What may be shown of a table of counts.
 
     The total of the table may be known (row counts of what it was counted from are public), and so may the totals of
-    each part in `within`. What is withheld must not follow from them: in a part at least two rows go, and together they
-    count at least k. The smallest of the others go first. Only a part that as a whole is smaller
-    than k still follows from its total: then it is the total that must not be published.
+    each part in `within`. What is withheld must not follow from them: of the rows under a known total at least two go,
+    and together they count at least k. What the release before showed, and is still so, hides nothing: others go
+    first; what it withheld stays withheld as long as it is the same and there are small rows beside it. Of equals the
+    smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as `breakdowns`
+    tells. Columns and their types stay as they are; withheld figures are null.
     """
-    count = identifier(anonymity.count)
-    part = ", ".join(map(identifier, anonymity.within))
-    whole = f"PARTITION BY {part}" if part else ""
-    order = ", ".join([f"{count} NULLS FIRST", *(f"{identifier(name)} NULLS FIRST" for name in anonymity.quasi)])
-    few = f"{count} IS NULL OR {count} < {anonymity.k}"
-    ranked = (
-        f"SELECT *, count(*) FILTER (WHERE ({few}) AND {count} IS DISTINCT FROM 0) OVER ({whole}) AS _few, "
-        f"row_number() OVER ({whole} ORDER BY {order}) - count(*) FILTER (WHERE {count} = 0) OVER ({whole}) AS _place, "
-        f"coalesce(sum({count}) OVER ({whole} ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) "
-        f"AS _before FROM {relation}"
-    )
-    hidden = f"{few} OR (_few > 0 AND (_place <= 2 OR _before < {anonymity.k}))"
-    return f"(SELECT * EXCLUDE (_few, _place, _before) FROM ({ranked}) WHERE NOT ({hidden}))"
+    cells = counted(table, anonymity)
+    withheld = np.zeros(table.num_rows, bool)
+    withheld[_bad(table, anonymity)] = True
+    withheld[cells.places[_withheld(cells, anonymity, before)]] = True
+    withheld[_empty(table, anonymity)] = True
+    hide = dict.fromkeys(figures(anonymity), withheld)
+    for breakdown in anonymity.breakdowns:
+        names = [*breakdown.counts]
+        rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(_numbers(table, anonymity.count)))
+        counts = np.column_stack([_numbers(table, name)[rows] for name in names])
+        unseen = hidden(breakdown, anonymity.k, _numbers(table, anonymity.count)[rows], counts)
+        for place, name in enumerate(names):
+            hide[name] = withheld.copy()
+            hide[name][rows] = unseen[:, place]
+    hide |= {rate: hide[name] for rate, name in anonymity.rates.items()}
+    for name, flags in hide.items():
+        column = table[name]
+        emptied = pc.if_else(pa.array(flags), pa.scalar(None, column.type), column)
+        table = table.set_column(table.column_names.index(name), table.schema.field(name).with_nullable(True), emptied)
+    return table if anonymity.emptied else table.filter(pa.array(~withheld))
 
 
-def small_cells(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonymity) -> int:
-    """Rows that count more than nothing and less than k."""
-    count = identifier(anonymity.count)
-    return _number(con, f"SELECT count(*) FROM {relation} WHERE {count} > 0 AND {count} < {anonymity.k}")
+def counted(table: pa.Table, anonymity: Anonymity) -> Cells:
+    """The cells of a table that count anybody."""
+    count = _numbers(table, anonymity.count)
+    places = np.flatnonzero(_counting(table, anonymity) & (count > 0))
+    rows = table.take(pa.array(places))
+    keys = list(zip(*(rows[name].to_pylist() for name in anonymity.quasi), strict=True))
+    within = [rows[name].to_pylist() for name in anonymity.within]
+    parts: list[Key] = list(zip(*within, strict=True)) if within else [()] * len(places)
+    return Cells(keys, count[places], parts, places)
+
+
+def known_together(cells: Cells, k: int) -> dict[Key, int]:
+    """Which parts have a total that anybody may know: those of one number only together.
+
+    Whoever publishes totals withholds those below k too, and with them the smallest others, until two or more are
+    withheld and count at least k; of all these only the sum is known, from the total of the table.
+    """
+    totals: dict[Key, float] = {}
+    for part, count in zip(cells.parts, cells.counts.tolist(), strict=True):
+        totals[part] = totals.get(part, 0.0) + count
+    ordered = sorted(totals, key=lambda part: totals[part])
+    together = {part for part in ordered if totals[part] < k}
+    for part in ordered:
+        if not together or (len(together) >= 2 and sum(totals[one] for one in together) >= k):
+            break
+        together.add(part)
+    return {part: WHOLE if part in together else number for number, part in enumerate(ordered, start=1)}
 
 
 def k_anonymous(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonymity) -> CellCounts:
-    """Measure a table. NULL is a quasi identifier like any other value."""
+    """Measure a table as it is shown. NULL is a quasi identifier like any other value."""
     count = identifier(anonymity.count)
     groups = ", ".join(identifier(name) for name in anonymity.quasi)
+    others = [f"{identifier(name)} IS NOT NULL" for name in figures(anonymity)[1:]]
+    lone = " OR ".join(others) if anonymity.emptied or anonymity.only else "true"
     query = f"""
         WITH cells AS (
             SELECT count(*) AS n, sum({count}) AS people,
-                count(*) FILTER (WHERE {count} IS NULL OR {count} <> 0 AND {count} < {anonymity.k}) AS few
-            FROM {relation} GROUP BY {groups}
+                count(*) FILTER (
+                    WHERE {count} IS NULL AND ({lone or "false"}) OR {count} <> 0 AND {count} < {anonymity.k}
+                ) AS few
+            FROM {_only(relation, anonymity)} GROUP BY {groups}
         )
         SELECT coalesce(sum(n), 0), coalesce(sum(n - 1), 0), min(people) FILTER (WHERE people <> 0),
             coalesce(sum(few), 0)
@@ -74,6 +157,75 @@ def k_anonymous(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonym
     return CellCounts(int(rows), int(repeated), None if k_min is None else int(k_min), int(violations))
 
 
-def _number(con: duckdb.DuckDBPyConnection, query: str) -> int:
-    ((number,),) = con.execute(query).fetchall()
-    return int(number)
+def _only(relation: str, anonymity: Anonymity) -> str:
+    if anonymity.only is None:
+        return relation
+    values = ", ".join(map(literal, anonymity.only.values))
+    return f"(SELECT * FROM {relation} WHERE {identifier(anonymity.only.column)} IN ({values}))"
+
+
+def _numbers(table: pa.Table, name: str) -> Numbers:
+    """A column of counts, NaN where there is none."""
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+
+
+def _counting(table: pa.Table, anonymity: Anonymity) -> Flags:
+    """The rows that count people."""
+    if anonymity.only is None:
+        return np.ones(table.num_rows, bool)
+    column = table[anonymity.only.column]
+    return np.asarray(pc.is_in(column, pa.array(anonymity.only.values, column.type)).to_numpy(), bool)
+
+
+def _bad(table: pa.Table, anonymity: Anonymity) -> Flags:
+    """Rows that count fewer than nothing, or say something of a number that they do not tell."""
+    count = _numbers(table, anonymity.count)
+    said = np.zeros(table.num_rows, bool)
+    for name in figures(anonymity)[1:]:
+        said |= np.asarray(table[name].is_valid().to_numpy(), bool)
+    unknown = np.isnan(count) & (said if anonymity.emptied or anonymity.only else True)
+    return np.asarray(_counting(table, anonymity) & (unknown | (count < 0)))
+
+
+def _empty(table: pa.Table, anonymity: Anonymity) -> Flags:
+    return np.asarray(_counting(table, anonymity) & (_numbers(table, anonymity.count) == 0))
+
+
+def _withheld(cells: Cells, anonymity: Anonymity, before: Before | None) -> npt.NDArray[np.int64]:
+    """The places in `cells` of the rows that are withheld."""
+    known, kept = _seen(cells, anonymity, before)
+    together = known_together(cells, anonymity.k)
+    under: dict[int, list[int]] = {}
+    for place, part in enumerate(cells.parts):
+        under.setdefault(together[part], []).append(place)
+    found: list[int] = []
+    for places in under.values():
+        found += _under_one_total(places, cells.counts, anonymity.k, known, kept)
+    return np.array(found, np.int64)
+
+
+def _seen(cells: Cells, anonymity: Anonymity, before: Before | None) -> tuple[Flags, Flags]:
+    """Which cells the release before showed as they still are, and which it withheld as they still are."""
+    if before is None:
+        return np.zeros(len(cells.keys), bool), np.zeros(len(cells.keys), bool)
+    shown, truth = counted(before.shown, anonymity).by_key, counted(before.truth, anonymity).by_key
+    pairs = list(zip(cells.keys, cells.counts.tolist(), strict=True))
+    known = np.array([shown.get(key) == count for key, count in pairs], bool)
+    kept = np.array([key not in shown and truth.get(key) == count for key, count in pairs], bool)
+    return known, kept
+
+
+def _under_one_total(places: Sequence[int], counts: Numbers, k: int, known: Flags, kept: Flags) -> list[int]:
+    few = [place for place in places if counts[place] < k]
+    if not few:
+        return []
+    others = sorted((place for place in places if counts[place] >= k), key=lambda place: counts[place])
+    chosen = few + [place for place in others if kept[place]]
+    for willing in ([place for place in others if not known[place]], others):
+        for place in willing:
+            hiding = [one for one in chosen if not known[one]] if willing is not others else chosen
+            if len(hiding) >= 2 and counts[hiding].sum() >= k:
+                break
+            if place not in chosen:
+                chosen.append(place)
+    return chosen

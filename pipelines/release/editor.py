@@ -32,9 +32,9 @@ from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
 from pipelines.release.decision import Decision, decide
-from pipelines.release.ledger import REFUSAL, Entry, Ledger, Recorded
+from pipelines.release.ledger import REFUSAL, RELEASE, Entry, Ledger, Recorded
 from pipelines.release.notices import Notices, notices
-from pipelines.release.products import write_candidate
+from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.publish import Approved, publish
 from pipelines.release.volume import confirmed_volumes
 from pipelines.settings import Settings
@@ -184,14 +184,29 @@ class Editor:
             location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
             # Each channel has a key of its own: what one shows of a person cannot be joined with what another shows.
             pseudonyms.register(self.con, self.settings.key(f"pseudonym_{product.channel}"))
-            version = write_candidate(self.con, product, relation, location)
+            counts = self._counted(product, relation)
+            version = write_candidate(self.con, product, relation, location, counts)
             rows = delta.row_count(delta.open_table(location, version))
             target = self.lake.product(product.channel, product.name)
             candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
             mark = fingerprint(location, version)
             shown = self._relation(location, version)
-            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark)
+            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark, counts)
             self._decide(candidate, evidence, [], approved, outcomes, refusals)
+
+    def _counted(self, product: Product, relation: str) -> Counted | None:
+        """What a table of counts is cut from, with the release before, from which what is withheld must not follow."""
+        counts = counted(self.con, product, relation)
+        if counts is None or (entry := self.ledger.newest(RELEASE).get(product.id)) is None:
+            return counts
+        model = product.contract.form.model
+        beside = self.ledger.release_beside(model, entry)
+        places = [(self.lake.product(product.channel, product.name), entry.version or 0)]
+        places += [(self.lake.released(library_of(model), model), beside.version or 0)] if beside else []
+        if beside is None or not all(delta.is_readable(*place) for place in places):
+            return counts  # it was ended or taken out of the lake, and cannot be compared
+        shown, truth = (self._relation(*place) for place in places)
+        return replace(counts, before=released_before(self.con, product, shown, truth))
 
     @contextmanager
     def _alone(self, subject: str, contract: ProductContract, outcomes: dict[str, Outcome]) -> Iterator[None]:

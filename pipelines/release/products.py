@@ -5,40 +5,72 @@ leaves this module.
 """
 
 import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Product
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows, make_durable, sha256
-from pipelines.privacy.anonymity import withhold
+from pipelines.privacy.anonymity import Before, cell_columns, protect
 from pipelines.privacy.masks import masks
 
 TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
+@dataclass(frozen=True)
+class Counted:
+    """What the candidate of a table of counts is cut from, and what was released of it before."""
+
+    truth: pa.Table
+    before: Before | None
+
+
 def product_query(product: Product, relation: str) -> str:
-    """The rows of a product from a relation of its model: each column masked, small cells withheld, in key order."""
-    shown = ", ".join(
-        f"{_masked(column.source, column.mask)} AS {identifier(column.name)}" for column in product.columns
-    )
-    rows = f"(SELECT {shown} FROM {relation})"
-    if product.form.anonymity is not None:
-        rows = withhold(rows, product.form.anonymity)
-    return f"SELECT * FROM {rows} ORDER BY ALL"
+    """The rows of a product from a relation of its model, in key order: each column masked, no count withheld."""
+    return f"SELECT * FROM ({_cut(product, relation)}) ORDER BY ALL"
 
 
-def write_candidate(con: duckdb.DuckDBPyConnection, product: Product, relation: str, location: Path) -> int:
-    """Write a product's candidate table; returns its version. Raises LakeError."""
+def counted(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Counted | None:
+    """The whole of a table of counts; None for a product that counts nobody."""
+    if product.form.anonymity is None:
+        return None
+    return Counted(con.sql(product_query(product, relation)).to_arrow_table(), None)
+
+
+def released_before(con: duckdb.DuckDBPyConnection, product: Product, shown: str, relation: str) -> Before | None:
+    """What a version of a table of counts showed, and what it was cut from, as far as it tells of small cells. None if
+    it lacks a column that does: it was another table."""
+    assert product.form.anonymity is not None
+    names = cell_columns(product.form.anonymity)
+    columns = ", ".join(map(identifier, names))
+    try:
+        return Before(
+            con.sql(f"SELECT {columns} FROM {shown}").to_arrow_table(),
+            con.sql(f"SELECT {columns} FROM ({_cut(product, relation, names)})").to_arrow_table(),
+        )
+    except duckdb.BinderException:
+        return None
+
+
+def write_candidate(
+    con: duckdb.DuckDBPyConnection, product: Product, relation: str, location: Path, counts: Counted | None
+) -> int:
+    """Write a product's candidate table, of `counts` what may be shown; returns its version. Raises LakeError."""
     shutil.rmtree(location, ignore_errors=True)
     location.parent.mkdir(parents=True, exist_ok=True)
     query = product_query(product, relation)
     schema = query_schema(con, query, product.id)
+    if counts is not None and product.form.anonymity is not None:
+        con.register("protected", protect(counts.truth, product.form.anonymity, counts.before))
+        query = "SELECT * FROM protected ORDER BY ALL"
     return delta.commit(location, schema, "table", None, copy_rows(con, query, location))
 
 
@@ -74,6 +106,13 @@ def write_csv(parquet: Path, target: Path) -> None:
 
 def _described(file: Path, kind: str) -> dict[str, Any]:
     return {"name": file.name, "format": kind, "size": file.stat().st_size, "sha256": sha256(file)}
+
+
+def _cut(product: Product, relation: str, names: Collection[str] | None = None) -> str:
+    """The columns of a product from a relation of its model, or those of these names, each masked."""
+    wanted = (column for column in product.columns if names is None or column.name in names)
+    shown = ", ".join(f"{_masked(column.source, column.mask)} AS {identifier(column.name)}" for column in wanted)
+    return f"SELECT {shown} FROM {relation}"
 
 
 def _masked(column: str, mask: str | None) -> str:

@@ -40,7 +40,7 @@ from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release import plan
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines, tables, views
-from pipelines.release.products import write_candidate
+from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.since import concerns
 from pipelines.release.verify import Verified, verified
 from pipelines.retention.apply import JOURNAL as ENDING
@@ -289,7 +289,21 @@ class _Reproduction:
             raise CitylakeError("reproduce.no_key", subject=product.id, file=key)
         pseudonyms.register(con, self.settings.key(f"pseudonym_{product.channel}"))
         location = self.scratch.product_candidate(self.entry.edition, product.channel, product.name)
-        return location, write_candidate(con, product, _rows(built), location)
+        return location, write_candidate(con, product, _rows(built), location, self._counted(con, product, built))
+
+    def _counted(self, con: duckdb.DuckDBPyConnection, product: Product, built: Place) -> Counted | None:
+        """What a table of counts is cut from, with the release that was published before."""
+        counts = counted(con, product, _rows(built))
+        earlier = [one for one in self._decisions(product.id) if one.sequence < self.entry.sequence]
+        entry = next((one for one in earlier if one.kind == RELEASE), None)
+        beside = self.ledger.release_beside(self.model, entry) if entry else None
+        if counts is None or entry is None or beside is None:
+            return counts
+        self._require_kept(product.id, entry)
+        self._require_kept(self.model, beside)
+        shown = _rows((self.lake.product(product.channel, product.name), entry.version or 0))
+        truth = self._at(self.model, beside)
+        return replace(counts, before=released_before(con, product, shown, _rows((truth.location, truth.version))))
 
     def _compared(
         self, con: duckdb.DuckDBPyConnection, built: Place, found: Verified, orders: tuple[str, ...]

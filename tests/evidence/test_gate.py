@@ -14,6 +14,7 @@ from pipelines.evidence.gate import prove_model, prove_product
 from pipelines.evidence.record import Check, Evidence
 from pipelines.evidence.rules import measure
 from pipelines.release.decision import decide
+from pipelines.release.products import Counted
 from tests.evidence.tables import TODAY
 from tests.memory import connection
 
@@ -40,6 +41,14 @@ def contract(contracts: Contracts) -> ProductContract:
 @pytest.fixture
 def product(contracts: Contracts) -> Product:
     return contracts.products["open/age_structure_by_county"]
+
+
+def proved(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str, truth: str | None = None
+) -> Evidence:
+    """The evidence of a candidate cut from a model of three rows; `truth`: all that was counted, if not just that."""
+    counts = Counted(con.sql(f"SELECT * FROM {truth or cells(GOOD, OTHER)}").to_arrow_table(), None)
+    return prove_product(con, product, contracts, relation, 3, "f2", counts if product.form.anonymity else None)
 
 
 def context_of(contracts: Contracts, relation: str, people: int = 42) -> Context:
@@ -125,13 +134,14 @@ def test_a_candidate_that_cannot_be_read(
 
 
 def test_a_good_product(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts) -> None:
-    evidence = prove_product(con, product, contracts, cells(GOOD, OTHER), 3, "f2")
+    evidence = proved(con, product, contracts, cells(GOOD, OTHER))
     assert evidence.checks == (
         Check("allow_list", "pass", 0, 0),
         Check("levels", "pass", 1, 1),
         Check("rows", "pass", 2, 3),
         Check("personal_values", "pass", 0, 0),
         Check("anonymity", "pass", 12, 10),
+        Check("attack", "pass", None, 10),
     )
     assert decide(product.id, "f2", evidence, None).approved
 
@@ -149,19 +159,31 @@ def test_a_good_product(con: duckdb.DuckDBPyConnection, product: Product, contra
 def test_a_product_that_must_stay_closed(
     con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str, check: str, code: str
 ) -> None:
-    evidence = prove_product(con, product, contracts, relation, 3, "f2")
+    evidence = proved(con, product, contracts, relation, cells(GOOD))
     assert [name for name, found in status(evidence).items() if found != "pass"] == [check]
     assert said(evidence, check) == [code]
     assert not decide(product.id, "f2", evidence, None).approved
+
+
+def test_a_count_that_follows_from_the_others(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
+) -> None:
+    small = "('341503', '裕安区', '1', '85+', 3::BIGINT, DATE '2026-11-23')"
+    evidence = proved(con, product, contracts, cells(GOOD, OTHER), cells(GOOD, OTHER, small))
+    assert said(evidence, "attack") == ["evidence.cells_bounded"]
+    assert evidence.check("attack") == replace(evidence.checks[-1], measured=1, threshold=10, status="fail")
+    assert not decide(product.id, "f2", evidence, None).approved
+    assert status(proved(con, product, contracts, cells(GOOD), cells(GOOD, OTHER, small)))["attack"] == "pass"
 
 
 def test_only_a_product_that_withholds_small_cells_may_be_empty(
     con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
 ) -> None:
     nothing = f"(SELECT * FROM {cells(GOOD)} WHERE false)"
-    assert decide(product.id, "f2", prove_product(con, product, contracts, nothing, 3, "f2"), None).approved
+    few = cells(GOOD.replace("12", "3"))
+    assert decide(product.id, "f2", proved(con, product, contracts, nothing, few), None).approved
     complete = replace(product, form=product.form.model_copy(update={"anonymity": None}))
-    evidence = prove_product(con, complete, contracts, nothing, 3, "f2")
+    evidence = proved(con, complete, contracts, nothing)
     assert said(evidence, "rows") == ["evidence.no_rows"]
     assert not decide(product.id, "f2", evidence, None).approved
 
@@ -170,20 +192,20 @@ def test_a_column_above_the_level_of_its_channel(
     con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
 ) -> None:
     columns = (replace(product.columns[0], level=3), *product.columns[1:])
-    evidence = prove_product(con, replace(product, columns=columns), contracts, cells(GOOD), 3, "f2")
+    evidence = proved(con, replace(product, columns=columns), contracts, cells(GOOD))
     assert evidence.checks[1].measured == 3
     assert said(evidence, "levels") == ["evidence.level_above"]
 
 
 def test_other_channels_are_not_searched(con: duckdb.DuckDBPyConnection, contracts: Contracts) -> None:
     product = contracts.products["analyst/age_structure"]
-    assert set(status(prove_product(con, product, contracts, cells(GOOD), 3, "f2"))) == {"allow_list", "levels", "rows"}
+    assert set(status(proved(con, product, contracts, cells(GOOD)))) == {"allow_list", "levels", "rows"}
 
 
 def test_an_error_is_told_without_its_text(
     con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
 ) -> None:
     relation = f"(SELECT * REPLACE (cast(county_name AS BIGINT) AS county_name) FROM {cells(GOOD)})"
-    evidence = prove_product(con, product, contracts, relation, 3, "f2")
+    evidence = proved(con, product, contracts, relation)
     assert status(evidence)["personal_values"] == "error"
     assert "金安区" not in json.dumps(evidence.to_json(), ensure_ascii=False)

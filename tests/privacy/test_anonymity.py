@@ -1,23 +1,63 @@
-"""Small cells: withheld, counted, and not excused by their neighbours."""
+"""Small cells: withheld with their neighbours, counted, and not to be inferred by anybody who has what is published."""
+
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts.models import Anonymity
-from pipelines.privacy.anonymity import CellCounts, k_anonymous, small_cells, withhold
+from pipelines.contracts.models import Anonymity, Breakdown
+from pipelines.privacy.anonymity import Before, CellCounts, k_anonymous, protect
+from pipelines.privacy.attack import bounds, differences
+from pipelines.privacy.breakdowns import determined
 
-K = Anonymity(k=10, count="persons", quasi=["county", "sex"])
+K = 10
+BY_SEX = Anonymity(k=K, count="persons", quasi=["county", "sex"])
+BY_COUNTY = Anonymity(k=K, count="persons", quasi=["county", "sex", "age"], within=["county"])
+STATES = Breakdown(
+    groups=["on_time", "late", "open_overdue", "open_in_time"],
+    counts={"finished": ["on_time", "late"], "on_time": ["on_time"], "overdue": ["late", "open_overdue"]},
+)
+REPEATS = Breakdown(groups=["repeated", "first"], counts={"repeated": ["repeated"]})
+CASES = Anonymity(k=K, count="cases", quasi=["county"], breakdowns=[STATES, REPEATS], rates={"rate": "finished"})
 Cell = tuple[str | None, str, int | None]
+Rows = list[dict[str, Any]]
 
 
-def table(cells: list[Cell]) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect()
-    con.execute("CREATE TABLE cells (county VARCHAR, sex VARCHAR, persons BIGINT)")
-    if cells:
-        con.executemany("INSERT INTO cells VALUES (?, ?, ?)", cells)
-    return con
+def by_sex(cells: list[Cell]) -> pa.Table:
+    names = ("county", "sex", "persons")
+    schema = pa.schema([("county", pa.string()), ("sex", pa.string()), ("persons", pa.int64())])
+    return pa.Table.from_pylist([dict(zip(names, cell, strict=True)) for cell in cells], schema)
+
+
+def by_age(cells: dict[tuple[str, str, int], int]) -> pa.Table:
+    schema = pa.schema([("county", pa.string()), ("sex", pa.string()), ("age", pa.int64()), ("persons", pa.int64())])
+    return pa.Table.from_pylist(
+        [{"county": county, "sex": sex, "age": age, "persons": n} for (county, sex, age), n in cells.items()], schema
+    )
+
+
+def of_cases(states: list[tuple[int, int, int, int, int]]) -> pa.Table:
+    """Counts as the model has them, from how many are in each state and how many of all are repeated."""
+    rows = []
+    for number, (on_time, late, open_overdue, open_in_time, repeated) in enumerate(states):
+        cases = on_time + late + open_overdue + open_in_time
+        finished = on_time + late
+        row = {"county": str(number), "cases": cases, "finished": finished, "on_time": on_time}
+        row |= {"overdue": late + open_overdue, "repeated": min(repeated, cases)}
+        rows.append(row | {"rate": finished / cases if cases else None})
+    kinds: list[tuple[str, Any]] = [(name, pa.int64()) for name in ("finished", "on_time", "overdue", "repeated")]
+    return pa.Table.from_pylist(
+        rows, pa.schema([("county", pa.string()), ("cases", pa.int64()), *kinds, ("rate", pa.float64())])
+    )
+
+
+def measured(table: pa.Table, anonymity: Anonymity) -> CellCounts:
+    with duckdb.connect() as con:
+        con.register("cells", table)
+        return k_anonymous(con, "cells", anonymity)
 
 
 @pytest.mark.parametrize(
@@ -34,72 +74,183 @@ def table(cells: list[Cell]) -> duckdb.DuckDBPyConnection:
     ],
 )
 def test_cells(cells: list[Cell], expected: CellCounts) -> None:
-    assert k_anonymous(table(cells), "cells", K) == expected
+    assert measured(by_sex(cells), BY_SEX) == expected
 
 
-counts = st.one_of(st.none(), st.integers(0, 25))
-tables = st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from(["1", "2"]), counts), max_size=8)
+keys = st.tuples(st.sampled_from("abc"), st.sampled_from("12"), st.integers(0, 3))
+tables = st.dictionaries(keys, st.integers(0, 25), max_size=16)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cells=tables)
-def test_what_is_withheld_does_not_follow_from_the_total(cells: list[Cell]) -> None:
-    con = table(cells)
-    few = [n for _, _, n in cells if n is None or 0 < n < 10]
-    assert small_cells(con, "cells", K) == sum(n is not None for n in few)
-    shown = [persons for (persons,) in con.execute(f"SELECT persons FROM {withhold('cells', K)}").fetchall()]
-    assert all(persons >= 10 for persons in shown)
-    enough = [n for _, _, n in cells if n is not None and n >= 10]
-    withheld = sorted(few_known := [n for n in few if n is not None]) + sorted(enough)[: len(enough) - len(shown)]
-    assert sorted(shown) == sorted(enough)[len(enough) - len(shown) :]
-    if not few:
-        assert len(shown) == len(enough)
-    elif shown:
-        assert len(withheld) + len(few) - len(few_known) >= 2
-        assert sum(withheld) >= 10
-    assert k_anonymous(con, withhold("cells", K), K).violations == 0
+def test_no_withheld_row_follows_from_totals(cells: dict[tuple[str, str, int], int]) -> None:
+    truth = by_age(cells)
+    shown = protect(truth, BY_COUNTY)
+    found = measured(shown, BY_COUNTY)
+    assert found.violations == 0
+    attack = bounds(truth, shown, BY_COUNTY)
+    assert attack.broken == 0
+    assert attack.narrowest is None or attack.narrowest >= K
+    if not any(0 < n < K for n in cells.values()):
+        assert shown.num_rows == sum(n > 0 for n in cells.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(cells=tables, changes=tables)
+def test_no_withheld_row_follows_from_the_release_before(
+    cells: dict[tuple[str, str, int], int], changes: dict[tuple[str, str, int], int]
+) -> None:
+    """Days of one table: on each of them what is shown is attacked with the day before."""
+    truth, before = by_age(cells), None
+    for day in ({}, changes, {}):
+        cells = cells | day
+        truth = by_age(cells)
+        shown = protect(truth, BY_COUNTY, before)
+        assert bounds(truth, shown, BY_COUNTY).broken == 0
+        if before is not None and _enough_is_new(cells, before):
+            assert differences(truth, shown, before, BY_COUNTY).broken == 0
+        before = Before(shown, truth)
+
+
+def _enough_is_new(cells: dict[tuple[str, str, int], int], before: Before) -> bool:
+    """Whether what the day before did not show, or showed otherwise, could hide itself under every total. Where it
+    could not, nothing that is withheld can help, and the gate stays closed."""
+    told = {(row["county"], row["sex"], row["age"]): row["persons"] for row in before.shown.to_pylist()}
+    totals = {county: sum(n for key, n in cells.items() if key[0] == county) for county in "abc"}
+    if any(0 < total < K for total in totals.values()):
+        return False
+    for county in "abc":
+        fresh = [n for key, n in cells.items() if key[0] == county and n and told.get(key) != n]
+        if any(0 < n < K for n in fresh) and (len(fresh) < 2 or sum(fresh) < K):
+            return False
+    return True
 
 
 def test_one_small_cell_takes_the_smallest_other_with_it() -> None:
-    con = table([("a", "1", 8), ("a", "2", 11), ("b", "1", 12), ("b", "2", 0)])
-    shown = con.execute(f"SELECT county, sex, persons FROM {withhold('cells', K)}").fetchall()
-    assert shown == [("b", "1", 12)]
+    shown = protect(by_sex([("a", "1", 8), ("a", "2", 11), ("b", "1", 12), ("b", "2", 0)]), BY_SEX)
+    assert shown.to_pylist() == [{"county": "b", "sex": "1", "persons": 12}]
 
 
 def test_nothing_small_withholds_nothing() -> None:
-    con = table([("a", "1", 10), ("a", "2", 11), ("b", "2", 0)])
-    assert len(con.execute(f"SELECT * FROM {withhold('cells', K)}").fetchall()) == 2
+    assert protect(by_sex([("a", "1", 10), ("a", "2", 11), ("b", "2", 0)]), BY_SEX).num_rows == 2
 
 
-BY_COUNTY = Anonymity(k=10, count="persons", quasi=["county", "sex", "age"], within=["county"])
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    cells=st.dictionaries(
-        st.tuples(st.sampled_from("ab"), st.sampled_from("12"), st.integers(0, 3)), st.integers(0, 25)
-    )
-)
-def test_what_is_withheld_does_not_follow_from_the_totals_of_its_county(cells: dict[tuple[str, str, int], int]) -> None:
-    con = duckdb.connect()
-    con.execute("CREATE TABLE cells (county VARCHAR, sex VARCHAR, age INT, persons BIGINT)")
-    if cells:
-        con.executemany("INSERT INTO cells VALUES (?, ?, ?, ?)", [(*key, persons) for key, persons in cells.items()])
-    shown = {row[:3] for row in con.execute(f"SELECT * FROM {withhold('cells', BY_COUNTY)}").fetchall()}
-    for county in "ab":
-        mine = {key: persons for key, persons in cells.items() if key[0] == county and persons}
-        withheld = [persons for key, persons in mine.items() if key not in shown]
-        if withheld and sum(mine.values()) >= 10 and len(mine) > 1:
-            assert len(withheld) >= 2 and sum(withheld) >= 10
-        assert bool(withheld) == any(persons < 10 for persons in mine.values())
-    assert k_anonymous(con, withhold("cells", BY_COUNTY), BY_COUNTY).violations == 0
+def test_a_row_without_a_number_is_not_shown() -> None:
+    assert protect(by_sex([("a", "1", None), ("a", "2", -3), ("b", "1", 30)]), BY_SEX).to_pylist() == [
+        {"county": "b", "sex": "1", "persons": 30}
+    ]
 
 
 def test_a_small_cell_takes_a_neighbour_of_its_own_county_with_it() -> None:
-    con = duckdb.connect()
-    con.execute(
-        "CREATE TABLE cells AS SELECT * FROM (VALUES ('a', '1', 0, 8), ('a', '2', 0, 40), ('a', '2', 1, 50), "
-        "('b', '1', 0, 11), ('b', '2', 0, 12)) t(county, sex, age, persons)"
-    )
-    shown = con.execute(f"SELECT county, sex, age FROM {withhold('cells', BY_COUNTY)} ORDER BY ALL").fetchall()
-    assert shown == [("a", "2", 1), ("b", "1", 0), ("b", "2", 0)]
+    cells = {("a", "1", 0): 8, ("a", "2", 0): 40, ("a", "2", 1): 50, ("b", "1", 0): 11, ("b", "2", 0): 12}
+    shown = protect(by_age(cells), BY_COUNTY).to_pylist()
+    assert [(row["county"], row["sex"], row["age"]) for row in shown] == [("a", "2", 1), ("b", "1", 0), ("b", "2", 0)]
+
+
+def test_what_yesterday_showed_does_not_hide_what_is_new_today() -> None:
+    """The smallest neighbour was shown yesterday: whoever kept it would have the new cell by subtraction."""
+    yesterday = {("a", "1", 0): 20, ("a", "2", 0): 30, ("a", "2", 1): 40}
+    truth = by_age(yesterday)
+    before = Before(protect(truth, BY_COUNTY), truth)
+    today = by_age(yesterday | {("a", "1", 1): 3, ("a", "2", 1): 43})
+    naive = protect(today, BY_COUNTY)
+    assert {row["persons"] for row in naive.to_pylist()} == {30, 43}
+    assert differences(today, naive, before, BY_COUNTY).broken == 1
+    shown = protect(today, BY_COUNTY, before)
+    assert {row["persons"] for row in shown.to_pylist()} == {20, 30}
+    assert differences(today, shown, before, BY_COUNTY).broken == 0
+
+
+def test_what_cannot_be_hidden_is_told() -> None:
+    """All neighbours are as they were yesterday: nothing that is withheld today keeps the new cell from following."""
+    yesterday = {("a", "1", 0): 20, ("a", "2", 0): 30}
+    before = Before(by_age(yesterday), by_age(yesterday))
+    today = by_age(yesterday | {("a", "1", 1): 3})
+    assert differences(today, protect(today, BY_COUNTY, before), before, BY_COUNTY).broken == 1
+
+
+def test_a_neighbour_stays_withheld_while_it_is_the_same() -> None:
+    cells = {("a", "1", 0): 4, ("a", "1", 1): 15, ("a", "2", 0): 30}
+    truth = by_age(cells)
+    before = Before(protect(truth, BY_COUNTY), truth)
+    later = by_age(cells | {("a", "2", 1): 9})  # two small cells now: they would hide each other
+    assert [row["persons"] for row in protect(later, BY_COUNTY).to_pylist()] == [15, 30]
+    assert differences(later, protect(later, BY_COUNTY), before, BY_COUNTY).broken == 1
+    assert [row["persons"] for row in protect(later, BY_COUNTY, before).to_pylist()] == [30]
+
+
+def test_a_county_too_small_for_a_total_of_its_own_takes_another_with_it() -> None:
+    """Three persons live in county c; the totals of a and b would tell of them."""
+    cells = {("a", "1", 0): 40, ("a", "2", 0): 50, ("b", "1", 0): 12, ("b", "2", 0): 13, ("c", "1", 0): 3}
+    shown = protect(by_age(cells), BY_COUNTY)
+    assert {row["persons"] for row in shown.to_pylist()} == {40, 50, 13}
+    assert bounds(by_age(cells), shown, BY_COUNTY).broken == 0
+
+
+states = st.tuples(*[st.integers(0, 40) for _ in range(4)], st.integers(0, 60))
+
+
+@settings(max_examples=150, deadline=None)
+@given(rows=st.lists(states, max_size=5))
+def test_no_group_follows_from_the_counts_that_are_shown(rows: list[tuple[int, int, int, int, int]]) -> None:
+    truth = of_cases(rows)
+    shown = protect(truth, CASES)
+    attack = bounds(truth, shown, CASES)
+    assert attack.broken == 0
+    whole = {row["county"]: row for row in truth.to_pylist()}
+    for row in shown.to_pylist():
+        true = whole[row["county"]]
+        assert all(row[name] in (None, true[name]) for name in row)
+        assert (row["rate"] is None) == (row["finished"] is None)
+        groups = [true["on_time"], true["finished"] - true["on_time"], true["cases"] - true["repeated"]]
+        groups += [true["repeated"], true["overdue"] - groups[1], true["cases"] - true["on_time"] - true["overdue"]]
+        if not any(0 < n < K for n in groups):
+            assert row == true
+
+
+def test_as_few_counts_are_withheld_as_can_be() -> None:
+    """Two of forty are finished late: the count that says so follows from three others, and one of them is enough."""
+    shown = protect(of_cases([(20, 2, 0, 20, 0), (20, 20, 20, 20, 0)]), CASES).to_pylist()
+    assert shown[0]["overdue"] is None or shown[0]["finished"] is None
+    assert sum(value is None for value in shown[0].values()) <= 3
+    assert None not in shown[1].values()
+
+
+def test_the_attack_finds_what_a_count_tells() -> None:
+    truth = of_cases([(30, 1, 0, 15, 0)])
+    assert bounds(truth, truth, CASES).broken > 0
+
+
+def test_a_row_in_which_everybody_is_the_same_tells_nothing_else() -> None:
+    diverse = STATES.model_copy(update={"diversity": 2})
+    anonymity = CASES.model_copy(update={"breakdowns": [diverse], "rates": {}})
+    (row,) = protect(of_cases([(30, 0, 0, 0, 0)]), anonymity).to_pylist()
+    assert (row["cases"], row["finished"], row["on_time"], row["overdue"]) == (30, None, None, None)
+
+
+def test_a_row_far_from_the_table_is_not_told() -> None:
+    near = STATES.model_copy(update={"closeness": 0.3})
+    anonymity = CASES.model_copy(update={"breakdowns": [near], "rates": {}})
+    first, second = protect(of_cases([(200, 200, 0, 0, 0), (0, 0, 15, 15, 0)]), anonymity).to_pylist()
+    assert first["finished"] == 400
+    assert (second["cases"], second["finished"]) == (30, None)
+
+
+def test_counts_that_contradict_each_other_are_withheld() -> None:
+    wrong = of_cases([(20, 20, 20, 20, 0)]).set_column(2, "finished", pa.array([90], pa.int64()))
+    assert protect(wrong, CASES).to_pylist()[0]["finished"] is None
+
+
+def test_rows_everybody_knows_stay_without_figures() -> None:
+    only = {"column": "unit", "values": ["%"]}
+    anonymity = Anonymity(k=K, count="persons", quasi=["county"], only=only, emptied=True)
+    table = pa.table({"county": list("abcd"), "unit": ["%", "%", "%", "台"], "persons": [3, 12, 40, 2]})
+    shown = protect(table, anonymity).to_pylist()
+    assert [row["persons"] for row in shown] == [None, None, 40, 2]
+    assert measured(protect(table, anonymity), anonymity).violations == 0
+    assert measured(table, anonymity).violations == 1
+
+
+def test_groups_that_no_counts_determine_are_told() -> None:
+    assert determined(STATES)
+    assert not determined(Breakdown(groups=["a", "b", "c"], counts={"x": ["a"]}))

@@ -100,7 +100,7 @@ def test_a_product_with_small_cells_left_in_is_refused_alone(
     town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = town.published()
-    monkeypatch.setattr("pipelines.release.products.withhold", lambda relation, anonymity: relation)
+    monkeypatch.setattr("pipelines.release.products.protect", lambda table, anonymity, before: table)
     edited("data_contracts/products/population/age_structure.yaml", "name: 户籍人口年龄结构\n", "name: 年龄结构\n")
     outcomes = town.run("small cells", sources=[])
     assert outcomes[MART].version is not None

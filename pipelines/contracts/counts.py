@@ -1,0 +1,53 @@
+"""Counts of people in channels: every open product says that it has none, or what each of its figures counts.
+
+Belongs here: whether a contract says this wholly. What is done about small counts belongs to `pipelines.privacy`.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pipelines.contracts.located import Located, Place
+from pipelines.contracts.mistakes import check_column, check_known, error
+from pipelines.contracts.models import Anonymity, ChannelForm, OpenChannelForm
+from pipelines.contracts.resolved import ShownColumn
+from pipelines.privacy.breakdowns import determined
+
+FIGURES = ("integer", "number")
+"""The logical types that can count."""
+
+
+def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[str, ShownColumn]) -> None:
+    """Raises CitylakeError for an open channel that says neither what it counts nor why it counts nobody, for names
+    that are no columns or groups, for groups that the counts do not determine, and for figures left out."""
+    anonymity = view.anonymity
+    if isinstance(view, OpenChannelForm) and (anonymity is None) == (view.notAboutPersons is None):
+        raise error("contract.counts_unsaid", file, place)
+    if anonymity is None:
+        return
+    for where, name in _columns(anonymity):
+        check_column(file, (*place, "anonymity", *where), name, shown)
+    for index, breakdown in enumerate(anonymity.breakdowns):
+        here: Place = (*place, "anonymity", "breakdowns", index)
+        for name, groups in breakdown.counts.items():
+            for number, group in enumerate(groups):
+                check_known(file, (*here, "counts", name, number), "group", group, breakdown.groups)
+        if not determined(breakdown):
+            raise error("contract.groups_undetermined", file, here, groups="、".join(breakdown.groups))
+    counts = [anonymity.count, *(name for breakdown in anonymity.breakdowns for name in breakdown.counts)]
+    for rate, name in anonymity.rates.items():
+        check_known(file, (*place, "anonymity", "rates", rate), "count", name, counts)
+    said = {name for _, name in _columns(anonymity)}
+    for name, column in shown.items():
+        if column.column.definition.logicalType in FIGURES and name not in said:
+            raise error("contract.figure_unsaid", file, (*place, "anonymity"), column=name)
+
+
+def _columns(anonymity: Anonymity) -> Iterator[tuple[Place, str]]:
+    """Where a column is named, and which."""
+    yield ("count",), anonymity.count
+    for key in ("quasi", "within"):
+        yield from (((key, index), name) for index, name in enumerate(getattr(anonymity, key)))
+    for index, breakdown in enumerate(anonymity.breakdowns):
+        yield from ((("breakdowns", index, "counts", name), name) for name in breakdown.counts)
+    yield from ((("rates", rate), rate) for rate in anonymity.rates)
+    if anonymity.only is not None:
+        yield ("only", "column"), anonymity.only.column

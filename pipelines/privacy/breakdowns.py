@@ -1,0 +1,116 @@
+"""Counts beside the main one of a row: what groups they are made of, and which of them tell of too few.
+
+Belongs here: one row at a time, all rows at once. Which rows are shown at all belongs to `anonymity`.
+"""
+
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.contracts.models import Breakdown
+
+Numbers = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+NEAR: Final = 1e-6
+"""Counts are whole numbers; equations between them are solved in floating point."""
+
+
+def equations(breakdown: Breakdown, counts: list[str]) -> Numbers:
+    """One row for the main count and one for each of `counts`: of which groups it is the sum."""
+    made = [breakdown.groups, *(breakdown.counts[name] for name in counts)]
+    return np.array([[float(group in names) for group in breakdown.groups] for names in made])
+
+
+def determined(breakdown: Breakdown) -> bool:
+    """Whether the counts say how many everybody group has: what cannot be told from them cannot be protected."""
+    return int(np.linalg.matrix_rank(equations(breakdown, [*breakdown.counts]))) == len(breakdown.groups)
+
+
+def people(breakdown: Breakdown, total: Numbers, counts: Numbers) -> Numbers:
+    """How many each group of each row has; NaN where the counts contradict each other or say nothing."""
+    matrix = equations(breakdown, [*breakdown.counts])
+    said = np.column_stack([total, counts])
+    found = said @ np.linalg.pinv(matrix).T
+    wrong = (found < -NEAR).any(axis=1) | (np.abs(found @ matrix.T - said) > NEAR).any(axis=1)
+    found[wrong | np.isnan(found).any(axis=1)] = np.nan
+    return found
+
+
+def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers) -> Flags:
+    """Which counts of which rows must not be shown, as few as can be, and of these the smallest.
+
+    `total` (n) is the main count, at least k; `counts` (n x m) are in the order of the breakdown. A row whose groups
+    are all empty or at least k, of which enough have anybody and which is near enough to the whole table shows
+    everything; one that is not diverse or near enough, or contradicts itself, nothing. In any other no group below k,
+    and no count that is not shown, can be told from what is shown nearer than to k values.
+    """
+    found = people(breakdown, total, counts)
+    names = [*breakdown.counts]
+    hide = np.zeros(counts.shape, bool)
+    nothing = np.isnan(found).any(axis=1) | ((found > NEAR).sum(axis=1) < breakdown.diversity) | _far(breakdown, found)
+    hide[nothing] = True
+    open_rows = np.flatnonzero(~nothing & ((found > NEAR) & (found < k - NEAR)).any(axis=1))
+    for size in range(1, len(names) + 1):
+        if not len(open_rows):
+            break
+        cost = np.full(len(open_rows), np.inf)
+        best = np.zeros((len(open_rows), len(names)), bool)
+        for chosen in combinations(range(len(names)), size):
+            without = np.isin(np.arange(len(names)), chosen)
+            safe = _safe(breakdown, k, found[open_rows], without)
+            loss = np.where(safe, counts[open_rows][:, without].sum(axis=1), np.inf)
+            better = loss < cost
+            cost[better], best[better] = loss[better], without
+        hide[open_rows] = best
+        open_rows = open_rows[np.isinf(cost)]
+    hide[open_rows] = True
+    return hide
+
+
+def _far(breakdown: Breakdown, found: Numbers) -> Flags:
+    if breakdown.closeness is None or not len(found):
+        return np.zeros(len(found), bool)
+    whole = np.nansum(found, axis=0)
+    shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
+    distance = np.abs(shares - whole / max(float(whole.sum()), 1.0)).sum(axis=1) / 2
+    return np.asarray(distance > breakdown.closeness + NEAR)
+
+
+def _safe(breakdown: Breakdown, k: int, found: Numbers, without: Flags) -> Flags:
+    """Whether what is left of each row tells neither a small group nor a count that is not shown."""
+    everything = equations(breakdown, [*breakdown.counts])
+    shown, unseen = everything[np.r_[True, ~without]], everything[1:][without]
+    forms = np.vstack([np.eye(everything.shape[1]), unseen])
+    low, high = _bounds(_independent(shown), found, forms)
+    values = np.floor(high + NEAR) - np.ceil(low - NEAR) + 1
+    asked = np.column_stack([(found > NEAR) & (found < k - NEAR), np.ones((len(found), len(unseen)), bool)])
+    return np.asarray(((values >= k) | ~asked).all(axis=1))
+
+
+def _independent(matrix: Numbers) -> Numbers:
+    """Rows of a matrix that say all that it says."""
+    kept: list[Numbers] = []
+    for row in matrix:
+        if np.linalg.matrix_rank(np.array([*kept, row])) > len(kept):
+            kept.append(row)
+    return np.array(kept)
+
+
+def _bounds(matrix: Numbers, found: Numbers, forms: Numbers) -> tuple[Numbers, Numbers]:
+    """The least and the greatest that each form can be for groups that are not negative and satisfy the equations as
+    the true ones do (rows x forms). Forms are linear: their extremes are at the corners, which are all tried."""
+    said, groups = found @ matrix.T, matrix.shape[1]
+    low, high = np.full((len(found), len(forms)), np.inf), np.full((len(found), len(forms)), -np.inf)
+    for basis in combinations(range(groups), len(matrix)):
+        square = matrix[:, basis]
+        if abs(np.linalg.det(square)) < NEAR:
+            continue
+        corner = np.zeros_like(found)
+        corner[:, basis] = said @ np.linalg.inv(square).T
+        possible = (corner >= -NEAR).all(axis=1)
+        values = corner @ forms.T
+        low[possible] = np.minimum(low[possible], values[possible])
+        high[possible] = np.maximum(high[possible], values[possible])
+    return low, high
