@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
@@ -54,7 +55,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     contracts = load(settings.contracts)
     graph = _graph(settings, contracts)
     sources = source_assets(contracts)
-    published = [release_assets(contracts, graph), health]
+    published = [release_assets(contracts, graph), health, *delivery_assets(contracts)]
     executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
     replay, freshness = replay_asset(contracts), freshness_checks(contracts)
     everything = dg.AssetSelection.assets(*sources, *published)

@@ -5,6 +5,7 @@ import typer
 from citylake import (
     access,
     contracts,
+    deliver,
     demo,
     evidence,
     explain,
@@ -34,6 +35,7 @@ app.add_typer(linkage.app, name="linkage")
 app.add_typer(licence.app, name="licence")
 app.add_typer(retention.app, name="retention")
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(deliver.app, name="deliver")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

@@ -69,22 +69,22 @@ def shown_key(product: Product, columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(shown[name] for name in key) if shown.keys() >= set(key) else ()
 
 
-def _types(extract: Extract) -> dict[str, object]:
-    return {field["name"]: field["type"] for field in extract.fields}
-
-
-def _changes(con: duckdb.DuckDBPyConnection, old: Extract, new: Extract, key: Sequence[str]) -> str:
-    by_key = key and all(_names_rows(con, one, key) for one in (old, new))
-    changes = _changes_by_key(old, new, key) if by_key else _changes_of_rows(old, new)
-    return f"{changes} ORDER BY {', '.join(map(identifier, (*new.columns, CHANGE_TYPE)))}"
-
-
-def _names_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str]) -> bool:
+def names_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str]) -> bool:
     """Whether the key is never empty and names one row each."""
     listed = ", ".join(map(identifier, key))
     empty = " OR ".join(f"{identifier(name)} IS NULL" for name in key)
     query = f"SELECT 1 FROM {extract.relation} GROUP BY {listed} HAVING count(*) > 1 OR {empty} LIMIT 1"
     return con.execute(query).fetchone() is None
+
+
+def _types(extract: Extract) -> dict[str, object]:
+    return {field["name"]: field["type"] for field in extract.fields}
+
+
+def _changes(con: duckdb.DuckDBPyConnection, old: Extract, new: Extract, key: Sequence[str]) -> str:
+    by_key = key and all(names_rows(con, one, key) for one in (old, new))
+    changes = _changes_by_key(old, new, key) if by_key else _changes_of_rows(old, new)
+    return f"{changes} ORDER BY {', '.join(map(identifier, (*new.columns, CHANGE_TYPE)))}"
 
 
 def _changes_by_key(old: Extract, new: Extract, key: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from catalog.times import as_utc, as_utc_or_none
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access as access_table
+from pipelines.register.tables import recipient as recipient_table
 from pipelines.register.tables import token as token_table
 
 PUBLIC_TOKEN = "public"
@@ -38,6 +39,16 @@ class Callers:
         """The caller behind a token that was checked before: a signed-in person, or the holder of a signed address."""
         row = self._token(token_id)
         return self._caller(row) if row else Caller(problem=Reason.TOKEN_INVALID)
+
+    def on_behalf(self, recipient: str) -> Caller:
+        """A recipient whom the city delivers to by itself: no token is shown, grants and suspensions count the same."""
+        asked = recipient_table.alias()
+        suspended = suspension.of_recipient(asked.c.name).label("suspended")
+        found = self._register.rows(sa.select(suspended).where(asked.c.name == recipient))
+        if not found:
+            return Caller(problem=Reason.GRANT_REQUIRED)
+        grants = tuple(load_grants(self._register, recipient=recipient))
+        return Caller(recipient=recipient, grants=grants, problem=Reason.SUSPENDED if found[0]["suspended"] else None)
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
         suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")

@@ -131,6 +131,10 @@ class _Loader:
             city = read(self.root / "city.yaml")
             for key, source in book.model_dump().items():
                 check_known(city, ("addressBook", key), "source", source, contracts.sources)
+        for name, delivery in self.city.deliveries.items():
+            city, place = read(self.root / "city.yaml"), ("deliveries", name)
+            check_known(city, (*place, "product"), "product", delivery.product, contracts.products)
+            check_known(city, (*place, "connection"), "connection", delivery.connection, self.city.connections)
         return self._with_authority(contracts)
 
     def _with_authority(self, contracts: Contracts) -> Contracts:

@@ -525,6 +525,20 @@ class AddressBookForm(Strict):
     boundaries: SourceName
 
 
+class DeliveryForm(Strict):
+    """库表: a product kept up to date in a table of a recipient's own database, `table` or `schema.table`.
+
+    Whether the recipient may have it is for grants to say, at every delivery. `whenEnded`: whether the rows stay there
+    or the table is emptied when the product is withdrawn or the grant is over.
+    """
+
+    recipient: Text
+    product: Annotated[str, StringConstraints(pattern=r"^(open|sharing|analyst)/[a-z][a-z0-9_]*$")]
+    connection: Name
+    table: Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)?$")]
+    whenEnded: Literal["keep", "empty"] = "keep"
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -534,6 +548,7 @@ class CityForm(Strict):
     timezone: Text
     operator: OrganisationName
     connections: dict[Name, ConnectionForm]
+    deliveries: dict[Name, DeliveryForm] = {}
     addressBook: AddressBookForm | None = None
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]

@@ -18,7 +18,8 @@ class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
     that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
     `export` that refused rows left the house, or that a steward looked at what uncertain rows say;
-    `correction` that a person asked a source for one; `retention` under which terms data could end.
+    `correction` that a person asked a source for one; `retention` under which terms data could end;
+    `delivery` that a recipient's table was brought up to date, with what was signed.
     """
 
     PULL = "pull"
@@ -36,6 +37,7 @@ class Stage(StrEnum):
     EXPORT = "export"
     CORRECTION = "correction"
     RETENTION = "retention"
+    DELIVERY = "delivery"
 
 
 @dataclass(frozen=True)

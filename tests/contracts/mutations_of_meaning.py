@@ -90,6 +90,23 @@ MUTATIONS: dict[str, Mutation] = {
         "部门 dsr 不存在。是否想写 dsrb",
         "no organisation",
     ),
+    "a delivery of no product": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/nothing, connection: psb, table: t}\nconnections:\n",
+        "one: {recipient",
+        "sharing/nothing",
+        "sharing/nothing",
+    ),
+    "a delivery over no connection": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person_of_division, connection: hsb, table: t}\n"
+        "connections:\n",
+        "one: {recipient",
+        "hsb",
+        "hsb",
+    ),
     "unknown operator": (
         CITY,
         "operator: dsrb",

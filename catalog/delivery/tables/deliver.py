@@ -1,0 +1,287 @@
+"""One delivery: ask the grant, find what leads from the recipient's version to the published one, send it, prove it.
+
+The first delivery, and any that no change set leads to, is the whole of the view in one transaction. The grant is asked
+again, and the audit written, before each batch; without either nothing is sent and the transaction is rolled back. An
+end of the grant or of the product is told to the recipient in the position, and empties the table only if the target
+says so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import duckdb
+
+from catalog.delivery.changes import SchemaChanged, names_rows, shown_key
+from catalog.delivery.desk import Admission, Desk, Refused
+from catalog.delivery.extracts import Extract
+from catalog.delivery.tables import receipt, rows
+from catalog.delivery.tables.mysql import MysqlTable
+from catalog.delivery.tables.postgres import PostgresTable
+from catalog.delivery.tables.rows import Batch, Totals
+from catalog.delivery.tables.target import CURRENT, Position, Target
+from catalog.delivery.timeline import timeline
+from catalog.policy.decision import Reason
+from pipelines.contracts.models import DeliveryForm
+from pipelines.messages import CitylakeError, translate
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.signer import SIGNING, Ed25519Signer
+
+ACTION, ROAD = "table.deliver", "tables"
+ENDED = (Reason.NOT_PUBLISHED, Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED)
+"""What ends a delivery; any other denial may pass."""
+
+How = Literal["snapshot", "changes", "unchanged", "ended"]
+_WAYS: dict[str, type[PostgresTable] | type[MysqlTable]] = {
+    "postgresql": PostgresTable,
+    "postgres": PostgresTable,
+    "mysql": MysqlTable,
+    "mariadb": MysqlTable,
+}
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a delivery did. `rows`: in the table after it; the others: how many it inserted, updated and deleted."""
+
+    delivery: str
+    how: How
+    version: int | None
+    rows: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """What the table is to hold: the published version as the grant shows it. `key`: the columns that name rows, empty
+    if none do; `policy`: what the grant lets through and how rows are named."""
+
+    admission: Admission
+    extract: Extract
+    key: tuple[str, ...]
+    totals: Totals
+
+    @property
+    def policy(self) -> str:
+        return f"{self.extract.key}:{'key' if self.key else 'rows'}"
+
+
+class Astray(Exception):
+    """The table does not hold what the position says: somebody changed it."""
+
+
+def deliver(desk: Desk, name: str, run: str) -> Delivered:
+    """Bring one delivery of city.yaml up to date.
+
+    Raises CitylakeError for an unknown delivery, a database that cannot be reached, that refuses or whose table does
+    not fit, and for counts that do not agree; Refused for a denial that may pass; AuditUnavailable; LakeError.
+    """
+    form = desk.listing.snapshot().contracts.city.deliveries.get(name)
+    if form is None:
+        known = "、".join(sorted(desk.listing.snapshot().contracts.city.deliveries))
+        raise CitylakeError("deliver.unknown", name=name, known=known or "—")
+    return _Delivery(desk, name, form, run).run()
+
+
+def open_target(desk: Desk, form: DeliveryForm) -> Target:
+    """The table of a delivery. Raises CitylakeError if its database cannot be reached or is of no kind known here."""
+    secret = desk.listing.snapshot().contracts.city.connections[form.connection].secret
+    address = desk.settings.connection_string(form.connection, secret)
+    scheme = address.partition("://")[0].partition("+")[0].lower() if "://" in address else "postgresql"
+    if scheme not in _WAYS:
+        raise CitylakeError("deliver.scheme", connection=form.connection, known="、".join(_WAYS))
+    return _WAYS[scheme](form.connection, form.table, address)
+
+
+class _Delivery:
+    def __init__(self, desk: Desk, name: str, form: DeliveryForm, run: str) -> None:
+        self.desk, self.name, self.form = desk, name, form
+        self.receipts = Receipts(desk.register, run)
+        self.signer = Ed25519Signer(desk.settings.key(SIGNING))
+
+    def run(self) -> Delivered:
+        try:
+            admission = self._ask()
+        except Refused as refused:
+            if refused.reason in ENDED and (ended := self._end(refused.reason)):
+                return ended
+            raise
+        extract = self.desk.views.extract(admission.allowed)
+        target = open_target(self.desk, self.form)
+        try:
+            target.prepare(self.name, {field["name"]: str(field["type"]) for field in extract.fields})
+            return self._bring_up(target, admission, extract)
+        finally:
+            target.close()
+
+    def _ask(self) -> Admission:
+        caller = self.desk.callers.on_behalf(self.form.recipient)
+        admission = self.desk.admit(caller, self.form.product, ACTION, ROAD)
+        return self._of_version(admission, admission.allowed.version)
+
+    def _of_version(self, admission: Admission, version: int) -> Admission:
+        """Raises CitylakeError for a version that was taken back just now."""
+        then = self.desk.at_version(admission, version)
+        if then is None:
+            raise CitylakeError("deliver.overtaken", name=self.name)
+        return then
+
+    def _bring_up(self, target: Target, admission: Admission, extract: Extract) -> Delivered:
+        with self.desk.views.folders.connection() as con:
+            key = shown_key(admission.offering.product, extract.columns)
+            key = key if key and names_rows(con, extract, key) else ()
+            goal = _Goal(admission, extract, key, rows.totals(con, extract))
+            try:
+                with target.transaction(self.name) as position:
+                    done = self._step(target, con, position, goal)
+            except Astray:
+                with target.transaction(self.name) as position:
+                    done = self._snapshot(target, con, position, goal)
+        self._require(target, goal)
+        self._keep_receipt(target)
+        return done
+
+    def _step(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
+        """Nothing, a change set or everything, whatever leads from the position to the published version."""
+        version, rows_after = goal.extract.version, goal.totals.rows
+        if (position.version, position.policy, position.state) == (version, goal.policy, CURRENT):
+            if target.totals() != goal.totals:
+                raise Astray
+            return Delivered(self.name, "unchanged", version, rows_after)
+        before = self._before(position, goal)
+        try:
+            changes = self.desk.changes(before, goal.admission) if before else None
+        except SchemaChanged:
+            changes = None
+        if before is None or changes is None:
+            return self._snapshot(target, con, position, goal)
+        held = self.desk.views.extract(before.allowed)
+        self._send(target, goal, rows.changed_rows(con, changes, held, goal.key))
+        if target.totals() != goal.totals:
+            raise Astray
+        counts = rows.told(con, changes)
+        self._arrive(target, goal, how="changes", since=position.version, **counts)
+        return Delivered(self.name, "changes", version, rows_after, **counts)
+
+    def _snapshot(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
+        held = target.totals().rows
+        if position.version is None and held:
+            raise CitylakeError("deliver.not_ours", connection=target.connection, table=target.table, rows=held)
+        target.empty()
+        self._send(target, goal, rows.all_rows(con, goal.extract, goal.key))
+        self._require(target, goal)
+        counts = {"inserted": goal.totals.rows, "updated": 0, "deleted": held}
+        self._arrive(target, goal, how="snapshot", since=None, **counts)
+        return Delivered(self.name, "snapshot", goal.extract.version, goal.totals.rows, **counts)
+
+    def _require(self, target: Target, goal: _Goal) -> None:
+        """Raises CitylakeError unless the table holds just what it should."""
+        there = target.totals()
+        if there != goal.totals:
+            raise CitylakeError("deliver.counts", name=self.name, rows=there.rows, wanted=goal.totals.rows)
+
+    def _before(self, position: Position, goal: _Goal) -> Admission | None:
+        """The read of the version that the recipient has, None if no change set leads on from it."""
+        if position.version is None or (position.product, position.policy) != (self.form.product, goal.policy):
+            return None
+        versions = timeline(self.desk.listing, self.form.product)
+        if position.version in versions.rewritten or position.version > goal.extract.version:
+            return None
+        return self.desk.at_version(goal.admission, position.version)
+
+    def _send(self, target: Target, goal: _Goal, batches: Iterator[Batch]) -> None:
+        """Ask the grant again and audit, then send, batch by batch."""
+        for number, batch in enumerate(batches):
+            again = self._of_version(self._ask(), goal.extract.version)
+            if again.allowed != goal.admission.allowed:
+                raise CitylakeError("deliver.overtaken", name=self.name)
+            about = {"delivery": self.name, "batch": number, "rows": len(batch.put), "deleted": len(batch.drop)}
+            self.desk.answered(again, ACTION, ROAD, **about)
+            if batch.drop:
+                target.drop(batch.drop)
+            if batch.put:
+                target.put(goal.extract.columns, batch.put)
+
+    def _arrive(self, target: Target, goal: _Goal, **facts: Any) -> None:
+        """Write position and receipt, in the transaction of the rows."""
+        allowed, product, extract = goal.admission.allowed, goal.admission.offering.product, goal.extract
+        titles = {shown.name: shown.column.definition.businessName for shown in product.columns}
+        statement, signature = self._signed(
+            version=extract.version,
+            policy=goal.policy,
+            columns=[[name, titles[name]] for name in extract.columns],
+            grant=allowed.grant,
+            purpose=allowed.purpose,
+            licence=product.form.licence,
+            rows=goal.totals.rows,
+            checksum=goal.totals.checksum,
+            **facts,
+        )
+        told = Position(
+            product=self.form.product,
+            version=extract.version,
+            policy=goal.policy,
+            rows=goal.totals.rows,
+            checksum=goal.totals.checksum,
+            state=CURRENT,
+            statement=statement,
+            signature=signature,
+        )
+        target.move(self.name, told)
+
+    def _end(self, reason: Reason) -> Delivered | None:
+        """Tell the recipient that the delivery ended; None if there never was one."""
+        target = open_target(self.desk, self.form)
+        try:
+            if not target.exists():
+                return None
+            with target.transaction(self.name) as position:
+                if position.version is None and position.state == "":
+                    return None
+                if position.state != reason.value:
+                    self._tell_end(target, position, reason)
+            self._keep_receipt(target)
+            return Delivered(self.name, "ended", None, target.totals().rows)
+        finally:
+            target.close()
+
+    def _tell_end(self, target: Target, position: Position, reason: Reason) -> None:
+        emptied = self.form.whenEnded == "empty"
+        deleted = target.totals().rows if emptied else 0
+        if emptied:
+            target.empty()
+        left = target.totals()
+        statement, signature = self._signed(
+            version=position.version,
+            policy=position.policy,
+            how="ended",
+            reason=reason.value,
+            told=translate(f"web.reason.{reason.value}", "zh"),
+            rows=left.rows,
+            checksum=left.checksum,
+            deleted=deleted,
+        )
+        version = None if emptied else position.version
+        told = replace(position, version=version, rows=left.rows, checksum=left.checksum, state=reason.value)
+        target.move(self.name, replace(told, statement=statement, signature=signature))
+
+    def _signed(self, **facts: Any) -> tuple[str, str]:
+        contracts = self.desk.listing.snapshot().contracts
+        about = {
+            "delivery": self.name,
+            "from": contracts.city.operator,
+            "recipient": self.form.recipient,
+            "product": self.form.product,
+            "table": self.form.table,
+        }
+        return receipt.signed(self.signer, **about, **facts)
+
+    def _keep_receipt(self, target: Target) -> None:
+        """Keep the receipt that the recipient has, also one whose run was killed before it could."""
+        with target.transaction(self.name) as position:
+            statement, signature = position.statement, position.signature
+        last = self.receipts.last(Stage.DELIVERY, self.name)
+        if statement and (last is None or last.body["statement"] != statement):
+            self.receipts.add(Stage.DELIVERY, self.name, {"statement": statement, "signature": signature})

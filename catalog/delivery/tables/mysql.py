@@ -1,0 +1,202 @@
+"""Tables of recipients in MySQL and MariaDB. Its DDL commits what is open: tables are made and checked before.
+
+Moments are kept as `datetime(6)` in UTC: its `timestamp` ends in 2038. Only InnoDB has transactions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pymysql
+import sqlalchemy as sa
+
+from catalog.delivery.tables.rows import CHECK, ROW, Totals
+from catalog.delivery.tables.target import FIELDS, NOWHERE, POSITIONS, Position, misfit, own_columns, read_position
+from pipelines.connectors.database.failures import safe
+from pipelines.messages import CitylakeError
+
+TYPES = {
+    "string": "longtext",
+    "long": "bigint",
+    "integer": "int",
+    "short": "smallint",
+    "byte": "smallint",
+    "float": "float",
+    "double": "double",
+    "boolean": "tinyint",
+    "binary": "longblob",
+    "date": "date",
+    "timestamp": "datetime",
+    "timestamp_ntz": "datetime",
+}
+_ALSO = {
+    "longtext": ("varchar", "char", "text", "mediumtext"),
+    "smallint": ("int", "bigint"),
+    "int": ("bigint",),
+    "longblob": ("blob", "mediumblob", "varbinary"),
+}
+"""Types of a table that the recipient made which hold the same values."""
+_WRITTEN = {"datetime": "datetime(6)", "longtext": "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"}
+_NAME = "char(64) CHARACTER SET ascii COLLATE ascii_bin"
+_SESSION = (
+    # nothing is cut or turned into zero to make it fit
+    "SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00', innodb_lock_wait_timeout = 60",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+)
+_OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
+_DROPPED = 1000
+"""Names in one DELETE."""
+
+
+class MysqlTable:
+    """One table; `table` is `database.table`, or a table of the database that the address names."""
+
+    def __init__(self, connection: str, table: str, address: str) -> None:
+        self.connection, self.table = connection, table
+        try:
+            url = sa.make_url(address)
+            database, _, self._name = table.rpartition(".")
+            self._database = database or url.database or ""
+            self._con = pymysql.connect(
+                host=url.host or "localhost",
+                port=url.port or 3306,
+                user=url.username,
+                password=url.password or "",
+                database=self._database,
+                charset="utf8mb4",
+                connect_timeout=10,
+                autocommit=False,
+                **{name: str(url.query[name]) for name in _OPTIONS if name in url.query},
+            )
+            with self._con.cursor() as cursor:
+                for statement in _SESSION:
+                    cursor.execute(statement)
+        except (pymysql.MySQLError, sa.exc.ArgumentError, ValueError, OSError) as error:
+            problem = safe(error, address)
+            raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
+        self._target, self._positions = (f"{_quoted(self._database)}.{_quoted(one)}" for one in (self._name, POSITIONS))
+
+    def prepare(self, name: str, columns: Mapping[str, str]) -> None:
+        with self._told():
+            wanted = {column: TYPES.get(kind, kind) for column, kind in columns.items()}
+            if not self._columns(self._name):
+                defined = [f"{_quoted(column)} {_WRITTEN.get(kind, kind)}" for column, kind in wanted.items()]
+                own = f"{_quoted(ROW)} {_NAME} PRIMARY KEY, {_quoted(CHECK)} bigint NOT NULL"
+                self._run(f"CREATE TABLE {self._target} ({', '.join(defined)}, {own}) ENGINE = InnoDB")
+            self._check(wanted)
+            self._run(
+                f"CREATE TABLE IF NOT EXISTS {self._positions} (delivery varchar(100) CHARACTER SET ascii PRIMARY KEY, "
+                "product varchar(200) NOT NULL, version bigint, policy varchar(200) NOT NULL, `rows` bigint NOT NULL, "
+                "checksum decimal(38) NOT NULL, state varchar(100) NOT NULL, statement longtext NOT NULL, "
+                "signature varchar(200) NOT NULL) ENGINE = InnoDB CHARACTER SET utf8mb4"
+            )
+            self._run(
+                f"INSERT IGNORE INTO {self._positions} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (name, *vars(NOWHERE).values()),
+            )
+            self._con.commit()
+
+    def exists(self) -> bool:
+        with self._told():
+            return bool(self._columns(POSITIONS))
+
+    @contextmanager
+    def transaction(self, name: str) -> Iterator[Position]:
+        with self._told():
+            try:
+                self._con.begin()
+                listed = ", ".join(map(_quoted, FIELDS))
+                select = f"SELECT {listed} FROM {self._positions} WHERE delivery = %s FOR UPDATE"
+                yield read_position(self._run(select, (name,)))
+                self._con.commit()
+            except BaseException:
+                if self._con.open:
+                    self._con.rollback()
+                raise
+
+    def empty(self) -> None:
+        self._run(f"DELETE FROM {self._target}")
+
+    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        names = [_quoted(name).replace("%", "%%") for name in own_columns(columns)]
+        places = ", ".join(["%s"] * len(names))
+        sets = ", ".join(f"{name} = VALUES({name})" for name in names)
+        insert = f"INSERT INTO {self._target.replace('%', '%%')} ({', '.join(names)}) VALUES ({places}) "
+        with self._con.cursor() as cursor:
+            cursor.executemany(f"{insert} ON DUPLICATE KEY UPDATE {sets}", [tuple(map(_plain, row)) for row in rows])
+
+    def drop(self, names: Sequence[str]) -> None:
+        for begin in range(0, len(names), _DROPPED):
+            some = list(names[begin : begin + _DROPPED])
+            self._run(f"DELETE FROM {self._target} WHERE {_quoted(ROW)} IN %s", (some,))
+
+    def totals(self) -> Totals:
+        with self._told():
+            row = self._run(f"SELECT count(*), coalesce(sum({_quoted(CHECK)}), 0) FROM {self._target}")[0]
+            return Totals(int(row[0]), int(row[1]))
+
+    def move(self, name: str, position: Position) -> None:
+        said = vars(position)
+        sets = ", ".join(f"{_quoted(column)} = %s" for column in said)
+        self._run(f"UPDATE {self._positions} SET {sets} WHERE delivery = %s", (*said.values(), name))
+
+    def close(self) -> None:
+        self._con.close()
+
+    def _columns(self, table: str) -> dict[str, str]:
+        query = (
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+        )
+        return {str(name): str(kind).lower() for name, kind in self._run(query, (self._database, table))}
+
+    def _check(self, columns: Mapping[str, str]) -> None:
+        there = self._columns(self._name)
+        for name, kind in {ROW: "char", CHECK: "bigint"}.items():
+            if there.get(name) != kind:
+                raise misfit(self, name, f"{there.get(name, '—')} ≠ {kind}")
+        about = (self._database, self._name)
+        keys = self._run(
+            "SELECT column_name FROM information_schema.key_column_usage WHERE table_schema = %s AND table_name = %s "
+            "AND constraint_name = 'PRIMARY'",
+            about,
+        )
+        if [name for (name,) in keys] != [ROW]:
+            raise misfit(self, ROW, "PRIMARY KEY")
+        engine = self._run(
+            "SELECT engine FROM information_schema.tables WHERE table_schema = %s AND table_name = %s", about
+        )
+        if str(engine[0][0]).lower() != "innodb":
+            raise misfit(self, "—", f"ENGINE = {engine[0][0]} ≠ InnoDB")
+        for name, kind in columns.items():
+            if name not in there:
+                self._run(f"ALTER TABLE {self._target} ADD COLUMN {_quoted(name)} {_WRITTEN.get(kind, kind)}")
+            elif there[name] not in (kind, *_ALSO.get(kind, ())):
+                raise misfit(self, name, f"{there[name]} ≠ {kind}")
+
+    def _run(self, statement: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        with self._con.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (pymysql.MySQLError, OSError) as error:
+            code = error.args[0] if error.args and isinstance(error.args[0], int) else ""
+            problem = f"{type(error).__name__} {code}".strip()
+            raise CitylakeError(
+                "deliver.database", connection=self.connection, table=self.table, problem=problem
+            ) from None
+
+
+def _plain(value: Any) -> Any:
+    """A moment without its zone, in UTC: the driver would write what the clock of its zone shows."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).replace(tzinfo=None)
+    return value
+
+
+def _quoted(name: str) -> str:
+    return "`{}`".format(name.replace("`", "``"))

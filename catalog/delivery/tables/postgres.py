@@ -1,0 +1,160 @@
+"""Tables of recipients in PostgreSQL: batches by COPY into a table of the session, then by one statement."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from catalog.delivery.tables.rows import CHECK, ROW, Totals
+from catalog.delivery.tables.target import FIELDS, NOWHERE, POSITIONS, Position, misfit, own_columns, read_position
+from pipelines.connectors.database.failures import safe
+from pipelines.messages import CitylakeError
+
+TYPES = {
+    "string": "text",
+    "long": "bigint",
+    "integer": "integer",
+    "short": "smallint",
+    "byte": "smallint",
+    "float": "real",
+    "double": "double precision",
+    "boolean": "boolean",
+    "binary": "bytea",
+    "date": "date",
+    "timestamp": "timestamp with time zone",
+    "timestamp_ntz": "timestamp without time zone",
+}
+_ALSO = {"text": ("character varying", "character"), "smallint": ("integer", "bigint"), "integer": ("bigint",)}
+"""Types of a table that the recipient made which hold the same values."""
+_BATCH = sql.Identifier("_citylake_batch")
+_COLUMNS = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+_NAMED = """
+SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indnatts = 1 AND a.attname = %s
+"""
+
+
+class PostgresTable:
+    """One table; `table` is `schema.table`, or a table of the schema `public`."""
+
+    def __init__(self, connection: str, table: str, address: str) -> None:
+        self.connection, self.table = connection, table
+        schema, _, name = table.rpartition(".")
+        self._schema, self._name = schema or "public", name
+        self._target, self._positions = (sql.Identifier(self._schema, one) for one in (name, POSITIONS))
+        self._batched = False
+        try:
+            conninfo = make_conninfo(address, client_encoding="UTF8", connect_timeout=10)
+            self._con = psycopg.connect(conninfo, autocommit=True)
+            self._con.execute("SET timezone = 'UTC'")
+            self._con.execute("SET lock_timeout = '60s'")
+        except psycopg.Error as error:
+            problem = safe(error, address)
+            raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
+
+    def prepare(self, name: str, columns: Mapping[str, str]) -> None:
+        with self._told():
+            if not self._columns(self._name):
+                self._create({column: TYPES.get(kind, kind) for column, kind in columns.items()})
+            self._check({column: TYPES.get(kind, kind) for column, kind in columns.items()})
+            self._con.execute(
+                sql.SQL(
+                    "CREATE TABLE IF NOT EXISTS {} (delivery text PRIMARY KEY, product text NOT NULL, version bigint, "
+                    "policy text NOT NULL, rows bigint NOT NULL, checksum numeric(38) NOT NULL, state text NOT NULL, "
+                    "statement text NOT NULL, signature text NOT NULL)"
+                ).format(self._positions)
+            )
+            insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING")
+            self._con.execute(insert.format(self._positions), (name, *vars(NOWHERE).values()))
+
+    def exists(self) -> bool:
+        with self._told():
+            return bool(self._columns(POSITIONS))
+
+    @contextmanager
+    def transaction(self, name: str) -> Iterator[Position]:
+        with self._told(), self._con.transaction():
+            self._batched = False
+            listed = sql.SQL(", ").join(map(sql.Identifier, FIELDS))
+            select = sql.SQL("SELECT {} FROM {} WHERE delivery = %s FOR UPDATE").format(listed, self._positions)
+            yield read_position(self._con.execute(select, (name,)).fetchall())
+
+    def empty(self) -> None:
+        self._con.execute(sql.SQL("DELETE FROM {}").format(self._target))
+
+    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+        names = own_columns(columns)
+        listed = sql.SQL(", ").join(map(sql.Identifier, names))
+        self._make_batch(listed)
+        with self._con.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(_BATCH, listed)) as copy:
+            for row in rows:
+                copy.write_row(row)
+        rest = sql.SQL(", ").join(
+            sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in names if name != ROW
+        )
+        insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO UPDATE SET {}")
+        self._con.execute(insert.format(self._target, listed, listed, _BATCH, sql.Identifier(ROW), rest))
+
+    def drop(self, names: Sequence[str]) -> None:
+        delete = sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)").format(self._target, sql.Identifier(ROW))
+        self._con.execute(delete, (list(names),))
+
+    def totals(self) -> Totals:
+        with self._told():
+            query = sql.SQL("SELECT count(*), coalesce(sum({}), 0) FROM {}")
+            row = self._con.execute(query.format(sql.Identifier(CHECK), self._target)).fetchone()
+            assert row is not None
+            return Totals(int(row[0]), int(row[1]))
+
+    def move(self, name: str, position: Position) -> None:
+        said = vars(position)
+        sets = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in said)
+        update = sql.SQL("UPDATE {} SET {} WHERE delivery = %s").format(self._positions, sets)
+        self._con.execute(update, (*said.values(), name))
+
+    def close(self) -> None:
+        self._con.close()
+
+    def _make_batch(self, listed: sql.Composable) -> None:
+        if not self._batched:
+            make = sql.SQL("CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT {} FROM {} WITH NO DATA")
+            self._con.execute(make.format(_BATCH, listed, self._target))
+            self._batched = True
+        self._con.execute(sql.SQL("TRUNCATE {}").format(_BATCH))
+
+    def _columns(self, table: str) -> dict[str, str]:
+        return dict(self._con.execute(_COLUMNS, (self._schema, table)).fetchall())
+
+    def _create(self, columns: Mapping[str, str]) -> None:
+        defined = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
+        own = sql.SQL("{} text PRIMARY KEY, {} bigint NOT NULL").format(sql.Identifier(ROW), sql.Identifier(CHECK))
+        listed = sql.SQL(", ").join([*defined, own])
+        self._con.execute(sql.SQL("CREATE TABLE {} ({})").format(self._target, listed))
+
+    def _check(self, columns: Mapping[str, str]) -> None:
+        there = self._columns(self._name)
+        for name, kind in {ROW: "text", CHECK: "bigint"}.items():
+            if there.get(name) != kind:
+                raise misfit(self, name, f"{there.get(name, '—')} ≠ {kind}")
+        quoted = sql.SQL(".").join([sql.Identifier(self._schema), sql.Identifier(self._name)]).as_string(self._con)
+        if self._con.execute(_NAMED, (quoted, ROW)).fetchone() == (0,):
+            raise misfit(self, ROW, "UNIQUE")
+        for name, kind in columns.items():
+            if name not in there:
+                add = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
+                self._con.execute(add.format(self._target, sql.Identifier(name), sql.SQL(kind)))
+            elif there[name] not in (kind, *_ALSO.get(kind, ())):
+                raise misfit(self, name, f"{there[name]} ≠ {kind}")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            problem = f"{type(error).__name__} {error.sqlstate or ''}".strip()
+            raise CitylakeError(
+                "deliver.database", connection=self.connection, table=self.table, problem=problem
+            ) from None

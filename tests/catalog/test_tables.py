@@ -1,0 +1,307 @@
+"""Deliveries into tables of recipients, on real PostgreSQL and MariaDB: each day the table equals the released product
+under the grant, or nothing in it changed."""
+
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from sqlalchemy.exc import OperationalError
+from typer.testing import CliRunner
+
+from assets.deliveries import delivery_assets
+from catalog.delivery.desk import Refused
+from catalog.delivery.tables import receipt, rows
+from catalog.delivery.tables.mysql import MysqlTable
+from catalog.delivery.tables.postgres import PostgresTable
+from catalog.policy import administration, audit, suspension
+from citylake.main import app
+from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import RETENTION, Entry
+from pipelines.run import opened
+from simulator.server import Server
+from tests.catalog.conftest import released_city
+from tests.catalog.receiving import (
+    DELIVERIES,
+    PASSWORD,
+    RECIPIENT,
+    Bureau,
+    Bureaus,
+    mariadb_receiver,
+    openssl,
+    postgres_receiver,
+)
+from tests.catalog.small_city import AGES, PERSONS, VILLAGES
+from tests.catalog.test_changes import COLUMNS, table_of
+from tests.city import seed_from_clock
+from tests.connectors.databases import MariaDB
+
+pytestmark = pytest.mark.server
+ENGINES = ("postgresql", "mariadb")
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def bureaus(tmp_path_factory: pytest.TempPathFactory, postgres: Server, mariadb: MariaDB) -> Bureaus:
+    receivers = [postgres_receiver(postgres, "bureau"), mariadb_receiver(mariadb, "bureau")]
+    return Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
+
+
+@pytest.fixture(params=ENGINES)
+def bureau(request: pytest.FixtureRequest, bureaus: Bureaus) -> Bureau:
+    """A database to which nothing was delivered yet, nobody has a grant, and 40 persons are published."""
+    made = Bureau(bureaus, request.param)
+    made.receiver.clear()
+    made.end()
+    made.city.release(PERSONS)
+    made.city.release(AGES, 96)
+    return made
+
+
+def drawn(dice: random.Random) -> dict[int, tuple[Any, ...]]:
+    """Some persons; without their key many are alike."""
+    return {
+        number: (
+            dice.choice(["张**", "李'*", "a\\%s", "Z**"]),
+            dice.choice("12"),
+            dice.choice([None, 1950, 1951]),
+            dice.choice(VILLAGES),
+            "金安区",
+            dice.choice([None, "20"]),
+        )
+        for number in dice.sample(range(60), dice.randrange(20, 60))
+    }
+
+
+@pytest.mark.parametrize("columns", [None, ["name", "sex", "county_name"]], ids=["key", "rows"])
+def test_each_day_the_table_equals_the_product_under_the_grant(
+    bureau: Bureau, columns: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rows, "BATCH", 7)
+    dice = random.Random(seed_from_clock())
+    bureau.grant(divisions=["341502", "341503"], columns=columns)
+    made = {column.name: [column.source, column.mask] for column in bureau.city.contracts.products[PERSONS].columns}
+    body = {name: how for name, how in made.items() if name in COLUMNS}
+    kept = Receipts(bureau.city.register, "test")
+    before = len(kept.of_stage(Stage.DELIVERY, bureau.name("persons"), 99))
+    first = audit.recent(bureau.city.register, 1)[0]["sequence"]
+    for day in range(5):
+        bureau.city.release(PERSONS, query=table_of(drawn(dice), COLUMNS), columns=body)
+        done = bureau.deliver()
+        assert bureau.equal() and done.how == ("changes" if day else "snapshot")
+        said = json.loads(bureau.receiver.position()["statement"])
+        assert (said["version"], said["rows"], said["how"]) == (done.version, done.rows, done.how)
+        assert (said["inserted"], said["updated"], said["deleted"]) == (done.inserted, done.updated, done.deleted)
+        again = bureau.deliver()
+        assert (again.how, again.version, again.rows) == ("unchanged", done.version, done.rows)
+    told = [row for row in audit.recent(bureau.city.register, 1000, RECIPIENT) if row["sequence"] > first]
+    sent = [row for row in told if row["action"] == "table.deliver"]
+    assert {(row["outcome"], row["product"]) for row in sent} == {("allowed", PERSONS)}
+    assert max(row["body"]["rows"] for row in sent) <= 7
+    assert len(kept.of_stage(Stage.DELIVERY, bureau.name("persons"), 99)) == before + 5
+
+
+@pytest.mark.parametrize("delivery", ["ages", "divisions"])
+def test_values_of_every_type_arrive_as_they_are(bureau: Bureau, delivery: str) -> None:
+    product = DELIVERIES[delivery]["product"]
+    if delivery == "divisions":
+        bureau.grant(product)
+    assert bureau.deliver(delivery).how == "snapshot" and bureau.equal(delivery)
+    bureau.city.release(product, 6)
+    assert bureau.deliver(delivery).how == "changes" and bureau.equal(delivery)
+
+
+def test_a_receipt_can_be_checked_offline(bureau: Bureau, tmp_path: Path) -> None:
+    program = shutil.which("openssl")
+    assert program is not None
+    bureau.grant(divisions=["341502"], columns=["name", "sex"])
+    runner, settings = CliRunner(), bureau.city.settings
+    where = {"CITYLAKE_HOME": str(settings.home), "CITYLAKE_PROJECT": str(settings.project)}
+    done = runner.invoke(app, ["deliver", "run", bureau.name("persons")], env=where)
+    assert done.exit_code == 0 and json.loads(done.stdout)["how"] == "snapshot"
+    folder = tmp_path / "receipt"
+    told = runner.invoke(app, ["deliver", "receipt", bureau.name("persons"), str(folder)], env=where)
+    assert told.exit_code == 0
+    position = bureau.receiver.position()
+    assert position["statement"] == (folder / "statement.json").read_text("utf-8")
+    assert bytes.fromhex(position["signature"]) == (folder / "signature.bin").read_bytes()
+    said = json.loads(position["statement"])
+    assert receipt.holds(position["statement"], position["signature"], bytes.fromhex(said["key"]))
+    (held,) = bureau.receiver.run("SELECT count(*), sum(_citylake_check) FROM t")
+    assert (said["rows"], said["checksum"]) == (held[0], int(held[1])) == (20, int(position["checksum"]))
+    assert (
+        said["purpose"] == "核验测试" and [name for name, _ in said["columns"]] == ["name", "sex"] and said["licence"]
+    )
+    assert subprocess.run(openssl(program, folder), check=False, capture_output=True).returncode == 0
+    statement = folder / "statement.json"
+    statement.write_text(statement.read_text("utf-8").replace('"rows":20', '"rows":21'), "utf-8")
+    assert subprocess.run(openssl(program, folder), check=False, capture_output=True).returncode != 0
+    assert bureau.equal()
+
+
+@pytest.mark.parametrize("what", ["audit", "grant", "put"])
+def test_whatever_fails_between_batches_leaves_the_table_as_it_was(
+    bureau: Bureau, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(rows, "BATCH", 5)
+    given_grant = bureau.grant()
+    bureau.deliver()
+    before = bureau.receiver.rows("t", COLUMNS), bureau.receiver.position()
+    bureau.city.release(PERSONS, 70)
+    table = PostgresTable if bureau.receiver.engine == "postgresql" else MysqlTable
+    put = table.put
+
+    def stop(self: Any, *given: Any) -> None:
+        put(self, *given)
+        if what == "grant":
+            administration.revoke_grant(bureau.city.register, given_grant.id)
+        elif what == "audit":
+            monkeypatch.setattr(audit, "append", _no_audit)
+        else:
+            raise KeyboardInterrupt
+        monkeypatch.setattr(table, "put", put)
+
+    monkeypatch.setattr(table, "put", stop)
+    with pytest.raises((Refused, audit.AuditUnavailable, KeyboardInterrupt)):
+        bureau.deliver()
+    assert (bureau.receiver.rows("t", COLUMNS), bureau.receiver.position()) == before
+    monkeypatch.undo()
+    if what != "grant":
+        assert bureau.deliver().how == "changes" and bureau.equal()
+
+
+def _no_audit(*_: object, **__: object) -> None:
+    raise OperationalError("", {}, Exception())
+
+
+def test_a_table_that_somebody_changed_is_made_whole(bureau: Bureau) -> None:
+    bureau.grant()
+    bureau.deliver()
+    bureau.receiver.run("DELETE FROM t WHERE sex = '1'")
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+    bureau.receiver.run("DELETE FROM t WHERE sex = '2'")
+    bureau.city.release(PERSONS, 50)
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+
+
+def test_another_grant_or_rows_that_were_ended_send_everything_anew(bureau: Bureau) -> None:
+    first = bureau.grant()
+    bureau.deliver()
+    administration.revoke_grant(bureau.city.register, first.id)
+    bureau.grant(divisions=["341502"], columns=["person_ref", "name"])
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+    (left,) = bureau.receiver.run("SELECT count(*) FROM t WHERE sex IS NOT NULL OR education IS NOT NULL")
+    assert left[0] == 0, "columns that the grant does not show any more are empty"
+    rewritten = {PERSONS: {str(bureau.receiver.position()["version"]): ["f", "g"]}}
+    bureau.city.ledger.record([Entry(RETENTION, "retention-1", "r", None, {"releases": rewritten})])
+    bureau.city.release(PERSONS, 50)
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+
+
+@pytest.mark.parametrize("delivery", ["persons", "persons_empty"])
+def test_a_withdrawal_is_told_and_empties_the_table_only_if_the_target_says_so(bureau: Bureau, delivery: str) -> None:
+    bureau.grant()
+    bureau.city.withdraw(PERSONS)
+    with pytest.raises(Refused):
+        bureau.deliver(delivery)
+    bureau.city.release(PERSONS, 30)
+    bureau.deliver(delivery)
+    bureau.city.withdraw(PERSONS)
+    assert bureau.deliver(delivery).how == "ended"
+    position = bureau.receiver.position()
+    said = json.loads(position["statement"])
+    kept = 30 if delivery == "persons" else 0
+    assert bureau.receiver.run("SELECT count(*) FROM t")[0] == (kept,)
+    assert (position["state"], said["how"], said["rows"]) == ("not_published", "ended", kept)
+    assert said["deleted"] == 30 - kept
+    bureau.deliver(delivery)
+    assert bureau.receiver.position() == position, "it is told once"
+    bureau.city.release(PERSONS, 44)
+    assert bureau.deliver(delivery).how == "snapshot" and bureau.equal(delivery)
+
+
+def test_a_grant_that_is_over_ends_the_delivery_and_a_suspension_only_stops_it(bureau: Bureau) -> None:
+    bureau.grant()
+    bureau.deliver()
+    suspension.suspend(bureau.city.register, bureau.city.contracts, "recipient", RECIPIENT, "安全员", "演练")
+    with pytest.raises(Refused, match="suspended"):
+        bureau.deliver()
+    suspension.lift(bureau.city.register, "recipient", RECIPIENT, "安全员", "演练结束")
+    assert bureau.deliver().how == "unchanged"
+    bureau.end()
+    assert bureau.deliver().how == "ended" and bureau.receiver.position()["state"] == "grant_revoked"
+
+
+def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -> None:
+    name = "char(64) CHARACTER SET ascii" if bureau.receiver.engine == "mariadb" else "text"
+    own = f"_citylake_row {name} PRIMARY KEY, _citylake_check bigint NOT NULL"
+    bureau.receiver.run("CREATE TABLE t (county_code varchar(6))")
+    with pytest.raises(CitylakeError, match="_citylake_row"):
+        bureau.deliver("ages")
+    bureau.receiver.run("DROP TABLE t")
+    bureau.receiver.run(f"CREATE TABLE t (county_code date, {own})")
+    with pytest.raises(CitylakeError, match="county_code"):
+        bureau.deliver("ages")
+    bureau.receiver.run("DROP TABLE t")
+    bureau.receiver.run(f"CREATE TABLE t (county_code varchar(6), remark varchar(9), {own})")
+    bureau.receiver.run("INSERT INTO t VALUES ('341502', 'ours', 'x', 1)")
+    with pytest.raises(CitylakeError, match="不是平台写入"):
+        bureau.deliver("ages")
+    bureau.receiver.run("DELETE FROM t")
+    assert bureau.deliver("ages").rows == 96 and bureau.equal("ages"), "columns that are missing are added"
+
+
+def test_errors_of_databases_tell_no_value_and_no_password(bureau: Bureau) -> None:
+    bureau.grant(columns=["name", "division_code"])
+    bureau.deliver()
+    bureau.city.release(PERSONS, 60)
+    kind = "varchar(3) CHARACTER SET utf8mb4" if bureau.receiver.engine == "mariadb" else "varchar(3)"
+    bureau.receiver.run("DELETE FROM t")
+    alter = (
+        f"MODIFY division_code {kind}" if bureau.receiver.engine == "mariadb" else f"ALTER division_code TYPE {kind}"
+    )
+    bureau.receiver.run(f"ALTER TABLE t {alter}")
+    with pytest.raises(CitylakeError, match="拒绝了操作") as caught:
+        bureau.deliver()
+    assert not any(village[:6] in str(caught.value) for village in VILLAGES) and "**" not in str(caught.value)
+    address = bureau.receiver.address
+    bureau.city.settings.store_secret(bureau.receiver.engine, address.replace("127.0.0.1", "127.0.0.9"))
+    try:
+        with pytest.raises(CitylakeError, match="不能访问") as caught:
+            bureau.deliver()
+    finally:
+        bureau.city.settings.store_secret(bureau.receiver.engine, address)
+    assert PASSWORD not in str(caught.value) and address not in str(caught.value)
+
+
+def test_after_a_release_one_delivery_that_fails_stops_no_other(bureaus: Bureaus) -> None:
+    """By the asset: the databases have one table each, so the second delivery to it is refused."""
+    for receiver in bureaus.receivers.values():
+        receiver.clear()
+    with opened(bureaus.city.settings, "dagster") as run:
+        made = dg.materialize(delivery_assets(run.contracts), resources={"run": run}, raise_on_error=False)
+    assert not made.success
+    told = str(made.failure_data_for_node("deliveries"))
+    for receiver in bureaus.receivers.values():
+        assert receiver.run("SELECT count(*) FROM t")[0] == (96,)
+        assert f"{receiver.engine}_divisions" in told and f"{receiver.engine}_ages" not in told
