@@ -9,6 +9,7 @@ from citylake import (
     demo,
     evidence,
     explain,
+    feedback,
     history,
     layer,
     licence,
@@ -36,6 +37,7 @@ app.add_typer(licence.app, name="licence")
 app.add_typer(retention.app, name="retention")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(deliver.app, name="deliver")
+app.add_typer(feedback.app, name="issue")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

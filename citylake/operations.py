@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from citylake.feedback import due_text
 from citylake.jobs import run_job
 from citylake.output import as_json, opened_register, proof_text, told
+from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import heads, tables
@@ -87,12 +89,15 @@ def issues(
 ) -> None:
     """列出未结问题 / list open issues."""
     with told():
-        desk = Issues(opened_register(Settings.from_environment()))
+        settings = Settings.from_environment()
+        desk, contracts = Issues(opened_register(settings)), load(settings.contracts)
         for row in desk.proved() if closed else []:
             typer.echo(proof_text(row))
         for row in [] if closed else desk.open():
             typer.echo(f"#{row['id']} [{row['severity']}] {row['subject']} ({row['owner']}) × {row['count']}")
             typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
+            for line in due_text(row, contracts):
+                typer.echo(line)
 
 
 def verify() -> None:

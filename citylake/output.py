@@ -34,6 +34,8 @@ def proof_text(issue: Mapping[str, Any]) -> str:
     about, or the answer of who was asked."""
     about, proof = {"id": issue["id"], "subject": issue["subject"]}, issue["text"]["proof"]
     key = issue["code"].partition(":")[2]
+    if "feedback" in proof:
+        return say(f"feedback.proof.{proof['feedback']}", **about, owner=issue["owner"], **proof)
     if "why" in proof:
         return say("recall.proof", **about, owner=issue["owner"], **proof)
     if "batches" in proof:

@@ -539,6 +539,32 @@ class DeliveryForm(Strict):
     whenEnded: Literal["keep", "empty"] = "keep"
 
 
+MonthDay = Annotated[str, StringConstraints(pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$")]
+
+
+class WorkYear(Strict):
+    """A year as announced: weekdays that are off, weekend days that are worked, and who says so."""
+
+    off: list[Day]
+    worked: list[Day] = []
+    source: Text
+
+
+class WorkCalendarForm(Strict):
+    """Years that are announced; `statutory`: the days (MM-DD) that are off in every year, by law."""
+
+    years: dict[Annotated[int, Field(ge=2000, le=2199)], WorkYear]
+    statutory: list[MonthDay]
+
+
+class DeadlineForm(Strict):
+    """So many working days for a duty, where that is said and how far this was checked."""
+
+    days: Annotated[int, Field(ge=1, le=250)]
+    basis: Text
+    confidence: Text
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -550,5 +576,7 @@ class CityForm(Strict):
     connections: dict[Name, ConnectionForm]
     deliveries: dict[Name, DeliveryForm] = {}
     addressBook: AddressBookForm | None = None
+    workCalendar: WorkCalendarForm | None = None
+    deadlines: dict[Literal["verification"], DeadlineForm] = {}
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]

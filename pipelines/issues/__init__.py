@@ -1,7 +1,7 @@
 """Issues: problems as rows with an owner. Everything that is wrong lives here; other rooms only show it.
 
 The same problem seen again is the same issue with a higher count. It closes when a run no longer finds it; where the
-caller can prove what solved it, the closed issue says so.
+caller can prove what solved it, the closed issue says so. What people raise is in `feedback`, deadlines in `calendar`.
 """
 
 from collections.abc import Callable, Collection
@@ -95,13 +95,22 @@ class Issues:
         rows = self.register.rows(query if subject is None else query.where(table.c.subject == subject))
         return [row for row in rows if "proof" in row["text"]]
 
+    @classmethod
+    def _see(cls, connection: sa.Connection, subject: str, owner: str, finding: Finding, known: Any) -> None:
+        if known is None:
+            cls.open_one(connection, subject, owner, finding)
+        else:
+            connection.execute(sa.update(table).where(table.c.id == known.id).values(**_seen(finding)))
+
     @staticmethod
-    def _see(connection: sa.Connection, subject: str, owner: str, finding: Finding, known: Any) -> None:
-        text = {language: finding.text(language) for language in ("zh", "en")}
-        values = {"last_seen": now(), "count": finding.rows, "severity": finding.severity, "text": text}
-        if known is not None:
-            connection.execute(sa.update(table).where(table.c.id == known.id).values(**values))
-            return
+    def open_one(connection: sa.Connection, subject: str, owner: str, finding: Finding) -> int:
+        """Open one issue inside the caller's writing transaction; returns its number."""
         whose = finding.owner or owner
         opened = {"subject": subject, "code": finding.identity, "owner": whose, "status": "open", "first_seen": now()}
-        connection.execute(sa.insert(table).values(**values, **opened))
+        done = connection.execute(sa.insert(table).values(**_seen(finding), **opened).returning(table.c.id))
+        return int(done.scalar_one())
+
+
+def _seen(finding: Finding) -> dict[str, Any]:
+    text = {language: finding.text(language) for language in ("zh", "en")}
+    return {"last_seen": now(), "count": finding.rows, "severity": finding.severity, "text": text}

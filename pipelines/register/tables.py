@@ -74,6 +74,19 @@ issue = sa.Table(
     sa.Index("ix_issue_subject_status", "subject", "status"),
 )
 
+issue_act = sa.Table(
+    "issue_act",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("issue", sa.Integer, nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("who", sa.String(120), nullable=False),
+    sa.Column("act", sa.String(16), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("proof", sa.JSON, nullable=True),
+    sa.Index("ix_issue_act_issue", "issue"),
+)
+
 recipient = sa.Table(
     "recipient",
     metadata,

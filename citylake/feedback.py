@@ -1,0 +1,104 @@
+"""`citylake issue`: what people say is wrong in the data, and how departments answer (疑义数据反馈、校核)."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, get_args
+from zoneinfo import ZoneInfo
+
+import typer
+
+from citylake.output import opened_register, told
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts
+from pipelines.issues import Issues
+from pipelines.issues.calendar import WorkCalendar
+from pipelines.issues.feedback import AREA, Feedback, Origin
+from pipelines.messages import CitylakeError, translate
+from pipelines.settings import Settings
+
+app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
+Number = Annotated[int, typer.Argument(help="疑义单号 / number of the issue")]
+Who = Annotated[str, typer.Option(help="姓名或工号 / who")]
+LANGUAGES = ("zh", "en")
+
+
+@app.command("raise")
+def raise_(
+    subject: Annotated[str, typer.Argument(help="来源、模型或产品 / a source, model or product")],
+    who: Who,
+    what: Annotated[str, typer.Option(help="疑义，不写个人信息 / what is wrong, without personal values")],
+    column: Annotated[str | None, typer.Option(help="哪一列 / which column")] = None,
+    origin: Annotated[str, typer.Option("--from", help="steward、department 或 public / who says it")] = "steward",
+) -> None:
+    """提出疑义，转数源部门 / raise an issue; it goes to the department that says the column."""
+    with told():
+        if origin not in get_args(Origin):
+            raise CitylakeError("feedback.origin")
+        feedback, contracts = _opened()
+        number = feedback.raise_(subject, column, origin, who, what)  # type: ignore[arg-type]
+        (row,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
+        _say("feedback.raised", number=number, owner=row["owner"])
+        for line in due_text(row, contracts):
+            typer.echo(line)
+
+
+@app.command()
+def verify(number: Number, who: Who, note: Annotated[str, typer.Option(help="说明 / note")] = "—") -> None:
+    """数源部门开始核实 / the department looks into it."""
+    with told():
+        _opened()[0].take_up(number, who, note)
+
+
+@app.command()
+def settle(
+    number: Number,
+    who: Who,
+    note: Annotated[str, typer.Option(help="核实结论 / what was found")],
+    source: Annotated[str | None, typer.Option(help="更正的来源 / the source that was corrected")] = None,
+    batch: Annotated[int | None, typer.Option(help="更正入库的批次 / the batch that brought it")] = None,
+    unfounded: Annotated[bool, typer.Option("--unfounded", help="数据无误 / the data are right")] = False,
+) -> None:
+    """办结：更正后的批次为证，或数据无误 / close it: a batch proves the correction, or the data are right."""
+    with told():
+        feedback, _ = _opened()
+        if source is not None and batch is not None and not unfounded:
+            feedback.corrected(number, who, note, source, batch)
+        elif unfounded and source is None and batch is None:
+            feedback.unfounded(number, who, note)
+        else:
+            raise CitylakeError("feedback.one_of")
+
+
+@app.command()
+def show(number: Number) -> None:
+    """一张疑义单的全部经过 / everything that was done about an issue."""
+    with told():
+        for done in _opened()[0].history(number):
+            act = " / ".join(translate(f"feedback.act.{done.act}", language) for language in LANGUAGES)
+            typer.echo(f"{done.at:%Y-%m-%d %H:%M}Z {act} {done.who}: {done.note}")
+            if done.proof and "batch" in done.proof:
+                typer.echo(f"   {done.proof['source']} #{done.proof['batch']} {done.proof['admitted']}")
+
+
+def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
+    """Until when an open issue that somebody raised must be verified, in two languages; nothing for others."""
+    city = contracts.city
+    deadline = city.deadlines.get("verification")
+    if deadline is None or city.workCalendar is None or not issue["code"].startswith(f"{AREA}."):
+        return []
+    zone, seen = ZoneInfo(city.timezone), issue["first_seen"]
+    since = seen.replace(tzinfo=seen.tzinfo or UTC).astimezone(zone).date()
+    due = WorkCalendar(city.workCalendar).due(since, deadline.days)
+    late = datetime.now(zone).date() > due.day
+    code = "feedback.overdue" if late else "feedback.provisional" if due.provisional else "feedback.due"
+    return [f"   {translate(code, language, day=due.day)}" for language in LANGUAGES]
+
+
+def _opened() -> tuple[Feedback, Contracts]:
+    settings = Settings.from_environment()
+    contracts = load(settings.contracts)
+    return Feedback(opened_register(settings), contracts), contracts
+
+
+def _say(code: str, **arguments: Any) -> None:
+    for language in LANGUAGES:
+        typer.echo(translate(code, language, **arguments))

@@ -1,0 +1,153 @@
+"""疑义数据反馈: what somebody says is wrong in the data, and how the responsible department answers it.
+
+Raised by a steward, a department or the public, taken up (verifying), then either unfounded or corrected at the
+source; the proof of a correction is a batch that was admitted after the issue was raised. Every act is a row with who
+and when. Belongs here: the life of such issues. Does not belong here: problems that runs find (`report` closes those),
+and who had read what was wrong.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import duckdb
+import sqlalchemy as sa
+
+from pipelines.codecs import functions
+from pipelines.codecs.sql import literal
+from pipelines.contracts.resolved import Contracts
+from pipelines.issues import Finding, Issues
+from pipelines.messages import CitylakeError
+from pipelines.privacy.scanner import scan
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.store import now
+from pipelines.register.tables import issue as issues
+from pipelines.register.tables import issue_act as acts
+
+AREA = "feedback"
+Origin = Literal["steward", "department", "public"]
+Act = Literal["raised", "verifying", "unfounded", "corrected"]
+LONGEST = 500
+BATCHES = 10_000
+"""How far back a batch is looked for."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """One act on an issue. `at` is UTC."""
+
+    at: datetime
+    who: str
+    act: Act
+    note: str
+    proof: dict[str, Any] | None
+
+
+class Feedback:
+    """The issues that people raise about the data of one home."""
+
+    def __init__(self, register: Register, contracts: Contracts) -> None:
+        self.register, self.contracts = register, contracts
+
+    def raise_(self, subject: str, column: str | None, origin: Origin, who: str, what: str) -> int:
+        """Open an issue about a source, model or product, or a column of it; returns its number.
+
+        It goes to whoever says the column first by the authority matrix, otherwise to the owner of the subject.
+        Raises CitylakeError for what no contract names, and for a text that holds personal values.
+        """
+        owner = self._owner(subject, column)
+        _require_harmless(what)
+        about = {"subject": subject, "column": column or "—", "origin": origin, "what": what}
+        finding = Finding(f"{AREA}.{origin}", about, "warning", uuid.uuid4().hex[:12])
+        with self.register.begin() as connection:
+            number = Issues.open_one(connection, subject, owner, finding)
+            _record(connection, number, who, "raised", what, None)
+        return number
+
+    def take_up(self, number: int, who: str, note: str) -> None:
+        """Say that the department looks into it. Raises CitylakeError if it is none, or closed."""
+        self._act(number, who, "verifying", note, None)
+
+    def unfounded(self, number: int, who: str, note: str) -> None:
+        """Close it: the data are right. Raises CitylakeError if it is none, or closed."""
+        self._act(number, who, "unfounded", note, {"unfounded": note})
+
+    def corrected(self, number: int, who: str, note: str, source: str, batch: int) -> None:
+        """Close it: the source delivered right data in a batch. Raises CitylakeError if it is none, or closed, or the
+        batch was not admitted after the issue was raised."""
+        raised = self._open(number)["first_seen"]
+        admitted = Receipts(self.register, AREA).of_stage(Stage.ADMIT, source, BATCHES)
+        found = next((one for one in admitted if one.batch == batch), None)
+        if found is None or _utc(found.at) <= _utc(raised) or found.body["held"]:
+            raise CitylakeError("feedback.no_proof", number=number, source=source, batch=batch)
+        proof = {"source": source, "batch": batch, "admitted": _utc(found.at).isoformat(timespec="seconds")}
+        self._act(number, who, "corrected", note, proof)
+
+    def history(self, number: int) -> list[Done]:
+        """Everything that was done about an issue, in order."""
+        rows = self.register.rows(sa.select(acts).where(acts.c.issue == number).order_by(acts.c.id))
+        return [Done(_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
+
+    def _owner(self, subject: str, column: str | None) -> str:
+        contracts = self.contracts
+        product = contracts.products.get(subject)
+        model = product.contract if product else contracts.models.get(subject)
+        source = contracts.sources.get(subject)
+        if model is None and source is None:
+            raise CitylakeError("feedback.unknown_subject", subject=subject)
+        shown = product.columns if product else model.columns if model else source.columns if source else ()
+        if column is not None and column not in {one.name for one in shown}:
+            raise CitylakeError("feedback.unknown_column", subject=subject, column=column)
+        if source is not None:
+            return source.org
+        assert model is not None
+        if column is not None:
+            own = next(one.source for one in product.columns if one.name == column) if product else column
+            for claim in contracts.authority.get(model.id, {}).get(own, ()):
+                return contracts.sources[claim.source].org
+        return model.form.owner
+
+    def _open(self, number: int) -> dict[str, Any]:
+        rows = self.register.rows(sa.select(issues).where(issues.c.id == number, issues.c.code.startswith(f"{AREA}.")))
+        if not rows or rows[0]["status"] != "open":
+            raise CitylakeError("feedback.not_open", number=number)
+        return rows[0]
+
+    def _act(self, number: int, who: str, act: Act, note: str, proof: dict[str, Any] | None) -> None:
+        text = self._open(number)["text"]
+        with self.register.begin() as connection:
+            seen: dict[str, Any] = {"last_seen": now()}
+            if proof is not None:
+                seen |= {"status": "closed", "text": text | {"proof": {AREA: act, **proof}}}
+            changed = connection.execute(
+                sa.update(issues).where(issues.c.id == number, issues.c.status == "open").values(**seen)
+            )
+            if not changed.rowcount:  # somebody closed it in the meantime
+                raise CitylakeError("feedback.not_open", number=number)
+            _record(connection, number, who, act, note, proof)
+
+
+def _record(
+    connection: sa.Connection, number: int, who: str, act: Act, note: str, proof: dict[str, Any] | None
+) -> None:
+    row = {"issue": number, "at": now(), "who": who, "act": act, "note": note, "proof": proof}
+    connection.execute(sa.insert(acts).values(**row))
+
+
+def _require_harmless(text: str) -> None:
+    """Raises CitylakeError for a text that is too long or holds identity numbers, telephones or the like: issues are
+    read by everybody."""
+    if not text.strip() or len(text) > LONGEST:
+        raise CitylakeError("feedback.length", longest=LONGEST)
+    with duckdb.connect() as con:
+        functions.add_to(con)
+        found: Sequence[Any] = scan(con, f"(SELECT {literal(text)} AS text)")
+    if found:
+        raise CitylakeError("feedback.personal", kinds="、".join(sorted({one.kind for one in found})))
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=moment.tzinfo or UTC)

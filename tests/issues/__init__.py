@@ -1,0 +1,1 @@
+"""Issues that people raise, and deadlines in working days."""

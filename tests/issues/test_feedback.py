@@ -1,0 +1,112 @@
+"""The life of an issue that somebody raised: routed, taken up, closed with a proof or as unfounded."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.contracts.load import Contracts
+from pipelines.issues import Finding, Issues
+from pipelines.issues.feedback import Feedback
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+
+PERSON = "lib_population__person"
+PENALTY = "open/penalty_of_legal_persons"
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield register
+    register.close()
+
+
+@pytest.fixture
+def feedback(register: Register, contracts: Contracts) -> Feedback:
+    return Feedback(register, contracts)
+
+
+def admit(register: Register, source: str, batch: int, held: bool = False) -> None:
+    time.sleep(0.001)  # moments are told to the microsecond
+    Receipts(register, "run").add(Stage.ADMIT, source, {"held": {"admit.volume_floor": {}} if held else {}}, batch)
+
+
+def refusal(code: str, act: object) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        act()  # type: ignore[operator]
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("subject", "column", "owner"),
+    [
+        (PERSON, None, "dsrb"),
+        (PERSON, "name", "psb"),  # the authority matrix: the police say a name first
+        ("psb/household_person", "name", "psb"),
+        (PENALTY, "offence", "drc"),
+    ],
+)
+def test_an_issue_goes_to_who_says_the_column(
+    feedback: Feedback, register: Register, subject: str, column: str | None, owner: str
+) -> None:
+    number = feedback.raise_(subject, column, "department", "民政局 李工", "与本部门记录不符")
+    (row,) = Issues(register).open(subject)
+    assert (row["id"], row["owner"], row["severity"], row["status"]) == (number, owner, "warning", "open")
+    assert "与本部门记录不符" in row["text"]["zh"]
+    assert [(done.act, done.who) for done in feedback.history(number)] == [("raised", "民政局 李工")]
+
+
+def test_two_issues_about_one_column_are_two(feedback: Feedback, register: Register) -> None:
+    one = feedback.raise_(PERSON, "name", "public", "市民", "姓名有误")
+    other = feedback.raise_(PERSON, "name", "public", "市民", "姓名有误")
+    assert one != other
+    feedback.unfounded(one, "psb", "与户籍一致")
+    assert [row["id"] for row in Issues(register).open(PERSON)] == [other]
+
+
+def test_runs_do_not_close_what_people_raised(feedback: Feedback, register: Register) -> None:
+    feedback.raise_(PERSON, "name", "steward", "张专员", "姓名有误")
+    Issues(register).report(PERSON, "dsrb", "evidence", [])
+    assert len(Issues(register).open(PERSON)) == 1
+
+
+def test_a_correction_is_proved_by_a_batch_of_later(feedback: Feedback, register: Register) -> None:
+    source = "psb/household_person"
+    admit(register, source, 1)
+    number = feedback.raise_(PERSON, "name", "department", "民政局", "姓名有误")
+    feedback.take_up(number, "公安局", "核对原件")
+    admit(register, source, 2, held=True)
+    for batch in (1, 2, 3):
+        refusal("feedback.no_proof", lambda batch=batch: feedback.corrected(number, "公安局", "改", source, batch))
+    admit(register, source, 3)
+    feedback.corrected(number, "公安局", "已在户籍库更正", source, 3)
+    assert Issues(register).open(PERSON) == []
+    (closed,) = Issues(register).proved(PERSON)
+    assert (closed["text"]["proof"]["source"], closed["text"]["proof"]["batch"]) == (source, 3)
+    assert [done.act for done in feedback.history(number)] == ["raised", "verifying", "corrected"]
+    refusal("feedback.not_open", lambda: feedback.take_up(number, "公安局", "再看"))
+    refusal("feedback.not_open", lambda: feedback.unfounded(number, "公安局", "无误"))
+
+
+def test_issues_of_runs_are_not_settled_by_hand(feedback: Feedback, register: Register) -> None:
+    Issues(register).report(PERSON, "dsrb", "linkage", [Finding("linkage.waiting", {"questions": 3}, "warning")])
+    (row,) = Issues(register).open(PERSON)
+    refusal("feedback.not_open", lambda: feedback.unfounded(row["id"], "张专员", "看过"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "column", "what", "code"),
+    [
+        ("lib_population__persons", None, "有误", "feedback.unknown_subject"),
+        (PERSON, "nam", "有误", "feedback.unknown_column"),
+        (PERSON, None, " ", "feedback.length"),
+        (PERSON, None, "长" * 501, "feedback.length"),
+        (PERSON, None, "身份证 34240119800101123X 的电话是 13805640000", "feedback.personal"),
+    ],
+)
+def test_what_is_not_taken(feedback: Feedback, subject: str, column: str | None, what: str, code: str) -> None:
+    refusal(code, lambda: feedback.raise_(subject, column, "public", "市民", what))
