@@ -13,7 +13,7 @@ from catalog.policy import administration
 from catalog.policy.decision import Grant
 from simulator.server import HOST as PG_HOST
 from simulator.server import Server
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City
+from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, STEWARD, City
 from tests.connectors.brokers import HOST
 from tests.connectors.databases import MariaDB
 
@@ -118,7 +118,7 @@ class Bureau:
         """Revoke every grant."""
         for one in administration.list_grants(self.city.register):
             if one.recipient == RECIPIENT and one.revoked is None:
-                administration.revoke_grant(self.city.register, one.id)
+                administration.revoke_grant(self.city.register, one.id, actor=STEWARD)
 
     def name(self, delivery: str) -> str:
         """What city.yaml calls a delivery."""
