@@ -51,10 +51,11 @@ def merged(flows: Iterable[Flow]) -> Flow:
 @dataclass(frozen=True)
 class Relation:
     """The columns of a relation in order, names in lower case (empty: it has none to be asked by), and the origins that
-    decide which rows there are and how many."""
+    decide which rows there are and how many. `key`: columns that no two rows have alike, where that is sure."""
 
     columns: tuple[tuple[str, Flow], ...]
     rows: Origins
+    key: frozenset[str] = frozenset()
 
     def named(self, name: str) -> Flow | None:
         """The flow of a column by name; of several with one name all of theirs; None: there is none."""
@@ -62,7 +63,7 @@ class Relation:
         return merged(found) if found else None
 
     def renamed(self, names: Iterable[str]) -> "Relation":
-        """The same under other names, from the first column on; those beyond keep theirs."""
+        """The same without a key under other names, from the first column on; those beyond keep theirs."""
         given = [name.lower() for name in names]
         kept = [name for name, _ in self.columns][len(given) :]
         flows = [flow for _, flow in self.columns]

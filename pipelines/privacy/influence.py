@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from pipelines.lake.query_parts import SHOWN, given_parts
+from pipelines.lake.query_parts import SHOWN, conjuncts, given_parts
 from pipelines.privacy.flows import NOTHING, Flow, Origins, Relation, merged
 
 Lookup = Callable[[str], Relation | None]
@@ -71,6 +71,10 @@ class _Source:
     def named(self, name: str) -> list[Flow]:
         return [flow for other, flow in self.columns if other == name]
 
+    def add(self, flow: Flow) -> None:
+        """Let something flow into every column."""
+        self.columns = [(name, merged((old, flow))) for name, old in self.columns]
+
 
 @dataclass
 class _Scope:
@@ -124,7 +128,7 @@ class _Reader:
         names = [column.name for column in alias.columns]
         if len(names) > len(found.columns):
             raise NotUnderstood(node)
-        return found.renamed(names)
+        return found.renamed(names) if names else found
 
     def _with(self, node: exp.Expr, outer: _Scope | None, ctes: Mapping[str, Relation]) -> Mapping[str, Relation]:
         """The common table expressions that a query may name."""
@@ -263,8 +267,10 @@ class _Reader:
         found = self._add_source(join.this, scope)
         met = self._expression(join.args["on"], scope).all if join.args.get("on") else 0
         met |= self._using(join, before, scope.sources[-1], method)
-        scope.rows |= found.rows | met
-        # a side without a match shows NULL: which rows meet decides the rows, and so counts for every column
+        if side == "left" and kind in ("", "outer") and _meets_one(join, found, before):
+            scope.sources[-1].add(Flow(decided=found.rows | met))
+        else:  # a side without a match shows NULL: which rows meet decides the rows, and so counts for every column
+            scope.rows |= found.rows | met
         if kind in ("semi", "anti"):
             scope.sources.pop()
 
@@ -442,6 +448,20 @@ def _check(node: exp.Expr, allowed: set[str]) -> None:
     """Raise NotUnderstood for a part that nobody thought of."""
     if not allowed.issuperset(given_parts(node)):
         raise NotUnderstood(node)
+
+
+def _meets_one(join: exp.Join, joined: Relation, before: Sequence[_Source]) -> bool:
+    """Whether every row finds at most one in a joined table: by all columns of its key, from those before it."""
+    alias = join.this.alias_or_name.lower()
+    if not joined.key or alias in (source.alias for source in before):
+        return False
+    asked = set[str]()
+    for part in conjuncts(join.args.get("on")):
+        for one, other in ((part.left, part.right), (part.right, part.left)) if isinstance(part, exp.EQ) else ():
+            tables = [column.table.lower() for column in other.find_all(exp.Column)]
+            if isinstance(one, exp.Column) and one.table.lower() == alias and not {"", alias}.intersection(tables):
+                asked |= set() if other.find(exp.Query) else {one.name.lower()}
+    return joined.key <= asked
 
 
 def _told_apart(columns: Sequence[tuple[str, Flow]]) -> list[tuple[str, Flow]]:

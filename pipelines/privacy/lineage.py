@@ -6,7 +6,7 @@ Belongs here: the graph of models, from compiled SQL and the levels of source co
 query (`influence`), what contracts declare and lower (`sensitivity`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlglot
@@ -49,10 +49,12 @@ Declare = Callable[[str, Relation], Relation]
 @dataclass
 class Lineage:
     """`models`: relation -> its SQL, several texts where it is built in several ways. `sources`: relation -> column ->
-    level; a column that is not there is not known. `declare`: see Declare."""
+    level; a column that is not there is not known. `keys`: of sources, where no two rows have the same. `declare`: see
+    Declare."""
 
     models: Mapping[str, Sequence[str]]
     sources: Mapping[str, Mapping[str, int]]
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)
     declare: Declare = lambda relation, found: found
     origins: list[Origin] = field(default_factory=lambda: [Origin("", "", HIGHEST)])
     problems: dict[str, str] = field(default_factory=dict)
@@ -144,7 +146,9 @@ class Lineage:
     def _source(self, relation: str) -> Relation:
         columns = self.sources[relation]
         return Relation(
-            tuple((name.lower(), Flow(self.origin(relation, name, level))) for name, level in columns.items()), 0
+            tuple((name.lower(), Flow(self.origin(relation, name, level))) for name, level in columns.items()),
+            0,
+            frozenset(self.keys.get(relation, ())),
         )
 
     def _is_own(self, step: Step, origins: Origins) -> bool:
@@ -177,7 +181,7 @@ class Lineage:
             if found is None:
                 return None
             columns = tuple((name, Flow(atom(Step(relation, name)))) for name, _ in found.columns)
-            return Relation(columns, atom(Step(relation, None)))
+            return Relation(columns, atom(Step(relation, None)), found.key)
 
         queries = list[exp.Expr]()
         try:

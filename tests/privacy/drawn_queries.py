@@ -94,12 +94,13 @@ class Drawn:
                 froms += f", {joined}"
             elif kind == "cross join":
                 froms += f" cross join {joined}"
-            elif shared and self._maybe(0.3):
+            elif shared and self._maybe(0.2):
                 froms += f" {kind} {joined} using ({self.chance.choice(shared)})"
             elif self._maybe(0.1) and kind in ("join", "left join"):
                 froms += f" natural {kind} {joined}"
             else:
-                left, right = self.chance.choice(refs), self.chance.choice(new)
+                left = self.chance.choice(refs)
+                right = f"{other}.id" if "id" in others and self._maybe(0.4) else self.chance.choice(new)
                 more = f" and {self._condition(refs + new, 0, [])}" if self._maybe(0.3) else ""
                 froms += f" {kind} {joined} on {left} = {right}{more}"
             if kind not in ("semi join", "anti join"):

@@ -76,6 +76,18 @@ select t.a, u.b from core.t full join core.u on u.s = t.a
 select t.a, u.b from core.t left join core.u on u.id = t.id and u.s > 1
 select u.b from core.t left join (select * from core.u where s > 1) u on u.id = t.id
 select t.a from core.t, core.u where t.s = u.id
+select t.a, u.b from core.t left join core.u on u.id = t.s
+select t.a, u.b from core.t left join core.u on u.id = t.s where u.a = 1
+select t.a, u.b from core.t left join core.u on u.id = t.a + t.s and u.b > 1
+select t.a, u.b from core.t left join core.u on u.id = u.s
+select t.a, u.b from core.t left join core.u x on x.id = t.a left join core.u on u.id = x.s
+select t.a, count(u.b) as n from core.t left join core.u on u.id = t.s group by t.a
+select x.a, y.b from (select a, s from core.t union all select b, s from core.t) x left join core.u y on y.id = x.s
+select x.a, y.b from core.t x left join core.t as y (b, id, c, d) on y.id = x.s
+select max(u.b) as m, count(u.a) as n from core.t left join core.u on u.id = t.s
+select x.a from core.t x right join core.u y on y.id = x.s
+select x.a from core.t x full join core.u y on y.id = x.s
+select x.a from core.t x left join core.u y on y.id >= x.s
 select t.a from core.t cross join core.u where u.s = 1
 select a from core.t semi join core.u on u.s = t.a
 select a from core.t anti join core.u on u.s = t.a

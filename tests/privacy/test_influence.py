@@ -59,7 +59,9 @@ def _row(chance: random.Random, at: int) -> list[int | None]:
 def _changed(chance: random.Random, rows: list[list[int | None]], at: int, turn: int) -> list[list[int | None]]:
     """The same rows with other values in one column: mixed, shifted, drawn anew, or all one."""
     values = [row[at] for row in rows]
-    if turn == 0:
+    if COLUMNS[at] == "id" and turn > 1:  # a key stays one
+        values = [10 * (value or 0) + turn for value in values]
+    elif turn == 0:
         chance.shuffle(values)
     elif turn == 1:
         values = [None if value is None else value + 1 for value in values]

@@ -53,7 +53,7 @@ def test_what_a_model_declares_is_where_its_readers_begin() -> None:
         own = {name: lineage.origin(relation, name, 2) for name, _ in found.columns}
         return Relation(tuple((name, Flow(own[name])) for name in own), 0)
 
-    lineage = Lineage(MODELS, SOURCES, declare)
+    lineage = Lineage(MODELS, SOURCES, declare=declare)
     assert _levels(lineage, "lib.person")["home"] == 4
     assert _levels(lineage, "mart.count") == {"*": 2, "county": 2, "n": 1}
     own = lineage.origin("lib.person", "county", 2)
