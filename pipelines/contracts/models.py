@@ -74,6 +74,16 @@ class GeometryForm(Strict):
     crs: Literal["EPSG:4490"]
 
 
+class FieldLowering(Strict):
+    """What more sensitive fields a field is made from, and why it is less sensitive. `generalised`: it is computed from
+    them and coarser, never a copy. `selected`: it shows only those of their values that are about somebody or something
+    less protected, legal persons for instance.
+    """
+
+    sources: Annotated[list[FieldName], Field(min_length=1)] = Field(alias="from")
+    by: Literal["generalised", "selected"]
+
+
 class FieldDefinition(Strict):
     """One entry of fields.yaml."""
 
@@ -90,6 +100,7 @@ class FieldDefinition(Strict):
     codes: CodeListName | None = None
     clean: list[StepCall] = []
     quality: list[RuleCall] = []
+    lowered: FieldLowering | None = None
 
 
 class ColumnForm(Strict):
@@ -428,6 +439,21 @@ class Channels(Strict):
     analyst: ChannelForm | None = None
 
 
+class ProductLowering(Strict):
+    """Why what decides a model's rows, and which values stand in them, is less sensitive than what it is derived from:
+    level `from` becomes `to`. `columns`: whose own values are lowered with it, the keys of groups for instance.
+
+    `aggregated`: rows are groups, of which counts are shown. `identity`: a number only tells which rows are about the
+    same, or come first; neither it nor a part of it is shown. `selected`: it only tells what is left out.
+    """
+
+    level: Level = Field(alias="from")
+    to: Level
+    by: Literal["aggregated", "identity", "selected"]
+    because: Text
+    columns: list[FieldName] = []
+
+
 class NoticeOutcome(Strict):
     """The model in which rows stay, whatever becomes of them, and the column that says what became of them."""
 
@@ -471,6 +497,7 @@ class ProductForm(Strict):
     quality: list[RuleCall] = []
     advice: list[RuleCall] = []
     erasure: ErasureForm = ErasureForm()
+    lowered: ProductLowering | None = None
     notice: Notice | None = None
     channels: Channels = Channels()
 

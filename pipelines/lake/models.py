@@ -87,6 +87,23 @@ def whole_sql(project_dir: Path, cache: Path, generated: Mapping[str, str] | Non
     return found
 
 
+def incremental_sql(project_dir: Path, cache: Path, generated: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The models with an incremental strategy in SQL by name, as they are built when there is a released version.
+    Compiled once per content, then read from `cache`.
+
+    Raises BuildFailed when the project does not compile.
+    """
+    select = [model.name for model in models(project_dir, cache, generated).values() if model.strategy]
+
+    def made() -> dict[str, str]:
+        project = place_project(project_dir, cache, generated or {})
+        found = compiled(project, cache, incremental=True, select=select) if select else []
+        return {model.name: model.sql for model in found}
+
+    found: dict[str, str] = _stored(cache / f"incremental-{_content_hash(project_dir, generated or {})}.json", made)
+    return found
+
+
 def _stored(file: Path, made: Callable[[], Any]) -> Any:
     """What a file of the cache holds; it is made when it is missing."""
     if not file.exists():
@@ -123,14 +140,18 @@ def parse(project: Path, work: Path, target: str = "duckdb") -> Any:
     return outcome.result
 
 
-def compiled(project: Path, work: Path, *, incremental: bool, target: str = "duckdb") -> list[Compiled]:
-    """Every model of a placed project in SQL, as a full or an incremental build would run it. Needs no data.
+def compiled(
+    project: Path, work: Path, *, incremental: bool, target: str = "duckdb", select: Sequence[str] = ()
+) -> list[Compiled]:
+    """Every model of a placed project, or the selected ones, in SQL, as a full or an incremental build would run it.
+    Needs no data.
 
     Raises BuildFailed with dbt's own words.
     """
     manifest = parse(project, work, target)
     branch = "incremental" if incremental else "whole"
     options = ["compile", "--no-populate-cache", "--no-introspect", *arguments(project, work, target)]
+    options += ["--select", *select] if select else []
     outcome = invoke(options, manifest, {"CITYLAKE_COMPILE": branch})
     results = list(getattr(outcome.result, "results", None) or [])
     failed = [result for result in results if result.status != "success"]

@@ -14,25 +14,36 @@ Origins = int
 
 
 class Flow(NamedTuple):
-    """What one value depends on. `value`: it is copied or computed from them. `decided`: they decide which value stands
-    there (conditions, comparisons, which row met which). `counted`: they are counted or summed over rows."""
+    """What one value depends on. `copied`: it may stand there as it is, or inside a longer text. `computed`: the value
+    is computed from it. `decided`: it decides which value stands there (conditions, comparisons, which row met which).
+    `counted`: it is counted or summed over rows."""
 
-    value: Origins = 0
+    copied: Origins = 0
+    computed: Origins = 0
     decided: Origins = 0
     counted: Origins = 0
 
     @property
+    def value(self) -> Origins:
+        """The origins of the value itself."""
+        return self.copied | self.computed
+
+    @property
     def all(self) -> Origins:
         """Every origin, in whatever way it flows in."""
-        return self.value | self.decided | self.counted
+        return self.copied | self.computed | self.decided | self.counted
+
+    def computing(self) -> "Flow":
+        """The flow of what is computed from this."""
+        return Flow(0, self.copied | self.computed, self.decided, self.counted)
 
     def deciding(self) -> "Flow":
         """The flow of what depends on the outcome of a test of this alone."""
-        return Flow(0, self.value | self.decided, self.counted)
+        return Flow(0, 0, self.copied | self.computed | self.decided, self.counted)
 
     def counting(self) -> "Flow":
         """The flow of a count or a sum of this."""
-        return Flow(0, 0, self.all)
+        return Flow(0, 0, 0, self.all)
 
 
 NOTHING = Flow()
@@ -40,12 +51,13 @@ NOTHING = Flow()
 
 def merged(flows: Iterable[Flow]) -> Flow:
     """The flow of what depends on all of these."""
-    value = decided = counted = 0
+    copied = computed = decided = counted = 0
     for flow in flows:
-        value |= flow.value
+        copied |= flow.copied
+        computed |= flow.computed
         decided |= flow.decided
         counted |= flow.counted
-    return Flow(value, decided, counted)
+    return Flow(copied, computed, decided, counted)
 
 
 @dataclass(frozen=True)

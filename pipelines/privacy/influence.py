@@ -26,13 +26,16 @@ TESTS = (
     *(exp.Like, exp.ILike, exp.Escape),
 )
 """What tells of its parts whether they fit, not what they are."""
-PLAIN = (
+KEPT = (
     *(exp.Literal, exp.Null, exp.Boolean, exp.Cast, exp.TryCast, exp.DataType, exp.DataTypeParam, exp.Paren),
-    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg, exp.DPipe, exp.And, exp.Or, exp.Not),
-    *(exp.Coalesce, exp.Greatest, exp.Least, exp.Concat, exp.ConcatWs, exp.Tuple, exp.Interval, exp.Extract),
-    *(exp.Lower, exp.Upper, exp.Length, exp.Trim, exp.Replace, exp.Pad, exp.Left, exp.Right, exp.Substring),
-    *(exp.StrPosition, exp.Year, exp.Month, exp.Day, exp.TsOrDsToDate, exp.Round, exp.Floor, exp.Ceil, exp.Abs),
-    *(exp.Sqrt, exp.Distinct),
+    *(exp.Coalesce, exp.Greatest, exp.Least, exp.Concat, exp.ConcatWs, exp.DPipe, exp.Tuple, exp.Distinct),
+    *(exp.Lower, exp.Upper, exp.Trim, exp.Replace, exp.Pad),
+)
+"""What shows its parts, or one of them, as they are."""
+COMPUTED = (
+    *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.IntDiv, exp.Mod, exp.Neg, exp.And, exp.Or, exp.Not, exp.Interval),
+    *(exp.Length, exp.Left, exp.Right, exp.Substring, exp.StrPosition, exp.Year, exp.Month, exp.Day, exp.Extract),
+    *(exp.TsOrDsToDate, exp.Round, exp.Floor, exp.Ceil, exp.Abs, exp.Sqrt),
 )
 """What is computed from its parts and from nothing else."""
 COUNTS = (exp.Count, exp.CountIf, exp.Sum, exp.Avg, exp.LogicalAnd, exp.LogicalOr)
@@ -365,8 +368,10 @@ class _Reader:
             found = self.query(node, scope, scope.ctes)
             return merged([*(flow for _, flow in found.columns), Flow(decided=found.rows)])
         kind = type(node)
-        if kind in PLAIN:
+        if kind in KEPT:
             return self._parts(node, scope)
+        if kind in COMPUTED:
+            return self._parts(node, scope).computing()
         if kind in (exp.DateTrunc, exp.TimestampTrunc):
             return self._truncated(node, scope)
         if kind in TESTS or kind is exp.Exists:
@@ -396,7 +401,7 @@ class _Reader:
         unit = node.args["unit"]
         if not isinstance(unit, exp.Literal | exp.Var) or any(unit.name.lower() in _names(at) for at in scope.around()):
             raise NotUnderstood(node)
-        return self._expression(node.this, scope)
+        return self._expression(node.this, scope).computing()
 
     def _case(self, node: exp.Expr, scope: _Scope) -> Flow:
         """The tests decide, the branches are shown."""

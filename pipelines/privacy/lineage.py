@@ -153,7 +153,7 @@ class Lineage:
 
     def _is_own(self, step: Step, origins: Origins) -> bool:
         """Whether a column is one of these origins itself."""
-        number = self._numbers.get((step.relation, step.column or ""))
+        number = self._numbers.get((step.relation, step.column or "*"))
         return number is not None and bool(origins >> number & 1)
 
     def _carries(self, step: Step, origins: Origins) -> bool:

@@ -1,0 +1,309 @@
+"""Whether models are as sensitive as their contracts say: derived levels against declared ones, and what lowers them.
+
+The value of a column must not be above the level that its contract declares for it. What decides which rows a product
+has, and which values stand in them, must not be above what the product's channel may show. Where honest SQL makes
+something less sensitive, the field or the product contract says so (`lowered`); what says so in vain is a mistake.
+Readers of a released model begin at what it declares, so nothing is lowered twice. Masks come after this: they work on
+columns whose level is right.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.contracts.dbt import BEFORE, LOG
+from pipelines.contracts.models import Level
+from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
+from pipelines.lake.edition import CONTROL
+from pipelines.lake.models import Model
+from pipelines.privacy.flows import Flow, Origins, Relation, merged
+from pipelines.privacy.lineage import HIGHEST, UNKNOWN, Lineage, Step
+
+ROWS = "*"
+"""Stands for the rows of a relation where others have the name of a column."""
+POSITION = "source_rows"
+"""The field whose level control columns have: where a row lies."""
+
+PREPARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+    "linkage.alias": (("claim",), {"claim": "person_id", "person_id": "person_id"}),
+    "linkage.link": (
+        ("dataset", "row_key"),
+        {
+            **{"dataset": "source_dataset", "row_key": "source_key", "person_id": "person_id"},
+            **{"link_batch": POSITION, "link_row": POSITION},
+        },
+    ),
+    "matched.address": (
+        ("source_dataset", "source_key", "address_field"),
+        {
+            **{name: name for name in ("source_dataset", "source_key", "address_field", "address_id")},
+            **{name: name for name in ("address_match_status", "address_match_basis", "matched_division")},
+            **{"_batch": POSITION, "_row": POSITION},
+        },
+    ),
+    "matched.position": (
+        ("address_id",),
+        {
+            **{name: name for name in ("address_id", "position_county", "position_doubt")},
+            **{"_batch": POSITION, "_row": POSITION},
+        },
+    ),
+    "matched.layer": (
+        ("source_dataset", "source_key"),
+        {
+            **{name: name for name in ("source_dataset", "source_key", "longitude", "latitude")},
+            **{name: name for name in ("position_county", "position_doubt", "parcel_link")},
+            **{"_batch": POSITION, "_row": POSITION},
+        },
+    ),
+    **{f"lake.{name}": ((), {"as_of": "as_of", "edition_id": "known_in"}) for name in ("edition", "build")},
+}
+"""Tables that are made of core before models are built: their key, and of each column the field that it means. What is
+not named here has the highest level."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is more sensitive than it says, or says so in vain: a message id and what fills its places."""
+
+    code: str
+    arguments: Mapping[str, str | int]
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Derived levels of a column, or of the rows of a model: of its value, and of what decides which value it is."""
+
+    value: int
+    influence: int
+
+
+@dataclass
+class Sensitivity:
+    """`sql`: the models in SQL, once for each way to build them."""
+
+    contracts: Contracts
+    graph: Mapping[str, Model]
+    sql: Sequence[Mapping[str, str]]
+    lineage: Lineage = field(init=False)
+    _by_relation: dict[str, ProductContract] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._by_relation = {self.relation(name): found for name, found in self.contracts.models.items()}
+        texts = {
+            self.relation(name): list(dict.fromkeys(one[name] for one in self.sql if name in one))
+            for name in self.graph
+        }
+        sources, keys = _sources(self.contracts)
+        self.lineage = Lineage({**texts, **self._before()}, sources, keys, self._declare)
+
+    def relation(self, model: str) -> str:
+        """The relation of a model; a model that is not there has none that anybody reads."""
+        return f"{self.graph[model].layer}.{model}" if model in self.graph else model
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong with any model, product or field."""
+        found = list[Problem]()
+        for contract in self.contracts.models.values():
+            found += self._of_model(contract, {column.name for column in contract.columns})
+            found += [problem for product in contract.products for problem in self._influence(product)]
+        return [*found, *self._idle()]
+
+    def of_product(self, product: Product) -> list[Problem]:
+        """What stands against a product: what its columns, its rows and its contract's lowering say wrongly."""
+        shown = {column.source for column in product.columns}
+        return [*self._of_model(product.contract, shown), *self._influence(product)]
+
+    def levels(self, contract: ProductContract) -> dict[str, Derived]:
+        """The derived levels of the columns of a model, and under ROWS those of its rows."""
+        found = self.lineage.derived(self.relation(contract.form.model))
+        names = [column.name for column in contract.columns]
+        if found is None:
+            return dict.fromkeys((ROWS, *names), Derived(HIGHEST, HIGHEST))
+        level, flows = self.lineage.level, {name: _flow(found, name) for name in names}
+        rows = {ROWS: Derived(1, level(found.rows))}
+        return rows | {
+            name: Derived(level(flow.value), level(flow.decided | flow.counted)) for name, flow in flows.items()
+        }
+
+    def path(self, model: str, column: str | None, origins: Origins | None = None) -> list[Step]:
+        """The way from a source column to a column of a model, or to its rows: from one of these origins, or from one
+        of the most sensitive that flow in."""
+        relation = self.relation(model)
+        origins = self._most(Step(relation, column)) if origins is None else origins
+        way = self.lineage.path(relation, column, origins)
+        while way[0].relation in self._by_relation:
+            above = self._most(way[0])
+            longer = self.lineage.path(way[0].relation, way[0].column, above) if above else way[:1]
+            if len(longer) == 1:
+                break
+            way = [*longer[:-1], *way]
+        return way
+
+    def _most(self, step: Step) -> Origins:
+        """The most sensitive origins of a column, or of rows; of a column by its value before what decides it."""
+        found = self.lineage.derived(step.relation)
+        if found is None:
+            return UNKNOWN
+        flow = _flow(found, step.column) if step.column is not None else Flow(decided=found.rows)
+        for origins in (flow.value, flow.all):
+            if level := self.lineage.level(origins) if origins else 0:
+                return self.lineage.above(origins, level - 1)
+        return 0
+
+    # what stands against models and products
+
+    def _of_model(self, contract: ProductContract, shown: Iterable[str]) -> Iterator[Problem]:
+        """Columns whose values are above what is declared, and a lowering that does not fit."""
+        model = contract.form.model
+        found = self.lineage.derived(self.relation(model))
+        if found is None:
+            problem = self.lineage.problems.get(self.relation(model), model)
+            yield Problem("lineage.not_understood", {"model": model, "found": problem, "level": HIGHEST})
+            return
+        for column in contract.columns:
+            above = self._above(contract, column, _flow(found, column.name))
+            if above and column.name in shown:
+                told: dict[str, str | int] = {"model": model, "column": column.name, "declared": column.level}
+                yield Problem("lineage.value_above", {**told, **self._told(model, column.name, above)})
+        yield from self._misfit(contract, found)
+
+    def _influence(self, product: Product) -> Iterator[Problem]:
+        """What decides the rows and values of a product and is above its channel."""
+        contract, policy = product.contract, self.contracts.city.channels[product.channel]  # type: ignore[index]
+        limit = policy.limit(any(column.pseudonymised for column in product.columns))
+        found = self.lineage.derived(self.relation(contract.form.model))
+        lowered = contract.form.lowered
+        if found is None or (lowered is not None and lowered.to <= limit):
+            return
+        for name in (None, *dict.fromkeys(column.source for column in product.columns)):
+            above = self.lineage.above(_influence(found, name), limit)
+            if above:
+                told: dict[str, str | int] = {"product": product.id, "column": name or ROWS, "limit": limit}
+                yield Problem("lineage.influence_above", {**told, **self._told(contract.form.model, name, above)})
+                return
+
+    def _misfit(self, contract: ProductContract, found: Relation) -> Iterator[Problem]:
+        """A lowering from another level than the derived one, or of what is not above it."""
+        lowered = contract.form.lowered
+        if lowered is None:
+            return
+        told: dict[str, str | int] = {"model": contract.form.model, "from": lowered.level, "to": lowered.to}
+        everything = merged(flow for _, flow in found.columns)
+        derived = self.lineage.level(found.rows | everything.decided | everything.counted)
+        if derived != lowered.level:
+            yield Problem("lineage.lowered_wrongly", {**told, "derived": derived})
+        by_name = {column.name: column for column in contract.columns}
+        for name in lowered.columns:
+            if not self.lineage.above(_flow(found, name).value, by_name[name].level):
+                yield Problem("lineage.lowered_column", {**told, "column": name})
+
+    def _idle(self) -> Iterator[Problem]:
+        """Fields that say they are made from what they are made from nowhere, or from what is no more sensitive."""
+        used = set[tuple[str, str]]()
+        for relation, contract in self._by_relation.items():
+            if (found := self.lineage.derived(relation)) is None:
+                continue
+            for column in contract.columns:
+                above = self.lineage.above(_flow(found, column.name).value, column.level)
+                used |= {
+                    (column.name, self._meaning(origin.relation, origin.column)) for origin in self.lineage.named(above)
+                }
+        for name, definition in self.contracts.fields.items():
+            for source in definition.lowered.sources if definition.lowered else ():
+                if (name, source) not in used:
+                    yield Problem("lineage.field_idle", {"field": name, "source": source})
+
+    def _above(self, contract: ProductContract, column: Column, flow: Flow) -> Origins:
+        """The origins of a column's value that are above what is declared and that nothing lowers."""
+        above = self.lineage.above(flow.value, column.level)
+        lowered, group = column.definition.lowered, contract.form.lowered
+        if group is not None and column.name in group.columns and self.lineage.level(above) <= group.level:
+            return 0
+        if lowered is None or not above:
+            return above
+        allowed = 0
+        for origin in self.lineage.named(above):
+            bit = self.lineage.origin(origin.relation, origin.column, origin.level)
+            coarser = lowered.by != "generalised" or not bit & flow.copied
+            if self._meaning(origin.relation, origin.column) in lowered.sources and coarser:
+                allowed |= bit
+        return above & ~allowed
+
+    def _meaning(self, relation: str, column: str) -> str:
+        """The field that a column of a source, or of a released model, is."""
+        return PREPARED[relation][1].get(column, column) if relation in PREPARED else column
+
+    def _told(self, model: str, column: str | None, origins: Origins) -> dict[str, str | int]:
+        """Level and path of some origins, as messages say them."""
+        level = self.lineage.level(origins)
+        way = self.path(model, column, self.lineage.above(origins, level - 1))
+        return {"level": level, "path": shown_path(way)}
+
+    # what readers of released models begin at
+
+    def _declare(self, relation: str, found: Relation) -> Relation:
+        contract = self._by_relation.get(relation)
+        if contract is None:
+            return found
+        key, kept = frozenset(contract.form.key), self._kept(relation, contract, found)
+        columns = []
+        for column in contract.columns:
+            flow = _flow(found, column.name)
+            own = self._above(contract, column, flow) or self.lineage.origin(relation, column.name, column.level)
+            influence = (flow.decided, flow.counted) if kept is None else (kept, 0)
+            columns.append((column.name, Flow(own, 0, *influence)))
+        return Relation(tuple(columns), found.rows if kept is None else kept, key)
+
+    def _kept(self, relation: str, contract: ProductContract, found: Relation) -> Origins | None:
+        """What is left of what decides rows and values of a model that lowers it; None: it does not, or not rightly."""
+        lowered = contract.form.lowered
+        if lowered is None or any(self._misfit(contract, found)):
+            return None
+        return self.lineage.origin(relation, ROWS, lowered.to)
+
+    def _before(self) -> dict[str, list[str]]:
+        """By relation what a history finds of its subject's earlier version: the columns of the subject."""
+        found = {}
+        for name, model in self.graph.items():
+            if f"{BEFORE}.{name}" in model.sources:
+                (subject,) = model.depends_on
+                found[f"{BEFORE}.{name}"] = [f"select * from {self.relation(subject)}"]
+        return found
+
+
+def shown_path(way: Sequence[Step]) -> str:
+    """A path as one line."""
+    return " → ".join(f"{step.relation}.{step.column or ROWS}" for step in way)
+
+
+def _flow(found: Relation, name: str) -> Flow:
+    """What flows into a column; of a column that the model lacks nothing is known."""
+    return found.named(name) or Flow(UNKNOWN)
+
+
+def _influence(found: Relation, name: str | None) -> Origins:
+    """What decides the rows of a relation, or which value stands in a column."""
+    if name is None:
+        return found.rows
+    flow = _flow(found, name)
+    return flow.decided | flow.counted
+
+
+def _sources(contracts: Contracts) -> tuple[dict[str, dict[str, Level]], dict[str, tuple[str, ...]]]:
+    """The levels of all columns that models find, and the keys of the tables."""
+    level = {name: definition.classification for name, definition in contracts.fields.items()}
+    levels = {
+        relation: {column: level.get(meaning, HIGHEST) for column, meaning in columns.items()}
+        for relation, (_, columns) in PREPARED.items()
+    }
+    keys = {relation: key for relation, (key, _) in PREPARED.items()}
+    for source in contracts.sources.values():
+        name = f"core.{source.org}__{source.dataset}"
+        found = _columns(source) | dict.fromkeys(CONTROL, level.get(POSITION, HIGHEST))
+        levels |= {name: found, f"{name}{LOG}": found}
+        keys[name] = tuple(source.form.load.key)
+    return levels, keys
+
+
+def _columns(source: SourceContract) -> dict[str, Level]:
+    return {column.name: column.level for column in source.all_columns}
