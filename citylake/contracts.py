@@ -1,10 +1,13 @@
-"""`citylake contract`: check, export, compare and generate the editors' schemas."""
+"""`citylake contract`: check, export, compare, generate the editors' schemas, and ask for levels of columns."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
+from citylake.lineage import about
 from citylake.output import told
 from pipelines.contracts import coverage as coverages
 from pipelines.contracts import diff as differences
@@ -12,6 +15,7 @@ from pipelines.contracts import export as odcs
 from pipelines.contracts import schema as schemas
 from pipelines.contracts.load import load
 from pipelines.messages import say
+from pipelines.privacy.sensitivity import sensitivity
 from pipelines.settings import Settings
 
 app = typer.Typer(help="数据合同 / data contracts", no_args_is_help=True)
@@ -63,6 +67,30 @@ def coverage(contracts: Folder = None) -> None:
         target = Settings.from_environment().project / coverages.PAGE
         target.write_text(coverages.page(load(_folder(contracts))), "utf-8")
         typer.echo(str(target))
+
+
+@app.command()
+def lineage(
+    model: Annotated[
+        str | None, typer.Argument(help="模型，不写则检查全部 / a model; without it all are checked")
+    ] = None,
+    column: Annotated[str | None, typer.Argument(help="列；* 指有哪些行 / a column; * is which rows there are")] = None,
+) -> None:
+    """由 SQL 推得的数据级别和路径 / levels derived from SQL, and paths; exit code 1 if any is above its contract."""
+    with told():
+        settings = Settings.from_environment()
+        loaded = load(settings.contracts)
+        cache = settings.home / "dbt" / "lineage"  # of its own: a run may be using the other
+        cache.mkdir(parents=True, exist_ok=True)
+        today = datetime.now(ZoneInfo(loaded.city.timezone)).date()
+        found = sensitivity(loaded, settings.dbt_project, cache, today)
+        problems = [] if model else found.problems()
+        for line in about(found, model, column) if model else [say(one.code, **one.arguments) for one in problems]:
+            typer.echo(line)
+        if problems:
+            raise typer.Exit(1)
+        if model is None:
+            typer.echo(say("lineage.ok", models=len(found.graph), products=len(loaded.products)))
 
 
 def _folder(contracts: Path | None) -> Path:

@@ -37,6 +37,7 @@ from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
 from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
+from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
@@ -289,7 +290,8 @@ class Run:
         self._close_settled(built)
         if built.result is None:
             return []
-        editor = Editor(self.settings, self.contracts, self.ledger, self.receipts, self._models(), self.today)
+        proved = sensitivity(self.contracts, self.settings.dbt_project, self._dbt, self.today)
+        editor = Editor(self.settings, self.contracts, self.ledger, self.receipts, self._models(), proved, self.today)
         outcomes = editor.release(built.edition, built.number, built.inputs, built.chosen, built.result)
         for outcome in outcomes:
             for area in ("build", "release"):

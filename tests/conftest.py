@@ -1,11 +1,13 @@
 """What every test shares: the real contracts, a home of its own, shut sockets, and the list of allowed skips."""
 
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from pipelines.contracts.load import Contracts, load
+from pipelines.privacy.sensitivity import Sensitivity, sensitivity
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -50,6 +52,13 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def contracts() -> Contracts:
     return load(REPOSITORY / "data_contracts")
+
+
+@pytest.fixture(scope="session")
+def proved(contracts: Contracts, tmp_path_factory: pytest.TempPathFactory) -> Sensitivity:
+    """The levels of all columns of the repository's models, derived once a session."""
+    folder = tmp_path_factory.mktemp("lineage")
+    return sensitivity(contracts, REPOSITORY / "dbt_project", folder, date(2026, 11, 23))
 
 
 @pytest.fixture(scope="session", autouse=True)

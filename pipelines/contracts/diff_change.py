@@ -55,6 +55,7 @@ _BREAKING = {
 # Governance: the people in the data are better visible, or a guard is weaker.
 _GOVERNANCE = {
     "classification_lowered",
+    "lowered_changed",
     "personal_dropped",
     "share_widened",
     "open_widened",

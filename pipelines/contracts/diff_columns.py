@@ -68,6 +68,8 @@ def _column_changes(subject: str, was: Column, now: Column, source: bool) -> Ite
     if was.level != now.level:
         what = "classification_lowered" if now.level < was.level else "classification_raised"
         yield change(subject, what, name, old=was.level, new=now.level)
+    if old.lowered != new.lowered:
+        yield change(subject, "lowered_dropped" if new.lowered is None else "lowered_changed", name)
     if old.personal != new.personal:
         what = "personal_dropped" if new.personal is None else "personal_marked"
         yield change(subject, what, name, old=old.personal, new=new.personal)

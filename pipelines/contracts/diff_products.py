@@ -27,6 +27,8 @@ def product_changes(subject: str, was: ProductContract, now: ProductContract) ->
         if old != new:
             wider = _WIDTH[new[:2]] > _WIDTH[old[:2]]
             found.append(change(subject, f"{name}_{'widened' if wider else 'narrowed'}", old=old, new=new))
+    if was.form.lowered != now.form.lowered:
+        found.append(change(subject, "lowered_dropped" if now.form.lowered is None else "lowered_changed"))
     before, after = ({item.channel: item for item in contract.products} for contract in (was, now))
     for channel in sorted(before.keys() | after.keys()):
         found += _channel_changes(subject, channel, before.get(channel), after.get(channel))

@@ -206,6 +206,7 @@ class _Loader:
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
         _check_erasure(file, form, columns, form.key)
+        _check_lowered(file, form.lowered, columns)
         self._check_notice(file, form.notice, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)
@@ -386,6 +387,16 @@ def _check_erasure(
         check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
         for index, name in enumerate(names):
             check_column(file, ("erasure", "cells", person, index), name, others)
+
+
+def _check_lowered(file: Located, lowered: models.ProductLowering | None, columns: Sequence[Column]) -> None:
+    """A lowering lowers, and names columns of the contract."""
+    if lowered is None:
+        return
+    for index, name in enumerate(lowered.columns):
+        check_column(file, ("lowered", "columns", index), name, [column.name for column in columns])
+    if lowered.to >= lowered.level:
+        raise error("contract.lowered_not", file, ("lowered", "to"), level=lowered.level, to=lowered.to)
 
 
 def _check_layer(file: Located, form: models.LayerForm | None, columns: Sequence[Column]) -> None:

@@ -38,6 +38,8 @@ class Resolver:
             check_options(file, (name, "logicalTypeOptions"), field)
             for index, call in enumerate(field.clean):
                 self.call(file, (name, "clean", index), steps, call)
+            for index, source in enumerate(field.lowered.sources if field.lowered else ()):
+                check_known(file, (name, "lowered", "from", index), "field", source, fields)
             for place, call in _implied_rules(field):
                 self.rule(file, (name, *place), call, {"column": name}, [name])
         self.fields.update(fields)

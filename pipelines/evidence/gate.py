@@ -6,6 +6,7 @@ A bad candidate never raises here: what cannot be checked is an `error`. Whether
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from pipelines.evidence.suite import Disagreement, SecondOpinion, SuiteError, ag
 from pipelines.privacy.anonymity import Before, k_anonymous
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.scanner import scan
+from pipelines.privacy.sensitivity import ROWS, Sensitivity
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +85,17 @@ def prove_product(
     model_rows: int,
     fingerprint: str,
     counts: Counts | None,
+    sensitivity: Sensitivity,
 ) -> Evidence:
     """Check the candidate of a product as its channel will show it. `model_rows`: rows of the model it is cut from;
-    `counts`: the whole of a table of counts, None for any other.
+    `counts`: the whole of a table of counts, None for any other; `sensitivity`: of the models as they are built.
 
     Open products are also searched for personal values, and always state their anonymity and what attacks on it gave.
     """
     checks: dict[str, Callable[[], Check]] = {
         "allow_list": partial(_allow_list, con, product, relation),
         "levels": partial(_levels, product, contracts),
+        "lineage": partial(_lineage, product, sensitivity),
         "rows": partial(_rows, con, relation, model_rows, product.form.anonymity is not None),
     }
     if product.channel == "open":
@@ -99,7 +103,9 @@ def prove_product(
     if product.channel == "open" or product.form.anonymity is not None:
         checks["anonymity"] = partial(_anonymity, con, product, relation)
         checks["attack"] = partial(_attack, con, product, relation, counts)
-    return Evidence(product.id, fingerprint, tuple(_guarded(name, check) for name, check in checks.items()))
+    found = tuple(_guarded(name, check) for name, check in checks.items())
+    derived = _attempt(lambda: _derived(product, sensitivity))
+    return Evidence(product.id, fingerprint, found, levels=None if isinstance(derived, Exception) else derived)
 
 
 def _attempt(action: Callable[[], Made]) -> Made | Exception:
@@ -208,6 +214,18 @@ def _levels(product: Product, contracts: Contracts) -> Check:
     )
     highest = max(column.level for column in product.columns)
     return Check("levels", "fail" if above else "pass", highest, max(limits.values()), above)
+
+
+def _lineage(product: Product, sensitivity: Sensitivity) -> Check:
+    """What the SQL makes columns and rows of, against what the contract says they are."""
+    return _verdict("lineage", [Statement(found.code, found.arguments) for found in sensitivity.of_product(product)])
+
+
+def _derived(product: Product, sensitivity: Sensitivity) -> dict[str, dict[str, int]]:
+    """The derived levels of what a product shows, before masks."""
+    levels = sensitivity.levels(product.contract.form.model)
+    shown = {ROWS: ROWS, **{column.name: column.source for column in product.columns}}
+    return {name: asdict(levels[source]) for name, source in shown.items()}
 
 
 def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int, withholds: bool) -> Check:

@@ -55,13 +55,16 @@ class RuleProof:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was found out about the version `fingerprint` of a model or product. `suite` holds no values of rows."""
+    """All that was found out about the version `fingerprint` of a model or product. `suite` holds no values of rows.
+    `levels`: of a product, by column and for its rows (`*`) the levels derived from its SQL: `value` and `influence`.
+    """
 
     subject: str
     fingerprint: str
     checks: tuple[Check, ...]
     rules: tuple[RuleProof, ...] = ()
     suite: Mapping[str, Any] | None = None
+    levels: Mapping[str, Mapping[str, int]] | None = None
 
     def check(self, name: str) -> Check | None:
         """The check of that name."""
@@ -82,4 +85,5 @@ class Evidence:
             for check in body["checks"]
         )
         rules = (RuleProof(**{**rule, "columns": tuple(rule["columns"])}) for rule in body["rules"])
-        return cls(body["subject"], body["fingerprint"], tuple(checks), tuple(rules), body["suite"])
+        levels = body.get("levels")  # older evidence has none
+        return cls(body["subject"], body["fingerprint"], tuple(checks), tuple(rules), body["suite"], levels)

@@ -9,12 +9,14 @@ columns whose level is right.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
 
-from pipelines.contracts.dbt import BEFORE, LOG
+from pipelines.contracts.dbt import BEFORE, LOG, generated
 from pipelines.contracts.models import Level
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
 from pipelines.lake.edition import CONTROL
-from pipelines.lake.models import Model
+from pipelines.lake.models import Model, incremental_sql, models, whole_sql
 from pipelines.privacy.flows import Flow, Origins, Relation, merged
 from pipelines.privacy.lineage import HIGHEST, UNKNOWN, Lineage, Step
 
@@ -93,8 +95,8 @@ class Sensitivity:
             self.relation(name): list(dict.fromkeys(one[name] for one in self.sql if name in one))
             for name in self.graph
         }
-        sources, keys = _sources(self.contracts)
-        self.lineage = Lineage({**texts, **self._before()}, sources, keys, self._declare)
+        given = {**texts, **self._before()}
+        self.lineage = Lineage(given, source_levels(self.contracts), _keys(self.contracts), self._declare)
 
     def relation(self, model: str) -> str:
         """The relation of a model; a model that is not there has none that anybody reads."""
@@ -113,24 +115,30 @@ class Sensitivity:
         shown = {column.source for column in product.columns}
         return [*self._of_model(product.contract, shown), *self._influence(product)]
 
-    def levels(self, contract: ProductContract) -> dict[str, Derived]:
+    def levels(self, model: str) -> dict[str, Derived]:
         """The derived levels of the columns of a model, and under ROWS those of its rows."""
-        found = self.lineage.derived(self.relation(contract.form.model))
-        names = [column.name for column in contract.columns]
+        found, contract = self.lineage.derived(self.relation(model)), self.contracts.models.get(model)
         if found is None:
+            names = [column.name for column in contract.columns] if contract else []
             return dict.fromkeys((ROWS, *names), Derived(HIGHEST, HIGHEST))
-        level, flows = self.lineage.level, {name: _flow(found, name) for name in names}
-        rows = {ROWS: Derived(1, level(found.rows))}
-        return rows | {
-            name: Derived(level(flow.value), level(flow.decided | flow.counted)) for name, flow in flows.items()
-        }
+        level = self.lineage.level
+        ways = {ROWS: (0, found.rows)}
+        for name, _ in found.columns:
+            ways[name] = (_flow(found, name).value, _influence(found, name))
+        return {name: Derived(level(value), level(influence)) for name, (value, influence) in ways.items()}
 
-    def path(self, model: str, column: str | None, origins: Origins | None = None) -> list[Step]:
-        """The way from a source column to a column of a model, or to its rows: from one of these origins, or from one
-        of the most sensitive that flow in."""
-        relation = self.relation(model)
-        origins = self._most(Step(relation, column)) if origins is None else origins
-        way = self.lineage.path(relation, column, origins)
+    def highest(self, model: str, column: str, way: str) -> Origins:
+        """The origins with the highest level that flow into a column, or ROWS: into its `value`, or as `influence`."""
+        found = self.lineage.derived(self.relation(model))
+        if found is None:
+            return UNKNOWN
+        flow = Flow() if column == ROWS else _flow(found, column)
+        origins = flow.value if way == "value" else _influence(found, column)
+        return self.lineage.above(origins, self.lineage.level(origins) - 1)
+
+    def path(self, model: str, column: str, origins: Origins) -> list[Step]:
+        """The way from a source column, one of these origins or what it is made from, to a column or to ROWS."""
+        way = self.lineage.path(self.relation(model), None if column == ROWS else column, origins)
         while way[0].relation in self._by_relation:
             above = self._most(way[0])
             longer = self.lineage.path(way[0].relation, way[0].column, above) if above else way[:1]
@@ -175,10 +183,10 @@ class Sensitivity:
         lowered = contract.form.lowered
         if found is None or (lowered is not None and lowered.to <= limit):
             return
-        for name in (None, *dict.fromkeys(column.source for column in product.columns)):
+        for name in (ROWS, *dict.fromkeys(column.source for column in product.columns)):
             above = self.lineage.above(_influence(found, name), limit)
             if above:
-                told: dict[str, str | int] = {"product": product.id, "column": name or ROWS, "limit": limit}
+                told: dict[str, str | int] = {"product": product.id, "column": name, "limit": limit}
                 yield Problem("lineage.influence_above", {**told, **self._told(contract.form.model, name, above)})
                 return
 
@@ -233,7 +241,7 @@ class Sensitivity:
         """The field that a column of a source, or of a released model, is."""
         return PREPARED[relation][1].get(column, column) if relation in PREPARED else column
 
-    def _told(self, model: str, column: str | None, origins: Origins) -> dict[str, str | int]:
+    def _told(self, model: str, column: str, origins: Origins) -> dict[str, str | int]:
         """Level and path of some origins, as messages say them."""
         level = self.lineage.level(origins)
         way = self.path(model, column, self.lineage.above(origins, level - 1))
@@ -271,6 +279,16 @@ class Sensitivity:
         return found
 
 
+def sensitivity(contracts: Contracts, project_dir: Path, cache: Path, day: date) -> Sensitivity:
+    """That of a dbt project under contracts as they count on a day. `cache` keeps compiled SQL.
+
+    Raises BuildFailed when the project does not compile.
+    """
+    files = generated(contracts, day)
+    sql = [make(project_dir, cache, files) for make in (whole_sql, incremental_sql)]
+    return Sensitivity(contracts, models(project_dir, cache, files), sql)
+
+
 def shown_path(way: Sequence[Step]) -> str:
     """A path as one line."""
     return " → ".join(f"{step.relation}.{step.column or ROWS}" for step in way)
@@ -281,29 +299,33 @@ def _flow(found: Relation, name: str) -> Flow:
     return found.named(name) or Flow(UNKNOWN)
 
 
-def _influence(found: Relation, name: str | None) -> Origins:
+def _influence(found: Relation, name: str) -> Origins:
     """What decides the rows of a relation, or which value stands in a column."""
-    if name is None:
+    if name == ROWS:
         return found.rows
     flow = _flow(found, name)
     return flow.decided | flow.counted
 
 
-def _sources(contracts: Contracts) -> tuple[dict[str, dict[str, Level]], dict[str, tuple[str, ...]]]:
-    """The levels of all columns that models find, and the keys of the tables."""
+def source_levels(contracts: Contracts) -> dict[str, dict[str, Level]]:
+    """The levels of all columns that models find in sources, by relation."""
     level = {name: definition.classification for name, definition in contracts.fields.items()}
     levels = {
         relation: {column: level.get(meaning, HIGHEST) for column, meaning in columns.items()}
         for relation, (_, columns) in PREPARED.items()
     }
-    keys = {relation: key for relation, (key, _) in PREPARED.items()}
     for source in contracts.sources.values():
-        name = f"core.{source.org}__{source.dataset}"
-        found = _columns(source) | dict.fromkeys(CONTROL, level.get(POSITION, HIGHEST))
-        levels |= {name: found, f"{name}{LOG}": found}
-        keys[name] = tuple(source.form.load.key)
-    return levels, keys
+        found = {column.name: column.level for column in source.all_columns}
+        found |= dict.fromkeys(CONTROL, level.get(POSITION, HIGHEST))
+        levels |= {f"{_core(source)}{suffix}": found for suffix in ("", LOG)}
+    return levels
 
 
-def _columns(source: SourceContract) -> dict[str, Level]:
-    return {column.name: column.level for column in source.all_columns}
+def _keys(contracts: Contracts) -> dict[str, tuple[str, ...]]:
+    """The keys of sources; a log has none."""
+    keys = {relation: key for relation, (key, _) in PREPARED.items()}
+    return keys | {_core(source): tuple(source.form.load.key) for source in contracts.sources.values()}
+
+
+def _core(source: SourceContract) -> str:
+    return f"core.{source.org}__{source.dataset}"

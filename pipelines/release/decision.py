@@ -15,8 +15,8 @@ Kind = Literal["model", "open", "product"]
 
 REQUIRED: Mapping[Kind, frozenset[str]] = {
     "model": frozenset({"schema", "rules", "second_opinion"}),
-    "open": frozenset({"allow_list", "levels", "rows", "personal_values", "anonymity", "attack"}),
-    "product": frozenset({"allow_list", "levels", "rows"}),
+    "open": frozenset({"allow_list", "levels", "lineage", "rows", "personal_values", "anonymity", "attack"}),
+    "product": frozenset({"allow_list", "levels", "lineage", "rows"}),
 }
 """The checks without which a subject stays closed. Further checks in the evidence must pass as well."""
 

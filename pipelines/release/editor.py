@@ -28,6 +28,7 @@ from pipelines.lake.errors import NO_SPACE, DiskFull, LakeError
 from pipelines.lake.models import Model
 from pipelines.lake.zones import library_of
 from pipelines.privacy import pseudonyms
+from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
@@ -79,6 +80,7 @@ class Editor:
         ledger: Ledger,
         receipts: Receipts,
         graph: Mapping[str, Model],
+        sensitivity: Sensitivity,
         today: date,
     ) -> None:
         self.settings = settings
@@ -86,6 +88,7 @@ class Editor:
         self.ledger = ledger
         self.receipts = receipts
         self.graph = graph
+        self.sensitivity = sensitivity
         self.today = today
         self.lake = settings.lake
         self.published = ledger.published()
@@ -191,7 +194,7 @@ class Editor:
             candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
             mark = fingerprint(location, version)
             shown = self._relation(location, version)
-            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark, counts)
+            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity)
             self._decide(candidate, evidence, [], approved, outcomes, refusals)
 
     def _counted(self, product: Product, relation: str) -> Counted | None:

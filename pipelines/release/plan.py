@@ -1,8 +1,8 @@
 """What an edition must build: the models whose inputs differ from those of their published version.
 
 A model's inputs are everything its rows can depend on: its SQL, macros, the authority matrix of the day, contract,
-upstream inputs, source versions and, where it reads the edition, the day. Equal inputs mean equal rows, so nothing is
-built twice.
+upstream inputs, versions of sources and, where it reads the edition, the day. Equal inputs mean equal rows, so nothing
+is built twice. The levels of source columns are among them, for they decide whether it may be published.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from pipelines.contracts.dbt import BEFORE, LOG, MACROS, generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake import edition, keys, locality, query_parts
 from pipelines.lake.models import Model
+from pipelines.privacy.sensitivity import source_levels
 from pipelines.register.chain import canonical
 from pipelines.release.ledger import Recorded
 
@@ -34,6 +35,7 @@ def model_inputs(
     shared = _hash(_files_hash(sorted((project / "macros").rglob("*.sql"))), generated_macros)
     known = {**{name: str(version) for name, version in versions.items()}, "lake.edition": as_of.isoformat()}
     known |= {"lake.build": "", **{f"{BEFORE}.{name}": "" for name in models}}  # they say when, and since when
+    levels = source_levels(contracts)  # a source that became more sensitive: what is made from it is judged again
     found: dict[str, str | None] = {}
 
     def inputs(name: str) -> str | None:
@@ -51,6 +53,7 @@ def model_inputs(
                     contract.hash if contract else "",
                     upstream,
                     dict(zip(model.sources, sources, strict=True)),
+                    {source: levels[source] for source in model.sources if source in levels},
                 )
         return found[name]
 

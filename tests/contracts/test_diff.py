@@ -116,6 +116,7 @@ def test_a_change_is_named_and_graded(
         ("  codes: sex\n", "", "code_list_dropped", True),
         ("classification: 4", "classification: 2", "classification_lowered", True),
         ("  unit: 人\n", "  unit: 万人\n", "unit_changed", True),
+        ("classification: 4", "classification: 4\n  lowered: {from: [name], by: selected}", "lowered_changed", True),
         ("{minimum: 0}", "{minimum: 1}", "product_limit_narrowed", False),
         ("{minimum: 0}", "{}", "product_limit_widened", True),
         ("{maxLength: 20}", "{maxLength: 18}", "source_limit_narrowed", True),
@@ -184,6 +185,16 @@ def test_a_source_is_no_longer_asked(city: Path) -> None:
         ("name", "authority_changed", True),
         ("birth_date", "authority_changed", True),
     }
+
+
+def test_what_lowers_a_product_is_told(city: Path, edit: Edit) -> None:
+    lowered = "lowered: {from: 3, to: 1, by: aggregated, because: 计数}\n"
+    before = load(city)
+    edit(COUNT, "channels:\n", f"{lowered}channels:\n")
+    after = load(city)
+    (stated,), (dropped,) = diff(before, after), diff(after, before)
+    assert (stated.what, stated.breaking, stated.governance) == ("lowered_changed", True, True)
+    assert (dropped.what, dropped.breaking) == ("lowered_dropped", False)
 
 
 def test_a_field_is_no_longer_personal(city: Path, edit: Edit) -> None:
