@@ -60,6 +60,8 @@ __all__ = [
 
 T = TypeVar("T")
 NOTICE_LEVEL = 2
+LAYERS = ("lib_", "mart_")
+"""How the names of models with a contract begin."""
 """What issues may say at most: they are told beyond the department that they are about."""
 
 
@@ -196,7 +198,7 @@ class _Loader:
         file = read(path)
         form = _form(file, models.ProductForm)
         library, dataset = path.parent.name, path.stem
-        names = [f"{layer}_{library}__{dataset}" for layer in ("lib", "mart")]
+        names = [f"{layer}{library}__{dataset}" for layer in LAYERS]
         if form.model not in names:
             raise error("contract.model_name", file, ("model",), name=form.model, expected=" / ".join(names))
         check_known(file, ("owner",), "organisation", form.owner, self.codes["organisations"].rows)
@@ -206,7 +208,7 @@ class _Loader:
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
         _check_erasure(file, form, columns, form.key)
-        _check_lowered(file, form.lowered, columns)
+        self._check_lowered(file, form.lowered, columns)
         self._check_notice(file, form.notice, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)
@@ -234,6 +236,16 @@ class _Loader:
         )
         object.__setattr__(contract, "products", products)  # the two point at each other
         return contract
+
+    def _check_lowered(self, file: Located, lowered: models.ProductLowering | None, columns: Sequence[Column]) -> None:
+        """A lowering names fields, or released models for their rows, and columns of the contract."""
+        for index, name in enumerate(lowered.sources if lowered else ()):
+            if name.startswith(LAYERS):
+                self.resolver.wanted_models.append((file, ("lowered", "from", index), name, []))
+            else:
+                check_known(file, ("lowered", "from", index), "field", name, self.resolver.fields)
+        for index, name in enumerate(lowered.columns if lowered else ()):
+            check_column(file, ("lowered", "columns", index), name, [column.name for column in columns])
 
     def _check_notice(self, file: Located, notice: models.Notice | None, columns: Sequence[Column]) -> None:
         """What a notice groups by stands in issues, so none of it may be sensitive."""
@@ -387,16 +399,6 @@ def _check_erasure(
         check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
         for index, name in enumerate(names):
             check_column(file, ("erasure", "cells", person, index), name, others)
-
-
-def _check_lowered(file: Located, lowered: models.ProductLowering | None, columns: Sequence[Column]) -> None:
-    """A lowering lowers, and names columns of the contract."""
-    if lowered is None:
-        return
-    for index, name in enumerate(lowered.columns):
-        check_column(file, ("lowered", "columns", index), name, [column.name for column in columns])
-    if lowered.to >= lowered.level:
-        raise error("contract.lowered_not", file, ("lowered", "to"), level=lowered.level, to=lowered.to)
 
 
 def _check_layer(file: Located, form: models.LayerForm | None, columns: Sequence[Column]) -> None:

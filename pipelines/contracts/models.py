@@ -440,14 +440,14 @@ class Channels(Strict):
 
 
 class ProductLowering(Strict):
-    """Why what decides a model's rows, and which values stand in them, is less sensitive than what it is derived from:
-    level `from` becomes `to`. `columns`: whose own values are lowered with it, the keys of groups for instance.
+    """Why what decides a model's rows, and which values stand in them, is no more sensitive than `to`, though these
+    fields (or rows of these released models) do. `columns`: whose own values are lowered with it, keys of groups say.
 
     `aggregated`: rows are groups, of which counts are shown. `identity`: a number only tells which rows are about the
     same, or come first; neither it nor a part of it is shown. `selected`: it only tells what is left out.
     """
 
-    level: Level = Field(alias="from")
+    sources: Annotated[list[Name], Field(min_length=1)] = Field(alias="from")
     to: Level
     by: Literal["aggregated", "identity", "selected"]
     because: Text

@@ -152,9 +152,9 @@ class Lineage:
         )
 
     def _is_own(self, step: Step, origins: Origins) -> bool:
-        """Whether a column is one of these origins itself."""
-        number = self._numbers.get((step.relation, step.column or "*"))
-        return number is not None and bool(origins >> number & 1)
+        """Whether a column is one of these origins itself, or one of what its model says of its rows (`*`)."""
+        numbers = (self._numbers.get((step.relation, name)) for name in (step.column or "*", "*"))
+        return any(number is not None and origins >> number & 1 for number in numbers)
 
     def _carries(self, step: Step, origins: Origins) -> bool:
         """Whether any of these flows through a column, or decides the rows, of a relation."""

@@ -7,7 +7,7 @@ Readers of a released model begin at what it declares, so nothing is lowered twi
 columns whose level is right.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ from pipelines.contracts.resolved import Column, Contracts, Product, ProductCont
 from pipelines.lake.edition import CONTROL
 from pipelines.lake.models import Model, incremental_sql, models, whole_sql
 from pipelines.privacy.flows import Flow, Origins, Relation, merged
-from pipelines.privacy.lineage import HIGHEST, UNKNOWN, Lineage, Step
+from pipelines.privacy.lineage import HIGHEST, UNKNOWN, Lineage, Origin, Step
 
 ROWS = "*"
 """Stands for the rows of a relation where others have the name of a column."""
@@ -176,34 +176,38 @@ class Sensitivity:
         yield from self._misfit(contract, found)
 
     def _influence(self, product: Product) -> Iterator[Problem]:
-        """What decides the rows and values of a product and is above its channel."""
+        """What decides the rows and values of a product and is above its channel; the first of them."""
         contract, policy = product.contract, self.contracts.city.channels[product.channel]  # type: ignore[index]
         limit = policy.limit(any(column.pseudonymised for column in product.columns))
-        found = self.lineage.derived(self.relation(contract.form.model))
-        lowered = contract.form.lowered
-        if found is None or (lowered is not None and lowered.to <= limit):
+        found, lowered = self.lineage.derived(self.relation(contract.form.model)), contract.form.lowered
+        if found is None:
             return
         for name in (ROWS, *dict.fromkeys(column.source for column in product.columns)):
             above = self.lineage.above(_influence(found, name), limit)
+            if lowered is not None and lowered.to <= limit:
+                above &= ~self._meant(above, lowered.sources)
             if above:
                 told: dict[str, str | int] = {"product": product.id, "column": name, "limit": limit}
                 yield Problem("lineage.influence_above", {**told, **self._told(contract.form.model, name, above)})
                 return
 
     def _misfit(self, contract: ProductContract, found: Relation) -> Iterator[Problem]:
-        """A lowering from another level than the derived one, or of what is not above it."""
+        """What a lowering names and need not."""
         lowered = contract.form.lowered
         if lowered is None:
             return
-        told: dict[str, str | int] = {"model": contract.form.model, "from": lowered.level, "to": lowered.to}
-        everything = merged(flow for _, flow in found.columns)
-        derived = self.lineage.level(found.rows | everything.decided | everything.counted)
-        if derived != lowered.level:
-            yield Problem("lineage.lowered_wrongly", {**told, "derived": derived})
         by_name = {column.name: column for column in contract.columns}
+        told: dict[str, str | int] = {"model": contract.form.model, "to": lowered.to}
+        needed = self.lineage.above(_influences(found), lowered.to)
         for name in lowered.columns:
-            if not self.lineage.above(_flow(found, name).value, by_name[name].level):
+            above = self.lineage.above(_flow(found, name).value, by_name[name].level)
+            needed |= above
+            if not above:
                 yield Problem("lineage.lowered_column", {**told, "column": name})
+        meant = {self._meaning(origin) for origin in self.lineage.named(needed)}
+        for source in lowered.sources:
+            if source not in meant:
+                yield Problem("lineage.lowered_idle", {**told, "source": source})
 
     def _idle(self) -> Iterator[Problem]:
         """Fields that say they are made from what they are made from nowhere, or from what is no more sensitive."""
@@ -213,9 +217,7 @@ class Sensitivity:
                 continue
             for column in contract.columns:
                 above = self.lineage.above(_flow(found, column.name).value, column.level)
-                used |= {
-                    (column.name, self._meaning(origin.relation, origin.column)) for origin in self.lineage.named(above)
-                }
+                used |= {(column.name, self._meaning(origin)) for origin in self.lineage.named(above)}
         for name, definition in self.contracts.fields.items():
             for source in definition.lowered.sources if definition.lowered else ():
                 if (name, source) not in used:
@@ -225,21 +227,29 @@ class Sensitivity:
         """The origins of a column's value that are above what is declared and that nothing lowers."""
         above = self.lineage.above(flow.value, column.level)
         lowered, group = column.definition.lowered, contract.form.lowered
-        if group is not None and column.name in group.columns and self.lineage.level(above) <= group.level:
-            return 0
-        if lowered is None or not above:
-            return above
-        allowed = 0
-        for origin in self.lineage.named(above):
-            bit = self.lineage.origin(origin.relation, origin.column, origin.level)
-            coarser = lowered.by != "generalised" or not bit & flow.copied
-            if self._meaning(origin.relation, origin.column) in lowered.sources and coarser:
-                allowed |= bit
-        return above & ~allowed
+        if above and group is not None and column.name in group.columns:
+            above &= ~self._meant(above, group.sources)
+        if above and lowered is not None:
+            meant = self._meant(above, lowered.sources)
+            above &= ~(meant if lowered.by != "generalised" else meant & ~flow.copied)
+        return above
 
-    def _meaning(self, relation: str, column: str) -> str:
-        """The field that a column of a source, or of a released model, is."""
-        return PREPARED[relation][1].get(column, column) if relation in PREPARED else column
+    def _meant(self, origins: Origins, names: Collection[str]) -> Origins:
+        """Those of some origins that are one of these fields, or the rows of one of these models."""
+        found = 0
+        for origin in self.lineage.named(origins):
+            if self._meaning(origin) in names:
+                found |= self.lineage.origin(origin.relation, origin.column, origin.level)
+        return found
+
+    def _meaning(self, origin: Origin) -> str:
+        """The field that a column of a source, or of a released model, is; of rows the name of the model."""
+        if origin.column == ROWS:
+            return origin.relation.partition(".")[2]
+        if origin.column in CONTROL:
+            return POSITION
+        _, columns = PREPARED.get(origin.relation, ((), {}))
+        return columns.get(origin.column, origin.column)
 
     def _told(self, model: str, column: str, origins: Origins) -> dict[str, str | int]:
         """Level and path of some origins, as messages say them."""
@@ -253,21 +263,25 @@ class Sensitivity:
         contract = self._by_relation.get(relation)
         if contract is None:
             return found
-        key, kept = frozenset(contract.form.key), self._kept(relation, contract, found)
         columns = []
         for column in contract.columns:
             flow = _flow(found, column.name)
             own = self._above(contract, column, flow) or self.lineage.origin(relation, column.name, column.level)
-            influence = (flow.decided, flow.counted) if kept is None else (kept, 0)
-            columns.append((column.name, Flow(own, 0, *influence)))
-        return Relation(tuple(columns), found.rows if kept is None else kept, key)
+            decided, counted = (self._kept(relation, contract, one) for one in (flow.decided, flow.counted))
+            columns.append((column.name, Flow(own, 0, decided, counted)))
+        return Relation(tuple(columns), self._kept(relation, contract, found.rows), frozenset(contract.form.key))
 
-    def _kept(self, relation: str, contract: ProductContract, found: Relation) -> Origins | None:
-        """What is left of what decides rows and values of a model that lowers it; None: it does not, or not rightly."""
+    def _kept(self, relation: str, contract: ProductContract, origins: Origins) -> Origins:
+        """What readers of a model are told decides its rows and values: all that is no more sensitive than it says, or
+        that it lowers, is its rows of that level."""
         lowered = contract.form.lowered
-        if lowered is None or any(self._misfit(contract, found)):
-            return None
-        return self.lineage.origin(relation, ROWS, lowered.to)
+        if lowered is None:
+            return origins
+        above = self.lineage.above(origins, lowered.to)
+        above &= ~self._meant(above, lowered.sources)
+        if self.lineage.level(origins & ~above) == 1:
+            return origins
+        return above | self.lineage.origin(relation, ROWS, lowered.to)
 
     def _before(self) -> dict[str, list[str]]:
         """By relation what a history finds of its subject's earlier version: the columns of the subject."""
@@ -305,6 +319,12 @@ def _influence(found: Relation, name: str) -> Origins:
         return found.rows
     flow = _flow(found, name)
     return flow.decided | flow.counted
+
+
+def _influences(found: Relation) -> Origins:
+    """What decides the rows of a relation, or any value in them."""
+    flow = merged(flow for _, flow in found.columns)
+    return found.rows | flow.decided | flow.counted
 
 
 def source_levels(contracts: Contracts) -> dict[str, dict[str, Level]]:

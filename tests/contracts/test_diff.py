@@ -188,7 +188,7 @@ def test_a_source_is_no_longer_asked(city: Path) -> None:
 
 
 def test_what_lowers_a_product_is_told(city: Path, edit: Edit) -> None:
-    lowered = "lowered: {from: 3, to: 1, by: aggregated, because: 计数}\n"
+    lowered = "lowered: {from: [name], to: 1, by: aggregated, because: 计数}\n"
     before = load(city)
     edit(COUNT, "channels:\n", f"{lowered}channels:\n")
     after = load(city)

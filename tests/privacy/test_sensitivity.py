@@ -1,0 +1,169 @@
+"""The repository's own models are as sensitive as their contracts say; a secret put into any of them is found."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from citylake.lineage import about
+from pipelines.contracts.load import Contracts, ProductContract
+from pipelines.linkage.tables import SHOWN, TABLES
+from pipelines.messages import CitylakeError, translate
+from pipelines.privacy.sensitivity import PREPARED, ROWS, Problem, Sensitivity
+from tests.city import seed_from_clock
+
+SECRET = '(select max(p.id_number) from "memory"."staging"."stg_psb__household_person" p)'
+COUNT = "mart_population__age_structure"
+
+
+def codes(problems: list[Problem]) -> set[str]:
+    """What is wrong, each with a text in both languages."""
+    for problem in problems:
+        for language in ("zh", "en"):
+            assert "{" not in translate(problem.code, language, **problem.arguments)
+    return {problem.code.removeprefix("lineage.") for problem in problems}
+
+
+def rewritten(proved: Sensitivity, model: str, sql: str) -> Sensitivity:
+    """The same models, one of them with other SQL."""
+    return Sensitivity(proved.contracts, proved.graph, [{**proved.sql[0], model: sql}])
+
+
+def restated(proved: Sensitivity, model: str, **update: Any) -> Sensitivity:
+    """The same models, one of them under another contract."""
+    contract = proved.contracts.models[model]
+    changed = replace(contract, form=contract.form.model_copy(update=update))
+    products = tuple(replace(product, contract=changed) for product in contract.products)
+    object.__setattr__(changed, "products", products)
+    contracts = replace(proved.contracts, models={**proved.contracts.models, model: changed})
+    return Sensitivity(contracts, proved.graph, proved.sql)
+
+
+def shown(contract: ProductContract) -> list[str]:
+    """Texts of level 1 or 2 that products show."""
+    names = {column.source for product in contract.products for column in product.columns}
+    fit = (column for column in contract.columns if column.name in names and column.level < 3)
+    return [column.name for column in fit if column.definition.logicalType == "string"]
+
+
+def test_every_model_is_as_sensitive_as_its_contract_says(proved: Sensitivity) -> None:
+    assert [translate(one.code, "en", **one.arguments) for one in proved.problems()] == []
+    assert not proved.lineage.problems
+
+
+def test_few_need_a_lowering(proved: Sensitivity) -> None:
+    """What is derived fits most contracts as it is: a check that called everything secret would be no check."""
+    models = proved.contracts.models
+    lowered = [name for name, contract in models.items() if contract.form.lowered]
+    assert len(lowered) < len(models) / 4
+    above = [
+        (name, column.name)
+        for name, contract in models.items()
+        for column in contract.columns
+        if proved.levels(name)[column.name].value > column.level
+    ]
+    print(f"{len(lowered)} of {len(models)} models lowered, {len(above)} columns")
+    assert len(above) < sum(len(contract.columns) for contract in models.values()) / 20
+
+
+def test_a_secret_under_any_name_is_found(proved: Sensitivity) -> None:
+    chance = random.Random(seed_from_clock())
+    candidates = [contract for contract in proved.contracts.models.values() if shown(contract)]
+    for contract in chance.sample(candidates, 6):
+        model, column = contract.form.model, chance.choice(shown(contract))
+        columns = [f"m.{one.name}" if one.name != column else f"{SECRET} as {column}" for one in contract.columns]
+        changed = rewritten(proved, model, f"select {', '.join(columns)} from ({proved.sql[0][model]}) m")
+        product = next(one for one in contract.products if column in {shown.source for shown in one.columns})
+        found = [one for one in changed.of_product(product) if one.code == "lineage.value_above"]
+        assert [one.arguments["column"] for one in found] == [column], (model, column)
+        assert str(found[0].arguments["path"]).startswith("core.psb__household_person.id_number → ")
+
+
+def test_rows_chosen_by_a_secret_are_found(proved: Sensitivity) -> None:
+    chance = random.Random(seed_from_clock())
+    candidates = [product for product in proved.contracts.products.values() if product.channel == "open"]
+    for product in chance.sample(candidates, 6):
+        model = product.contract.form.model
+        place = '(select max(p.native_place) from "memory"."staging"."stg_psb__household_person" p)'
+        changed = rewritten(proved, model, f"select * from ({proved.sql[0][model]}) m where {place} is not null")
+        (found,) = [one for one in changed.of_product(product) if one.code == "lineage.influence_above"]
+        assert "core.psb__household_person.native_place → " in str(found.arguments["path"])
+
+
+def test_a_copy_is_no_generalisation(proved: Sensitivity) -> None:
+    sql = proved.sql[0][COUNT]
+    copied = '(select max(cast(r.birth_date as string)) from "memory"."lib"."lib_population__registered" r) as age_band'
+    columns = [copied if one.name == "age_band" else one.name for one in proved.contracts.models[COUNT].columns]
+    changed = rewritten(proved, COUNT, f"select {', '.join(columns)} from ({sql}) m")
+    assert "value_above" in codes(changed.of_product(proved.contracts.products["open/age_structure_by_county"]))
+
+
+@pytest.mark.parametrize("sql", ["select to_json(t) as x from core.psb__household_person t", "select from where"])
+def test_what_is_not_understood_stays_closed(proved: Sensitivity, sql: str) -> None:
+    changed = rewritten(proved, "lib_population__registered", sql)
+    for product in proved.contracts.models[COUNT].products:
+        assert codes(changed.of_product(product)) == {"not_understood"}
+    assert set(changed.levels(COUNT)) == {ROWS, *(one.name for one in proved.contracts.models[COUNT].columns)}
+
+
+def test_a_column_that_the_model_lacks_is_of_the_highest_level(proved: Sensitivity) -> None:
+    changed = rewritten(proved, COUNT, f"select county_code, persons from ({proved.sql[0][COUNT]}) m")
+    found = changed.of_product(proved.contracts.products["open/age_structure_by_county"])
+    assert {"county_name", "sex", "as_of"} <= {one.arguments.get("column") for one in found}
+
+
+@pytest.mark.parametrize(
+    ("update", "expected"),
+    [
+        (None, {"influence_above", "value_above"}),
+        ({"sources": ["birth_date", "residence_status", "lib_population__person"]}, {"influence_above", "value_above"}),
+        ({"sources": ["birth_date", "residence_status", "sex"]}, {"influence_above"}),
+        ({"sources": ["birth_date", "residence_status", "sex", "lib_population__person", "name"]}, {"lowered_idle"}),
+        ({"to": 2}, {"influence_above", "lowered_idle"}),
+        ({"columns": []}, {"value_above"}),
+        ({"columns": ["sex", "persons"]}, {"lowered_column"}),
+    ],
+)
+def test_a_lowering_is_what_is_derived(
+    proved: Sensitivity, update: Mapping[str, object] | None, expected: set[str]
+) -> None:
+    form = proved.contracts.models[COUNT].form.lowered
+    assert form is not None
+    changed = restated(proved, COUNT, lowered=None if update is None else form.model_copy(update=update))
+    problems = [
+        problem for product in changed.contracts.models[COUNT].products for problem in changed.of_product(product)
+    ]
+    assert codes(problems) == expected
+
+
+def test_a_field_that_lowers_nothing_is_told(proved: Sensitivity) -> None:
+    fields = dict(proved.contracts.fields)
+    form = fields["age_band"].lowered
+    assert form is not None
+    fields["age_band"] = fields["age_band"].model_copy(
+        update={"lowered": form.model_copy(update={"sources": ["name"]})}
+    )
+    changed = Sensitivity(replace(proved.contracts, fields=fields), proved.graph, proved.sql)
+    assert ("age_band", "name") in {
+        (one.arguments.get("field"), one.arguments.get("source")) for one in changed.problems()
+    }
+
+
+def test_prepared_tables_are_known(contracts: Contracts) -> None:
+    for name in SHOWN:
+        assert set(PREPARED[f"linkage.{name}"][1]) <= set(TABLES[name])
+    for _, columns in PREPARED.values():
+        assert set(columns.values()) <= set(contracts.fields)
+
+
+def test_the_command_tells_levels_and_the_path(proved: Sensitivity) -> None:
+    lines = "\n".join(about(proved, COUNT, "age_band"))
+    assert "core.psb__household_person." in lines or "core.psb__floating_person." in lines
+    assert lines.count("→") > 4
+    assert len(list(about(proved, "stg_psb__household_person", None))) > 20
+    assert "core.psb__" in "\n".join(about(proved, COUNT, ROWS))
+    for names in (("nobody", None), (COUNT, "nobody")):
+        with pytest.raises(CitylakeError):
+            list(about(proved, *names))
