@@ -122,7 +122,7 @@ class Lineage:
     def _queries(self, relation: str) -> list[exp.Expr]:
         """The parsed SQL of a model; not kept, for a thousand trees take 300 MB. Raises NotUnderstood."""
         try:
-            found = [sqlglot.parse(text, dialect="duckdb") for text in self.models[relation]]
+            found = [sqlglot.parse(text, dialect="duckdb") for text in self.models.get(relation, ())]
         except (SqlglotError, RecursionError) as error:
             raise NotUnderstood(str(error).splitlines()[0]) from error
         if not found or any(len(one) != 1 or one[0] is None for one in found):

@@ -49,6 +49,16 @@ def test_export_writes_one_document_a_contract(tmp_path: Path) -> None:
     assert len(list((tmp_path / "odcs").rglob("*.yaml"))) == len(result.output.split())
 
 
+def test_levels_derived_from_sql_are_told(home: Path) -> None:
+    result = runner.invoke(app, ["contract", "lineage"])
+    assert result.exit_code == 0, result.output
+    assert "都不高于合同" in result.output
+    told = runner.invoke(app, ["contract", "lineage", "mart_population__age_structure", "age_band"])
+    assert told.exit_code == 0 and "birth_date → " in told.output
+    unknown = runner.invoke(app, ["contract", "lineage", "mart_population__age_structure", "age"])
+    assert unknown.exit_code == 1
+
+
 def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path) -> None:
     runner.invoke(app, ["access", "list"])  # makes the register
     result = runner.invoke(app, ["confirm", "psb/household_person", "7", "--who", "专员", "--why", "核实"])
