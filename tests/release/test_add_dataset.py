@@ -48,6 +48,7 @@ properties:
   - {name: persons, required: true}
 quality:
   - row_count: {minimum: 1}
+lowered: {from: [division_code], to: 1, by: aggregated, because: 全县区的件数}
 channels:
   open:
     product: marriage_by_county
