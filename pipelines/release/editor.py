@@ -194,7 +194,9 @@ class Editor:
             candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
             mark = fingerprint(location, version)
             shown = self._relation(location, version)
-            evidence = prove_product(self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity)
+            evidence = prove_product(
+                self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity
+            )
             self._decide(candidate, evidence, [], approved, outcomes, refusals)
 
     def _counted(self, product: Product, relation: str) -> Counted | None:

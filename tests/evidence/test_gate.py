@@ -1,6 +1,7 @@
 """Evidence of whole candidates: what passes, what fails and for which reason, and what cannot be checked."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipelines.evidence import gate
 from pipelines.evidence.gate import prove_model, prove_product
 from pipelines.evidence.record import Check, Evidence
 from pipelines.evidence.rules import measure
+from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.release.decision import decide
 from pipelines.release.products import Counted
 from tests.evidence.tables import TODAY
@@ -43,12 +45,19 @@ def product(contracts: Contracts) -> Product:
     return contracts.products["open/age_structure_by_county"]
 
 
-def proved(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str, truth: str | None = None
-) -> Evidence:
-    """The evidence of a candidate cut from a model of three rows; `truth`: all that was counted, if not just that."""
-    counts = Counted(con.sql(f"SELECT * FROM {truth or cells(GOOD, OTHER)}").to_arrow_table(), None)
-    return prove_product(con, product, contracts, relation, 3, "f2", counts if product.form.anonymity else None)
+Prove = Callable[..., Evidence]
+"""Makes the evidence of a candidate of a product, a relation, cut from a model of three rows; `truth`: all that was
+counted, if not just that; `levels`: of models with other SQL."""
+
+
+@pytest.fixture
+def prove(con: duckdb.DuckDBPyConnection, contracts: Contracts, proved: Sensitivity) -> Prove:
+    def made(product: Product, relation: str, truth: str | None = None, levels: Sensitivity = proved) -> Evidence:
+        counts = Counted(con.sql(f"SELECT * FROM {truth or cells(GOOD, OTHER)}").to_arrow_table(), None)
+        counted = counts if product.form.anonymity else None
+        return prove_product(con, product, contracts, relation, 3, "f2", counted, levels)
+
+    return made
 
 
 def context_of(contracts: Contracts, relation: str, people: int = 42) -> Context:
@@ -133,11 +142,12 @@ def test_a_candidate_that_cannot_be_read(
     assert set(status(evidence).values()) == {"error"} and evidence.rules == ()
 
 
-def test_a_good_product(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts) -> None:
-    evidence = proved(con, product, contracts, cells(GOOD, OTHER))
+def test_a_good_product(prove: Prove, product: Product) -> None:
+    evidence = prove(product, cells(GOOD, OTHER))
     assert evidence.checks == (
         Check("allow_list", "pass", 0, 0),
         Check("levels", "pass", 1, 1),
+        Check("lineage", "pass", 0, 0),
         Check("rows", "pass", 2, 3),
         Check("personal_values", "pass", 0, 0),
         Check("anonymity", "pass", 12, 10),
@@ -156,56 +166,61 @@ def test_a_good_product(con: duckdb.DuckDBPyConnection, product: Product, contra
         (cells(GOOD.replace("金安区", "电话13800138000")), "personal_values", "evidence.personal_mobile"),
     ],
 )
-def test_a_product_that_must_stay_closed(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str, check: str, code: str
-) -> None:
-    evidence = proved(con, product, contracts, relation, cells(GOOD))
+def test_a_product_that_must_stay_closed(prove: Prove, product: Product, relation: str, check: str, code: str) -> None:
+    evidence = prove(product, relation, cells(GOOD))
     assert [name for name, found in status(evidence).items() if found != "pass"] == [check]
     assert said(evidence, check) == [code]
     assert not decide(product.id, "f2", evidence, None).approved
 
 
-def test_a_count_that_follows_from_the_others(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
-) -> None:
+def test_a_count_that_follows_from_the_others(prove: Prove, product: Product) -> None:
     small = "('341503', '裕安区', '1', '85+', 3::BIGINT, DATE '2026-11-23')"
-    evidence = proved(con, product, contracts, cells(GOOD, OTHER), cells(GOOD, OTHER, small))
+    evidence = prove(product, cells(GOOD, OTHER), cells(GOOD, OTHER, small))
     assert said(evidence, "attack") == ["evidence.cells_bounded"]
     assert evidence.check("attack") == replace(evidence.checks[-1], measured=1, threshold=10, status="fail")
     assert not decide(product.id, "f2", evidence, None).approved
-    assert status(proved(con, product, contracts, cells(GOOD), cells(GOOD, OTHER, small)))["attack"] == "pass"
+    assert status(prove(product, cells(GOOD), cells(GOOD, OTHER, small)))["attack"] == "pass"
 
 
-def test_only_a_product_that_withholds_small_cells_may_be_empty(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
-) -> None:
+def test_only_a_product_that_withholds_small_cells_may_be_empty(prove: Prove, product: Product) -> None:
     nothing = f"(SELECT * FROM {cells(GOOD)} WHERE false)"
     few = cells(GOOD.replace("12", "3"))
-    assert decide(product.id, "f2", proved(con, product, contracts, nothing, few), None).approved
+    assert decide(product.id, "f2", prove(product, nothing, few), None).approved
     complete = replace(product, form=product.form.model_copy(update={"anonymity": None}))
-    evidence = proved(con, complete, contracts, nothing)
+    evidence = prove(complete, nothing)
     assert said(evidence, "rows") == ["evidence.no_rows"]
     assert not decide(product.id, "f2", evidence, None).approved
 
 
-def test_a_column_above_the_level_of_its_channel(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
-) -> None:
+def test_a_column_above_the_level_of_its_channel(prove: Prove, product: Product) -> None:
     columns = (replace(product.columns[0], level=3), *product.columns[1:])
-    evidence = proved(con, replace(product, columns=columns), contracts, cells(GOOD))
+    evidence = prove(replace(product, columns=columns), cells(GOOD))
     assert evidence.checks[1].measured == 3
     assert said(evidence, "levels") == ["evidence.level_above"]
 
 
-def test_other_channels_are_not_searched(con: duckdb.DuckDBPyConnection, contracts: Contracts) -> None:
-    product = contracts.products["analyst/age_structure"]
-    assert set(status(proved(con, product, contracts, cells(GOOD)))) == {"allow_list", "levels", "rows"}
-
-
-def test_an_error_is_told_without_its_text(
-    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts
+def test_a_secret_under_the_name_of_an_open_column(
+    prove: Prove, product: Product, contracts: Contracts, proved: Sensitivity
 ) -> None:
+    shown = ", ".join("p.name as county_name" if name == "county_name" else f"m.{name}" for name in NAMES.split(", "))
+    secret = f'select {shown} from ({proved.sql[0][MODEL]}) m cross join "memory"."lib"."lib_population__person" p'
+    changed = Sensitivity(contracts, proved.graph, [{**proved.sql[0], MODEL: secret}])
+    evidence = prove(product, cells(GOOD, OTHER), levels=changed)
+    assert "lineage.value_above" in said(evidence, "lineage")
+    decision = decide(product.id, "f2", evidence, None)
+    path = "lib.lib_population__person.name → mart.mart_population__age_structure.county_name"
+    assert not decision.approved and path in decision.reasons[0].text("zh")
+    assert evidence.levels and evidence.levels["county_name"]["value"] == 3
+    assert Evidence.from_json(json.loads(json.dumps(evidence.to_json()))) == evidence
+
+
+def test_other_channels_are_not_searched(prove: Prove, contracts: Contracts) -> None:
+    product = contracts.products["analyst/age_structure"]
+    assert set(status(prove(product, cells(GOOD)))) == {"allow_list", "levels", "lineage", "rows"}
+
+
+def test_an_error_is_told_without_its_text(prove: Prove, product: Product) -> None:
     relation = f"(SELECT * REPLACE (cast(county_name AS BIGINT) AS county_name) FROM {cells(GOOD)})"
-    evidence = proved(con, product, contracts, relation)
+    evidence = prove(product, relation)
     assert status(evidence)["personal_values"] == "error"
     assert "金安区" not in json.dumps(evidence.to_json(), ensure_ascii=False)
