@@ -1,7 +1,7 @@
 """The routes of the row API below `/api/v1`. Each asks the desk first and audits its answer before it is sent."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
@@ -12,14 +12,15 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from catalog.delivery import dictionary
+from catalog.delivery import dictionary, workbooks
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import about_book
-from catalog.delivery.rows import accepting, cursors, openapi
+from catalog.delivery.rows import accepting, cursors, keys, openapi
 from catalog.delivery.rows.columns import column_of
-from catalog.delivery.rows.ordered import ordered
+from catalog.delivery.rows.cursors import Place
 from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
 from catalog.delivery.rows.question import WORDS, Asked, Question, asked, is_filter, question
+from catalog.delivery.rows.shelves import Shelf, Shelves
 from catalog.delivery.sharing.router import bearer
 from catalog.listing import Offering
 from catalog.policy import audit
@@ -35,6 +36,8 @@ MOST_LISTED = 500
 MOST_VERSIONS = 30
 SMALL_BYTES = 1 << 20
 """Answers up to this size are sent in one piece."""
+
+_About = Callable[[int, Place | None], dict[str, str]]
 
 
 def build_router(desk: Desk) -> APIRouter:
@@ -96,14 +99,14 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
 
 
 def _add_rows(router: APIRouter, desk: Desk) -> None:
-    pages = Pages(desk.views.folders)
+    shelves, pages = Shelves(desk.views), Pages(desk.views.folders)
 
     @router.api_route(f"{PRODUCT}/rows", methods=["GET", "HEAD"])
     def read_rows(request: Request, channel: str, name: str) -> Response:
         admission = desk.admit(_caller(desk, request), f"{channel}/{name}", "rows.read", ROAD)
         found = asked(request.query_params.multi_items())
         kind = accepting.chosen(found.reserved.get("format"), request.headers.get("accept"))
-        return _Reading(desk, pages, request, _at(desk, admission, found), found, kind).answer()
+        return _Reading(desk, shelves, pages, request, _at(desk, admission, found), found, kind).answer()
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class _Reading:
     """One request for rows that was let in."""
 
     desk: Desk
+    shelves: Shelves
     pages: Pages
     request: Request
     admission: Admission
@@ -119,12 +123,11 @@ class _Reading:
 
     def answer(self) -> Response:
         """The rows, or 304 when the client has them already."""
-        desk, allowed = self.desk, self.admission.allowed
-        extract = desk.views.extract(allowed)
-        limit, wanted = self.asked.limit(), question(self.asked, [column_of(item) for item in extract.fields])
-        rows = ordered(desk.views, allowed, extract)
-        bound = [allowed.product, extract.key, rows.fingerprint, wanted.to_json()]
-        cursor, key = self.asked.reserved.get("cursor"), desk.settings.key("cursors")
+        allowed, key = self.admission.allowed, self.desk.settings.key("cursors")
+        shelf = self.shelves.get(allowed)
+        limit, wanted = self.asked.limit(), question(self.asked, shelf.columns)
+        bound = [allowed.product, shelf.extract.key, shelf.rows.fingerprint, wanted.to_json()]
+        cursor = self.asked.reserved.get("cursor")
         after = None if cursor is None else cursors.unseal(key, allowed.version, bound, cursor)
         contract = self.admission.offering.product.contract.hash
         etag = _etag([bound, allowed.version, cursor, limit, self.kind, contract])
@@ -132,21 +135,48 @@ class _Reading:
         if _matches(self.request.headers.get("if-none-match"), etag):
             self._audit(wanted, 0, status=304)
             return Response(status_code=304, headers=headers)
-        offering, columns = self.admission.offering, [column.name for column in wanted.shown]
 
-        def about(count: int) -> Any:
-            return about_book(offering, desk.url, allowed.version, columns, count)
-
-        page = self.pages.write(wanted, rows, after, limit, self.kind, about)
-        try:
+        def about(rows: int, following: Place | None) -> dict[str, str]:
+            """Audit the answer and make its headers."""
+            self._audit(wanted, rows)
             links = dict[str, str]()
-            if page.next is not None:
-                links["next"] = _with_cursor(
-                    desk, self.request, cursors.seal(key, allowed.version, bound, page.next), self.kind
-                )
-            self._audit(wanted, page.rows)
-            headers |= {"Row-Count": str(page.rows), **_about_links(desk, offering, links), **self._disposition()}
-            return _sent(page, headers, MEDIA_TYPES[self.kind])
+            if following is not None:
+                sealed = cursors.seal(key, allowed.version, bound, following)
+                links["next"] = _with_cursor(self.desk, self.request, sealed, self.kind)
+            linked = _about_links(self.desk, self.admission.offering, links)
+            return headers | {"Row-Count": str(rows), **linked, **self._disposition()}
+
+        if (values := self._asked_key(shelf, wanted)) is not None:
+            return self._looked_up(shelf, wanted, values, (after, limit), about)
+        return self._paged(shelf, wanted, (after, limit), about)
+
+    def _asked_key(self, shelf: Shelf, wanted: Question) -> tuple[str, ...] | None:
+        """The key that is asked for, None if the index cannot answer."""
+        chosen = len(wanted.fields) < len(shelf.columns)
+        inexact = chosen and any(column.kind == "decimal" for column in wanted.fields)
+        if self.kind not in ("json", "ndjson") or inexact:
+            return None
+        return keys.asked_key(wanted, keys.key_of(self.admission.offering.product, shelf.columns))
+
+    def _looked_up(
+        self, shelf: Shelf, wanted: Question, values: tuple[str, ...], part: tuple[Place | None, int], about: _About
+    ) -> Response:
+        key = keys.key_of(self.admission.offering.product, shelf.columns)
+        lines, following = self.shelves.keys(self.admission.allowed, shelf, key).find(values, *part)
+        fields = [column.name for column in wanted.fields] if wanted.fields != shelf.columns else None
+        headers = about(len(lines), following)
+        return Response(keys.answer(self.kind, lines, fields), headers=headers, media_type=MEDIA_TYPES[self.kind])
+
+    def _paged(self, shelf: Shelf, wanted: Question, part: tuple[Place | None, int], about: _About) -> Response:
+        offering, version = self.admission.offering, self.admission.allowed.version
+        columns, (after, limit) = [column.name for column in wanted.shown], part
+
+        def book(rows: int) -> workbooks.About:
+            return about_book(offering, self.desk.url, version, columns, rows)
+
+        page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
+        try:
+            return _sent(page, about(page.rows, page.next), MEDIA_TYPES[self.kind])
         except BaseException:
             page.drop()
             raise
