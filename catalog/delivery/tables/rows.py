@@ -48,7 +48,9 @@ def all_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str
     """The whole of an extract. `key` is empty where none names rows."""
     columns = _listed(extract.columns)
     same = f"row_number() OVER (PARTITION BY {columns})"
-    query = f"SELECT {columns}, {_name(extract.columns, key, same)}, {_check(extract.columns)} FROM {extract.relation}"
+    # in the order of the primary key, in which MySQL keeps rows
+    query = f"""SELECT {columns}, {_name(extract.columns, key, same)}, {_check(extract.columns)}
+        FROM {extract.relation} ORDER BY {ROW}"""
     for rows in _batches(con, query):
         yield Batch(rows, [])
 
