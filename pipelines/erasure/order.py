@@ -9,8 +9,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -34,6 +36,7 @@ from pipelines.release.ledger import ERASURE, Entry, Ledger
 from pipelines.release.person import Person
 from pipelines.release.publish import files_folder, write_downloads
 from pipelines.release.rows import ReleasedRows
+from pipelines.retention.holds import Hold, in_force
 from pipelines.settings import Settings
 
 JOURNAL = "erasure.json"
@@ -172,27 +175,38 @@ class Erasure:
         return str(path.relative_to(self.home))
 
     def _refused(self, con: duckdb.DuckDBPyConnection, claims: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """The sources that keep their rows by law and have rows of the person, with the reason."""
+        """The sources that keep their rows by law and have rows of the person, and those under a legal hold, with the
+        reason."""
+        held = self._held()
         for name, contract in self.contracts.sources.items():
             files = files_of(self.lake.core(contract.org, contract.dataset))
-            why = contract.form.erasure.refused
-            if why is None or not files:
+            why, hold = contract.form.erasure.refused, held.get(name)
+            if why is None and hold is None:
                 continue
-            known = columns_of(con, files)
+            known = columns_of(con, files) if files else {}
             stands = [
                 f"{identifier(column)} IN ({literals(claims)})" for column in persons(contract) if column in known
             ]
-            asked = f"SELECT count(*) FROM {read_files(files)} WHERE {' OR '.join(stands) or 'false'}"
-            (rows,) = con.execute(asked).fetchone() or (0,)
-            if rows:
+            asked = f"SELECT count(*) FROM {read_files(files)} WHERE {' OR '.join(stands)}"
+            (rows,) = (con.execute(asked).fetchone() or (0,)) if stands else (0,)
+            if hold is not None:
+                yield {"source": name, "rows": rows, **_by_hold(hold)}
+            elif why is not None and rows:
                 yield {"source": name, "rows": rows, "basis": why.basis, "read": why.source, "sure": why.confidence}
 
+    def _held(self) -> dict[str, Hold]:
+        """The legal holds of today, by source or model: what is held is not erased either."""
+        today = datetime.now(ZoneInfo(self.contracts.city.timezone)).date()
+        return {hold.dataset: hold for hold in in_force(self.ledger, today)}
+
     def _kept(self, refused: Sequence[str]) -> list[str]:
-        """The models that are built from such sources: they would say the same again."""
+        """The models that are held, and those that are built from such sources: they would say the same again."""
+        held = [model for model in self.contracts.models if model in self._held()]
         if not refused:
-            return []
+            return held
         project = self.settings.dbt_project
-        return [model for model in self.contracts.models if {*upstream(project, model).sources} & {*refused}]
+        built = [model for model in self.contracts.models if {*upstream(project, model).sources} & {*refused}]
+        return sorted({*held, *built})
 
     def _search(self, con: duckdb.DuckDBPyConnection, wanted: Wanted, journal: Journal) -> Found:
         """Everything in which the person stands now."""
@@ -295,3 +309,8 @@ class Erasure:
         self.ledger.record([Entry(ERASURE, number, f"erasure-{number}"[:64], None, body)])
         (self.home / JOURNAL).unlink()
         return body
+
+
+def _by_hold(hold: Hold) -> dict[str, str]:
+    """Why a held source is left, as the receipt keeps it."""
+    return {"basis": f"法律保全 / legal hold #{hold.number}", "read": hold.why, "sure": hold.who}

@@ -101,7 +101,13 @@ def _write(
     (folder / "public_key.pem").write_bytes(signer.public_key(Encoding.PEM))
     shutil.copyfile(check.__file__, folder / "check.py")
     (folder / "evidence").mkdir()
+    (folder / "editions").mkdir()
     receipts, written = Receipts(register, "export"), 0
+    named = {json.loads(row["body"]).get("built_from"): row["edition"] for row in rows}
+    for digest, edition in named.items():
+        built = receipts.last(Stage.EDITION, edition) if digest else None
+        if built is not None:
+            (folder / "editions" / f"{digest}.json").write_text(chain.canonical(built.body), "utf-8", newline="")
     for row in rows:
         proof = json.loads(row["body"]).get("proof")
         found = _evidence(receipts, row, proof) if proof else None

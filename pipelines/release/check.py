@@ -108,6 +108,14 @@ TEXTS = {
         "第 {row} 条（{subject}）的证据文件 {file} 被改动：与账本所载哈希不符",
         "row {row} ({subject}): evidence file {file} was changed: its hash is not what the ledger says",
     ),
+    "edition.gone": (
+        "第 {row} 条所载的构建清单 {file} 缺失",
+        "row {row}: {file}, which tells what was built from what, is missing",
+    ),
+    "edition.changed": (
+        "第 {row} 条所载的构建清单 {file} 被改动：与账本所载哈希不符",
+        "row {row}: {file}, which tells what was built from what, was changed: its hash is not what the ledger says",
+    ),
     "lake.gone": (
         "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 缺失，账本没有说它已清除",
         "row {row} ({subject} version {version}): published file {file} is missing; the ledger does not end it",
@@ -304,6 +312,18 @@ class Check:
             else:
                 checked += 1
         say("·", "told.evidence", checked=checked, without=without)
+
+    def editions(self) -> None:
+        """What a release was built from (versions of sources, hashes of code, engines) is in the bundle, unchanged."""
+        for wanted in dict.fromkeys(row.body.get("built_from") for row in self.rows):
+            if wanted is None:
+                continue
+            file = f"editions/{wanted}.json"
+            rows = [row.sequence for row in self.rows if row.body.get("built_from") == wanted]
+            if not (self.folder / file).is_file():
+                self.problem("edition.gone", row=rows[0], file=file)
+            elif sha256(self.folder / file) != wanted:
+                self.problem("edition.changed", row=rows[0], file=file)
 
     def rewritings(self) -> list[Row]:
         """The rows that say what was rewritten or ended after it was published, in order."""
@@ -616,6 +636,7 @@ def check(arguments: argparse.Namespace) -> int:
     elif one.audit and one.audit.rows:
         say("·", "told.no_heads", option="--audit-heads", zh="审计", en="audit")
     one.evidence()
+    one.editions()
     one.told()
     if arguments.lake:
         one.lake(arguments.lake)

@@ -106,6 +106,8 @@ class Editor:
     ) -> list[Outcome]:
         """Decide about every chosen model and its products; publish, record, and say what happened."""
         self.edition, self.inputs = edition, inputs
+        receipt = self.receipts.last(Stage.EDITION, edition.id)
+        self.built_from = chain.digest(receipt.body) if receipt else None
         self.relations = {name: self._relation_of_published(name) for name in self.published if "/" not in name}
         approved: list[Approved] = []
         outcomes: dict[str, Outcome] = {}
@@ -268,6 +270,7 @@ class Editor:
             "evidence": proof["checks"],
             "rules": proof["rules"],
             "proof": chain.digest(self._proof(evidence)),
+            "built_from": self.built_from,
             "code": package_version("citylake"),
             "approver": GATE,
         }

@@ -35,7 +35,7 @@ from pipelines.lake.zones import Lake, library_of
 from pipelines.messages import CitylakeError
 from pipelines.preparation import MATCHED
 from pipelines.privacy import pseudonyms
-from pipelines.register import Register
+from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release import plan
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
@@ -157,6 +157,8 @@ class _Reproduction:
         receipt = self.receipts.last(Stage.EDITION, self.entry.edition)
         if receipt is None:
             raise CitylakeError("reproduce.no_receipt", subject=self.entry.subject, edition=self.entry.edition)
+        if self.entry.body.get("built_from") not in (None, chain.digest(receipt.body)):
+            raise CitylakeError("reproduce.receipt_changed", subject=self.entry.subject, edition=self.entry.edition)
         return receipt
 
     def _require_same_code(self, rewritings: list[Recorded]) -> None:

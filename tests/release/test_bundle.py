@@ -118,13 +118,21 @@ def build(home: Path) -> House:
             receipts.add(Stage.EVIDENCE, subject, evidence)
             files = [{"name": "rows.csv", "sha256": check.sha256(path)}]
             body = {"rows": number, "as_of": "2026-11-01", "proof": chain.digest(evidence), "files": files}
+            body["built_from"] = chain.digest(sources_of(number))
             book.record([Entry(RELEASE, subject, f"e{number}", number, body)])
             number += 1
         heads.seal(register, house.signer)
         if number == RESIGNED:
             house.kept.write_text("".join(f"{one.line()}\n" for one in heads.listed(register)), "utf-8")
+    for one in range(number):
+        receipts.add(Stage.EDITION, f"e{one}", sources_of(one))
     register.close()
     return house
+
+
+def sources_of(number: int) -> dict[str, Any]:
+    """What an edition was built from."""
+    return {"sources": {"core.psb__household_person": number}}
 
 
 @pytest.fixture
@@ -304,6 +312,15 @@ def test_changed_evidence_is_told_by_row(house: House, tmp_path: Path, victim: i
     assert [f"row {victim} " in one and "was changed" in one for one in found(checked(folder)[1])] == [True]
     (folder / "evidence" / f"{victim}.json").unlink()
     assert f"evidence/{victim}.json is missing" in checked(folder)[1]
+
+
+def test_what_a_release_was_built_from_cannot_be_changed(house: House, tmp_path: Path, victim: int) -> None:
+    mine = (receipt.c.stage == Stage.EDITION.value) & (receipt.c.subject == f"e{victim - 1}")
+    house.change(sa.update(receipt).where(mine).values(body=sources_of(victim + 1000)))
+    folder = house.export(tmp_path / "bundle")
+    assert [f"row {victim}: editions/" in one and "was changed" in one for one in found(checked(folder)[1])] == [True]
+    (folder / "editions" / f"{chain.digest(sources_of(victim - 1))}.json").unlink()
+    assert any(f"row {victim}: editions/" in one and "is missing" in one for one in found(checked(folder)[1]))
 
 
 def test_a_changed_bundle_is_told_by_its_manifest(house: House, tmp_path: Path) -> None:

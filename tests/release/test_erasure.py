@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from pipelines.release.ledger import Ledger
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
 from pipelines.release.verify import releases
+from pipelines.retention import holds
 from pipelines.run import opened
 from pipelines.settings import Settings
 from tests.city import REPOSITORY, Town, published_town, seed_from_clock
@@ -129,6 +130,7 @@ from pathlib import Path
 from pipelines.erasure.order import Erasure, Order
 from pipelines.lake import rewrite
 from pipelines.release.ledger import Ledger
+from pipelines.retention import holds
 from pipelines.run import opened
 from pipelines.settings import Settings
 
@@ -227,6 +229,26 @@ def test_what_law_keeps_stays_and_is_told(
     left = traces(settings.home, somebody.texts)
     assert any("core/psb/household_person" in path for path in left)
     assert not any(f"{zone}/hc/health_record" in path for path in left for zone in ("core", "raw", "quarantine"))
+
+
+def test_what_is_held_is_not_erased(homes: tuple[Settings, Settings], people: list[Somebody]) -> None:
+    """A court wants the health records and a library as they are: they stay whole, the person's other rows go."""
+    settings, _ = homes
+    register = Register(settings.register_url)
+    contracts, today = load(settings.contracts), date.today()
+    for dataset in ("hc/health_record", "lib_population__conflict_count"):
+        holds.give(Ledger(register), contracts, dataset, "法务", "诉讼保全", None, today)
+    core = settings.lake.core("hc", "health_record")
+    before = {path: content(path) for path in core.rglob("*.parquet")}
+    somebody = people[0]
+    _carried_out(settings, somebody.id)
+    (receipt,) = Ledger(register).erasures()
+    register.close()
+    assert [one["source"] for one in receipt.body["refused"]] == ["hc/health_record"]
+    assert "法律保全" in receipt.body["refused"][0]["basis"]
+    assert "lib_population__conflict_count" in receipt.body["kept"]
+    assert {path: content(path) for path in core.rglob("*.parquet")} == before
+    assert not any("core/psb/household_person" in path for path in traces(settings.home, somebody.texts))
 
 
 @pytest.fixture(scope="module")

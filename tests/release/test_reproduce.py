@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from citylake.main import app
@@ -18,6 +19,7 @@ from pipelines.lake.lock import run_lock
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.tables import receipt
 from pipelines.release.ledger import Ledger
 from pipelines.release.made import ENGINES, MADE
 from pipelines.release.reproduce import Reproduced, reproduce
@@ -94,6 +96,17 @@ def test_what_cannot_be_reproduced_is_told(town: Town, tmp_path: Path, monkeypat
     with run_lock(town.settings.home, "other"), pytest.raises(RunLocked):
         reproduce(town.settings, PERSON)
 
+    with town.register() as register:
+        edition = town.published()[PERSON].edition
+        mine = (receipt.c.stage == Stage.EDITION.value) & (receipt.c.subject == edition)
+        (row,) = register.rows(sa.select(receipt).where(mine))
+        for body, raised in (({**row["body"], "sources": {}}, True), (row["body"], False)):
+            with register.begin() as connection:
+                connection.execute(sa.update(receipt).where(mine).values(body=body))
+            if raised:
+                with pytest.raises(CitylakeError, match="不符"):
+                    reproduce(town.settings, PERSON)
+
     project = tmp_path / "project"
     for part in ("data_contracts", "dbt_project"):
         shutil.copytree(REPOSITORY / part, project / part)
@@ -129,7 +142,8 @@ def test_a_second_day_and_an_erasure(town: Town) -> None:
         assert delta.torn_files(matched, delta.table_files(table))
     require_equal(reproduce(town.settings, MATCHES, earlier.version), town)
 
-    for subject in (PERSON, f"{PERSON}_history", "mart_population__town_day", PRODUCT):
+    counts = "open/age_structure_by_county"  # what it withholds depends on the release before
+    for subject in (PERSON, f"{PERSON}_history", "mart_population__town_day", PRODUCT, counts):
         assert town.published()[subject].version != first[subject]
         require_equal(reproduce(town.settings, subject), town)
         require_equal(reproduce(town.settings, subject, first[subject]), town)
