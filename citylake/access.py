@@ -10,11 +10,16 @@ from typing import Annotated
 import typer
 
 from catalog.policy import administration as admin
+from catalog.policy import services as offered
 from catalog.policy import suspension, users
+from catalog.policy.decision import ROADS
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
+from pipelines.messages import say
 from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.release.ledger import Ledger
 from pipelines.settings import Settings
 
 app = typer.Typer(help="用户、接收方、令牌、授权 / users, recipients, tokens, grants", no_args_is_help=True)
@@ -63,16 +68,25 @@ def recipient(name: str, organisation: Organisation, who: Actor) -> None:
 
 
 @app.command()
+def application(name: str, organisation: Organisation, who: Actor) -> None:
+    """登记应用系统 / register an application."""
+    with told():
+        settings, register = _open()
+        as_json(vars(admin.create_application(register, load(settings.contracts), name, organisation, actor=who)))
+
+
+@app.command()
 def token(
     recipient: str,
     who: Actor,
+    application: Annotated[str | None, typer.Option(help="所用的应用系统 / the application that uses it")] = None,
     days: int = 90,
     profile: Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")] = None,
 ) -> None:
     """签发令牌（只显示一次）/ issue a token, shown once."""
     with told():
         settings, register = _open()
-        issued = admin.issue_token(register, recipient, days, actor=who)
+        issued = admin.issue_token(register, recipient, days, application, actor=who)
         if profile is None:
             as_json(vars(issued))
             return
@@ -99,6 +113,7 @@ def grant(
     division: Annotated[list[str] | None, typer.Option(help="区划代码，可多次 / division codes")] = None,
     column: Annotated[list[str] | None, typer.Option(help="列，可多次 / columns")] = None,
     case_number: Annotated[str | None, typer.Option(help="事项编号 / case number")] = None,
+    road: Annotated[list[str] | None, typer.Option(help=f"方式，可多次 / roads: {', '.join(ROADS)}")] = None,
     days: int = 180,
 ) -> None:
     """授权；含三级以上数据的须另一人审批 / grant a product to a recipient; levels may ask for a second person."""
@@ -114,6 +129,7 @@ def grant(
             divisions=division,
             columns=column,
             case_number=case_number,
+            roads=road,
             actor=who,
         )
         as_json(vars(given))
@@ -160,13 +176,26 @@ def lift(
         as_json(vars(suspension.lift(_open()[1], whom, name, why, actor=who)))
 
 
+@app.command()
+def services() -> None:
+    """列出已声明的服务及近 90 日的成功调用 / list declared services and their reads of 90 days."""
+    with told():
+        settings, register = _open()
+        published = Ledger(register).published()
+        found = offered.services(register, load(settings.contracts), published, now())
+        for one in found:
+            as_json({**vars(one), "live": one.live})
+        counts = {"declared": len(found), "published": sum(one.published for one in found)}
+        typer.echo(say("services.count", **counts, live=sum(one.live for one in found), days=offered.LIVE_DAYS))
+
+
 @app.command("list")
 def show() -> None:
-    """列出用户、接收方、令牌、授权和暂停 / list users, recipients, tokens, grants and suspensions."""
+    """列出用户、应用系统、接收方、令牌、授权、暂停 / list users, applications, recipients, tokens, grants…"""
     with told():
         register = _open()[1]
         known = (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register))
-        for kind in (users.listed(register), *known, suspension.listed(register)):
+        for kind in (users.listed(register), admin.list_applications(register), *known, suspension.listed(register)):
             for row in kind:
                 as_json({"kind": type(row).__name__, **vars(row)})
 

@@ -76,9 +76,9 @@ class Desk:
         self.marts = Marts(settings.marts)
         self.rates = Rates()
 
-    def decide(self, caller: Caller, offering: Offering | None, one_key: bool = False) -> Decision:
+    def decide(self, caller: Caller, offering: Offering | None, road: str, one_key: bool = False) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""
-        return decide(caller, offering.offer if offering else None, now(), one_key)
+        return decide(caller, offering.offer if offering else None, now(), one_key, road)
 
     def admit(self, caller: Caller, product: str, action: str, road: str, one_key: bool = False) -> Admission:
         """Let a read in, or audit the denial and raise Refused. `one_key`: of the rows of one key only.
@@ -86,7 +86,7 @@ class Desk:
         Raises AuditUnavailable.
         """
         offering = self.listing.snapshot().find(product)
-        decision = self.decide(caller, offering, one_key)
+        decision = self.decide(caller, offering, road, one_key)
         if isinstance(decision, Denied):
             raise self.refuse(caller, offering.product.id if offering else None, decision.reason, action, road)
         assert offering is not None
@@ -94,9 +94,9 @@ class Desk:
             raise self.refuse(caller, offering.product.id, Reason.GRANT_EMPTY, action, road)
         return Admission(caller, offering, decision)
 
-    def decide_marts(self, caller: Caller) -> Decision:
+    def decide_marts(self, caller: Caller, road: str) -> Decision:
         """The decision about the analysts' database alone, for pages that only tell what a caller could do."""
-        return decide(caller, self.marts.offer(self.listing.snapshot()), now())
+        return decide(caller, self.marts.offer(self.listing.snapshot()), now(), road=road)
 
     def marts_file(self) -> MartsFile:
         """The analysts' database as contracts and ledger ask for it now. Raises Outdated, OSError."""
@@ -104,14 +104,14 @@ class Desk:
 
     def admit_marts(self, caller: Caller, action: str, road: str) -> Allowed:
         """Let a read of the analysts' database in, or audit the denial and raise Refused. Raises AuditUnavailable."""
-        decision = self.decide_marts(caller)
+        decision = self.decide_marts(caller, road)
         if isinstance(decision, Denied):
             raise self.refuse(caller, MARTS, decision.reason, action, road)
         return decision
 
-    def decide_boundaries(self, caller: Caller) -> Decision:
+    def decide_boundaries(self, caller: Caller, road: str) -> Decision:
         """Whether a page may draw county boundaries for this caller; it draws something else otherwise."""
-        return decide(caller, boundaries.offer(self.listing.snapshot()), now())
+        return decide(caller, boundaries.offer(self.listing.snapshot()), now(), road=road)
 
     def refuse(
         self, caller: Caller, product: str | None, reason: Reason, action: str, road: str, wait: int | None = None
@@ -119,21 +119,36 @@ class Desk:
         """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
         body = {"road": road, "reason": reason.value, **token_id(caller)}
-        audit.record(self.register, action, outcome, body, recipient=caller.recipient, product=product)
+        who, system = caller.recipient, caller.application
+        audit.record(self.register, action, outcome, body, recipient=who, application=system, product=product)
         return Refused(reason, product, wait)
 
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""
         allowed = admission.allowed
         body = {"columns": allowed.columns, "divisions": allowed.divisions, **facts}
-        self._audit_allowed(admission.caller, allowed, allowed.version, action, {"road": road, **body})
+        read = {*body["columns"], *body.get("used", ())}
+        level = max(
+            (column.level for column in admission.offering.product.columns if column.name in read), default=None
+        )
+        self._audit_allowed(admission.caller, allowed, allowed.version, action, level, {"road": road, **body})
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
         """The same for the analysts' database; the facts say which file it was."""
-        self._audit_allowed(caller, allowed, None, action, {"road": road, **facts})
+        products = self.listing.snapshot().contracts.products.values()
+        level = max(
+            column.level for one in products if one.channel == allowed.product.split("/")[0] for column in one.columns
+        )
+        self._audit_allowed(caller, allowed, None, action, level, {"road": road, **facts})
 
     def _audit_allowed(
-        self, caller: Caller, allowed: Allowed, version: int | None, action: str, body: dict[str, Any]
+        self,
+        caller: Caller,
+        allowed: Allowed,
+        version: int | None,
+        action: str,
+        level: int | None,
+        body: dict[str, Any],
     ) -> None:
         body |= token_id(caller)
         if allowed.purpose is not None:
@@ -147,13 +162,15 @@ class Desk:
             product=allowed.product,
             version=version,
             grant=allowed.grant,
+            application=caller.application,
+            level=level,
         )
 
-    def visible(self, caller: Caller, snapshot: Snapshot) -> list[Admission]:
-        """Every product the caller may read now."""
+    def visible(self, caller: Caller, snapshot: Snapshot, road: str) -> list[Admission]:
+        """Every product the caller may read now by a road."""
         found = []
         for offering in snapshot.offerings():
-            decision = self.decide(caller, offering)
+            decision = self.decide(caller, offering, road)
             if isinstance(decision, Allowed):
                 found.append(Admission(caller, offering, decision))
         return found

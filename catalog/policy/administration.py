@@ -12,13 +12,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.policy import audit, callers, tokens, users
-from catalog.policy.decision import MARTS, Grant
+from catalog.policy.decision import MARTS, ROADS, Grant
 from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
-from pipelines.register.tables import access, recipient, token
+from pipelines.register.tables import access, application, recipient, token
 
 DIVISION_DIGITS = (6, 9, 12)
 """Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""
@@ -34,6 +34,15 @@ class Recipient:
 
 
 @dataclass(frozen=True)
+class Application:
+    """What consumes data: a system of an organisation. `created` is UTC."""
+
+    name: str
+    organisation: str
+    created: datetime
+
+
+@dataclass(frozen=True)
 class Token:
     """A token as the register knows it, without its secret. Times are UTC."""
 
@@ -42,6 +51,7 @@ class Token:
     created: datetime
     expires: datetime
     revoked: datetime | None
+    application: str | None
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,7 @@ def create_recipient(
     register: Register, contracts: Contracts, name: str, organisation: str, *, actor: str
 ) -> Recipient:
     """Enter a recipient. Raises CitylakeError for a name in use, a bad name or an unknown organisation; NotAllowed."""
-    if not (0 < len(name) <= 64) or not name.isprintable() or name != name.strip():
-        raise CitylakeError("web.policy.bad_name", name=name)
-    if organisation not in contracts.codes["organisations"].rows:
-        raise CitylakeError("web.policy.no_organisation", organisation=organisation)
+    _require_names(contracts, name, organisation)
     row = {"name": name, "organisation": organisation, "created": now()}
     try:
         with users.acting(register, "recipient.create", actor) as (connection, _):
@@ -73,21 +80,42 @@ def create_recipient(
     return Recipient(name, organisation, row["created"])  # type: ignore[arg-type]
 
 
-def issue_token(register: Register, name: str, days: int = 90, *, actor: str) -> IssuedToken:
-    """A new token of a recipient, good for `days`. Raises CitylakeError for an unknown recipient or no days.
+def create_application(
+    register: Register, contracts: Contracts, name: str, organisation: str, *, actor: str
+) -> Application:
+    """Enter an application. Raises CitylakeError for a name in use, a bad name or an unknown organisation.
 
     Raises NotAllowed.
+    """
+    _require_names(contracts, name, organisation)
+    row = {"name": name, "organisation": organisation, "created": now()}
+    try:
+        with users.acting(register, "application.create", actor) as (connection, _):
+            connection.execute(sa.insert(application).values(**row))
+            body = {"actor": actor, "organisation": organisation}
+            audit.append(connection, "application.create", "allowed", body, application=name)
+    except sa.exc.IntegrityError as error:
+        raise CitylakeError("application.exists", name=name) from error
+    return Application(**row)  # type: ignore[arg-type]
+
+
+def issue_token(
+    register: Register, name: str, days: int = 90, application_name: str | None = None, *, actor: str
+) -> IssuedToken:
+    """A new token of a recipient, good for `days`, for an application of the same organisation if one is named.
+
+    Raises CitylakeError for an unknown recipient or application, and for no days; NotAllowed.
     """
     if days < 1:
         raise CitylakeError("web.policy.bad_days", days=days)
     made, created = tokens.make(), now()
     expires = created + timedelta(days=days)
     with users.acting(register, "token.issue", actor) as (connection, _):
-        _require_recipient(connection, name)
+        _require_application(connection, application_name, _require_recipient(connection, name))
         row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "expires": expires}
-        connection.execute(sa.insert(token).values(**row))
+        connection.execute(sa.insert(token).values(**row, application=application_name))
         body = {"actor": actor, "token_id": made.id, "expires": expires.isoformat()}
-        audit.append(connection, "token.issue", "allowed", body, recipient=name)
+        audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
     return IssuedToken(made.id, name, expires, made.text)
 
 
@@ -116,6 +144,7 @@ def grant(
     divisions: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     case_number: str | None = None,
+    roads: Sequence[str] | None = None,
     actor: str,
 ) -> Grant:
     """Let a recipient read a product for a purpose, from now or `valid_from` (UTC) for `days`.
@@ -124,6 +153,7 @@ def grant(
 
     `product` may be `MARTS`, the analysts' whole database, which cannot be limited.
     `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
+    `roads`: by which of `ROADS`; None for all.
     Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
     so that revoking the narrower of two never leaves a wider one in force. Raises NotAllowed, also for a recipient of
     the actor's own organisation.
@@ -139,6 +169,7 @@ def grant(
         "valid_from": start,
         "valid_until": start + timedelta(days=_days(days)),
         "given_by": actor,
+        "roads": _roads(roads),
         "pending": _needs_approval(contracts, product, limits["columns"]),
     }
     with users.acting(register, "grant.give", actor) as (connection, by):
@@ -185,6 +216,12 @@ def list_recipients(register: Register) -> list[Recipient]:
     return [Recipient(row["name"], row["organisation"], as_utc(row["created"])) for row in rows]
 
 
+def list_applications(register: Register) -> list[Application]:
+    """All applications, by name."""
+    rows = register.rows(sa.select(application).order_by(application.c.name))
+    return [Application(row["name"], row["organisation"], as_utc(row["created"])) for row in rows]
+
+
 def list_tokens(register: Register, name: str | None = None) -> list[Token]:
     """All tokens or those of one recipient, oldest first."""
     query = sa.select(token).order_by(token.c.created, token.c.id)
@@ -197,6 +234,7 @@ def list_tokens(register: Register, name: str | None = None) -> list[Token]:
             as_utc(row["created"]),
             as_utc(row["expires"]),
             as_utc_or_none(row["revoked"]),
+            row["application"],
         )
         for row in register.rows(query)
     ]
@@ -286,12 +324,35 @@ def _days(days: int) -> int:
     return days
 
 
+def _require_names(contracts: Contracts, name: str, organisation: str) -> None:
+    if not (0 < len(name) <= 64) or not name.isprintable() or name != name.strip():
+        raise CitylakeError("web.policy.bad_name", name=name)
+    if organisation not in contracts.codes["organisations"].rows:
+        raise CitylakeError("web.policy.no_organisation", organisation=organisation)
+
+
 def _require_recipient(connection: sa.Connection, name: str) -> str:
     """The organisation of a recipient."""
     row = connection.execute(sa.select(recipient.c.organisation).where(recipient.c.name == name)).first()
     if row is None:
         raise CitylakeError("web.policy.no_recipient", name=name)
     return str(row.organisation)
+
+
+def _require_application(connection: sa.Connection, name: str | None, organisation: str) -> None:
+    if name is None:
+        return
+    row = connection.execute(sa.select(application.c.organisation).where(application.c.name == name)).first()
+    if row is None or row.organisation != organisation:
+        raise CitylakeError("application.unknown", name=name, organisation=organisation)
+
+
+def _roads(roads: Sequence[str] | None) -> list[str] | None:
+    if roads is None:
+        return None
+    if not roads or set(roads) - set(ROADS):
+        raise CitylakeError("application.no_road", roads="、".join(roads) or "—", known="、".join(ROADS))
+    return [road for road in ROADS if road in roads]
 
 
 def _require_other_organisation(connection: sa.Connection, by: users.User, name: str) -> None:
@@ -316,7 +377,7 @@ def _refuse_overlap(connection: sa.Connection, values: dict[str, Any]) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    lists = {key: None if values[key] is None else tuple(values[key]) for key in ("divisions", "columns")}
+    lists = {key: None if values[key] is None else tuple(values[key]) for key in ("divisions", "columns", "roads")}
     return {**values, **lists}
 
 

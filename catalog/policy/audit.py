@@ -26,6 +26,8 @@ class About(TypedDict, total=False):
     product: str | None
     version: int | None
     grant: int | None
+    application: str | None
+    level: int | None
 
 
 class AuditUnavailable(Exception):
@@ -69,6 +71,8 @@ def _row(action: str, outcome: Outcome, about: About) -> dict[str, Any]:
         "version": about.get("version"),
         "outcome": outcome,
         "grant": about.get("grant"),
+        "application": about.get("application"),
+        "level": about.get("level"),
     }
 
 

@@ -62,6 +62,7 @@ class Callers:
             token=row["id"],
             expires=expires,
             grants=tuple(load_grants(self._register, recipient=row["recipient"])),
+            application=row["application"],
             problem=_problem(row["revoked"], expires, now()) or (Reason.SUSPENDED if row["suspended"] else None),
         )
 
@@ -92,6 +93,7 @@ def grant_of(row: dict[str, Any]) -> Grant:
         given_by=row["given_by"],
         approver=row["approver"],
         pending=bool(row["pending"]),
+        roads=None if row["roads"] is None else tuple(row["roads"]),
     )
 
 

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     GRANT_EXPIRED = "grant_expired"
     GRANT_NOT_YET = "grant_not_yet"
     GRANT_PENDING = "grant_pending"
+    GRANT_ROAD = "grant_road"
     GRANT_EMPTY = "grant_empty"
     LOOKUP_ONLY = "lookup_only"
     TOO_MANY = "too_many"
@@ -33,6 +34,11 @@ class Reason(StrEnum):
     ADDRESS_OUTDATED = "address_outdated"
     VERSION_ENDED = "version_ended"
     VERSION_UNKNOWN = "version_unknown"
+
+
+ROADS = ("web", "delta_sharing", "rows", "verification", "tables")
+"""How data is read: pages with their downloads, Delta Sharing, rows by address, look-ups of licences, tables that are
+kept up to date at the recipient's."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,15 @@ class Grant:
     given_by: str | None = None
     approver: str | None = None
     pending: bool = False
+    roads: tuple[str, ...] | None = None
+    """Of `ROADS`, None for all."""
 
 
 @dataclass(frozen=True)
 class Caller:
     """Who asks. Anonymous when `recipient` is None; `problem` says what is wrong with the token that was shown.
 
-    `token` is the public part of a token, `expires` when it ends.
+    `token` is the public part of a token, `expires` when it ends, `application` what it was issued for.
     """
 
     recipient: str | None = None
@@ -71,6 +79,7 @@ class Caller:
     expires: datetime | None = None
     grants: tuple[Grant, ...] = ()
     problem: Reason | None = None
+    application: str | None = None
 
 
 ANONYMOUS = Caller()
@@ -124,8 +133,12 @@ class Denied:
 Decision = Allowed | Denied
 
 
-def decide(caller: Caller, product: Offer | None, now: datetime, one_key: bool = False) -> Decision:
+def decide(
+    caller: Caller, product: Offer | None, now: datetime, one_key: bool = False, road: str | None = None
+) -> Decision:
     """The answer to every read. `now` is UTC; `one_key`: the read is of the rows of one key, by the lookup road.
+
+    `road`: one of `ROADS`; a grant for some roads is in force on none if it is not said which.
 
     Open products are for anyone; unconditionally shared ones for any recipient with a valid token; everything else
     needs a grant in force. A token that is shown must be good, even for an open product.
@@ -145,23 +158,23 @@ def decide(caller: Caller, product: Offer | None, now: datetime, one_key: bool =
     if product.channel == "sharing" and product.share_type == "无条件共享":
         return _allow(caller, product, product.version, None)
     if product.channel == "analyst" or (product.channel == "sharing" and product.share_type == "有条件共享"):
-        grant = _in_force(caller, product, now)
+        grant = _in_force(caller, product, now, road)
         return grant if isinstance(grant, Denied) else _allow(caller, product, product.version, grant)
     return Denied(Reason.NOT_SHARED)
 
 
-def _in_force(caller: Caller, product: Offer, now: datetime) -> Grant | Denied:
+def _in_force(caller: Caller, product: Offer, now: datetime, road: str | None) -> Grant | Denied:
     """The newest grant in force, or why the newest one is not."""
     mine = [grant for grant in caller.grants if (grant.recipient, grant.product) == (caller.recipient, product.product)]
     newest_first = sorted(mine, key=lambda grant: grant.id, reverse=True)
-    problems = [(grant, _problem(grant, now)) for grant in newest_first]
+    problems = [(grant, _problem(grant, now, road)) for grant in newest_first]
     for grant, problem in problems:
         if problem is None:
             return grant
     return Denied(problems[0][1] or Reason.GRANT_REQUIRED) if problems else Denied(Reason.GRANT_REQUIRED)
 
 
-def _problem(grant: Grant, now: datetime) -> Reason | None:
+def _problem(grant: Grant, now: datetime, road: str | None) -> Reason | None:
     if grant.revoked is not None:
         return Reason.GRANT_REVOKED
     if grant.pending:
@@ -170,6 +183,8 @@ def _problem(grant: Grant, now: datetime) -> Reason | None:
         return Reason.GRANT_NOT_YET
     if now >= grant.valid_until:
         return Reason.GRANT_EXPIRED
+    if grant.roads is not None and road not in grant.roads:
+        return Reason.GRANT_ROAD
     return None
 
 

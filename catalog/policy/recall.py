@@ -24,7 +24,7 @@ from pipelines.register.tables import recipient as recipient_table
 from pipelines.release.ledger import Ledger, Recorded
 
 AREA = "recall"
-ABOUT = ("table.version", "table.metadata")
+ABOUT = ("table.version", "table.metadata", "product.get")
 """Actions that name a version and show no row of it."""
 
 

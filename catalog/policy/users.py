@@ -29,6 +29,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "user.create": frozenset({"administrator"}),
     "user.change": frozenset({"administrator"}),
     "user.end": frozenset({"administrator", "security_officer"}),
+    "application.create": frozenset({"administrator"}),
     "recipient.create": frozenset({"administrator"}),
     "recipient.suspend": frozenset({"security_officer", "administrator", "steward"}),
     "recipient.lift": frozenset({"security_officer"}),

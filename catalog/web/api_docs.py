@@ -59,7 +59,7 @@ def build_router(site: Site) -> APIRouter:
 
 def _example(desk: Desk, language: str) -> Example | None:
     """The first open product that can be read now and has a row to show, None without one."""
-    visible = desk.visible(ANONYMOUS, desk.listing.snapshot())
+    visible = desk.visible(ANONYMOUS, desk.listing.snapshot(), ROAD)
     found = (_shown(desk, item, language) for item in visible if item.offering.product.channel == "open")
     return next((example for example in found if example is not None), None)
 

@@ -65,7 +65,7 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/indicators/map")
     def county_page(request: Request, indicator: str = "") -> Response:
         caller = site.caller(request)
-        real = isinstance(desk.decide_boundaries(caller), Allowed)
+        real = isinstance(desk.decide_boundaries(caller, ROAD), Allowed)
         rows = _read(desk, caller, targets.COUNTIES, targets.COUNTY_COLUMNS, boundaries=real)
         choices = targets.county_indicators(rows)
         chosen = choices.get(indicator) if indicator else next(iter(choices.values()), None)

@@ -22,7 +22,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/marts")
     def marts(request: Request) -> Response:
-        decision = desk.decide_marts(site.caller(request))
+        decision = desk.decide_marts(site.caller(request), ROAD)
         every = cards.cards(desk.listing.snapshot(), site.voice(request))
         return site.page(
             request,

@@ -71,7 +71,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
     def dataset(request: Request, channel: str, name: str) -> Response:
         offering = _published(desk, channel, name)
         snapshot, voice, caller = desk.listing.snapshot(), site.voice(request), site.caller(request)
-        decision = desk.decide(caller, offering)
+        decision = desk.decide(caller, offering, ROAD)
         product = offering.product
         seen = decision.columns if isinstance(decision, Allowed) else None
         upstream = lineage.upstream(desk.settings.dbt_project, product.contract.form.model)
@@ -166,7 +166,7 @@ def _headers(admission: Admission, file: downloads.Download) -> dict[str, str]:
 
 
 def _released_files(desk: Desk, caller: Caller, offering: Offering) -> list[downloads.Download]:
-    decision = desk.decide(caller, offering)
+    decision = desk.decide(caller, offering, ROAD)
     return desk.downloads.released(offering, decision) if isinstance(decision, Allowed) else []
 
 

@@ -46,7 +46,7 @@ def build_router(site: Site) -> APIRouter:
         problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.token is None else None)
         body = {"road": ROAD, **token_id(caller)} | ({} if problem is None else {"reason": problem.value})
         outcome: audit.Outcome = "denied" if problem else "allowed"
-        audit.record(desk.register, "login", outcome, body, recipient=caller.recipient)
+        audit.record(desk.register, "login", outcome, body, recipient=caller.recipient, application=caller.application)
         if problem is not None or caller.token is None:
             return site.page(request, "login.html", 401, next=_own_path(form.get("next", "")), problem=problem)
         response = RedirectResponse(_own_path(form.get("next", "")) or "/access", 303)
@@ -64,8 +64,8 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/access")
     def access(request: Request) -> Response:
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
-        readable = [item for item in desk.visible(caller, snapshot) if item.offering.product.channel != "open"]
-        decision = desk.decide_marts(caller)
+        readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
+        decision = desk.decide_marts(caller, ROAD)
         reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
         return site.page(
             request,

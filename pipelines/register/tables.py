@@ -107,6 +107,15 @@ account = sa.Table(
 )
 """The people who administer (`user` is a reserved word in SQL). `created_by` is null for the first administrator."""
 
+application = sa.Table(
+    "application",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("organisation", sa.String(16), nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+)
+"""What consumes data: a system of an organisation. Its tokens are those of a recipient of the same organisation."""
+
 token = sa.Table(
     "token",
     metadata,
@@ -116,6 +125,7 @@ token = sa.Table(
     sa.Column("created", sa.DateTime(timezone=True), nullable=False),
     sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
     sa.Column("revoked", sa.DateTime(timezone=True)),
+    sa.Column("application", sa.String(64)),
 )
 
 access = sa.Table(
@@ -135,6 +145,7 @@ access = sa.Table(
     sa.Column("pending", sa.Boolean),
     sa.Column("approver", sa.String(64)),
     sa.Column("approved", sa.DateTime(timezone=True)),
+    sa.Column("roads", sa.JSON),
     sa.Index("ix_access_recipient_product", "recipient", "product"),
 )
 """A grant (a reserved word in SQL): who may read which product, which rows and columns, for what, how long.
@@ -152,12 +163,15 @@ audit = sa.Table(
     sa.Column("version", sa.BigInteger),
     sa.Column("outcome", sa.String(16), nullable=False),
     sa.Column("grant", sa.Integer),
+    sa.Column("application", sa.String(64)),
+    sa.Column("level", sa.Integer),
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("previous", sa.String(64), nullable=False),
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
     sa.Index("ix_audit_product_at", "product", "at"),
     sa.Index("ix_audit_recipient_at", "recipient", "at"),
 )
+"""`level`: the highest of the columns that were read. What is null is not hashed: older rows stay as they are."""
 
 suspension = sa.Table(
     "suspension",

@@ -36,6 +36,7 @@ FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
 PAST_WITHDRAWAL = "past_withdrawal"
+ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
     "file.gone": ("缺文件 {file}", "file {file} is missing"),
@@ -407,7 +408,7 @@ class Check:
         found: dict[str, list[tuple[int, str]]] = {}
         for row in book.rows:
             said = json.loads(row.text)
-            shown = said.get("version") is not None and said["action"] not in ("table.version", "table.metadata")
+            shown = said.get("version") is not None and said["action"] not in ABOUT
             if said.get("product") == product and said["outcome"] == "allowed" and shown:
                 day = row.at.astimezone(self.zone).date().isoformat()
                 found.setdefault(said.get("recipient") or "", []).append((int(said["version"]), day))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.policy.decision import ANONYMOUS, Allowed, Caller, Denied, Grant, Offer, Reason, decide
+from catalog.policy.decision import ANONYMOUS, ROADS, Allowed, Caller, Denied, Grant, Offer, Reason, decide
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 COLUMNS = ("person_ref", "name", "division_code")
@@ -90,6 +90,17 @@ def test_what_no_rule_allows_is_denied() -> None:
 )
 def test_why_a_grant_does_not_help(changes: dict[str, object], expected: Reason) -> None:
     assert reason(caller(grant(**changes)), offer()) is expected
+
+
+@pytest.mark.parametrize("road", [*ROADS, None, "other"])
+def test_a_grant_for_some_roads_is_for_no_other(road: str | None) -> None:
+    some, every = grant(roads=("rows", "web")), grant(id=0)
+    decision = decide(caller(some), offer(), NOW, road=road)
+    assert isinstance(decision, Allowed) is (road in ("rows", "web"))
+    assert isinstance(decision, Allowed) or decision.reason is Reason.GRANT_ROAD
+    assert isinstance(decide(caller(every), offer(), NOW, road=road), Allowed)
+    both = decide(caller(some, every), offer(), NOW, road=road)
+    assert isinstance(both, Allowed) and both.grant == (1 if road in ("rows", "web") else 0)
 
 
 def test_a_period_includes_its_start_and_not_its_end() -> None:

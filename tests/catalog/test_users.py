@@ -11,7 +11,7 @@ from catalog.policy import administration, audit, suspension, users
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, APART, ROLES, NotAllowed
 from pipelines.messages import CitylakeError
-from pipelines.register.tables import access, account, recipient, token
+from pipelines.register.tables import access, account, application, recipient, token
 from pipelines.register.tables import suspension as suspension_table
 from tests.catalog.small_city import (
     ADMINISTRATOR,
@@ -25,7 +25,7 @@ from tests.catalog.small_city import (
     bearer,
 )
 
-TABLES = (account, recipient, token, access, suspension_table)
+TABLES = (account, application, recipient, token, access, suspension_table)
 Act = Callable[[City, str], object]
 
 
@@ -43,6 +43,9 @@ def acts(city: City) -> dict[str, Act]:
         "user.create": lambda _, who: users.create(register, contracts, "新人", OFFICE, ["steward"], actor=who),
         "user.change": lambda _, who: users.change(register, "来者", ["steward"], actor=who),
         "user.end": lambda _, who: users.end(register, "来者", actor=who),
+        "application.create": lambda _, who: administration.create_application(
+            register, contracts, "系统", "psb", actor=who
+        ),
         "recipient.create": lambda _, who: administration.create_recipient(register, contracts, "丙", "psb", actor=who),
         "recipient.suspend": lambda _, who: suspension.suspend(register, contracts, "recipient", "甲", "试", actor=who),
         "recipient.lift": lambda _, who: suspension.lift(register, "recipient", "乙", "试", actor=who),

@@ -11,10 +11,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from pipelines.issues import Finding, Issues
-from pipelines.register import Register
+from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
-from pipelines.register.tables import access, ledger, metadata
+from pipelines.register.tables import access, audit, ledger, metadata
 from pipelines.release.ledger import (
     PAST_WITHDRAWAL,
     REFUSAL,
@@ -59,9 +59,28 @@ def test_a_pending_grant_is_not_in_force_after_going_down(register: Register) ->
     """Older versions do not know that a grant can await approval."""
     fill(register)
     with register.begin() as connection:
-        connection.execute(sa.update(access).values(revoked=None))
+        connection.execute(sa.update(access).values(revoked=None, roads=None))
         connection.execute(sa.update(access).where(access.c.id == 2).values(pending=True))
     downgrade(register, "0004")
+    assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
+
+
+def test_going_down_does_not_break_a_chain_that_needs_the_columns(register: Register) -> None:
+    row = {"recipient": None, "action": "download", "outcome": "allowed", "level": 3}
+    with register.begin() as connection:
+        chain.append(connection, audit, row, {})
+    with pytest.raises(RuntimeError, match="chain"):
+        downgrade(register, "0007")
+    with register.engine.connect() as connection:
+        assert chain.first_break(connection, audit) is None
+
+
+def test_a_grant_for_some_roads_is_not_one_for_all_after_going_down(register: Register) -> None:
+    fill(register)
+    with register.begin() as connection:
+        connection.execute(sa.update(access).values(revoked=None, roads=None))
+        connection.execute(sa.update(access).where(access.c.id == 2).values(roads=["web"]))
+    downgrade(register, "0007")
     assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
 
 

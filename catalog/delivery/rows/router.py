@@ -64,7 +64,7 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
         limit, key = found.limit(MOST_LISTED), desk.settings.key("cursors")
         cursor = found.reserved.get("cursor")
         (after,) = ("",) if cursor is None else cursors.unseal(key, 0, "products", cursor)
-        visible = {item.offering.product.id: item for item in desk.visible(caller, desk.listing.snapshot())}
+        visible = {item.offering.product.id: item for item in desk.visible(caller, desk.listing.snapshot(), ROAD)}
         names = [name for name in sorted(visible) if name > (after or "")]
         shown = [_summary(desk, visible[name]) for name in names[:limit]]
         answer: dict[str, Any] = {"products": shown}
@@ -73,7 +73,9 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
             answer["next"] = cursors.seal(key, 0, "products", (names[limit - 1],))
             links["next"] = _with_cursor(desk, request, answer["next"])
         body = {"road": ROAD, "items": len(shown), **token_id(caller)}
-        audit.record(desk.register, "product.list", "allowed", body, recipient=caller.recipient)
+        audit.record(
+            desk.register, "product.list", "allowed", body, recipient=caller.recipient, application=caller.application
+        )
         return JSONResponse(answer, headers={**_headers(), **_link(links)})
 
     @router.api_route(PRODUCT, methods=["GET", "HEAD"])

@@ -203,7 +203,7 @@ def _visible(desk: Desk, request: Request, action: str) -> list[Admission]:
     caller = _caller(desk, request)
     if caller.problem is not None:
         raise desk.refuse(caller, None, caller.problem, action, ROAD)
-    return desk.visible(caller, desk.listing.snapshot())
+    return desk.visible(caller, desk.listing.snapshot(), ROAD)
 
 
 def _shares(visible: list[Admission]) -> set[str]:
@@ -237,7 +237,7 @@ def _listed(desk: Desk, request: Request, action: str, items: Mapping[str, Any])
 def _audit_list(desk: Desk, request: Request, action: str, count: int) -> None:
     caller = _caller(desk, request)
     body = {"road": ROAD, "items": count, **token_id(caller)}
-    audit.record(desk.register, action, "allowed", body, recipient=caller.recipient)
+    audit.record(desk.register, action, "allowed", body, recipient=caller.recipient, application=caller.application)
 
 
 def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: str) -> Admission:
