@@ -247,7 +247,10 @@ class _Reader:
             found = self.query(node, scope, scope.ctes)
         else:
             raise NotUnderstood(node)
-        scope.sources.append(_Source(node.alias_or_name.lower(), _told_apart(found.columns)))
+        alias = node.alias_or_name.lower()
+        if alias and any(source.alias == alias for source in scope.sources):
+            raise NotUnderstood(node)  # after a semi join `*` leaves out both sources of the name
+        scope.sources.append(_Source(alias, _told_apart(found.columns)))
         return found
 
     def _table(self, node: exp.Table, scope: _Scope) -> Relation:
@@ -270,7 +273,7 @@ class _Reader:
         found = self._add_source(join.this, scope)
         met = self._expression(join.args["on"], scope).all if join.args.get("on") else 0
         met |= self._using(join, before, scope.sources[-1], method)
-        if side == "left" and kind in ("", "outer") and _meets_one(join, found, before):
+        if side == "left" and kind in ("", "outer") and _meets_one(join, found):
             scope.sources[-1].add(Flow(decided=found.rows | met))
         else:  # a side without a match shows NULL: which rows meet decides the rows, and so counts for every column
             scope.rows |= found.rows | met
@@ -308,8 +311,8 @@ class _Reader:
         elif isinstance(item, exp.Column) and isinstance(item.this, exp.Star):
             _check(item, {"this", "table"})
             _check(item.this, set())
-            (*_, chosen) = [None, *(one for one in scope.sources if one.alias == item.table.lower())]
-            if chosen is None or sum(one.alias == chosen.alias for one in scope.sources) > 1:
+            chosen = next((one for one in scope.sources if one.alias == item.table.lower()), None)
+            if chosen is None:
                 raise NotUnderstood(item)
             yield from chosen.columns
         else:
@@ -330,12 +333,11 @@ class _Reader:
         if node.db and any(node.db.lower() in _names(at) for at in scope.around()):
             raise NotUnderstood(node)
         for at in scope.around():
-            chosen = [source for source in at.sources if source.alias == table]
-            if chosen:
-                flows = [source.named(name) for source in chosen]
-                if not all(flows):
+            chosen = next((source for source in at.sources if source.alias == table), None)
+            if chosen is not None:
+                if not chosen.named(name):
                     raise NotUnderstood(node)
-                return merged(flow for found in flows for flow in found)
+                return merged(chosen.named(name))
             if table in _names(at):
                 raise NotUnderstood(node)
         raise NotUnderstood(node)
@@ -455,18 +457,16 @@ def _check(node: exp.Expr, allowed: set[str]) -> None:
         raise NotUnderstood(node)
 
 
-def _meets_one(join: exp.Join, joined: Relation, before: Sequence[_Source]) -> bool:
+def _meets_one(join: exp.Join, joined: Relation) -> bool:
     """Whether every row finds at most one in a joined table: by all columns of its key, from those before it."""
     alias = join.this.alias_or_name.lower()
-    if not joined.key or alias in (source.alias for source in before):
-        return False
     asked = set[str]()
     for part in conjuncts(join.args.get("on")):
         for one, other in ((part.left, part.right), (part.right, part.left)) if isinstance(part, exp.EQ) else ():
             tables = [column.table.lower() for column in other.find_all(exp.Column)]
             if isinstance(one, exp.Column) and one.table.lower() == alias and not {"", alias}.intersection(tables):
                 asked |= set() if other.find(exp.Query) else {one.name.lower()}
-    return joined.key <= asked
+    return bool(joined.key) and joined.key <= asked
 
 
 def _told_apart(columns: Sequence[tuple[str, Flow]]) -> list[tuple[str, Flow]]:

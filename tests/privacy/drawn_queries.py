@@ -83,7 +83,7 @@ class Drawn:
         froms = f"from {text}"
         for _ in range(self.chance.choice((0, 0, 1, 1, 2))):
             joined, other, others = self._source(depth, refs)
-            while f"{other}.{others[0]}" in refs and self._maybe(0.9):
+            while f"{other}.{others[0]}" in refs and self._maybe(0.97):
                 joined, other, others = self._source(depth, refs)
             new = _named(other, others)
             kind = self._pick(

@@ -253,6 +253,8 @@ select getvariable('x') as x
 select coalesce(*columns(*)) as x from core.t
 select max(a) from core.t, (select max(s) from core.u) x where "max(s)" > 1
 describe core.t
+select * from core.t anti join core.u t on t.a = s, core.u x
+select t.a from core.t, core.u t
 select (select max(w) from core.u w) as x from (select s as w from core.t) y
 select (select max(n) from (select max(a), id from core.u group by id) z) as x from (select s as n from core.t) y
 """.strip().split("\n")
