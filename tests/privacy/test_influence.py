@@ -21,7 +21,9 @@ from tests.privacy.influence_cases import REFUSED, UNDERSTOOD
 ROWS = 9
 ORIGINS = [(table, column) for table in ("t", "u") for column in COLUMNS]
 RELATIONS = {
-    f"core.{table}": Relation(tuple((column, Flow(1 << ORIGINS.index((table, column)))) for column in COLUMNS), 0)
+    f"core.{table}": Relation(
+        tuple((column, Flow(1 << ORIGINS.index((table, column)))) for column in COLUMNS), 0, frozenset({"id"})
+    )
     for table in ("t", "u")
 }
 
