@@ -3,8 +3,10 @@
 import hashlib
 import io
 import json
+import os
 import re
 import shutil
+import time
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -175,10 +177,14 @@ def test_the_same_version_is_the_same_book(own_city: City) -> None:
     assert own_city.client().get(road).headers["x-checksum-sha256"] == first
 
 
-def test_files_of_superseded_versions_go(own_city: City) -> None:
+def test_files_of_superseded_versions_go_when_nobody_used_them_for_a_day(own_city: City) -> None:
     client = own_city.client()
     client.get(f"/datasets/{AGES}/download/json")
     (old,) = (own_city.settings.lake.root / "views").rglob("age_structure_by_county.json")
     own_city.release(AGES, 102)
+    own_city.client()
+    assert old.exists()
+    yesterday = time.time() - 25 * 3600
+    os.utime(old.parents[1], (yesterday, yesterday))
     own_city.client()
     assert not old.exists()
