@@ -35,6 +35,8 @@ class Offering:
 
     product: Product
     release: Recorded | None
+    approval: frozenset[str] = frozenset()
+    """Its columns of levels that ask for a second person's approval."""
 
     @property
     def offer(self) -> Offer:
@@ -50,6 +52,7 @@ class Offering:
             pseudonyms=frozenset(column.name for column in product.columns if column.mask == "pseudonym"),
             version=self.release.version if self.release else None,
             lookup=product.form.lookup is not None,
+            approval=self.approval,
         )
 
 
@@ -70,12 +73,17 @@ class Snapshot:
     def find(self, product_id: str) -> Offering | None:
         """The offering of a product id, None if no contract names it."""
         product = self.contracts.products.get(product_id)
-        return Offering(product, self.published.get(product_id)) if product else None
+        return self._offering(product) if product else None
 
     def offerings(self) -> list[Offering]:
         """All products of the contracts, ordered by id."""
         products = self.contracts.products
-        return [Offering(products[name], self.published.get(name)) for name in sorted(products)]
+        return [self._offering(products[name]) for name in sorted(products)]
+
+    def _offering(self, product: Product) -> Offering:
+        levels = self.contracts.city.levels
+        approval = frozenset(column.name for column in product.columns if levels[column.level].approval)
+        return Offering(product, self.published.get(product.id), approval)
 
 
 class Listing:

@@ -39,7 +39,10 @@ class Marts:
 
     def offer(self, snapshot: Snapshot) -> Offer:
         """What policy needs to know. There is one column that no grant can name, so a limited grant opens nothing."""
-        there = self._link.is_file() and bool(shown(snapshot.contracts, snapshot.published))
+        products = shown(snapshot.contracts, snapshot.published)
+        there = self._link.is_file() and bool(products)
+        levels = snapshot.contracts.city.levels
+        asks = any(levels[column.level].approval for one in products for column in one.columns)
         return Offer(
             product=MARTS,
             channel="analyst",
@@ -48,6 +51,7 @@ class Marts:
             rows=None,
             pseudonyms=frozenset(),
             version=0 if there else None,  # which file it was stands in the audit
+            approval=frozenset("*") if asks else frozenset(),
         )
 
     def file(self, snapshot: Snapshot) -> MartsFile:

@@ -103,6 +103,8 @@ class Offer:
     pseudonyms: frozenset[str]
     version: int | None
     lookup: bool = False
+    approval: frozenset[str] = frozenset()
+    """The columns of levels that ask for a second person's approval, as contracts say now."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,11 @@ def _problem(grant: Grant, now: datetime, road: str | None) -> Reason | None:
 def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None) -> Decision:
     wanted = None if grant is None else grant.columns
     columns = tuple(name for name in product.columns if wanted is None or name in wanted)
+    if grant is not None and grant.given_by is not None and grant.approver is None:
+        # nobody had to approve it then; what a contract made more sensitive since waits for somebody who does
+        asking, columns = columns, tuple(name for name in columns if name not in product.approval)
+        if asking and not columns:
+            return Denied(Reason.GRANT_PENDING)
     divisions = None if grant is None else grant.divisions
     if not columns or (divisions is not None and (product.rows is None or not all(divisions) or not divisions)):
         return Denied(Reason.GRANT_EMPTY)  # also a limit on rows that the product no longer knows how to apply

@@ -17,6 +17,8 @@ from pipelines.register.store import now
 from pipelines.register.tables import issue as table
 
 Severity = Literal["error", "warning"]
+ANSWERED = ("recall", "feedback")
+"""Areas whose issues close by somebody's answer, never by a run."""
 Proof = Callable[[str, datetime], dict[str, Any] | None]
 """What solved the problem of this identity, open since then (UTC), as plain JSON; None if nobody knows."""
 
@@ -79,8 +81,10 @@ class Issues:
                 self._see(connection, subject, owner, finding, known.get(identity))
 
     def close_others(self, subjects: Collection[str]) -> None:
-        """Close the issues of subjects that no contract names any more: nobody would find them solved."""
-        gone = (table.c.status == "open") & table.c.subject.not_in(list(subjects))
+        """Close the issues of subjects that no contract names any more: nobody would find them solved. What somebody
+        has to answer stays."""
+        asked = sa.or_(*(table.c.code.startswith(f"{area}.") for area in ANSWERED))
+        gone = (table.c.status == "open") & table.c.subject.not_in(list(subjects)) & ~asked
         with self.register.begin() as connection:
             connection.execute(sa.update(table).where(gone).values(status="closed"))
 

@@ -121,6 +121,9 @@ def refresh(settings: Settings, contracts: Contracts, register: Register) -> Pat
     if not stood:
         _point(link, wanted)
     _forget(link, wanted)
+    if opening(shown(contracts, Ledger(register).published())) != opening(products):
+        link.unlink(missing_ok=True)  # something was withdrawn meanwhile
+        return refresh(settings, contracts, register)
     return None if stood else wanted
 
 

@@ -28,8 +28,11 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 
 ACTION, ROAD = "table.deliver", "tables"
-ENDED = (Reason.NOT_PUBLISHED, Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED)
-"""What ends a delivery; any other denial may pass."""
+ENDED = (
+    *(Reason.NOT_PUBLISHED, Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED, Reason.GRANT_REQUIRED),
+    *(Reason.GRANT_PENDING, Reason.GRANT_NOT_YET, Reason.GRANT_ROAD, Reason.GRANT_EMPTY),
+)
+"""What ends a delivery: no grant covers the rows that the recipient has. Any other denial may pass."""
 
 How = Literal["snapshot", "changes", "unchanged", "ended"]
 _WAYS: dict[str, type[PostgresTable] | type[MysqlTable]] = {
