@@ -34,7 +34,7 @@ def export_bundle(
         register, city, signer = opened_register(settings), load(settings.contracts).city, _signer(settings)
         refused = _sealed(register, settings)
         zone = ZoneInfo(city.timezone)
-        done = bundle.export(register, signer, folder, city.name, zone, _date(first), _date(until))
+        done = bundle.export(register, signer, folder, city.name, zone, _date(first), _date(until), refused is None)
         typer.echo(say("bundle.written", folder=folder, **vars(done)))
         register.close()
         if refused is not None:  # the bundle is written all the same: it shows where the ledger was tampered with

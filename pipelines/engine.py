@@ -30,7 +30,7 @@ def connect(scratch: Path, memory: str = MEMORY) -> duckdb.DuckDBPyConnection:
     con.execute(f"SET memory_limit = '{memory}'")
     # As a literal: given values from Python, DuckDB loads all of pandas to see whether they are of its kinds.
     con.execute(f"SET temp_directory = {literal(str(scratch / f'spill-{uuid.uuid4().hex}'))}")
-    con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET GLOBAL TimeZone = 'UTC'")  # a cursor has settings of its own, and would go by the machine's zone
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET preserve_insertion_order = false")
     functions.add_to(con)

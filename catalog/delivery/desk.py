@@ -4,7 +4,8 @@ Knows no protocol and no page; roads turn `Refused` into their own kind of answe
 """
 
 import re
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from catalog.delivery import boundaries
@@ -25,6 +26,8 @@ from pipelines.settings import Settings
 
 NOT_FOUND = {Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED}
 PREVIEW_ROWS = 20
+LONG = 1.0
+"""Seconds after which an answer is asked about once more before it is given: it may have been taken back meanwhile."""
 
 
 _RANGE = re.compile(r"bytes=\d*-\d*(,\s*\d*-\d*){0,5}", re.ASCII)
@@ -60,6 +63,9 @@ class Admission:
     caller: Caller
     offering: Offering
     allowed: Allowed
+    one_key: bool = False
+    asked: float = field(default_factory=time.monotonic, compare=False)
+    """When it was asked for, by the clock that only grows."""
 
 
 class Desk:
@@ -92,7 +98,7 @@ class Desk:
         assert offering is not None
         if not self.views.has(decision):
             raise self.refuse(caller, offering.product.id, Reason.GRANT_EMPTY, action, road)
-        return Admission(caller, offering, decision)
+        return Admission(caller, offering, decision, one_key)
 
     def decide_marts(self, caller: Caller, road: str) -> Decision:
         """The decision about the analysts' database alone, for pages that only tell what a caller could do."""
@@ -124,7 +130,9 @@ class Desk:
         return Refused(reason, product, wait)
 
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
-        """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer."""
+        """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer; Refused
+        if the answer took long to make and the caller may not have it any more."""
+        self._ask_again(admission, action, road)
         allowed = admission.allowed
         body = {"columns": allowed.columns, "divisions": allowed.divisions, **facts}
         read = {*body["columns"], *body.get("used", ())}
@@ -132,6 +140,20 @@ class Desk:
             (column.level for column in admission.offering.product.columns if column.name in read), default=None
         )
         self._audit_allowed(admission.caller, allowed, allowed.version, action, level, {"road": road, **body})
+
+    def _ask_again(self, admission: Admission, action: str, road: str) -> None:
+        if time.monotonic() - admission.asked < LONG:
+            return
+        caller, product = admission.caller, admission.allowed.product
+        if caller.token is not None:
+            caller = self.callers.from_token_id(caller.token)
+        elif caller.recipient is not None:
+            caller = self.callers.on_behalf(caller.recipient)
+        decision = self.decide(caller, self.listing.snapshot().find(product), road, admission.one_key)
+        if isinstance(decision, Denied):
+            raise self.refuse(caller, product, decision.reason, action, road)
+        if admission.allowed.version not in self.listing.readable_versions(product):
+            raise self.refuse(caller, product, Reason.NOT_PUBLISHED, action, road)
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
         """The same for the analysts' database; the facts say which file it was."""

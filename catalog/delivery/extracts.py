@@ -67,26 +67,36 @@ class Extract:
 
 
 class Tables:
-    """Extracts that are released tables themselves. A version never changes, so recent ones are remembered."""
+    """Extracts that are released tables themselves. A version only changes when an erasure or the end of a period
+    rewrites its files and with them its log: recent ones are remembered as long as the log is the same."""
 
     def __init__(self, location: Callable[[str], Path], most: int = 64) -> None:
         self._location = location
         self._most = most
-        self._known: OrderedDict[tuple[str, int], Extract] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], tuple[int, Extract]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, product: str, version: int) -> Extract:
         """The whole of one version. Raises MissingTable."""
-        with self._lock:
-            if found := self._known.get((product, version)):
-                return found
         location = self._location(product)
+        mark = _mark(location)
+        with self._lock:
+            if (found := self._known.get((product, version))) and found[0] == mark:
+                return found[1]
         made = _whole(product, version, location, delta.open_table(location, version))
         with self._lock:
-            self._known[product, version] = made
+            self._known[product, version] = mark, made
             while len(self._known) > self._most:
                 self._known.popitem(last=False)
         return made
+
+
+def _mark(location: Path) -> int:
+    """When an entry of a table's log was made or replaced last; 0 without a log."""
+    try:
+        return (location / "_delta_log").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _whole(product: str, version: int, location: Path, table: DeltaTable) -> Extract:

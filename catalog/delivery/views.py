@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -79,19 +80,25 @@ class Views:
         channel, name = product.split("/")
         return self.folders.root / channel / name / f"v{version}"
 
+    def note_use(self, allowed: Allowed) -> None:
+        """Note that a version is read, so that it is not dropped under its readers."""
+        with suppress(FileNotFoundError):
+            os.utime(self.folder(allowed.product, allowed.version))
+
     def clean(self, keep: Mapping[str, Collection[int]]) -> None:
         """Delete the views of every version that is not in `keep` (by product), those before the newest that nobody has
         used for a day, and what killed builds left."""
         kept = {self.folder(product, version) for product, versions in keep.items() for version in versions}
         for folder in self.folders.root.glob("*/*/v*"):
-            if folder not in kept:
+            if folder not in kept and PARTIAL not in folder.parts:
                 self.folders.discard(folder)
         for product, versions in keep.items():
             if versions:
                 self._drop_superseded(self.folder(product, max(versions)))
         for folder in (self.folders.root / PARTIAL).glob("*"):
-            if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(FileNotFoundError):  # it was just given up by whoever made it
+                if time.time() - folder.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _columns(self, allowed: Allowed) -> tuple[str, ...]:
         """The columns allowed now that this version has."""

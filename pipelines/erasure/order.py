@@ -26,6 +26,7 @@ from pipelines.erasure.products import in_product
 from pipelines.erasure.rows import Wanted, persons
 from pipelines.erasure.traces import Traces, of_register, traces_in
 from pipelines.lake.candidate import fingerprint
+from pipelines.lake.cleanup import forget_views
 from pipelines.lake.lineage import upstream
 from pipelines.lake.parquet import columns_of, files_of, read_files, sha256
 from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
@@ -263,7 +264,7 @@ class Erasure:
                 shutil.rmtree(self.lake.hashes(*source.split("/")), ignore_errors=True)
         for name, keys in journal.wanted["keys"].items():
             granted.forget(self.lake, self.contracts.sources[name], keys)
-        shutil.rmtree(self.lake.root / "views", ignore_errors=True)
+        forget_views(self.lake)
         for path in self.settings.marts.parent.glob("*"):
             path.unlink()
 

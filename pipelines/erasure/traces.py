@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pipelines.erasure.rows import Wanted
 from pipelines.register import Register
-from pipelines.register.tables import issue, linkage_review, receipt
+from pipelines.register.tables import issue, issue_act, linkage_review, receipt
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def of_register(register: Register, traces: Traces) -> None:
     with register.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
-        for table, column in ((receipt, receipt.c.body), (issue, issue.c.text)):
+        for table, column in ((receipt, receipt.c.body), (issue, issue.c.text), (issue_act, issue_act.c.proof)):
             stands = sa.or_(*(sa.cast(column, sa.String).contains(text, autoescape=True) for text in traces.texts))
             for number, body in connection.execute(sa.select(table.c.id, column).where(stands)).all():
                 said = json.dumps(body, ensure_ascii=False)
@@ -40,6 +40,10 @@ def of_register(register: Register, traces: Traces) -> None:
                     said = said.replace(text, f"erased:{traces.order}")
                 told = {column.name: json.loads(said)}
                 connection.execute(sa.update(table).where(table.c.id == number).values(**told))
+        for text in traces.texts:
+            noted = issue_act.c.note.contains(text, autoescape=True)
+            without = sa.func.replace(issue_act.c.note, text, f"erased:{traces.order}")
+            connection.execute(sa.update(issue_act).where(noted).values(note=without))
         if traces.questions:
             ours = sa.or_(linkage_review.c.person.in_(traces.texts), linkage_review.c.own.in_(traces.texts))
             connection.execute(sa.delete(linkage_review).where(ours))

@@ -77,11 +77,13 @@ class Feedback:
 
     def corrected(self, number: int, who: str, note: str, source: str, batch: int) -> None:
         """Close it: the source delivered right data in a batch. Raises CitylakeError if it is none, or closed, or the
-        batch was not admitted after the issue was raised."""
-        raised = self._open(number)["first_seen"]
-        admitted = Receipts(self.register, AREA).of_stage(Stage.ADMIT, source, BATCHES)
-        found = next((one for one in admitted if one.batch == batch), None)
-        if found is None or _utc(found.at) <= _utc(raised) or found.body["held"]:
+        batch was not delivered and admitted after the issue was raised."""
+        raised = _utc(self._open(number)["first_seen"])
+        receipts = Receipts(self.register, AREA)
+        pulled = receipts.last(Stage.PULL, source, batch)
+        admitted = receipts.deliveries_admitted(source, BATCHES)  # what we made of earlier deliveries proves nothing
+        found = next((one for one in admitted if one.batch == batch and not one.body["held"]), None)
+        if found is None or pulled is None or _utc(pulled.at) <= raised:
             raise CitylakeError("feedback.no_proof", number=number, source=source, batch=batch)
         proof = {"source": source, "batch": batch, "admitted": _utc(found.at).isoformat(timespec="seconds")}
         self._act(number, who, "corrected", note, proof)
@@ -118,6 +120,7 @@ class Feedback:
 
     def _act(self, number: int, who: str, act: Act, note: str, proof: dict[str, Any] | None) -> None:
         text = self._open(number)["text"]
+        _require_harmless(note)
         with self.register.begin() as connection:
             seen: dict[str, Any] = {"last_seen": now()}
             if proof is not None:

@@ -6,13 +6,17 @@ Belongs here: which files no retained version needs. Does not belong here: which
 import json
 import re
 import shutil
+import uuid
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.lake.delta import latest, log_file, open_table, table_files
 from pipelines.lake.zones import Lake
 
+VIEWS, ASIDE = "views", ".views-"
+"""What the catalogue makes of released rows for single policies, and what it is called while it is deleted."""
 LOG_FILE = re.compile(r"\d{20}(\.json|\.checkpoint.*\.parquet)|_last_checkpoint")
 
 
@@ -23,6 +27,15 @@ class Cleaned:
     files: int = 0
     bytes: int = 0
     editions: list[str] = field(default_factory=list)
+
+
+def forget_views(lake: Lake) -> None:
+    """Delete everything that was made of released rows for single policies. It goes away in one step first: whoever is
+    building there cannot finish it from files of before."""
+    with suppress(FileNotFoundError):
+        (lake.root / VIEWS).rename(lake.root / f"{ASIDE}{uuid.uuid4().hex}")
+    for aside in lake.root.glob(f"{ASIDE}*"):
+        shutil.rmtree(aside)
 
 
 def clean(lake: Lake, keep: Mapping[Path, Collection[int]], running: Collection[str] = ()) -> Cleaned:

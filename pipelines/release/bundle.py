@@ -40,19 +40,31 @@ class Exported:
 
 
 def export(
-    register: Register, signer: Signer, folder: Path, city: str, zone: ZoneInfo, since: date | None, until: date | None
+    register: Register,
+    signer: Signer,
+    folder: Path,
+    city: str,
+    zone: ZoneInfo,
+    since: date | None,
+    until: date | None,
+    signed: bool,
 ) -> Exported:
     """Write a bundle into a new folder. Of a period (days of the city) it holds the rows of all heads that touch it.
 
-    All heads are in every bundle, those of the audit too. Raises CitylakeError for an empty ledger or period, and for a
-    folder that exists.
+    `signed`: both chains were just signed without a problem, so rows after the last head only came since, and are left
+    out; otherwise they stay and speak for themselves. All heads are in every bundle, those of the audit too.
+
+    Raises CitylakeError for an empty ledger or period, and for a folder that exists.
     """
     known = list(heads.listed(register))
     rows = register.rows(sa.select(ledger).order_by(ledger.c.sequence))
     if not rows:
         raise CitylakeError("bundle.empty")
     partial = since is not None or until is not None
-    read, vouched = register.rows(sa.select(audit).order_by(audit.c.sequence)), list(heads.listed(register, audit))
+    vouched = list(heads.listed(register, audit))  # first: what is read and signed meanwhile is for the next bundle
+    read = register.rows(sa.select(audit).order_by(audit.c.sequence))
+    if signed:
+        rows, read = _vouched_for(rows, known), _vouched_for(read, vouched)
     if partial:
         rows, read = _of_period(rows, known, zone, since, until), _of_period(read, vouched, zone, since, until)
         if not rows:
@@ -72,6 +84,11 @@ def export(
         shutil.rmtree(working, ignore_errors=True)
         raise CitylakeError("bundle.folder", folder=folder, problem=error.strerror) from error
     return Exported(len(rows), len(known), len(read), evidence)
+
+
+def _vouched_for(rows: Sequence[dict[str, Any]], known: Sequence[Head]) -> list[dict[str, Any]]:
+    """The rows up to the last head."""
+    return [row for row in rows if known and row["sequence"] <= known[-1].last]
 
 
 def _of_period(

@@ -17,6 +17,7 @@ from pipelines.contracts.load import Contracts, ProductContract, SourceContract
 from pipelines.engine import connect
 from pipelines.erasure.traces import forget_rows
 from pipelines.lake.candidate import fingerprint
+from pipelines.lake.cleanup import forget_views
 from pipelines.lake.parquet import make_durable, sha256
 from pipelines.lake.rewrite import carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
@@ -145,7 +146,7 @@ class Retention:
         if rows := [(source, key) for source, keys in journal["keys"].items() for key in keys]:
             forget_rows(self.register, rows)
         if journal["releases"]:
-            shutil.rmtree(self.lake.root / "views", ignore_errors=True)
+            forget_views(self.lake)
         if any(one["place"].startswith("analyst/") for one in journal["files"]):
             for path in self.settings.marts.parent.glob("*"):  # made again from what is left
                 path.unlink()

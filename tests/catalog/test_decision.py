@@ -1,5 +1,6 @@
 """The decision alone: default deny, one rule for each channel, grants in force."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +43,19 @@ def reason(who: Caller, what: Offer | None) -> Reason:
     decision = decide(who, what, NOW)
     assert isinstance(decision, Denied)
     return decision.reason
+
+
+def test_what_became_sensitive_waits_for_a_second_person() -> None:
+    """Nobody had to approve the grant when it was given; by the contracts of today one column asks for it."""
+    now_sensitive = replace(offer(), approval=frozenset({"name"}))
+    decision = decide(caller(grant(given_by="a")), now_sensitive, NOW)
+    assert isinstance(decision, Allowed) and decision.columns == ("person_ref", "division_code")
+    approved = decide(caller(grant(given_by="a", approver="b")), now_sensitive, NOW)
+    older = decide(caller(grant()), now_sensitive, NOW)  # from before there were users
+    assert isinstance(approved, Allowed) and isinstance(older, Allowed)
+    assert approved.columns == older.columns == COLUMNS
+    alone = grant(given_by="a", columns=("name",))
+    assert reason(caller(alone), now_sensitive) is Reason.GRANT_PENDING
 
 
 def test_open_products_are_for_anyone() -> None:

@@ -8,10 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import audit, recall, suspension
 from catalog.policy.callers import Callers
-from catalog.policy.decision import MARTS, Reason
+from catalog.policy.decision import ANONYMOUS, MARTS, Reason
 from citylake.main import app as commands
 from pipelines.issues import Issues
 from pipelines.lake.lock import run_lock
@@ -107,6 +108,25 @@ def test_the_analysts_database_without_the_product(own_city: City, command: Call
     (first, second) = recall.recalls(own_city.register, DIVISIONS)
     assert [(one.recipient, one.in_marts, one.reads) for one in first.readers] == [("甲", True, 1)]
     assert second.readers == ()
+
+
+def test_an_answer_that_took_long_is_asked_about_again(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Withdrawn, or cut off, while the file was being made."""
+    desk = Desk(own_city.settings, own_city.register)
+    own_city.recipient("甲")
+    own_city.grant("甲")
+    caller = Callers(own_city.register).on_behalf("甲")
+    first = desk.admit(caller, PERSONS, "download", "web")
+    second = desk.admit(ANONYMOUS, AGES, "download", "web")
+    monkeypatch.setattr("catalog.delivery.desk.LONG", 0)
+    desk.answered(second, "download", "web")
+    withdrawal.withdraw(own_city.register, own_city.contracts, AGES, "李安全", "误发")
+    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "令牌外泄", actor=GUARD)
+    for admission, reason in ((first, Reason.SUSPENDED), (second, Reason.NOT_PUBLISHED)):
+        with pytest.raises(Refused) as refused:
+            desk.answered(admission, "download", "web")
+        assert refused.value.reason is reason
+        assert audit.recent(own_city.register, 1)[0]["outcome"] != "allowed"
 
 
 def test_a_withdrawal_does_not_wait_for_a_run(own_city: City, command: Callable[..., str]) -> None:

@@ -30,8 +30,13 @@ def feedback(register: Register, contracts: Contracts) -> Feedback:
     return Feedback(register, contracts)
 
 
-def admit(register: Register, source: str, batch: int, held: bool = False) -> None:
+def pull(register: Register, source: str, batch: int, origin: str = "psb:hz.T_RK") -> None:
     time.sleep(0.001)  # moments are told to the microsecond
+    Receipts(register, "run").add(Stage.PULL, source, {"origin": origin}, batch)
+
+
+def admit(register: Register, source: str, batch: int, held: bool = False, origin: str = "psb:hz.T_RK") -> None:
+    pull(register, source, batch, origin)
     Receipts(register, "run").add(Stage.ADMIT, source, {"held": {"admit.volume_floor": {}} if held else {}}, batch)
 
 
@@ -77,10 +82,15 @@ def test_runs_do_not_close_what_people_raised(feedback: Feedback, register: Regi
 def test_a_correction_is_proved_by_a_batch_of_later(feedback: Feedback, register: Register) -> None:
     source = "psb/household_person"
     admit(register, source, 1)
+    pull(register, source, 5)
     number = feedback.raise_(PERSON, "name", "department", "民政局", "姓名有误")
+    Receipts(register, "run").add(Stage.ADMIT, source, {"held": {}}, 5)  # it came before anybody complained
+    refusal("feedback.no_proof", lambda: feedback.corrected(number, "公安局", "改", source, 5))
+    refusal("feedback.personal", lambda: feedback.take_up(number, "公安局", "电话 13805640000"))
     feedback.take_up(number, "公安局", "核对原件")
     admit(register, source, 2, held=True)
-    for batch in (1, 2, 3):
+    admit(register, source, 4, origin="replay:1")
+    for batch in (1, 2, 3, 4):
         refusal("feedback.no_proof", lambda batch=batch: feedback.corrected(number, "公安局", "改", source, batch))
     admit(register, source, 3)
     feedback.corrected(number, "公安局", "已在户籍库更正", source, 3)

@@ -48,7 +48,9 @@ def test_an_auditor_checks_it_without_citylake(town: Town, tmp_path: Path) -> No
     signer = Ed25519Signer(town.settings.key(SIGNING))
     with town.register() as register:
         assert sum(len(head.leaves) for head in heads.listed(register)) == len(Ledger(register).releases())
-        done = bundle.export(register, signer, tmp_path / "bundle", "六安市", ZoneInfo("Asia/Shanghai"), None, None)
+        done = bundle.export(
+            register, signer, tmp_path / "bundle", "六安市", ZoneInfo("Asia/Shanghai"), None, None, False
+        )
     assert done.evidence == done.rows == len(town.published())
     command = [sys.executable, "-I", str(tmp_path / "bundle" / "check.py"), "--lake", str(town.settings.lake.root)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -121,7 +121,8 @@ class Pages:
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
         with self._lock:
-            if self._con is None:
+            if self._con is None or not self._spill.is_dir():  # an erasure drops all that was made of rows, this too
+                self._spill = self._folders.root / PARTIAL / uuid.uuid4().hex
                 self._con = self._connect()
             else:
                 os.utime(self._spill)  # what nobody touched for hours is taken for the rest of a killed process

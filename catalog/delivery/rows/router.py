@@ -154,8 +154,8 @@ class _Reading:
 
     def _asked_key(self, shelf: Shelf, wanted: Question) -> tuple[str, ...] | None:
         """The key that is asked for, None if the index cannot answer."""
-        chosen = len(wanted.fields) < len(shelf.columns)
-        inexact = chosen and any(column.kind == "decimal" for column in wanted.fields)
+        chosen = wanted.fields != shelf.columns
+        inexact = chosen and any(column.kind in ("decimal", "other") for column in wanted.fields)
         if self.kind not in ("json", "ndjson") or inexact:
             return None
         return keys.asked_key(wanted, keys.key_of(self.admission.offering.product, shelf.columns))

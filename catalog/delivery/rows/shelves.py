@@ -44,7 +44,8 @@ class Shelves:
         """What a decision lets through, prepared if nobody asked before. Raises LakeError."""
         with self._lock:
             found = self._shelves.get(allowed)
-        if found is not None and mark(found.rows.path) == found.mark:
+        if found is not None and found.mark is not None and mark(found.rows.path) == found.mark:
+            self._views.note_use(allowed)
             return found
         extract = self._views.extract(allowed)
         rows = ordered(self._views, allowed, extract)
