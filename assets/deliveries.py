@@ -37,6 +37,9 @@ def delivery_assets(contracts: Contracts) -> list[dg.AssetsDefinition]:
             except (CitylakeError, Refused, AuditUnavailable) as problem:
                 context.log.error(f"{name}: {problem or type(problem).__name__}")
                 failed.append(name)
+            except Exception as problem:  # the text of an error that nobody foresaw may quote rows
+                context.log.error(say("deliver.unforeseen", name=name, problem=type(problem).__name__))
+                failed.append(name)
         if failed:
             raise CitylakeError("deliver.failed", names="、".join(failed))
         return dg.MaterializeResult(metadata={"deliveries": dg.MetadataValue.json(done)})

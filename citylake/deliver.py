@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.tables.deliver import deliver
+from catalog.delivery.tables.receipt import holds
 from catalog.policy.audit import AuditUnavailable
 from citylake.output import as_json, opened_register, told
 from pipelines.messages import CitylakeError, say
@@ -50,13 +51,16 @@ def receipt(
         register.close()
         if last is None:
             raise CitylakeError("deliver.no_receipt", name=name)
+        signer = Ed25519Signer(settings.key(SIGNING))
+        if not holds(last.body["statement"], last.body["signature"], signer.public_key(Encoding.DER)):
+            raise CitylakeError("deliver.bad_receipt", name=name)
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             raise CitylakeError("deliver.folder", folder=folder) from None
         (folder / "statement.json").write_text(last.body["statement"], "utf-8")
         (folder / "signature.bin").write_bytes(bytes.fromhex(last.body["signature"]))
-        (folder / "key.pem").write_bytes(Ed25519Signer(settings.key(SIGNING)).public_key(Encoding.PEM))
+        (folder / "key.pem").write_bytes(signer.public_key(Encoding.PEM))
         as_json(json.loads(last.body["statement"]))
 
 
@@ -71,4 +75,6 @@ def _run(desk: Desk, name: str) -> bool:
         typer.secho(say("web.error.no_audit"), err=True)
     except CitylakeError as error:
         typer.secho(str(error), err=True)
+    except Exception as error:  # the text of an error that nobody foresaw may quote rows
+        typer.secho(say("deliver.unforeseen", name=name, problem=type(error).__name__), err=True)
     return False

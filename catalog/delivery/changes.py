@@ -5,6 +5,8 @@ view shows. Rows that enter or leave what the policy lets through are inserts an
 two versions and its policy, and lies beside the views of the later version.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,7 +42,7 @@ def change_set(views: Views, before: Allowed, after: Allowed, key: Sequence[str]
     old, new = views.extract(before), views.extract(after)
     if _types(old) != _types(new):
         raise SchemaChanged
-    name = f"changes-{FORMAT}-{before.version}-{new.key}"
+    name = f"changes-{FORMAT}-{before.version}-{key_named(key)}-{new.key}"
 
     def build(partial: Path) -> None:
         with views.folders.connection() as con:
@@ -67,6 +69,11 @@ def shown_key(product: Product, columns: Sequence[str]) -> tuple[str, ...]:
     }
     key = product.contract.form.key
     return tuple(shown[name] for name in key) if shown.keys() >= set(key) else ()
+
+
+def key_named(key: Sequence[str]) -> str:
+    """A short name of the columns that name rows: what was made by one key is not taken for what another makes."""
+    return hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:12] if key else "rows"
 
 
 def names_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str]) -> bool:

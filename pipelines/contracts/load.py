@@ -133,10 +133,16 @@ class _Loader:
             city = read(self.root / "city.yaml")
             for key, source in book.model_dump().items():
                 check_known(city, ("addressBook", key), "source", source, contracts.sources)
+        written: dict[tuple[str, str], str] = {}
         for name, delivery in self.city.deliveries.items():
             city, place = read(self.root / "city.yaml"), ("deliveries", name)
             check_known(city, (*place, "product"), "product", delivery.product, contracts.products)
             check_known(city, (*place, "connection"), "connection", delivery.connection, self.city.connections)
+            table = delivery.table.removeprefix("public.")  # PostgreSQL's own schema, if none is named
+            other = written.setdefault((delivery.connection, table), name)
+            if other != name:
+                where = (*place, "table")
+                raise error("contract.duplicate_delivery", city, where, name=name, other=other, table=delivery.table)
         return self._with_authority(contracts)
 
     def _with_authority(self, contracts: Contracts) -> Contracts:

@@ -25,7 +25,8 @@ DELIVERIES = {
     "ages": {"product": AGES},
     "divisions": {"product": DIVISIONS},
 }
-"""What is delivered to a database, into its table `t`; `name` of the delivery is the engine's and this one."""
+"""What is delivered to a database, into its table `t`, over a connection of its own, for no two may share a table of
+one; `name` of the delivery and of the connection is the engine's and this one."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,12 @@ class Bureaus:
         self.city, self.receivers = city, {one.engine: one for one in receivers}
         connections, deliveries = [], []
         for receiver in receivers:
-            connections.append(f"  {receiver.engine}:\n    description: 接收方前置库\n    secret: {receiver.engine}\n")
-            for name, form in DELIVERIES.items():
-                said = {"recipient": RECIPIENT, "connection": receiver.engine, "table": "t", **form}
+            for given, form in DELIVERIES.items():
+                name = f"{receiver.engine}_{given}"
+                connections.append(f"  {name}:\n    description: 接收方前置库\n    secret: {receiver.engine}\n")
+                said = {"recipient": RECIPIENT, "connection": name, "table": "t", **form}
                 lines = "".join(f"    {key}: {value}\n" for key, value in said.items())
-                deliveries.append(f"  {receiver.engine}_{name}:\n{lines}")
+                deliveries.append(f"  {name}:\n{lines}")
             city.settings.store_secret(receiver.engine, receiver.address)
         file = city.settings.contracts / "city.yaml"
         added = f"\ndeliveries:\n{''.join(deliveries)}\nconnections:\n{''.join(connections)}"

@@ -1,27 +1,39 @@
 """Deliveries into tables of recipients, on real PostgreSQL and MariaDB: each day the table equals the released product
 under the grant, or nothing in it changed."""
 
+import contextlib
 import json
+import math
 import random
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from assets import deliveries
 from assets.deliveries import delivery_assets
+from catalog.delivery.changes import key_named
 from catalog.delivery.desk import Refused
+from catalog.delivery.tables import deliver as delivering
 from catalog.delivery.tables import receipt, rows
+from catalog.delivery.tables.deliver import open_target
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.policy import administration, audit, suspension
+from catalog.policy.decision import Reason
 from citylake.main import app
-from pipelines.messages import CitylakeError
+from pipelines.connectors.database import patience
+from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import RETENTION, Entry
 from pipelines.run import opened
@@ -37,7 +49,7 @@ from tests.catalog.receiving import (
     openssl,
     postgres_receiver,
 )
-from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, VILLAGES
+from tests.catalog.small_city import AGES, APPROVER, GUARD, PERSONS, ROWS, STEWARD, VILLAGES
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.city import seed_from_clock
 from tests.connectors.databases import MariaDB
@@ -196,6 +208,124 @@ def _rename(bureau: Bureau, table: str, name: str) -> None:
         connection.execute(sa.text(f"ALTER TABLE {table} RENAME TO {name}"))
 
 
+def test_who_was_overtaken_takes_no_recipient_back(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    bureau.grant()
+    table = PostgresTable if bureau.receiver.engine == "postgresql" else MysqlTable
+    put, transaction = table.put, table.transaction
+
+    def newer_version_comes_out(self: Any, *given: Any) -> None:
+        monkeypatch.setattr(table, "put", put)
+        bureau.city.release(PERSONS, 50)
+        put(self, *given)
+
+    def somebody_else_delivers(self: Any, name: str) -> Any:
+        monkeypatch.setattr(table, "transaction", transaction)
+        bureau.city.release(PERSONS, 60)
+        bureau.deliver()
+        return transaction(self, name)
+
+    monkeypatch.setattr(rows, "BATCH", 30)
+    monkeypatch.setattr(table, "put", newer_version_comes_out)
+    with pytest.raises(CitylakeError, match="有变化"):
+        bureau.deliver()
+    assert bureau.receiver.run("SELECT count(*) FROM t")[0] == (0,)
+    monkeypatch.setattr(table, "transaction", somebody_else_delivers)
+    with pytest.raises(CitylakeError, match="有变化"):
+        bureau.deliver()
+    assert bureau.equal() and bureau.deliver().how == "unchanged" and len(bureau.receiver.rows("t", COLUMNS)) == 60
+
+
+def test_who_waits_for_a_database_gives_up(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    bureau.deliver("ages")
+    monkeypatch.setattr(patience, "LOCK", 1)
+    holder = open_target(bureau.desk, bureau.desk.listing.snapshot().contracts.city.deliveries[bureau.name("ages")])
+    with holder.transaction(bureau.name("ages")), pytest.raises(CitylakeError, match="拒绝了操作"):
+        bureau.deliver("ages")
+    holder.close()
+    monkeypatch.setattr(patience, "CONNECT", 2)
+    address = bureau.receiver.address
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"{address.rpartition('@')[0]}@127.0.0.1:{silent.getsockname()[1]}/bureau"
+        bureau.city.settings.store_secret(bureau.receiver.engine, place)
+        try:
+            with pytest.raises(CitylakeError, match="不能访问"):
+                bureau.deliver("ages")
+        finally:
+            bureau.city.settings.store_secret(bureau.receiver.engine, address)
+
+
+def test_only_receipts_that_we_signed_are_kept(bureau: Bureau, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, kept = bureau.name("ages"), Receipts(bureau.city.register, "test")
+    before = len(kept.of_stage(Stage.DELIVERY, name, 99))
+    killed = KeyboardInterrupt()
+
+    def kill(*_: Any) -> None:
+        raise killed
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(delivering._Delivery, "_keep", kill)
+        bureau.deliver("ages")
+    assert len(kept.of_stage(Stage.DELIVERY, name, 99)) == before
+    assert bureau.deliver("ages").how == "unchanged"
+    (last, *_) = held = kept.of_stage(Stage.DELIVERY, name, 99)
+    assert len(held) == before + 1 and last.body["statement"] == bureau.receiver.position()["statement"]
+    bureau.receiver.run("UPDATE _citylake_position SET signature = 'x y', statement = '{\"at\": 1}'")
+    assert bureau.deliver("ages").how == "unchanged" and kept.of_stage(Stage.DELIVERY, name, 99) == held
+
+
+def test_columns_or_a_key_in_another_order_are_sent_anew(bureau: Bureau) -> None:
+    assert key_named(("a", "b")) != key_named(("b", "a")) != key_named(()) == "rows"
+    bureau.city.release(AGES, 12)
+    bureau.deliver("ages")
+    turned = ", ".join(reversed(bureau.expected("ages")[0]))
+    query = f"select {turned} from ({ROWS[AGES]})"
+    # Delta keeps the order of a schema unless its columns change
+    bureau.city.release(AGES, 18, query=f"select {turned}, 1 as more from ({ROWS[AGES]})")
+    bureau.city.release(AGES, 18, query=query)
+    assert bureau.deliver("ages").how == "snapshot" and bureau.equal("ages")
+    bureau.city.release(AGES, 24, query=query)
+    assert bureau.deliver("ages").how == "changes" and bureau.equal("ages")
+
+
+def test_decimals_fit_where_there_is_room_and_what_no_column_holds_is_named(bureau: Bureau) -> None:
+    form = bureau.desk.listing.snapshot().contracts.city.deliveries[bureau.name("ages")]
+    moment = "datetime" if bureau.receiver.engine == "mariadb" else "timestamp(0) with time zone"
+    cases = {"decimal(12,2)": True, "decimal(9,2)": False, "decimal(12,1)": False, "numeric(20,4)": True}
+    target = open_target(bureau.desk, form)
+    try:
+        target.prepare("one", {"amount": "decimal(10,2)", "at": "timestamp"})
+        target.prepare("one", {"amount": "decimal(10,2)", "at": "timestamp", "more": "decimal(38,0)"})
+        with target.transaction("one"):
+            target.put(["amount"], [(Decimal("12345678.90"), "a" * 64, 1)])
+        assert bureau.receiver.run("SELECT amount FROM t") == [(Decimal("12345678.90"),)]
+        verb = "MODIFY {} {}" if bureau.receiver.engine == "mariadb" else "ALTER {} TYPE {}"
+        for kind, good in cases.items():
+            bureau.receiver.run("DELETE FROM t")
+            bureau.receiver.run(f"ALTER TABLE t {verb.format('amount', kind)}")
+            with contextlib.nullcontext() if good else pytest.raises(CitylakeError, match="amount"):
+                target.prepare("one", {"amount": "decimal(10,2)"})
+        bureau.receiver.run(f"ALTER TABLE t {verb.format('at', moment)}")
+        with pytest.raises(CitylakeError, match="列 at"):
+            target.prepare("one", {"at": "timestamp"})
+        with pytest.raises(CitylakeError, match="列 tags 的类型 array"):
+            target.prepare("one", {"tags": {"type": "array", "elementType": "string", "containsNull": True}})
+    finally:
+        target.close()
+
+
+def test_a_value_that_the_database_cannot_hold_is_told_with_its_column(bureau: Bureau) -> None:
+    form = bureau.desk.listing.snapshot().contracts.city.deliveries[bureau.name("ages")]
+    target = open_target(bureau.desk, form)
+    try:
+        target.prepare("one", {"ratio": "double", "remark": "string"})
+        bad, column = ((math.nan, "x"), "ratio") if bureau.receiver.engine == "mariadb" else ((1.5, "a\0b"), "remark")
+        with pytest.raises(CitylakeError, match=column) as caught, target.transaction("one"):
+            target.put(["ratio", "remark"], [(2.5, "好", "a" * 64, 1), (*bad, "b" * 64, 2)])
+        assert "不能保存" in str(caught.value) and target.totals().rows == 0
+    finally:
+        target.close()
+
+
 def test_a_table_that_somebody_changed_is_made_whole(bureau: Bureau) -> None:
     bureau.grant()
     bureau.deliver()
@@ -252,6 +382,28 @@ def test_a_grant_that_is_over_ends_the_delivery_and_a_suspension_only_stops_it(b
     assert bureau.deliver().how == "unchanged"
     bureau.end()
     assert bureau.deliver().how == "ended" and bureau.receiver.position()["state"] == "grant_revoked"
+    told = {translate(f"web.reason.{reason.value}", language) for reason in Reason for language in ("zh", "en")}
+    assert len(told) >= 2 * len(Reason) - 2
+
+
+@pytest.mark.parametrize("what", ["pending", "later", "road"])
+def test_any_grant_that_covers_nothing_ends_the_delivery(bureau: Bureau, what: str) -> None:
+    bureau.grant()
+    bureau.deliver("persons_empty")
+    bureau.end()
+    contracts, register = bureau.city.contracts, bureau.city.register
+    limits: dict[str, Any] = {"purpose": "核验测试", "actor": STEWARD}
+    if what == "later":
+        limits["valid_from"] = datetime.now(UTC) + timedelta(days=3)
+    elif what == "road":
+        limits["roads"] = ["delta_sharing"]
+    given = administration.grant(register, contracts, RECIPIENT, PERSONS, **limits)
+    if given.pending and what != "pending":
+        administration.approve_grant(register, given.id, actor=APPROVER)
+    assert bureau.deliver("persons_empty").how == "ended"
+    state = {"pending": "grant_pending", "later": "grant_not_yet", "road": "grant_road"}[what]
+    assert bureau.receiver.position()["state"] == state
+    assert bureau.receiver.run("SELECT count(*) FROM t")[0] == (0,)
 
 
 def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -> None:
@@ -296,10 +448,20 @@ def test_errors_of_databases_tell_no_value_and_no_password(bureau: Bureau) -> No
     assert PASSWORD not in str(caught.value) and address not in str(caught.value)
 
 
-def test_after_a_release_one_delivery_that_fails_stops_no_other(bureaus: Bureaus) -> None:
+def test_after_a_release_one_delivery_that_fails_stops_no_other(
+    bureaus: Bureaus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the asset: the databases have one table each, so the second delivery to it is refused."""
     for receiver in bureaus.receivers.values():
         receiver.clear()
+    deliver = delivering.deliver
+
+    def unforeseen(desk: Any, name: str, run: str) -> Any:
+        if name == "mariadb_divisions":
+            raise duckdb.IOException("张三")
+        return deliver(desk, name, run)
+
+    monkeypatch.setattr(deliveries, "deliver", unforeseen)
     with opened(bureaus.city.settings, "dagster") as run:
         made = dg.materialize(delivery_assets(run.contracts), resources={"run": run}, raise_on_error=False)
     assert not made.success
@@ -307,3 +469,4 @@ def test_after_a_release_one_delivery_that_fails_stops_no_other(bureaus: Bureaus
     for receiver in bureaus.receivers.values():
         assert receiver.run("SELECT count(*) FROM t")[0] == (96,)
         assert f"{receiver.engine}_divisions" in told and f"{receiver.engine}_ages" not in told
+    assert "张三" not in told

@@ -139,6 +139,15 @@ MUTATIONS: dict[str, Mutation] = {
         "hsb",
         "hsb",
     ),
+    "two deliveries into one table": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person_of_division, connection: psb, table: t}\n"
+        "  two: {recipient: 乙, product: sharing/person_of_division, connection: psb, table: public.t}\nconnections:\n",
+        "two: {recipient",
+        "交付 two 与 one 写入同一连接的同一张表",
+        "same table public.t",
+    ),
     "unknown operator": (
         CITY,
         "operator: dsrb",

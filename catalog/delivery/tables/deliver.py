@@ -6,13 +6,15 @@ end of the grant or of the product is told to the recipient in the position, and
 says so.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import duckdb
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from catalog.delivery.changes import SchemaChanged, names_rows, shown_key
+from catalog.delivery.changes import SchemaChanged, key_named, names_rows, shown_key
 from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
 from catalog.delivery.tables import receipt, rows
@@ -28,11 +30,11 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 
 ACTION, ROAD = "table.deliver", "tables"
-ENDED = (
-    *(Reason.NOT_PUBLISHED, Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED, Reason.GRANT_REQUIRED),
-    *(Reason.GRANT_PENDING, Reason.GRANT_NOT_YET, Reason.GRANT_ROAD, Reason.GRANT_EMPTY),
-)
-"""What ends a delivery: no grant covers the rows that the recipient has. Any other denial may pass."""
+PASSING = Reason.SUSPENDED
+"""The one denial that may pass: it stops a delivery. By any other nothing covers the rows that the recipient has, and
+the delivery ends."""
+KEPT = 1000
+"""Receipts of a delivery among which one that the recipient has is looked for."""
 
 How = Literal["snapshot", "changes", "unchanged", "ended"]
 _WAYS: dict[str, type[PostgresTable] | type[MysqlTable]] = {
@@ -58,9 +60,11 @@ class Delivered:
 
 @dataclass(frozen=True)
 class _Goal:
-    """What the table is to hold: the published version as the grant shows it. `key`: the columns that name rows, empty
-    if none do; `policy`: what the grant lets through and how rows are named."""
+    """What the table is to hold: the published version as the grant shows it. `asked`: the answer that this was made
+    of; `key`: the columns that name rows, empty if none do; `policy`: what the grant lets through and how rows are
+    named."""
 
+    asked: Admission
     admission: Admission
     extract: Extract
     key: tuple[str, ...]
@@ -68,7 +72,7 @@ class _Goal:
 
     @property
     def policy(self) -> str:
-        return f"{self.extract.key}:{'key' if self.key else 'rows'}"
+        return f"{self.extract.key}:{key_named(self.key)}"
 
 
 class Astray(Exception):
@@ -103,48 +107,55 @@ class _Delivery:
         self.desk, self.name, self.form = desk, name, form
         self.receipts = Receipts(desk.register, run)
         self.signer = Ed25519Signer(desk.settings.key(SIGNING))
+        self.made: tuple[str, str] | None = None
 
     def run(self) -> Delivered:
         try:
-            admission = self._ask()
+            asked = self._ask()
         except Refused as refused:
-            if refused.reason in ENDED and (ended := self._end(refused.reason)):
+            if refused.reason is not PASSING and (ended := self._end(refused.reason)):
                 return ended
             raise
+        admission = self.desk.at_version(asked, asked.allowed.version)
+        if admission is None:  # it was taken back just now
+            raise CitylakeError("deliver.overtaken", name=self.name)
         extract = self.desk.views.extract(admission.allowed)
         target = open_target(self.desk, self.form)
         try:
-            target.prepare(self.name, {field["name"]: str(field["type"]) for field in extract.fields})
-            return self._bring_up(target, admission, extract)
+            target.prepare(self.name, {field["name"]: field["type"] for field in extract.fields})
+            done = self._bring_up(target, asked, admission, extract)
         finally:
             target.close()
+        self._keep()
+        return done
 
     def _ask(self) -> Admission:
         caller = self.desk.callers.on_behalf(self.form.recipient)
-        admission = self.desk.admit(caller, self.form.product, ACTION, ROAD)
-        return self._of_version(admission, admission.allowed.version)
+        return self.desk.admit(caller, self.form.product, ACTION, ROAD)
 
-    def _of_version(self, admission: Admission, version: int) -> Admission:
-        """Raises CitylakeError for a version that was taken back just now."""
-        then = self.desk.at_version(admission, version)
-        if then is None:
+    def _ask_again(self, goal: _Goal) -> None:
+        """Raises CitylakeError if another version or another grant is in force by now; Refused."""
+        if self._ask().allowed != goal.asked.allowed:
             raise CitylakeError("deliver.overtaken", name=self.name)
-        return then
 
-    def _bring_up(self, target: Target, admission: Admission, extract: Extract) -> Delivered:
+    def _bring_up(self, target: Target, asked: Admission, admission: Admission, extract: Extract) -> Delivered:
         with self.desk.views.folders.connection() as con:
             key = shown_key(admission.offering.product, extract.columns)
             key = key if key and names_rows(con, extract, key) else ()
-            goal = _Goal(admission, extract, key, rows.totals(con, extract))
+            goal = _Goal(asked, admission, extract, key, rows.totals(con, extract))
             try:
                 with target.transaction(self.name) as position:
-                    done = self._step(target, con, position, goal)
+                    self._begin(position, goal)
+                    return self._step(target, con, position, goal)
             except Astray:
                 with target.transaction(self.name) as position:
-                    done = self._snapshot(target, con, position, goal)
-        self._require(target, goal)
-        self._keep_receipt(target)
-        return done
+                    self._begin(position, goal)
+                    return self._snapshot(target, con, position, goal)
+
+    def _begin(self, position: Position, goal: _Goal) -> None:
+        """Nobody else delivers from here on; but somebody may have, a newer version than the one that was asked for."""
+        self._recover(position)
+        self._ask_again(goal)
 
     def _step(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
         """Nothing, a change set or everything, whatever leads from the position to the published version."""
@@ -161,6 +172,8 @@ class _Delivery:
         if before is None or changes is None:
             return self._snapshot(target, con, position, goal)
         held = self.desk.views.extract(before.allowed)
+        if held.columns != goal.extract.columns:  # names and checks of rows are made of the values in their order
+            return self._snapshot(target, con, position, goal)
         self._send(target, goal, rows.changed_rows(con, changes, held, goal.key))
         if target.totals() != goal.totals:
             raise Astray
@@ -197,11 +210,9 @@ class _Delivery:
     def _send(self, target: Target, goal: _Goal, batches: Iterator[Batch]) -> None:
         """Ask the grant again and audit, then send, batch by batch."""
         for number, batch in enumerate(batches):
-            again = self._of_version(self._ask(), goal.extract.version)
-            if again.allowed != goal.admission.allowed:
-                raise CitylakeError("deliver.overtaken", name=self.name)
+            self._ask_again(goal)
             about = {"delivery": self.name, "batch": number, "rows": len(batch.put), "deleted": len(batch.drop)}
-            self.desk.answered(again, ACTION, ROAD, **about)
+            self.desk.answered(goal.admission, ACTION, ROAD, **about)
             if batch.drop:
                 target.drop(batch.drop)
             if batch.put:
@@ -243,9 +254,10 @@ class _Delivery:
             with target.transaction(self.name) as position:
                 if position.version is None and position.state == "":
                     return None
+                self._recover(position)
                 if position.state != reason.value:
                     self._tell_end(target, position, reason)
-            self._keep_receipt(target)
+            self._keep()
             return Delivered(self.name, "ended", None, target.totals().rows)
         finally:
             target.close()
@@ -279,12 +291,25 @@ class _Delivery:
             "product": self.form.product,
             "table": self.form.table,
         }
-        return receipt.signed(self.signer, **about, **facts)
+        self.made = receipt.signed(self.signer, **about, **facts)
+        return self.made
 
-    def _keep_receipt(self, target: Target) -> None:
-        """Keep the receipt that the recipient has, also one whose run was killed before it could."""
-        with target.transaction(self.name) as position:
-            statement, signature = position.statement, position.signature
-        last = self.receipts.last(Stage.DELIVERY, self.name)
-        if statement and (last is None or last.body["statement"] != statement):
+    def _keep(self) -> None:
+        """Keep the receipt that this run made, now that its transaction is committed."""
+        if self.made is not None:
+            self._add(*self.made)
+
+    def _recover(self, position: Position) -> None:
+        """Keep the receipt that the recipient has of a run that was killed before it could.
+
+        The recipient may write what it likes there: only what we signed for this delivery is taken.
+        """
+        statement, signature = position.statement, position.signature
+        ours = receipt.holds(statement, signature, self.signer.public_key(Encoding.DER))
+        if ours and json.loads(statement).get("delivery") == self.name:
+            self._add(statement, signature)
+
+    def _add(self, statement: str, signature: str) -> None:
+        known = self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT)
+        if all(one.body["statement"] != statement for one in known):
             self.receipts.add(Stage.DELIVERY, self.name, {"statement": statement, "signature": signature})

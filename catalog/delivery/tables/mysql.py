@@ -3,6 +3,7 @@
 Moments are kept as `datetime(6)` in UTC: its `timestamp` ends in 2038. Only InnoDB has transactions.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,19 @@ import pymysql
 import sqlalchemy as sa
 
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
-from catalog.delivery.tables.target import FIELDS, NOWHERE, POSITIONS, Position, misfit, own_columns, read_position
+from catalog.delivery.tables.target import (
+    FIELDS,
+    NOWHERE,
+    POSITIONS,
+    Position,
+    check_values,
+    column_types,
+    fits,
+    misfit,
+    own_columns,
+    read_position,
+)
+from pipelines.connectors.database import patience
 from pipelines.connectors.database.failures import safe
 from pipelines.messages import CitylakeError
 
@@ -27,8 +40,8 @@ TYPES = {
     "boolean": "tinyint",
     "binary": "longblob",
     "date": "date",
-    "timestamp": "datetime",
-    "timestamp_ntz": "datetime",
+    "timestamp": "datetime(6)",
+    "timestamp_ntz": "datetime(6)",
 }
 _ALSO = {
     "longtext": ("varchar", "char", "text", "mediumtext"),
@@ -37,11 +50,11 @@ _ALSO = {
     "longblob": ("blob", "mediumblob", "varbinary"),
 }
 """Types of a table that the recipient made which hold the same values."""
-_WRITTEN = {"datetime": "datetime(6)", "longtext": "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"}
+_WRITTEN = {"longtext": "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"}
 _NAME = "char(64) CHARACTER SET ascii COLLATE ascii_bin"
 _SESSION = (
     # nothing is cut or turned into zero to make it fit
-    "SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00', innodb_lock_wait_timeout = 60",
+    "SET SESSION sql_mode = 'TRADITIONAL', time_zone = '+00:00'",
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 _OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
@@ -58,28 +71,32 @@ class MysqlTable:
             url = sa.make_url(address)
             database, _, self._name = table.rpartition(".")
             self._database = database or url.database or ""
-            self._con = pymysql.connect(
+            self._con: Any = pymysql.connect(
                 host=url.host or "localhost",
                 port=url.port or 3306,
                 user=url.username,
                 password=url.password or "",
                 database=self._database,
                 charset="utf8mb4",
-                connect_timeout=10,
+                connect_timeout=patience.CONNECT,
+                read_timeout=patience.CONNECT,  # the driver's connect_timeout ends before the server has said anything
+                write_timeout=patience.SILENCE,
                 autocommit=False,
                 **{name: str(url.query[name]) for name in _OPTIONS if name in url.query},
             )
+            self._con._read_timeout = patience.SILENCE
+            waits = f"SET SESSION innodb_lock_wait_timeout = {patience.LOCK}, lock_wait_timeout = {patience.LOCK}"
             with self._con.cursor() as cursor:
-                for statement in _SESSION:
+                for statement in (*_SESSION, waits):
                     cursor.execute(statement)
         except (pymysql.MySQLError, sa.exc.ArgumentError, ValueError, OSError) as error:
             problem = safe(error, address)
             raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
         self._target, self._positions = (f"{_quoted(self._database)}.{_quoted(one)}" for one in (self._name, POSITIONS))
 
-    def prepare(self, name: str, columns: Mapping[str, str]) -> None:
+    def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
+        wanted = column_types(columns, TYPES)
         with self._told():
-            wanted = {column: TYPES.get(kind, kind) for column, kind in columns.items()}
             if not self._columns(self._name):
                 defined = [f"{_quoted(column)} {_WRITTEN.get(kind, kind)}" for column, kind in wanted.items()]
                 own = f"{_quoted(ROW)} {_NAME} PRIMARY KEY, {_quoted(CHECK)} bigint NOT NULL"
@@ -123,8 +140,13 @@ class MysqlTable:
         places = ", ".join(["%s"] * len(names))
         sets = ", ".join(f"{name} = VALUES({name})" for name in names)
         insert = f"INSERT INTO {self._target.replace('%', '%%')} ({', '.join(names)}) VALUES ({places}) "
-        with self._con.cursor() as cursor:
-            cursor.executemany(f"{insert} ON DUPLICATE KEY UPDATE {sets}", [tuple(map(_plain, row)) for row in rows])
+        plain = [tuple(map(_plain, row)) for row in rows]
+        try:
+            with self._con.cursor() as cursor:
+                cursor.executemany(f"{insert} ON DUPLICATE KEY UPDATE {sets}", plain)
+        except pymysql.ProgrammingError:
+            check_values(self, columns, rows, _not_finite)
+            raise
 
     def drop(self, names: Sequence[str]) -> None:
         for begin in range(0, len(names), _DROPPED):
@@ -146,9 +168,10 @@ class MysqlTable:
 
     def _columns(self, table: str) -> dict[str, str]:
         query = (
-            "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+            "SELECT column_name, data_type, numeric_precision, numeric_scale, datetime_precision "
+            "FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
         )
-        return {str(name): str(kind).lower() for name, kind in self._run(query, (self._database, table))}
+        return {str(row[0]): _kind(*row[1:]) for row in self._run(query, (self._database, table))}
 
     def _check(self, columns: Mapping[str, str]) -> None:
         there = self._columns(self._name)
@@ -171,7 +194,7 @@ class MysqlTable:
         for name, kind in columns.items():
             if name not in there:
                 self._run(f"ALTER TABLE {self._target} ADD COLUMN {_quoted(name)} {_WRITTEN.get(kind, kind)}")
-            elif there[name] not in (kind, *_ALSO.get(kind, ())):
+            elif not fits(there[name], kind, _ALSO.get(kind, ())):
                 raise misfit(self, name, f"{there[name]} ≠ {kind}")
 
     def _run(self, statement: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
@@ -189,6 +212,18 @@ class MysqlTable:
             raise CitylakeError(
                 "deliver.database", connection=self.connection, table=self.table, problem=problem
             ) from None
+
+
+def _kind(name: str, digits: int | None, places: int | None, fraction: int | None) -> str:
+    """A type of the information schema, with the lengths by which values may be cut."""
+    kind = str(name).lower()
+    if kind == "decimal":
+        return f"decimal({digits},{places})"
+    return f"datetime({fraction})" if kind == "datetime" else kind
+
+
+def _not_finite(value: Any) -> str:
+    return "NaN / Infinity" if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _plain(value: Any) -> Any:

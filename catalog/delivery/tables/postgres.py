@@ -9,8 +9,21 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
-from catalog.delivery.tables.target import FIELDS, NOWHERE, POSITIONS, Position, misfit, own_columns, read_position
+from catalog.delivery.tables.target import (
+    FIELDS,
+    NOWHERE,
+    POSITIONS,
+    Position,
+    check_values,
+    column_types,
+    fits,
+    misfit,
+    own_columns,
+    read_position,
+)
+from pipelines.connectors.database import patience
 from pipelines.connectors.database.failures import safe
+from pipelines.connectors.database.postgres import patient
 from pipelines.messages import CitylakeError
 
 TYPES = {
@@ -30,7 +43,10 @@ TYPES = {
 _ALSO = {"text": ("character varying", "character"), "smallint": ("integer", "bigint"), "integer": ("bigint",)}
 """Types of a table that the recipient made which hold the same values."""
 _BATCH = sql.Identifier("_citylake_batch")
-_COLUMNS = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+_COLUMNS = """
+SELECT column_name, data_type, numeric_precision, numeric_scale, datetime_precision FROM information_schema.columns
+WHERE table_schema = %s AND table_name = %s
+"""
 _NAMED = """
 SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
 WHERE i.indrelid = to_regclass(%s) AND i.indisunique AND i.indnatts = 1 AND a.attname = %s
@@ -47,19 +63,21 @@ class PostgresTable:
         self._target, self._positions = (sql.Identifier(self._schema, one) for one in (name, POSITIONS))
         self._batched = False
         try:
-            conninfo = make_conninfo(address, client_encoding="UTF8", connect_timeout=10)
+            conninfo = make_conninfo(address, client_encoding="UTF8", **patient(address))
             self._con = psycopg.connect(conninfo, autocommit=True)
             self._con.execute("SET timezone = 'UTC'")
-            self._con.execute("SET lock_timeout = '60s'")
+            self._con.execute(sql.SQL("SET lock_timeout = {}").format(f"{patience.LOCK}s"))
+            self._con.execute(sql.SQL("SET statement_timeout = {}").format(f"{patience.SILENCE}s"))
         except psycopg.Error as error:
             problem = safe(error, address)
             raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
 
-    def prepare(self, name: str, columns: Mapping[str, str]) -> None:
+    def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
+        wanted = column_types(columns, TYPES)
         with self._told():
             if not self._columns(self._name):
-                self._create({column: TYPES.get(kind, kind) for column, kind in columns.items()})
-            self._check({column: TYPES.get(kind, kind) for column, kind in columns.items()})
+                self._create(wanted)
+            self._check(wanted)
             self._con.execute(
                 sql.SQL(
                     "CREATE TABLE IF NOT EXISTS {} (delivery text PRIMARY KEY, product text NOT NULL, version bigint, "
@@ -89,9 +107,13 @@ class PostgresTable:
         names = own_columns(columns)
         listed = sql.SQL(", ").join(map(sql.Identifier, names))
         self._make_batch(listed)
-        with self._con.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(_BATCH, listed)) as copy:
-            for row in rows:
-                copy.write_row(row)
+        try:
+            with self._con.cursor().copy(sql.SQL("COPY {} ({}) FROM STDIN").format(_BATCH, listed)) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except psycopg.DataError:
+            check_values(self, columns, rows, _zero)
+            raise
         rest = sql.SQL(", ").join(
             sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in names if name != ROW
         )
@@ -126,7 +148,7 @@ class PostgresTable:
         self._con.execute(sql.SQL("TRUNCATE {}").format(_BATCH))
 
     def _columns(self, table: str) -> dict[str, str]:
-        return dict(self._con.execute(_COLUMNS, (self._schema, table)).fetchall())
+        return {row[0]: _kind(*row[1:]) for row in self._con.execute(_COLUMNS, (self._schema, table)).fetchall()}
 
     def _create(self, columns: Mapping[str, str]) -> None:
         defined = [sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in columns.items()]
@@ -146,7 +168,7 @@ class PostgresTable:
             if name not in there:
                 add = sql.SQL("ALTER TABLE {} ADD COLUMN {} {}")
                 self._con.execute(add.format(self._target, sql.Identifier(name), sql.SQL(kind)))
-            elif there[name] not in (kind, *_ALSO.get(kind, ())):
+            elif not fits(there[name], kind, _ALSO.get(kind, ())):
                 raise misfit(self, name, f"{there[name]} ≠ {kind}")
 
     @contextmanager
@@ -158,3 +180,14 @@ class PostgresTable:
             raise CitylakeError(
                 "deliver.database", connection=self.connection, table=self.table, problem=problem
             ) from None
+
+
+def _kind(name: str, digits: int | None, places: int | None, fraction: int | None) -> str:
+    """A type of the information schema, with the lengths by which values may be cut."""
+    if name == "numeric":
+        return "decimal" if digits is None else f"decimal({digits},{places})"
+    return f"{name}({fraction})" if name.startswith("timestamp") and fraction != 6 else name
+
+
+def _zero(value: Any) -> str:
+    return "NUL (U+0000)" if isinstance(value, str) and "\0" in value else ""

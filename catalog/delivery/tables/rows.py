@@ -59,7 +59,7 @@ def changed_rows(
     con: duckdb.DuckDBPyConnection, changes: Extract, before: Extract, key: Sequence[str]
 ) -> Iterator[Batch]:
     """What a change set does to the rows of `before`: first the rows that go, then those that come or change."""
-    shown = before.columns
+    shown = tuple(name for name in changes.columns if name != CHANGE_TYPE)
     columns = _listed(shown)
     if key:
         source, number = f"(SELECT * FROM {changes.relation})", "0"

@@ -3,7 +3,8 @@
 How an engine does it is in the module of its name. Errors of drivers may quote rows, so only their kind and code leave.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
@@ -32,6 +33,7 @@ class Position:
     signature: str
 
 
+_DECIMAL = re.compile(r"decimal(?:\((\d+),\s*(\d+)\))?")
 FIELDS = tuple(field.name for field in fields(Position))
 NOWHERE = Position("", None, "", 0, 0, "", "", "")
 
@@ -50,10 +52,10 @@ class Target(Protocol):
     connection: str
     table: str
 
-    def prepare(self, name: str, columns: Mapping[str, str]) -> None:
+    def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
         """Create the table and the positions, or check that they fit; add columns that are new. Commits by itself.
 
-        `columns`: Delta types by name.
+        `columns`: Delta types by name, as its JSON says them.
         """
 
     def exists(self) -> bool:
@@ -84,6 +86,41 @@ class Target(Protocol):
 def own_columns(columns: Sequence[str]) -> list[str]:
     """The columns of a view, then our own."""
     return [*columns, ROW, CHECK]
+
+
+def column_types(columns: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, str]:
+    """What columns of Delta types are in a database. Raises CitylakeError for one that no column of it can hold."""
+    found = {}
+    for name, kind in columns.items():
+        if not isinstance(kind, str) or not (kind in types or _DECIMAL.fullmatch(kind)):
+            told = kind if isinstance(kind, str) else kind["type"]
+            raise CitylakeError("deliver.type", column=name, kind=told)
+        found[name] = types.get(kind, kind)
+    return found
+
+
+def fits(there: str, wanted: str, also: Sequence[str]) -> bool:
+    """Whether a column holds every value of the wanted type; decimals if there is room before and after the point."""
+    has, asks = _DECIMAL.fullmatch(there), _DECIMAL.fullmatch(wanted)
+    if has is None or asks is None:
+        return there in (wanted, *also)
+    if has[1] is None:
+        return True
+    digits, places = int(has[1]), int(has[2])
+    return places >= int(asks[2]) and digits - places >= int(asks[1]) - int(asks[2])
+
+
+def check_values(
+    target: Target, columns: Sequence[str], rows: Sequence[Sequence[Any]], bad: Callable[[Any], str]
+) -> None:
+    """Raises CitylakeError that names the column of the first value that the database cannot hold. `bad` says what is
+    wrong with a value, "" if nothing is."""
+    for row in rows:
+        for name, value in zip(own_columns(columns), row, strict=True):
+            if problem := bad(value):
+                raise CitylakeError(
+                    "deliver.value", connection=target.connection, table=target.table, column=name, problem=problem
+                )
 
 
 def misfit(target: Target, column: str, problem: str) -> CitylakeError:

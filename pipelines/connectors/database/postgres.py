@@ -45,7 +45,7 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
     told = address  # the string that messages quote, with its password
     try:
         # A server of a Chinese encoding must translate: DuckDB takes every text for UTF-8.
-        told = make_conninfo(address, client_encoding="UTF8", **_patient(address))
+        told = make_conninfo(address, client_encoding="UTF8", **patient(address))
         return _pull(request, connection, table, told)
     except (duckdb.Error, ProgrammingError) as error:
         if NO_SPACE.search(str(error)):
@@ -53,7 +53,7 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
         raise unreachable(request, connection, error, told) from None
 
 
-def _patient(address: str) -> dict[str, str | int]:
+def patient(address: str) -> dict[str, str | int]:
     """What libpq does about a server or a network that is silent, where the connection string does not say it."""
     wanted: dict[str, str | int] = {
         "options": f"-c lock_timeout={patience.LOCK}s",
