@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date
+from datetime import date
 from pathlib import Path
 
 from citylake.compared import deliveries, rows
@@ -17,6 +17,7 @@ from citylake.compared.scores import Score, name_of, summed, table
 from pipelines.contracts.load import Contracts, load
 from pipelines.messages import say
 from pipelines.register.receipts import Stage
+from pipelines.register.times import as_utc
 from pipelines.run import Run, decide_batch, opened
 from pipelines.settings import Settings
 from simulator import DemoCity, Fault, PlantedFault
@@ -165,6 +166,6 @@ def _findings(run: Run, source: str, today: date) -> Iterator[Found]:
     """What the run told of a source: the open issues that it saw."""
     for issue in run.issues.open(source):
         code, _, key = issue["code"].partition(":")
-        seen = issue["last_seen"].replace(tzinfo=issue["last_seen"].tzinfo or UTC) >= run.started
+        seen = as_utc(issue["last_seen"]) >= run.started
         if seen and code.startswith(_AREAS) and code not in _NO_FINDINGS:
             yield Found(today, source, code, key, issue["text"]["zh"])

@@ -1,6 +1,6 @@
 """`citylake issue`: what people say is wrong in the data, and how departments answer (疑义数据反馈、校核)."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -12,13 +12,13 @@ from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues
 from pipelines.issues.calendar import WorkCalendar
 from pipelines.issues.feedback import AREA, Feedback, Origin
-from pipelines.messages import CitylakeError, translate
+from pipelines.messages import CitylakeError, say
+from pipelines.register.times import as_utc
 from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="疑义单号 / number of the issue")]
 Who = Annotated[str, typer.Option(help="姓名或工号 / who")]
-LANGUAGES = ("zh", "en")
 
 
 @app.command("raise")
@@ -36,7 +36,7 @@ def raise_(
         feedback, contracts = _opened()
         number = feedback.raise_(subject, column, origin, who, what)  # type: ignore[arg-type]
         (row,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
-        _say("feedback.raised", number=number, owner=row["owner"])
+        typer.echo(say("feedback.raised", number=number, owner=row["owner"]))
         for line in due_text(row, contracts):
             typer.echo(line)
 
@@ -73,7 +73,7 @@ def show(number: Number) -> None:
     """一张疑义单的全部经过 / everything that was done about an issue."""
     with told():
         for done in _opened()[0].history(number):
-            act = " / ".join(translate(f"feedback.act.{done.act}", language) for language in LANGUAGES)
+            act = say(f"feedback.act.{done.act}").replace("\n", " / ")
             typer.echo(f"{done.at:%Y-%m-%d %H:%M}Z {act} {done.who}: {done.note}")
             if done.proof and "batch" in done.proof:
                 typer.echo(f"   {done.proof['source']} #{done.proof['batch']} {done.proof['admitted']}")
@@ -85,20 +85,15 @@ def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
     deadline = city.deadlines.get("verification")
     if deadline is None or city.workCalendar is None or not issue["code"].startswith(f"{AREA}."):
         return []
-    zone, seen = ZoneInfo(city.timezone), issue["first_seen"]
-    since = seen.replace(tzinfo=seen.tzinfo or UTC).astimezone(zone).date()
+    zone = ZoneInfo(city.timezone)
+    since = as_utc(issue["first_seen"]).astimezone(zone).date()
     due = WorkCalendar(city.workCalendar).due(since, deadline.days)
     late = datetime.now(zone).date() > due.day
     code = "feedback.overdue" if late else "feedback.provisional" if due.provisional else "feedback.due"
-    return [f"   {translate(code, language, day=due.day)}" for language in LANGUAGES]
+    return [f"   {line}" for line in say(code, day=due.day).splitlines()]
 
 
 def _opened() -> tuple[Feedback, Contracts]:
     settings = Settings.from_environment()
     contracts = load(settings.contracts)
     return Feedback(opened_register(settings), contracts), contracts
-
-
-def _say(code: str, **arguments: Any) -> None:
-    for language in LANGUAGES:
-        typer.echo(translate(code, language, **arguments))

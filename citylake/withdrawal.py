@@ -8,7 +8,6 @@ import typer
 
 from catalog.policy import recall as recalls
 from catalog.policy.recall import Reader, Recall
-from catalog.times import as_utc
 from citylake.operations import Who, Why
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
@@ -17,6 +16,7 @@ from pipelines.lake.errors import RunLocked
 from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import Register
+from pipelines.register.times import as_utc
 from pipelines.release import marts, withdrawal
 from pipelines.release.ledger import WITHDRAWAL
 from pipelines.settings import Settings

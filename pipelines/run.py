@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -43,6 +43,7 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
+from pipelines.register.times import as_utc
 from pipelines.release import marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
@@ -196,7 +197,7 @@ class Run:
 
     def _day(self, moment: datetime) -> date:
         """The day of a moment by the city's clocks."""
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(ZoneInfo(self.contracts.city.timezone)).date()
+        return as_utc(moment).astimezone(ZoneInfo(self.contracts.city.timezone)).date()
 
     def _settle(self, contract: SourceContract) -> tuple[Delivery, Admitted] | None:
         """Admit what waits. The batch at which an incremental source is held, if any: none may overtake it."""
@@ -438,7 +439,7 @@ class Run:
             for rule, rows, why in ((rule, rows, _why(known, rule)) for rule, rows in refused.items())
         ]
         admissions = self.receipts.of_stage(Stage.ADMIT, contract.id, PROOFS)
-        at = {receipt.batch: receipt.at.replace(tzinfo=receipt.at.tzinfo or UTC) for receipt in admissions}
+        at = {receipt.batch: as_utc(receipt.at) for receipt in admissions}
 
         def proof(identity: str, since: datetime) -> dict[str, Any] | None:
             code, _, rule = identity.partition(":")

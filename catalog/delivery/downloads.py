@@ -19,9 +19,9 @@ from catalog.delivery.formats import FORMATS, GEOGRAPHIC, Format
 from catalog.delivery.views import Views
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed
-from catalog.times import as_utc
 from pipelines.lake.errors import TornFile
 from pipelines.lake.parquet import sha256
+from pipelines.register.times import as_utc
 from pipelines.settings import Settings
 
 

@@ -21,13 +21,13 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from catalog.times import as_utc
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.resolved import Product
 from pipelines.contracts.texts import LANGUAGES
 from pipelines.geo import shapes
 from pipelines.geo.shapes import Box, Shape
 from pipelines.messages import translate
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
 AT_ONCE: Final = 5_000

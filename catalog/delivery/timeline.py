@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from catalog.listing import Listing
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import RELEASE, Recorded
 
 MOST_DECISIONS = 100_000

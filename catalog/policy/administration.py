@@ -13,12 +13,12 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, callers, tokens, users
 from catalog.policy.decision import MARTS, ROADS, Grant
-from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access, application, recipient, token
+from pipelines.register.times import as_utc, as_utc_or_none
 
 DIVISION_DIGITS = (6, 9, 12)
 """Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""

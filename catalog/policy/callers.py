@@ -7,12 +7,12 @@ import sqlalchemy as sa
 
 from catalog.policy import suspension, tokens
 from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
-from catalog.times import as_utc, as_utc_or_none
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access as access_table
 from pipelines.register.tables import recipient as recipient_table
 from pipelines.register.tables import token as token_table
+from pipelines.register.times import as_utc, as_utc_or_none
 
 PUBLIC_TOKEN = "public"
 """What clients that insist on a token send for the open share; it means no token at all."""

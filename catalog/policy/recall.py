@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from catalog.policy.decision import MARTS
-from catalog.times import as_utc
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
@@ -21,6 +20,7 @@ from pipelines.register import Register
 from pipelines.register.tables import audit as table
 from pipelines.register.tables import issue as issue_table
 from pipelines.register.tables import recipient as recipient_table
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Ledger, Recorded
 
 AREA = "recall"

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 
 from catalog.policy.decision import MARTS
 from catalog.policy.recall import ABOUT
-from catalog.times import as_utc
 from pipelines.contracts.resolved import Contracts
 from pipelines.register import Register
 from pipelines.register.tables import audit as table
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
 LIVE_DAYS: Final = 90

@@ -11,13 +11,13 @@ from typing import Literal
 import sqlalchemy as sa
 
 from catalog.policy import audit, users
-from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import recipient
 from pipelines.register.tables import suspension as table
+from pipelines.register.times import as_utc, as_utc_or_none
 
 Whom = Literal["recipient", "organisation"]
 

@@ -13,12 +13,12 @@ from typing import Any, Final, Literal, get_args
 import sqlalchemy as sa
 
 from catalog.policy import audit
-from catalog.times import as_utc, as_utc_or_none
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import account as table
+from pipelines.register.times import as_utc, as_utc_or_none
 
 Role = Literal["department_user", "steward", "approver", "auditor", "security_officer", "administrator"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)

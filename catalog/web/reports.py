@@ -16,7 +16,6 @@ from starlette.exceptions import HTTPException
 
 from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
-from catalog.times import as_utc
 from catalog.web import cards
 from catalog.web import trend as trends
 from catalog.web.site import HERE, Site
@@ -27,6 +26,7 @@ from pipelines.evidence import freshness, scores
 from pipelines.issues import Issues
 from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.register.store import now
+from pipelines.register.times import as_utc
 
 BATCHES = 30
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from catalog.times import as_utc
 from pipelines.messages import catalogue, translate
+from pipelines.register.times import as_utc
 
 LANGUAGES = ("zh", "en")
 

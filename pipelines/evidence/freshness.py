@@ -7,12 +7,13 @@ issue of the source's owner, and pages show it.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.times import as_utc_or_none
 
 GRACE = {
     "实时": timedelta(days=1),
@@ -53,7 +54,7 @@ def last_delivery(receipts: Receipts, source: str) -> datetime | None:
     """When a source last delivered, or was asked and had nothing new, in UTC; None if it never did."""
     found = (receipts.last_delivered(source), receipts.last(Stage.SEEN, source))
     last = max((receipt.at for receipt in found if receipt), default=None)
-    return last.replace(tzinfo=last.tzinfo or UTC) if last else None
+    return as_utc_or_none(last)
 
 
 def of_dataset(

@@ -6,7 +6,7 @@ caller can prove what solved it, the closed issue says so. What people raise is 
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from pipelines.messages import translate
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import issue as table
+from pipelines.register.times import as_utc
 
 Severity = Literal["error", "warning"]
 ANSWERED = ("recall", "feedback")
@@ -72,7 +73,7 @@ class Issues:
             known = {row.code: row for row in connection.execute(sa.select(table).where(mine))}
             for identity, row in known.items():
                 if identity not in found:
-                    since = row.first_seen.replace(tzinfo=row.first_seen.tzinfo or UTC)
+                    since = as_utc(row.first_seen)
                     proved = proof(identity, since)
                     text = row.text | ({"proof": proved} if proved else {})
                     closed = {"status": "closed", "text": text}

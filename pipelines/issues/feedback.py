@@ -9,7 +9,7 @@ and who had read what was wrong.
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 import duckdb
@@ -22,17 +22,16 @@ from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
 from pipelines.privacy.scanner import scan
 from pipelines.register import Register
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.store import now
 from pipelines.register.tables import issue as issues
 from pipelines.register.tables import issue_act as acts
+from pipelines.register.times import as_utc
 
 AREA = "feedback"
 Origin = Literal["steward", "department", "public"]
 Act = Literal["raised", "verifying", "unfounded", "corrected"]
 LONGEST = 500
-BATCHES = 10_000
-"""How far back a batch is looked for."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +77,19 @@ class Feedback:
     def corrected(self, number: int, who: str, note: str, source: str, batch: int) -> None:
         """Close it: the source delivered right data in a batch. Raises CitylakeError if it is none, or closed, or the
         batch was not delivered and admitted after the issue was raised."""
-        raised = _utc(self._open(number)["first_seen"])
+        raised = as_utc(self._open(number)["first_seen"])
         receipts = Receipts(self.register, AREA)
-        pulled = receipts.last(Stage.PULL, source, batch)
-        admitted = receipts.deliveries_admitted(source, BATCHES)  # what we made of earlier deliveries proves nothing
-        found = next((one for one in admitted if one.batch == batch and not one.body["held"]), None)
-        if found is None or pulled is None or _utc(pulled.at) <= raised:
+        pulled, found = (receipts.last(stage, source, batch) for stage in (Stage.PULL, Stage.ADMIT))
+        late = pulled is None or pulled.body["origin"].startswith((REPLAY, RETURNED)) or as_utc(pulled.at) <= raised
+        if late or found is None or found.body["held"]:  # what we made of earlier deliveries proves nothing
             raise CitylakeError("feedback.no_proof", number=number, source=source, batch=batch)
-        proof = {"source": source, "batch": batch, "admitted": _utc(found.at).isoformat(timespec="seconds")}
+        proof = {"source": source, "batch": batch, "admitted": as_utc(found.at).isoformat(timespec="seconds")}
         self._act(number, who, "corrected", note, proof)
 
     def history(self, number: int) -> list[Done]:
         """Everything that was done about an issue, in order."""
         rows = self.register.rows(sa.select(acts).where(acts.c.issue == number).order_by(acts.c.id))
-        return [Done(_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
+        return [Done(as_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
 
     def _owner(self, subject: str, column: str | None) -> str:
         contracts = self.contracts
@@ -150,7 +148,3 @@ def _require_harmless(text: str) -> None:
         found: Sequence[Any] = scan(con, f"(SELECT {literal(text)} AS text)")
     if found:
         raise CitylakeError("feedback.personal", kinds="、".join(sorted({one.kind for one in found})))
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment.replace(tzinfo=moment.tzinfo or UTC)

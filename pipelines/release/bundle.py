@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
+from pipelines.register.times import as_utc
 from pipelines.release import check
 
 FORMAT = "citylake-evidence/1"
@@ -106,7 +107,7 @@ def _of_period(
 
 
 def _day(at: datetime, zone: ZoneInfo) -> date:
-    return at.replace(tzinfo=at.tzinfo or UTC).astimezone(zone).date()
+    return as_utc(at).astimezone(zone).date()
 
 
 def _write(

@@ -9,7 +9,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from pipelines.messages import say
 from pipelines.register import Register
 from pipelines.register.chain import canonical
 from pipelines.register.receipts import Receipts
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
@@ -135,7 +136,7 @@ def _information(settings: Settings, contracts: Contracts, register: Register, p
     found: dict[str, list[list[Any]]] = {name: [] for name in INFORMATION}
     for one in products:
         release, form = one.release, one.product.contract.form
-        released = release.at.replace(tzinfo=release.at.tzinfo or UTC)
+        released = as_utc(release.at)
         about = [one.product.form.name, release.version, release.edition, release.body["as_of"], released]
         found["edition"].append([one.dataset, *about])
         cycle = form.slaProperties.frequency

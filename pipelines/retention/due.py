@@ -14,7 +14,7 @@ and for the changes of a history from the day they were known and true.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +41,7 @@ from pipelines.linkage import tables
 from pipelines.privacy import pseudonyms
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.publish import files_folder
 from pipelines.retention import holds
@@ -380,7 +381,7 @@ class Search:
     def _date(self, moment: Any) -> date:
         """The day of the city of a moment, in UTC if it does not say so; a day is itself."""
         if isinstance(moment, datetime):
-            return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(self.zone).date()
+            return as_utc(moment).astimezone(self.zone).date()
         assert isinstance(moment, date)
         return moment
 

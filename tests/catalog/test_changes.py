@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from catalog.policy import administration, audit
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import ERASURE, RETENTION, Entry
 from tests.catalog.following import Follower
 from tests.catalog.small_city import AGES, PERSONS, STEWARD, VILLAGES, City, bearer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.travel import asked
 from catalog.policy import audit
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import RETENTION, Entry
 from tests.catalog.small_city import PERSONS, City, bearer
 

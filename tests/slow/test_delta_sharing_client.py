@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 from catalog.policy import administration, audit
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
 from tests.catalog.small_city import ADMINISTRATOR, AGES, GUARD, PERSONS, City

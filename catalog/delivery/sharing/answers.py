@@ -8,7 +8,7 @@ from typing import Any, Literal
 from catalog.delivery.extracts import Extract, Part
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.listing import Offering
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 
 ResponseFormat = Literal["parquet", "delta"]
 Url = Callable[[Extract, Part], str]

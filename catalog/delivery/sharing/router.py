@@ -20,7 +20,7 @@ from catalog.delivery.sharing.paging import page
 from catalog.delivery.timeline import timeline
 from catalog.policy import audit
 from catalog.policy.decision import Caller, Reason
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
 PREFIX = "/delta-sharing"

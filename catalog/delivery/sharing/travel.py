@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.timeline import Timeline
-from catalog.times import as_utc
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
 VERSION, TIMESTAMP = "version", "timestamp"

@@ -1,4 +1,4 @@
-"""Moments as the catalogue handles them: UTC inside, the city's time zone on pages."""
+"""Moments of the register: UTC inside, whatever its database gives; the city's time zone is for pages."""
 
 from datetime import UTC, datetime
 
