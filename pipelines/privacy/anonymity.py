@@ -89,12 +89,12 @@ def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None)
     withheld[_bad(table, anonymity)] = True
     withheld[cells.places[_withheld(cells, anonymity, before)]] = True
     withheld[_empty(table, anonymity)] = True
-    hide = dict.fromkeys(figures(anonymity), withheld)
+    hide, total = dict.fromkeys(figures(anonymity), withheld), _numbers(table, anonymity.count)
+    rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(total))
     for breakdown in anonymity.breakdowns:
         names = [*breakdown.counts]
-        rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(_numbers(table, anonymity.count)))
         counts = np.column_stack([_numbers(table, name)[rows] for name in names])
-        unseen = hidden(breakdown, anonymity.k, _numbers(table, anonymity.count)[rows], counts)
+        unseen = hidden(breakdown, anonymity.k, total[rows], counts)
         for place, name in enumerate(names):
             hide[name] = withheld.copy()
             hide[name][rows] = unseen[:, place]

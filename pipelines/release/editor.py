@@ -106,6 +106,7 @@ class Editor:
     ) -> list[Outcome]:
         """Decide about every chosen model and its products; publish, record, and say what happened."""
         self.edition, self.inputs = edition, inputs
+        self.newest = self.ledger.newest(RELEASE)  # withdrawn ones too: who has them can compare
         receipt = self.receipts.last(Stage.EDITION, edition.id)
         self.built_from = chain.digest(receipt.body) if receipt else None
         self.relations = {name: self._relation_of_published(name) for name in self.published if "/" not in name}
@@ -204,7 +205,7 @@ class Editor:
     def _counted(self, product: Product, relation: str) -> Counted | None:
         """What a table of counts is cut from, with the release before, from which what is withheld must not follow."""
         counts = counted(self.con, product, relation)
-        if counts is None or (entry := self.ledger.newest(RELEASE).get(product.id)) is None:
+        if counts is None or (entry := self.newest.get(product.id)) is None:
             return counts
         model = product.contract.form.model
         beside = self.ledger.release_beside(model, entry)
