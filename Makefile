@@ -3,6 +3,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do $
 VENV ?= .venv
 # Processes that share the test files: one per core, or 0 for one after the other.
 WORKERS ?= auto
+# What tests draw follows from this number; without it every run draws anew and prints it.
+DRAWN := $(if $(CITYLAKE_TEST_SEED),--hypothesis-seed=$(CITYLAKE_TEST_SEED))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := $(if $(ONCE),--once) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
@@ -47,10 +49,10 @@ lint: $(VENV)/.dev
 	@$(BIN)/citylake contract check
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(DRAWN)
 
 test-slow: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow $(DRAWN)
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.admission

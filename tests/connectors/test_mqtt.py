@@ -1,7 +1,6 @@
 """Draining two real brokers: a message is lost neither by a kill nor by a full disk, and none stops the source."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from pipelines.connectors import mqtt
 from pipelines.connectors.base import UNREAD, WIDEST
 from pipelines.messages import CitylakeError
+from tests.city import seed_from_clock
 from tests.connectors.brokers import HOST, PASSWORD, USER, Embedded, Mosquitto, station
 from tests.connectors.conftest import OWNER, Puller
 
@@ -366,7 +366,7 @@ def test_a_killed_consumer_loses_nothing(mosquitto: Mosquitto, tmp_path: Path) -
     in raw at least once."""
     from tests.connectors.raw_lake import AirLake
 
-    seed = int(os.environ.get("CITYLAKE_TEST_SEED") or int.from_bytes(os.urandom(4), "big"))
+    seed = seed_from_clock()
     print(f"CITYLAKE_TEST_SEED={seed}")
     lake = AirLake(tmp_path / "lake")
     opened(mosquitto.port)
