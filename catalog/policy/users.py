@@ -22,8 +22,15 @@ from pipelines.register.times import as_utc, as_utc_or_none
 
 Role = Literal["department_user", "steward", "approver", "auditor", "security_officer", "administrator"]
 ROLES: Final[tuple[str, ...]] = get_args(Role)
-APART: Final = frozenset({"administrator", "security_officer", "auditor"})
-"""Of these nobody holds two, so that who sets up, who guards and who looks on are three persons."""
+_SETS_UP, _GUARDS, _LOOKS_ON = "administrator", "security_officer", "auditor"
+APART: Final[tuple[frozenset[str], ...]] = (
+    frozenset({_SETS_UP, _GUARDS}),
+    frozenset({_SETS_UP, "steward"}),
+    frozenset({_SETS_UP, "approver"}),
+    *(frozenset({_LOOKS_ON, role}) for role in ROLES if role != _LOOKS_ON),
+)
+"""Pairs that nobody holds: who sets up, who guards and who looks on are three persons, and who makes accounts and
+tokens neither gives nor approves what they open."""
 
 ACTS: Final[Mapping[str, frozenset[str]]] = {
     "user.create": frozenset({"administrator"}),
@@ -37,7 +44,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "organisation.lift": frozenset({"security_officer"}),
     "token.issue": frozenset({"administrator"}),
     "token.revoke": frozenset({"administrator", "security_officer"}),
-    "grant.give": frozenset({"steward", "administrator"}),
+    "grant.give": frozenset({"steward"}),
     "grant.approve": frozenset({"approver"}),
     "grant.revoke": frozenset({"steward", "administrator", "approver", "security_officer"}),
 }
@@ -129,10 +136,17 @@ def _allowed(connection: sa.Connection, act: str, actor: str) -> User:
     user = _user(dict(row))
     if user.ended is not None:
         raise NotAllowed("user.ended", actor=actor)
-    if not ACTS[act] & set(user.roles):
+    if not ACTS[act] & _counting(user.roles):
         needed = "、".join(role for role in ROLES if role in ACTS[act])
         raise NotAllowed("user.role", actor=actor, act=act, roles="、".join(user.roles), needed=needed)
     return user
+
+
+def _counting(roles: Sequence[str]) -> frozenset[str]:
+    """The roles that count. Of those that an older version let one person hold, only setting up does: somebody must be
+    able to enter the others, and nobody may go on doing both."""
+    apart = any(pair <= set(roles) for pair in APART)
+    return frozenset({_SETS_UP}) if apart and _SETS_UP in roles else frozenset(roles)
 
 
 def _insert(
@@ -161,7 +175,7 @@ def _roles(roles: Sequence[str]) -> list[str]:
     chosen = [role for role in ROLES if role in roles]
     if not chosen or set(roles) - set(ROLES):
         raise CitylakeError("user.no_role", roles="、".join(roles) or "—", known="、".join(ROLES))
-    if len(APART & set(chosen)) > 1 or ("auditor" in chosen and len(chosen) > 1):
+    if any(pair <= set(chosen) for pair in APART):
         raise CitylakeError("user.apart", roles="、".join(chosen))
     return chosen
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,18 +94,39 @@ def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path, 
         "--division",
         "341502",
     ]
-    pending = json.loads(told(*given[1:]))
-    assert (pending["given_by"], pending["pending"], pending["approver"]) == (administrator, True, None)
+    told("user", "张专员", "dsrb", "--role", "steward")
     told("user", "审批员", "dsrb", "--role", "approver")
+    assert "需要其中之一：steward" in told(*given[1:], code=1), "who makes accounts gives nothing"
+    pending = json.loads(told(*given[1:], "--who", "张专员"))
+    assert (pending["given_by"], pending["pending"], pending["approver"]) == ("张专员", True, None)
     assert "需要其中之一" in told("approve", str(pending["id"]), code=1)
     approved = json.loads(told("approve", str(pending["id"]), "--who", "审批员"))
-    assert (approved["given_by"], approved["pending"], approved["approver"]) == (administrator, False, "审批员")
+    assert (approved["given_by"], approved["pending"], approved["approver"]) == ("张专员", False, "审批员")
     assert "不能再次初始化" in told("init", "另一人", "cab", code=1)
     assert {"User", "Recipient", "Grant"} == {json.loads(line)["kind"] for line in told("list").splitlines()}
     token = json.loads(runner.invoke(app, ["access", "token", "cab-desk"]).output)["token"]
     assert token.startswith("cl_")
     assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
     assert runner.invoke(app, ["verify"]).output.count("OK") == 3
+
+
+def test_the_readme_shows_how_a_small_office_gives_data(
+    home: Path, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines of the README, as they stand there, one after the other."""
+    lines = (repository / "README.md").read_text("utf-8").splitlines()
+    shown = [
+        line.partition(" #")[0].rstrip()
+        for line in lines
+        if line.startswith(("citylake access ", "export CITYLAKE_ACTOR="))
+    ]
+    assert {line.split()[2] for line in shown if line.startswith("citylake")} >= {"init", "user", "grant", "approve"}
+    monkeypatch.chdir(tmp_path)
+    for line in shown:
+        if line.startswith("export"):
+            monkeypatch.setenv(*line.removeprefix("export ").split("="))
+        else:
+            told(*shlex.split(line)[2:])
 
 
 def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path, administrator: str) -> None:
