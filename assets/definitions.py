@@ -14,6 +14,7 @@ from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
 from assets.releases import release_assets
 from assets.replay import replay_asset
+from assets.reports import EVENING, measured
 from assets.resources import PATIENCE, run_resource
 from assets.retention import EVERY_DAY, JOB, ended
 from assets.sources import CADENCES, source_assets, source_key
@@ -82,11 +83,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         description=say("dagster.retention"),
     )
     nightly = _schedule(ending, EVERY_DAY, contracts.city.timezone, say("dagster.retention"))
+    scoring = dg.define_asset_job(
+        "scores",
+        selection=dg.AssetSelection.assets(measured),
+        executor_def=executor,
+        description=say("dagster.scores"),
+    )
+    evening = _schedule(scoring, EVENING, contracts.city.timezone, say("dagster.scores"))
     return dg.Definitions(
-        assets=[*sources, *published, replay, ended],
+        assets=[*sources, *published, replay, ended, measured],
         asset_checks=[freshness],
-        jobs=[job, *jobs, drops_job, watch, ending],
-        schedules=[*schedules, hourly, nightly],
+        jobs=[job, *jobs, drops_job, watch, ending, scoring],
+        schedules=[*schedules, hourly, nightly, evening],
         sensors=[drop_sensor(contracts, settings, drops_job)],
         resources={"run": run_resource},
         executor=executor,

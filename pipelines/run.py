@@ -25,6 +25,7 @@ from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
 from pipelines.erasure.marks import Erased
 from pipelines.erasure.order import JOURNAL, KEY, require_finished
+from pipelines.evidence import days
 from pipelines.failures import Failures
 from pipelines.issues import Finding, Issues, Severity
 from pipelines.lake.build import BuildResult, build
@@ -218,6 +219,7 @@ class Run:
             with disk_full_named(self.settings.home):
                 outcomes = self._release(self._build())
                 self.marts()
+                days.keep(self.contracts, self.register, self.lake, now())
         except Exception as error:
             self.failures.add(EDITION, self.contracts.city.operator, error)
             return []

@@ -4,10 +4,8 @@ A single file (`?print=1`) carries its style and needs no network, so it can be 
 about belongs to `pipelines.evidence.scores`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -20,63 +18,40 @@ from catalog.web import cards
 from catalog.web import trend as trends
 from catalog.web.site import HERE, Site
 from catalog.web.voice import Voice
+from pipelines.admission.reasons import reasons
 from pipelines.contracts.load import Column, SourceContract
-from pipelines.contracts.models import WholeTable
-from pipelines.evidence import freshness, scores
+from pipelines.evidence import days, scores, standing
+from pipelines.evidence.standing import Standing
 from pipelines.issues import Issues
-from pipelines.register.receipts import Receipt, Receipts, Stage
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
-from pipelines.register.times import as_utc
 
-BATCHES = 30
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One admitted batch and its scores."""
-
-    receipt: Receipt
-    scores: list[scores.Score]
-    total: float | None
-
-
-@dataclass(frozen=True)
-class SourceReport:
-    """What is known of the deliveries of one source, newest batch first."""
-
-    source: SourceContract
-    batches: list[Batch]
-    scores: list[scores.Score]
-    total: float | None
-    grade: str
-    last: datetime | None
-    late: int
-
-    @property
-    def counted(self) -> list[Batch]:
-        """The batches whose refused rows still stand: the last whole table, or all batches of changes shown."""
-        return self.batches[:1] if isinstance(self.source.form.load, WholeTable) else self.batches
-
-    @property
-    def received(self) -> int:
-        """Rows received in those batches."""
-        return sum(int(batch.receipt.body["received"]) for batch in self.counted)
-
-    @property
-    def refused(self) -> int:
-        """Rows refused in those batches."""
-        return sum(int(batch.receipt.body["refused"]) for batch in self.counted)
-
-    @property
-    def by_rule(self) -> Counter[str]:
-        """Rows refused in those batches by rule; a row may fail several."""
-        return sum((Counter(batch.receipt.body["by_rule"]) for batch in self.counted), Counter[str]())
+SPAN = timedelta(days=92)
+"""So far back trends by the day go on pages; more is kept."""
 
 
 def build_router(site: Site) -> APIRouter:
     """The routes of reports; to be added before those of `quality`, which take any subject."""
     router = APIRouter()
     desk = site.desk
+
+    @router.get("/quality/departments")
+    def departments(request: Request, day: str = "") -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        sources = snapshot.contracts.sources
+        wanted = _day(day) or days.newest_day(desk.register, sources)
+        found = days.measured(desk.register, sources, _begins(wanted), wanted) if wanted else []
+        return report_page(
+            site,
+            request,
+            f"quality-departments-{wanted}" if wanted else "quality-departments",
+            "report_departments.html",
+            day=wanted,
+            city_trend=days.together(found),
+            departments=days.by_organisation(found),
+            spark=trends.spark,
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+        )
 
     @router.get("/quality/organisations/{org}")
     def organisation(request: Request, org: str) -> Response:
@@ -85,14 +60,18 @@ def build_router(site: Site) -> APIRouter:
             raise HTTPException(404)
         mine = [source for source in snapshot.contracts.sources.values() if source.org == org]
         products = [one for one in snapshot.contracts.products.values() if one.contract.form.owner == org]
+        trend = days.together(_kept(desk, [source.id for source in mine]))
         return report_page(
             site,
             request,
             f"quality-{org}",
             "report_organisation.html",
             name=cards.organisation(snapshot, voice, org),
-            reports=[source_report(desk, source) for source in mine],
+            reports=[source_standing(desk, source) for source in mine],
+            trend=trend,
+            spark=trends.spark([one.total for one in trend]),
             products=[(voice.named(one.form), one.id, snapshot.published.get(one.id)) for one in products],
+            gates=[(voice.named(one.form), one.id, _gates(desk, one.id)) for one in products],
             issues=[issue for issue in Issues(desk.register).open() if issue["owner"] == org],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
@@ -103,7 +82,7 @@ def build_router(site: Site) -> APIRouter:
         contract = snapshot.contracts.sources.get(f"{org}/{dataset}")
         if contract is None:
             raise HTTPException(404)
-        report = source_report(desk, contract)
+        report, kept = source_standing(desk, contract), _kept(desk, [contract.id])
         return report_page(
             site,
             request,
@@ -113,7 +92,33 @@ def build_router(site: Site) -> APIRouter:
             report=report,
             failing=_failing(report, voice),
             spark=trends.spark([batch.total for batch in reversed(report.batches)]),
+            kept=kept,
+            kept_spark=trends.spark([one.total for one in kept]),
             issues=Issues(desk.register).open(contract.id),
+            organisation=lambda code: cards.organisation(snapshot, voice, code),
+        )
+
+    @router.get("/quality/sources/{org}/{dataset}/rules/{rule}")
+    def failing_rule(request: Request, org: str, dataset: str, rule: str) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        contract = snapshot.contracts.sources.get(f"{org}/{dataset}")
+        report = source_standing(desk, contract) if contract else None
+        if contract is None or report is None or rule not in _rules_of(report):
+            raise HTTPException(404)
+        return report_page(
+            site,
+            request,
+            f"quality-{org}-{dataset}-{rule}",
+            "report_rule.html",
+            name=voice.named(contract.form),
+            report=report,
+            rule=rule,
+            columns=in_words(contract.columns, _columns_of(contract, rule), voice),
+            about=next((one for one in contract.rules if one.id == rule), None),
+            says=reasons(contract, voice.language).get(rule, ""),
+            standing=report.by_rule[rule],
+            kept=[(one.day, one.by_rule.get(rule, 0)) for one in reversed(_kept(desk, [contract.id]))],
+            issues=[one for one in Issues(desk.register).open(contract.id) if one["code"].endswith(f":{rule}")],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 
@@ -137,30 +142,46 @@ def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
     return voice.named(contracts.models[subject].form) if subject in contracts.models else None
 
 
-def source_report(desk: Desk, source: SourceContract) -> SourceReport:
-    """The report of one source, made from receipts."""
-    receipts = Receipts(desk.register, "catalogue")
-    batches = [_batch(source, receipt) for receipt in _admissions(receipts, source)]
-    last = freshness.last_delivery(receipts, source.id)
-    late = freshness.days_late(source.form.slaProperties.frequency, as_utc(last), now()) if last else 0
-    readable = desk.settings.lake.core(source.org, source.dataset).is_dir()
-    counted = SourceReport(source, batches, [], None, "—", last, late)
-    measured = scores.of_batch(source, counted.received, counted.by_rule)
-    found = scores.merged(measured, scores.of_service(bool(last) and not late, readable))
-    total = scores.total(found) if batches else None
-    return replace(counted, scores=found, total=total, grade=scores.grade(total) if total is not None else "—")
+def source_standing(desk: Desk, source: SourceContract) -> Standing:
+    """How a source stands now."""
+    return standing.of_source(Receipts(desk.register, "catalogue"), desk.settings.lake, source, now())
 
 
-def _admissions(receipts: Receipts, source: SourceContract) -> list[Receipt]:
-    """The last batches, newest first; of a whole table without rows that came back, which are no table."""
-    if isinstance(source.form.load, WholeTable):
-        return receipts.deliveries_admitted(source.id, BATCHES)
-    return receipts.of_stage(Stage.ADMIT, source.id, BATCHES)
+def _kept(desk: Desk, sources: Sequence[str]) -> list[days.Measured]:
+    """What was measured of some sources on their last days."""
+    newest = days.newest_day(desk.register, sources)
+    return days.measured(desk.register, sources, _begins(newest), newest) if newest else []
 
 
-def _batch(source: SourceContract, receipt: Receipt) -> Batch:
-    found = scores.of_batch(source, receipt.body["received"], receipt.body["by_rule"])
-    return Batch(receipt, found, scores.total(found))
+def _begins(last: date) -> date:
+    """The first day of a trend that ends on this one."""
+    return last - min(SPAN, last - date.min)
+
+
+def _day(text: str) -> date | None:
+    """A day of a query in ISO 8601, None for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _gates(desk: Desk, product: str) -> tuple[str, list[str]] | None:
+    """What the last decision about a dataset was and which hard gates closed; None where there was none."""
+    for entry in desk.listing.ledger.history(product, 1):
+        closed = [one["check"] for one in entry.body.get("evidence", ()) if one["status"] != "pass"]
+        return entry.kind, closed
+    return None
+
+
+def _rules_of(report: Standing) -> set[str]:
+    """The rules of a contract and those by which rows were refused that it does not have any more."""
+    return {rule.id for rule in report.source.rules} | set(report.by_rule)
+
+
+def _columns_of(source: SourceContract, rule: str) -> Sequence[str]:
+    found = next((one.columns for one in source.rules if one.id == rule), None)
+    return (rule.partition(".")[0],) if found is None else found
 
 
 def in_words(columns: Sequence[Column], names: Iterable[str], voice: Voice) -> list[str]:
@@ -170,13 +191,12 @@ def in_words(columns: Sequence[Column], names: Iterable[str], voice: Voice) -> l
     return [about.businessName if voice.language == "zh" else about.businessNameEn for about in shown]
 
 
-def _failing(report: SourceReport, voice: Voice) -> list[tuple[str, list[str], int]]:
+def _failing(report: Standing, voice: Voice) -> list[tuple[str, list[str], int]]:
     """Rules that refused rows which still stand: id, columns in words, rows; the worst first."""
-    by_id = {rule.id: rule for rule in report.source.rules}
     found = []
     for rule_id, rows in report.by_rule.items():
-        names = by_id[rule_id].columns if rule_id in by_id else (rule_id.partition(".")[0],)
-        found.append((rule_id, in_words(report.source.columns, names, voice), int(rows)))
+        names = in_words(report.source.columns, _columns_of(report.source, rule_id), voice)
+        found.append((rule_id, names, int(rows)))
     return sorted(found, key=lambda item: (-item[2], item[0]))
 
 

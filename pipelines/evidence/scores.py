@@ -28,9 +28,14 @@ class Score:
     failed: int
 
     @property
+    def satisfied(self) -> int:
+        """A: the values that satisfy; B is `evaluated`."""
+        return self.evaluated - min(self.failed, self.evaluated)
+
+    @property
     def passed(self) -> float | None:
         """X = A / B; None where nothing was evaluated."""
-        return 1 - min(self.failed, self.evaluated) / self.evaluated if self.evaluated else None
+        return self.satisfied / self.evaluated if self.evaluated else None
 
 
 def of_release(rules: Sequence[Mapping[str, Any]]) -> list[Score]:

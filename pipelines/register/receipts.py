@@ -19,7 +19,8 @@ class Stage(StrEnum):
     that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
     `export` that refused rows left the house, or that a steward looked at what uncertain rows say;
     `correction` that a person asked a source for one; `retention` under which terms data could end;
-    `delivery` that a recipient's table was brought up to date, with what was signed.
+    `delivery` that a recipient's table was brought up to date, with what was signed; `score` what was measured of a
+    source by the end of a day.
     """
 
     PULL = "pull"
@@ -38,6 +39,7 @@ class Stage(StrEnum):
     CORRECTION = "correction"
     RETENTION = "retention"
     DELIVERY = "delivery"
+    SCORE = "score"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@ alone: nothing in them leads anywhere, and no value or name of others becomes ma
 """
 
 import re
+from datetime import date
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from pipelines.evidence import days
 from pipelines.issues import Finding, Issues
 from pipelines.register import Register
+from pipelines.register.store import now
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Entry
 from tests.catalog.small_city import (
     AGE_CELLS,
@@ -35,6 +38,8 @@ REPORTS = (
     f"/quality/{DIVISIONS}",
     "/quality/organisations/psb",
     "/quality/organisations/nrpb",
+    "/quality/departments",
+    f"/quality/sources/{SERIES}/rules/series_name.required",
     f"/quality/sources/{REGISTER}",
     f"/quality/sources/{SERIES}",
     f"/quality/evidence/{AGE_MODEL}",
@@ -284,3 +289,52 @@ def test_names_of_others_are_no_markup(own_city: City) -> None:
             assert "alert(1)" in text, road
             tags = Tables(text).tags
             assert not [tag for tag, about in tags if tag in ("script", "img") or "onerror" in about], road
+
+
+def test_departments_by_day_add_up(own_city: City) -> None:
+    own_city.admit(REGISTER, 1, 1000, 30, {"name.chinese_name": 30})
+    own_city.admit("psb/floating_person", 1, 500, 4, {"id_number.gb11643_check_digit": 4})
+    own_city.admit(MARRIAGES, 1, 50, 7, {"male_name.required": 7})
+    client = own_city.client()
+    assert "没有评价记录" in client.get("/quality/departments?lang=zh", headers=HTML).text
+    days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
+    page = read(client, "/quality/departments")
+    police, civil = page.row("市公安局"), page.row("市民政局")
+    assert police[7:11] == ["2", "1,500", "34", "0"] and civil[7:11] == ["1", "50", "7", "0"]
+    kept = days.measured(own_city.register, [REGISTER, "psb/floating_person"], date.min, date.max)
+    for place in range(6):
+        a, b = (sum(getattr(one.scores[place], name) for one in kept) for name in ("satisfied", "evaluated"))
+        assert police[place].endswith(f"{a:,} / {b:,}") if b else police[place] == "—"
+    own = read(client, "/quality/organisations/psb")
+    head = next(place for place, cells in enumerate(own.rows) if cells[:1] == ["规范性"])
+    assert own.rows[head + 1] == police[:7]
+    for nothing in ("1999-01-01", "9999-12-31", "0001-01-01"):
+        assert "没有评价记录" in client.get(f"/quality/departments?lang=zh&day={nothing}", headers=HTML).text
+    assert client.get("/quality/departments?day=x%00", headers=HTML).status_code == 200
+    (by_day,) = (cells for cells in read(client, f"/quality/sources/{REGISTER}").rows if cells[0] == str(kept[0].day))
+    assert by_day[-2:] == ["1,000", "30"]
+
+
+def test_a_rule_tells_counts_and_where_the_rows_are(own_city: City) -> None:
+    for batch, refused in enumerate((5, 2), 1):
+        own_city.admit(SERIES, batch, 60, refused, {"series_name.required": refused})
+        days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
+    client, road = own_city.client(), f"/quality/sources/{SERIES}"
+    assert f'href="{road}/rules/series_name.required"' in client.get(road, headers=HTML).text
+    page, text = read(client, f"{road}/rules/series_name.required"), client.get(f"{road}/rules/series_name.required")
+    assert [cells[1:] for cells in page.rows if len(cells) == 4][1:] == [["2", "60", "2"], ["1", "60", "5"]]
+    assert "citylake quarantine export sb/macro_series" in text.text
+    assert [cells[1] for cells in page.rows if len(cells) == 2][1:] == ["2"], "the last word of the day"
+    assert client.get(f"{road}/rules/no_such_rule").status_code == 404
+    assert client.get("/quality/sources/psb/nothing/rules/name.required").status_code == 404
+
+
+def test_hard_gates_stand_apart_from_scores(own_city: City) -> None:
+    owner = own_city.contracts.products[AGES].contract.form.owner
+    closed = [{"check": "anonymity", "status": "fail", "measured": 3, "threshold": 10, "details": []}]
+    own_city.ledger.record(
+        [Entry("refusal", AGES, "2026-11-03.1", None, {"evidence": closed, "reasons": [], "rows": 1})]
+    )
+    page = read(own_city.client(), f"/quality/organisations/{owner}")
+    (row,) = (cells for cells in page.rows if len(cells) == 3 and cells[0].endswith(AGES))
+    assert row[1:] == ["拒绝", "anonymity"]

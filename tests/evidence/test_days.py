@@ -1,0 +1,88 @@
+"""Scores kept by day: the last word of a day counts, an earlier day never changes, departments are sums of A and B."""
+
+import random
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.admission.admit import Admitted
+from pipelines.contracts.load import Contracts, load
+from pipelines.evidence import days, scores
+from pipelines.lake.zones import Lake
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.settings import REPOSITORY
+from tests.city import seed_from_clock
+
+
+@pytest.fixture(scope="module")
+def contracts() -> Contracts:
+    return load(REPOSITORY / "data_contracts")
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Register:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    return register
+
+
+def admit(register: Register, source: str, batch: int, received: int, by_rule: dict[str, int]) -> None:
+    receipts, refused = Receipts(register, "test"), max(by_rule.values(), default=0)
+    receipts.add(Stage.PULL, source, {"rows": received}, batch)
+    receipts.add(
+        Stage.ADMIT, source, vars(Admitted(batch, received, received - refused, refused, by_rule=by_rule)), batch
+    )
+
+
+def test_a_day_stays_as_it_was_written(contracts: Contracts, register: Register, tmp_path: Path) -> None:
+    lake, source = Lake(tmp_path / "lake"), "sb/macro_series"
+    evening = datetime.now(UTC)
+    admit(register, source, 1, 100, {"series_name.required": 4})
+    assert days.keep(contracts, register, lake, evening) == 1
+    assert days.keep(contracts, register, lake, evening) == 0, "nothing new is written twice"
+    (first,) = days.measured(register, [source], date.min, date.max)
+    admit(register, source, 2, 50, {"series_name.required": 1})
+    assert days.keep(contracts, register, lake, evening) == 1
+    (same_day,) = days.measured(register, [source], date.min, date.max)
+    assert (first.refused, same_day.refused, same_day.by_rule) == (4, 1, {"series_name.required": 1})
+    admit(register, source, 3, 50, {})
+    assert days.keep(contracts, register, lake, evening + timedelta(days=1)) == 1
+    kept = days.measured(register, [source], date.min, date.max)
+    assert kept[0] == same_day and kept[1].day == same_day.day + timedelta(days=1) and kept[1].refused == 0
+    assert days.newest_day(register, [source]) == kept[1].day
+    assert days.measured(register, [source], kept[1].day, kept[1].day) == kept[1:]
+    assert days.measured(register, ["psb/household_person"], date.min, date.max) == []
+    assert days.newest_day(register, ["psb/household_person"]) is None
+
+
+def test_the_day_is_the_citys(contracts: Contracts, register: Register, tmp_path: Path) -> None:
+    admit(register, "sb/macro_series", 1, 10, {})
+    days.keep(contracts, register, Lake(tmp_path / "lake"), datetime(2030, 1, 31, 16, 30, tzinfo=UTC))
+    assert days.newest_day(register, ["sb/macro_series"]) == date(2030, 2, 1)
+
+
+def test_departments_are_sums_and_no_averages(contracts: Contracts, register: Register, tmp_path: Path) -> None:
+    seed = seed_from_clock()
+    print("seed", seed)
+    draw = random.Random(seed)
+    for source in contracts.sources.values():
+        rules = [rule.id for rule in source.rules if rule.about.of_rows]
+        received = draw.randint(1, 10_000)
+        failing = {rule: draw.randint(0, received) for rule in rules if draw.random() < 0.3}
+        admit(register, source.id, 1, received, failing)
+    days.keep(contracts, register, Lake(tmp_path / "lake"), datetime.now(UTC))
+    found = days.measured(register, contracts.sources, date.min, date.max)
+    assert {one.source for one in found} == set(contracts.sources)
+    for organisation, (together,) in days.by_organisation(found).items():
+        mine = [one for one in found if one.source.startswith(f"{organisation}/")]
+        assert together.sources == len(mine) and together.refused == sum(one.refused for one in mine)
+        for place, name in enumerate(scores.DIMENSIONS):
+            satisfied = sum(one.scores[place].satisfied for one in mine)
+            evaluated = sum(one.scores[place].evaluated for one in mine)
+            assert together.scores[place].dimension == name
+            assert (together.scores[place].satisfied, together.scores[place].evaluated) == (satisfied, evaluated)
+            assert together.scores[place].passed == (satisfied / evaluated if evaluated else None)
+    (city,) = days.together(found)
+    assert sum(one[0].refused for one in days.by_organisation(found).values()) == city.refused
