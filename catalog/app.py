@@ -16,6 +16,7 @@ from catalog.delivery.rows import router as rows
 from catalog.delivery.sharing import errors
 from catalog.delivery.sharing import router as sharing
 from catalog.delivery.verification import router as verification
+from catalog.delivery.work import Busy
 from catalog.delivery.workbooks import DoesNotFit
 from catalog.headers import SecurityHeaders
 from catalog.policy.audit import AuditUnavailable
@@ -35,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     Raises CitylakeError if the contracts cannot be read.
     """
-    desk = Desk(settings, Register(settings.register_url))
+    desk = Desk(settings, Register(settings.register_url), serving=True)
     desk.clean()
     site = Site(desk)
     app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
@@ -95,6 +96,12 @@ def _add_errors(app: FastAPI, site: Site) -> None:
     @app.exception_handler(Outdated)
     def outdated(request: Request, error: Outdated) -> Response:
         return _failed(request, "marts_outdated")
+
+    @app.exception_handler(Busy)
+    def busy(request: Request, error: Busy) -> Response:
+        answer = _failed(request, "busy")
+        answer.headers["Retry-After"] = str(error.wait)
+        return answer
 
     @app.exception_handler(SQLAlchemyError)
     def no_register(request: Request, error: SQLAlchemyError) -> Response:

@@ -48,7 +48,7 @@ def change_set(views: Views, before: Allowed, after: Allowed, key: Sequence[str]
         with views.folders.connection() as con:
             write_extract(con, _changes(con, old, new, key), partial, after.product)
 
-    return read_extract(views.beside(after, name, build), after.product, after.version, name)
+    return read_extract(views.beside(after, name, build, old.rows + new.rows), after.product, after.version, name)
 
 
 def since(key: str) -> int | None:

@@ -14,6 +14,7 @@ from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
 from catalog.delivery.marts import Marts, MartsFile
 from catalog.delivery.views import Views
+from catalog.delivery.work import Work
 from catalog.listing import Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
@@ -69,15 +70,17 @@ class Admission:
 
 
 class Desk:
-    """What the roads of one installation share. Safe to use from many threads."""
+    """What the roads of one installation share. Safe to use from many threads. `serving`: for many callers at once, so
+    that expensive work is bounded as the city says; a command works for one person."""
 
-    def __init__(self, settings: Settings, register: Register) -> None:
+    def __init__(self, settings: Settings, register: Register, serving: bool = False) -> None:
         self.settings = settings
         self.url = settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
         self.register = register
         self.listing = Listing(settings.contracts, register)
         self.callers = Callers(register)
-        self.views = Views(settings)
+        work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
+        self.views = Views(settings, work)
         self.downloads = Downloads(settings, self.views, self.url)
         self.marts = Marts(settings.marts)
         self.rates = Rates()

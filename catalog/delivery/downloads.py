@@ -17,6 +17,7 @@ from catalog.delivery import dictionary, formats, layers, workbooks
 from catalog.delivery.extracts import Extract
 from catalog.delivery.formats import FORMATS, GEOGRAPHIC, Format
 from catalog.delivery.views import Views
+from catalog.delivery.work import BOOK_COST
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed
 from pipelines.lake.errors import TornFile
@@ -74,7 +75,7 @@ class Downloads:
         def build(partial: Path) -> None:
             self._write(offering, extract, partial / name, kind)
 
-        folder = self._views.beside(allowed, place, build)
+        folder = self._views.beside(allowed, place, build, extract.rows * (BOOK_COST if kind == "xlsx" else 1))
         about = json.loads((folder / "file.json").read_text("utf-8"))
         return Download(folder / name, kind, about["size"], about["sha256"])
 

@@ -1,6 +1,7 @@
 """Folders that appear whole or not at all, and are built once however many ask at the same time.
 
-Also where DuckDB spills while it builds: not the lake's scratch, which every run of the pipelines empties.
+Whoever asks for what another is building waits for it as long as `work` lets them. Also where DuckDB spills while it
+builds: not the lake's scratch, which every run of the pipelines empties.
 """
 
 import shutil
@@ -9,29 +10,44 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 
+from catalog.delivery.work import Work
 from pipelines import engine
 
 PARTIAL = ".building"
 
 
+@dataclass
+class _Lock:
+    """Held by who builds; `wanted`: by how many it is held or waited for."""
+
+    lock: threading.Semaphore = field(default_factory=threading.BoundedSemaphore)
+    wanted: int = 0
+
+
 class Folders:
     """Private folders below `root`; other processes may build below the same root."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, work: Work) -> None:
         self.root = root
-        self._locks: dict[Path, threading.Lock] = {}
+        self.work = work
+        self._locks: dict[Path, _Lock] = {}
         self._guard = threading.Lock()
 
-    def get(self, target: Path, build: Callable[[Path], None]) -> Path:
-        """`target`, built by `build(temporary folder)` if it is not there. What `build` raises passes through."""
+    def get(self, target: Path, build: Callable[[Path], None], rows: int) -> Path:
+        """`target`, built by `build(temporary folder)` if it is not there; `rows` is what the building goes through.
+
+        What `build` raises passes through. Raises Busy.
+        """
         if not target.is_dir():
-            with self._lock(target):
+            with self._building(target) as lock, self.work.turn(lock):
                 if not target.is_dir():
-                    self._build(target, build)
+                    with self.work.place(rows):
+                        self._build(target, build)
         return target
 
     def discard(self, target: Path, unused: float = 0) -> None:
@@ -74,9 +90,19 @@ class Folders:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
-    def _lock(self, target: Path) -> threading.Lock:
+    @contextmanager
+    def _building(self, target: Path) -> Iterator[threading.Semaphore]:
+        """The lock of a folder, forgotten when nobody waits for the folder any more."""
         with self._guard:
-            return self._locks.setdefault(target, threading.Lock())
+            mine = self._locks.setdefault(target, _Lock())
+            mine.wanted += 1
+        try:
+            yield mine.lock
+        finally:
+            with self._guard:
+                mine.wanted -= 1
+                if not mine.wanted:
+                    del self._locks[target]
 
 
 def private(root: Path, folder: Path) -> None:

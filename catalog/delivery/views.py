@@ -19,6 +19,7 @@ from deltalake import Schema
 from catalog.delivery import pseudonyms
 from catalog.delivery.extracts import WHOLE, Extract, Part, Tables, plain_fields
 from catalog.delivery.folders import PARTIAL, Folders
+from catalog.delivery.work import Work
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import query_schema
@@ -39,25 +40,28 @@ SUPERSEDED_SECONDS = 24 * 3600
 class Views:
     """Extracts for policies, below `lake/views/<channel>/<product>/v<N>/<key>/`."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.folders = Folders(settings.lake.root / "views")
+    def __init__(self, settings: Settings, work: Work | None = None) -> None:
+        self.folders = Folders(settings.lake.root / "views", work or Work())
         self._settings = settings
         self._tables = Tables(lambda product: settings.lake.product(*product.split("/")))
 
     def extract(self, allowed: Allowed) -> Extract:
-        """What the decision lets through, building the view if nobody asked before. Raises LakeError."""
+        """What the decision lets through, building the view if nobody asked before. Raises LakeError, Busy."""
         whole, columns = self._tables.get(allowed.product, allowed.version), self._columns(allowed)
         key = self._key(allowed, whole, columns)
         if key == WHOLE:
             return whole
-        folder = self.beside(allowed, key, lambda partial: self._build(partial, whole, allowed, columns))
+        folder = self.beside(allowed, key, lambda partial: self._build(partial, whole, allowed, columns), whole.rows)
         return read_extract(folder, allowed.product, allowed.version, key)
 
-    def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None]) -> Path:
-        """A folder among the views of a version, built if nobody asked before; it goes when they go."""
+    def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None], rows: int) -> Path:
+        """A folder among the views of a version, built if nobody asked before; it goes when they go.
+
+        `rows`: how many the building goes through. Raises Busy.
+        """
         folder = self.folder(allowed.product, allowed.version) / name
         if not self._in_use(folder):
-            self.folders.get(folder, build)
+            self.folders.get(folder, build, rows)
             self._in_use(folder)
             self._drop_superseded(folder.parent)
         return folder

@@ -592,6 +592,20 @@ class DeadlineForm(Strict):
     confidence: Text
 
 
+class WorkForm(Strict):
+    """Expensive work at once in one process of the catalogue: so many at work, so many waiting for so long."""
+
+    places: Annotated[int, Field(ge=1, le=64)] = 2
+    waiting: Annotated[int, Field(ge=0, le=32)] = 16
+    seconds: Annotated[float, Field(gt=0, le=60)] = 5
+
+
+class LimitsForm(Strict):
+    """How much callers may ask of the catalogue."""
+
+    work: WorkForm = WorkForm()
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -607,3 +621,4 @@ class CityForm(Strict):
     deadlines: dict[Literal["verification"], DeadlineForm] = {}
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]
+    limits: LimitsForm = LimitsForm()

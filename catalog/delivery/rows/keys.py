@@ -93,7 +93,7 @@ def keys(views: Views, allowed: Allowed, extract: Extract, rows: Ordered, key: t
         lines.unlink()
 
     named = hashlib.sha256(_text(key).encode()).hexdigest()[:8]  # a contract's key may change, a version does not
-    folder = views.beside(allowed, f"{extract.key}-keys{FORMAT}-{named}", build)
+    folder = views.beside(allowed, f"{extract.key}-keys{FORMAT}-{named}", build, extract.rows)
     path = folder / _FILE
     con = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return Keys(path, con, mark(path) or (0, 0))

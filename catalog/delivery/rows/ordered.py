@@ -41,5 +41,5 @@ def ordered(views: Views, allowed: Allowed, extract: Extract) -> Ordered:
         about = {"rows": rows, "fingerprint": f"{int(total) % 2**128:032x}"}
         (partial / _ABOUT).write_text(json.dumps(about), "utf-8")
 
-    folder = views.beside(allowed, f"{extract.key}-rows{FORMAT}", build)
+    folder = views.beside(allowed, f"{extract.key}-rows{FORMAT}", build, extract.rows)
     return Ordered(folder / _FILE, **json.loads((folder / _ABOUT).read_text("utf-8")))

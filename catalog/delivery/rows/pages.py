@@ -24,6 +24,7 @@ from catalog.delivery.rows.cursors import Place
 from catalog.delivery.rows.ordered import Ordered
 from catalog.delivery.rows.problems import Problem
 from catalog.delivery.rows.question import Question
+from catalog.delivery.work import BOOK_COST
 from catalog.delivery.workbooks import About
 from pipelines import engine
 from pipelines.codecs.sql import identifier, literal
@@ -90,8 +91,21 @@ class Pages:
     ) -> Page:
         """The next `limit` rows after a place; `about` says what stands beside so many rows of a book.
 
-        Raises Problem, DoesNotFit for XLSX, LakeError.
+        Raises Problem, DoesNotFit for XLSX, LakeError; Busy for a question that looks at many rows.
         """
+        written = min(limit, rows.rows) * (BOOK_COST if kind == "xlsx" else 1)
+        with self._folders.work.place(max(looked_at(question, rows.rows, limit), written)):
+            return self._written(question, rows, after, limit, kind, about)
+
+    def _written(
+        self,
+        question: Question,
+        rows: Ordered,
+        after: Place | None,
+        limit: int,
+        kind: str,
+        about: Callable[[int], About],
+    ) -> Page:
         folder = self._folders.root / PARTIAL / uuid.uuid4().hex
         private(self._folders.root, folder)
         try:
@@ -145,6 +159,12 @@ class Pages:
         con.execute("SET preserve_insertion_order = true")  # pages without a sort rely on it
         con.execute("SET enable_progress_bar = false")
         return con
+
+
+def looked_at(question: Question, rows: int, limit: int) -> int:
+    """How many of so many rows an answer may have to look at: all to filter, sort or put together, else those given."""
+    all_of_them = question.filters or question.sort or question.aggregated
+    return rows if all_of_them else min(limit, rows)
 
 
 def _place(con: duckdb.DuckDBPyConnection, question: Question, page: str, rows: int) -> Place:
