@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy.decision import Offer
+from catalog.policy.decision import Offer, ShownUntil
 from pipelines.contracts.load import load, stated
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
@@ -37,11 +37,14 @@ class Offering:
     release: Recorded | None
     approval: frozenset[str] = frozenset()
     """Its columns of levels that ask for a second person's approval."""
+    zone: str = "UTC"
+    """Where days begin and end."""
 
     @property
     def offer(self) -> Offer:
         """What policy needs to know of it."""
         product, form = self.product, self.product.contract.form
+        until = form.shownUntil
         columns = released_columns(product, self.release.body if self.release else {})
         return Offer(
             product=product.id,
@@ -53,6 +56,7 @@ class Offering:
             version=self.release.version if self.release else None,
             lookup=product.form.lookup is not None,
             approval=self.approval,
+            shown_until=None if until is None else ShownUntil(until, self.zone),
         )
 
 
@@ -83,7 +87,7 @@ class Snapshot:
     def _offering(self, product: Product) -> Offering:
         levels = self.contracts.city.levels
         approval = frozenset(column.name for column in product.columns if levels[column.level].approval)
-        return Offering(product, self.published.get(product.id), approval)
+        return Offering(product, self.published.get(product.id), approval, self.contracts.city.timezone)
 
 
 class Listing:
@@ -111,7 +115,12 @@ class Listing:
 
     def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
         """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal
-        whose period is not over and that were not taken back themselves."""
+        whose period is not over and that were not taken back themselves.
+
+        Of a product with `shownUntil` only the published one: earlier ones tell of rows whose end was set since.
+        """
+        product = self.snapshot().contracts.products.get(subject)
+        newest_only = product is not None and product.contract.form.shownUntil is not None
         columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
         moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL, PAST_WITHDRAWAL])
         query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())
@@ -123,6 +132,8 @@ class Listing:
                 closed.add(row["version"])
             else:
                 versions.setdefault(row["version"], json.loads(row["body"]))
+                if newest_only:
+                    break
         return {version: body for version, body in versions.items() if version not in closed}
 
     def ended_versions(self, subject: str) -> Collection[int]:

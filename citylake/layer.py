@@ -17,6 +17,7 @@ from pipelines.lake import delta
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
+from pipelines.release import publicity
 from pipelines.release.ledger import Ledger
 from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
@@ -40,8 +41,9 @@ def write(
         register, contracts = opened_register(settings), load(settings.contracts)
         layer, columns = _published(contracts, register, product)
         read = delta.scan(delta.open_table(settings.lake.product(*product.split("/")), layer.version))
-        names = ", ".join(map(identifier, columns))
-        query = f"SELECT {names} FROM (SELECT {read.columns} FROM {read.source}) ORDER BY ALL"
+        names, until = ", ".join(map(identifier, columns)), contracts.products[product].contract.form.shownUntil
+        where = "" if until is None else f" WHERE {publicity.shown_on(until, publicity.today(contracts))}"
+        query = f"SELECT {names} FROM (SELECT {read.columns} FROM {read.source}){where} ORDER BY ALL"
         with private_file(file, settings.home) as partial, connect(settings.lake.scratch()) as con:
             layers.WRITERS[kind](con, query, partial, layer)
             rows = int((con.execute(f"SELECT count(*) FROM ({query})").fetchone() or (0,))[0])
@@ -60,6 +62,8 @@ def _published(contracts: Contracts, register: Register, product: str) -> tuple[
     for name, entry in Ledger(register).published().items():
         if name in contracts.products and entry.version is not None:
             columns = released_columns(contracts.products[name], entry.body)
+            if contracts.products[name].contract.form.shownUntil not in {None, *columns}:
+                continue  # the release cannot say which of its rows may be shown
             if layer := layers.layer_of(contracts.products[name], entry, columns):
                 found[name] = layer, columns
     if product not in found:

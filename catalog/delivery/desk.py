@@ -82,7 +82,7 @@ class Desk:
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
         self.views = Views(settings, work)
         self.downloads = Downloads(settings, self.views, self.url)
-        self.marts = Marts(settings.marts)
+        self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
 
     def decide(self, caller: Caller, offering: Offering | None, road: str, one_key: bool = False) -> Decision:
@@ -155,7 +155,8 @@ class Desk:
         decision = self.decide(caller, self.listing.snapshot().find(product), road, admission.one_key)
         if isinstance(decision, Denied):
             raise self.refuse(caller, product, decision.reason, action, road)
-        if admission.allowed.version not in self.listing.readable_versions(product):
+        passed_midnight = not self.views.same(admission.allowed, replace(admission.allowed, day=decision.day))
+        if passed_midnight or admission.allowed.version not in self.listing.readable_versions(product):
             raise self.refuse(caller, product, Reason.NOT_PUBLISHED, action, road)
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:

@@ -18,6 +18,8 @@ from pipelines.lake import delta
 
 WHOLE = "whole"
 """The key of an extract that is the released table itself."""
+ENDED = "~"
+"""In a key, before the last day that was over when rows whose days were over were left away."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Extract:
 
     @property
     def id(self) -> str:
-        """A stable identifier of the table a caller sees; it stays the same over versions."""
-        return str(uuid5(NAMESPACE_URL, f"citylake:{self.product}:{self.key}"))
+        """A stable identifier of the table a caller sees; it stays the same over versions and days."""
+        return str(uuid5(NAMESPACE_URL, f"citylake:{self.product}:{self.key.partition(ENDED)[0]}"))
 
 
 class Tables:

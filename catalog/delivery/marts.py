@@ -12,11 +12,13 @@ from threading import Lock
 from catalog.listing import Snapshot
 from catalog.policy.decision import MARTS, Offer
 from pipelines.lake.parquet import sha256
+from pipelines.lake.zones import Lake
 from pipelines.release.marts import opening, shown
 
 
 class Outdated(Exception):
-    """The file holds other releases or columns than may be shown now: it must not be given until it is made anew."""
+    """The file holds other releases, columns or rows than may be shown now: it must not be given until it is made
+    anew."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,9 @@ class MartsFile:
 class Marts:
     """The file that the link points to. Checksums of a file are worked out once."""
 
-    def __init__(self, link: Path) -> None:
+    def __init__(self, link: Path, lake: Lake) -> None:
         self._link = link
+        self._lake = lake
         self._lock = Lock()
         self._known: MartsFile | None = None
         self._mark: tuple[Path, int, int] | None = None
@@ -60,7 +63,7 @@ class Marts:
         Raises Outdated, also when it is replaced meanwhile; OSError.
         """
         path = self._link.resolve()
-        if not path.name.startswith(opening(shown(snapshot.contracts, snapshot.published))):
+        if not path.name.startswith(opening(self._lake, shown(snapshot.contracts, snapshot.published))):
             raise Outdated
         try:
             about = path.stat()

@@ -17,7 +17,7 @@ import duckdb
 from deltalake import Schema
 
 from catalog.delivery import pseudonyms
-from catalog.delivery.extracts import WHOLE, Extract, Part, Tables, plain_fields
+from catalog.delivery.extracts import ENDED, WHOLE, Extract, Part, Tables, plain_fields
 from catalog.delivery.folders import PARTIAL, Folders
 from catalog.delivery.work import Work
 from catalog.policy.decision import Allowed
@@ -28,6 +28,7 @@ from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import copy_rows
 from pipelines.privacy import pseudonyms as keyed_hash
 from pipelines.register.chain import canonical
+from pipelines.release import publicity
 from pipelines.settings import Settings
 
 FORMAT = 1
@@ -72,12 +73,18 @@ class Views:
         return self._key(allowed, whole, self._columns(allowed)) == WHOLE
 
     def has(self, allowed: Allowed) -> bool:
-        """Whether the version has something of what is allowed, and the column that limits its rows. Raises LakeError.
+        """Whether the version has something of what is allowed, and the columns that limit its rows. Raises LakeError.
 
         A contract may have gained columns since; a limit that this version cannot apply must close it.
         """
         have = self._tables.get(allowed.product, allowed.version).columns
-        return bool(self._columns(allowed)) and (allowed.divisions is None or allowed.rows in have)
+        limits = {None if allowed.divisions is None else allowed.rows, allowed.shown_until} - {None}
+        return bool(self._columns(allowed)) and limits <= set(have)
+
+    def same(self, one: Allowed, other: Allowed) -> bool:
+        """Whether two decisions about a version let the same rows and columns through. Raises LakeError."""
+        whole = self._tables.get(one.product, one.version)
+        return self._key(one, whole, self._columns(one)) == self._key(other, whole, self._columns(other))
 
     def folder(self, product: str, version: int) -> Path:
         """Where the views of a version lie."""
@@ -124,7 +131,15 @@ class Views:
                 self.folders.discard(folder, SUPERSEDED_SECONDS)
 
     def _key(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
-        """The name of a policy: equal policies share a view, pseudonyms make it the recipient's own."""
+        """The name of a policy: equal policies share a view, pseudonyms make it the recipient's own. Behind it stands
+        the last day that is over, if rows are left away because of that."""
+        named, column, day = self._named(allowed, whole, columns), allowed.shown_until, allowed.day
+        if column is None or day is None:
+            return named
+        ended = publicity.last_ended(whole.folder, whole.version, column, day)
+        return named if ended is None else f"{named}{ENDED}{ended:%Y%m%d}"
+
+    def _named(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
         if allowed.divisions is None and not allowed.pseudonyms and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
@@ -148,10 +163,14 @@ class Views:
 def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> str:
     """The rows of a view, ordered by what it shows: an order that came from hidden values would tell of them."""
     shown = ", ".join(_shown(name, name in allowed.pseudonyms) for name in columns)
-    where = ""
+    limits = list[str]()
     if allowed.divisions is not None:
         column = identifier(allowed.rows or "")
-        where = " WHERE " + " OR ".join(f"starts_with({column}, {literal(code)})" for code in allowed.divisions)
+        within = " OR ".join(f"starts_with({column}, {literal(code)})" for code in allowed.divisions)
+        limits.append(f"({within})")
+    if allowed.shown_until is not None and allowed.day is not None:
+        limits.append(publicity.shown_on(allowed.shown_until, allowed.day))
+    where = f" WHERE {' AND '.join(limits)}" if limits else ""
     first = [name for name in columns if name == allowed.rows]
     order = ", ".join(identifier(name) for name in [*first, *(name for name in columns if name not in first)])
     return f"SELECT * FROM (SELECT {shown} FROM {whole.relation}{where}) ORDER BY {order}"

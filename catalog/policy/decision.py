@@ -5,8 +5,9 @@ else. Whatever is not allowed by a rule below is denied.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 
 class Reason(StrEnum):
@@ -88,6 +89,14 @@ MARTS = "analyst/marts.duckdb"
 
 
 @dataclass(frozen=True)
+class ShownUntil:
+    """The `column` that says the last day on which a row may be shown; days are those of `zone`."""
+
+    column: str
+    zone: str
+
+
+@dataclass(frozen=True)
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
 
@@ -105,6 +114,8 @@ class Offer:
     lookup: bool = False
     approval: frozenset[str] = frozenset()
     """The columns of levels that ask for a second person's approval, as contracts say now."""
+    shown_until: ShownUntil | None = None
+    """None if every row may be shown as long as its release is the published one."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,9 @@ class Allowed:
     recipient: str | None
     grant: int | None
     purpose: str | None
+    shown_until: str | None = None
+    """The column with the last day of a row: only rows whose day is not before `day` may be read."""
+    day: date | None = None
 
 
 @dataclass(frozen=True)
@@ -151,17 +165,19 @@ def decide(
         return Denied(Reason.UNKNOWN_PRODUCT)
     if product.version is None:
         return Denied(Reason.NOT_PUBLISHED)
+    if product.shown_until is not None and product.shown_until.column not in product.columns:
+        return Denied(Reason.NOT_PUBLISHED)  # the release cannot say which of its rows may be shown
     if product.lookup and not one_key:
         return Denied(Reason.LOOKUP_ONLY)
     if product.channel == "open":
-        return _allow(caller, product, product.version, None)
+        return _allow(caller, product, product.version, None, now)
     if caller.recipient is None:
         return Denied(Reason.TOKEN_REQUIRED)
     if product.channel == "sharing" and product.share_type == "无条件共享":
-        return _allow(caller, product, product.version, None)
+        return _allow(caller, product, product.version, None, now)
     if product.channel == "analyst" or (product.channel == "sharing" and product.share_type == "有条件共享"):
         grant = _in_force(caller, product, now, road)
-        return grant if isinstance(grant, Denied) else _allow(caller, product, product.version, grant)
+        return grant if isinstance(grant, Denied) else _allow(caller, product, product.version, grant, now)
     return Denied(Reason.NOT_SHARED)
 
 
@@ -190,7 +206,7 @@ def _problem(grant: Grant, now: datetime, road: str | None) -> Reason | None:
     return None
 
 
-def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None) -> Decision:
+def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, now: datetime) -> Decision:
     wanted = None if grant is None else grant.columns
     columns = tuple(name for name in product.columns if wanted is None or name in wanted)
     if grant is not None and grant.given_by is not None and grant.approver is None:
@@ -214,4 +230,6 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None) ->
         recipient=caller.recipient,
         grant=grant.id if grant else None,
         purpose=grant.purpose if grant else None,
+        shown_until=product.shown_until.column if product.shown_until else None,
+        day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
     )

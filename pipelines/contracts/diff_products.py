@@ -29,6 +29,7 @@ def product_changes(subject: str, was: ProductContract, now: ProductContract) ->
             found.append(change(subject, f"{name}_{'widened' if wider else 'narrowed'}", old=old, new=new))
     if was.form.lowered != now.form.lowered:
         found.append(change(subject, "lowered_dropped" if now.form.lowered is None else "lowered_changed"))
+    found += _until_changes(subject, was.form.shownUntil, now.form.shownUntil)
     before, after = ({item.channel: item for item in contract.products} for contract in (was, now))
     for channel in sorted(before.keys() | after.keys()):
         found += _channel_changes(subject, channel, before.get(channel), after.get(channel))
@@ -89,6 +90,12 @@ def _row_changes(subject: str, channel: str, was: str | None, now: str | None) -
         return
     what = "row_filter_dropped" if now is None else "row_filter_added" if was is None else "row_filter_changed"
     yield change(subject, what, channel=channel, old=was or "—", new=now or "—")
+
+
+def _until_changes(subject: str, was: str | None, now: str | None) -> Iterator[Change]:
+    if was != now:
+        what = "shown_until_dropped" if now is None else "shown_until_added" if was is None else "shown_until_changed"
+        yield change(subject, what, old=was or "—", new=now or "—")
 
 
 def _lookup_changes(subject: str, channel: str, was: Lookup | None, now: Lookup | None) -> Iterator[Change]:

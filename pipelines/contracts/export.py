@@ -194,6 +194,7 @@ def _view(product: Product, contracts: Contracts) -> Document:
             nameEn=form.nameEn,
             licence=form.licence,
             rowPredicate={"column": form.rows, "within": "grant"} if form.rows else None,
+            shownUntil=product.contract.form.shownUntil,
             anonymity=anonymity,
             lookup=form.lookup.model_dump() if form.lookup else None,
         ),

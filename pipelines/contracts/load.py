@@ -216,6 +216,7 @@ class _Loader:
         _check_erasure(file, form, columns, form.key)
         self._check_lowered(file, form.lowered, columns)
         self._check_notice(file, form.notice, columns)
+        _check_shown_until(file, form, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
@@ -300,6 +301,10 @@ class _Loader:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.lookup is not None:
             check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
+        if form.shownUntil is not None:
+            until = shown.get(form.shownUntil)
+            if until is None or until.mask is not None or until.source != form.shownUntil:
+                raise error("contract.shown_until_hidden", file, (*place, "properties"), column=form.shownUntil)
         check_counts(file, place, view, shown)
         return tuple(shown.values())
 
@@ -336,6 +341,16 @@ class _Loader:
             "codes": {name: self.codes[name].hash for name in sorted(listed)},
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _check_shown_until(file: Located, form: models.ProductForm, columns: Sequence[Column]) -> None:
+    """The last day on which a row may be shown is a column of days."""
+    kinds = {column.name: column.definition.logicalType for column in columns}
+    if form.shownUntil is not None:
+        check_column(file, ("shownUntil",), form.shownUntil, kinds)
+        if kinds[form.shownUntil] != "date":
+            told = {"column": form.shownUntil, "type": kinds[form.shownUntil]}
+            raise error("contract.shown_until_type", file, ("shownUntil",), **told)
 
 
 @cache

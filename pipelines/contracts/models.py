@@ -478,7 +478,8 @@ class Notice(Strict):
 class ProductForm(Strict):
     """data_contracts/products/<library>/<dataset>.yaml: a released model and what channels may see of it.
 
-    `advice`: rules that do not close the gate; what they find is an open issue of the owner.
+    `advice`: rules that do not close the gate; what they find is an open issue of the owner. `shownUntil`: the column
+    with the last day on which a row may be shown; afterwards no channel gives the row out, released again or not.
     """
 
     name: Text
@@ -499,6 +500,7 @@ class ProductForm(Strict):
     erasure: ErasureForm = ErasureForm()
     lowered: ProductLowering | None = None
     notice: Notice | None = None
+    shownUntil: FieldName | None = None
     channels: Channels = Channels()
 
 

@@ -29,6 +29,7 @@ from pipelines.register import Register
 from pipelines.register.chain import canonical
 from pipelines.register.receipts import Receipts
 from pipelines.register.times import as_utc
+from pipelines.release import publicity
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
@@ -70,11 +71,12 @@ Comments = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Shown:
-    """A product in the file: the release and those of its columns that may be shown."""
+    """A product in the file: the release and those of its columns that may be shown, on which day."""
 
     product: Product
     release: Recorded
     columns: tuple[ShownColumn, ...]
+    day: date
 
     @property
     def dataset(self) -> str:
@@ -84,20 +86,24 @@ class Shown:
 
 def shown(contracts: Contracts, published: Mapping[str, Recorded]) -> list[Shown]:
     """What belongs into the file now: the published products of the analyst channel, each with the columns that its
-    release made as the contract makes them now. One without such a column is not in it."""
-    found = []
+    release made as the contract makes them now. One without such a column is not in it, nor one whose release does not
+    say until when its rows may be shown."""
+    found, day = [], publicity.today(contracts)
     for name, product in sorted(contracts.products.items()):
         if product.channel == "analyst" and name in published:
             open_now = released_columns(product, published[name].body)
             columns = tuple(column for column in product.columns if column.name in open_now)
-            found += [Shown(product, published[name], columns)] if columns else []
+            until = product.contract.form.shownUntil
+            found += [Shown(product, published[name], columns, day)] if columns and until in {None, *open_now} else []
     return found
 
 
-def opening(products: Sequence[Shown]) -> str:
-    """How the name of the file with these products begins: one digest over their releases and how columns are made."""
+def opening(lake: Lake, products: Sequence[Shown]) -> str:
+    """How the name of the file with these products begins: one digest over their releases, how columns are made, and
+    the last day that is over where rows are left away because of it. Raises LakeError."""
     listed = {
         one.product.id: [one.release.hash, [[column.name, column.source, column.mask] for column in one.columns]]
+        + ([ended.isoformat()] if (ended := _last_ended(lake, one)) else [])
         for one in products
     }
     return f"marts-{_digest(listed)}-"
@@ -115,14 +121,14 @@ def refresh(settings: Settings, contracts: Contracts, register: Register) -> Pat
         _forget(link, None)
         return None
     rows, comments = _information(settings, contracts, register, products), _comments(products)
-    wanted = link.with_name(f"{opening(products)}{_digest([INFORMATION, rows, comments])}.duckdb")
+    wanted = link.with_name(f"{opening(settings.lake, products)}{_digest([INFORMATION, rows, comments])}.duckdb")
     stood = wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()
     if not wanted.is_file():
         _build(wanted, settings.lake, products, rows, comments)
     if not stood:
         _point(link, wanted)
     _forget(link, wanted)
-    if opening(shown(contracts, Ledger(register).published())) != opening(products):
+    if opening(settings.lake, shown(contracts, Ledger(register).published())) != opening(settings.lake, products):
         link.unlink(missing_ok=True)  # something was withdrawn meanwhile
         return refresh(settings, contracts, register)
     return None if stood else wanted
@@ -199,11 +205,20 @@ def _copy(con: duckdb.DuckDBPyConnection, lake: Lake, one: Shown) -> None:
     schema = f"marts.{identifier(one.product.contract.library)}"
     read = delta.scan(delta.open_table(lake.product(one.product.channel, one.product.name), one.release.version))
     columns = ", ".join(identifier(column.name) for column in one.columns)
+    until = one.product.contract.form.shownUntil
+    where = "" if until is None else f" WHERE {publicity.shown_on(until, one.day)}"
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     con.execute(
         f"CREATE TABLE {schema}.{identifier(one.product.name)} AS "
-        f"SELECT {columns} FROM (SELECT {read.columns} FROM {read.source})"
+        f"SELECT {columns} FROM (SELECT {read.columns} FROM {read.source}){where}"
     )
+
+
+def _last_ended(lake: Lake, one: Shown) -> date | None:
+    until, version = one.product.contract.form.shownUntil, one.release.version
+    if until is None or version is None:
+        return None
+    return publicity.last_ended(lake.product(one.product.channel, one.product.name), version, until, one.day)
 
 
 def _comment(

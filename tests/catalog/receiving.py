@@ -19,11 +19,13 @@ from tests.connectors.databases import MariaDB
 
 WRITER, PASSWORD = "writer", "p@ss/w:r'd %"
 RECIPIENT = "前置库"
+LISTS = "sharing/credit_list"
 DELIVERIES = {
     "persons": {"product": PERSONS},
     "persons_empty": {"product": PERSONS, "whenEnded": "empty"},
     "ages": {"product": AGES},
     "divisions": {"product": DIVISIONS},
+    "lists": {"product": LISTS},
 }
 """What is delivered to a database, into its table `t`, over a connection of its own, for no two may share a table of
 one; `name` of the delivery and of the connection is the engine's and this one."""

@@ -101,7 +101,8 @@ def test_a_limited_grant_past_the_checks_opens_nothing(city: City, file: bytes, 
     given = {"divisions": None, "columns": None, **limits}
     caller = Caller("甲", grants=(Grant(1, "甲", MARTS, **given, **PERIOD),))  # type: ignore[arg-type]
     snapshot = Listing(city.settings.contracts, city.register).snapshot()
-    assert decide(caller, Marts(city.settings.marts).offer(snapshot), now()) == Denied(Reason.GRANT_EMPTY)
+    offer = Marts(city.settings.marts, city.settings.lake).offer(snapshot)
+    assert decide(caller, offer, now()) == Denied(Reason.GRANT_EMPTY)
 
 
 def test_without_a_file_there_is_nothing_to_get(own_city: City) -> None:

@@ -197,6 +197,16 @@ def test_what_lowers_a_product_is_told(city: Path, edit: Edit) -> None:
     assert (dropped.what, dropped.breaking) == ("lowered_dropped", False)
 
 
+def test_rows_that_are_shown_for_ever_again_are_a_matter_of_governance(city: Path, edit: Edit) -> None:
+    edit(PERSON, "      - sex\n", "      - sex\n      - birth_date\n")
+    before = load(city)
+    edit(PERSON, "channels:\n", "shownUntil: birth_date\nchannels:\n")
+    after = load(city)
+    (stated,), (dropped,) = diff(before, after), diff(after, before)
+    assert (stated.what, stated.breaking, stated.governance) == ("shown_until_added", True, False)
+    assert (dropped.what, dropped.governance) == ("shown_until_dropped", True)
+
+
 def test_a_field_is_no_longer_personal(city: Path, edit: Edit) -> None:
     edit(PERSON, "mask: surname", "mask: pseudonym")
     before = load(city)

@@ -333,6 +333,10 @@ def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Ben
         ("C", True, 0, 4, None, date(2026, 3, 4), '{"drc/penalty":"2:3"}'),
         ("unknown", False, 1, 0, date(2026, 1, 1), None, '{"drc/permit":"1:3"}'),
     ]
+    counted = f"document_status = '1' and uscc is not null and public_until >= date '{AS_OF}'"
+    ends = sorted(bench.rows("lib_credit__penalty", "uscc, public_until", counted), reverse=True)
+    found = bench.rows("lib_credit__subject", "uscc, public_until", "public_until is not null")
+    assert ends and dict(found) == dict(ends), "a row may be shown until the first penalty that it counts ends"
 
 
 def test_repairs_know_whether_their_record_is_there(bench: Bench) -> None:
