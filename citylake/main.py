@@ -4,6 +4,7 @@ import typer
 
 from citylake import (
     access,
+    across,
     contracts,
     deliver,
     demo,
@@ -32,6 +33,7 @@ app.add_typer(contracts.app, name="contract")
 app.add_typer(access.app, name="access")
 app.add_typer(demo.app, name="demo")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(across.app, name="across")
 app.add_typer(linkage.app, name="linkage")
 app.add_typer(licence.app, name="licence")
 app.add_typer(retention.app, name="retention")

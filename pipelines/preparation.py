@@ -10,6 +10,7 @@ from datetime import date
 
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.load import Contracts
+from pipelines.evidence import across
 from pipelines.failures import Failures
 from pipelines.geo.layers import layer_doubts, place_layers
 from pipelines.geo.matching import match_addresses
@@ -24,8 +25,8 @@ from pipelines.linkage.reviews import Reviews
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.settings import Settings
 
-LINKAGE, ADDRESSES = "linkage", "addresses"
-"""The subjects of problems that concern who rows are about, or where."""
+LINKAGE, ADDRESSES, ACROSS = "linkage", "addresses", "across"
+"""The subjects of problems that concern who rows are about, where, or how sources fit each other."""
 
 MATCHED = {"address": match_addresses, "position": place_addresses, "layer": place_layers}
 """The tables about addresses and layers, in the order in which they are made, and what makes them."""
@@ -45,7 +46,29 @@ class Preparation:
 
     def prepare(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
         """The tables that say what was found of these sources, with their versions. `number`: that of the edition."""
+        self.compare(sources)
         return self._link(sources, number) | self._match(sources)
+
+    def compare(self, sources: Mapping[str, CoreVersion]) -> None:
+        """Hold sources against each other as their contracts say. Nothing waits for this; a failure is told."""
+        operator = self.contracts.city.operator
+        told = {row["subject"] for row in self.issues.open() if row["code"].startswith(f"{across.AREA}.")}
+        try:
+            for name, contract in self.contracts.sources.items():
+                if not contract.across or name not in sources:
+                    if name in told:  # the rule is gone
+                        self.issues.report(name, contract.org, across.AREA, [])
+                    continue
+                last = self.receipts.last(Stage.ACROSS, name)
+                if last is None or last.body["inputs"] != across.inputs(contract, sources, self.today):
+                    seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today)
+                    self.receipts.add(Stage.ACROSS, name, seen.stored())
+                    found = list(across.findings(contract, self.contracts, seen))
+                    self.issues.report(name, contract.org, across.AREA, found)
+        except Exception as error:
+            self.failures.add(ACROSS, operator, error)
+            return
+        self.failures.gone(ACROSS, operator, "run", "lake")
 
     def _link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
         """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands."""

@@ -37,7 +37,7 @@ from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
-from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
+from pipelines.preparation import ACROSS, ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
 from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -224,7 +224,7 @@ class Run:
             self.failures.add(EDITION, self.contracts.city.operator, error)
             return []
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES}
+        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, ACROSS}
         self.issues.close_others({*steps, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
 
@@ -232,7 +232,7 @@ class Run:
         """Take an edition of everything admitted and build the models whose inputs changed."""
         sources = core_versions(self.contracts, self.lake, self.receipts)
         number = int(self.started.timestamp() * 1000)  # runs of one home never start in the same millisecond
-        prepared = self._preparation.prepare(sources, number)
+        prepared = self.preparation.prepare(sources, number)
         edition = Edition(f"e{self.started:%Y%m%dT%H%M%S}{number % 1000:03}", self.today, sources, prepared)
         graph = self._models()
         now = {f"core.{name.replace('/', '__')}": source for name, source in sources.items()} | prepared
@@ -473,7 +473,7 @@ class Run:
         return Admitted(**last.body) if last else None
 
     @property
-    def _preparation(self) -> Preparation:
+    def preparation(self) -> Preparation:
         return Preparation(
             self.settings, self.contracts, self.receipts, self.issues, self.reviews, self.failures, self.today
         )

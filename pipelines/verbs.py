@@ -38,10 +38,20 @@ class SharedColumnName:
     """Marks an argument that must name a column which the model that the call names has as well."""
 
 
+class RelationName:
+    """Marks an argument that must name another source, in the contract of a source, or else a released model."""
+
+
+class TheirColumnName:
+    """Marks an argument that must name a column of the source or model that the call names."""
+
+
 Column = Annotated[str, ColumnName]
 CodeList = Annotated[str, CodeListName]
 Model = Annotated[str, ModelName]
 SharedColumn = Annotated[str, ColumnName, SharedColumnName]
+Relation = Annotated[str, RelationName]
+TheirColumn = Annotated[str, TheirColumnName]
 
 
 class VerbError(Exception):
@@ -113,10 +123,18 @@ class Verb(Generic[F, M]):
         """The columns that bound arguments name of the contract and of the models."""
         return list(self._marked(arguments, SharedColumnName))
 
+    def relations(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The sources or models that bound arguments name."""
+        return list(self._marked(arguments, RelationName))
+
+    def their_columns(self, arguments: Mapping[str, Any]) -> list[str]:
+        """The columns of these that bound arguments name."""
+        return list(self._marked(arguments, TheirColumnName))
+
     def _marked(self, arguments: Mapping[str, Any], mark: type) -> Iterator[str]:
         for name, value in arguments.items():
             if mark in marks(self.parameters[name].annotation):
-                yield from value if isinstance(value, list) else [value]
+                yield from value if isinstance(value, list | dict) else [value]
 
 
 class Registry(dict[str, Verb[F, M]], Generic[F, M]):

@@ -19,13 +19,14 @@ from typing import Any, Self
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from simulator import catalogue, daily, disturbances, drops, faults, loading
+from simulator import catalogue, daily, disturbances, drops, faults, loading, registers
 from simulator.day import DaySummary
 from simulator.department import DATABASE, DATASET, SCHEMA, TABLE
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
 from simulator.disturbances import HALF, MISSING_COLUMN, NEW_COLUMN, RENAMED_COLUMN, Fault, PlantedFault
 from simulator.loading import State
 from simulator.outside import Outside
+from simulator.registers import Table
 from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import DATABASES, HOST, READER, Server
 
@@ -117,6 +118,22 @@ class DemoCity:
                 self._outside.hand_over(summaries[-1].day, self.planted_faults())
         return summaries
 
+    def correct(self, dataset: str) -> int:
+        """The department corrects every mistake that lasts in a table of its database; returns how many rows."""
+        today = self._state().day
+        register = catalogue.register_of(dataset)
+        place = register.place
+        if not isinstance(place, Table):
+            raise ValueError(f"{dataset} is no table of a database")
+        with (
+            self._alone(),
+            self._server.connect(TRUTH) as truth,
+            self._server.connect(place.database) as department,
+        ):
+            delivery = registers.corrected(register, truth, today)
+            registers.show(department, delivery)
+        return len(delivery.rows)
+
     def planted_faults(self) -> list[PlantedFault]:
         """Every fault of a whole delivery that was ever committed, in order."""
         with self._server.connect(TRUTH) as truth:
@@ -157,6 +174,14 @@ class DemoCity:
         with self._server.connect(TRUTH) as truth:
             rows = truth.execute("SELECT row FROM truth.record WHERE dataset = %s ORDER BY key", [dataset]).fetchall()
         return [dict(zip(names, row, strict=True)) for (row,) in rows]
+
+    def records_of(self, dataset: str, keys: Collection[str]) -> dict[str, dict[str, str | None]]:
+        """The clean rows of some records of a register by key; none of what is no table or file."""
+        with self._server.connect(TRUTH) as truth:
+            query = "SELECT key, row FROM truth.record WHERE dataset = %s AND key = ANY(%s)"
+            rows = truth.execute(query, [dataset, list(keys)]).fetchall()
+        names = catalogue.register_of(dataset).place.names if rows else ()
+        return {key: dict(zip(names, row, strict=True)) for key, row in rows}
 
     def department_rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the department's table as it shows itself at present, streamed."""

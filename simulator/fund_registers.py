@@ -23,6 +23,7 @@ from simulator.mistakes import (
     missing,
     ragged,
     spelled,
+    unknown,
 )
 from simulator.person import DAY_ZERO
 from simulator.register_rows import column_names, some
@@ -144,6 +145,7 @@ class Loans:
         changed("overdue_negative", RANGE, 6, lambda v, d: f"-{int(v) + 1}"),
         changed("left_above_amount", CONSISTENCY, 7, lambda v, d: "9000000"),
         duplicate(0),
+        unknown(1),
     )
 
     def initial(self, city: Everybody) -> Iterator[Row]:

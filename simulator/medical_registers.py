@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from simulator.chance import Dice, deck
 from simulator.day import BIRTH, DEATH
 from simulator.defects import CODE, CONSISTENCY, FORMAT, RANGE, SENTINEL_1899
-from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, id_mistakes, missing, spelled
+from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, id_mistakes, missing, spelled, unknown
 from simulator.people_registers import Cremations, Floating
 from simulator.person import DAY_ZERO
 from simulator.register_rows import late, moment, some, table
@@ -139,6 +139,7 @@ class Settlements:
         absent("group_missing", 7, lambda row: row[3] == INPATIENT),
         repeated(0),
         contradicting(0, 6, lambda v, d: f"{float(v) + 10:.2f}"),
+        unknown(1),
     )
 
     def initial(self, city: Everybody) -> Iterator[Row]:

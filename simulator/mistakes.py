@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from simulator.chance import Dice
 from simulator.defects import (
+    ABSENT,
+    APART,
     CHECK_DIGIT,
     CLEANABLE,
     CODE,
@@ -20,6 +22,7 @@ from simulator.defects import (
     FORMAT,
     PLAUSIBLE,
     RANGE,
+    REFERENCE,
     REFUSABLE_KINDS,
     SENTINEL_1899,
 )
@@ -29,7 +32,8 @@ __all__ = ["CONSISTENCY", "PLAUSIBLE", "REFUSABLE_KINDS", "Mistake"]
 
 Row = list[str | None]
 Plant = Callable[[Row, Dice], "list[Row] | None"]
-"""Changes a clean row and returns all rows to deliver for it, the one to be refused last; None if it does not suit."""
+"""Changes a clean row and returns all rows to deliver for it, the one to be refused last, none if it is to be left out;
+None if it does not suit."""
 
 FULL_WIDTH = {ord(character): ord(character) + 0xFEE0 for character in "0123456789X"}
 
@@ -169,6 +173,21 @@ def pasted(column: int, value: str) -> Mistake:
 def duplicate(column: int) -> Mistake:
     """The same row twice."""
     return Mistake("exact_copy", DUPLICATE, column, lambda row, dice: [row, list(row)])
+
+
+def unknown(column: int) -> Mistake:
+    """The number of something that the other register does not have: the first half is that of nobody."""
+    return changed("refers_to_nothing", REFERENCE, column, lambda v, d: f"{'9' * (len(v) // 2)}{v[len(v) // 2 :]}")
+
+
+def left_out(column: int, suits: Callable[[Row], bool]) -> Mistake:
+    """A row that is never delivered. `suits`: nothing else is delivered of what it is about."""
+    return Mistake("left_out", ABSENT, column, lambda row, dice: [] if suits(row) else None)
+
+
+def apart(column: int) -> Mistake:
+    """An amount that is right by itself and does not add up to what another register says: some more."""
+    return changed("amount_apart", APART, column, lambda v, d: f"{float(v) * d.between(11, 19) / 10 + 1:.2f}")
 
 
 def ragged(column: int, extra: bool) -> Mistake:

@@ -307,12 +307,23 @@ def show(department: Connection, delivery: Delivery) -> None:
         copy.write("".join(copy_line(_without_tabs(row)) for row in delivery.rows))
 
 
+def corrected(register: Register, truth: Connection, today: date) -> Delivery:
+    """The rows of a register in which a mistake lasts, as they should be; the truth says that it has ended."""
+    dataset = register.place.dataset
+    rows = truth.execute(
+        "UPDATE truth.record SET mistake = NULL, shown = NULL WHERE dataset = %s AND mistake IS NOT NULL RETURNING row",
+        [dataset],
+    ).fetchall()
+    truth.execute("UPDATE truth.planted SET ended = %s WHERE ended IS NULL AND dataset = %s", [today, dataset])
+    return Delivery(register, [list(row) for (row,) in rows], [], [])
+
+
 def whole(truth: Connection, register: Register) -> list[Row]:
     """All rows of a register as they are to be shown, mistakes included, in order of their keys."""
     rows = truth.execute(
         "SELECT row, shown FROM truth.record WHERE dataset = %s ORDER BY key", [register.place.dataset]
     )
-    return [one for row, shown in rows for one in (shown or [row])]
+    return [one for row, shown in rows for one in ([row] if shown is None else shown)]
 
 
 def with_mistakes(
@@ -328,7 +339,7 @@ def with_mistakes(
             rows = mistake.made_in(clean, position, dice)
             if rows is not None:
                 marks[position] = (mistake.name, rows)
-                planted.append(_entry(register, mistake, clean[position], rows[-1], day))
+                planted.append(_entry(register, mistake, clean[position], rows[-1] if rows else clean[position], day))
                 break
     shown = [row for number, row in enumerate(clean) for row in (marks[number][1] if number in marks else [row])]
     return Delivery(register, shown, [], planted), marks
@@ -379,7 +390,7 @@ def _remember(
     lines = []
     for number, row in enumerate(clean):
         mistake, shown = marks.get(number, (None, None))
-        note = json.dumps(shown, ensure_ascii=False) if shown else None
+        note = None if shown is None else json.dumps(shown, ensure_ascii=False)
         values = (dataset, row[key], _array(row), mistake, note)
         lines.append("\t".join("\\N" if value is None else value.translate(_ESCAPES) for value in values) + "\n")
     with truth.cursor() as cursor, cursor.copy(statement) as copy:

@@ -14,14 +14,17 @@ from simulator.chance import Dice, deck
 from simulator.defects import CODE, CONSISTENCY, FORMAT, PLAUSIBLE, RANGE
 from simulator.firms import ACTIVE, SOLE_OWNER_COMPANY, WITH_CAPITAL
 from simulator.mistakes import (
+    apart,
     changed,
     code_mistakes,
     constant,
     date_mistakes,
     duplicate,
     id_mistakes,
+    left_out,
     missing,
     spelled,
+    unknown,
 )
 from simulator.organisation_codes import social_credit_code
 from simulator.ownership import COLLECTIVE, COMPANY, NATURAL, OTHER, STATE, WHOLE, Holder, Holding
@@ -98,6 +101,8 @@ class Shareholders:
         spelled("way_word", 9, {"1": "货币", "2": "实物", "3": "知识产权"}),
         *date_mistakes(10),
         duplicate(0),
+        left_out(0, lambda row: row[8] == "100"),
+        apart(6),
     )
 
     def initial(self, city: Everybody) -> Iterable[Row]:
@@ -198,6 +203,7 @@ class Abnormal:
         before("removed_before_entered", 3, 6),
         instead_of_nothing("still_listed", 6, "9999-09-09", "2099-12-31", "无"),
         repeated(0),
+        unknown(1),
     )
     _REASONS = deck("1*6 2 3 4*4")
 
@@ -266,6 +272,7 @@ class AnnualReports:
         constant("public_no_code", CODE, 10, "5"),
         spelled("public_word", 10, {"1": "是", "0": "否"}),
         repeated(0),
+        unknown(1),
     )
 
     def initial(self, city: Everybody) -> Iterator[Row]:

@@ -1,8 +1,11 @@
 """What the demo says after its job: how much of the mistakes planted in rows was found."""
 
-from citylake.compared import rows
+from citylake.compared import across, rows
 from citylake.compared.scores import table
 from pipelines.contracts.load import load
+from pipelines.evidence.across import Seen
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.settings import Settings
 from simulator import DemoCity
 
@@ -14,6 +17,11 @@ def first_report(settings: Settings, city: DemoCity) -> str:
     delivered.
     """
     contracts, lake, planted = load(settings.contracts), settings.lake, city.planted()
+    register = Register(settings.register_url)
+    receipts = Receipts(register, "compared")
+    last = {name: receipts.last(Stage.ACROSS, name) for name, source in contracts.sources.items() if source.across}
+    register.close()
+    seen = {name: Seen.read(receipt.body) for name, receipt in last.items() if receipt}
     scores = [
         score
         for source in rows.judged(contracts)
@@ -22,4 +30,5 @@ def first_report(settings: Settings, city: DemoCity) -> str:
             source, contracts, lake, planted, rows.delivered_until(source, city), lambda item: item.ended is None
         ).scores
     ]
-    return table(sorted(scores, key=lambda score: rows.ORDER.index(score.kind)), rows.undetectable(planted))
+    scores.sort(key=lambda score: rows.ORDER.index(score.kind))
+    return table([*scores, *across.compare(contracts, lake, city, seen)], rows.undetectable(planted))

@@ -96,6 +96,7 @@ def _source_changes(subject: str, was: SourceContract, now: SourceContract) -> I
             yield change(subject, "derivation_changed", item.column.name)
     yield from _drift_changes(subject, was.form.drift, now.form.drift)
     yield from _correction_changes(subject, was.form, now.form)
+    yield from _across_changes(subject, was, now)
 
 
 def _drift_changes(subject: str, was: DriftForm, now: DriftForm) -> Iterator[Change]:
@@ -115,6 +116,14 @@ def _correction_changes(subject: str, was: SourceForm, now: SourceForm) -> Itera
             yield change(subject, "correction_removed", before[name].column, correction=name)
         elif before[name] != after[name]:
             yield change(subject, "correction_changed", after[name].column, correction=name)
+
+
+def _across_changes(subject: str, was: SourceContract, now: SourceContract) -> Iterator[Change]:
+    before, after = ({rule.id: rule for rule in one.across} for one in (was, now))
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            what = "added" if name not in before else "removed" if name not in after else "changed"
+            yield change(subject, f"across_{what}", rule=name)
 
 
 def _load_changes(subject: str, was: SourceForm, now: SourceForm) -> Iterator[Change]:

@@ -76,6 +76,7 @@ _GOVERNANCE = {
     "deletion_ceiling_raised",
     "volume_floor_lowered",
     "drift_stop_dropped",
+    "across_removed",
 }
 
 

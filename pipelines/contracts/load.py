@@ -117,6 +117,11 @@ class _Loader:
             check_known(file, place, "model", model, known)
             for column in columns:
                 check_column(file, place, column, known[model])
+        delivered = {source.id: [column.name for column in source.all_columns] for source in sources}
+        for file, place, other, columns in self.resolver.wanted_sources:
+            check_known(file, place, "source", other, delivered)
+            for column in columns:
+                check_column(file, place, column, delivered[other])
         contracts = Contracts(
             self.root,
             self.city,
@@ -129,6 +134,7 @@ class _Loader:
             check_computed(product, contracts)
         for source in sources:
             _check_ground(source, contracts.sources)
+            _check_across(source, contracts.sources)
         if book := self.city.addressBook:
             city = read(self.root / "city.yaml")
             for key, source in book.model_dump().items():
@@ -187,6 +193,7 @@ class _Loader:
         rules = self.resolver.rules(
             file, form.quality, columns, appends, source=True
         )  # judged before anything is derived
+        across = self.resolver.across(file, form.across, [*columns, *(item.column for item in derived)])
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -198,6 +205,7 @@ class _Loader:
             rules=rules,
             connector=connector,
             hash=self._hash(form, [*columns, *(item.column for item in derived)], rules),
+            across=across,
         )
 
     def _product(self, path: Path) -> ProductContract:
@@ -446,6 +454,22 @@ def _check_ground(source: SourceContract, sources: Mapping[str, SourceContract])
         check_column(file, (*place, key), getattr(ground, key), columns)
     if (geometry := columns[ground.shape].geometry) is None or geometry.kind != "polygon":
         raise error("contract.no_geometry", file, (*place, "shape"), column=ground.shape)
+
+
+def _check_across(source: SourceContract, sources: Mapping[str, SourceContract]) -> None:
+    """What is matched has the same type in both sources, and what is summed is a number."""
+    for index, rule in enumerate(source.across):
+        file, place, given = read(source.path), ("across", index), rule.arguments
+        ours, theirs = (
+            {column.name: column.definition.logicalType for column in one.all_columns}
+            for one in (source, sources[given["of"]])
+        )
+        for mine, other in zip(given.get("columns") or given["by"], given["their"], strict=True):
+            if ours[mine] != theirs[other]:
+                raise error("contract.types_differ", file, place, column=mine, type=ours[mine], other=theirs[other])
+        for name, kind in ((given.get("column"), ours), (given.get("amount"), theirs)):
+            if name and kind[name] not in ("integer", "number"):
+                raise error("contract.no_number", file, place, column=name, type=kind[name])
 
 
 def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:

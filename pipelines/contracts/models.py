@@ -301,7 +301,11 @@ class LayerForm(Strict):
 
 
 class SourceForm(Strict):
-    """data_contracts/sources/<org>/<dataset>.yaml"""
+    """data_contracts/sources/<org>/<dataset>.yaml
+
+    `across`: rules about this source and another, asked of what is admitted of both when a run has pulled everything;
+    they refuse no row, what they find is an issue of the owner.
+    """
 
     name: Text
     nameEn: Text
@@ -320,6 +324,7 @@ class SourceForm(Strict):
     layer: LayerForm | None = None
     drift: DriftForm = DriftForm()
     corrections: list[CorrectionForm] = []
+    across: list[RuleCall] = []
     erasure: SourceErasureForm = SourceErasureForm()
 
 

@@ -22,13 +22,15 @@ _PROBE = Context(lists={}, today=date(2000, 1, 1))
 class Resolver:
     """Knows the city's fields and code lists.
 
-    `wanted_models`: models that rules name, with the columns they must have, checked when all are read.
+    `wanted_models`: models that rules name, with the columns they must have, checked when all are read;
+    `wanted_sources`: the same of sources.
     """
 
     def __init__(self, codes: Mapping[str, CodeList]) -> None:
         self.codes = codes
         self.fields: dict[str, models.FieldDefinition] = {}
         self.wanted_models: list[tuple[Located, Place, str, list[str]]] = []
+        self.wanted_sources: list[tuple[Located, Place, str, list[str]]] = []
 
     def add_fields(self, file: Located, fields: Mapping[str, models.FieldDefinition]) -> None:
         """Check fields.yaml and keep it. Raises CitylakeError for unknown verbs, code lists and senseless limits."""
@@ -111,16 +113,32 @@ class Resolver:
                 rule = Rule(f"{rule.verb}({'+'.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
             if found.setdefault(rule.id, rule) != rule:
                 raise error("contract.duplicate_rule", file, place, rule=rule.id)
+            if rule.about.scope == "across" and source:
+                raise error("contract.rule_across", file, place, rule=rule.verb)
             if rule.about.scope == "history" and not events:
                 raise error("contract.rule_of_events", file, place, rule=rule.verb)
         if not source and (shape := next((rule for rule in found.values() if rule.about.scope == "shape"), None)):
             raise error("contract.rule_of_shapes", file, ("quality",), rule=shape.verb)
         return tuple(found.values())
 
+    def across(self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column]) -> tuple[Rule, ...]:
+        """The rules of a source about others."""
+        names = [column.name for column in columns]
+        found: dict[str, Rule] = {}
+        for index, call in enumerate(calls):
+            place: Place = ("across", index)
+            rule = self.rule(file, place, call, {}, names)
+            if rule.about.scope != "across":
+                raise error("contract.rule_not_across", file, place, rule=rule.verb)
+            if found.setdefault(rule.id, rule) is not rule:
+                raise error("contract.duplicate_rule", file, place, rule=rule.id)
+        return tuple(found.values())
+
     def rule(
         self, file: Located, place: Place, call: models.Call, given: Mapping[str, Any], names: Iterable[str]
     ) -> Rule:
-        """One rule, bound. Its id is `<column>.<verb>` if it judges one column, `unique(...)`, or the verb."""
+        """One rule, bound. Its id is `<column>.<verb>` if it judges one column, `unique(...)`, for rules about two
+        datasets `<verb>(<columns>:<the other>)`, or the verb."""
         step = self.call(file, place, rules, call, given, names)
         verb = rules[step.verb]
         columns = tuple(dict.fromkeys(verb.columns(step.arguments)))
@@ -130,6 +148,13 @@ class Resolver:
         rule_id = f"{owner}.{step.verb}" if owner else step.verb
         if step.verb == "unique":
             rule_id = f"unique({','.join(columns)})"
+        wanted = self.wanted_sources if place[0] == "across" else self.wanted_models
+        for other in verb.relations(step.arguments):
+            wanted.append((file, place, other, verb.their_columns(step.arguments)))
+            keyed = step.arguments.get("columns") or step.arguments["by"]
+            if len(keyed) != len(step.arguments["their"]):
+                raise error("contract.keys_differ", file, place, rule=step.verb)
+            rule_id = f"{verb.name}({'+'.join(keyed)}:{other})"
         return Rule(rule_id, step.verb, columns, step.arguments)
 
     def call(

@@ -60,6 +60,8 @@ class SourceContract:
     rules: tuple[Rule, ...]
     connector: Step
     hash: str
+    across: tuple[Rule, ...] = ()
+    """Rules about this source and others, asked after admission."""
 
     @property
     def all_columns(self) -> tuple[Column, ...]:

@@ -155,7 +155,7 @@ def _arguments(kind: str, verb: Verb[Any, Any]) -> Schema:
         known = next((_MARKED[mark] for mark in marks(parameter.annotation) if mark in _MARKED), None)
         if name == "connection":
             known = "connection"
-        if known is not None:
+        if known is not None and schema.get("type") != "object":  # of a mapping the names are the loader's to check
             names = _reference(known)
             schema = {"type": "array", "items": names, "minItems": 1} if schema.get("type") == "array" else names
         properties[name] = schema

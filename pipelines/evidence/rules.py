@@ -11,6 +11,7 @@ import duckdb
 
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.rules import Context, Dimension, Kind, Rule
+from pipelines.contracts.rules.across import beyond
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class RuleResult:
     """What one rule found. `evaluated`, `failed`: numbers of rows, or what a table rule counts as violations.
 
     A row where the predicate is NULL is not evaluated: the rule does not apply to it. A table rule evaluates the rows
-    that have a value in each of its columns.
+    that have a value in each of its columns; a rule about two datasets what it looks at, rows or entries of the other.
     """
 
     rule_id: str
@@ -37,6 +38,10 @@ def measure(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], context: Cont
     """
     predicates = [_predicate(rule, context) for rule in rules]
     counted = _counts(con, predicates, context.relation) if rules else []
+    counted = [
+        _across(con, rule, context) if rule.about.scope == "across" else counts
+        for rule, counts in zip(rules, counted, strict=True)
+    ]
     return [
         RuleResult(
             rule.id,
@@ -45,7 +50,7 @@ def measure(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], context: Cont
             rule.about.dimension,
             rule.columns,
             evaluated,
-            failed if rule.about.scope == "row" else _violations(con, rule, context),
+            failed if rule.about.scope in ("row", "across") else _violations(con, rule, context),
         )
         for rule, (evaluated, failed) in zip(rules, counted, strict=True)
     ]
@@ -73,6 +78,13 @@ def _counts(con: duckdb.DuckDBPyConnection, predicates: Sequence[str], relation:
 
 def _pairs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     return zip(numbers[::2], numbers[1::2], strict=True)
+
+
+def _across(con: duckdb.DuckDBPyConnection, rule: Rule, context: Context) -> tuple[int, int]:
+    """How much a rule about two datasets looks at, and how much of it fails beyond its tolerance."""
+    counts = f"SELECT count(*), count(*) FILTER (WHERE NOT _good) FROM ({rule.sql(context)})"
+    ((looked, failed),) = con.execute(counts).fetchall()
+    return looked, beyond(dict(rule.arguments), looked, failed)
 
 
 def _violations(con: duckdb.DuckDBPyConnection, rule: Rule, context: Context) -> int:

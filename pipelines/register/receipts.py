@@ -17,7 +17,8 @@ REPLAY, RETURNED = "replay:", "returned:"
 class Stage(StrEnum):
     """What a receipt is of. `hold`, `confirm` and `reject` are decisions about a batch that looked wrong; `seen` says
     that a source was asked and had nothing that was not pulled before; `link` that rows were linked to persons;
-    `export` that refused rows left the house, or that a steward looked at what uncertain rows say;
+    `across` what rules about two sources found; `export` that refused rows, or what such a rule found, left the house,
+    or that a steward looked at what uncertain rows say;
     `correction` that a person asked a source for one; `retention` under which terms data could end;
     `delivery` that a recipient's table was brought up to date, with what was signed; `score` what was measured of a
     source by the end of a day.
@@ -30,6 +31,7 @@ class Stage(StrEnum):
     REJECT = "reject"
     ADMIT = "admit"
     LINK = "link"
+    ACROSS = "across"
     EDITION = "edition"
     BUILD = "build"
     EVIDENCE = "evidence"

@@ -21,6 +21,8 @@ CORRECTION = (
     'reason: 迁移写错, status: sent, since: "2026-11-01"}\n'
 )
 
+ACROSS = "across:\n  - refers_to: {columns: [record_no], of: psb/person, their: [record_no]}\n"
+
 # file, old text, new text, column, what, breaking
 CHANGES = [
     (SOURCE, "  - {name: sex, physicalName: XB}\n", "", "sex", "column_dropped", True),
@@ -50,6 +52,7 @@ CHANGES = [
     (SOURCE, "quality:\n", f"{CORRECTION}quality:\n", "division_code", "correction_added", False),
     (SOURCE, "quality:\n", "drift: {codes: freeze}\nquality:\n", None, "drift_changed", False),
     (SOURCE, "quality:\n", "drift: {units: evolve}\nquality:\n", None, "drift_stop_dropped", True),
+    (SOURCE, "quality:\n", f"{ACROSS}quality:\n", None, "across_added", False),
     (SOURCE, "10y", "5y", None, "retention_changed", True),
     (SOURCE, "每日", "每月", None, "frequency_changed", True),
     (SOURCE, "status: active", "status: deprecated", None, "status_ended", True),
@@ -89,6 +92,17 @@ CHANGES = [
     (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
     (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),
 ]  # fmt: skip
+
+
+def test_a_rule_about_another_source_that_goes_is_a_weaker_guard(city: Path, edit: Edit) -> None:
+    edit(SOURCE, "quality:\n", f"{ACROSS}quality:\n")
+    before = load(city)
+    edit(SOURCE, "their: [record_no]}", "their: [record_no], tolerance: 3}")
+    changed = load(city)
+    edit(SOURCE, ACROSS.replace("]}", "], tolerance: 3}"), "")
+    (softer,), (gone,) = diff(before, changed), diff(changed, load(city))
+    assert (softer.what, softer.breaking) == ("across_changed", False)
+    assert (gone.what, gone.breaking, gone.governance) == ("across_removed", True, True)
 
 
 @pytest.mark.parametrize("case", CHANGES, ids=lambda case: f"{case[0].split('/')[-1]} {case[4]}")

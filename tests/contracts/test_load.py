@@ -138,6 +138,7 @@ def test_every_rule_of_every_contract_runs(city_name: str, request: pytest.Fixtu
                     "shape": "SELECT {} FROM judged",
                     "table": "SELECT {}",
                     "history": "{}",
+                    "across": "{}",
                 }[rule.about.scope]
                 con.execute(asked.format(rule.sql(context)))
 

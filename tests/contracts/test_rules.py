@@ -423,7 +423,8 @@ def test_every_verb_is_tried_true_false_and_null() -> None:
         tried.setdefault(verb, set()).add(expected)
     table = {verb for verb, *_ in TABLE_CASES} | {"one_open_per", "preceded_by", "adds_up_to"}
     shapes = {verb for verb, found in rules.items() if found.about.scope == "shape"}  # tests/geo/test_judging.py
-    assert tried.keys() | table | shapes == rules.keys()
+    across = {verb for verb, found in rules.items() if found.about.scope == "across"}  # tests/evidence/test_across.py
+    assert tried.keys() | table | shapes | across == rules.keys()
     assert {verb for verb, found in tried.items() if found != {True, False, None}} == {
         "required",
         "one_of_present",

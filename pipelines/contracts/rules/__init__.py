@@ -4,10 +4,11 @@ The same rules judge rows at admission, candidates at the gate and, translated, 
 rule is a predicate: true, false, or NULL where it does not apply. A table rule counts violations in one scalar query.
 A history rule is a query for those new events (`_row`) that contradict what other events say; admission asks it of an
 append load, with the batch as `relation` and the events in core as `previous`. A shape rule is a predicate about a
-geometry that only admission asks, for geometry is computed nowhere else.
+geometry that only admission asks, for geometry is computed nowhere
+else. An across rule is a query of what is looked at in two datasets, each with `_good`.
 """
 
-from pipelines.contracts.rules import identifiers, relations, rows, shapes
+from pipelines.contracts.rules import across, identifiers, relations, rows, shapes
 from pipelines.contracts.rules.base import Context, Dimension, Kind, Rule, RuleAbout, days_after_today, rules
 from pipelines.contracts.rules.relations import counts_rows
 
@@ -17,6 +18,7 @@ __all__ = [
     "Kind",
     "Rule",
     "RuleAbout",
+    "across",
     "counts_rows",
     "days_after_today",
     "identifiers",

@@ -47,7 +47,7 @@ class RuleAbout:
 
     kind: Kind
     dimension: Dimension
-    scope: Literal["row", "shape", "table", "history"] = "row"
+    scope: Literal["row", "shape", "table", "history", "across"] = "row"
 
     @property
     def of_rows(self) -> bool:
@@ -62,7 +62,8 @@ class Context:
     `lists`: code list -> codes. `today`: the day of the edition; None means the day the statement runs, for exported
     contracts only. `relation`: SQL of the judged table. `previous`: SQL of the last released version or None.
     `confirmed`: the number of rows that a steward said is right since that release. `models`: SQL of other models of
-    the edition by name. `timezone`: where a point in time has its day; all of China has one.
+    the edition by name; for rules of sources, of other sources. `timezone`: where a point in time has its day; all of
+    China has one.
     """
 
     lists: Mapping[str, frozenset[str]]
@@ -117,8 +118,13 @@ class Rule:
         """Kind, dimension and scope."""
         return rules[self.verb].about
 
+    @property
+    def their_columns(self) -> tuple[str, ...]:
+        """The columns that it names of another source or model."""
+        return tuple(name for name in rules[self.verb].their_columns(self.arguments) if name)
+
     def sql(self, context: Context) -> str:
-        """The predicate of a row rule, the count of violations of a table rule, or the query of a history rule."""
+        """The predicate of a row rule, a table rule's count of violations, the query of a history or an across rule."""
         return rules[self.verb].function(context, **self.arguments)
 
 
@@ -140,6 +146,11 @@ def table(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Ca
 def history(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
     """Registers a query for new events that contradict others."""
     return rules.register(RuleAbout(kind, dimension, "history"))
+
+
+def across(kind: Kind, dimension: Dimension) -> Callable[[Callable[..., str]], Callable[..., str]]:
+    """Registers a query of what a rule about two datasets looks at, each with `_good`."""
+    return rules.register(RuleAbout(kind, dimension, "across"))
 
 
 def days_after_today(bound: object) -> int | None:

@@ -4,7 +4,7 @@ Nothing here may call a rule's SQL or the codecs it is made of: a mistake there 
 Expectations has an expectation of its own it is used; the rest is SQL written a second time.
 """
 
-from pipelines.evidence.expectations import identifiers, relations, rows
+from pipelines.evidence.expectations import across, identifiers, relations, rows
 from pipelines.evidence.expectations.base import Asker, Question, expectations, question
 
-__all__ = ["Asker", "Question", "expectations", "identifiers", "question", "relations", "rows"]
+__all__ = ["Asker", "Question", "across", "expectations", "identifiers", "question", "relations", "rows"]

@@ -1,0 +1,175 @@
+"""Rules about two sources, asked of what is admitted of both: how much is looked at, how much fails, and which.
+
+Which rows or entries fail is nowhere kept: whoever may see them asks again of the very versions that were looked at
+(`Looked.versions`), so that nothing personal is stored twice and an erased person is in no answer. Refuses no row and
+closes no gate; what fails beyond the tolerance is an issue of the source's owner.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from typing import Any
+
+import duckdb
+
+from pipelines.codecs.sql import identifier
+from pipelines.contracts.load import Contracts, SourceContract, rule_context
+from pipelines.contracts.rules import Rule
+from pipelines.contracts.rules.across import beyond
+from pipelines.contracts.texts import LANGUAGES
+from pipelines.engine import connect
+from pipelines.issues import Finding
+from pipelines.lake.edition import CoreVersion, current_rows
+from pipelines.lake.zones import Lake
+from pipelines.register.chain import canonical
+
+AREA = "across"
+"""The area of the issues."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one rule found. `looked`: entries expected, or rows that refer; `failed` of them; `open`: as many, or 0
+    within the tolerance; `versions`: of both sources."""
+
+    rule: str
+    verb: str
+    of: str
+    kind: str
+    dimension: str
+    looked: int
+    failed: int
+    open: int
+    versions: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What all rules of one source found on a day. `waiting`: rules whose other source has nothing admitted yet."""
+
+    inputs: str
+    day: str
+    looked: tuple[Looked, ...] = ()
+    waiting: tuple[str, ...] = field(default=())
+
+    def stored(self) -> dict[str, Any]:
+        """As JSON for a receipt."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> "Seen":
+        """What `stored` made."""
+        return cls(body["inputs"], body["day"], tuple(Looked(**one) for one in body["looked"]), tuple(body["waiting"]))
+
+
+def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: date) -> str:
+    """SHA-256 of all that the answers depend on: rules, versions of the sources, the day."""
+    names = [contract.id, *(str(rule.arguments["of"]) for rule in contract.across)]
+    versions = {name: [sources[name].version, sources[name].batch] for name in names if name in sources}
+    rules = [[rule.id, dict(rule.arguments)] for rule in contract.across]
+    return hashlib.sha256(canonical([rules, versions, day.isoformat()]).encode()).hexdigest()
+
+
+def look(
+    contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], lake: Lake, day: date
+) -> Seen:
+    """Ask every rule of a source that has something admitted, as of these versions."""
+    seen = Seen(inputs(contract, sources, day), day.isoformat())
+    with connect(lake.scratch()) as con:
+        for rule in contract.across:
+            if _ready(rule, contract, sources):
+                seen = replace(seen, looked=(*seen.looked, _look(con, rule, contract, contracts, sources, day)))
+            else:
+                seen = replace(seen, waiting=(*seen.waiting, rule.id))
+    return seen
+
+
+def findings(contract: SourceContract, contracts: Contracts, seen: Seen) -> Iterator[Finding]:
+    """An issue for each rule with more failures than it tolerates. Counts only: an issue names nobody."""
+    for one in seen.looked:
+        if one.open:
+            about = {
+                "subject": contract.id,
+                "of": one.of,
+                "name": contracts.sources[one.of].form.name if one.of in contracts.sources else one.of,
+                "rule": one.rule,
+                "looked": one.looked,
+                "failed": one.failed,
+                "arrived": one.looked - one.failed,
+            }
+            yield Finding(f"{AREA}.{one.verb}", about, "warning", one.rule, one.open)
+
+
+def failing(
+    contract: SourceContract, contracts: Contracts, lake: Lake, rule: Rule, seen: Seen
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Which ones failed, asked again of the versions that were looked at: names of the columns, and the rows in order.
+
+    Raises StopIteration if the rule was not asked, LakeError if a version is gone.
+    """
+    one = next(one for one in seen.looked if one.rule == rule.id)
+    sources = {name: _version(contracts.sources[name], lake, version) for name, version in one.versions.items()}
+    with connect(lake.scratch()) as con:
+        asked = _query(rule, contract, contracts, sources, date.fromisoformat(seen.day))
+        found = con.execute(f"SELECT * EXCLUDE (_good) FROM ({asked}) WHERE NOT _good ORDER BY ALL")
+        return [name for name, *_ in found.description or ()], found.fetchall()
+
+
+def title(name: str, contract: SourceContract, other: SourceContract) -> dict[str, str]:
+    """What a column of `failing` is called, by language: its field's name; a sum is named after what was summed."""
+    fields = {column.name: column.definition for column in (*other.all_columns, *contract.all_columns)}
+    found = fields.get(name) or fields[name.removesuffix("_sum")]
+    names = dict(zip(LANGUAGES, (found.businessName, found.businessNameEn), strict=True))
+    return names if name in fields else {"zh": f"{names['zh']}（合计）", "en": f"{names['en']}, sum"}
+
+
+def _version(contract: SourceContract, lake: Lake, version: int) -> CoreVersion:
+    columns = tuple(column.name for column in contract.all_columns)
+    return CoreVersion(lake.core(contract.org, contract.dataset), version, 0, tuple(contract.form.load.key), columns)
+
+
+def _ready(rule: Rule, contract: SourceContract, sources: Mapping[str, CoreVersion]) -> bool:
+    """Whether both sources have rows with all the columns that the rule names: a column may be newer than core."""
+    mine, theirs = _names(rule)
+    known = {name: set(source.columns) for name, source in sources.items()}
+    return mine <= known.get(contract.id, set()) and theirs <= known.get(str(rule.arguments["of"]), set())
+
+
+def _names(rule: Rule) -> tuple[set[str], set[str]]:
+    return set(rule.columns), set(rule.their_columns)
+
+
+def _look(
+    con: duckdb.DuckDBPyConnection,
+    rule: Rule,
+    contract: SourceContract,
+    contracts: Contracts,
+    sources: Mapping[str, CoreVersion],
+    day: date,
+) -> Looked:
+    asked = _query(rule, contract, contracts, sources, day)
+    ((looked, failed),) = con.execute(f"SELECT count(*), count(*) FILTER (WHERE NOT _good) FROM ({asked})").fetchall()
+    of, about = str(rule.arguments["of"]), rule.about
+    versions = {name: sources[name].version for name in dict.fromkeys((contract.id, of))}
+    open_ = beyond(dict(rule.arguments), looked, failed)
+    return Looked(rule.id, rule.verb, of, about.kind.value, about.dimension.value, looked, failed, open_, versions)
+
+
+def _query(
+    rule: Rule, contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], day: date
+) -> str:
+    of = str(rule.arguments["of"])
+    mine, theirs = _names(rule)
+    context = rule_context(
+        contracts,
+        today=day,
+        relation=_rows(sources[contract.id], mine),
+        models={of: _rows(sources[of], theirs)},
+    )
+    return rule.sql(context)
+
+
+def _rows(source: CoreVersion, columns: set[str]) -> str:
+    listed = ", ".join(map(identifier, sorted(columns)))
+    return f"(SELECT {listed} FROM ({current_rows(source, sorted(columns))}))"
