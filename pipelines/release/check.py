@@ -36,6 +36,7 @@ FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
 PAST_WITHDRAWAL = "past_withdrawal"
+MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
@@ -195,6 +196,10 @@ TEXTS = {
     "received.row": (
         "{who}：版本 {versions}，读取 {reads} 次，{since} 至 {until}",
         "{who_en}: versions {versions}, {reads} reads, {since} to {until}",
+    ),
+    "received.marts": (
+        "{who}：下载分析库整库 {reads} 次，{since} 至 {until}，其中的版本 {versions}",
+        "{who_en}: the analysts' database, whole: {reads} downloads, {since} to {until}, with versions {versions}",
     ),
     "received.none": ("没有人读过", "nobody read it"),
     "bad.bundle": ("{folder} 不是证据包：{problem}", "{folder} is no bundle: {problem}"),
@@ -402,23 +407,44 @@ class Check:
             say("·", "published.unknown", last=self.rows[-1].sequence, at=at)
 
     def received(self, product: str) -> None:
-        """Say who read a product: every answer of the audit that showed rows of one of its versions."""
+        """Say who read a product: every answer of the audit that showed rows of one of its versions, and every download
+        of the analysts' database that it was in."""
         book = self.audit or Book(self, "audit", "审计", (0, 0), empty=True)
         say("", "received.head", product=product, first=book.span[0], last=book.span[1])
-        found: dict[str, list[tuple[int, str]]] = {}
+        found: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for row in book.rows:
             said = json.loads(row.text)
-            shown = said.get("version") is not None and said["action"] not in ABOUT
-            if said.get("product") == product and said["outcome"] == "allowed" and shown:
-                day = row.at.astimezone(self.zone).date().isoformat()
-                found.setdefault(said.get("recipient") or "", []).append((int(said["version"]), day))
-        for who, reads in sorted(found.items()):
-            versions = ", ".join(map(str, sorted({version for version, _ in reads})))
+            if said["outcome"] != "allowed" or (version := self.shown_version(said, row.at, product)) is None:
+                continue
+            code = "received.marts" if said["product"] == MARTS else "received.row"
+            day = row.at.astimezone(self.zone).date().isoformat()
+            found.setdefault((said.get("recipient") or "", code), []).append((version, day))
+        for (who, code), reads in sorted(found.items()):
+            versions = ", ".join(sorted({version for version, _ in reads}, key=lambda one: (len(one), one)))
             span = {"since": min(day for _, day in reads), "until": max(day for _, day in reads)}
             names = {"who": who or "公众或本机", "who_en": who or "the public or this machine"}
-            say("  ", "received.row", **names, versions=versions, reads=len(reads), **span)
+            say("  ", code, **names, versions=versions, reads=len(reads), **span)
         if not found:
             say("  ", "received.none")
+
+    def shown_version(self, said: Mapping[str, Any], at: datetime, product: str) -> str | None:
+        """The version of a product whose rows an audit row tells of; "?" where the bundle does not say which, None for
+        no row of it. The analysts' database is given out only while it holds just what is published."""
+        if said.get("product") == MARTS and said["action"] == "download":
+            if product == MARTS:
+                return "?"
+            return self.published_at(product, at) if product.startswith(ANALYSTS) else None
+        if said.get("product") == product and said.get("version") is not None and said["action"] not in ABOUT:
+            return str(said["version"])
+        return None
+
+    def published_at(self, product: str, at: datetime) -> str | None:
+        """The version that was published at a moment, "?" if that was decided before the bundle begins."""
+        kinds = (RELEASE, WITHDRAWAL)
+        rows = [one for one in self.ledger.rows if one.subject == product and one.kind in kinds and one.at <= at]
+        if not rows:
+            return "?" if self.ledger.span[0] > 1 else None
+        return str(rows[-1].version) if rows[-1].kind == RELEASE else None
 
 
 class Book:

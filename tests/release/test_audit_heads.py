@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from catalog.policy import audit as reads
+from catalog.policy.decision import MARTS
 from citylake.main import app
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
 from pipelines.register.tables import audit, audit_head
+from pipelines.release.ledger import RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.run import opened
 from tests.release.test_bundle import AGES, ZONE, House, build, checked, found, victim
 
@@ -238,3 +240,31 @@ def test_a_run_signs_the_audit_and_tells_the_operator_why_not(house: House) -> N
     assert [row["code"] for row in Issues(register).open("audit_heads")] == ["heads.not_the_audit"]
     assert len(list(heads.listed(register, audit))) == 3
     register.close()
+
+
+def test_downloads_of_the_whole_analysts_database_are_told(house: House, tmp_path: Path) -> None:
+    """For each product that was in the file then, and for the file itself; never for what was not in it."""
+    register, one, other = Register(house.settings.register_url), "analyst/division", "analyst/age_structure"
+    book = Ledger(register)
+
+    def downloaded(who: str, outcome: reads.Outcome = "allowed") -> None:
+        reads.record(register, "download", outcome, {"file": "marts-a.duckdb"}, recipient=who, product=MARTS)
+
+    downloaded("太早")
+    book.record([Entry(RELEASE, one, "e1", 0, {})])
+    downloaded("甲"), downloaded("被拒", "denied")
+    book.record([Entry(RELEASE, one, "e2", 1, {}), Entry(RELEASE, other, "e2", 0, {})])
+    downloaded("甲"), downloaded("乙")
+    book.record([Entry(WITHDRAWAL, one, "e2", 1, {"who": "王", "why": "漏"})])
+    downloaded("太晚")
+    reads.record(register, "download", "allowed", {}, recipient="乙", product=one, version=1)
+    heads.seal(register, house.signer, audit), heads.seal(register, house.signer)
+    register.close()
+    folder = house.export(tmp_path / "bundle")
+    told = {product: checked(folder, "--received", product)[1] for product in (one, other, MARTS, AGES)}
+    assert "甲：下载分析库整库 2 次" in told[one] and "其中的版本 0, 1" in told[one]
+    assert "乙：下载分析库整库 1 次" in told[one] and "乙：版本 1，读取 1 次" in told[one]
+    assert not any(name in told[one] for name in ("太早", "太晚", "被拒"))
+    assert "甲：下载分析库整库 1 次" in told[other] and "太晚：下载分析库整库 1 次" in told[other]
+    assert all(f"{name}：下载分析库整库" in told[MARTS] for name in ("太早", "甲", "乙", "太晚"))
+    assert "被拒" not in told[MARTS] and "分析库" not in told[AGES]
