@@ -1,11 +1,14 @@
 """The catalogue service put together: roads, error answers, headers. Nothing happens at import."""
 
 import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from catalog.bodies import BodyLimit
@@ -19,12 +22,13 @@ from catalog.delivery.verification import router as verification
 from catalog.delivery.work import Busy
 from catalog.delivery.workbooks import DoesNotFit
 from catalog.headers import SecurityHeaders
+from catalog.metering import Metering, moment_after
 from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import MARTS
 from catalog.web import api_docs, indicators, marts, pages, people, quality, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
-from pipelines.messages import say
+from pipelines.messages import say, translate
 from pipelines.register import Register
 from pipelines.settings import Settings
 
@@ -39,9 +43,17 @@ def create_app(settings: Settings) -> FastAPI:
     desk = Desk(settings, Register(settings.register_url), serving=True)
     desk.clean()
     site = Site(desk)
-    app = FastAPI(title="citylake", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="citylake",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=_settled(desk),
+    )
     app.state.desk = desk
     app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
+    app.add_middleware(Metering, desk=desk)
     app.add_middleware(SecurityHeaders)
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))
@@ -49,20 +61,33 @@ def create_app(settings: Settings) -> FastAPI:
     for area in (pages, indicators, reports, quality, marts, people, api_docs):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
-    _add_errors(app, site)
+    _add_errors(app, site, desk)
     return app
 
 
-def _add_errors(app: FastAPI, site: Site) -> None:
+def _settled(desk: Desk) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What callers had is written down before the service stops."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await run_in_threadpool(desk.quotas.write_all)
+
+    return life
+
+
+def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
     @app.exception_handler(Refused)
     def refused(request: Request, error: Refused) -> Response:
         status = errors.status_of(error.reason)
+        opens = None if error.wait is None else moment_after(desk, error.wait)
         if _machine(request):
-            return _denied(request, status, error)
+            return _denied(request, status, error, opens)
         if status == 404:
             return site.page(request, "error.html", 404, code="not_found")
         back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
-        return site.page(request, "denied.html", status, reason=error.reason.value, back=back)
+        page = site.page(request, "denied.html", status, reason=error.reason.value, back=back, opens=opens)
+        return page if error.wait is None else _with_wait(page, error.wait)
 
     @app.exception_handler(problems.Problem)
     def problem(request: Request, error: problems.Problem) -> Response:
@@ -99,9 +124,7 @@ def _add_errors(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(Busy)
     def busy(request: Request, error: Busy) -> Response:
-        answer = _failed(request, "busy")
-        answer.headers["Retry-After"] = str(error.wait)
-        return answer
+        return _with_wait(_failed(request, "busy"), error.wait)
 
     @app.exception_handler(SQLAlchemyError)
     def no_register(request: Request, error: SQLAlchemyError) -> Response:
@@ -125,13 +148,21 @@ def _http_answer(site: Site, request: Request, status: int) -> Response:
     return site.page(request, "error.html", status, code=code)
 
 
-def _denied(request: Request, status: int, error: Refused) -> Response:
-    """A denial for a program."""
+def _denied(request: Request, status: int, error: Refused, opens: str | None) -> Response:
+    """A denial for a program. `opens`: the moment it opens, if it does by itself."""
+    code, more = f"web.reason.{error.reason.value}", [] if opens is None else [opens]
+    text = "\n".join(
+        " ".join([translate(code, language), *(translate("web.limit.opens", language, moment=one) for one in more)])
+        for language in ("zh", "en")
+    )
     if _is_rows(request):
-        return problems.answer(status, error.reason.value, say(f"web.reason.{error.reason.value}"), wait=error.wait)
-    answer = errors.answer(status, f"web.reason.{error.reason.value}")
-    if error.wait is not None:
-        answer.headers["Retry-After"] = str(error.wait)
+        return problems.answer(status, error.reason.value, text, wait=error.wait)
+    answer = errors.told(status, text)
+    return answer if error.wait is None else _with_wait(answer, error.wait)
+
+
+def _with_wait(answer: Response, seconds: int) -> Response:
+    answer.headers["Retry-After"] = str(seconds)
     return answer
 
 

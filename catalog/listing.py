@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from catalog.policy.decision import Offer, ShownUntil
 from pipelines.contracts.load import load, stated
+from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
@@ -112,6 +113,10 @@ class Listing:
             self._look_at_ledger()
             assert self._contracts is not None
             return Snapshot(self._contracts, self._published, self._broken)
+
+    def city(self) -> CityForm:
+        """What the contracts say of the whole city, as they were read last: looks at no file and no ledger."""
+        return (self._contracts or self.snapshot().contracts).city
 
     def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
         """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal

@@ -4,14 +4,15 @@ A token is shown once, when it is issued.
 """
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from catalog.policy import administration as admin
+from catalog.policy import quotas, suspension, users
 from catalog.policy import services as offered
-from catalog.policy import suspension, users
 from catalog.policy.decision import ROADS
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, told
@@ -187,6 +188,21 @@ def services() -> None:
             as_json({**vars(one), "live": one.live})
         counts = {"declared": len(found), "published": sum(one.published for one in found)}
         typer.echo(say("services.count", **counts, live=sum(one.live for one in found), days=offered.LIVE_DAYS))
+
+
+@app.command()
+def quota(
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="日期，默认今日 / the day")] = None,
+) -> None:
+    """列出各方当日已用和剩余的行数、字节数 / list what callers used and have left of a day's rows and bytes."""
+    with told():
+        settings, register = _open()
+        city = load(settings.contracts).city
+        chosen = day.date() if day else quotas.today(now(), city.timezone)
+        for who, used in quotas.of_day(register, chosen).items():
+            limits = getattr(city.limits.callers, who.kind)
+            about = {"day": chosen.isoformat(), "caller": who.kind, "name": who.name, "per_minute": limits.perMinute}
+            as_json({**about, **quotas.left_of_day(limits, used)})
 
 
 @app.command("list")

@@ -19,6 +19,7 @@ from catalog.listing import Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
+from catalog.policy.quotas import Quotas
 from catalog.policy.rates import Rates
 from pipelines.register import Register
 from pipelines.register.store import now
@@ -84,6 +85,7 @@ class Desk:
         self.downloads = Downloads(settings, self.views, self.url)
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
+        self.quotas = Quotas(register, lambda: settings.key("quotas"))
 
     def decide(self, caller: Caller, offering: Offering | None, road: str, one_key: bool = False) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""

@@ -52,7 +52,8 @@ class Callers:
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
         suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")
-        found = self._register.rows(sa.select(token_table, suspended).where(token_table.c.id == token_id))
+        theirs = sa.select(token_table, recipient_table.c.organisation, suspended).join(recipient_table)
+        found = self._register.rows(theirs.where(token_table.c.id == token_id))
         return found[0] if found else None
 
     def _caller(self, row: dict[str, Any]) -> Caller:
@@ -63,6 +64,7 @@ class Callers:
             expires=expires,
             grants=tuple(load_grants(self._register, recipient=row["recipient"])),
             application=row["application"],
+            organisation=row["organisation"],
             problem=_problem(row["revoked"], expires, now()) or (Reason.SUSPENDED if row["suspended"] else None),
         )
 

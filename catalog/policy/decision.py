@@ -30,6 +30,7 @@ class Reason(StrEnum):
     GRANT_EMPTY = "grant_empty"
     LOOKUP_ONLY = "lookup_only"
     TOO_MANY = "too_many"
+    QUOTA_SPENT = "quota_spent"
     ADDRESS_INVALID = "address_invalid"
     ADDRESS_EXPIRED = "address_expired"
     ADDRESS_OUTDATED = "address_outdated"
@@ -72,7 +73,8 @@ class Grant:
 class Caller:
     """Who asks. Anonymous when `recipient` is None; `problem` says what is wrong with the token that was shown.
 
-    `token` is the public part of a token, `expires` when it ends, `application` what it was issued for.
+    `token` is the public part of a token, `expires` when it ends, `application` what it was issued for,
+    `organisation` the recipient's.
     """
 
     recipient: str | None = None
@@ -81,6 +83,7 @@ class Caller:
     grants: tuple[Grant, ...] = ()
     problem: Reason | None = None
     application: str | None = None
+    organisation: str | None = None
 
 
 ANONYMOUS = Caller()

@@ -7,11 +7,21 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 ROUNDING = 1e-6
 """What sums of seconds may miss: whoever waits as told is let in."""
 MOST_CALLERS = 10_000
 """Buckets kept; full ones are forgotten first, for they say nothing."""
+
+
+class Taken(NamedTuple):
+    """One look into a bucket, whole numbers: seconds to wait, 0 if the question was let in; questions left; seconds
+    until the bucket is full again."""
+
+    wait: int
+    left: int
+    full: int
 
 
 class Rates:
@@ -24,17 +34,21 @@ class Rates:
 
     def wait(self, caller: str, per_minute: int) -> int:
         """Whole seconds until `caller` may ask, 0 if now; then the question counts. A bucket holds a minute's worth."""
+        return self.take(caller, per_minute).wait
+
+    def take(self, caller: str, per_minute: int) -> Taken:
+        """The same, with what is left in the bucket."""
         with self._lock:
             at = self._clock()
             left, since = self._buckets.get(caller, (float(per_minute), at))
             left = min(per_minute, left + (at - since) * per_minute / 60)
-            if left < 1 - ROUNDING:
-                self._buckets[caller] = left, at
-                return math.ceil((1 - left) * 60 / per_minute)
-            self._buckets[caller] = max(left - 1, 0.0), at
+            let_in = left >= 1 - ROUNDING
+            wait = 0 if let_in else math.ceil((1 - left) * 60 / per_minute)
+            left = max(left - 1, 0.0) if let_in else left
+            self._buckets[caller] = left, at
             if len(self._buckets) > MOST_CALLERS:
                 self._forget(at)
-            return 0
+            return Taken(wait, int(left + ROUNDING), math.ceil((per_minute - left) * 60 / per_minute))
 
     def _forget(self, at: float) -> None:
         """Drop the buckets that nobody took from for a minute: they are full again."""

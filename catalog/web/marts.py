@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, Response
 
+from catalog import metering
 from catalog.delivery.desk import Desk, asked_range
 from catalog.delivery.downloads import checksum_headers
 from catalog.delivery.marts import MartsFile, Outdated
@@ -35,7 +36,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.api_route("/marts/marts.duckdb", methods=["GET", "HEAD"])
     def download(request: Request) -> Response:
-        caller = site.caller(request)
+        caller = metering.asks(desk, request, site.caller(request), "download", ROAD)
         allowed = desk.admit_marts(caller, "download", ROAD)
         file = desk.marts_file()
         about = {"method": request.method, "range": asked_range(request.headers.get("range"))}

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from catalog import metering
 from catalog.delivery import dictionary, downloads, formats, workbooks
 from catalog.delivery.desk import Admission, Desk, asked_range
 from catalog.delivery.formats import Format
@@ -101,7 +102,8 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
 
     @router.get("/datasets/{channel}/{name}/preview")
     def preview(request: Request, channel: str, name: str) -> Response:
-        admission = desk.admit(site.caller(request), f"{channel}/{name}", "preview", ROAD)
+        caller = metering.asks(desk, request, site.caller(request), "preview", ROAD)
+        admission = desk.admit(caller, f"{channel}/{name}", "preview", ROAD)
         extract = desk.views.extract(admission.allowed)
         rows = desk.preview(extract)
         entries = {item.column: item for item in dictionary.entries(admission.offering.product)}
@@ -124,15 +126,18 @@ def _add_files(router: APIRouter, site: Site) -> None:
 
     @router.api_route("/datasets/{channel}/{name}/download/{kind}", methods=["GET", "HEAD"])
     def download(request: Request, channel: str, name: str, kind: str) -> Response:
-        admission = desk.admit(site.caller(request), f"{channel}/{name}", "download", ROAD)
+        caller = metering.asks(desk, request, site.caller(request), "download", ROAD)
+        admission = desk.admit(caller, f"{channel}/{name}", "download", ROAD)
         offered = desk.downloads.formats(admission.offering, admission.allowed.columns)
         chosen = next((item for item in offered if item == kind), None)
         if chosen is None:
             raise HTTPException(404)
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
-        facts = {"format": chosen, "rows": desk.views.extract(admission.allowed).rows, "bytes": file.size}
+        extract = desk.views.extract(admission.allowed)
+        facts = {"format": chosen, "rows": extract.rows, "bytes": file.size}
         about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
+        metering.gave(request, 0 if request.method == "HEAD" or about["range"] else extract.rows)
         return FileResponse(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
+from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, recall
 from catalog.policy.decision import Allowed, Reason
@@ -75,6 +76,7 @@ def build_router(site: Site) -> APIRouter:
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
+            quota=metering.stands(desk, request, caller) if caller.recipient else None,
             now=now(),
         )
 

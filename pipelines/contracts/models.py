@@ -607,10 +607,27 @@ class WorkForm(Strict):
     seconds: Annotated[float, Field(gt=0, le=60)] = 5
 
 
+class QuotaForm(Strict):
+    """What one caller may have: questions a minute, rows and bytes of data a day."""
+
+    perMinute: Annotated[int, Field(ge=1, le=1_000_000)]
+    rowsPerDay: Annotated[int, Field(ge=1, le=10**15)]
+    bytesPerDay: Annotated[int, Field(ge=1, le=10**18)]
+
+
+class CallersForm(Strict):
+    """Limits by class of caller: without a token by address, a token of an application, any other token."""
+
+    anonymous: QuotaForm = QuotaForm(perMinute=1_200, rowsPerDay=10_000_000, bytesPerDay=10_000_000_000)
+    application: QuotaForm = QuotaForm(perMinute=12_000, rowsPerDay=200_000_000, bytesPerDay=200_000_000_000)
+    organisation: QuotaForm = QuotaForm(perMinute=12_000, rowsPerDay=200_000_000, bytesPerDay=200_000_000_000)
+
+
 class LimitsForm(Strict):
     """How much callers may ask of the catalogue."""
 
     work: WorkForm = WorkForm()
+    callers: CallersForm = CallersForm()
 
 
 class CityForm(Strict):

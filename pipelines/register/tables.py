@@ -187,6 +187,18 @@ suspension = sa.Table(
 )
 """Who is cut off, at once and for all roads: `whom` is `recipient` or `organisation`. In force until `lifted`."""
 
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+"""What a caller had on a day of the city (ISO 8601): `kind` is `anonymous`, `application` or `organisation`; an
+anonymous name is a keyed hash of day and address."""
+
 linkage_review = sa.Table(
     "linkage_review",
     metadata,

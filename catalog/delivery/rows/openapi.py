@@ -18,6 +18,8 @@ Json = dict[str, Any]
 _TEXT: Json = {"type": "string"}
 _OR_NULL: Json = {"type": ["string", "null"]}
 _HEADERS = {"Link": _TEXT, "Product-Version": {"type": "integer"}, "Row-Count": {"type": "integer"}, "ETag": _TEXT}
+_RATES: Json = {f"RateLimit-{name}": {"type": "integer"} for name in ("Limit", "Remaining", "Reset")}
+_RATES["RateLimit-Policy"] = _TEXT
 
 
 def document(prefix: str, most_listed: int) -> Json:
@@ -31,6 +33,7 @@ def document(prefix: str, most_listed: int) -> Json:
             "/products": _both(_list(most_listed)),
             "/products/{channel}/{name}": _both(_product()),
             "/products/{channel}/{name}/rows": _both(_rows()),
+            "/quota": _both(_quota()),
             "/openapi.json": {"get": _self()},
         },
         "components": {
@@ -96,7 +99,8 @@ def _rows() -> Json:
     content: Json = {media.partition(";")[0]: {"schema": {}} for media in MEDIA_TYPES.values()}
     content["application/json"] = {"schema": {"type": "array", "items": {"type": "object"}}}
     headers = {
-        name: {"schema": schema, "description": say(f"rows.doc.header.{name}")} for name, schema in _HEADERS.items()
+        name: {"schema": schema, "description": say(f"rows.doc.header.{name}")}
+        for name, schema in {**_HEADERS, **_RATES}.items()
     }
     return {
         "operationId": "readRows",
@@ -123,6 +127,27 @@ def _rows() -> Json:
     }
 
 
+def _quota() -> Json:
+    count = {"type": "integer", "minimum": 0}
+    day = _object(dict.fromkeys(("per_day", "used", "left"), count))
+    answer = _object(
+        {
+            "caller": {"type": "string", "enum": ["anonymous", "application", "organisation"]},
+            "name": _OR_NULL,
+            "questions": _object({"per_minute": count, "left": count}),
+            "rows": day,
+            "bytes": day,
+            "day": {"type": "string", "format": "date"},
+            "opens": {"type": "string", "format": "date-time"},
+        }
+    )
+    return {
+        "operationId": "readQuota",
+        "summary": say("rows.doc.quota"),
+        "responses": {"200": _json("rows.doc.quota", answer, _RATES), **_errors(401)},
+    }
+
+
 def _self() -> Json:
     answer = _json("rows.doc.self", {"type": "object"})
     return {"operationId": "describe", "summary": say("rows.doc.self"), "responses": {"200": answer, **_errors()}}
@@ -140,7 +165,8 @@ def _error(status: int) -> Json:
     if status == 401:
         answer["headers"] = {"WWW-Authenticate": {"required": True, "schema": _TEXT}}
     if status == 429:
-        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+        rates = {name: {"schema": kind} for name, kind in _RATES.items()}
+        answer["headers"] = {"Retry-After": {"schema": {"type": "integer"}}, **rates}
     return answer
 
 

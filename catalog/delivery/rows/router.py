@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
+from catalog import metering
 from catalog.delivery import dictionary, workbooks
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import about_book
@@ -49,6 +50,13 @@ def build_router(desk: Desk) -> APIRouter:
     def describe() -> JSONResponse:
         return JSONResponse(described)
 
+    @router.api_route("/quota", methods=["GET", "HEAD"])
+    def quota(request: Request) -> JSONResponse:
+        caller = _caller(desk, request, "quota.get")
+        if caller.problem is not None:
+            raise desk.refuse(caller, None, caller.problem, "quota.get", ROAD)
+        return JSONResponse(metering.stands(desk, request, caller), headers=_headers())
+
     _add_products(router, desk)
     _add_rows(router, desk)
     return router
@@ -57,7 +65,7 @@ def build_router(desk: Desk) -> APIRouter:
 def _add_products(router: APIRouter, desk: Desk) -> None:
     @router.api_route("/products", methods=["GET", "HEAD"])
     def list_products(request: Request) -> Response:
-        caller = _caller(desk, request)
+        caller = _caller(desk, request, "product.list")
         if caller.problem is not None:
             raise desk.refuse(caller, None, caller.problem, "product.list", ROAD)
         found = asked(request.query_params.multi_items(), LISTED)
@@ -80,7 +88,8 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
 
     @router.api_route(PRODUCT, methods=["GET", "HEAD"])
     def get_product(request: Request, channel: str, name: str) -> Response:
-        admission = desk.admit(_caller(desk, request), f"{channel}/{name}", "product.get", ROAD)
+        caller = _caller(desk, request, "product.get")
+        admission = desk.admit(caller, f"{channel}/{name}", "product.get", ROAD)
         asked(request.query_params.multi_items(), ())
         extract = desk.views.extract(admission.allowed)
         columns = {item["name"]: column_of(item) for item in extract.fields}
@@ -105,7 +114,7 @@ def _add_rows(router: APIRouter, desk: Desk) -> None:
 
     @router.api_route(f"{PRODUCT}/rows", methods=["GET", "HEAD"])
     def read_rows(request: Request, channel: str, name: str) -> Response:
-        admission = desk.admit(_caller(desk, request), f"{channel}/{name}", "rows.read", ROAD)
+        admission = desk.admit(_caller(desk, request, "rows.read"), f"{channel}/{name}", "rows.read", ROAD)
         found = asked(request.query_params.multi_items())
         kind = accepting.chosen(found.reserved.get("format"), request.headers.get("accept"))
         return _Reading(desk, shelves, pages, request, _at(desk, admission, found), found, kind).answer()
@@ -141,6 +150,7 @@ class _Reading:
         def about(rows: int, following: Place | None) -> dict[str, str]:
             """Audit the answer and make its headers."""
             self._audit(wanted, rows)
+            metering.gave(self.request, rows)
             links = dict[str, str]()
             if following is not None:
                 sealed = cursors.seal(key, allowed.version, bound, following)
@@ -241,8 +251,8 @@ def _at(desk: Desk, admission: Admission, found: Asked) -> Admission:
     return replace(then, offering=replace(then.offering, release=release or then.offering.release))
 
 
-def _caller(desk: Desk, request: Request) -> Caller:
-    return desk.callers.from_token(bearer(request))
+def _caller(desk: Desk, request: Request, action: str) -> Caller:
+    return metering.asks(desk, request, desk.callers.from_token(bearer(request)), action, ROAD)
 
 
 def _summary(desk: Desk, admission: Admission) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def status_of(reason: Reason) -> int:
     """The HTTP status of a denial."""
     if reason in (Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED, Reason.VERSION_UNKNOWN):
         return 404
-    if reason is Reason.TOO_MANY:
+    if reason in (Reason.TOO_MANY, Reason.QUOTA_SPENT):
         return 429
     if reason is Reason.VERSION_ENDED:
         return 410
@@ -43,6 +43,11 @@ def status_of(reason: Reason) -> int:
 
 def answer(status: int, code: str, **arguments: object) -> JSONResponse:
     """An error answer with message `code`."""
-    body = {"errorCode": CODES.get(status, "INTERNAL_ERROR"), "message": say(code, **arguments)}
+    return told(status, say(code, **arguments))
+
+
+def told(status: int, text: str) -> JSONResponse:
+    """An error answer with a text."""
+    body = {"errorCode": CODES.get(status, "INTERNAL_ERROR"), "message": text}
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
     return JSONResponse(body, status, headers)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
+from catalog import metering
 from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
 from catalog.delivery.extracts import Extract, Part
@@ -73,7 +74,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         tables = [_table(item) for item in _require_share(desk, request, share, "table.list")]
         found = {item["name"]: item for item in tables if item["schema"] == schema}
         if not found:
-            raise desk.refuse(_caller(desk, request), None, Reason.UNKNOWN_PRODUCT, "table.list", ROAD)
+            raise desk.refuse(_caller(desk, request, "table.list"), None, Reason.UNKNOWN_PRODUCT, "table.list", ROAD)
         return _listed(desk, request, "table.list", found)
 
     @router.get("/shares/{share}/all-tables")
@@ -146,9 +147,12 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         address = Address(f"{channel}/{product}", number, key, name, query.get("t", ""))
         signature = query.get(addresses.SIGNATURE, "")
         caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
-        if problem := addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature):
-            signed = problem is Reason.ADDRESS_EXPIRED  # otherwise anybody may have written the token's id into it
-            raise desk.refuse(caller if signed else Caller(), None, problem, "file.read", ROAD)
+        problem = addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature)
+        if problem is Reason.ADDRESS_INVALID:
+            caller = Caller()  # anybody may have written the token's id into it
+        metering.asks(desk, request, caller, "file.read", ROAD)
+        if problem:
+            raise desk.refuse(caller, None, problem, "file.read", ROAD)
         admission = desk.admit(caller, address.product, "file.read", ROAD)
         then = desk.at_version(admission, number)
         extract = _extract(desk, admission, then, key) if then else None
@@ -195,12 +199,12 @@ def _version(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
 
-def _caller(desk: Desk, request: Request) -> Caller:
-    return desk.callers.from_token(bearer(request))
+def _caller(desk: Desk, request: Request, action: str) -> Caller:
+    return metering.asks(desk, request, desk.callers.from_token(bearer(request)), action, ROAD)
 
 
 def _visible(desk: Desk, request: Request, action: str) -> list[Admission]:
-    caller = _caller(desk, request)
+    caller = _caller(desk, request, action)
     if caller.problem is not None:
         raise desk.refuse(caller, None, caller.problem, action, ROAD)
     return desk.visible(caller, desk.listing.snapshot(), ROAD)
@@ -213,7 +217,7 @@ def _shares(visible: list[Admission]) -> set[str]:
 def _require_share(desk: Desk, request: Request, share: str, action: str) -> list[Admission]:
     found = [item for item in _visible(desk, request, action) if item.offering.product.channel == share]
     if not found:
-        raise desk.refuse(_caller(desk, request), None, Reason.UNKNOWN_PRODUCT, action, ROAD)
+        raise desk.refuse(_caller(desk, request, action), None, Reason.UNKNOWN_PRODUCT, action, ROAD)
     return found
 
 
@@ -235,14 +239,14 @@ def _listed(desk: Desk, request: Request, action: str, items: Mapping[str, Any])
 
 
 def _audit_list(desk: Desk, request: Request, action: str, count: int) -> None:
-    caller = _caller(desk, request)
+    caller = _caller(desk, request, action)
     body = {"road": ROAD, "items": count, **token_id(caller)}
     audit.record(desk.register, action, "allowed", body, recipient=caller.recipient, application=caller.application)
 
 
 def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: str) -> Admission:
     share, schema, table = names
-    caller, product = _caller(desk, request), f"{share}/{table}"
+    caller, product = _caller(desk, request, action), f"{share}/{table}"
     known = desk.listing.snapshot().find(product)
     if caller.problem is None and (known is None or known.product.contract.library != schema):
         raise desk.refuse(caller, None, Reason.UNKNOWN_PRODUCT, action, ROAD)

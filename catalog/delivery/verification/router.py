@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from catalog import metering
 from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.router import bearer
@@ -34,7 +35,7 @@ def build_router(desk: Desk) -> APIRouter:
 
     @router.get("/licence/{identifier}")
     def verify_licence(request: Request, identifier: str) -> JSONResponse:
-        caller = desk.callers.from_token(bearer(request))
+        caller = metering.asks(desk, request, desk.callers.from_token(bearer(request)), ACTION, ROAD)
         admission = desk.admit(caller, PRODUCT, ACTION, ROAD, one_key=True)
         lookup = admission.offering.product.form.lookup
         assert lookup is not None  # the contract of this product has one

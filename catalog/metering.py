@@ -1,0 +1,157 @@
+"""Counting what is asked and given over HTTP: whose question it is, the headers that say what is left, bytes sent.
+
+Roads call `asks` before anything else and `gave` for the rows they hand out. The counts are in `catalog.policy.quotas`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from catalog.delivery.desk import Desk
+from catalog.policy.decision import ANONYMOUS, Caller, Reason
+from catalog.policy.quotas import Standing, left_of_day, opens, today
+from pipelines.contracts.models import CallersForm
+from pipelines.register.store import now
+
+API = ("/delta-sharing/", "/api/v1/", "/verify/")
+"""Roads of programs: every answer says what is left, also one that no route made."""
+DATA = frozenset({"rows.read", "download", "file.read", "table.query", "table.changes", "preview"})
+"""Actions that hand out data: nothing is left for them when the day is spent. Their bytes count."""
+_KEY = "citylake.meter"
+
+
+@dataclass
+class _Meter:
+    """One request: who asked, how they stand, what they got."""
+
+    day: date | None = None
+    standing: Standing | None = None
+    data: bool = False
+    rows: int = 0
+    bytes: int = 0
+
+
+class Metering:
+    """ASGI middleware: adds the headers, counts the bytes of data that were sent."""
+
+    def __init__(self, app: ASGIApp, desk: Desk) -> None:
+        self._app = app
+        self._desk = desk
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        meter = scope[_KEY] = _Meter()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                meter.data = meter.data and message["status"] < 300
+                if meter.standing is None and scope["path"].startswith(API):
+                    _count(self._desk, meter, ANONYMOUS, _address(scope))
+                if meter.standing is not None:
+                    MutableHeaders(scope=message).update(_headers(meter.standing))
+            elif message["type"] == "http.response.body":
+                meter.bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            await self._settle(meter)
+
+    async def _settle(self, meter: _Meter) -> None:
+        if not meter.data or meter.standing is None or meter.day is None:
+            return
+        quotas, who = self._desk.quotas, meter.standing.who
+        if quotas.spend(who, meter.day, meter.rows, meter.bytes):
+            await run_in_threadpool(quotas.write, who, meter.day)
+
+
+def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -> Caller:
+    """Count the question of a caller, once a request.
+
+    Raises Refused for one too many in this minute, and for data when the day is spent; both are audited.
+    """
+    meter = _meter(request)
+    if meter.standing is None:
+        _count(desk, meter, caller, _address(request.scope))
+        assert meter.standing is not None
+        if meter.standing.wait:
+            raise desk.refuse(caller, None, Reason.TOO_MANY, action, road, meter.standing.wait)
+    if action in DATA and not meter.data and meter.day is not None and caller.problem is None:
+        if desk.quotas.used(meter.standing.who, meter.day).spent(meter.standing.limits):
+            moment = now()
+            wait = 1 + int((opens(moment, _zone(desk)) - moment).total_seconds())
+            raise desk.refuse(caller, None, Reason.QUOTA_SPENT, action, road, wait)
+        meter.data = True
+    return caller
+
+
+def gave(request: Request, rows: int) -> None:
+    """Note the rows of the answer."""
+    _meter(request).rows = rows
+
+
+def stands(desk: Desk, request: Request, caller: Caller) -> dict[str, Any]:
+    """What a caller used and has left, as JSON. Raises SQLAlchemyError."""
+    moment, zone, address = now(), _zone(desk), _address(request.scope)
+    day = today(moment, zone)
+    who = desk.quotas.who(caller, address, day)
+    standing = _meter(request).standing
+    limits = getattr(_limits(desk), who.kind)
+    return {
+        "caller": who.kind,
+        "name": None if who.kind == "anonymous" else who.name,
+        "questions": {"per_minute": limits.perMinute, "left": limits.perMinute if standing is None else standing.left},
+        **left_of_day(limits, desk.quotas.used(who, day)),
+        "day": day.isoformat(),
+        "opens": opens(moment, zone).isoformat(),
+    }
+
+
+def moment_after(desk: Desk, seconds: int) -> str:
+    """The moment in so many seconds, in the city's time zone (ISO 8601)."""
+    return datetime.fromtimestamp(now().timestamp() + seconds, opens(now(), _zone(desk)).tzinfo).isoformat(
+        timespec="seconds"
+    )
+
+
+def _count(desk: Desk, meter: _Meter, caller: Caller, address: str) -> None:
+    meter.day = today(now(), _zone(desk))
+    meter.standing = desk.quotas.ask(desk.quotas.who(caller, address, meter.day), _limits(desk))
+
+
+def _headers(standing: Standing) -> Mapping[str, str]:
+    """draft-ietf-httpapi-ratelimit-headers-06: the minute; what is left of the day is told by `/api/v1/quota`."""
+    return {
+        "RateLimit-Limit": str(standing.limits.perMinute),
+        "RateLimit-Remaining": str(standing.left),
+        "RateLimit-Reset": str(standing.wait or standing.full),
+        "RateLimit-Policy": f"{standing.limits.perMinute};w=60",
+    }
+
+
+def _meter(request: Request) -> _Meter:
+    meter: _Meter = request.scope[_KEY]
+    return meter
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _limits(desk: Desk) -> CallersForm:
+    return desk.listing.city().limits.callers
+
+
+def _zone(desk: Desk) -> str:
+    return desk.listing.city().timezone
