@@ -135,6 +135,9 @@ def main() -> None:
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     with tempfile.TemporaryDirectory() as folder:
         city = City(Path(folder))
+        city.limit(
+            f"{{callers: {{organisation: {{perMinute: 1000000, rowsPerDay: {10**12}, bytesPerDay: {10**15}}}}}}}"
+        )
         city.release(PERSONS, rows)
         token = city.recipient("基准")
         city.grant("基准")

@@ -28,11 +28,7 @@ HEADERS = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "ratelim
 
 def limited(city: City, **limits: str) -> TestClient:
     """A client of a service whose city has other limits for these classes."""
-    path = city.settings.contracts / "city.yaml"
-    lines = "".join(f"    {kind}: {{{text}}}\n" for kind, text in limits.items())
-    path.write_text(
-        f"{path.read_text('utf-8').partition(chr(10) + 'limits:')[0]}\nlimits:\n  callers:\n{lines}", "utf-8"
-    )
+    city.limit("{callers: {" + ", ".join(f"{kind}: {{{text}}}" for kind, text in limits.items()) + "}}")
     client = city.client()
     client.app.state.desk.quotas._rates._clock = lambda: 0.0  # type: ignore[attr-defined]  # nothing flows in
     return client

@@ -20,15 +20,13 @@ from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer
 
 API = "/api/v1/products"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
-LIMITS = "\nlimits: {work: {places: 1, waiting: 1, seconds: 0.05}}\n"
 
 
 @pytest.fixture
 def narrow(own_city: City, monkeypatch: pytest.MonkeyPatch) -> tuple[City, TestClient, str]:
     """A city whose service makes one thing at once and finds its 40 persons many, a client, a token with a grant."""
     monkeypatch.setattr("catalog.delivery.work.CHEAP_ROWS", 39)
-    path = own_city.settings.contracts / "city.yaml"
-    path.write_text(path.read_text("utf-8").partition("\nlimits:")[0] + LIMITS, "utf-8")
+    own_city.limit("{work: {places: 1, waiting: 1, seconds: 0.05}}")
     token = own_city.recipient("甲")
     own_city.grant("甲")
     return own_city, own_city.client(), token
