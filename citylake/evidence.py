@@ -8,11 +8,15 @@ from zoneinfo import ZoneInfo
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from catalog.policy.audit import record
+from catalog.reporting import forms, quality
 from citylake.output import opened_register, private_file, told
 from pipelines.contracts.load import load
+from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register, heads
 from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.release import bundle
 from pipelines.settings import Settings
@@ -39,6 +43,33 @@ def export_bundle(
         register.close()
         if refused is not None:  # the bundle is written all the same: it shows where the ledger was tampered with
             raise refused
+
+
+@app.command("report")
+def quality_report(
+    file: Annotated[Path, typer.Option("-o", "--output", help="新文件 / a new file")],
+    month: Annotated[str | None, typer.Option(help="月份，如 2026-11；默认本月 / the month")] = None,
+    dataset: Annotated[str | None, typer.Option(help="来源、模型或产品 / a source, model or product")] = None,
+    department: Annotated[str | None, typer.Option(help="部门代码 / code of a department")] = None,
+    form: Annotated[str, typer.Option("--format", help="pdf、xlsx 或 html")] = "pdf",
+    english: Annotated[bool, typer.Option("--english", help="英文 / in English")] = False,
+) -> None:
+    """一个月的数据质量报告：全市、一个部门或一个数据，留痕 / the quality report of a month; recorded."""
+    with told():
+        settings = Settings.from_environment()
+        if dataset is not None and department is not None:
+            raise CitylakeError("report.one_scope")
+        register, contracts = opened_register(settings), load(settings.contracts)
+        month = month or f"{now().astimezone(ZoneInfo(contracts.city.timezone)):%Y-%m}"
+        document = quality.report(contracts, register, month, dataset, department, "en" if english else "zh")
+        with private_file(file, settings.home) as partial:
+            forms.write(document, form, partial)
+            digest = sha256(partial)
+            about = {"month": month, "dataset": dataset, "department": department}
+            # before the file has its name: none is out without a row
+            record(register, "report", "allowed", {"road": "command", "format": form, "sha256": digest, **about})
+        typer.echo(say("report.written", file=file, size=file.stat().st_size, sha256=digest))
+        register.close()
 
 
 @app.command("heads")

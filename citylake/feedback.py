@@ -10,10 +10,8 @@ from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues
-from pipelines.issues.calendar import WorkCalendar
-from pipelines.issues.feedback import AREA, Feedback, Origin
+from pipelines.issues.feedback import Feedback, Origin, due
 from pipelines.messages import CitylakeError, say
-from pipelines.register.times import as_utc
 from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
@@ -81,16 +79,13 @@ def show(number: Number) -> None:
 
 def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
     """Until when an open issue that somebody raised must be verified, in two languages; nothing for others."""
-    city = contracts.city
-    deadline = city.deadlines.get("verification")
-    if deadline is None or city.workCalendar is None or not issue["code"].startswith(f"{AREA}."):
+    last = due(issue, contracts.city)
+    if last is None:
         return []
-    zone = ZoneInfo(city.timezone)
-    since = as_utc(issue["first_seen"]).astimezone(zone).date()
-    due = WorkCalendar(city.workCalendar).due(since, deadline.days)
-    late = datetime.now(zone).date() > due.day
-    code = "feedback.overdue" if late else "feedback.provisional" if due.provisional else "feedback.due"
-    return [f"   {line}" for line in say(code, day=due.day).splitlines()]
+    zone = ZoneInfo(contracts.city.timezone)
+    late = datetime.now(zone).date() > last.day
+    code = "feedback.overdue" if late else "feedback.provisional" if last.provisional else "feedback.due"
+    return [f"   {line}" for line in say(code, day=last.day).splitlines()]
 
 
 def _opened() -> tuple[Feedback, Contracts]:

@@ -1,10 +1,12 @@
 """Downloads as XLSX: one sheet with the rows, one with the dictionary and the licence. Written row by row to disk.
+Documents as XLSX: one sheet for each section.
 
 Text stays text whatever it looks like: identifiers keep their zeros, and nothing is ever taken for a formula or a
 link. Dates are dates; times are UTC. What a sheet cannot hold is refused, never cut.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, date, datetime
@@ -18,6 +20,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from catalog.delivery.dictionary import Entry
+from pipelines.documents.model import Bars, Cell, Chart, Document, Paragraph, Section, Share, Table
 from pipelines.messages import translate
 
 MOST_ROWS = 200_000
@@ -28,6 +31,9 @@ FIRST_DATE = date(1900, 3, 1)
 """Earlier dates are written as text: spreadsheets believe in a 29 February 1900."""
 BATCH = 2_000
 
+_LONGEST_NAME = 31
+_NO_NAME = re.compile(r"[\[\]:*?/\\']")
+"""What the name of a sheet may not have."""
 _CUT = -2
 """What xlsxwriter answers when it cut a text to the 32,767 characters of a cell."""
 _OPTIONS = {
@@ -88,6 +94,70 @@ def write(con: duckdb.DuckDBPyConnection, query: str, target: Path, about: About
         book.close()
 
 
+def write_document(document: Document, target: Path) -> None:
+    """Write a document as a book: its front, then one sheet for each section; shares are numbers to count with."""
+    book = Workbook(str(target), {**_OPTIONS, "constant_memory": False})
+    book.set_properties({"title": document.title, "created": document.at.astimezone(UTC).replace(tzinfo=None)})
+    styles = _Styles(book)
+    try:
+        front = book.add_worksheet(translate("web.sheet.about", document.language))
+        front.set_column(0, 0, 18)
+        front.set_column(1, 1, 90, styles.wrapped)
+        front.write_string(0, 0, document.title, styles.heading)
+        front.write_string(1, 0, document.subtitle)
+        for row, (label, text) in enumerate([*document.facts, ("", document.running)], 3):
+            front.write_string(row, 0, label, styles.heading)
+            front.write_string(row, 1, text)
+        for number, section in enumerate(document.sections, 1):
+            _write_section(book, styles, f"{number} {_NO_NAME.sub(' ', section.title)}"[:_LONGEST_NAME], section)
+    finally:
+        book.close()
+
+
+def _write_section(book: Workbook, styles: "_Styles", name: str, section: Section) -> None:
+    sheet, row = book.add_worksheet(name), 0
+    sheet.set_column(0, 0, 32, styles.wrapped)
+    sheet.set_column(1, 8, 18, styles.wrapped)
+    for block in section.blocks:
+        if isinstance(block, Paragraph):
+            sheet.write_string(row, 0, block.text, styles.running)
+            row += 1
+            continue
+        sheet.write_string(row, 0, block.caption, styles.running)
+        headings, rows = _as_rows(block)
+        for place, heading in enumerate(headings):
+            sheet.write_string(row + 1, place, heading, styles.heading)
+        first, row = row + 2 if headings else row + 1, row + (2 if headings else 1)
+        for values in rows:
+            for place, value in enumerate(values):
+                if isinstance(value, Share):
+                    sheet.write_number(row, place, value.part, styles.share)
+                else:
+                    _write_value(sheet, row, place, value, styles, section.title)
+            row += 1
+        if isinstance(block, Chart) and rows:
+            _draw(book, sheet, name, block, first, row)
+        row += 1
+
+
+def _as_rows(block: Table | Chart | Bars) -> tuple[list[str], list[Sequence[Cell]]]:
+    """Headings and rows of a block; what is drawn elsewhere is told in numbers."""
+    if isinstance(block, Table):
+        return [column.heading for column in block.columns], list(block.rows)
+    if isinstance(block, Chart):
+        return [], [(label, None if part is None else Share(part)) for label, part in block.points]
+    return [], [(label, None if part is None else Share(part), said) for label, part, said in block.bars]
+
+
+def _draw(book: Workbook, sheet: Worksheet, name: str, chart: Chart, first: int, end: int) -> None:
+    line = book.add_chart({"type": "line"})
+    labels, values = [name, first, 0, end - 1, 0], [name, first, 1, end - 1, 1]
+    line.add_series({"categories": labels, "values": values, "marker": {"type": "circle", "size": 4}})
+    line.set_y_axis({"min": chart.floor, "max": 1, "num_format": "0%" if chart.floor < 0.98 else "0.0%"})
+    line.set_legend({"none": True})
+    sheet.insert_chart(first, 3, line)
+
+
 def _write_rows(book: Workbook, result: duckdb.DuckDBPyConnection) -> None:
     sheet = book.add_worksheet(translate("web.sheet.data", "zh"))
     names = [column[0] for column in result.description]
@@ -124,6 +194,9 @@ class _Styles:
     def __init__(self, book: Workbook) -> None:
         self.heading: Format = book.add_format({"bold": True})
         self.day: Format = book.add_format({"num_format": "yyyy-mm-dd"})
+        self.share: Format = book.add_format({"num_format": "0.00%"})
+        self.wrapped: Format = book.add_format({"text_wrap": True, "valign": "top"})
+        self.running: Format = book.add_format({"text_wrap": False})
         self.moment: Format = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
 
 

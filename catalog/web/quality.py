@@ -22,6 +22,7 @@ from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
 from pipelines.register.receipts import Receipt, Receipts
+from pipelines.register.store import now
 from pipelines.release.ledger import REFUSAL, Recorded
 
 DECISIONS = 50
@@ -54,6 +55,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             request,
             "quality_list.html",
             subjects=subjects,
+            month=voice.month(now()),
             issues=_issue_counts(desk),
             deliveries=deliveries,
             organisation=lambda code: cards.organisation(snapshot, voice, code),

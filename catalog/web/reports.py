@@ -67,6 +67,7 @@ def build_router(site: Site) -> APIRouter:
             f"quality-{org}",
             "report_organisation.html",
             name=cards.organisation(snapshot, voice, org),
+            org=org,
             reports=[source_standing(desk, source) for source in mine],
             trend=trend,
             spark=trends.spark([one.total for one in trend]),

@@ -93,6 +93,10 @@ class Voice:
         """A moment in the city's time zone, to the minute."""
         return as_utc(moment).astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
 
+    def month(self, moment: datetime) -> str:
+        """The month of a moment in the city's time zone, as 2026-11."""
+        return as_utc(moment).astimezone(self._zone).strftime("%Y-%m")
+
     def cell(self, value: Any) -> str:
         """A value of a table as text: dates and times in ISO 8601, times in UTC, numbers unaltered."""
         if isinstance(value, datetime):

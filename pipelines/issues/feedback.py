@@ -7,18 +7,21 @@ and who had read what was wrong.
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import duckdb
 import sqlalchemy as sa
 
 from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
+from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
+from pipelines.issues.calendar import Due, WorkCalendar
 from pipelines.messages import CitylakeError
 from pipelines.privacy.scanner import scan
 from pipelines.register import Register
@@ -129,6 +132,15 @@ class Feedback:
             if not changed.rowcount:  # somebody closed it in the meantime
                 raise CitylakeError("feedback.not_open", number=number)
             _record(connection, number, who, act, note, proof)
+
+
+def due(issue: Mapping[str, Any], city: CityForm) -> Due | None:
+    """Until when an issue that somebody raised must be verified; None for others, and where the city sets no time."""
+    deadline = city.deadlines.get("verification")
+    if deadline is None or city.workCalendar is None or not issue["code"].startswith(f"{AREA}."):
+        return None
+    since = as_utc(issue["first_seen"]).astimezone(ZoneInfo(city.timezone)).date()
+    return WorkCalendar(city.workCalendar).due(since, deadline.days)
 
 
 def _record(

@@ -1,5 +1,6 @@
 """Receipts: the only record of what ran. Every stage writes one; the state of a batch is what its receipts say."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -127,6 +128,14 @@ class Receipts:
         """The receipts of one stage of a subject whose body names the edition, newest first."""
         named = table.c.body["edition"].as_string() == edition
         query = self._of(subject).where((table.c.stage == stage.value) & named)
+        return [Receipt(**row) for row in self.register.rows(query)]
+
+    def between(
+        self, stages: Collection[Stage], subjects: Collection[str], first: datetime, end: datetime
+    ) -> list[Receipt]:
+        """The receipts of some stages of some subjects from `first` until before `end`, in order."""
+        mine = table.c.subject.in_(list(subjects)) & table.c.stage.in_([stage.value for stage in stages])
+        query = sa.select(table).where(mine, table.c.at >= first, table.c.at < end).order_by(table.c.id)
         return [Receipt(**row) for row in self.register.rows(query)]
 
     def history(self, subject: str, limit: int = 100) -> list[Receipt]:

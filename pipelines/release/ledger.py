@@ -114,6 +114,11 @@ class Ledger:
         query = sa.select(table).where(table.c.subject == subject).order_by(table.c.sequence.desc()).limit(limit)
         return [_recorded(row) for row in self.register.rows(query)]
 
+    def between(self, first: datetime, end: datetime) -> list[Recorded]:
+        """Every row from `first` until before `end`, in order."""
+        query = sa.select(table).where(table.c.at >= first, table.c.at < end).order_by(table.c.sequence)
+        return [_recorded(row) for row in self.register.rows(query)]
+
     def measured(self, releases: Iterable[Recorded]) -> dict[int, Recorded]:
         """For each release, by its sequence number, the release that rules were measured on.
 
