@@ -1,4 +1,5 @@
-"""The bundle for auditors: ledger, audit, signed heads, public key and evidence, with the program that checks them.
+"""The bundle for auditors: ledger, audit, signed heads, public key and evidence, a page that people read (`pack`), and
+the program that checks them. The list of its files is signed.
 
 Belongs here: writing it. Does not belong here: checking it (check, which runs without citylake).
 """
@@ -16,6 +17,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from pipelines.documents import pdf
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
@@ -25,9 +27,10 @@ from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
-from pipelines.release import check
+from pipelines.release import check, pack
 
-FORMAT = "citylake-evidence/1"
+FORMAT = "citylake-evidence/2"
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,10 @@ def export(
         evidence = _write(working, register, rows, known, signer)
         _lines(working / "audit.jsonl", map(chain.row_text, read))
         _lines(working / "audit_heads.jsonl", (one.line() for one in vouched))
+        page = pack.pack(city, zone, (since, until), rows, known, len(read))
+        (working / pack.FILE).write_bytes(pdf.render(page))
         _write_manifest(working, city, zone, rows, read, partial)
+        _sign_manifest(working, signer)
         os.replace(working, folder)
     except OSError as error:
         shutil.rmtree(working, ignore_errors=True)
@@ -170,4 +176,11 @@ def _write_manifest(
         "files": {path.relative_to(folder).as_posix(): sha256(path) for path in files},
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=1)
-    (folder / "manifest.json").write_text(text, "utf-8", newline="")
+    (folder / MANIFEST).write_text(text, "utf-8", newline="")
+
+
+def _sign_manifest(folder: Path, signer: Signer) -> None:
+    """The signature of the list of files, by the key of the heads."""
+    signature = signer.sign((folder / MANIFEST).read_bytes()).hex()
+    said = {"algorithm": signer.algorithm, "signature": signature}
+    (folder / SIGNATURE).write_text(chain.canonical(said), "utf-8", newline="")

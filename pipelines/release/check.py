@@ -37,12 +37,22 @@ SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
 PAST_WITHDRAWAL = "past_withdrawal"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
+UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
     "file.gone": ("缺文件 {file}", "file {file} is missing"),
     "file.changed": ("文件 {file} 与清单不符：被改动过", "file {file} is not what the manifest says: it was changed"),
     "file.unknown": ("文件 {file} 不在清单中：被添加过", "file {file} is not in the manifest: it was added"),
+    "manifest.signature": (
+        "清单的签名不对：清单 manifest.json 被改写，或不是本系统所签，其中的文件（pack.pdf 等）不可信",
+        "the signature of manifest.json is wrong: it was rewritten, or not by us; distrust its files (pack.pdf ...)",
+    ),
+    "told.no_signature": (
+        "注意：清单没有签名（由早期版本写出，或被删去）：不受账本保护的文件（如 pack.pdf）可能被替换",
+        "note: the manifest is not signed (an older version wrote it, or it was taken out): files that the ledger does"
+        " not vouch for (pack.pdf) could have been replaced",
+    ),
     "key.other": (
         "公钥与您另外留存的公钥不同：整个证据包可能由他人签名",
         "the public key is not the one you kept: somebody else may have signed all of this",
@@ -284,9 +294,27 @@ class Check:
             elif sha256(path) != expected:
                 self.problem("file.changed", file=name)
         present = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        for name in sorted({*present} - self.named.keys() - {"manifest.json"}):
+        for name in sorted({*present} - self.named.keys() - {"manifest.json", SIGNATURE}):
             if "__pycache__" not in name:
                 self.problem("file.unknown", file=name)
+
+    def manifest_signature(self) -> None:
+        """The list of files was signed by the key of the heads: it vouches for what the ledger does not."""
+        file = self.folder / SIGNATURE
+        if not file.is_file():
+            if self.manifest.get("format") == UNSIGNED:
+                say("·", "told.no_signature")
+            else:
+                self.problem("file.gone", file=SIGNATURE)
+            return
+        message = (self.folder / "manifest.json").read_bytes()
+        try:
+            said = json.loads(file.read_bytes())
+            good = VERIFIERS[said["algorithm"]](self.key, bytes.fromhex(said["signature"]), message)
+        except (ValueError, KeyError, TypeError):
+            good = False
+        if not good:
+            self.problem("manifest.signature")
 
     def kept_key(self, file: Path) -> None:
         """The public key is the one that was kept elsewhere."""
@@ -646,6 +674,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Check all there is to check; the number of problems. Raises NotABundle."""
     one = Check(arguments.bundle)
     one.files()
+    one.manifest_signature()
     if arguments.key:
         one.kept_key(arguments.key)
     one.ledger.all()

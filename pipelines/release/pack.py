@@ -1,0 +1,170 @@
+"""The readable page of a bundle: what happened in its period, what is published, and how the bundle is checked.
+
+Made of the very rows and heads that lie in the bundle, so that it says nothing else than they do. Chinese, for the
+auditor's file; `bundle` writes it and signs the list of files that names it.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pipelines.documents.model import Cell, Column, Document, Paragraph, Section, Table, Words
+from pipelines.messages import translate
+from pipelines.register.heads import Head
+from pipelines.register.times import as_utc
+from pipelines.release.ledger import ERASURE, PAST_WITHDRAWAL, REFUSAL, RELEASE, RETENTION, WITHDRAWAL
+
+COUNTED = (RELEASE, REFUSAL, WITHDRAWAL, PAST_WITHDRAWAL, ERASURE, RETENTION)
+FILE = "pack.pdf"
+MOST = 1000
+"""Rows that a page lists one by one; the bundle has them all."""
+Row = Mapping[str, Any]
+
+
+def pack(
+    city: str,
+    zone: ZoneInfo,
+    period: tuple[date | None, date | None],
+    rows: Sequence[Row],
+    known: Sequence[Head],
+    read: int,
+) -> Document:
+    """The document of a bundle of these ledger rows (at least one), all heads and so many rows of the audit."""
+    heads = [head for head in known if head.last >= rows[0]["sequence"]]
+    newest = known[-1] if known else None
+    running = (
+        t("no_head") if newest is None else t("head", number=newest.sequence, last=newest.last, hash=_chain(newest))
+    )
+    facts = [
+        (t("city"), city),
+        (t("period"), t("days", first=period[0] or "…", last=period[1] or "…") if any(period) else t("all")),
+        (t("rows"), t("span", first=rows[0]["sequence"], last=rows[-1]["sequence"], count=len(rows))),
+        (t("audit"), str(read)),
+        (t("until"), _when(rows[-1]["at"], zone)),
+    ]
+    sections = [_counts(rows), _heads(heads), _published(rows, zone), _others(rows, zone), _checking()]
+    return Document(
+        "zh",
+        t("title", city=city),
+        t("subtitle"),
+        facts,
+        running,
+        as_utc(rows[-1]["at"]),
+        sections,
+        Words(page=translate("report.page", "zh", page="{page}", pages="{pages}"), missing=t_missing()),
+    )
+
+
+def t(code: str, **arguments: object) -> str:
+    """A text of the page."""
+    return translate(f"pack.{code}", "zh", **arguments)
+
+
+def t_missing() -> str:
+    """What is said of characters without a glyph."""
+    return translate("report.missing", "zh", characters="{characters}")
+
+
+def _chain(head: Head) -> str:
+    return str(head.says["chain"])
+
+
+def _when(at: datetime, zone: ZoneInfo) -> str:
+    return as_utc(at).astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _counts(rows: Sequence[Row]) -> Section:
+    kinds = Counter(row["kind"] for row in rows)
+    counted: list[list[Cell]] = [[t(f"kind.{kind}"), kinds[kind]] for kind in COUNTED]
+    counted.append([t("kind.other"), sum(kinds.values()) - sum(kinds[kind] for kind in COUNTED)])
+    columns = (Column(t("what"), 3), Column(t("number"), 1, True))
+    return Section(t("counts"), [Table(t("counts_caption"), columns, counted)])
+
+
+def _heads(heads: Sequence[Head]) -> Section:
+    rows: list[list[Cell]] = [
+        [
+            head.sequence,
+            t("rows_of", first=head.says["first"], last=head.last),
+            str(head.says["at"]),
+            f"{_chain(head)}\n{head.says['algorithm']} {head.signature}",
+        ]
+        for head in heads
+    ]
+    columns = (
+        Column(t("head_number"), 0.6, True),
+        Column(t("signed_rows"), 1.2),
+        Column(t("signed_at"), 1.3),
+        Column(t("signature"), 3.6),
+    )
+    return Section(t("heads"), [Table(t("heads_caption"), columns, rows, t("no_head")), Paragraph(t("kept"), "note")])
+
+
+def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
+    """What was released by these rows and not withdrawn by them, as check.py tells it."""
+    current: dict[str, Row] = {}
+    for row in rows:
+        if row["kind"] in (RELEASE, WITHDRAWAL):
+            current[row["subject"]] = row
+    shown: list[list[Cell]] = []
+    for subject, row in sorted(current.items()):
+        if row["kind"] != RELEASE:
+            continue
+        body = json.loads(row["body"])
+        files = [f"{one.get('name')} {one.get('sha256')}" for one in body.get("files", ())]
+        count = body.get("rows")
+        shown.append(
+            [
+                f"{subject}\n{_when(row['at'], zone)}",
+                row["version"],
+                row["sequence"],
+                count if isinstance(count, int) else None,
+                "\n".join([row["hash"], *files]),
+            ]
+        )
+    columns = (
+        Column(t("dataset"), 2.2),
+        Column(t("version"), 0.6, True),
+        Column(t("row"), 0.7, True),
+        Column(t("count"), 0.9, True),
+        Column(t("hashes"), 3.4),
+    )
+    return Section(t("published"), [Table(t("published_caption"), columns, shown, t("nothing"))])
+
+
+def _others(rows: Sequence[Row], zone: ZoneInfo) -> Section:
+    """Every row that is no release, with its hash: what was refused, taken back, erased, ended, held."""
+    shown: list[list[Cell]] = [
+        [row["sequence"], _when(row["at"], zone), _kind(row["kind"]), row["subject"], row["hash"]]
+        for row in rows
+        if row["kind"] != RELEASE
+    ]
+    more = [Paragraph(t("more", shown=MOST, all=len(shown)), "note")] if len(shown) > MOST else []
+    columns = (
+        Column(t("row"), 0.6, True),
+        Column(t("at"), 1.2),
+        Column(t("what"), 1),
+        Column(t("subject"), 2),
+        Column(t("hashes"), 2.6),
+    )
+    return Section(t("others"), [Table(t("others_caption"), columns, shown[:MOST], t("nothing")), *more])
+
+
+def _kind(kind: str) -> str:
+    return t(f"kind.{kind}") if kind in COUNTED else kind
+
+
+def _checking() -> Section:
+    return Section(
+        t("checking"),
+        [
+            Paragraph(t("check.1")),
+            Paragraph("pip install cryptography\npython check.py --heads heads-kept.jsonl --key key-kept.pem", "code"),
+            Paragraph(t("check.2")),
+            Paragraph("python check.py --published-on 2026-11-30\npython check.py --received open/…", "code"),
+            Paragraph(t("check.3")),
+        ],
+    )
