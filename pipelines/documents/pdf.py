@@ -154,11 +154,11 @@ class _Pages:
         heavy: bool = False,
     ) -> None:
         """One line of type on the baseline y; `right` ends it at x."""
+        x -= self.width(text, size) if right else 0  # first: measuring may change the font
         if self.size != size:
             self.pdf.set_font(FAMILY, size=size)
             self.size = size
         self.pdf.set_text_color(*colour)
-        x -= self.width(text, size) if right else 0
         if heavy:  # the subset has one weight: a thin outline makes another
             self.pdf.set_draw_color(*colour)
             with self.pdf.local_context(text_mode=TextMode.FILL_STROKE, line_width=size * 0.011):
@@ -343,6 +343,7 @@ class _Pages:
         for number in range(1, pages + 1):
             self.pdf.page = number
             self.pdf.set_font(FAMILY, size=1)
+            self.pdf.set_draw_color(*INK)  # what fpdf2 believes of a page left is what the one before it was left with
             self.size = 1.0
             for place, line in enumerate(self.lines(self.document.running, 6.5, INNER)[:2]):
                 self.text(MARGIN, 9 + place * 3.4, line, 6.5, QUIET)
