@@ -25,8 +25,9 @@ CONSISTENCY, DUPLICATE, ENCODING = "consistency", "duplicate", "encoding"
 CLEANABLE, PLAUSIBLE = "cleanable", "plausible"
 IDENTITY = "identity"
 """Rows that do not say rightly who they are about: accepted, and linked (`identity_dirt`)."""
-REFERENCE, ABSENT, APART = "reference", "absent", "apart"
-"""What shows only beside another register: a row that refers to nothing, one that was left out, a sum that is none."""
+REFERENCE, ABSENT, APART, OUTLYING = "reference", "absent", "apart", "outlying"
+"""What shows only beside other rows: a row that refers to nothing, one that was left out, a sum that is none, an amount
+far from all others."""
 REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE, ENCODING})
 SENTINEL_1899 = "1899-12-31 12:00:00"
 """What a spreadsheet makes of no date at all."""

@@ -43,6 +43,7 @@ class DirtRates:
     reference: float = 0.0010
     absent: float = 0.0010
     apart: float = 0.0010
+    outlying: float = 0.0010
 
     def __post_init__(self) -> None:
         rates = asdict(self)

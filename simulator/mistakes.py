@@ -20,6 +20,7 @@ from simulator.defects import (
     CONSISTENCY,
     DUPLICATE,
     FORMAT,
+    OUTLYING,
     PLAUSIBLE,
     RANGE,
     REFERENCE,
@@ -188,6 +189,11 @@ def left_out(column: int, suits: Callable[[Row], bool]) -> Mistake:
 def apart(column: int) -> Mistake:
     """An amount that is right by itself and does not add up to what another register says: some more."""
     return changed("amount_apart", APART, column, lambda v, d: f"{float(v) * d.between(11, 19) / 10 + 1:.2f}")
+
+
+def in_fen(column: int) -> Mistake:
+    """A small amount of 万元 that was entered in 分: a million times as much, which bounds of large ones let pass."""
+    return changed("amount_in_fen", OUTLYING, column, lambda v, d: f"{v}000000" if 0 < int(v) <= 100 else None)
 
 
 def ragged(column: int, extra: bool) -> Mistake:

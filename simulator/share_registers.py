@@ -21,6 +21,7 @@ from simulator.mistakes import (
     date_mistakes,
     duplicate,
     id_mistakes,
+    in_fen,
     left_out,
     missing,
     spelled,
@@ -271,6 +272,7 @@ class AnnualReports:
         changed("employees_negative", RANGE, 9, lambda v, d: f"-{v}"),
         constant("public_no_code", CODE, 10, "5"),
         spelled("public_word", 10, {"1": "是", "0": "否"}),
+        in_fen(4),
         repeated(0),
         unknown(1),
     )

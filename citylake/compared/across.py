@@ -17,7 +17,7 @@ from pipelines.evidence.across import Seen, failing
 from pipelines.lake.zones import Lake
 from simulator import DemoCity, Planted
 
-KINDS = {"covers": "absent", "refers_to": "reference", "totals": "apart"}
+KINDS = {"covers": "absent", "refers_to": "reference", "totals": "apart", "near_others": "outlying"}
 """What each rule verb is to find."""
 _HARMLESS = ("cleanable", "late")
 
@@ -37,8 +37,9 @@ def compare(contracts: Contracts, lake: Lake, city: DemoCity, seen: Mapping[str,
 def _score(
     contract: SourceContract, contracts: Contracts, lake: Lake, rule: Rule, found: Seen, registers: "_Registers"
 ) -> Score:
-    mine = list(rule.arguments.get("columns") or rule.arguments["by"])
-    theirs, other = list(rule.arguments["their"]), contracts.sources[rule.arguments["of"]]
+    other = contracts.sources[rule.arguments.get("of", contract.id)]
+    mine = list(rule.arguments.get("columns") or rule.arguments.get("by") or contract.form.load.key)
+    theirs = list(rule.arguments.get("their") or mine)
     names, rows = failing(contract, contracts, lake, rule, found)
     keyed = theirs if rule.verb == "covers" else mine
     places = [names.index(name) for name in keyed]
@@ -47,7 +48,7 @@ def _score(
     # details are summed in the other source: that is where what does not add up was planted
     where, columns = (other, theirs) if rule.verb == "totals" else (contract, mine)
     due = [registers.key(where, item, columns) for item in registers.planted(where) if item.kind == kind]
-    if rule.verb != "refers_to":
+    if rule.verb in ("covers", "totals"):
         summary, by = (contract, mine) if rule.verb == "totals" else (other, theirs)
         due = registers.standing(summary, by, due, dict(rule.arguments.get("where", {})) if summary is other else {})
     causes = registers.touched(contract, mine) | registers.touched(other, theirs)

@@ -462,9 +462,10 @@ def _check_across(source: SourceContract, sources: Mapping[str, SourceContract])
         file, place, given = read(source.path), ("across", index), rule.arguments
         ours, theirs = (
             {column.name: column.definition.logicalType for column in one.all_columns}
-            for one in (source, sources[given["of"]])
+            for one in (source, sources[given.get("of", source.id)])
         )
-        for mine, other in zip(given.get("columns") or given["by"], given["their"], strict=True):
+        matched = given.get("columns") or given.get("by", []) if "their" in given else []
+        for mine, other in zip(matched, given.get("their", []), strict=True):
             if ours[mine] != theirs[other]:
                 raise error("contract.types_differ", file, place, column=mine, type=ours[mine], other=theirs[other])
         for name, kind in ((given.get("column"), ours), (given.get("amount"), theirs)):

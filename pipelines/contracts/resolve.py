@@ -138,7 +138,7 @@ class Resolver:
         self, file: Located, place: Place, call: models.Call, given: Mapping[str, Any], names: Iterable[str]
     ) -> Rule:
         """One rule, bound. Its id is `<column>.<verb>` if it judges one column, `unique(...)`, for rules about two
-        datasets `<verb>(<columns>:<the other>)`, or the verb."""
+        datasets `<verb>(<columns>:<the other>)`, about rows beside others `<verb>(<columns>)`, or the verb."""
         step = self.call(file, place, rules, call, given, names)
         verb = rules[step.verb]
         columns = tuple(dict.fromkeys(verb.columns(step.arguments)))
@@ -149,6 +149,9 @@ class Resolver:
         if step.verb == "unique":
             rule_id = f"unique({','.join(columns)})"
         wanted = self.wanted_sources if place[0] == "across" else self.wanted_models
+        if verb.about.scope == "across":
+            seen = [step.arguments[name] for name in ("column",) if name in step.arguments]
+            rule_id = f"{verb.name}({'+'.join([*seen, *step.arguments.get('by', [])])})"
         for other in verb.relations(step.arguments):
             wanted.append((file, place, other, verb.their_columns(step.arguments)))
             keyed = step.arguments.get("columns") or step.arguments["by"]

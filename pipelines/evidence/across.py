@@ -1,4 +1,5 @@
-"""Rules about two sources, asked of what is admitted of both: how much is looked at, how much fails, and which.
+"""Rules that see rows beside others, of another source or their own, asked of what is admitted: how much is looked at,
+how much fails, and which.
 
 Which rows or entries fail is nowhere kept: whoever may see them asks again of the very versions that were looked at
 (`Looked.versions`), so that nothing personal is stored twice and an erased person is in no answer. Refuses no row and
@@ -22,6 +23,7 @@ from pipelines.engine import connect
 from pipelines.issues import Finding
 from pipelines.lake.edition import CoreVersion, current_rows
 from pipelines.lake.zones import Lake
+from pipelines.messages import translate
 from pipelines.register.chain import canonical
 
 AREA = "across"
@@ -65,7 +67,7 @@ class Seen:
 
 def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: date) -> str:
     """SHA-256 of all that the answers depend on: rules, versions of the sources, the day."""
-    names = [contract.id, *(str(rule.arguments["of"]) for rule in contract.across)]
+    names = dict.fromkeys([contract.id, *(_other(rule, contract) for rule in contract.across)])
     versions = {name: [sources[name].version, sources[name].batch] for name in names if name in sources}
     rules = [[rule.id, dict(rule.arguments)] for rule in contract.across]
     return hashlib.sha256(canonical([rules, versions, day.isoformat()]).encode()).hexdigest()
@@ -117,11 +119,13 @@ def failing(
 
 
 def title(name: str, contract: SourceContract, other: SourceContract) -> dict[str, str]:
-    """What a column of `failing` is called, by language: its field's name; a sum is named after what was summed."""
+    """What a column of `failing` is called, by language: its field's name; what was computed is named after that."""
     fields = {column.name: column.definition for column in (*other.all_columns, *contract.all_columns)}
-    found = fields.get(name) or fields[name.removesuffix("_sum")]
-    names = dict(zip(LANGUAGES, (found.businessName, found.businessNameEn), strict=True))
-    return names if name in fields else {"zh": f"{names['zh']}（合计）", "en": f"{names['en']}, sum"}
+    base, _, computed = (name, "", "") if name in fields else name.rpartition("_")
+    names = dict(zip(LANGUAGES, (fields[base].businessName, fields[base].businessNameEn), strict=True))
+    if not computed:
+        return names
+    return {language: translate(f"across.{computed}", language, name=names[language]) for language in LANGUAGES}
 
 
 def _version(contract: SourceContract, lake: Lake, version: int) -> CoreVersion:
@@ -133,7 +137,12 @@ def _ready(rule: Rule, contract: SourceContract, sources: Mapping[str, CoreVersi
     """Whether both sources have rows with all the columns that the rule names: a column may be newer than core."""
     mine, theirs = _names(rule)
     known = {name: set(source.columns) for name, source in sources.items()}
-    return mine <= known.get(contract.id, set()) and theirs <= known.get(str(rule.arguments["of"]), set())
+    return mine <= known.get(contract.id, set()) and theirs <= known.get(_other(rule, contract), set())
+
+
+def _other(rule: Rule, contract: SourceContract) -> str:
+    """The source that rows are held against; the same one, if none is named."""
+    return str(rule.arguments.get("of", contract.id))
 
 
 def _names(rule: Rule) -> tuple[set[str], set[str]]:
@@ -150,7 +159,7 @@ def _look(
 ) -> Looked:
     asked = _query(rule, contract, contracts, sources, day)
     ((looked, failed),) = con.execute(f"SELECT count(*), count(*) FILTER (WHERE NOT _good) FROM ({asked})").fetchall()
-    of, about = str(rule.arguments["of"]), rule.about
+    of, about = _other(rule, contract), rule.about
     versions = {name: sources[name].version for name in dict.fromkeys((contract.id, of))}
     open_ = beyond(dict(rule.arguments), looked, failed)
     return Looked(rule.id, rule.verb, of, about.kind.value, about.dimension.value, looked, failed, open_, versions)
@@ -159,7 +168,7 @@ def _look(
 def _query(
     rule: Rule, contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], day: date
 ) -> str:
-    of = str(rule.arguments["of"])
+    of = _other(rule, contract)
     mine, theirs = _names(rule)
     context = rule_context(
         contracts,

@@ -49,7 +49,8 @@ def write(
         for number, row in enumerate(fitting, 1):
             for place, value in enumerate(row):
                 if value is not None:
-                    sheet.write_string(number, place, str(value)[:LONGEST], plain)
+                    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+                    sheet.write_string(number, place, text[:LONGEST], plain)
     finally:
         book.close()
     return len(fitting)

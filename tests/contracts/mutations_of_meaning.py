@@ -125,8 +125,8 @@ MUTATIONS: dict[str, Mutation] = {
         "quality:\n",
         "across:\n  - required: {column: sex}\nquality:\n",
         "required: {column: sex}",
-        "只看本数据集",
-        "this dataset alone",
+        "只看一行",
+        "needs no other rows",
     ),
     "a rule about two sources under quality": (
         SOURCE,

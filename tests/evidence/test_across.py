@@ -1,6 +1,9 @@
 """Rules about two datasets: against a model in plain Python, against Great Expectations, and what they give away."""
 
+import math
+import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -80,6 +83,42 @@ CASES: list[tuple[Rule, Model]] = [
 TOTALS = rule("totals", **KEYS, column="amount", by=["k", "l"], amount="amount", within=0.15, share=0.01)
 
 
+def far(ours: list[Row], logarithmic: bool, by: int | None, season: bool) -> tuple[int, int]:
+    groups: dict[Any, list[float]] = {}
+    for row in ours:
+        if row[4] is not None and (row[4] > 0 or not logarithmic):
+            month = row[3].month if season and row[3] else None
+            group = (None if by is None else row[by], month)
+            groups.setdefault(group, []).append(math.log(row[4]) if logarithmic else row[4])
+    looked = failed = 0
+    for values in groups.values():
+        middle = statistics.median(values)
+        spread = 1.4826 * statistics.median(abs(value - middle) for value in values)
+        if len(values) >= 10 and spread > 0:
+            looked += len(values)
+            failed += sum(abs(value - middle) > 3 * spread * (1 + 1e-12) for value in values)
+    return looked, failed
+
+
+OUTLIERS = [
+    (rule("near_others", column="amount", deviations=3, fewest=10), (False, None, False)),
+    (rule("near_others", column="amount", deviations=3, fewest=10, by=["kind"]), (False, 2, False)),
+    (rule("near_others", column="amount", deviations=3, fewest=10, logarithmic=True), (True, None, False)),
+    (rule("near_others", column="amount", deviations=3, fewest=10, season="day", show=["k"]), (False, None, True)),
+]
+measured = st.lists(
+    st.tuples(
+        keys,
+        st.none(),
+        st.sampled_from(["a", "b", None]),
+        st.sampled_from([None, TODAY, TODAY - timedelta(days=31)]),
+        st.one_of(st.none(), st.integers(-3, 30).map(float), st.sampled_from([500.0, 0.5])),
+    ),
+    min_size=8,
+    max_size=45,
+)
+
+
 def filled(ours: list[Row], theirs: list[Row]) -> duckdb.DuckDBPyConnection:
     con = connection()
     for name, table in (("ours", ours), ("theirs", theirs)):
@@ -94,7 +133,7 @@ def one_a_key(table: list[Row]) -> list[Row]:
 
 
 def test_every_verb_about_two_datasets_is_tried() -> None:
-    tried = {case.verb for case, _ in CASES} | {TOTALS.verb}
+    tried = {case.verb for case, _ in CASES} | {TOTALS.verb, OUTLIERS[0][0].verb}
     assert tried == {verb for verb, found in rules.items() if found.about.scope == "across"}
 
 
@@ -119,6 +158,37 @@ def test_the_second_opinion_agrees(ours: list[Row], theirs: list[Row]) -> None:
     for case in (*(case for case, _ in CASES), TOTALS):
         results, opinion = measure(con, [case], CONTEXT), second_opinion(con, [case], CONTEXT)
         assert agreement(results, opinion.opinions) == [], case
+
+
+@settings(max_examples=60, deadline=None)
+@given(table=measured)
+def test_what_is_far_from_its_group_is_named(table: list[Row]) -> None:
+    con = filled(table, [])
+    for case, about in OUTLIERS:
+        (found,) = measure(con, [case], CONTEXT)
+        assert (found.evaluated, found.failed) == far(table, *about), case
+
+
+@settings(max_examples=15, deadline=None)
+@given(table=measured)
+def test_the_second_opinion_agrees_on_outliers(table: list[Row]) -> None:
+    con = filled(table, [])
+    for case, _ in OUTLIERS:
+        opinion = second_opinion(con, [case], CONTEXT)
+        assert agreement(measure(con, [case], CONTEXT), opinion.opinions) == [], case
+
+
+def test_an_outlier_is_explained_by_its_group() -> None:
+    rows: list[Row] = [(str(n), None, "a", None, float(n)) for n in range(1, 20)]
+    case = rule("near_others", column="amount", by=["kind"], show=["k"])
+    con = filled([*rows, ("x", None, "a", None, 900.0)], [])
+    found = con.execute(case.sql(replace(CONTEXT, relation="ours")).replace(">= 30", ">= 10") + " WHERE NOT _good")
+    assert [column[0] for column in found.description or ()][:6] == [
+        *("k", "kind", "amount", "amount_median", "amount_low", "amount_high"),
+    ]
+    ((key, _, amount, median, low, high, _),) = found.fetchall()
+    assert (key, amount, median) == ("x", 900.0, 10.5) and high - median == pytest.approx(8 * 1.4826 * 5)
+    assert low == pytest.approx(2 * median - high)
 
 
 @pytest.mark.parametrize(("tolerance", "failed"), [(0, 3), (2, 3), (3, 0), (0.29, 3), (0.3, 0)])

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from citylake.compared import rows
-from citylake.compared.scores import table
+from citylake.compared import across, rows
+from citylake.compared.scores import summed, table
 from pipelines.contracts.load import Contracts
+from pipelines.evidence.across import Seen
+from pipelines.preparation import core_versions
+from pipelines.register.receipts import Stage
 from pipelines.run import opened
 from simulator import DirtRates
 from tests.city import Town, seed_from_clock
@@ -59,6 +62,22 @@ def test_everything_planted_is_refused_and_nothing_else(town: Town, contracts: C
         scores += compared.scores
     print(table(scores, rows.undetectable(planted)))
     assert {score.kind for score in scores} == set(rows.ORDER)
+
+
+def test_what_shows_only_beside_other_rows_is_named(town: Town, contracts: Contracts) -> None:
+    for day in range(DAYS):
+        if day:
+            town.city.tick()
+        with opened(town.settings, f"day {day}") as run:
+            assert {run.ingest(name).status for name in contracts.sources} <= {"admitted", "unchanged"}
+            run.preparation.compare(core_versions(run.contracts, run.lake, run.receipts))
+            last = {name: run.receipts.last(Stage.ACROSS, name) for name in contracts.sources}
+    seen = {name: Seen.read(receipt.body) for name, receipt in last.items() if receipt}
+    scores = summed(across.compare(contracts, town.settings.lake, town.city, seen))
+    print(table(scores, {}))
+    assert {score.kind for score in scores if score.planted} == set(across.KINDS.values())
+    for score in scores:
+        assert score.recall == 1.0 and score.precision >= 0.999, score
 
 
 def test_the_state_of_core_is_the_truth(town: Town) -> None:

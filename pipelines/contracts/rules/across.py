@@ -1,4 +1,5 @@
-"""Rules about two datasets: a register that is to be covered, what a row refers to, totals that another one details.
+"""Rules that see a row beside others: a register that is to be covered, what a row refers to, totals that another
+dataset details, and amounts far from all others of their group.
 
 Each is one query of all that is looked at, with `_good` beside the columns by which a steward knows it again; so the
 same query says how many were expected, how many are missing and which. A contract of a source names another source, of
@@ -16,6 +17,8 @@ from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.rules.base import Context, Dimension, Kind, Values, across, day
 from pipelines.verbs import Column, ColumnName, Relation, TheirColumn, TheirColumnName
 
+MAD = 1.4826
+"""Of a normal distribution: standard deviations in a median absolute deviation."""
 Ours = Annotated[dict[str, Values], ColumnName]
 """Rows of the dataset that count: columns with the values, as text, of which they have one."""
 Theirs = Annotated[dict[str, Values], TheirColumnName]
@@ -121,6 +124,45 @@ def totals(
     return f"SELECT {shown}, s._sum AS {identifier(amount + '_sum')}, {good} FROM ({rows}) d JOIN ({sums}) s ON " + (
         " AND ".join(f"s.k{number} = d.{name}" for number, name in enumerate(names))
     )
+
+
+@across(Kind.RANGE, Dimension.ACCURACY)
+def near_others(
+    context: Context,
+    *,
+    column: Column,
+    by: list[Column] = [],  # noqa: B006
+    season: Column = "",
+    logarithmic: bool = False,
+    deviations: Annotated[float, Field(ge=3)] = 8,
+    fewest: Annotated[int, Field(ge=10)] = 30,
+    among: Ours = {},  # noqa: B006
+    show: list[Column] = [],  # noqa: B006
+    tolerance: Tolerance = 0,
+) -> str:
+    """No value is further from the median of its group than so many deviations (1.4826 MAD, which a few wrong values
+    hardly move); of their logarithms, if `logarithmic`: then only values above 0 are looked at. A group are the rows
+    with the same values in `by`, and of the same month of the year by `season`, at least `fewest`; one in which most
+    values are the same has no deviation and is not judged. Beside each value stand the median and how far is usual.
+    """
+    value = identifier(column)
+    scaled = f"ln({value})" if logarithmic else f"cast({value} AS DOUBLE)"
+    asked = [*_present([column]), *_one_of(among), *([f"{value} > 0"] if logarithmic else [])]
+    month = f"month({day(context, season)})" if season else "0"
+    groups = [*(identifier(name) for name in by), "_month"]
+    listed, same = ", ".join(groups), " AND ".join(f"m.{name} IS NOT DISTINCT FROM v.{name}" for name in groups)
+    rows = f"SELECT *, {scaled} AS _value, {month} AS _month FROM {context.relation} WHERE {' AND '.join(asked)}"
+    middles = f"SELECT {listed}, median(_value) AS _median FROM ({rows}) GROUP BY {listed} HAVING count(*) >= {fewest}"
+    placed = f"SELECT v.*, m._median FROM ({rows}) v JOIN ({middles}) m ON {same}"
+    spread = f"{MAD} * median(abs(_value - _median))"
+    spreads = f"SELECT {listed}, {spread} AS _spread FROM ({placed}) GROUP BY {listed} HAVING {spread} > 0"
+    shown = ", ".join(f"v.{identifier(name)}" for name in dict.fromkeys([*show, *by, column]))
+    far = f"{deviations} * m._spread"
+    told = {"median": "v._median", "low": f"v._median - {far}", "high": f"v._median + {far}"}
+    back = "exp" if logarithmic else ""
+    usual = ", ".join(f"{back}({formula}) AS {identifier(f'{column}_{name}')}" for name, formula in told.items())
+    good = f"abs(v._value - v._median) <= {far} AS _good"
+    return f"SELECT {shown}, {usual}, {good} FROM ({placed}) v JOIN ({spreads}) m ON {same}"
 
 
 def beyond(arguments: dict[str, Any], looked: int, failed: int) -> int:

@@ -3,6 +3,7 @@ which what is told is owed and what is there is paid."""
 
 from collections.abc import Mapping
 from datetime import timedelta
+from math import log
 from typing import Any
 
 from pipelines.codecs.sql import identifier, literal
@@ -59,6 +60,30 @@ def _totals(
     share = max(float(said.get("share", 0)), 1e-6)
     apart = f"abs(n) > {said.get('within', 0)} AND abs(n) > {share} * abs(told)"
     return _within(asker, f"SELECT 1 FROM ({settled.format(_safe(owed), escaped(paid))}) WHERE {apart}", looked, said)
+
+
+@asks
+def _near_others(asker: Asker, *, column: str, **said: Any) -> Question:
+    # by rank: the middle of sorted values, instead of median()
+    value, con, context = identifier(column), asker.con, asker.context
+    by = ", ".join(["0", *map(identifier, said.get("by", []))])
+    month = f"substr({asker.day(said['season'])}, 5, 2)" if said.get("season") else "''"
+    kept = [*_conditions([column], said.get("among", {})), *([f"{value} > 0"] if said.get("logarithmic") else [])]
+    scaled = f"log10({value}) * {log(10)!r}" if said.get("logarithmic") else f"{value} + 0.0::DOUBLE"
+    values = f"SELECT hash(({by}, {month})) AS g, {scaled} AS v FROM {{batch}} WHERE {' AND '.join(kept)}"
+    known = f"SELECT g, v, {_middle('v')} AS m, count(*) OVER (PARTITION BY g) AS n FROM ({values})"
+    spread = f"SELECT g, v, m, n, {_middle('abs(v - m)')} AS s FROM ({known})"
+    judged = f"SELECT g, v, m, s FROM ({spread}) WHERE n >= {said.get('fewest', 30)} AND s > 0"
+    ((looked,),) = con.execute(f"SELECT count(*) FROM ({judged.replace('{batch}', context.relation)})").fetchall()
+    far = f"abs(v - m) / s > {float(said.get('deviations', 8)) * 1.4826!r} * (1 + 1e-12)"
+    return _within(asker, f"SELECT 1 FROM ({_safe(judged)}) WHERE {far}", int(looked), said)
+
+
+def _middle(value: str) -> str:
+    """The middle of a sorted list, or the mean of the two that are."""
+    ranked = f"list_sort(list({value}) OVER (PARTITION BY g))"
+    count = "count(*) OVER (PARTITION BY g)"
+    return f"({ranked}[({count} + 1) // 2] + {ranked}[{count} // 2 + 1]) / 2"
 
 
 def _within(asker: Asker, query: str, looked: int, said: Mapping[str, Any]) -> Question:
