@@ -12,6 +12,7 @@ from typing import Any
 from citylake.compared.rows import place
 from citylake.compared.scores import Score
 from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.contracts.models import ChangeLog
 from pipelines.contracts.rules import Rule
 from pipelines.evidence.across import Seen, failing
 from pipelines.lake.zones import Lake
@@ -79,12 +80,18 @@ class _Registers:
         return tuple(str(item.shown if name == item.column else row.get(name)) for name in names)
 
     def touched(self, source: SourceContract, columns: Sequence[str]) -> set[Key]:
-        """The keys of all rows in which anything was planted, as delivered and as they should be."""
+        """The keys of all rows in which anything was planted, as delivered and as they should be, and of those that the
+        register itself took back: what is missing with them is missing in truth."""
         physical = {column.name: column.physical_name for column in source.all_columns}
         found = set[Key]()
         for item in self.planted(source):
             row = self._row(source, item.rybh)
             found |= {self.key(source, item, columns), tuple(str(row.get(physical[name])) for name in columns)}
+        load = source.form.load
+        if isinstance(load, ChangeLog):
+            rows = self._city.records(place(source))
+            gone = (row for row in rows if row[physical[load.operation]] == "D")
+            found |= {tuple(str(row[physical[name]]) for name in columns) for row in gone}
         return found
 
     def standing(
