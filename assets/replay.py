@@ -10,7 +10,6 @@ from typing import Any
 import dagster as dg
 
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import WholeTable
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.run import Run
 
@@ -21,12 +20,11 @@ SEPARATOR = "__"
 
 
 def replay_asset(contracts: Contracts) -> dg.AssetsDefinition:
-    """The asset whose partitions are the days of every source that is loaded in parts."""
-    sources = [name for name, one in contracts.sources.items() if not isinstance(one.form.load, WholeTable)]
+    """The asset whose partitions are the days of every source."""
     partitions = dg.MultiPartitionsDefinition(
         {
             "day": dg.DailyPartitionsDefinition(FIRST_DAY, timezone=contracts.city.timezone, end_offset=1),
-            "source": dg.StaticPartitionsDefinition(list(map(partition_of, sources))),
+            "source": dg.StaticPartitionsDefinition(list(map(partition_of, contracts.sources))),
         }
     )
 

@@ -40,7 +40,7 @@ from pipelines.messages import CitylakeError
 from pipelines.preparation import ACROSS, ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
 from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register, heads
-from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
+from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
@@ -135,24 +135,39 @@ class Run:
     def replay(self, source: str, first: date, last: date) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
 
-        Rows that are accepted now and say something newer than core are applied; all others change nothing. Raises
-        CitylakeError for a source that delivers whole tables (its next delivery is the replay), without batches, or
-        with one whose raw rows were ended.
+        Rows that are accepted now and say something newer than core are applied; all others change nothing. Of a source
+        that delivers whole tables the delivery in force is judged again, if it came on these days: those before it say
+        nothing that still holds. Raises CitylakeError for a source without batches, with one whose raw rows were ended,
+        or with none in force.
         """
         contract = self.contracts.sources[source]
-        if isinstance(contract.form.load, WholeTable):
-            raise CitylakeError("replay.snapshot", subject=source, mode=contract.form.load.mode)
+        if held := self._settle(contract):
+            return self._ingested(contract, *held)
         pulls = [pull for pull in self.receipts.pulls(source) if first <= self._day(pull.at) <= last]
         batches = [pull for pull in pulls if not pull.body["origin"].startswith((REPLAY, RETURNED))]
         if not batches:
             raise CitylakeError("replay.nothing", subject=source, first=first, last=last)
+        corrected: Sequence[tuple[int, int]] = ()
+        if isinstance(contract.form.load, WholeTable):
+            batches = self._in_force(contract, batches)  # admission itself knows which corrections of a table stand
+        else:
+            with self._quarantine(contract) as quarantine:
+                corrected = quarantine.corrected()
         ended.require_raw(self.ledger, contract, [pull.batch or 0 for pull in batches])
-        if held := self._settle(contract):
-            return self._ingested(contract, *held)
-        with self._quarantine(contract) as quarantine:
-            corrected = quarantine.corrected()
         delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
         return self._ingested(contract, delivery, self._admit(contract, delivery))
+
+    def _in_force(self, contract: SourceContract, batches: Sequence[Receipt]) -> list[Receipt]:
+        """Of the batches of a whole table the one in force. Raises CitylakeError if it is not among them."""
+        admitted = self.receipts.deliveries_admitted(contract.id, 1)
+        if not admitted:
+            raise CitylakeError("replay.not_admitted", subject=contract.id)
+        found = [pull for pull in batches if pull.batch == admitted[0].batch]
+        if not found:
+            newest = self.receipts.last(Stage.PULL, contract.id, admitted[0].batch)
+            day = self._day(newest.at) if newest else "—"
+            raise CitylakeError("replay.overtaken", subject=contract.id, batch=admitted[0].batch, day=day)
+        return found
 
     def retain(self, who: str, why: str, unattended: bool = False) -> dict[str, Any] | None:
         """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due.

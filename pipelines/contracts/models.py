@@ -151,7 +151,7 @@ class SnapshotDiff(Keyed):
 
     mode: Literal["snapshot_diff"]
     newest: FieldName | None = None
-    deletionCeiling: Share
+    deletionCeiling: Share = 0.02
     volumeFloor: Share
 
 

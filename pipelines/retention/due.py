@@ -147,16 +147,18 @@ class Search:
 
     def _raw(self, source: SourceContract, until: date) -> Iterator[Receipt]:
         """The batches whose raw rows are due. One that still waits for its admission is not (of a whole table one that
-        no later delivery overtook), nor is what a table delivered last: it is what is valid. Nor are corrections of a
-        table that stand."""
+        no later delivery overtook), nor is what a table delivered last and its replays: it is what is valid. Nor are
+        corrections of a table that stand."""
         last = self._last(source)
         waiting = {
             pull.batch
             for pull in self.receipts.unsettled(source.id)
             if (pull.batch or 0) > (last or 0) or str(pull.body["origin"]).startswith(RETURNED)
         }
+        pulls = self.receipts.pulls(source.id)
         valid = {one.batch for one in self._answers(source)} | {last}
-        for pull in self.receipts.pulls(source.id):
+        valid |= {pull.batch for pull in pulls if pull.body["origin"] == f"{REPLAY}{last}"}
+        for pull in pulls:
             if pull.batch not in waiting | valid and self._start(pull) <= until and self._folder(source, pull).is_dir():
                 yield pull
 

@@ -5,9 +5,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Stage
+from pipelines.register.store import now
+from pipelines.register.tables import receipt
 from pipelines.run import Ingested, opened
 from tests.city import REPOSITORY, Town
 
@@ -51,12 +55,21 @@ def test_rows_refused_by_a_rule_come_back_when_it_is_mended(town: Town) -> None:
     assert ingest(town, SOURCE).status in ("admitted", "unchanged")
 
 
-def test_a_replay_needs_batches_and_a_source_that_comes_in_parts(town: Town) -> None:
+def test_a_replay_needs_batches_that_are_in_force(town: Town) -> None:
+    source = "dsrb/division"
     with opened(town.settings, "replay") as run:
-        with pytest.raises(CitylakeError, match="整表交付"):
-            run.replay("dsrb/division", run.today, run.today)
         with pytest.raises(CitylakeError, match="没有收到批次"):
-            run.replay("drc/penalty", run.today - timedelta(9), run.today - timedelta(8))
+            run.replay(source, run.today, run.today)
+        run.ingest(source)
+        with run.register.begin() as connection:
+            pull = (receipt.c.subject == source) & (receipt.c.stage == Stage.PULL.value)
+            connection.execute(sa.update(receipt).where(pull).values(at=now() - timedelta(9)))
+    contract = town.settings.contracts / "sources" / "dsrb" / "division.yaml"
+    contract.write_text(contract.read_text("utf-8").replace("volumeFloor: 0.9", "volumeFloor: 0.8"), "utf-8")
+    with opened(town.settings, "another batch") as run:
+        run.ingest(source)
+        with pytest.raises(CitylakeError, match=f"{run.today} 收到的第 2 批取代"):
+            run.replay(source, run.today - timedelta(9), run.today - timedelta(8))
 
 
 def test_every_dropped_file_is_a_batch_and_none_is_taken_twice(town: Town) -> None:
@@ -87,3 +100,26 @@ def test_an_hour_of_every_station_arrives_once(town: Town) -> None:
     ingest(town, "eeb/air_station_hour")
     after = core_rows(town, "eeb/air_station_hour")
     assert 8 * 24 * 0.9 < after - before <= 8 * 24
+
+
+def test_a_whole_table_is_judged_again_without_waiting_for_the_next(town: Town) -> None:
+    source, key = "nrpb/building", "building_code"
+    contract = town.settings.contracts / "sources" / "nrpb" / "building.yaml"
+    right = contract.read_text("utf-8")
+    assert ingest(town, source).admitted.accepted > 100
+    before = core_rows(town, source)
+    town.city.tick(1)
+    broken = f"\nquality:\n  - differs: {{column: {key}, other: {key}}}\n"
+    contract.write_text(right.replace("\nquality:\n", broken), "utf-8")
+    refused = ingest(town, source).admitted
+    assert (refused.accepted, refused.deleted, core_rows(town, source)) == (0, 0, before)
+    contract.write_text(right, "utf-8")
+    with opened(town.settings, "replay") as run:
+        done = run.replay(source, run.today, run.today).admitted
+        again = run.replay(source, run.today, run.today).admitted
+        changed = done.inserted + done.updated + done.deleted
+        assert (done.received, core_rows(town, source)) == (refused.received, before + changed)
+        assert done.accepted > 100 and changed > 0
+        assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
+    next_pull = ingest(town, source)
+    assert (next_pull.status, next_pull.admitted.batch) == ("unchanged", again.batch)
