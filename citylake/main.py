@@ -6,6 +6,7 @@ from citylake import (
     access,
     across,
     contracts,
+    core,
     deliver,
     demo,
     evidence,
@@ -54,5 +55,6 @@ app.command("verify")(operations.verify)
 app.command("reproduce")(reproduce.show)
 app.command("explain")(explain.explain)
 app.command("history")(history.show)
+app.command("core")(core.core)
 app.command("person")(person.person)
 app.command("layer")(layer.write)

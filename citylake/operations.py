@@ -10,7 +10,7 @@ import typer
 
 from citylake.feedback import due_text
 from citylake.jobs import run_job
-from citylake.output import as_json, opened_register, proof_text, told
+from citylake.output import as_json, known_source, opened_register, proof_text, told
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
@@ -77,8 +77,7 @@ def replay(
     with told():
         settings = Settings.from_environment()
         with opened(settings, f"replay-{uuid.uuid4()}") as run:
-            if source not in run.contracts.sources:
-                raise CitylakeError("replay.unknown", subject=source)
+            known_source(run.contracts, source)
             done = run.replay(source, first.date(), last.date())
         counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
         as_json({"source": source, **{name: getattr(done.admitted, name) for name in counts}})

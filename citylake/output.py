@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
 from pipelines.settings import Settings
@@ -52,6 +53,13 @@ def opened_register(settings: Settings) -> Register:
     register = Register(settings.register_url)
     register.upgrade()
     return register
+
+
+def known_source(contracts: Contracts, source: str) -> SourceContract:
+    """The contract of a source that somebody named. Raises CitylakeError."""
+    if source not in contracts.sources:
+        raise CitylakeError("cli.no_source", subject=source)
+    return contracts.sources[source]
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 import typer
 
 from citylake.operations import Who, Why
-from citylake.output import as_json, opened_register, private_file, proof_text, told
+from citylake.output import as_json, known_source, opened_register, private_file, proof_text, told
 from pipelines.admission import correction_book
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons
-from pipelines.contracts.load import Contracts, SourceContract, load
+from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say, translate
@@ -34,7 +34,7 @@ def show(
     with told():
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
-        for contract in [_known(contracts, source)] if source else contracts.sources.values():
+        for contract in [known_source(contracts, source)] if source else contracts.sources.values():
             if closed:
                 for row in Issues(register).proved(contract.id):
                     typer.echo(proof_text(row))
@@ -57,7 +57,7 @@ def export(source: Source, file: Path, who: Who, why: Why) -> None:
     with told():
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
-        contract, receipts = _known(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
+        contract, receipts = known_source(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
         with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
             lines = quarantine.lines()
         if not lines:
@@ -81,14 +81,8 @@ def take_back(source: Source, file: Path, who: Who, why: Why) -> None:
     """收回改正后的文件并重新入库 / admit the rows of a corrected file."""
     with told():
         settings = Settings.from_environment()
-        _known(load(settings.contracts), source)
+        known_source(load(settings.contracts), source)
         with opened(settings, f"return-{uuid.uuid4()}") as run:
             done = run.take_back(source, file, who, why)
         counts = ("batch", "received", "accepted", "refused", "inserted", "updated", "deleted", "by_rule")
         as_json({"source": source, **{name: getattr(done, name) for name in counts}})
-
-
-def _known(contracts: Contracts, source: str) -> SourceContract:
-    if source not in contracts.sources:
-        raise CitylakeError("quarantine.unknown", subject=source)
-    return contracts.sources[source]

@@ -25,6 +25,16 @@ def require_history(ledger: Ledger, model: str, *days: date) -> None:
         raise CitylakeError("retention.before_horizon", model=model, day=min(days), horizon=until)
 
 
+def require_core(ledger: Ledger, source: str, day: date) -> None:
+    """Raises CitylakeError if rows of a source that had been over by this day were ended: what is left is not what was
+    in force then."""
+    place = f"core/{source}"
+    texts = [one.body["horizons"].get(source) for one in ledger.of_kind(RETENTION) if place in one.body["places"]]
+    until = max((date.fromisoformat(text) for text in texts if text), default=None)
+    if until is not None and day <= until:
+        raise CitylakeError("retention.before_horizon", model=source, day=day, horizon=until)
+
+
 def history_horizon(ledger: Ledger, model: str) -> date | None:
     """The newest day whose changes of a history were ended, None if none were."""
     texts = (entry.body["horizons"].get(model) for entry in ledger.of_kind(RETENTION) if model in entry.body["places"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,15 @@ import duckdb
 import polars as pl
 import pytest
 
+from pipelines.admission import as_of
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.receive import Delivery
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.lake import delta
-from pipelines.lake.edition import current_state
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
+from pipelines.release.ledger import Ledger
 
 TODAY = date(2026, 11, 23)
 Rows = Sequence[dict[str, Any]]
@@ -65,15 +66,14 @@ class Intake:
 
     def current(self, batch: int | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The state of core by key, at present or as of a batch."""
-        table = delta.open_table(self.core)
-        read = delta.scan(table)
-        key = self.contract.form.load.key
-        names = [name for name in delta.column_types(table.schema()) if not name.startswith("_")]
-        until = "" if batch is None else f" WHERE _batch <= {batch}"
-        log = f"(SELECT {read.columns} FROM {read.source}{until})"
-        query = current_state(log, key, names, delta.lowest(table, "_batch"), '"')
+        key, ledger = self.contract.form.load.key, Ledger(self.register)
+        if batch is None:
+            query = as_of.by_day(self.contract, self.lake, ledger, date(2100, 1, 1), UTC)
+        else:
+            query = as_of.by_batch(self.contract, self.lake, self.receipts, ledger, batch)
         rows = duckdb.sql(query).to_arrow_table().to_pylist()
-        return {tuple(row[name] for name in key): {name: row[name] for name in names} for row in rows}
+        shown = [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
+        return {tuple(row[name] for name in key): row for row in shown}
 
     def refused(self, batch: int) -> list[dict[str, Any]]:
         read = delta.scan(delta.open_table(self.quarantine))
