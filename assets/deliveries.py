@@ -1,11 +1,11 @@
-"""Deliveries into recipients' tables, after every release: an asset of its own, so that one recipient's database that
-is down fails neither a release nor the delivery to another."""
+"""Deliveries into recipients' tables and folders, after every release: an asset of its own, so that one recipient's
+server that is down fails neither a release nor the delivery to another."""
 
 import dagster as dg
 
 from assets.releases import EDITION
+from catalog.delivery.deliveries import all_deliveries, deliver
 from catalog.delivery.desk import Desk, Refused
-from catalog.delivery.tables.deliver import deliver
 from catalog.policy.audit import AuditUnavailable
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError, say
@@ -30,10 +30,10 @@ def delivery_assets(contracts: Contracts) -> list[dg.AssetsDefinition]:
         """Raises CitylakeError naming every delivery that was not made."""
         run: Run = context.resources.run
         desk, done, failed = Desk(run.settings, run.register), {}, []
-        for name in sorted(contracts.city.deliveries):
+        for name in all_deliveries(contracts.city):
             try:
-                made = deliver(desk, name, run.id)
-                done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
+                if made := deliver(desk, name, run.id):
+                    done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
             except (CitylakeError, Refused, AuditUnavailable) as problem:
                 context.log.error(f"{name}: {problem or type(problem).__name__}")
                 failed.append(name)

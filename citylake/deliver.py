@@ -1,4 +1,4 @@
-"""`citylake deliver`: products kept up to date in tables of recipients, and the receipts of that."""
+"""`citylake deliver`: products kept up to date in tables and folders of recipients, and the receipts of that."""
 
 import json
 from pathlib import Path
@@ -7,35 +7,59 @@ from typing import Annotated
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from catalog.delivery.deliveries import Form, all_deliveries, deliver, named
 from catalog.delivery.desk import Desk, Refused
-from catalog.delivery.tables.deliver import deliver
-from catalog.delivery.tables.receipt import holds
+from catalog.delivery.files.deliver import FileTask
+from catalog.delivery.receipt import holds
 from catalog.policy.audit import AuditUnavailable
 from citylake.output import as_json, opened_register, told
+from pipelines.contracts.load import load
+from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, say
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.settings import Settings
 
-app = typer.Typer(help="库表推送：写入接收方数据库 / deliver into tables of recipients", no_args_is_help=True)
+app = typer.Typer(
+    help="交付：写入接收方的库表或目录 / deliver into tables and folders of recipients", no_args_is_help=True
+)
 RUN = "citylake deliver"
 
 
 @app.command()
 def run(
     name: Annotated[str | None, typer.Argument(help="交付名称；省略为全部 / which; all without one")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="文件：重新交付全部行 / files: all rows anew, whatever was delivered before")
+    ] = False,
 ) -> None:
-    """把发布的数据推送到接收方的库表 / bring tables of recipients up to date."""
+    """把发布的数据推送到接收方的库表和目录 / bring tables and folders of recipients up to date."""
     with told():
         settings = Settings.from_environment()
         desk = Desk(settings, opened_register(settings))
-        names = [name] if name is not None else sorted(desk.listing.snapshot().contracts.city.deliveries)
+        city = desk.listing.snapshot().contracts.city
+        names = named(city, name) if name is not None else list(all_deliveries(city))
         if not names:
             raise CitylakeError("deliver.none")
-        failed = [one for one in names if not _run(desk, one)]
+        failed = [one for one in names if not _run(desk, one, full)]
         desk.register.close()
         if failed:
             raise CitylakeError("deliver.failed", names="、".join(failed))
+
+
+@app.command("list")
+def list_() -> None:
+    """列出全部交付及其最近一次的状态 / every delivery with what became of it last."""
+    with told():
+        settings = Settings.from_environment()
+        register = opened_register(settings)
+        receipts = Receipts(register, RUN)
+        for name, form in all_deliveries(load(settings.contracts).city).items():
+            last = receipts.last(Stage.DELIVERY, name)
+            said = json.loads(last.body["statement"]) if last else {}
+            last_told = {key: said.get(key) for key in ("at", "how", "version", "rows", "package")}
+            as_json({"delivery": name, "product": form.product, **_described(form), **last_told})
+        register.close()
 
 
 @app.command()
@@ -64,10 +88,20 @@ def receipt(
         as_json(json.loads(last.body["statement"]))
 
 
-def _run(desk: Desk, name: str) -> bool:
+def _described(form: Form) -> dict[str, str]:
+    """Of what kind a delivery is, and where it goes."""
+    if isinstance(form, DeliveryForm):
+        return {"kind": "table", "recipient": form.recipient, "to": f"{form.connection}: {form.table}"}
+    if isinstance(form, FileTask):
+        return {"kind": "files", "recipient": form.recipient, "to": f"{form.connection}: {form.folder}"}
+    return {"kind": "return", "by": form.by, "to": "、".join(form.to)}
+
+
+def _run(desk: Desk, name: str, full: bool) -> bool:
     """Deliver one; the others go on whatever becomes of it."""
     try:
-        as_json(vars(deliver(desk, name, RUN)))
+        if (done := deliver(desk, name, RUN, full)) is not None:
+            as_json(vars(done))
         return True
     except Refused as refused:
         typer.secho(say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}")), err=True)

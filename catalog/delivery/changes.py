@@ -84,6 +84,13 @@ def names_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[s
     return con.execute(query).fetchone() is None
 
 
+def counted(con: duckdb.DuckDBPyConnection, changes: Extract) -> dict[str, int]:
+    """How many rows a change set inserts, updates and deletes."""
+    query = f"SELECT {CHANGE_TYPE}, count(*) FROM {changes.relation} GROUP BY 1"
+    found = dict(con.execute(query).fetchall())
+    return {"inserted": found.get(INSERT, 0), "updated": found.get(BEFORE, 0), "deleted": found.get(DELETE, 0)}
+
+
 def _types(extract: Extract) -> dict[str, object]:
     return {field["name"]: field["type"] for field in extract.fields}
 

@@ -38,9 +38,9 @@ class Reason(StrEnum):
     VERSION_UNKNOWN = "version_unknown"
 
 
-ROADS = ("web", "delta_sharing", "rows", "verification", "tables")
-"""How data is read: pages with their downloads, Delta Sharing, rows by address, look-ups of licences, tables that are
-kept up to date at the recipient's."""
+ROADS = ("web", "delta_sharing", "rows", "verification", "tables", "files")
+"""How data is read: pages with their downloads, Delta Sharing, rows by address, look-ups of licences, tables and
+folders that are kept up to date at the recipient's."""
 
 
 @dataclass(frozen=True)

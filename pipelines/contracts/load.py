@@ -21,6 +21,7 @@ from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
 from pipelines.contracts.corrections import check_corrections
 from pipelines.contracts.counts import check_counts
+from pipelines.contracts.deliveries import check_deliveries
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
@@ -139,16 +140,7 @@ class _Loader:
             city = read(self.root / "city.yaml")
             for key, source in book.model_dump().items():
                 check_known(city, ("addressBook", key), "source", source, contracts.sources)
-        written: dict[tuple[str, str], str] = {}
-        for name, delivery in self.city.deliveries.items():
-            city, place = read(self.root / "city.yaml"), ("deliveries", name)
-            check_known(city, (*place, "product"), "product", delivery.product, contracts.products)
-            check_known(city, (*place, "connection"), "connection", delivery.connection, self.city.connections)
-            table = delivery.table.removeprefix("public.")  # PostgreSQL's own schema, if none is named
-            other = written.setdefault((delivery.connection, table), name)
-            if other != name:
-                where = (*place, "table")
-                raise error("contract.duplicate_delivery", city, where, name=name, other=other, table=delivery.table)
+        check_deliveries(self.root, contracts)
         return self._with_authority(contracts)
 
     def _with_authority(self, contracts: Contracts) -> Contracts:

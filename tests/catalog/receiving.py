@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from catalog.delivery.deliveries import deliver
 from catalog.delivery.desk import Desk
-from catalog.delivery.tables.deliver import Delivered, deliver
-from catalog.policy import administration
+from catalog.delivery.push import Delivered
 from catalog.policy.decision import Grant
 from simulator.server import HOST as PG_HOST
 from simulator.server import Server
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, STEWARD, City
+from tests.catalog.filing import end_grants
+from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City
 from tests.connectors.brokers import HOST
 from tests.connectors.databases import MariaDB
 
@@ -120,16 +121,16 @@ class Bureau:
 
     def end(self) -> None:
         """Revoke every grant."""
-        for one in administration.list_grants(self.city.register):
-            if one.recipient == RECIPIENT and one.revoked is None:
-                administration.revoke_grant(self.city.register, one.id, actor=STEWARD)
+        end_grants(self.city, RECIPIENT)
 
     def name(self, delivery: str) -> str:
         """What city.yaml calls a delivery."""
         return f"{self.receiver.engine}_{delivery}"
 
     def deliver(self, delivery: str = "persons") -> Delivered:
-        return deliver(self.desk, self.name(delivery), "test")
+        made = deliver(self.desk, self.name(delivery), "test")
+        assert isinstance(made, Delivered)
+        return made
 
     def expected(self, delivery: str = "persons") -> tuple[list[str], Counter[tuple[Any, ...]]]:
         """The columns and rows of the published version that the grant lets through now."""

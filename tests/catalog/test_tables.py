@@ -24,10 +24,11 @@ from typer.testing import CliRunner
 
 from assets import deliveries
 from assets.deliveries import delivery_assets
+from catalog.delivery import receipt
 from catalog.delivery.changes import key_named
 from catalog.delivery.desk import Refused
-from catalog.delivery.tables import deliver as delivering
-from catalog.delivery.tables import receipt, rows
+from catalog.delivery.push import Push
+from catalog.delivery.tables import rows
 from catalog.delivery.tables.deliver import open_target
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
@@ -280,7 +281,7 @@ def test_only_receipts_that_we_signed_are_kept(bureau: Bureau, monkeypatch: pyte
         raise killed
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(delivering._Delivery, "_keep", kill)
+        patched.setattr(Push, "keep", kill)
         bureau.deliver("ages")
     assert len(kept.of_stage(Stage.DELIVERY, name, 99)) == before
     assert bureau.deliver("ages").how == "unchanged"
@@ -473,7 +474,7 @@ def test_after_a_release_one_delivery_that_fails_stops_no_other(
     for receiver in bureaus.receivers.values():
         receiver.clear()
     bureaus.city.release(AGES, 96)
-    deliver = delivering.deliver
+    deliver = deliveries.deliver
 
     def unforeseen(desk: Any, name: str, run: str) -> Any:
         if name == "mariadb_divisions":

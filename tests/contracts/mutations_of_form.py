@@ -7,6 +7,24 @@ MUTATIONS: dict[str, Mutation] = {
     "unknown key before missing": (SOURCE, "description:", "descripton:", "descripton", "是否想写 description", "mean"),
     "unknown nested key": (SOURCE, "physicalName: XB", "physicalNam: XB", "physicalNam: XB", "physicalName", "mean"),
     "unknown key lists its own form": (PERSON, "mode: 平台接口", "zzz: 1", "zzz", "可用：basis, condition", "Known"),
+    "unknown key of a delivery of files": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person, connection: psb, folder: a, format: [csv]}\n"
+        "connections:\n",
+        "one: {recipient",
+        "是否想写 formats",
+        "Did you mean formats",
+    ),
+    "a delivery out of its folder": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person, connection: psb, folder: a/../../etc}\n"
+        "connections:\n",
+        "one: {recipient",
+        "a/../../etc",
+        "a/../../etc",
+    ),
     "missing key": (SOURCE, "status: active\n", "", "name: 户籍人口", "缺少必填键 status", "key status is missing"),
     "missing nested key": (SOURCE, ", volumeFloor: 0.9", "", "load:", "缺少必填键 volumeFloor", "volumeFloor"),
     "shared without a licence": (

@@ -238,6 +238,37 @@ MUTATIONS: dict[str, Mutation] = {
         "交付 two 与 one 写入同一连接的同一张表",
         "same table public.t",
     ),
+    "two deliveries into one folder": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person_of_division, connection: psb, folder: a/b}\n"
+        "  two: {by: division, product: sharing/person_of_division, to: \n"
+        "      {'341502': {recipient: 乙, connection: psb, folder: a/b}}}\n"
+        "connections:\n",
+        "      {'341502'",
+        "交付 two.341502 与 one 写入同一连接的同一个目录 a/b",
+        "same folder a/b",
+    ),
+    "a return to no division": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {by: division, product: sharing/person_of_division, to: \n"
+        "      {'349999': {recipient: 乙, connection: psb, folder: a}}}\n"
+        "connections:\n",
+        "      {'349999'",
+        "区划 349999 不存在",
+        "no division 349999",
+    ),
+    "a return of a product without divisions": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {by: division, product: open/count_by_county, to: \n"
+        "      {'341502': {recipient: 乙, connection: psb, folder: a}}}\n"
+        "connections:\n",
+        "one: {by",
+        "没有说明按哪一列区划取行",
+        "does not say by which column",
+    ),
     "unknown operator": (
         CITY,
         "operator: dsrb",

@@ -6,56 +6,31 @@ end of the grant or of the product is told to the recipient in the position, and
 says so.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import duckdb
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from catalog.delivery.changes import SchemaChanged, key_named, names_rows, shown_key
+from catalog.delivery.changes import SchemaChanged, counted
 from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
-from catalog.delivery.tables import receipt, rows
+from catalog.delivery.push import PASSING, Delivered, Push, policy_of
+from catalog.delivery.tables import rows
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.rows import Batch, Totals
 from catalog.delivery.tables.target import CURRENT, Position, Target
-from catalog.delivery.timeline import timeline
 from catalog.policy.decision import Reason
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, translate
-from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.signer import SIGNING, Ed25519Signer
 
-ACTION, ROAD = "table.deliver", "tables"
-PASSING = Reason.SUSPENDED
-"""The one denial that may pass: it stops a delivery. By any other nothing covers the rows that the recipient has, and
-the delivery ends."""
-KEPT = 1000
-"""Receipts of a delivery among which one that the recipient has is looked for."""
-
-How = Literal["snapshot", "changes", "unchanged", "ended"]
 _WAYS: dict[str, type[PostgresTable] | type[MysqlTable]] = {
     "postgresql": PostgresTable,
     "postgres": PostgresTable,
     "mysql": MysqlTable,
     "mariadb": MysqlTable,
 }
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """What a delivery did. `rows`: in the table after it; the others: how many it inserted, updated and deleted."""
-
-    delivery: str
-    how: How
-    version: int | None
-    rows: int
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,23 +47,19 @@ class _Goal:
 
     @property
     def policy(self) -> str:
-        return f"{self.extract.key}:{key_named(self.key)}"
+        return policy_of(self.extract, self.key)
 
 
 class Astray(Exception):
     """The table does not hold what the position says: somebody changed it."""
 
 
-def deliver(desk: Desk, name: str, run: str) -> Delivered:
-    """Bring one delivery of city.yaml up to date.
+def deliver(desk: Desk, name: str, form: DeliveryForm, run: str) -> Delivered:
+    """Bring the table of one delivery up to date.
 
-    Raises CitylakeError for an unknown delivery, a database that cannot be reached, that refuses or whose table does
-    not fit, and for counts that do not agree; Refused for a denial that may pass; AuditUnavailable; LakeError.
+    Raises CitylakeError for a database that cannot be reached, that refuses or whose table does not fit, and for counts
+    that do not agree; Refused for a denial that may pass; AuditUnavailable; LakeError.
     """
-    form = desk.listing.snapshot().contracts.city.deliveries.get(name)
-    if form is None:
-        known = "、".join(sorted(desk.listing.snapshot().contracts.city.deliveries))
-        raise CitylakeError("deliver.unknown", name=name, known=known or "—")
     return _Delivery(desk, name, form, run).run()
 
 
@@ -102,23 +73,22 @@ def open_target(desk: Desk, form: DeliveryForm) -> Target:
     return _WAYS[scheme](form.connection, form.table, address)
 
 
-class _Delivery:
+class _Delivery(Push):
+    action: ClassVar[str] = "table.deliver"
+    road: ClassVar[str] = "tables"
+
     def __init__(self, desk: Desk, name: str, form: DeliveryForm, run: str) -> None:
-        self.desk, self.name, self.form = desk, name, form
-        self.receipts = Receipts(desk.register, run)
-        self.signer = Ed25519Signer(desk.settings.key(SIGNING))
-        self.made: tuple[str, str] | None = None
+        super().__init__(desk, name, run, recipient=form.recipient, product=form.product)
+        self.form = form
 
     def run(self) -> Delivered:
         try:
-            asked = self._ask()
+            asked = self.ask()
         except Refused as refused:
             if refused.reason is not PASSING and (ended := self._end(refused.reason)):
                 return ended
             raise
-        admission = self.desk.at_version(asked, asked.allowed.version)
-        if admission is None:  # it was taken back just now
-            raise CitylakeError("deliver.overtaken", name=self.name)
+        admission = self.admitted(asked)
         extract = self.desk.views.extract(admission.allowed)
         target = open_target(self.desk, self.form)
         try:
@@ -126,22 +96,12 @@ class _Delivery:
             done = self._bring_up(target, asked, admission, extract)
         finally:
             target.close()
-        self._keep()
+        self.keep()
         return done
-
-    def _ask(self) -> Admission:
-        caller = self.desk.callers.on_behalf(self.form.recipient)
-        return self.desk.admit(caller, self.form.product, ACTION, ROAD)
-
-    def _ask_again(self, goal: _Goal) -> None:
-        """Raises CitylakeError if another version or another grant is in force by now; Refused."""
-        if self._ask().allowed != goal.asked.allowed:
-            raise CitylakeError("deliver.overtaken", name=self.name)
 
     def _bring_up(self, target: Target, asked: Admission, admission: Admission, extract: Extract) -> Delivered:
         with self.desk.views.folders.connection() as con:
-            key = shown_key(admission.offering.product, extract.columns)
-            key = key if key and names_rows(con, extract, key) else ()
+            key = self.key(con, admission, extract)
             goal = _Goal(asked, admission, extract, key, rows.totals(con, extract))
             try:
                 with target.transaction(self.name) as position:
@@ -154,8 +114,8 @@ class _Delivery:
 
     def _begin(self, position: Position, goal: _Goal) -> None:
         """Nobody else delivers from here on; but somebody may have, a newer version than the one that was asked for."""
-        self._recover(position)
-        self._ask_again(goal)
+        self.recover(position.statement, position.signature)
+        self.ask_again(goal.asked)
 
     def _step(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
         """Nothing, a change set or everything, whatever leads from the position to the published version."""
@@ -177,7 +137,7 @@ class _Delivery:
         self._send(target, goal, rows.changed_rows(con, changes, held, goal.key))
         if target.totals() != goal.totals:
             raise Astray
-        counts = rows.told(con, changes)
+        counts = counted(con, changes)
         self._arrive(target, goal, how="changes", since=position.version, **counts)
         return Delivered(self.name, "changes", version, rows_after, **counts)
 
@@ -202,17 +162,13 @@ class _Delivery:
         """The read of the version that the recipient has, None if no change set leads on from it."""
         if position.version is None or (position.product, position.policy) != (self.form.product, goal.policy):
             return None
-        versions = timeline(self.desk.listing, self.form.product)
-        if position.version in versions.rewritten or position.version > goal.extract.version:
-            return None
-        return self.desk.at_version(goal.admission, position.version)
+        return self.before(goal.admission, position.version)
 
     def _send(self, target: Target, goal: _Goal, batches: Iterator[Batch]) -> None:
         """Ask the grant again and audit, then send, batch by batch."""
         for number, batch in enumerate(batches):
-            self._ask_again(goal)
-            about = {"delivery": self.name, "batch": number, "rows": len(batch.put), "deleted": len(batch.drop)}
-            self.desk.answered(goal.admission, ACTION, ROAD, **about)
+            self.ask_again(goal.asked)
+            self.audit(goal.admission, batch=number, rows=len(batch.put), deleted=len(batch.drop))
             if batch.drop:
                 target.drop(batch.drop)
             if batch.put:
@@ -220,15 +176,12 @@ class _Delivery:
 
     def _arrive(self, target: Target, goal: _Goal, **facts: Any) -> None:
         """Write position and receipt, in the transaction of the rows."""
-        allowed, product, extract = goal.admission.allowed, goal.admission.offering.product, goal.extract
-        titles = {shown.name: shown.column.definition.businessName for shown in product.columns}
-        statement, signature = self._signed(
+        extract = goal.extract
+        statement, signature = self.sign(
+            table=self.form.table,
             version=extract.version,
             policy=goal.policy,
-            columns=[[name, titles[name]] for name in extract.columns],
-            grant=allowed.grant,
-            purpose=allowed.purpose,
-            licence=product.form.licence,
+            **self.described(goal.admission, extract.columns),
             rows=goal.totals.rows,
             checksum=goal.totals.checksum,
             **facts,
@@ -254,10 +207,10 @@ class _Delivery:
             with target.transaction(self.name) as position:
                 if position.version is None and position.state == "":
                     return None
-                self._recover(position)
+                self.recover(position.statement, position.signature)
                 if position.state != reason.value:
                     self._tell_end(target, position, reason)
-            self._keep()
+            self.keep()
             return Delivered(self.name, "ended", None, target.totals().rows)
         finally:
             target.close()
@@ -268,7 +221,8 @@ class _Delivery:
         if emptied:
             target.empty()
         left = target.totals()
-        statement, signature = self._signed(
+        statement, signature = self.sign(
+            table=self.form.table,
             version=position.version,
             policy=position.policy,
             how="ended",
@@ -281,35 +235,3 @@ class _Delivery:
         version = None if emptied else position.version
         told = replace(position, version=version, rows=left.rows, checksum=left.checksum, state=reason.value)
         target.move(self.name, replace(told, statement=statement, signature=signature))
-
-    def _signed(self, **facts: Any) -> tuple[str, str]:
-        contracts = self.desk.listing.snapshot().contracts
-        about = {
-            "delivery": self.name,
-            "from": contracts.city.operator,
-            "recipient": self.form.recipient,
-            "product": self.form.product,
-            "table": self.form.table,
-        }
-        self.made = receipt.signed(self.signer, **about, **facts)
-        return self.made
-
-    def _keep(self) -> None:
-        """Keep the receipt that this run made, now that its transaction is committed."""
-        if self.made is not None:
-            self._add(*self.made)
-
-    def _recover(self, position: Position) -> None:
-        """Keep the receipt that the recipient has of a run that was killed before it could.
-
-        The recipient may write what it likes there: only what we signed for this delivery is taken.
-        """
-        statement, signature = position.statement, position.signature
-        ours = receipt.holds(statement, signature, self.signer.public_key(Encoding.DER))
-        if ours and json.loads(statement).get("delivery") == self.name:
-            self._add(statement, signature)
-
-    def _add(self, statement: str, signature: str) -> None:
-        known = self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT)
-        if all(one.body["statement"] != statement for one in known):
-            self.receipts.add(Stage.DELIVERY, self.name, {"statement": statement, "signature": signature})

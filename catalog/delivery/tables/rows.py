@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from catalog.delivery.changes import BEFORE, CHANGE_TYPE, DELETE, INSERT
+from catalog.delivery.changes import BEFORE, CHANGE_TYPE, DELETE
 from catalog.delivery.extracts import Extract
 from pipelines.codecs.sql import identifier, literal
 
@@ -83,13 +83,6 @@ def changed_rows(
         WHERE {CHANGE_TYPE} NOT IN ({literal(DELETE)}, {literal(BEFORE)})"""
     for rows in _batches(con, come):
         yield Batch(rows, [])
-
-
-def told(con: duckdb.DuckDBPyConnection, changes: Extract) -> dict[str, int]:
-    """How many rows a change set inserts, updates and deletes."""
-    query = f"SELECT {CHANGE_TYPE}, count(*) FROM {changes.relation} GROUP BY 1"
-    found = dict(con.execute(query).fetchall())
-    return {"inserted": found.get(INSERT, 0), "updated": found.get(BEFORE, 0), "deleted": found.get(DELETE, 0)}
 
 
 def _batches(con: duckdb.DuckDBPyConnection, query: str) -> Iterator[list[tuple[Any, ...]]]:

@@ -33,9 +33,9 @@ class S3(Store):
             "true"  # the library reads it; a lookup would hang where there is none
         )
         try:
-            self._files = self._connect()
+            self.filesystem = self._connect()
         except (OSError, ValueError) as error:
-            raise self.error("pull.store_unreachable", problem=_problem(error)) from None
+            raise self.error("pull.store_unreachable", problem=problem_named(error)) from None
 
     def _connect(self) -> fs.S3FileSystem:
         """Raises ValueError for an endpoint that is none."""
@@ -55,13 +55,14 @@ class S3(Store):
             connect_timeout=CONNECT,
             request_timeout=REQUEST,
             retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+            allow_delayed_open=True,  # what is small is written by one request
         )
 
     def entries(self) -> list[StoredFile]:
         try:
-            found = self._files.get_file_info(fs.FileSelector(self.prefix, recursive=False, allow_not_found=True))
+            found = self.filesystem.get_file_info(fs.FileSelector(self.prefix, recursive=False, allow_not_found=True))
         except OSError as error:
-            raise StoreError(_problem(error)) from None
+            raise StoreError(problem_named(error)) from None
         if not found:
             self._require_bucket()
         return [_entry(one) for one in found if one.type == fs.FileType.File]
@@ -69,15 +70,15 @@ class S3(Store):
     def _require_bucket(self) -> None:
         """A prefix is there as soon as an object is; only the bucket can be missing."""
         with suppress(OSError):  # an account may be allowed to list a prefix and not to ask for its bucket
-            if self._files.get_file_info(self.prefix.partition("/")[0]).type == fs.FileType.NotFound:
+            if self.filesystem.get_file_info(self.prefix.partition("/")[0]).type == fs.FileType.NotFound:
                 raise self.error("pull.store_no_folder")
 
     def fetch(self, file: StoredFile, target: Path) -> None:
         try:
-            with self._files.open_input_stream(f"{self.prefix}/{file.name}") as source, target.open("wb") as copy:
+            with self.filesystem.open_input_stream(f"{self.prefix}/{file.name}") as source, target.open("wb") as copy:
                 copyfileobj(source, copy, 1 << 20)
         except OSError as error:
-            raise StoreError(_problem(error)) from None
+            raise StoreError(problem_named(error)) from None
 
 
 def _entry(found: fs.FileInfo) -> StoredFile:
@@ -85,7 +86,7 @@ def _entry(found: fs.FileInfo) -> StoredFile:
     return StoredFile(found.base_name, found.size, modified, float("inf"), coarse_looks(found.size, modified))
 
 
-def _problem(error: Exception) -> str:
+def problem_named(error: Exception) -> str:
     """What went wrong, by the store's own name for it: texts of this library hold addresses and keys."""
     told = _TOLD.search(str(error))
     return told[1] if told else type(error).__name__

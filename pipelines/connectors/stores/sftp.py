@@ -47,7 +47,7 @@ class Sftp(Store):
         self.path = unquote(self.parts.path) or "."
         self._client = paramiko.SSHClient()
         try:
-            self._sftp = self._connect()
+            self.session = self._connect()
         except (_WrongKey, paramiko.BadHostKeyException):
             self._client.close()
             raise self.error("pull.store_host_key") from None
@@ -87,7 +87,7 @@ class Sftp(Store):
     def entries(self) -> list[StoredFile]:
         """Raises CitylakeError for a folder that is missing and a name that is no text."""
         try:
-            found = self._sftp.listdir_attr(self.path)
+            found = self.session.listdir_attr(self.path)
         except UnicodeDecodeError as error:
             folder, name = self.path.rpartition("/")[2], error.object.decode("gb18030", "replace")
             raise CitylakeError("pull.file_name", folder=folder, file=name) from None
@@ -100,7 +100,7 @@ class Sftp(Store):
     def fetch(self, file: StoredFile, target: Path) -> None:
         try:
             with target.open("wb") as copy:
-                self._sftp.getfo(f"{self.path}/{file.name}", copy, max_concurrent_prefetch_requests=WINDOW)
+                self.session.getfo(f"{self.path}/{file.name}", copy, max_concurrent_prefetch_requests=WINDOW)
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise StoreError(type(error).__name__) from None
 

@@ -1,0 +1,70 @@
+"""All deliveries of city.yaml by their names, whatever each writes into."""
+
+from collections.abc import Iterator
+
+from catalog.delivery.desk import Desk
+from catalog.delivery.files import returned
+from catalog.delivery.files.deliver import FileTask
+from catalog.delivery.files.deliver import deliver as deliver_files
+from catalog.delivery.files.returned import Account
+from catalog.delivery.push import Delivered
+from catalog.delivery.tables.deliver import deliver as deliver_table
+from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
+from pipelines.messages import CitylakeError
+
+Form = DeliveryForm | FileTask | ReturnForm
+
+
+def all_deliveries(city: CityForm) -> dict[str, Form]:
+    """Every delivery; the parts of a return come before the return itself, whose account they are needed for."""
+    return dict(pair for name, form in sorted(city.deliveries.items()) for pair in _expanded(name, form))
+
+
+def named(city: CityForm, name: str) -> list[str]:
+    """The delivery of this name, of a return all its parts too. Raises CitylakeError for an unknown name."""
+    if isinstance(form := city.deliveries.get(name), ReturnForm):
+        return [one for one, _ in _expanded(name, form)]
+    if name not in all_deliveries(city):
+        raise CitylakeError("deliver.unknown", name=name, known="、".join(all_deliveries(city)) or "—")
+    return [name]
+
+
+def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | Account | None:
+    """Bring one delivery up to date; `anew`: files by all rows, whatever was delivered before. Of a return itself the
+    account of its rows, None if its product is not published.
+
+    Raises CitylakeError for an unknown name, and what its kind of delivery raises.
+    """
+    forms = all_deliveries(desk.listing.snapshot().contracts.city)
+    if name not in forms:
+        raise CitylakeError("deliver.unknown", name=name, known="、".join(forms) or "—")
+    form = forms[name]
+    if isinstance(form, DeliveryForm):
+        return deliver_table(desk, name, form, run)
+    if isinstance(form, FileTask):
+        return deliver_files(desk, name, form, run, anew)
+    return returned.account(desk, name, form, run)
+
+
+def _expanded(name: str, form: DeliveryForm | FileDeliveryForm | ReturnForm) -> Iterator[tuple[str, Form]]:
+    if isinstance(form, DeliveryForm):
+        yield name, form
+    elif isinstance(form, FileDeliveryForm):
+        yield name, _task(form, form)
+    else:
+        for code, to in sorted(form.to.items()):
+            yield returned.part(name, code), _task(form, to, code)
+        yield name, form
+
+
+def _task(form: PackagesForm, to: FileDeliveryForm | ReturnTo, division: str | None = None) -> FileTask:
+    return FileTask(
+        recipient=to.recipient,
+        product=form.product,
+        connection=to.connection,
+        folder=to.folder,
+        formats=tuple(dict.fromkeys(form.formats)),
+        content=form.content,
+        when_ended=form.whenEnded,
+        division=division,
+    )

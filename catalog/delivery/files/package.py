@@ -1,0 +1,91 @@
+"""The files of a package, as they are written on this machine before they go anywhere: rows in each format, their
+description, dictionary and licence, and checksums of all of these.
+
+Written once for what is in them and kept beside the views, so that whoever goes on after a kill sends the same bytes.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalog.delivery import dictionary, formats
+from catalog.delivery.changes import CHANGE_TYPE, key_named
+from catalog.delivery.desk import Admission, Desk
+from catalog.delivery.extracts import Extract
+from catalog.delivery.files.datapackage import LICENCE, DataFile, describe
+from pipelines.lake.parquet import sha256
+from pipelines.messages import say
+from pipelines.register.chain import canonical
+
+FORMAT = 1
+"""Part of a package's name here: raise it when packages of the same rows are made differently."""
+DESCRIPTOR, DICTIONARY = "datapackage.json", "dictionary.csv"
+SHA256SUMS, SM3SUMS = "SHA256SUMS", "SM3SUMS"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One file: where it lies, bytes, SHA-256 in hexadecimal."""
+
+    path: Path
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """What it is called in the package."""
+        return self.path.name
+
+
+def packed(
+    desk: Desk, admission: Admission, held: Extract, kinds: Sequence[str], key: Sequence[str], since: int | None
+) -> list[Packed]:
+    """The files of a package of `held`: the view of the admission, or the change set to it from version `since`.
+
+    Raises LakeError.
+    """
+    contracts = desk.listing.snapshot().contracts
+    about = [FORMAT, held.key, since, sorted(set(kinds)), key_named(key), admission.offering.product.contract.hash]
+    name = f"package-{hashlib.sha256(canonical(about).encode()).hexdigest()[:32]}"
+
+    def build(folder: Path) -> None:
+        offering = admission.offering
+        rows = [_write_rows(desk, held, kind, folder / _named(offering.product.name, since, kind)) for kind in kinds]
+        described = describe(contracts, offering, held, key, since, rows)
+        (folder / DESCRIPTOR).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        columns = [column for column in held.columns if column != CHANGE_TYPE]
+        (folder / DICTIONARY).write_bytes(dictionary.as_csv(dictionary.entries(offering.product, columns)))
+        licence = say("deliver.licence", product=offering.product.form.name, licence=offering.product.form.licence)
+        (folder / LICENCE).write_text(licence + "\n", "utf-8")
+        _write_sums(folder)
+
+    folder = desk.views.beside(admission.allowed, name, build, held.rows * len(kinds))
+    return described(sorted(folder.iterdir()))
+
+
+def described(files: Iterable[Path]) -> list[Packed]:
+    """These files with what is checked of them."""
+    return [Packed(file, file.stat().st_size, sha256(file)) for file in files]
+
+
+def _named(product: str, since: int | None, kind: str) -> str:
+    return f"{product}{'' if since is None else '_changes'}.{kind}"
+
+
+def _write_rows(desk: Desk, held: Extract, kind: str, target: Path) -> DataFile:
+    with desk.views.folders.connection() as con:
+        formats.WRITERS[kind](con, f"SELECT * FROM {held.relation} ORDER BY ALL", target)
+    return DataFile(target.name, kind, target.stat().st_size, sha256(target))
+
+
+def _write_sums(folder: Path) -> None:
+    """The lines of `sha256sum` and of `openssl dgst -sm3 -r` of every file that is there."""
+    files = sorted(folder.iterdir())
+    for name, algorithm in ((SHA256SUMS, "sha256"), (SM3SUMS, "sm3")):
+        lines = []
+        for file in files:
+            with file.open("rb") as stream:
+                lines.append(f"{hashlib.file_digest(stream, algorithm).hexdigest()}  {file.name}\n")
+        (folder / name).write_text("".join(lines), "utf-8")

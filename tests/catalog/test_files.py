@@ -1,0 +1,409 @@
+"""Deliveries of files to a folder, an SFTP server and an S3-compatible store: whoever applies the packages has the
+released product under the grant, and whatever was not finished does not count."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.files import deliver as delivering
+from catalog.delivery.files.deliver import DeliveredFiles
+from catalog.delivery.files.outboxes import open_outbox
+from catalog.delivery.files.outboxes.base import Outbox
+from catalog.delivery.push import Push
+from catalog.policy import audit, suspension
+from catalog.policy.decision import Reason
+from citylake.main import app
+from pipelines.lake.lock import run_lock
+from pipelines.messages import CitylakeError, translate
+from pipelines.register.receipts import Receipts, Stage
+from tests.catalog.conftest import released_city
+from tests.catalog.filing import (
+    FOLDER,
+    RECIPIENT,
+    Office,
+    add_deliveries,
+    check,
+    end_grants,
+    expected,
+    killed_by,
+    put_into,
+)
+from tests.catalog.small_city import AGES, GUARD, PERSONS, City
+from tests.catalog.test_changes import COLUMNS, table_of
+from tests.catalog.test_tables import drawn
+from tests.city import seed_from_clock
+from tests.connectors.store_servers import PASSWORD, SECRET, Backend, SftpBackend, backend
+
+pytestmark = pytest.mark.server
+KINDS = ("folder", "sftp", "s3")
+FORM = {"recipient": RECIPIENT, "product": PERSONS, "formats": ["csv", "parquet"]}
+
+
+class Filing:
+    """A city that delivers into one store, and the office that takes from it."""
+
+    def __init__(self, city: City, desk: Desk, kind: str, store: Backend, folder: Path) -> None:
+        self.city, self.desk, self.kind, self.store = city, desk, kind, store
+        self.receipts = Receipts(city.register, "test")
+        self.folder = folder
+
+    def office(self, folder: str = FOLDER) -> Office:
+        return Office(self.store, folder, self.folder)
+
+    def grant(self, **limits: Any) -> None:
+        end_grants(self.city, RECIPIENT)
+        self.city.grant(RECIPIENT, **limits)
+
+    def deliver(self, full: bool = False, name: str = "files") -> Any:
+        return put_into(self.desk, f"{self.kind}_{name}", full)
+
+    def outbox(self, folder: str = FOLDER) -> Outbox:
+        return open_outbox(self.store.address, self.kind, RECIPIENT, folder)
+
+    def last(self) -> dict[str, Any]:
+        """What the last receipt says."""
+        kept = self.receipts.last(Stage.DELIVERY, f"{self.kind}_files")
+        assert kept is not None
+        said: dict[str, Any] = json.loads(kept.body["statement"])
+        return said
+
+    def kept(self) -> int:
+        return len(self.receipts.of_stage(Stage.DELIVERY, f"{self.kind}_files", 999))
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Backend]]:
+    with (
+        backend("folder", tmp_path_factory.mktemp("folder")) as folder,
+        backend("sftp", tmp_path_factory.mktemp("sftp")) as sftp,
+        backend("s3", tmp_path_factory.mktemp("s3")) as s3,
+    ):
+        yield {"folder": folder, "sftp": sftp, "s3": s3}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, stores: dict[str, Backend]) -> tuple[City, Desk]:
+    city = released_city(tmp_path_factory.mktemp("filing"))
+    city.recipient(RECIPIENT)
+    forms: dict[str, dict[str, Any]] = {}
+    for kind in stores:
+        forms[f"{kind}_files"] = {**FORM, "connection": kind, "folder": FOLDER}
+        forms[f"{kind}_empty"] = {**FORM, "connection": kind, "folder": "emptied", "whenEnded": "empty"}
+        forms[f"{kind}_ages"] = {
+            **FORM, "product": AGES, "connection": kind, "folder": "ages", "content": "full",
+            "formats": ["csv", "parquet", "json", "ndjson"],
+        }  # fmt: skip
+    add_deliveries(city, {kind: store.address for kind, store in stores.items()}, forms)
+    return city, Desk(city.settings, city.register)
+
+
+@pytest.fixture(params=KINDS)
+def filing(
+    request: pytest.FixtureRequest, desk: tuple[City, Desk], stores: dict[str, Backend], tmp_path: Path
+) -> Filing:
+    """A store from which all packages were taken; 40 persons are published."""
+    made = Filing(*desk, request.param, stores[request.param], tmp_path)
+    for folder in (FOLDER, "emptied"):
+        made.office(folder).clear()
+    made.city.release(PERSONS)
+    made.grant()
+    return made
+
+
+@pytest.mark.parametrize("columns", [None, ["name", "sex", "county_name"]], ids=["key", "rows"])
+def test_each_day_whoever_applies_the_packages_has_the_product_under_the_grant(
+    filing: Filing, columns: list[str] | None
+) -> None:
+    dice, office = random.Random(seed_from_clock()), filing.office()
+    filing.grant(divisions=["341502", "341503"], columns=columns)
+    made = {column.name: [column.source, column.mask] for column in filing.city.contracts.products[PERSONS].columns}
+    body = {name: how for name, how in made.items() if name in COLUMNS}
+    first = audit.recent(filing.city.register, 1)[0]["sequence"]
+    for day in range(3):
+        filing.city.release(PERSONS, query=table_of(drawn(dice), COLUMNS), columns=body)
+        done = filing.deliver(full=day == 0)
+        assert isinstance(done, DeliveredFiles) and not done.redone
+        office.take()
+        said = office.taken[-1]
+        assert (office.columns, office.rows) == expected(filing.desk, RECIPIENT)
+        assert done.how == said["how"] == ("changes" if day else "snapshot") and len(office.taken) == day + 1
+        assert (said["inserted"], said["updated"], said["deleted"]) == (done.inserted, done.updated, done.deleted)
+        kept = filing.kept()
+        assert filing.deliver().how == "unchanged" and filing.kept() == kept
+    told = [row for row in audit.recent(filing.city.register, 99, RECIPIENT) if row["sequence"] > first]
+    sent = [row["body"]["package"] for row in told if row["action"] == "file.deliver"]
+    assert sorted(sent) == [one["package"] for one in office.taken]
+
+
+def test_every_format_holds_the_same_rows_unaltered(filing: Filing) -> None:
+    """Read by DuckDB, polars and the standard library; what a spreadsheet would take for a formula stays."""
+    texts = ["=1+1", "+86", "-3", "@x", 'a"b', "a,b", "a\r\nb", " ", "甲"]
+    rows = {n: (text, "1", 1950, "341502001001", "金安区", None if n % 2 else "") for n, text in enumerate(texts)}
+    made = {column.name: [column.source, column.mask] for column in filing.city.contracts.products[PERSONS].columns}
+    body = {name: how for name, how in made.items() if name in COLUMNS}
+    filing.city.release(PERSONS, query=table_of(rows, COLUMNS), columns=body)
+    office, done = filing.office(), filing.deliver(full=True)
+    office.take()
+    package = office.look() / done.package
+    columns, wanted = expected(filing.desk, RECIPIENT)
+    assert sorted(row[columns.index("name")] for row in office.rows) == sorted(texts) and office.rows == wanted
+    frame = pl.read_parquet(package / "person_of_division.parquet")
+    assert sorted(frame["name"]) == sorted(texts) and frame.columns == columns
+    assert (package / "LICENCE.txt").read_text("utf-8").count(filing.city.contracts.products[PERSONS].form.licence) == 2
+    listed = (package / "dictionary.csv").read_text("utf-8-sig").splitlines()
+    assert [line.split(",")[0] for line in listed[1:]] == columns
+
+    filing.city.release(AGES, 96)
+    done = filing.deliver(full=True, name="ages")
+    package = filing.office("ages").look() / done.package
+    check(package)
+    whole = pl.read_parquet(package / "age_structure_by_county.parquet")
+    assert len(whole) == 96
+    lines = [json.loads(line) for line in (package / "age_structure_by_county.ndjson").read_text("utf-8").splitlines()]
+    assert lines == json.loads((package / "age_structure_by_county.json").read_text("utf-8"))
+    assert [line["persons"] for line in lines] == whole["persons"].to_list()
+
+
+STEPS = ("put", "put_text", "show", "remove", "keep")
+QUICK = {("sftp", "show"), ("s3", "put_text")}
+DYING = [
+    pytest.param(kind, step, marks=() if kind == "folder" or (kind, step) in QUICK else pytest.mark.slow)
+    for kind in KINDS
+    for step in STEPS
+]
+
+
+@pytest.mark.parametrize(("filing", "step"), DYING, indirect=["filing"])
+def test_a_run_that_dies_at_any_step_does_not_count_and_the_next_goes_on(
+    filing: Filing, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """At the first, second, third ... call of each step, before it does anything."""
+    office = filing.office()
+    filing.deliver(full=True)
+    office.take()
+    rows, version = office.rows, office.version
+    filing.city.release(PERSONS, 55)
+    owner, died = (Push if step == "keep" else type(filing.outbox())), 0
+    for nth in range(20):
+        with monkeypatch.context() as patched:
+            calls, real = [0], getattr(owner, step)
+
+            def dying(*args: Any, calls: list[int] = calls, real: Any = real, nth: int = nth) -> Any:
+                calls[0] += 1
+                if calls[0] > nth:
+                    raise KeyboardInterrupt
+                return real(*args)
+
+            patched.setattr(owner, step, dying)
+            try:
+                done = filing.deliver()
+                break
+            except KeyboardInterrupt:
+                died += 1
+        office.take()
+        assert (office.rows, office.version) == (rows, version) or office.rows == expected(filing.desk, RECIPIENT)[1]
+    assert died, "otherwise this test showed nothing"
+    office.take()
+    assert office.rows == expected(filing.desk, RECIPIENT)[1] and done.how in ("changes", "unchanged")
+    assert len(office.taken) == 2, "no version comes twice"
+    assert (
+        json.loads(filing.receipts.last(Stage.DELIVERY, f"{filing.kind}_files").body["statement"]) == office.taken[-1]
+    )  # type: ignore[union-attr]
+    names = {path.name for path in office.look().iterdir() if path.name.startswith(f"{office.number:06d}")}
+    assert names == {office.taken[-1]["package"], f"{office.taken[-1]['package']}.ok"}
+    assert not [path for path in office.look().iterdir() if ".part" in path.name]
+
+
+@pytest.mark.parametrize("filing", ["sftp"], indirect=True)
+def test_a_process_killed_at_any_file_is_gone_on_with(filing: Filing) -> None:
+    assert isinstance(filing.store, SftpBackend)
+    office, nth = filing.office(), random.Random(seed_from_clock()).randrange(1, 14)
+    filing.deliver(full=True)
+    office.take()
+    filing.city.release(PERSONS, 50)
+    assert killed_by(filing.store, filing.city.settings, "sftp_files", nth)
+    office.take()
+    filing.deliver()
+    office.take()
+    assert office.rows == expected(filing.desk, RECIPIENT)[1] and len(office.taken) == 2
+
+
+def test_what_is_there_whole_is_not_sent_again(filing: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
+    filing.city.release(PERSONS, 44)
+    owner = type(filing.outbox())
+    sent: list[str] = []
+    real = owner.put
+
+    def counted(self: Any, name: str, source: Path) -> None:
+        if len(sent) == 3:
+            raise KeyboardInterrupt
+        sent.append(source.name)
+        real(self, name, source)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(owner, "put", counted)
+        filing.deliver(full=True)
+    with monkeypatch.context() as patched:
+        before = sent.copy()
+        patched.setattr(
+            owner, "put", lambda self, name, source: (sent.append(source.name), real(self, name, source))[1]
+        )
+        done = filing.deliver(full=True)
+    assert done.redone and len(sent) == len(set(sent)) and len(before) == 3
+    check(filing.office().look() / done.package)
+
+
+def test_files_that_read_otherwise_than_written_get_no_marker(filing: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = type(filing.outbox())
+    real = owner.put
+
+    def torn(self: Any, name: str, source: Path) -> None:
+        real(self, name, source)
+        if source.suffix == ".parquet":
+            office.put(name, source.read_bytes()[:-1])
+
+    office = filing.office()
+    with monkeypatch.context() as patched, pytest.raises(CitylakeError, match=r"person_of_division\.parquet"):
+        patched.setattr(owner, "put", torn)
+        filing.deliver(full=True)
+    assert not list(office.look().glob("*.ok"))
+    done = filing.deliver(full=True)
+    assert done.redone
+    said = check(office.look() / done.package)
+    # the store loses half of a file afterwards: told, and all rows come anew
+    office.put(f"{done.package}/person_of_division.csv", b"half")
+    again = filing.deliver()
+    assert (
+        again.how == "snapshot"
+        and again.redone
+        and check(office.look() / again.package)["number"] == said["number"] + 1
+    )
+    # what was taken away was received
+    office.remove(again.package)
+    assert filing.deliver().how == "unchanged"
+
+
+def test_an_end_is_told_and_takes_packages_away_only_if_the_target_says_so(filing: Filing) -> None:
+    filing.deliver(full=True)
+    filing.grant(roads=["tables"])
+    assert filing.deliver().how == "ended" and "grant_road" in (
+        filing.office().look() / "_citylake_position.json"
+    ).read_text("utf-8")
+    filing.grant(roads=["files"])
+    for name, folder in (("files", FOLDER), ("empty", "emptied")):
+        office = filing.office(folder)
+        filing.deliver(full=True, name=name)
+        end_grants(filing.city, RECIPIENT)
+        assert filing.deliver(name=name).how == "ended"
+        position = json.loads((office.look() / "_citylake_position.json").read_text("utf-8"))
+        notice = (office.look() / "RECALL.txt").read_text("utf-8")
+        assert position["state"] == json.loads(position["statement"])["state"] == "grant_revoked"
+        assert all(translate("web.reason.grant_revoked", language) in notice for language in ("zh", "en"))
+        packages = [path for path in office.look().iterdir() if path.name[0].isdigit()]
+        assert bool(packages) == (name == "files")
+        kept = filing.kept()
+        assert filing.deliver(name=name).how == "ended" and filing.kept() == kept, "it is told once"
+        filing.grant()
+        done = filing.deliver(name=name)
+        assert done.how == "snapshot" and not (office.look() / "RECALL.txt").exists()
+        filing.city.withdraw(PERSONS)
+        assert filing.deliver(name=name).how == "ended"
+        assert translate("web.reason.not_published", "zh") in (office.look() / "RECALL.txt").read_text("utf-8")
+        filing.city.release(PERSONS)
+    assert filing.deliver().how == "snapshot"
+    suspension.suspend(filing.city.register, filing.city.contracts, "recipient", RECIPIENT, "调查", actor=GUARD)
+    try:
+        filing.city.release(PERSONS, 41)
+        before = sorted(path.name for path in filing.office().look().iterdir())
+        with pytest.raises(Refused) as refused:
+            filing.deliver()
+        assert refused.value.reason is Reason.SUSPENDED
+        assert sorted(path.name for path in filing.office().look().iterdir()) == before
+    finally:
+        suspension.lift(filing.city.register, "recipient", RECIPIENT, "查毕", actor=GUARD)
+    assert filing.deliver().how == "changes"
+
+
+def test_a_grant_that_ends_while_files_are_written_takes_them_away(
+    filing: Filing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, office = type(filing.outbox()), filing.office()
+    filing.deliver(full=True)
+    real, before = owner.put, sorted(path.name for path in office.look().iterdir())
+
+    def ending(self: Any, name: str, source: Path) -> None:
+        real(self, name, source)
+        end_grants(filing.city, RECIPIENT)
+
+    with monkeypatch.context() as patched, pytest.raises(Refused):
+        patched.setattr(owner, "put", ending)
+        filing.deliver(full=True)
+    assert sorted(path.name for path in office.look().iterdir()) == before
+
+
+def test_folders_of_others_are_left_alone_and_errors_tell_no_secret(filing: Filing) -> None:
+    office = filing.office("foreign")
+    outbox = filing.outbox("foreign")
+    outbox.put_text("000001-v0.ok", json.dumps({"statement": "{}", "signature": ""}))
+    outbox.close()
+    task = delivering.FileTask(RECIPIENT, PERSONS, filing.kind, "foreign", ("csv",), "changes", "empty")
+    with pytest.raises(CitylakeError, match="foreign"):
+        delivering.deliver(filing.desk, "other", task, "test")
+    end_grants(filing.city, RECIPIENT)
+    with pytest.raises((CitylakeError, Refused)):
+        delivering.deliver(filing.desk, "other", task, "test")
+    assert [path.name for path in office.look().iterdir()] == ["000001-v0.ok"]
+    filing.grant()
+    with run_lock(filing.city.settings.home / "deliveries" / f"{filing.kind}_files", "x"), pytest.raises(CitylakeError):
+        filing.deliver()
+    address = filing.store.address
+    broken = {
+        "folder": "file:///nowhere/at/all",
+        "sftp": address.replace("%E6", "%E7"),
+        "s3": address.replace("@drop", "@drip"),
+    }
+    filing.city.settings.store_secret(filing.kind, broken[filing.kind])
+    try:
+        with pytest.raises(CitylakeError) as caught:
+            filing.deliver(full=True)
+    finally:
+        filing.city.settings.store_secret(filing.kind, address)
+    assert PASSWORD not in str(caught.value) and SECRET not in str(caught.value)
+
+
+def test_a_link_of_the_recipient_leads_nowhere(
+    desk: tuple[City, Desk], stores: dict[str, Backend], tmp_path: Path
+) -> None:
+    filing = Filing(*desk, "folder", stores["folder"], tmp_path)
+    filing.city.release(PERSONS)
+    filing.grant()
+    target, office = tmp_path / "elsewhere", filing.office("linked")
+    target.mkdir()
+    office.look().parent.mkdir(exist_ok=True)
+    office.look().symlink_to(target)
+    task = delivering.FileTask(RECIPIENT, PERSONS, "folder", "linked", ("csv",), "changes", "keep")
+    with pytest.raises(CitylakeError):
+        delivering.deliver(filing.desk, "linked", task, "test")
+    assert not list(target.iterdir())
+
+
+def test_the_command_delivers_lists_and_writes_receipts(filing: Filing, tmp_path: Path) -> None:
+    runner, settings = CliRunner(), filing.city.settings
+    where = {"CITYLAKE_HOME": str(settings.home), "CITYLAKE_PROJECT": str(settings.project)}
+    done = runner.invoke(app, ["deliver", "run", f"{filing.kind}_files", "--full"], env=where)
+    assert done.exit_code == 0, done.output
+    package = json.loads(done.stdout)["package"]
+    told = runner.invoke(app, ["deliver", "receipt", f"{filing.kind}_files", str(tmp_path / "receipt")], env=where)
+    assert json.loads(told.stdout)["package"] == package
+    listed = [json.loads(line) for line in runner.invoke(app, ["deliver", "list"], env=where).stdout.splitlines()]
+    (mine,) = [one for one in listed if one["delivery"] == f"{filing.kind}_files"]
+    assert (mine["kind"], mine["package"], mine["how"]) == ("files", package, "snapshot") and len(listed) == 9
+    unknown = runner.invoke(app, ["deliver", "run", "nothing"], env=where)
+    assert unknown.exit_code == 1 and "nothing" in unknown.output
