@@ -1,12 +1,10 @@
 """The official Delta Sharing client, in an environment of its own, against a real server: both formats, a restricted
 grant, and the search for hidden names and values in every byte it can reach."""
 
-import hashlib
 import json
 import os
 import re
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -23,11 +21,10 @@ from pipelines.register.times import as_utc
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
 from tests.catalog.small_city import ADMINISTRATOR, AGES, GUARD, PERSONS, City
+from tests.slow.environments import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
-LOCK = REPOSITORY / "requirements" / "sharing-client.txt"
 COLUMNS = ("person_ref", "name", "county_name", "birth_year")
 HIDDEN = ("id_number", "division_code", "town_name", "education", "341502****", "裕安区", "叶集区", "341503")
 
@@ -65,16 +62,8 @@ print(json.dumps(told))
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The interpreter of an environment with the locked client; made once for each content of the lock."""
-    root = Path(os.environ.get("CITYLAKE_VENVS", REPOSITORY / ".venvs"))
-    folder = root / f"sharing-client-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-    interpreter = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(interpreter), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK)]
-        subprocess.run(install, check=True)
-        (folder / "complete").touch()
-    return interpreter
+    """The interpreter of an environment with the locked client."""
+    return environment("sharing-client")
 
 
 @pytest.fixture(scope="module")
