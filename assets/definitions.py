@@ -14,7 +14,7 @@ from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
 from assets.releases import release_assets
 from assets.replay import replay_asset
-from assets.reports import EVENING, measured
+from assets.reports import EVENING, FIRST_OF_MONTH, measured, month_reports
 from assets.resources import PATIENCE, run_resource
 from assets.retention import EVERY_DAY, JOB, ended
 from assets.sources import CADENCES, source_assets, source_key
@@ -90,11 +90,18 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         description=say("dagster.scores"),
     )
     evening = _schedule(scoring, EVENING, contracts.city.timezone, say("dagster.scores"))
+    reporting = dg.define_asset_job(
+        "reports",
+        selection=dg.AssetSelection.assets(month_reports),
+        executor_def=executor,
+        description=say("dagster.month_reports"),
+    )
+    of_month = _schedule(reporting, FIRST_OF_MONTH, contracts.city.timezone, say("dagster.month_reports"))
     return dg.Definitions(
-        assets=[*sources, *published, replay, ended, measured],
+        assets=[*sources, *published, replay, ended, measured, month_reports],
         asset_checks=[freshness],
-        jobs=[job, *jobs, drops_job, watch, ending, scoring],
-        schedules=[*schedules, hourly, nightly, evening],
+        jobs=[job, *jobs, drops_job, watch, ending, scoring, reporting],
+        schedules=[*schedules, hourly, nightly, evening, of_month],
         sensors=[drop_sensor(contracts, settings, drops_job)],
         resources={"run": run_resource},
         executor=executor,

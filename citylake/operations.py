@@ -102,6 +102,7 @@ def issues(
 def verify() -> None:
     """校验账本、审计的哈希链和签名头，全部发布版本 / verify ledger, audit, their heads, every released version."""
     from catalog.policy import audit
+    from catalog.reporting import monthly
 
     with told():
         settings = Settings.from_environment()
@@ -122,6 +123,8 @@ def verify() -> None:
                 typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
             states[one.state] += 1
         typer.echo(f"releases: OK ({states.total()})")
+        for file in monthly.different(settings, Ledger(register)):
+            raise CitylakeError("verify.report", file=file)
 
 
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:

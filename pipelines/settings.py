@@ -66,6 +66,11 @@ class Settings:
         return Lake(self.home / "lake")
 
     @property
+    def reports(self) -> Path:
+        """Reports of months that are over, kept with their hashes in the ledger: `<month>/<name>.pdf`."""
+        return self.home / "reports"
+
+    @property
     def marts(self) -> Path:
         """The analysts' database: a symlink to the newest edition's file."""
         return self.home / "marts" / "marts.duckdb"

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit
 from catalog.reporting import facts, forms, quality
@@ -23,18 +24,19 @@ ROAD = "web"
 def build_router(site: Site) -> APIRouter:
     """The route of reports; to be added before those of `quality`, which take any subject."""
     router, desk = APIRouter(), site.desk
-    one_at_a_time = threading.Lock()  # a report of the city takes a CPU second, and everybody may ask
+    one = threading.BoundedSemaphore(1)  # a report of the city takes a CPU second, and everybody may ask
 
     @router.get("/quality/report/{form}")
     def paper(request: Request, form: str, month: str = "", dataset: str = "", department: str = "") -> Response:
-        voice, caller, contracts = site.voice(request), site.caller(request), desk.listing.snapshot().contracts
+        caller = metering.asks(desk, request, site.caller(request), "report", ROAD)
+        voice, contracts = site.voice(request), desk.listing.snapshot().contracts
         if form not in forms.MEDIA_TYPES or (dataset and department):
             raise HTTPException(404)
         month = month or voice.month(now())
         language: Any = voice.language
         try:
             scope = facts.scope_of(contracts, dataset or None, department or None)
-            with one_at_a_time, TemporaryDirectory(dir=desk.settings.lake.scratch()) as folder:
+            with desk.views.folders.work.turn(one), TemporaryDirectory(dir=desk.settings.lake.scratch()) as folder:
                 document = quality.report(
                     contracts, desk.register, month, dataset or None, department or None, language
                 )

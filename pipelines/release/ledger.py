@@ -15,6 +15,8 @@ RELEASE, REFUSAL, WITHDRAWAL, CONFIRMATION = "release", "refusal", "withdrawal",
 ERASURE, ERASURE_LIFT = "erasure", "erasure_lift"
 RETENTION, HOLD, HOLD_END = "retention", "hold", "hold_end"
 """What was ended because a contract's period is over; a legal hold against that, and its end."""
+REPORT = "report"
+"""The reports of a month that is over were made; the row has the hashes of the files."""
 PAST_WITHDRAWAL, REINSTATEMENT = "past_withdrawal", "reinstatement"
 """One version that was replaced already is taken back; a subject that was withdrawn may be released again."""
 

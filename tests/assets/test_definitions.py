@@ -102,7 +102,8 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
     expected |= {product_key(product) for product in contracts.products.values()}
     assert expected <= keys
     assert keys - expected == {
-        dg.AssetKey([name]) for name in ("marts", "linkage", "edition", "health", "replay", "ended", "measured")
+        dg.AssetKey([name])
+        for name in ("marts", "linkage", "edition", "health", "replay", "ended", "measured", "month_reports")
     }
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ import python_calamine
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from catalog.reporting import facts, forms, quality
+from catalog.reporting import facts, forms, monthly, quality
 from citylake.main import app as commands
 from pipelines.documents import pdf
 from pipelines.documents.model import Document, Share, Table, shown
@@ -202,3 +202,23 @@ def test_a_past_month_stays_as_it_was(own_city: City) -> None:
     days.keep(own_city.contracts, own_city.register, own_city.settings.lake, later)
     second = quality.report(own_city.contracts, own_city.register, month, organisation="cab")
     assert second.sections == first.sections and second.running == first.running
+
+
+def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> None:
+    filled(own_city)
+    zone = ZoneInfo(own_city.contracts.city.timezone)
+    assert monthly.month_before(datetime(2026, 12, 31, 16, tzinfo=UTC), zone) == "2026-12"
+    assert monthly.month_before(datetime(2026, 12, 31, 15, tzinfo=UTC), zone) == "2026-11"
+    asked = (own_city.settings, own_city.contracts, own_city.register, month_of(own_city), "test")
+    row = monthly.keep(*asked)
+    assert row is not None and row.kind == "report" and monthly.keep(*asked) is None
+    departments = {source.org for source in own_city.contracts.sources.values()}
+    assert len(row.body["files"]) == 1 + len(departments)
+    folder = own_city.settings.reports / month_of(own_city)
+    kept = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+    assert kept == {said["name"]: said["sha256"] for said in row.body["files"]}
+    assert list(monthly.different(own_city.settings, own_city.ledger)) == []
+    victim = folder / f"quality-psb-{month_of(own_city)}.pdf"
+    victim.write_bytes(victim.read_bytes() + b" ")
+    assert list(monthly.different(own_city.settings, own_city.ledger)) == [victim]
+    assert "月度报告" in own_city.client().get("/decisions?lang=zh").text

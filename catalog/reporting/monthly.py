@@ -1,0 +1,52 @@
+"""The reports of a month that is over, made once and kept: files of the home, their hashes in the ledger.
+
+Of the city and of every department that delivers. A month's row stays its only one, whatever is found out later.
+"""
+
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from catalog.reporting import forms, quality
+from catalog.reporting.facts import scope_of
+from pipelines.contracts.load import Contracts
+from pipelines.lake.parquet import sha256
+from pipelines.register import Register
+from pipelines.release.ledger import REPORT, Entry, Ledger, Recorded
+from pipelines.settings import Settings
+
+
+def month_before(moment: datetime, zone: ZoneInfo) -> str:
+    """The last month that is over at a moment, as 2026-10."""
+    return f"{moment.astimezone(zone).replace(day=1) - timedelta(days=1):%Y-%m}"
+
+
+def keep(settings: Settings, contracts: Contracts, register: Register, month: str, who: str) -> Recorded | None:
+    """Make and keep the reports of a month; the ledger's row, None if the month has one. Called under the run lock."""
+    ledger, subject = Ledger(register), f"report/{month}"
+    if ledger.history(subject, 1):
+        return None
+    folder = settings.reports / month
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files: list[dict[str, Any]] = []
+    for department in (None, *sorted({source.org for source in contracts.sources.values()})):
+        document = quality.report(contracts, register, month, organisation=department)
+        name = f"{quality.file_name(month, scope_of(contracts, organisation=department))}.pdf"
+        partial = folder / f".{name}.partial"
+        forms.write(document, "pdf", partial)
+        os.replace(partial, folder / name)
+        files.append({"name": name, "size": (folder / name).stat().st_size, "sha256": sha256(folder / name)})
+    (row,) = ledger.record([Entry(REPORT, subject, month, None, {"who": who, "files": files})])
+    return row
+
+
+def different(settings: Settings, ledger: Ledger) -> Iterator[Path]:
+    """The kept files that are gone or not what the ledger says."""
+    for row in ledger.of_kind(REPORT):
+        for said in row.body["files"]:
+            file = settings.reports / row.edition / said["name"]
+            if not file.is_file() or sha256(file) != said["sha256"]:
+                yield file
