@@ -300,14 +300,14 @@ def test_departments_by_day_add_up(own_city: City) -> None:
     days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
     page = read(client, "/quality/departments")
     police, civil = page.row("市公安局"), page.row("市民政局")
-    assert police[7:11] == ["2", "1,500", "34", "0"] and civil[7:11] == ["1", "50", "7", "0"]
+    assert police[0] == "" and police[8:] == ["2", "1,500", "34", "0"] and civil[8:] == ["1", "50", "7", "0"]
     kept = days.measured(own_city.register, [REGISTER, "psb/floating_person"], date.min, date.max)
     for place in range(6):
         a, b = (sum(getattr(one.scores[place], name) for one in kept) for name in ("satisfied", "evaluated"))
-        assert police[place].endswith(f"{a:,} / {b:,}") if b else police[place] == "—"
+        assert police[place + 1].endswith(f"{a:,} / {b:,}") if b else police[place + 1] == "—"
     own = read(client, "/quality/organisations/psb")
     head = next(place for place, cells in enumerate(own.rows) if cells[:1] == ["规范性"])
-    assert own.rows[head + 1] == police[:7]
+    assert own.rows[head + 1] == police[1:8]
     for nothing in ("1999-01-01", "9999-12-31", "0001-01-01"):
         assert "没有评价记录" in client.get(f"/quality/departments?lang=zh&day={nothing}", headers=HTML).text
     assert client.get("/quality/departments?day=x%00", headers=HTML).status_code == 200
