@@ -23,6 +23,7 @@ from citylake.main import app
 from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import ERASURE, Entry
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import (
     FOLDER,
@@ -328,6 +329,23 @@ def test_an_end_is_told_and_takes_packages_away_only_if_the_target_says_so(filin
         assert sorted(path.name for path in filing.office().look().iterdir()) == before
     finally:
         suspension.lift(filing.city.register, "recipient", RECIPIENT, "查毕", actor=GUARD)
+    assert filing.deliver().how == "changes"
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_what_was_erased_or_ended_from_a_version_is_replaced_at_once(filing: Filing) -> None:
+    office = filing.office()
+    first = filing.deliver(full=True)
+    filing.city.release(PERSONS, 50)
+    second = filing.deliver()
+    rewritten = {PERSONS: {str(first.version): ["f", "g"]}}
+    filing.city.ledger.record([Entry(ERASURE, "删1号", "r", None, {"releases": rewritten})])
+    third = filing.deliver()
+    assert (second.how, third.how, third.version) == ("changes", "snapshot", second.version)
+    assert {path.name for path in office.look().glob("0*")} == {third.package, f"{third.package}.ok"}
+    office.take()
+    assert office.rows == expected(filing.desk, RECIPIENT)[1] and filing.deliver().how == "unchanged"
+    filing.city.release(PERSONS, 51)
     assert filing.deliver().how == "changes"
 
 

@@ -21,7 +21,7 @@ from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
 from catalog.delivery.files.outboxes import Outbox, open_outbox
 from catalog.delivery.files.package import Packed, described, packed
-from catalog.delivery.push import PASSING, Delivered, How, Push, policy_of
+from catalog.delivery.push import KEPT, PASSING, Delivered, How, Push, policy_of
 from catalog.policy.decision import Reason
 from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, translate
@@ -127,13 +127,11 @@ class _Delivery(Push):
         last = self._last(outbox)
         version, policy = goal.extract.version, goal.policy
         torn = last.get("package") if self._torn(outbox, last) else None
-        if not (anew or torn) and (last.get("version"), last.get("policy"), last["state"]) == (
-            version,
-            policy,
-            CURRENT,
-        ):
+        outdated = self._outdated(outbox)
+        anew = anew or torn is not None or self._rewritten(last) or bool(outdated)
+        if not anew and (last.get("version"), last.get("policy"), last["state"]) == (version, policy, CURRENT):
             return Delivered(self.name, "unchanged", version, goal.extract.rows)
-        content = self._content(goal, {} if anew or torn else last)
+        content = self._content(goal, {} if anew else last)
         number = last["number"] + 1
         span = f"v{version}" if content.since is None else f"v{content.since}-v{version}"
         package = f"{number:06d}-{span}"
@@ -143,6 +141,9 @@ class _Delivery(Push):
         files = packed(self.desk, goal.admission, content.held, self.task.formats, goal.key, content.since)
         self.audit(goal.admission, package=package, rows=content.held.rows, files=[one.name for one in files])
         self._write(outbox, goal, content, package, number, files)
+        for name in outdated:
+            outbox.remove(f"{name}{MARKER}")
+            outbox.remove(name)
         done = Delivered(self.name, content.how, version, goal.extract.rows, **content.counts)
         return DeliveredFiles(**vars(done), package=package, redone=redone)
 
@@ -179,6 +180,7 @@ class _Delivery(Push):
             how=content.how,
             since=content.since,
             version=goal.extract.version,
+            rewritten=max((row.sequence for row in self.desk.listing.ledger.rewritings()), default=0),
             policy=goal.policy,
             division=self.task.division,
             rows=goal.extract.rows,
@@ -242,6 +244,18 @@ class _Delivery(Push):
     def _kept(self) -> dict[str, Any]:
         kept = self.receipts.last(Stage.DELIVERY, self.name)
         return {"number": 0, "state": "", **(json.loads(kept.body["statement"]) if kept else {})}
+
+    def _rewritten(self, said: dict[str, Any]) -> bool:
+        """Whether an erasure or the end of a period has changed, after this receipt, a version that it is about."""
+        versions = {str(said[name]) for name in ("since", "version") if said.get(name) is not None}
+        later = (row for row in self.desk.listing.ledger.rewritings() if row.sequence > said.get("rewritten", 0))
+        return any(not versions.isdisjoint(row.body["releases"].get(self.product, ())) for row in later)
+
+    def _outdated(self, outbox: Outbox) -> list[str]:
+        """The packages that are still there and hold rows that were erased or ended since."""
+        there = set(outbox.names())
+        kept = (json.loads(one.body["statement"]) for one in self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT))
+        return [said["package"] for said in kept if said.get("package") in there and self._rewritten(said)]
 
     def _torn(self, outbox: Outbox, last: dict[str, Any]) -> bool:
         """Whether the last package is still there and not what was delivered; what was taken away was received."""
