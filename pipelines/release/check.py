@@ -38,6 +38,8 @@ RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "r
 PAST_WITHDRAWAL = "past_withdrawal"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
+VOUCHED = ("ledger.jsonl", "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
+VOUCHED_FOLDERS = ("evidence/", "editions/")  # with their .json all that a bundle of the unsigned format ever held
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
@@ -49,9 +51,13 @@ TEXTS = {
         "the signature of manifest.json is wrong: it was rewritten, or not by us; distrust its files (pack.pdf ...)",
     ),
     "told.no_signature": (
-        "注意：清单没有签名（由早期版本写出，或被删去）：不受账本保护的文件（如 pack.pdf）可能被替换",
-        "note: the manifest is not signed (an older version wrote it, or it was taken out): files that the ledger does"
-        " not vouch for (pack.pdf) could have been replaced",
+        "注意：清单没有签名（由早期版本写出，或被删去）",
+        "note: the manifest is not signed (an older version wrote it, or the signature was taken out)",
+    ),
+    "file.unvouched": (
+        "文件 {file} 无从核验：清单没有签名，而写出无签名清单的版本没有这个文件；它可能被替换，不可信",
+        "nothing vouches for {file}: the manifest is not signed, and versions that signed none wrote no such file;"
+        " distrust it",
     ),
     "key.other": (
         "公钥与您另外留存的公钥不同：整个证据包可能由他人签名",
@@ -302,10 +308,13 @@ class Check:
         """The list of files was signed by the key of the heads: it vouches for what the ledger does not."""
         file = self.folder / SIGNATURE
         if not file.is_file():
-            if self.manifest.get("format") == UNSIGNED:
-                say("·", "told.no_signature")
-            else:
+            if self.manifest.get("format") != UNSIGNED:
                 self.problem("file.gone", file=SIGNATURE)
+                return
+            say("·", "told.no_signature")
+            for name in sorted(self.named):  # whoever takes the signature away can say that there never was one
+                if name not in VOUCHED and not (name.startswith(VOUCHED_FOLDERS) and name.endswith(".json")):
+                    self.problem("file.unvouched", file=name)
             return
         message = (self.folder / "manifest.json").read_bytes()
         try:

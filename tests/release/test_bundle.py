@@ -377,7 +377,36 @@ def test_a_page_that_was_replaced_is_told(house: House, tmp_path: Path) -> None:
     assert "the signature of manifest.json is wrong" in problem
     (folder / "manifest.sig").unlink()
     assert found(checked(folder)[1]) == ["file manifest.sig is missing"]
-    said["format"] = "citylake-evidence/1"  # what an older version wrote cannot be told from this, so it is said
+    said["format"] = check.UNSIGNED  # "an older version wrote it": no older version wrote a page
+    manifest.write_text(json.dumps(said), "utf-8")
+    code, output = checked(folder)
+    assert code == 1 and "the manifest is not signed" in output
+    (problem,) = found(output)
+    assert f"nothing vouches for {pack.FILE}" in problem
+
+
+def test_a_page_is_not_hidden_by_another_name_in_an_unsigned_bundle(house: House, tmp_path: Path) -> None:
+    folder = house.export(tmp_path / "bundle")
+    manifest = folder / "manifest.json"
+    said = json.loads(manifest.read_text("utf-8")) | {"format": check.UNSIGNED}
+    (folder / "manifest.sig").unlink()
+    del said["files"][pack.FILE]
+    for name in ("说明.pdf", "evidence/pack.pdf", "evidence.pdf"):
+        (folder / pack.FILE).rename(folder / name)
+        files = said["files"] | {name: check.sha256(folder / name)}
+        manifest.write_text(json.dumps(said | {"files": files}), "utf-8")
+        code, output = checked(folder)
+        assert code == 1 and any(name in problem for problem in found(output)), name
+        (folder / name).rename(folder / pack.FILE)
+
+
+def test_a_bundle_of_an_older_version_is_checked_as_before(house: House, tmp_path: Path) -> None:
+    folder = house.export(tmp_path / "bundle")
+    for name in ("manifest.sig", pack.FILE):
+        (folder / name).unlink()
+    manifest = folder / "manifest.json"
+    said = json.loads(manifest.read_text("utf-8")) | {"format": check.UNSIGNED}
+    del said["files"][pack.FILE]
     manifest.write_text(json.dumps(said), "utf-8")
     code, output = checked(folder)
     assert code == 0 and "the manifest is not signed" in output
