@@ -283,11 +283,11 @@ class _Pages:
             self._row(table, widths, [column.heading for column in table.columns], heading=True)
         if heading:
             self._fill(MARGIN, self.y, INNER, height, (230, 237, 245))
-        x = MARGIN
+        x, colour = MARGIN, ACCENT if heading else INK
         for column, room, rows in zip(table.columns, widths, laid, strict=True):
             for place, line in enumerate(rows):
                 at = x + room - PAD if column.number else x + PAD
-                self.text(at, self.y + PAD + step * (place + 0.76), line, size, right=column.number, heavy=heading)
+                self.text(at, self.y + PAD + step * (place + 0.76), line, size, colour, right=column.number)
             x += room
         self.y += height
         self._rule(self.y)
