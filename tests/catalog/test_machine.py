@@ -1,0 +1,445 @@
+"""Whatever is done, in whatever order: every road shows what a simple model says, now and by addresses of before.
+
+Grants that are given, approved, ended, tokens that are ended, recipients and organisations that are cut off and let in
+again, releases, withdrawals of products and of versions, reinstatements; between them reads by all roads, of past
+versions, of signed addresses handed out earlier, and followers of the change feed. Each read leaves its audit row.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from catalog.policy import administration, audit, suspension
+from catalog.policy.callers import Callers
+from pipelines.register.store import now
+from pipelines.register.tables import access, token
+from pipelines.release import withdrawal
+from tests.catalog.every_road import WAYS, Roads, Row, folder_in_memory, text
+from tests.catalog.following import Follower
+from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, GUARD, PERSONS, ROWS, STEWARD, VILLAGES, City
+from tests.city import seed_from_clock
+
+WORD = ("王安全", "试")
+ORGANISATIONS = ("psb", "cab")
+READ = ("download csv", "download parquet", "query", "rows ndjson", "rows parquet")
+SHIFTED = {
+    PERSONS: "select * replace ((birth_year + {shift})::integer as birth_year) from ({query}) "
+    "where birth_year % 5 <> {shift} % 5",
+    AGES: "select * replace ((persons + {shift})::integer as persons) from ({query})",
+}
+"""Releases of other content: rows go, come and change."""
+places = st.sampled_from(["341502", "341503", "341503001", *VILLAGES[:2]])
+columns = st.lists(
+    st.sampled_from(["person_ref", "name", "birth_year", "division_code", "county_name", "sex"]),
+    min_size=1,
+    unique=True,
+)
+
+
+@dataclass
+class Given:
+    """A grant as the model keeps it."""
+
+    id: int
+    columns: tuple[str, ...] | None
+    divisions: tuple[str, ...] | None
+    roads: tuple[str, ...] | None
+    pending: bool
+    over: str | None = None
+
+
+@dataclass
+class Holder:
+    """A recipient with one token."""
+
+    name: str
+    organisation: str
+    token: str
+    token_id: str
+    bad: str | None = None
+    grants: list[Given] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Handed:
+    """A signed address: whose, of what, under which policy (columns and divisions)."""
+
+    url: str
+    holder: str | None
+    product: str
+    version: int
+    policy: tuple[tuple[str, ...], tuple[str, ...] | None]
+
+
+@dataclass
+class Product:
+    """What the model knows of a product: rows by version that may be read, and the published one."""
+
+    names: tuple[str, ...]
+    keyed: frozenset[str]
+    readable: dict[int, list[dict[str, str | None]]] = field(default_factory=dict)
+    published: int | None = None
+    withdrawn: bool = False
+
+
+class House:
+    """One city for all runs of the machine: each begins with recipients of its own and closes what was before."""
+
+    def __init__(self, home: Path) -> None:
+        self.city = City(home)
+        for product in (PERSONS, AGES):
+            self.city.release(product, 12)
+        self.roads = Roads(self.city, self.city.client())
+        self.names = (f"甲{number}" for number in count())
+        self.shifts = count(1)
+
+
+class Machine(RuleBasedStateMachine):
+    """The rules and the model."""
+
+    house: House
+
+    @initialize()
+    def begin(self) -> None:
+        """Two recipients; both products are released anew, and what was before cannot be read any more."""
+        self.city, self.roads = self.house.city, self.house.roads
+        self.holders: list[Holder] = []
+        self.handed: list[Handed] = []
+        self.cut: set[str] = set()
+        self.products = {name: self._known(name) for name in (PERSONS, AGES)}
+        for organisation in ORGANISATIONS:
+            self._enter(organisation)
+        for name in self.products:
+            if name in self.city.ledger.published():
+                withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD)
+            if name in self.city.ledger.withdrawn():
+                withdrawal.reinstate(self.city.register, name, *WORD)
+            for size in (10, 12):
+                self.release(name, size)
+
+    def _known(self, name: str) -> Product:
+        found = self.city.contracts.products[name].columns
+        return Product(tuple(c.name for c in found), frozenset(c.name for c in found if c.pseudonymised))
+
+    def _enter(self, organisation: str) -> None:
+        name = next(self.house.names)
+        shown = self.city.recipient(name, organisation)
+        token_id = Callers(self.city.register).from_token(shown).token
+        assert token_id is not None
+        self.holders.append(Holder(name, organisation, shown, token_id))
+
+    def teardown(self) -> None:
+        """What is cut off is let in again, for the next run."""
+        for name in getattr(self, "cut", set()):
+            if name in ORGANISATIONS:
+                suspension.lift(self.city.register, "organisation", name, "试", actor=GUARD)
+
+    # what people do
+
+    @precondition(lambda self: len(self.holders) < 4)
+    @rule(organisation=st.sampled_from(ORGANISATIONS))
+    def enter(self, organisation: str) -> None:
+        self._enter(organisation)
+
+    @rule(
+        data=st.data(),
+        chosen=st.none() | columns,
+        divisions=st.none() | st.lists(places, min_size=1, max_size=2, unique=True),
+        roads=st.none() | st.just(["web"]) | st.just(["delta_sharing", "rows"]),
+        waits=st.integers(0, 3),
+    )
+    def give(
+        self, data: st.DataObject, chosen: list[str] | None, divisions: list[str] | None, roads: Any, waits: int
+    ) -> None:
+        """A grant in place of the one in force, if there is one; one of four is left to wait for its approval."""
+        holder = data.draw(st.sampled_from(self.holders))
+        for old in holder.grants:
+            if old.over is None:
+                self._end(old)
+        limits = {"columns": chosen, "divisions": divisions, "roads": roads}
+        given = administration.grant(
+            self.city.register, self.city.contracts, holder.name, PERSONS, purpose="试", actor=STEWARD, **limits
+        )
+        kept = tuple(name for name in self.products[PERSONS].names if chosen is None or name in chosen)
+        prefixes = (
+            None if divisions is None else tuple(sorted({administration.division_prefix(one) for one in divisions}))
+        )
+        levels = {column.name: column.level for column in self.city.contracts.products[PERSONS].columns}
+        asks = any(self.city.contracts.city.levels[levels[name]].approval for name in kept)
+        assert given.pending == asks
+        holder.grants.append(Given(given.id, kept, prefixes, given.roads, asks))
+        if asks and waits:
+            self._approve(holder.grants[-1])
+
+    @rule(data=st.data())
+    def approve(self, data: st.DataObject) -> None:
+        waiting = [one for holder in self.holders for one in holder.grants if one.pending and one.over is None]
+        if waiting:
+            self._approve(data.draw(st.sampled_from(waiting)))
+
+    def _approve(self, given: Given) -> None:
+        administration.approve_grant(self.city.register, given.id, actor=APPROVER)
+        given.pending = False
+
+    @rule(data=st.data())
+    def revoke_grant(self, data: st.DataObject) -> None:
+        standing = [one for holder in self.holders for one in holder.grants if one.over is None]
+        if standing:
+            self._end(data.draw(st.sampled_from(standing)))
+
+    def _end(self, given: Given) -> None:
+        administration.revoke_grant(self.city.register, given.id, actor=STEWARD)
+        given.over = "grant_revoked"
+
+    @rule(data=st.data())
+    def grant_expires(self, data: st.DataObject) -> None:
+        standing = [one for holder in self.holders for one in holder.grants if one.over is None and not one.pending]
+        if standing:
+            chosen = data.draw(st.sampled_from(standing))
+            self._set(access, chosen.id, valid_from=now() - timedelta(days=2), valid_until=now() - timedelta(seconds=1))
+            chosen.over = "grant_expired"
+
+    @rule(data=st.data(), how=st.sampled_from(["token_revoked", "token_expired"]))
+    def token_ends(self, data: st.DataObject, how: str) -> None:
+        holder = data.draw(st.sampled_from(self.holders))
+        if holder.bad is None:
+            if how == "token_revoked":
+                administration.revoke_token(self.city.register, holder.token_id, actor=GUARD)
+            else:
+                self._set(token, holder.token_id, expires=now() - timedelta(seconds=1))
+            holder.bad = how
+
+    def _set(self, table: sa.Table, key: object, **values: Any) -> None:
+        with self.city.register.begin() as connection:
+            connection.execute(sa.update(table).where(table.c.id == key).values(**values))
+
+    @rule(data=st.data())
+    def new_token(self, data: st.DataObject) -> None:
+        holder = data.draw(st.sampled_from(self.holders))
+        if holder.bad is not None:
+            issued = administration.issue_token(self.city.register, holder.name, actor=ADMINISTRATOR)
+            holder.token, holder.token_id, holder.bad = issued.token, issued.id, None
+            self.handed = [one for one in self.handed if one.holder != holder.name]  # those name the old token
+
+    @rule(data=st.data(), whole=st.booleans())
+    def suspend_or_lift(self, data: st.DataObject, whole: bool) -> None:
+        holder = data.draw(st.sampled_from(self.holders))
+        name = holder.organisation if whole else holder.name
+        whom: suspension.Whom = "organisation" if whole else "recipient"
+        if name in self.cut:
+            suspension.lift(self.city.register, whom, name, "试", actor=GUARD)
+            self.cut.discard(name)
+        else:
+            suspension.suspend(self.city.register, self.city.contracts, whom, name, "试", actor=GUARD)
+            self.cut.add(name)
+
+    @precondition(lambda self: self.cut)
+    @rule()
+    def lift_all(self) -> None:
+        for name in sorted(self.cut):
+            whom: suspension.Whom = "organisation" if name in ORGANISATIONS else "recipient"
+            suspension.lift(self.city.register, whom, name, "试", actor=GUARD)
+        self.cut.clear()
+
+    # what becomes of products
+
+    @rule(name=st.sampled_from([PERSONS, AGES]), size=st.integers(6, 14))
+    def release(self, name: str, size: int) -> None:
+        product = self.products[name]
+        if product.withdrawn:
+            return
+        query = SHIFTED[name].format(shift=next(self.house.shifts) % 7, query=ROWS[name].format(rows=size))
+        version = self.city.release(name, query=query)
+        columns = [self.city.values(name, column) for column in product.names]
+        rows = [dict(zip(product.names, map(text, row), strict=True)) for row in zip(*columns, strict=True)]
+        product.readable[version], product.published = rows, version
+
+    @rule(name=st.sampled_from([PERSONS, AGES]), sure=st.integers(0, 2))
+    def withdraw_or_reinstate(self, name: str, sure: int) -> None:
+        """Withdrawn is one time of three, so that versions come together to be followed."""
+        product = self.products[name]
+        if product.withdrawn:
+            withdrawal.reinstate(self.city.register, name, *WORD)
+            product.withdrawn = False
+        elif not sure and product.published is not None:
+            withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD)
+            product.withdrawn, product.published = True, None
+            product.readable.clear()
+
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]))
+    def withdraw_past(self, data: st.DataObject, name: str) -> None:
+        product = self.products[name]
+        past = sorted(set(product.readable) - {product.published})
+        if past:
+            version = data.draw(st.sampled_from(past))
+            withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD, version)
+            del product.readable[version]
+
+    # what readers get
+
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, PERSONS, AGES]), way=st.sampled_from(READ))
+    def read(self, data: st.DataObject, name: str, way: str) -> None:
+        """By one way, as anybody."""
+        self._read(data.draw(st.sampled_from([None, *self.holders])), name, way)
+
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]))
+    def read_by_all(self, data: st.DataObject, name: str) -> None:
+        holder = data.draw(st.sampled_from([None, *self.holders]))
+        for way in READ:
+            self._read(holder, name, way)
+
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]), way=st.sampled_from(["query", "rows ndjson"]))
+    def read_past(self, data: st.DataObject, name: str, way: str) -> None:
+        """A version that is or was there."""
+        product, holder = self.products[name], data.draw(st.sampled_from([None, *self.holders]))
+        newest = max(product.readable, default=4)
+        self._read(holder, name, way, max(0, newest - data.draw(st.integers(0, 4))))
+
+    def _read(self, holder: Holder | None, name: str, way: str, version: int | None = None) -> None:
+        right = self._right(holder, name, WAYS[way][0])
+        seen = self.roads.read(way, name, None if holder is None else holder.token, version)
+        where = (None if holder is None else holder.name, name, way, version)
+        product = self.products[name]
+        if version is not None and not isinstance(right, str) and version not in product.readable:
+            assert seen.status == 404 and not seen.rows, where
+            assert [row[0] for row in seen.audited] in (["not_found"], ["denied"]), where
+            return
+        if isinstance(right, str):
+            assert (seen.status, not seen.rows) == (_status(right), True), (where, right)
+            assert [row[1] for row in seen.audited] == [right], where
+            return
+        read = product.published if version is None else version
+        assert read is not None
+        assert seen.status == 200, (where, right)
+        assert [row[0] for row in seen.audited] == ["allowed"] * (1 + len(seen.addresses)), where
+        assert {row[3] for row in seen.audited} == {read}, where
+        shown, divisions = right
+        if seen.rows or way not in ("rows ndjson",):
+            assert seen.columns == shown, where
+        assert self._plain(product, shown, seen.rows) == self._shown(product, read, right), where
+        for url in seen.addresses:
+            self.handed.append(Handed(url, None if holder is None else holder.name, name, read, (shown, divisions)))
+
+    @precondition(lambda self: self.handed)
+    @rule(data=st.data())
+    def open_what_was_handed_out(self, data: st.DataObject) -> None:
+        """A signed address opens what it did while its policy shows just that, and nothing ever after."""
+        one = data.draw(st.sampled_from(self.handed))
+        holder = next((holder for holder in self.holders if holder.name == one.holder), None)
+        right, product = self._right(holder, one.product, "delta_sharing"), self.products[one.product]
+        seen = self.roads.open(one.url)
+        if isinstance(right, str):
+            assert seen.status == _status(right) and [row[1] for row in seen.audited] == [right], (one, right)
+        elif right != one.policy or one.version not in product.readable:
+            assert seen.status == 403 and [row[1] for row in seen.audited] == ["address_outdated"], one
+        else:
+            assert seen.status == 200 and seen.columns == right[0], one
+            assert [(row[0], row[3]) for row in seen.audited] == [("allowed", one.version)], one
+            mine, whole = self._plain(product, right[0], seen.rows), self._shown(product, one.version, right)
+            assert mine <= whole, one
+
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]))
+    def follow(self, data: st.DataObject, name: str) -> None:
+        """A snapshot of any version that can be read, and the changes up to now, are the version of now."""
+        holder = data.draw(st.sampled_from([None, *self.holders]))
+        right, product = self._right(holder, name, "delta_sharing"), self.products[name]
+        if isinstance(right, str):
+            shown = None if holder is None else holder.token
+            answer = self.roads.get(f"{self.roads.table(name)}/changes?startingVersion=0", shown)
+            assert answer.status_code == _status(right), (name, right)
+            return
+        follower = Follower(self.roads.client, holder.token if holder else "public", self.roads.table(name))
+        begin = sorted(product.readable)[data.draw(st.integers(0, len(product.readable) - 1))]
+        follower.snapshot(begin)
+        if begin != product.published and follower.follow():
+            assert product.published is not None
+            held: Counter[Row] = Counter(tuple(text(value) for value in row) for row in follower.rows.elements())
+            assert self._plain(product, right[0], held) == self._shown(product, product.published, right)
+
+    @rule()
+    def the_chain_holds(self) -> None:
+        assert audit.first_break(self.city.register) is None
+
+    # what the model says
+
+    def _right(
+        self, holder: Holder | None, name: str, road: str
+    ) -> tuple[tuple[str, ...], tuple[str, ...] | None] | str:
+        """Columns and divisions that may be seen, or the reason why nothing."""
+        product = self.products[name]
+        if holder is not None and holder.bad is not None:
+            return holder.bad
+        if holder is not None and {holder.name, holder.organisation} & self.cut:
+            return "suspended"
+        if product.published is None:
+            return "not_published"
+        if name == AGES:
+            return product.names, None
+        if holder is None:
+            return "token_required"
+        why = None
+        for given in reversed(holder.grants):
+            problem = given.over or ("grant_pending" if given.pending else None)
+            if problem is None and given.roads is not None and road not in given.roads:
+                problem = "grant_road"
+            if problem is None:
+                return given.columns or (), given.divisions
+            why = why or problem
+        return why or "grant_required"
+
+    def _shown(
+        self, product: Product, version: int, right: tuple[tuple[str, ...], tuple[str, ...] | None]
+    ) -> Counter[Row]:
+        names = [name for name in right[0] if name not in product.keyed]
+        rows = product.readable[version]
+        mine = [row for row in rows if right[1] is None or (row["division_code"] or "").startswith(right[1])]
+        return Counter(tuple(row[name] for name in names) for row in mine)
+
+    @staticmethod
+    def _plain(product: Product, shown: tuple[str, ...], rows: Counter[Row]) -> Counter[Row]:
+        """Rows without what is keyed for the recipient."""
+        kept = [place for place, name in enumerate(shown) if name not in product.keyed]
+        return Counter(tuple(row[place] for place in kept) for row in rows.elements())
+
+
+def _status(reason: str) -> int:
+    if reason.startswith("token_"):
+        return 401
+    return 404 if reason == "not_published" else 403
+
+
+def run(examples: int, steps: int) -> None:
+    number = seed_from_clock()
+    print("CITYLAKE_TEST_SEED", number)
+    limits = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    with folder_in_memory() as home:
+
+        class Lived(Machine):
+            house = House(home)
+
+        run_state_machine_as_test(seed(number)(Lived), settings=limits)
+
+
+def test_every_road_shows_what_the_model_says() -> None:
+    run(examples=4, steps=25)
+
+
+@pytest.mark.slow
+def test_every_road_shows_what_the_model_says_for_long() -> None:
+    run(examples=60, steps=60)
