@@ -347,6 +347,10 @@ def test_what_was_erased_or_ended_from_a_version_is_replaced_at_once(filing: Fil
     assert office.rows == expected(filing.desk, RECIPIENT)[1] and filing.deliver().how == "unchanged"
     filing.city.release(PERSONS, 51)
     assert filing.deliver().how == "changes"
+    filing.grant(divisions=["341502"], columns=["name", "sex"])
+    narrow = filing.deliver()
+    assert narrow.how == "snapshot" and filing.deliver().how == "unchanged"
+    assert {path.name for path in office.look().glob("0*")} == {narrow.package, f"{narrow.package}.ok"}
 
 
 def test_a_grant_that_ends_while_files_are_written_takes_them_away(

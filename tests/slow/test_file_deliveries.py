@@ -62,8 +62,8 @@ def test_a_run_killed_anywhere_leaves_one_whole_version(tmp_path: Path, kind: st
         assert not [path for path in office.look().iterdir() if ".part" in path.name]
 
 
-def test_a_run_killed_at_each_file_is_gone_on_with(tmp_path: Path) -> None:
-    city = released_city(tmp_path / "city")
+def test_a_run_killed_at_any_third_file_is_gone_on_with(tmp_path: Path) -> None:
+    dice, city = random.Random(seed_from_clock()), released_city(tmp_path / "city")
     city.recipient(RECIPIENT)
     with backend("sftp", tmp_path) as store:
         assert isinstance(store, SftpBackend)
@@ -71,7 +71,7 @@ def test_a_run_killed_at_each_file_is_gone_on_with(tmp_path: Path) -> None:
         add_deliveries(city, {"drop": store.address}, {"files": form})
         city.grant(RECIPIENT)
         desk, office, killed = Desk(city.settings, city.register), Office(store, FOLDER, tmp_path), 0
-        for nth in range(1, 24):
+        for day, nth in enumerate(range(dice.randrange(1, 4), 22, 3), start=1):
             held = office.rows.copy()
             city.release(PERSONS, 40 + nth)
             killed += killed_by(store, city.settings, "files", nth)
@@ -79,8 +79,8 @@ def test_a_run_killed_at_each_file_is_gone_on_with(tmp_path: Path) -> None:
             assert office.rows in (held, expected(desk, RECIPIENT)[1])
             put_into(desk, "files")
             office.take()
-            assert office.rows == expected(desk, RECIPIENT)[1] and len(office.taken) == nth
-        assert killed >= 15
+            assert office.rows == expected(desk, RECIPIENT)[1] and len(office.taken) == day
+        assert killed >= 4, "otherwise this test showed nothing"
 
 
 def _kill_while_it_writes(settings: Settings, office: Office, patience: float) -> bool:

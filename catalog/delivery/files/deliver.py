@@ -61,12 +61,14 @@ class DeliveredFiles(Delivered):
 @dataclass(frozen=True)
 class _Goal:
     """What the recipient is to have: the published version as the grant shows it. `asked`: the answer that this was
-    made of; `key`: the columns that name rows, empty if none do."""
+    made of; `key`: the columns that name rows, empty if none do; `rewritten`: the last row of the ledger, before it was
+    read, that tells of erased or ended rows."""
 
     asked: Admission
     admission: Admission
     extract: Extract
     key: tuple[str, ...]
+    rewritten: int
 
     @property
     def policy(self) -> str:
@@ -108,10 +110,11 @@ class _Delivery(Push):
             if refused.reason is not PASSING and (ended := self._end(refused.reason)):
                 return ended
             raise
+        rewritten = max((row.sequence for row in self.desk.listing.ledger.rewritings()), default=0)
         admission = self.admitted(asked)
         extract = self.desk.views.extract(admission.allowed)
         with self.desk.views.folders.connection() as con:
-            goal = _Goal(asked, admission, extract, self.key(con, admission, extract))
+            goal = _Goal(asked, admission, extract, self.key(con, admission, extract), rewritten)
         outbox = self._open()
         try:
             return self._bring_up(outbox, goal, anew)
@@ -127,7 +130,7 @@ class _Delivery(Push):
         last = self._last(outbox)
         version, policy = goal.extract.version, goal.policy
         torn = last.get("package") if self._torn(outbox, last) else None
-        outdated = self._outdated(outbox)
+        outdated = self._outdated(outbox, policy)
         anew = anew or torn is not None or self._rewritten(last) or bool(outdated)
         if not anew and (last.get("version"), last.get("policy"), last["state"]) == (version, policy, CURRENT):
             return Delivered(self.name, "unchanged", version, goal.extract.rows)
@@ -138,6 +141,7 @@ class _Delivery(Push):
         redone = self._clear(outbox, number, package) or torn is not None
         if torn:
             outbox.remove(f"{torn}{MARKER}")
+            outbox.remove(torn)
         files = packed(self.desk, goal.admission, content.held, self.task.formats, goal.key, content.since)
         self.audit(goal.admission, package=package, rows=content.held.rows, files=[one.name for one in files])
         self._write(outbox, goal, content, package, number, files)
@@ -180,7 +184,7 @@ class _Delivery(Push):
             how=content.how,
             since=content.since,
             version=goal.extract.version,
-            rewritten=max((row.sequence for row in self.desk.listing.ledger.rewritings()), default=0),
+            rewritten=goal.rewritten,
             policy=goal.policy,
             division=self.task.division,
             rows=goal.extract.rows,
@@ -251,11 +255,12 @@ class _Delivery(Push):
         later = (row for row in self.desk.listing.ledger.rewritings() if row.sequence > said.get("rewritten", 0))
         return any(not versions.isdisjoint(row.body["releases"].get(self.product, ())) for row in later)
 
-    def _outdated(self, outbox: Outbox) -> list[str]:
-        """The packages that are still there and hold rows that were erased or ended since."""
+    def _outdated(self, outbox: Outbox, policy: str) -> list[str]:
+        """The packages that are still there and hold what was erased or ended since, or came by another policy."""
         there = set(outbox.names())
         kept = (json.loads(one.body["statement"]) for one in self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT))
-        return [said["package"] for said in kept if said.get("package") in there and self._rewritten(said)]
+        present = [said for said in kept if said.get("package") in there]
+        return [said["package"] for said in present if said["policy"] != policy or self._rewritten(said)]
 
     def _torn(self, outbox: Outbox, last: dict[str, Any]) -> bool:
         """Whether the last package is still there and not what was delivered; what was taken away was received."""
