@@ -29,6 +29,7 @@ class Kind:
 
 
 _HELD, _FLOOR, _CEILING, _VOLUME = "admit.drift", "admit.volume_floor", "admit.deletion_ceiling", "drift.volume"
+_MIX = "drift.mix"
 KINDS: dict[str, Kind] = {
     NEW_COLUMN: Kind(("drift.new_column",)),
     MISSING_COLUMN: Kind(("pull.columns_missing",)),
@@ -44,9 +45,10 @@ KINDS: dict[str, Kind] = {
     SAME_FILE: Kind(),
     REPLAYED: Kind(),
     HELD_BACK: Kind(),
-    # Every value is still one of the list; the amounts are still likely ones; nobody sees what never comes.
-    CODES_EXCHANGED: Kind(undetectable=True),
-    UNIT_DOUBLED: Kind(undetectable=True),
+    # Every value is still one of the list, every amount a likely one: only how often they come is another.
+    CODES_EXCHANGED: Kind((_MIX,)),
+    UNIT_DOUBLED: Kind((_MIX,)),
+    # Nobody sees what never comes.
     TOO_LATE: Kind(undetectable=True),
 }
 """All faults of whole deliveries."""

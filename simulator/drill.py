@@ -37,7 +37,7 @@ TIMES = 2
 _PERSONS, _FLOATING = "hzgl.T_CZRK_JBXX", "hzgl.T_LDRK_DJ"
 _FIRMS, _ALLOWANCES = "scjg.E_BASEINFO", "shjz.T_DBDX"
 _PERMITS, _PENALTIES = "xygs.T_XZXK", "xygs.T_XZCF"
-_CASES, _STEPS, _OPINIONS, _LICENCES = "zwfw.T_BJXX", "zwfw.T_BJHJ", "zwfw.T_HCP", "dzzz.T_ZZML_BG"
+_CASES, _STEPS, _LICENCES = "zwfw.T_BJXX", "zwfw.T_BJHJ", "dzzz.T_ZZML_BG"
 _INSURANCE, _PAYMENTS, _CREMATIONS = "sb.AC02_BG", "sb.AC43", "hydj.T_HHDJ"
 _BIRTHS, _HEALTH, _PUPILS = "birth_*.csv", "ehr_*.csv", "pupil_*.xlsx"
 _AIR = "luan/air/+/hour"
@@ -123,8 +123,8 @@ _CANDIDATES: dict[str, tuple[tuple[str, str | None, str | None, float], ...]] = 
     SAME_FILE: tuple((dataset, None, None, 1.0) for dataset in (_BIRTHS, _HEALTH, _PUPILS)),
     REPLAYED: ((_INSURANCE, None, None, 1.0), (_LICENCES, None, None, 1.0)),
     HELD_BACK: ((_INSURANCE, None, None, 1.0), (_LICENCES, None, None, 1.0)),
-    CODES_EXCHANGED: ((_PERSONS, "BYZK", "0 2", 1.0), (_OPINIONS, "PJQD", "1 2", 1.0)),
-    UNIT_DOUBLED: ((_PAYMENTS, "AAE180", "2", 1.0),),
+    CODES_EXCHANGED: ((_PERSONS, "BYZK", "0 2", 1.0),),
+    UNIT_DOUBLED: ((_FIRMS, "REGCAP", "2", 1.0),),
     TOO_LATE: ((_STEPS, None, None, 1.0),),
 }
 _FIRST_DAY_ONLY = (TOO_LATE,)

@@ -11,7 +11,8 @@ from math import hypot, log10
 from statistics import median
 from typing import Any
 
-from pipelines.admission.profile import ENOUGH, OFTEN, Look, Profile
+from pipelines.admission.mixes import BINS, CHANGES, OFTEN, REST, STATES, moved
+from pipelines.admission.profile import ENOUGH, Look, Profile
 from pipelines.contracts.load import CodeList, Column, SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.contracts.texts import LANGUAGES, both
@@ -79,8 +80,12 @@ def compare(
     quarantined: set[str] = set()
     opened: dict[str, set[str]] = {}
     rescaled: set[str] = set()
-    unusual = _volume(received, history, 0 if isinstance(contract.form.load, WholeTable) else missed)
-    for seen in (*_drifts(contract, lists, old, new), *unusual):
+    unusual = list(_volume(received, history, 0 if isinstance(contract.form.load, WholeTable) else missed))
+    changed = list(_drifts(contract, lists, old, new))
+    told = {seen.column.name for seen in changed if seen.column}
+    # what comes in unusual numbers is made up in another way, and one defect is told once
+    mixed = [] if unusual else [seen for seen in _mixes(contract, lists, old, new) if _name(seen) not in told]
+    for seen in (*changed, *unusual, *mixed):
         policy: str = getattr(policies, seen.kind)
         if policy == "quarantine" and seen.column is not None and _needed(contract, seen.column):
             policy = "stop"  # rows without this column would all be refused: that is no way to go on
@@ -117,12 +122,14 @@ def compare(
             looks[name] = replace(look, left="", terms="", retyped=False) if name in settled else look
     for name, look in looks.items():
         if look is new.looks[name]:
-            earlier = [] if name in rescaled or name not in old.looks else _levels(old.looks[name])
-            looks[name] = replace(look, levels=[*([look.typical] if look.typical else []), *earlier][:HISTORY])
+            known = name not in rescaled and name in old.looks
+            earlier, mixes = (_levels(old.looks[name]), old.looks[name].mixes) if known else ([], [])
+            levels = [*([look.typical] if look.typical else []), *earlier][:HISTORY]
+            looks[name] = replace(look, levels=levels, mixes=[*([look.mix] if look.mix else []), *mixes][:HISTORY])
     kept = Profile(new.rows, looks, new.others)
     # what is new is told by the pull, from what it found at the source
-    told = tuple(finding for finding in findings if finding.code != "drift.new_column")
-    return Drift(kept, told, _reason(stopped), frozenset(quarantined))
+    findings = [finding for finding in findings if finding.code != "drift.new_column"]
+    return Drift(kept, tuple(findings), _reason(stopped), frozenset(quarantined))
 
 
 def _unsettled(contract: SourceContract, lists: Lists, old: Profile) -> Iterator[Column]:
@@ -165,6 +172,37 @@ def _drifts(contract: SourceContract, lists: Lists, old: Profile, new: Profile) 
         if was is None or (was.left and was.terms != _terms(contract, column, lists)):
             continue  # somebody has answered to what was left open
         yield from _column_drifts(column, was, now, new.rows)
+
+
+def _mixes(contract: SourceContract, lists: Lists, old: Profile, new: Profile) -> Iterator[_Seen]:
+    """Columns in which codes, or sizes of amounts, come in other shares than in the batches before. Of deliveries of
+    changes codes only: what a day adds in amounts may be weather, of which no day is like another.
+    """
+    whole = isinstance(contract.form.load, WholeTable)
+    batches = STATES if whole else CHANGES
+    for column in (one for one in contract.columns if whole or one.definition.codes is not None):
+        was, now = old.looks.get(column.name), new.looks[column.name]
+        if was is None or (was.left and was.terms != _terms(contract, column, lists)):
+            continue
+        if (found := moved(now.mix, was.mixes, ENOUGH, batches)) is not None:
+            parts = [f"{_part(name, column)} {before:.0%}→{share:.0%}" for name, before, share in found.parts]
+            about = {"column": column.physical_name, "index": round(found.index, 2), "usual": round(found.usual, 3)}
+            about |= {"batches": len(was.mixes), "parts": "、".join(parts), "values": sum(now.mix.values())}
+            yield _Seen("mix", column, about)
+
+
+def _part(name: str, column: Column) -> str:
+    """What a part of a mix is called: a code, or from where to where amounts of a size go."""
+    if name == REST or column.definition.codes is not None:
+        return "…" if name == REST else name
+    if name == "0":
+        return "0"
+    sign, size = ("-" if name.startswith("-") else ""), int(name[1:])
+    return f"{sign}{10 ** (size / BINS):.3g}–{sign}{10 ** ((size + 1) / BINS):.3g}"
+
+
+def _name(seen: _Seen) -> str:
+    return seen.column.name if seen.column else ""
 
 
 def _column_drifts(column: Column, was: Look, now: Look, rows: int) -> Iterator[_Seen]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.admission.compile import cleaned
+from pipelines.admission.mixes import BINS, MOST, OFTEN, folded
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import CodeList, Column, Contracts, SourceContract
@@ -33,8 +34,6 @@ one to the other when a few rows more are of the other; a mean of all is moved b
 _QUARTILES, _EFFICIENCY = 1.349, 1.15
 """Of a normal distribution: from quartile to quartile in standard deviations, and how much wider than that of a mean
 the error of the mean of its middle is."""
-OFTEN = 5
-"""An unknown code is told when it comes more often than this: a rare one may be anything, also a slip of a person."""
 LONGEST_CODE = 12
 DISTINCT = 300
 """Texts of a column that are tried as UTF-8 read in another encoding."""
@@ -50,7 +49,8 @@ class Look:
     `filled`, `chinese`, `garbled`: shares; `distinct`: share of different values; lengths in characters; `typical`: of
     the amounts that are not 0 the middle (the mean of the logarithms of middle quantiles), to four digits, `error`: its
     standard error in powers of ten; `levels`: what was typical of the deliveries up to this one, newest first, as far
-    as they are in the same unit; `codes`: unknown codes with their rows, `strange`: rows whose value is no code at all.
+    as they are in the same unit; `codes`: unknown codes with their rows, `strange`: rows whose value is no code at all;
+    `mix`: rows by known code or size of amount, `mixes`: those of the deliveries up to this one, newest first.
     `left`: the policy by which a drift of this column was left open, under `terms` (hash); `retyped`: that drift is of
     its type alone.
     """
@@ -68,6 +68,8 @@ class Look:
     levels: list[float] = field(default_factory=list)
     codes: dict[str, int] = field(default_factory=dict)
     strange: int = 0
+    mix: dict[str, int] = field(default_factory=dict)
+    mixes: list[dict[str, int]] = field(default_factory=list)
     left: str = ""
     terms: str = ""
     retyped: bool = False
@@ -158,6 +160,7 @@ def _looks(
                 error=error,
                 codes=codes,
                 strange=strange,
+                mix=_mix(con, column, lists),
             ),
         )
 
@@ -197,6 +200,24 @@ def _unknown(
     lengths = {len(code) for code in known}
     codes = {value: rows for value, rows in found if rows > OFTEN and _like_code(value, lengths)}
     return dict(islice(codes.items(), 20)), sum(rows for value, rows in found if not _like_code(value, lengths))
+
+
+def _mix(con: duckdb.DuckDBPyConnection, column: Column, lists: Mapping[str, CodeList]) -> dict[str, int]:
+    """How many rows have each known code of a short list, or an amount of each size; of what is about persons none."""
+    definition, name = column.definition, identifier(column.name)
+    if definition.personal is not None:
+        return {}
+    if definition.codes is not None and len(known := lists[definition.codes].rows) <= MOST:
+        value, asked = name, f"{name} IN ({literals(known)})"
+    elif definition.codes is None and definition.logicalType in ("integer", "number"):
+        number = f"try_cast({name} AS DOUBLE)"
+        size = f"cast(floor(log10(abs({number})) * {BINS}) AS INTEGER)"
+        value = f"CASE WHEN {number} = 0 THEN '0' ELSE concat(CASE WHEN {number} < 0 THEN '-' ELSE '+' END, {size}) END"
+        asked = f"isfinite({number})"
+    else:
+        return {}
+    found = con.execute(f"SELECT {value}, count(*) FROM looked WHERE {asked} GROUP BY 1 ORDER BY 1").fetchall()
+    return folded(dict(found))
 
 
 def _like_code(value: str, lengths: Collection[int]) -> bool:

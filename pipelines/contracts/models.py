@@ -208,6 +208,7 @@ class DriftForm(Strict):
     codes: DriftPolicy = "evolve"
     units: DriftPolicy = "stop"
     encoding: DriftPolicy = "stop"
+    mix: DriftPolicy = "evolve"
     volume: BatchPolicy = "evolve"
 
 

@@ -15,13 +15,13 @@ FIRST, SECOND = date(2026, 1, 6), date(2026, 1, 7)
 FIRMS, FIRMS_TABLE = "amr/enterprise", "scjg.E_BASEINFO"
 UNITS = PlantedFault(FIRST, Fault(d.OTHER_UNIT, FIRMS_TABLE, "REGCAP", "10000"), SECOND)
 RENAMED = PlantedFault(FIRST, Fault(d.RENAMED_COLUMN, "hzgl.T_CZRK_JBXX", "GMSFHM", "SFZH"), SECOND)
-EXCHANGED = PlantedFault(FIRST, Fault(d.CODES_EXCHANGED, "zwfw.T_HCP", "PJQD", "1 2"), SECOND)
+UNSEEN = PlantedFault(FIRST, Fault(d.TOO_LATE, "zwfw.T_BJHJ"), SECOND)
 MOVED = Found(FIRST, FIRMS, "drift.units", "registered_capital", "…")
 HELD = Found(FIRST, FIRMS, "admit.drift", "", "…")
 
 
 def compared(contracts: Contracts, *found: Found) -> tuple[dict[str, Score], list[Explained], list[Found]]:
-    told, strange = explained(contracts, [UNITS, RENAMED, EXCHANGED], found)
+    told, strange = explained(contracts, [UNITS, RENAMED, UNSEEN], found)
     return {score.kind: score for score in scores(told, strange)}, told, strange
 
 
@@ -62,7 +62,7 @@ def test_what_nobody_can_tell_is_declared_and_any_finding_of_it_is_false(contrac
     alarm = Found(FIRST, "dsrb/evaluation", "drift.codes", "service_channel", "…")
     _, _, strange = compared(contracts, alarm)
     assert strange == [alarm]
-    assert undetectable([UNITS, EXCHANGED]) == {d.CODES_EXCHANGED: 1}
+    assert undetectable([UNITS, UNSEEN]) == {d.TOO_LATE: 1}
 
 
 def test_scores_add_up_and_the_table_says_them_in_chinese_first() -> None:
