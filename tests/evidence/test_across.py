@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipelines.contracts.rules import Context, Rule, rules
 from pipelines.evidence.rules import measure
 from pipelines.evidence.suite import agreement, second_opinion
+from tests.city import seed_from_clock
 from tests.memory import connection
 
 TODAY = date(2026, 11, 23)
@@ -210,3 +211,17 @@ def test_a_mistake_of_ours_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(across, "_same", lambda alias, columns: "true")
     found = agreement(measure(con, judged, CONTEXT), second_opinion(con, judged, CONTEXT).opinions)
     assert [(one.ours, one.theirs) for one in found] == [(0, 1)]
+
+
+def test_the_second_opinion_agrees_on_one_large_group() -> None:
+    seed = seed_from_clock()
+    print("seed", seed)
+    con = filled([], [])
+    con.execute(
+        "INSERT INTO ours SELECT i, NULL, CASE WHEN i % 1000 = 0 THEN 'b' ELSE 'a' END, NULL, "
+        f"exp(hash(i, {seed}) % 1000000 / 100000) FROM range(50000) t(i)"
+    )
+    case = rule("near_others", column="amount", by=["kind"], deviations=3, fewest=50)
+    results = measure(con, [case], CONTEXT)
+    assert results[0].evaluated == 50000 and results[0].failed > 0
+    assert agreement(results, second_opinion(con, [case], CONTEXT).opinions) == []

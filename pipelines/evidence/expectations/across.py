@@ -71,19 +71,18 @@ def _near_others(asker: Asker, *, column: str, **said: Any) -> Question:
     kept = [*_conditions([column], said.get("among", {})), *([f"{value} > 0"] if said.get("logarithmic") else [])]
     scaled = f"log10({value}) * {log(10)!r}" if said.get("logarithmic") else f"{value} + 0.0::DOUBLE"
     values = f"SELECT hash(({by}, {month})) AS g, {scaled} AS v FROM {{batch}} WHERE {' AND '.join(kept)}"
-    known = f"SELECT g, v, {_middle('v')} AS m, count(*) OVER (PARTITION BY g) AS n FROM ({values})"
-    spread = f"SELECT g, v, m, n, {_middle('abs(v - m)')} AS s FROM ({known})"
+    known = f"SELECT g, v, m, n FROM ({values}) JOIN ({_middles('v', 'm', values)}) USING (g)"
+    spread = f"SELECT g, v, m, n, s FROM ({known}) JOIN ({_middles('abs(v - m)', 's', known)}) USING (g, n)"
     judged = f"SELECT g, v, m, s FROM ({spread}) WHERE n >= {said.get('fewest', 30)} AND s > 0"
     ((looked,),) = con.execute(f"SELECT count(*) FROM ({judged.replace('{batch}', context.relation)})").fetchall()
     far = f"abs(v - m) / s > {float(said.get('deviations', 8)) * 1.4826!r} * (1 + 1e-12)"
     return _within(asker, f"SELECT 1 FROM ({_safe(judged)}) WHERE {far}", int(looked), said)
 
 
-def _middle(value: str) -> str:
-    """The middle of a sorted list, or the mean of the two that are."""
-    ranked = f"list_sort(list({value}) OVER (PARTITION BY g))"
-    count = "count(*) OVER (PARTITION BY g)"
-    return f"({ranked}[({count} + 1) // 2] + {ranked}[{count} // 2 + 1]) / 2"
+def _middles(value: str, name: str, rows: str) -> str:
+    """Of each group once: the middle of its sorted values, or the mean of the two that are, and how many there are."""
+    ranked = f"SELECT g, list_sort(list({value})) AS l, count(*) AS n FROM ({rows}) GROUP BY g"
+    return f"SELECT g, n, (l[(n + 1) // 2] + l[n // 2 + 1]) / 2 AS {name} FROM ({ranked})"
 
 
 def _within(asker: Asker, query: str, looked: int, said: Mapping[str, Any]) -> Question:
