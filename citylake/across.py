@@ -11,7 +11,7 @@ import typer
 from citylake.operations import Who, Why
 from citylake.output import opened_register, private_file, told
 from pipelines.contracts.load import Contracts, SourceContract, load
-from pipelines.evidence.across import Seen, failing
+from pipelines.evidence.across import Seen, failing, unanswered
 from pipelines.evidence.across_book import write
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say
@@ -36,8 +36,8 @@ def show(source: Annotated[str | None, typer.Argument(help="只看一个来源 /
             for one in seen.looked if seen else ():
                 about = {"subject": contract.id, "day": seen.day, **vars(one)} if seen else {}
                 typer.echo(say("across.line", **about))
-            for rule in seen.waiting if seen else ():
-                typer.echo(say("across.waiting", subject=contract.id, rule=rule))
+            for finding in unanswered(contract, contracts, seen) if seen else ():
+                typer.echo(say(finding.code, **finding.arguments))
         register.close()
 
 

@@ -55,7 +55,7 @@ class Preparation:
         told = {row["subject"] for row in self.issues.open() if row["code"].startswith(f"{across.AREA}.")}
         try:
             for name, contract in self.contracts.sources.items():
-                if not contract.across or name not in sources:
+                if not contract.across:
                     if name in told:  # the rule is gone
                         self.issues.report(name, contract.org, across.AREA, [])
                     continue
@@ -64,7 +64,8 @@ class Preparation:
                     seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today)
                     self.receipts.add(Stage.ACROSS, name, seen.stored())
                     found = list(across.findings(contract, self.contracts, seen))
-                    self.issues.report(name, contract.org, across.AREA, found)
+                    unasked = across.unasked(contract, self.contracts, seen)
+                    self.issues.report(name, contract.org, across.AREA, found, unasked=unasked)
         except Exception as error:
             self.failures.add(ACROSS, operator, error)
             return

@@ -28,6 +28,8 @@ from pipelines.register.chain import canonical
 
 AREA = "across"
 """The area of the issues."""
+EMPTY = ("covers", "near_others")
+"""Verbs that say nothing where there is nothing to look at: an empty register, groups that are too small."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Looked:
 
 @dataclass(frozen=True)
 class Seen:
-    """What all rules of one source found on a day. `waiting`: rules whose other source has nothing admitted yet."""
+    """What all rules of one source found on a day. `waiting`: rules that could not be asked, because nothing
+    is admitted of one of their sources yet, or not all columns."""
 
     inputs: str
     day: str
@@ -76,7 +79,7 @@ def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: da
 def look(
     contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], lake: Lake, day: date
 ) -> Seen:
-    """Ask every rule of a source that has something admitted, as of these versions."""
+    """Ask every rule of a source as of these versions; of a source without one, all wait."""
     seen = Seen(inputs(contract, sources, day), day.isoformat())
     with connect(lake.scratch()) as con:
         for rule in contract.across:
@@ -88,19 +91,35 @@ def look(
 
 
 def findings(contract: SourceContract, contracts: Contracts, seen: Seen) -> Iterator[Finding]:
-    """An issue for each rule with more failures than it tolerates. Counts only: an issue names nobody."""
+    """An issue for each rule with more failures than it tolerates, or without an answer. Counts only: an issue names
+    nobody."""
     for one in seen.looked:
         if one.open:
             about = {
-                "subject": contract.id,
-                "of": one.of,
-                "name": contracts.sources[one.of].form.name if one.of in contracts.sources else one.of,
-                "rule": one.rule,
-                "looked": one.looked,
-                "failed": one.failed,
-                "arrived": one.looked - one.failed,
+                **{"subject": contract.id, "of": one.of, "name": _name(contracts, one.of), "rule": one.rule},
+                **{"looked": one.looked, "failed": one.failed, "arrived": one.looked - one.failed},
             }
             yield Finding(f"{AREA}.{one.verb}", about, "warning", one.rule, one.open)
+    yield from unanswered(contract, contracts, seen)
+
+
+def unanswered(contract: SourceContract, contracts: Contracts, seen: Seen) -> Iterator[Finding]:
+    """A warning, not an error, for each rule that could not be asked or had nothing to look at: on the first day of an
+    installation, and before a first delivery is due, it is nobody's fault."""
+    nothing = {one.rule for one in seen.looked if not one.looked and one.verb in EMPTY}
+    for rule in contract.across:
+        about = {"subject": contract.id, "rule": rule.id, "of": _other(rule, contract)}
+        about["name"] = _name(contracts, about["of"])
+        if rule.id in seen.waiting:
+            yield Finding(f"{AREA}.waiting", about, "warning", rule.id)
+        elif rule.id in nothing:
+            yield Finding(f"{AREA}.empty_{rule.verb}", about, "warning", rule.id)
+
+
+def unasked(contract: SourceContract, contracts: Contracts, seen: Seen) -> set[str]:
+    """The identities of the problems that nobody could look for: an open one is not solved by that."""
+    silent = {finding.key for finding in unanswered(contract, contracts, seen)}
+    return {f"{AREA}.{rule.verb}:{rule.id}" for rule in contract.across if rule.id in silent}
 
 
 def failing(
@@ -126,6 +145,10 @@ def title(name: str, contract: SourceContract, other: SourceContract) -> dict[st
     if not computed:
         return names
     return {language: translate(f"across.{computed}", language, name=names[language]) for language in LANGUAGES}
+
+
+def _name(contracts: Contracts, source: str) -> str:
+    return contracts.sources[source].form.name if source in contracts.sources else source
 
 
 def _version(contract: SourceContract, lake: Lake, version: int) -> CoreVersion:

@@ -60,19 +60,26 @@ class Issues:
         self.register = register
 
     def report(
-        self, subject: str, owner: str, area: str, findings: Collection[Finding], proof: Proof = lambda *_: None
+        self,
+        subject: str,
+        owner: str,
+        area: str,
+        findings: Collection[Finding],
+        proof: Proof = lambda *_: None,
+        unasked: Collection[str] = (),
     ) -> None:
         """Make the open issues of (subject, area) exactly these findings: open new ones, count seen ones, close others.
 
         `area` is the first part of the message codes the caller can find, so that areas do not close each other's.
-        `proof` is asked about every issue that closes.
+        `proof` is asked about every issue that closes. `unasked`: identities that could not be looked for this time;
+        open ones stay as they are.
         """
         found = {finding.identity: finding for finding in findings}
         with self.register.begin() as connection:
             mine = (table.c.subject == subject) & (table.c.status == "open") & table.c.code.startswith(f"{area}.")
             known = {row.code: row for row in connection.execute(sa.select(table).where(mine))}
             for identity, row in known.items():
-                if identity not in found:
+                if identity not in found and identity not in unasked:
                     since = as_utc(row.first_seen)
                     proved = proof(identity, since)
                     text = row.text | ({"proof": proved} if proved else {})

@@ -1,0 +1,122 @@
+"""What a run makes of rules across sources: which issues open, which stay and which close, on a core of a few rows."""
+
+from collections.abc import Collection, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.contracts.load import Contracts
+from pipelines.evidence.across import Seen
+from pipelines.failures import Failures
+from pipelines.issues import Issues
+from pipelines.lake.edition import CoreVersion
+from pipelines.linkage.reviews import Reviews
+from pipelines.preparation import Preparation
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.settings import REPOSITORY, Settings
+from tests.dbt.libraries import Bench
+
+SHARES, REGISTER = "amr/shareholder", "amr/enterprise"
+COVERS, REFERS = f"covers(subject_no:{REGISTER})", f"refers_to(subject_no:{REGISTER})"
+COMPANY = {"entity_type": "1100", "established_on": "2020-05-04"}
+TODAY = date(2026, 11, 23)
+
+
+class Home:
+    """An installation whose core is filled by hand."""
+
+    def __init__(self, root: Path, contracts: Contracts) -> None:
+        home = root / "home"
+        self.settings = Settings(home, REPOSITORY, 0, 0, f"sqlite:///{home / 'register.db'}")
+        self.settings.prepare()
+        self.register = Register(self.settings.register_url)
+        self.register.upgrade()
+        self.contracts, self.bench = contracts, Bench(self.settings.lake, contracts, root / "dbt")
+        self.receipts, self.issues = Receipts(self.register, "test"), Issues(self.register)
+
+    def compare(self, *sources: str, day: date = TODAY, **more: CoreVersion) -> None:
+        """As a run does that has admitted these sources."""
+        failures = Failures(self.receipts, self.issues, self.settings.home / "logs" / "test.log")
+        reviews = Reviews(self.register)
+        preparation = Preparation(self.settings, self.contracts, self.receipts, self.issues, reviews, failures, day)
+        known = dict(self.bench.versions())
+        preparation.compare({name: known[name] for name in sources} | more)
+
+    def open(self, source: str = SHARES) -> set[str]:
+        return {row["code"] for row in self.issues.open(source)}
+
+    def seen(self, source: str = SHARES) -> Seen:
+        last = self.receipts.last(Stage.ACROSS, source)
+        assert last is not None
+        return Seen.read(last.body)
+
+
+@pytest.fixture
+def home(tmp_path: Path, contracts: Contracts) -> Iterator[Home]:
+    made = Home(tmp_path, contracts)
+    yield made
+    made.register.close()
+
+
+def companies(home: Home, *numbers: str, batch: int = 1, **more: Any) -> None:
+    home.bench.load(REGISTER, *({"subject_no": number, **COMPANY, **more} for number in numbers), batch=batch)
+
+
+def shares(home: Home, *numbers: str, batch: int = 1) -> None:
+    home.bench.load(SHARES, *({"investment_no": f"i{one}", "subject_no": one} for one in numbers), batch=batch)
+
+
+def waiting(rules: Collection[str]) -> set[str]:
+    return {f"across.waiting:{rule}" for rule in rules}
+
+
+def test_a_source_that_never_came_is_told_and_has_a_receipt(home: Home) -> None:
+    companies(home, "a")
+    home.compare(REGISTER)
+    assert set(home.seen().waiting) == {COVERS, REFERS}
+    assert home.open() == waiting([COVERS, REFERS])
+    assert {row["severity"] for row in home.issues.open(SHARES)} == {"warning"}
+    shares(home, "a")
+    home.compare(SHARES, REGISTER)
+    assert home.open() == set()
+
+
+def test_what_could_not_be_asked_is_not_solved(home: Home) -> None:
+    companies(home, "a", "b")
+    shares(home, "a", "x")
+    home.compare(SHARES, REGISTER)
+    found = {f"across.covers:{COVERS}", f"across.refers_to:{REFERS}"}
+    assert home.open() == found
+    (before,) = [row for row in home.issues.open(SHARES) if row["code"] == f"across.covers:{COVERS}"]
+    home.compare(SHARES)  # the register is not there any more
+    assert home.open() == found | waiting([COVERS, REFERS])
+    (after,) = [row for row in home.issues.open(SHARES) if row["code"] == f"across.covers:{COVERS}"]
+    assert after == before
+    shares(home, "b", batch=2)
+    home.compare(SHARES, REGISTER)
+    assert home.open() == {f"across.refers_to:{REFERS}"}
+
+
+def test_an_empty_register_covers_nothing(home: Home) -> None:
+    companies(home, "a")
+    shares(home, "b")
+    home.compare(SHARES, REGISTER)
+    assert f"across.covers:{COVERS}" in home.open()
+    companies(home, "a", batch=2, entity_type="9999")  # none is of a kind that is expected
+    home.compare(SHARES, REGISTER)
+    assert {f"across.covers:{COVERS}", f"across.empty_covers:{COVERS}"} <= home.open()
+    assert [one.looked for one in home.seen().looked if one.rule == COVERS] == [0]
+
+
+def test_groups_that_are_too_small_are_told(home: Home) -> None:
+    reports = [{"report_no": str(n), "subject_no": "a", "total_assets": float(n)} for n in range(1, 30)]
+    home.bench.load("amr/annual_report", *reports)
+    home.compare("amr/annual_report")
+    (rule,) = [rule.id for rule in home.contracts.sources["amr/annual_report"].across if rule.verb == "near_others"]
+    assert f"across.empty_near_others:{rule}" in home.open("amr/annual_report")
+    home.bench.load("amr/annual_report", {"report_no": "30", "total_assets": 30.0}, batch=2)
+    home.compare("amr/annual_report")
+    assert f"across.empty_near_others:{rule}" not in home.open("amr/annual_report")
