@@ -22,7 +22,6 @@ from pipelines.register import Register, heads
 from pipelines.register.heads import Head
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 from pipelines.register.tables import issue as issues
-from pipelines.register.tables import issue_act as acts
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.register.tables import receipt as receipts_table
 from pipelines.register.times import as_utc
@@ -228,24 +227,18 @@ def _arrived(receipts: Receipts, scope: Scope, period: Period) -> dict[str, Arri
 
 
 def _issues(contracts: Contracts, register: Register, scope: Scope, period: Period, at: datetime) -> IssueCounts:
-    """Issues about what the scope holds, and for a department those that it owns. One that a run closed was closed
-    when it was last seen; one that was answered, by its last act."""
+    """Issues about what the scope holds, and for a department those that it owns."""
     mine: sa.ColumnElement[bool] = sa.true()
     if scope.kind != "city":
         mine = issues.c.subject.in_([*scope.sources, *scope.subjects])
         if scope.kind == "department":
             mine = mine | (issues.c.owner == scope.name)
     rows = register.rows(sa.select(issues).where(mine, issues.c.first_seen < period.end).order_by(issues.c.id))
-    last_act = {
-        row["issue"]: as_utc(row["at"])
-        for row in register.rows(sa.select(acts.c.issue, sa.func.max(acts.c.at).label("at")).group_by(acts.c.issue))
-    }
     day = at.astimezone(period.zone).date()
     open_now, closed, opened, overdue = [], 0, 0, 0
     for row in rows:
         opened += as_utc(row["first_seen"]) >= period.start
-        ended = last_act.get(row["id"], as_utc(row["last_seen"])) if row["status"] == "closed" else None
-        if ended is not None and ended < period.end:
+        if row["closed"] is not None and (ended := as_utc(row["closed"])) < period.end:
             closed += ended >= period.start
             continue
         open_now.append(row)

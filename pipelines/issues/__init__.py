@@ -83,7 +83,7 @@ class Issues:
                     since = as_utc(row.first_seen)
                     proved = proof(identity, since)
                     text = row.text | ({"proof": proved} if proved else {})
-                    closed = {"status": "closed", "text": text}
+                    closed = {"status": "closed", "closed": now(), "text": text}
                     connection.execute(sa.update(table).where(table.c.id == row.id).values(**closed))
             for identity, finding in found.items():
                 self._see(connection, subject, owner, finding, known.get(identity))
@@ -94,7 +94,7 @@ class Issues:
         asked = sa.or_(*(table.c.code.startswith(f"{area}.") for area in ANSWERED))
         gone = (table.c.status == "open") & table.c.subject.not_in(list(subjects)) & ~asked
         with self.register.begin() as connection:
-            connection.execute(sa.update(table).where(gone).values(status="closed"))
+            connection.execute(sa.update(table).where(gone).values(status="closed", closed=now()))
 
     def open(self, subject: str | None = None) -> list[dict[str, Any]]:
         """Open issues, the worst first."""

@@ -123,9 +123,10 @@ class Feedback:
         text = self._open(number)["text"]
         _require_harmless(note)
         with self.register.begin() as connection:
-            seen: dict[str, Any] = {"last_seen": now()}
+            at = now()
+            seen: dict[str, Any] = {"last_seen": at}
             if proof is not None:
-                seen |= {"status": "closed", "text": text | {"proof": {AREA: act, **proof}}}
+                seen |= {"status": "closed", "closed": at, "text": text | {"proof": {AREA: act, **proof}}}
             changed = connection.execute(
                 sa.update(issues).where(issues.c.id == number, issues.c.status == "open").values(**seen)
             )

@@ -70,6 +70,7 @@ issue = sa.Table(
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
     sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("closed", sa.DateTime(timezone=True)),
     sa.Column("text", sa.JSON, nullable=False),
     sa.Index("ix_issue_subject_status", "subject", "status"),
 )

@@ -18,13 +18,13 @@ from citylake.main import app as commands
 from pipelines.documents import pdf
 from pipelines.documents.model import Document, Share, Table, shown
 from pipelines.evidence import days, scores
-from pipelines.issues import Finding, Issues
+from pipelines.issues import Finding, Issues, feedback
 from pipelines.messages import CitylakeError
 from pipelines.register import heads
 from pipelines.register.receipts import RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
-from pipelines.register.tables import audit
+from pipelines.register.tables import audit, issue
 from tests.catalog.small_city import AGES, MARRIAGES, REGISTER, SERIES, City
 from tests.documents import reading
 
@@ -99,6 +99,31 @@ def test_a_department_by_hand(own_city: City) -> None:
     (head,) = heads.listed(own_city.register)
     assert head.says["chain"] in document.running
     assert "=1+1" not in str(document), "texts of issues that may quote names of files are for those who signed in"
+
+
+def test_an_issue_is_closed_in_the_month_in_which_it_was_closed(own_city: City) -> None:
+    """Opened and last seen two months ago, and closed now: by a run, by the end of its subject, by an answer."""
+    zone, register = ZoneInfo(own_city.contracts.city.timezone), own_city.register
+    desk, people = Issues(register), feedback.Feedback(register, own_city.contracts)
+    desk.report(REGISTER, "psb", "pull", [Finding("pull.no_file", {"file": "x"}, "error")])
+    desk.report("psb/old", "psb", "pull", [Finding("pull.no_file", {"file": "y"}, "error")])
+    number = people.raise_(REGISTER, None, "steward", "x", "有误")
+    this = facts.period_of(month_of(own_city), zone)
+    before = facts.period_of(monthly.month_before(this.start, zone), zone)
+    first = facts.period_of(monthly.month_before(before.start, zone), zone)
+    with register.begin() as connection:
+        connection.execute(sa.update(issue).values(first_seen=first.start, last_seen=first.start))
+    desk.report(REGISTER, "psb", "pull", [])
+    desk.close_others([REGISTER])
+    people.unfounded(number, "y", "无误")
+    own_city.admit(REGISTER, 1, 10, 0, {})  # the register knows of a moment after that
+    scope = facts.scope_of(own_city.contracts, organisation="psb")
+    counted = [
+        (counts.opened, counts.closed, counts.open)
+        for period in (first, before, this)
+        if (counts := facts.gather(own_city.contracts, register, scope, period).issues)
+    ]
+    assert counted == [(3, 0, 3), (0, 0, 3), (0, 3, 0)]
 
 
 def test_the_city_has_every_department_and_decision(own_city: City) -> None:

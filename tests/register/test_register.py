@@ -1,6 +1,7 @@
 """The register: migrations lead to the declared tables and back; the ledger's chain shows every kind of tampering."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from pipelines.issues import Finding, Issues
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
-from pipelines.register.tables import access, audit, ledger, metadata
+from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import (
     PAST_WITHDRAWAL,
     REFUSAL,
@@ -63,6 +65,22 @@ def test_a_pending_grant_is_not_in_force_after_going_down(register: Register) ->
         connection.execute(sa.update(access).where(access.c.id == 2).values(pending=True))
     downgrade(register, "0004")
     assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
+
+
+def test_when_older_issues_were_closed(register: Register) -> None:
+    """Going up: by the last act, and where nobody acted when it was last seen."""
+    fill(register)
+    first, second = (datetime(2026, month, 3, 8, tzinfo=UTC) for month in (1, 2))
+    with register.begin() as connection:
+        connection.execute(sa.update(issue).values(status="closed", last_seen=first))
+        connection.execute(sa.update(issue).where(issue.c.id == 3).values(status="open"))
+        connection.execute(sa.delete(issue_act))
+        act = {"issue": 2, "who": "x", "act": "corrected", "note": "", "proof": None}
+        connection.execute(sa.insert(issue_act), [act | {"id": 1, "at": second}, act | {"id": 2, "at": first}])
+    downgrade(register, "0009")
+    register.upgrade()
+    closed = [row["closed"] and as_utc(row["closed"]) for row in contents(register)["issue"]]
+    assert closed == [first, second, None]
 
 
 def test_going_down_does_not_break_a_chain_that_needs_the_columns(register: Register) -> None:
