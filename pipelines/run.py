@@ -27,7 +27,7 @@ from pipelines.erasure.marks import Erased
 from pipelines.erasure.order import JOURNAL, KEY, require_finished
 from pipelines.evidence import days
 from pipelines.failures import Failures
-from pipelines.issues import Finding, Issues, Severity
+from pipelines.issues import REFUSED, Finding, Issues, Severity
 from pipelines.lake.build import BuildResult, build
 from pipelines.lake.cleanup import clean
 from pipelines.lake.edition import Edition, Released, write_snapshot
@@ -452,7 +452,7 @@ class Run:
         refused, settled = self._refused(contract)
         known = {language: reasons(contract, language) for language in ("zh", "en")}
         findings = [
-            Finding("admit.refused", {"subject": contract.id, "rule": rule, "rows": rows} | why, "warning", rule, rows)
+            Finding(REFUSED, {"subject": contract.id, "rule": rule, "rows": rows} | why, "warning", rule, rows)
             for rule, rows, why in ((rule, rows, _why(known, rule)) for rule, rows in refused.items())
         ]
         admissions = self.receipts.of_stage(Stage.ADMIT, contract.id, PROOFS)
@@ -460,7 +460,7 @@ class Run:
 
         def proof(identity: str, since: datetime) -> dict[str, Any] | None:
             code, _, rule = identity.partition(":")
-            batches = settled(rule) if code == "admit.refused" else set[int]()
+            batches = settled(rule) if code == REFUSED else set[int]()
             while_open = sorted(batch for batch in batches if batch in at and at[batch] >= since)
             return {"batches": while_open} if while_open else None
 

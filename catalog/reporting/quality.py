@@ -233,7 +233,7 @@ class _Report:
     def defects(self) -> Section:
         found: list[tuple[int, str, str]] = []
         for one in self.facts.measured:
-            found += [(rows, one.source, rule) for rule, rows in one.by_rule.items() if rows]
+            found += [(rows, one.source, rule) for rule, rows in one.open.items()]
         subject = self.facts.scope.subjects[0] if self.facts.scope.kind == "subject" else ""
         if self.facts.release is not None:
             found += [

@@ -117,8 +117,8 @@ def build_router(site: Site) -> APIRouter:
             columns=in_words(contract.columns, _columns_of(contract, rule), voice),
             about=next((one for one in contract.rules if one.id == rule), None),
             says=reasons(contract, voice.language).get(rule, ""),
-            standing=report.by_rule[rule],
-            kept=[(one.day, one.by_rule.get(rule, 0)) for one in reversed(_kept(desk, [contract.id]))],
+            standing=Issues(desk.register).refused(contract.id).get(rule, 0),
+            kept=[(one.day, one.open.get(rule, 0)) for one in reversed(_kept(desk, [contract.id]))],
             issues=[one for one in Issues(desk.register).open(contract.id) if one["code"].endswith(f":{rule}")],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from pipelines.contracts.load import Contracts
 from pipelines.evidence import scores, standing
+from pipelines.issues import Issues
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -26,8 +27,8 @@ RUN = "scores"
 
 @dataclass(frozen=True)
 class Measured:
-    """One source at the end of a day. `scores`: all six dimensions; `by_rule`: rule -> rows refused that still stand;
-    `late`: days overdue."""
+    """One source at the end of a day. `scores`: all six dimensions; `by_rule`: rule -> rows refused in what was
+    measured; `open`: rule -> refused rows that wait for a correction; `late`: days overdue."""
 
     source: str
     day: date
@@ -35,6 +36,7 @@ class Measured:
     refused: int
     scores: Sequence[scores.Score]
     by_rule: Mapping[str, int]
+    open: Mapping[str, int]
     late: int
 
     @property
@@ -67,7 +69,8 @@ class Together:
 
 def keep(contracts: Contracts, register: Register, lake: Lake, moment: datetime) -> int:
     """Write down how every source with a delivery stands; returns of how many something new was written."""
-    receipts, day = Receipts(register, RUN), moment.astimezone(ZoneInfo(contracts.city.timezone)).date()
+    receipts, issues = Receipts(register, RUN), Issues(register)
+    day = moment.astimezone(ZoneInfo(contracts.city.timezone)).date()
     written = 0
     for source in contracts.sources.values():
         found = standing.of_source(receipts, lake, source, moment)
@@ -79,6 +82,7 @@ def keep(contracts: Contracts, register: Register, lake: Lake, moment: datetime)
             "refused": found.refused,
             "scores": {one.dimension: [one.rules, one.evaluated, one.failed] for one in found.scores},
             "by_rule": dict(sorted(found.by_rule.items())),
+            "open": issues.refused(source.id),
             "late": found.late,
         }
         last = receipts.last(Stage.SCORE, source.id)
@@ -139,5 +143,6 @@ def _measured(source: str, body: Mapping[str, Any]) -> Measured:
         body["refused"],
         [scores.Score(name, *body["scores"].get(name, (0, 0, 0))) for name in scores.DIMENSIONS],
         body["by_rule"],
+        body.get("open", body["by_rule"]),  # the first days were written without it
         body["late"],
     )

@@ -1,13 +1,14 @@
-"""How the deliveries of a source stand: batches, refused rows that still stand, scores. From receipts alone.
+"""How the deliveries of a source stand: batches, what rules refused of them, scores. From receipts alone.
 
 Belongs here: what is true of one source now. Does not belong here: what was true at the end of earlier days (`days`),
-pages and reports, which show both.
+which refused rows are corrected by now (issues), pages and reports, which show all.
 """
 
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from pipelines.admission.compile import ERASED_ROW
 from pipelines.contracts.load import SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.evidence import freshness, scores
@@ -41,7 +42,7 @@ class Standing:
 
     @property
     def counted(self) -> list[Batch]:
-        """The batches whose refused rows still stand: the last whole table, or all batches of changes shown."""
+        """The batches that are measured: the last whole table, or all batches of changes shown."""
         return self.batches[:1] if isinstance(self.source.form.load, WholeTable) else self.batches
 
     @property
@@ -56,8 +57,10 @@ class Standing:
 
     @property
     def by_rule(self) -> Counter[str]:
-        """Rows refused in those batches by rule; a row may fail several."""
-        return sum((Counter(batch.receipt.body["by_rule"]) for batch in self.counted), Counter[str]())
+        """Rows refused in those batches by rule, corrected since or not; a row may fail several. Without what was
+        withheld by order, which says nothing of its source."""
+        found = sum((Counter(batch.receipt.body["by_rule"]) for batch in self.counted), Counter[str]())
+        return Counter({rule: rows for rule, rows in found.items() if rule != ERASED_ROW})
 
 
 def of_source(receipts: Receipts, lake: Lake, source: SourceContract, moment: datetime) -> Standing:

@@ -20,6 +20,8 @@ from pipelines.register.times import as_utc
 Severity = Literal["error", "warning"]
 ANSWERED = ("recall", "feedback")
 """Areas whose issues close by somebody's answer, never by a run."""
+REFUSED = "admit.refused"
+"""The code of an issue about refused rows that wait for a correction; its key is the rule, its count these rows."""
 Proof = Callable[[str, datetime], dict[str, Any] | None]
 """What solved the problem of this identity, open since then (UTC), as plain JSON; None if nobody knows."""
 
@@ -100,6 +102,11 @@ class Issues:
         """Open issues, the worst first."""
         query = sa.select(table).where(table.c.status == "open").order_by(table.c.severity, table.c.last_seen.desc())
         return self.register.rows(query if subject is None else query.where(table.c.subject == subject))
+
+    def refused(self, subject: str) -> dict[str, int]:
+        """By rule the refused rows of a source that were neither corrected nor overtaken when it was last admitted."""
+        found = {row["code"].partition(":"): int(row["count"]) for row in self.open(subject)}
+        return {rule: rows for (code, _, rule), rows in sorted(found.items()) if code == REFUSED}
 
     def proved(self, subject: str | None = None) -> list[dict[str, Any]]:
         """Closed issues whose solution is known, the newest first: `text` has it under `proof`."""

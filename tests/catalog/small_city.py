@@ -20,6 +20,7 @@ from pipelines.contracts.load import load, rule_context
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.gate import prove_model
 from pipelines.evidence.record import Evidence
+from pipelines.issues import REFUSED, Finding, Issues
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows
@@ -214,6 +215,12 @@ class City:
         receipts.add(Stage.PULL, source, {"rows": received}, batch)
         admitted = Admitted(batch, received, received - refused, refused, by_rule=dict(by_rule))
         receipts.add(Stage.ADMIT, source, vars(admitted), batch)
+
+    def waiting(self, source: str, rows: Mapping[str, int]) -> None:
+        """Record by rule how many refused rows of a source wait for a correction, as a run does."""
+        why = {"subject": source, "reason_zh": "原因", "reason_en": "reason"}
+        found = [Finding(REFUSED, why | {"rule": one, "rows": n}, "warning", one, n) for one, n in rows.items()]
+        Issues(self.register).report(source, source.partition("/")[0], "admit", found)
 
     def refresh_marts(self) -> None:
         """Make the analysts' database of what is published now."""

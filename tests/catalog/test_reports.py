@@ -318,13 +318,15 @@ def test_departments_by_day_add_up(own_city: City) -> None:
 def test_a_rule_tells_counts_and_where_the_rows_are(own_city: City) -> None:
     for batch, refused in enumerate((5, 2), 1):
         own_city.admit(SERIES, batch, 60, refused, {"series_name.required": refused})
+        own_city.waiting(SERIES, {"series_name.required": refused - 1})
         days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
     client, road = own_city.client(), f"/quality/sources/{SERIES}"
     assert f'href="{road}/rules/series_name.required"' in client.get(road, headers=HTML).text
     page, text = read(client, f"{road}/rules/series_name.required"), client.get(f"{road}/rules/series_name.required")
     assert [cells[1:] for cells in page.rows if len(cells) == 4][1:] == [["2", "60", "2"], ["1", "60", "5"]]
     assert "citylake quarantine export sb/macro_series" in text.text
-    assert [cells[1] for cells in page.rows if len(cells) == 2][1:] == ["2"], "the last word of the day"
+    assert [cells[1] for cells in page.rows if len(cells) == 2][1:] == ["1"], "the last word of the day"
+    assert "目前仍被拒收：1 行" in client.get(f"{road}/rules/series_name.required?lang=zh").text
     assert client.get(f"{road}/rules/no_such_rule").status_code == 404
     assert client.get("/quality/sources/psb/nothing/rules/name.required").status_code == 404
 

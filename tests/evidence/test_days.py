@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.admission.admit import Admitted
+from pipelines.admission.compile import ERASED_ROW
 from pipelines.contracts.load import Contracts, load
 from pipelines.evidence import days, scores
+from pipelines.issues import REFUSED, Finding, Issues
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -55,6 +57,21 @@ def test_a_day_stays_as_it_was_written(contracts: Contracts, register: Register,
     assert days.measured(register, [source], kept[1].day, kept[1].day) == kept[1:]
     assert days.measured(register, ["psb/household_person"], date.min, date.max) == []
     assert days.newest_day(register, ["psb/household_person"]) is None
+
+
+def test_only_what_waits_for_a_correction_is_open(contracts: Contracts, register: Register, tmp_path: Path) -> None:
+    """Rows that came back and were accepted are not, nor what was withheld by order; what was measured stays."""
+    source, rule, issues = "psb/household_person", "name.required", Issues(register)
+    admit(register, source, 1, 100, {rule: 4, ERASED_ROW: 2})
+    why = {"subject": source, "rule": rule, "reason_zh": "必填", "reason_en": "required"}
+    evening = datetime.now(UTC)
+    for waiting in (4, 1, 0):
+        found = [Finding(REFUSED, why | {"rows": waiting}, "warning", rule, waiting)] if waiting else []
+        issues.report(source, "psb", "admit", found)
+        issues.report(source, "psb", "pull", [Finding("pull.no_file", {"file": "x"}, "error")])
+        assert days.keep(contracts, register, Lake(tmp_path / "lake"), evening) == 1
+        (kept,) = days.measured(register, [source], date.min, date.max)
+        assert kept.open == ({rule: waiting} if waiting else {}) and kept.by_rule == {rule: 4}
 
 
 def test_the_day_is_the_citys(contracts: Contracts, register: Register, tmp_path: Path) -> None:
