@@ -29,6 +29,9 @@ POINT = 0.352778
 """Millimetres."""
 LEADING = 1.5
 PAD = 1.2
+CELL_SIZE = 8.0
+CELL_STEP = CELL_SIZE * POINT * 1.38
+"""Type in cells, in points, and the height of one line of it."""
 CHART_HEIGHT, BAR_HEIGHT = 46.0, 6.4
 FAMILY = "document"
 CLOSING = "，。、；：！？）》」』】〕’”%‰℃,.;:!?)]}"
@@ -204,19 +207,23 @@ class _Pages:
         document = self.document
         self.y += 4
         for line in self.lines(document.title, 20, INNER):
+            self.room(10)
             self.text(MARGIN, self.y + 6, line, 20, ACCENT, heavy=True)
             self.y += 10
         for line in self.lines(document.subtitle, 11, INNER):
+            self.room(6)
             self.text(MARGIN, self.y + 3.5, line, 11, QUIET)
             self.y += 6
         self.y += 3
         for label, value in document.facts:
             rows = self.lines(value, 9, INNER - 34)
-            self.room(len(rows) * 9 * POINT * LEADING + 1)
+            step = 9 * POINT * LEADING
+            self.room(len(rows) * step + 1)
             self.text(MARGIN, self.y + 3.6, _said(label), 9, QUIET)
             for line in rows:
+                self.room(step)
                 self.text(MARGIN + 34, self.y + 3.6, line, 9)
-                self.y += 9 * POINT * LEADING
+                self.y += step
             self.y += 1
             self._rule(self.y - 0.2)
         self.y += 2
@@ -226,6 +233,7 @@ class _Pages:
         self.room(16 + (CHART_HEIGHT + 6 if isinstance(first, Chart) else 24))
         self.y += 4
         for line in self.lines(title, 13, INNER):
+            self.room(7)
             self.text(MARGIN, self.y + 5, line, 13, ACCENT, heavy=True)
             self.y += 7
         self._rule(self.y, ACCENT)
@@ -257,6 +265,7 @@ class _Pages:
         rows = self.lines(caption, 8, INNER) if caption else []
         self.room(len(rows) * 4.3 + below)
         for line in rows:
+            self.room(4.3)
             self.text(MARGIN, self.y + 3.2, line, 8, QUIET)
             self.y += 4.3
         self.y += 0.8
@@ -275,19 +284,39 @@ class _Pages:
             self._row(table, widths, [shown(cell) for cell in row])
 
     def _row(self, table: Table, widths: Sequence[float], cells: Sequence[str], heading: bool = False) -> None:
-        size = 8.0
-        step = size * POINT * 1.38
-        laid = [self.lines(cell, size, room - 2 * PAD) for cell, room in zip(cells, widths, strict=True)]
-        height = max(map(len, laid)) * step + 2 * PAD
-        if self.room(height) and not heading:
-            self._row(table, widths, [column.heading for column in table.columns], heading=True)
+        """A row that a page has room for stands on one page; what is taller goes on under headings on the next."""
+        laid = self._laid(widths, cells)
+        headings = [] if heading else [column.heading for column in table.columns]
+        taken = max(map(len, self._laid(widths, headings)), default=0) * CELL_STEP + 2 * PAD if headings else 0.0
+        if taken > (HEIGHT - TOP - BOTTOM) / 2:  # headings that leave no room are said once
+            headings, taken = [], 0.0
+        lines, here = max(map(len, laid)), _fitting(self.y)
+        turn = lines > here and (here < 1 or lines <= _fitting(TOP + taken))
+        begun = 0
+        while begun < lines:
+            if turn:
+                self.page()
+                if headings:
+                    self._row(table, widths, headings, heading=True)
+            some = min(lines - begun, _fitting(self.y))
+            self._lines_of_row(table, widths, [rows[begun : begun + some] for rows in laid], some, heading)
+            begun, turn = begun + some, True
+
+    def _laid(self, widths: Sequence[float], cells: Sequence[str]) -> list[list[str]]:
+        """Of every cell its lines."""
+        return [self.lines(cell, CELL_SIZE, room - 2 * PAD) for cell, room in zip(cells, widths, strict=True)]
+
+    def _lines_of_row(
+        self, table: Table, widths: Sequence[float], laid: Sequence[Sequence[str]], lines: int, heading: bool
+    ) -> None:
+        height = lines * CELL_STEP + 2 * PAD
         if heading:
             self._fill(MARGIN, self.y, INNER, height, (230, 237, 245))
         x, colour = MARGIN, ACCENT if heading else INK
         for column, room, rows in zip(table.columns, widths, laid, strict=True):
             for place, line in enumerate(rows):
                 at = x + room - PAD if column.number else x + PAD
-                self.text(at, self.y + PAD + step * (place + 0.76), line, size, colour, right=column.number)
+                self.text(at, self.y + PAD + CELL_STEP * (place + 0.76), line, CELL_SIZE, colour, right=column.number)
             x += room
         self.y += height
         self._rule(self.y)
@@ -392,6 +421,11 @@ XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/">
   </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>"""
+
+
+def _fitting(top: float) -> int:
+    """How many lines of a row fit on a page below this height."""
+    return int((HEIGHT - BOTTOM - top - 2 * PAD) / CELL_STEP + 1e-9)
 
 
 def _identity(document: Document) -> str:

@@ -40,6 +40,19 @@ def text(file: bytes) -> str:
     return "\n".join("".join(one.character for one in piece) for page in drawn(file) for piece in page)
 
 
+def baselines(file: bytes) -> Iterator[list[float]]:
+    """Of every page how high above the lower edge of the paper each piece of text stands, in millimetres."""
+    reader = PdfReader(io.BytesIO(file))
+    for page in reader.pages:
+        found, height = [], 0.0
+        for operands, operator in ContentStream(page.get_contents(), reader).operations:
+            if operator == b"Td":
+                height = float(operands[1]) * 25.4 / 72
+            elif operator == b"Tj":
+                found.append(height)
+        yield found
+
+
 def outline_of(font: TTFont, character: str) -> Outline:
     """What a font draws for a character. Raises KeyError if it has no glyph."""
     pen = RecordingPen()

@@ -94,6 +94,29 @@ def test_rows_of_a_table_are_whole(written: list[str]) -> None:
             pytest.fail(f"{cell!r} is not whole")
 
 
+def test_nothing_is_drawn_beyond_the_paper(written: list[str]) -> None:
+    """Whatever is long: cells taller than pages, values, captions, titles, headings of columns."""
+    seed = seed_from_clock()
+    print("seed", seed)
+    draw = random.Random(seed)
+    long = [f"第{number}行{draw.choice(written)[:10]}。" for number in range(draw.randint(90, 260))]
+    columns = (Column("长", 2), Column("数", 0.5, True), Column(draw.choice(["短", "标题" * draw.randint(1, 900)]), 1))
+    rows = [["前", 1, "短"], ["\n".join(long), 2, "短"], ["后", 3, "\n".join(long[:70])]]
+    many = "多" * draw.randint(1, 9000)
+    section = Section(many[:2000], [Table(many[:7000], columns, rows), Paragraph(many, "note")])
+    document = Document(
+        "zh", many[:900], many[:2500], [("值", many)], "", datetime(2026, 1, 1, tzinfo=UTC), [section], WORDS
+    )
+    file = pdf.render(document)
+    for number, page in enumerate(reading.baselines(file), 1):
+        for height in page:
+            assert abs(height - 9.5) < 0.1 or 20 < height < 297 - 5, (number, height)
+    copied, at = flat(reading.text(file)), 0
+    for line in long:
+        at = copied.find(flat(line), at)
+        assert at >= 0, line
+
+
 def test_the_same_document_is_the_same_file(written: list[str]) -> None:
     seed = seed_from_clock()
     print("seed", seed)
