@@ -4,9 +4,10 @@ Belongs here: the order of these steps, and what stands when one fails. How rows
 addresses are matched and placed to `geo`. Models read what is found as sources, beside core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.load import Contracts
@@ -19,6 +20,7 @@ from pipelines.issues import Finding, Issues
 from pipelines.lake.edition import CoreVersion, Prepared, core_columns
 from pipelines.lake.zones import Lake
 from pipelines.linkage import step, tables
+from pipelines.linkage.bearers import SHARED
 from pipelines.linkage.marks import participants
 from pipelines.linkage.matching import Model
 from pipelines.linkage.reviews import Reviews
@@ -81,10 +83,20 @@ class Preparation:
             self.failures.gone(LINKAGE, operator, "run", "lake")
         except Exception as error:
             self.failures.add(LINKAGE, operator, error)
-        waiting = len(self.reviews.open())
+        asked = self.reviews.open()
+        waiting = len(asked)
         found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
+        found += [self._shared(name, asked) for name in sorted({one["dataset"] for one in asked if _is_shared(one)})]
         self.issues.report(LINKAGE, operator, "linkage", found)
         return tables.shown(lake)
+
+    def _shared(self, dataset: str, asked: Sequence[Mapping[str, Any]]) -> Finding:
+        """The numbers that a register has for several people, as a finding of whoever keeps the register."""
+        mine = [one for one in asked if _is_shared(one) and one["dataset"] == dataset]
+        numbers = len({one["person"] for one in mine})
+        told = {"dataset": dataset, "numbers": numbers, "records": len(mine)}
+        owner = self.contracts.sources[dataset].org
+        return Finding("linkage.shared", told, "error", key=dataset, rows=len(mine), owner=owner)
 
     def _link_changed(self, sources: Mapping[str, CoreVersion], number: int) -> None:
         model = self.settings.contracts / step.MODEL
@@ -128,3 +140,7 @@ def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[
         key = tuple(admitted.key)
         found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
     return found
+
+
+def _is_shared(question: Mapping[str, Any]) -> bool:
+    return bool(question["why"] == SHARED)

@@ -28,6 +28,8 @@ IDENTITY = "identity"
 REFERENCE, ABSENT, APART, OUTLYING = "reference", "absent", "apart", "outlying"
 """What shows only beside other rows: a row that refers to nothing, one that was left out, a sum that is none, an amount
 far from all others."""
+SHARED = "shared"
+"""A right number that is somebody else's: accepted, and both persons are kept (`SHARED_NUMBER`)."""
 REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE, ENCODING})
 SENTINEL_1899 = "1899-12-31 12:00:00"
 """What a spreadsheet makes of no date at all."""
@@ -290,6 +292,15 @@ def _wrong_name(row: Row, person: Person, dice: Dice) -> list[Row] | None:
     row[d.NAME] = person.name[:-1] + homophone
     return [row]
 
+
+def shared_number(row: Row, number: str) -> list[Row]:
+    """The row under the number of somebody of the same sex who was born on the same day: nothing in it contradicts."""
+    row[d.ID] = number
+    return [row]
+
+
+SHARED_NUMBER = "shared_number"
+"""Planted by `dirt`, which knows the others; it stands in no list of defects that a row alone can have."""
 
 _CONTRADICTS = frozenset({CONSISTENCY})
 

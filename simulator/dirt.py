@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 
 from simulator.chance import Dice
-from simulator.defects import DEFECTS, Defect
-from simulator.department import COLUMN_NAMES, DATASET, UPDATED, Row, row_of
+from simulator.defects import DEFECTS, SHARED, SHARED_NUMBER, Defect, shared_number
+from simulator.department import COLUMN_NAMES, DATASET, ID, UPDATED, Row, row_of
 from simulator.person import Person
 
 FEWEST = 3
@@ -27,6 +27,7 @@ class DirtRates:
     The defaults make 1.2 % of the rows refusable, 3 % cleanable and 0.1 % wrong without anybody being able to tell. In
     registers whose rows may be about people without a usable number, 2.5 % do not say rightly who they are about. Of
     rows that belong to another register 0.1 % refer to nothing, are left out, or do not add up to what stands there.
+    Three in ten thousand people are registered under the number of somebody else.
     """
 
     completeness: float = 0.0012
@@ -44,6 +45,7 @@ class DirtRates:
     absent: float = 0.0010
     apart: float = 0.0010
     outlying: float = 0.0010
+    shared: float = 0.0003
 
     def __post_init__(self) -> None:
         rates = asdict(self)
@@ -119,8 +121,32 @@ def quotas(rates: DirtRates, persons: int) -> dict[Defect, int]:
     }
 
 
+def plant_shared(person: Person, other: Person, day: date) -> tuple[list[Row], Planted]:
+    """Register a person under the number of another of the same sex and birth date."""
+    clean = row_of(person)
+    (shown,) = shared_number(list(clean), other.id_number)
+    person.defect = SHARED_NUMBER
+    return [shown], Planted(
+        day=day,
+        dataset=DATASET,
+        rybh=person.rybh,
+        column=COLUMN_NAMES[ID],
+        kind=SHARED,
+        defect=SHARED_NUMBER,
+        refusable=False,
+        undetectable=False,
+        also=(),
+        shown=other.id_number,
+        true=person.id_number,
+        gxsj=datetime.fromisoformat(str(clean[UPDATED])),
+    )
+
+
 class InitialDirt:
-    """Spreads the dirt of day 0 evenly over the stream of people: one defect in each of equally long stretches."""
+    """Spreads the dirt of day 0 evenly over the stream of people: one defect in each of equally long stretches.
+
+    Who was seen with a clean row may have the number that somebody else of the same sex and birth date gets later.
+    """
 
     def __init__(self, seed: int, persons: int, rates: DirtRates) -> None:
         self._dice = Dice(seed, "dirt")
@@ -133,6 +159,8 @@ class InitialDirt:
         self._next = next(self._places, None)
         self._waiting: list[Defect] = []
         self._seen = 0
+        self._to_share = max(round(rates.shared * persons), FEWEST) if rates.shared > 0 else 0
+        self._bearers: dict[tuple[date, str], Person] = {}
 
     def rows_of(self, person: Person, day: date) -> tuple[list[Row], Planted | None]:
         """The rows the department delivers for the next person of the stream, and what is wrong with them."""
@@ -145,6 +173,12 @@ class InitialDirt:
             if planted is not None:
                 self._waiting.remove(defect)
                 return planted
+        if self._to_share and person.status == "living":
+            other = self._bearers.setdefault((person.birth, person.sex), person)
+            if other is not person and other.household != person.household and other.name != person.name:
+                self._to_share -= 1
+                del self._bearers[person.birth, person.sex]
+                return plant_shared(person, other, day)
         return [row_of(person)], None
 
     def _stretches(self, persons: int, cards: bytearray) -> Iterator[tuple[int, Defect]]:

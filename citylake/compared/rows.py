@@ -19,15 +19,17 @@ from pipelines.connectors.base import UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract
 from pipelines.contracts.models import ChangeLog, WholeTable, newest
 from pipelines.lake import delta
+from pipelines.lake.edition import row_key
 from pipelines.lake.zones import Lake
+from pipelines.linkage import bearers, tables
 from simulator import DemoCity, Planted
 
 KINDS = ("completeness", "format", "encoding", "check_digit", "code", "range", "consistency", "duplicate")
-CLEANABLE, LATE, LINE_BREAK, CORRECTED = "cleanable", "late", "line_break", "corrected"
+CLEANABLE, LATE, LINE_BREAK, CORRECTED, SHARED = "cleanable", "late", "line_break", "corrected", "shared"
 _TORN, _EXCEL = "torn_row", "excel_number"
 _NAMED = {"ragged_long": _TORN, "ragged_short": _TORN, "broken_json": _TORN, "id_as_number": _EXCEL}
 """Mistakes that have a line of their own besides the one of their kind."""
-ORDER = (*KINDS[:2], _TORN, _EXCEL, *KINDS[2:], CLEANABLE, LINE_BREAK, LATE, CORRECTED)
+ORDER = (*KINDS[:2], _TORN, _EXCEL, *KINDS[2:], SHARED, CLEANABLE, LINE_BREAK, LATE, CORRECTED)
 """In which people read the kinds."""
 _AS_NUMBER = re.compile(r"\d\.\d{14}E\+\d+")
 
@@ -99,6 +101,7 @@ def compare(
     strangers = tuple(row for row, items in zip(rows, found, strict=True) if not items)
     mended = _cleaned(source, contracts, lake, wanted)
     scores = [*_refusals(wanted, rows, found), *_mended(mended), *_arrivals(source, contracts, lake, wanted, rows)]
+    scores += _parted(source, lake, wanted)
     return Compared(source.id, tuple(scores), strangers, tuple(entry for entry in mended if entry[1] != entry[2]))
 
 
@@ -157,6 +160,26 @@ def _refusals(
 def _mended(entries: Sequence[tuple[Planted, Any, Any]]) -> Iterator[Score]:
     if entries:
         yield Score(CLEANABLE, len(entries), sum(found == true for _, found, true in entries))
+
+
+def _parted(source: SourceContract, lake: Lake, planted: Sequence[Planted]) -> Iterator[Score]:
+    """Numbers on several people that a register still has, against those whose bearers are told apart."""
+    form = source.form.linkage
+    if form is None or not form.registers or tables.missing(lake):
+        return
+    read = delta.scan(delta.open_table(lake.core(source.org, source.dataset)))
+    key, number = row_key(source.form.load.key), identifier(form.id_number)
+    with duckdb.connect() as con:
+        told = con.execute(
+            f"SELECT DISTINCT arg_max({number}, _batch) FROM (SELECT *, {key} AS row_key FROM {read.source}) "
+            f"SEMI JOIN (FROM {tables.read(lake, tables.LINK)} WHERE dataset = ? AND why = ?) USING (row_key) "
+            "GROUP BY row_key",
+            [source.id, bearers.SHARED],
+        ).fetchall()
+    found, due = {one for (one,) in told}, [item for item in planted if item.kind == SHARED and item.ended is None]
+    if due or found:
+        right = sum(one in {item.shown for item in due} for one in found)
+        yield Score(SHARED, len(due), sum(item.shown in found for item in due), len(found), right)
 
 
 class _Causes:

@@ -74,7 +74,7 @@ def of_question(
     if not question["dataset"]:
         row = registered + literal(question["own"])
     found = []
-    for where in (row, registered + literal(question["person"])):
+    for where in (row, f"{registered}{literal(question['person'])} AND NOT ({row})"):
         relation = con.execute(f"SELECT dataset, {', '.join(MARKS)} FROM everybody WHERE {where} ORDER BY ALL LIMIT 1")
         names = [column[0] for column in relation.description]
         values = relation.fetchone()

@@ -1,5 +1,7 @@
 """Golden ids in the lake: the crosswalk of all claims, brought up to date. Which id stays is decided by `golden`."""
 
+from collections.abc import Collection, Mapping
+
 import duckdb
 
 from pipelines.lake.zones import Lake
@@ -8,14 +10,21 @@ from pipelines.linkage.tables import ALIAS, CROSSWALK, EVENT, append, committed,
 
 
 def update(
-    con: duckdb.DuckDBPyConnection, lake: Lake, claims: str, same: list[tuple[str, str]], number: int
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    claims: str,
+    same: list[tuple[str, str]],
+    number: int,
+    new: Mapping[str, str],
+    moved: Collection[str],
 ) -> dict[str, int]:
-    """Bring crosswalk, events and aliases up to date; returns how many events of each kind there were.
+    """Bring crosswalk and events up to date; returns how many events of each kind there were.
 
-    `claims`: a query for the claims that are told now. `same`: pairs of claims that a steward says are one person.
-    `number`: of the run; greater than any before. Claims that stand alone keep what they have: only those that are
-    new, gone, or joined with others now or before are looked at. A run that is killed between the two commits is
-    repeated by the next: events count once the crosswalk has their number.
+    `claims`: a query for the claims that are told now. `same`: pairs of claims that are one person. `number`: of the
+    run; greater than any before. `new`: claims that somebody has from now on whom another claim stood for until now.
+    `moved`: claims that are somebody else's now, and take no id along. Claims that stand alone keep what they have:
+    only those that are new, gone, or joined with others now or before are looked at. A run that is killed between the
+    two commits is repeated by the next: events count once the crosswalk has their number.
     """
     last = committed(lake, CROSSWALK)
     con.execute(
@@ -30,10 +39,13 @@ def update(
         f"(SELECT claim FROM {joined} UNION SELECT claim FROM before WHERE claim <> person_id "
         "UNION SELECT person_id FROM before WHERE claim <> person_id)"
     )
-    known, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
+    stored, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
+    follow = {own: claim for own, claim in new.items() if own not in stored and _together(clusters, own, claim)}
+    known = {own: stored[claim] for own, claim in (new.items() - follow.items()) if claim in stored} | stored
+    known = {claim: person for claim, person in known.items() if claim not in moved}
     told = {claim for (claim,) in con.execute("FROM present SEMI JOIN concerned USING (claim)").fetchall()}
-    together = [cluster & told for cluster in clusters]
-    alone = told - {claim for cluster in together for claim in cluster}
+    together = [cluster & told - follow.keys() for cluster in clusters]  # an id is not named after who only follows
+    alone = told - {claim for cluster in together for claim in cluster} - follow.keys()
     retired = _retired(con)
     found = golden.renumber(known, [*together, *({claim} for claim in alone)], merged.keys(), retired)
     events = values([(one.kind, one.person_id, one.other) for one in found.events], "kind", "person_id", "other")
@@ -50,36 +62,48 @@ def update(
         ")"
     )
     counts = dict(con.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
-    if counts:
-        moved = {claim: person for claim, person in found.crosswalk.items() if known.get(claim) != person}
-        _write(con, lake, moved, bool(moved.keys() & known), fresh, number, committed(lake, EVENT) > last)
+    crosswalk = {**found.crosswalk, **{own: found.crosswalk[claim] for own, claim in follow.items()}}
+    given = {claim: person for claim, person in crosswalk.items() if stored.get(claim) != person}
+    if counts or given:
+        _write(con, lake, given, bool(given.keys() & stored), fresh, number, committed(lake, EVENT) > last)
     return counts
+
+
+def write_aliases(con: duckdb.DuckDBPyConnection, lake: Lake, instead: Mapping[str, str], number: int) -> None:
+    """The claims that models find under another id than their own name. `instead`: those that stand for this and for
+    nobody's id, as long as that is said."""
+    said = values(sorted(instead.items()), "claim", "person_id")
+    others = f"SELECT claim, person_id FROM {read(lake, CROSSWALK)} WHERE claim <> person_id"
+    replace(con, lake, ALIAS, f"FROM ({others}) ANTI JOIN {said} USING (claim) UNION ALL FROM {said}", number)
 
 
 def _write(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
-    moved: dict[str, str],
+    given: dict[str, str],
     changed: bool,
     fresh: str,
     number: int,
     orphans: bool,
 ) -> None:
-    """`moved`: claims with a new or another id; `changed`: some have another one. `orphans`: there are events of a run
+    """`given`: claims with a new or another id; `changed`: some have another one. `orphans`: there are events of a run
     that was killed before its crosswalk was written."""
     if orphans:
         replace(con, lake, EVENT, "FROM happened UNION ALL FROM events", number)
     else:
         append(con, lake, EVENT, "FROM events", number)
-    listed = values(sorted(moved.items()), "claim", "person_id")
+    listed = values(sorted(given.items()), "claim", "person_id")
     new = f"SELECT claim, claim AS person_id FROM ({fresh}) UNION ALL FROM {listed}"
     con.execute(f"CREATE OR REPLACE TEMP TABLE new AS {new}")
     everything = "SELECT claim, person_id FROM before ANTI JOIN new USING (claim) UNION ALL FROM new"
-    replace(con, lake, ALIAS, f"FROM ({everything}) WHERE claim <> person_id", number)
     if changed:
         replace(con, lake, CROSSWALK, everything, number)
     else:
         append(con, lake, CROSSWALK, "FROM new", number)
+
+
+def _together(clusters: list[set[str]], one: str, other: str) -> bool:
+    return any(one in cluster and other in cluster for cluster in clusters)
 
 
 def _merged(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -18,7 +18,8 @@ from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
 from pipelines.lake.edition import CoreVersion
 from pipelines.lake.zones import Lake
-from pipelines.linkage import matching, numbering, residue, tables
+from pipelines.linkage import bearers, matching, numbering, residue, tables
+from pipelines.linkage.bearers import Bearers
 from pipelines.linkage.marks import Participant, form_of, log_of, participants, view
 from pipelines.linkage.matching import STRANGER, Model
 from pipelines.linkage.reviews import Answer, Question, Reviews
@@ -63,8 +64,12 @@ def link(
     found = participants(contracts, sources)
     answers = reviews.answers()
     with connect(lake.scratch()) as con:
-        view(con, "registered", (one for one in found.values() if form_of(one[0]).registers))
-        view(con, "told", (one for one in found.values() if not form_of(one[0]).registers))
+        registers = [one for one in found.values() if form_of(one[0]).registers]
+        view(con, "registration", registers)
+        view(con, "said", (one for one in found.values() if not form_of(one[0]).registers))
+        crosswalk, links = (tables.read(lake, name) for name in (tables.CROSSWALK, LINK))
+        bearing = bearers.find(con, registers, crosswalk, links, answers, model.version)
+        _told_apart(con, bearing)
         residue.find(con)
         if con.execute("SELECT 1 FROM residue LIMIT 1").fetchone():
             matching.prepare(con)
@@ -80,23 +85,47 @@ def link(
             "AND r.dataset = a.dataset AND r.row_key = a.row_key AND a.word <> 'accept'"
         )
         matching.decide(con, model, today)
-        events = numbering.update(con, lake, _claims(found.values()), _same(answers), number)
+        claims, same = _claims(found.values(), bearing), [*_same(answers), *bearing.same]
+        events = numbering.update(con, lake, claims, same, number, bearing.new, bearing.moved)
+        numbering.write_aliases(con, lake, {one: bearers.nobody(one) for one in bearing.closed}, number)
         _outcome(con, model)
-        con.execute(f"CREATE TEMP VIEW alias AS FROM {tables.read(lake, tables.ALIAS)}")
+        con.execute(f"CREATE TEMP VIEW alias AS FROM {tables.read(lake, tables.CROSSWALK)} WHERE claim <> person_id")
         tables.replace(con, lake, LINK, _LINKS, number)
-        asked = [*_uncertain(con), *_two_numbers(con, model)]
+        asked = [*_uncertain(con), *_two_numbers(con, model), *bearing.questions]
         rows = dict(con.execute("SELECT coalesce(basis, word), count(*) FROM outcome GROUP BY ALL").fetchall())
     return Linked(rows, reviews.ask(asked), events)
 
 
-def _claims(sources: Iterable[Participant]) -> str:
+def _told_apart(con: duckdb.DuckDBPyConnection, bearing: Bearers) -> None:
+    """Views `registered` and `told`: records that share a number go by their own claims, and a number that proves
+    nothing stands in no row. Table `listed`: the records that bear or bore such a number."""
+    apart = [(*key, own) for key, own in sorted(bearing.apart.items())]
+    con.execute(f"CREATE TEMP TABLE apart AS FROM {values(apart, 'dataset', 'row_key', 'own')}")
+    con.execute(f"CREATE TEMP TABLE closed AS FROM {values([(one,) for one in sorted(bearing.closed)], 'claim')}")
+    listed = [(*key, *known) for key, known in sorted(bearing.known.items())]
+    said = values(listed, "dataset", "row_key", "known", "why")
+    con.execute(
+        f"CREATE TEMP TABLE listed AS SELECT l.*, r.place FROM {said} l JOIN concerned r USING (dataset, row_key)"
+    )
+    con.execute(
+        "CREATE TEMP VIEW registered AS SELECT r.* REPLACE (coalesce(a.own, r.claim) AS claim) FROM registration r "
+        "LEFT JOIN apart a USING (dataset, row_key)"
+    )
+    con.execute(
+        "CREATE TEMP VIEW told AS SELECT s.* REPLACE (CASE WHEN c.claim IS NULL THEN s.claim END AS claim, "
+        "CASE WHEN c.claim IS NULL THEN s.id_number END AS id_number) FROM said s LEFT JOIN closed c USING (claim)"
+    )
+
+
+def _claims(sources: Iterable[Participant], bearing: Bearers) -> str:
     """Every person that was ever registered: who has left a register is still somebody."""
     found = [
         f"SELECT {identifier(form_of(contract).person)} AS claim FROM {log_of(version)}"
         for contract, version in sources
         if form_of(contract).registers
     ]
-    return " UNION ALL ".join(["SELECT NULL::VARCHAR AS claim WHERE false", *found])
+    own = f"FROM {values([(one,) for one in sorted(bearing.owns)], 'claim')}"
+    return " UNION ALL ".join(["SELECT NULL::VARCHAR AS claim WHERE false", *found, own])
 
 
 def _answered(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None:
@@ -113,7 +142,10 @@ def _answered(con: duckdb.DuckDBPyConnection, answers: Sequence[Answer]) -> None
 
 
 def _same(answers: Sequence[Answer]) -> list[tuple[str, str]]:
-    """Claims of one person, as stewards said: of two registered numbers, or of a row whose right number is another."""
+    """Claims of one person, as stewards said: of two registered numbers, or of a row whose right number is another.
+
+    What they said of a number with several bearers is in `Bearers.same`.
+    """
     return [
         (one.question.own, one.question.person)
         for one in answers
@@ -142,7 +174,11 @@ _LINKS = f"""
         CAST(split_part(place, ':', 2) AS BIGINT) AS link_row, coalesce(a.person_id, o.claim) AS person_id, why, basis,
         CASE WHEN basis = 'model' THEN weight END AS weight, CASE WHEN basis = 'model' THEN ahead END AS ahead,
         CASE WHEN basis = 'model' THEN model END AS model
-    FROM outcome o LEFT JOIN alias a ON a.claim = o.claim WHERE why <> '{STRANGER}' OR basis IS NOT NULL"""
+    FROM outcome o LEFT JOIN alias a ON a.claim = o.claim WHERE why <> '{STRANGER}' OR basis IS NOT NULL
+    UNION ALL
+    SELECT dataset, row_key, CAST(split_part(place, ':', 1) AS BIGINT), CAST(split_part(place, ':', 2) AS BIGINT),
+        coalesce(a.person_id, l.known), l.why, NULL, NULL, NULL, NULL
+    FROM listed l LEFT JOIN alias a ON a.claim = l.known"""
 
 
 def _uncertain(con: duckdb.DuckDBPyConnection) -> list[Question]:

@@ -1,6 +1,6 @@
 """The tables of the linkage zone: which row is about whom, and ids of persons. Reading and writing them as Delta."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -100,11 +100,13 @@ def committed(lake: Lake, name: str) -> int:
     return delta.committed(lake.linkage(name), APPLICATION) or 0
 
 
-def values(rows: list[tuple[str | None, ...]], *names: str) -> str:
+def values(rows: Sequence[tuple[str | None, ...]], *names: str) -> str:
     """Rows as a relation; also without any."""
     columns = ", ".join(map(identifier, names))
     if not rows:
         empty = ", ".join(f"NULL::VARCHAR AS {identifier(name)}" for name in names)
         return f"(SELECT {empty} WHERE false)"
-    texts = ", ".join("(" + ", ".join("NULL" if one is None else literal(one) for one in row) + ")" for row in rows)
+    texts = ", ".join(
+        "(" + ", ".join("NULL::VARCHAR" if one is None else literal(one) for one in row) + ")" for row in rows
+    )
     return f"(SELECT * FROM (VALUES {texts}) AS v({columns}))"

@@ -31,7 +31,7 @@ PREPARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
         ("dataset", "row_key"),
         {
             **{"dataset": "source_dataset", "row_key": "source_key", "person_id": "person_id"},
-            **{"link_batch": POSITION, "link_row": POSITION},
+            **{"link_batch": POSITION, "link_row": POSITION, "why": "link_reason"},
         },
     ),
     "matched.address": (

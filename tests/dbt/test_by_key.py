@@ -24,12 +24,14 @@ from pipelines.lake.keys import Built, ByKey, Keys, Since, Source
 from pipelines.lake.locality import Input
 from pipelines.lake.zones import library_of
 from pipelines.linkage import tables
+from pipelines.linkage.bearers import BEARER, SHARED
 from tests.city import seed_from_clock
 
 pytestmark = pytest.mark.slow
 
 BY_KEY = [f"lib_population__{name}" for name in ("person", "conflict", "household", "person_tag")]
 MODELS = [*BY_KEY, "lib_geography__division"]
+REGISTER, FLOATING = "psb/household_person", "psb/floating_person"
 RECORDS = 100
 """Records of a source on the first day."""
 SHARE = 0.03
@@ -46,6 +48,7 @@ class Days:
         self.built: dict[str, Built] = {}
         self.alias: dict[str, str] = {}
         self.link: dict[str, str | None] = {}
+        self.parted: dict[tuple[str, str], tuple[str, str]] = {}
         bench.load("dsrb/division", *(drawn.division(code) for code in drawn.DIVISIONS))
         bench.complete()
 
@@ -101,7 +104,8 @@ class Days:
         return {**sources, **tables.shown(self.bench.lake)}
 
     def _link(self) -> None:
-        """Some claims stand for another person from now on; some rows of health records are linked, or to nobody."""
+        """Some claims stand for another person from now on; some rows of health records are linked, or to nobody; some
+        records of registers share their number, and are about somebody who is not what it stands for."""
         for claim in drawn.CLAIMS:
             if self.dice.random() < SHARE:
                 self.alias.pop(claim, None)
@@ -112,15 +116,26 @@ class Days:
                 self.link.pop(record["health_record_no"], None)
                 if self.dice.random() < 0.7:
                     self.link[record["health_record_no"]] = self.dice.choice([None, *drawn.CLAIMS])
-        links: list[tuple[str | None, ...]] = [("hc/health_record", row, person) for row, person in self.link.items()]
+        for dataset in (REGISTER, FLOATING):
+            for record in self.records[dataset].values():
+                if self.dice.random() < SHARE:
+                    self.parted.pop((dataset, record["record_no"]), None)
+                    if self.dice.random() < 0.7:
+                        about = self.dice.choice([f"own-{record['record_no']}", *drawn.CLAIMS])
+                        why = self.dice.choice([SHARED, BEARER])
+                        self.parted[dataset, record["record_no"]] = about, why
+        links: list[tuple[str | None, ...]] = [
+            *(("hc/health_record", row, person, "unknown") for row, person in self.link.items()),
+            *((*record, *about) for record, about in self.parted.items()),
+        ]
         with duckdb.connect() as con:
             alias = tables.values(list(self.alias.items()), "claim", "person_id")
             tables.replace(con, self.bench.lake, tables.ALIAS, f"SELECT * FROM {alias}")
-            link = tables.values(links, "dataset", "row_key", "person_id")
+            link = tables.values(links, "dataset", "row_key", "person_id", "why")
             rest = ", ".join(
                 f"CAST(NULL AS {kind}) AS {name}"
                 for name, kind in tables.TABLES[tables.LINK].items()
-                if name not in ("dataset", "row_key", "person_id")
+                if name not in ("dataset", "row_key", "person_id", "why")
             )
             tables.replace(con, self.bench.lake, tables.LINK, f"SELECT *, {rest} FROM {link}")
 

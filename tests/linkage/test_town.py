@@ -1,15 +1,23 @@
 """Linking in a published town: against the simulator's truth, in libraries, in `explain`, and by the command line."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
+from datetime import date
 
 import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from citylake.compared import rows
 from citylake.main import app
 from pipelines.codecs import sm3
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, load
+from pipelines.issues import Issues
+from pipelines.lake.edition import current_rows
 from pipelines.linkage import tables
+from pipelines.linkage.bearers import BEARER, SHARED
+from pipelines.linkage.reviews import Reviews
+from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.explain import Explainer
 from simulator import Planted
@@ -17,7 +25,7 @@ from tests.city import Town, published_town
 
 pytestmark = pytest.mark.server
 DATASETS = {"ehr_*.csv": "hc/health_record", "shjz.T_DBDX": "cab/subsistence_allowance"}
-PERSON = "lib_population__person"
+PERSON, REGISTER = "lib_population__person", "psb/household_person"
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +88,48 @@ def test_a_row_with_somebody_elses_number_is_not_about_its_bearer(town: Town) ->
         bearer = sm3.signature(key, (entry.shown or "").encode())[: sm3.ID_LENGTH]
         where = f"dataset = '{DATASETS[entry.dataset]}' AND row_key = '{entry.rybh}'"
         assert bearer not in {person for (person,) in links(town, "person_id", where)}
+
+
+def test_a_number_on_two_people_is_found_and_both_stay_with_what_is_theirs(town: Town, contracts: Contracts) -> None:
+    """Of every number that was planted on a second person: both are in the library, each with name, address and
+    telephone of its own record, the register is told how many there are, and no value is in what it is told."""
+    mistakes = [entry for entry in town.city.planted() if entry.kind == "shared"]
+    (score,) = [
+        one
+        for one in rows.compare(contracts.sources[REGISTER], contracts, town.settings.lake, mistakes, date.max).scores
+        if one.kind == rows.SHARED
+    ]
+    print(
+        f"{score.planted} numbers planted on two people, {score.found} told apart of {score.told}, {score.right} right"
+    )
+    assert score.planted >= 3 and score.right == score.told, "nobody else is told apart"
+    with town.register() as register:
+        asked = [one for one in Reviews(register).open() if one["why"] == SHARED]
+        (issue,) = [one for one in Issues(register).open() if one["code"] == f"linkage.shared:{REGISTER}"]
+    assert {entry.rybh for entry in mistakes} <= {key for one in asked for key in _bearers(town, one)}
+    assert (issue["owner"], issue["count"]) == ("psb", len(asked))
+    parted = links(town, "row_key, person_id", f"dataset = '{REGISTER}' AND why IN ('{SHARED}', '{BEARER}')")
+    assert len({person for _, person in parted}) == len(parted) == 2 * score.found
+    for key, person in parted:
+        ((name, address, place),) = _records(town, f"record_no = '{key}'", "name, address, _batch || ':' || _row")
+        ((known, home, told),) = town.rows(PERSON, "name, address, source_rows", f"person_id = '{person}'")
+        assert (known, home) == (name, address)
+        assert json.loads(told)[REGISTER] == place
+        assert not any(value in text for value in (name, address) for text in issue["text"].values())
+
+
+def _records(town: Town, where: str, columns: str) -> list[tuple[str, ...]]:
+    """Current records of the household register."""
+    with town.register() as register:
+        contracts = load(town.settings.contracts)
+        version = core_versions(contracts, town.settings.lake, Receipts(register, "test"))[REGISTER]
+    with duckdb.connect() as con:
+        return con.execute(f"SELECT {columns} FROM ({current_rows(version)}) WHERE {where}").fetchall()
+
+
+def _bearers(town: Town, question: Mapping[str, str]) -> set[str]:
+    """The records of the register with the number of a question."""
+    return {key for (key,) in _records(town, f"person_id = '{question['person']}'", "record_no")}
 
 
 def test_nothing_is_linked_again_when_nothing_was_delivered(town: Town) -> None:

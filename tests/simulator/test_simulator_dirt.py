@@ -11,7 +11,7 @@ from datetime import date, datetime
 import pytest
 from stdnum.iso7064 import mod_11_2
 
-from simulator.defects import DEFECTS
+from simulator.defects import DEFECTS, SHARED_NUMBER
 from simulator.department import COLUMN_NAMES, Row, row_of
 from simulator.dirt import FEWEST, DirtRates, InitialDirt, Planted, quotas
 from simulator.divisions import villages
@@ -164,6 +164,7 @@ def test_rows_without_a_record_are_clean(deliveries: list[Delivery]) -> None:
 
 def test_everything_planned_found_a_place(planted: list[tuple[Person, list[Row], Planted]]) -> None:
     found = Counter(entry.defect for _, _, entry in planted)
+    assert found.pop(SHARED_NUMBER) == max(round(DirtRates().shared * PERSONS), FEWEST)
     assert found == {defect.name: quota for defect, quota in quotas(DirtRates(), PERSONS).items()}
     assert len({entry.rybh for _, _, entry in planted}) == len(planted)
 

@@ -4,7 +4,9 @@
 {{ config(materialized='view') }}
 
 select
-    person_id, id_number, name,
+    person_id,
+    case when number_shared = 0 then id_number end as id_number,
+    name,
     case when cast(substr(id_number, 17, 1) as int) % 2 = 1 then '1' else '2' end as sex,
     cast(substr(id_number, 7, 4) || '-' || substr(id_number, 11, 2) || '-' || substr(id_number, 13, 2) as date)
         as birth_date,

@@ -1,9 +1,13 @@
 -- 户籍登记中的自然人，一人一行：在册取最近更新的一条，已离册取离册前最后一条。注销者（死亡、迁出）即使仍在表中也已离册。
+-- 一个号码登记在两人名下时各成一人，号码只留给其中一人，另一人的号码待核、为空。
 -- One row per person of the household register: of several records the latest; those who left belong to no household.
+-- Who bears the number of somebody else is a person of its own, whose number is not known.
 {{ config(materialized='view') }}
 
 select
-    person_id, id_number, name, sex, ethnicity, birth_date, registered,
+    person_id,
+    case when number_shared = 0 then id_number end as id_number,
+    name, sex, ethnicity, birth_date, registered,
     case when registered = 1 then household_no end as household_no,
     case when registered = 1 then household_relation end as household_relation,
     division_code, address, education, marital_status, mobile, source_updated_at,

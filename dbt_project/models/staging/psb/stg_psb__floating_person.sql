@@ -2,8 +2,9 @@
 select
     record_no, id_number, name, sex, residence_permit_no, origin_county, origin_address, division_code,
     residence_address, mobile, registered_on, cancelled_on, floating_status, source_updated_at,
-    {{ person_of('r.person_id') }} as person_id,
+    {{ linked_person_of('r.person_id') }} as person_id,
+    case when k.why = 'shared' then 1 else 0 end as number_shared,
     _batch,
     _row
 from {{ source('core', 'psb__floating_person') }} r
-{{ join_person('r.person_id') }}
+{{ join_linked_person('psb/floating_person', 'r.record_no', 'r.person_id') }}

@@ -4,7 +4,8 @@ select
     address, education, marital_status, mobile, birth_place, native_place, registration_kind, military_status,
     police_station, residents_group, moved_out_on, move_out_kind, died_on, death_kind, cancelled_on, cancelled,
     source_updated_at,
-    {{ person_of('r.person_id') }} as person_id,
+    {{ linked_person_of('r.person_id') }} as person_id,
+    case when k.why = 'shared' then 1 else 0 end as number_shared,
     _batch, _row
 from {{ source('core', 'psb__household_person') }} r
-{{ join_person('r.person_id') }}
+{{ join_linked_person('psb/household_person', 'r.record_no', 'r.person_id') }}

@@ -1,0 +1,220 @@
+"""One number on several people: both stay, nothing of one gets to the other, and ids stay when a register corrects."""
+
+import random
+from collections.abc import Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.contracts.load import Contracts
+from pipelines.engine import connect
+from pipelines.linkage import marks, tables
+from pipelines.linkage.bearers import BEARER, SHARED, nobody
+from pipelines.register import Register
+from simulator.identity import identity_number
+from tests.city import seed_from_clock
+from tests.dbt.libraries import new_bench
+from tests.linkage.test_step import BIRTH, HOME, NUMBER, PERSON, RECORD, RECORDS, REGISTER, Desk
+
+CLAIM = PERSON["person_id"]
+ELSEWHERE = "安徽省六安市金安区东市街道解放路9号"
+FIRST = {**PERSON, "record_no": "R1"}
+SECOND = {
+    **PERSON, "record_no": "R2", "name": "赵德明", "address": ELSEWHERE, "mobile": "13900001111",
+    "division_code": "341502001001",
+}  # fmt: skip
+OWN = identity_number("342401", BIRTH, "1", 7)
+CORRECTED = {"id_number": OWN, "person_id": "c-second"}
+
+
+@pytest.fixture
+def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    made = Desk(new_bench(tmp_path / "bench", contracts), register)
+    made.bench.load(RECORDS)
+    yield made
+    register.close()
+
+
+def register(desk: Desk, *records: Mapping[str, Any], batch: int = 1, op: str = "I") -> None:
+    desk.bench.load(REGISTER, *records, batch=batch, op=op)
+
+
+def listed(desk: Desk) -> dict[str, tuple[str, str]]:
+    """Registered records that bear or bore a number of several people: whom each is about, and why it is listed."""
+    rows = desk.rows(tables.LINK, "row_key, person_id, why, dataset")
+    return {key: (person, why) for key, person, why, dataset in rows if dataset == REGISTER}
+
+
+def alias(desk: Desk) -> dict[str, str]:
+    """What models read: claims that are found under another id."""
+    return dict(desk.rows(tables.ALIAS))
+
+
+def events(desk: Desk) -> list[tuple[Any, ...]]:
+    return desk.rows(tables.EVENT, "number, kind, person_id, other")
+
+
+def test_two_people_with_one_number_both_stay_and_the_number_proves_nothing(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    mine = {**RECORD, "id_number": NUMBER, "person_id": CLAIM}
+    theirs = {**mine, "health_record_no": "E2", "name": "赵德明", "residence_address": ELSEWHERE}
+    bare = {"health_record_no": "E3", "name": "李国华", "id_number": NUMBER, "person_id": CLAIM}
+    desk.bench.load(RECORDS, mine, {**theirs, "mobile": "13900001111"}, {**bare, "birth_date": None})
+    assert desk.link().questions == 1
+    found = listed(desk)
+    second, why = found["R2"]
+    assert found["R1"] == (CLAIM, BEARER) and why == SHARED and second != CLAIM
+    linked = desk.linked()
+    assert (linked["E1"], linked["E2"], linked["E3"]) == (CLAIM, second, None)
+    assert alias(desk)[CLAIM] == nobody(CLAIM), "a row that only the number places is about nobody"
+    (question,) = desk.reviews.open()
+    assert (question["dataset"], question["row_key"], question["person"]) == (REGISTER, "R2", CLAIM)
+    assert desk.link().questions == 1 and listed(desk) == found, "the same again"
+    assert {event[1:] for event in events(desk)} == {("created", CLAIM, None), ("created", second, None)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "questions"),
+    [
+        ({}, 0),  # delivered again under another record
+        ({"name": "国华李"}, 0),
+        ({"name": "李帼桦"}, 0),
+        ({"name": "李國華"}, 0),
+        ({"address": ELSEWHERE, "mobile": None}, 0),
+        ({"name": "李建军"}, 1),  # a former name: one person until somebody says otherwise
+        ({"name": "赵建军", "mobile": None}, 1),  # a new surname at the same address
+        ({"name": "李建军", "address": ELSEWHERE}, 1),  # the telephone is the same
+    ],
+)
+def test_one_person_registered_twice_is_one_person(desk: Desk, changes: Mapping[str, Any], questions: int) -> None:
+    register(desk, FIRST, {**FIRST, "record_no": "R2", **changes})
+    assert desk.link().questions == questions
+    assert (listed(desk), alias(desk)) == ({}, {})
+
+
+def test_a_record_that_left_under_a_former_name_is_asked_about_and_not_parted(desk: Desk) -> None:
+    register(desk, FIRST)
+    register(desk, FIRST, batch=2, op="D")
+    register(desk, {**SECOND, "name": "李建军"}, batch=2)
+    assert desk.link().questions == 1
+    assert listed(desk) == {}
+
+
+def test_who_comes_later_is_split_off_and_stays_when_the_register_corrects_it(desk: Desk) -> None:
+    register(desk, FIRST)
+    desk.link()
+    register(desk, SECOND, batch=2)
+    desk.link()
+    second, _ = listed(desk)["R2"]
+    assert events(desk)[1:] == [(2, "created", second, None), (2, "split", CLAIM, second)]
+    register(desk, {**SECOND, **CORRECTED}, batch=3)
+    assert desk.link().questions == 0
+    assert listed(desk)["R2"] == (second, BEARER) and alias(desk)["c-second"] == second
+    assert CLAIM not in alias(desk), "the number is its bearer's again"
+    desk.link()
+    assert listed(desk)["R2"] == (second, BEARER) and len(events(desk)) == 3
+
+
+def test_ids_stay_when_the_other_one_is_corrected(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    second, _ = listed(desk)["R2"]
+    told = len(events(desk))
+    register(desk, {**FIRST, **CORRECTED}, batch=2)
+    for _ in range(2):
+        assert desk.link().questions == 0
+        assert (listed(desk)["R1"][0], listed(desk)["R2"][0]) == (CLAIM, second)
+        assert (alias(desk)["c-second"], alias(desk)[CLAIM]) == (CLAIM, second), "the number is the second's now"
+    assert len(events(desk)) == told
+
+
+def test_whoever_gets_the_number_after_all_were_corrected_is_somebody_else(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    third = identity_number("342401", BIRTH, "1", 9)
+    corrected = {**FIRST, "id_number": third, "person_id": "c-first"}
+    register(desk, corrected, {**SECOND, **CORRECTED}, batch=2)
+    desk.link()
+    before = listed(desk)
+    assert before["R1"][0] == alias(desk).get(CLAIM, CLAIM) == alias(desk)["c-first"] == CLAIM
+    register(desk, {**SECOND, "record_no": "R3", "name": "吴天佑", "address": f"{HOME}9"}, batch=3)
+    for _ in range(2):
+        desk.link()
+        assert {key: listed(desk)[key] for key in before} == before
+        assert alias(desk)[CLAIM] not in {person for person, _ in before.values()}
+
+
+def test_what_a_steward_says_of_them_holds(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    (question,) = desk.reviews.open()
+    second, _ = listed(desk)["R2"]
+    desk.reviews.decide(question["id"], "never", "张专员", "两人，号码是前者的")
+    assert desk.link().questions == 0
+    assert listed(desk)["R2"] == (second, SHARED) and CLAIM not in alias(desk)
+    desk.reviews.decide(question["id"], "accept", "张专员", "同一人，改名")
+    assert desk.link().questions == 0
+    assert listed(desk) == {"R1": (CLAIM, BEARER), "R2": (CLAIM, BEARER)}
+    assert events(desk)[-1][1:] == ("merged", second, CLAIM)
+
+
+def test_a_name_that_was_a_slip_makes_them_one_again(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    second, _ = listed(desk)["R2"]
+    register(desk, {**SECOND, "name": FIRST["name"]}, batch=2)
+    assert desk.link().questions == 0
+    assert listed(desk)["R2"] == (CLAIM, BEARER) and events(desk)[-1][1:] == ("merged", second, CLAIM)
+
+
+NAMES = ("王大海", "李国华", "赵德明", "陈玉兰", "孙家旺", "周小满", "吴天佑", "郑秋菊")
+
+
+def test_nobody_loses_an_id_whatever_the_register_does(desk: Desk) -> None:
+    """People who come with a number of somebody else, and are corrected one after the other, on drawn days."""
+    print(f"seed {(seed := seed_from_clock())}")
+    dice = random.Random(seed)
+    numbers = {f"c{n}": identity_number("342401", BIRTH, "1", 2 * n + 1) for n in range(2 * len(NAMES))}
+    wrong = dice.sample(sorted(numbers), 3)
+    people = {
+        f"R{n}": {
+            **FIRST, "record_no": f"R{n}", "name": name, "address": f"{HOME}{n}", "mobile": f"1390000{n:04}",
+            "person_id": wrong[place % len(wrong)],
+        }
+        for place, (n, name) in enumerate(dice.sample(list(enumerate(NAMES)), len(NAMES)))
+    }  # fmt: skip
+    ids: dict[str, str] = {}
+    free = sorted(numbers.keys() - set(wrong))
+    for day in range(1, 7):
+        for key in dice.sample(sorted(people), 3 if day > 1 else len(people)):
+            if day > 1 and people[key]["person_id"] in wrong:
+                people[key]["person_id"] = free.pop()
+            people[key]["id_number"] = numbers[people[key]["person_id"]]
+            register(desk, people[key], batch=day * 100 + int(key[1:]))
+        desk.link()
+        known, resolved = listed(desk), alias(desk)
+        now = {
+            key: known[key][0] if key in known else resolved.get(one["person_id"], one["person_id"])
+            for key, one in people.items()
+        }
+        assert len(set(now.values())) == len(people), (day, now)
+        assert not ids or now == ids, day
+        ids = now
+
+
+def test_the_question_shows_both_and_no_value_is_in_a_question(desk: Desk) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    (question,) = desk.reviews.open()
+    assert not {NUMBER, FIRST["name"], SECOND["name"]} & {str(value) for value in question.values()}
+    desk.bench.complete()
+    sources = marks.participants(desk.bench.contracts, dict(desk.bench.versions()))
+    with connect(desk.bench.lake.scratch()) as con:
+        row, person = marks.of_question(con, sources, question)
+    assert row is not None and person is not None
+    assert (row["name"], person["name"]) == (SECOND["name"], FIRST["name"])
+    assert person["birth_date"] == date.fromisoformat(FIRST["birth_date"])
