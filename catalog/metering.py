@@ -28,13 +28,21 @@ _KEY = "citylake.meter"
 
 @dataclass
 class _Meter:
-    """One request: who asked, how they stand, what they got."""
+    """One request: who asked, how they stand, what they got. `size`: bytes of the whole of which `rows` are the rows,
+    None if all rows are given; `reserved`: rows and bytes that were counted when the answer began."""
 
     day: date | None = None
     standing: Standing | None = None
     data: bool = False
     rows: int = 0
     bytes: int = 0
+    size: int | None = None
+    reserved: tuple[int, int] = (0, 0)
+
+    def given(self, sent: int) -> tuple[int, int]:
+        """Rows and bytes of so many bytes: of a part of a file its share of the rows."""
+        rows = self.rows if self.size is None else -(-self.rows * min(sent, self.size) // max(self.size, 1))
+        return rows, sent
 
 
 class Metering:
@@ -53,11 +61,13 @@ class Metering:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                meter.data = meter.data and message["status"] < 300
+                meter.data = meter.data and message["status"] < 300 and scope["method"] != "HEAD"
                 if meter.standing is None and scope["path"].startswith(API):
                     _count(self._desk, meter, ANONYMOUS, _address(scope))
                 if meter.standing is not None:
-                    MutableHeaders(scope=message).update(_headers(meter.standing))
+                    headers = MutableHeaders(scope=message)
+                    self._reserve(meter, int(headers.get("content-length", 0)))
+                    headers.update(_headers(meter.standing))
             elif message["type"] == "http.response.body":
                 meter.bytes += len(message.get("body", b""))
             await send(message)
@@ -67,11 +77,19 @@ class Metering:
         finally:
             await self._settle(meter)
 
+    def _reserve(self, meter: _Meter, length: int) -> None:
+        """Count an answer when it begins: else any number of them could begin before the first has ended."""
+        if meter.data and meter.standing is not None and meter.day is not None and length:
+            meter.reserved = meter.given(length)
+            self._desk.quotas.spend(meter.standing.who, meter.day, *meter.reserved)
+
     async def _settle(self, meter: _Meter) -> None:
+        """Count what was sent, less what had been counted before."""
         if not meter.data or meter.standing is None or meter.day is None:
             return
         quotas, who = self._desk.quotas, meter.standing.who
-        if quotas.spend(who, meter.day, meter.rows, meter.bytes):
+        more = (given - counted for given, counted in zip(meter.given(meter.bytes), meter.reserved, strict=True))
+        if quotas.spend(who, meter.day, *more):
             await run_in_threadpool(quotas.write, who, meter.day)
 
 
@@ -95,9 +113,10 @@ def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -
     return caller
 
 
-def gave(request: Request, rows: int) -> None:
-    """Note the rows of the answer."""
-    _meter(request).rows = rows
+def gave(request: Request, rows: int, size: int | None = None) -> None:
+    """Note the rows of the answer. `size`: bytes of a file that has them, of which a part may be asked for."""
+    meter = _meter(request)
+    meter.rows, meter.size = rows, size
 
 
 def stands(desk: Desk, request: Request, caller: Caller) -> dict[str, Any]:

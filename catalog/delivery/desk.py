@@ -111,7 +111,7 @@ class Desk:
 
     def marts_file(self) -> MartsFile:
         """The analysts' database as contracts and ledger ask for it now. Raises Outdated, OSError."""
-        return self.marts.file(self.listing.snapshot())
+        return self.marts.file(self.listing.snapshot)
 
     def admit_marts(self, caller: Caller, action: str, road: str) -> Allowed:
         """Let a read of the analysts' database in, or audit the denial and raise Refused. Raises AuditUnavailable."""
@@ -149,11 +149,7 @@ class Desk:
     def _ask_again(self, admission: Admission, action: str, road: str) -> None:
         if time.monotonic() - admission.asked < LONG:
             return
-        caller, product = admission.caller, admission.allowed.product
-        if caller.token is not None:
-            caller = self.callers.from_token_id(caller.token)
-        elif caller.recipient is not None:
-            caller = self.callers.on_behalf(caller.recipient)
+        caller, product = self._now(admission.caller), admission.allowed.product
         decision = self.decide(caller, self.listing.snapshot().find(product), road, admission.one_key)
         if isinstance(decision, Denied):
             raise self.refuse(caller, product, decision.reason, action, road)
@@ -161,8 +157,17 @@ class Desk:
         if passed_midnight or admission.allowed.version not in self.listing.readable_versions(product):
             raise self.refuse(caller, product, Reason.NOT_PUBLISHED, action, road)
 
+    def _now(self, caller: Caller) -> Caller:
+        """The same caller, as the register knows them now."""
+        if caller.token is not None:
+            return self.callers.from_token_id(caller.token)
+        return caller if caller.recipient is None else self.callers.on_behalf(caller.recipient)
+
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
-        """The same for the analysts' database; the facts say which file it was."""
+        """The same for the analysts' database, which is always asked again; the facts say which file it was."""
+        decision = self.decide_marts(caller := self._now(caller), road)
+        if isinstance(decision, Denied):
+            raise self.refuse(caller, MARTS, decision.reason, action, road)
         products = self.listing.snapshot().contracts.products.values()
         level = max(
             column.level for one in products if one.channel == allowed.product.split("/")[0] for column in one.columns

@@ -67,6 +67,12 @@ class Extract:
         """A stable identifier of the table a caller sees; it stays the same over versions and days."""
         return str(uuid5(NAMESPACE_URL, f"citylake:{self.product}:{self.key.partition(ENDED)[0]}"))
 
+    @property
+    def edition(self) -> str:
+        """What identifiers of its files begin with: clients keep a file by its identifier, and another version or day
+        has other ones."""
+        return f"{self.id}-{self.version}{''.join(self.key.partition(ENDED)[1:])}"
+
 
 class Tables:
     """Extracts that are released tables themselves. A version only changes when an erasure or the end of a period

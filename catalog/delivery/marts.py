@@ -5,7 +5,8 @@ the analyst channel with the products' own pseudonyms, so no grant of a single p
 its own, and it is given whole or not at all.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -13,7 +14,7 @@ from catalog.listing import Snapshot
 from catalog.policy.decision import MARTS, Offer
 from pipelines.lake.parquet import sha256
 from pipelines.lake.zones import Lake
-from pipelines.release.marts import opening, shown
+from pipelines.release.marts import Shown, opening, shown
 
 
 class Outdated(Exception):
@@ -23,11 +24,13 @@ class Outdated(Exception):
 
 @dataclass(frozen=True)
 class MartsFile:
-    """One edition's file: where it lies, bytes, SHA-256 in hexadecimal. Its name is derived from what is in it."""
+    """One edition's file: where it lies, bytes, SHA-256 in hexadecimal, rows of all products. Its name is derived from
+    what is in it."""
 
     path: Path
     size: int
     sha256: str
+    rows: int
 
 
 class Marts:
@@ -57,23 +60,30 @@ class Marts:
             approval=frozenset("*") if asks else frozenset(),
         )
 
-    def file(self, snapshot: Snapshot) -> MartsFile:
-        """The file, if it holds just what contracts and ledger show now, by its name.
+    def file(self, snapshot: Callable[[], Snapshot]) -> MartsFile:
+        """The file, if it holds just what contracts and ledger show when its checksum is known, by its name.
 
         Raises Outdated, also when it is replaced meanwhile; OSError.
         """
         path = self._link.resolve()
-        if not path.name.startswith(opening(self._lake, shown(snapshot.contracts, snapshot.published))):
-            raise Outdated
+        self._products(path, snapshot())
         try:
             about = path.stat()
             mark = (path, about.st_size, about.st_mtime_ns)
             with self._lock:
                 if self._known is None or mark != self._mark:
-                    self._known, self._mark = MartsFile(path, about.st_size, sha256(path)), mark
+                    self._known, self._mark = MartsFile(path, about.st_size, sha256(path), 0), mark
                 known = self._known
         except FileNotFoundError as error:
             raise Outdated from error
+        products = self._products(path, snapshot())  # a checksum takes its time
         if self._link.resolve() != path:
             raise Outdated
-        return known
+        return replace(known, rows=sum(one.release.body["rows"] for one in products))
+
+    def _products(self, path: Path, snapshot: Snapshot) -> list[Shown]:
+        """What the file at this path holds. Raises Outdated if that is not what may be shown now."""
+        products = shown(snapshot.contracts, snapshot.published)
+        if not path.name.startswith(opening(self._lake, products)):
+            raise Outdated
+        return products

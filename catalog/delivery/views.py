@@ -7,6 +7,7 @@ anything is written, and statistics are those of the view's own files. Views can
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -31,6 +32,7 @@ from pipelines.register.chain import canonical
 from pipelines.release import publicity
 from pipelines.settings import Settings
 
+_OF_DAY = re.compile(f"{ENDED}([0-9]{{8}})")
 FORMAT = 1
 """Part of a view's key: raise it when views of the same policy are built differently."""
 
@@ -125,9 +127,14 @@ class Views:
         return folder.is_dir()
 
     def _drop_superseded(self, newest: Path) -> None:
-        """Delete the views of versions before the newest that nobody has used for a day."""
+        """Delete the views of versions before the newest that nobody has used for a day, and those of the newest that
+        were made a day ago for days that are over."""
         for folder in newest.parent.glob("v*"):
             if int(folder.name[1:]) < int(newest.name[1:]):
+                self.folders.discard(folder, SUPERSEDED_SECONDS)
+        days = {folder: found[1] for folder in newest.glob(f"*{ENDED}*") if (found := _OF_DAY.search(folder.name))}
+        for folder, day in days.items():
+            if day < max(days.values()):
                 self.folders.discard(folder, SUPERSEDED_SECONDS)
 
     def _key(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:

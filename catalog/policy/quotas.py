@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, Literal
@@ -69,13 +69,21 @@ class Used:
 
 @dataclass
 class _Account:
-    """One caller's day: what the register said last and when, and what it was not told yet."""
+    """One caller's day: what the register said last and when, and what it was not told yet. `writing`: how many are
+    telling it just now; `turn`: how many have."""
 
     written: Used = field(default_factory=Used)
     rows: int = 0
     bytes: int = 0
     looked: float = float("-inf")
     told: float = float("-inf")
+    writing: int = 0
+    turn: int = 0
+
+    def settle(self, had: Used, sign: int) -> None:
+        """Move what was had from untold to told, or back."""
+        self.rows, self.bytes = self.rows - sign * had.rows, self.bytes - sign * had.bytes
+        self.written = Used(self.written.rows + sign * had.rows, self.written.bytes + sign * had.bytes)
 
 
 class Quotas:
@@ -113,10 +121,12 @@ class Quotas:
         with self._guard:
             mine = self._accounts.setdefault((day, who), _Account())
             fresh = self._clock() - mine.looked < LOOK_SECONDS
+            turn = mine.turn
         if not fresh:
             written = self._written(who, day)
             with self._guard:
-                mine.written, mine.looked = written, self._clock()
+                if not mine.writing and mine.turn == turn:  # else the look may be of before or after a writing
+                    mine.written, mine.looked = written, self._clock()
         with self._guard:
             return Used(mine.written.rows + mine.rows, mine.written.bytes + mine.bytes)
 
@@ -129,29 +139,43 @@ class Quotas:
             return late or mine.rows >= WRITE_ROWS or mine.bytes >= WRITE_BYTES
 
     def write(self, who: Who, day: date) -> None:
-        """Tell the register what a caller had since. What cannot be written is kept for the next time."""
+        """Tell the register what a caller had since, and what is left of days before. What cannot be written is kept
+        for the next time."""
         with self._guard:
-            mine = self._accounts.setdefault((day, who), _Account())
-            rows, size, mine.rows, mine.bytes, mine.told = mine.rows, mine.bytes, 0, 0, self._clock()
-            mine.written = Used(mine.written.rows + rows, mine.written.bytes + size)
-        try:
-            with self._register.begin() as connection:
-                _add(connection, who, day, rows, size)
-        except sa.exc.SQLAlchemyError as error:
-            log.error("usage cannot be written: %s", type(error).__name__)
-            with self._guard:
-                mine.rows, mine.bytes = mine.rows + rows, mine.bytes + size
-                mine.written = Used(mine.written.rows - rows, mine.written.bytes - size)
+            left = [one for one, mine in self._accounts.items() if one[0] < day and (mine.rows or mine.bytes)]
+        self._write([*left, (day, who)])
         with self._guard:
-            for old in [one for one in self._accounts if one[0] < day]:
-                del self._accounts[old]
+            for one, mine in list(self._accounts.items()):
+                if one[0] < day and not (mine.rows or mine.bytes or mine.writing):
+                    del self._accounts[one]
 
     def write_all(self) -> None:
         """Tell the register everything, before the service stops."""
         with self._guard:
-            left = [(who, day) for (day, who), mine in self._accounts.items() if mine.rows or mine.bytes]
-        for who, day in left:
-            self.write(who, day)
+            left = [one for one, mine in self._accounts.items() if mine.rows or mine.bytes]
+        self._write(left)
+
+    def _write(self, chosen: Sequence[tuple[date, Who]]) -> None:
+        given: dict[tuple[date, Who], Used] = {}
+        with self._guard:
+            for one in chosen:
+                mine = self._accounts.setdefault(one, _Account())
+                given[one] = Used(mine.rows, mine.bytes)
+                mine.settle(given[one], 1)
+                mine.told, mine.writing = self._clock(), mine.writing + 1
+        try:
+            with self._register.begin() as connection:
+                for (day, who), had in given.items():
+                    _add(connection, who, day, had)
+        except sa.exc.SQLAlchemyError as error:
+            log.error("usage cannot be written: %s", type(error).__name__)
+            with self._guard:
+                for one, had in given.items():
+                    self._accounts[one].settle(had, -1)
+        with self._guard:
+            for one in given:
+                mine = self._accounts[one]
+                mine.writing, mine.turn = mine.writing - 1, mine.turn + 1
 
     def _written(self, who: Who, day: date) -> Used:
         query = sa.select(table.c.rows, table.c.bytes).where(_mine(who, day))
@@ -193,11 +217,11 @@ def opens(moment: datetime, zone: str) -> datetime:
     return datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), ZoneInfo(zone))
 
 
-def _add(connection: sa.Connection, who: Who, day: date, rows: int, size: int) -> None:
+def _add(connection: sa.Connection, who: Who, day: date, had: Used) -> None:
     chain.take_place(connection, table)
-    more = {"rows": table.c.rows + rows, "bytes": table.c.bytes + size}
+    more = {"rows": table.c.rows + had.rows, "bytes": table.c.bytes + had.bytes}
     if connection.execute(sa.update(table).where(_mine(who, day)).values(**more)).rowcount == 0:
-        row = {"day": day.isoformat(), "kind": who.kind, "name": who.name, "rows": rows, "bytes": size}
+        row = {"day": day.isoformat(), "kind": who.kind, "name": who.name, "rows": had.rows, "bytes": had.bytes}
         connection.execute(sa.insert(table).values(**row))
         connection.execute(sa.delete(table).where(table.c.day < (day - timedelta(days=KEPT_DAYS)).isoformat()))
 

@@ -42,6 +42,7 @@ def build_router(site: Site) -> APIRouter:
         about = {"method": request.method, "range": asked_range(request.headers.get("range"))}
         facts = {"file": file.path.name, "bytes": file.size, "sha256": file.sha256}
         desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
+        metering.gave(request, file.rows, file.size)
         headers = {
             "Content-Disposition": f'attachment; filename="{file.path.name}"',
             **checksum_headers(file.sha256),

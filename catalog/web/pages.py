@@ -137,7 +137,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
         facts = {"format": chosen, "rows": extract.rows, "bytes": file.size}
         about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
-        metering.gave(request, 0 if request.method == "HEAD" or about["range"] else extract.rows)
+        metering.gave(request, extract.rows, file.size)
         return FileResponse(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")

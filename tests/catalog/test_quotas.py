@@ -3,7 +3,8 @@
 import ipaddress
 import json
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from catalog.metering import Metering
 from catalog.policy import administration, audit, quotas
 from catalog.policy.decision import Caller, Reason
 from catalog.policy.quotas import Quotas, Used, Who
 from citylake.main import app as commands
+from pipelines.register.store import now
 from pipelines.register.tables import usage
 from tests.catalog.small_city import ADMINISTRATOR, AGES, PERSONS, City, bearer
 
@@ -24,6 +27,14 @@ API, ROWS = "/api/v1", f"/api/v1/products/{PERSONS}/rows"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
 DAY = date(2026, 11, 26)
 HEADERS = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "ratelimit-policy"}
+
+
+@pytest.fixture(autouse=True)
+def moment(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """The moment of every question of a test: midnight in the city must not fall into one."""
+    fixed = now()
+    monkeypatch.setattr("catalog.metering.now", lambda: fixed)
+    return fixed
 
 
 def limited(city: City, **limits: str) -> TestClient:
@@ -72,7 +83,7 @@ def test_every_answer_of_a_road_of_programs_says_what_is_left(own_city: City) ->
     assert not HEADERS & client.get("/datasets").headers.keys(), "pages are not counted"
 
 
-def test_one_too_many_is_refused_in_each_roads_own_form(own_city: City) -> None:
+def test_one_too_many_is_refused_in_each_roads_own_form(own_city: City, moment: datetime) -> None:
     client = limited(own_city, anonymous="perMinute: 3, rowsPerDay: 1000, bytesPerDay: 1000000")
     token = own_city.recipient("甲")
     own_city.grant("甲")
@@ -88,7 +99,7 @@ def test_one_too_many_is_refused_in_each_roads_own_form(own_city: City) -> None:
     for answer in (*refused, page):
         assert answer.status_code == 429 and 1 <= int(answer.headers["retry-after"]) <= 20
         assert answer.headers["ratelimit-reset"] == answer.headers["retry-after"]
-        hours = [datetime.now(UTC) + timedelta(hours=8, seconds=later) for later in (0, 25)]
+        hours = [moment + timedelta(hours=8, seconds=later) for later in (0, 25)]
         assert any(f"{hour:%Y-%m-%dT%H:}" in answer.text for hour in hours), "the moment it opens"
     assert refused[0].headers["content-type"] == "application/problem+json" and refused[0].json()["rule"] == "too_many"
     assert [one.json()["errorCode"] for one in refused[1:]] == ["RESOURCE_EXHAUSTED"] * 3
@@ -118,7 +129,9 @@ def test_who_is_counted_together(own_city: City) -> None:
     assert [status(system.token), status("cl_wrong")] == [429, 429], "nobody spends what is another's"
 
 
-def test_when_the_day_is_spent_no_road_gives_data(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_day_is_spent_no_road_gives_data(
+    own_city: City, moment: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = limited(own_city, organisation="perMinute: 1000, rowsPerDay: 100, bytesPerDay: 100000000")
     token, other = own_city.recipient("甲"), own_city.recipient("乙", "cab")
     own_city.grant("甲"), own_city.grant("乙")
@@ -140,7 +153,7 @@ def test_when_the_day_is_spent_no_road_gives_data(own_city: City, monkeypatch: p
         "signed": lambda: client.get(signed),
         "marts": lambda: client.get("/marts/marts.duckdb", headers=shown),
     }
-    midnight = datetime.combine(datetime.now(UTC) + timedelta(hours=32), datetime.min.time())
+    midnight = datetime.combine(moment + timedelta(hours=32), datetime.min.time())
     for name, ask in data.items():
         answer = ask()
         assert answer.status_code == 429, name
@@ -153,7 +166,7 @@ def test_when_the_day_is_spent_no_road_gives_data(own_city: City, monkeypatch: p
     assert client.get(ROWS, headers=bearer(other)).status_code == 200, "another organisation's day is its own"
     client.app.state.desk.quotas.write_all()  # type: ignore[attr-defined]
     assert own_city.client().get(ROWS, headers=shown).status_code == 429, "also when it is started again"
-    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    tomorrow = moment + timedelta(days=1)
     monkeypatch.setattr("catalog.metering.now", lambda: tomorrow)
     assert client.get(ROWS, headers=shown).status_code == 200
 
@@ -180,8 +193,40 @@ def test_bytes_are_those_that_were_sent(own_city: City) -> None:
     ask(ROWS)
     ask(f"{ROWS}?format=csv&limit=7")
     ask(f"{ROWS}?nothing=eq.1")
+    rows = quota(client, token)["rows"]["used"]
     client.head(f"/datasets/{PERSONS}/download/csv", headers=shown)
-    assert quota(client, token)["bytes"]["used"] == sent, "a look costs nothing"
+    client.head(f"{ROWS}?limit=1000", headers=shown)
+    left = quota(client, token)
+    assert (left["bytes"]["used"], left["rows"]["used"]) == (sent, rows), "a look costs nothing"
+
+
+def test_of_a_part_of_a_file_its_share_of_the_rows_counts(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    shown, path = bearer(token), f"/datasets/{PERSONS}/download/csv"
+    size, used = int(client.head(path, headers=shown).headers["content-length"]), 0
+    for asked, sent in (("bytes=0-", size), (f"bytes=0-{size // 2}", size // 2 + 1), ("bytes=0-0", 1)):
+        answer = client.get(path, headers={**shown, "Range": asked})
+        assert (answer.status_code, len(answer.content)) == (206, sent)
+        used += -(-40 * sent // size)
+        assert quota(client, token)["rows"]["used"] == used, asked
+    stale = client.get(path, headers={**shown, "Range": "bytes=0-0", "If-Range": '"other"'})
+    assert stale.status_code == 200 and quota(client, token)["rows"]["used"] == used + 40
+
+
+def test_an_answer_counts_from_its_beginning(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else any number of downloads could begin before the first has ended."""
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    found, reserve = list[Used](), Metering._reserve
+
+    def reserved(self: Metering, meter: Any, length: int) -> None:
+        reserve(self, meter, length)
+        found.append(self._desk.quotas.used(meter.standing.who, meter.day))
+
+    monkeypatch.setattr(Metering, "_reserve", reserved)
+    answer = client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(token))
+    assert found == [Used(40, len(answer.content))] and quota(client, token)["rows"]["used"] == 40
 
 
 def test_the_command_and_the_page_show_what_is_used(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +304,32 @@ def test_what_cannot_be_written_is_kept(city: City, monkeypatch: pytest.MonkeyPa
     mine.write(who, day)
     mine.write(who, day)
     assert quotas.of_day(city.register, day) == {who: Used(5, 7)} and mine.used(who, day) == Used(5, 7)
+
+
+def test_what_is_left_of_yesterday_is_written(city: City) -> None:
+    mine, yesterday, day = Quotas(city.register, lambda: b"k"), date(2026, 12, 5), date(2026, 12, 6)
+    one, other = Who("organisation", "hc"), Who("organisation", "ctb")
+    mine.spend(one, yesterday, 9_000, 9)
+    mine.spend(other, day, 1, 1)
+    mine.write(other, day)
+    assert quotas.of_day(city.register, yesterday) == {one: Used(9_000, 9)} and len(mine._accounts) == 1
+
+
+def test_a_look_during_a_writing_forgets_nothing(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, who, day = Clock(), Who("organisation", "sto"), date(2026, 12, 7)
+    mine = Quotas(city.register, lambda: b"k", clock)
+    look = mine._written
+
+    def late(*about: Any) -> Used:
+        before = look(*about)
+        mine.spend(who, day, 5_000_000, 3)
+        mine.write(who, day)
+        return before
+
+    monkeypatch.setattr(mine, "_written", late)
+    assert mine.used(who, day) == Used(5_000_000, 3)
+    monkeypatch.setattr(mine, "_written", look)
+    assert mine.used(who, day) == Used(5_000_000, 3)
 
 
 def test_old_days_are_forgotten(city: City) -> None:

@@ -195,14 +195,15 @@ def test_it_says_who_received_a_product(house: House, tmp_path: Path) -> None:
     register = Register(house.settings.register_url)
     reads.record(register, "table.metadata", "allowed", {}, recipient="只看结构", product=AGES, version=1)
     reads.record(register, "download", "denied", {}, recipient="被拒", product=AGES)
-    reads.record(register, "download", "allowed", {}, product=AGES, version=1)
+    reads.record(register, "download", "allowed", {"method": "HEAD"}, recipient="只问大小", product=AGES, version=1)
+    reads.record(register, "download", "allowed", {"method": "GET"}, product=AGES, version=1)
     reads.record(register, "download", "allowed", {}, recipient="别的", product="open/roads", version=1)
     heads.seal(register, house.signer, audit)
     register.close()
     folder = house.export(tmp_path / "bundle")
     code, output = checked(folder, "--received", AGES)
     assert code == 0 and f"甲：版本 0, 1，读取 {sum(READS)} 次" in output and "公众或本机：版本 1，读取 1 次" in output
-    assert not any(name in output for name in ("只看结构", "被拒", "别的"))
+    assert not any(name in output for name in ("只看结构", "被拒", "别的", "只问大小"))
     assert "没有人读过" in checked(folder, "--received", "open/nothing")[1]
 
 

@@ -69,7 +69,7 @@ class TableAnswer:
 
     def _about(self, name: str, expires: int) -> dict[str, Any]:
         return {
-            "id": f"{self.extract.id}-{self.extract.version}-{name}",
+            "id": f"{self.extract.edition}-{name}",
             "expirationTimestamp": expires * 1000,
             "version": self.extract.version,
             "timestamp": self._created(),

@@ -150,7 +150,8 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         problem = addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature)
         if problem is Reason.ADDRESS_INVALID:
             caller = Caller()  # anybody may have written the token's id into it
-        metering.asks(desk, request, caller, "file.read", ROAD)
+        # nor does anybody spend what is another's with an old address of theirs
+        metering.asks(desk, request, Caller() if problem else caller, "file.read", ROAD)
         if problem:
             raise desk.refuse(caller, None, problem, "file.read", ROAD)
         admission = desk.admit(caller, address.product, "file.read", ROAD)

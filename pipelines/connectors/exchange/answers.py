@@ -45,12 +45,15 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class SharedTable:
-    """One version of a table as one recipient sees it. `types`: SQL types by column, in order."""
+    """One version of a table as one recipient sees it. `types`: SQL types by column, in order; `size` and `files`:
+    bytes and number of its files where the server says so."""
 
     id: str
     version: int
     types: Mapping[str, str]
     partition_by: tuple[str, ...]
+    size: int | None = None
+    files: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -60,8 +63,9 @@ class SharedTable:
     @property
     def position(self) -> dict[str, Any]:
         """What is the same as long as nothing new can be pulled. A grant may change which rows and columns a recipient
-        sees; servers then call the table by another id, or its columns differ."""
-        looks = json.dumps([list(self.types.items()), self.partition_by])
+        sees; servers then call the table by another id, or its columns differ. Rows may also be left away when a day is
+        over, and the table is smaller then."""
+        looks = json.dumps([list(self.types.items()), self.partition_by, self.size, self.files])
         return {"version": self.version, "table": self.id, "columns": hashlib.sha256(looks.encode()).hexdigest()}
 
 
@@ -91,7 +95,7 @@ def read_table(lines: Sequence[Mapping[str, Any]], version: int) -> SharedTable:
     partition_by = tuple(metadata.get("partitionColumns") or ())
     if not types or not types.keys() >= set(partition_by):
         raise ValueError
-    return SharedTable(str(metadata["id"]), version, types, partition_by)
+    return SharedTable(str(metadata["id"]), version, types, partition_by, found.get("size"), found.get("numFiles"))
 
 
 def read_file(said: Mapping[str, Any], clock: float) -> SharedFile:
