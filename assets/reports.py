@@ -4,17 +4,15 @@ Scores are receipts only, so no run and no lock is needed. Runs keep them too; t
 and those of days on which nothing ran. Reports are a row of the ledger, so they are a run.
 """
 
-from zoneinfo import ZoneInfo
-
 import dagster as dg
 
 from catalog.reporting import monthly
 from pipelines.contracts.load import load
 from pipelines.evidence import days
-from pipelines.messages import say, translate
+from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import Register
 from pipelines.register.store import now
-from pipelines.run import Run
+from pipelines.run import REPORTS, Run
 from pipelines.settings import Settings
 
 EVENING = "50 23 * * *"
@@ -42,9 +40,10 @@ def measured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     required_resource_keys={"run"},
 )
 def month_reports(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """Make and keep the reports of the last month that is over, unless they were made."""
+    """Make and keep the reports of every month that is over and has none. Raises CitylakeError if any failed."""
     run: Run = context.resources.run
-    month = monthly.month_before(run.started, ZoneInfo(run.contracts.city.timezone))
-    row = monthly.keep(run.settings, run.contracts, run.register, month, f"dagster:{run.id}")
-    files = row.body["files"] if row else []
+    made = monthly.make_up(run.settings, run.contracts, run.register, run.failures, run.started, f"dagster:{run.id}")
+    if run.problems:
+        raise CitylakeError("run.unhealthy", count=1, problems=REPORTS)
+    files = [file for row in made for file in row.body["files"]]
     return dg.MaterializeResult(metadata={translate("dagster.reports_made", "zh"): dg.MetadataValue.json(files)})

@@ -56,7 +56,9 @@ from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
 
 EDITION, MARTS, HEADS, AUDIT_HEADS = "edition", "marts", "heads", "audit_heads"
-"""The subjects of problems that concern an edition as a whole, the analysts' database, or heads of ledger and audit."""
+SCORES, REPORTS = "scores", "reports"
+"""The subjects of problems that concern an edition as a whole, the analysts' database, heads of ledger and audit,
+scores of the day, or reports of the month."""
 
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
@@ -234,14 +236,25 @@ class Run:
             with disk_full_named(self.settings.home):
                 outcomes = self._release(self._build())
                 self.marts()
-                days.keep(self.contracts, self.register, self.lake, now())
         except Exception as error:
             self.failures.add(EDITION, self.contracts.city.operator, error)
             return []
+        finally:
+            self._measure()
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, ACROSS}
+        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, ACROSS, SCORES, REPORTS}
         self.issues.close_others({*steps, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
+
+    def _measure(self) -> None:
+        """Write down how sources stand by now; what was published stays published if that fails."""
+        try:
+            with disk_full_named(self.settings.home):
+                days.keep(self.contracts, self.register, self.lake, now())
+        except Exception as error:
+            self.failures.add(SCORES, self.contracts.city.operator, error)
+        else:
+            self.failures.gone(SCORES, self.contracts.city.operator, "run", "lake")
 
     def _build(self) -> Built:
         """Take an edition of everything admitted and build the models whose inputs changed."""

@@ -5,7 +5,7 @@ Of the city and of every department that delivers. A month's row stays its only 
 
 import os
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,9 +13,12 @@ from zoneinfo import ZoneInfo
 from catalog.reporting import forms, quality
 from catalog.reporting.facts import scope_of
 from pipelines.contracts.load import Contracts
+from pipelines.evidence import days
+from pipelines.failures import Failures
 from pipelines.lake.parquet import sha256
 from pipelines.register import Register
 from pipelines.release.ledger import REPORT, Entry, Ledger, Recorded
+from pipelines.run import REPORTS
 from pipelines.settings import Settings
 
 
@@ -41,6 +44,36 @@ def keep(settings: Settings, contracts: Contracts, register: Register, month: st
         files.append({"name": name, "size": (folder / name).stat().st_size, "sha256": sha256(folder / name)})
     (row,) = ledger.record([Entry(REPORT, subject, month, None, {"who": who, "files": files})])
     return row
+
+
+def lacking(contracts: Contracts, register: Register, moment: datetime) -> list[str]:
+    """The months that are over at a moment and have no reports, from the first that was measured on, in order."""
+    first, last = days.first_day(register), month_before(moment, ZoneInfo(contracts.city.timezone))
+    made = {row.edition for row in Ledger(register).of_kind(REPORT)}
+    found, month = list[str](), f"{first:%Y-%m}" if first else "9999-12"
+    while month <= last:
+        found += [month] if month not in made else []
+        month = f"{date.fromisoformat(f'{month}-01') + timedelta(days=31):%Y-%m}"
+    return found
+
+
+def make_up(
+    settings: Settings, contracts: Contracts, register: Register, failures: Failures, moment: datetime, who: str
+) -> list[Recorded]:
+    """Keep the reports of every month that lacks them; the ledger's rows. A month that fails is an issue of the
+    operator and lacks them until the next time, the others are made. Called under the run lock."""
+    found, failed = list[Recorded](), False
+    for month in lacking(contracts, register, moment):
+        try:
+            row = keep(settings, contracts, register, month, who)
+        except Exception as error:
+            failures.add(REPORTS, contracts.city.operator, error)
+            failed = True
+            continue
+        found += [row] if row else []
+    if not failed:
+        failures.gone(REPORTS, contracts.city.operator, "run", "lake", "report")
+    return found
 
 
 def different(settings: Settings, ledger: Ledger) -> Iterator[Path]:

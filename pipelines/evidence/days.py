@@ -109,6 +109,13 @@ def newest_day(register: Register, sources: Collection[str]) -> date | None:
     return date.fromisoformat(row["day"]) if row["day"] else None
 
 
+def first_day(register: Register) -> date | None:
+    """The first day on which anything was measured."""
+    query = sa.select(sa.func.min(table.c.body["day"].as_string()).label("day"))
+    (row,) = register.rows(query.where(table.c.stage == Stage.SCORE.value))
+    return date.fromisoformat(row["day"]) if row["day"] else None
+
+
 def together(found: Iterable[Measured]) -> list[Together]:
     """The sums over sources, by day: A and B are added before they are divided, so large datasets weigh more."""
     by_day: dict[date, list[Measured]] = {}

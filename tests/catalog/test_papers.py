@@ -18,6 +18,7 @@ from citylake.main import app as commands
 from pipelines.documents import pdf
 from pipelines.documents.model import Document, Share, Table, shown
 from pipelines.evidence import days, scores
+from pipelines.failures import Failures
 from pipelines.issues import Finding, Issues, feedback
 from pipelines.messages import CitylakeError
 from pipelines.register import heads
@@ -229,6 +230,27 @@ def test_a_past_month_stays_as_it_was(own_city: City) -> None:
     days.keep(own_city.contracts, own_city.register, own_city.settings.lake, later)
     second = quality.report(own_city.contracts, own_city.register, month, organisation="cab")
     assert second.sections == first.sections and second.running == first.running
+
+
+def test_a_month_whose_reports_failed_is_made_up(own_city: City) -> None:
+    """Measured in three months that are over: all are made the next time, and what fails is an issue meanwhile."""
+    register, settings, zone = own_city.register, own_city.settings, ZoneInfo(own_city.contracts.city.timezone)
+    own_city.admit(REGISTER, 1, 1000, 30, {"name.chinese_name": 30})
+    for month in (10, 12):  # nothing ran in November
+        days.keep(own_city.contracts, register, settings.lake, datetime(2025, month, 9, 4, tzinfo=UTC))
+    moment = datetime(2026, 1, 1, 6, 30, tzinfo=zone)
+    months = ["2025-10", "2025-11", "2025-12"]
+    assert monthly.lacking(own_city.contracts, register, moment) == months
+    assert monthly.lacking(own_city.contracts, register, moment - timedelta(days=1)) == months[:2]
+    failures = Failures(Receipts(register, "test"), Issues(register), settings.home / "failures.log")
+    asked = (settings, own_city.contracts, register, failures, moment, "test")
+    settings.reports.mkdir(exist_ok=True)
+    (settings.reports / "2025-11").write_text("in the way")
+    assert [row.edition for row in monthly.make_up(*asked)] == ["2025-10", "2025-12"]
+    assert failures.subjects == ["reports"] and len(Issues(register).open("reports")) == 1
+    (settings.reports / "2025-11").unlink()
+    assert [row.edition for row in monthly.make_up(*asked)] == ["2025-11"]
+    assert Issues(register).open("reports") == [] and monthly.make_up(*asked) == []
 
 
 def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> None:

@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.lake import delta
+from pipelines.register.tables import receipt
 from pipelines.release import withdrawal
 from pipelines.release.editor import Editor
 from pipelines.release.ledger import REFUSAL, WITHDRAWAL, Ledger
@@ -87,3 +89,24 @@ def test_a_withdrawal_while_a_run_publishes_is_not_run_over(town: Town, monkeypa
     assert outcomes[OPEN].version is None and outcomes[OPEN].findings[0].code == "release.withheld"
     assert outcomes[ANALYST].version is not None
     assert OPEN not in town.published() and ANALYST in town.published()
+
+
+def test_scores_that_cannot_be_kept_stop_no_release(town: Town) -> None:
+    """The scores of a day are a step of their own: what was published stands, and the operator has an issue."""
+    before = town.published()
+    with town.register() as register, register.begin() as connection:
+        connection.execute(sa.delete(receipt).where(receipt.c.stage == "score"))
+        refuse = "BEFORE INSERT ON receipt WHEN NEW.stage = 'score' BEGIN SELECT RAISE(ABORT, 'no scores'); END"
+        connection.exec_driver_sql(f"CREATE TRIGGER no_scores {refuse}")
+    with opened(town.settings, "no scores") as run:
+        run.publish()
+        assert list(run.problems) == ["scores"]
+    assert town.published() == before
+    with town.register() as register:
+        assert Issues(register).open("edition") == [] and len(Issues(register).open("scores")) == 1
+        with register.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER no_scores")
+    town.run("scores again", sources=[])
+    with town.register() as register:
+        assert Issues(register).open("scores") == []
+        assert register.rows(sa.select(receipt).where(receipt.c.stage == "score"))
