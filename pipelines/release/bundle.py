@@ -82,7 +82,7 @@ def export(
         evidence = _write(working, register, rows, known, signer)
         _lines(working / "audit.jsonl", map(chain.row_text, read))
         _lines(working / "audit_heads.jsonl", (one.line() for one in vouched))
-        page = pack.pack(city, zone, (since, until), rows, known, len(read))
+        page = pack.pack(city, zone, (since, until), rows, known, len(read), signed)
         (working / pack.FILE).write_bytes(pdf.render(page))
         _write_manifest(working, city, zone, rows, read, partial)
         _sign_manifest(working, signer)

@@ -6,7 +6,7 @@ auditor's file; `bundle` writes it and signs the list of files that names it.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,8 +31,10 @@ def pack(
     rows: Sequence[Row],
     known: Sequence[Head],
     read: int,
+    signed: bool,
 ) -> Document:
-    """The document of a bundle of these ledger rows (at least one), all heads and so many rows of the audit."""
+    """The document of a bundle of these ledger rows (at least one), all heads and so many rows of the audit. `signed`:
+    both chains were just signed without a problem."""
     heads = [head for head in known if head.last >= rows[0]["sequence"]]
     newest = known[-1] if known else None
     running = (
@@ -44,6 +46,7 @@ def pack(
         (t("rows"), t("span", first=rows[0]["sequence"], last=rows[-1]["sequence"], count=len(rows))),
         (t("audit"), str(read)),
         (t("until"), _when(rows[-1]["at"], zone)),
+        *((t("warning"), text) for text in _warnings(rows, newest, signed)),
     ]
     sections = [_counts(rows), _heads(heads), _published(rows, zone), _others(rows, zone), _checking()]
     return Document(
@@ -56,6 +59,15 @@ def pack(
         sections,
         Words(page=translate("report.page", "zh", page="{page}", pages="{pages}"), missing=t_missing()),
     )
+
+
+def _warnings(rows: Sequence[Row], newest: Head | None, signed: bool) -> Iterator[str]:
+    """What makes these rows doubtful: that signing was refused, and rows that no head vouches for."""
+    if not signed:
+        yield t("refused")
+    late = [row["sequence"] for row in rows if newest is None or row["sequence"] > newest.last]
+    if late:
+        yield t("unsigned", first=late[0], last=late[-1], count=len(late))
 
 
 def t(code: str, **arguments: object) -> str:
@@ -114,6 +126,7 @@ def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
         if row["kind"] != RELEASE:
             continue
         body = json.loads(row["body"])
+        since = _since(rows, row, body.get("files", ()))
         files = [f"{one.get('name')} {one.get('sha256')}" for one in body.get("files", ())]
         count = body.get("rows")
         shown.append(
@@ -122,7 +135,7 @@ def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
                 row["version"],
                 row["sequence"],
                 count if isinstance(count, int) else None,
-                "\n".join([row["hash"], *files]),
+                "\n".join([row["hash"], *files, *since]),
             ]
         )
     columns = (
@@ -133,6 +146,26 @@ def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
         Column(t("hashes"), 3.4),
     )
     return Section(t("published"), [Table(t("published_caption"), columns, shown, t("nothing"))])
+
+
+def _since(rows: Sequence[Row], release: Row, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What later rows made of a released version and its files: the row, and the new hash or that it ended."""
+    subject, version = release["subject"], str(release["version"])
+    for row in rows:
+        if row["kind"] not in (ERASURE, RETENTION) or row["sequence"] < release["sequence"]:
+            continue
+        body, number = json.loads(row["body"]), row["sequence"]
+        change = body.get("releases", {}).get(subject, {}).get(version)
+        if change is not None and change[1] is None:
+            yield t("ended", row=number)
+            continue
+        if change is not None:
+            yield t("rewritten", row=number, hash=change[1])
+        for file in files:
+            named = body.get("files", {}).get(f"lake/released/files/{subject}/v{version}/{file.get('name')}")
+            if named is not None:
+                code = "file_ended" if named[1] is None else "file_rewritten"
+                yield t(code, row=number, file=file.get("name"), hash=named[1])
 
 
 def _others(rows: Sequence[Row], zone: ZoneInfo) -> Section:

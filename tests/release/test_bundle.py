@@ -362,6 +362,42 @@ def test_the_readable_page_says_what_the_ledger_says(house: House, tmp_path: Pat
         assert f"{name}{sum(row['kind'] == kind for row in rows)}" in copied
 
 
+def page_of(folder: Path) -> str:
+    """The readable page of a bundle without spaces."""
+    return "".join(reading.text((folder / pack.FILE).read_bytes()).split())
+
+
+def test_the_page_names_what_later_rows_made_of_a_release(house: House, tmp_path: Path) -> None:
+    newest = {row["subject"]: row for row in house.rows()}
+    ages, roads = newest[AGES]["version"], newest[ROADS]["version"]
+    after, fingerprint = "a" * 64, "f" * 64
+    file = f"lake/released/files/{AGES}/v{ages}/rows.csv"
+    erased = {
+        "files": {file: [check.sha256(house.file(ages)), after]},
+        "releases": {AGES: {str(ages): ["x", fingerprint]}},
+    }
+    over = {"files": {}, "releases": {ROADS: {str(roads): ["x", None]}}}
+    register = Register(house.settings.register_url)
+    Ledger(register).record([Entry(ERASURE, "K-1", "e", None, erased), Entry(RETENTION, "r-1", "e", None, over)])
+    heads.seal(register, house.signer)
+    register.close()
+    page, last = page_of(house.export(tmp_path / "bundle")), sum(BATCHES)
+    assert f"依第{last + 1}条改写，现指纹{fingerprint}" in page
+    assert f"rows.csv依第{last + 1}条改写，现{after}" in page
+    assert page.count(f"依第{last + 2}条清除") == 1 and check.sha256(house.file(ages)) in page
+
+
+def test_the_page_says_which_rows_nobody_signed(house: House, tmp_path: Path) -> None:
+    register = Register(house.settings.register_url)
+    assert "没有签名：" not in page_of(house.export(tmp_path / "before"))
+    bundle.export(register, house.signer, tmp_path / "good", "六安市", ZONE, None, None, signed=True)
+    assert "拒绝签名：" not in page_of(tmp_path / "good")
+    Ledger(register).record([Entry(REFUSAL, AGES, "late", None, {})] * 2)
+    register.close()
+    page, last = page_of(house.export(tmp_path / "bundle")), sum(BATCHES)
+    assert f"账本第{last + 1}–{last + 2}条（2条）没有签名" in page and "系统拒绝签名" in page
+
+
 def test_a_page_that_was_replaced_is_told(house: House, tmp_path: Path) -> None:
     folder = house.export(tmp_path / "bundle")
     page = folder / pack.FILE
