@@ -7,7 +7,7 @@ Belongs here: keeping and reading days, and adding sources up to departments. Ho
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,9 @@ from pipelines.register.tables import receipt as table
 
 RUN = "scores"
 """Whose receipts they are: of no run, for a day is measured whether or not anything ran."""
+
+EARLIER = timedelta(days=7)
+"""How long before its day a receipt may have been written: more than clocks differ."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +96,25 @@ def keep(contracts: Contracts, register: Register, lake: Lake, moment: datetime)
 
 
 def measured(register: Register, sources: Collection[str], first: date, last: date) -> list[Measured]:
-    """What was kept of some sources from one day to another, both included, in order of days and sources."""
+    """What was kept of some sources from one day to another, both included, in order of days and sources.
+
+    A source in real time has many receipts of a day: only the last of each is read.
+    """
     day = table.c.body["day"].as_string()
-    mine = table.c.subject.in_(list(sources)) & (table.c.stage == Stage.SCORE.value)
-    query = sa.select(table).where(mine & day.between(first.isoformat(), last.isoformat())).order_by(table.c.id)
-    newest = {(row["body"]["day"], row["subject"]): row for row in register.rows(query)}
-    return [_measured(subject, newest[day, subject]["body"]) for day, subject in sorted(newest)]
+    wanted = _scores_of(sources) & day.between(first.isoformat(), last.isoformat())
+    if first - date.min > EARLIER:  # a day is written when it is: bodies of earlier receipts need not be looked into
+        wanted &= table.c.at >= datetime.combine(first - EARLIER, time(), UTC)
+    newest = sa.select(sa.func.max(table.c.id)).where(wanted).group_by(table.c.subject, day)
+    found = register.rows(sa.select(table.c.subject, table.c.body).where(table.c.id.in_(newest)))
+    return sorted((_measured(**row) for row in found), key=lambda one: (one.day, one.source))
 
 
 def newest_day(register: Register, sources: Collection[str]) -> date | None:
     """The last day on which any of these sources was measured."""
-    query = sa.select(sa.func.max(table.c.body["day"].as_string()).label("day"))
-    mine = table.c.subject.in_(list(sources)) & (table.c.stage == Stage.SCORE.value)
-    (row,) = register.rows(query.where(mine))
+    newest = sa.select(sa.func.max(table.c.id)).where(_scores_of(sources)).group_by(table.c.subject)
+    (row,) = register.rows(
+        sa.select(sa.func.max(table.c.body["day"].as_string()).label("day")).where(table.c.id.in_(newest))
+    )
     return date.fromisoformat(row["day"]) if row["day"] else None
 
 
@@ -142,9 +151,13 @@ def by_organisation(found: Iterable[Measured]) -> dict[str, list[Together]]:
     return {organisation: together(days) for organisation, days in sorted(mine.items())}
 
 
-def _measured(source: str, body: Mapping[str, Any]) -> Measured:
+def _scores_of(sources: Collection[str]) -> sa.ColumnElement[bool]:
+    return table.c.subject.in_(list(sources)) & (table.c.stage == Stage.SCORE.value)
+
+
+def _measured(subject: str, body: Mapping[str, Any]) -> Measured:
     return Measured(
-        source,
+        subject,
         date.fromisoformat(body["day"]),
         body["received"],
         body["refused"],

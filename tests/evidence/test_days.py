@@ -3,8 +3,10 @@
 import random
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.admission.admit import Admitted
 from pipelines.admission.compile import ERASED_ROW
@@ -72,6 +74,35 @@ def test_only_what_waits_for_a_correction_is_open(contracts: Contracts, register
         assert days.keep(contracts, register, Lake(tmp_path / "lake"), evening) == 1
         (kept,) = days.measured(register, [source], date.min, date.max)
         assert kept.open == ({rule: waiting} if waiting else {}) and kept.by_rule == {rule: 4}
+
+
+class Counting(Register):
+    """A register that counts what is read of it."""
+
+    read = 0
+
+    def rows(self, statement: sa.Select[Any]) -> list[dict[str, Any]]:
+        found = super().rows(statement)
+        self.read += len(found)
+        return found
+
+
+def test_of_a_day_only_the_last_word_is_read(contracts: Contracts, register: Register, tmp_path: Path) -> None:
+    sources, today = ["sb/macro_series", "psb/household_person"], datetime.now(UTC)
+    for ago in (3, 2, 1, 0):
+        for batch in range(1, 8):
+            for source in sources:
+                admit(register, source, batch, 100 + batch, {})
+            assert days.keep(contracts, register, Lake(tmp_path / "lake"), today - timedelta(days=ago)) == len(sources)
+    counting = Counting(str(register.engine.url))
+    last = days.newest_day(counting, sources)
+    assert last is not None and counting.read == 1
+    found = days.measured(counting, sources, last - timedelta(days=3), last)
+    assert counting.read == 1 + len(found) and len(found) == 4 * len(sources)
+    by_day = [(last - timedelta(days=ago), one) for ago in (3, 2, 1, 0) for one in sorted(sources)]
+    assert [(one.day, one.source) for one in found] == by_day
+    assert all(one.received == 107 for one in found if one.source == sources[0])
+    counting.close()
 
 
 def test_the_day_is_the_citys(contracts: Contracts, register: Register, tmp_path: Path) -> None:

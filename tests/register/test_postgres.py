@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,7 +10,9 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from pipelines.evidence import days
 from pipelines.register import Register, chain
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import audit, metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from simulator.server import HOST, Server
@@ -40,6 +43,16 @@ def test_migrations_make_the_declared_tables(register: Register) -> None:
 
 def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
     revisions_lose_nothing_but_what_they_added(register)
+
+
+def test_scores_of_days_are_read(register: Register) -> None:
+    receipts = Receipts(register, "test")
+    for day, received in (("2026-11-01", 1), ("2026-11-01", 2), ("2026-11-02", 3)):
+        body = {"day": day, "received": received, "refused": 0, "scores": {}, "by_rule": {}, "open": {}, "late": 0}
+        receipts.add(Stage.SCORE, "psb/x", body)
+    found = days.measured(register, ["psb/x"], date(2026, 11, 1), date(2026, 11, 30))
+    assert [(one.day.day, one.received) for one in found] == [(1, 2), (2, 3)]
+    assert days.newest_day(register, ["psb/x"]) == date(2026, 11, 2) and days.first_day(register) == found[0].day
 
 
 def test_a_group_commit_and_other_writers_make_one_chain(register: Register) -> None:
