@@ -56,6 +56,7 @@ test-slow: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.admission
+	@$(BIN)/python -m benchmarks.rules
 	@$(BIN)/python -m benchmarks.snapshot
 	@$(BIN)/python -m benchmarks.files
 	@$(BIN)/python -m benchmarks.mysql
@@ -80,3 +81,4 @@ lock: $(VENV)/.dev
 	@$(LOCK) pyproject.toml --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(LOCK) requirements/spark.in -o requirements/spark.txt
 	@$(LOCK) requirements/sharing-client.in -o requirements/sharing-client.txt
+	@$(LOCK) requirements/frictionless.in -o requirements/frictionless.txt
