@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from pipelines.admission.admit import Admitted
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.evidence import across
 from pipelines.failures import Failures
 from pipelines.geo.layers import layer_doubts, place_layers
@@ -27,8 +27,8 @@ from pipelines.linkage.reviews import Reviews
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.settings import Settings
 
-LINKAGE, ADDRESSES, ACROSS = "linkage", "addresses", "across"
-"""The subjects of problems that concern who rows are about, where, or how sources fit each other."""
+LINKAGE, ADDRESSES = "linkage", "addresses"
+"""The subjects of problems that concern who rows are about, or where."""
 
 MATCHED = {"address": match_addresses, "position": place_addresses, "layer": place_layers}
 """The tables about addresses and layers, in the order in which they are made, and what makes them."""
@@ -52,26 +52,32 @@ class Preparation:
         return self._link(sources, number) | self._match(sources)
 
     def compare(self, sources: Mapping[str, CoreVersion]) -> None:
-        """Hold sources against each other as their contracts say. Nothing waits for this; a failure is told."""
+        """Hold sources against each other as their contracts say. Nothing waits for this; what fails of one source is
+        told and stops no other."""
         operator = self.contracts.city.operator
         told = {row["subject"] for row in self.issues.open() if row["code"].startswith(f"{across.AREA}.")}
-        try:
-            for name, contract in self.contracts.sources.items():
-                if not contract.across:
-                    if name in told:  # the rule is gone
-                        self.issues.report(name, contract.org, across.AREA, [])
-                    continue
-                last = self.receipts.last(Stage.ACROSS, name)
-                if last is None or last.body["inputs"] != across.inputs(contract, sources, self.today):
-                    seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today)
-                    self.receipts.add(Stage.ACROSS, name, seen.stored())
-                    found = list(across.findings(contract, self.contracts, seen))
-                    unasked = across.unasked(contract, self.contracts, seen)
-                    self.issues.report(name, contract.org, across.AREA, found, unasked=unasked)
-        except Exception as error:
-            self.failures.add(ACROSS, operator, error)
+        for name, contract in self.contracts.sources.items():
+            try:
+                if contract.across:
+                    self._look(contract, sources)
+                elif name in told:  # the rules are gone
+                    self.issues.report(name, contract.org, across.AREA, [])
+            except Exception as error:
+                self.failures.add(compared(name), operator, error)
+                continue
+            self.failures.gone(compared(name), operator, "run", "lake")
+
+    def _look(self, contract: SourceContract, sources: Mapping[str, CoreVersion]) -> None:
+        """Ask the rules of one source, if anything changed that their answers depend on."""
+        last = self.receipts.last(Stage.ACROSS, contract.id)
+        if last is not None and last.body["inputs"] == across.inputs(contract, sources, self.today):
             return
-        self.failures.gone(ACROSS, operator, "run", "lake")
+        seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today)
+        found = list(across.findings(contract, self.contracts, seen))
+        unasked = across.unasked(contract, self.contracts, seen)
+        # the receipt comes last: whoever is killed before it looks again, and loses no issue
+        self.issues.report(contract.id, contract.org, across.AREA, found, unasked=unasked)
+        self.receipts.add(Stage.ACROSS, contract.id, seen.stored())
 
     def _link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
         """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands."""
@@ -125,6 +131,11 @@ class Preparation:
             return found
         self.failures.gone(ADDRESSES, operator, "run", "lake")
         return found
+
+
+def compared(source: str) -> str:
+    """The subject of problems with holding a source against others."""
+    return f"across {source}"
 
 
 def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[str, CoreVersion]:

@@ -37,7 +37,7 @@ from pipelines.lake.models import Model, models
 from pipelines.lake.zones import library_of
 from pipelines.linkage.reviews import Reviews
 from pipelines.messages import CitylakeError
-from pipelines.preparation import ACROSS, ADDRESSES, LINKAGE, MATCHED, Preparation, core_versions
+from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, compared, core_versions
 from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
@@ -242,7 +242,8 @@ class Run:
         finally:
             self._measure()
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
-        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, ACROSS, SCORES, REPORTS}
+        steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, SCORES, REPORTS}
+        steps.update(map(compared, self.contracts.sources))
         self.issues.close_others({*steps, *self.contracts.sources, *_subjects(self.contracts)})
         return outcomes
 

@@ -1,19 +1,20 @@
 """What a run makes of rules across sources: which issues open, which stay and which close, on a core of a few rows."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.evidence import across
 from pipelines.evidence.across import Seen
 from pipelines.failures import Failures
 from pipelines.issues import Issues
 from pipelines.lake.edition import CoreVersion
 from pipelines.linkage.reviews import Reviews
-from pipelines.preparation import Preparation
+from pipelines.preparation import Preparation, compared
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.settings import REPOSITORY, Settings
@@ -120,3 +121,48 @@ def test_groups_that_are_too_small_are_told(home: Home) -> None:
     home.bench.load("amr/annual_report", {"report_no": "30", "total_assets": 30.0}, batch=2)
     home.compare("amr/annual_report")
     assert f"across.empty_near_others:{rule}" not in home.open("amr/annual_report")
+
+
+def test_a_source_that_fails_stops_no_other(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    companies(home, "a")
+    shares(home, "b")
+    known, asked = dict(home.bench.versions()), across.look
+    first = min([SHARES, REGISTER], key=list(home.contracts.sources).index)
+    last = {SHARES: REGISTER, REGISTER: SHARES}[first]
+
+    def look(contract: SourceContract, *rest: Any) -> Seen:
+        if contract.id == first:
+            raise OSError("gone")
+        return asked(contract, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(across, "look", look)
+        home.compare(**{name: known[name] for name in (SHARES, REGISTER)})
+    assert home.receipts.last(Stage.ACROSS, first) is None and home.seen(last).looked
+    assert home.open(compared(first)) == {"run.failed"} and home.open(compared(last)) == set()
+    home.compare(SHARES, REGISTER)
+    assert home.open(compared(first)) == set() and home.seen(first).looked
+
+
+def test_who_is_killed_before_the_receipt_loses_no_issue(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    companies(home, "a")
+    shares(home, "b")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for kind, step in ((Receipts, "add"), (Issues, "report")):  # whichever comes second is not reached
+            patch.setattr(kind, step, _then(getattr(kind, step), killed))
+        home.compare(SHARES, REGISTER)
+    home.compare(SHARES, REGISTER)
+    assert f"across.covers:{COVERS}" in home.open()
+
+
+def _then(step: Callable[..., Any], killed: Callable[..., None]) -> Callable[..., None]:
+    def both(self: Any, first: Any, *rest: Any, **more: Any) -> None:
+        step(self, first, *rest, **more)
+        if Stage.ACROSS in (first, *rest) or (across.AREA in rest and first == SHARES):
+            killed()
+
+    return both
