@@ -25,6 +25,7 @@ from pipelines.linkage.marks import participants
 from pipelines.linkage.matching import Model
 from pipelines.linkage.reviews import Reviews
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import Ledger
 from pipelines.settings import Settings
 
 LINKAGE, ADDRESSES = "linkage", "addresses"
@@ -70,9 +71,11 @@ class Preparation:
     def _look(self, contract: SourceContract, sources: Mapping[str, CoreVersion]) -> None:
         """Ask the rules of one source, if anything changed that their answers depend on."""
         last = self.receipts.last(Stage.ACROSS, contract.id)
-        if last is not None and last.body["inputs"] == across.inputs(contract, sources, self.today):
+        rewritings = len(Ledger(self.receipts.register).rewritings())
+        inputs = across.inputs(contract, sources, self.today, rewritings)
+        if last is not None and last.body["inputs"] == inputs:
             return
-        seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today)
+        seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today, inputs)
         found = list(across.findings(contract, self.contracts, seen))
         unasked = across.unasked(contract, self.contracts, seen)
         # the receipt comes last: whoever is killed before it looks again, and loses no issue

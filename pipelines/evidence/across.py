@@ -23,7 +23,7 @@ from pipelines.engine import connect
 from pipelines.issues import Finding
 from pipelines.lake.edition import CoreVersion, current_rows
 from pipelines.lake.zones import Lake
-from pipelines.messages import translate
+from pipelines.messages import CitylakeError, translate
 from pipelines.register.chain import canonical
 
 AREA = "across"
@@ -35,7 +35,7 @@ EMPTY = ("covers", "near_others")
 @dataclass(frozen=True)
 class Looked:
     """What one rule found. `looked`: entries expected, or rows that refer; `failed` of them; `open`: as many, or 0
-    within the tolerance; `versions`: of both sources."""
+    within the tolerance; `versions`: of both sources; `arguments`: what was asked, empty in receipts of old."""
 
     rule: str
     verb: str
@@ -46,6 +46,7 @@ class Looked:
     failed: int
     open: int
     versions: Mapping[str, int]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,25 @@ class Seen:
         return cls(body["inputs"], body["day"], tuple(Looked(**one) for one in body["looked"]), tuple(body["waiting"]))
 
 
-def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: date) -> str:
-    """SHA-256 of all that the answers depend on: rules, versions of the sources, the day."""
+def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: date, rewritings: int) -> str:
+    """SHA-256 of all that the answers depend on: rules, versions of the sources, the day, and how often erasures and
+    ended periods changed what these versions hold."""
     names = dict.fromkeys([contract.id, *(_other(rule, contract) for rule in contract.across)])
     versions = {name: [sources[name].version, sources[name].batch] for name in names if name in sources}
     rules = [[rule.id, dict(rule.arguments)] for rule in contract.across]
-    return hashlib.sha256(canonical([rules, versions, day.isoformat()]).encode()).hexdigest()
+    return hashlib.sha256(canonical([rules, versions, day.isoformat(), rewritings]).encode()).hexdigest()
 
 
 def look(
-    contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], lake: Lake, day: date
+    contract: SourceContract,
+    contracts: Contracts,
+    sources: Mapping[str, CoreVersion],
+    lake: Lake,
+    day: date,
+    answers_to: str,
 ) -> Seen:
-    """Ask every rule of a source as of these versions; of a source without one, all wait."""
-    seen = Seen(inputs(contract, sources, day), day.isoformat())
+    """Ask every rule of a source as of these versions; of a source without one all wait. `answers_to`: `inputs`."""
+    seen = Seen(answers_to, day.isoformat())
     with connect(lake.scratch()) as con:
         for rule in contract.across:
             if _ready(rule, contract, sources):
@@ -127,9 +134,12 @@ def failing(
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
     """Which ones failed, asked again of the versions that were looked at: names of the columns, and the rows in order.
 
-    Raises StopIteration if the rule was not asked, LakeError if a version is gone.
+    Raises StopIteration if the rule was not asked, CitylakeError if it was asked something else than the contract says
+    now, LakeError if a version is gone.
     """
     one = next(one for one in seen.looked if one.rule == rule.id)
+    if canonical(dict(one.arguments)) != canonical(dict(rule.arguments)):
+        raise CitylakeError(f"{AREA}.other_question", subject=contract.id, rule=rule.id, day=seen.day)
     sources = {name: _version(contracts.sources[name], lake, version) for name, version in one.versions.items()}
     with connect(lake.scratch()) as con:
         asked = _query(rule, contract, contracts, sources, date.fromisoformat(seen.day))
@@ -182,10 +192,11 @@ def _look(
 ) -> Looked:
     asked = _query(rule, contract, contracts, sources, day)
     ((looked, failed),) = con.execute(f"SELECT count(*), count(*) FILTER (WHERE NOT _good) FROM ({asked})").fetchall()
-    of, about = _other(rule, contract), rule.about
+    of = _other(rule, contract)
     versions = {name: sources[name].version for name in dict.fromkeys((contract.id, of))}
     open_ = beyond(dict(rule.arguments), looked, failed)
-    return Looked(rule.id, rule.verb, of, about.kind.value, about.dimension.value, looked, failed, open_, versions)
+    about = rule.verb, of, rule.about.kind.value, rule.about.dimension.value
+    return Looked(rule.id, *about, looked, failed, open_, versions, dict(rule.arguments))
 
 
 def _query(
