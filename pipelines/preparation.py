@@ -72,7 +72,7 @@ class Preparation:
         """Ask the rules of one source, if anything changed that their answers depend on."""
         last = self.receipts.last(Stage.ACROSS, contract.id)
         rewritings = len(Ledger(self.receipts.register).rewritings())
-        inputs = across.inputs(contract, sources, self.today, rewritings)
+        inputs = across.inputs(contract, self.contracts, sources, self.today, rewritings)
         if last is not None and last.body["inputs"] == inputs:
             return
         seen = across.look(contract, self.contracts, sources, self.settings.lake, self.today, inputs)

@@ -28,6 +28,7 @@ from pipelines.register.chain import canonical
 
 AREA = "across"
 """The area of the issues."""
+REAL_TIME = "实时"
 EMPTY = ("covers", "near_others")
 """Verbs that say nothing where there is nothing to look at: an empty register, groups that are too small."""
 
@@ -69,11 +70,17 @@ class Seen:
         return cls(body["inputs"], body["day"], tuple(Looked(**one) for one in body["looked"]), tuple(body["waiting"]))
 
 
-def inputs(contract: SourceContract, sources: Mapping[str, CoreVersion], day: date, rewritings: int) -> str:
+def inputs(
+    contract: SourceContract, contracts: Contracts, sources: Mapping[str, CoreVersion], day: date, rewritings: int
+) -> str:
     """SHA-256 of all that the answers depend on: rules, versions of the sources, the day, and how often erasures and
-    ended periods changed what these versions hold."""
+    ended periods changed what these versions hold.
+
+    A source in real time has a batch every few minutes, and each would have its whole history asked again: its first
+    batch of the day stands for all of that day.
+    """
     names = dict.fromkeys([contract.id, *(_other(rule, contract) for rule in contract.across)])
-    versions = {name: [sources[name].version, sources[name].batch] for name in names if name in sources}
+    versions = {name: _standing(contracts.sources[name], sources[name]) for name in names if name in sources}
     rules = [[rule.id, dict(rule.arguments)] for rule in contract.across]
     return hashlib.sha256(canonical([rules, versions, day.isoformat(), rewritings]).encode()).hexdigest()
 
@@ -155,6 +162,12 @@ def title(name: str, contract: SourceContract, other: SourceContract) -> dict[st
     if not computed:
         return names
     return {language: translate(f"across.{computed}", language, name=names[language]) for language in LANGUAGES}
+
+
+def _standing(contract: SourceContract, source: CoreVersion) -> list[Any]:
+    if contract.form.slaProperties.frequency == REAL_TIME:
+        return sorted(source.columns)
+    return [source.version, source.batch]
 
 
 def _name(contracts: Contracts, source: str) -> str:

@@ -1,8 +1,9 @@
 """What a run makes of rules across sources: which issues open, which stay and which close, on a core of a few rows."""
 
+import csv
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from tests.dbt.libraries import Bench
 
 SHARES, REGISTER = "amr/shareholder", "amr/enterprise"
 COVERS, REFERS = f"covers(subject_no:{REGISTER})", f"refers_to(subject_no:{REGISTER})"
+HOURS, STATIONS = "eeb/air_station_hour", "eeb/air_station"
+REFERS_HOURS = f"refers_to(station_no:{STATIONS})"
+REFERS_ISSUE = f"across.refers_to:{REFERS_HOURS}"
 COMPANY = {"entity_type": "1100", "established_on": "2020-05-04"}
 TODAY = date(2026, 11, 23)
 
@@ -196,3 +200,34 @@ def test_counts_are_taken_anew_after_an_erasure(home: Home) -> None:
     Ledger(home.register).record([Entry(ERASURE, "order", "", None, {"places": {}})])
     home.compare(SHARES, REGISTER)
     assert home.receipts_of() == 2
+
+
+def hours(home: Home, stations: Collection[str], batch: int) -> None:
+    moments = [f"2026-11-{batch:02} {hour:02}:00:00+08" for hour in range(10)]
+    rows = [{"station_no": station, "observed_at": moment} for station in stations for moment in moments]
+    home.bench.load(HOURS, *rows, batch=batch)
+
+
+def test_a_source_in_real_time_is_asked_once_a_day(home: Home) -> None:
+    home.bench.load(STATIONS, {"station_no": "a"})
+    hours(home, ["a"], 1)
+    home.compare(HOURS)
+    home.compare(HOURS, STATIONS)  # what it refers to has come: at once
+    assert home.receipts_of(HOURS) == 2 and REFERS_HOURS not in home.seen(HOURS).waiting
+    hours(home, ["x"], 2)
+    home.compare(HOURS, STATIONS)
+    assert home.receipts_of(HOURS) == 2 and REFERS_ISSUE not in home.open(HOURS)
+    home.compare(HOURS, STATIONS, day=TODAY + timedelta(days=1))
+    assert home.receipts_of(HOURS) == 3 and REFERS_ISSUE in home.open(HOURS)
+
+
+def test_a_new_station_is_no_mistake_until_the_yearly_list_comes(home: Home) -> None:
+    with (REPOSITORY / "data_contracts" / "codes" / "air_stations.csv").open(encoding="utf-8") as file:
+        known = [row["code"] for row in csv.DictReader(file)]
+    home.bench.load(STATIONS, *({"station_no": station} for station in known))
+    hours(home, [*known, "new"], 1)
+    home.compare(HOURS, STATIONS)
+    assert REFERS_ISSUE not in home.open(HOURS)
+    hours(home, [f"{station}?" for station in known], 2)  # a column that went astray
+    home.compare(HOURS, STATIONS, day=TODAY + timedelta(days=1))
+    assert REFERS_ISSUE in home.open(HOURS)
