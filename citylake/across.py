@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import typer
 
 from citylake.operations import Who, Why
-from citylake.output import opened_register, private_file, told
-from pipelines.contracts.load import Contracts, SourceContract, load
+from citylake.output import known_source, opened_register, private_file, told
+from pipelines.contracts.load import SourceContract, load
 from pipelines.evidence.across import Seen, failing, unanswered
 from pipelines.evidence.across_book import write
 from pipelines.lake.parquet import sha256
@@ -31,7 +31,7 @@ def show(source: Annotated[str | None, typer.Argument(help="只看一个来源 /
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
         receipts = Receipts(register, "across")
-        for contract in [_known(contracts, source)] if source else contracts.sources.values():
+        for contract in [known_source(contracts, source)] if source else contracts.sources.values():
             seen = _seen(receipts, contract)
             for one in seen.looked if seen else ():
                 about = {"subject": contract.id, "day": seen.day, **vars(one)} if seen else {}
@@ -53,7 +53,7 @@ def export(
     with told():
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
-        contract, receipts = _known(contracts, source), Receipts(register, f"across-{uuid.uuid4()}")
+        contract, receipts = known_source(contracts, source), Receipts(register, f"across-{uuid.uuid4()}")
         known, seen = {one.id: one for one in contract.across}, _seen(receipts, contract)
         looked = next((one for one in seen.looked if one.rule == rule), None) if seen else None
         if rule not in known or seen is None or looked is None:
@@ -78,9 +78,3 @@ def export(
 def _seen(receipts: Receipts, contract: SourceContract) -> Seen | None:
     last = receipts.last(Stage.ACROSS, contract.id)
     return Seen.read(last.body) if last else None
-
-
-def _known(contracts: Contracts, source: str) -> SourceContract:
-    if source not in contracts.sources:
-        raise CitylakeError("across.unknown", subject=source)
-    return contracts.sources[source]
