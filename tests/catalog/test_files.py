@@ -291,6 +291,49 @@ def test_files_that_read_otherwise_than_written_get_no_marker(filing: Filing, mo
     assert filing.deliver().how == "unchanged"
 
 
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_a_torn_package_goes_once_another_is_there(filing: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = filing.deliver(full=True)
+    filing.office().put(f"{first.package}/person_of_division.csv", b"half")
+
+    def dying(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(type(filing.outbox()), "put", dying)
+        filing.deliver()
+    again = filing.deliver()
+    assert (again.how, again.version) == ("snapshot", first.version) and filing.deliver().how == "unchanged"
+    assert {path.name for path in filing.office().look().glob("0*")} == {again.package, f"{again.package}.ok"}
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+@pytest.mark.parametrize("changed", ["folder", "recipient", "product", "connection"])
+def test_another_place_gets_everything_whatever_the_last_one_had(filing: Filing, changed: str) -> None:
+    """A line of city.yaml was changed; the name of the delivery is the same."""
+    name, other = f"moving_{changed}", "另一接收方"
+    place = {"recipient": RECIPIENT, "product": PERSONS, "connection": "folder", "folder": f"moved/{changed}"}
+    if changed == "recipient":
+        filing.city.recipient(other)
+        filing.city.grant(other, columns=["name", "sex"])
+        filing.grant(columns=["name", "sex"])
+    filing.city.release(AGES, 96)
+    filing.city.settings.store_secret("folder_again", filing.store.address)
+    to = {"folder": "moved/on", "recipient": other, "product": AGES, "connection": "folder_again"}
+
+    def run(**place: str) -> Any:
+        task = delivering.FileTask(**place, formats=("csv",), content="changes", when_ended="keep")
+        return delivering.deliver(filing.desk, name, task, "test")
+
+    connections = filing.desk.listing.snapshot().contracts.city.connections
+    connections.setdefault("folder_again", connections["folder"].model_copy(update={"secret": "folder_again"}))
+    assert (run(**place).how, run(**place).how) == ("snapshot", "unchanged")
+    place[changed] = to[changed]
+    done = run(**place)
+    assert done.how == "snapshot" and (filing.office(place["folder"]).look() / f"{done.package}.ok").exists()
+    assert run(**place).how == "unchanged"
+
+
 def test_an_end_is_told_and_takes_packages_away_only_if_the_target_says_so(filing: Filing) -> None:
     filing.deliver(full=True)
     filing.grant(roads=["tables"])

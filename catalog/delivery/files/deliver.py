@@ -8,7 +8,7 @@ marker, and the next one goes on with it or takes it away.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -129,27 +129,36 @@ class _Delivery(Push):
     def _bring_up(self, outbox: Outbox, goal: _Goal, anew: bool) -> Delivered:
         last = self._last(outbox)
         version, policy = goal.extract.version, goal.policy
-        torn = last.get("package") if self._torn(outbox, last) else None
+        torn = [last["package"]] if self._torn(outbox, last) else []
         outdated = self._outdated(outbox, policy)
-        anew = anew or torn is not None or self._rewritten(last) or bool(outdated)
+        moved = last["number"] > 0 and any(last.get(name) != value for name, value in self._place.items())
+        anew = anew or bool(torn) or moved or self._rewritten(last) or bool(outdated)
         if not anew and (last.get("version"), last.get("policy"), last["state"]) == (version, policy, CURRENT):
             return Delivered(self.name, "unchanged", version, goal.extract.rows)
         content = self._content(goal, {} if anew else last)
         number = last["number"] + 1
         span = f"v{version}" if content.since is None else f"v{content.since}-v{version}"
         package = f"{number:06d}-{span}"
-        redone = self._clear(outbox, number, package) or torn is not None
-        if torn:
-            outbox.remove(f"{torn}{MARKER}")
-            outbox.remove(torn)
+        redone = self._clear(outbox, number, package) or bool(torn)
         files = packed(self.desk, goal.admission, content.held, self.task.formats, goal.key, content.since)
         self.audit(goal.admission, package=package, rows=content.held.rows, files=[one.name for one in files])
         self._write(outbox, goal, content, package, number, files)
-        for name in outdated:
-            outbox.remove(f"{name}{MARKER}")
-            outbox.remove(name)
+        self._take_away(outbox, {*torn, *outdated})
         done = Delivered(self.name, content.how, version, goal.extract.rows, **content.counts)
         return DeliveredFiles(**vars(done), package=package, redone=redone)
+
+    @property
+    def _place(self) -> dict[str, str]:
+        """What a receipt must be about for the next package to lead on from it."""
+        about = {"product": self.product, "recipient": self.recipient}
+        return {**about, "connection": self.task.connection, "folder": self.task.folder}
+
+    def _take_away(self, outbox: Outbox, packages: Iterable[str]) -> list[str]:
+        """Take packages away, all their markers first; which they were."""
+        listed = sorted(packages)
+        for name in (*(f"{one}{MARKER}" for one in listed), *listed):
+            outbox.remove(name)
+        return listed
 
     def _content(self, goal: _Goal, last: dict[str, Any]) -> _Content:
         """A change set if one leads from the last package to the published version, else everything."""
@@ -186,6 +195,8 @@ class _Delivery(Push):
             version=goal.extract.version,
             rewritten=goal.rewritten,
             policy=goal.policy,
+            connection=self.task.connection,
+            folder=self.task.folder,
             division=self.task.division,
             rows=goal.extract.rows,
             **content.counts,
@@ -313,6 +324,8 @@ class _Delivery(Push):
             told=translate(f"web.reason.{reason.value}", "zh"),
             version=last["version"],
             policy=last["policy"],
+            connection=self.task.connection,
+            folder=self.task.folder,
             division=self.task.division,
             rows=last["rows"],
             removed=list(removed),
