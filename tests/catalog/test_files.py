@@ -16,6 +16,7 @@ from catalog.delivery.files import deliver as delivering
 from catalog.delivery.files.deliver import DeliveredFiles
 from catalog.delivery.files.outboxes import open_outbox
 from catalog.delivery.files.outboxes.base import Outbox
+from catalog.delivery.files.outboxes.folder import FolderOutbox
 from catalog.delivery.push import Push
 from catalog.policy import audit, suspension
 from catalog.policy.decision import Reason
@@ -23,7 +24,7 @@ from citylake.main import app
 from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release.ledger import ERASURE, Entry
+from pipelines.release.ledger import ERASURE, PAST_WITHDRAWAL, Entry
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import (
     FOLDER,
@@ -220,6 +221,9 @@ def test_a_run_that_dies_at_any_step_does_not_count_and_the_next_goes_on(
     names = {path.name for path in office.look().iterdir() if path.name.startswith(f"{office.number:06d}")}
     assert names == {office.taken[-1]["package"], f"{office.taken[-1]['package']}.ok"}
     assert not [path for path in office.look().iterdir() if ".part" in path.name]
+    position = json.loads((office.look() / "_citylake_position.json").read_text("utf-8"))
+    assert position["state"] == "current" and json.loads(position["statement"]) == office.taken[-1]
+    assert not (office.look() / "RECALL.txt").exists()
 
 
 @pytest.mark.parametrize("filing", ["sftp"], indirect=True)
@@ -305,6 +309,96 @@ def test_a_torn_package_goes_once_another_is_there(filing: Filing, monkeypatch: 
     again = filing.deliver()
     assert (again.how, again.version) == ("snapshot", first.version) and filing.deliver().how == "unchanged"
     assert {path.name for path in filing.office().look().glob("0*")} == {again.package, f"{again.package}.ok"}
+
+
+def packages_in(filing: Filing, folder: str = FOLDER) -> set[str]:
+    return {path.name for path in filing.office(folder).look().glob("0*") if path.suffix != ".ok"}
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_packages_of_a_withdrawn_version_go(filing: Filing) -> None:
+    filing.deliver(full=True)
+    filing.city.withdraw(PERSONS)
+    filing.city.release(PERSONS, 44)
+    done = filing.deliver()
+    assert done.how == "snapshot" and packages_in(filing) == {done.package}
+    again = filing.deliver(full=True)
+    # a change set whose first version was taken back holds its rows too
+    filing.city.release(PERSONS, 45)
+    assert filing.deliver().how == "changes"
+    filing.city.ledger.record([Entry(PAST_WITHDRAWAL, PERSONS, "2026-11-02.1", again.version, {"reasons": ["错"]})])
+    last = filing.deliver()
+    assert last.how == "snapshot" and packages_in(filing) == {last.package}
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_an_end_takes_away_what_was_erased_even_if_it_keeps_the_rest(filing: Filing) -> None:
+    first = filing.deliver(full=True)
+    filing.city.release(PERSONS, 50)
+    second = filing.deliver(full=True)
+    rewritten = {PERSONS: {str(first.version): ["f", "g"]}}
+    filing.city.ledger.record([Entry(ERASURE, "删2号", "r", None, {"releases": rewritten})])
+    end_grants(filing.city, RECIPIENT)
+    assert filing.deliver().how == "ended" and packages_in(filing) == {second.package}
+    assert filing.last()["removed"] == [first.package]
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_a_removal_that_fails_does_not_send_all_rows_again(filing: Filing, monkeypatch: pytest.MonkeyPatch) -> None:
+    filing.deliver(full=True)
+    filing.grant(divisions=["341502"])
+    owner, real = type(filing.outbox()), FolderOutbox.remove
+
+    def refusing(self: Any, name: str) -> None:
+        if name in old:
+            raise CitylakeError("deliver.store", problem="PermissionError", connection="c", owner="o", folder="f")
+        real(self, name)
+
+    old, number = packages_in(filing), filing.last()["number"]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, "remove", refusing)
+        for _ in range(3):
+            with pytest.raises(CitylakeError):
+                filing.deliver()
+    assert filing.last()["number"] == number + 1 and packages_in(filing) == {*old, filing.last()["package"]}
+    assert filing.deliver().how == "unchanged" and packages_in(filing) == {filing.last()["package"]}
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_what_killed_runs_left_beside_an_unchanged_version_is_put_right(
+    filing: Filing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filing.deliver(full=True)
+    office, owner = filing.office(), type(filing.outbox())
+    whole = (office.look() / "_citylake_position.json").read_bytes()
+
+    def dying(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def die_in(step: str, **how: Any) -> None:
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(owner, step, dying)
+            filing.deliver(**how)
+
+    die_in("show", full=True)
+    assert len(packages_in(filing)) == 1 and list(office.look().glob(".0*"))
+    assert filing.deliver().how == "unchanged" and not list(office.look().glob(".0*"))
+    # an end that was begun, and a grant that came back before it was told
+    for name, folder, how in (("files", FOLDER, "unchanged"), ("empty", "emptied", "snapshot")):
+        filing.deliver(full=True, name=name)
+        end_grants(filing.city, RECIPIENT)
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(delivering._Delivery, "_tell_end", dying)
+            filing.deliver(name=name)
+        assert (filing.office(folder).look() / "RECALL.txt").exists()
+        filing.grant()
+        assert filing.deliver(name=name).how == how and packages_in(filing, folder)
+        assert not (filing.office(folder).look() / "RECALL.txt").exists()
+    position = office.look() / "_citylake_position.json"
+    newest = position.read_bytes()
+    assert newest != whole
+    position.write_bytes(whole)
+    assert filing.deliver().how == "unchanged" and position.read_bytes() == newest
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)

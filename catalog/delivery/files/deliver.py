@@ -130,10 +130,12 @@ class _Delivery(Push):
         last = self._last(outbox)
         version, policy = goal.extract.version, goal.policy
         torn = [last["package"]] if self._torn(outbox, last) else []
-        outdated = self._outdated(outbox, policy)
+        outdated, unreplaced = self._outdated(outbox, policy)
         moved = last["number"] > 0 and any(last.get(name) != value for name, value in self._place.items())
-        anew = anew or bool(torn) or moved or self._rewritten(last) or bool(outdated)
+        anew = anew or bool(torn) or moved or unreplaced or self._rewritten(last) or self._half_ended(outbox, last)
         if not anew and (last.get("version"), last.get("policy"), last["state"]) == (version, policy, CURRENT):
+            self._tidy(outbox, last)
+            self._take_away(outbox, outdated)
             return Delivered(self.name, "unchanged", version, goal.extract.rows)
         content = self._content(goal, {} if anew else last)
         number = last["number"] + 1
@@ -266,12 +268,40 @@ class _Delivery(Push):
         later = (row for row in self.desk.listing.ledger.rewritings() if row.sequence > said.get("rewritten", 0))
         return any(not versions.isdisjoint(row.body["releases"].get(self.product, ())) for row in later)
 
-    def _outdated(self, outbox: Outbox, policy: str) -> list[str]:
-        """The packages that are still there and hold what was erased or ended since, or came by another policy."""
-        there = set(outbox.names())
+    def _half_ended(self, outbox: Outbox, last: dict[str, Any]) -> bool:
+        """Whether a killed run had begun to end the delivery, so that packages that nobody took may be gone."""
+        return self.task.when_ended == "empty" and last["state"] == CURRENT and RECALL in outbox.names()
+
+    def _tidy(self, outbox: Outbox, last: dict[str, Any]) -> None:
+        """Take away what a killed run left beside the last package, and say again where the delivery stands."""
+        self._clear(outbox, last["number"] + 1)
+        kept = self.receipts.last(Stage.DELIVERY, self.name)
+        assert kept is not None
+        told = _envelope(CURRENT, kept.body["statement"], kept.body["signature"])
+        if outbox.text(POSITION) != told:
+            outbox.put_text(POSITION, told)
+        outbox.remove(RECALL)
+
+    def _packages(self) -> list[dict[str, Any]]:
+        """What the receipts of packages say."""
         kept = (json.loads(one.body["statement"]) for one in self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT))
-        present = [said for said in kept if said.get("package") in there]
-        return [said["package"] for said in present if said["policy"] != policy or self._rewritten(said)]
+        return [said for said in kept if said.get("package")]
+
+    def _outdated(self, outbox: Outbox, policy: str) -> tuple[list[str], bool]:
+        """The packages that are still there and hold what was erased, ended or withdrawn since, or came by another
+        policy; and whether all rows must come anew, because none that came after these replaces them."""
+        there, packages = set(outbox.names()), self._packages()
+        readable = self.desk.listing.readable_versions(self.product).keys()
+
+        def out(said: dict[str, Any]) -> bool:
+            held = {said[name] for name in ("since", "version") if said[name] is not None}
+            closed = not held <= readable
+            return closed or said["policy"] != policy or self._rewritten(said)
+
+        found = [said for said in packages if said["package"] in there and out(said)]
+        newest = max((said["number"] for said in found), default=0)
+        later = (said for said in packages if said["how"] == "snapshot" and said["number"] > newest)
+        return [said["package"] for said in found], bool(found) and all(map(out, later))
 
     def _torn(self, outbox: Outbox, last: dict[str, Any]) -> bool:
         """Whether the last package is still there and not what was delivered; what was taken away was received."""
@@ -300,12 +330,17 @@ class _Delivery(Push):
             emptied = self.task.when_ended == "empty"
             if last["state"] != reason.value:
                 self._recall(outbox, last["version"], reason)
-            removed = self._empty(outbox) if emptied else []
+            removed = self._empty(outbox) if emptied else self._take_away(outbox, self._erased(outbox))
             if last["state"] != reason.value:
                 self._tell_end(outbox, last, reason, removed)
             return Delivered(self.name, "ended", None, 0 if emptied else last["rows"])
         finally:
             outbox.close()
+
+    def _erased(self, outbox: Outbox) -> list[str]:
+        """The packages that are still there and hold what was erased or ended: they go whatever else stays."""
+        there = set(outbox.names())
+        return [said["package"] for said in self._packages() if said["package"] in there and self._rewritten(said)]
 
     def _recall(self, outbox: Outbox, version: int, reason: Reason) -> None:
         """The notice for people, before anything else."""
