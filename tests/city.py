@@ -12,6 +12,8 @@ import duckdb
 import pytest
 
 from pipelines.lake import delta
+from pipelines.linkage import tables
+from pipelines.linkage.bearers import BEARER, SHARED
 from pipelines.register import Register
 from pipelines.release.editor import Outcome
 from pipelines.release.ledger import Ledger, Recorded
@@ -74,6 +76,11 @@ class Town:
             version = self.published()[subject].version
         read = delta.scan(delta.open_table(self.settings.lake.subject(subject), version))
         return duckdb.sql(f"SELECT {columns} FROM {read.source} WHERE {where} ORDER BY ALL").fetchall()
+
+    def alone(self, column: str) -> str:
+        """SQL of whether a column holds somebody whose number no other person has: nobody else is erased by order."""
+        shared = f"{tables.read(self.settings.lake, tables.LINK)} WHERE why IN ('{SHARED}', '{BEARER}')"
+        return f"{column} NOT IN (SELECT person_id FROM {shared} AND person_id IS NOT NULL)"
 
     def close(self) -> None:
         self.city.stop()

@@ -3,7 +3,7 @@
 Reads only. A plan names files, positions and columns, never values, so that it can be kept until all of it is done.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def in_raw(
     fate = of_source(contract, contracts, wanted)
     given = {column.name: column.physical_name for column in contract.columns}
     texts = [name for name, kind in raw.items() if kind == "VARCHAR" and name not in (ERASED, EMPTIED)]
-    said, words = _asked(fate, given), sorted(swept(Fate("NULL", {}), texts, wanted).cells.items())
+    said, words = _asked(fate, given), sorted(swept(Fate("NULL", {}), texts, wanted.said).cells.items())
     rows = con.execute(
         f"SELECT {ROW}, goes, cells, words FROM (SELECT {ROW}, {fate.goes} AS goes, {_list(said)} AS cells "
         f"FROM ({decoded})) JOIN (SELECT file_row_number AS {ROW}, {_list(words)} AS words FROM {read}) USING ({ROW}) "
@@ -95,17 +95,18 @@ def in_table(
     place: str,
     location: Path,
     fate: Fate,
-    wanted: Wanted,
+    marks: Collection[str],
     columns: Iterable[str] = (),
 ) -> list[Planned]:
-    """The changes of all files of a Delta table, those of old versions too. `columns`: what the fate may ask for,
+    """The changes of all files of a Delta table, those of old versions too. `marks`: what must
+    stand in no text any more. `columns`: what the fate may ask for,
     though no file has it yet."""
     files = files_of(location)
     if not files:
         return []
     names = columns_of(con, files)
     texts = [name for name, kind in names.items() if kind == "VARCHAR"]
-    fate = swept(Fate(fate.goes, {name: sql for name, sql in fate.cells.items() if name in names}), texts, wanted)
+    fate = swept(Fate(fate.goes, {name: sql for name, sql in fate.cells.items() if name in names}), texts, marks)
     asked = sorted(fate.cells.items())
     filled = "".join(f", NULL::VARCHAR AS {identifier(name)}" for name in columns if name not in names)
     rows = con.execute(
@@ -132,7 +133,7 @@ def in_core(
     location = lake.core(contract.org, contract.dataset)
     fate = of_source(contract, contracts, wanted)
     columns = [column.name for column in contract.all_columns]
-    return in_table(con, f"core/{contract.id}", location, fate, wanted, columns)
+    return in_table(con, f"core/{contract.id}", location, fate, wanted.said, columns)
 
 
 def in_quarantine(
@@ -146,7 +147,7 @@ def in_quarantine(
     fate = of_source(contract, contracts, wanted)
     asked = [sql for _, sql in _asked(fate, [column.name for column in contract.columns])]
     about = " OR ".join([f"{fate.goes} IS NOT NULL", *asked])
-    words = " OR ".join(f"contains(delivered, {literal(mark)})" for mark in wanted.marks) or "false"
+    words = " OR ".join(f"contains(delivered, {literal(mark)})" for mark in wanted.said) or "false"
     rows = con.execute(
         f"SELECT filename, place FROM refused r JOIN (SELECT {ROW}, {about} AS about FROM "
         f"({decoded})) d ON d.{ROW} = r.id "
@@ -178,17 +179,17 @@ def refused_decoded(
 def in_linkage(con: duckdb.DuckDBPyConnection, lake: Lake, wanted: Wanted) -> Iterator[Planned]:
     """The changes of the tables that say whom rows are about, and of what was matched to their addresses."""
     for name, columns in tables.TABLES.items():
-        ids = [column for column in columns if column in ("claim", "person_id", "other")]
-        goes = " OR ".join(f"{column} IN ({literals(wanted.claims)})" for column in ids)
-        order = f"CASE WHEN {goes} THEN '' END" if wanted.claims else "CAST(NULL AS VARCHAR)"
+        told = {"claim": wanted.claims, "person_id": wanted.ids, "other": wanted.ids}
+        stands = [f"{column} IN ({literals(told[column])})" for column in columns if told.get(column)]
+        order = f"CASE WHEN {' OR '.join(stands)} THEN '' END" if stands else "CAST(NULL AS VARCHAR)"
         if name == tables.LINK:
             order = f"coalesce({order}, {by_source_key('dataset', 'row_key', wanted)})"
-        yield from in_table(con, f"linkage/{name}", lake.linkage(name), Fate(order, {}), wanted)
+        yield from in_table(con, f"linkage/{name}", lake.linkage(name), Fate(order, {}), wanted.numbers)
     for name in lake.matched_tables():
         files = files_of(lake.matched(name))
         if files and {"source_dataset", "source_key"} <= columns_of(con, files).keys():
             fate = Fate(by_source_key("source_dataset", "source_key", wanted), {})
-            yield from in_table(con, f"matched/{name}", lake.matched(name), fate, wanted)
+            yield from in_table(con, f"matched/{name}", lake.matched(name), fate, wanted.marks)
 
 
 def in_model(
@@ -200,4 +201,4 @@ def in_model(
     if not files:
         return []
     fate = of_model(contract, contracts, wanted, columns_of(con, files))
-    return in_table(con, contract.form.model, location, fate, wanted)
+    return in_table(con, contract.form.model, location, fate, wanted.marks)

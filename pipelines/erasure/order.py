@@ -93,8 +93,8 @@ class Erasure:
     def carry_out(self, person: str, order: Order) -> dict[str, Any]:
         """Erase a person; the body of the receipt. An order that was carried out already is not carried out again.
 
-        Raises CitylakeError for an id nobody has, a number that was given to another order, and an order while another
-        one is half done.
+        Raises CitylakeError for an id nobody has, a person whose number also stands for somebody who is told apart, a
+        number that was given to another order, and an order while another one is half done.
         """
         journal = self._begun(person, order)
         if journal is None:
@@ -135,12 +135,20 @@ class Erasure:
     def _planned(self, person: str, order: Order) -> Journal:
         released = ReleasedRows(self.contracts, self.lake, self.register)
         with closing(released.con):
-            claims = Person(released, person).claims
+            one = Person(released, person)
         with connect(self.lake.scratch()) as con:
-            refused = list(self._refused(con, claims))
-            kept = self._kept([one["source"] for one in refused])
+            if registers := search.sharing(con, self.lake, self.contracts, one.id, one.claims):
+                raise CitylakeError("erase.shared", order=order.number, registers="、".join(sorted(registers)))
+            refused = list(self._refused(con, one.claims))
+            kept = self._kept([left["source"] for left in refused])
             wanted = search.wanted(
-                con, self.lake, self.contracts, claims, order.number, [one["source"] for one in refused]
+                con,
+                self.lake,
+                self.contracts,
+                one.ids,
+                one.claims,
+                order.number,
+                [left["source"] for left in refused],
             )
             journal = Journal(asdict(order), self._mark(person), asdict(wanted), refused=refused, kept=kept)
             found = self._search(con, wanted, journal)

@@ -24,8 +24,9 @@ class Wanted:
 
     `numbers`: identity numbers. `keys`: by source the keys of rows that go. `linked`: those of them that go whatever
     number stands in them. `others`: by source the keys of rows in which a number stands that are about somebody else.
-    `claims`: ids of the person. `mobiles`: telephones that stand in no row about others. `names`: of the person.
-    `subjects`: by name of a key the rows about something else in which the person stands (codes of firms).
+    `claims`: the person's in sources, `ids`: in libraries. `mobiles`: telephones that stand in no row about others.
+    `names`: of the person. `subjects`: by name of a key the rows about something else in which the person stands
+    (codes of firms).
     """
 
     numbers: Orders
@@ -33,13 +34,19 @@ class Wanted:
     linked: Mapping[str, Collection[str]] = field(default_factory=dict)
     others: Mapping[str, Collection[str]] = field(default_factory=dict)
     claims: Collection[str] = ()
+    ids: Collection[str] = ()
     mobiles: Orders = field(default_factory=dict)
     names: Collection[str] = ()
     subjects: Mapping[str, Collection[str]] = field(default_factory=dict)
 
     @property
     def marks(self) -> list[str]:
-        """What must stand in no text any more, whatever the column."""
+        """What must stand in no text any more that tells of persons by their ids, whatever the column."""
+        return sorted({*self.numbers, *self.ids})
+
+    @property
+    def said(self) -> list[str]:
+        """What must stand in no text of a source any more, whatever the column."""
         return sorted({*self.numbers, *self.claims})
 
 
@@ -130,13 +137,13 @@ def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, co
     order = next(iter(wanted.numbers.values()), "")
     ids = [name for name in of_kind(contract.columns, PERSON) if name in columns]
     emptied = contract.form.erasure.cells
-    gone = {name: order for name in wanted.claims}
+    gone = {name: order for name in wanted.ids}
     whole = [_order(identifier(name), gone) for name in ids if name not in emptied]
     cells: dict[str, list[str]] = {}
     for person, names in emptied.items():
         if person in columns:
             for name in {person, *names} & set(columns):
-                cells.setdefault(name, []).append(_among(identifier(person), wanted.claims))
+                cells.setdefault(name, []).append(_among(identifier(person), wanted.ids))
     if {"source_dataset", "source_key"} <= set(columns):
         whole.append(by_source_key("source_dataset", "source_key", wanted))
     if not of_kind(contract.columns, PERSON):
@@ -163,11 +170,11 @@ def by_source_key(dataset: str, key: str, wanted: Wanted) -> str:
     )
 
 
-def swept(fate: Fate, texts: Sequence[str], wanted: Wanted) -> Fate:
-    """A fate that also empties every text in which a number or an id of the person stands."""
+def swept(fate: Fate, texts: Sequence[str], marks: Collection[str]) -> Fate:
+    """A fate that also empties every text in which a mark of the person stands."""
     cells = dict(fate.cells)
-    for name in texts if wanted.marks else ():
-        found = " OR ".join(f"contains({identifier(name)}, {literal(mark)})" for mark in wanted.marks)
+    for name in texts if marks else ():
+        found = " OR ".join(f"contains({identifier(name)}, {literal(mark)})" for mark in marks)
         cells[name] = _either([*filter(None, [cells.get(name)]), found])
     return Fate(fate.goes, cells)
 

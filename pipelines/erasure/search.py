@@ -15,19 +15,22 @@ from pipelines.lake.edition import row_key
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
+from pipelines.linkage.bearers import BEARER, SHARED
 
 
 def wanted(
     con: duckdb.DuckDBPyConnection,
     lake: Lake,
     contracts: Contracts,
+    ids: Sequence[str],
     claims: Sequence[str],
     order: str,
     refused: Sequence[str] = (),
 ) -> Wanted:
-    """Everything about the person with these ids (the first is the golden one). `refused`: sources that are left."""
+    """Everything about the person with these ids (the first is the golden one) and claims. `refused`: sources that
+    are left."""
     core = {name: rows for name, rows in _core(con, lake, contracts) if name not in refused}
-    linked, elsewhere = _links(con, lake, claims[0])
+    linked, elsewhere = _links(con, lake, ids[0])
     numbers: set[str] = set()
     names: set[str] = set()
     mobiles: set[str] = set()
@@ -65,8 +68,9 @@ def wanted(
         linked,
         {name: sorted(found) for name, found in others.items()},
         list(claims),
+        list(ids),
         names=sorted(names),
-        subjects=_subjects(con, lake, contracts, claims),
+        subjects=_subjects(con, lake, contracts, ids),
     )
     own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
     own -= _of_others(con, lake, contracts, own, known)
@@ -101,8 +105,29 @@ def _links(
     return mine, others
 
 
+def sharing(
+    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, person: str, claims: Sequence[str]
+) -> set[str]:
+    """The registers in which a number of a person also stands for somebody who is told apart."""
+    if tables.missing(lake):
+        return set()
+    core = dict(_core(con, lake, contracts))
+    link = f"{tables.read(lake, tables.LINK)} WHERE why IN ('{SHARED}', '{BEARER}')"
+    borne: list[tuple[str, str, str, str]] = []
+    for (name,) in con.execute(f"SELECT DISTINCT dataset FROM {link}").fetchall():
+        form, key = contracts.sources[name].form, row_key(contracts.sources[name].form.load.key)
+        if name in core and form.linkage is not None:
+            claim = f"arg_max({identifier(form.linkage.person)}, _batch) AS claim"
+            now = f"(SELECT {key} AS row_key, {claim} FROM {core[name]} GROUP BY ALL)"
+            mine = f"(SELECT row_key, person_id, why FROM {link} AND dataset = {literal(name)})"
+            query = f"SELECT claim, person_id, why FROM {mine} JOIN {now} USING (row_key)"
+            borne += [(name, *row) for row in con.execute(query).fetchall()]
+    ours = {*claims, *(claim for _, claim, one, _ in borne if one == person)}
+    return {name for name, claim, _, why in borne if why == SHARED and claim in ours}
+
+
 def _subjects(
-    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, claims: Sequence[str]
+    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, ids: Sequence[str]
 ) -> dict[str, list[str]]:
     """What the released models hold about something else, by name of their key: the keys of rows with the person."""
     found: dict[str, set[str]] = {}
@@ -111,7 +136,7 @@ def _subjects(
         known = columns_of(con, files) if files and contract.form.erasure.cells else {}
         for person in contract.form.erasure.cells:
             if {person, contract.form.key[0]} <= known.keys():
-                key, ours = identifier(contract.form.key[0]), f"{identifier(person)} IN ({literals(claims)})"
+                key, ours = identifier(contract.form.key[0]), f"{identifier(person)} IN ({literals(ids)})"
                 query = f"SELECT DISTINCT {key} FROM {read_files(files)} WHERE {ours}"
                 found.setdefault(contract.form.key[0], set()).update(one for (one,) in con.execute(query).fetchall())
     return {name: sorted(keys) for name, keys in found.items()}

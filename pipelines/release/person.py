@@ -14,6 +14,7 @@ from pipelines.contracts.load import Column, Contracts, SourceContract
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
+from pipelines.linkage.bearers import nobody
 from pipelines.messages import CitylakeError
 from pipelines.release.rows import ReleasedRows, Row
 
@@ -37,6 +38,10 @@ class Person:
     """One person of the crosswalk. Ids that became part of another person's resolve to that one. Who stands in no
     register of persons, but in another library (somebody from elsewhere who represents a firm), has one claim, the id.
 
+    `ids`: under which libraries ever had the person, the one of today first. `claims`: which sources say. They are not
+    the same: a number may be somebody else's since, and the id that was named after it stays with whom it was given to.
+    A number that proves nothing is nobody's.
+
     Raises CitylakeError for an id that nobody ever had.
     """
 
@@ -46,16 +51,25 @@ class Person:
         if tables.missing(lake):
             raise CitylakeError("person.unknown", person=text)
         crosswalk = tables.read(lake, tables.CROSSWALK)
-        one = f"SELECT person_id FROM {crosswalk} WHERE claim = {literal(text)} OR person_id = {literal(text)} LIMIT 1"
-        found = released.con.execute(one).fetchone()
+        for column in ("person_id", "claim"):  # an id is its owner's, whoever has the number it is named after now
+            one = f"SELECT person_id FROM {crosswalk} WHERE {column} = {literal(text)} LIMIT 1"
+            if (found := released.con.execute(one).fetchone()) is not None:
+                break
         if found is None:
-            self.id, self.claims = text, (text,)
+            self.id, self.ids, self.claims = text, (text,), (text,)
             if not any(self.libraries()):
                 raise CitylakeError("person.unknown", person=text)
             return
         self.id = str(found[0])
-        same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)} ORDER BY claim"
-        self.claims = tuple(dict.fromkeys([self.id, *(claim for (claim,) in released.con.execute(same).fetchall())]))
+        same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)}"
+        mine = [claim for (claim,) in released.con.execute(f"{same} ORDER BY claim").fetchall()]
+        taken = f"SELECT person_id FROM {crosswalk} SEMI JOIN ({same}) s ON s.claim = person_id"
+        others = {one for (one,) in released.con.execute(taken).fetchall()} - {self.id}
+        instead = dict(
+            released.con.execute(f"FROM {tables.read(lake, tables.ALIAS)} SEMI JOIN ({same}) USING (claim)").fetchall()
+        )
+        self.ids = tuple(dict.fromkeys([self.id, *(claim for claim in mine if claim not in others)]))
+        self.claims = tuple(claim for claim in mine if instead.get(claim) != nobody(claim))
 
     def libraries(self) -> Iterator[Kept]:
         """What the published models hold, by name of model; models without such rows are left out."""
@@ -64,9 +78,9 @@ class Person:
             if columns and model in self.released.published:
                 version = self.released.published[model].version
                 found = [
-                    self.released.some(contract, version, {column: claim}, _order(contract.form.key))
+                    self.released.some(contract, version, {column: one}, _order(contract.form.key))
                     for column in columns
-                    for claim in self.claims
+                    for one in self.ids
                 ]
                 rows = {tuple(row.values()): row for rows in found for row in rows}
                 if rows:

@@ -144,7 +144,7 @@ def registered(intake: Make) -> Callable[..., tuple[Intake, Wanted]]:
         state = source.current()
         with connect(source.lake.scratch()) as con:
             claims = [state["R1",]["person_id"]]
-            return source, search.wanted(con, source.lake, source.contracts, claims, "N-1")
+            return source, search.wanted(con, source.lake, source.contracts, claims, claims, "N-1")
 
     return make
 
@@ -174,7 +174,7 @@ def test_a_refused_row_of_somebody_else_makes_a_telephone_shared(
         assert in_quarantine(con, source.lake, source.contract, source.contracts, wanted) == []
         for file in source.lake.raw("psb", "household_person").glob("*/rows.parquet"):
             file.unlink()  # as when the period of raw batches is over
-        again = search.wanted(con, source.lake, source.contracts, wanted.claims, "N-1")
+        again = search.wanted(con, source.lake, source.contracts, wanted.ids, wanted.claims, "N-1")
     assert list(again.mobiles) == []
 
 

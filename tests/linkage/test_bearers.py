@@ -2,19 +2,28 @@
 
 import random
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
+from pipelines.erasure.order import Erasure, Order
+from pipelines.lake.edition import current_rows
+from pipelines.lake.parquet import files_of, read_files
 from pipelines.linkage import marks, tables
 from pipelines.linkage.bearers import BEARER, SHARED, nobody
+from pipelines.messages import CitylakeError
 from pipelines.register import Register
+from pipelines.release.person import Person
+from pipelines.release.rows import ReleasedRows
+from pipelines.settings import Settings
 from simulator.identity import identity_number
-from tests.city import seed_from_clock
+from tests.city import REPOSITORY, seed_from_clock
 from tests.dbt.libraries import new_bench
 from tests.linkage.test_step import BIRTH, HOME, NUMBER, PERSON, RECORD, RECORDS, REGISTER, Desk
 
@@ -218,3 +227,97 @@ def test_the_question_shows_both_and_no_value_is_in_a_question(desk: Desk) -> No
     assert row is not None and person is not None
     assert (row["name"], person["name"]) == (SECOND["name"], FIRST["name"])
     assert person["birth_date"] == date.fromisoformat(FIRST["birth_date"])
+
+
+def known(desk: Desk, text: str) -> tuple[str, dict[str, set[str | None]]]:
+    """Whom a text resolves to, and by source the keys of the rows that are shown as that person's."""
+    desk.bench.complete()
+    released = ReleasedRows(desk.bench.contracts, desk.bench.lake, desk.register)
+    with closing(released.con):
+        person, keys = Person(released, text), {REGISTER: "record_no", RECORDS: "health_record_no"}
+        kept = {one.place: one.rows for one in person.sources(dict(desk.bench.versions()))}
+        return person.id, {name: {row[keys[name]] for row in rows} for name, rows in kept.items() if name in keys}
+
+
+def erase(desk: Desk, person: str, order: str) -> None:
+    home = desk.bench.lake.root.parent
+    settings = Settings(home, REPOSITORY, 0, 0, "")
+    settings.prepare()
+    Erasure(settings, desk.bench.contracts, desk.register).carry_out(person, Order(order, "专员", "本人申请删除"))
+
+
+def left(desk: Desk) -> dict[str, set[str]]:
+    """By source the keys of the rows that core still has, in any version."""
+    found: dict[str, set[str]] = {}
+    with duckdb.connect() as con:
+        for name, key in ((REGISTER, "record_no"), (RECORDS, "health_record_no")):
+            if files := files_of(desk.bench.lake.core(*name.split("/"))):
+                rows = con.execute(f"SELECT {key} FROM {read_files(files)}").fetchall()
+                found[name] = {one for (one,) in rows}
+    return found
+
+
+def test_a_number_that_proves_nothing_shows_nobody_the_rows_of_the_other(desk: Desk) -> None:
+    mine = {**RECORD, "id_number": NUMBER, "person_id": CLAIM}
+    theirs = {**mine, "health_record_no": "E2", "name": "赵德明", "residence_address": ELSEWHERE}
+    register(desk, FIRST, SECOND)
+    desk.bench.load(RECORDS, mine, {**theirs, "mobile": SECOND["mobile"]})
+    desk.link()
+    second, _ = listed(desk)["R2"]
+    assert known(desk, CLAIM) == (CLAIM, {REGISTER: {"R1"}, RECORDS: {"E1"}})
+    assert known(desk, second) == (second, {REGISTER: {"R2"}, RECORDS: {"E2"}})
+
+
+@pytest.mark.parametrize("word", [None, "never"])
+@pytest.mark.parametrize("who", ["R1", "R2"])
+def test_nobody_is_erased_while_the_number_is_on_two(desk: Desk, who: str, word: str | None) -> None:
+    register(desk, FIRST, SECOND)
+    desk.link()
+    if word:
+        desk.reviews.decide(desk.reviews.open()[0]["id"], word, "张专员", "两人")
+        desk.link()
+    person, _ = listed(desk)[who]
+    with pytest.raises(CitylakeError, match=f"N-1.*{REGISTER}"):
+        erase(desk, person, "N-1")
+    assert left(desk)[REGISTER] == {"R1", "R2"} and set(listed(desk)) == {"R1", "R2"}
+
+
+@pytest.mark.parametrize("corrected", ["R1", "R2"])
+@pytest.mark.parametrize("who", ["R1", "R2"])
+def test_after_the_correction_each_is_seen_and_erased_alone(desk: Desk, corrected: str, who: str) -> None:
+    """Whoever is corrected keeps the id, so the keeper's id may be named after a number that is the other's now."""
+    record = {"R1": FIRST, "R2": SECOND}
+    mine = {**RECORD, "id_number": NUMBER, "person_id": CLAIM}
+    rows = {
+        "E1": mine,
+        "E2": {**mine, "health_record_no": "E2", "name": "赵德明", "residence_address": ELSEWHERE,
+               "mobile": SECOND["mobile"]},
+    }  # fmt: skip
+    right = rows.pop(f"E{corrected[1]}") | CORRECTED
+    register(desk, FIRST, SECOND)
+    desk.bench.load(RECORDS, *rows.values())
+    desk.link()
+    register(desk, {**record[corrected], **CORRECTED}, batch=2)
+    desk.bench.load(RECORDS, right, batch=2)
+    desk.link()
+    person, other = (listed(desk)[one][0] for one in (who, *({"R1", "R2"} - {who})))
+    about, others = ({REGISTER: {one}, RECORDS: {f"E{one[1]}"}} for one in (who, *({"R1", "R2"} - {who})))
+    assert known(desk, person) == (person, about)
+    assert known(desk, other) == (other, others)
+    untold = known(desk, CLAIM)
+    assert untold == ((person, about) if person == CLAIM else (other, others)), "an id before a number"
+    erase(desk, person, "N-1")
+    assert left(desk) == others
+    assert known(desk, other) == (other, others)
+    with pytest.raises(CitylakeError):
+        known(desk, person)
+    ((name, address, mobile),) = register_row(desk)
+    assert (name, address, mobile) == tuple(
+        record[next(iter(others[REGISTER]))][one] for one in ("name", "address", "mobile")
+    )
+
+
+def register_row(desk: Desk) -> list[tuple[str | None, ...]]:
+    version = dict(desk.bench.versions())[REGISTER]
+    with duckdb.connect() as con:
+        return con.execute(f"SELECT name, address, mobile FROM ({current_rows(version)})").fetchall()

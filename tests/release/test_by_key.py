@@ -105,7 +105,7 @@ def test_killed_runs_and_erasures_of_a_town(town: Town) -> None:
     assert how(town, "third") == dict.fromkeys(BY_KEY, "")
     require_equal(town, "whole-third")
 
-    person = town.rows(BY_KEY[2], "person_id", "residence_status = '1'")[0][0]
+    person = town.rows(BY_KEY[2], "person_id", f"residence_status = '1' AND {town.alone('person_id')}")[0][0]
     with opened(town.settings, "erase", erasing=True) as run:
         Erasure(town.settings, run.contracts, run.register).carry_out(person, Order("删1号", "专员", "本人申请删除"))
     town.run("fourth", sources=SOURCES)

@@ -65,14 +65,17 @@ def seed_is_told(seed: int) -> None:
 
 
 def chosen(town: Town, model: str, column: str, where: str, seed: int) -> str:
-    found = sorted({person for (person,) in town.rows(model, column, f"{column} IS NOT NULL AND {where}")})
+    found = sorted(
+        {person for (person,) in town.rows(model, column, f"{column} IS NOT NULL AND {where} AND {town.alone(column)}")}
+    )
     return str(found[seed % len(found)])
 
 
 def known(town: Town, person: str) -> Somebody:
     with town.register() as register:
         released = ReleasedRows(load(town.settings.contracts), town.settings.lake, register)
-        claims = Person(released, person).claims
+        one = Person(released, person)
+        claims = {*one.ids, *one.claims}
         released.con.close()
     mine = f"person_id IN ({', '.join(map(literal, claims))})"
     rows = town.rows("lib_population__person", "id_number, mobile", mine)
@@ -254,7 +257,7 @@ def test_what_is_held_is_not_erased(homes: tuple[Settings, Settings], people: li
 @pytest.fixture(scope="module")
 def people(town: Town, seed: int) -> list[Somebody]:
     """Somebody to whom a row was linked, the head of a household, a spouse, the owner of a firm, who nobody chose."""
-    links = f"{tables.read(town.settings.lake, tables.LINK)} WHERE basis = 'model'"
+    links = f"{tables.read(town.settings.lake, tables.LINK)} WHERE basis = 'model' AND {town.alone('person_id')}"
     linked = sorted(one for (one,) in duckdb.sql(f"SELECT DISTINCT person_id FROM {links}").fetchall())
     found = [
         linked[seed % len(linked)],

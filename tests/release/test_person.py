@@ -80,7 +80,7 @@ def test_who_only_represents_a_firm_is_found_too(released: ReleasedRows, town: T
     assert outside
     for person in sorted(outside)[:3]:
         found = Person(released, person)
-        assert (found.id, found.claims) == (person, (person,))
+        assert (found.id, found.ids, found.claims) == (person, (person,), (person,))
         assert model in {one.place for one in found.libraries()}
     with pytest.raises(CitylakeError, match="0000"):
         Person(released, "0000")

@@ -156,7 +156,7 @@ def test_a_second_day_and_an_erasure(town: Town) -> None:
     found = reproduce(town.settings, PERSON)
     said = "threads" if how["why"] else "by_key"  # whole on the first day of a week
     assert found.bytes_equal or [one.code for one in found.because] == [f"reproduce.because.{said}"]
-    person = town.rows(PERSON, "person_id", "residence_status = '1'")[0][0]
+    person = town.rows(PERSON, "person_id", f"residence_status = '1' AND {town.alone('person_id')}")[0][0]
     with opened(town.settings, "erase", erasing=True) as run:
         Erasure(town.settings, run.contracts, run.register).carry_out(person, Order("删1号", "专员", "本人申请删除"))
     for subject in (PERSON, "mart_population__town_day"):  # the count keeps the person whom its sources lost
