@@ -4,10 +4,9 @@ Belongs here: the order of these steps, and what stands when one fails. How rows
 addresses are matched and placed to `geo`. Models read what is found as sources, beside core.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.load import Contracts, SourceContract
@@ -20,7 +19,6 @@ from pipelines.issues import Finding, Issues
 from pipelines.lake.edition import CoreVersion, Prepared, core_columns
 from pipelines.lake.zones import Lake
 from pipelines.linkage import step, tables
-from pipelines.linkage.bearers import SHARED
 from pipelines.linkage.marks import participants
 from pipelines.linkage.matching import Model
 from pipelines.linkage.reviews import Reviews
@@ -95,23 +93,22 @@ class Preparation:
         asked = self.reviews.open()
         waiting = len(asked)
         found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
-        found += [self._shared(name, asked) for name in sorted({one["dataset"] for one in asked if _is_shared(one)})]
+        last = self.receipts.last(Stage.LINK, LINKAGE)
+        shared = last.body.get("shared", {}) if last is not None else {}
+        found += [self._shared(name, told) for name, told in sorted(shared.items()) if name in self.contracts.sources]
         self.issues.report(LINKAGE, operator, "linkage", found)
         return tables.shown(lake)
 
-    def _shared(self, dataset: str, asked: Sequence[Mapping[str, Any]]) -> Finding:
+    def _shared(self, dataset: str, told: Mapping[str, int]) -> Finding:
         """The numbers that a register has for several people, as a finding of whoever keeps the register."""
-        mine = [one for one in asked if _is_shared(one) and one["dataset"] == dataset]
-        numbers = len({one["person"] for one in mine})
-        told = {"dataset": dataset, "numbers": numbers, "records": len(mine)}
-        owner = self.contracts.sources[dataset].org
-        return Finding("linkage.shared", told, "error", key=dataset, rows=len(mine), owner=owner)
+        owner, said = self.contracts.sources[dataset].org, {"dataset": dataset, **told}
+        return Finding("linkage.shared", said, "error", key=dataset, rows=told["records"], owner=owner)
 
     def _link_changed(self, sources: Mapping[str, CoreVersion], number: int) -> None:
         model = self.settings.contracts / step.MODEL
         inputs = step.inputs(self.contracts, sources, model, self.reviews, self.today)
         last = self.receipts.last(Stage.LINK, LINKAGE)
-        if last is None or last.body["inputs"] != inputs:
+        if last is None or last.body["inputs"] != inputs or "shared" not in last.body:
             lake = self.settings.lake
             linked = step.link(self.contracts, sources, lake, Model.read(model), self.reviews, self.today, number)
             self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
@@ -154,7 +151,3 @@ def core_versions(contracts: Contracts, lake: Lake, receipts: Receipts) -> dict[
         key = tuple(admitted.key)
         found[source] = CoreVersion(location, admitted.core_version, admitted.batch, key, columns)
     return found
-
-
-def _is_shared(question: Mapping[str, Any]) -> bool:
-    return bool(question["why"] == SHARED)

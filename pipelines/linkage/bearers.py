@@ -10,7 +10,7 @@ Belongs here: who is apart, and which claims are one person because of it. Does 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -29,6 +29,9 @@ SHARED = "shared"
 """Why a record is known by a claim of its own, and why a steward is asked about it: somebody else bears its number."""
 BEARER = "bearer"
 """Why a record is listed that bears, or bore, such a number and is known by a number nevertheless."""
+
+MANY = 200
+"""So many different bearers of one number are not compared with each other any more: each name is its own person."""
 
 Key = tuple[str, str]
 """A record: its dataset and row key."""
@@ -61,7 +64,8 @@ class Record:
 class Bearers:
     """What was found. `apart`: records with claims of their own. `same`: claims of one person. `new`: own claims and
     the numbers' claims whose ids they had until now; `moved`: claims of numbers that are somebody else's now; `closed`:
-    those that prove nothing. `known`: the claim by which each listed record is known."""
+    those that prove nothing. `known`: the claim by which each listed record is known. `shared`: by register the numbers
+    of its records that are apart, one for each record."""
 
     apart: dict[Key, str] = field(default_factory=dict)
     same: list[tuple[str, str]] = field(default_factory=list)
@@ -69,6 +73,7 @@ class Bearers:
     moved: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     known: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    shared: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     questions: list[Question] = field(default_factory=list)
 
     @property
@@ -148,21 +153,39 @@ def find(
     for record in records:
         by_claim[record.claim].append(record)
     for claim, bearing in sorted(by_claim.items()):
-        _part(found, claim, sorted(bearing, key=order), said, model)
+        _part(found, claim, sorted(bearing, key=order), said, before, model)
     _tell_who(found, records, bore, before)
     return found
 
 
 def _part(
-    found: Bearers, claim: str, records: list[Record], said: Mapping[tuple[str, str, str], Answer], model: str
+    found: Bearers,
+    claim: str,
+    records: list[Record],
+    said: Mapping[tuple[str, str, str], Answer],
+    before: Mapping[str, str],
+    model: str,
 ) -> None:
-    """Part the records of one number; the first of them is its keeper."""
+    """Part the records of one number; the first of them is its keeper. `before`: the ids of claims until now."""
     keeper = records[0]
     word = {one.key: _word(one, said.get((*one.key, claim))) for one in records[1:]}
+    apart = {one.key: before[one.own] for one in records if before.get(one.own, before.get(claim)) != before.get(claim)}
+    alike: dict[Hashable, list[Record]] = defaultdict(list)
+    for one in records:  # of those that say the same one is compared
+        says = one.dataset, one.name, one.address, one.mobile, one.there
+        alike[says, word.get(one.key), apart.get(one.key)].append(one)
+    many = len(alike) > MANY
     same = [(keeper, one) for one in records[1:] if word[one.key] == "accept"]
-    for one, other in combinations(records, 2):
+    same += [(group[0], one) for group in alike.values() for one in group[1:]]
+    firsts = [group[0] for group in alike.values()]
+    if many:
+        named = {one.name: one for one in reversed(firsts)}
+        same += [(named[one.name], one) for one in firsts]
+    for one, other in combinations(firsts, 2) if not many else ():
         verdict, words = one_person(one, other), {word.get(one.key), word.get(other.key)}
-        if verdict or (verdict is None and not words & {"never", "accept"}):
+        # who was told apart stays so until somebody says otherwise
+        doubt = verdict is None and apart.get(one.key) == apart.get(other.key)
+        if verdict or (doubt and not words & {"never", "accept"}):
             same.append((one, other))
     pairs = [(one.own, other.own) for one, other in same]
     people = joined([*pairs, *((one.own, one.own) for one in records)])
@@ -170,12 +193,16 @@ def _part(
     others = [one for one in records if one.own not in kept]
     for one in others:
         found.apart[one.key] = one.own
+        if one.there:
+            found.shared[one.dataset].append(claim)
         if word[one.key] is None:
             found.closed.add(claim)
     if others:
         found.new |= {one.own: claim for one in records}
         found.same += [(one, min(cluster)) for cluster in people if cluster is not kept for one in sorted(cluster)]
     for one in records[1:]:
+        if many and found.questions and found.questions[-1].person == claim:
+            break  # one at a time
         verdict = one_person(keeper, one)
         if word[one.key] is None and (verdict is False or (verdict is None and one.dataset == keeper.dataset)):
             asked = Question(one.dataset, one.row_key, one.place, one.own, claim, SHARED, None, model)

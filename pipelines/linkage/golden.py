@@ -86,12 +86,21 @@ def resolve(person_id: str, merged: Mapping[str, str]) -> str:
 
 def joined(pairs: Iterable[tuple[str, str]]) -> list[set[str]]:
     """Clusters of claims that are the same person, directly or through others."""
-    clusters: dict[str, set[str]] = {}
+    above: dict[str, str] = {}
+
+    def top(claim: str) -> str:
+        while (higher := above.setdefault(claim, claim)) != claim:
+            above[claim] = above[higher]
+            claim = higher
+        return claim
+
     for one, other in pairs:
-        both = clusters.setdefault(one, {one}) | clusters.setdefault(other, {other})
-        for claim in both:
-            clusters[claim] = both
-    return sorted({id(cluster): cluster for cluster in clusters.values()}.values(), key=min)
+        first, second = sorted((top(one), top(other)))
+        above[second] = first  # the smallest of a cluster is its top
+    clusters: dict[str, set[str]] = {}
+    for claim in list(above):
+        clusters.setdefault(top(claim), set()).add(claim)
+    return sorted(clusters.values(), key=min)
 
 
 def _kept(clusters: list[list[str]], shares: list[Counter[str]]) -> dict[int, str]:

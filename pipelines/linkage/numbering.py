@@ -33,6 +33,7 @@ def update(
     con.execute(f"CREATE OR REPLACE TEMP VIEW before AS FROM {read(lake, CROSSWALK)}")
     con.execute(f"CREATE OR REPLACE TEMP VIEW happened AS SELECT * FROM {read(lake, EVENT)} WHERE number <= {last}")
     clusters = golden.joined(same)
+    inside = {claim: place for place, cluster in enumerate(clusters) for claim in cluster}
     joined = values([(claim,) for cluster in clusters for claim in sorted(cluster)], "claim")
     con.execute(
         "CREATE OR REPLACE TEMP TABLE concerned AS SELECT claim FROM "
@@ -40,7 +41,7 @@ def update(
         "UNION SELECT person_id FROM before WHERE claim <> person_id)"
     )
     stored, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
-    follow = {own: claim for own, claim in new.items() if own not in stored and _together(clusters, own, claim)}
+    follow = {own: claim for own, claim in new.items() if own not in stored and _together(inside, own, claim)}
     known = {own: stored[claim] for own, claim in (new.items() - follow.items()) if claim in stored} | stored
     known = {claim: person for claim, person in known.items() if claim not in moved}
     told = {claim for (claim,) in con.execute("FROM present SEMI JOIN concerned USING (claim)").fetchall()}
@@ -102,8 +103,9 @@ def _write(
         append(con, lake, CROSSWALK, "FROM new", number)
 
 
-def _together(clusters: list[set[str]], one: str, other: str) -> bool:
-    return any(one in cluster and other in cluster for cluster in clusters)
+def _together(inside: Mapping[str, int], one: str, other: str) -> bool:
+    """Whether two claims are in one cluster. `inside`: the cluster of each."""
+    return one in inside and inside[one] == inside.get(other)
 
 
 def _merged(con: duckdb.DuckDBPyConnection) -> dict[str, str]:

@@ -34,11 +34,13 @@ NUMBERS = "numbers"
 
 @dataclass(frozen=True)
 class Linked:
-    """What the step did. Rows by what became of them, open questions, events of golden ids by kind."""
+    """What the step did. Rows by what became of them, open questions, events of golden ids by kind. `shared`: by
+    register how many numbers it has for several people, and how many records are therefore told apart."""
 
     rows: Mapping[str, int]
     questions: int
     events: Mapping[str, int]
+    shared: Mapping[str, Mapping[str, int]]
 
 
 def inputs(contracts: Contracts, sources: Mapping[str, CoreVersion], model: Path, reviews: Reviews, today: date) -> str:
@@ -93,7 +95,8 @@ def link(
         tables.replace(con, lake, LINK, _LINKS, number)
         asked = [*_uncertain(con), *_two_numbers(con, model), *bearing.questions]
         rows = dict(con.execute("SELECT coalesce(basis, word), count(*) FROM outcome GROUP BY ALL").fetchall())
-    return Linked(rows, reviews.ask(asked), events)
+    shared = {name: {"numbers": len({*on}), "records": len(on)} for name, on in sorted(bearing.shared.items())}
+    return Linked(rows, reviews.ask(asked), events, shared)
 
 
 def _told_apart(con: duckdb.DuckDBPyConnection, bearing: Bearers) -> None:

@@ -321,3 +321,57 @@ def register_row(desk: Desk) -> list[tuple[str | None, ...]]:
     version = dict(desk.bench.versions())[REGISTER]
     with duckdb.connect() as con:
         return con.execute(f"SELECT name, address, mobile FROM ({current_rows(version)})").fetchall()
+
+
+@pytest.mark.parametrize("gone", ["R1", "R2"])
+def test_who_was_told_apart_stays_apart_when_one_of_them_leaves(desk: Desk, gone: str) -> None:
+    """A changed given name is common, so of a record that left nobody would know; but here it was known."""
+    second = {**SECOND, "name": "李建军"}
+    register(desk, FIRST, second)
+    linked = desk.link()
+    before = listed(desk)
+    assert before["R1"][0] != before["R2"][0] and linked.shared == {REGISTER: {"numbers": 1, "records": 1}}
+    register(desk, {"R1": FIRST, "R2": second}[gone], batch=2, op="D")
+    for _ in range(2):
+        desk.link()
+        assert listed(desk) == before
+    (question,) = desk.reviews.open()
+    desk.reviews.decide(question["id"], "accept", "张专员", "同一人，改名")
+    assert desk.link().shared == {}
+    assert listed(desk)["R1"][0] == listed(desk)["R2"][0] == CLAIM
+
+
+def test_a_third_record_does_not_make_two_one(desk: Desk) -> None:
+    """It could be either of two people who were told apart."""
+    register(desk, FIRST, {**SECOND, "name": "李建军"})
+    desk.link()
+    before = listed(desk)
+    register(desk, {**FIRST, "record_no": "R3", "name": "李小满", "mobile": SECOND["mobile"]}, batch=2)
+    desk.link()
+    assert {key: listed(desk)[key] for key in before} == before
+
+
+def test_the_register_is_told_of_doubt_by_nobody_and_of_two_people_until_it_corrects(desk: Desk) -> None:
+    register(desk, FIRST, {**FIRST, "record_no": "R2", "name": "李建军"})
+    linked = desk.link()
+    assert (linked.questions, linked.shared) == (1, {})
+    register(desk, SECOND, batch=2)
+    assert desk.link().shared == {REGISTER: {"numbers": 1, "records": 1}}
+    (question,) = [one for one in desk.reviews.open() if one["row_key"] == "R2"]
+    desk.reviews.decide(question["id"], "never", "张专员", "两人")
+    assert desk.link().shared == {REGISTER: {"numbers": 1, "records": 1}}, "two people still have it"
+
+
+def test_thousands_of_rows_with_one_number_end(desk: Desk) -> None:
+    """As when a register fills a number in for whoever has none."""
+    print(f"seed {(seed := seed_from_clock())}")
+    bench = desk.bench
+    row = bench._row(bench.contracts.sources[REGISTER], {**FIRST, "mobile": None}, 1, "I", 0)
+    names = f"chr(CAST({0x4E00 + seed % 4096} + n % 1000 AS INT))"
+    many = f"'R' || n AS record_no, '王' || {names} AS name, address || n AS address, n AS _row"
+    bench._append(bench.contracts.sources[REGISTER], f"SELECT r.* REPLACE ({many}) FROM ({row}) r, range(5000) t(n)")
+    linked = desk.link()
+    people = {key: person for key, (person, _) in listed(desk).items()}
+    assert len(people) == 5000 and len({*people.values()}) == 1000
+    assert all(people[f"R{n}"] == people[f"R{n % 1000}"] for n in range(5000)), "one name, one person"
+    assert (linked.questions, linked.shared[REGISTER]["numbers"]) == (1, 1)
