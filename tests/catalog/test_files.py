@@ -2,9 +2,12 @@
 released product under the grant, and whatever was not finished does not count."""
 
 import json
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import polars as pl
@@ -551,6 +554,52 @@ def test_a_link_of_the_recipient_leads_nowhere(
     with pytest.raises(CitylakeError):
         delivering.deliver(filing.desk, "linked", task, "test")
     assert not list(target.iterdir())
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+@pytest.mark.parametrize("name", ["_citylake_position.json", "_citylake_position.json.part", "{package}/{file}"])
+def test_a_pipe_of_the_recipient_holds_nobody_up(filing: Filing, name: str) -> None:
+    package = filing.deliver(full=True).package
+    path = filing.office().look() / name.format(package=package, file="LICENCE.txt")
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    filing.city.release(PERSONS, 44)
+    done = SimpleQueue[Any]()
+
+    def run() -> None:
+        try:
+            if "{" in name:
+                list(filing.outbox().read(name.format(package=package, file="LICENCE.txt")))
+            else:
+                filing.deliver()
+        except CitylakeError as error:
+            done.put(error)
+
+    Thread(target=run, daemon=True).start()
+    assert isinstance(done.get(timeout=30), CitylakeError), "it is told, and nobody waits for it"
+
+
+def test_nothing_that_a_recipient_writes_makes_us_stumble(filing: Filing) -> None:
+    office, deep = filing.office(), "[" * 200_000
+    nested = json.dumps({"statement": deep, "signature": "00"}).encode()
+    filing.deliver(full=True)
+    for text in (deep.encode(), nested, b" " * (3 << 20), b"\xff"):
+        office.put("_citylake_position.json", text)
+        assert filing.deliver().how == "unchanged"
+        assert json.loads((office.look() / "_citylake_position.json").read_bytes())["state"] == "current"
+
+
+@pytest.mark.parametrize("filing", ["folder", "sftp"], indirect=True)
+def test_a_folder_in_a_package_goes_with_it_but_nothing_behind_a_link(filing: Filing, tmp_path: Path) -> None:
+    outbox, look = filing.outbox(), filing.office().look()
+    kept = look / "kept"
+    for folder in (look / "000001-v0" / "a" / "b", kept):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text("x")
+    (look / "000001-v0" / "a" / "link").symlink_to("../../kept")
+    outbox.remove("000001-v0")
+    outbox.close()
+    assert not (look / "000001-v0").exists() and (kept / "file").exists()
 
 
 def test_the_command_delivers_lists_and_writes_receipts(filing: Filing, tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ from catalog.delivery.files.returned import Account
 from catalog.delivery.push import narrowed
 from catalog.policy.decision import Allowed
 from citylake.main import app
+from pipelines.contracts.load import load
 from pipelines.register.receipts import Receipts, Stage
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import Office, add_deliveries, end_grants, expected, put_into
-from tests.catalog.small_city import PERSONS, City
+from tests.catalog.small_city import PERSONS, SYNTHETIC, City
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.catalog.test_tables import drawn
 from tests.city import seed_from_clock
@@ -123,6 +124,29 @@ def test_a_county_without_a_grant_of_its_own_receives_nothing(
         "returned.341503",
         "returned",
     ]
+
+
+def test_an_account_counts_only_rows_that_are_shown_today(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    city, store = released_city(tmp_path), FolderBackend(tmp_path_factory.mktemp("shown"))
+    city.recipient("金安区平台")
+    to = {"341502": {"recipient": "金安区平台", "connection": "drop", "folder": "341502"}}
+    form = {"by": "division", "product": PERSONS, "formats": ["csv"], "to": to}
+    add_deliveries(city, {"drop": store.address}, {"returned": form})
+    contract = city.settings.contracts / "products" / "population" / "person.yaml"
+    text = contract.read_text("utf-8").replace("\nlowered:", "\nshownUntil: moved_out_on\nlowered:", 1)
+    shown = "      - residence_status\n"
+    text = text.partition("  analyst:\n")[0]  # which may not show that day
+    contract.write_text(text.replace(shown, f"{shown}      - moved_out_on\n"), "utf-8")
+    city.contracts = load(city.settings.contracts)
+    over = random.Random(seed_from_clock()).randrange(1, 30)
+    days = f"case when i < {over} then date '2020-01-01' when i % 2 = 0 then date '2100-01-01' end as moved_out_on"
+    city.release(PERSONS, query=SYNTHETIC.replace("from range", f", {days} from range"))
+    city.grant("金安区平台")
+    desk = Desk(city.settings, city.register)
+    sent, told = put_into(desk, "returned.341502"), account(desk)
+    assert (told.rows, told.divisions["341502"]) == (40 - over, {"rows": sent.rows, "delivered": sent.rows})
 
 
 CODES = st.text("12", min_size=1, max_size=6)

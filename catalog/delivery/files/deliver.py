@@ -391,13 +391,13 @@ def _opened(text: str | None) -> dict[str, str] | None:
     try:
         found = json.loads(text or "")
         return {name: str(found[name]) for name in ("statement", "signature")}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
 def _facts(statement: str) -> dict[str, Any]:
     try:
         found = json.loads(statement)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

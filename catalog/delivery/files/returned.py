@@ -17,6 +17,7 @@ from pipelines.contracts.models import ReturnForm
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.release import publicity
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,21 @@ def account(desk: Desk, name: str, form: ReturnForm, run: str) -> Account | None
     offer = offering.offer
     if offer.version is None or offer.rows is None:
         return None
-    told = _count(
-        desk, Allowed(offer.product, offer.version, (offer.rows,), offer.rows, None, (), None, None, None), form
+    until = offer.shown_until
+    whole = Allowed(
+        product=offer.product,
+        version=offer.version,
+        columns=(offer.rows,),
+        rows=offer.rows,
+        divisions=None,
+        pseudonyms=(),
+        recipient=None,
+        grant=None,
+        purpose=None,
+        shown_until=until.column if until else None,
+        day=publicity.today(snapshot.contracts) if until else None,
     )
+    told = _count(desk, whole, form)
     receipts = Receipts(desk.register, run)
     divisions: dict[str, dict[str, int | None]] = {}
     for code in form.to:

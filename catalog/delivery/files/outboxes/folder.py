@@ -1,18 +1,20 @@
 """A folder of this machine, mounted or local. No link in it is followed: whoever may write there could lead us to any
-file of this machine by one."""
+file of this machine by one. Nor is anything opened that is no plain file: a pipe would keep us waiting for ever."""
 
 import os
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EINVAL
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from catalog.delivery.files.outboxes.base import CHUNK, PART, Outbox
 from pipelines.connectors.stores.folder import Folder
 
-_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 
@@ -51,7 +53,7 @@ class FolderOutbox(Outbox):
         with self.told(), self._opened(package) as at:
             if at is None:
                 raise FileNotFoundError
-            with open(os.open(own, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=at), "rb") as stream:
+            with _plain(own, _READ, at, "rb") as stream:
                 while piece := stream.read(CHUNK):
                     yield piece
 
@@ -102,10 +104,19 @@ class FolderOutbox(Outbox):
             yield at
 
 
+def _plain(name: str, flags: int, at: int, mode: Literal["rb", "wb"]) -> BinaryIO:
+    """A file, opened. Raises OSError if it is none."""
+    handle = os.open(name, flags, 0o644, dir_fd=at)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(EINVAL, "no plain file")
+    return open(handle, mode)
+
+
 @contextmanager
 def _written(name: str, at: int) -> Iterator[BinaryIO]:
     """A file to write, on the disk at the end."""
-    with open(os.open(name, _WRITE, 0o644, dir_fd=at), "wb") as file:
+    with _plain(name, _WRITE, at, "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -57,14 +57,25 @@ class SftpOutbox(Outbox):
             self.session.rename(self._path(self.hidden(package)), self._path(package))
 
     def remove(self, name: str) -> None:
-        path = self._path(name)
+        with self.told():
+            self._remove(self._path(name))
+
+    def text(self, name: str) -> str | None:
+        with self.told(), suppress(FileNotFoundError):  # before it is read: all of it would be asked for at once
+            found = self.session.stat(self._path(name))
+            if not stat.S_ISREG(found.st_mode or stat.S_IFREG) or (found.st_size or 0) > CHUNK:
+                return None
+        return super().text(name)
+
+    def _remove(self, path: str) -> None:
+        """A file, a link, or a folder with all in it; what a link leads to stays."""
         self._there.discard(path)
-        with self.told(), suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             if not stat.S_ISDIR(self.session.lstat(path).st_mode or 0):
                 self.session.remove(path)
                 return
-            for one in self.session.listdir_attr(path):
-                self.session.remove(f"{path}/{one.filename}")
+            for one in self.session.listdir(path):
+                self._remove(f"{path}/{one}")
             self.session.rmdir(path)
 
     def _path(self, name: str) -> str:
