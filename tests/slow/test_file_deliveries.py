@@ -97,8 +97,8 @@ def _kill_while_it_writes(settings: Settings, office: Office, patience: float) -
 
 
 def _written(office: Office) -> set[str]:
-    folder = office.look()
-    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    """The names in the folder; a package may be renamed while it is looked into, which `os.walk` bears."""
+    return {os.path.join(at, name) for at, folders, files in os.walk(office.look()) for name in (*folders, *files)}
 
 
 @pytest.fixture(scope="module")
