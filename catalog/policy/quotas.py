@@ -172,10 +172,11 @@ class Quotas:
             with self._guard:
                 for one, had in given.items():
                     self._accounts[one].settle(had, -1)
-        with self._guard:
-            for one in given:
-                mine = self._accounts[one]
-                mine.writing, mine.turn = mine.writing - 1, mine.turn + 1
+        finally:
+            with self._guard:
+                for one in given:
+                    mine = self._accounts[one]
+                    mine.writing, mine.turn = mine.writing - 1, mine.turn + 1
 
     def _written(self, who: Who, day: date) -> Used:
         query = sa.select(table.c.rows, table.c.bytes).where(_mine(who, day))
