@@ -77,6 +77,21 @@ class Town:
         read = delta.scan(delta.open_table(self.settings.lake.subject(subject), version))
         return duckdb.sql(f"SELECT {columns} FROM {read.source} WHERE {where} ORDER BY ALL").fetchall()
 
+    def accepted(self, dataset: str, key: str) -> list[dict[str, str | None]]:
+        """The rows of a register that nothing forbids to accept, as they were delivered; of what came twice one."""
+        planted = [item for item in self.city.planted() if item.dataset == dataset and item.ended is None]
+        gone = {one.rybh for one in planted if one.kind == "absent" or (one.refusable and one.kind != "duplicate")}
+        told: dict[str, dict[str, str | None]] = {}
+        for one in planted:
+            if one.kind in ("reference", "apart", "outlying"):  # wrong beside other rows; each is good by itself
+                told.setdefault(one.rybh, {})[one.column] = one.shown
+        rows = self.city.records(dataset)
+        return [row | told.get(row[key] or "", {}) for row in rows if row[key] not in gone]
+
+    def shared_numbers(self) -> set[str | None]:
+        """The identity numbers that are registered for two people, and prove nothing."""
+        return {one.shown for one in self.city.planted() if one.kind == "shared" and one.ended is None}
+
     def alone(self, column: str) -> str:
         """SQL of whether a column holds somebody whose number no other person has: nobody else is erased by order."""
         shared = f"{tables.read(self.settings.lake, tables.LINK)} WHERE why IN ('{SHARED}', '{BEARER}')"

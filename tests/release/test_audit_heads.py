@@ -169,9 +169,11 @@ def test_a_bundle_without_its_audit_is_told(house: House, tmp_path: Path) -> Non
     (folder / "manifest.json").write_text(json.dumps(said), "utf-8")
     code, output = checked(folder)
     assert code == 1 and "the signature of manifest.json is wrong" in output
-    said["format"] = "citylake-evidence/1"  # as an older version wrote it
+    said["format"] = "citylake-evidence/1"  # as an older version wrote it, without a page to read
+    del said["files"]["pack.pdf"]
     (folder / "manifest.json").write_text(json.dumps(said), "utf-8")
-    (folder / "manifest.sig").unlink()
+    for name in ("manifest.sig", "pack.pdf"):
+        (folder / name).unlink()
     code, output = checked(folder)
     assert code == 0 and "the bundle has no audit" in output
     assert f"audit rows 1-{READS[0]}" in checked(folder, "--audit-heads", kept_of(house))[1]

@@ -36,26 +36,21 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town.close()
 
 
-def right(town: Town, dataset: str, key: str) -> list[dict[str, str | None]]:
-    """The true rows of a register, without those that were delivered so wrongly that they must be refused."""
-    planted = [item for item in town.city.planted() if item.dataset == dataset and item.ended is None]
-    refused = {item.rybh for item in planted if item.refusable and item.kind != "duplicate"}
-    return [row for row in town.city.records(dataset) if row[key] not in refused]
-
-
 @pytest.mark.parametrize("tag", TAGS)
 def test_tags_are_those_of_the_truth(town: Town, tag: str) -> None:
     dataset, key, identity, counts = TAGS[tag]
     number = dict(town.rows(PERSON, "person_id, id_number"))
-    found = [number[person] for (person,) in town.rows(TAG, "person_id", f"person_tag = '{tag}'")]
-    expected = {row[identity] for row in right(town, dataset, key) if counts(row)} & set(number.values())
+    unclear = town.shared_numbers() | {None}
+    tagged = [number[person] for (person,) in town.rows(TAG, "person_id", f"person_tag = '{tag}'")]
+    found = [one for one in tagged if one not in unclear]
+    expected = {row[identity] for row in town.accepted(dataset, key) if counts(row)} & set(number.values()) - unclear
     assert sorted(found) == sorted(expected)
     assert found
 
 
 def test_the_hotline_by_month_is_that_of_the_truth(town: Town) -> None:
     expected: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * 7)
-    for row in right(town, ORDERS.dataset, "orderNo"):
+    for row in town.accepted(ORDERS.dataset, "orderNo"):
         finished, due = row["finishTime"], str(row["dueTime"])
         key = (str(row["areaCode"])[:6], str(row["typeCode"])[:2], str(row["callTime"])[:7])
         facts = (
@@ -77,7 +72,7 @@ def test_the_hotline_by_month_is_that_of_the_truth(town: Town) -> None:
 
 def test_urban_cases_by_month_are_those_of_the_truth(town: Town) -> None:
     expected: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * 5)
-    for row in right(town, "cg.T_AJ", "AJBH"):
+    for row in town.accepted("cg.T_AJ", "AJBH"):
         done, due = row["CZSJ"], str(row["JZSJ"])
         key = (str(row["WGBH"])[:6], str(row["DLDM"]), str(row["SBSJ"])[:7])
         facts = (
@@ -94,8 +89,8 @@ def test_urban_cases_by_month_are_those_of_the_truth(town: Town) -> None:
 
 
 def test_indicators_of_the_plan_count_the_registers_of_what_was_built(town: Town) -> None:
-    stations = right(town, Stations.place.dataset, "站址编码")
-    schools = [row for row in right(town, SmartSchools.place.dataset, "学校标识码") if row["城乡类型"] == "3"]
+    stations = town.accepted(Stations.place.dataset, "站址编码")
+    schools = [row for row in town.accepted(SmartSchools.place.dataset, "学校标识码") if row["城乡类型"] == "3"]
     in_use = sum(row["状态"] == "1" for row in stations)
     smart = sum(row["智慧学校等级"] in ("1", "2") for row in schools)
     columns = "DISTINCT indicator_code, numerator, denominator, value, status, period"
@@ -112,7 +107,7 @@ def test_indicators_of_the_plan_count_the_registers_of_what_was_built(town: Town
 def test_institutions_for_the_elderly_are_listed_as_they_are(town: Town) -> None:
     true = {
         (row["统一社会信用代码"], row["机构名称"], int(str(row["床位数"])), int(str(row["入住人数"])))
-        for row in right(town, Institutions.place.dataset, "统一社会信用代码")
+        for row in town.accepted(Institutions.place.dataset, "统一社会信用代码")
     }
     assert set(town.rows("open/elderly_institution", "uscc, institution_name, beds, occupied_beds")) == true
 
@@ -136,7 +131,7 @@ def as_of(town: Town) -> str:
 def test_an_account_that_is_open_has_no_day_of_closing(town: Town) -> None:
     core = delta.scan(delta.open_table(town.settings.lake.core("hpf", "fund_deposit")))
     found = duckdb.sql(f"SELECT fund_account, fund_account_status, account_closed_on FROM {core.source}").fetchall()
-    true = {row["个人账号"]: row["销户日期"] for row in right(town, "deposit_*.zip", "个人账号")}
+    true = {row["个人账号"]: row["销户日期"] for row in town.accepted("deposit_*.zip", "个人账号")}
     assert len(found) == len(true) and any(str(day).startswith("1899-12-31") for day in true.values())
     for account, status, closed in found:
         assert (closed is None) == (status != "3") == str(true[account]).startswith("1899-12-31")
