@@ -59,7 +59,8 @@ def test_heads_are_linked_as_the_truth_says(town: Town, contracts: Contracts) ->
     """Counted from the true numbers and the people of the library, without the hashes that link them."""
     people = {number: (name, status) for number, name, status in
               town.rows("lib_population__person", "id_number, name, residence_status")}  # fmt: skip
-    people = {number: known for number, known in people.items() if number not in town.shared_numbers()}
+    unclear = town.shared_numbers()
+    people = {number: known for number, known in people.items() if number not in unclear}
     heads: dict[str | None, tuple[str | None, str | None]] = {}
     for source, (code, name, number) in REGISTERS.items():
         for row in accepted(town, contracts, source):
