@@ -53,7 +53,7 @@ def missing(document: Document) -> str:
 
 
 def texts(document: Document) -> Iterator[str]:
-    """Every text of a document in reading order, the head of pages last."""
+    """Every text that is drawn of a document in reading order, the head of pages last."""
     yield from (document.title, document.subtitle)
     for label, value in document.facts:
         yield from (label, value)
@@ -70,14 +70,20 @@ def _texts(block: Block) -> Iterator[str]:
         return
     yield block.caption
     if isinstance(block, Table):
+        if not block.rows:  # no headings over nothing
+            yield block.empty
+            return
         yield from (column.heading for column in block.columns)
         yield from (shown(cell) for row in block.rows for cell in row)
-        if not block.rows:
-            yield block.empty
     elif isinstance(block, Chart):
-        yield from (label for label, _ in block.points)
+        yield from (block.points[place][0] for place in _labelled(block))
     else:
         yield from (text for label, _, said in block.bars for text in (label, said))
+
+
+def _labelled(chart: Chart) -> list[int]:
+    """The places of the points whose label is drawn: the first, the middle and the last."""
+    return sorted({0, len(chart.points) // 2, len(chart.points) - 1}) if chart.points else []
 
 
 @cache
@@ -347,7 +353,7 @@ class _Pages:
         for point in drawn:
             if point:
                 self.pdf.circle(point[0], point[1], 0.7, style="F")
-        for place in sorted({0, len(points) // 2, len(points) - 1}) if points else ():
+        for place in _labelled(chart):
             label = _said(chart.points[place][0])
             half = self.width(label, 7) / 2
             self.text(min(max(points[place][0] - half, MARGIN), right - 2 * half), bottom + 4.5, label, 7, QUIET)
@@ -429,8 +435,8 @@ def _fitting(top: float) -> int:
 
 
 def _identity(document: Document) -> str:
-    """32 hex digits that follow from what the document says."""
-    return hashlib.sha256("\n".join(texts(document)).encode()).hexdigest()[:32].upper()
+    """32 hex digits that follow from all that the document says, the values of its charts too."""
+    return hashlib.sha256(repr(document).encode()).hexdigest()[:32].upper()
 
 
 @cache

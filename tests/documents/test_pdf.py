@@ -66,7 +66,7 @@ def test_everything_that_was_said_is_copied_and_drawn_with_its_own_glyph(written
         pages = list(reading.drawn(file))
         copied = flat("".join(one.character for page in pages for piece in page for one in piece))
         wanted = {one for text in pdf.texts(document) for one in text if not one.isspace()}
-        assert wanted <= set(copied)
+        assert wanted <= set(copied), wanted - set(copied)
         for said in (document.title, document.subtitle, document.sections[0].blocks[0].text, RARE):
             assert flat(said) in copied
         seen = {one.character: one.outline for page in pages for piece in page for one in piece}
