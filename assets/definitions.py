@@ -1,6 +1,7 @@
 """Everything Dagster loads: assets, jobs and schedules derived from contracts."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,60 +52,49 @@ DEAD = timedelta(seconds=2 * PATIENCE)
 """A run that did not end after this time keeps no other from starting: it may have been killed."""
 
 
+@dataclass(frozen=True)
+class Timetable:
+    """Jobs, and the schedules that start some of them, by the city's clock."""
+
+    timezone: str
+    jobs: list[Any] = field(default_factory=list)
+    schedules: list[dg.ScheduleDefinition] = field(default_factory=list)
+
+    def job(
+        self, name: str, what: dg.AssetSelection, description: str, cron: str | None = None, when: str | None = None
+    ) -> Any:
+        """A job, started by `cron` if given; `when` describes the schedule if the job's description does not."""
+        executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
+        job = dg.define_asset_job(name, selection=what, executor_def=executor, description=description)
+        self.jobs.append(job)
+        if cron is not None:
+            self.schedules.append(_schedule(job, cron, self.timezone, when or description))
+        return job
+
+
 def build_definitions(settings: Settings) -> dg.Definitions:
     """The definitions of one installation. Raises CitylakeError for bad contracts."""
     contracts = load(settings.contracts)
-    graph = _graph(settings, contracts)
     sources = source_assets(contracts)
-    published = [release_assets(contracts, graph), health, *delivery_assets(contracts)]
-    executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
-    replay, freshness = replay_asset(contracts), freshness_checks(contracts)
-    everything = dg.AssetSelection.assets(*sources, *published)
-    job = dg.define_asset_job(CITY_JOB, selection=everything, executor_def=executor, description=say("dagster.city"))
-    jobs, schedules = _cadences(contracts, executor, dg.AssetSelection.assets(*published))
-    drops = [source_key(source.id) for source in dropped_sources(contracts)]
-    drops_job = dg.define_asset_job(
-        "drops",
-        selection=dg.AssetSelection.assets(*drops, *published),
-        executor_def=executor,
-        description=say("dagster.drops"),
-    )
-    watch = dg.define_asset_job(
-        "freshness",
-        selection=dg.AssetSelection.checks(freshness),
-        executor_def=executor,
-        description=say("dagster.freshness"),
-    )
-    hourly = _schedule(watch, EVERY_HOUR, contracts.city.timezone, say("dagster.freshness"))
-    ending = dg.define_asset_job(
-        JOB,
-        selection=dg.AssetSelection.assets(ended),
-        executor_def=executor,
-        description=say("dagster.retention"),
-    )
-    nightly = _schedule(ending, EVERY_DAY, contracts.city.timezone, say("dagster.retention"))
-    scoring = dg.define_asset_job(
-        "scores",
-        selection=dg.AssetSelection.assets(measured),
-        executor_def=executor,
-        description=say("dagster.scores"),
-    )
-    evening = _schedule(scoring, EVENING, contracts.city.timezone, say("dagster.scores"))
-    reporting = dg.define_asset_job(
-        "reports",
-        selection=dg.AssetSelection.assets(month_reports),
-        executor_def=executor,
-        description=say("dagster.month_reports"),
-    )
-    of_month = _schedule(reporting, FIRST_OF_MONTH, contracts.city.timezone, say("dagster.month_reports"))
+    published = [release_assets(contracts, _graph(settings, contracts)), health, *delivery_assets(contracts)]
+    freshness, own = freshness_checks(contracts), [ended, measured, month_reports]
+    select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
+    table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
+    _cadences(table, contracts, select(*published))
+    dropped = [source_key(source.id) for source in dropped_sources(contracts)]
+    drops = table.job("drops", select(*dropped, *published), say("dagster.drops"))
+    table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR)
+    table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
+    table.job("scores", select(measured), say("dagster.scores"), EVENING)
+    table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(
-        assets=[*sources, *published, replay, ended, measured, month_reports],
+        assets=[*sources, *published, replay_asset(contracts), *own],
         asset_checks=[freshness],
-        jobs=[job, *jobs, drops_job, watch, ending, scoring, reporting],
-        schedules=[*schedules, hourly, nightly, evening, of_month],
-        sensors=[drop_sensor(contracts, settings, drops_job)],
+        jobs=table.jobs,
+        schedules=table.schedules,
+        sensors=[drop_sensor(contracts, settings, drops)],
         resources={"run": run_resource},
-        executor=executor,
+        executor=dg.in_process_executor,
     )
 
 
@@ -115,26 +105,17 @@ def _graph(settings: Settings, contracts: Contracts) -> Mapping[str, Model]:
     return models(settings.dbt_project, cache, generated(contracts, today))
 
 
-def _cadences(
-    contracts: Contracts, executor: dg.ExecutorDefinition, published: dg.AssetSelection
-) -> tuple[list[Any], list[dg.ScheduleDefinition]]:
+def _cadences(table: Timetable, contracts: Contracts, published: dg.AssetSelection) -> None:
     """A job and a schedule for each update cycle that sources have: those sources, then all that can be published."""
-    jobs, schedules = [], []
     for cycle, cron in CRON.items():
         cycles = [cycle, *(rider for rider, carrier in RIDES.items() if carrier == cycle)]
         keys = [source_key(s.id) for s in contracts.sources.values() if s.form.slaProperties.frequency in cycles]
         if not keys:
             continue
-        named = "、".join(cycles)
-        job = dg.define_asset_job(
-            CADENCES[cycle].replace("-", "_"),
-            selection=dg.AssetSelection.assets(*keys) | published,
-            executor_def=executor,
-            description=say("dagster.cadence", cycle=named),
-        )
-        jobs.append(job)
-        schedules.append(_schedule(job, cron, contracts.city.timezone, say("dagster.schedule", cycle=named, cron=cron)))
-    return jobs, schedules
+        named, name = "、".join(cycles), CADENCES[cycle].replace("-", "_")
+        selection = dg.AssetSelection.assets(*keys) | published
+        when = say("dagster.schedule", cycle=named, cron=cron)
+        table.job(name, selection, say("dagster.cadence", cycle=named), cron, when)
 
 
 def _schedule(job: Any, cron: str, timezone: str, description: str) -> dg.ScheduleDefinition:

@@ -55,10 +55,11 @@ class Preparation:
         told and stops no other."""
         operator = self.contracts.city.operator
         told = {row["subject"] for row in self.issues.open() if row["code"].startswith(f"{across.AREA}.")}
+        rewritings = len(Ledger(self.receipts.register).rewritings())
         for name, contract in self.contracts.sources.items():
             try:
                 if contract.across:
-                    self._look(contract, sources)
+                    self._look(contract, sources, rewritings)
                 elif name in told:  # the rules are gone
                     self.issues.report(name, contract.org, across.AREA, [])
             except Exception as error:
@@ -66,10 +67,9 @@ class Preparation:
                 continue
             self.failures.gone(compared(name), operator, "run", "lake")
 
-    def _look(self, contract: SourceContract, sources: Mapping[str, CoreVersion]) -> None:
+    def _look(self, contract: SourceContract, sources: Mapping[str, CoreVersion], rewritings: int) -> None:
         """Ask the rules of one source, if anything changed that their answers depend on."""
         last = self.receipts.last(Stage.ACROSS, contract.id)
-        rewritings = len(Ledger(self.receipts.register).rewritings())
         inputs = across.inputs(contract, self.contracts, sources, self.today, rewritings)
         if last is not None and last.body["inputs"] == inputs:
             return
