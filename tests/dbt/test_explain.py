@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipelines.contracts.load import Contracts
 from pipelines.geo import judging, shapes
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
+from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.ledger import RELEASE, Ledger
@@ -56,6 +57,11 @@ class Cleaned:
         if batch not in self.known:
             self.known[batch] = dict(self._rows(*batch))
         return self.known[batch][row.number]
+
+    @cached_property
+    def persons(self) -> dict[str, str]:
+        """Whose a number is that is not of the person named after it: one of several, or on two people."""
+        return dict(self.con.execute(f"SELECT * FROM {tables.read(self.town.settings.lake, tables.ALIAS)}").fetchall())
 
     def _rows(self, dataset: str, batch: int) -> Iterator[tuple[int, Texts]]:
         contract = self.contracts.sources[dataset]
@@ -143,6 +149,10 @@ def check(town: Town, contracts: Contracts, cleaned: Cleaned, model: str, row: T
     if cell.empty:
         return
     if any(raw[source.column] == cell.value for source, raw in raws):
+        return
+    if cell.column.endswith("person_id") and any(
+        cleaned.persons.get(raw[source.column] or "") == cell.value for source, raw in raws
+    ):
         return
     if cell.column == "person_id" and any(source.row.linked for source, _ in raws):
         return  # the number in the row is none, or somebody else's (tests/linkage)
