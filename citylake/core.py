@@ -43,12 +43,11 @@ def core(
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
         contract, ledger = known_source(contracts, source), Ledger(register)
-        receipts = Receipts(register, f"core-{uuid.uuid4()}")
+        receipts, zone = Receipts(register, f"core-{uuid.uuid4()}"), ZoneInfo(contracts.city.timezone)
         if batch is not None:
-            query = as_of.by_batch(contract, settings.lake, receipts, ledger, batch)
+            query = as_of.by_batch(contract, settings.lake, receipts, ledger, batch, zone)
         else:
             assert known_on is not None
-            zone = ZoneInfo(contracts.city.timezone)
             query = as_of.by_day(contract, settings.lake, ledger, known_on.date(), zone)
         with private_file(file, settings.home) as partial, connect(settings.lake.scratch()) as con:
             target = f"{literal(str(partial))} ({form})"

@@ -17,7 +17,9 @@ from pipelines.release.ledger import Ledger
 from pipelines.retention import ended
 
 
-def by_batch(contract: SourceContract, lake: Lake, receipts: Receipts, ledger: Ledger, batch: int) -> str:
+def by_batch(
+    contract: SourceContract, lake: Lake, receipts: Receipts, ledger: Ledger, batch: int, zone: tzinfo
+) -> str:
     """SQL of the rows in force when this batch had been admitted, by the columns of now and `_op`, `_batch`, `_row`,
     `_known_at`.
 
@@ -26,7 +28,7 @@ def by_batch(contract: SourceContract, lake: Lake, receipts: Receipts, ledger: L
     admitted = receipts.last(Stage.ADMIT, contract.id, batch)
     if admitted is None:
         raise CitylakeError("core.not_admitted", subject=contract.id, batch=batch)
-    ended.require_core(ledger, contract.id, admitted.at.date())
+    ended.require_core(ledger, contract.id, admitted.at.astimezone(zone).date())
     return _state(contract, lake, f"_batch <= {batch}")
 
 

@@ -70,7 +70,7 @@ class Intake:
         if batch is None:
             query = as_of.by_day(self.contract, self.lake, ledger, date(2100, 1, 1), UTC)
         else:
-            query = as_of.by_batch(self.contract, self.lake, self.receipts, ledger, batch)
+            query = as_of.by_batch(self.contract, self.lake, self.receipts, ledger, batch, UTC)
         rows = duckdb.sql(query).to_arrow_table().to_pylist()
         shown = [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
         return {tuple(row[name] for name in key): row for row in shown}
