@@ -124,7 +124,7 @@ class Machine(RuleBasedStateMachine):
             if name in self.city.ledger.withdrawn():
                 withdrawal.reinstate(self.city.register, name, *WORD)
             for size in (10, 12):
-                self.release(name, size)
+                self._release(name, size)
 
     def _known(self, name: str) -> Product:
         found = self.city.contracts.products[name].columns
@@ -179,12 +179,18 @@ class Machine(RuleBasedStateMachine):
         holder.grants.append(Given(given.id, kept, prefixes, given.roads, asks))
         if asks and waits:
             self._approve(holder.grants[-1])
+        self._look(data, holder, PERSONS)
 
     @rule(data=st.data())
     def approve(self, data: st.DataObject) -> None:
-        waiting = [one for holder in self.holders for one in holder.grants if one.pending and one.over is None]
+        waiting = [pair for pair in self._standing() if pair[1].pending]
         if waiting:
-            self._approve(data.draw(st.sampled_from(waiting)))
+            holder, given = data.draw(st.sampled_from(waiting))
+            self._approve(given)
+            self._look(data, holder, PERSONS)
+
+    def _standing(self) -> list[tuple[Holder, Given]]:
+        return [(holder, one) for holder in self.holders for one in holder.grants if one.over is None]
 
     def _approve(self, given: Given) -> None:
         administration.approve_grant(self.city.register, given.id, actor=APPROVER)
@@ -192,9 +198,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def revoke_grant(self, data: st.DataObject) -> None:
-        standing = [one for holder in self.holders for one in holder.grants if one.over is None]
-        if standing:
-            self._end(data.draw(st.sampled_from(standing)))
+        if standing := self._standing():
+            holder, given = data.draw(st.sampled_from(standing))
+            self._end(given)
+            self._look(data, holder, PERSONS)
 
     def _end(self, given: Given) -> None:
         administration.revoke_grant(self.city.register, given.id, actor=STEWARD)
@@ -202,11 +209,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def grant_expires(self, data: st.DataObject) -> None:
-        standing = [one for holder in self.holders for one in holder.grants if one.over is None and not one.pending]
-        if standing:
-            chosen = data.draw(st.sampled_from(standing))
+        if standing := [pair for pair in self._standing() if not pair[1].pending]:
+            holder, chosen = data.draw(st.sampled_from(standing))
             self._set(access, chosen.id, valid_from=now() - timedelta(days=2), valid_until=now() - timedelta(seconds=1))
             chosen.over = "grant_expired"
+            self._look(data, holder, PERSONS)
 
     @rule(data=st.data(), how=st.sampled_from(["token_revoked", "token_expired"]))
     def token_ends(self, data: st.DataObject, how: str) -> None:
@@ -217,6 +224,7 @@ class Machine(RuleBasedStateMachine):
             else:
                 self._set(token, holder.token_id, expires=now() - timedelta(seconds=1))
             holder.bad = how
+            self._look(data, holder, data.draw(st.sampled_from([PERSONS, AGES])))
 
     def _set(self, table: sa.Table, key: object, **values: Any) -> None:
         with self.city.register.begin() as connection:
@@ -241,6 +249,7 @@ class Machine(RuleBasedStateMachine):
         else:
             suspension.suspend(self.city.register, self.city.contracts, whom, name, "试", actor=GUARD)
             self.cut.add(name)
+        self._look(data, holder, data.draw(st.sampled_from([PERSONS, AGES])))
 
     @precondition(lambda self: self.cut)
     @rule()
@@ -252,19 +261,22 @@ class Machine(RuleBasedStateMachine):
 
     # what becomes of products
 
-    @rule(name=st.sampled_from([PERSONS, AGES]), size=st.integers(6, 14))
-    def release(self, name: str, size: int) -> None:
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]), size=st.integers(6, 14))
+    def release_anew(self, data: st.DataObject, name: str, size: int) -> None:
+        if not self.products[name].withdrawn:
+            self._release(name, size)
+            self._look(data, self._holder_of(data, name), name)
+
+    def _release(self, name: str, size: int) -> None:
         product = self.products[name]
-        if product.withdrawn:
-            return
         query = SHIFTED[name].format(shift=next(self.house.shifts) % 7, query=ROWS[name].format(rows=size))
         version = self.city.release(name, query=query)
         columns = [self.city.values(name, column) for column in product.names]
         rows = [dict(zip(product.names, map(text, row), strict=True)) for row in zip(*columns, strict=True)]
         product.readable[version], product.published = rows, version
 
-    @rule(name=st.sampled_from([PERSONS, AGES]), sure=st.integers(0, 2))
-    def withdraw_or_reinstate(self, name: str, sure: int) -> None:
+    @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]), sure=st.integers(0, 2))
+    def withdraw_or_reinstate(self, data: st.DataObject, name: str, sure: int) -> None:
         """Withdrawn is one time of three, so that versions come together to be followed."""
         product = self.products[name]
         if product.withdrawn:
@@ -274,6 +286,7 @@ class Machine(RuleBasedStateMachine):
             withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD)
             product.withdrawn, product.published = True, None
             product.readable.clear()
+        self._look(data, self._holder_of(data, name), name)
 
     @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]))
     def withdraw_past(self, data: st.DataObject, name: str) -> None:
@@ -283,6 +296,29 @@ class Machine(RuleBasedStateMachine):
             version = data.draw(st.sampled_from(past))
             withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD, version)
             del product.readable[version]
+            self._look(data, self._holder_of(data, name), name, version)
+
+    # what is seen of it at once
+
+    def _holder_of(self, data: st.DataObject, name: str) -> Holder | None:
+        """Somebody who was handed an address of the product, rather than anybody."""
+        held = {one.holder for one in self.handed if one.product == name}
+        known = [holder for holder in self.holders if holder.name in held]
+        return data.draw(st.sampled_from(known or [None, *self.holders]))
+
+    def _look(self, data: st.DataObject, holder: Holder | None, name: str, version: int | None = None) -> None:
+        """One way, and the newest address that was handed out for this: an act that is not seen is not tested."""
+        handed = [
+            one
+            for one in self.handed
+            if one.product == name
+            and one.holder == (holder.name if holder else None)
+            and version in (None, one.version)
+        ]
+        ways = READ if version is None else ("query", "rows ndjson")
+        self._read(holder, name, data.draw(st.sampled_from(ways)), version)
+        if handed:
+            self._open(handed[-1])
 
     # what readers get
 
@@ -332,8 +368,10 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.handed)
     @rule(data=st.data())
     def open_what_was_handed_out(self, data: st.DataObject) -> None:
+        self._open(data.draw(st.sampled_from(self.handed)))
+
+    def _open(self, one: Handed) -> None:
         """A signed address opens what it did while its policy shows just that, and nothing ever after."""
-        one = data.draw(st.sampled_from(self.handed))
         holder = next((holder for holder in self.holders if holder.name == one.holder), None)
         right, product = self._right(holder, one.product, "delta_sharing"), self.products[one.product]
         seen = self.roads.open(one.url)
