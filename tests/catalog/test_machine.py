@@ -200,6 +200,7 @@ class Machine(RuleBasedStateMachine):
     def revoke_grant(self, data: st.DataObject) -> None:
         if standing := self._standing():
             holder, given = data.draw(st.sampled_from(standing))
+            self._hand_out(holder, PERSONS)
             self._end(given)
             self._look(data, holder, PERSONS)
 
@@ -211,6 +212,7 @@ class Machine(RuleBasedStateMachine):
     def grant_expires(self, data: st.DataObject) -> None:
         if standing := [pair for pair in self._standing() if not pair[1].pending]:
             holder, chosen = data.draw(st.sampled_from(standing))
+            self._hand_out(holder, PERSONS)
             self._set(access, chosen.id, valid_from=now() - timedelta(days=2), valid_until=now() - timedelta(seconds=1))
             chosen.over = "grant_expired"
             self._look(data, holder, PERSONS)
@@ -219,12 +221,14 @@ class Machine(RuleBasedStateMachine):
     def token_ends(self, data: st.DataObject, how: str) -> None:
         holder = data.draw(st.sampled_from(self.holders))
         if holder.bad is None:
+            name = data.draw(st.sampled_from([PERSONS, AGES]))
+            self._hand_out(holder, name)
             if how == "token_revoked":
                 administration.revoke_token(self.city.register, holder.token_id, actor=GUARD)
             else:
                 self._set(token, holder.token_id, expires=now() - timedelta(seconds=1))
             holder.bad = how
-            self._look(data, holder, data.draw(st.sampled_from([PERSONS, AGES])))
+            self._look(data, holder, name)
 
     def _set(self, table: sa.Table, key: object, **values: Any) -> None:
         with self.city.register.begin() as connection:
@@ -243,13 +247,15 @@ class Machine(RuleBasedStateMachine):
         holder = data.draw(st.sampled_from(self.holders))
         name = holder.organisation if whole else holder.name
         whom: suspension.Whom = "organisation" if whole else "recipient"
+        product = data.draw(st.sampled_from([PERSONS, AGES]))
+        self._hand_out(holder, product)
         if name in self.cut:
             suspension.lift(self.city.register, whom, name, "试", actor=GUARD)
             self.cut.discard(name)
         else:
             suspension.suspend(self.city.register, self.city.contracts, whom, name, "试", actor=GUARD)
             self.cut.add(name)
-        self._look(data, holder, data.draw(st.sampled_from([PERSONS, AGES])))
+        self._look(data, holder, product)
 
     @precondition(lambda self: self.cut)
     @rule()
@@ -264,8 +270,10 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]), size=st.integers(6, 14))
     def release_anew(self, data: st.DataObject, name: str, size: int) -> None:
         if not self.products[name].withdrawn:
+            holder = self._holder_of(data, name)
+            self._hand_out(holder, name)
             self._release(name, size)
-            self._look(data, self._holder_of(data, name), name)
+            self._look(data, holder, name)
 
     def _release(self, name: str, size: int) -> None:
         product = self.products[name]
@@ -278,7 +286,8 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]), sure=st.integers(0, 2))
     def withdraw_or_reinstate(self, data: st.DataObject, name: str, sure: int) -> None:
         """Withdrawn is one time of three, so that versions come together to be followed."""
-        product = self.products[name]
+        product, holder = self.products[name], self._holder_of(data, name)
+        self._hand_out(holder, name)
         if product.withdrawn:
             withdrawal.reinstate(self.city.register, name, *WORD)
             product.withdrawn = False
@@ -286,17 +295,18 @@ class Machine(RuleBasedStateMachine):
             withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD)
             product.withdrawn, product.published = True, None
             product.readable.clear()
-        self._look(data, self._holder_of(data, name), name)
+        self._look(data, holder, name)
 
     @rule(data=st.data(), name=st.sampled_from([PERSONS, AGES]))
     def withdraw_past(self, data: st.DataObject, name: str) -> None:
         product = self.products[name]
         past = sorted(set(product.readable) - {product.published})
         if past:
-            version = data.draw(st.sampled_from(past))
+            version, holder = data.draw(st.sampled_from(past)), self._holder_of(data, name)
+            self._read(holder, name, "query", version)
             withdrawal.withdraw(self.city.register, self.city.contracts, name, *WORD, version)
             del product.readable[version]
-            self._look(data, self._holder_of(data, name), name, version)
+            self._look(data, holder, name, version)
 
     # what is seen of it at once
 
@@ -305,6 +315,10 @@ class Machine(RuleBasedStateMachine):
         held = {one.holder for one in self.handed if one.product == name}
         known = [holder for holder in self.holders if holder.name in held]
         return data.draw(st.sampled_from(known or [None, *self.holders]))
+
+    def _hand_out(self, holder: Holder | None, name: str) -> None:
+        """Ask by the road that answers with signed addresses."""
+        self._read(holder, name, "query")
 
     def _look(self, data: st.DataObject, holder: Holder | None, name: str, version: int | None = None) -> None:
         """One way, and the newest address that was handed out for this: an act that is not seen is not tested."""
