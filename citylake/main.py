@@ -5,6 +5,7 @@ import typer
 from citylake import (
     access,
     across,
+    audit,
     contracts,
     core,
     deliver,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 app.add_typer(contracts.app, name="contract")
 app.add_typer(access.app, name="access")
+app.add_typer(audit.app, name="audit")
 app.add_typer(demo.app, name="demo")
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(across.app, name="across")

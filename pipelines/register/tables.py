@@ -171,6 +171,8 @@ audit = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False, unique=True),
     sa.Index("ix_audit_product_at", "product", "at"),
     sa.Index("ix_audit_recipient_at", "recipient", "at"),
+    sa.Index("ix_audit_application_at", "application", "at"),
+    sa.Index("ix_audit_at", "at"),
 )
 """`level`: the highest of the columns that were read. What is null is not hashed: older rows stay as they are."""
 

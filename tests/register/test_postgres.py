@@ -16,6 +16,7 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import audit, metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from simulator.server import HOST, Server
+from tests.catalog.test_inquiry import every_question_has_its_rows
 from tests.register.filled import revisions_lose_nothing_but_what_they_added
 from tests.register.test_group import ROW, bodies, together, unbroken
 
@@ -53,6 +54,10 @@ def test_scores_of_days_are_read(register: Register) -> None:
     found = days.measured(register, ["psb/x"], date(2026, 11, 1), date(2026, 11, 30))
     assert [(one.day.day, one.received) for one in found] == [(1, 2), (2, 3)]
     assert days.newest_day(register, ["psb/x"]) == date(2026, 11, 2) and days.first_day(register) == found[0].day
+
+
+def test_every_question_to_the_audit_has_its_rows(register: Register) -> None:
+    every_question_has_its_rows(register)
 
 
 def test_a_group_commit_and_other_writers_make_one_chain(register: Register) -> None:

@@ -1,0 +1,122 @@
+"""`citylake audit`: asking the audit who read what, or was denied it, as lines and as CSV.
+
+An auditor or security officer asks about everybody, a department user about their own organisation. Every question is a
+row of the audit itself.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any, get_args
+from zoneinfo import ZoneInfo
+
+import typer
+
+from catalog.policy import audit, inquiry
+from catalog.policy.decision import ROADS
+from catalog.policy.inquiry import Asked
+from citylake.access import Actor
+from citylake.output import as_json, opened_register, private_file, told
+from pipelines.contracts.load import load
+from pipelines.lake.parquet import sha256
+from pipelines.messages import say
+from pipelines.register import Register
+from pipelines.settings import Settings
+
+app = typer.Typer(help="查询审计：谁读了什么 / asking the audit: who read what", no_args_is_help=True)
+
+First = Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="首日 / first day")]
+Until = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="末日 / last day")]
+Recipient = Annotated[str | None, typer.Option(help="接收方 / the recipient")]
+Organisation = Annotated[str | None, typer.Option(help="单位代码 / code of the organisation")]
+Application = Annotated[str | None, typer.Option(help="应用系统 / the application")]
+By = Annotated[str | None, typer.Option("--actor", help="操作的用户 / the user who did it")]
+Product = Annotated[str | None, typer.Option(help="产品 / the product")]
+Road = Annotated[str | None, typer.Option(help=f"方式 / road: {', '.join((*ROADS, inquiry.COMMAND))}")]
+Level = Annotated[int | None, typer.Option(min=1, max=4, help="数据级别，至少 / level of the data, at least")]
+Action = Annotated[str | None, typer.Option(help="动作，如 download / what was done")]
+Outcome = Annotated[str | None, typer.Option(help=f"结果 / outcome: {', '.join(get_args(audit.Outcome))}")]
+Grant = Annotated[int | None, typer.Option(help="授权编号 / number of the grant")]
+Purpose = Annotated[str | None, typer.Option(help="用途中的文字 / a part of the purpose")]
+
+
+@app.command("list")
+def show(
+    who: Actor,
+    first: First = None,
+    until: Until = None,
+    recipient: Recipient = None,
+    organisation: Organisation = None,
+    application: Application = None,
+    actor: By = None,
+    product: Product = None,
+    road: Road = None,
+    level: Level = None,
+    action: Action = None,
+    outcome: Outcome = None,
+    grant: Grant = None,
+    purpose: Purpose = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="最多几条 / rows at most")] = 50,
+    before: Annotated[int | None, typer.Option(min=1, help="早于第几条 / those older than this row")] = None,
+    file: Annotated[
+        Path | None, typer.Option("-o", "--output", help="全部写入新的 CSV 文件 / all of them, to a new CSV file")
+    ] = None,
+) -> None:
+    """查询审计，由新到旧：列出，或全部导出为 CSV / rows of the audit that answer, the newest first; or all as CSV."""
+    with told():
+        settings = Settings.from_environment()
+        register = opened_register(settings)
+        zone = ZoneInfo(load(settings.contracts).city.timezone)
+        asked = Asked(
+            first=_day(first),
+            last=_day(until),
+            recipient=recipient,
+            organisation=organisation,
+            application=application,
+            actor=actor,
+            product=product,
+            road=road,
+            level=level,
+            action=action,
+            outcome=outcome,
+            grant=grant,
+            purpose=purpose,
+        )
+        asked = inquiry.permitted(register, asked, who)
+        inquiry.require_known(register, asked)
+        if file is None:
+            _list(register, zone, asked, who, limit, before)
+        else:
+            _export(register, zone, asked, who, file, settings.home)
+        register.close()
+
+
+def _list(register: Register, zone: ZoneInfo, asked: Asked, who: str, limit: int, before: int | None) -> None:
+    found = inquiry.page(register, zone, asked, limit + 1, before)
+    inquiry.record(register, asked, inquiry.COMMAND, min(len(found), limit), actor=who, before=before)
+    for row in found[:limit]:
+        as_json({**row, "at": row["at"].astimezone(zone).isoformat(timespec="seconds")})
+    if len(found) > limit:
+        typer.echo(say("audit.more", limit=limit, before=found[limit - 1]["sequence"]))
+
+
+def _export(register: Register, zone: ZoneInfo, asked: Asked, who: str, file: Path, home: Path) -> None:
+    rows = 0
+
+    def counted() -> Iterator[dict[str, Any]]:
+        nonlocal rows
+        for row in inquiry.rows(register, zone, asked):
+            rows += 1
+            yield row
+
+    with private_file(file, home) as partial:
+        with partial.open("wb") as out:
+            out.writelines(inquiry.as_csv(register, zone, counted()))
+        digest = sha256(partial)
+        # before the file has its name: none is out without a row
+        inquiry.record(register, asked, inquiry.COMMAND, rows, actor=who, sha256=digest)
+    typer.echo(say("audit.written", file=file, rows=rows, size=file.stat().st_size, sha256=digest))
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
