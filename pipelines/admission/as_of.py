@@ -17,9 +17,7 @@ from pipelines.release.ledger import Ledger
 from pipelines.retention import ended
 
 
-def by_batch(
-    contract: SourceContract, lake: Lake, receipts: Receipts, ledger: Ledger, batch: int, zone: tzinfo
-) -> str:
+def by_batch(contract: SourceContract, lake: Lake, receipts: Receipts, ledger: Ledger, batch: int, zone: tzinfo) -> str:
     """SQL of the rows in force when this batch had been admitted, by the columns of now and `_op`, `_batch`, `_row`,
     `_known_at`.
 
