@@ -5,11 +5,15 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+settings.register_profile("citylake", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("citylake")  # how fast a shared machine is at the moment is no property of the code
 
 ALLOWED_SKIPS = {"conformance material is not there"}
 """Reasons a test may be skipped for. Anything else that is skipped fails the suite."""
