@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from catalog import oauth
 from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import Outdated
@@ -24,7 +25,7 @@ from catalog.delivery.workbooks import DoesNotFit
 from catalog.headers import SecurityHeaders
 from catalog.metering import Metering, moment_after
 from catalog.policy.audit import AuditUnavailable
-from catalog.policy.decision import MARTS
+from catalog.policy.decision import MARTS, Reason
 from catalog.web import api_docs, indicators, marts, pages, papers, people, quality, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
@@ -58,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))
     app.include_router(rows.build_router(desk))
+    app.include_router(oauth.build_router(desk))
     for area in (pages, indicators, papers, reports, quality, marts, people, api_docs):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
@@ -88,6 +90,10 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
         back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
         page = site.page(request, "denied.html", status, reason=error.reason.value, back=back, opens=opens)
         return page if error.wait is None else _with_wait(page, error.wait)
+
+    @app.exception_handler(oauth.BadRequest)
+    def bad_exchange(request: Request, error: oauth.BadRequest) -> Response:
+        return error.answer()
 
     @app.exception_handler(problems.Problem)
     def problem(request: Request, error: problems.Problem) -> Response:
@@ -155,9 +161,14 @@ def _denied(request: Request, status: int, error: Refused, opens: str | None) ->
         " ".join([translate(code, language), *(translate("web.limit.opens", language, moment=one) for one in more)])
         for language in ("zh", "en")
     )
-    if _is_rows(request):
-        return problems.answer(status, error.reason.value, text, wait=error.wait)
-    answer = errors.told(status, text)
+    if _is_oauth(request):
+        answer = oauth.denied(error.reason, text)
+    elif _is_rows(request):
+        answer = problems.answer(status, error.reason.value, text)
+    else:
+        answer = errors.told(status, text)
+    if status == 401 and error.reason is not Reason.TOKEN_REQUIRED and not _is_oauth(request):
+        answer.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'  # RFC 6750, 3.1
     return answer if error.wait is None else _with_wait(answer, error.wait)
 
 
@@ -168,6 +179,8 @@ def _with_wait(answer: Response, seconds: int) -> Response:
 
 def _machine_answer(request: Request, status: int, code: str, **arguments: object) -> JSONResponse:
     """An error for a program, in the form of the protocol it speaks."""
+    if _is_oauth(request):
+        return oauth.told(status, say(code, **arguments))
     if _is_rows(request):
         return problems.answer(status, code.rpartition(".")[2], say(code, **arguments))
     return errors.answer(status, code, **arguments)
@@ -177,7 +190,11 @@ def _is_rows(request: Request) -> bool:
     return request.url.path.startswith(f"{rows.PREFIX}/")
 
 
+def _is_oauth(request: Request) -> bool:
+    return request.url.path.startswith(oauth.PREFIX)
+
+
 def _machine(request: Request) -> bool:
     """Whether a client wants JSON rather than a page: the protocols, and whatever does not ask for HTML."""
-    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/", f"{rows.PREFIX}/")
+    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/", f"{rows.PREFIX}/", oauth.PREFIX)
     return request.url.path.startswith(protocols) or "text/html" not in request.headers.get("accept", "")

@@ -1,10 +1,12 @@
 """`citylake access`: users, recipients, tokens and grants. Every act names its actor, a user with the role for it.
 
-A token is shown once, when it is issued.
+A token, or the secret of an OAuth client, is shown once, when it is issued.
 """
 
 import json
-from datetime import datetime
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +19,7 @@ from catalog.policy.decision import ROADS
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
-from pipelines.messages import say
+from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.release.ledger import Ledger
@@ -27,6 +29,8 @@ app = typer.Typer(help="用户、接收方、令牌、授权 / users, recipients
 
 Actor = Annotated[str, typer.Option("--who", envvar="CITYLAKE_ACTOR", help="操作的用户 / the user who acts")]
 Organisation = Annotated[str, typer.Argument(help="单位代码 / organisation code")]
+Used = Annotated[str | None, typer.Option("--application", help="所用的应用系统 / the application that uses it")]
+Profile = Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")]
 Roles = Annotated[list[str], typer.Option("--role", help=f"角色，可多次 / roles: {', '.join(users.ROLES)}")]
 
 
@@ -80,27 +84,47 @@ def application(name: str, organisation: Organisation, who: Actor) -> None:
 def token(
     recipient: str,
     who: Actor,
-    application: Annotated[str | None, typer.Option(help="所用的应用系统 / the application that uses it")] = None,
+    application: Used = None,
     days: int = 90,
-    profile: Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")] = None,
+    profile: Profile = None,
 ) -> None:
     """签发令牌（只显示一次）/ issue a token, shown once."""
     with told():
         settings, register = _open()
-        issued = admin.issue_token(register, recipient, days, application, actor=who)
-        if profile is None:
-            as_json(vars(issued))
-            return
-        profile.touch(mode=0o600)
-        profile.write_text(
-            json.dumps(admin.profile(issued, f"http://127.0.0.1:{settings.port}/delta-sharing")), "utf-8"
-        )
-        typer.echo(str(profile))
+        _show(settings, admin.issue_token(register, recipient, days, application, actor=who), profile)
+
+
+@app.command()
+def client(
+    recipient: str,
+    who: Actor,
+    application: Used = None,
+    days: int = 90,
+    profile: Profile = None,
+) -> None:
+    """签发 OAuth 客户端凭据（密钥只显示一次）/ issue OAuth client credentials, the secret shown once."""
+    with told():
+        settings, register = _open()
+        _show(settings, admin.issue_client(register, recipient, days, application, actor=who), profile)
+
+
+@app.command()
+def rotate(
+    token_id: Annotated[str, typer.Argument(help="令牌或客户端的编号 / the id of a token or client")],
+    who: Actor,
+    overlap: Annotated[str, typer.Option(help="旧的再用多久，如 7d、12h、0d / how long the old one stays good")] = "7d",
+    days: int = 90,
+    profile: Profile = None,
+) -> None:
+    """换发令牌或客户端：签发新的，旧的到重叠期满为止 / issue a successor; the old one ends after the overlap."""
+    with told():
+        settings, register = _open()
+        _show(settings, admin.rotate_token(register, token_id, _span(overlap), days, actor=who), profile)
 
 
 @app.command()
 def revoke_token(token_id: str, who: Actor) -> None:
-    """吊销令牌 / revoke a token."""
+    """吊销令牌或 OAuth 客户端 / revoke a token or an OAuth client."""
     with told():
         as_json(vars(admin.revoke_token(_open()[1], token_id, actor=who)))
 
@@ -210,10 +234,36 @@ def show() -> None:
     """列出用户、应用系统、接收方、令牌、授权、暂停 / list users, applications, recipients, tokens, grants…"""
     with told():
         register = _open()[1]
-        known = (admin.list_recipients(register), admin.list_tokens(register), admin.list_grants(register))
-        for kind in (users.listed(register), admin.list_applications(register), *known, suspension.listed(register)):
-            for row in kind:
-                as_json({"kind": type(row).__name__, **vars(row)})
+        moment, before = now(), (users.listed, admin.list_applications, admin.list_recipients)
+        for rows in before:
+            _list(rows(register))
+        for one in admin.list_tokens(register):
+            as_json({"kind": "Token", **vars(one), "ends_soon": one.ends_soon(moment)})
+        _list(admin.list_grants(register))
+        _list(suspension.listed(register))
+
+
+def _list(rows: Sequence[object]) -> None:
+    for row in rows:
+        as_json({"kind": type(row).__name__, **vars(row)})
+
+
+def _show(settings: Settings, issued: admin.IssuedToken | admin.IssuedClient, profile: Path | None) -> None:
+    """What was issued, this once: as a profile file that only its owner may read, or as JSON."""
+    if profile is None:
+        as_json(vars(issued))
+        return
+    profile.touch(mode=0o600)
+    profile.write_text(json.dumps(admin.profile(issued, f"{settings.url}/delta-sharing")), "utf-8")
+    typer.echo(str(profile))
+
+
+def _span(text: str) -> timedelta:
+    """Days or hours as one writes them: `7d`, `12h`. Raises CitylakeError."""
+    found = re.fullmatch(r"([0-9]{1,4})([dh])", text)
+    if found is None:
+        raise CitylakeError("token.bad_overlap")
+    return int(found[1]) * (timedelta(days=1) if found[2] == "d" else timedelta(hours=1))
 
 
 def _open() -> tuple[Settings, Register]:

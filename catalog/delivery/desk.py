@@ -79,7 +79,7 @@ class Desk:
         self.url = settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
         self.register = register
         self.listing = Listing(settings.contracts, register)
-        self.callers = Callers(register)
+        self.callers = Callers(register, lambda: settings.key("access_tokens"))
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
         self.views = Views(settings, work)
         self.downloads = Downloads(settings, self.views, self.url)

@@ -15,13 +15,19 @@ from catalog.policy import audit, callers, tokens, users
 from catalog.policy.decision import MARTS, ROADS, Grant
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
-from pipelines.register import Register
+from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import access, application, recipient, token
 from pipelines.register.times import as_utc, as_utc_or_none
 
 DIVISION_DIGITS = (6, 9, 12)
 """Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""
+SOON = timedelta(days=30)
+"""How long before its end a token without a successor is pointed at."""
+SCOPE = "read"
+"""The one scope of OAuth clients: what they may read is what grants say."""
+TOKEN_ENDPOINT = "/oauth/token"
+"""Where OAuth clients get their access tokens, below the catalogue's address."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,11 @@ class Application:
 
 @dataclass(frozen=True)
 class Token:
-    """A token as the register knows it, without its secret. Times are UTC."""
+    """A token as the register knows it, without its secret. Times are UTC.
+
+    `client`: it is an OAuth client, else a bearer token. `succeeds` and `successor`: ids of the tokens whose place it
+    takes and which takes its own.
+    """
 
     id: str
     recipient: str
@@ -52,16 +62,35 @@ class Token:
     expires: datetime
     revoked: datetime | None
     application: str | None
+    client: bool
+    succeeds: str | None
+    successor: str | None
+
+    def ends_soon(self, moment: datetime) -> bool:
+        """Whether it is good, will not be in `SOON`, and nothing takes its place."""
+        return self.revoked is None and self.successor is None and moment < self.expires <= moment + SOON
 
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A new token; `token` is shown this once and kept nowhere."""
+    """A new token; `token` is shown this once and kept nowhere. `succeeds`: the id of the one whose place it takes."""
 
     id: str
     recipient: str
     expires: datetime
     token: str = field(repr=False)
+    succeeds: str | None = None
+
+
+@dataclass(frozen=True)
+class IssuedClient:
+    """A new OAuth client; `client_secret` is shown this once and kept nowhere."""
+
+    client_id: str
+    recipient: str
+    expires: datetime
+    client_secret: str = field(repr=False)
+    succeeds: str | None = None
 
 
 def create_recipient(
@@ -106,17 +135,45 @@ def issue_token(
 
     Raises CitylakeError for an unknown recipient or application, and for no days; NotAllowed.
     """
-    if days < 1:
-        raise CitylakeError("web.policy.bad_days", days=days)
-    made, created = tokens.make(), now()
-    expires = created + timedelta(days=days)
-    with users.acting(register, "token.issue", actor) as (connection, _):
-        _require_application(connection, application_name, _require_recipient(connection, name))
-        row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "expires": expires}
-        connection.execute(sa.insert(token).values(**row, application=application_name))
-        body = {"actor": actor, "token_id": made.id, "expires": expires.isoformat()}
-        audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
-    return IssuedToken(made.id, name, expires, made.text)
+    made, row = _new(name, days, application_name, client=False)
+    _issue(register, row, actor)
+    return IssuedToken(made.id, name, row["expires"], made.text)
+
+
+def issue_client(
+    register: Register, name: str, days: int = 90, application_name: str | None = None, *, actor: str
+) -> IssuedClient:
+    """A new OAuth client of a recipient, with the same limits and errors as a token."""
+    made, row = _new(name, days, application_name, client=True)
+    _issue(register, row, actor)
+    return IssuedClient(made.id, name, row["expires"], made.secret)
+
+
+def rotate_token(
+    register: Register, token_id: str, overlap: timedelta, days: int = 90, *, actor: str
+) -> IssuedToken | IssuedClient:
+    """A successor, good for `days`, of a token or client, for the same application. The old one ends after `overlap`,
+    or when it would have ended anyway if that is sooner; no `overlap` ends it at once.
+
+    Raises CitylakeError for an unknown id, one that has ended or has a successor already, no days and an overlap below
+    zero; NotAllowed.
+    """
+    if overlap < timedelta():
+        raise CitylakeError("token.bad_overlap")
+    _days(days)
+    with users.acting(register, "token.rotate", actor) as (connection, _):
+        chain.take_place(connection, token)
+        old = _standing(connection, token_id)
+        made, row = _new(old["recipient"], days, old["application"], client=bool(old["client"]))
+        connection.execute(sa.insert(token).values(**row, succeeds=token_id))
+        ends = min(as_utc(old["expires"]), row["created"] + overlap)
+        connection.execute(sa.update(token).where(token.c.id == token_id).values(expires=ends))
+        about: audit.About = {"recipient": old["recipient"], "application": old["application"]}
+        body = {"actor": actor, "token_id": token_id, "successor": made.id, "expires": ends.isoformat()}
+        audit.append(connection, "token.rotate", "allowed", body, **about)
+        audit.append(connection, "token.issue", "allowed", _issued_body(row, actor), **about)
+    kind = IssuedClient if row["client"] else IssuedToken
+    return kind(made.id, old["recipient"], row["expires"], made.secret if row["client"] else made.text, token_id)
 
 
 def revoke_token(register: Register, token_id: str, *, actor: str) -> Token:
@@ -224,7 +281,9 @@ def list_applications(register: Register) -> list[Application]:
 
 def list_tokens(register: Register, name: str | None = None) -> list[Token]:
     """All tokens or those of one recipient, oldest first."""
-    query = sa.select(token).order_by(token.c.created, token.c.id)
+    later = token.alias()
+    successor = sa.select(later.c.id).where(later.c.succeeds == token.c.id).scalar_subquery().label("successor")
+    query = sa.select(token, successor).order_by(token.c.created, token.c.id)
     if name is not None:
         query = query.where(token.c.recipient == name)
     return [
@@ -235,6 +294,9 @@ def list_tokens(register: Register, name: str | None = None) -> list[Token]:
             as_utc(row["expires"]),
             as_utc_or_none(row["revoked"]),
             row["application"],
+            bool(row["client"]),
+            row["succeeds"],
+            row["successor"],
         )
         for row in register.rows(query)
     ]
@@ -245,8 +307,19 @@ def list_grants(register: Register, name: str | None = None, product: str | None
     return callers.load_grants(register, name, product)
 
 
-def profile(issued: IssuedToken, endpoint: str) -> dict[str, Any]:
-    """The Delta Sharing profile (version 1, bearer token) of a token; `endpoint` ends in `/delta-sharing`."""
+def profile(issued: IssuedToken | IssuedClient, endpoint: str) -> dict[str, Any]:
+    """The Delta Sharing profile of a token (version 1, bearer token) or client (version 2, OAuth client credentials);
+    `endpoint` ends in `/delta-sharing`."""
+    if isinstance(issued, IssuedClient):
+        return {
+            "shareCredentialsVersion": 2,
+            "type": "oauth_client_credentials",
+            "endpoint": endpoint,
+            "tokenEndpoint": f"{endpoint.removesuffix('/delta-sharing')}{TOKEN_ENDPOINT}",
+            "clientId": issued.client_id,
+            "clientSecret": issued.client_secret,
+            "scope": SCOPE,
+        }
     expires = issued.expires.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {
         "shareCredentialsVersion": 1,
@@ -261,6 +334,40 @@ def division_prefix(code: str) -> str:
     if len(code) == 12:
         code = code.removesuffix("000000").removesuffix("000")
     return code.removesuffix("00").removesuffix("00") if len(code) == 6 else code
+
+
+def _new(name: str, days: int, application_name: str | None, client: bool) -> tuple[tokens.Secret, dict[str, Any]]:
+    """A new token and its row. Argon2 takes its time, so this comes before the register is kept from others."""
+    made, created = tokens.make(), now()
+    row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "client": client}
+    return made, {**row, "expires": created + timedelta(days=_days(days)), "application": application_name}
+
+
+def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
+    name, application_name = row["recipient"], row["application"]
+    with users.acting(register, "token.issue", actor) as (connection, _):
+        _require_application(connection, application_name, _require_recipient(connection, name))
+        connection.execute(sa.insert(token).values(**row))
+        body = _issued_body(row, actor)
+        audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
+
+
+def _issued_body(row: dict[str, Any], actor: str) -> dict[str, Any]:
+    body = {"actor": actor, "token_id": row["id"], "expires": row["expires"].isoformat()}
+    return body | ({"client": True} if row["client"] else {})
+
+
+def _standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
+    """The row of a token that can be given a successor."""
+    row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
+    if row is None:
+        raise CitylakeError("web.policy.no_token", token=token_id)
+    if row["revoked"] is not None or as_utc(row["expires"]) <= now():
+        raise CitylakeError("token.ended", token=token_id)
+    later = connection.execute(sa.select(token.c.id).where(token.c.succeeds == token_id)).first()
+    if later is not None:
+        raise CitylakeError("token.succeeded", token=token_id, successor=later.id)
+    return dict(row)
 
 
 def _limits(

@@ -1,6 +1,8 @@
 """Who is asking: from a token or a session to a caller with the grants in the register. Decides nothing."""
 
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,21 +21,34 @@ PUBLIC_TOKEN = "public"
 
 
 class Callers:
-    """Identifies callers. The register is asked every time, so that a revocation or suspension acts at once."""
+    """Identifies callers. The register is asked every time, so that a revocation or suspension acts at once.
 
-    def __init__(self, register: Register) -> None:
+    `key`: what access tokens of OAuth clients are signed with.
+    """
+
+    def __init__(self, register: Register, key: Callable[[], bytes]) -> None:
         self._register = register
+        self._key = key
         self._verifier = tokens.Verifier()
 
     def from_token(self, text: str | None) -> Caller:
         """The caller who shows a token; anonymous without one, a caller with a problem for a bad one."""
         if text is None or text.strip() in ("", PUBLIC_TOKEN):
             return ANONYMOUS
-        token = tokens.parse(text)
-        row = self._token(token.id) if token else None
-        if token is None or row is None or not self._verifier.fits(token, row["hash"]):
-            return Caller(problem=Reason.TOKEN_INVALID)
-        return self._caller(row)
+        if access := tokens.parse_access(text):
+            return self._from_access(access)
+        return self._from_secret(tokens.parse(text), client=False)
+
+    def from_client(self, client_id: str, client_secret: str) -> Caller:
+        """The caller whose OAuth client shows its credentials, a caller with a problem for bad ones."""
+        return self._from_secret(tokens.of_client(client_id, client_secret), client=True)
+
+    def access_token(self, client: Caller) -> tuple[str, int]:
+        """An access token for a caller `from_client` without a problem, and the seconds it is good for."""
+        assert client.token is not None and client.expires is not None
+        moment = now()
+        expires = int(min(moment.timestamp() + tokens.ACCESS_SECONDS, client.expires.timestamp()))
+        return tokens.access_token(self._key(), client.token, expires), max(0, expires - int(moment.timestamp()))
 
     def from_token_id(self, token_id: str) -> Caller:
         """The caller behind a token that was checked before: a signed-in person, or the holder of a signed address."""
@@ -49,6 +64,21 @@ class Callers:
             return Caller(problem=Reason.GRANT_REQUIRED)
         grants = tuple(load_grants(self._register, recipient=recipient))
         return Caller(recipient=recipient, grants=grants, problem=Reason.SUSPENDED if found[0]["suspended"] else None)
+
+    def _from_secret(self, shown: tokens.Secret | None, client: bool) -> Caller:
+        """A client's secret is no bearer token, and the other way round: each is shown where it belongs."""
+        row = self._token(shown.id) if shown else None
+        if shown is None or row is None or bool(row["client"]) is not client:
+            return Caller(problem=Reason.TOKEN_INVALID)
+        return self._caller(row) if self._verifier.fits(shown, row["hash"]) else Caller(problem=Reason.TOKEN_INVALID)
+
+    def _from_access(self, access: tokens.Access) -> Caller:
+        row = self._token(access.client) if access.signed_with(self._key()) else None
+        if row is None or not row["client"]:
+            return Caller(problem=Reason.TOKEN_INVALID)
+        caller, expires = self._caller(row), datetime.fromtimestamp(access.expires, UTC)
+        problem = caller.problem or (Reason.TOKEN_EXPIRED if now() >= expires else None)
+        return replace(caller, expires=expires, problem=problem)
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
         suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")

@@ -1,7 +1,9 @@
 """Tokens: made, taken apart and checked. Storing them and deciding what they open belongs elsewhere.
 
 A token is `cl_<id>_<secret>`: a public id of 16 hexadecimal characters and a secret of 256 random bits, of which only
-an argon2 hash is kept.
+an argon2id hash is kept. An OAuth client has the same two parts, the id as `client_id`, the secret as `client_secret`.
+An access token, `ca_<client_id>_<expires>_<signature>`, is what a client gets for them: it is kept nowhere, and is good
+for as long as it says, if the client still is.
 """
 
 import hashlib
@@ -16,8 +18,13 @@ from dataclasses import dataclass, field
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from catalog.signing import sign, verify
+
 _FORM = re.compile(r"cl_(?P<id>[0-9a-f]{16})_(?P<secret>[0-9a-f]{64})")
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+_ACCESS = re.compile(r"ca_(?P<client>[0-9a-f]{16})_(?P<expires>[1-9][0-9]{0,11})_(?P<signature>[0-9a-f]{64})", re.ASCII)
+ACCESS_SECONDS = 900
+"""How long an access token is good: as long as the signed address of a file."""
 REMEMBER_SECONDS = 300.0
 REMEMBER_MOST = 1024
 
@@ -49,6 +56,35 @@ def parse(text: str) -> Secret | None:
 def hashed(token: Secret) -> str:
     """What is stored of a token."""
     return _HASHER.hash(token.secret)
+
+
+def of_client(client_id: str, client_secret: str) -> Secret | None:
+    """A client's credentials, None for what cannot be any."""
+    return parse(f"cl_{client_id}_{client_secret}")
+
+
+@dataclass(frozen=True)
+class Access:
+    """An access token's parts; `expires` in seconds since 1970."""
+
+    client: str
+    expires: int
+    signature: str = field(repr=False)
+
+    def signed_with(self, key: bytes) -> bool:
+        """Whether it was made with this key."""
+        return verify(key, self.signature, "access", self.client, str(self.expires))
+
+
+def access_token(key: bytes, client: str, expires: int) -> str:
+    """A client's access token that ends at `expires`, in seconds since 1970."""
+    return f"ca_{client}_{expires}_{sign(key, 'access', client, str(expires))}"
+
+
+def parse_access(text: str) -> Access | None:
+    """The parts of an access token, None for anything else."""
+    found = _ACCESS.fullmatch(text.strip())
+    return Access(found["client"], int(found["expires"]), found["signature"]) if found else None
 
 
 class Verifier:

@@ -43,6 +43,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "organisation.suspend": frozenset({"security_officer", "administrator", "steward"}),
     "organisation.lift": frozenset({"security_officer"}),
     "token.issue": frozenset({"administrator"}),
+    "token.rotate": frozenset({"administrator"}),
     "token.revoke": frozenset({"administrator", "security_officer"}),
     "grant.give": frozenset({"steward"}),
     "grant.approve": frozenset({"approver"}),

@@ -12,6 +12,7 @@ from catalog.delivery.rows import openapi
 from catalog.delivery.rows.pages import MEDIA_TYPES
 from catalog.delivery.rows.router import MOST_LISTED, PREFIX
 from catalog.delivery.workbooks import MOST_ROWS
+from catalog.policy.administration import TOKEN_ENDPOINT
 from catalog.policy.decision import ANONYMOUS, Reason
 from catalog.web.site import Site
 from pipelines.messages import catalogue, translate
@@ -37,7 +38,7 @@ class Example:
 def build_router(site: Site) -> APIRouter:
     """The route of the page."""
     router, desk = APIRouter(), site.desk
-    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED)
+    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED, f"{desk.url}{TOKEN_ENDPOINT}")
 
     @router.get("/docs/api")
     def api_docs(request: Request) -> Response:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, recall
+from catalog.policy.administration import list_tokens
 from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
 from catalog.web.site import Site
@@ -48,10 +49,10 @@ def build_router(site: Site) -> APIRouter:
         body = {"road": ROAD, **token_id(caller)} | ({} if problem is None else {"reason": problem.value})
         outcome: audit.Outcome = "denied" if problem else "allowed"
         audit.record(desk.register, "login", outcome, body, recipient=caller.recipient, application=caller.application)
-        if problem is not None or caller.token is None:
+        if problem is not None or caller.token is None or caller.expires is None:
             return site.page(request, "login.html", 401, next=_own_path(form.get("next", "")), problem=problem)
         response = RedirectResponse(_own_path(form.get("next", "")) or "/access", 303)
-        sessions.begin(response, request, desk.settings.key("sessions"), caller.token)
+        sessions.begin(response, request, desk.settings.key("sessions"), caller.token, caller.expires)
         return response
 
     @router.post("/logout")
@@ -68,6 +69,7 @@ def build_router(site: Site) -> APIRouter:
         readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
         decision = desk.decide_marts(caller, ROAD)
         reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
+        moment, tokens = now(), list_tokens(desk.register, caller.recipient) if caller.recipient else []
         return site.page(
             request,
             "access.html",
@@ -77,7 +79,8 @@ def build_router(site: Site) -> APIRouter:
             reads=reads,
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,
-            now=now(),
+            tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
+            now=moment,
         )
 
     return router

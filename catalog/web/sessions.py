@@ -1,6 +1,7 @@
 """Sessions of people who pasted a token: a signed cookie that names the token's id and never holds the token."""
 
 import time
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -12,9 +13,9 @@ COOKIE = "citylake_session"
 LIFE_SECONDS = 8 * 3600
 
 
-def begin(response: Response, request: Request, key: bytes, token_id: str) -> None:
-    """Sign somebody in: the cookie is out of reach for scripts and for other sites."""
-    expires = str(int(time.time()) + LIFE_SECONDS)
+def begin(response: Response, request: Request, key: bytes, token_id: str, until: datetime) -> None:
+    """Sign somebody in, at most `until` (UTC): the cookie is out of reach for scripts and for other sites."""
+    expires = str(min(int(time.time()) + LIFE_SECONDS, int(until.timestamp())))
     response.set_cookie(
         COOKIE,
         f"{token_id}.{expires}.{sign(key, 'session', token_id, expires)}",

@@ -127,7 +127,11 @@ token = sa.Table(
     sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
     sa.Column("revoked", sa.DateTime(timezone=True)),
     sa.Column("application", sa.String(64)),
+    sa.Column("client", sa.Boolean),
+    sa.Column("succeeds", sa.String(16)),
 )
+"""What recipients show. `client`: OAuth client credentials, the id being the client's; not true: a bearer token.
+`succeeds`: the id of the one in whose place it is."""
 
 access = sa.Table(
     "access",

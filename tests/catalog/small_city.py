@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from catalog.app import create_app
 from catalog.policy import administration, users
+from catalog.policy.callers import Callers
 from catalog.policy.decision import Grant
 from pipelines import engine
 from pipelines.admission.admit import Admitted
@@ -238,6 +239,15 @@ class City:
         """A new recipient with a token; returns the token."""
         administration.create_recipient(self.register, self.contracts, name, organisation, actor=ADMINISTRATOR)
         return administration.issue_token(self.register, name, actor=ADMINISTRATOR).token
+
+    def oauth_client(self, name: str, organisation: str = "psb") -> administration.IssuedClient:
+        """A new recipient with an OAuth client."""
+        administration.create_recipient(self.register, self.contracts, name, organisation, actor=ADMINISTRATOR)
+        return administration.issue_client(self.register, name, actor=ADMINISTRATOR)
+
+    def callers(self) -> Callers:
+        """Who asks, as a service that is started now knows it."""
+        return Callers(self.register, lambda: self.settings.key("access_tokens"))
 
     def grant(self, name: str, product: str = PERSONS, **limits: Any) -> Grant:
         """A grant for a test's purpose, approved where it must be."""

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from catalog.policy import administration, audit, tokens
 from catalog.policy.administration import division_prefix
-from catalog.policy.callers import Callers
 from catalog.policy.decision import Caller, Reason
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
@@ -28,7 +27,7 @@ def test_a_token_is_shown_once_and_stored_hashed(city: City) -> None:
 
 
 def test_who_shows_a_token(city: City) -> None:
-    text, callers = city.recipient("来者测试"), Callers(city.register)
+    text, callers = city.recipient("来者测试"), city.callers()
     assert callers.from_token(text).recipient == "来者测试"
     assert callers.from_token(None) == callers.from_token("public") == Caller()
     for wrong in ("nonsense", text[:-1] + ("0" if text[-1] != "0" else "1"), "cl_" + "0" * 16 + "_" + "0" * 64):
@@ -37,7 +36,7 @@ def test_who_shows_a_token(city: City) -> None:
 
 
 def test_revocation_acts_at_once_in_spite_of_remembered_secrets(city: City) -> None:
-    text, callers = city.recipient("吊销测试"), Callers(city.register)
+    text, callers = city.recipient("吊销测试"), city.callers()
     caller = callers.from_token(text)
     assert caller.problem is None and caller.token is not None
     first = administration.revoke_token(city.register, caller.token, actor=GUARD)
@@ -50,11 +49,11 @@ def test_a_token_expires(city: City) -> None:
     with city.register.begin() as connection:
         mine = token_table.c.recipient == "过期测试"
         connection.execute(sa.update(token_table).where(mine).values(expires=now() - timedelta(seconds=1)))
-    assert Callers(city.register).from_token(text).problem is Reason.TOKEN_EXPIRED
+    assert city.callers().from_token(text).problem is Reason.TOKEN_EXPIRED
 
 
 def test_argon2_is_not_paid_twice(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    text, callers = city.recipient("缓存测试"), Callers(city.register)
+    text, callers = city.recipient("缓存测试"), city.callers()
     assert callers.from_token(text).problem is None
     monkeypatch.setattr(tokens, "_HASHER", None)
     assert callers.from_token(text).recipient == "缓存测试"

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from catalog.policy import administration, audit, suspension
-from catalog.policy.callers import Callers
 from pipelines.register.store import now
 from pipelines.register.tables import access, token
 from pipelines.release import withdrawal
@@ -133,7 +132,7 @@ class Machine(RuleBasedStateMachine):
     def _enter(self, organisation: str) -> None:
         name = next(self.house.names)
         shown = self.city.recipient(name, organisation)
-        token_id = Callers(self.city.register).from_token(shown).token
+        token_id = self.city.callers().from_token(shown).token
         assert token_id is not None
         self.holders.append(Holder(name, organisation, shown, token_id))
 

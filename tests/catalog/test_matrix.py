@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from catalog.delivery.desk import Refused
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
-from catalog.policy import administration, suspension
+from catalog.policy import administration, suspension, tokens
 from catalog.policy.decision import ROADS
 from catalog.policy.users import ROLES
 from pipelines.register.store import now
@@ -176,6 +176,30 @@ def callers(city: City, draw: random.Random) -> Iterator[Kind]:
         kind = _granted(city, f"问题{problem}", whole, organisation="hc" if problem == "organisation" else "psb")
         kind.problem = _broken(city, kind, problem)
         yield kind
+    yield from _clients(city, draw, whole)
+
+
+def _clients(city: City, draw: random.Random, whole: dict[str, dict[str, Any]]) -> Iterator[Kind]:
+    """OAuth clients: by a good access token, an ended one, one of a client that was ended since, one whose signature
+    is not ours, and by the client's secret, which is no token."""
+    good, key = city.callers(), city.settings.key("access_tokens")
+    for problem in (None, "token_expired", "token_revoked", "forged", "secret"):
+        name = f"客户端{problem or ''}"
+        issued = city.oauth_client(name)
+        limits = whole if problem else {**_drawn(city, draw), LICENCES: {}}
+        for product, chosen in limits.items():
+            city.grant(name, product, **chosen)
+        shown, _ = good.access_token(good.from_client(issued.client_id, issued.client_secret))
+        if problem == "token_expired":
+            shown = tokens.access_token(key, issued.client_id, int(now().timestamp()) - draw.randint(0, 10**6))
+        if problem == "token_revoked":
+            administration.revoke_token(city.register, issued.client_id, actor=GUARD)
+        if problem == "forged":
+            shown = tokens.access_token(draw.randbytes(32), issued.client_id, int(now().timestamp()) + 900)
+        if problem == "secret":
+            shown = f"cl_{issued.client_id}_{issued.client_secret}"
+        told = "token_invalid" if problem in ("forged", "secret") else problem
+        yield Kind(f"client {problem or 'good'}", shown, told, recipient=name, limits=limits)
 
 
 def _user(city: City, name: str, what: str | None = None) -> Kind:

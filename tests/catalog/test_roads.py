@@ -20,7 +20,6 @@ from starlette.types import Message
 from catalog.app import create_app
 from catalog.bodies import MOST_BYTES
 from catalog.policy import administration, audit
-from catalog.policy.callers import Callers
 from catalog.policy.decision import Allowed, decide
 from pipelines.register.store import now
 from pipelines.register.tables import access
@@ -66,7 +65,7 @@ def test_every_road_gives_the_same_answer(
     city: City, token: str, browser: TestClient, values: dict[str, Any] | None
 ) -> None:
     _give(city, values)
-    caller = Callers(city.register).from_token(token)
+    caller = city.callers().from_token(token)
     offering = browser.app.state.desk.listing.snapshot().find(PERSONS)  # type: ignore[attr-defined]
     expected = decide(caller, offering.offer, now())
     before = _last(city)
@@ -222,7 +221,7 @@ def test_a_session_reads_what_the_token_reads(city: City) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, f"/datasets/{PERSONS}")
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie and token not in cookie
     assert client.get(road).content.startswith(b"\xef\xbb\xbfname\r\n")
-    token_id = Callers(city.register).from_token(token).token
+    token_id = city.callers().from_token(token).token
     assert token_id is not None
     administration.revoke_token(city.register, token_id, actor=GUARD)
     assert client.get(road).status_code == 401
@@ -254,7 +253,7 @@ def test_bad_sign_ins_are_audited(city: City, client: TestClient) -> None:
 
 def test_a_forged_session_is_nobody(city: City, client: TestClient) -> None:
     token = city.recipient("伪造测试")
-    token_id = Callers(city.register).from_token(token).token
+    token_id = city.callers().from_token(token).token
     for forged in (f"{token_id}.9999999999.{'0' * 64}", "a.b.c", "x", f"{token_id}.9999999999"):
         client.cookies.set("citylake_session", forged)
         assert client.get(f"/datasets/{PERSONS}/preview").status_code == 401

@@ -12,7 +12,6 @@ from catalog.delivery.sharing import addresses
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.paging import page
 from catalog.policy import administration
-from catalog.policy.callers import Callers
 from pipelines.release.ledger import RETENTION, Entry
 from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, URL, City, bearer
 
@@ -234,7 +233,7 @@ def test_a_revoked_token_or_grant_ends_addresses_at_once(city: City, client: Tes
         url = address(client, text)
         assert client.get(url).status_code == 200
         if end == "token":
-            administration.revoke_token(city.register, Callers(city.register).from_token(text).token or "", actor=GUARD)
+            administration.revoke_token(city.register, city.callers().from_token(text).token or "", actor=GUARD)
         else:
             administration.revoke_grant(city.register, given_grant.id, actor=STEWARD)
         if end == "narrower":

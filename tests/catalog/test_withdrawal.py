@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import audit, recall, suspension
-from catalog.policy.callers import Callers
 from catalog.policy.decision import ANONYMOUS, MARTS, Reason
 from citylake.main import app as commands
 from pipelines.issues import Issues
@@ -115,7 +114,7 @@ def test_an_answer_that_took_long_is_asked_about_again(own_city: City, monkeypat
     desk = Desk(own_city.settings, own_city.register)
     own_city.recipient("甲")
     own_city.grant("甲")
-    caller = Callers(own_city.register).on_behalf("甲")
+    caller = own_city.callers().on_behalf("甲")
     first = desk.admit(caller, PERSONS, "download", "web")
     second = desk.admit(ANONYMOUS, AGES, "download", "web")
     monkeypatch.setattr("catalog.delivery.desk.LONG", 0)
@@ -259,7 +258,7 @@ def test_who_is_cut_off_reads_nothing_by_any_road(own_city: City, cut: Callable[
     assert query(client, own_city, PERSONS, token) == []
     assert client.post("/login", data={"token": token}).status_code == 401
     assert query(client, own_city, PERSONS, other), "nobody else is meant"
-    assert Callers(own_city.register).from_token(token).problem is Reason.SUSPENDED
+    assert own_city.callers().from_token(token).problem is Reason.SUSPENDED
     denied = [row for row in audit.recent(own_city.register, 40) if row["outcome"] == "denied" and row["recipient"]]
     assert {row["body"]["reason"] for row in denied} == {"suspended"}
     cut("lift", *whom)
@@ -269,12 +268,12 @@ def test_who_is_cut_off_reads_nothing_by_any_road(own_city: City, cut: Callable[
 def test_a_new_token_of_a_suspended_organisation_opens_nothing(own_city: City) -> None:
     suspension.suspend(own_city.register, own_city.contracts, "organisation", "psb", "泄露", actor=STEWARD)
     token = own_city.recipient("甲", "psb")
-    assert Callers(own_city.register).from_token(token).problem is Reason.SUSPENDED
+    assert own_city.callers().from_token(token).problem is Reason.SUSPENDED
     suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "泄露", actor=STEWARD)
     suspension.lift(own_city.register, "organisation", "psb", "查清", actor=GUARD)
-    assert Callers(own_city.register).from_token(token).problem is Reason.SUSPENDED, "each ends by itself"
+    assert own_city.callers().from_token(token).problem is Reason.SUSPENDED, "each ends by itself"
     suspension.lift(own_city.register, "recipient", "甲", "查清", actor=GUARD)
-    assert Callers(own_city.register).from_token(token).problem is None
+    assert own_city.callers().from_token(token).problem is None
     rows = [row for row in audit.recent(own_city.register, 8) if row["action"].endswith((".suspend", ".lift"))]
     assert [(row["action"], row["body"]["actor"]) for row in rows] == [
         ("recipient.lift", GUARD),

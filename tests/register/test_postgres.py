@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,11 +10,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from catalog.policy import administration, users
+from pipelines.contracts.load import load
 from pipelines.evidence import days
+from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import audit, metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
+from pipelines.settings import REPOSITORY
 from simulator.server import HOST, Server
 from tests.catalog.test_inquiry import every_question_has_its_rows
 from tests.register.filled import revisions_lose_nothing_but_what_they_added
@@ -44,6 +48,26 @@ def test_migrations_make_the_declared_tables(register: Register) -> None:
 
 def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
     revisions_lose_nothing_but_what_they_added(register)
+
+
+def test_a_token_has_one_successor_however_many_rotate_it(register: Register) -> None:
+    contracts = load(REPOSITORY / "data_contracts")
+    users.begin(register, contracts, "管理员", "sto")
+    administration.create_recipient(register, contracts, "甲", "psb", actor="管理员")
+    issued = administration.issue_client(register, "甲", actor="管理员")
+    codes = list[str]()
+
+    def rotate(_: int) -> None:
+        try:
+            administration.rotate_token(register, issued.client_id, timedelta(days=7), actor="管理员")
+        except CitylakeError as error:
+            codes.append(error.code)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(rotate, range(6)))
+    old, new = administration.list_tokens(register, "甲")
+    assert codes == ["token.succeeded"] * 5 and new.client
+    assert (old.successor, new.succeeds) == (new.id, old.id)
 
 
 def test_scores_of_days_are_read(register: Register) -> None:

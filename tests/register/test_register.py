@@ -15,7 +15,7 @@ from pipelines.issues import Finding, Issues
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
-from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata
+from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata, token
 from pipelines.register.times import as_utc
 from pipelines.release.ledger import (
     PAST_WITHDRAWAL,
@@ -65,6 +65,16 @@ def test_a_pending_grant_is_not_in_force_after_going_down(register: Register) ->
         connection.execute(sa.update(access).where(access.c.id == 2).values(pending=True))
     downgrade(register, "0004")
     assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
+
+
+def test_a_clients_secret_is_no_token_after_going_down(register: Register) -> None:
+    """An older version takes any row for a bearer token."""
+    fill(register)
+    with register.begin() as connection:
+        connection.execute(sa.update(token).values(revoked=None))
+        connection.execute(sa.update(token).where(token.c.id == "r2").values(client=True))
+    downgrade(register, "0010")
+    assert [row["revoked"] is None for row in contents(register)["token"]] == [True, False, True]
 
 
 def test_when_older_issues_were_closed(register: Register) -> None:

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,11 @@ def load(
     return found
 
 
-def restricted(city: City, name: str, base: str, **limits: Any) -> dict[str, Any]:
-    """The profile of a new recipient with a grant."""
+def restricted(city: City, name: str, base: str, oauth: bool = False, **limits: Any) -> dict[str, Any]:
+    """The profile of a new recipient with a grant: of a bearer token, or of an OAuth client."""
     administration.create_recipient(city.register, city.contracts, name, "psb", actor=ADMINISTRATOR)
-    issued = administration.issue_token(city.register, name, actor=ADMINISTRATOR)
+    issue = administration.issue_client if oauth else administration.issue_token
+    issued = issue(city.register, name, actor=ADMINISTRATOR)
     city.grant(name, **limits)
     return administration.profile(issued, f"{base}/delta-sharing")
 
@@ -182,6 +184,38 @@ def test_a_division_without_rows_gives_an_empty_frame(
     profile = restricted(city, f"空{use_delta}", base, divisions=["341525"], columns=["name"])
     found = load(python, profile, "sharing.population.person_of_division", use_delta, tmp_path)
     assert (found["columns"], found["rows"]) == (["name"], [])
+
+
+@pytest.mark.parametrize("use_delta", ["true", "false"])
+def test_an_oauth_client_reads_what_its_grant_says(
+    python: Path, served: tuple[City, str], tmp_path: Path, use_delta: str
+) -> None:
+    city, base = served
+    name = f"客户端{use_delta}"
+    profile = restricted(city, name, base, oauth=True, divisions=["341502"], columns=list(COLUMNS))
+    assert profile["shareCredentialsVersion"] == 2
+    found = load(python, profile, "sharing.population.person_of_division", use_delta, tmp_path)
+    assert set(found["columns"]) == set(COLUMNS)
+    assert len(found["rows"]) == sum(1 for code in city.values(PERSONS, "division_code") if code.startswith("341502"))
+    reads = audit.recent(city.register, recipient=name)
+    assert {"token.exchange", "share.list", "table.query", "file.read"} <= {row["action"] for row in reads}
+    ids = {row["body"]["token_id"] for row in reads if row["action"] in ("token.exchange", "table.query")}
+    assert ids == {profile["clientId"]}
+
+
+def test_a_successor_and_the_one_before_both_read_until_the_overlap_ends(
+    python: Path, served: tuple[City, str], tmp_path: Path
+) -> None:
+    city, base = served
+    old = restricted(city, "换发客户端", base, oauth=True, columns=["name"])
+    issued = administration.rotate_token(city.register, old["clientId"], timedelta(days=7), actor=ADMINISTRATOR)
+    new = administration.profile(issued, f"{base}/delta-sharing")
+    for profile in (old, new):
+        assert load(python, profile, "sharing.population.person_of_division", "false", tmp_path)["columns"] == ["name"]
+    administration.revoke_token(city.register, old["clientId"], actor=GUARD)
+    with pytest.raises(AssertionError, match="401"):
+        load(python, old, "sharing.population.person_of_division", "false", tmp_path)
+    assert load(python, new, "sharing.population.person_of_division", "false", tmp_path)["few"] == 3
 
 
 def test_no_hidden_name_or_value_in_any_reachable_byte(served: tuple[City, str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from catalog.delivery.rows.pages import MEDIA_TYPES
 from catalog.delivery.rows.problems import MEDIA_TYPE
 from catalog.delivery.rows.question import DEFAULT_LIMIT, FUNCTIONS, MOST_LIMIT, WORDS
+from catalog.policy.administration import SCOPE
 from pipelines.messages import say
 
 VERSION = "1.0.0"
@@ -22,13 +23,14 @@ _RATES: Json = {f"RateLimit-{name}": {"type": "integer"} for name in ("Limit", "
 _RATES["RateLimit-Policy"] = _TEXT
 
 
-def document(prefix: str, most_listed: int) -> Json:
-    """The description of the API at `prefix`, an address."""
+def document(prefix: str, most_listed: int, token_url: str) -> Json:
+    """The description of the API at `prefix`, an address; OAuth clients get their access tokens at `token_url`."""
+    flow = {"tokenUrl": token_url, "scopes": {SCOPE: say("rows.doc.oauth.read")}}
     return {
         "openapi": "3.1.0",
         "info": {"title": say("rows.doc.title"), "version": VERSION, "description": say("rows.doc.about")},
         "servers": [{"url": prefix}],
-        "security": [{}, {"token": []}],
+        "security": [{}, {"token": []}, {"oauth": [SCOPE]}],
         "paths": {
             "/products": _both(_list(most_listed)),
             "/products/{channel}/{name}": _both(_product()),
@@ -39,6 +41,11 @@ def document(prefix: str, most_listed: int) -> Json:
         "components": {
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": say("rows.doc.token")},
+                "oauth": {
+                    "type": "oauth2",
+                    "flows": {"clientCredentials": flow},
+                    "description": say("rows.doc.oauth"),
+                },
             },
             "parameters": {
                 "channel": _place("channel"),

@@ -32,10 +32,8 @@ class Problem(Exception):
         return answer(self.status, self.rule, say(f"rows.{self.rule}", **filled), todo, self.parameter)
 
 
-def answer(
-    status: int, rule: str, detail: str, todo: str | None = None, parameter: str | None = None, wait: int | None = None
-) -> JSONResponse:
-    """A problem document. `wait`: seconds after which the same may be asked again."""
+def answer(status: int, rule: str, detail: str, todo: str | None = None, parameter: str | None = None) -> JSONResponse:
+    """A problem document."""
     body: dict[str, Any] = {
         "type": f"/docs/api#{rule}",
         "title": say(f"rows.title.{status if status in TITLES else 400}"),
@@ -47,6 +45,4 @@ def answer(
         body["parameter"] = parameter[:80]
     body["next"] = todo or say(f"rows.next.{status if status in TITLES else 400}")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if wait is not None:
-        headers["Retry-After"] = str(wait)
     return JSONResponse(body, status, headers, MEDIA_TYPE)

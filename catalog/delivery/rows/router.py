@@ -25,6 +25,7 @@ from catalog.delivery.rows.shelves import Shelf, Shelves
 from catalog.delivery.sharing.router import bearer
 from catalog.listing import Offering
 from catalog.policy import audit
+from catalog.policy.administration import TOKEN_ENDPOINT
 from catalog.policy.decision import Caller, Reason
 from pipelines.register.chain import canonical
 from pipelines.release.ledger import RELEASE
@@ -44,7 +45,7 @@ _About = Callable[[int, Place | None], dict[str, str]]
 def build_router(desk: Desk) -> APIRouter:
     """The API's routes over one desk."""
     router = APIRouter(prefix=PREFIX)
-    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED)
+    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED, f"{desk.url}{TOKEN_ENDPOINT}")
 
     @router.get("/openapi.json")
     def describe() -> JSONResponse:
