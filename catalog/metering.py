@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.delivery.desk import Desk
 from catalog.policy.decision import ANONYMOUS, Caller, Reason
+from catalog.policy.lockout import Origin
 from catalog.policy.quotas import Standing, left_of_day, opens, today
 from pipelines.contracts.models import CallersForm
 from pipelines.register.store import now
@@ -28,9 +29,10 @@ _KEY = "citylake.meter"
 
 @dataclass
 class _Meter:
-    """One request: who asked, how they stand, what they got. `size`: bytes of the whole of which `rows` are the rows,
-    None if all rows are given; `reserved`: rows and bytes that were counted when the answer began."""
+    """One request: who shows a token, how they stand, what they got. `size`: bytes of the whole of which `rows` are the
+    rows, None if all rows are given; `reserved`: rows and bytes that were counted when the answer began."""
 
+    caller: Caller | None = None
     day: date | None = None
     standing: Standing | None = None
     data: bool = False
@@ -93,11 +95,37 @@ class Metering:
             await run_in_threadpool(quotas.write, who, meter.day)
 
 
+def bearer(request: Request) -> str | None:
+    """The token of the Authorization header; an unreadable header is a bad token, not none."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, token = header.partition(" ")
+    return token if scheme.lower() == "bearer" else header
+
+
+def shows(desk: Desk, request: Request) -> Caller:
+    """Who shows the token of the Authorization header; looked at once a request. Raises AuditUnavailable."""
+    meter = _meter(request)
+    if meter.caller is None:
+        meter.caller = desk.callers.from_token(bearer(request), origin(desk, request))
+    return meter.caller
+
+
+def origin(desk: Desk, request: Request) -> Origin:
+    """Where a credential comes from: its network, named as for counting."""
+    who = desk.quotas.who(ANONYMOUS, _address(request.scope), today(now(), _zone(desk)))
+    return Origin(who.name, desk.listing.city().limits.credentials.perMinute)
+
+
 def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -> Caller:
     """Count the question of a caller, once a request.
 
-    Raises Refused for one too many in this minute, and for data when the day is spent; both are audited.
+    Raises Refused for one too many in this minute, and for data when the day is spent; both are audited. Raises
+    Refused for wrong credentials too many.
     """
+    if caller.problem is Reason.LOCKED:
+        raise desk.refuse(caller, None, Reason.LOCKED, action, road)
     meter = _meter(request)
     if meter.standing is None:
         _count(desk, meter, caller, _address(request.scope))

@@ -54,7 +54,7 @@ def build_router(desk: Desk) -> APIRouter:
         form = _form(request, body)
         client_id, client_secret = _credentials(request, form)
         _require_grant(form)
-        caller = desk.callers.from_client(client_id, client_secret)
+        caller = desk.callers.from_client(client_id, client_secret, metering.origin(desk, request))
         metering.asks(desk, request, caller, ACTION, ROAD)
         if caller.problem is not None:
             raise desk.refuse(caller, None, caller.problem, ACTION, ROAD)
@@ -71,7 +71,7 @@ def denied(reason: Reason, text: str) -> JSONResponse:
     """The answer to a client that was refused."""
     if reason is Reason.SUSPENDED:  # it showed who it is
         return told(400, text, "unauthorized_client")
-    if reason is Reason.TOO_MANY:
+    if reason in (Reason.TOO_MANY, Reason.LOCKED):
         return told(429, text)
     answer = told(401, text, "invalid_client")
     answer.headers["WWW-Authenticate"] = 'Basic realm="citylake"'

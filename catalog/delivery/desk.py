@@ -127,7 +127,10 @@ class Desk:
     def refuse(
         self, caller: Caller, product: str | None, reason: Reason, action: str, road: str, wait: int | None = None
     ) -> Refused:
-        """Audit a denial; returns the error to raise. Raises AuditUnavailable."""
+        """Audit a denial; returns the error to raise. Of a lock the audit was told when it began. Raises
+        AuditUnavailable."""
+        if caller.problem is Reason.LOCKED:
+            return Refused(Reason.LOCKED, product, caller.wait)
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
         body = {"road": road, "reason": reason.value, **token_id(caller)}
         who, system = caller.recipient, caller.application

@@ -7,8 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import suspension, tokens
+from catalog.policy import audit, suspension, tokens
 from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
+from catalog.policy.lockout import Lockout, Origin
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access as access_table
@@ -18,6 +19,9 @@ from pipelines.register.times import as_utc, as_utc_or_none
 
 PUBLIC_TOKEN = "public"
 """What clients that insist on a token send for the open share; it means no token at all."""
+
+LOCK = "credential.lock"
+"""What the audit calls the moment from which more wrong credentials are refused."""
 
 
 class Callers:
@@ -30,18 +34,25 @@ class Callers:
         self._register = register
         self._key = key
         self._verifier = tokens.Verifier()
+        self._lockout = Lockout()
 
-    def from_token(self, text: str | None) -> Caller:
-        """The caller who shows a token; anonymous without one, a caller with a problem for a bad one."""
+    def from_token(self, text: str | None, origin: Origin | None = None) -> Caller:
+        """The caller who shows a token; anonymous without one, a caller with a problem for a bad one.
+
+        `origin`: where it comes from, None for what nobody sent. Raises AuditUnavailable, when a lock begins.
+        """
         if text is None or text.strip() in ("", PUBLIC_TOKEN):
             return ANONYMOUS
         if access := tokens.parse_access(text):
-            return self._from_access(access)
-        return self._from_secret(tokens.parse(text), client=False)
+            return self._from_access(access, origin)
+        return self._from_secret(tokens.parse(text), False, origin)
 
-    def from_client(self, client_id: str, client_secret: str) -> Caller:
-        """The caller whose OAuth client shows its credentials, a caller with a problem for bad ones."""
-        return self._from_secret(tokens.of_client(client_id, client_secret), client=True)
+    def from_client(self, client_id: str, client_secret: str, origin: Origin | None = None) -> Caller:
+        """The caller whose OAuth client shows its credentials, a caller with a problem for bad ones.
+
+        Raises AuditUnavailable, when a lock begins.
+        """
+        return self._from_secret(tokens.of_client(client_id, client_secret), True, origin)
 
     def access_token(self, client: Caller) -> tuple[str, int]:
         """An access token for a caller `from_client` without a problem, and the seconds it is good for."""
@@ -65,17 +76,39 @@ class Callers:
         grants = tuple(load_grants(self._register, recipient=recipient))
         return Caller(recipient=recipient, grants=grants, problem=Reason.SUSPENDED if found[0]["suspended"] else None)
 
-    def _from_secret(self, shown: tokens.Secret | None, client: bool) -> Caller:
+    def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: Origin | None) -> Caller:
         """A client's secret is no bearer token, and the other way round: each is shown where it belongs."""
         row = self._token(shown.id) if shown else None
         if shown is None or row is None or bool(row["client"]) is not client:
-            return Caller(problem=Reason.TOKEN_INVALID)
-        return self._caller(row) if self._verifier.fits(shown, row["hash"]) else Caller(problem=Reason.TOKEN_INVALID)
+            return self._wrong(row, origin)
+        found = self._fits(shown, row["hash"], origin)
+        if found is None:
+            return Caller(problem=Reason.LOCKED, wait=1)
+        return self._caller(row) if found else self._wrong(row, origin)
 
-    def _from_access(self, access: tokens.Access) -> Caller:
-        row = self._token(access.client) if access.signed_with(self._key()) else None
-        if row is None or not row["client"]:
+    def _fits(self, shown: tokens.Secret, stored: str, origin: Origin | None) -> bool | None:
+        """None: it was not looked at. What was good a moment ago is dear to nobody."""
+        if origin is None or self._verifier.remembers(shown, stored):
+            return self._verifier.fits(shown, stored)
+        return self._lockout.look(origin, lambda: self._verifier.fits(shown, stored))
+
+    def _wrong(self, row: dict[str, Any] | None, origin: Origin | None) -> Caller:
+        """A wrong credential, which may name a token that there is. A lock is told to the audit when it begins."""
+        locked = None if origin is None else self._lockout.failed(origin, row["id"] if row else None)
+        if origin is None or locked is None:
             return Caller(problem=Reason.TOKEN_INVALID)
+        said: dict[str, Any] = {"reason": Reason.LOCKED.value, "wait": locked.wait}
+        if locked.network:
+            audit.record(self._register, LOCK, "denied", {**said, "network": origin.network})
+        if locked.named and row is not None:
+            about: audit.About = {"recipient": row["recipient"], "application": row["application"]}
+            audit.record(self._register, LOCK, "denied", {**said, "token_id": row["id"]}, **about)
+        return Caller(problem=Reason.LOCKED, wait=locked.wait)
+
+    def _from_access(self, access: tokens.Access, origin: Origin | None) -> Caller:
+        row = self._token(access.client)
+        if row is None or not row["client"] or not access.signed_with(self._key()):
+            return self._wrong(row, origin)
         caller, expires = self._caller(row), datetime.fromtimestamp(access.expires, UTC)
         problem = caller.problem or (Reason.TOKEN_EXPIRED if now() >= expires else None)
         return replace(caller, expires=expires, problem=problem)

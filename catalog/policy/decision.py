@@ -19,6 +19,7 @@ class Reason(StrEnum):
     TOKEN_INVALID = "token_invalid"
     TOKEN_EXPIRED = "token_expired"
     TOKEN_REVOKED = "token_revoked"
+    LOCKED = "locked"
     SUSPENDED = "suspended"
     NOT_SHARED = "not_shared"
     GRANT_REQUIRED = "grant_required"
@@ -84,6 +85,8 @@ class Caller:
     problem: Reason | None = None
     application: str | None = None
     organisation: str | None = None
+    wait: int | None = None
+    """Seconds until a credential that was one wrong one too many may be tried again."""
 
 
 ANONYMOUS = Caller()

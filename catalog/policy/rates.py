@@ -40,8 +40,7 @@ class Rates:
         """The same, with what is left in the bucket."""
         with self._lock:
             at = self._clock()
-            left, since = self._buckets.get(caller, (float(per_minute), at))
-            left = min(per_minute, left + (at - since) * per_minute / 60)
+            left = self._left(caller, per_minute, at)
             let_in = left >= 1 - ROUNDING
             wait = 0 if let_in else math.ceil((1 - left) * 60 / per_minute)
             left = max(left - 1, 0.0) if let_in else left
@@ -49,6 +48,15 @@ class Rates:
             if len(self._buckets) > MOST_CALLERS:
                 self._forget(at)
             return Taken(wait, int(left + ROUNDING), math.ceil((per_minute - left) * 60 / per_minute))
+
+    def empty(self, caller: str, per_minute: int) -> bool:
+        """Whether the next question would not be let in. Takes nothing."""
+        with self._lock:
+            return self._left(caller, per_minute, self._clock()) < 1 - ROUNDING
+
+    def _left(self, caller: str, per_minute: int, at: float) -> float:
+        left, since = self._buckets.get(caller, (float(per_minute), at))
+        return min(per_minute, left + (at - since) * per_minute / 60)
 
     def _forget(self, at: float) -> None:
         """Drop the buckets that nobody took from for a minute: they are full again."""

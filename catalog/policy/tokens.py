@@ -98,9 +98,13 @@ class Verifier:
         self._good: OrderedDict[bytes, float] = OrderedDict()
         self._lock = threading.Lock()
 
+    def remembers(self, token: Secret, stored: str) -> bool:
+        """Whether it was found good a moment ago."""
+        return self._remembered(self._mark(token, stored))
+
     def fits(self, token: Secret, stored: str) -> bool:
         """Whether the secret is the one whose hash is stored."""
-        mark = hmac.new(self._key, f"{token.secret} {stored}".encode(), hashlib.sha256).digest()
+        mark = self._mark(token, stored)
         if self._remembered(mark):
             return True
         try:
@@ -109,6 +113,9 @@ class Verifier:
             return False
         self._remember(mark)
         return True
+
+    def _mark(self, token: Secret, stored: str) -> bytes:
+        return hmac.new(self._key, f"{token.secret} {stored}".encode(), hashlib.sha256).digest()
 
     def _remembered(self, mark: bytes) -> bool:
         with self._lock:

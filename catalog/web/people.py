@@ -44,7 +44,9 @@ def build_router(site: Site) -> APIRouter:
     def login(request: Request, form: Form) -> Response:
         if not sessions.from_own_page(request, desk.url):
             return site.page(request, "error.html", 403, code="foreign_form")
-        caller = desk.callers.from_token(form.get("token", ""))
+        caller = desk.callers.from_token(form.get("token", ""), metering.origin(desk, request))
+        if caller.problem is Reason.LOCKED:
+            raise desk.refuse(caller, None, Reason.LOCKED, "login", ROAD)
         problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.token is None else None)
         body = {"road": ROAD, **token_id(caller)} | ({} if problem is None else {"reason": problem.value})
         outcome: audit.Outcome = "denied" if problem else "allowed"

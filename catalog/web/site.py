@@ -9,8 +9,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from catalog import metering
 from catalog.delivery.desk import Desk
-from catalog.delivery.sharing.router import bearer
 from catalog.policy.decision import Caller
 from catalog.web import sessions
 from catalog.web.voice import LANGUAGES, Voice
@@ -36,8 +36,8 @@ class Site:
 
         A session that ended makes nobody; a bad token in the header stays a bad token.
         """
-        if (token := bearer(request)) is not None:
-            return self.desk.callers.from_token(token)
+        if metering.bearer(request) is not None:
+            return metering.shows(self.desk, request)
         token_id = sessions.token_of(request, self.desk.settings.key("sessions"))
         caller = self.desk.callers.from_token_id(token_id) if token_id else Caller()
         return Caller() if caller.problem else caller

@@ -679,11 +679,18 @@ class CallersForm(Strict):
     organisation: QuotaForm = QuotaForm(perMinute=12_000, rowsPerDay=200_000_000, bytesPerDay=200_000_000_000)
 
 
+class CredentialsForm(Strict):
+    """Wrong tokens and client secrets a minute, from one network or naming one id, before more are refused."""
+
+    perMinute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+
+
 class LimitsForm(Strict):
     """How much callers may ask of the catalogue."""
 
     work: WorkForm = WorkForm()
     callers: CallersForm = CallersForm()
+    credentials: CredentialsForm = CredentialsForm()
 
 
 class CityForm(Strict):

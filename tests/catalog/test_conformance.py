@@ -3,6 +3,7 @@
 import copy
 import random
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from catalog.app import create_app
 from catalog.delivery.rows import router
 from catalog.delivery.rows.question import FUNCTIONS
 from catalog.policy import administration
+from catalog.policy.lockout import Lockout
 from tests.catalog.conforming import conforms
 from tests.catalog.small_city import ADMINISTRATOR, appoint, granted
 from tests.city import Town, published_town, seed_from_clock
@@ -36,7 +38,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(scope="module")
 def client(town: Town) -> Iterator[TestClient]:
-    with TestClient(create_app(town.settings), base_url="http://127.0.0.1:8080", follow_redirects=False) as browser:
+    """A client of the town, whose many wrong tokens are a minute apart each: none is one too many."""
+    app, minutes = create_app(town.settings), count(step=60)
+    app.state.desk.callers._lockout = Lockout(lambda: next(minutes))
+    with TestClient(app, base_url="http://127.0.0.1:8080", follow_redirects=False) as browser:
         yield browser
 
 

@@ -22,7 +22,6 @@ from catalog.delivery.rows.cursors import Place
 from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
 from catalog.delivery.rows.question import WORDS, Asked, Question, asked, is_filter, question
 from catalog.delivery.rows.shelves import Shelf, Shelves
-from catalog.delivery.sharing.router import bearer
 from catalog.listing import Offering
 from catalog.policy import audit
 from catalog.policy.administration import TOKEN_ENDPOINT
@@ -253,7 +252,7 @@ def _at(desk: Desk, admission: Admission, found: Asked) -> Admission:
 
 
 def _caller(desk: Desk, request: Request, action: str) -> Caller:
-    return metering.asks(desk, request, desk.callers.from_token(bearer(request)), action, ROAD)
+    return metering.asks(desk, request, metering.shows(desk, request), action, ROAD)
 
 
 def _summary(desk: Desk, admission: Admission) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def status_of(reason: Reason) -> int:
     """The HTTP status of a denial."""
     if reason in (Reason.UNKNOWN_PRODUCT, Reason.NOT_PUBLISHED, Reason.VERSION_UNKNOWN):
         return 404
-    if reason in (Reason.TOO_MANY, Reason.QUOTA_SPENT):
+    if reason in (Reason.TOO_MANY, Reason.QUOTA_SPENT, Reason.LOCKED):
         return 429
     if reason is Reason.VERSION_ENDED:
         return 410

@@ -33,15 +33,6 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-def bearer(request: Request) -> str | None:
-    """The token of the Authorization header; an unreadable header is a bad token, not none."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    return token if scheme.lower() == "bearer" else header
-
-
 def build_router(desk: Desk) -> APIRouter:
     """The protocol's routes over one desk."""
     router = APIRouter(prefix=PREFIX)
@@ -201,7 +192,7 @@ def _version(text: str) -> int:
 
 
 def _caller(desk: Desk, request: Request, action: str) -> Caller:
-    return metering.asks(desk, request, desk.callers.from_token(bearer(request)), action, ROAD)
+    return metering.asks(desk, request, metering.shows(desk, request), action, ROAD)
 
 
 def _visible(desk: Desk, request: Request, action: str) -> list[Admission]:
