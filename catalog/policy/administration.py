@@ -170,8 +170,8 @@ def rotate_token(
         connection.execute(sa.update(token).where(token.c.id == token_id).values(expires=ends))
         about: audit.About = {"recipient": old["recipient"], "application": old["application"]}
         body = {"actor": actor, "token_id": token_id, "successor": made.id, "expires": ends.isoformat()}
-        audit.append(connection, "token.rotate", "allowed", body, **about)
         audit.append(connection, "token.issue", "allowed", _issued_body(row, actor), **about)
+        audit.append(connection, "token.rotate", "allowed", body, **about)
     kind = IssuedClient if row["client"] else IssuedToken
     return kind(made.id, old["recipient"], row["expires"], made.secret if row["client"] else made.text, token_id)
 

@@ -277,8 +277,8 @@ def test_a_successor_takes_over_while_the_old_one_is_still_good(city: City, oaut
     assert (first.successor, second.succeeds, second.client) == (second.id, first.id, oauth)
     assert timedelta(days=7) <= first.expires - begun < timedelta(days=7, minutes=5)
     rows = audit.recent(city.register, 2, name)
-    assert [row["action"] for row in rows] == ["token.issue", "token.rotate"]
-    assert (rows[1]["body"]["token_id"], rows[1]["body"]["successor"]) == (first.id, second.id)
+    assert [row["action"] for row in rows] == ["token.rotate", "token.issue"]
+    assert (rows[0]["body"]["token_id"], rows[0]["body"]["successor"]) == (first.id, second.id)
     with pytest.raises(CitylakeError) as error:
         administration.rotate_token(city.register, old_id, timedelta(days=7), actor=ADMINISTRATOR)
     assert error.value.code == "token.succeeded"

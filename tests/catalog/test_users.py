@@ -1,6 +1,7 @@
 """Who may act: every act with every role, what lies apart, and that refusals change nothing and are audited."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import combinations
 
 import pytest
@@ -65,6 +66,7 @@ def acts(city: City) -> dict[str, Act]:
         ),
         "organisation.lift": lambda _, who: suspension.lift(register, "organisation", "hc", "试", actor=who),
         "token.issue": lambda _, who: administration.issue_token(register, "甲", actor=who),
+        "token.rotate": lambda _, who: administration.rotate_token(register, issued.id, timedelta(days=7), actor=who),
         "token.revoke": lambda _, who: administration.revoke_token(register, issued.id, actor=who),
         "grant.give": lambda _, who: administration.grant(register, contracts, "甲", MARTS, purpose="p", actor=who),
         "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
