@@ -73,7 +73,7 @@ def test_a_clients_secret_is_no_token_after_going_down(register: Register) -> No
     with register.begin() as connection:
         connection.execute(sa.update(token).values(revoked=None))
         connection.execute(sa.update(token).where(token.c.id == "r2").values(client=True))
-    downgrade(register, "0010")
+    downgrade(register, "0013")
     assert [row["revoked"] is None for row in contents(register)["token"]] == [True, False, True]
 
 
