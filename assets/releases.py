@@ -8,6 +8,7 @@ from assets.sources import source_key
 from pipelines.contracts.load import Contracts, Product, ProductContract
 from pipelines.lake.models import Model
 from pipelines.messages import CitylakeError, say, translate
+from pipelines.release.approval import heard, waiting
 from pipelines.release.editor import Outcome
 from pipelines.release.ledger import Recorded
 from pipelines.run import EDITION as EDITION_SUBJECT
@@ -49,26 +50,32 @@ def release_assets(contracts: Contracts, graph: Mapping[str, Model]) -> dg.Asset
         if EDITION_SUBJECT in run.problems:
             raise CitylakeError("run.unhealthy", count=1, problems=EDITION_SUBJECT)
         yield dg.MaterializeResult(asset_key=LINKAGE, metadata={_label("questions"): len(run.reviews.open())})
+        published = run.ledger.published()
         for outcome in outcomes:
-            yield from _events(context, keys.pop(outcome.subject), outcome)
-        published, withdrawn = run.ledger.published(), run.ledger.withdrawn()
+            yield from _events(context, keys.pop(outcome.subject), outcome, published.get(outcome.subject))
+        closed = dict.fromkeys(waiting(run.contracts, heard(run.ledger), run.started), "waits")
+        closed |= dict.fromkeys(run.ledger.withdrawn(), "withdrawn")
         for subject, key in keys.items():
-            yield _unchanged(key, published.get(subject), subject in withdrawn)
+            yield _unchanged(key, published.get(subject), closed.get(subject))
         yield dg.MaterializeResult(asset_key=MARTS, metadata={_label("file"): run.settings.marts.resolve().name})
         yield dg.MaterializeResult(asset_key=EDITION, metadata={_label("as_of"): run.today.isoformat()})
 
     return publish
 
 
-def _events(context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcome) -> Iterator[Events]:
+def _events(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcome, entry: Recorded | None
+) -> Iterator[Events]:
     problems = [finding.text("zh") for finding in outcome.findings]
     warned = bool(problems) and all(finding.severity == "warning" for finding in outcome.findings)
     for problem in problems:
         context.log.error(problem)
     if outcome.version is not None:
+        approval = entry.body.get("approval") if entry else None
+        by_two = {_label("approval"): approval["row"]} if approval else {}
         yield dg.MaterializeResult(
             asset_key=key,
-            metadata={"dagster/row_count": outcome.rows or 0, _label("version"): outcome.version},
+            metadata={"dagster/row_count": outcome.rows or 0, _label("version"): outcome.version, **by_two},
         )
     yield dg.AssetCheckResult(
         asset_key=key,
@@ -79,16 +86,17 @@ def _events(context: dg.AssetExecutionContext, key: dg.AssetKey, outcome: Outcom
     )
 
 
-def _unchanged(key: dg.AssetKey, entry: Recorded | None, withdrawn: bool) -> dg.AssetCheckResult:
-    """The gate's word on what was not built in this run: its published version stands, it is withdrawn, or nothing was
-    ever released."""
+def _unchanged(key: dg.AssetKey, entry: Recorded | None, closed: str | None) -> dg.AssetCheckResult:
+    """The gate's word on what was not built in this run: its published version stands, it is withdrawn or waits
+    (`closed`), or nothing was ever released."""
+    said = [*(["stands"] if entry else []), *([closed] if closed else [] if entry else ["never_released"])]
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=GATE,
         passed=entry is not None,
-        severity=dg.AssetCheckSeverity.WARN if withdrawn else dg.AssetCheckSeverity.ERROR,
+        severity=dg.AssetCheckSeverity.WARN if closed else dg.AssetCheckSeverity.ERROR,
         metadata={
-            _label("conclusion"): _label("stands" if entry else "withdrawn" if withdrawn else "never_released"),
+            _label("conclusion"): "；".join(map(_label, said)),
             _label("version"): entry.version if entry else None,
         },
     )

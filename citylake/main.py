@@ -20,6 +20,7 @@ from citylake import (
     operations,
     person,
     quarantine,
+    release,
     reproduce,
     retention,
     withdrawal,
@@ -43,6 +44,7 @@ app.add_typer(retention.app, name="retention")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(deliver.app, name="deliver")
 app.add_typer(feedback.app, name="issue")
+app.add_typer(release.app, name="release")
 app.command("run")(operations.run)
 app.command("serve")(operations.serve)
 app.command("confirm")(operations.confirm)

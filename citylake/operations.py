@@ -17,6 +17,7 @@ from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import heads, tables
 from pipelines.register.receipts import Stage
 from pipelines.release import volume
+from pipelines.release.approval import unbacked
 from pipelines.release.ledger import Ledger
 from pipelines.release.verify import releases
 from pipelines.run import decide_batch, opened, summary
@@ -123,6 +124,8 @@ def verify() -> None:
                 typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
             states[one.state] += 1
         typer.echo(f"releases: OK ({states.total()})")
+        for row in unbacked(Ledger(register)):
+            raise CitylakeError("verify.unapproved", row=row.sequence, subject=row.subject, version=row.version)
         for file in monthly.different(settings, Ledger(register)):
             raise CitylakeError("verify.report", file=file)
 

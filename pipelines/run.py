@@ -45,7 +45,7 @@ from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
-from pipelines.release import marts, plan
+from pipelines.release import approval, marts, plan
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
@@ -269,7 +269,9 @@ class Run:
         marked = plan.rewritten(versions, self.ledger.rewritings())
         inputs = plan.model_inputs(graph, self.settings.dbt_project, self.contracts, marked, self.today)
         published = self.ledger.published()
-        outdated = plan.outdated(inputs, published, self.ledger.withdrawn(), self.contracts)
+        waiting = approval.waiting(self.contracts, approval.heard(self.ledger), self.started)
+        closed = self.ledger.withdrawn().keys() | waiting.keys()
+        outdated = plan.outdated(inputs, published, closed, self.contracts)
         chosen = tuple(plan.in_order(graph, outdated))
         if not chosen:
             return Built(edition, number, inputs, (), None)
@@ -323,7 +325,8 @@ class Run:
         if built.result is None:
             return []
         proved = sensitivity(self.contracts, self.settings.dbt_project, self._dbt, self.today)
-        editor = Editor(self.settings, self.contracts, self.ledger, self.receipts, self._models(), proved, self.today)
+        about = (self.settings, self.contracts, self.ledger, self.receipts, self._models(), proved)
+        editor = Editor(*about, today=self.today, now=self.started)
         outcomes = editor.release(built.edition, built.number, built.inputs, built.chosen, built.result)
         for outcome in outcomes:
             for area in ("build", "release"):

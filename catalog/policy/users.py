@@ -48,6 +48,9 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "grant.give": frozenset({"steward"}),
     "grant.approve": frozenset({"approver"}),
     "grant.revoke": frozenset({"steward", "administrator", "approver", "security_officer"}),
+    "release.propose": frozenset({"steward"}),
+    "release.approve": frozenset({"approver"}),
+    "release.refuse": frozenset({"steward", "approver", "security_officer"}),
 }
 """The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
 LOOKS: Final[Mapping[str, frozenset[str]]] = {

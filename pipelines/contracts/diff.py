@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pipelines.contracts.diff_change import Change, change
 from pipelines.contracts.diff_columns import column_changes
-from pipelines.contracts.diff_products import product_changes
+from pipelines.contracts.diff_products import approval_changes, product_changes
 from pipelines.contracts.models import DriftForm, SourceForm
 from pipelines.contracts.resolved import Claim, Contracts, ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
@@ -220,6 +220,8 @@ def _city_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
                 what = "max_level_raised" if after > before else "max_level_lowered"
                 yield change("city", what, channel=channel, old=before, new=after)
                 break
+        for level in sorted(was.approval.keys() | now.approval.keys()):
+            yield from approval_changes("city", channel, was.approval.get(level), now.approval.get(level))
 
 
 def _code_list_changes(old: Contracts, new: Contracts) -> Iterator[Change]:

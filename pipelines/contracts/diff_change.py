@@ -77,6 +77,8 @@ _GOVERNANCE = {
     "volume_floor_lowered",
     "drift_stop_dropped",
     "across_removed",
+    "approval_dropped",
+    "moment_changed",
 }
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 from pipelines.contracts.diff_change import Change, change
-from pipelines.contracts.models import Anonymity, Lookup
+from pipelines.contracts.models import Anonymity, Approval, Lookup, ReleaseForm
 from pipelines.contracts.resolved import Product, ProductContract, ShownColumn
 from pipelines.privacy.masks import masks
 
 _WIDTH = {"不予": 0, "有条": 1, "无条": 2}
 _PUBLIC = 1
+_STRICT: tuple[Approval | None, ...] = (None, "standing", "each")
 
 
 def product_changes(subject: str, was: ProductContract, now: ProductContract) -> list[Change]:
@@ -51,6 +52,7 @@ def _channel_changes(subject: str, channel: str, was: Product | None, now: Produ
         yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
         yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
         yield from _lookup_changes(subject, channel, was.form.lookup, now.form.lookup)
+        yield from _release_changes(subject, channel, was.form.release, now.form.release)
 
 
 def _shown_changes(subject: str, channel: str, was: Product, now: Product) -> Iterator[Change]:
@@ -102,6 +104,21 @@ def _lookup_changes(subject: str, channel: str, was: Lookup | None, now: Lookup 
     if was != now:
         what = "lookup_dropped" if now is None else "lookup_added" if was is None else "lookup_changed"
         yield change(subject, what, channel=channel)
+
+
+def _release_changes(subject: str, channel: str, was: ReleaseForm, now: ReleaseForm) -> Iterator[Change]:
+    yield from approval_changes(subject, channel, was.approval, now.approval)
+    if was.notBefore != now.notBefore:
+        later = (now.notBefore or "") > (was.notBefore or "")
+        told = {"old": was.notBefore or "—", "new": now.notBefore or "—"}
+        yield change(subject, "moment_changed", harmless=later, channel=channel, **told)
+
+
+def approval_changes(subject: str, channel: str, was: Approval | None, now: Approval | None) -> Iterator[Change]:
+    """That releases in a channel wait for two persons more or less often than before."""
+    if was != now:
+        stricter = _STRICT.index(now) > _STRICT.index(was)
+        yield change(subject, "approval_added" if stricter else "approval_dropped", channel=channel)
 
 
 def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: Anonymity | None) -> Iterator[Change]:

@@ -197,6 +197,7 @@ def _view(product: Product, contracts: Contracts) -> Document:
             shownUntil=product.contract.form.shownUntil,
             anonymity=anonymity,
             lookup=form.lookup.model_dump() if form.lookup else None,
+            release=form.release.model_dump(exclude_none=True) or None,
         ),
     }
     return _filled(view)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -301,6 +302,8 @@ class _Loader:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.lookup is not None:
             check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
+        if view.release.notBefore is not None:
+            _check_moment(file, (*place, "release", "notBefore"), view.release.notBefore)
         if form.shownUntil is not None:
             until = shown.get(form.shownUntil)
             if until is None or until.mask is not None or until.source != form.shownUntil:
@@ -341,6 +344,13 @@ class _Loader:
             "codes": {name: self.codes[name].hash for name in sorted(listed)},
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _check_moment(file: Located, place: Place, text: str) -> None:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        raise error("contract.release_moment", file, place, value=text) from None
 
 
 def _check_shown_until(file: Located, form: models.ProductForm, columns: Sequence[Column]) -> None:

@@ -13,10 +13,12 @@ NAME_PATTERN = f"^{NAME.pattern}$"
 SEMVER_PATTERN = r"^[0-9]+\.[0-9]+\.[0-9]+$"
 RETENTION_PATTERN = r"^([1-9][0-9]*[dmy]|永久)$"
 DAY_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Day = Annotated[str, StringConstraints(pattern=DAY_PATTERN)]
+Moment = Annotated[str, StringConstraints(pattern=MOMENT_PATTERN)]
 Semver = Annotated[str, StringConstraints(pattern=SEMVER_PATTERN)]
 Level = Annotated[int, Field(ge=1, le=4)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -411,6 +413,19 @@ class ChannelColumn(Strict):
     mask: MaskName | None = None
 
 
+Approval = Literal["standing", "each"]
+"""How often two persons say that a product may be released: once for what it shows, or before each release."""
+
+
+class ReleaseForm(Strict):
+    """What the release of a product waits for besides the gate: two persons (never less than its channel asks in
+    `city.yaml`), and a moment by the city's clocks before which no run releases it.
+    """
+
+    approval: Approval | None = None
+    notBefore: Moment | None = None
+
+
 class ChannelForm(Strict):
     """One product: the allow-listed columns of the model in one channel."""
 
@@ -422,6 +437,7 @@ class ChannelForm(Strict):
     rows: FieldName | None = None
     anonymity: Anonymity | None = None
     lookup: Lookup | None = None
+    release: ReleaseForm = ReleaseForm()
     properties: Annotated[list[FieldName | ChannelColumn], Field(min_length=1)]
 
 
@@ -540,12 +556,16 @@ class LevelForm(Strict):
 
 
 class ChannelPolicy(Strict):
-    """A channel's names and the highest level it may show; `maxPseudonymised` for values that a keyed mask replaced."""
+    """A channel's names and the highest level it may show; `maxPseudonymised` for values that a keyed mask replaced.
+
+    `approval`: the release of a product that shows a column of this level waits for two persons.
+    """
 
     name: Text
     nameEn: Text
     maxLevel: Level
     maxPseudonymised: Level | None = None
+    approval: dict[Level, Approval] = {}
 
     def limit(self, pseudonymised: bool) -> int:
         """The highest level of a column, which is higher for one that shows pseudonyms only."""

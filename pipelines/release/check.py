@@ -36,6 +36,7 @@ FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
 PAST_WITHDRAWAL = "past_withdrawal"
+PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 VOUCHED = ("ledger.jsonl", "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
@@ -133,6 +134,14 @@ TEXTS = {
     "edition.changed": (
         "第 {row} 条所载的构建清单 {file} 被改动：与账本所载哈希不符",
         "row {row}: {file}, which tells what was built from what, was changed: its hash is not what the ledger says",
+    ),
+    "approval.unbacked": (
+        "第 {row} 条（{subject} 版本 {version}）称经两人批准发布，但此前的记录不支持",
+        "row {row} ({subject} version {version}) says that two persons approved it; the rows before it do not",
+    ),
+    "told.approvals": (
+        "两人批准的发布：{backed} 次有此前的提请和批准为证，{before} 次的批准早于证据包",
+        "releases that two persons approved: {backed} follow their rows, {before} were approved before this bundle",
     ),
     "lake.gone": (
         "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 缺失，账本没有说它已清除",
@@ -367,6 +376,43 @@ class Check:
                 self.problem("edition.gone", row=rows[0], file=file)
             elif sha256(self.folder / file) != wanted:
                 self.problem("edition.changed", row=rows[0], file=file)
+
+    def approvals(self) -> None:
+        """A release that says that two persons approved it follows their rows: one proposed, another approved, nobody
+        ended that or withdrew the subject since, and it was not used before if each release asks anew."""
+        backed = before = 0
+        for row in self.rows:
+            said = row.body.get("approval") if row.kind == RELEASE else None
+            if said is None:
+                continue
+            if said["proposal"] < self.span[0]:
+                before += 1
+            elif self.backed(row, said):
+                backed += 1
+            else:
+                self.problem("approval.unbacked", row=row.sequence, subject=row.subject, version=row.version)
+        if backed or before:
+            say("·", "told.approvals", backed=backed, before=before)
+
+    def backed(self, release: Row, said: Mapping[str, Any]) -> bool:
+        """Whether the rows before a release are those that it names."""
+        earlier = [one for one in self.rows if one.subject == release.subject and one.sequence < release.sequence]
+        rows = {one.sequence: one for one in earlier}
+        proposal, approval = rows.get(said["proposal"]), rows.get(said["row"])
+        if proposal is None or approval is None or (proposal.kind, approval.kind) != (PROPOSAL, APPROVAL):
+            return False
+        since = [one for one in earlier if one.sequence > approval.sequence]
+        over = [one for one in earlier if one.sequence > proposal.sequence]
+        return (
+            proposal.sequence < approval.sequence
+            and approval.body["proposal"] == proposal.sequence
+            and proposal.body["who"] == said["proposer"] != said["approver"] == approval.body["who"]
+            and proposal.body["terms"] == said["terms"]
+            and not any(one.kind == WITHDRAWAL for one in over)
+            and not any(one.kind == PROPOSAL and one.sequence < approval.sequence for one in over)
+            and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in earlier)
+            and not (said["asks"] == "each" and any(one.kind == RELEASE for one in since))
+        )
 
     def rewritings(self) -> list[Row]:
         """The rows that say what was rewritten or ended after it was published, in order."""
@@ -704,6 +750,7 @@ def check(arguments: argparse.Namespace) -> int:
         say("·", "told.no_heads", option="--audit-heads", zh="审计", en="audit")
     one.evidence()
     one.editions()
+    one.approvals()
     one.told()
     if arguments.lake:
         one.lake(arguments.lake)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipelines.evidence.record import Check, Evidence, Statement
+from pipelines.release.approval import WAITS, Asked, against
 from pipelines.release.ledger import Recorded
 
 Kind = Literal["model", "open", "product"]
@@ -33,9 +34,10 @@ class Decision:
     unchanged: bool
 
     @property
-    def only_withdrawn(self) -> bool:
-        """Whether nothing is wrong with the version: a person withdrew the subject, and no one reinstated it."""
-        return bool(self.reasons) and all(reason.code == WITHDRAWN for reason in self.reasons)
+    def waits(self) -> bool:
+        """Whether nothing is wrong with the version: it waits for somebody's word (a person withdrew the subject, or
+        has to approve it) or for a moment."""
+        return bool(self.reasons) and all(reason.code in {WITHDRAWN, *WAITS} for reason in self.reasons)
 
 
 def decide(
@@ -45,14 +47,18 @@ def decide(
     previous: Recorded | None,
     upstream_refused: Sequence[str] = (),
     withdrawal: Recorded | None = None,
+    asked: Asked | None = None,
 ) -> Decision:
     """Decide about the version `fingerprint` of `subject`, a model or `<channel>/<product>`.
 
     `previous` is the published release, `upstream_refused` names what the subject is built from and was refused in
-    this edition, `withdrawal` is the one in force. No evidence, evidence about something else, a missing, failed or
-    impossible check, a withdrawal: closed. Good evidence does not undo what a person decided.
+    this edition, `withdrawal` is the one in force, `asked` what a product waits for besides and what was said of that,
+    None for a model. No evidence, evidence about something else, a missing, failed or
+    impossible check, a withdrawal, a word or moment that is awaited: closed. Good evidence does not undo what a person
+    decided, nor do two persons undo what evidence says.
     """
-    reasons = (*_withdrawn(withdrawal), *_reasons(subject, fingerprint, evidence, upstream_refused))
+    words = (*_withdrawn(withdrawal), *(against(subject, asked) if asked is not None else ()))
+    reasons = (*words, *_reasons(subject, fingerprint, evidence, upstream_refused))
     unchanged = previous is not None and previous.body.get("fingerprint") == fingerprint
     return Decision(not reasons, reasons, unchanged)
 

@@ -7,7 +7,7 @@ recorded in one ledger transaction.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pipelines.engine import connect
 from pipelines.evidence.gate import prove_model, prove_product
 from pipelines.evidence.record import Evidence, Statement
 from pipelines.evidence.rules import measure
-from pipelines.issues import Finding
+from pipelines.issues import Finding, Severity
 from pipelines.lake import delta
 from pipelines.lake.build import BuildResult, ModelResult
 from pipelines.lake.candidate import fingerprint
@@ -32,8 +32,9 @@ from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
+from pipelines.release.approval import UNAPPROVED, Asked, Words, asked, heard
 from pipelines.release.decision import Decision, decide
-from pipelines.release.ledger import REFUSAL, RELEASE, Entry, Ledger, Recorded
+from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
 from pipelines.release.notices import Notices, notices
 from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.publish import Approved, publish
@@ -82,6 +83,7 @@ class Editor:
         graph: Mapping[str, Model],
         sensitivity: Sensitivity,
         today: date,
+        now: datetime,
     ) -> None:
         self.settings = settings
         self.contracts = contracts
@@ -90,9 +92,11 @@ class Editor:
         self.graph = graph
         self.sensitivity = sensitivity
         self.today = today
+        self.now = now
         self.lake = settings.lake
         self.published = ledger.published()
         self.withdrawn = ledger.withdrawn()
+        self.words = heard(ledger)
         self.confirmed = confirmed_volumes(ledger)
         self.con = connect(self.lake.scratch())
 
@@ -118,11 +122,11 @@ class Editor:
                 with self._alone(name, self.contracts.models[name], outcomes):
                     self._decide_model(name, result.models[name], approved, outcomes, refusals)
             entries = publish(approved, edition.id, number, self.lake, self.con)
-        withdrawn = self.ledger.publish([*entries, *self._new(refusals)])
+        stopped = self.ledger.publish([*entries, *self._new(refusals)])
         for entry in entries:
             outcome = outcomes[entry.subject]
-            if entry.subject in withdrawn:  # while this edition was made
-                outcomes[entry.subject] = replace(outcome, findings=(_withheld(withdrawn[entry.subject]),))
+            if entry.subject in stopped:  # while this edition was made
+                outcomes[entry.subject] = replace(outcome, findings=(_stopped(stopped[entry.subject]),))
             else:
                 outcomes[entry.subject] = _released(outcome, entry.version)
         return list(outcomes.values())
@@ -242,19 +246,28 @@ class Editor:
         self.receipts.add(Stage.EVIDENCE, subject, self._proof(evidence))
         mark = fingerprint(candidate.location, candidate.version)
         previous, withdrawal = self.published.get(subject), self.withdrawn.get(subject)
-        decision = decide(subject, mark, evidence, previous, refused_upstream, withdrawal)
+        release = self._asked(candidate)
+        decision = decide(subject, mark, evidence, previous, refused_upstream, withdrawal, release)
         body = self._body(candidate, evidence, mark)
         findings: tuple[Finding, ...] = ()
         if decision.approved:
+            if release is not None and release.approval is not None and release.words.permit is not None:
+                body["approval"] = release.words.permit.said(release.approval)
             args = (candidate.location, candidate.version, mark, candidate.target, candidate.product, body)
             approved.append(Approved(subject, *args))
         else:
-            refused = _refusal(subject, decision)
-            findings = (_withheld(withdrawal) if withdrawal and decision.only_withdrawn else refused,)
+            findings = (_withheld(withdrawal) if withdrawal and decision.waits else _refusal(subject, decision),)
             reasons = [reason.text("zh") for reason in decision.reasons]
             refusals.append(Entry(REFUSAL, subject, self.edition.id, None, {**body, "reasons": reasons}))
         outcomes[subject] = Outcome(subject, owner, None, candidate.rows, findings, evidence)
         return decision.approved
+
+    def _asked(self, candidate: _Candidate) -> Asked | None:
+        """What the release of a product asks for besides the gate; nothing of a model, which is given to nobody."""
+        if candidate.product is None:
+            return None
+        said = self.words.get(candidate.subject, Words())
+        return asked(candidate.product, self.contracts.city, said, self.now)
 
     def _proof(self, evidence: Evidence) -> dict[str, Any]:
         """The evidence as its receipt keeps it; the ledger names it by its hash."""
@@ -329,9 +342,22 @@ def _withheld(withdrawal: Recorded) -> Finding:
     return Finding("release.withheld", about, "warning")
 
 
+def _stopped(word: Recorded) -> Finding:
+    """Somebody withdrew the subject, or ended its approval, while the edition was made."""
+    if word.kind == WITHDRAWAL:
+        return _withheld(word)
+    return _told(word.subject, [Statement(UNAPPROVED, {"subject": word.subject})], waits=True)
+
+
 def _refusal(subject: str, decision: Decision) -> Finding:
-    texts = {f"reasons_{language}": _joined(decision.reasons, language) for language in ("zh", "en")}
-    return Finding("release.refused", {"subject": subject, **texts}, "error")
+    return _told(subject, decision.reasons, decision.waits)
+
+
+def _told(subject: str, reasons: Sequence[Statement], waits: bool) -> Finding:
+    """A version that is refused; or one that only waits for a word or a moment, with which the run is well."""
+    texts = {f"reasons_{language}": _joined(reasons, language) for language in ("zh", "en")}
+    code: tuple[str, Severity] = ("release.waits", "warning") if waits else ("release.refused", "error")
+    return Finding(code[0], {"subject": subject, **texts}, code[1])
 
 
 def _joined(reasons: Sequence[Statement], language: str) -> str:

@@ -20,6 +20,9 @@ REPORT = "report"
 PAST_WITHDRAWAL, REINSTATEMENT = "past_withdrawal", "reinstatement"
 """One version that was replaced already is taken back; a subject that was withdrawn may be released again."""
 
+PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
+"""Somebody proposes what a product shows, another person approves it; either word is refused or ended."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -55,21 +58,32 @@ class Ledger:
     def record(self, entries: Sequence[Entry]) -> list[Recorded]:
         """Write all entries in one transaction: readers see all of them or none."""
         with self.register.begin() as connection:
-            return [_appended(connection, entry) for entry in entries]
+            return [appended(connection, entry) for entry in entries]
 
     def publish(self, entries: Sequence[Entry]) -> dict[str, Recorded]:
-        """Write the entries of an edition in one transaction, but no release of what was withdrawn meanwhile.
+        """Write the entries of an edition in one transaction, but no release of what was withdrawn or whose approval
+        was ended meanwhile.
 
-        Returns the withdrawals that stood against a release, by subject.
+        Returns the words that stood against a release, by subject.
         """
         with self.register.begin() as connection:
-            chain.take_place(connection, table)  # nobody withdraws between the look and the writing
-            withdrawn = self.withdrawn()
-            against = {one.subject for one in entries if one.kind == RELEASE} & withdrawn.keys()
+            chain.take_place(connection, table)  # nobody says a word between the look and the writing
+            words = self._against([one for one in entries if one.kind == RELEASE])
             for entry in entries:
-                if entry.kind != RELEASE or entry.subject not in against:
-                    _appended(connection, entry)
-        return {subject: withdrawn[subject] for subject in against}
+                if entry.kind != RELEASE or entry.subject not in words:
+                    appended(connection, entry)
+        return words
+
+    def _against(self, releases: Sequence[Entry]) -> dict[str, Recorded]:
+        withdrawn = self.withdrawn()
+        words = {one.subject: withdrawn[one.subject] for one in releases if one.subject in withdrawn}
+        approved = {one.subject: one.body["approval"] for one in releases if "approval" in one.body}
+        for row in self.of_kind(APPROVAL_END, WITHDRAWAL) if approved else ():
+            if (said := approved.get(row.subject)) is None or row.subject in words:
+                continue
+            if row.sequence > said["row"] and (row.kind == WITHDRAWAL or row.body["proposal"] == said["proposal"]):
+                words[row.subject] = row
+        return words
 
     def published(self) -> dict[str, Recorded]:
         """The published version of every subject that has one: its newest release, unless withdrawn after it."""
@@ -194,7 +208,8 @@ def _measured_on(release: Recorded) -> tuple[str, int]:
     return release.subject, release.version
 
 
-def _appended(connection: sa.Connection, entry: Entry) -> Recorded:
+def appended(connection: sa.Connection, entry: Entry) -> Recorded:
+    """Write one entry inside the caller's writing transaction."""
     row = {"kind": entry.kind, "subject": entry.subject, "edition": entry.edition, "version": entry.version}
     return _recorded(chain.append(connection, table, row, entry.body))
 

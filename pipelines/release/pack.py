@@ -15,9 +15,19 @@ from pipelines.documents.model import Cell, Column, Document, Paragraph, Section
 from pipelines.messages import translate
 from pipelines.register.heads import Head
 from pipelines.register.times import as_utc
-from pipelines.release.ledger import ERASURE, PAST_WITHDRAWAL, REFUSAL, RELEASE, RETENTION, WITHDRAWAL
+from pipelines.release.ledger import (
+    APPROVAL,
+    APPROVAL_END,
+    ERASURE,
+    PAST_WITHDRAWAL,
+    PROPOSAL,
+    REFUSAL,
+    RELEASE,
+    RETENTION,
+    WITHDRAWAL,
+)
 
-COUNTED = (RELEASE, REFUSAL, WITHDRAWAL, PAST_WITHDRAWAL, ERASURE, RETENTION)
+COUNTED = (RELEASE, REFUSAL, WITHDRAWAL, PAST_WITHDRAWAL, ERASURE, RETENTION, PROPOSAL, APPROVAL, APPROVAL_END)
 FILE = "pack.pdf"
 MOST = 1000
 """Rows that a page lists one by one; the bundle has them all."""

@@ -89,15 +89,16 @@ def rewritten(versions: Mapping[str, int], rewritings: Sequence[Recorded]) -> di
 
 
 def outdated(
-    inputs: Mapping[str, str], published: Mapping[str, Recorded], withdrawn: Collection[str], contracts: Contracts
+    inputs: Mapping[str, str], published: Mapping[str, Recorded], closed: Collection[str], contracts: Contracts
 ) -> list[str]:
     """The models to build: they, or one of their products, are not published, or published from other inputs.
 
-    A product that is withdrawn is no reason to build: it would be refused every day.
+    A product that is `closed` (withdrawn, or waiting for a word or a moment) is no reason to build: it would be refused
+    every day.
     """
 
     def subjects(name: str) -> list[str]:
-        return [name, *(product.id for product in contracts.models[name].products if product.id not in withdrawn)]
+        return [name, *(product.id for product in contracts.models[name].products if product.id not in closed)]
 
     def stands(subject: str, value: str) -> bool:
         return subject in published and published[subject].body["inputs"] == value

@@ -5,6 +5,7 @@ Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from catalog.policy.decision import Grant
 from pipelines import engine
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.load import load, rule_context
+from pipelines.contracts.models import Approval
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.gate import prove_model
 from pipelines.evidence.record import Evidence
@@ -269,6 +271,13 @@ def appoint(register: Register, contracts: Contracts) -> None:
     users.begin(register, contracts, ADMINISTRATOR, OFFICE)
     for name, role in ((STEWARD, "steward"), (APPROVER, "approver"), (GUARD, "security_officer"), (AUDITOR, "auditor")):
         users.create(register, contracts, name, OFFICE, [role], actor=ADMINISTRATOR)
+
+
+def asking_for(contracts: Contracts, approval: Approval) -> Contracts:
+    """The same contracts in a city where every release waits for two persons."""
+    asks = {"approval": dict.fromkeys(contracts.city.levels, approval)}
+    channels = {name: policy.model_copy(update=asks) for name, policy in contracts.city.channels.items()}
+    return replace(contracts, city=contracts.city.model_copy(update={"channels": channels}))
 
 
 def granted(register: Register, contracts: Contracts, name: str, product: str, **limits: Any) -> Grant:

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.policy import administration, audit, suspension, users
+from catalog.policy import administration, audit, releases, suspension, users
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, ROLES, NotAllowed
 from pipelines.messages import CitylakeError
-from pipelines.register.tables import access, account, application, recipient, token
+from pipelines.register.tables import access, account, application, ledger, recipient, token
 from pipelines.register.tables import suspension as suspension_table
 from tests.catalog.small_city import (
     ADMINISTRATOR,
@@ -24,10 +24,11 @@ from tests.catalog.small_city import (
     PERSONS,
     STEWARD,
     City,
+    asking_for,
     bearer,
 )
 
-TABLES = (account, application, recipient, token, access, suspension_table)
+TABLES = (account, application, recipient, token, access, suspension_table, ledger)
 Act = Callable[[City, str], object]
 TOGETHER = (
     {"department_user", "administrator"},
@@ -51,6 +52,8 @@ def acts(city: City) -> dict[str, Act]:
     suspension.suspend(city.register, city.contracts, "recipient", "乙", "试", actor=GUARD)
     suspension.suspend(city.register, city.contracts, "organisation", "hc", "试", actor=GUARD)
     register, contracts = city.register, city.contracts
+    asking = asking_for(contracts, "standing")
+    releases.propose(register, asking, PERSONS, "试", actor=STEWARD)
     return {
         "user.create": lambda _, who: users.create(register, contracts, "新人", OFFICE, ["steward"], actor=who),
         "user.change": lambda _, who: users.change(register, "来者", ["steward"], actor=who),
@@ -71,6 +74,9 @@ def acts(city: City) -> dict[str, Act]:
         "grant.give": lambda _, who: administration.grant(register, contracts, "甲", MARTS, purpose="p", actor=who),
         "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
         "grant.revoke": lambda _, who: administration.revoke_grant(register, first.id, actor=who),
+        "release.propose": lambda _, who: releases.propose(register, asking, DIVISIONS, "试", actor=who),
+        "release.approve": lambda _, who: releases.approve(register, asking, PERSONS, actor=who),
+        "release.refuse": lambda _, who: releases.refuse(register, PERSONS, "试", actor=who),
     }
 
 
@@ -123,7 +129,7 @@ def test_nobody_both_makes_accounts_and_uses_them(own_city: City) -> None:
     grant, also with roles from before they lay apart."""
     register, contracts = own_city.register, own_city.contracts
     makes = {act for act in ACTS if act.endswith(".create") or act in ("user.change", "token.issue")}
-    uses = {"grant.give", "grant.approve"}
+    uses = {"grant.give", "grant.approve", "release.propose", "release.approve"}
     for held in (*({role} for role in ROLES), *TOGETHER):
         may = {act for act, roles in ACTS.items() if roles & held}
         assert not (may & makes and may & uses), held

@@ -6,6 +6,14 @@ CONNECTOR = "connector: {database: {connection: psb, table: hz.T_RK}}"
 LOAD = "{mode: snapshot_diff, key: [record_no], newest: updated_at, deletionCeiling: 0.02, volumeFloor: 0.9}"
 
 MUTATIONS: dict[str, Mutation] = {
+    "a moment that is none": (
+        PERSON,
+        "    product: person_of_division\n",
+        "    product: person_of_division\n    release: {notBefore: 2026-13-01T09:00}\n",
+        "notBefore",
+        "“2026-13-01T09:00”不是时刻",
+        "is no moment",
+    ),
     "unknown field": (
         PERSON,
         "  - birth_date\n",

@@ -1,6 +1,7 @@
 """Every change of a contract is named, graded and told; versions must keep up with them."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -344,3 +345,24 @@ def test_a_correction_that_is_changed_or_removed_is_named(city: Path, edit: Edit
     (removed,) = diff(with_one, load(city))
     assert (removed.what, removed.column) == ("correction_removed", "division_code")
     assert "wrong_area" in removed.text("zh")
+
+
+def test_guards_of_a_release_that_become_weaker_break(city: Path, edit: Edit) -> None:
+    """Fewer persons or an earlier moment weakens a guard; more of either breaks nothing."""
+    place, before = "    product: person_of_division\n", ""
+    steps = [load(city)]
+    for keys in (
+        "approval: standing",
+        "approval: each",
+        "approval: each, notBefore: 2026-12-01T09:00",
+        "approval: each, notBefore: 2027-01-01T09:00",
+    ):
+        edit(PERSON, f"{place}{before}", f"{place}    release: {{{keys}}}\n")
+        before = f"    release: {{{keys}}}\n"
+        steps.append(load(city))
+    edit(CITY, "{name: 共享目录", "{approval: {3: standing}, name: 共享目录")
+    steps.append(load(city))
+    for weak, strong in pairwise(steps):
+        (fewer,), (more,) = diff(strong, weak), diff(weak, strong)
+        assert (fewer.breaking, fewer.governance, more.breaking) == (True, True, False)
+        assert all(one.text(language) for one in (fewer, more) for language in ("zh", "en"))

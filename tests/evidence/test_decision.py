@@ -1,12 +1,15 @@
 """The decision, case by case."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipelines.contracts.models import Approval
 from pipelines.evidence.record import Check, Evidence, Statement, Status
 from pipelines.messages import catalogue
+from pipelines.release.approval import Asked, Permit, Words
 from pipelines.release.decision import REQUIRED, decide, kind_of
 from pipelines.release.ledger import Recorded
 
@@ -61,7 +64,7 @@ WITHDRAWAL = Recorded(7, datetime(2026, 11, 23, tzinfo=UTC), "withdrawal", OPEN,
 
 
 @pytest.mark.parametrize(
-    ("evidence", "refused", "codes", "only_withdrawn"),
+    ("evidence", "refused", "codes", "waits"),
     [
         (complete(OPEN), [], ["evidence.withdrawn"], True),
         (with_check(OPEN, "rows", "fail"), [], ["evidence.withdrawn", "evidence.check_failed"], False),
@@ -71,17 +74,17 @@ WITHDRAWAL = Recorded(7, datetime(2026, 11, 23, tzinfo=UTC), "withdrawal", OPEN,
     ],
 )
 def test_good_evidence_does_not_undo_a_withdrawal(
-    evidence: Evidence | None, refused: list[str], codes: list[str], only_withdrawn: bool
+    evidence: Evidence | None, refused: list[str], codes: list[str], waits: bool
 ) -> None:
     for previous in (None, replace(WITHDRAWAL, kind="release", body={"fingerprint": "now"})):
         decision = decide(OPEN, "now", evidence, previous, refused, WITHDRAWAL)
-        assert (decision.approved, decision.only_withdrawn) == (False, only_withdrawn)
+        assert (decision.approved, decision.waits) == (False, waits)
         assert [reason.code for reason in decision.reasons] == codes
         assert "citylake reinstate open/ages" in decision.reasons[0].text("zh")
 
 
-def test_what_is_approved_is_not_withheld() -> None:
-    assert not decide(OPEN, "now", complete(OPEN), None).only_withdrawn
+def test_what_is_approved_does_not_wait() -> None:
+    assert not decide(OPEN, "now", complete(OPEN), None).waits
 
 
 def test_a_version_that_is_published_already_is_unchanged() -> None:
@@ -95,3 +98,53 @@ def test_a_version_that_is_published_already_is_unchanged() -> None:
 def test_every_text_is_there_in_both_languages() -> None:
     texts = {code: text for code, text in catalogue().items() if code.startswith("evidence.")}
     assert texts and all(set(text) == {"zh", "en"} for text in texts.values())
+
+
+NOW = datetime(2026, 12, 1, 9, tzinfo=ZoneInfo("Asia/Shanghai"))
+EARLIER, LATER = NOW - timedelta(minutes=1), NOW + timedelta(minutes=1)
+PROPOSED = Recorded(8, NOW, "proposal", OPEN, "e1", None, {"who": "甲", "terms": "t", "from": None}, "h")
+PERMIT = Permit(9, 8, "甲", "乙", "t", None)
+NOBODY, SOMEBODY, BOTH = Words(), Words(PROPOSED), Words(None, PERMIT)
+
+
+@pytest.mark.parametrize(
+    ("asks", "not_before", "words", "code"),
+    [
+        (None, None, NOBODY, None),
+        (None, EARLIER, NOBODY, None),
+        (None, NOW, NOBODY, None),
+        (None, LATER, NOBODY, "held_until"),
+        (None, None, Words(None, replace(PERMIT, since=LATER)), None),  # nobody asks for it any more
+        ("standing", None, NOBODY, "unapproved"),
+        ("standing", EARLIER, NOBODY, "unapproved"),
+        ("standing", None, SOMEBODY, "proposed"),
+        ("standing", None, Words(replace(PROPOSED, body={**PROPOSED.body, "terms": "u"})), "unapproved"),
+        ("standing", None, BOTH, None),
+        ("standing", None, Words(PROPOSED, PERMIT), None),
+        ("standing", None, Words(None, replace(PERMIT, used=True)), None),
+        ("standing", None, Words(None, replace(PERMIT, terms="u")), "approval_changed"),
+        ("standing", None, Words(PROPOSED, replace(PERMIT, terms="u")), "proposed"),
+        ("standing", None, Words(None, replace(PERMIT, since=LATER)), "held_until"),
+        ("standing", None, Words(None, replace(PERMIT, since=EARLIER)), None),
+        ("standing", LATER, BOTH, "held_until"),
+        ("standing", LATER, Words(None, replace(PERMIT, since=EARLIER)), "held_until"),
+        ("standing", EARLIER, Words(None, replace(PERMIT, since=LATER)), "held_until"),
+        ("each", None, NOBODY, "unapproved"),
+        ("each", None, BOTH, None),
+        ("each", None, Words(None, replace(PERMIT, used=True)), "approval_used"),
+        ("each", None, Words(PROPOSED, replace(PERMIT, used=True)), "proposed"),
+        ("each", None, Words(None, replace(PERMIT, used=True, terms="u")), "approval_changed"),
+    ],
+)
+def test_what_a_good_version_waits_for(
+    asks: Approval | None, not_before: datetime | None, words: Words, code: str | None
+) -> None:
+    release = Asked(NOW, asks, "t", not_before, words)
+    decision = decide(OPEN, "now", complete(OPEN), None, asked=release)
+    assert [reason.code for reason in decision.reasons] == ([f"evidence.{code}"] if code else [])
+    assert (decision.approved, decision.waits) == (code is None, code is not None)
+    assert all(OPEN in reason.text(language) for reason in decision.reasons for language in ("zh", "en"))
+    bad = decide(OPEN, "now", with_check(OPEN, "rows", "fail"), None, asked=release)
+    assert (bad.approved, bad.waits) == (False, False), "nobody's word makes bad evidence good"
+    taken = decide(OPEN, "now", complete(OPEN), None, (), WITHDRAWAL, release)
+    assert (taken.approved, taken.waits) == (False, True)

@@ -1,0 +1,119 @@
+"""Who says that a product may be released: two persons, at the command line and by policy; what pages tell of it."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from catalog.policy import audit, releases, users
+from catalog.policy.users import NotAllowed
+from citylake.main import app
+from pipelines.messages import CitylakeError
+from pipelines.register.store import now
+from pipelines.release import withdrawal
+from pipelines.release.approval import asked, heard
+from pipelines.release.ledger import APPROVAL, APPROVAL_END, PROPOSAL
+from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, OFFICE, PERSONS, STEWARD, City, asking_for
+
+BOTH = "一人两职"
+CONTRACT = "products/population/age_structure.yaml"
+NAMED = "    product: age_structure_by_county\n"
+SETTING = "    release: {approval: standing}\n"
+
+
+def test_two_persons_and_what_was_proposed(own_city: City) -> None:
+    """One person never suffices, whatever roles they hold; what changed since is not what was proposed."""
+    city, register = own_city, own_city.register
+    contracts = asking_for(city.contracts, "standing")
+    users.create(register, contracts, BOTH, OFFICE, ["steward", "approver"], actor=ADMINISTRATOR)
+    with pytest.raises(CitylakeError) as error:
+        releases.propose(register, city.contracts, PERSONS, "试", actor=STEWARD)
+    assert error.value.code == "approval.not_asked"
+    with pytest.raises(CitylakeError) as error:
+        releases.approve(register, contracts, PERSONS, actor=APPROVER)
+    assert error.value.code == "approval.none_waits"
+    since = now() + timedelta(hours=1)
+    proposal = releases.propose(register, contracts, PERSONS, "年度共享", since, actor=BOTH)
+    with pytest.raises(CitylakeError) as error:
+        releases.propose(register, contracts, PERSONS, "再试", actor=STEWARD)
+    assert error.value.code == "approval.proposed_already"
+    with pytest.raises(NotAllowed) as refused:
+        releases.approve(register, contracts, PERSONS, actor=BOTH)
+    assert refused.value.code == "approval.own_proposal"
+    row = audit.recent(register, 1)[0]
+    assert (row["action"], row["outcome"], row["body"]["actor"]) == ("release.approve", "denied", BOTH)
+    product = contracts.products[PERSONS]
+    fewer = replace(product, columns=product.columns[1:])
+    model = replace(product.contract, products=(fewer,))
+    other = replace(contracts, models={**contracts.models, product.contract.form.model: model})
+    with pytest.raises(CitylakeError) as error:
+        releases.approve(register, other, PERSONS, actor=APPROVER)
+    assert error.value.code == "approval.terms_changed"
+    approval = releases.approve(register, contracts, PERSONS, actor=APPROVER)
+    assert (proposal.kind, approval.kind, approval.body["proposal"]) == (PROPOSAL, APPROVAL, proposal.sequence)
+    permit = heard(city.ledger)[PERSONS].permit
+    assert permit is not None and (permit.proposer, permit.approver, permit.since) == (BOTH, APPROVER, since)
+    assert permit.terms == asked(product, contracts.city, heard(city.ledger)[PERSONS], now()).terms
+    ended = releases.refuse(register, PERSONS, "暂缓", actor=STEWARD)
+    assert ended.kind == APPROVAL_END and heard(city.ledger)[PERSONS].permit is None
+    with pytest.raises(CitylakeError) as error:
+        releases.refuse(register, PERSONS, "再", actor=STEWARD)
+    assert error.value.code == "approval.nothing_to_end"
+    assert audit.first_break(register) is None and city.ledger.first_break() is None
+
+
+def test_a_withdrawal_ends_what_was_approved(own_city: City) -> None:
+    """Reinstating is one person's word, so the product waits for two again."""
+    contracts = asking_for(own_city.contracts, "standing")
+    own_city.release(PERSONS)
+    releases.propose(own_city.register, contracts, PERSONS, "试", actor=STEWARD)
+    releases.approve(own_city.register, contracts, PERSONS, actor=APPROVER)
+    withdrawal.withdraw(own_city.register, contracts, PERSONS, "王", "漏")
+    withdrawal.reinstate(own_city.register, PERSONS, "王", "已修正")
+    assert heard(own_city.ledger)[PERSONS].permit is None
+
+
+def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    city, runner = own_city, CliRunner()
+    monkeypatch.setenv("CITYLAKE_HOME", str(city.settings.home))
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(city.settings.project))
+    path = city.settings.contracts / CONTRACT
+    text = path.read_text("utf-8")
+    assert NAMED in text
+    path.write_text(text.replace(NAMED, NAMED + SETTING), "utf-8")
+
+    def told(*words: str) -> tuple[int, str]:
+        result = runner.invoke(app, ["release", *words])
+        return result.exit_code, result.output
+
+    def line() -> dict[str, object]:
+        code, output = told("list")
+        assert code == 0, output
+        (found,) = [json.loads(one) for one in output.splitlines()]
+        return found  # type: ignore[no-any-return]
+
+    assert (line()["product"], line()["asks"], line()["proposal"]) == (AGES, "standing", None)
+    code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", "2026-13-01T09:00")
+    assert code == 1 and "2026-13-01T09:00" in output and "Traceback" not in output
+    code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", "2026-01-01T09:00")
+    assert code == 0 and "已提请发布" in output, output
+    assert "等待另一人批准" in str(line()["waits"])
+    assert told("approve", AGES, "--who", STEWARD)[0] == 1
+    code, output = told("approve", AGES, "--who", APPROVER)
+    assert code == 0 and "已批准" in output, output
+    assert line()["waits"] == [] and line()["approval"] is not None
+    permit = heard(city.ledger)[AGES].permit
+    assert permit is not None
+    city.release(AGES, approval=permit.said("standing"))
+    client = city.client()
+    decisions = client.get("/decisions").text
+    assert "提请发布" in decisions and "批准发布" in decisions and "decision.kinds" not in decisions
+    quality = client.get(f"/quality/{AGES}").text
+    assert f"经两人批准，账本第 {permit.row} 条" in quality
+    for page in (decisions, quality, client.get(f"/datasets/{AGES}").text):
+        assert STEWARD not in page and APPROVER not in page, "pages are public"
+    code, output = told("refuse", AGES, "--who", APPROVER, "--why", "暂停")
+    assert code == 0 and "citylake withdraw" in output, output
+    assert "尚无有效批准" in str(line()["waits"])

@@ -1,0 +1,261 @@
+"""Words of two persons in any order: what counts, what the decision makes of it, and what auditors find afterwards."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.contracts.load import load
+from pipelines.contracts.models import Approval
+from pipelines.contracts.resolved import Contracts
+from pipelines.evidence.record import Check, Evidence
+from pipelines.register import Register
+from pipelines.release import check
+from pipelines.release.approval import Asked, Words, asked, counting, heard, terms, unbacked, waiting
+from pipelines.release.decision import REQUIRED, decide
+from pipelines.release.ledger import (
+    APPROVAL,
+    APPROVAL_END,
+    PROPOSAL,
+    REINSTATEMENT,
+    RELEASE,
+    WITHDRAWAL,
+    Entry,
+    Ledger,
+    Recorded,
+)
+from pipelines.settings import REPOSITORY
+
+PRODUCT = "open/ages"
+START = datetime(2026, 12, 1, tzinfo=UTC)
+GOOD = Evidence(PRODUCT, "f", tuple(Check(name, "pass", 0, 0) for name in sorted(REQUIRED["open"])))
+
+people = st.sampled_from(["甲", "乙"])
+acts = st.one_of(
+    st.tuples(st.just("propose"), people, st.sampled_from([None, 0, 3])),
+    st.tuples(st.just("approve"), people, st.integers(0, 3)),
+    st.tuples(st.just("end"), people, st.integers(0, 3)),
+    st.tuples(st.sampled_from(["withdraw", "reinstate", "change"])),
+    st.tuples(st.just("run")),
+    st.tuples(st.just("run")),
+)
+
+
+@dataclass
+class Book:
+    """Rows about one product, what it shows by now, and the hour."""
+
+    asks: Approval
+    rows: list[Recorded] = field(default_factory=list)
+    shows: int = 0
+    hour: int = 0
+
+    @property
+    def now(self) -> datetime:
+        return START + timedelta(hours=self.hour)
+
+    def add(self, kind: str, **body: Any) -> None:
+        self.rows.append(Recorded(len(self.rows) + 1, self.now, kind, PRODUCT, "e", None, body, "h"))
+
+    def of_kind(self, *kinds: str) -> list[Recorded]:
+        return [row for row in self.rows if row.kind in kinds]
+
+    def proposals(self, back: int) -> int:
+        """The number of a proposal, counted from the newest; one that is no proposal if there are too few."""
+        numbers = [row.sequence for row in self.of_kind(PROPOSAL)]
+        return numbers[-1 - back] if back < len(numbers) else 0
+
+    def withdrawn(self) -> Recorded | None:
+        last = self.of_kind(RELEASE, WITHDRAWAL, REINSTATEMENT)[-1:]
+        return last[0] if last and last[0].kind == WITHDRAWAL else None
+
+    def do(self, act: str, *about: Any) -> None:
+        """Write the row of an act, allowed or not: the ledger is asked whatever stands in it."""
+        self.hour += 1
+        match act, about:
+            case "propose", (who, hours):
+                since = None if hours is None else (self.now + timedelta(hours=hours)).isoformat()
+                self.add(PROPOSAL, who=who, terms=f"t{self.shows}", **{"from": since})
+            case "approve", (who, back):
+                self.add(APPROVAL, who=who, proposal=self.proposals(back))
+            case "end", (who, back):
+                self.add(APPROVAL_END, who=who, proposal=self.proposals(back))
+            case "withdraw", _:
+                self.add(WITHDRAWAL)
+            case "reinstate", _:
+                self.add(REINSTATEMENT)
+            case "change", _:
+                self.shows += 1
+            case _:
+                self.run()
+
+    def run(self) -> None:
+        release = Asked(self.now, self.asks, f"t{self.shows}", None, counting(self.rows))
+        if decide(PRODUCT, "f", GOOD, None, (), self.withdrawn(), release).approved:
+            assert release.words.permit is not None
+            self.by_two(release.words)
+            self.add(RELEASE, approval=release.words.permit.said(self.asks))
+
+    def by_two(self, words: Words) -> None:
+        """Said a second time, by looking back: two persons said just this, and nothing speaks against it since."""
+        allowed = []
+        for approval in self.of_kind(APPROVAL):
+            proposal = next((one for one in self.of_kind(PROPOSAL) if one.sequence == approval.body["proposal"]), None)
+            if proposal is None or proposal.body["who"] == approval.body["who"]:
+                continue
+            ends = [one for one in self.of_kind(APPROVAL_END) if one.body["proposal"] == proposal.sequence]
+            taken = [one for one in self.of_kind(WITHDRAWAL) if one.sequence > proposal.sequence]
+            used = [one for one in self.of_kind(RELEASE) if one.sequence > approval.sequence]
+            moment = datetime.fromisoformat(proposal.body["from"] or START.isoformat())
+            same = proposal.body["terms"] == f"t{self.shows}" and proposal.sequence < approval.sequence
+            if same and moment <= self.now and not ends and not taken and not (used and self.asks == "each"):
+                allowed.append(approval.sequence)
+        assert words.permit is not None and words.permit.row in allowed
+        assert words.permit.proposer != words.permit.approver
+
+
+def backed_by_check(rows: Sequence[Recorded]) -> list[bool]:
+    """What the auditors' program, which knows nothing of the engine, says of each release."""
+    seen = [
+        check.Row(one.sequence, b"", one.sequence, "", one.kind, one.subject, one.version, one.at, one.body)
+        for one in rows
+    ]
+    bundle = cast(check.Check, SimpleNamespace(rows=seen))
+    return [check.Check.backed(bundle, one, one.body["approval"]) for one in seen if one.kind == RELEASE]
+
+
+@given(st.sampled_from(["standing", "each"]), st.lists(acts, max_size=25))
+def test_nothing_is_released_without_two_persons(asks: Approval, said: list[tuple[Any, ...]]) -> None:
+    book = Book(asks)
+    for act, *about in said:
+        book.do(act, *about)
+    assert list(unbacked(cast(Ledger, book))) == []
+    assert all(backed_by_check(book.rows))
+
+
+@given(st.sampled_from(["standing", "each"]), st.lists(acts, max_size=25), st.data())
+def test_a_release_whose_words_are_changed_is_found(
+    asks: Approval, said: list[tuple[Any, ...]], data: st.DataObject
+) -> None:
+    """Whichever part of the words of a release somebody changes, both programs that look find this release."""
+    book = Book(asks)
+    for act, *about in [*said, ("propose", "甲", None), ("approve", "乙", 0), ("reinstate",), ("run",)]:
+        book.do(act, *about)
+    release = data.draw(st.sampled_from(book.of_kind(RELEASE)))
+    name, other = data.draw(
+        st.sampled_from(
+            [("row", 0), ("proposal", 0), ("proposer", "丙"), ("approver", "丙"), ("terms", "u"), ("approver", None)]
+        )
+    )
+    words = release.body["approval"]
+    forged = replace(release, body={"approval": {**words, name: words["proposer"] if other is None else other}})
+    book.rows[release.sequence - 1] = forged
+    assert forged in list(unbacked(cast(Ledger, book)))
+    place = book.of_kind(RELEASE).index(forged)
+    assert not backed_by_check(book.rows)[place]
+
+
+@pytest.fixture(scope="module")
+def contracts() -> Contracts:
+    return load(REPOSITORY / "data_contracts")
+
+
+def test_the_city_as_shipped_asks_nobody(contracts: Contracts) -> None:
+    assert waiting(contracts, {}, START) == {}
+
+
+def test_levels_ask_by_channel_and_contracts_only_more(contracts: Contracts) -> None:
+    """Every product that shows a column of the level waits, none other; a contract never asks for less."""
+    channel = contracts.city.channels["sharing"].model_copy(update={"approval": {3: "standing"}})
+    city = contracts.city.model_copy(update={"channels": {**contracts.city.channels, "sharing": channel}})
+    found = waiting(replace(contracts, city=city), {}, START)
+    sensitive = {
+        name
+        for name, product in contracts.products.items()
+        if product.channel == "sharing" and any(column.level == 3 for column in product.columns)
+    }
+    assert found.keys() == sensitive and 0 < len(sensitive) < len(contracts.products)
+    product = contracts.products[min(sensitive)]
+    for own, result in ((None, "standing"), ("standing", "standing"), ("each", "each")):
+        form = product.form.model_copy(update={"release": product.form.release.model_copy(update={"approval": own})})
+        assert asked(replace(product, form=form), city, Words(), START).approval == result
+
+
+def test_a_moment_is_one_of_the_city(contracts: Contracts) -> None:
+    product = contracts.products["open/age_structure_by_county"]
+    release = product.form.release.model_copy(update={"notBefore": "2026-12-01T09:00"})
+    held = replace(product, form=product.form.model_copy(update={"release": release}))
+    moment = asked(held, contracts.city, Words(), START).not_before
+    assert moment is not None and moment.astimezone(UTC) == datetime(2026, 12, 1, 1, tzinfo=UTC)
+
+
+def test_terms_are_what_is_shown_and_not_how_it_is_called(contracts: Contracts) -> None:
+    """Every product: another name is the same publication; a mask, a column or a level less is another one."""
+    for product in contracts.products.values():
+        before = terms(product)
+        json.dumps(before)
+        named = replace(product, form=product.form.model_copy(update={"name": "别名", "description": "另"}))
+        assert terms(named) == before
+        first, *others = product.columns
+        for changed in ((replace(first, mask="x"),), (replace(first, level=first.level % 4 + 1),), ()):
+            assert terms(replace(product, columns=(*changed, *others))) != before
+
+
+def test_the_ledger_says_what_its_rows_say(tmp_path: Path) -> None:
+    """`heard` reads only the newest releases and withdrawals, and comes to the same."""
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    ledger = Ledger(register)
+    said = {"who": "甲", "terms": "t", "from": None}
+    for entry in (
+        Entry(RELEASE, PRODUCT, "e", 1, {}),
+        Entry(PROPOSAL, PRODUCT, "e", None, said),
+        Entry(WITHDRAWAL, PRODUCT, "e", 1, {}),
+        Entry(PROPOSAL, PRODUCT, "e", None, said),
+        Entry(APPROVAL, PRODUCT, "e", None, {"who": "甲", "proposal": 4}),
+        Entry(APPROVAL, PRODUCT, "e", None, {"who": "乙", "proposal": 2}),
+        Entry(APPROVAL, PRODUCT, "e", None, {"who": "乙", "proposal": 4}),
+        Entry(RELEASE, PRODUCT, "e", 2, {}),
+        Entry(PROPOSAL, "open/other", "e", None, said),
+        Entry(PROPOSAL, PRODUCT, "e", None, said),
+        Entry(APPROVAL_END, PRODUCT, "e", None, {"who": "乙", "proposal": 10}),
+        Entry(APPROVAL_END, PRODUCT, "e", None, {"who": "乙", "proposal": 4}),
+        Entry(WITHDRAWAL, PRODUCT, "e", 1, {}),
+    ):
+        ledger.record([entry])
+        rows = list(reversed(ledger.history(PRODUCT)))
+        assert heard(ledger).get(PRODUCT, Words()) == counting(rows)
+        if len(rows) == 8:
+            permit = heard(ledger)[PRODUCT].permit
+            assert permit is not None and (permit.row, permit.proposer, permit.approver, permit.used) == (
+                7, "甲", "乙", True,
+            )  # fmt: skip
+    assert heard(ledger)["open/other"].proposal is not None
+    register.close()
+
+
+def test_no_release_is_written_whose_approval_ended_meanwhile(tmp_path: Path) -> None:
+    """A run decided; before it wrote somebody ended the approval, or withdrew and reinstated the product."""
+    said = {"who": "甲", "terms": "t", "from": None}
+    for number, words in enumerate(([APPROVAL_END], [WITHDRAWAL, REINSTATEMENT], [WITHDRAWAL], [])):
+        register = Register(f"sqlite:///{tmp_path / f'{number}.db'}")
+        register.upgrade()
+        ledger = Ledger(register)
+        ledger.record([Entry(PROPOSAL, PRODUCT, "e", None, said)])
+        ledger.record([Entry(APPROVAL, PRODUCT, "e", None, {"who": "乙", "proposal": 1})])
+        permit = heard(ledger)[PRODUCT].permit
+        assert permit is not None
+        ledger.record([Entry(kind, PRODUCT, "e", 1, {"proposal": 1}) for kind in words])
+        release = Entry(RELEASE, PRODUCT, "e", 1, {"approval": permit.said("standing")})
+        other = Entry(RELEASE, "open/other", "e", 1, {})
+        stopped = ledger.publish([release, other])
+        assert stopped.keys() == ({PRODUCT} if words else set())
+        assert ledger.published().keys() == {"open/other", *({PRODUCT} if not words else set())}
+        register.close()
