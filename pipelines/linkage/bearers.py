@@ -87,11 +87,6 @@ def own_claim(claim: str, record: Key) -> str:
     return hashlib.sha256("|".join((claim, *record)).encode()).hexdigest()[:32]
 
 
-def nobody(claim: str) -> str:
-    """The id under which rows stand that have a number which proves nothing."""
-    return hashlib.sha256(f"{claim}|nobody".encode()).hexdigest()[:32]
-
-
 def one_person(one: Record, other: Record) -> bool | None:
     """Whether two records with one number, and so with one birth date and sex, are about one person; None: who knows.
 

@@ -70,10 +70,10 @@ def update(
     return counts
 
 
-def write_aliases(con: duckdb.DuckDBPyConnection, lake: Lake, instead: Mapping[str, str], number: int) -> None:
-    """The claims that models find under another id than their own name. `instead`: those that stand for this and for
-    nobody's id, as long as that is said."""
-    said = values(sorted(instead.items()), "claim", "person_id")
+def write_aliases(con: duckdb.DuckDBPyConnection, lake: Lake, closed: Collection[str], number: int) -> None:
+    """The claims that models find under another id than their own name. `closed`: those that are about nobody, as long
+    as that is said, whoever has the id of their name."""
+    said = values([(claim, None) for claim in sorted(closed)], "claim", "person_id")
     others = f"SELECT claim, person_id FROM {read(lake, CROSSWALK)} WHERE claim <> person_id"
     replace(con, lake, ALIAS, f"FROM ({others}) ANTI JOIN {said} USING (claim) UNION ALL FROM {said}", number)
 

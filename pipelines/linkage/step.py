@@ -89,7 +89,7 @@ def link(
         matching.decide(con, model, today)
         claims, same = _claims(found.values(), bearing), [*_same(answers), *bearing.same]
         events = numbering.update(con, lake, claims, same, number, bearing.new, bearing.moved)
-        numbering.write_aliases(con, lake, {one: bearers.nobody(one) for one in bearing.closed}, number)
+        numbering.write_aliases(con, lake, bearing.closed, number)
         _outcome(con, model)
         con.execute(f"CREATE TEMP VIEW alias AS FROM {tables.read(lake, tables.CROSSWALK)} WHERE claim <> person_id")
         tables.replace(con, lake, LINK, _LINKS, number)

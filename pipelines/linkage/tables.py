@@ -28,7 +28,8 @@ TABLES: Mapping[str, Mapping[str, str]] = {
         "ahead": "DOUBLE",
         "model": "VARCHAR",
     },
-    # Claims whose person has another id than the claim's own name: persons with several numbers.
+    # Claims whose person has another id than the claim's own name: persons with several numbers. `person_id` is NULL
+    # where the claim proves nothing: a row that it alone places is about nobody, and meets no other row by it.
     ALIAS: {"claim": "VARCHAR", "person_id": "VARCHAR"},
     # Every claim there ever was. Claims are never dropped: old ids resolve.
     CROSSWALK: {"claim": "VARCHAR", "person_id": "VARCHAR"},

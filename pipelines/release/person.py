@@ -14,7 +14,6 @@ from pipelines.contracts.load import Column, Contracts, SourceContract
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
-from pipelines.linkage.bearers import nobody
 from pipelines.messages import CitylakeError
 from pipelines.release.rows import ReleasedRows, Row
 
@@ -65,11 +64,10 @@ class Person:
         mine = [claim for (claim,) in released.con.execute(f"{same} ORDER BY claim").fetchall()]
         taken = f"SELECT person_id FROM {crosswalk} SEMI JOIN ({same}) s ON s.claim = person_id"
         others = {one for (one,) in released.con.execute(taken).fetchall()} - {self.id}
-        instead = dict(
-            released.con.execute(f"FROM {tables.read(lake, tables.ALIAS)} SEMI JOIN ({same}) USING (claim)").fetchall()
-        )
+        shared = f"SELECT claim FROM {tables.read(lake, tables.ALIAS)} SEMI JOIN ({same}) USING (claim)"
+        closed = {claim for (claim,) in released.con.execute(f"{shared} WHERE person_id IS NULL").fetchall()}
         self.ids = tuple(dict.fromkeys([self.id, *(claim for claim in mine if claim not in others)]))
-        self.claims = tuple(claim for claim in mine if instead.get(claim) != nobody(claim))
+        self.claims = tuple(claim for claim in mine if claim not in closed)
 
     def libraries(self) -> Iterator[Kept]:
         """What the published models hold, by name of model; models without such rows are left out."""

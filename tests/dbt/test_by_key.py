@@ -46,7 +46,7 @@ class Days:
         self.records: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in drawn.SOURCES}
         self.published: dict[str, Released] = {}
         self.built: dict[str, Built] = {}
-        self.alias: dict[str, str] = {}
+        self.alias: dict[str, str | None] = {}
         self.link: dict[str, str | None] = {}
         self.parted: dict[tuple[str, str], tuple[str, str]] = {}
         bench.load("dsrb/division", *(drawn.division(code) for code in drawn.DIVISIONS))
@@ -104,13 +104,13 @@ class Days:
         return {**sources, **tables.shown(self.bench.lake)}
 
     def _link(self) -> None:
-        """Some claims stand for another person from now on; some rows of health records are linked, or to nobody; some
-        records of registers share their number, and are about somebody who is not what it stands for."""
+        """Some claims stand for another person or for nobody from now on; some rows of health records are linked, or to
+        nobody; some records of registers share their number, and are about somebody who is not what it stands for."""
         for claim in drawn.CLAIMS:
             if self.dice.random() < SHARE:
                 self.alias.pop(claim, None)
                 if self.dice.random() < 0.7:
-                    self.alias[claim] = self.dice.choice(drawn.CLAIMS)
+                    self.alias[claim] = self.dice.choice([None, *drawn.CLAIMS])
         for record in self.records["hc/health_record"].values():
             if self.dice.random() < SHARE:
                 self.link.pop(record["health_record_no"], None)

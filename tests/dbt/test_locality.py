@@ -242,7 +242,7 @@ def fill(con: duckdb.DuckDBPyConnection, contracts: Contracts, dice: random.Rand
             con.executemany(f"INSERT INTO {log} VALUES ({', '.join('?' * len(types))})", rows)
     for name, columns in tables.TABLES.items():
         con.execute(f"CREATE TABLE linkage.{name} ({', '.join(f'{one} {kind}' for one, kind in columns.items())})")
-    merged = [(claim, dice.choice(drawn.CLAIMS)) for claim in drawn.CLAIMS if dice.random() < 0.2]
+    merged = [(claim, dice.choice([None, *drawn.CLAIMS])) for claim in drawn.CLAIMS if dice.random() < 0.2]
     con.executemany("INSERT INTO linkage.alias VALUES (?, ?)", merged)
     con.executemany(
         "INSERT INTO linkage.link (dataset, row_key, person_id) VALUES ('hc/health_record', ?, ?)",

@@ -2,9 +2,10 @@
    person may have had several numbers), and whom rows without a right number are about. Staging asks here, so that every
    model after it has ids of persons. #}
 
-{# The id of the person a claim stands for; `alias` as in `join_person`. #}
+{# The id of the person a claim stands for; NULL for a number that stands on two people, whose rows must not meet by it.
+   `alias` as in `join_person`. #}
 {% macro person_of(claim, alias='p') -%}
-  coalesce({{ alias }}.person_id, {{ claim }})
+  case when {{ alias }}.claim is not null then {{ alias }}.person_id else {{ claim }} end
 {%- endmacro %}
 
 

@@ -1,6 +1,6 @@
 -- 电子证照现状，一份证照一行；有效与否按统计时点判定。同一类型、主体、编号只有最近颁发的一份有效。
 -- One row per licence as it is now; whether it is in force is said of the day of the edition. Of several of one type,
--- holder and number only the one issued last is.
+-- holder and number only the one issued last is. Where the holder's number stands on two people the name tells them apart.
 with valid as (
     select
         l.*,
@@ -17,7 +17,9 @@ ranked as (
     select
         *,
         row_number() over (
-            partition by licence_type, holder_code, licence_no, is_valid
+            partition by
+                licence_type, holder_code, licence_no, is_valid,
+                case when holder_type = '1' and holder_id is null then holder_name end
             order by issued_on desc nulls last, change_no desc nulls last
         ) as place
     from valid
