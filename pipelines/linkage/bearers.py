@@ -214,7 +214,9 @@ def _word(record: Record, answer: Answer | None) -> str | None:
 def _tell_who(
     found: Bearers, records: Sequence[Record], bore: Mapping[Key, set[str]], before: Mapping[str, str]
 ) -> None:
-    """The claim by which each record is known, and the own claims that are therefore the same person."""
+    """The claim by which each record is known, and the claims that are therefore the same person: own ones, and those
+    of numbers that the record had in between and nobody has any more."""
+    held = {one.claim for one in records}
     holders: dict[str, list[Record]] = defaultdict(list)
     kept: dict[str, set[Key]] = defaultdict(set)
     for one in records:
@@ -223,7 +225,9 @@ def _tell_who(
         had = {own: claim for own, claim in owns.items() if own in before or own in found.new}
         if had:
             found.known[one.key] = (ident, SHARED if one.key in found.apart else BEARER)
-        found.same += [(own, ident) for own in sorted(had) if own != ident]
+        mine = {before[own] for own in had if own in before}
+        between = {claim for claim in bore[one.key] - held if before.get(claim) in mine}
+        found.same += [(own, ident) for own in sorted({*had, *between}) if own != ident]
         if one.key not in found.apart:
             holders[one.claim].append(one)
         for own, claim in had.items():

@@ -194,14 +194,25 @@ def _uncertain(con: duckdb.DuckDBPyConnection) -> list[Question]:
     return [Question(*row) for row in rows]
 
 
-def _two_numbers(con: duckdb.DuckDBPyConnection, model: Model) -> list[Question]:
-    """Registered numbers whose bearers have the same name, sex, birth date, and address or telephone."""
-    alike = " UNION ".join(
-        f"SELECT min(claim) AS one, max(claim) AS other FROM registered "
-        f"WHERE birth_date IS NOT NULL AND {mark} IS NOT NULL "
-        f"GROUP BY name, sex, birth_date, {mark} HAVING min(claim) <> max(claim)"
-        for mark in ("address", "mobile")
+def _alike(mark: str) -> str:
+    """SQL of two claims of people with the same marks: of few groups only is it asked who has several claims."""
+    same = f"name, sex, birth_date, {mark}"
+    several = (
+        f"SELECT {same} FROM registered WHERE birth_date IS NOT NULL AND {mark} IS NOT NULL "
+        "GROUP BY ALL HAVING min(claim) <> max(claim)"
     )
+    people = (
+        f"SELECT {same}, min(r.claim) AS claim FROM registered r SEMI JOIN ({several}) s USING ({same}) "
+        f"LEFT JOIN alias a ON a.claim = r.claim GROUP BY {same}, coalesce(a.person_id, r.claim)"
+    )
+    return (
+        f"SELECT min(claim) AS one, max(claim) AS other FROM ({people}) GROUP BY {same} HAVING min(claim) <> max(claim)"
+    )
+
+
+def _two_numbers(con: duckdb.DuckDBPyConnection, model: Model) -> list[Question]:
+    """Registered numbers of two people who have the same name, sex, birth date, and address or telephone."""
+    alike = " UNION ".join(map(_alike, ("address", "mobile")))
     rows = con.execute(
         f"SELECT one, other FROM ({alike}) p ANTI JOIN answered a ON a.dataset = '' AND a.row_key = p.one "
         "AND a.person = p.other ORDER BY ALL"
