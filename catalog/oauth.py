@@ -68,12 +68,12 @@ def build_router(desk: Desk) -> APIRouter:
 
 
 def denied(reason: Reason, text: str) -> JSONResponse:
-    """The answer to a client that was refused."""
+    """The answer to a client that was refused; `text` says why, where that is not about the client itself."""
     if reason is Reason.SUSPENDED:  # it showed who it is
         return told(400, text, "unauthorized_client")
     if reason in (Reason.TOO_MANY, Reason.LOCKED):
         return told(429, text)
-    answer = told(401, text, "invalid_client")
+    answer = told(401, say(f"oauth.{reason.value}"), "invalid_client")
     answer.headers["WWW-Authenticate"] = 'Basic realm="citylake"'
     return answer
 

@@ -186,12 +186,14 @@ def test_access_tokens_end_with_their_client_and_are_cut_off_at_once(own_city: C
     administration.revoke_token(register, one.client_id, actor=GUARD)
     assert client.get(ROWS, headers=bearer(first)).json()["rule"] == "token_revoked"
     assert client.get(signed).status_code == 401
-    assert exchange(client, one).json()["error"] == "invalid_client"
+    refused = exchange(client, one)
+    assert refused.json()["error"] == "invalid_client" and "The client was ended" in refused.text
     assert client.get(ROWS, headers=bearer(second)).status_code == 200, "another's go on"
     with register.begin() as connection:
         connection.execute(sa.update(token_table).where(token_table.c.id == other.client_id).values(expires=now()))
     assert client.get(ROWS, headers=bearer(second)).json()["rule"] == "token_expired"
-    assert exchange(client, other).json()["error"] == "invalid_client"
+    refused = exchange(client, other)
+    assert refused.json()["error"] == "invalid_client" and "The client has expired" in refused.text
 
 
 def test_an_access_token_outlives_neither_its_time_nor_its_client(city: City, client: TestClient) -> None:
