@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from assets.anomalies import EARLY, anomalies
 from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
@@ -77,7 +78,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     contracts = load(settings.contracts)
     sources = source_assets(contracts)
     published = [release_assets(contracts, _graph(settings, contracts)), health, *delivery_assets(contracts)]
-    freshness, own = freshness_checks(contracts), [ended, measured, month_reports]
+    freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies]
     select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
     _cadences(table, contracts, select(*published))
@@ -85,6 +86,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     drops = table.job("drops", select(*dropped, *published), say("dagster.drops"))
     table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR)
     table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
+    table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY)
     table.job("scores", select(measured), say("dagster.scores"), EVENING)
     table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(

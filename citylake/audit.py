@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from catalog.policy import audit, inquiry
+from catalog.policy import anomalies, audit, inquiry
 from catalog.policy.decision import ROADS
 from catalog.policy.inquiry import Asked
 from citylake.access import Actor
@@ -21,6 +21,7 @@ from pipelines.contracts.load import load
 from pipelines.lake.parquet import sha256
 from pipelines.messages import say
 from pipelines.register import Register
+from pipelines.register.store import now
 from pipelines.settings import Settings
 
 app = typer.Typer(help="查询审计：谁读了什么 / asking the audit: who read what", no_args_is_help=True)
@@ -89,6 +90,38 @@ def show(
         else:
             _export(register, zone, asked, who, file, settings.home)
         register.close()
+
+
+@app.command("anomalies")
+def show_anomalies(
+    who: Actor,
+    days: Annotated[int, typer.Option(min=1, max=366, help="看过去几天 / days that are over")] = anomalies.DAYS,
+) -> None:
+    """找出并列出反常读取：大量、夜间、超出授权 / find and list reads that are not as others: bulk, night, beyond."""
+    with told():
+        settings = Settings.from_environment()
+        register = opened_register(settings)
+        anomalies.standing(register, who)  # whoever may not see them does not start a search
+        opened = anomalies.tell(register, load(settings.contracts).city, now(), days)
+        found = anomalies.standing(register, who)
+        for row in found:
+            typer.echo(f"#{row['id']} {row['subject']} × {row['count']}")
+            typer.echo(f"   {row['text']['zh']}\n   {row['text']['en']}")
+        typer.echo(say("anomaly.counted", opened=opened, standing=len(found)))
+        register.close()
+
+
+@app.command()
+def settle(
+    number: Annotated[int, typer.Argument(help="问题编号 / number of the issue")],
+    who: Actor,
+    why: Annotated[str, typer.Option(help="核实结论，不写个人信息 / what was found, without personal values")],
+) -> None:
+    """办结一项反常读取 / close an anomaly."""
+    with told():
+        settings = Settings.from_environment()
+        anomalies.settle(opened_register(settings), number, why, actor=who)
+        typer.echo(say("anomaly.settled", number=number))
 
 
 def _list(register: Register, zone: ZoneInfo, asked: Asked, who: str, limit: int, before: int | None) -> None:

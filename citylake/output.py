@@ -37,6 +37,8 @@ def proof_text(issue: Mapping[str, Any]) -> str:
     key = issue["code"].partition(":")[2]
     if "feedback" in proof:
         return say(f"feedback.proof.{proof['feedback']}", **about, owner=issue["owner"], **proof)
+    if "anomaly" in proof:
+        return say("anomaly.proof", **about, owner=issue["owner"], who=proof["who"], why=proof["anomaly"])
     if "why" in proof:
         return say("recall.proof", **about, owner=issue["owner"], **proof)
     if "batches" in proof:

@@ -51,10 +51,12 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "release.propose": frozenset({"steward"}),
     "release.approve": frozenset({"approver"}),
     "release.refuse": frozenset({"steward", "approver", "security_officer"}),
+    "anomaly.settle": frozenset({"security_officer"}),
 }
 """The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
 LOOKS: Final[Mapping[str, frozenset[str]]] = {
     "audit.read": frozenset({"auditor", "security_officer", "department_user"}),
+    "anomaly.list": frozenset({"auditor", "security_officer"}),
 }
 """The roles that may look at something; it changes nothing."""
 SEES_ALL: Final = frozenset({"auditor", "security_officer"})

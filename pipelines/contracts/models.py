@@ -713,6 +713,27 @@ class LimitsForm(Strict):
     credentials: CredentialsForm = CredentialsForm()
 
 
+class AnomaliesForm(Strict):
+    """When reads are not as those before, by grant and day of the city, and where that is said.
+
+    A day of a grant is held against the days of the last `pastDays` on which it was used, if these are `leastDays`:
+    its rows are more than `floor`, than `times` their median, and than the median and `deviations` (1.4826 MAD); or it
+    is the first that reads before the hour `opens`, from the hour `closes` on, or when nobody works. `refusals`: so
+    many tries of one recipient in a day of what no grant opens.
+    """
+
+    pastDays: Annotated[int, Field(ge=1, le=366)]
+    leastDays: Annotated[int, Field(ge=1, le=366)]
+    deviations: Annotated[float, Field(gt=0, le=1000)]
+    times: Annotated[float, Field(ge=1, le=1000)]
+    floor: Annotated[int, Field(ge=1, le=10**15)]
+    opens: Annotated[int, Field(ge=0, le=24)]
+    closes: Annotated[int, Field(ge=0, le=24)]
+    refusals: Annotated[int, Field(ge=1, le=1_000_000)]
+    basis: Text
+    confidence: Text
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -728,4 +749,5 @@ class CityForm(Strict):
     deadlines: dict[Literal["verification"], DeadlineForm] = {}
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]
+    anomalies: AnomaliesForm | None = None
     limits: LimitsForm = LimitsForm()

@@ -18,7 +18,7 @@ from pipelines.register.tables import issue as table
 from pipelines.register.times import as_utc
 
 Severity = Literal["error", "warning"]
-ANSWERED = ("recall", "feedback")
+ANSWERED = ("recall", "feedback", "anomaly")
 """Areas whose issues close by somebody's answer, never by a run."""
 REFUSED = "admit.refused"
 """The code of an issue about refused rows that wait for a correction; its key is the rule, its count these rows."""

@@ -61,7 +61,7 @@ class Feedback:
         Raises CitylakeError for what no contract names, and for a text that holds personal values.
         """
         owner = self._owner(subject, column)
-        _require_harmless(what)
+        require_harmless(what)
         about = {"subject": subject, "column": column or "—", "origin": origin, "what": what}
         finding = Finding(f"{AREA}.{origin}", about, "warning", uuid.uuid4().hex[:12])
         with self.register.begin() as connection:
@@ -121,7 +121,7 @@ class Feedback:
 
     def _act(self, number: int, who: str, act: Act, note: str, proof: dict[str, Any] | None) -> None:
         text = self._open(number)["text"]
-        _require_harmless(note)
+        require_harmless(note)
         with self.register.begin() as connection:
             at = now()
             seen: dict[str, Any] = {"last_seen": at}
@@ -151,7 +151,7 @@ def _record(
     connection.execute(sa.insert(acts).values(**row))
 
 
-def _require_harmless(text: str) -> None:
+def require_harmless(text: str) -> None:
     """Raises CitylakeError for a text that is too long or holds identity numbers, telephones or the like: issues are
     read by everybody."""
     if not text.strip() or len(text) > LONGEST:

@@ -103,7 +103,17 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
     assert expected <= keys
     assert keys - expected == {
         dg.AssetKey([name])
-        for name in ("marts", "linkage", "edition", "health", "replay", "ended", "measured", "month_reports")
+        for name in (
+            "marts",
+            "linkage",
+            "edition",
+            "health",
+            "replay",
+            "ended",
+            "measured",
+            "month_reports",
+            "anomalies",
+        )
     }
 
 

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.policy import administration, audit, releases, suspension, users
+from catalog.policy import administration, anomalies, audit, releases, suspension, users
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, ROLES, NotAllowed
+from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
-from pipelines.register.tables import access, account, application, ledger, recipient, token
+from pipelines.register.tables import access, account, application, issue, ledger, recipient, token
 from pipelines.register.tables import suspension as suspension_table
 from tests.catalog.small_city import (
     ADMINISTRATOR,
@@ -28,7 +29,7 @@ from tests.catalog.small_city import (
     bearer,
 )
 
-TABLES = (account, application, recipient, token, access, suspension_table, ledger)
+TABLES = (account, application, recipient, token, access, suspension_table, ledger, issue)
 Act = Callable[[City, str], object]
 TOGETHER = (
     {"department_user", "administrator"},
@@ -54,6 +55,9 @@ def acts(city: City) -> dict[str, Act]:
     register, contracts = city.register, city.contracts
     asking = asking_for(contracts, "standing")
     releases.propose(register, asking, PERSONS, "试", actor=STEWARD)
+    with register.begin() as connection:
+        about = {"day": "2026-11-26", "count": 30, "products": 2, "row": 7}
+        odd = Issues.open_one(connection, "audit", OFFICE, Finding("anomaly.beyond", about, "warning"))
     return {
         "user.create": lambda _, who: users.create(register, contracts, "新人", OFFICE, ["steward"], actor=who),
         "user.change": lambda _, who: users.change(register, "来者", ["steward"], actor=who),
@@ -77,6 +81,7 @@ def acts(city: City) -> dict[str, Act]:
         "release.propose": lambda _, who: releases.propose(register, asking, DIVISIONS, "试", actor=who),
         "release.approve": lambda _, who: releases.approve(register, asking, PERSONS, actor=who),
         "release.refuse": lambda _, who: releases.refuse(register, PERSONS, "试", actor=who),
+        "anomaly.settle": lambda _, who: anomalies.settle(register, odd, "已核实", actor=who),
     }
 
 

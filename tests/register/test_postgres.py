@@ -20,6 +20,7 @@ from pipelines.register.tables import audit, metadata
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from pipelines.settings import REPOSITORY
 from simulator.server import HOST, Server
+from tests.catalog.test_anomalies import what_is_planted_is_told
 from tests.catalog.test_inquiry import every_question_has_its_rows
 from tests.register.filled import revisions_lose_nothing_but_what_they_added
 from tests.register.test_group import ROW, bodies, together, unbroken
@@ -82,6 +83,10 @@ def test_scores_of_days_are_read(register: Register) -> None:
 
 def test_every_question_to_the_audit_has_its_rows(register: Register) -> None:
     every_question_has_its_rows(register)
+
+
+def test_anomalies_are_told(register: Register) -> None:
+    what_is_planted_is_told(register, load(REPOSITORY / "data_contracts").city)
 
 
 def test_a_group_commit_and_other_writers_make_one_chain(register: Register) -> None:

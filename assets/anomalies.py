@@ -1,0 +1,25 @@
+"""Anomalies of reads as an asset with a job and a schedule of its own. They are issues only, so no run is needed."""
+
+import dagster as dg
+
+from catalog.policy.anomalies import tell
+from pipelines.contracts.load import load
+from pipelines.messages import say, translate
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.settings import Settings
+
+EARLY = "20 0 * * *"
+"""When a day is over by the city's clocks."""
+
+
+@dg.asset(key=["anomalies"], group_name="operations", description=say("dagster.anomalies"))
+def anomalies(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Open issues for reads of the last days that are not as those before."""
+    settings = Settings.from_environment()
+    register = Register(settings.register_url)
+    try:
+        opened = tell(register, load(settings.contracts).city, now())
+    finally:
+        register.close()
+    return dg.MaterializeResult(metadata={translate("dagster.anomalies_opened", "zh"): opened})
