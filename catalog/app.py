@@ -26,7 +26,7 @@ from catalog.headers import SecurityHeaders
 from catalog.metering import Metering, moment_after
 from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import MARTS, Reason
-from catalog.web import api_docs, indicators, marts, pages, papers, people, quality, reports
+from catalog.web import api_docs, indicators, marts, pages, papers, people, quality, reads, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
 from pipelines.messages import say, translate
@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(verification.build_router(desk))
     app.include_router(rows.build_router(desk))
     app.include_router(oauth.build_router(desk))
-    for area in (pages, indicators, papers, reports, quality, marts, people, api_docs):
+    for area in (pages, indicators, papers, reports, quality, marts, people, reads, api_docs):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     _add_errors(app, site, desk)

@@ -235,3 +235,25 @@ def test_the_command_lists_and_writes_what_answers(
     assert "从未有过" in command("--application", "系统二", code=1) and "已存在" in command("-o", str(file), code=1)
     assert audit.first_break(own_city.register) is None
     assert OFFICE not in {line["organisation"] for line in lines}
+
+
+def test_recipients_see_their_own_reads_by_pages_and_as_csv(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    read(own_city, "甲", "psb"), read(own_city, "乙", "psb")
+    monkeypatch.setattr("catalog.web.reads.ROWS", 2)
+    token = administration.issue_token(own_city.register, "甲", actor=ADMINISTRATOR).token
+    client = own_city.client()
+    assert client.get("/access/reads").status_code == 303 and client.get("/access/reads.csv").status_code == 303
+    assert client.get("/access/reads", headers=bearer("cl_0123456789abcdef_" + "f" * 64)).status_code == 401
+    mine = list(inquiry.rows(own_city.register, ZONE, Asked(recipient="甲")))
+    shown = client.get("/access/reads", headers=bearer(token)).text
+    assert f"before={mine[1]['sequence']}" in shown and "/access/reads.csv" in shown
+    denied = client.get("/access/reads?outcome=denied&product=analyst/division&first=x", headers=bearer(token)).text
+    assert denied.count("<tr><td>") == 1 and "outcome=denied" in denied
+    answer = client.get("/access/reads.csv?last=2199-01-01&product=我的话", headers=bearer(token))
+    assert answer.content.count(b"\r\n") == 1, "nothing is of that product"
+    row = audit.recent(own_city.register, 1)[0]
+    assert (row["action"], row["recipient"], row["body"]["road"]) == ("audit.read", "甲", "web")
+    assert "我的话" not in str(row["body"]), "the audit keeps no text of a client"
+    answer = client.get("/access/reads.csv?recipient=乙&organisation=psb", headers=bearer(token))
+    lines = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+    assert {line["recipient"] for line in lines} == {"甲"} and len(lines) == len(mine) + 4

@@ -1,0 +1,102 @@
+"""What was done in a recipient's own name: by pages, and as CSV. Asking is a row of the audit too."""
+
+from dataclasses import replace
+from datetime import date
+from typing import get_args
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+
+from catalog import metering
+from catalog.delivery.desk import token_id
+from catalog.policy import audit, inquiry
+from catalog.policy.decision import MARTS, Caller
+from catalog.web.site import Site
+
+ROAD = "web"
+ROWS = 50
+"""On a page."""
+FIRST_YEAR, LAST_YEAR = 2000, 2200
+OUTCOMES = get_args(audit.Outcome)
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of a recipient's own reads."""
+    router, desk = APIRouter(), site.desk
+
+    @router.get("/access/reads")
+    def reads(request: Request) -> Response:
+        caller = _signed_in(site, request)
+        if caller is None:
+            return RedirectResponse("/login?next=/access/reads", 303)
+        asked, before = _asked(request, caller), request.query_params.get("before", "")
+        start = int(before) if before.isascii() and before.isdigit() and len(before) < 10 else None
+        found = inquiry.page(desk.register, _zone(site), asked, ROWS + 1, start)
+        shown = found[:ROWS]
+        _audit(site, caller, asked, len(shown))
+        return site.page(
+            request,
+            "reads.html",
+            reads=shown,
+            asked=asked,
+            chosen=urlencode({name: value for name, value in asked.said().items() if name != "recipient"}),
+            older=shown[-1]["sequence"] if len(found) > ROWS else None,
+            outcomes=OUTCOMES,
+        )
+
+    @router.get("/access/reads.csv")
+    def reads_as_csv(request: Request) -> Response:
+        caller = _signed_in(site, request)
+        if caller is None:
+            return RedirectResponse("/login?next=/access/reads", 303)
+        asked = _asked(request, caller)
+        _audit(site, caller, asked, None)
+        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked))
+        headers = {"Content-Disposition": 'attachment; filename="reads.csv"', "Cache-Control": "private, no-store"}
+        return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+
+    return router
+
+
+def _signed_in(site: Site, request: Request) -> Caller | None:
+    """The recipient who asks, None for nobody. Raises Refused for a token that does not hold and for one question too
+    many in this minute."""
+    caller = metering.asks(site.desk, request, site.caller(request), inquiry.ACT, ROAD)
+    if caller.problem is not None:
+        raise site.desk.refuse(caller, None, caller.problem, inquiry.ACT, ROAD)
+    return None if caller.recipient is None else caller
+
+
+def _asked(request: Request, caller: Caller) -> inquiry.Asked:
+    """The question of an address, about the caller alone; what cannot be read does not matter."""
+    query = request.query_params
+    outcome = query.get("outcome")
+    return inquiry.Asked(
+        first=_day(query.get("first", "")),
+        last=_day(query.get("last", "")),
+        recipient=caller.recipient,
+        product=query.get("product", "").replace("\0", "") or None,
+        outcome=outcome if outcome in OUTCOMES else None,
+    )
+
+
+def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int | None) -> None:
+    """The audit keeps no text of a client: a product that is none is left out of the row."""
+    known = asked.product == MARTS or asked.product in site.desk.listing.snapshot().contracts.products
+    kept = replace(asked, product=asked.product if known else None)
+    about = {"recipient": caller.recipient, "application": caller.application, **token_id(caller)}
+    inquiry.record(site.desk.register, kept, ROAD, count, **about)
+
+
+def _zone(site: Site) -> ZoneInfo:
+    return ZoneInfo(site.desk.listing.city().timezone)
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if FIRST_YEAR <= found.year < LAST_YEAR else None
