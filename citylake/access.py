@@ -5,7 +5,7 @@ A token, or the secret of an OAuth client, is shown once, when it is issued.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +17,7 @@ from catalog.policy import quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import ROADS
 from citylake.operations import Why
-from citylake.output import as_json, opened_register, told
+from citylake.output import as_json, opened_register, private_file, told
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
@@ -91,7 +91,7 @@ def token(
     """签发令牌（只显示一次）/ issue a token, shown once."""
     with told():
         settings, register = _open()
-        _show(settings, admin.issue_token(register, recipient, days, application, actor=who), profile)
+        _show(settings, lambda: admin.issue_token(register, recipient, days, application, actor=who), profile)
 
 
 @app.command()
@@ -105,7 +105,7 @@ def client(
     """签发 OAuth 客户端凭据（密钥只显示一次）/ issue OAuth client credentials, the secret shown once."""
     with told():
         settings, register = _open()
-        _show(settings, admin.issue_client(register, recipient, days, application, actor=who), profile)
+        _show(settings, lambda: admin.issue_client(register, recipient, days, application, actor=who), profile)
 
 
 @app.command()
@@ -119,7 +119,7 @@ def rotate(
     """换发令牌或客户端：签发新的，旧的到重叠期满为止 / issue a successor; the old one ends after the overlap."""
     with told():
         settings, register = _open()
-        _show(settings, admin.rotate_token(register, token_id, _span(overlap), days, actor=who), profile)
+        _show(settings, lambda: admin.rotate_token(register, token_id, _span(overlap), days, actor=who), profile)
 
 
 @app.command()
@@ -248,13 +248,16 @@ def _list(rows: Sequence[object]) -> None:
         as_json({"kind": type(row).__name__, **vars(row)})
 
 
-def _show(settings: Settings, issued: admin.IssuedToken | admin.IssuedClient, profile: Path | None) -> None:
-    """What was issued, this once: as a profile file that only its owner may read, or as JSON."""
+def _show(
+    settings: Settings, issue: Callable[[], admin.IssuedToken | admin.IssuedClient], profile: Path | None
+) -> None:
+    """What is issued, this once: as a new profile file that only its owner may read, or as JSON. Nothing is issued if
+    the file cannot be written."""
     if profile is None:
-        as_json(vars(issued))
+        as_json(vars(issue()))
         return
-    profile.touch(mode=0o600)
-    profile.write_text(json.dumps(admin.profile(issued, f"{settings.url}/delta-sharing")), "utf-8")
+    with private_file(profile, settings.home) as partial:
+        partial.write_text(json.dumps(admin.profile(issue(), f"{settings.url}/delta-sharing")), "utf-8")
     typer.echo(str(profile))
 
 

@@ -135,6 +135,10 @@ def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path, admini
     assert runner.invoke(app, ["access", "token", "cab-desk", "--profile", str(profile)]).exit_code == 0
     assert profile.stat().st_mode & 0o777 == 0o600
     assert json.loads(profile.read_text("utf-8"))["endpoint"].endswith("/delta-sharing")
+    kept, listed = profile.read_bytes(), runner.invoke(app, ["access", "list"]).output
+    refused = runner.invoke(app, ["access", "token", "cab-desk", "--profile", str(profile)])
+    assert refused.exit_code == 1 and "已存在" in refused.output, "a file that is there may be open to others"
+    assert (profile.read_bytes(), runner.invoke(app, ["access", "list"]).output) == (kept, listed), "nothing is issued"
 
 
 def test_an_unknown_organisation_is_an_error_with_a_hint(administrator: str) -> None:
