@@ -44,13 +44,17 @@ class Linked:
 
 
 def inputs(contracts: Contracts, sources: Mapping[str, CoreVersion], model: Path, reviews: Reviews, today: date) -> str:
-    """SHA-256 of everything the step's result depends on: equal inputs, equal tables."""
+    """SHA-256 of everything the step's result depends on, this code too: equal inputs, equal tables."""
     read = {
         name: [version.version, contract.hash] for name, (contract, version) in participants(contracts, sources).items()
     }
     said = [[one.question.dataset, one.question.row_key, one.question.person, one.word] for one in reviews.answers()]
-    text = json.dumps([read, said, today.year, hashlib.sha256(model.read_bytes()).hexdigest()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    by = [_digest([model]), _digest(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(json.dumps([read, said, today.year, by], sort_keys=True).encode()).hexdigest()
+
+
+def _digest(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in sorted(files))).hexdigest()
 
 
 def link(

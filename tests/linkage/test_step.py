@@ -1,5 +1,6 @@
 """The linking step on a core of a small city, without admission and without models: rows, questions, words, ids."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -207,3 +208,20 @@ def test_nothing_is_written_when_nothing_changed(desk: Desk) -> None:
     ((weight, ahead, model, batch, row),) = desk.rows(tables.LINK, "weight, ahead, model, link_batch, link_row")
     assert (model, batch, row) == (MODEL.version, 1, 0)
     assert weight >= MODEL.accept and ahead >= MODEL.margin
+
+
+def test_other_code_links_anew(contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+
+    def asked() -> str:
+        model = REPOSITORY / "data_contracts" / step.MODEL
+        return step.inputs(contracts, {}, model, Reviews(register), date(2026, 1, 1))
+
+    before, copied = asked(), tmp_path / "linkage"
+    shutil.copytree(Path(step.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(step, "__file__", str(copied / "step.py"))
+    assert asked() == before, "the same code in another place"
+    with (copied / "bearers.py").open("a", encoding="utf-8") as file:
+        file.write("OTHER = True\n")
+    assert asked() != before
