@@ -39,7 +39,7 @@ AGAIN: Final = ("file.read",)
 PUSHED: Final = ("tables", "files")
 """Roads by which citylake delivers, at hours of its own."""
 OUTSIDE: Final = (
-    *(Reason.GRANT_REQUIRED, Reason.GRANT_REVOKED, Reason.GRANT_ROAD, Reason.NOT_SHARED, Reason.LOOKUP_ONLY),
+    *(Reason.GRANT_REQUIRED, Reason.GRANT_ROAD, Reason.NOT_SHARED, Reason.LOOKUP_ONLY),
     Reason.UNKNOWN_PRODUCT,
 )
 """Why what no grant opens is denied. A grant that is over or not yet approved was somebody's once."""
@@ -99,11 +99,14 @@ def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) 
     columns = table.c
     with register.engine.connect() as connection:
         rows = sa.cast(said(connection, "rows"), sa.BigInteger)
+        part = said(connection, "range")
+        again = columns.action.in_(AGAIN) | (said(connection, "method") == "HEAD")
+        again |= part.is_not(None) & ~part.like("bytes=0-%")
         outside = ((columns.at < opens) | (columns.at >= closes)) & said(connection, "road").not_in(PUSHED)
         counts = (
             sa.func.count().label("reads"),
             sa.func.coalesce(sa.func.sum(sa.case((outside, 1), else_=0)), 0).label("odd"),
-            sa.func.coalesce(sa.func.sum(sa.case((columns.action.in_(AGAIN), 0), else_=rows)), 0).label("rows"),
+            sa.func.coalesce(sa.func.sum(sa.case((again, 0), else_=rows)), 0).label("rows"),
         )
         # an act on a grant names it too and reads nothing: its row has no version and no road
         read = (columns.outcome == "allowed") & columns.grant.is_not(None) & said(connection, "road").is_not(None)
@@ -119,12 +122,16 @@ def refused(register: Register, zone: ZoneInfo, day: date) -> dict[str, Refused]
     with register.engine.connect() as connection:
         denied = (columns.outcome != "allowed") & columns.recipient.is_not(None)
         outside = said(connection, "reason").in_([reason.value for reason in OUTSIDE])
+        road = said(connection, "road")
+        asked = road.is_(None) | road.not_in(PUSHED)
         counts = (
             sa.func.count().label("tries"),
             sa.func.count(sa.distinct(columns.product)).label("products"),
             sa.func.min(columns.sequence).label("first"),
         )
-        query = sa.select(columns.recipient, *counts).where(columns.at >= start, columns.at < end, denied, outside)
+        query = sa.select(columns.recipient, *counts).where(
+            columns.at >= start, columns.at < end, denied, outside, asked
+        )
         found = connection.execute(query.group_by(columns.recipient)).all()
     return {row.recipient: Refused(row.tries, row.products, row.first) for row in found}
 

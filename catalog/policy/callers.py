@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, suspension, tokens
 from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
-from catalog.policy.lockout import Lockout, Origin
+from catalog.policy.lockout import Locked, Lockout, Origin
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import access as access_table
@@ -97,13 +97,20 @@ class Callers:
         locked = None if origin is None else self._lockout.failed(origin, row["id"] if row else None)
         if origin is None or locked is None:
             return Caller(problem=Reason.TOKEN_INVALID)
+        try:
+            self._tell(locked, row, origin)
+        except audit.AuditUnavailable:
+            self._lockout.untold(origin, row["id"] if row else None)
+            raise
+        return Caller(problem=Reason.LOCKED, wait=locked.wait)
+
+    def _tell(self, locked: Locked, row: dict[str, Any] | None, origin: Origin) -> None:
         said: dict[str, Any] = {"reason": Reason.LOCKED.value, "wait": locked.wait}
         if locked.network:
             audit.record(self._register, LOCK, "denied", {**said, "network": origin.network})
         if locked.named and row is not None:
             about: audit.About = {"recipient": row["recipient"], "application": row["application"]}
             audit.record(self._register, LOCK, "denied", {**said, "token_id": row["id"]}, **about)
-        return Caller(problem=Reason.LOCKED, wait=locked.wait)
 
     def _from_access(self, access: tokens.Access, origin: Origin | None) -> Caller:
         row = self._token(access.client)

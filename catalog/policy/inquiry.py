@@ -100,8 +100,11 @@ def rows(register: Register, zone: ZoneInfo, asked: Asked, batch: int = BATCH) -
         before = found[-1]["sequence"]
 
 
-def as_csv(register: Register, zone: ZoneInfo, found: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    """Rows as CSV in pieces: RFC 4180 in UTF-8 with byte order mark, values unaltered, empty where nothing is known."""
+def as_csv(
+    register: Register, zone: ZoneInfo, found: Iterable[dict[str, Any]], hidden: frozenset[str] = frozenset()
+) -> Iterator[bytes]:
+    """Rows as CSV in pieces: RFC 4180 in UTF-8 with byte order mark, values unaltered, empty where nothing is known.
+    `hidden`: what bodies say under these names is left out."""
     owners = {row["name"]: row["organisation"] for row in register.rows(sa.select(recipients))}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
@@ -109,7 +112,8 @@ def as_csv(register: Register, zone: ZoneInfo, found: Iterable[dict[str, Any]]) 
     text.seek(0), text.truncate()
     yield b"\xef\xbb\xbf" + (",".join(COLUMNS) + "\r\n").encode()
     for number, row in enumerate(found, 1):
-        writer.writerow(_line(row, zone, owners))
+        body = {name: value for name, value in row["body"].items() if name not in hidden}
+        writer.writerow(_line({**row, "body": body}, zone, owners))
         if number % 500 == 0:
             yield text.getvalue().encode()
             text.seek(0), text.truncate()

@@ -36,8 +36,8 @@ class Lockout:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._rates = Rates(clock)
-        self._lane = threading.Lock()
         self._guard = threading.Lock()
+        self._looking: set[str] = set()
         self._told: dict[str, None] = {}
 
     def failed(self, origin: Origin, named: str | None) -> Locked | None:
@@ -49,15 +49,23 @@ class Lockout:
 
     def look(self, origin: Origin, fits: Callable[[], bool]) -> bool | None:
         """Whether a credential is right. None: it was not looked at, for its network showed too many wrong ones and
-        another one is being looked at."""
+        another one of that network is being looked at."""
         if not self._rates.empty(f"network {origin.network}", origin.per_minute):
             return fits()
-        if not self._lane.acquire(blocking=False):
-            return None
+        with self._guard:
+            if origin.network in self._looking:
+                return None
+            self._looking.add(origin.network)
         try:
             return fits()
         finally:
-            self._lane.release()
+            self._looking.discard(origin.network)
+
+    def untold(self, origin: Origin, named: str | None) -> None:
+        """The audit could not be told of a lock that began: the next wrong credential tells it."""
+        with self._guard:
+            for name in (f"network {origin.network}", f"token {named}"):
+                self._told.pop(name, None)
 
     def _take(self, name: str, per_minute: int) -> tuple[int, bool]:
         """Seconds to wait, and whether a lock began: it is one until the bucket was full again."""

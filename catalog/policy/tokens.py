@@ -25,7 +25,8 @@ _HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 _ACCESS = re.compile(r"ca_(?P<client>[0-9a-f]{16})_(?P<expires>[1-9][0-9]{0,11})_(?P<signature>[0-9a-f]{64})", re.ASCII)
 ACCESS_SECONDS = 900
 """How long an access token is good: as long as the signed address of a file."""
-REMEMBER_SECONDS = 300.0
+REMEMBER_SECONDS = 43_200.0
+"""A client shows its secret every quarter of an hour; whether it was ended is asked of the register each time."""
 REMEMBER_MOST = 1024
 
 

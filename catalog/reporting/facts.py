@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pipelines.contracts.load import Contracts
 from pipelines.evidence import days, scores
 from pipelines.evidence.days import Measured, Together
-from pipelines.issues import feedback
+from pipelines.issues import GUARDED, feedback
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, heads
 from pipelines.register.heads import Head
@@ -233,7 +233,8 @@ def _issues(contracts: Contracts, register: Register, scope: Scope, period: Peri
         mine = issues.c.subject.in_([*scope.sources, *scope.subjects])
         if scope.kind == "department":
             mine = mine | (issues.c.owner == scope.name)
-    rows = register.rows(sa.select(issues).where(mine, issues.c.first_seen < period.end).order_by(issues.c.id))
+    shown = sa.and_(*(~issues.c.code.startswith(f"{area}.") for area in GUARDED))
+    rows = register.rows(sa.select(issues).where(mine, shown, issues.c.first_seen < period.end).order_by(issues.c.id))
     day = at.astimezone(period.zone).date()
     open_now, closed, opened, overdue = [], 0, 0, 0
     for row in rows:

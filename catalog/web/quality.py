@@ -116,7 +116,7 @@ def _add_decisions(router: APIRouter, site: Site) -> None:
     @router.get("/issues")
     def issues(request: Request, owner: str = "") -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        found = Issues(desk.register).open()
+        found = Issues(desk.register).shown()
         return site.page(
             request,
             "issues.html",
@@ -195,6 +195,6 @@ def _readable(desk: Desk, subject: str, entry: Recorded) -> bool:
 
 def _issue_counts(desk: Desk) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for issue in Issues(desk.register).open():
+    for issue in Issues(desk.register).shown():
         counts[issue["subject"]] = counts.get(issue["subject"], 0) + 1
     return counts

@@ -20,6 +20,8 @@ ROWS = 50
 """On a page."""
 FIRST_YEAR, LAST_YEAR = 2000, 2200
 OUTCOMES = get_args(audit.Outcome)
+INSIDE = frozenset({"actor", "why", "given_by", "approver"})
+"""Names of officers and their words among themselves."""
 
 
 def build_router(site: Site) -> APIRouter:
@@ -53,7 +55,7 @@ def build_router(site: Site) -> APIRouter:
             return RedirectResponse("/login?next=/access/reads", 303)
         asked = _asked(request, caller)
         _audit(site, caller, asked, None)
-        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked))
+        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked), INSIDE)
         headers = {"Content-Disposition": 'attachment; filename="reads.csv"', "Cache-Control": "private, no-store"}
         return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
 

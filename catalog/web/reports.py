@@ -73,7 +73,7 @@ def build_router(site: Site) -> APIRouter:
             spark=trends.spark([one.total for one in trend]),
             products=[(voice.named(one.form), one.id, snapshot.published.get(one.id)) for one in products],
             gates=[(voice.named(one.form), one.id, _gates(desk, one.id)) for one in products],
-            issues=[issue for issue in Issues(desk.register).open() if issue["owner"] == org],
+            issues=[issue for issue in Issues(desk.register).shown() if issue["owner"] == org],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 

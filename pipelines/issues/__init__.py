@@ -20,6 +20,8 @@ from pipelines.register.times import as_utc
 Severity = Literal["error", "warning"]
 ANSWERED = ("recall", "feedback", "anomaly")
 """Areas whose issues close by somebody's answer, never by a run."""
+GUARDED = ("anomaly",)
+"""Areas whose issues are for those who may ask about them, not for pages and reports."""
 REFUSED = "admit.refused"
 """The code of an issue about refused rows that wait for a correction; its key is the rule, its count these rows."""
 Proof = Callable[[str, datetime], dict[str, Any] | None]
@@ -53,6 +55,11 @@ class Finding:
     def both(self) -> str:
         """What is wrong, in Chinese and on the next line in English."""
         return "\n".join(self.text(language) for language in ("zh", "en"))
+
+
+def is_guarded(code: str) -> bool:
+    """Whether an issue of this identity is for those who may ask about it only."""
+    return code.partition(".")[0] in GUARDED
 
 
 class Issues:
@@ -102,6 +109,10 @@ class Issues:
         """Open issues, the worst first."""
         query = sa.select(table).where(table.c.status == "open").order_by(table.c.severity, table.c.last_seen.desc())
         return self.register.rows(query if subject is None else query.where(table.c.subject == subject))
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Open issues that pages may show, the worst first."""
+        return [row for row in self.open() if not is_guarded(row["code"])]
 
     def refused(self, subject: str) -> dict[str, int]:
         """By rule the refused rows of a source that were neither corrected nor overtaken when it was last admitted."""

@@ -130,11 +130,18 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
     told.add(at(worked, odd()), grant=5, rows=1, road=chance.choice(anomalies.PUSHED))
     told.add(at(worked, usually()), grant=6, rows=10**7, action="file.read")
     told.add(at(worked, odd()), grant=7, action="grant.give", road=None)
+    parts = {"action": "download", "rows": 10**7}
+    told.add(at(worked, usually()), grant=7, method="HEAD", **parts)
+    told.add(at(worked, usually()), grant=7, method="GET", range="bytes=500-", **parts)
     refusals: dict[str, tuple[int, str]] = {
         "甲": (limits.refusals, "grant_required"),
         "乙": (limits.refusals - 1, "grant_required"),
-        "丙": (10 * limits.refusals, "grant_expired"),
+        "丙": (10 * limits.refusals, chance.choice(["grant_expired", "grant_revoked"])),
     }
+    for _ in range(10 * limits.refusals):  # nobody asked: it is we who went on trying
+        told.add(
+            at(worked, usually()), "denied", recipient="丙", reason="not_shared", road=chance.choice(anomalies.PUSHED)
+        )
     for name, (count, reason) in refusals.items():
         for number in range(count):
             told.add(at(worked, usually()), "denied", recipient=name, reason=reason, product=f"sharing/p{number % 3}")
@@ -218,8 +225,10 @@ def test_who_sees_and_closes_them(own_city: City, monkeypatch: pytest.MonkeyPatc
     assert not Issues(own_city.register).open(), "nothing is looked for"
     assert "新发现 1 项，未结 1 项" in command("anomalies", "--who", AUDITOR)
     (row,) = Issues(own_city.register).open()
-    page = own_city.client().get("/issues").text
-    assert "anomaly.beyond" in page and row["text"]["zh"] not in page and "甲" not in page
+    signed_in = own_city.client()
+    signed_in.post("/login", data={"token": own_city.recipient("乙")})
+    for page in (own_city.client().get("/issues").text, signed_in.get("/issues").text):
+        assert "anomaly" not in page and row["text"]["zh"] not in page, "for those who may ask about it"
     number = str(row["id"])
     command("settle", number, "--who", AUDITOR, "--why", "已核实", code=1)
     command("settle", number, "--who", GUARD, "--why", "电话 13905640000", code=1)

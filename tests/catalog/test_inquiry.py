@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from catalog.policy import administration, audit, inquiry, users
+from catalog.policy import administration, audit, inquiry, suspension, users
 from catalog.policy.inquiry import Asked
 from catalog.policy.users import NotAllowed
 from citylake.main import app
@@ -241,6 +241,8 @@ def test_recipients_see_their_own_reads_by_pages_and_as_csv(own_city: City, monk
     read(own_city, "甲", "psb"), read(own_city, "乙", "psb")
     monkeypatch.setattr("catalog.web.reads.ROWS", 2)
     token = administration.issue_token(own_city.register, "甲", actor=ADMINISTRATOR).token
+    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "内部核查中", actor=GUARD)
+    suspension.lift(own_city.register, "recipient", "甲", "核查完毕", actor=GUARD)
     client = own_city.client()
     assert client.get("/access/reads").status_code == 303 and client.get("/access/reads.csv").status_code == 303
     assert client.get("/access/reads", headers=bearer("cl_0123456789abcdef_" + "f" * 64)).status_code == 401
@@ -257,3 +259,5 @@ def test_recipients_see_their_own_reads_by_pages_and_as_csv(own_city: City, monk
     answer = client.get("/access/reads.csv?recipient=乙&organisation=psb", headers=bearer(token))
     lines = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert {line["recipient"] for line in lines} == {"甲"} and len(lines) == len(mine) + 4
+    said = answer.content.decode("utf-8-sig")
+    assert "recipient.suspend" in said and not any(word in said for word in ("核查", GUARD, ADMINISTRATOR)), "theirs"

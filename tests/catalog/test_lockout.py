@@ -150,17 +150,40 @@ def test_a_network_that_showed_too_many_is_looked_at_one_at_a_time(
     token = own_city.recipient("甲")
     own_city.grant("甲")
     client, elsewhere = service.client(), service.client("192.0.2.2")
+    lockout = service.app.state.desk.callers._lockout
     for _ in range(LIMIT):
         ask(client, wrong(token))
+    (network,) = [name for kind, name in map(str.split, lockout._rates._buckets) if kind == "network"]
+    for _ in range(LIMIT):
+        ask(elsewhere, wrong(token))
     looked, fits = list[int](), tokens.Verifier.fits
     monkeypatch.setattr(tokens.Verifier, "fits", lambda *about: looked.append(1) or fits(*about))
-    callers = service.app.state.desk.callers
-    with callers._lockout._lane:
-        assert [ask(client, shown).status_code for shown in (wrong(token), token)] == [429, 429] and not looked
-        assert ask(client, token).headers["retry-after"] == "1"
-        assert ask(elsewhere, token).status_code == 200
-        assert ask(client, token).status_code == 200, "what was good a moment ago is known"
+    lockout._looking.add(network)
+    assert [ask(client, shown).status_code for shown in (wrong(token), token)] == [429, 429] and not looked
+    assert ask(client, token).headers["retry-after"] == "1"
+    assert ask(elsewhere, token).status_code == 200, "another network does not wait, though it is locked too"
+    assert ask(client, token).status_code == 200, "what was good a moment ago is known"
+    lockout._looking.discard(network)
     assert ask(client, wrong(token)).status_code == 429
+
+
+def test_a_lock_that_the_audit_could_not_be_told_of_is_told_by_the_next(
+    own_city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service(own_city)
+    client = service.client()
+    for _ in range(LIMIT):
+        ask(client, "cl_wrong")
+    with monkeypatch.context() as broken:
+
+        def unavailable(*_: object, **__: object) -> None:
+            raise audit.AuditUnavailable
+
+        broken.setattr(audit, "record", unavailable)
+        assert ask(client, "cl_wrong").status_code == 503
+    assert not service.locks()
+    assert ask(client, "cl_wrong").status_code == 429
+    assert len(service.locks()) == 1
 
 
 class Bucket:

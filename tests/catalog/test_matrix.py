@@ -190,7 +190,8 @@ def _clients(city: City, draw: random.Random, whole: dict[str, dict[str, Any]]) 
         limits = whole if problem else {**_drawn(city, draw), LICENCES: {}}
         for product, chosen in limits.items():
             city.grant(name, product, **chosen)
-        shown, _ = good.access_token(good.from_client(issued.client_id, issued.client_secret))
+        assert good.from_client(issued.client_id, issued.client_secret).problem is None
+        shown = tokens.access_token(key, issued.client_id, int(now().timestamp()) + 86_400)  # longer than any test
         if problem == "token_expired":
             shown = tokens.access_token(key, issued.client_id, int(now().timestamp()) - draw.randint(0, 10**6))
         if problem == "token_revoked":
