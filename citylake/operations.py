@@ -124,10 +124,14 @@ def verify() -> None:
                 typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
             states[one.state] += 1
         typer.echo(f"releases: OK ({states.total()})")
-        for row in unbacked(Ledger(register)):
-            raise CitylakeError("verify.unapproved", row=row.sequence, subject=row.subject, version=row.version)
+        unapproved = list(unbacked(Ledger(register)))
+        for row in unapproved:
+            about = {"row": row.sequence, "subject": row.subject, "version": row.version}
+            typer.echo(say("verify.unapproved", **about), err=True)
         for file in monthly.different(settings, Ledger(register)):
             raise CitylakeError("verify.report", file=file)
+        if unapproved:
+            raise typer.Exit(1)
 
 
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:

@@ -5,7 +5,7 @@ words count, and what speaks against a release. Does not belong here: who may sa
 gate (decision).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -16,8 +16,9 @@ from pipelines.contracts.models import Approval, CityForm
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.record import Statement
 from pipelines.register import chain
-from pipelines.release.ledger import APPROVAL, APPROVAL_END, PROPOSAL, RELEASE, WITHDRAWAL, Ledger, Recorded
+from pipelines.release.ledger import APPROVAL, APPROVAL_END, PROPOSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
 
+OVERTAKEN = "evidence.approval_overtaken"
 UNAPPROVED, PROPOSED, CHANGED, USED, TOO_EARLY = (
     f"evidence.{name}" for name in ("unapproved", "proposed", "approval_changed", "approval_used", "held_until")
 )
@@ -42,6 +43,10 @@ class Permit:
         """What the row of a release says of it."""
         names = ("row", "proposal", "proposer", "approver", "terms")
         return {"asks": asks, **{name: getattr(self, name) for name in names}}
+
+    def backs(self, said: Mapping[str, Any]) -> bool:
+        """Whether a release that says this of its approval may follow."""
+        return self.said(said["asks"]) == said and not (self.used and said["asks"] == "each")
 
 
 @dataclass(frozen=True)
@@ -130,12 +135,23 @@ def counting(rows: Iterable[Recorded]) -> Words:
 
 def heard(ledger: Ledger) -> dict[str, Words]:
     """What counts now of every product that anything was said of."""
-    said = ledger.of_kind(PROPOSAL, APPROVAL, APPROVAL_END)
-    subjects = {row.subject for row in said}
-    newest = [ledger.newest(kind) for kind in (RELEASE, WITHDRAWAL)] if said else []
-    rows = [*said, *(row for one in newest for subject, row in one.items() if subject in subjects)]
-    rows.sort(key=lambda row: (row.subject, row.sequence))
-    return {subject: counting(group) for subject, group in groupby(rows, lambda row: row.subject)}
+    return {subject: counting(rows) for subject, rows in _telling(ledger).items()}
+
+
+def overtaken(ledger: Ledger, releases: Sequence[Entry]) -> dict[str, Recorded]:
+    """The releases about to be written whose approval is no longer the one in force, each with the row that changed
+    that: somebody ended it or withdrew the product, two persons approved it anew, it was used.
+
+    The words are folded as for the decision, so a word that counts for nothing stops nothing.
+    """
+    approved = {one.subject: one.body["approval"] for one in releases if "approval" in one.body}
+    rows = _telling(ledger) if approved else {}
+    found = {}
+    for subject, said in approved.items():
+        permit = counting(rows[subject]).permit
+        if permit is None or not permit.backs(said):
+            found[subject] = _turn(rows[subject])
+    return found
 
 
 def against(subject: str, release: Asked) -> Iterator[Statement]:
@@ -166,12 +182,31 @@ def unbacked(ledger: Ledger) -> Iterator[Recorded]:
     words: dict[str, Words] = {}
     for row in ledger.of_kind(PROPOSAL, APPROVAL, APPROVAL_END, WITHDRAWAL, RELEASE):
         standing = words.get(row.subject, Words())
-        if row.kind == RELEASE and (said := row.body.get("approval")) is not None:
-            permit = standing.permit
-            used = permit is not None and permit.used and said["asks"] == "each"
-            if permit is None or used or permit.said(said["asks"]) != said:
-                yield row
+        said = row.body.get("approval") if row.kind == RELEASE else None
+        if said is not None and (standing.permit is None or not standing.permit.backs(said)):
+            yield row
         words[row.subject] = after(standing, row)
+
+
+def _telling(ledger: Ledger) -> dict[str, list[Recorded]]:
+    """The rows that decide what counts of every product that anything was said of, in order."""
+    said = ledger.of_kind(PROPOSAL, APPROVAL, APPROVAL_END)
+    subjects = {row.subject for row in said}
+    newest = [ledger.newest(kind) for kind in (RELEASE, WITHDRAWAL)] if said else []
+    rows = [*said, *(row for one in newest for subject, row in one.items() if subject in subjects)]
+    rows.sort(key=lambda row: (row.subject, row.sequence))
+    return {subject: list(group) for subject, group in groupby(rows, lambda row: row.subject)}
+
+
+def _turn(rows: Sequence[Recorded]) -> Recorded:
+    """The last of these rows about one product after which another permit is in force, or none."""
+    words, turn = Words(), rows[0]
+    for row in rows:
+        then = after(words, row)
+        if then.permit != words.permit:
+            turn = row
+        words = then
+    return turn
 
 
 def _permit(proposal: Recorded, approval: Recorded) -> Permit:

@@ -379,40 +379,23 @@ class Check:
 
     def approvals(self) -> None:
         """A release that says that two persons approved it follows their rows: one proposed, another approved, nobody
-        ended that or withdrew the subject since, and it was not used before if each release asks anew."""
-        backed = before = 0
+        ended that, approved anew or withdrew the subject since, and it was not used before if each release asks."""
+        follow = before = 0
+        about: dict[str, list[Row]] = {}
+        for row in self.rows:
+            about.setdefault(row.subject, []).append(row)
         for row in self.rows:
             said = row.body.get("approval") if row.kind == RELEASE else None
             if said is None:
                 continue
             if said["proposal"] < self.span[0]:
                 before += 1
-            elif self.backed(row, said):
-                backed += 1
+            elif backed(row, said, about[row.subject]):
+                follow += 1
             else:
                 self.problem("approval.unbacked", row=row.sequence, subject=row.subject, version=row.version)
-        if backed or before:
-            say("·", "told.approvals", backed=backed, before=before)
-
-    def backed(self, release: Row, said: Mapping[str, Any]) -> bool:
-        """Whether the rows before a release are those that it names."""
-        earlier = [one for one in self.rows if one.subject == release.subject and one.sequence < release.sequence]
-        rows = {one.sequence: one for one in earlier}
-        proposal, approval = rows.get(said["proposal"]), rows.get(said["row"])
-        if proposal is None or approval is None or (proposal.kind, approval.kind) != (PROPOSAL, APPROVAL):
-            return False
-        since = [one for one in earlier if one.sequence > approval.sequence]
-        over = [one for one in earlier if one.sequence > proposal.sequence]
-        return (
-            proposal.sequence < approval.sequence
-            and approval.body["proposal"] == proposal.sequence
-            and proposal.body["who"] == said["proposer"] != said["approver"] == approval.body["who"]
-            and proposal.body["terms"] == said["terms"]
-            and not any(one.kind == WITHDRAWAL for one in over)
-            and not any(one.kind == PROPOSAL and one.sequence < approval.sequence for one in over)
-            and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in earlier)
-            and not (said["asks"] == "each" and any(one.kind == RELEASE for one in since))
-        )
+        if follow or before:
+            say("·", "told.approvals", backed=follow, before=before)
 
     def rewritings(self) -> list[Row]:
         """The rows that say what was rewritten or ended after it was published, in order."""
@@ -661,6 +644,41 @@ class Book:
         if self.partial:
             about = {"zh": self.title, "en": self.name}
             say("·", "told.partial", **about, first=self.span[0], last=self.span[1], signed=signed)
+
+
+def backed(release: Row, said: Mapping[str, Any], about: Sequence[Row]) -> bool:
+    """Whether the rows before a release are those that it says. `about`: the rows about its subject."""
+    earlier = [one for one in about if one.sequence < release.sequence]
+    rows = {one.sequence: one for one in earlier}
+    proposal, approval = rows.get(said["proposal"]), rows.get(said["row"])
+    if proposal is None or approval is None or not answers(approval, proposal, earlier):
+        return False
+    since = [one for one in earlier if one.sequence > approval.sequence]
+    others = [one for one in since if one.kind == PROPOSAL]
+    return (
+        proposal.body["who"] == said["proposer"]
+        and approval.body["who"] == said["approver"]
+        and proposal.body["terms"] == said["terms"]
+        and not any(one.kind == WITHDRAWAL for one in since)
+        and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in since)
+        and not any(answers(one, other, earlier) for one in since for other in others)
+        and not (said["asks"] == "each" and any(one.kind == RELEASE for one in since))
+    )
+
+
+def answers(approval: Row, proposal: Row, about: Sequence[Row]) -> bool:
+    """Whether an approval is another person's word on a proposal that was open then: not replaced, answered or ended,
+    the subject not withdrawn since."""
+    if (proposal.kind, approval.kind) != (PROPOSAL, APPROVAL) or approval.body["proposal"] != proposal.sequence:
+        return False
+    between = [one for one in about if proposal.sequence < one.sequence < approval.sequence]
+    return (
+        proposal.sequence < approval.sequence
+        and proposal.body["who"] != approval.body["who"]
+        and not any(one.kind in (PROPOSAL, WITHDRAWAL) for one in between)
+        and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in between)
+        and not any(answers(one, proposal, about) for one in between if one.kind == APPROVAL)
+    )
 
 
 def ended(word: Row, release: Row) -> bool:

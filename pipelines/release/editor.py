@@ -32,9 +32,9 @@ from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import plan
-from pipelines.release.approval import UNAPPROVED, Asked, Words, asked, heard
+from pipelines.release.approval import OVERTAKEN, UNAPPROVED, Asked, Words, asked, heard, overtaken
 from pipelines.release.decision import Decision, decide
-from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
+from pipelines.release.ledger import APPROVAL_END, REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
 from pipelines.release.notices import Notices, notices
 from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.publish import Approved, publish
@@ -122,7 +122,7 @@ class Editor:
                 with self._alone(name, self.contracts.models[name], outcomes):
                     self._decide_model(name, result.models[name], approved, outcomes, refusals)
             entries = publish(approved, edition.id, number, self.lake, self.con)
-        stopped = self.ledger.publish([*entries, *self._new(refusals)])
+        stopped = self.ledger.publish([*entries, *self._new(refusals)], overtaken)
         for entry in entries:
             outcome = outcomes[entry.subject]
             if entry.subject in stopped:  # while this edition was made
@@ -343,10 +343,14 @@ def _withheld(withdrawal: Recorded) -> Finding:
 
 
 def _stopped(word: Recorded) -> Finding:
-    """Somebody withdrew the subject, or ended its approval, while the edition was made."""
+    """Somebody withdrew the subject, ended its approval, or approved it anew, while the edition was made."""
     if word.kind == WITHDRAWAL:
         return _withheld(word)
-    return _told(word.subject, [Statement(UNAPPROVED, {"subject": word.subject})], waits=True)
+    if word.kind == APPROVAL_END:
+        reason = Statement(UNAPPROVED, {"subject": word.subject})
+    else:
+        reason = Statement(OVERTAKEN, {"subject": word.subject, "row": word.sequence})
+    return _told(word.subject, [reason], waits=True)
 
 
 def _refusal(subject: str, decision: Decision) -> Finding:

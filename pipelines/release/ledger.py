@@ -1,7 +1,7 @@
 """The ledger of releases. Inserting a release row is moving the pointer: readers read the version it names."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,29 +60,25 @@ class Ledger:
         with self.register.begin() as connection:
             return [appended(connection, entry) for entry in entries]
 
-    def publish(self, entries: Sequence[Entry]) -> dict[str, Recorded]:
-        """Write the entries of an edition in one transaction, but no release of what was withdrawn or whose approval
-        was ended meanwhile.
+    def publish(
+        self,
+        entries: Sequence[Entry],
+        overtaken: Callable[["Ledger", Sequence[Entry]], Mapping[str, Recorded]],
+    ) -> dict[str, Recorded]:
+        """Write the entries of an edition in one transaction, but no release of what was withdrawn meanwhile or whose
+        approval is no longer the one in force, which `overtaken` tells (approval.overtaken; it stands on this module).
 
         Returns the words that stood against a release, by subject.
         """
         with self.register.begin() as connection:
             chain.take_place(connection, table)  # nobody says a word between the look and the writing
-            words = self._against([one for one in entries if one.kind == RELEASE])
+            releases = [one for one in entries if one.kind == RELEASE]
+            withdrawn = self.withdrawn()
+            words = {one.subject: withdrawn[one.subject] for one in releases if one.subject in withdrawn}
+            words = {**overtaken(self, releases), **words}
             for entry in entries:
                 if entry.kind != RELEASE or entry.subject not in words:
                     appended(connection, entry)
-        return words
-
-    def _against(self, releases: Sequence[Entry]) -> dict[str, Recorded]:
-        withdrawn = self.withdrawn()
-        words = {one.subject: withdrawn[one.subject] for one in releases if one.subject in withdrawn}
-        approved = {one.subject: one.body["approval"] for one in releases if "approval" in one.body}
-        for row in self.of_kind(APPROVAL_END, WITHDRAWAL) if approved else ():
-            if (said := approved.get(row.subject)) is None or row.subject in words:
-                continue
-            if row.sequence > said["row"] and (row.kind == WITHDRAWAL or row.body["proposal"] == said["proposal"]):
-                words[row.subject] = row
         return words
 
     def published(self) -> dict[str, Recorded]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -18,7 +17,7 @@ from pipelines.contracts.resolved import Contracts
 from pipelines.evidence.record import Check, Evidence
 from pipelines.register import Register
 from pipelines.release import check
-from pipelines.release.approval import Asked, Words, asked, counting, heard, terms, unbacked, waiting
+from pipelines.release.approval import Asked, Words, asked, counting, heard, overtaken, terms, unbacked, waiting
 from pipelines.release.decision import REQUIRED, decide
 from pipelines.release.ledger import (
     APPROVAL,
@@ -46,6 +45,7 @@ acts = st.one_of(
     st.tuples(st.just("run")),
     st.tuples(st.just("run")),
 )
+stale = st.tuples(st.just("stale"), st.integers(0, 5))
 
 
 @dataclass
@@ -93,6 +93,8 @@ class Book:
                 self.add(REINSTATEMENT)
             case "change", _:
                 self.shows += 1
+            case "stale", (back,):
+                self.stale(back)
             case _:
                 self.run()
 
@@ -102,6 +104,12 @@ class Book:
             assert release.words.permit is not None
             self.by_two(release.words)
             self.add(RELEASE, approval=release.words.permit.said(self.asks))
+
+    def stale(self, back: int) -> None:
+        """Release by what counted some rows ago, as no run may: something was said meanwhile."""
+        permit = counting(self.rows[: max(len(self.rows) - back, 0)]).permit
+        if permit is not None:
+            self.add(RELEASE, approval=permit.said(self.asks))
 
     def by_two(self, words: Words) -> None:
         """Said a second time, by looking back: two persons said just this, and nothing speaks against it since."""
@@ -127,8 +135,7 @@ def backed_by_check(rows: Sequence[Recorded]) -> list[bool]:
         check.Row(one.sequence, b"", one.sequence, "", one.kind, one.subject, one.version, one.at, one.body)
         for one in rows
     ]
-    bundle = cast(check.Check, SimpleNamespace(rows=seen))
-    return [check.Check.backed(bundle, one, one.body["approval"]) for one in seen if one.kind == RELEASE]
+    return [check.backed(one, one.body["approval"], seen) for one in seen if one.kind == RELEASE]
 
 
 @given(st.sampled_from(["standing", "each"]), st.lists(acts, max_size=25))
@@ -160,6 +167,20 @@ def test_a_release_whose_words_are_changed_is_found(
     assert forged in list(unbacked(cast(Ledger, book)))
     place = book.of_kind(RELEASE).index(forged)
     assert not backed_by_check(book.rows)[place]
+
+
+@given(st.sampled_from(["standing", "each"]), st.lists(st.one_of(acts, stale), max_size=25))
+def test_both_programs_find_the_same_releases(asks: Approval, said: list[tuple[Any, ...]]) -> None:
+    """Releases by words that were ended, used or said anew since they were read, and good ones."""
+    book = Book(asks)
+    for act, *about in [*said, ("propose", "甲", None), ("approve", "乙", 0), ("propose", "甲", None)]:
+        book.do(act, *about)
+    book.do("approve", "乙", 0)
+    book.do("stale", 1)
+    found = list(unbacked(cast(Ledger, book)))
+    assert book.rows[-1] in found, "the approval before is not the one in force"
+    releases = book.of_kind(RELEASE)
+    assert [one not in found for one in releases] == backed_by_check(book.rows)
 
 
 @pytest.fixture(scope="module")
@@ -241,21 +262,58 @@ def test_the_ledger_says_what_its_rows_say(tmp_path: Path) -> None:
     register.close()
 
 
-def test_no_release_is_written_whose_approval_ended_meanwhile(tmp_path: Path) -> None:
-    """A run decided; before it wrote somebody ended the approval, or withdrew and reinstated the product."""
-    said = {"who": "甲", "terms": "t", "from": None}
-    for number, words in enumerate(([APPROVAL_END], [WITHDRAWAL, REINSTATEMENT], [WITHDRAWAL], [])):
-        register = Register(f"sqlite:///{tmp_path / f'{number}.db'}")
+def end(proposal: int) -> tuple[str, dict[str, Any]]:
+    return APPROVAL_END, {"who": "乙", "proposal": proposal}
+
+
+PROPOSED_ANEW = (PROPOSAL, {"who": "丙", "terms": "t", "from": None})
+REFUSED, APPROVED_ANEW, BY_ONESELF = (
+    end(3),
+    (APPROVAL, {"who": "丁", "proposal": 3}),
+    (APPROVAL, {"who": "丙", "proposal": 3}),
+)
+OUT, IN = (WITHDRAWAL, {}), (REINSTATEMENT, {})
+RELEASED = (
+    RELEASE,
+    {"approval": {"asks": "each", "row": 2, "proposal": 1, "proposer": "甲", "approver": "乙", "terms": "t"}},
+)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "standing", "each"),
+    [
+        ([], None, None),
+        ([end(1)], 3, 3),
+        ([OUT, IN], 3, 3),
+        ([OUT], 3, 3),
+        ([PROPOSED_ANEW], None, None),
+        ([PROPOSED_ANEW, REFUSED], None, None),
+        ([PROPOSED_ANEW, BY_ONESELF], None, None),
+        ([PROPOSED_ANEW, APPROVED_ANEW], 4, 4),
+        ([PROPOSED_ANEW, APPROVED_ANEW, end(1)], 4, 4),
+        ([PROPOSED_ANEW, APPROVED_ANEW, REFUSED], 5, 5),
+        ([RELEASED], None, 3),
+    ],
+)
+def test_no_release_is_written_whose_approval_ended_meanwhile(
+    tmp_path: Path, meanwhile: list[tuple[str, dict[str, Any]]], standing: int | None, each: int | None
+) -> None:
+    """A run decided; before it wrote, somebody ended the approval, withdrew the product, or two approved anew. What
+    counts for nothing stops nothing. Whatever was written, the ledger bears the releases out."""
+    asks: Approval
+    for asks, row in (("standing", standing), ("each", each)):
+        register = Register(f"sqlite:///{tmp_path / f'{asks}.db'}")
         register.upgrade()
         ledger = Ledger(register)
-        ledger.record([Entry(PROPOSAL, PRODUCT, "e", None, said)])
+        ledger.record([Entry(PROPOSAL, PRODUCT, "e", None, {"who": "甲", "terms": "t", "from": None})])
         ledger.record([Entry(APPROVAL, PRODUCT, "e", None, {"who": "乙", "proposal": 1})])
         permit = heard(ledger)[PRODUCT].permit
         assert permit is not None
-        ledger.record([Entry(kind, PRODUCT, "e", 1, {"proposal": 1}) for kind in words])
-        release = Entry(RELEASE, PRODUCT, "e", 1, {"approval": permit.said("standing")})
-        other = Entry(RELEASE, "open/other", "e", 1, {})
-        stopped = ledger.publish([release, other])
-        assert stopped.keys() == ({PRODUCT} if words else set())
-        assert ledger.published().keys() == {"open/other", *({PRODUCT} if not words else set())}
+        ledger.record([Entry(kind, PRODUCT, "e", 1, body) for kind, body in meanwhile])
+        before = len(ledger.releases())
+        release = Entry(RELEASE, PRODUCT, "e", 1, {"approval": permit.said(asks)})
+        stopped = ledger.publish([release, Entry(RELEASE, "open/other", "e", 1, {})], overtaken)
+        assert {name: word.sequence for name, word in stopped.items()} == ({PRODUCT: row} if row else {})
+        assert len(ledger.releases()) == before + (1 if row else 2)
+        assert list(unbacked(ledger)) == []
         register.close()

@@ -17,6 +17,7 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
 from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata, token
 from pipelines.register.times import as_utc
+from pipelines.release.approval import overtaken
 from pipelines.release.ledger import (
     PAST_WITHDRAWAL,
     REFUSAL,
@@ -127,13 +128,13 @@ def test_a_release_that_meets_a_withdrawal_is_not_written(register: Register) ->
     book.record([Entry(RELEASE, "a", "e1", 0, {}), Entry(RELEASE, "b", "e1", 0, {})])
     book.record([Entry(WITHDRAWAL, "a", "e1", 0, {})])
     edition = [Entry(RELEASE, "a", "e2", 1, {}), Entry(RELEASE, "b", "e2", 1, {}), Entry(REFUSAL, "a", "e2", None, {})]
-    against = book.publish(edition)
+    against = book.publish(edition, overtaken)
     assert {subject: entry.sequence for subject, entry in against.items()} == {"a": 3}
     assert {name: entry.version for name, entry in book.published().items()} == {"b": 1}
     assert [entry.kind for entry in book.history("a")] == [REFUSAL, WITHDRAWAL, RELEASE]
     book.record([Entry(REINSTATEMENT, "a", "e1", None, {})])
     assert book.withdrawn() == {} and "a" not in book.published()
-    assert book.publish(edition[:1]) == {}
+    assert book.publish(edition[:1], overtaken) == {}
     assert book.published()["a"].version == 1 and book.first_break() is None
 
 

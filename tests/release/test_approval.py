@@ -90,7 +90,7 @@ def test_it_waits_for_two_persons_and_its_moment(town: Town, tmp_path: Path, mon
         approval = releases.approve(register, contracts, OPEN, actor="乙")
     assert town.run("too early", at(2), sources=[]) == {}
 
-    def stopped(self: Ledger, entries: list[Entry]) -> None:
+    def stopped(self: Ledger, entries: list[Entry], overtaken: object) -> None:
         raise RuntimeError("stopped before the ledger")
 
     with monkeypatch.context() as patch:
