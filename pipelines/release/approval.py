@@ -81,8 +81,11 @@ def asked(product: Product, city: CityForm, words: Words, now: datetime) -> Aske
 
 
 def local(text: str, city: CityForm) -> datetime:
-    """A moment by the city's clocks. Raises ValueError."""
-    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(city.timezone))
+    """A moment by the city's clocks. Raises ValueError, also for a text that names a zone of its own."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        raise ValueError(text)
+    return moment.replace(tzinfo=ZoneInfo(city.timezone))
 
 
 def terms(product: Product) -> dict[str, Any]:

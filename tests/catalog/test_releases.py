@@ -95,8 +95,9 @@ def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.Mo
         return found  # type: ignore[no-any-return]
 
     assert (line()["product"], line()["asks"], line()["proposal"]) == (AGES, "standing", None)
-    code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", "2026-13-01T09:00")
-    assert code == 1 and "2026-13-01T09:00" in output and "Traceback" not in output
+    for moment in ("2026-13-01T09:00", "2026-12-01T09:00Z", "2026-12-01T09:00+08:00"):
+        code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", moment)
+        assert code == 1 and moment in output and "不是时刻" in output and "Traceback" not in output
     code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", "2026-01-01T09:00")
     assert code == 0 and "已提请发布" in output, output
     assert "等待另一人批准" in str(line()["waits"])
