@@ -220,8 +220,8 @@ def _city_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
                 what = "max_level_raised" if after > before else "max_level_lowered"
                 yield change("city", what, channel=channel, old=before, new=after)
                 break
-        for level in sorted(was.approval.keys() | now.approval.keys()):
-            yield from approval_changes("city", channel, was.approval.get(level), now.approval.get(level))
+        for asked in dict.fromkeys((was.asks(level), now.asks(level)) for level in new.city.levels):
+            yield from approval_changes("city", channel, *asked)
 
 
 def _code_list_changes(old: Contracts, new: Contracts) -> Iterator[Change]:

@@ -558,7 +558,7 @@ class LevelForm(Strict):
 class ChannelPolicy(Strict):
     """A channel's names and the highest level it may show; `maxPseudonymised` for values that a keyed mask replaced.
 
-    `approval`: the release of a product that shows a column of this level waits for two persons.
+    `approval`: the release of a product that shows a column of this level or a higher one waits for two persons.
     """
 
     name: Text
@@ -566,6 +566,11 @@ class ChannelPolicy(Strict):
     maxLevel: Level
     maxPseudonymised: Level | None = None
     approval: dict[Level, Approval] = {}
+
+    def asks(self, level: int) -> Approval | None:
+        """How often two persons release what shows a column of this level: the strictest of all levels up to it."""
+        wanted = {approval for lowest, approval in self.approval.items() if lowest <= level}
+        return "each" if "each" in wanted else "standing" if "standing" in wanted else None
 
     def limit(self, pseudonymised: bool) -> int:
         """The highest level of a column, which is higher for one that shows pseudonyms only."""

@@ -74,7 +74,7 @@ class Asked:
 def asked(product: Product, city: CityForm, words: Words, now: datetime) -> Asked:
     """What the release of a product asks for at this moment: of contract and channel, whatever is stricter."""
     form, policy = product.form.release, city.channels[product.channel]  # type: ignore[index]
-    wanted = {form.approval, *(policy.approval.get(column.level) for column in product.columns)}
+    wanted = {form.approval, *(policy.asks(column.level) for column in product.columns)}
     approval: Approval | None = "each" if "each" in wanted else "standing" if "standing" in wanted else None
     moment = None if form.notBefore is None else local(form.notBefore, city)
     return Asked(now, approval, chain.digest(terms(product)), moment, words)

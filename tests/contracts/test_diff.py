@@ -366,3 +366,5 @@ def test_guards_of_a_release_that_become_weaker_break(city: Path, edit: Edit) ->
         (fewer,), (more,) = diff(strong, weak), diff(weak, strong)
         assert (fewer.breaking, fewer.governance, more.breaking) == (True, True, False)
         assert all(one.text(language) for one in (fewer, more) for language in ("zh", "en"))
+    edit(CITY, "{approval: {3: standing}, name: 共享目录", "{approval: {3: standing, 4: standing}, name: 共享目录")
+    assert diff(steps[-1], load(city)) == [], "a level asks for those above it too"

@@ -192,18 +192,37 @@ def test_the_city_as_shipped_asks_nobody(contracts: Contracts) -> None:
     assert waiting(contracts, {}, START) == {}
 
 
+def asking(contracts: Contracts, approval: dict[int, Approval]) -> Contracts:
+    """The same contracts in a city whose channel of sharing asks so."""
+    channel = contracts.city.channels["sharing"].model_copy(update={"approval": approval})
+    channels = {**contracts.city.channels, "sharing": channel}
+    return replace(contracts, city=contracts.city.model_copy(update={"channels": channels}))
+
+
+def shown(contracts: Contracts) -> dict[str, int]:
+    """The highest level of what each product of sharing shows."""
+    products = {name: one for name, one in contracts.products.items() if one.channel == "sharing"}
+    return {name: max(column.level for column in product.columns) for name, product in products.items()}
+
+
+def test_a_level_asks_for_those_above_it_too(contracts: Contracts) -> None:
+    """Whoever asks two persons for a level means what is more sensitive as well; of two levels the stricter counts."""
+    highest = shown(contracts)
+    assert len(set(highest.values())) > 1
+    for lowest in contracts.city.levels:
+        found = waiting(asking(contracts, {lowest: "standing"}), {}, START)
+        assert found.keys() == {name for name, level in highest.items() if level >= lowest}
+        for other in contracts.city.levels:
+            mixed = asking(contracts, {lowest: "standing", **{other: "each"}})
+            for name, level in highest.items():
+                wanted = "each" if level >= other else "standing" if level >= lowest else None
+                assert asked(mixed.products[name], mixed.city, Words(), START).approval == wanted
+
+
 def test_levels_ask_by_channel_and_contracts_only_more(contracts: Contracts) -> None:
-    """Every product that shows a column of the level waits, none other; a contract never asks for less."""
-    channel = contracts.city.channels["sharing"].model_copy(update={"approval": {3: "standing"}})
-    city = contracts.city.model_copy(update={"channels": {**contracts.city.channels, "sharing": channel}})
-    found = waiting(replace(contracts, city=city), {}, START)
-    sensitive = {
-        name
-        for name, product in contracts.products.items()
-        if product.channel == "sharing" and any(column.level == 3 for column in product.columns)
-    }
-    assert found.keys() == sensitive and 0 < len(sensitive) < len(contracts.products)
-    product = contracts.products[min(sensitive)]
+    """A contract never asks for less than the city."""
+    city = asking(contracts, {3: "standing"}).city
+    product = contracts.products[min(name for name, level in shown(contracts).items() if level == 3)]
     for own, result in ((None, "standing"), ("standing", "standing"), ("each", "each")):
         form = product.form.model_copy(update={"release": product.form.release.model_copy(update={"approval": own})})
         assert asked(replace(product, form=form), city, Words(), START).approval == result
