@@ -66,8 +66,15 @@ def refuse(product: Named, who: Actor, why: Why) -> None:
     """不批准提请；没有提请时终止已有的批准 / refuse a proposal, or end the approval in force."""
     with told():
         register = _opened()[1]
-        _say(releases.refuse(register, product, why, actor=who))
+        row = releases.refuse(register, product, why, actor=who)
+        permit = heard(Ledger(register)).get(product, Words()).permit
         register.close()
+        about = {"subject": product, "row": row.sequence, "proposal": row.body["proposal"]}
+        typer.echo(say(f"approval.done.ended.{row.body['ended']}", **about))
+        if permit is None:
+            typer.echo(say("approval.none_in_force", subject=product))
+        else:
+            typer.echo(say("approval.in_force", subject=product, row=permit.row))
 
 
 def _opened() -> tuple[Contracts, Register]:

@@ -80,6 +80,7 @@ def approve(register: Register, contracts: Contracts, product: str, *, actor: st
 def refuse(register: Register, product: str, why: str, *, actor: str) -> Recorded:
     """Refuse the proposal that waits; if none does, end the approval in force. What contracts no longer name too.
 
+    An approval stays in force beside a proposal that is refused; the row says which of both was `ended`.
     Raises CitylakeError if there is neither; NotAllowed.
     """
     reason = _reason(why)
@@ -89,7 +90,8 @@ def refuse(register: Register, product: str, why: str, *, actor: str) -> Recorde
         number = words.proposal.sequence if words.proposal else words.permit.proposal if words.permit else None
         if number is None:
             raise CitylakeError("approval.nothing_to_end", subject=product)
-        body = {"who": actor, "why": reason, "proposal": number}
+        ended = PROPOSAL if words.proposal else APPROVAL
+        body = {"who": actor, "why": reason, "proposal": number, "ended": ended}
         return _say(connection, "release.refuse", Entry(APPROVAL_END, product, _edition(None), None, body))
 
 

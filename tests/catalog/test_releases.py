@@ -115,6 +115,10 @@ def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.Mo
     assert f"经两人批准，账本第 {permit.row} 条" in quality
     for page in (decisions, quality, client.get(f"/datasets/{AGES}").text):
         assert STEWARD not in page and APPROVER not in page, "pages are public"
+    assert told("propose", AGES, "--who", STEWARD, "--why", "改期")[0] == 0
+    code, output = told("refuse", AGES, "--who", APPROVER, "--why", "不必")
+    assert code == 0 and "的提请" in output and f"批准（账本第 {permit.row} 条）仍然有效" in output, output
+    assert line()["proposal"] is None and line()["waits"] == [], "the approval before stays in force"
     code, output = told("refuse", AGES, "--who", APPROVER, "--why", "暂停")
-    assert code == 0 and "citylake withdraw" in output, output
+    assert code == 0 and "的批准" in output and "没有有效的批准" in output and "citylake withdraw" in output, output
     assert "尚无有效批准" in str(line()["waits"])
