@@ -124,11 +124,10 @@ def find(
     _read(con, list(sources), links)
     records = [Record(*row) for row in con.execute(f"SELECT {_FIELDS} FROM concerned ORDER BY ALL").fetchall()]
     before = dict(con.execute(f"SELECT claim, person_id FROM {crosswalk} SEMI JOIN bearing USING (claim)").fetchall())
-    bore: dict[Key, set[str]] = defaultdict(set)
-    first: dict[Key, int] = {}
+    bore: dict[Key, dict[str, int]] = defaultdict(dict)
     for dataset, key, claim, batch in con.execute("FROM borne").fetchall():
-        bore[dataset, key].add(claim)
-        first[dataset, key] = min(batch, first.get((dataset, key), batch))
+        bore[dataset, key][claim] = batch
+    first = {key: min(claims.values()) for key, claims in bore.items()}
     owns = {one for key, claims in bore.items() for one in (own_claim(claim, key) for claim in claims)}
     listed = values([(one,) for one in sorted(owns)], "claim")
     before |= dict(con.execute(f"SELECT claim, person_id FROM {crosswalk} SEMI JOIN {listed} USING (claim)").fetchall())
@@ -212,11 +211,12 @@ def _word(record: Record, answer: Answer | None) -> str | None:
 
 
 def _tell_who(
-    found: Bearers, records: Sequence[Record], bore: Mapping[Key, set[str]], before: Mapping[str, str]
+    found: Bearers, records: Sequence[Record], bore: Mapping[Key, Mapping[str, int]], before: Mapping[str, str]
 ) -> None:
     """The claim by which each record is known, and the claims that are therefore the same person: own ones, and those
-    of numbers that the record had in between and nobody has any more."""
+    of numbers that the record had in between and nobody has any more. `bore`: since which batch it has each claim."""
     held = {one.claim for one in records}
+    mine: dict[Key, set[str]] = {}
     holders: dict[str, list[Record]] = defaultdict(list)
     kept: dict[str, set[Key]] = defaultdict(set)
     for one in records:
@@ -225,8 +225,8 @@ def _tell_who(
         had = {own: claim for own, claim in owns.items() if own in before or own in found.new}
         if had:
             found.known[one.key] = (ident, SHARED if one.key in found.apart else BEARER)
-        mine = {before[own] for own in had if own in before}
-        between = {claim for claim in bore[one.key] - held if before.get(claim) in mine}
+        mine[one.key] = {before[own] for own in had if own in before}
+        between = {claim for claim in bore[one.key].keys() - held if before.get(claim) in mine[one.key]}
         found.same += [(own, ident) for own in sorted({*had, *between}) if own != ident]
         if one.key not in found.apart:
             holders[one.claim].append(one)
@@ -238,6 +238,19 @@ def _tell_who(
             found.same += [(own_claim(claim, key), claim) for key in sorted(former)]
         elif former.isdisjoint(one.key for one in holders[claim]):
             found.moved.add(claim)
+
+    def was(one: Record, other: Record) -> bool:
+        """Whether `one`, who has a number that the other had in between, was that person: known to be, or not known as
+        anybody, but it had the number, and the id is named after it, before the other's record became what it is."""
+        claim, since = one.claim, int(other.place.split(":")[0])
+        if mine[one.key]:
+            return before[claim] in mine[one.key]
+        return before[claim] == claim and bore[one.key][claim] < since
+
+    for one in records:
+        for claim in (bore[one.key].keys() & held) - {one.claim}:
+            if before.get(claim) in mine[one.key] and not any(was(holder, one) for holder in holders[claim]):
+                found.moved.add(claim)  # in between, and taken by somebody else
 
 
 _FIELDS = "dataset, row_key, place, claim, name, address, mobile, there"

@@ -22,9 +22,9 @@ def update(
 
     `claims`: a query for the claims that are told now. `same`: pairs of claims that are one person. `number`: of the
     run; greater than any before. `new`: claims that somebody has from now on whom another claim stood for until now.
-    `moved`: claims that are somebody else's now, and take no id along. Claims that stand alone keep what they have:
-    only those that are new, gone, or joined with others now or before are looked at. A run that is killed between the
-    two commits is repeated by the next: events count once the crosswalk has their number.
+    `moved`: claims that are somebody else's now, and take no id along, nor do new ones for them. Claims that stand
+    alone keep what they have: only those that are new, gone, or joined with others now or before are looked at. A run
+    that is killed between the two commits is repeated by the next: events count once the crosswalk has their number.
     """
     last = committed(lake, CROSSWALK)
     con.execute(
@@ -42,8 +42,8 @@ def update(
     )
     stored, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
     follow = {own: claim for own, claim in new.items() if own not in stored and _together(inside, own, claim)}
-    known = {own: stored[claim] for own, claim in (new.items() - follow.items()) if claim in stored} | stored
-    known = {claim: person for claim, person in known.items() if claim not in moved}
+    stand = {claim: person for claim, person in stored.items() if claim not in moved}
+    known = {own: stand[claim] for own, claim in (new.items() - follow.items()) if claim in stand} | stand
     told = {claim for (claim,) in con.execute("FROM present SEMI JOIN concerned USING (claim)").fetchall()}
     together = [cluster & told - follow.keys() for cluster in clusters]  # an id is not named after who only follows
     alone = told - {claim for cluster in together for claim in cluster} - follow.keys()

@@ -26,7 +26,7 @@ from pipelines.settings import Settings
 from simulator.identity import identity_number
 from tests.city import REPOSITORY, seed_from_clock
 from tests.dbt.libraries import new_bench
-from tests.linkage.test_step import BIRTH, HOME, NUMBER, PERSON, RECORD, RECORDS, REGISTER, Desk
+from tests.linkage.test_step import BIRTH, FLOATING, HOME, NUMBER, PERSON, RECORD, RECORDS, REGISTER, Desk
 
 CLAIM = PERSON["person_id"]
 ELSEWHERE = "安徽省六安市金安区东市街道解放路9号"
@@ -160,6 +160,93 @@ def test_an_id_does_not_go_with_a_number_that_was_had_in_between(
         assert alias(desk)[between] == CLAIM
 
 
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("between", ["0" * 32, "f" * 32])
+def test_an_id_does_not_go_to_whoever_gets_the_number_in_between(desk: Desk, between: str, together: bool) -> None:
+    """On the day on which it is corrected away, one stranger, or two together, are registered with it."""
+    register(desk, FIRST, SECOND)
+    desk.link()
+    taken = {"id_number": OWN, "person_id": between}
+    register(desk, {**FIRST, **taken}, batch=2)
+    desk.link()
+    before = {key: person for key, (person, _) in listed(desk).items()}
+    again = {"id_number": identity_number("342401", BIRTH, "1", 9), "person_id": "c-again"}
+    strangers = [
+        {**SECOND, "record_no": f"R{n + 3}", "name": name, "address": f"{HOME}{n}", "mobile": f"1390000222{n}", **taken}
+        for n, name in enumerate(("吴天佑", "郑秋菊")[: 1 + together])
+    ]
+    register(desk, {**FIRST, **again}, *strangers, batch=3)
+    for _ in range(2):
+        desk.link()
+        known = {key: person for key, (person, _) in listed(desk).items()}
+        assert {key: known[key] for key in before} == before and alias(desk)["c-again"] == before["R1"] == CLAIM
+        people = [known.get(one["record_no"], person_of(desk, between)) for one in strangers]
+        assert len({*people, *before.values()}) == len(people) + len(before)
+
+
+def person_of(desk: Desk, claim: str) -> str:
+    """Whose a number is."""
+    return dict(desk.rows(tables.CROSSWALK))[claim]
+
+
+@pytest.mark.parametrize("then", ["0" * 32, "f" * 32])
+@pytest.mark.parametrize("first", ["household", "floating"])
+def test_an_id_stays_though_one_register_of_two_has_the_number_in_between(desk: Desk, first: str, then: str) -> None:
+    """One person in both registers: in the other one with the number in between, all along or since. Whoever had it all
+    along keeps the id that is named after it; else the id stays with the record that it came with."""
+    between = "5" * 32
+    taken = {"id_number": OWN, "person_id": between}
+    again = {"id_number": identity_number("342401", BIRTH, "1", 9), "person_id": then}
+    other = {**FIRST, **taken, "record_no": "F1", "residence_address": ELSEWHERE}
+    del other["birth_date"], other["address"]
+    desk.bench.load(FLOATING, *([other] if first == "floating" else []))
+    register(desk, FIRST, SECOND)
+    desk.link(FLOATING)
+    register(desk, {**FIRST, **taken}, batch=2)
+    desk.link(FLOATING)
+    if first == "household":
+        desk.bench.load(FLOATING, other, batch=3)
+        desk.link(FLOATING)
+    second = listed(desk)["R2"][0]
+    person = person_of(desk, between)
+    assert listed(desk)["R1"][0] == person == (between if first == "floating" else CLAIM)
+    register(desk, {**FIRST, **again}, batch=4)
+    for _ in range(2):
+        desk.link(FLOATING)
+        now = {"R1": listed(desk)["R1"][0], "F1": person_of(desk, between)}
+        keeps, leaves = ("F1", "R1") if first == "floating" else ("R1", "F1")
+        assert now[keeps] == person and now[leaves] not in {person, second}
+        assert listed(desk)["R2"][0] == second
+
+
+@pytest.mark.parametrize("between", ["0" * 32, "f" * 32])
+def test_an_id_stays_when_one_register_of_two_is_corrected(desk: Desk, between: str) -> None:
+    """One person in both registers with the number of somebody else; the one register corrects, once and again, and a
+    stranger gets the number in between."""
+    taken = {"id_number": OWN, "person_id": between}
+    register(desk, FIRST, SECOND)
+    other = {**FIRST, "record_no": "F1", "residence_address": HOME}
+    desk.bench.load(FLOATING, {key: value for key, value in other.items() if key not in ("birth_date", "address")})
+    desk.link(FLOATING)
+    assert known_as(desk) == {"R1": CLAIM, "F1": CLAIM, "R2": (second := listed(desk)["R2"][0])}
+    register(desk, {**FIRST, **taken}, batch=2)
+    desk.link(FLOATING)
+    before = known_as(desk)
+    assert before["F1"] == CLAIM and before["R2"] == second and len({*before.values()}) == 3
+    again = {"id_number": identity_number("342401", BIRTH, "1", 9), "person_id": "c-again"}
+    stranger = {**SECOND, "record_no": "R3", "name": "吴天佑", "address": f"{HOME}9", "mobile": None, **taken}
+    register(desk, {**FIRST, **again}, stranger, batch=3)
+    for _ in range(2):
+        desk.link(FLOATING)
+        assert known_as(desk) == before
+        assert person_of(desk, between) not in before.values()
+
+
+def known_as(desk: Desk) -> dict[str, str]:
+    """Listed records of both registers: whom each is about."""
+    return {key: person for key, person in desk.rows(tables.LINK, "row_key, person_id") if key[0] in "RF"}
+
+
 def test_whoever_gets_the_number_after_all_were_corrected_is_somebody_else(desk: Desk) -> None:
     register(desk, FIRST, SECOND)
     desk.link()
@@ -204,7 +291,7 @@ NAMES = ("王大海", "李国华", "赵德明", "陈玉兰", "孙家旺", "周�
 
 def test_nobody_loses_an_id_whatever_the_register_does(desk: Desk) -> None:
     """People who come with a number of somebody else, and are corrected one after the other, on drawn days; some of
-    them once more, and of some the correction is undone."""
+    them once more, of some the correction is undone, and numbers that one had in between are given to another."""
     print(f"seed {(seed := seed_from_clock())}")
     dice = random.Random(seed)
     numbers = {
@@ -221,12 +308,15 @@ def test_nobody_loses_an_id_whatever_the_register_does(desk: Desk) -> None:
     }  # fmt: skip
     at_first = {key: one["person_id"] for key, one in people.items()}
     ids: dict[str, str] = {}
-    free = sorted(numbers.keys() - set(wrong))
+    free, left = sorted(numbers.keys() - set(wrong)), set[str]()
     for day in range(1, 7):
         for key in dice.sample(sorted(people), 3 if day > 1 else len(people)):
             if day > 1:
                 undone = people[key]["person_id"] not in wrong and dice.random() < 0.5
-                people[key]["person_id"] = at_first[key] if undone else free.pop()
+                given_up = left - {one["person_id"] for one in people.values()}
+                new = dice.choice(sorted(given_up)) if given_up and dice.random() < 0.5 else free.pop()
+                left |= {people[key]["person_id"]} - set(wrong)
+                people[key]["person_id"] = at_first[key] if undone else new
             people[key]["id_number"] = numbers[people[key]["person_id"]]
             register(desk, people[key], batch=day * 100 + int(key[1:]))
         desk.link()

@@ -22,7 +22,7 @@ from tests.city import REPOSITORY
 from tests.dbt.libraries import Bench, new_bench
 
 MODEL = Model.read(REPOSITORY / "data_contracts" / step.MODEL)
-RECORDS, REGISTER = "hc/health_record", "psb/household_person"
+RECORDS, REGISTER, FLOATING = "hc/health_record", "psb/household_person", "psb/floating_person"
 VILLAGE, HOME = "341503003009", "安徽省六安市裕安区小华山街道天盈社区佛子岭路102号18幢1603室"
 BIRTH = date(1985, 3, 7)
 NUMBER = identity_number("342401", BIRTH, "1", 3)
@@ -60,10 +60,11 @@ class Desk:
     def people(self, *people: Mapping[str, Any], batch: int = 1) -> None:
         self.bench.load(REGISTER, *({**one, "record_no": one["person_id"]} for one in people), batch=batch)
 
-    def link(self) -> Linked:
+    def link(self, *more: str) -> Linked:
+        """`more`: sources beside the register of households and health records."""
         self.runs += 1
         sources = dict(self.bench.versions())
-        found = {name: sources[name] for name in (REGISTER, RECORDS)}
+        found = {name: sources[name] for name in (REGISTER, RECORDS, *more)}
         return step.link(
             self.bench.contracts, found, self.bench.lake, MODEL, self.reviews, date(2026, 11, 1), self.runs
         )
