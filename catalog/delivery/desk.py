@@ -125,14 +125,21 @@ class Desk:
         return decide(caller, boundaries.offer(self.listing.snapshot()), now(), road=road)
 
     def refuse(
-        self, caller: Caller, product: str | None, reason: Reason, action: str, road: str, wait: int | None = None
+        self,
+        caller: Caller,
+        product: str | None,
+        reason: Reason,
+        action: str,
+        road: str,
+        wait: int | None = None,
+        **facts: Any,
     ) -> Refused:
         """Audit a denial; returns the error to raise. Of a lock the audit was told when it began. Raises
         AuditUnavailable."""
         if caller.problem is Reason.LOCKED:
             return Refused(Reason.LOCKED, product, caller.wait)
         outcome: audit.Outcome = "not_found" if reason in NOT_FOUND else "denied"
-        body = {"road": road, "reason": reason.value, **token_id(caller)}
+        body = {"road": road, "reason": reason.value, **facts, **token_id(caller)}
         who, system = caller.recipient, caller.application
         audit.record(self.register, action, outcome, body, recipient=who, application=system, product=product)
         return Refused(reason, product, wait)

@@ -6,7 +6,7 @@ written there is no answer.
 
 import json
 import logging
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 import sqlalchemy as sa
 
@@ -17,6 +17,21 @@ from pipelines.register.tables import audit as table
 log = logging.getLogger(__name__)
 
 Outcome = Literal["allowed", "denied", "not_found"]
+
+ACTIONS: Final = frozenset(
+    {
+        *("preview", "download", "page", "report", "login"),
+        *("share.list", "share.get", "schema.list", "table.list", "table.version", "table.metadata"),
+        *("table.query", "table.changes", "file.read"),
+        *("product.list", "product.get", "rows.read", "licence.verify", "table.deliver", "file.deliver"),
+        *("recipient.create", "recipient.suspend", "recipient.lift", "organisation.suspend", "organisation.lift"),
+        *("application.create", "token.issue", "token.rotate", "token.revoke", "token.exchange", "credential.lock"),
+        *("grant.give", "grant.approve", "grant.revoke", "user.create", "user.change", "user.end"),
+        *("release.propose", "release.approve", "release.refuse"),
+        *("audit.read", "anomaly.list", "anomaly.settle"),
+    }
+)
+"""What a row can be about; each has its name in both languages, `web.action.*`."""
 
 
 class About(TypedDict, total=False):
@@ -64,6 +79,8 @@ def append(
 
 
 def _row(action: str, outcome: Outcome, about: About) -> dict[str, Any]:
+    if action not in ACTIONS:
+        raise ValueError(f"{action} is not an action of the audit")
     return {
         "recipient": about.get("recipient"),
         "action": action,

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     GRANT_PENDING = "grant_pending"
     GRANT_ROAD = "grant_road"
     GRANT_EMPTY = "grant_empty"
+    COLUMN_NOT_GRANTED = "column_not_granted"
     LOOKUP_ONLY = "lookup_only"
     TOO_MANY = "too_many"
     QUOTA_SPENT = "quota_spent"

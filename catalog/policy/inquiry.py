@@ -146,7 +146,8 @@ def require_known(register: Register, asked: Asked) -> None:
         raise CitylakeError("audit.period", first=asked.first, last=asked.last)
     for name, wanted, known in (
         ("outcome", asked.outcome, get_args(audit.Outcome)),
-        ("road", asked.road, (*ROADS, COMMAND)),
+        ("action", asked.action, sorted(audit.ACTIONS)),
+        ("road", asked.road, (*ROADS, "oauth", COMMAND)),
     ):
         if wanted is not None and wanted not in known:
             raise CitylakeError("audit.no_such", name=name, value=wanted, known="、".join(known))

@@ -13,8 +13,13 @@ from httpx import Response
 from catalog.delivery.desk import asked_range
 from catalog.delivery.formats import FORMATS
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
+from catalog.metering import DATA
 from catalog.policy import audit
-from catalog.policy.decision import MARTS
+from catalog.policy.anomalies import AGAIN
+from catalog.policy.audit import ACTIONS
+from catalog.policy.decision import MARTS, Reason
+from catalog.policy.users import ACTS, LOOKS
+from pipelines.messages import catalogue
 from pipelines.register.tables import audit as table
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer, outcomes
 from tests.catalog.test_layers import COMPONENTS
@@ -164,6 +169,15 @@ def _audit_refused(city: City) -> Iterator[None]:
 )
 def test_only_byte_ranges_are_kept_of_a_range_header(asked: str | None, kept: str | None) -> None:
     assert asked_range(asked) == kept
+
+
+def test_every_action_and_reason_has_a_name_in_both_languages(own_city: City) -> None:
+    asked = {*ACTS, *LOOKS, *DATA, *AGAIN}
+    assert asked <= ACTIONS
+    names = {f"web.action.{action}" for action in ACTIONS} | {f"web.reason.{reason}" for reason in Reason}
+    assert names <= set(catalogue())
+    with pytest.raises(ValueError, match=r"rows\.write"):
+        audit.record(own_city.register, "rows.write", "allowed", {})
 
 
 def test_reads_and_denials_name_the_token(own_city: City) -> None:

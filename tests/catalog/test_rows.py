@@ -181,6 +181,10 @@ def test_hidden_columns_are_refused_like_columns_that_do_not_exist(city: City, c
             for rule in ["bad_filter" if query == "{}=1900" else "unknown_column"]
         )
         assert json.dumps(hidden).replace("birth_year", "nineteen_1") == json.dumps(unknown)
+    denied = [row for row in audit.recent(city.register, 1000, recipient="行接口列") if row["outcome"] == "denied"]
+    assert [(row["body"]["reason"], row["body"]["column"]) for row in denied] == [
+        ("column_not_granted", "birth_year")
+    ] * 7
 
 
 def test_every_message_of_the_api_says_what_to_do(client: TestClient) -> None:

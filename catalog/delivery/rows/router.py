@@ -20,6 +20,7 @@ from catalog.delivery.rows import accepting, cursors, keys, openapi
 from catalog.delivery.rows.columns import column_of
 from catalog.delivery.rows.cursors import Place
 from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
+from catalog.delivery.rows.problems import Problem
 from catalog.delivery.rows.question import WORDS, Asked, Question, asked, is_filter, question
 from catalog.delivery.rows.shelves import Shelf, Shelves
 from catalog.listing import Offering
@@ -136,7 +137,7 @@ class _Reading:
         """The rows, or 304 when the client has them already."""
         allowed, key = self.admission.allowed, self.desk.settings.key("cursors")
         shelf = self.shelves.get(allowed)
-        limit, wanted = self.asked.limit(), question(self.asked, shelf.columns)
+        limit, wanted = self.asked.limit(), self._question(shelf)
         bound = [allowed.product, shelf.extract.key, shelf.rows.fingerprint, wanted.to_json()]
         cursor = self.asked.reserved.get("cursor")
         after = None if cursor is None else cursors.unseal(key, allowed.version, bound, cursor)
@@ -161,6 +162,21 @@ class _Reading:
         if (values := self._asked_key(shelf, wanted)) is not None:
             return self._looked_up(shelf, wanted, values, (after, limit), about)
         return self._paged(shelf, wanted, (after, limit), about)
+
+    def _question(self, shelf: Shelf) -> Question:
+        """What is asked. A column of the product that the grant hides is answered as if there were none, and audited.
+
+        Raises Problem, AuditUnavailable.
+        """
+        try:
+            return question(self.asked, shelf.columns)
+        except Problem as problem:
+            product, name = self.admission.offering.product, problem.arguments.get("name")
+            if problem.rule == "unknown_column" and any(column.name == name for column in product.columns):
+                self.desk.refuse(
+                    self.admission.caller, product.id, Reason.COLUMN_NOT_GRANTED, "rows.read", ROAD, column=name
+                )
+            raise
 
     def _asked_key(self, shelf: Shelf, wanted: Question) -> tuple[str, ...] | None:
         """The key that is asked for, None if the index cannot answer."""
