@@ -67,6 +67,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.lineage
 	@$(BIN)/python -m benchmarks.audit
 	@$(BIN)/python -m benchmarks.rows
+	@$(BIN)/python -m benchmarks.clients
 	@$(BIN)/python -m benchmarks.day
 
 clean:

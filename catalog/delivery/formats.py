@@ -57,11 +57,11 @@ def _write_csv(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None
 
 
 def _write_json(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
-    con.execute(f"COPY ({_plain(con, query)}) TO {literal(str(target))} (FORMAT json, ARRAY true)")
+    con.execute(f"COPY ({plain(con, query)}) TO {literal(str(target))} (FORMAT json, ARRAY true)")
 
 
 def _write_ndjson(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
-    con.execute(f"COPY ({_plain(con, query)}) TO {literal(str(target))} (FORMAT json)")
+    con.execute(f"COPY ({plain(con, query)}) TO {literal(str(target))} (FORMAT json)")
 
 
 WRITERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str, Path], None]] = {
@@ -72,7 +72,7 @@ WRITERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str, Path], None]] = 
 }
 
 
-def _plain(con: duckdb.DuckDBPyConnection, query: str) -> str:
+def plain(con: duckdb.DuckDBPyConnection, query: str) -> str:
     """The query with times as ISO 8601 text in UTC, and without the numbers that JSON cannot write."""
     columns = con.execute(f"DESCRIBE {query}").fetchall()
     shown = ", ".join(f"{_plain_value(identifier(name), kind)} AS {identifier(name)}" for name, kind, *_ in columns)
