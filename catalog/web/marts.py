@@ -1,11 +1,11 @@
 """The page of the analysts' database and its file. The tables in it are those of the analyst channel."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 
 from catalog import metering
 from catalog.delivery.desk import Desk, asked_range
-from catalog.delivery.downloads import checksum_headers
+from catalog.delivery.downloads import SentFile, checksum_headers
 from catalog.delivery.marts import MartsFile, Outdated
 from catalog.policy.decision import Allowed
 from catalog.web import cards
@@ -48,7 +48,7 @@ def build_router(site: Site) -> APIRouter:
             **checksum_headers(file.sha256),
             "Cache-Control": "private, no-cache",
         }
-        return FileResponse(file.path, headers=headers, media_type=MEDIA_TYPE)
+        return SentFile(file.path, headers=headers, media_type=MEDIA_TYPE)
 
     return router
 

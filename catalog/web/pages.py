@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from catalog import metering
@@ -138,7 +138,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
         about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
         metering.gave(request, extract.rows, file.size)
-        return FileResponse(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
+        return downloads.SentFile(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")
     def data_dictionary(channel: str, name: str, kind: str) -> Response:

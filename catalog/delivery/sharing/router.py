@@ -6,11 +6,12 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
 from catalog import metering
 from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
+from catalog.delivery.downloads import SentFile
 from catalog.delivery.extracts import Extract, Part
 from catalog.delivery.sharing import addresses, answers, travel
 from catalog.delivery.sharing.addresses import Address
@@ -161,7 +162,7 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         }
         desk.answered(then, "file.read", ROAD, **facts)
         headers = {"Cache-Control": "private, no-store"}
-        return FileResponse(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
+        return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
 
 
 def _extract(desk: Desk, admission: Admission, then: Admission, key: str) -> Extract | None:
