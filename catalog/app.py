@@ -26,7 +26,8 @@ from catalog.headers import SecurityHeaders
 from catalog.metering import Metering, moment_after
 from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import MARTS, Reason
-from catalog.web import api_docs, indicators, marts, pages, papers, people, quality, reads, reports
+from catalog.policy.users import NotAllowed
+from catalog.web import account, api_docs, audits, indicators, marts, pages, papers, people, quality, reads, reports
 from catalog.web.site import HERE, Site
 from pipelines.lake.errors import LakeError
 from pipelines.messages import say, translate
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(verification.build_router(desk))
     app.include_router(rows.build_router(desk))
     app.include_router(oauth.build_router(desk))
-    for area in (pages, indicators, papers, reports, quality, marts, people, reads, api_docs):
+    for area in (pages, indicators, papers, reports, quality, marts, people, account, audits, reads, api_docs):
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     _add_errors(app, site, desk)
@@ -90,6 +91,13 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
         back = "/marts" if error.product == MARTS else f"/datasets/{error.product}" if error.product else None
         page = site.page(request, "denied.html", status, reason=error.reason.value, back=back, opens=opens)
         return page if error.wait is None else _with_wait(page, error.wait)
+
+    @app.exception_handler(NotAllowed)
+    def not_allowed(request: Request, error: NotAllowed) -> Response:
+        if _machine(request):
+            return _machine_answer(request, 403, error.code, **error.arguments)
+        problem = error.text(site.voice(request).language)
+        return site.page(request, "not_allowed.html", 403, problem=problem)
 
     @app.exception_handler(oauth.BadRequest)
     def bad_exchange(request: Request, error: oauth.BadRequest) -> Response:

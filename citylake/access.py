@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from catalog.policy import administration as admin
-from catalog.policy import quotas, suspension, users
+from catalog.policy import credentials, quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import ROADS
 from citylake.operations import Why
@@ -62,6 +62,26 @@ def end_user(name: str, who: Actor) -> None:
     """停用用户 / end a user."""
     with told():
         as_json(vars(users.end(_open()[1], name, actor=who)))
+
+
+@app.command()
+def invite(
+    name: str, who: Actor, hours: Annotated[int, typer.Option(help="几小时内有效 / hours it is good for")] = 72
+) -> None:
+    """邀请用户设置登录口令（邀请码只显示一次）/ let a user choose a password; the code is shown once."""
+    with told():
+        settings, register = _open()
+        made, page = credentials.invite(register, name, hours, actor=who), f"{settings.url}{credentials.PAGE}"
+        as_json({**vars(made), "page": page})
+        typer.echo(say("signin.invited", account=name, page=page, expires=made.expires.isoformat(timespec="minutes")))
+
+
+@app.command()
+def sign_out(name: str, who: Actor) -> None:
+    """立即退出用户的所有登录 / sign a user out everywhere, at once."""
+    with told():
+        ended = users.end_sessions(_open()[1], name, actor=who)
+        typer.echo(say("signin.ended", name=name, sessions=ended))
 
 
 @app.command()

@@ -21,7 +21,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from catalog.signing import sign, verify
 
 _FORM = re.compile(r"cl_(?P<id>[0-9a-f]{16})_(?P<secret>[0-9a-f]{64})")
-_HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
+"""Argon2id with the parameters that OWASP names; also of passwords and invitations."""
 _ACCESS = re.compile(r"ca_(?P<client>[0-9a-f]{16})_(?P<expires>[1-9][0-9]{0,11})_(?P<signature>[0-9a-f]{64})", re.ASCII)
 ACCESS_SECONDS = 900
 """How long an access token is good: as long as the signed address of a file."""
@@ -56,7 +57,7 @@ def parse(text: str) -> Secret | None:
 
 def hashed(token: Secret) -> str:
     """What is stored of a token."""
-    return _HASHER.hash(token.secret)
+    return HASHER.hash(token.secret)
 
 
 def of_client(client_id: str, client_secret: str) -> Secret | None:
@@ -109,7 +110,7 @@ class Verifier:
         if self._remembered(mark):
             return True
         try:
-            _HASHER.verify(stored, token.secret)
+            HASHER.verify(stored, token.secret)
         except (VerificationError, InvalidHashError):
             return False
         self._remember(mark)

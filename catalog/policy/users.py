@@ -1,7 +1,8 @@
 """The people who administer: their organisations and roles, and which act needs which role.
 
 The public has no account. Belongs here: who may do what, and the acts on accounts themselves. Does not belong here:
-proving who somebody is (whoever runs the command line has the machine), acts on recipients and grants (administration).
+proving who somebody is (`signin`; whoever runs the command line has the machine), acts on recipients and grants
+(administration).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import account as table
+from pipelines.register.tables import session as sessions
 from pipelines.register.times import as_utc, as_utc_or_none
 
 Role = Literal["department_user", "steward", "approver", "auditor", "security_officer", "administrator"]
@@ -36,6 +38,8 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "user.create": frozenset({"administrator"}),
     "user.change": frozenset({"administrator"}),
     "user.end": frozenset({"administrator", "security_officer"}),
+    "user.invite": frozenset({"administrator"}),
+    "session.end": frozenset({"administrator", "security_officer"}),
     "application.create": frozenset({"administrator"}),
     "recipient.create": frozenset({"administrator"}),
     "recipient.suspend": frozenset({"security_officer", "administrator", "steward"}),
@@ -59,6 +63,8 @@ LOOKS: Final[Mapping[str, frozenset[str]]] = {
     "anomaly.list": frozenset({"auditor", "security_officer"}),
 }
 """The roles that may look at something; it changes nothing."""
+SECOND_FACTOR: Final = frozenset({"auditor", "security_officer", "administrator", "approver"})
+"""Whoever holds one of these signs in with a second factor."""
 SEES_ALL: Final = frozenset({"auditor", "security_officer"})
 """Of everybody; other roles of their own organisation."""
 
@@ -117,7 +123,7 @@ def change(register: Register, name: str, roles: Sequence[str], *, actor: str) -
     with acting(register, "user.change", actor) as (connection, by):
         _require_other(by, name)
         chosen = _roles(roles)
-        _require_standing(connection, name)
+        require_standing(connection, name)
         _require_administrator(connection, name, chosen)
         connection.execute(sa.update(table).where(table.c.name == name).values(roles=chosen))
         audit.append(connection, "user.change", "allowed", {"actor": actor, "user": name, "roles": chosen})
@@ -128,16 +134,32 @@ def end(register: Register, name: str, *, actor: str) -> User:
     """End a user at once; nobody ends themselves, and one administrator stays. Raises CitylakeError, NotAllowed."""
     with acting(register, "user.end", actor) as (connection, by):
         _require_other(by, name)
-        _require_standing(connection, name)
+        require_standing(connection, name)
         _require_administrator(connection, name, [])
         connection.execute(sa.update(table).where(table.c.name == name).values(ended=now()))
+        end_sessions_of(connection, name)
         audit.append(connection, "user.end", "allowed", {"actor": actor, "user": name})
     return _get(register, name)
 
 
+def end_sessions(register: Register, name: str, *, actor: str) -> int:
+    """Sign a user out everywhere at once; returns of how many sessions. Raises CitylakeError, NotAllowed."""
+    with acting(register, "session.end", actor) as (connection, _):
+        require_standing(connection, name)
+        ended = end_sessions_of(connection, name)
+        audit.append(connection, "session.end", "allowed", {"actor": actor, "user": name, "sessions": ended})
+    return ended
+
+
+def end_sessions_of(connection: sa.Connection, name: str) -> int:
+    """End the sessions of a user within a transaction; returns how many were open."""
+    theirs = (sessions.c.account == name) & sessions.c.ended.is_(None)
+    return connection.execute(sa.update(sessions).where(theirs).values(ended=now())).rowcount
+
+
 def listed(register: Register) -> list[User]:
     """All users there ever were, by name."""
-    return [_user(row) for row in register.rows(sa.select(table).order_by(table.c.name))]
+    return [user_of(row) for row in register.rows(sa.select(table).order_by(table.c.name))]
 
 
 def _allowed(connection: sa.Connection, act: str, actor: str) -> User:
@@ -145,7 +167,7 @@ def _allowed(connection: sa.Connection, act: str, actor: str) -> User:
     if row is None:
         begun = connection.execute(sa.select(table.c.name).limit(1)).first() is not None
         raise NotAllowed("user.unknown" if begun else "user.none_yet", actor=actor)
-    user = _user(dict(row))
+    user = user_of(dict(row))
     if user.ended is not None:
         raise NotAllowed("user.ended", actor=actor)
     may = {**ACTS, **LOOKS}[act]
@@ -198,7 +220,8 @@ def _require_other(by: User, name: str) -> None:
         raise NotAllowed("user.own_account", actor=name)
 
 
-def _require_standing(connection: sa.Connection, name: str) -> None:
+def require_standing(connection: sa.Connection, name: str) -> None:
+    """Raises CitylakeError unless a user is in office."""
     standing = (table.c.name == name) & table.c.ended.is_(None)
     if connection.execute(sa.select(table.c.name).where(standing)).first() is None:
         raise CitylakeError("user.gone", name=name)
@@ -214,9 +237,10 @@ def _require_administrator(connection: sa.Connection, name: str, roles: Sequence
 
 def _get(register: Register, name: str) -> User:
     (row,) = register.rows(sa.select(table).where(table.c.name == name))
-    return _user(row)
+    return user_of(row)
 
 
-def _user(row: Mapping[str, Any]) -> User:
+def user_of(row: Mapping[str, Any]) -> User:
+    """A user from the row of the account."""
     times = {"created": as_utc(row["created"]), "ended": as_utc_or_none(row["ended"])}
     return User(**{**row, **times, "roles": tuple(row["roles"])})

@@ -1,9 +1,6 @@
 """Pages for recipients: sign in by pasting a token, sign out, what one may read and what was read in one's name."""
 
-from typing import Annotated
-from urllib.parse import parse_qs
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
@@ -12,23 +9,12 @@ from catalog.policy import audit, recall
 from catalog.policy.administration import list_tokens
 from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
+from catalog.web.forms import Form, own_path
 from catalog.web.site import Site
 from pipelines.register.store import now
 
 ROAD = "web"
 OWN_READS = 20
-FORM_BYTES = 4096
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a posted form; empty for one that is too long to be ours."""
-    body = await request.body()
-    if len(body) > FORM_BYTES:
-        return {}
-    return {key: values[-1] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
-
-
-Form = Annotated[dict[str, str], Depends(_form)]
 
 
 def build_router(site: Site) -> APIRouter:
@@ -38,7 +24,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/login")
     def login_page(request: Request, next: str = "") -> Response:
-        return site.page(request, "login.html", next=_own_path(next), problem=None)
+        return site.page(request, "login.html", next=own_path(next), problem=None, wrong=None)
 
     @router.post("/login")
     def login(request: Request, form: Form) -> Response:
@@ -52,9 +38,11 @@ def build_router(site: Site) -> APIRouter:
         outcome: audit.Outcome = "denied" if problem else "allowed"
         audit.record(desk.register, "login", outcome, body, recipient=caller.recipient, application=caller.application)
         if problem is not None or caller.token is None or caller.expires is None:
-            return site.page(request, "login.html", 401, next=_own_path(form.get("next", "")), problem=problem)
-        response = RedirectResponse(_own_path(form.get("next", "")) or "/access", 303)
+            context = {"next": own_path(form.get("next", "")), "problem": problem, "wrong": None}
+            return site.page(request, "login.html", 401, **context)
+        response = RedirectResponse(own_path(form.get("next", "")) or "/access", 303)
         sessions.begin(response, request, desk.settings.key("sessions"), caller.token, caller.expires)
+        _sign_out_person(request, response)
         return response
 
     @router.post("/logout")
@@ -63,6 +51,7 @@ def build_router(site: Site) -> APIRouter:
             return site.page(request, "error.html", 403, code="foreign_form")
         response = RedirectResponse("/", 303)
         sessions.end(response)
+        _sign_out_person(request, response)
         return response
 
     @router.get("/access")
@@ -85,10 +74,9 @@ def build_router(site: Site) -> APIRouter:
             now=moment,
         )
 
+    def _sign_out_person(request: Request, response: Response) -> None:
+        if (person := site.person(request)) is not None:
+            site.signin.leave(person)
+        sessions.end_person(response)
+
     return router
-
-
-def _own_path(path: str) -> str:
-    """A path of this site to return to, empty for anything that could lead elsewhere."""
-    safe = path.startswith("/") and not path.startswith("//") and "\\" not in path and path.isprintable()
-    return path if safe else ""

@@ -1,4 +1,7 @@
-"""Sessions of people who pasted a token: a signed cookie that names the token's id and never holds the token."""
+"""Cookies of who is signed in. Of a recipient's token: its id, signed. Of a person: a session of the register, signed.
+
+Neither holds a secret that opens anything elsewhere; whether token and session still hold is the register's to say.
+"""
 
 import time
 from datetime import datetime
@@ -10,6 +13,7 @@ from fastapi.responses import Response
 from catalog.signing import sign, verify
 
 COOKIE = "citylake_session"
+PERSON_COOKIE = "citylake_person"
 LIFE_SECONDS = 8 * 3600
 
 
@@ -40,6 +44,25 @@ def token_of(request: Request, key: bytes) -> str | None:
     if not verify(key, signature, "session", token_id, expires) or int(expires) < time.time():
         return None
     return token_id
+
+
+def begin_person(response: Response, request: Request, key: bytes, session: str) -> None:
+    """Sign a person in, until their browser is closed at the longest; a token's session ends with it."""
+    secure = request.url.scheme == "https"
+    signed = f"{session}.{sign(key, 'person', session)}"
+    response.set_cookie(PERSON_COOKIE, signed, httponly=True, samesite="strict", secure=secure)
+    end(response)
+
+
+def end_person(response: Response) -> None:
+    """Take the cookie of a person back."""
+    response.delete_cookie(PERSON_COOKIE, httponly=True, samesite="strict")
+
+
+def person_of(request: Request, key: bytes) -> str | None:
+    """The session that the cookie of a person names, None without one that this installation signed."""
+    session, _, signature = request.cookies.get(PERSON_COOKIE, "").partition(".")
+    return session if session and verify(key, signature, "person", session) else None
 
 
 def from_own_page(request: Request, url: str) -> bool:

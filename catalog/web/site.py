@@ -11,7 +11,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from catalog import metering
 from catalog.delivery.desk import Desk
+from catalog.policy import logins, second_factor
+from catalog.policy.credentials import SecondFactors
 from catalog.policy.decision import Caller
+from catalog.policy.logins import Person
+from catalog.policy.signin import SignIn
 from catalog.web import sessions
 from catalog.web.voice import LANGUAGES, Voice
 
@@ -25,6 +29,8 @@ class Site:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.signin = SignIn(desk.register, self._sealing, lambda: desk.listing.city().signIn)
+        self.second_factors = SecondFactors(desk.register, self._sealing)
         self._style = hashlib.sha256((HERE / "static" / "citylake.css").read_bytes()).hexdigest()[:12]
         loader = FileSystemLoader(HERE / "templates")
         self._templates = Environment(
@@ -42,6 +48,18 @@ class Site:
         caller = self.desk.callers.from_token_id(token_id) if token_id else Caller()
         return Caller() if caller.problem else caller
 
+    def person(self, request: Request) -> Person | None:
+        """Which person is signed in, looked up once a request; None for nobody."""
+        if not hasattr(request.state, "person"):
+            session = sessions.person_of(request, self.desk.settings.key("sessions"))
+            form = self.desk.listing.city().signIn
+            request.state.person = logins.find(self.desk.register, session, form) if session else None
+        person: Person | None = request.state.person
+        return person
+
+    def _sealing(self) -> bytes:
+        return self.desk.settings.key(second_factor.KEY)
+
     def voice(self, request: Request) -> Voice:
         """The language of the query, else of the cookie, else Chinese."""
         for wanted in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
@@ -57,6 +75,7 @@ class Site:
             t=voice.t,
             city=self.desk.listing.snapshot().contracts.city,
             visitor=self.caller(request),
+            person=self.person(request),
             path=request.url.path,
             other_language=_with_language(request, "en" if voice.language == "zh" else "zh"),
             style=self._style,

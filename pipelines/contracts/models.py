@@ -710,6 +710,24 @@ class CredentialsForm(Strict):
     perMinute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
 
 
+class SignInForm(Strict):
+    """How people who administer sign in, and where that is said.
+
+    `passwordLength`: characters at least; `passwordDays`: days after which a password is changed, none if it never has
+    to; after `tries` wrong tries in a row an account is closed for `lockMinutes`, twice as long with each time;
+    `idleMinutes` and `hours`: after so much time without a page, or since signing in, a session is over.
+    """
+
+    passwordLength: Annotated[int, Field(ge=8, le=64)] = 12
+    passwordDays: Annotated[int, Field(ge=1, le=3660)] | None = None
+    tries: Annotated[int, Field(ge=3, le=20)] = 5
+    lockMinutes: Annotated[int, Field(ge=1, le=1440)] = 15
+    idleMinutes: Annotated[int, Field(ge=1, le=1440)] = 30
+    hours: Annotated[int, Field(ge=1, le=24)] = 8
+    basis: Text = "—"
+    confidence: Text = "—"
+
+
 class LimitsForm(Strict):
     """How much callers may ask of the catalogue."""
 
@@ -755,4 +773,5 @@ class CityForm(Strict):
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]
     anomalies: AnomaliesForm | None = None
+    signIn: SignInForm = SignInForm()
     limits: LimitsForm = LimitsForm()

@@ -108,6 +108,48 @@ account = sa.Table(
 )
 """The people who administer (`user` is a reserved word in SQL). `created_by` is null for the first administrator."""
 
+invitation = sa.Table(
+    "invitation",
+    metadata,
+    sa.Column("id", sa.String(16), primary_key=True),
+    sa.Column("account", sa.String(64), sa.ForeignKey("account.name"), nullable=False),
+    sa.Column("hash", sa.String(200), nullable=False),
+    sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("created_by", sa.String(64), nullable=False),
+    sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("used", sa.DateTime(timezone=True)),
+)
+"""What lets a person choose a password, once. `used` also where a later invitation took its place."""
+
+credential = sa.Table(
+    "credential",
+    metadata,
+    sa.Column("account", sa.String(64), sa.ForeignKey("account.name"), primary_key=True),
+    sa.Column("password", sa.String(200), nullable=False),
+    sa.Column("changed", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("totp", sa.Text),
+    sa.Column("totp_since", sa.DateTime(timezone=True)),
+    sa.Column("totp_step", sa.BigInteger),
+    sa.Column("wrong", sa.Integer, nullable=False),
+    sa.Column("locked", sa.DateTime(timezone=True)),
+)
+"""What a person signs in with. `totp`: the secret, sealed; it counts from `totp_since` on, `totp_step` is the last step
+of time whose code was taken. `wrong`: tries since the last right one; until `locked` none is right."""
+
+session = sa.Table(
+    "session",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("account", sa.String(64), sa.ForeignKey("account.name"), nullable=False),
+    sa.Column("method", sa.String(16), nullable=False),
+    sa.Column("began", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("seen", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("ended", sa.DateTime(timezone=True)),
+    sa.Index("ix_session_account", "account"),
+)
+"""People who are signed in. `id` is a hash of what the cookie names; `method` how they signed in."""
+
 application = sa.Table(
     "application",
     metadata,

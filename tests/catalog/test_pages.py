@@ -60,6 +60,7 @@ PAGES = (
     "/issues",
     "/access",
     "/login",
+    "/join",
 )
 ERRORS = {
     f"/datasets/{PERSONS}/preview": 401,
@@ -207,7 +208,7 @@ def test_messages_and_templates_fit() -> None:
     assert named <= web, named - web
     by_value = (
         r"web\.(value|type|mask|kind|status|check|check_status|approver|severity|action|outcome|reason|error|nav"
-        r"|facet|library|order|attained|indicator_status)\."
+        r"|facet|role|road|library|order|attained|indicator_status)\."
     )
     unused = {name for name in web - named if not re.match(by_value, name) and not _made_up(name, templates)}
     assert not unused, unused

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.policy import administration, anomalies, audit, releases, suspension, users
+from catalog.policy import administration, anomalies, audit, credentials, logins, releases, suspension, users
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, ROLES, NotAllowed
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
-from pipelines.register.tables import access, account, application, issue, ledger, recipient, token
+from pipelines.register.tables import access, account, application, invitation, issue, ledger, recipient, token
+from pipelines.register.tables import session as session_table
 from pipelines.register.tables import suspension as suspension_table
 from tests.catalog.small_city import (
     ADMINISTRATOR,
@@ -29,7 +30,7 @@ from tests.catalog.small_city import (
     bearer,
 )
 
-TABLES = (account, application, recipient, token, access, suspension_table, ledger, issue)
+TABLES = (account, application, recipient, token, access, suspension_table, ledger, issue, invitation, session_table)
 Act = Callable[[City, str], object]
 TOGETHER = (
     {"department_user", "administrator"},
@@ -57,10 +58,13 @@ def acts(city: City) -> dict[str, Act]:
     releases.propose(register, asking, PERSONS, "试", actor=STEWARD)
     with register.begin() as connection:
         about = {"day": "2026-11-26", "count": 30, "products": 2, "row": 7}
+        logins.begin(connection, "来者", "password", contracts.city.signIn)
         odd = Issues.open_one(connection, "audit", OFFICE, Finding("anomaly.beyond", about, "warning"))
     return {
         "user.create": lambda _, who: users.create(register, contracts, "新人", OFFICE, ["steward"], actor=who),
         "user.change": lambda _, who: users.change(register, "来者", ["steward"], actor=who),
+        "user.invite": lambda _, who: credentials.invite(register, "来者", actor=who),
+        "session.end": lambda _, who: users.end_sessions(register, "来者", actor=who),
         "user.end": lambda _, who: users.end(register, "来者", actor=who),
         "application.create": lambda _, who: administration.create_application(
             register, contracts, "系统", "psb", actor=who

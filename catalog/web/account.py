@@ -1,0 +1,159 @@
+"""Pages of people with an account: signing in, choosing a password by invitation, second factor, another password."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from catalog import metering
+from catalog.policy import second_factor, users
+from catalog.policy.logins import Person
+from catalog.policy.signin import Tried
+from catalog.web import sessions
+from catalog.web.forms import Form, own_path
+from catalog.web.site import Site
+from pipelines.messages import CitylakeError, translate
+
+HOME = "/account"
+
+
+def signed_in(site: Site, request: Request) -> Person | Response:
+    """The person who asks, if everything is open to them; else where they go first."""
+    person = site.person(request)
+    if person is None:
+        return RedirectResponse(f"/login?next={request.url.path}", 303)
+    return RedirectResponse(HOME, 303) if person.lacks else person
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of people."""
+    router, desk = APIRouter(), site.desk
+
+    def foreign(request: Request) -> Response | None:
+        if sessions.from_own_page(request, desk.url):
+            return None
+        return site.page(request, "error.html", 403, code="foreign_form")
+
+    def enter(request: Request, session: str, target: str) -> Response:
+        response = RedirectResponse(target, 303)
+        sessions.begin_person(response, request, desk.settings.key("sessions"), session)
+        return response
+
+    def told(request: Request, code: str) -> str:
+        return translate(f"signin.{code}", site.voice(request).language)
+
+    def waits(response: Response, tried: Tried) -> Response:
+        if tried.wait is not None:
+            response.status_code = 429
+            response.headers["Retry-After"] = str(tried.wait)
+        return response
+
+    def words() -> list[str]:
+        city = desk.listing.city()
+        return [city.name, city.nameEn, "citylake"]
+
+    def home(request: Request, person: Person, status: int = 200, problem: str | None = None) -> Response:
+        secret = site.second_factors.pending(person.user.name) if person.method == "password" else None
+        city, voice = desk.listing.city(), site.voice(request)
+        response = site.page(
+            request,
+            "account.html",
+            status,
+            roles=[voice.known("role", role) for role in person.user.roles],
+            looks=[look for look, may in users.LOOKS.items() if may & users.counting(person.user.roles)],
+            secret=secret,
+            uri=second_factor.uri(secret, person.user.name, f"{city.name} citylake") if secret else None,
+            counts=site.second_factors.counts(person.user.name),
+            least=city.signIn.passwordLength,
+            problem=problem,
+            done=request.query_params.get("done") == "1",
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def join_page(request: Request, status: int = 200, problem: str | None = None) -> Response:
+        least = desk.listing.city().signIn.passwordLength
+        return site.page(request, "join.html", status, problem=problem, least=least)
+
+    @router.post("/login/account")
+    def login(request: Request, form: Form) -> Response:
+        if (refused := foreign(request)) is not None:
+            return refused
+        shown = {name: form.get(name, "") for name in ("name", "password", "code")}
+        before = site.person(request)
+        tried = site.signin.with_password(**shown, origin=metering.origin(desk, request))
+        target = own_path(form.get("next", ""))
+        if tried.session is None:
+            context: dict[str, Any] = {"next": target, "problem": None, "wrong": told(request, "wrong")}
+            return waits(site.page(request, "login.html", 401, **context), tried)
+        if before is not None:
+            site.signin.leave(before)
+        return enter(request, tried.session, target or HOME)
+
+    @router.get("/join")
+    def join_form(request: Request) -> Response:
+        return join_page(request)
+
+    @router.post("/join")
+    def join(request: Request, form: Form) -> Response:
+        if (refused := foreign(request)) is not None:
+            return refused
+        if form.get("new", "") != form.get("again", ""):
+            return join_page(request, 400, told(request, "not_the_same"))
+        try:
+            tried = site.signin.join(
+                form.get("invitation", ""), form.get("new", ""), metering.origin(desk, request), words()
+            )
+        except CitylakeError as error:
+            return join_page(request, 400, error.text(site.voice(request).language))
+        if tried.session is None:
+            return waits(join_page(request, 401, told(request, "no_invitation")), tried)
+        return enter(request, tried.session, HOME)
+
+    @router.get(HOME)
+    def account(request: Request) -> Response:
+        person = site.person(request)
+        return RedirectResponse(f"/login?next={HOME}", 303) if person is None else home(request, person)
+
+    @router.post("/account/second-factor")
+    def begin(request: Request) -> Response:
+        person = site.person(request)
+        if (refused := foreign(request)) is not None:
+            return refused
+        if person is not None and person.method == "password":
+            site.second_factors.begin(person.user.name)
+        return RedirectResponse(HOME, 303)
+
+    @router.post("/account/second-factor/confirm")
+    def confirm(request: Request, form: Form) -> Response:
+        person = site.person(request)
+        if (refused := foreign(request)) is not None:
+            return refused
+        if person is None or person.method != "password":
+            return RedirectResponse(HOME, 303)
+        session = site.second_factors.confirm(person.user.name, form.get("code", ""), desk.listing.city().signIn)
+        if session is None:
+            return home(request, person, 400, told(request, "wrong_code"))
+        return enter(request, session, f"{HOME}?done=1")
+
+    @router.post("/account/password")
+    def change(request: Request, form: Form) -> Response:
+        person = site.person(request)
+        if (refused := foreign(request)) is not None:
+            return refused
+        if person is None or not person.method.startswith("password"):
+            return RedirectResponse(HOME, 303)
+        if form.get("new", "") != form.get("again", ""):
+            return home(request, person, 400, told(request, "not_the_same"))
+        shown = {name: form.get(name, "") for name in ("password", "code", "new")}
+        try:
+            tried = site.signin.change_password(
+                person.user.name, **shown, origin=metering.origin(desk, request), words=words()
+            )
+        except CitylakeError as error:
+            return home(request, person, 400, error.text(site.voice(request).language))
+        if tried.session is None:
+            return waits(home(request, person, 401, told(request, "wrong")), tried)
+        return enter(request, tried.session, f"{HOME}?done=1")
+
+    return router
