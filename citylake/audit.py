@@ -39,6 +39,7 @@ Action = Annotated[str | None, typer.Option(help="动作，如 download / what w
 Outcome = Annotated[str | None, typer.Option(help=f"结果 / outcome: {', '.join(get_args(audit.Outcome))}")]
 Grant = Annotated[int | None, typer.Option(help="授权编号 / number of the grant")]
 Purpose = Annotated[str | None, typer.Option(help="用途中的文字 / a part of the purpose")]
+Case = Annotated[str | None, typer.Option(help="授权的事项编号 / case number of the grant")]
 
 
 @app.command("list")
@@ -57,6 +58,7 @@ def show(
     outcome: Outcome = None,
     grant: Grant = None,
     purpose: Purpose = None,
+    case: Case = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多几条 / rows at most")] = 50,
     before: Annotated[int | None, typer.Option(min=1, help="早于第几条 / those older than this row")] = None,
     file: Annotated[
@@ -82,6 +84,7 @@ def show(
             outcome=outcome,
             grant=grant,
             purpose=purpose,
+            case=case,
         )
         asked = inquiry.permitted(register, asked, who)
         inquiry.require_known(register, asked)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, users
 from catalog.policy.decision import Reason
-from catalog.policy.inquiry import bounds, said
+from catalog.policy.inquiry import COMMAND, bounds, said
 from pipelines.contracts.models import AnomaliesForm, CityForm
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import WorkCalendar
@@ -159,10 +159,10 @@ def tell(register: Register, city: CityForm, moment: datetime, days: int = DAYS)
     return opened
 
 
-def standing(register: Register, actor: str) -> list[dict[str, Any]]:
+def standing(register: Register, actor: str, road: str = COMMAND) -> list[dict[str, Any]]:
     """The open issues about anomalies, the newest first. Raises NotAllowed."""
     with users.acting(register, "anomaly.list", actor) as (connection, _):
-        audit.append(connection, "anomaly.list", "allowed", {"actor": actor, "road": "command"})
+        audit.append(connection, "anomaly.list", "allowed", {"actor": actor, "road": road})
     mine = (issues.c.status == "open") & issues.c.code.startswith(f"{AREA}.")
     return register.rows(sa.select(issues).where(mine).order_by(issues.c.id.desc()))
 

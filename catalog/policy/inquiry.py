@@ -20,6 +20,7 @@ from catalog.policy import audit, users
 from catalog.policy.decision import ROADS
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
+from pipelines.register.tables import access as grants
 from pipelines.register.tables import application as applications
 from pipelines.register.tables import audit as table
 from pipelines.register.tables import recipient as recipients
@@ -41,8 +42,8 @@ class Asked:
     """A question; what is None does not matter. `first` and `last` are days of the city, both included.
 
     `recipient`, `application` and `organisation` asked (the organisation's recipients and applications), `actor` is the
-    user who did something; `level` is the lowest, `purpose` a part of its text; `action` is what was done, `outcome`
-    one of `audit.Outcome`, `road` one of `ROADS` or `COMMAND`.
+    user who did something; `level` is the lowest, `purpose` a part of its text, `case` the case number of a grant;
+    `action` is what was done, `outcome` one of `audit.Outcome`, `road` one of `ROADS` or `COMMAND`.
     """
 
     first: date | None = None
@@ -58,6 +59,7 @@ class Asked:
     outcome: str | None = None
     grant: int | None = None
     purpose: str | None = None
+    case: str | None = None
 
     def said(self) -> dict[str, Any]:
         """What was asked for, as the audit row of the question says it."""
@@ -98,6 +100,25 @@ def rows(register: Register, zone: ZoneInfo, asked: Asked, batch: int = BATCH) -
         if len(found) < batch:
             return
         before = found[-1]["sequence"]
+
+
+@dataclass(frozen=True)
+class Total:
+    """How many rows of the audit have an outcome, and how many rows of products they tell of."""
+
+    outcome: str
+    count: int
+    rows: int
+
+
+def totals(register: Register, zone: ZoneInfo, asked: Asked) -> list[Total]:
+    """What all rows that answer come to, by outcome."""
+    with register.engine.connect() as connection:
+        told = sa.cast(said(connection, "rows"), sa.BigInteger)
+        given = sa.func.coalesce(sa.func.sum(sa.case((table.c.product.is_not(None), told))), 0)
+        query = sa.select(table.c.outcome, sa.func.count(), given).where(*_wanted(connection, zone, asked))
+        found: Any = connection.execute(query.group_by(table.c.outcome).order_by(table.c.outcome)).all()
+    return [Total(outcome, count, int(rows)) for outcome, count, rows in found]
 
 
 def as_csv(
@@ -156,12 +177,18 @@ def require_known(register: Register, asked: Asked) -> None:
         ("application", asked.application, applications.c.name),
         ("product", asked.product, table.c.product),
         ("organisation", asked.organisation, recipients.c.organisation),
+        ("case", asked.case, grants.c.case_number),
     ):
         if wanted is not None and not register.rows(sa.select(column).where(column == wanted).limit(1)):
             raise CitylakeError("audit.unknown", name=name, value=wanted)
 
 
 def _query(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> sa.Select[Any]:
+    newest_first = (table.c.at.desc(), table.c.sequence.desc())
+    return sa.select(table).where(*_wanted(connection, zone, asked)).order_by(*newest_first)
+
+
+def _wanted(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> list[sa.ColumnElement[bool]]:
     start, end = bounds(asked.first, asked.last, zone)
     columns = table.c
     wanted = [] if start is None else [columns.at >= start]
@@ -179,7 +206,10 @@ def _query(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> sa.Select
         wanted.append(place(said(connection, "purpose"), asked.purpose) > 0)
     if asked.organisation is not None:
         wanted.append(_of_organisation(connection, asked.organisation))
-    return sa.select(table).where(*wanted).order_by(columns.at.desc(), columns.sequence.desc())
+    if asked.case is not None:
+        of_case = sa.select(grants.c.id).where(grants.c.case_number == asked.case)
+        wanted.append(columns.grant.in_(list(connection.execute(of_case).scalars())))
+    return wanted
 
 
 def _of_organisation(connection: sa.Connection, organisation: str) -> sa.ColumnElement[bool]:

@@ -1,0 +1,143 @@
+"""The audit for those who look on: who read what, by pages and as CSV, and reads that are not as others.
+
+The question, who may ask it and its answer are `catalog.policy.inquiry`'s, as on the command line; asking is a row of
+the audit before the answer is out.
+"""
+
+from datetime import date
+from typing import Any, get_args
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from catalog import metering
+from catalog.policy import anomalies, audit, inquiry, users
+from catalog.policy.decision import ANONYMOUS, ROADS
+from catalog.policy.inquiry import Asked
+from catalog.policy.logins import Person
+from catalog.web import cards
+from catalog.web.account import signed_in
+from catalog.web.site import Site
+from pipelines.messages import CitylakeError
+
+ROAD = "web"
+ROWS = 50
+"""On a page."""
+MOST = 120
+"""Characters of a text that is asked for."""
+FIRST_YEAR, LAST_YEAR = 2000, 2200
+TEXTS = ("recipient", "application", "product", "actor", "purpose", "case")
+CHOICES = ("organisation", "road", "action", "outcome")
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes of those who look on."""
+    router, desk = APIRouter(), site.desk
+
+    @router.get("/audit")
+    def page(request: Request) -> Response:
+        person = _looks_on(site, request, inquiry.ACT)
+        if isinstance(person, Response):
+            return person
+        name, before = person.user.name, _number(request.query_params.get("before", ""), 9)
+        asked = inquiry.permitted(desk.register, _asked(request), name)
+        try:
+            inquiry.require_known(desk.register, asked)
+        except CitylakeError as error:
+            return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
+        found = inquiry.page(desk.register, _zone(site), asked, ROWS + 1, before)
+        inquiry.record(desk.register, asked, ROAD, min(len(found), ROWS), actor=name, before=before)
+        return _drawn(request, person, asked, found)
+
+    @router.get("/audit.csv")
+    def as_csv(request: Request) -> Response:
+        person = _looks_on(site, request, inquiry.ACT)
+        if isinstance(person, Response):
+            return person
+        asked = inquiry.permitted(desk.register, _asked(request), person.user.name)
+        try:
+            inquiry.require_known(desk.register, asked)
+        except CitylakeError as error:
+            return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
+        inquiry.record(desk.register, asked, ROAD, None, actor=person.user.name, form="csv")
+        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked))
+        headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "private, no-store"}
+        return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+
+    @router.get("/audit/anomalies")
+    def unusual(request: Request) -> Response:
+        person = _looks_on(site, request, "anomaly.list")
+        if isinstance(person, Response):
+            return person
+        found = anomalies.standing(desk.register, person.user.name, ROAD)
+        return site.page(request, "anomalies.html", anomalies=found)
+
+    def _drawn(
+        request: Request,
+        person: Person,
+        asked: Asked,
+        found: list[dict[str, Any]] | None = None,
+        problem: str | None = None,
+    ) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        shown = (found or [])[:ROWS]
+        sees_all = bool(users.SEES_ALL & users.counting(person.user.roles))
+        return site.page(
+            request,
+            "audit.html",
+            400 if problem else 200,
+            rows=shown,
+            asked=asked,
+            problem=problem,
+            totals=[] if found is None else inquiry.totals(desk.register, _zone(site), asked),
+            chosen=urlencode(asked.said()),
+            older=shown[-1]["sequence"] if found is not None and len(found) > ROWS else None,
+            sees_all=sees_all,
+            organisations={
+                code: cards.organisation(snapshot, voice, code)
+                for code in (snapshot.contracts.codes["organisations"].rows if sees_all else [person.user.organisation])
+            },
+            named=lambda kind, values: [(value, voice.known(kind, value)) for value in values],
+            roads=(*ROADS, inquiry.COMMAND),
+            outcomes=get_args(audit.Outcome),
+            levels=snapshot.contracts.city.levels,
+        )
+
+    return router
+
+
+def _looks_on(site: Site, request: Request, act: str) -> Person | Response:
+    """The person who asks, or where they go first. Raises Refused for one question too many in this minute."""
+    metering.asks(site.desk, request, ANONYMOUS, act, ROAD)
+    return signed_in(site, request)
+
+
+def _asked(request: Request) -> Asked:
+    """The question of an address; what is empty or cannot be read does not matter."""
+    query = request.query_params
+    texts = {name: query.get(name, "").replace("\0", "").strip()[:MOST] or None for name in (*TEXTS, *CHOICES)}
+    return Asked(
+        first=_day(query.get("first", "")),
+        last=_day(query.get("last", "")),
+        level=_number(query.get("level", ""), 1),
+        grant=_number(query.get("grant", ""), 9),
+        **texts,
+    )
+
+
+def _number(text: str, digits: int) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
+def _zone(site: Site) -> ZoneInfo:
+    return ZoneInfo(site.desk.listing.city().timezone)
+
+
+def _day(text: str) -> date | None:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if FIRST_YEAR <= found.year < LAST_YEAR else None
