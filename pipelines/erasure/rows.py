@@ -24,6 +24,7 @@ class Wanted:
 
     `numbers`: identity numbers. `keys`: by source the keys of rows that go. `linked`: those of them that go whatever
     number stands in them. `others`: by source the keys of rows in which a number stands that are about somebody else.
+    `disputed`: those of the keys of rows that go under which somebody else's number stood too, before or after.
     `claims`: the person's in sources, `ids`: in libraries. `mobiles`: telephones that stand in no row about others.
     `names`: of the person. `subjects`: by name of a key the rows about something else in which the person stands
     (codes of firms).
@@ -33,6 +34,7 @@ class Wanted:
     keys: Mapping[str, Orders] = field(default_factory=dict)
     linked: Mapping[str, Collection[str]] = field(default_factory=dict)
     others: Mapping[str, Collection[str]] = field(default_factory=dict)
+    disputed: Mapping[str, Collection[str]] = field(default_factory=dict)
     claims: Collection[str] = ()
     ids: Collection[str] = ()
     mobiles: Orders = field(default_factory=dict)
@@ -131,11 +133,13 @@ def _names_somebody(numbers: Iterable[str]) -> str:
 def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, columns: Collection[str]) -> Fate:
     """The fate of the rows of a released model, over those of its columns that a file has.
 
-    Where no id stands: rows with the key of a source's row that goes, if the contract says that they hold personal
-    data; and the person's name in what is told of firms.
+    Where no id stands, for the model has none or the number was on two people then: rows with the key of a source's row
+    that goes, if the contract says that they hold personal data; and the person's name in what is told of firms.
     """
     order = next(iter(wanted.numbers.values()), "")
     ids = [name for name in of_kind(contract.columns, PERSON) if name in columns]
+    texts = [column.name for column in contract.columns if column.definition.logicalType == "string"]
+    texts = [name for name in texts if name in columns]
     emptied = contract.form.erasure.cells
     gone = {name: order for name in wanted.ids}
     whole = [_order(identifier(name), gone) for name in ids if name not in emptied]
@@ -144,21 +148,52 @@ def of_model(contract: ProductContract, contracts: Contracts, wanted: Wanted, co
         if person in columns:
             for name in {person, *names} & set(columns):
                 cells.setdefault(name, []).append(_among(identifier(person), wanted.ids))
+            for name in {*names} & {*texts}:
+                for told in _told_of_subjects(name, wanted, columns):
+                    cells.setdefault(name, []).append(f"{identifier(person)} IS NULL AND {told}")
     if {"source_dataset", "source_key"} <= set(columns):
         whole.append(by_source_key("source_dataset", "source_key", wanted))
-    if not of_kind(contract.columns, PERSON):
+    if of_kind(contract.columns, PERSON):
+        whole += _without_id(contract, contracts, wanted, texts, [name for name in ids if name not in emptied])
+    else:
         if any(column.definition.personal for column in contract.columns):
             for source, keys in wanted.keys.items():
                 named = contracts.sources[source].form.load.key
                 if len(named) == 1 and named[0] in columns and row_persons(contracts.sources[source]):
                     whole.append(_order(identifier(named[0]), keys))
-        for key, subjects in wanted.subjects.items():
-            texts = [column.name for column in contract.columns if column.definition.logicalType == "string"]
-            for name in texts if key in columns else ():
-                if name in columns and name != key:
-                    said = f"{_among(identifier(key), subjects)} AND {_among(identifier(name), wanted.names)}"
-                    cells.setdefault(name, []).append(said)
+        for name in texts:
+            for told in _told_of_subjects(name, wanted, columns):
+                cells.setdefault(name, []).append(told)
     return Fate(_first(whole), {name: _either(conditions) for name, conditions in cells.items()})
+
+
+def _told_of_subjects(name: str, wanted: Wanted, columns: Collection[str]) -> list[str]:
+    """SQL, by key of subjects, of whether a text is the person's name in a row about such a subject."""
+    return [
+        f"{_among(identifier(key), subjects)} AND {_among(identifier(name), wanted.names)}"
+        for key, subjects in wanted.subjects.items()
+        if key in columns and key != name
+    ]
+
+
+def _without_id(
+    contract: ProductContract, contracts: Contracts, wanted: Wanted, texts: Collection[str], ids: Collection[str]
+) -> list[str]:
+    """SQL of the orders by which rows of a model with persons go though no id stands in them: those that were made, one
+    from one, of a source's row that goes. A disputed key does not say whose the row is, so there the name must too."""
+    orders = []
+    for source, keys in wanted.keys.items():
+        key = contracts.sources[source].form.load.key
+        if key != contract.form.key or len(key) != 1 or not {key[0], "source_rows"} <= {*texts}:
+            continue
+        if row_persons(contracts.sources[source]):
+            position = f'"{source}":'
+            made = f"contains(source_rows, {literal(position)})"
+            nobody = [f"{identifier(name)} IS NULL" for name in ids]
+            named = " OR ".join(_among(identifier(name), wanted.names) for name in texts if name != key[0]) or "false"
+            ours = f"(NOT {_among(identifier(key[0]), wanted.disputed.get(source, ()))} OR coalesce({named}, false))"
+            orders.append(_order(identifier(key[0]), keys, " AND ".join([made, *nobody, ours])))
+    return orders
 
 
 def by_source_key(dataset: str, key: str, wanted: Wanted) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.erasure.find import raw_decoded, refused_decoded
 from pipelines.erasure.rows import MOBILE, NAME, Wanted, of_kind, of_source, persons, referring, row_persons, told_of
 from pipelines.lake.edition import row_key
@@ -36,6 +36,7 @@ def wanted(
     mobiles: set[str] = set()
     keys: dict[str, dict[str, str]] = {}
     others: dict[str, set[str]] = {}
+    disputed: dict[str, list[str]] = {}
     for name, rows in core.items():
         contract = contracts.sources[name]
         said, kinds = of_kind(contract.columns, NAME), of_kind(contract.columns, MOBILE)
@@ -48,12 +49,18 @@ def wanted(
         if name in linked:
             mine.append(f"{row_key(contract.form.load.key)} IN ({literals(linked[name])})")
         query = f"SELECT DISTINCT {shown} FROM {rows} WHERE {' OR '.join(mine) or 'false'}"
-        for key, *texts in con.execute(query).fetchall():
+        found = con.execute(query).fetchall()
+        registers = contract.form.linkage is not None and contract.form.linkage.registers  # linking told these apart
+        doubtful = _disputed(con, contract, rows, claims, {key for key, *_ in found} - {*linked.get(name, ())})
+        if doubtful:
+            disputed[name] = sorted(doubtful)
+        for key, *texts in found:
             if key in elsewhere.get(name, ()):
                 others.setdefault(name, set()).add(key)
                 continue
             keys.setdefault(name, {})[key] = order
-            names |= {text for text in texts[: len(said)] if text}
+            if key not in doubtful or registers:
+                names |= {text for text in texts[: len(said)] if text}
             mobiles |= {text for text in texts[len(said) :] if text}
     numbers.discard("")
     for name, rows in core.items():
@@ -67,10 +74,11 @@ def wanted(
         {name: found for name, found in keys.items() if found},
         linked,
         {name: sorted(found) for name, found in others.items()},
+        disputed,
         list(claims),
         list(ids),
         names=sorted(names),
-        subjects=_subjects(con, lake, contracts, ids),
+        subjects=_subjects(con, lake, contracts, core, ids, claims),
     )
     own = {one for one in mobiles if not _shared(con, contracts, core, one, claims, keys)}
     own -= _of_others(con, lake, contracts, own, known)
@@ -126,19 +134,49 @@ def sharing(
     return {name for name, claim, _, why in borne if why == SHARED and claim in ours}
 
 
+def _disputed(
+    con: duckdb.DuckDBPyConnection, contract: SourceContract, rows: str, claims: Sequence[str], keys: Collection[str]
+) -> set[str]:
+    """Those of some keys of a source's rows under which the number of somebody else stood too."""
+    key = row_key(contract.form.load.key)
+    others = " OR ".join(f"{identifier(person)} NOT IN ({literals(claims)})" for person in row_persons(contract))
+    if not keys or not others:
+        return set()
+    query = f"SELECT DISTINCT {key} FROM {rows} WHERE {key} IN ({literals(sorted(keys))}) AND ({others})"
+    return {one for (one,) in con.execute(query).fetchall()}
+
+
 def _subjects(
-    con: duckdb.DuckDBPyConnection, lake: Lake, contracts: Contracts, ids: Sequence[str]
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    contracts: Contracts,
+    core: Mapping[str, str],
+    ids: Sequence[str],
+    claims: Sequence[str],
 ) -> dict[str, list[str]]:
-    """What the released models hold about something else, by name of their key: the keys of rows with the person."""
+    """What the released models hold about something else, by name of their key: the keys of rows with the person, by
+    the id, and by what sources say, for no id stands in rows of a time when the number was on two people."""
     found: dict[str, set[str]] = {}
     for model, contract in contracts.models.items():
-        files = files_of(lake.released(contract.library, model)) if len(contract.form.key) == 1 else []
-        known = columns_of(con, files) if files and contract.form.erasure.cells else {}
-        for person in contract.form.erasure.cells:
-            if {person, contract.form.key[0]} <= known.keys():
-                key, ours = identifier(contract.form.key[0]), f"{identifier(person)} IN ({literals(ids)})"
-                query = f"SELECT DISTINCT {key} FROM {read_files(files)} WHERE {ours}"
-                found.setdefault(contract.form.key[0], set()).update(one for (one,) in con.execute(query).fetchall())
+        if len(contract.form.key) != 1 or not contract.form.erasure.cells:
+            continue
+        column = contract.form.key[0]
+        key, files = identifier(column), files_of(lake.released(contract.library, model))
+        known = columns_of(con, files) if files else {}
+        asked = [
+            f"{read_files(files)} WHERE {identifier(person)} IN ({literals(ids)})"
+            for person in contract.form.erasure.cells
+            if {person, column} <= known.keys()
+        ]
+        asked += [
+            f"{core[name]} WHERE {identifier(person)} IN ({literals(claims)})"
+            for name, source in contracts.sources.items()
+            if name in core and column in {one.name for one in source.all_columns}
+            for person in source.form.erasure.cells
+        ]
+        for rows in asked:
+            said = con.execute(f"SELECT DISTINCT {key} FROM {rows} AND {key} IS NOT NULL").fetchall()
+            found.setdefault(column, set()).update(one for (one,) in said)
     return {name: sorted(keys) for name, keys in found.items()}
 
 
