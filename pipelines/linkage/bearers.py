@@ -39,7 +39,8 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, order=True)
 class Record:
-    """A registered record as it is now, or (not `there`) as it was before it left. `place`: batch:row."""
+    """A registered record as it is now, or (not `there`) as it was before it left. `place`: batch:row; `since`: when it
+    became known, in microseconds of the epoch."""
 
     dataset: str
     row_key: str
@@ -49,6 +50,7 @@ class Record:
     address: str | None
     mobile: str | None
     there: bool
+    since: int
 
     @property
     def key(self) -> Key:
@@ -122,11 +124,11 @@ def find(
     """Who bears a number beside others. Reads the views `registration` and `said`; `crosswalk`, `links`: SQL of what
     the run before left."""
     _read(con, list(sources), links)
-    records = [Record(*row) for row in con.execute(f"SELECT {_FIELDS} FROM concerned ORDER BY ALL").fetchall()]
+    records = [Record(*row) for row in con.execute(f"SELECT {_FIELDS}, since FROM concerned {_SINCE} ORDER BY ALL").fetchall()]
     before = dict(con.execute(f"SELECT claim, person_id FROM {crosswalk} SEMI JOIN bearing USING (claim)").fetchall())
     bore: dict[Key, dict[str, int]] = defaultdict(dict)
-    for dataset, key, claim, batch in con.execute("FROM borne").fetchall():
-        bore[dataset, key][claim] = batch
+    for dataset, key, claim, since in con.execute("FROM borne").fetchall():
+        bore[dataset, key][claim] = since
     first = {key: min(claims.values()) for key, claims in bore.items()}
     owns = {one for key, claims in bore.items() for one in (own_claim(claim, key) for claim in claims)}
     listed = values([(one,) for one in sorted(owns)], "claim")
@@ -214,7 +216,8 @@ def _tell_who(
     found: Bearers, records: Sequence[Record], bore: Mapping[Key, Mapping[str, int]], before: Mapping[str, str]
 ) -> None:
     """The claim by which each record is known, and the claims that are therefore the same person: own ones, and those
-    of numbers that the record had in between and nobody has any more. `bore`: since which batch it has each claim."""
+    of numbers that the record had in between and nobody has any more. `bore`: since when it has each claim. Moments are
+    compared and not batches, which every register counts for itself; rows of one run have one moment."""
     held = {one.claim for one in records}
     mine: dict[Key, set[str]] = {}
     holders: dict[str, list[Record]] = defaultdict(list)
@@ -241,11 +244,12 @@ def _tell_who(
 
     def was(one: Record, other: Record) -> bool:
         """Whether `one`, who has a number that the other had in between, was that person: known to be, or not known as
-        anybody, but it had the number, and the id is named after it, before the other's record became what it is."""
-        claim, since = one.claim, int(other.place.split(":")[0])
+        anybody, but it had the number, and the id is named after it, in a run before that in which the other's record
+        became what it is."""
+        claim = one.claim
         if mine[one.key]:
             return before[claim] in mine[one.key]
-        return before[claim] == claim and bore[one.key][claim] < since
+        return before[claim] == claim and bore[one.key][claim] < other.since
 
     for one in records:
         for claim in (bore[one.key].keys() & held) - {one.claim}:
@@ -254,12 +258,16 @@ def _tell_who(
 
 
 _FIELDS = "dataset, row_key, place, claim, name, address, mobile, there"
+_SINCE = (
+    "JOIN (SELECT dataset, row_key, _batch, since FROM told_ever) USING (dataset, row_key) "
+    "WHERE _batch = CAST(split_part(place, ':', 1) AS BIGINT)"
+)
 
 
 def _read(con: duckdb.DuckDBPyConnection, sources: Sequence[Participant], links: str) -> None:
     """Tables `concerned` (records of numbers with more than one name, those that were listed before, and whoever has a
-    number that one of these had), `borne` (every claim that these ever had, and since which batch), `bearing` (their
-    claims) and `alike` (by how many rows of others that have the number a record's name is borne out)."""
+    number that one of these had), `told_ever` (all that was ever said of these, and since when), `borne` (every claim
+    that these ever had, and since when), `bearing` (their claims) and `alike` (by how many rows of others that have the number a record's name is borne out)."""
     left, logs = [_NONE], [_NO_LOG]
     for contract, version in sources:
         form = form_of(contract)
@@ -267,7 +275,7 @@ def _read(con: duckdb.DuckDBPyConnection, sources: Sequence[Participant], links:
         marks = ", ".join(f"{named.get(mark, 'NULL::VARCHAR')} AS {mark}" for mark in ("name", "address", "mobile"))
         where = f"{literal(contract.id)} AS dataset, {row_key(version.key)} AS row_key"
         claim = f"{identifier(form.person)} AS claim"
-        logs.append(f"SELECT {where}, {claim}, _batch FROM {log_of(version)}")
+        logs.append(f"SELECT {where}, {claim}, _batch, _known_at FROM {log_of(version)}")
         left.append(
             f"SELECT {where}, _batch || ':' || coalesce(_row, 0) AS place, {claim}, {marks}, _batch "
             f"FROM {log_of(version)} WHERE _op = 'D'"
@@ -289,8 +297,12 @@ def _read(con: duckdb.DuckDBPyConnection, sources: Sequence[Participant], links:
         "OR (dataset, row_key) IN (FROM noted))"
     )
     con.execute(
-        "CREATE TEMP TABLE borne AS SELECT dataset, row_key, claim, min(_batch) AS batch FROM borne_ever "
-        "SEMI JOIN concerned USING (dataset, row_key) WHERE claim IS NOT NULL GROUP BY ALL"
+        "CREATE TEMP TABLE told_ever AS SELECT * EXCLUDE (_known_at), epoch_us(_known_at) AS since FROM borne_ever "
+        "SEMI JOIN concerned USING (dataset, row_key)"
+    )
+    con.execute(
+        "CREATE TEMP TABLE borne AS SELECT dataset, row_key, claim, min(since) AS since FROM told_ever "
+        "WHERE claim IS NOT NULL GROUP BY ALL"
     )
     con.execute("CREATE TEMP TABLE bearing AS SELECT claim FROM concerned UNION SELECT claim FROM borne")
     con.execute(
@@ -303,4 +315,6 @@ _NONE = (
     "SELECT '' AS dataset, '' AS row_key, '' AS place, '' AS claim, '' AS name, NULL::VARCHAR AS address, "
     "NULL::VARCHAR AS mobile, 0::BIGINT AS _batch WHERE false"
 )
-_NO_LOG = "SELECT '' AS dataset, '' AS row_key, '' AS claim, 0::BIGINT AS _batch WHERE false"
+_NO_LOG = (
+    "SELECT '' AS dataset, '' AS row_key, '' AS claim, 0::BIGINT AS _batch, NULL::TIMESTAMPTZ AS _known_at WHERE false"
+)

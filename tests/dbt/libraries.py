@@ -5,7 +5,7 @@ Belongs here: putting rows into core and building. Does not belong here: what th
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +37,13 @@ class Bench:
     work: Path
     locations: dict[str, Path] = field(default_factory=dict)
 
-    def load(self, dataset: str, *rows: Row, batch: int = 1, op: str = "I") -> None:
-        """Append one batch of changes; columns a row does not name are NULL, its place in the batch is its `_row`."""
+    def load(self, dataset: str, *rows: Row, batch: int = 1, op: str = "I", run: int | None = None) -> None:
+        """Append one batch of changes; columns a row does not name are NULL, its place in the batch is its `_row`.
+        `run`: the run, growing, that admits it: rows of one run become known at one moment. Else each batch its own."""
         source = self.contracts.sources[dataset]
-        queries = [self._row(source, row, batch, op, None if op == "D" else place) for place, row in enumerate(rows)]
+        queries = [
+            self._row(source, row, batch, op, None if op == "D" else place, run) for place, row in enumerate(rows)
+        ]
         self._append(source, " UNION ALL ".join(queries) or f"{self._row(source, {}, 1, op, 0)} WHERE false")
 
     def build(self, *models: str, day: date = AS_OF) -> None:
@@ -82,12 +85,15 @@ class Bench:
             version = latest(location) or 0
             yield dataset, CoreVersion(location, version, version + 1, tuple(source.form.load.key), columns)
 
-    def _row(self, source: SourceContract, row: Row, batch: int, op: str, place: int | None) -> str:
+    def _row(
+        self, source: SourceContract, row: Row, batch: int, op: str, place: int | None, run: int | None = None
+    ) -> str:
         types = {column.name: TYPES[column.definition.logicalType] for column in source.all_columns}
         assert row.keys() <= types.keys(), row.keys() - types.keys()
         values = [f"CAST({literal(row.get(name))} AS {kind}) AS {identifier(name)}" for name, kind in types.items()]
         control = f"{literal(op)} AS _op, {batch}::BIGINT AS _batch, CAST({literal(place)} AS BIGINT) AS _row"
-        return f"SELECT {', '.join(values)}, {control}, TIMESTAMPTZ '2026-10-01 00:00:00+00' AS _known_at"
+        known_at = datetime(2026, 10, 1, tzinfo=UTC) + timedelta(minutes=batch - 1 if run is None else run - 1)
+        return f"SELECT {', '.join(values)}, {control}, TIMESTAMPTZ {literal(known_at.isoformat())} AS _known_at"
 
     def _append(self, source: SourceContract, query: str) -> None:
         location = self.lake.core(source.org, source.dataset)

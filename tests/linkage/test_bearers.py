@@ -189,34 +189,81 @@ def person_of(desk: Desk, claim: str) -> str:
     return dict(desk.rows(tables.CROSSWALK))[claim]
 
 
+def floating(record: Mapping[str, Any], *also: Mapping[str, Any]) -> dict[str, Any]:
+    """What the other register says of the person of a record, which knows no birth date."""
+    said = {**record, "record_no": "F1", "residence_address": record["address"]}
+    for one in also:
+        said |= one
+    return {name: value for name, value in said.items() if name not in ("birth_date", "address")}
+
+
+@pytest.mark.parametrize("counted", ["less", "more"])
 @pytest.mark.parametrize("then", ["0" * 32, "f" * 32])
 @pytest.mark.parametrize("first", ["household", "floating"])
-def test_an_id_stays_though_one_register_of_two_has_the_number_in_between(desk: Desk, first: str, then: str) -> None:
+def test_an_id_stays_though_one_register_of_two_has_the_number_in_between(
+    desk: Desk, first: str, then: str, counted: str
+) -> None:
     """One person in both registers: in the other one with the number in between, all along or since. Whoever had it all
-    along keeps the id that is named after it; else the id stays with the record that it came with."""
+    along keeps the id that is named after it; else the id stays with the record that it came with. Each register counts
+    its batches for itself."""
+    print(f"seed {(seed := seed_from_clock())}")
+    dice = random.Random(seed)
+    household, other_register = (0, dice.randint(10, 500)) if counted == "less" else (dice.randint(10, 500), 0)
     between = "5" * 32
     taken = {"id_number": OWN, "person_id": between}
     again = {"id_number": identity_number("342401", BIRTH, "1", 9), "person_id": then}
-    other = {**FIRST, **taken, "record_no": "F1", "residence_address": ELSEWHERE}
-    del other["birth_date"], other["address"]
-    desk.bench.load(FLOATING, *([other] if first == "floating" else []))
-    register(desk, FIRST, SECOND)
+    other = floating({**FIRST, **taken}, {"residence_address": ELSEWHERE})
+    desk.bench.load(FLOATING, *([other] if first == "floating" else []), batch=other_register + 1, run=1)
+    desk.bench.load(REGISTER, FIRST, SECOND, batch=household + 1, run=1)
     desk.link(FLOATING)
-    register(desk, {**FIRST, **taken}, batch=2)
+    desk.bench.load(REGISTER, {**FIRST, **taken}, batch=household + 2, run=2)
     desk.link(FLOATING)
     if first == "household":
-        desk.bench.load(FLOATING, other, batch=3)
+        desk.bench.load(FLOATING, other, batch=other_register + 2, run=3)
         desk.link(FLOATING)
     second = listed(desk)["R2"][0]
     person = person_of(desk, between)
     assert listed(desk)["R1"][0] == person == (between if first == "floating" else CLAIM)
-    register(desk, {**FIRST, **again}, batch=4)
+    desk.bench.load(REGISTER, {**FIRST, **again}, batch=household + 3, run=4)
     for _ in range(2):
         desk.link(FLOATING)
         now = {"R1": listed(desk)["R1"][0], "F1": person_of(desk, between)}
         keeps, leaves = ("F1", "R1") if first == "floating" else ("R1", "F1")
         assert now[keeps] == person and now[leaves] not in {person, second}
         assert listed(desk)["R2"][0] == second
+
+
+@pytest.mark.parametrize("where", [REGISTER, FLOATING])
+def test_an_id_does_not_go_to_a_stranger_of_an_earlier_batch_of_the_same_run(desk: Desk, where: str) -> None:
+    """The id is named after the number in between, which the other register corrected before."""
+    print(f"seed {(seed := seed_from_clock())}")
+    dice = random.Random(seed)
+    batches = {one: sorted(dice.sample(range(1, 500), 5)) for one in (REGISTER, FLOATING)}
+    between = f"{dice.getrandbits(128):032x}"
+    taken = {"id_number": OWN, "person_id": between}
+    numbers = [identity_number("342401", BIRTH, "1", n) for n in (9, 5)]
+    gone, again = ({"id_number": number, "person_id": f"c-{number}"} for number in numbers)
+
+    def said(run: int, dataset: str, *rows: Mapping[str, Any]) -> None:
+        desk.bench.load(dataset, *rows, batch=batches[dataset].pop(0), run=run)
+
+    said(1, FLOATING, floating({**FIRST, **taken}))
+    said(1, REGISTER, FIRST, SECOND)
+    desk.link(FLOATING)
+    said(2, REGISTER, {**FIRST, **taken})
+    desk.link(FLOATING)
+    said(3, FLOATING, floating({**FIRST, **gone}))
+    desk.link(FLOATING)
+    before = {key: person for key, (person, _) in listed(desk).items()}
+    assert before["R1"] == person_of(desk, between) == between
+    stranger = {**SECOND, "record_no": "R3", "name": "吴天佑", "address": f"{HOME}9", "mobile": None, **taken}
+    said(4, where, floating(stranger, {"record_no": "F3"}) if where == FLOATING else stranger)
+    said(4, REGISTER, {**FIRST, **again})
+    for _ in range(2):
+        desk.link(FLOATING)
+        known = {key: person for key, (person, _) in listed(desk).items()}
+        assert {key: known[key] for key in before} == before
+        assert person_of(desk, between) not in before.values()
 
 
 @pytest.mark.parametrize("between", ["0" * 32, "f" * 32])

@@ -13,19 +13,22 @@ import pytest
 from pipelines.contracts.load import Contracts
 from pipelines.erasure.rows import persons
 from pipelines.lake.parquet import files_of
+from pipelines.linkage.bearers import BEARER
 from pipelines.register import Register
 from simulator.identity import identity_number
 from tests.city import seed_from_clock
 from tests.dbt.libraries import AS_OF, new_bench
 from tests.linkage.test_bearers import erase, listed
 from tests.linkage.test_step import BIRTH, NUMBER, REGISTER, Desk
-from tests.linkage.test_strangers import CLAIM, FAMILIES, MODELS, NAMES, of_family
+from tests.linkage.test_strangers import CLAIM, FAMILIES, MODELS, NAMES, deliver, of_family
 from tests.traces import content
 
 OWN = identity_number("342401", BIRTH, "1", 7)
 BOTH, CORRECTED = "both", "own"
 """What the number that both have becomes, and that of the one whom the register corrects."""
 NAMESAKE = "x"
+CORRECTION = 3
+"""The batch that corrects."""
 Rows = list[tuple[str, Mapping[str, Any]]]
 
 
@@ -78,15 +81,6 @@ def of_namesake(contracts: Contracts, family: str) -> Rows:
     return rows
 
 
-def load(desk: Desk, rows: Rows, batch: int, dice: random.Random) -> None:
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for dataset, row in rows:
-        found.setdefault(dataset, []).append(row)
-    for dataset, said in found.items():
-        dice.shuffle(said)
-        desk.bench.load(dataset, *said, batch=batch)
-
-
 def released(desk: Desk, contracts: Contracts) -> dict[str, list[str]]:
     """By model the rows in its files as texts, whatever version they belong to, but for the number: it is one's now."""
     found = {}
@@ -102,19 +96,21 @@ def test_who_was_published_under_a_number_of_two_goes_whole_and_alone(desk: Desk
     seed = seed_from_clock()
     print(f"seed {seed} (repeat with CITYLAKE_TEST_SEED)")
     dice = random.Random(seed)
-    gone, corrected = dice.choice(FAMILIES), dice.choice(FAMILIES)
+    gone, corrected, keeper = (dice.choice(FAMILIES) for _ in range(3))
     (other,) = {*FAMILIES} - {gone}
-    print(f"erased {gone}, corrected {corrected}")
+    print(f"erased {gone}, corrected {corrected}, keeper {keeper}")
     apart = [row for family in FAMILIES for row in under(contracts, named(family), BOTH, NUMBER)]
-    load(desk, apart + of_namesake(contracts, gone), 1, dice)
+    deliver(desk, apart + of_namesake(contracts, gone), dice, keeper)
     desk.bench.complete()
     desk.link()
+    assert {key for key, (_, why) in listed(desk).items() if why == BEARER} == {f"{keeper}02"}
     desk.bench.build(*MODELS)
     for model in MODELS:  # as published then
         library = contracts.models[model].library
         candidate = desk.bench.lake.candidate(f"e{AS_OF:%Y%m%d}", library, model)
         shutil.copytree(candidate, desk.bench.lake.released(library, model))
-    load(desk, under(contracts, named(corrected), CORRECTED, OWN), 2, dice)
+    for dataset, row in under(contracts, named(corrected), CORRECTED, OWN):
+        desk.bench.load(dataset, row, batch=CORRECTION)
     desk.link()
     before = released(desk, contracts)
     person, _ = listed(desk)[f"{gone}02"]
