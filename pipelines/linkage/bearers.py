@@ -124,7 +124,8 @@ def find(
     """Who bears a number beside others. Reads the views `registration` and `said`; `crosswalk`, `links`: SQL of what
     the run before left."""
     _read(con, list(sources), links)
-    records = [Record(*row) for row in con.execute(f"SELECT {_FIELDS}, since FROM concerned {_SINCE} ORDER BY ALL").fetchall()]
+    concerned = f"SELECT {_FIELDS}, since FROM concerned {_SINCE} ORDER BY ALL"
+    records = [Record(*row) for row in con.execute(concerned).fetchall()]
     before = dict(con.execute(f"SELECT claim, person_id FROM {crosswalk} SEMI JOIN bearing USING (claim)").fetchall())
     bore: dict[Key, dict[str, int]] = defaultdict(dict)
     for dataset, key, claim, since in con.execute("FROM borne").fetchall():
@@ -267,7 +268,8 @@ _SINCE = (
 def _read(con: duckdb.DuckDBPyConnection, sources: Sequence[Participant], links: str) -> None:
     """Tables `concerned` (records of numbers with more than one name, those that were listed before, and whoever has a
     number that one of these had), `told_ever` (all that was ever said of these, and since when), `borne` (every claim
-    that these ever had, and since when), `bearing` (their claims) and `alike` (by how many rows of others that have the number a record's name is borne out)."""
+    that these ever had, and since when), `bearing` (their claims) and `alike` (by how many rows of others that have the
+    number a record's name is borne out)."""
     left, logs = [_NONE], [_NO_LOG]
     for contract, version in sources:
         form = form_of(contract)

@@ -64,7 +64,7 @@ def told(desk: Desk, dice: random.Random, keeper: str) -> None:
 
 
 def deliver(desk: Desk, rows: Iterable[tuple[str, Mapping[str, Any]]], dice: random.Random, keeper: str) -> None:
-    """Rows of datasets, in any order. The keeper of the number is the one of its family whom the register knew first."""
+    """Rows of datasets, in any order. The keeper of the number is whom of the two the register knew first."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for dataset, row in rows:
         found.setdefault(dataset, []).append(row)
