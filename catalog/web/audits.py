@@ -101,6 +101,7 @@ def build_router(site: Site) -> APIRouter:
             },
             named=lambda kind, values: [(value, voice.known(kind, value)) for value in values],
             roads=(*ROADS, inquiry.COMMAND),
+            actions=sorted(audit.ACTIONS),
             outcomes=get_args(audit.Outcome),
             levels=snapshot.contracts.city.levels,
         )

@@ -59,12 +59,6 @@ class Voice:
         code = f"web.{kind}.{value}"
         return translate(code, self.language) if code in catalogue() else str(value)
 
-    def every(self, kind: str) -> list[tuple[str, str]]:
-        """Every value of a kind that has a message `web.<kind>.<value>`, with it."""
-        start = f"web.{kind}."
-        found = [code.removeprefix(start) for code in catalogue() if code.startswith(start)]
-        return [(value, self.known(kind, value)) for value in sorted(found)]
-
     def statement(self, said: Mapping[str, Any]) -> str:
         """A sentence of the evidence, `{code, arguments}`; its code where no message has that id."""
         code = str(said.get("code"))
