@@ -121,8 +121,8 @@ def origin(desk: Desk, request: Request) -> Origin:
 def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -> Caller:
     """Count the question of a caller, once a request.
 
-    Raises Refused for one too many in this minute, and for data when the day is spent; both are audited. Raises
-    Refused for wrong credentials too many.
+    Raises Refused for one too many in this minute, and for data when the day is spent; both are audited, of the former
+    a row a minute says how many `tries` there were. Raises Refused for wrong credentials too many.
     """
     if caller.problem is Reason.LOCKED:
         raise desk.refuse(caller, None, Reason.LOCKED, action, road)
@@ -130,8 +130,7 @@ def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -
     if meter.standing is None:
         _count(desk, meter, caller, _address(request.scope))
         assert meter.standing is not None
-        if meter.standing.wait:
-            raise desk.refuse(caller, None, Reason.TOO_MANY, action, road, meter.standing.wait)
+        desk.hold_back(caller, None, action, road, meter.standing.wait, desk.quotas.untold(meter.standing.who))
     if action in DATA and not meter.data and meter.day is not None and caller.problem is None:
         if desk.quotas.used(meter.standing.who, meter.day).spent(meter.standing.limits):
             moment = now()

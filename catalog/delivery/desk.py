@@ -144,6 +144,17 @@ class Desk:
         audit.record(self.register, action, outcome, body, recipient=who, application=system, product=product)
         return Refused(reason, product, wait)
 
+    def hold_back(self, caller: Caller, product: str | None, action: str, road: str, wait: int, untold: int) -> None:
+        """Raise Refused for a caller who asks too often and has to `wait`; nothing for 0.
+
+        `untold`: how many were refused that the audit is told of now, in one row. Raises AuditUnavailable.
+        """
+        refused = Refused(Reason.TOO_MANY, product, wait)
+        if untold:
+            refused = self.refuse(caller, product, Reason.TOO_MANY, action, road, wait, tries=untold)
+        if wait:
+            raise refused
+
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer; Refused
         if the answer took long to make and the caller may not have it any more."""

@@ -112,8 +112,12 @@ class Quotas:
     def ask(self, who: Who, limits: CallersForm) -> Standing:
         """Count a question, if there is one left in this minute. Touches nothing but memory."""
         mine: QuotaForm = getattr(limits, who.kind)
-        taken = self._rates.take(f"{who.kind} {who.name}", mine.perMinute)
+        taken = self._rates.take(_bucket(who), mine.perMinute)
         return Standing(who, mine, taken.left, taken.full, taken.wait)
+
+    def untold(self, who: Who) -> int:
+        """How many of a caller's questions were refused that the audit is to be told of now."""
+        return self._rates.untold(_bucket(who))
 
     def used(self, who: Who, day: date) -> Used:
         """What a caller had today, by this process until now and by others until a moment ago. Raises
@@ -216,6 +220,10 @@ def opens(moment: datetime, zone: str) -> datetime:
     """When the next day begins."""
     local = moment.astimezone(ZoneInfo(zone))
     return datetime.combine(local.date() + timedelta(days=1), datetime.min.time(), ZoneInfo(zone))
+
+
+def _bucket(who: Who) -> str:
+    return f"{who.kind} {who.name}"
 
 
 def _add(connection: sa.Connection, who: Who, day: date, had: Used) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from catalog.delivery.verification.licences import PRODUCT
 from catalog.delivery.verification.router import hashed
 from catalog.policy import audit
-from catalog.policy.rates import Rates
+from catalog.policy.rates import TOLD_SECONDS, Rates
 from citylake.main import app as commands
 from pipelines.codecs.sql import literal
 from simulator.licences import BUSINESS, identifier, licence_types
@@ -198,7 +199,23 @@ def test_who_asks_too_often_waits_over_a_real_socket(tmp_path: Path) -> None:
     assert 1 <= int(refused[0].headers["Retry-After"]) <= 10
     assert refused[0].json()["errorCode"] == "RESOURCE_EXHAUSTED" and GOOD not in refused[0].text
     denied = [row for row in audit.recent(own.register, 40) if row["outcome"] == "denied"]
-    assert len(denied) == len(refused) and {row["body"]["reason"] for row in denied} == {"too_many"}
+    assert {row["body"]["reason"] for row in denied} == {"too_many"} and denied[-1]["body"]["tries"] == 1
+    assert sum(row["body"]["tries"] for row in denied) <= len(refused)  # those that are not told yet are left
+
+
+@given(st.lists(st.floats(0, 40), min_size=1, max_size=200), st.integers(1, 60))
+def test_every_refusal_is_told_once_and_not_more_often_than_once_a_minute(pauses: list[float], per_minute: int) -> None:
+    time = [0.0]
+    rates, refused, told = Rates(lambda: time[0]), 0, list[tuple[float, int]]()
+    for pause in pauses:
+        time[0] += pause
+        refused += rates.wait("甲", per_minute) > 0
+        if tries := rates.untold("甲"):
+            told.append((time[0], tries))
+    assert (not refused and not told) or (told[0][1] == 1)
+    assert all(later - sooner >= TOLD_SECONDS for (sooner, _), (later, _) in pairwise(told))
+    time[0] += TOLD_SECONDS + 1
+    assert sum(tries for _, tries in told) + rates.untold("甲") == refused
 
 
 @given(st.lists(st.floats(0, 40), min_size=1, max_size=200), st.integers(1, 60))

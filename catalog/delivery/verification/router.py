@@ -38,8 +38,9 @@ def build_router(desk: Desk) -> APIRouter:
         admission = desk.admit(caller, PRODUCT, ACTION, ROAD, one_key=True)
         lookup = admission.offering.product.form.lookup
         assert lookup is not None  # the contract of this product has one
-        if wait := desk.rates.wait(f"{PRODUCT} {caller.recipient}", lookup.perMinute):
-            raise desk.refuse(caller, PRODUCT, Reason.TOO_MANY, ACTION, ROAD, wait)
+        bucket = f"{PRODUCT} {caller.recipient}"
+        wait = desk.rates.wait(bucket, lookup.perMinute)
+        desk.hold_back(caller, PRODUCT, ACTION, ROAD, wait, desk.rates.untold(bucket))
         today = _today(desk)
         answer = _answer(desk, admission, identifier, _day(request.query_params, today))
         facts = {"verdict": answer.verdict.value, "licence": hashed(desk.settings, identifier)}
