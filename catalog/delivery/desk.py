@@ -262,5 +262,6 @@ class Desk:
 
     def clean(self) -> None:
         """Delete the views of versions that nobody may read any more, and of older ones that nobody reads."""
-        products = self.listing.snapshot().contracts.products
-        self.views.clean({name: self.listing.readable_versions(name).keys() for name in products})
+        now = self.listing.snapshot()
+        published = now.contracts.products.keys() & now.published.keys()  # of any other no version can be read
+        self.views.clean({name: self.listing.readable_versions(name).keys() for name in published})

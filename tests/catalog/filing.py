@@ -37,7 +37,7 @@ def add_deliveries(city: City, secrets: Mapping[str, str], deliveries: Mapping[s
         city.settings.store_secret(name, address)
     connections = "".join(f"  {name}:\n    description: 接收方\n    secret: {name}\n" for name in secrets)
     listed = "".join(f"  {name}: {json.dumps(form, ensure_ascii=False)}\n" for name, form in deliveries.items())
-    file = city.settings.contracts / "city.yaml"
+    file = city.own_contracts() / "city.yaml"
     text = file.read_text("utf-8").replace(
         "\nconnections:\n", f"\ndeliveries:\n{listed}\nconnections:\n{connections}", 1
     )
@@ -91,7 +91,7 @@ class Office:
         for key in (one["Key"] for page in pages for one in page.get("Contents", ()) if not one["Key"].endswith("/")):
             target = copy / key.removeprefix(prefix)
             target.parent.mkdir(parents=True, exist_ok=True)
-            self.backend.client.download_file("drop", key, str(target))
+            target.write_bytes(self.backend.client.get_object(Bucket="drop", Key=key)["Body"].read())
         copy.mkdir(parents=True, exist_ok=True)
         return copy
 

@@ -101,7 +101,7 @@ class Bureaus:
                 lines = "".join(f"    {key}: {value}\n" for key, value in said.items())
                 deliveries.append(f"  {name}:\n{lines}")
             city.settings.store_secret(receiver.engine, receiver.address)
-        file = city.settings.contracts / "city.yaml"
+        file = city.own_contracts() / "city.yaml"
         added = f"\ndeliveries:\n{''.join(deliveries)}\nconnections:\n{''.join(connections)}"
         file.write_text(file.read_text("utf-8").replace("\nconnections:\n", added, 1), "utf-8")
         city.recipient(RECIPIENT)

@@ -146,11 +146,8 @@ class City:
     """One installation with its contracts, register and released lake."""
 
     def __init__(self, home: Path) -> None:
-        project = home / "project"
-        shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
-        shutil.copytree(REPOSITORY / "dbt_project", project / "dbt_project")
         state = home / "state"
-        self.settings = Settings(state, project, 0, 0, f"sqlite:///{state / 'register.db'}", url=URL)
+        self.settings = Settings(state, REPOSITORY, 0, 0, f"sqlite:///{state / 'register.db'}", url=URL)
         self.settings.prepare()
         self.register = Register(self.settings.register_url)
         self.register.upgrade()
@@ -158,9 +155,21 @@ class City:
         self.contracts: Contracts = load(self.settings.contracts)
         appoint(self.register, self.contracts)
 
+    def own_contracts(self) -> Path:
+        """A copy of the contracts that a test may change, for services that are started from now on.
+
+        Without one the city lives by those of the repository, which are read once a process.
+        """
+        project = self.settings.home.parent / "project"
+        if not project.exists():
+            shutil.copytree(REPOSITORY / "data_contracts", project / "data_contracts")
+            shutil.copytree(REPOSITORY / "dbt_project", project / "dbt_project")
+            self.settings = replace(self.settings, project=project)
+        return self.settings.contracts
+
     def limit(self, limits: str) -> None:
         """Put other limits of the catalogue (YAML) in place of the city's; a service that is started next has them."""
-        path = self.settings.contracts / "city.yaml"
+        path = self.own_contracts() / "city.yaml"
         path.write_text(f"{path.read_text('utf-8').partition(chr(10) + 'limits:')[0]}\nlimits: {limits}\n", "utf-8")
 
     def release(self, product_id: str, rows: int = 40, query: str | None = None, **body: Any) -> int:

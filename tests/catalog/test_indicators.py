@@ -115,7 +115,7 @@ def test_policy_closes_the_boundaries_again(own_city: City, change: str) -> None
     if change == "withdrawn":
         own_city.withdraw(GEOGRAPHY)
     else:
-        file = own_city.settings.contracts / "products" / "geography" / "division.yaml"
+        file = own_city.own_contracts() / "products" / "geography" / "division.yaml"
         text = file.read_text("utf-8")
         assert "type: 无条件共享" in text
         file.write_text(text.replace("type: 无条件共享", "type: 有条件共享, condition: 按次审批"), "utf-8")

@@ -217,7 +217,7 @@ def test_a_contract_of_other_words_only_does_not_close_the_file(own_city: City, 
 
 
 def edit(city: City, old: str, new: str) -> None:
-    file = city.settings.contracts / CONTRACT
+    file = city.own_contracts() / CONTRACT
     text = file.read_text("utf-8")
     assert text.count(old) == 1
     file.write_text(text.replace(old, new), "utf-8")

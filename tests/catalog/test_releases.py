@@ -77,9 +77,9 @@ def test_a_withdrawal_ends_what_was_approved(own_city: City) -> None:
 
 def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     city, runner = own_city, CliRunner()
+    path = city.own_contracts() / CONTRACT
     monkeypatch.setenv("CITYLAKE_HOME", str(city.settings.home))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(city.settings.project))
-    path = city.settings.contracts / CONTRACT
     text = path.read_text("utf-8")
     assert NAMED in text
     path.write_text(text.replace(NAMED, NAMED + SETTING), "utf-8")

@@ -266,7 +266,7 @@ def test_a_dataset_leads_to_the_suite_of_its_model(own_city: City) -> None:
 
 
 def test_names_of_others_are_no_markup(own_city: City) -> None:
-    contracts = own_city.settings.contracts
+    contracts = own_city.own_contracts()
     for file, old in (("sources/sb/macro_series.yaml", "name: "), ("products/population/age_structure.yaml", "name: ")):
         text = (contracts / file).read_text("utf-8")
         (contracts / file).write_text(text.replace(old, f"name: '{NASTY}' #", 1), "utf-8")

@@ -134,7 +134,7 @@ def test_an_account_counts_only_rows_that_are_shown_today(
     to = {"341502": {"recipient": "金安区平台", "connection": "drop", "folder": "341502"}}
     form = {"by": "division", "product": PERSONS, "formats": ["csv"], "to": to}
     add_deliveries(city, {"drop": store.address}, {"returned": form})
-    contract = city.settings.contracts / "products" / "population" / "person.yaml"
+    contract = city.own_contracts() / "products" / "population" / "person.yaml"
     text = contract.read_text("utf-8").replace("\nlowered:", "\nshownUntil: moved_out_on\nlowered:", 1)
     shown = "      - residence_status\n"
     text = text.partition("  analyst:\n")[0]  # which may not show that day

@@ -186,18 +186,18 @@ def test_what_is_not_published_does_not_exist(own_city: City) -> None:
 
 
 def test_a_product_whose_contract_vanished_is_closed(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = own_city.client()
+    contracts, client = own_city.own_contracts(), own_city.client()
     monkeypatch.setattr("catalog.listing.CONTRACTS_LOOK_SECONDS", 0.0)
     assert client.get(f"/datasets/{AGES}/preview").status_code == 200
-    (own_city.settings.contracts / "products" / "population" / "age_structure.yaml").unlink()
+    (contracts / "products" / "population" / "age_structure.yaml").unlink()
     assert client.get(f"/datasets/{AGES}/preview").status_code == 404
     assert client.get("/health").json() == {"status": "ok", "register": "ok", "contracts": "ok", "products": 2}
 
 
 def test_a_slip_in_a_contract_leaves_the_last_good_ones(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = own_city.client()
+    contracts, client = own_city.own_contracts(), own_city.client()
     monkeypatch.setattr("catalog.listing.CONTRACTS_LOOK_SECONDS", 0.0)
-    (own_city.settings.contracts / "products" / "population" / "person.yaml").write_text("model: [", "utf-8")
+    (contracts / "products" / "population" / "person.yaml").write_text("model: [", "utf-8")
     assert client.get(f"/datasets/{AGES}/preview").status_code == 200
     assert client.get("/health").json()["status"] == "degraded"
 

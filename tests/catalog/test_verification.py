@@ -185,7 +185,7 @@ def test_every_question_is_audited_and_no_identifier_is_kept(town: City, client:
 def test_who_asks_too_often_waits_over_a_real_socket(tmp_path: Path) -> None:
     """Six a minute in a contract of its own: however slow the machine, the seventh question comes too early."""
     own = City(tmp_path)
-    contract = own.settings.contracts / "products/e_licence/period.yaml"
+    contract = own.own_contracts() / "products/e_licence/period.yaml"
     contract.write_text(re.sub(r"perMinute: \d+", "perMinute: 6", contract.read_text("utf-8")), "utf-8")
     own.release(PRODUCT, query=rows())
     fast, other = own.recipient("批量核验"), own.recipient("另一窗口")

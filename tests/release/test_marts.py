@@ -174,12 +174,12 @@ def _say_more(town: City, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _rename(town: City, _: pytest.MonkeyPatch) -> None:
-    file = town.settings.contracts / "products/geography/division.yaml"
+    file = town.own_contracts() / "products/geography/division.yaml"
     file.write_text(file.read_text("utf-8").replace("行政区划（分析）", "行政区划（供分析）"), "utf-8")
 
 
 def _name_a_field(town: City, _: pytest.MonkeyPatch) -> None:
-    file = town.settings.contracts / "fields.yaml"
+    file = town.own_contracts() / "fields.yaml"
     text = file.read_text("utf-8")
     file.write_text(text.replace("businessNameEn: area\n", "businessNameEn: surface\n", 1), "utf-8")
     assert file.read_text("utf-8") != text
