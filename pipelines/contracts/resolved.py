@@ -6,6 +6,7 @@ How they are read and checked is in `load`; how they are written is in `models`.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -163,17 +164,17 @@ class Contracts:
     """By dbt model name."""
     authority: Authority = field(default_factory=dict)
 
-    @property
+    @cached_property
     def products(self) -> dict[str, Product]:
         """Every product of every channel, by `<channel>/<product>`."""
         return {product.id: product for contract in self.models.values() for product in contract.products}
 
-    @property
+    @cached_property
     def spellings(self) -> Spellings:
         """For cleaning: code list -> spelling -> code."""
         return {name: codes.spellings for name, codes in self.codes.items()}
 
-    @property
+    @cached_property
     def code_sets(self) -> dict[str, frozenset[str]]:
         """For rules: code list -> codes."""
         return {name: frozenset(codes.rows) for name, codes in self.codes.items()}
