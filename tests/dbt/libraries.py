@@ -3,6 +3,7 @@
 Belongs here: putting rows into core and building. Does not belong here: what the rows mean.
 """
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -44,7 +45,8 @@ class Bench:
         queries = [
             self._row(source, row, batch, op, None if op == "D" else place, run) for place, row in enumerate(rows)
         ]
-        self._append(source, " UNION ALL ".join(queries) or f"{self._row(source, {}, 1, op, 0)} WHERE false")
+        query = " UNION ALL ".join(queries) or self._nothing(source)
+        self._append(source, query, self.lake.core(source.org, source.dataset))
 
     def build(self, *models: str, day: date = AS_OF) -> None:
         """Build models with the views they need; every one must succeed."""
@@ -64,10 +66,14 @@ class Bench:
         return build(PROJECT, self.lake, f"e{day:%Y%m%d}", snapshot, models, work=self.work, generated=files)
 
     def complete(self) -> None:
-        """Sources of which nothing was loaded are there, without rows."""
-        for dataset, source in self.contracts.sources.items():
-            if latest(self.lake.core(source.org, source.dataset)) is None:
-                self.load(dataset)
+        """Sources of which nothing was loaded are there, without rows: copies of what was made once beside the folder
+        that benches share."""
+        for source in self.contracts.sources.values():
+            core, empty = self.lake.core(source.org, source.dataset), self.work.parent / "empty cores" / source.hash
+            if latest(core) is None:
+                if latest(empty) is None:
+                    self._append(source, self._nothing(source), empty)
+                shutil.copytree(empty, core, dirs_exist_ok=True)
         tables.ensure(self.lake)
 
     def rows(self, model: str, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -95,8 +101,10 @@ class Bench:
         known_at = datetime(2026, 10, 1, tzinfo=UTC) + timedelta(minutes=batch - 1 if run is None else run - 1)
         return f"SELECT {', '.join(values)}, {control}, TIMESTAMPTZ {literal(known_at.isoformat())} AS _known_at"
 
-    def _append(self, source: SourceContract, query: str) -> None:
-        location = self.lake.core(source.org, source.dataset)
+    def _nothing(self, source: SourceContract) -> str:
+        return f"{self._row(source, {}, 1, 'I', 0)} WHERE false"
+
+    def _append(self, source: SourceContract, query: str, location: Path) -> None:
         with duckdb.connect() as con:
             con.execute("SET TimeZone = 'UTC'")
             schema = query_schema(con, query, source.id)
