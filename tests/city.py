@@ -1,6 +1,7 @@
 """A whole installation for tests: a home, the simulated departments, and runs of the engine without Dagster."""
 
 import fcntl
+import json
 import os
 import subprocess
 from collections.abc import Callable, Collection, Iterator
@@ -104,19 +105,25 @@ class Town:
 def published_town(factory: pytest.TempPathFactory, folder: Path, project: Path = REPOSITORY) -> Town:
     """A town in `folder` of which everything was published by the run `first`; nobody else has it.
 
-    That run costs a minute, so it is made once a session, by whichever process needs it first, and copied.
+    That run costs a minute, so it is made once a session, by whichever process needs it first, and copied. The servers
+    of a copy take free ports of their own: with those of the first one copy would get another's, whose server is down
+    for a moment, and be read by its runs.
     """
     together = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
     kept = together / "published town"
     with (together / "published town.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # also while the copy starts: two copies would take the same free port
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
             made = Town(together / "new town", PERSONS)
             made.run("first")
             made.close()
             (together / "new town").rename(kept)
-        subprocess.run(["cp", "-a", *(str(kept / part) for part in ("city", HOME)), str(folder)], check=True)
-        return Town(folder, PERSONS, project=project)
+    subprocess.run(["cp", "-a", *(str(kept / part) for part in ("city", HOME)), str(folder)], check=True)
+    for notes in (folder / "city").glob("*.json"):
+        said = json.loads(notes.read_text("utf-8"))
+        if "port" in said:
+            notes.write_text(json.dumps(said | {"port": 0}), "utf-8")
+    return Town(folder, PERSONS, project=project)
 
 
 def seed_from_clock() -> int:

@@ -25,9 +25,7 @@ def serving(settings: Settings) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
-    for _ in range(200):
-        if server.started:
-            break
+    while thread.is_alive() and not server.started:
         time.sleep(0.05)
     try:
         yield f"http://127.0.0.1:{port}"

@@ -576,7 +576,7 @@ def test_a_pipe_of_the_recipient_holds_nobody_up(filing: Filing, name: str) -> N
             done.put(error)
 
     Thread(target=run, daemon=True).start()
-    assert isinstance(done.get(timeout=30), CitylakeError), "it is told, and nobody waits for it"
+    assert isinstance(done.get(timeout=120), CitylakeError), "it is told, and nobody waits for it"
 
 
 def test_nothing_that_a_recipient_writes_makes_us_stumble(filing: Filing) -> None:

@@ -70,7 +70,7 @@ def compete(folder: Path) -> list[dict[str, int]]:
             assert writer.stdin is not None
             writer.stdin.write("go\n")
             writer.stdin.flush()
-        return [json.loads(writer.communicate(timeout=60)[0]) for writer in writers]
+        return [json.loads(writer.communicate(timeout=300)[0]) for writer in writers]
     finally:
         for writer in writers:
             writer.kill()

@@ -123,7 +123,7 @@ def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
 
     def interrupted(*_: object) -> None:
         writing.set()
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         raise KeyboardInterrupt
 
     mine = GroupCommit(audit)
@@ -136,12 +136,12 @@ def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
     monkeypatch.setattr(chain, "append_all", interrupted)
     one = threading.Thread(target=first)
     one.start()
-    assert writing.wait(10)
+    assert writing.wait(60)
     monkeypatch.undo()
     two = threading.Thread(target=lambda: (mine.append(register, ROW, 2), told.append("written")))
     two.start()
     go_on.set()
-    one.join(10), two.join(10)
+    one.join(60), two.join(60)
     assert sorted(told) == ["interrupted", "written"] and bodies(register) == ["2"]
 
 
