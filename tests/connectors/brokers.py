@@ -63,6 +63,9 @@ class Mosquitto:
         self._process = subprocess.Popen(self._command)
         wait_for(self.port)
 
+    def keeps(self, client: str, count: int) -> None:
+        """Nothing to wait for: what it has acknowledged it has kept."""
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(60)
@@ -97,6 +100,17 @@ class Embedded:
                 },
             }
         )
+
+    def keeps(self, client: str, count: int) -> None:
+        """Wait until it knows that a client is away and keeps so many messages for it. It acknowledges before: lost is
+        what comes while it takes the client for connected, and what it has not kept when the sender leaves. Raises
+        TimeoutError after a minute."""
+        end = time.monotonic() + 60
+        session, _ = self._broker._sessions[client]
+        while session.transitions.state == "connected" or session.retained_messages.qsize() < count:
+            if time.monotonic() > end:
+                raise TimeoutError(f"{session.retained_messages.qsize()} messages are kept for {client}")
+            time.sleep(0.01)
 
     def stop(self) -> None:
         with contextlib.suppress(TimeoutError):
