@@ -1,6 +1,7 @@
 """The audit: one row for each read and denial, a chain that shows changes, no answer without it."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from catalog.policy.decision import MARTS, Reason
 from catalog.policy.users import ACTS, LOOKS
 from pipelines.messages import catalogue
 from pipelines.register.tables import audit as table
+from pipelines.settings import REPOSITORY
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer, outcomes
 from tests.catalog.test_layers import COMPONENTS
 from tests.catalog.test_verification import rows as licences
@@ -176,6 +178,9 @@ def test_every_action_and_reason_has_a_name_in_both_languages(own_city: City) ->
     assert asked <= ACTIONS
     names = {f"web.action.{action}" for action in ACTIONS} | {f"web.reason.{reason}" for reason in Reason}
     assert names <= set(catalogue())
+    written = "".join(path.read_text("utf-8") for path in (REPOSITORY / "catalog/policy").glob("*.py"))
+    codes = set(re.findall(r'NotAllowed\(\s*"([a-z_.]+)"', written))
+    assert {f"web.reason.{code}" for code in codes} <= set(catalogue()) and codes
     with pytest.raises(ValueError, match=r"rows\.write"):
         audit.record(own_city.register, "rows.write", "allowed", {})
 
