@@ -8,7 +8,6 @@ DRAWN := $(if $(CITYLAKE_TEST_SEED),--hypothesis-seed=$(CITYLAKE_TEST_SEED))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := $(if $(ONCE),--once) $(if $(SCALE),--scale $(SCALE)) $(if $(SEED),--seed $(SEED))
-export PYTHONDONTWRITEBYTECODE = 1
 export PYTHONUTF8 = 1
 export DO_NOT_TRACK = 1
 export DAGSTER_DISABLE_TELEMETRY = 1
@@ -49,7 +48,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/citylake contract check
 
 test: lint
-	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(DRAWN)
+	@$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(DRAWN)
 
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m slow $(DRAWN)
