@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -20,8 +20,7 @@ from pipelines.register.tables import account, credential
 from pipelines.register.tables import session as table
 from pipelines.register.times import as_utc
 
-Method = Literal["password", "password_totp", "oidc", "oidc_mfa"]
-WITH_SECOND: Final = frozenset({"password_totp", "oidc_mfa"})
+Method = Literal["password", "password_totp"]
 Lack = Literal["second_factor", "password_old"]
 SEEN_EVERY = timedelta(minutes=1)
 """How exactly it is kept when a page was last asked for."""
@@ -77,7 +76,7 @@ def end(register: Register, person: Person) -> None:
 
 
 def _lacks(user: users.User, row: dict[str, Any], form: SignInForm, moment: datetime) -> Lack | None:
-    if users.SECOND_FACTOR & set(user.roles) and row["method"] not in WITH_SECOND:
+    if users.SECOND_FACTOR & set(user.roles) and row["method"] == "password":
         return "second_factor"
     if not row["method"].startswith("password") or form.passwordDays is None or row["changed"] is None:
         return None

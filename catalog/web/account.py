@@ -141,7 +141,7 @@ def build_router(site: Site) -> APIRouter:
         person = site.person(request)
         if (refused := foreign(request)) is not None:
             return refused
-        if person is None or not person.method.startswith("password"):
+        if person is None:
             return RedirectResponse(HOME, 303)
         if form.get("new", "") != form.get("again", ""):
             return home(request, person, 400, told(request, "not_the_same"))
