@@ -1,34 +1,74 @@
-"""`citylake explain`: for one released library row, who said what stands in it, in which delivery, by which rule."""
+"""`citylake explain`: for one released row, who said what stands in it, in which delivery, by which rule; and, with
+`--forward`, everyone who received it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 import typer
 
+from citylake.forward import forward_lines
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.explain import Cell, Counted, Explainer, Explanation, SourceRow
+from pipelines.release.forward import row_of_product
 from pipelines.settings import Settings
 
 
 def explain(
-    model: Annotated[str, typer.Argument(help="基础库模型，如 lib_population__person / the library model")],
+    model: Annotated[
+        str, typer.Argument(help="基础库模型或产品，如 lib_population__person / a library model or a product")
+    ],
     key: Annotated[list[str], typer.Argument(help="主键，列=值 / the key, column=value")],
     column: Annotated[str | None, typer.Option(help="只解释这一列 / explain this column only")] = None,
     values: Annotated[
         bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
     ] = False,
+    onward: Annotated[
+        bool, typer.Option("--forward", help="再列出取得过它的各方 / then list everyone who received it")
+    ] = False,
+    who: Annotated[
+        str | None, typer.Option("--who", envvar="CITYLAKE_ACTOR", help="查询审计的用户 / the user who asks the audit")
+    ] = None,
 ) -> None:
-    """说明基础库一行数据的来源：部门、批次、行、规则 / tell where a row of a library comes from."""
+    """说明已发布的一行或一格从哪里来、到了谁手里 / where a published row or cell comes from, and who received it."""
     with told():
+        if onward and who is None:
+            raise CitylakeError("forward.who")
         settings = Settings.from_environment()
         register = opened_register(settings)
-        with Explainer(load(settings.contracts), settings.lake, register, values) as explainer:
-            found = explainer.explain(model, key_of(key), column)
-        for line in _lines(found):
-            typer.echo(line)
+        contracts = load(settings.contracts)
+        with Explainer(contracts, settings.lake, register, values) as explainer:
+            of_model = row_of(settings, explainer, model, key_of(key), column)
+            try:
+                for line in _lines(explainer.explain(*of_model)):
+                    typer.echo(line)
+            except CitylakeError as error:  # a model without books still has readers
+                if not onward or error.code != "explain.no_rows":
+                    raise
+                typer.echo(str(error))
+            if onward and who is not None:
+                for line in forward_lines(settings, contracts, register, explainer.released, of_model, who):
+                    typer.echo(line)
         register.close()
+
+
+def row_of(
+    settings: Settings, explainer: Explainer, subject: str, key: Mapping[str, str], column: str | None
+) -> tuple[str, Mapping[str, str], str | None]:
+    """Model, key and column of a row that is named by a model, or as a product shows it. Raises CitylakeError."""
+    product = explainer.contracts.products.get(subject)
+    if product is None:
+        return subject, key, column
+    made = {one.name: one.source for one in product.columns}
+    if column is not None and column not in made:
+        raise CitylakeError("explain.no_column", model=subject, column=column, known="、".join(made))
+    if subject not in explainer.released.published:
+        raise CitylakeError("explain.not_released", model=subject)
+    entry = explainer.released.published[subject]
+    row = row_of_product(explainer.released, settings.key, product, entry, key)
+    return product.contract.form.model, row, None if column is None else made[column]
 
 
 def key_of(pairs: Sequence[str]) -> dict[str, str]:

@@ -157,9 +157,12 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         facts = {
             "file": part.name,
             "rows": part.rows,
+            "of": extract.rows,
             "method": request.method,
             "range": asked_range(request.headers.get("range")),
         }
+        if (earlier := since(key)) is not None:  # a file of changes, not of rows
+            facts["since"] = earlier
         desk.answered(then, "file.read", ROAD, **facts)
         headers = {"Cache-Control": "private, no-store"}
         return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")

@@ -1,0 +1,61 @@
+"""A published row, or a cell of it, forward to everyone who received it: the versions it stands in, joined with the
+audit of each. Belongs here: the join. Does not belong here: rows (pipelines/release/forward), the audit (receivers).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from catalog.delivery.verification import licences, router
+from catalog.policy.receivers import Place, Received, Sure, receivers
+from pipelines.contracts.resolved import ProductContract
+from pipelines.register import Register
+from pipelines.release.forward import Standing, standings, visible
+from pipelines.release.rows import ReleasedRows
+from pipelines.settings import Settings
+
+
+@dataclass(frozen=True)
+class Forward:
+    """One version of a product with the row, and who received it."""
+
+    standing: Standing
+    received: tuple[Received, ...]
+
+
+def forward(
+    settings: Settings,
+    register: Register,
+    released: ReleasedRows,
+    contract: ProductContract,
+    row: Mapping[str, str],
+    column: str | None,
+) -> list[Forward]:
+    """Where a row of a model, or a column of it, stands in products, the newest version first, and who received it.
+
+    Raises LakeError.
+    """
+    found = list(standings(released, settings.key, contract, row, column))
+    places = [_place(settings, released, one, contract, row) for one in found if one.known]
+    by_version: dict[tuple[str, int], list[Received]] = {}
+    for one in receivers(register, places):
+        by_version.setdefault((one.product, one.version), []).append(one)
+    return [Forward(one, tuple(by_version.get((one.product.id, one.version), ()))) for one in found]
+
+
+def _place(
+    settings: Settings, released: ReleasedRows, standing: Standing, contract: ProductContract, row: Mapping[str, str]
+) -> Place:
+    lookups = {}
+    if standing.product.id == licences.PRODUCT and licences.KEY in row:
+        alone = contract.form.key == [licences.KEY]  # else an answer shows one of several rows
+        lookups[router.hashed(settings, row[licences.KEY])] = Sure.WHOLE if alone else Sure.PART
+    counted: Callable[[tuple[str, ...] | None], int] = partial(visible, released, standing)
+    return Place(
+        product=standing.product.id,
+        version=standing.version,
+        column=standing.column,
+        divisions=standing.divisions if standing.rows else None,
+        visible=counted,
+        lookups=lookups,
+    )

@@ -1,0 +1,129 @@
+"""Where a row of a model went: in which versions of which products it stands, and which cell of it a column became.
+
+Belongs here: reading released versions of products and of their models. Does not belong here: who received them (the
+audit is the catalogue's), and where the row came from (explain).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from deltalake.exceptions import DeltaError
+
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.resolved import Product, ProductContract
+from pipelines.lake import delta
+from pipelines.lake.errors import LakeError
+from pipelines.messages import CitylakeError
+from pipelines.privacy import pseudonyms
+from pipelines.privacy.masks import masks
+from pipelines.release.ledger import Recorded
+from pipelines.release.rows import ReleasedRows, fits
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A row of a model in one version of a product.
+
+    `column`: what the product calls the asked column, None if the row as a whole was asked for. `rows`: the column that
+    grants are limited by, `divisions` its values in the row (several if the key fits several rows). `same`: whether the
+    cell, or the row as far as the product shows it, is as in the newest version asked about. `known`: whether the
+    version of the model can still be read; nothing else is told then.
+    """
+
+    product: Product
+    version: int
+    released: datetime
+    column: str | None
+    rows: str | None = None
+    divisions: tuple[str | None, ...] = ()
+    same: bool = True
+    known: bool = True
+
+
+def standings(
+    released: ReleasedRows,
+    key: Callable[[str], bytes],
+    contract: ProductContract,
+    row: Mapping[str, str],
+    column: str | None,
+) -> Iterator[Standing]:
+    """Every version, kept or current, of every product of a model in which a row stands and shows a column of the model
+    (None: any); the newest first. `key`: the key of this name, for the pseudonyms of channels."""
+    for product in contract.products:
+        pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
+        newest: list[tuple[str | None, ...]] | None = None
+        entries = [one for one in released.ledger.kept_releases() if one.subject == product.id]
+        for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
+            columns = {name: (source, mask) for name, (source, mask) in (entry.body.get("columns") or {}).items()}
+            shown = [name for name, (source, _) in columns.items() if column in (None, source)]
+            if entry.version is None or not shown:
+                continue
+            limited = product.form.rows if product.form.rows in columns else None
+            about = Standing(product, entry.version, entry.at, None if column is None else shown[0], limited)
+            try:
+                found = _found(released, contract, entry, row, columns, [*([limited] if limited else []), *shown])
+            except (DeltaError, LakeError, OSError):
+                yield Standing(product, entry.version, entry.at, about.column, known=False)
+                continue
+            if found:
+                cells = [one[1:] if limited else one for one in found]
+                newest = newest or cells
+                divisions = tuple(one[0] for one in found) if limited else ()
+                yield Standing(product, entry.version, entry.at, about.column, limited, divisions, same=cells == newest)
+
+
+def row_of_product(
+    released: ReleasedRows, key: Callable[[str], bytes], product: Product, entry: Recorded, shown: Mapping[str, str]
+) -> dict[str, str]:
+    """The key, in the product's model, of the row that a released version shows with these values (pseudonyms too).
+
+    Raises CitylakeError for a column the product does not show, and unless just one row fits.
+    """
+    made = {column.name: column for column in product.columns}
+    for name in shown:
+        if name not in made:
+            raise CitylakeError("explain.no_column", model=product.id, column=name, known="、".join(made))
+    pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
+    fitting = " AND ".join(
+        f"CAST({_masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
+        for name, value in shown.items()
+    )
+    names = product.contract.form.key
+    columns = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
+    relation = released.relation(product.contract, entry.body["model_version"])
+    found = released.con.execute(f"SELECT {columns} FROM {relation} WHERE {fitting or 'true'} LIMIT 2").fetchall()
+    if len(found) != 1:
+        code = "explain.several_rows" if found else "explain.no_row"
+        raise CitylakeError(code, model=product.id, key="、".join(made))
+    return dict(zip(names, found[0], strict=True))
+
+
+def visible(released: ReleasedRows, standing: Standing, divisions: tuple[str, ...] | None) -> int:
+    """How many rows of a product's version lie in some divisions (None: all). Raises LakeError."""
+    within = "true"
+    if divisions is not None:
+        starts = (f"starts_with({identifier(standing.rows or '')}, {literal(code)})" for code in divisions)
+        within = " OR ".join(starts) or "false"
+    location = released.lake.product(standing.product.channel, standing.product.name)
+    read = delta.scan(delta.open_table(location, standing.version))
+    ((rows,),) = released.con.execute(f"SELECT count(*) FROM {read.source} WHERE {within}").fetchall()
+    return int(rows)
+
+
+def _found(
+    released: ReleasedRows,
+    contract: ProductContract,
+    entry: Recorded,
+    row: Mapping[str, str],
+    columns: Mapping[str, tuple[str, str | None]],
+    names: list[str],
+) -> list[tuple[str | None, ...]]:
+    """What a version of a product shows of the rows with a key, as texts, ordered."""
+    shown = ", ".join(f"CAST({_masked(*columns[name])} AS VARCHAR)" for name in names)
+    relation = released.relation(contract, entry.body["model_version"])
+    return released.con.execute(f"SELECT {shown} FROM {relation} WHERE {fits(row)} ORDER BY ALL").fetchall()
+
+
+def _masked(column: str, mask: str | None) -> str:
+    return masks[mask].function(identifier(column)) if mask else identifier(column)
