@@ -338,7 +338,7 @@ def _compare_pushed(stage: Stage, kind: Kind, product: str, road: str, where: st
     alive = replace(kind, problem="suspended" if kind.suspended else None)
     right = stage.expected(alive, product, road)
     try:
-        admission = desk.admit(caller, product, "deliver", road)
+        admission = desk.admit(caller, product, f"{road.removesuffix('s')}.deliver", road)
     except Refused as refused:
         assert refused.reason.value == right, where
         return
