@@ -103,6 +103,8 @@ def change(connection: sa.Connection, name: str, stored: str) -> None:
     """Put another password's hash in place within a transaction, and sign the user out everywhere."""
     fresh = {"password": stored, "changed": now()}
     connection.execute(sa.update(table).where(table.c.account == name).values(**fresh))
+    pending = (table.c.account == name) & table.c.totp_since.is_(None)  # somebody else may have seen its secret
+    connection.execute(sa.update(table).where(pending).values(totp=None))
     users.end_sessions_of(connection, name)
     audit.append(connection, "password.change", "allowed", {"actor": name, "road": "web"})
 
@@ -116,9 +118,14 @@ class SecondFactors:
 
     def pending(self, name: str) -> str | None:
         """The secret that a user is setting up, None if there is none."""
+        return self._pending(name)[1]
+
+    def _pending(self, name: str) -> tuple[str | None, str | None]:
+        """The same, with how it is sealed."""
         wanted = sa.select(table.c.totp).where(table.c.account == name, table.c.totp_since.is_(None))
         found = self.register.rows(wanted)
-        return second_factor.unseal(self.key(), name, found[0]["totp"]) if found and found[0]["totp"] else None
+        sealed = found[0]["totp"] if found else None
+        return sealed, None if sealed is None else second_factor.unseal(self.key(), name, sealed)
 
     def counts(self, name: str) -> bool:
         """Whether a user has a second factor."""
@@ -126,21 +133,22 @@ class SecondFactors:
         return bool(self.register.rows(wanted))
 
     def begin(self, name: str) -> None:
-        """Make a secret to set up, unless there is one. One that counts is replaced by an invitation alone."""
+        """Make a secret to set up: whoever saw one before that does not count yet has nothing. One that counts is
+        replaced by an invitation alone."""
         sealed = second_factor.seal(self.key(), name, second_factor.make())
-        none_yet = (table.c.account == name) & table.c.totp_since.is_(None) & table.c.totp.is_(None)
+        none_yet = (table.c.account == name) & table.c.totp_since.is_(None)
         with self.register.begin() as connection:
             connection.execute(sa.update(table).where(none_yet).values(totp=sealed))
 
     def confirm(self, name: str, code: str, form: SignInForm) -> str | None:
         """Let the secret count from now on, shown by its present code; a session that has it, all others end. None for
         a wrong code."""
-        secret, moment = self.pending(name), now()
+        (sealed, secret), moment = self._pending(name), now()
         step = None if secret is None else second_factor.step(secret, code, moment, None)
         if step is None:
             return None
         with self.register.begin() as connection:
-            waits = (table.c.account == name) & table.c.totp_since.is_(None) & table.c.totp.is_not(None)
+            waits = (table.c.account == name) & table.c.totp_since.is_(None) & (table.c.totp == sealed)
             counts = {"totp_since": moment, "totp_step": step}
             if not connection.execute(sa.update(table).where(waits).values(**counts)).rowcount:
                 return None

@@ -21,6 +21,7 @@ from catalog.policy.decision import ROADS
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.tables import access as grants
+from pipelines.register.tables import account as accounts
 from pipelines.register.tables import application as applications
 from pipelines.register.tables import audit as table
 from pipelines.register.tables import recipient as recipients
@@ -172,15 +173,22 @@ def require_known(register: Register, asked: Asked) -> None:
     ):
         if wanted is not None and wanted not in known:
             raise CitylakeError("audit.no_such", name=name, value=wanted, known="、".join(known))
-    for name, wanted, column in (
-        ("recipient", asked.recipient, recipients.c.name),
-        ("application", asked.application, applications.c.name),
-        ("product", asked.product, table.c.product),
-        ("organisation", asked.organisation, recipients.c.organisation),
-        ("case", asked.case, grants.c.case_number),
+    of, theirs = asked.organisation, sa.select(recipients.c.name).where(recipients.c.organisation == asked.organisation)
+    for name, wanted, column, own in (
+        ("recipient", asked.recipient, recipients.c.name, recipients.c.organisation == of),
+        ("application", asked.application, applications.c.name, applications.c.organisation == of),
+        ("product", asked.product, table.c.product, sa.true()),
+        ("case", asked.case, grants.c.case_number, grants.c.recipient.in_(theirs)),
     ):
-        if wanted is not None and not register.rows(sa.select(column).where(column == wanted).limit(1)):
+        # whoever asks about one organisation does not learn what others have
+        there = sa.select(column).where(column == wanted, sa.true() if of is None else own).limit(1)
+        if wanted is not None and not register.rows(there):
             raise CitylakeError("audit.unknown", name=name, value=wanted)
+    of_somebody = (one.c.organisation for one in (recipients, applications, accounts))
+    if of is not None and not any(
+        register.rows(sa.select(column).where(column == of).limit(1)) for column in of_somebody
+    ):
+        raise CitylakeError("audit.unknown", name="organisation", value=of)
 
 
 def _query(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> sa.Select[Any]:

@@ -4,12 +4,16 @@ Belongs here: secrets, how they are sealed, which code counts. Does not belong h
 """
 
 import base64
+import logging
 import os
 from datetime import datetime
 
 import pyotp
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pyotp.utils import strings_equal
+
+log = logging.getLogger(__name__)
 
 SECONDS = 30
 DRIFT = 1
@@ -35,10 +39,14 @@ def seal(key: bytes, account: str, secret: str) -> str:
     return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, secret.encode(), account.encode())).decode()
 
 
-def unseal(key: bytes, account: str, sealed: str) -> str:
-    """The secret again. Raises InvalidTag for one that was sealed for another account or with another key."""
+def unseal(key: bytes, account: str, sealed: str) -> str | None:
+    """The secret again, None for one that was sealed for another account or with another key."""
     raw = base64.b64decode(sealed)
-    return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], account.encode()).decode()
+    try:
+        return AESGCM(key).decrypt(raw[:_NONCE], raw[_NONCE:], account.encode()).decode()
+    except InvalidTag:
+        log.error("a second factor cannot be unsealed: secrets/%s.key is not the key it was sealed with", KEY)
+        return None
 
 
 def step(secret: str, code: str, moment: datetime, after: int | None) -> int | None:

@@ -144,7 +144,7 @@ class SignIn:
         same &= sa.exists().where(account.c.name == name, account.c.ended.is_(None))
         if as_utc_or_none(row["totp_since"]) is not None:
             secret = second_factor.unseal(self._key(), name, row["totp"])
-            step = second_factor.step(secret, code, moment, row["totp_step"])
+            step = None if secret is None else second_factor.step(secret, code, moment, row["totp_step"])
             if step is None:
                 return None
             same &= table.c.totp_step.is_(None) | (table.c.totp_step < step)

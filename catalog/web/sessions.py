@@ -26,7 +26,7 @@ def begin(response: Response, request: Request, key: bytes, token_id: str, until
         max_age=LIFE_SECONDS,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        secure=_secure(request),
     )
 
 
@@ -48,9 +48,8 @@ def token_of(request: Request, key: bytes) -> str | None:
 
 def begin_person(response: Response, request: Request, key: bytes, session: str) -> None:
     """Sign a person in, until their browser is closed at the longest; a token's session ends with it."""
-    secure = request.url.scheme == "https"
     signed = f"{session}.{sign(key, 'person', session)}"
-    response.set_cookie(PERSON_COOKIE, signed, httponly=True, samesite="strict", secure=secure)
+    response.set_cookie(PERSON_COOKIE, signed, httponly=True, samesite="strict", secure=_secure(request))
     end(response)
 
 
@@ -63,6 +62,12 @@ def person_of(request: Request, key: bytes) -> str | None:
     """The session that the cookie of a person names, None without one that this installation signed."""
     session, _, signature = request.cookies.get(PERSON_COOKIE, "").partition(".")
     return session if session and verify(key, signature, "person", session) else None
+
+
+def _secure(request: Request) -> bool:
+    """Whether a browser may keep a cookie for TLS alone; a proxy that ends TLS may not tell how it was asked, a form
+    does."""
+    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
 
 
 def from_own_page(request: Request, url: str) -> bool:

@@ -32,7 +32,7 @@ def wanted(
     core = {name: rows for name, rows in _core(con, lake, contracts) if name not in refused}
     linked, elsewhere = _links(con, lake, ids[0])
     numbers: set[str] = set()
-    names: set[str] = set()
+    names, heard = set[str](), set[str]()
     mobiles: set[str] = set()
     keys: dict[str, dict[str, str]] = {}
     others: dict[str, set[str]] = {}
@@ -60,9 +60,11 @@ def wanted(
                 continue
             keys.setdefault(name, {})[key] = order
             if key not in doubtful or registers:
-                names |= {text for text in texts[: len(said)] if text}
+                (names if registers else heard).update(text for text in texts[: len(said)] if text)
             mobiles |= {text for text in texts[len(said) :] if text}
     numbers.discard("")
+    if not disputed and not others:  # else a row of the other man that nobody corrected would bring in his name
+        names |= heard
     for name, rows in core.items():
         for column, source in referring(contracts, contracts.sources[name]).items():
             if source in keys:

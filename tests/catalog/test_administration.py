@@ -55,7 +55,7 @@ def test_a_token_expires(city: City) -> None:
 def test_argon2_is_not_paid_twice(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     text, callers = city.recipient("缓存测试"), city.callers()
     assert callers.from_token(text).problem is None
-    monkeypatch.setattr(tokens, "_HASHER", None)
+    monkeypatch.setattr(tokens, "HASHER", None)
     assert callers.from_token(text).recipient == "缓存测试"
 
 
