@@ -539,7 +539,9 @@ def test_thousands_of_rows_with_one_number_end(desk: Desk) -> None:
     row = bench._row(bench.contracts.sources[REGISTER], {**FIRST, "mobile": None}, 1, "I", 0)
     names = f"chr(CAST({0x4E00 + seed % 4096} + n % 1000 AS INT))"
     many = f"'R' || n AS record_no, '王' || {names} AS name, address || n AS address, n AS _row"
-    bench._append(bench.contracts.sources[REGISTER], f"SELECT r.* REPLACE ({many}) FROM ({row}) r, range(5000) t(n)")
+    register = bench.contracts.sources[REGISTER]
+    query = f"SELECT r.* REPLACE ({many}) FROM ({row}) r, range(5000) t(n)"
+    bench._append(register, query, bench.lake.core(register.org, register.dataset))
     linked = desk.link()
     people = {key: person for key, (person, _) in listed(desk).items()}
     assert len(people) == 5000 and len({*people.values()}) == 1000
