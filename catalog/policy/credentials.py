@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from argon2.exceptions import InvalidHashError, VerificationError
 
 from catalog.policy import audit, logins, passwords, second_factor, users
-from catalog.policy.tokens import HASHER
+from catalog.policy.tokens import HASHER, hash_fits
 from pipelines.contracts.models import SignInForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
@@ -68,11 +67,7 @@ def invited(register: Register, code: str) -> dict[str, Any] | None:
     rows = register.rows(wanted.where(account.c.ended.is_(None)))
     if not rows or now() >= as_utc(rows[0]["expires"]):
         return None
-    try:
-        HASHER.verify(rows[0]["hash"], found[2])
-    except (VerificationError, InvalidHashError):
-        return None
-    return rows[0]
+    return rows[0] if hash_fits(rows[0]["hash"], found[2]) else None
 
 
 def join(register: Register, asked: dict[str, Any], password: str, form: SignInForm, words: list[str]) -> str | None:
@@ -101,10 +96,9 @@ def join(register: Register, asked: dict[str, Any], password: str, form: SignInF
 
 def change(connection: sa.Connection, name: str, stored: str) -> None:
     """Put another password's hash in place within a transaction, and sign the user out everywhere."""
-    fresh = {"password": stored, "changed": now()}
+    counts = sa.case((table.c.totp_since.is_not(None), table.c.totp))  # else somebody else may have seen the secret
+    fresh = {"password": stored, "changed": now(), "totp": counts}
     connection.execute(sa.update(table).where(table.c.account == name).values(**fresh))
-    pending = (table.c.account == name) & table.c.totp_since.is_(None)  # somebody else may have seen its secret
-    connection.execute(sa.update(table).where(pending).values(totp=None))
     users.end_sessions_of(connection, name)
     audit.append(connection, "password.change", "allowed", {"actor": name, "road": "web"})
 

@@ -78,7 +78,7 @@ def end(register: Register, person: Person) -> None:
 def _lacks(user: users.User, row: dict[str, Any], form: SignInForm, moment: datetime) -> Lack | None:
     if users.SECOND_FACTOR & set(user.roles) and row["method"] == "password":
         return "second_factor"
-    if not row["method"].startswith("password") or form.passwordDays is None or row["changed"] is None:
+    if form.passwordDays is None or row["changed"] is None:
         return None
     return "password_old" if moment >= as_utc(row["changed"]) + timedelta(days=form.passwordDays) else None
 

@@ -60,6 +60,14 @@ def hashed(token: Secret) -> str:
     return HASHER.hash(token.secret)
 
 
+def hash_fits(stored: str, secret: str) -> bool:
+    """Whether a stored hash is that of a secret; False for a text that is no hash too."""
+    try:
+        return HASHER.verify(stored, secret)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
 def of_client(client_id: str, client_secret: str) -> Secret | None:
     """A client's credentials, None for what cannot be any."""
     return parse(f"cl_{client_id}_{client_secret}")
@@ -109,9 +117,7 @@ class Verifier:
         mark = self._mark(token, stored)
         if self._remembered(mark):
             return True
-        try:
-            HASHER.verify(stored, token.secret)
-        except (VerificationError, InvalidHashError):
+        if not hash_fits(stored, token.secret):
             return False
         self._remember(mark)
         return True
