@@ -29,6 +29,8 @@ from pipelines.register.times import as_utc
 
 ACT: Final = "audit.read"
 COMMAND: Final = "command"
+ASKED_ROADS: Final = (*ROADS, "oauth", COMMAND)
+"""Of rows of the audit: also roads by which no data is read."""
 """The road of what was done on the command line."""
 BATCH: Final = 5_000
 COLUMNS: Final = (
@@ -44,7 +46,7 @@ class Asked:
 
     `recipient`, `application` and `organisation` asked (the organisation's recipients and applications), `actor` is the
     user who did something; `level` is the lowest, `purpose` a part of its text, `case` the case number of a grant;
-    `action` is what was done, `outcome` one of `audit.Outcome`, `road` one of `ROADS` or `COMMAND`.
+    `action` is what was done, `outcome` one of `audit.Outcome`, `road` one of `ASKED_ROADS`.
     """
 
     first: date | None = None
@@ -169,7 +171,7 @@ def require_known(register: Register, asked: Asked) -> None:
     for name, wanted, known in (
         ("outcome", asked.outcome, get_args(audit.Outcome)),
         ("action", asked.action, sorted(audit.ACTIONS)),
-        ("road", asked.road, (*ROADS, "oauth", COMMAND)),
+        ("road", asked.road, ASKED_ROADS),
     ):
         if wanted is not None and wanted not in known:
             raise CitylakeError("audit.no_such", name=name, value=wanted, known="、".join(known))

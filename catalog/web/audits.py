@@ -4,21 +4,20 @@ The question, who may ask it and its answer are `catalog.policy.inquiry`'s, as o
 the audit before the answer is out.
 """
 
-from datetime import date
 from typing import Any, get_args
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from catalog import metering
 from catalog.policy import anomalies, audit, inquiry, users
-from catalog.policy.decision import ANONYMOUS, ROADS
+from catalog.policy.decision import ANONYMOUS
 from catalog.policy.inquiry import Asked
 from catalog.policy.logins import Person
 from catalog.web import cards
 from catalog.web.account import signed_in
+from catalog.web.forms import day_of, number_of
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError
 
@@ -27,7 +26,6 @@ ROWS = 50
 """On a page."""
 MOST = 120
 """Characters of a text that is asked for."""
-FIRST_YEAR, LAST_YEAR = 2000, 2200
 TEXTS = ("recipient", "application", "product", "actor", "purpose", "case")
 CHOICES = ("organisation", "road", "action", "outcome")
 
@@ -38,31 +36,22 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/audit")
     def page(request: Request) -> Response:
-        person = _looks_on(site, request, inquiry.ACT)
-        if isinstance(person, Response):
-            return person
-        name, before = person.user.name, _number(request.query_params.get("before", ""), 9)
-        asked = inquiry.permitted(desk.register, _asked(request), name)
-        try:
-            inquiry.require_known(desk.register, asked)
-        except CitylakeError as error:
-            return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
-        found = inquiry.page(desk.register, _zone(site), asked, ROWS + 1, before)
-        inquiry.record(desk.register, asked, ROAD, min(len(found), ROWS), actor=name, before=before)
+        question = _question(request)
+        if isinstance(question, Response):
+            return question
+        (person, asked), before = question, number_of(request.query_params.get("before", ""), 9)
+        found = inquiry.page(desk.register, site.zone(), asked, ROWS + 1, before)
+        inquiry.record(desk.register, asked, ROAD, min(len(found), ROWS), actor=person.user.name, before=before)
         return _drawn(request, person, asked, found)
 
     @router.get("/audit.csv")
     def as_csv(request: Request) -> Response:
-        person = _looks_on(site, request, inquiry.ACT)
-        if isinstance(person, Response):
-            return person
-        asked = inquiry.permitted(desk.register, _asked(request), person.user.name)
-        try:
-            inquiry.require_known(desk.register, asked)
-        except CitylakeError as error:
-            return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
+        question = _question(request)
+        if isinstance(question, Response):
+            return question
+        person, asked = question
         inquiry.record(desk.register, asked, ROAD, None, actor=person.user.name, form="csv")
-        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked))
+        pieces = inquiry.as_csv(desk.register, site.zone(), inquiry.rows(desk.register, site.zone(), asked))
         headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "private, no-store"}
         return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -73,6 +62,18 @@ def build_router(site: Site) -> APIRouter:
             return person
         found = anomalies.standing(desk.register, person.user.name, ROAD)
         return site.page(request, "anomalies.html", anomalies=found)
+
+    def _question(request: Request) -> tuple[Person, Asked] | Response:
+        """Who asks what, as far as they may and there is such a thing; else what they see instead."""
+        person = _looks_on(site, request, inquiry.ACT)
+        if isinstance(person, Response):
+            return person
+        asked = inquiry.permitted(desk.register, _asked(request), person.user.name)
+        try:
+            inquiry.require_known(desk.register, asked)
+        except CitylakeError as error:
+            return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
+        return person, asked
 
     def _drawn(
         request: Request,
@@ -91,7 +92,7 @@ def build_router(site: Site) -> APIRouter:
             rows=shown,
             asked=asked,
             problem=problem,
-            totals=[] if found is None else inquiry.totals(desk.register, _zone(site), asked),
+            totals=[] if found is None else inquiry.totals(desk.register, site.zone(), asked),
             chosen=urlencode(asked.said()),
             older=shown[-1]["sequence"] if found is not None and len(found) > ROWS else None,
             sees_all=sees_all,
@@ -100,7 +101,7 @@ def build_router(site: Site) -> APIRouter:
                 for code in (snapshot.contracts.codes["organisations"].rows if sees_all else [person.user.organisation])
             },
             named=lambda kind, values: [(value, voice.known(kind, value)) for value in values],
-            roads=(*ROADS, inquiry.COMMAND),
+            roads=inquiry.ASKED_ROADS,
             actions=sorted(audit.ACTIONS),
             outcomes=get_args(audit.Outcome),
             levels=snapshot.contracts.city.levels,
@@ -120,25 +121,9 @@ def _asked(request: Request) -> Asked:
     query = request.query_params
     texts = {name: query.get(name, "").replace("\0", "").strip()[:MOST] or None for name in (*TEXTS, *CHOICES)}
     return Asked(
-        first=_day(query.get("first", "")),
-        last=_day(query.get("last", "")),
-        level=_number(query.get("level", ""), 1),
-        grant=_number(query.get("grant", ""), 9),
+        first=day_of(query.get("first", "")),
+        last=day_of(query.get("last", "")),
+        level=number_of(query.get("level", ""), 1),
+        grant=number_of(query.get("grant", ""), 9),
         **texts,
     )
-
-
-def _number(text: str, digits: int) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
-
-
-def _zone(site: Site) -> ZoneInfo:
-    return ZoneInfo(site.desk.listing.city().timezone)
-
-
-def _day(text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if FIRST_YEAR <= found.year < LAST_YEAR else None

@@ -1,11 +1,13 @@
-"""Posted forms: their fields, and the path of this site to go on to. No page of its own."""
+"""What people send: fields of forms, days, numbers, and the path of this site to go on to. No page of its own."""
 
+from datetime import date
 from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 
 FORM_BYTES = 16_384
+FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -17,6 +19,20 @@ async def _form(request: Request) -> dict[str, str]:
 
 
 Form = Annotated[dict[str, str], Depends(_form)]
+
+
+def day_of(text: str) -> date | None:
+    """A day (ISO 8601) that somebody asks for, None for a text that is none of these centuries."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if FIRST_YEAR <= found.year < LAST_YEAR else None
+
+
+def number_of(text: str, digits: int) -> int | None:
+    """A number of no more than so many digits, None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
 
 
 def own_path(path: str) -> str:

@@ -1,10 +1,8 @@
 """What was done in a recipient's own name: by pages, and as CSV. Asking is a row of the audit too."""
 
 from dataclasses import replace
-from datetime import date
 from typing import get_args
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
@@ -13,12 +11,12 @@ from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, inquiry
 from catalog.policy.decision import MARTS, Caller
+from catalog.web.forms import day_of, number_of
 from catalog.web.site import Site
 
 ROAD = "web"
 ROWS = 50
 """On a page."""
-FIRST_YEAR, LAST_YEAR = 2000, 2200
 OUTCOMES = get_args(audit.Outcome)
 INSIDE = frozenset({"actor", "why", "given_by", "approver"})
 """Names of officers and their words among themselves."""
@@ -33,9 +31,8 @@ def build_router(site: Site) -> APIRouter:
         caller = _signed_in(site, request)
         if caller is None:
             return RedirectResponse("/login?next=/access/reads", 303)
-        asked, before = _asked(request, caller), request.query_params.get("before", "")
-        start = int(before) if before.isascii() and before.isdigit() and len(before) < 10 else None
-        found = inquiry.page(desk.register, _zone(site), asked, ROWS + 1, start)
+        asked, start = _asked(request, caller), number_of(request.query_params.get("before", ""), 9)
+        found = inquiry.page(desk.register, site.zone(), asked, ROWS + 1, start)
         shown = found[:ROWS]
         _audit(site, caller, asked, len(shown))
         return site.page(
@@ -55,7 +52,7 @@ def build_router(site: Site) -> APIRouter:
             return RedirectResponse("/login?next=/access/reads", 303)
         asked = _asked(request, caller)
         _audit(site, caller, asked, None)
-        pieces = inquiry.as_csv(desk.register, _zone(site), inquiry.rows(desk.register, _zone(site), asked), INSIDE)
+        pieces = inquiry.as_csv(desk.register, site.zone(), inquiry.rows(desk.register, site.zone(), asked), INSIDE)
         headers = {"Content-Disposition": 'attachment; filename="reads.csv"', "Cache-Control": "private, no-store"}
         return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -76,8 +73,8 @@ def _asked(request: Request, caller: Caller) -> inquiry.Asked:
     query = request.query_params
     outcome = query.get("outcome")
     return inquiry.Asked(
-        first=_day(query.get("first", "")),
-        last=_day(query.get("last", "")),
+        first=day_of(query.get("first", "")),
+        last=day_of(query.get("last", "")),
         recipient=caller.recipient,
         product=query.get("product", "").replace("\0", "") or None,
         outcome=outcome if outcome in OUTCOMES else None,
@@ -90,15 +87,3 @@ def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int | None) 
     kept = replace(asked, product=asked.product if known else None)
     about = {"recipient": caller.recipient, "application": caller.application, **token_id(caller)}
     inquiry.record(site.desk.register, kept, ROAD, count, **about)
-
-
-def _zone(site: Site) -> ZoneInfo:
-    return ZoneInfo(site.desk.listing.city().timezone)
-
-
-def _day(text: str) -> date | None:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if FIRST_YEAR <= found.year < LAST_YEAR else None

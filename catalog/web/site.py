@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -56,6 +57,10 @@ class Site:
             request.state.person = logins.find(self.desk.register, session, form) if session else None
         person: Person | None = request.state.person
         return person
+
+    def zone(self) -> ZoneInfo:
+        """The city's time zone."""
+        return ZoneInfo(self.desk.listing.city().timezone)
 
     def _sealing(self) -> bytes:
         return self.desk.settings.key(second_factor.KEY)
