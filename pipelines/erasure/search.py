@@ -59,8 +59,7 @@ def wanted(
                 others.setdefault(name, set()).add(key)
                 continue
             keys.setdefault(name, {})[key] = order
-            if key not in doubtful or registers:
-                (names if registers else heard).update(text for text in texts[: len(said)] if text)
+            (names if registers else heard).update(text for text in texts[: len(said)] if text)
             mobiles |= {text for text in texts[len(said) :] if text}
     numbers.discard("")
     if not disputed and not others:  # else a row of the other man that nobody corrected would bring in his name
