@@ -9,9 +9,6 @@ is neither good nor an unchanged one ends as an error in the table; "busy" was t
 
 import asyncio
 import json
-import os
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +22,7 @@ from statistics import quantiles
 import httpx
 import psutil
 
-from benchmarks.measure import REPOSITORY
+from benchmarks.measure import UNLIMITED, free_port, running, server_used
 from pipelines.settings import Settings
 from tests.catalog.small_city import AGES, PERSONS, City, bearer
 
@@ -52,31 +49,14 @@ def service(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
     """`citylake serve` for a city, until the end of the block."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    environment = os.environ | {
+    environment = {
         "CITYLAKE_HOME": str(settings.home),
         "CITYLAKE_PROJECT": str(settings.project),
         "CITYLAKE_PORT": str(port),
         "CITYLAKE_URL": address,
     }
-    command = [sys.executable, "-m", "citylake", "serve"]
-    with subprocess.Popen(command, env=environment, cwd=REPOSITORY) as process:
-        try:
-            for _ in range(300):
-                try:
-                    httpx.get(f"{address}/health", timeout=5)
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield address, psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    with running([sys.executable, "-m", "citylake", "serve"], f"{address}/health", environment) as server:
+        yield address, server
 
 
 class Client:
@@ -203,7 +183,7 @@ def main() -> None:
     clients, seconds, rows = (int(text) for text in (*sys.argv[1:], *("200", "600", "100000")[len(sys.argv) - 1 :]))
     with tempfile.TemporaryDirectory() as folder:
         city = City(Path(folder))
-        city.limit(f"{{callers: {{organisation: {{perMinute: 100000, rowsPerDay: {10**12}, bytesPerDay: {10**15}}}}}}}")
+        city.limit(UNLIMITED)
         city.release(PERSONS, rows)
         city.release(AGES, 100)
         tokens = _recipients(city)
@@ -212,17 +192,12 @@ def main() -> None:
             for token in tokens:
                 answer = httpx.get(f"{address}{ROWS}?fields=person_ref&limit=100", headers=bearer(token), timeout=600)
                 who.append((token, [row["person_ref"] for row in answer.raise_for_status().json()]))
-            before, own = _used(server), time.process_time()
+            before, own = server_used(server), time.process_time()
             kinds, memory = asyncio.run(_load(address, who, clients, seconds, server))
-            served, asked = _used(server) - before, time.process_time() - own
+            served, asked = server_used(server) - before, time.process_time() - own
         _print(kinds, seconds)
         print(f"CPU: service {served / seconds:.0%} of a core, generator {asked / seconds:.0%}")
         print("memory of the service, MB:", " ".join(f"{each:.0f}" for each in memory))
-
-
-def _used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,25 @@ import json
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import httpx
 import psutil
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 Contender = Callable[[str, Path], int]
 """Does the work once, in an empty folder; the text says where the data is. Returns how many rows or bytes came out."""
 
+UNLIMITED = f"{{callers: {{organisation: {{perMinute: 1000000, rowsPerDay: {10**12}, bytesPerDay: {10**15}}}}}}}"
+"""Limits of a catalogue whose callers are measured and not held back."""
 _PEAK = re.compile(r"VmHWM:\s*([0-9]+) kB")
 """Where Linux tells the peak memory of a process: getrusage() would tell its parent's, if that was higher."""
 
@@ -57,10 +62,33 @@ def table(
 
 
 def _measured(module: str, name: str, where: str, server: psutil.Process | None) -> dict[str, float]:
-    before = _server_used(server)
+    before = server_used(server)
     command = [sys.executable, "-m", module, "--one", name]
     done = subprocess.run(command, input=where, text=True, stdout=subprocess.PIPE, check=True, cwd=REPOSITORY)
-    return {**json.loads(done.stdout), "server": _server_used(server) - before}
+    return {**json.loads(done.stdout), "server": server_used(server) - before}
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(command: Sequence[str], asked: str, environment: Mapping[str, str]) -> Iterator[psutil.Process]:
+    """A service in a process of its own, from when it answers at an address until the end of the block."""
+    with subprocess.Popen(command, env=os.environ | environment, cwd=REPOSITORY) as process:
+        try:
+            for _ in range(300):
+                try:
+                    httpx.get(asked, timeout=5)
+                    break
+                except httpx.TransportError:
+                    time.sleep(0.1)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
 
 
 def _used() -> float:
@@ -69,7 +97,7 @@ def _used() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _server_used(server: psutil.Process | None) -> float:
+def server_used(server: psutil.Process | None) -> float:
     """CPU seconds of a server and all its backends that have ended."""
     if server is None:
         return 0.0

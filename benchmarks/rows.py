@@ -7,8 +7,6 @@ def`, and in a thread as all our roads are.
 
 import asyncio
 import re
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +19,7 @@ from random import Random
 import httpx
 import psutil
 
+from benchmarks.measure import UNLIMITED, free_port, running, server_used
 from tests.catalog.small_city import PERSONS, City, bearer
 
 CONNECTIONS = 16
@@ -44,23 +43,19 @@ uvicorn.run(app, port=int(port), access_log=False, log_level="warning")
 @contextmanager
 def service(city: City) -> Iterator[tuple[str, psutil.Process]]:
     """The catalogue of a city in a process of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    settings = city.settings
-    places = [str(settings.home), str(settings.project), settings.register_url, str(port)]
-    with subprocess.Popen([sys.executable, "-c", SERVICE, *places]) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            for _ in range(200):
-                try:
-                    httpx.get(f"{address}/nothing")
-                    break
-                except httpx.TransportError:
-                    time.sleep(0.1)
-            yield address, psutil.Process(process.pid)
-        finally:
-            process.terminate()
+    port, settings = free_port(), city.settings
+    address = f"http://127.0.0.1:{port}"
+    command = [
+        sys.executable,
+        "-c",
+        SERVICE,
+        str(settings.home),
+        str(settings.project),
+        settings.register_url,
+        str(port),
+    ]
+    with running(command, f"{address}/nothing", {}) as server:
+        yield address, server
 
 
 async def _ask(port: int, requests: Iterator[bytes], until: float) -> int:
@@ -103,9 +98,9 @@ def lookups(address: str, server: psutil.Process, token: str, seconds: float) ->
         for name, paths in targets.items():
             requests = [f"GET {path} HTTP/1.1\r\nHost: x\r\n{shown}\r\n".encode() for path in paths]
             httpx.get(address + paths[0], headers=bearer(token), timeout=600).raise_for_status()
-            before = _used(server)
+            before = server_used(server)
             rate = asyncio.run(_load(port, requests, seconds))
-            cpu = (_used(server) - before) / (rate * seconds)
+            cpu = (server_used(server) - before) / (rate * seconds)
             best[name] = max(best[name], (rate, cpu))
     print("| endpoint | requests/s | server CPU ms | of nothing in a thread |\n|---|---|---|---|")
     for name, (rate, cpu) in best.items():
@@ -135,9 +130,7 @@ def main() -> None:
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
     with tempfile.TemporaryDirectory() as folder:
         city = City(Path(folder))
-        city.limit(
-            f"{{callers: {{organisation: {{perMinute: 1000000, rowsPerDay: {10**12}, bytesPerDay: {10**15}}}}}}}"
-        )
+        city.limit(UNLIMITED)
         city.release(PERSONS, rows)
         token = city.recipient("基准")
         city.grant("基准")
@@ -152,11 +145,6 @@ def main() -> None:
             lookups(address, server, token, seconds)
         with service(city) as (address, server):
             exports(address, server, token, rows)
-
-
-def _used(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 if __name__ == "__main__":
