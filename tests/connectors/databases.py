@@ -31,7 +31,11 @@ class MariaDB:
         if program is None or install is None:
             pytest.skip("MariaDB is not installed")
         self.port, self.socket = free_port(), f"/tmp/citylake-{os.getpid()}-{free_port()}.sock"
-        own = ["--no-defaults", f"--datadir={folder / 'data'}", *(["--user=root"] if os.geteuid() == 0 else [])]
+        # A server that starts sweeps all temporary tables out of its folder, those of its neighbours too.
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        own = ["--no-defaults", f"--datadir={folder / 'data'}", f"--tmpdir={scratch}"]
+        own += ["--user=root"] if os.geteuid() == 0 else []
         made = [install, *own, "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(made, check=True, capture_output=True)
         self._command = [
