@@ -28,7 +28,7 @@ from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import MARTS, Reason
 from catalog.policy.users import NotAllowed
 from catalog.web import account, api_docs, audits, indicators, marts, pages, papers, people, quality, reads, reports
-from catalog.web.site import HERE, Site
+from catalog.web.site import HERE, ForeignForm, Site
 from pipelines.lake.errors import LakeError
 from pipelines.messages import say, translate
 from pipelines.register import Register
@@ -98,6 +98,10 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
             return _machine_answer(request, 403, error.code, **error.arguments)
         problem = error.text(site.voice(request).language)
         return site.page(request, "not_allowed.html", 403, problem=problem)
+
+    @app.exception_handler(ForeignForm)
+    def foreign(request: Request, error: ForeignForm) -> Response:
+        return site.page(request, "error.html", 403, code="foreign_form")
 
     @app.exception_handler(oauth.BadRequest)
     def bad_exchange(request: Request, error: oauth.BadRequest) -> Response:

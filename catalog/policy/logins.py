@@ -5,12 +5,14 @@ Belongs here: beginning, finding and ending sessions. Does not belong here: prov
 """
 
 import hashlib
+import logging
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.policy import audit, users
 from pipelines.contracts.models import SignInForm
@@ -19,6 +21,8 @@ from pipelines.register.store import now
 from pipelines.register.tables import account, credential
 from pipelines.register.tables import session as table
 from pipelines.register.times import as_utc
+
+log = logging.getLogger(__name__)
 
 Method = Literal["password", "password_totp"]
 Lack = Literal["second_factor", "password_old"]
@@ -61,18 +65,27 @@ def find(register: Register, session: str, form: SignInForm) -> Person | None:
     if moment >= as_utc(row["expires"]) or moment >= seen + timedelta(minutes=form.idleMinutes):
         return None
     if moment >= seen + SEEN_EVERY:
-        with register.begin() as connection:
-            connection.execute(sa.update(table).where(table.c.id == row["id"]).values(seen=moment))
+        _keep_seen(register, row["id"], moment)
     (who,) = register.rows(sa.select(account).where(account.c.name == row["account"]))
     user = users.user_of(who)
     return Person(user, session, row["method"], as_utc(row["expires"]), _lacks(user, row, form, moment))
 
 
 def end(register: Register, person: Person) -> None:
-    """Sign somebody out."""
+    """Sign somebody out, unless something else ended the session already."""
+    theirs = (table.c.id == _hash(person.session)) & table.c.ended.is_(None)
     with register.begin() as connection:
-        connection.execute(sa.update(table).where(table.c.id == _hash(person.session)).values(ended=now()))
-        audit.append(connection, "sign_out", "allowed", {"actor": person.user.name, "road": "web"})
+        if connection.execute(sa.update(table).where(theirs).values(ended=now())).rowcount:
+            audit.append(connection, "sign_out", "allowed", {"actor": person.user.name, "road": "web"})
+
+
+def _keep_seen(register: Register, session: str, moment: datetime) -> None:
+    """Pages look people up, those that tell of an error too: what cannot be written only ends a session earlier."""
+    try:
+        with register.begin() as connection:
+            connection.execute(sa.update(table).where(table.c.id == session).values(seen=moment))
+    except SQLAlchemyError as error:
+        log.warning("when a session was seen last cannot be written: %s", type(error).__name__)
 
 
 def _lacks(user: users.User, row: dict[str, Any], form: SignInForm, moment: datetime) -> Lack | None:

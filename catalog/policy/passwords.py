@@ -32,6 +32,12 @@ def fits(stored: str | None, password: str) -> bool:
     return right and stored is not None and len(text) <= MOST
 
 
+def require_other(password: str, before: str) -> None:
+    """Raises CitylakeError for a password that is the one of before: changing it would change nothing."""
+    if _normal(password) == _normal(before):
+        raise CitylakeError("signin.password_same")
+
+
 def require_good(password: str, least: int, about: list[str]) -> None:
     """Raises CitylakeError for a password that is too short or long, or easily guessed. `about`: words that whoever
     guesses would try first, such as the name."""

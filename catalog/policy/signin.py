@@ -16,6 +16,7 @@ from catalog.policy.callers import LOCK
 from catalog.policy.decision import Reason
 from catalog.policy.lockout import Lockout, Origin
 from pipelines.contracts.models import SignInForm
+from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import account
@@ -50,10 +51,16 @@ class SignIn:
     def change_password(self, name: str, password: str, code: str, new: str, origin: Origin, words: list[str]) -> Tried:
         """Put a new password in place of the one that is shown; a session, all others end.
 
-        Raises CitylakeError for a new one that is not good enough; as `with_password`.
+        Raises CitylakeError for a new one that is not good enough, to whom the present one is known; as
+        `with_password`.
         """
-        passwords.require_good(new, self._form().passwordLength, [name, *words])
-        return self._tried(origin, lambda: self._try(name, password, code, passwords.hashed(new)))
+
+        def stored() -> str:
+            passwords.require_other(new, password)
+            passwords.require_good(new, self._form().passwordLength, [name, *words])
+            return passwords.hashed(new)
+
+        return self._tried(origin, lambda: self._try(name, password, code, stored))
 
     def join(self, code: str, password: str, origin: Origin, words: list[str]) -> Tried:
         """Choose a password by an invitation. Raises CitylakeError for one not good enough; AuditUnavailable."""
@@ -97,22 +104,42 @@ class SignIn:
                 raise
         return locked.wait
 
-    def _try(self, name: str, password: str, code: str, new: str | None) -> str | None:
-        """One try: counted, looked at, told to the audit. `new`: the hash that takes the place of the password."""
+    def _try(self, name: str, password: str, code: str, new: Callable[[], str] | None) -> str | None:
+        """One try: counted, looked at, told to the audit. `new`: the hash that takes the place of the password, asked
+        for if the present one is right. Raises its CitylakeError; the try was a right one and its code counts still."""
         named = name if name.isprintable() and len(name) <= 64 else ""
         moment = now()
         with self._register.begin() as connection:
             known, row, closed = self._count(connection, named, moment)
         right = passwords.fits(None if row is None else row["password"], password)
+        stored, problem = None, None
+        if right and new is not None:
+            try:
+                stored = new()
+            except CitylakeError as error:
+                problem = error
         with self._register.begin() as connection:
-            session = self._begin(connection, row, code, moment, new) if right and row is not None else None
-            body: dict[str, Any] = {"road": "web", **({"actor": named} if known else {})}
-            if session is None:
-                body["reason"] = "closed" if known and row is None else "wrong"
-            audit.append(connection, ACT, "denied" if session is None else "allowed", body)
-            if closed and session is None:
-                said = {"actor": named, "reason": Reason.LOCKED.value, "until": closed.isoformat()}
-                audit.append(connection, LOCK, "denied", said)
+            takes = problem is None
+            method = self._proved(connection, row, code, moment, takes) if right and row is not None else None
+            if method is not None and takes:
+                return self._enter(connection, named, method, stored)
+            if method is None:
+                body: dict[str, Any] = {"road": "web", **({"actor": named} if known else {})}
+                reason = "closed" if known and row is None else "wrong"
+                audit.append(connection, ACT, "denied", {**body, "reason": reason})
+                if closed:
+                    said = {"actor": named, "reason": Reason.LOCKED.value, "until": closed.isoformat()}
+                    audit.append(connection, LOCK, "denied", said)
+        if method is not None and problem is not None:
+            raise problem
+        return None
+
+    def _enter(self, connection: sa.Connection, name: str, method: logins.Method, stored: str | None) -> str:
+        """Begin a session, with another password if there is one."""
+        if stored is not None:
+            credentials.change(connection, name, stored)
+        session = logins.begin(connection, name, method, self._form())
+        audit.append(connection, ACT, "allowed", {"road": "web", "actor": name})
         return session
 
     def _count(
@@ -135,10 +162,11 @@ class SignIn:
         connection.execute(sa.update(table).where(table.c.account == name).values(locked=moment + span))
         return True, row, moment + span
 
-    def _begin(
-        self, connection: sa.Connection, row: Mapping[str, Any], code: str, moment: datetime, new: str | None
-    ) -> str | None:
-        """A session for a right password, if the code is right too and neither changed meanwhile."""
+    def _proved(
+        self, connection: sa.Connection, row: Mapping[str, Any], code: str, moment: datetime, takes: bool
+    ) -> logins.Method | None:
+        """How a right password proves who it is, if the code is right too and neither changed meanwhile; wrong tries
+        are forgotten. `takes`: the code counts no more."""
         name, step = row["account"], None
         same = (table.c.account == name) & (table.c.password == row["password"])
         same &= sa.exists().where(account.c.name == name, account.c.ended.is_(None))
@@ -150,9 +178,7 @@ class SignIn:
             same &= table.c.totp_step.is_(None) | (table.c.totp_step < step)
         else:
             same &= table.c.totp_since.is_(None)
-        cleared = {"wrong": 0, "locked": None, "totp_step": step}
+        cleared = {"wrong": 0, "locked": None, **({"totp_step": step} if takes else {})}
         if not connection.execute(sa.update(table).where(same).values(**cleared)).rowcount:
             return None
-        if new is not None:
-            credentials.change(connection, name, new)
-        return logins.begin(connection, name, "password" if step is None else "password_totp", self._form())
+        return "password" if step is None else "password_totp"

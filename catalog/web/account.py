@@ -2,19 +2,21 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
 from catalog.policy import second_factor, users
+from catalog.policy.decision import ANONYMOUS
 from catalog.policy.logins import Person
-from catalog.policy.signin import Tried
+from catalog.policy.signin import ACT, Tried
 from catalog.web import sessions
 from catalog.web.forms import Form, own_path
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError, translate
 
 HOME = "/account"
+ROAD = "web"
 
 
 def signed_in(site: Site, request: Request) -> Person | Response:
@@ -29,12 +31,16 @@ def build_router(site: Site) -> APIRouter:
     """The routes of people."""
     router, desk = APIRouter(), site.desk
 
-    def foreign(request: Request) -> Response | None:
-        if sessions.from_own_page(request, desk.url):
-            return None
-        return site.page(request, "error.html", 403, code="foreign_form")
+    def asks(request: Request) -> None:
+        """Each try is a row of the audit: too many are held back before they are tried, and told once a minute."""
+        metering.asks(desk, request, ANONYMOUS, ACT, ROAD)
+
+    posted = [Depends(site.own_form), Depends(asks)]
 
     def enter(request: Request, session: str, target: str) -> Response:
+        """Go on in a new session; the one that the browser had before ends."""
+        if (before := site.person(request)) is not None:
+            site.signin.leave(before)
         response = RedirectResponse(target, 303)
         sessions.begin_person(response, request, desk.settings.key("sessions"), session)
         return response
@@ -55,7 +61,7 @@ def build_router(site: Site) -> APIRouter:
     def home(request: Request, person: Person, status: int = 200, problem: str | None = None) -> Response:
         secret = site.second_factors.pending(person.user.name) if person.method == "password" else None
         city, voice = desk.listing.city(), site.voice(request)
-        response = site.page(
+        return site.page(
             request,
             "account.html",
             status,
@@ -68,36 +74,27 @@ def build_router(site: Site) -> APIRouter:
             problem=problem,
             done=request.query_params.get("done") == "1",
         )
-        response.headers["Cache-Control"] = "no-store"
-        return response
 
     def join_page(request: Request, status: int = 200, problem: str | None = None) -> Response:
         least = desk.listing.city().signIn.passwordLength
         return site.page(request, "join.html", status, problem=problem, least=least)
 
-    @router.post("/login/account")
+    @router.post("/login/account", dependencies=posted)
     def login(request: Request, form: Form) -> Response:
-        if (refused := foreign(request)) is not None:
-            return refused
         shown = {name: form.get(name, "") for name in ("name", "password", "code")}
-        before = site.person(request)
         tried = site.signin.with_password(**shown, origin=metering.origin(desk, request))
         target = own_path(form.get("next", ""))
         if tried.session is None:
             context: dict[str, Any] = {"next": target, "problem": None, "wrong": told(request, "wrong")}
             return waits(site.page(request, "login.html", 401, **context), tried)
-        if before is not None:
-            site.signin.leave(before)
         return enter(request, tried.session, target or HOME)
 
     @router.get("/join")
     def join_form(request: Request) -> Response:
         return join_page(request)
 
-    @router.post("/join")
+    @router.post("/join", dependencies=posted)
     def join(request: Request, form: Form) -> Response:
-        if (refused := foreign(request)) is not None:
-            return refused
         if form.get("new", "") != form.get("again", ""):
             return join_page(request, 400, told(request, "not_the_same"))
         try:
@@ -115,20 +112,22 @@ def build_router(site: Site) -> APIRouter:
         person = site.person(request)
         return RedirectResponse(f"/login?next={HOME}", 303) if person is None else home(request, person)
 
-    @router.post("/account/second-factor")
-    def begin(request: Request) -> Response:
+    @router.post("/account/second-factor", dependencies=posted)
+    def begin(request: Request, form: Form) -> Response:
+        """Whoever found a browser open does not make the account theirs: it begins with signing in again."""
         person = site.person(request)
-        if (refused := foreign(request)) is not None:
-            return refused
-        if person is not None and person.method == "password":
-            site.second_factors.begin(person.user.name)
-        return RedirectResponse(HOME, 303)
+        if person is None or person.method != "password":
+            return RedirectResponse(HOME, 303)
+        name = person.user.name
+        tried = site.signin.with_password(name, form.get("password", ""), "", metering.origin(desk, request))
+        if tried.session is None:
+            return waits(home(request, person, 401, told(request, "wrong_password")), tried)
+        site.second_factors.begin(name)
+        return enter(request, tried.session, HOME)
 
-    @router.post("/account/second-factor/confirm")
+    @router.post("/account/second-factor/confirm", dependencies=posted)
     def confirm(request: Request, form: Form) -> Response:
         person = site.person(request)
-        if (refused := foreign(request)) is not None:
-            return refused
         if person is None or person.method != "password":
             return RedirectResponse(HOME, 303)
         session = site.second_factors.confirm(person.user.name, form.get("code", ""), desk.listing.city().signIn)
@@ -136,11 +135,9 @@ def build_router(site: Site) -> APIRouter:
             return home(request, person, 400, told(request, "wrong_code"))
         return enter(request, session, f"{HOME}?done=1")
 
-    @router.post("/account/password")
+    @router.post("/account/password", dependencies=posted)
     def change(request: Request, form: Form) -> Response:
         person = site.person(request)
-        if (refused := foreign(request)) is not None:
-            return refused
         if person is None:
             return RedirectResponse(HOME, 303)
         if form.get("new", "") != form.get("again", ""):

@@ -4,7 +4,9 @@ The question, who may ask it and its answer are `catalog.policy.inquiry`'s, as o
 the audit before the answer is out.
 """
 
-from typing import Any, get_args
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -28,6 +30,14 @@ MOST = 120
 """Characters of a text that is asked for."""
 TEXTS = ("recipient", "application", "product", "actor", "purpose", "case")
 CHOICES = ("organisation", "road", "action", "outcome")
+READ: Final[Mapping[str, Callable[[str], object]]] = {
+    "first": day_of,
+    "last": day_of,
+    "level": partial(number_of, digits=1),
+    "grant": partial(number_of, digits=9),
+    "before": partial(number_of, digits=9),
+}
+"""What is not text, and what reads it."""
 
 
 def build_router(site: Site) -> APIRouter:
@@ -70,6 +80,7 @@ def build_router(site: Site) -> APIRouter:
             return person
         asked = inquiry.permitted(desk.register, _asked(request), person.user.name)
         try:
+            _require_readable(request)
             inquiry.require_known(desk.register, asked)
         except CitylakeError as error:
             return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
@@ -116,8 +127,16 @@ def _looks_on(site: Site, request: Request, act: str) -> Person | Response:
     return signed_in(site, request)
 
 
+def _require_readable(request: Request) -> None:
+    """Raises CitylakeError for a day or number that is none: left out, the answer would be to another question."""
+    for name, read in READ.items():
+        text = request.query_params.get(name, "")
+        if text and read(text) is None:
+            raise CitylakeError("audit.unreadable", name=name, value=text[:MOST])
+
+
 def _asked(request: Request) -> Asked:
-    """The question of an address; what is empty or cannot be read does not matter."""
+    """The question of an address; what is empty does not matter."""
     query = request.query_params
     texts = {name: query.get(name, "").replace("\0", "").strip()[:MOST] or None for name in (*TEXTS, *CHOICES)}
     return Asked(

@@ -1,6 +1,6 @@
 """Pages for recipients: sign in by pasting a token, sign out, what one may read and what was read in one's name."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
@@ -26,10 +26,8 @@ def build_router(site: Site) -> APIRouter:
     def login_page(request: Request, next: str = "") -> Response:
         return site.page(request, "login.html", next=own_path(next), problem=None, wrong=None)
 
-    @router.post("/login")
+    @router.post("/login", dependencies=[Depends(site.own_form)])
     def login(request: Request, form: Form) -> Response:
-        if not sessions.from_own_page(request, desk.url):
-            return site.page(request, "error.html", 403, code="foreign_form")
         caller = desk.callers.from_token(form.get("token", ""), metering.origin(desk, request))
         if caller.problem is Reason.LOCKED:
             raise desk.refuse(caller, None, Reason.LOCKED, "login", ROAD)
@@ -45,10 +43,8 @@ def build_router(site: Site) -> APIRouter:
         _sign_out_person(request, response)
         return response
 
-    @router.post("/logout")
+    @router.post("/logout", dependencies=[Depends(site.own_form)])
     def logout(request: Request) -> Response:
-        if not sessions.from_own_page(request, desk.url):
-            return site.page(request, "error.html", 403, code="foreign_form")
         response = RedirectResponse("/", 303)
         sessions.end(response)
         _sign_out_person(request, response)

@@ -25,6 +25,10 @@ LANGUAGE_COOKIE = "citylake_language"
 YEAR_SECONDS = 365 * 24 * 3600
 
 
+class ForeignForm(Exception):
+    """A form that was posted by a page of another site."""
+
+
 class Site:
     """Templates over one desk."""
 
@@ -58,6 +62,11 @@ class Site:
         person: Person | None = request.state.person
         return person
 
+    def own_form(self, request: Request) -> None:
+        """What every route that takes a form depends on. Raises ForeignForm for one of another site's."""
+        if not sessions.from_own_page(request, self.desk.url):
+            raise ForeignForm
+
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.desk.listing.city().timezone)
@@ -73,7 +82,7 @@ class Site:
         return Voice("zh", self.desk.listing.snapshot().contracts.city.timezone)
 
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-        """Render a template; the language chosen in the query is kept in a cookie."""
+        """Render a template; a language that is chosen is kept in a cookie, and what a person sees is kept nowhere."""
         voice = self.voice(request)
         text = self._templates.get_template(template).render(
             voice=voice,
@@ -87,7 +96,7 @@ class Site:
             **context,
         )
         response = HTMLResponse(text, status, headers={"Content-Language": voice.language, "Vary": "Cookie"})
-        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers["Cache-Control"] = "private, no-cache" if self.person(request) is None else "no-store"
         if request.query_params.get("lang") in LANGUAGES:
             response.set_cookie(LANGUAGE_COOKIE, voice.language, max_age=YEAR_SECONDS, httponly=True, samesite="lax")
         return response

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from catalog.app import create_app
+from pipelines.register.tables import metadata
+from tests.catalog.signing_in import Clock
 from tests.catalog.small_city import (
     AGE_CELLS,
     AGE_MODEL,
@@ -22,6 +25,7 @@ from tests.catalog.small_city import (
     REGISTERED,
     URL,
     City,
+    appoint,
 )
 
 
@@ -50,6 +54,30 @@ def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
 def own_city(tmp_path: Path) -> City:
     """A city that a test may release to, withdraw from and damage."""
     return released_city(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def door_city(tmp_path_factory: pytest.TempPathFactory) -> City:
+    """Nothing is released: it is about the door. All tests come from one network."""
+    made = City(tmp_path_factory.mktemp("door"))
+    many = "{perMinute: 1000000, rowsPerDay: 1, bytesPerDay: 1}"
+    made.limit(f"{{credentials: {{perMinute: 1000000}}, callers: {{anonymous: {many}}}}}")
+    return made
+
+
+@pytest.fixture
+def staffed_city(door_city: City) -> City:
+    """The same with people and nothing else in the register: reading contracts takes seconds."""
+    with door_city.register.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(sa.delete(table))
+    appoint(door_city.register, door_city.contracts)
+    return door_city
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,18 @@ from typing import Any
 import httpx
 import pyotp
 import pytest
+import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from catalog.app import create_app
 from catalog.policy import credentials
+from catalog.policy.lockout import Origin
+from pipelines.register.tables import audit, credential, invitation, session
 from pipelines.settings import Settings
 from tests.catalog.small_city import ADMINISTRATOR, URL, City
 
+ANYWHERE = Origin("192.0.2.1", 10_000)
 CLOCKS = ("signin", "credentials", "logins", "users")
 
 
@@ -60,7 +64,7 @@ class Somebody:
 
     def set_up(self) -> None:
         """Set up the authenticator by what the page shows."""
-        assert self.browser.post("/account/second-factor").status_code == 303
+        assert self.browser.post("/account/second-factor", data={"password": self.password}).status_code == 303
         page = self.browser.get("/account").text
         found = re.search(r'id="secret">([A-Z2-7]{32})<', page)
         assert found is not None and f"secret={found[1]}" in page
@@ -96,3 +100,9 @@ def is_in(browser: TestClient) -> bool:
 def said(rows: list[dict[str, Any]]) -> list[tuple[str, str, Any]]:
     """What audit rows say of whom, the oldest first."""
     return [(row["action"], row["outcome"], row["body"].get("actor")) for row in reversed(rows)]
+
+
+def kept(city: City) -> str:
+    """Every word that the register holds of signing in, and the audit."""
+    tables = (invitation, credential, session, audit)
+    return str([city.register.rows(sa.select(table)) for table in tables])
