@@ -9,7 +9,7 @@ from catalog.policy import inquiry
 from catalog.policy.inquiry import Asked
 from catalog.policy.receivers import Received
 from pipelines.contracts.resolved import Contracts
-from pipelines.messages import say, translate
+from pipelines.messages import name_of, say, translate
 from pipelines.register import Register
 from pipelines.register.times import as_utc
 from pipelines.release.rows import ReleasedRows
@@ -71,7 +71,7 @@ def _reader(contracts: Contracts, got: Received, language: str) -> str:
         language,
         recipient=(got.recipient or translate(nobody, language)) + application,
         organisation=known.get("name" if language == "zh" else "name_en") or got.organisation or "—",
-        road=got.road,
+        road=name_of(f"web.road.{got.road}", language, got.road),
         reads=got.reads,
         first=_time(contracts, got.first),
         last=_time(contracts, got.last),

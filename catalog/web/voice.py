@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipelines.messages import catalogue, translate
+from pipelines.messages import catalogue, name_of, translate
 from pipelines.register.times import as_utc
 
 LANGUAGES = ("zh", "en")
@@ -56,8 +56,7 @@ class Voice:
 
     def known(self, kind: str, value: object) -> str:
         """Message `web.<kind>.<value>`, or the value itself where there is none."""
-        code = f"web.{kind}.{value}"
-        return translate(code, self.language) if code in catalogue() else str(value)
+        return name_of(f"web.{kind}.{value}", self.language, str(value))
 
     def statement(self, said: Mapping[str, Any]) -> str:
         """A sentence of the evidence, `{code, arguments}`; its code where no message has that id."""

@@ -31,6 +31,11 @@ def translate(code: str, language: str, /, **arguments: object) -> str:
     return string.Formatter().vformat(catalogue()[code][language], (), arguments)
 
 
+def name_of(code: str, language: str, otherwise: str) -> str:
+    """The text of message `code` in `language`; what it is called `otherwise` where there is no such message."""
+    return translate(code, language) if code in catalogue() else otherwise
+
+
 def say(code: str, /, **arguments: object) -> str:
     """The message in Chinese, then in English, one line each."""
     return f"{translate(code, 'zh', **arguments)}\n{translate(code, 'en', **arguments)}"

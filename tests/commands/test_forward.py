@@ -94,6 +94,7 @@ def test_a_cell_is_followed_to_everyone_who_received_it(
     assert found.keys() == {"甲", "丁"}
     assert "这一行在内" in found["甲"] and "可能" not in found["甲"]
     assert "用到这一列" in found["丁"]
+    assert "）网页，1 次" in output and "）行接口，" in output and ") row API, " in output
     assert f"去向：{ANALYSTS} " not in output, "the analysts' product shows no name"
     with town.register() as register:
         row = audit.recent(register, 1)[0]
