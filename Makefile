@@ -83,3 +83,4 @@ lock: $(VENV)/.dev
 	@$(LOCK) requirements/spark.in -o requirements/spark.txt
 	@$(LOCK) requirements/sharing-client.in -o requirements/sharing-client.txt
 	@$(LOCK) requirements/frictionless.in -o requirements/frictionless.txt
+	@$(LOCK) requirements/dlt.in -o requirements/dlt.txt

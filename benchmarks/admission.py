@@ -1,4 +1,5 @@
-"""From PostgreSQL to admitted core, raw kept: against reading alone, writing alone, and a copy that judges nothing.
+"""From PostgreSQL to admitted core, raw kept: against reading alone, writing alone, and copies that judge nothing: by
+DuckDB, and by dlt with its fastest way of reading.
 
 `python -m benchmarks.admission [ROWS]`. 20 columns, 40 rules, one row in a hundred refused.
 """
@@ -13,7 +14,8 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from benchmarks.registers import SOURCE, TABLE, contracts, people
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive
@@ -23,6 +25,7 @@ from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
 from simulator.server import OWNER, Server
+from tests.environments import environment
 
 
 def copy_binary(dsn: str, folder: Path) -> int:
@@ -93,10 +96,12 @@ def main(rows: int) -> None:
                 duck.execute(f"ATTACH '{file}' AS source")
                 duck.execute(f"CREATE TABLE source.person AS {people(rows)}")
             print(f"{rows} rows from PostgreSQL")
-            where = json.dumps({"dsn": dsn, "file": file})
-            found = table("benchmarks.admission", CONTENDERS, where, psutil.Process(postmaster))
+            where = json.dumps({"dsn": dsn, "file": file, "table": TABLE})
+            dlt = {"dlt": (environment("dlt"), "-m", "benchmarks.dlt_copy")}
+            found = table("benchmarks.admission", CONTENDERS, where, psutil.Process(postmaster), peers=dlt)
             limit = found["copy_binary"] + found["write"]
             print(f"citylake: {found['citylake'] / limit:.2f} times copy_binary + write")
+            print(f"citylake: {found['citylake'] / found['dlt']:.2f} times dlt, which judges and keeps nothing")
         finally:
             server.stop()
 

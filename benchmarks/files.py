@@ -10,7 +10,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from benchmarks.registers import SOURCE, contracts, people
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measure import REPOSITORY, Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import REPOSITORY, table
 from pipelines import geo
 from pipelines.geo.areas import NOWHERE, Areas
 from pipelines.geo.datums import Datum, transform

@@ -30,7 +30,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.clones import change, clone, read_by, small_city
-from benchmarks.measure import REPOSITORY, Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import REPOSITORY, table
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import load
 from pipelines.engine import connect

@@ -16,7 +16,8 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 from stdnum.cn import ric, uscc
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from pipelines.codecs import gb11643, gb32100
 from pipelines.engine import connect
 

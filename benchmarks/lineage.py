@@ -15,7 +15,8 @@ from pathlib import Path
 
 import sqlglot
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from pipelines.privacy.lineage import Lineage
 
 GOAL = 6.0

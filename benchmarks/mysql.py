@@ -17,7 +17,8 @@ import psutil
 import pymysql
 from pymysql.cursors import SSCursor
 
-from benchmarks.measure import REPOSITORY, Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import REPOSITORY, table
 from pipelines.codecs.sql import literal
 from pipelines.connectors.base import Request, connectors
 from pipelines.connectors.database.texts import TextFile, columns_of

@@ -16,7 +16,8 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from benchmarks.registers import CONTRACT, SOURCE, contracts, people
 from pipelines.admission.compile import compile_contract
 from pipelines.codecs.sql import literal

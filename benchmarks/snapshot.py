@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 
-from benchmarks.measure import Contender, one, table
+from benchmarks.contender import Contender, one
+from benchmarks.measure import table
 from benchmarks.registers import SOURCE, contracts, people
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.receive import Delivery

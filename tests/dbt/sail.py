@@ -1,15 +1,12 @@
-"""Sail, a Spark Connect server, and dbt talking to it, in an environment of their own made from requirements/spark.txt.
+"""Sail, a Spark Connect server, and dbt talking to it, in an environment of their own (`requirements/spark.txt`).
 
-Belongs here: the environment, the server process, and calls across. Does not belong here: what is tested.
+Belongs here: the server process, and calls across. Does not belong here: what is tested.
 """
 
-import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,19 +63,6 @@ class Sail:
 
 def _placed(model: dict[str, Any]) -> dict[str, Any]:
     return {**model, "location": None if model["location"] is None else Path(model["location"])}
-
-
-def environment(lock: Path) -> Path:
-    """Python of an environment with what the lock names, below CITYLAKE_VENVS; made again when the lock changes."""
-    folder = Path(os.environ.get("CITYLAKE_VENVS", REPOSITORY / ".venvs"))
-    home = folder / f"spark-{hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]}"
-    python = home / "bin" / "python"
-    if not (home / "complete").exists():
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", home], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", lock], check=True)
-        (home / "complete").touch()
-    return python
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from pipelines.register.times import as_utc
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
 from tests.catalog.small_city import ADMINISTRATOR, AGES, GUARD, PERSONS, City
-from tests.slow.environments import environment
+from tests.environments import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 

@@ -19,7 +19,7 @@ from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries, expe
 from tests.catalog.small_city import AGES, DIVISIONS, PERSONS
 from tests.city import seed_from_clock
 from tests.connectors.store_servers import SftpBackend, backend
-from tests.slow.environments import environment
+from tests.environments import environment
 from tests.slow.test_deliveries import tomorrow
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]

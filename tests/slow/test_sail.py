@@ -33,7 +33,8 @@ from tests.city import Town
 from tests.dbt.court import NAMES, City, cases, new_city, project_without_models
 from tests.dbt.planted import plant_disputed_penalty
 from tests.dbt.portable_samples import AGES, FUNCTIONS, SUMS
-from tests.dbt.sail import Sail, environment, serving
+from tests.dbt.sail import Sail, serving
+from tests.environments import environment
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ PERSONS = 400
 
 @pytest.fixture(scope="module")
 def sail() -> Iterator[Sail]:
-    with serving(environment(REPOSITORY / "requirements" / "spark.txt")) as server:
+    with serving(environment("spark")) as server:
         yield server
 
 

@@ -1,4 +1,5 @@
-"""Environments of their own for programs that cannot live in ours: clients and checkers that others wrote."""
+"""Environments of their own for programs that cannot live in ours: clients, checkers, engines and peers that others
+wrote. What is run in them does not belong here."""
 
 import hashlib
 import os
@@ -10,10 +11,11 @@ from pipelines.settings import REPOSITORY
 
 
 def environment(name: str) -> Path:
-    """The interpreter of an environment with what `requirements/<name>.txt` locks; made once for each content of it."""
+    """The interpreter of an environment with what `requirements/<name>.txt` locks, below CITYLAKE_VENVS; made once for
+    each content of it and each version of Python."""
     lock = REPOSITORY / "requirements" / f"{name}.txt"
     root = Path(os.environ.get("CITYLAKE_VENVS", REPOSITORY / ".venvs"))
-    folder = root / f"{name}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    folder = root / f"{name}-{hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]}"
     interpreter = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
