@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from assets.ahead import ahead
 from assets.anomalies import EARLY, anomalies
 from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
@@ -77,7 +78,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     """The definitions of one installation. Raises CitylakeError for bad contracts."""
     contracts = load(settings.contracts)
     sources = source_assets(contracts)
-    published = [release_assets(contracts, _graph(settings, contracts)), health, *delivery_assets(contracts)]
+    published = [release_assets(contracts, _graph(settings, contracts)), health, ahead, *delivery_assets(contracts)]
     freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies]
     select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))

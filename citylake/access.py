@@ -12,10 +12,12 @@ from typing import Annotated
 
 import typer
 
+from catalog.delivery import ahead
+from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
 from catalog.policy import credentials, quotas, suspension, users
 from catalog.policy import services as offered
-from catalog.policy.decision import ROADS
+from catalog.policy.decision import ROADS, Grant
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, private_file, told
 from pipelines.contracts.load import load
@@ -178,13 +180,17 @@ def grant(
             actor=who,
         )
         as_json(vars(given))
+        _make_ahead(settings, register, given)
 
 
 @app.command()
 def approve(grant_id: int, who: Actor) -> None:
     """审批待批的授权，须是另一人 / approve a pending grant: another person than who gave it."""
     with told():
-        as_json(vars(admin.approve_grant(_open()[1], grant_id, actor=who)))
+        settings, register = _open()
+        given = admin.approve_grant(register, grant_id, actor=who)
+        as_json(vars(given))
+        _make_ahead(settings, register, given)
 
 
 @app.command()
@@ -261,6 +267,16 @@ def show() -> None:
             as_json({"kind": "Token", **vars(one), "ends_soon": one.ends_soon(moment)})
         _list(admin.list_grants(register))
         _list(suspension.listed(register))
+
+
+def _make_ahead(settings: Settings, register: Register, given: Grant) -> None:
+    """Make what a grant in force opens, so that its first reader does not wait. What cannot be made is told; the grant
+    stands."""
+    try:
+        for finding in ahead.after_grant(Desk(settings, register), given.recipient, given.product).findings:
+            typer.echo(finding.both(), err=True)
+    except CitylakeError as problem:  # of contracts that cannot be read just now
+        typer.echo(str(problem), err=True)
 
 
 def _list(rows: Sequence[object]) -> None:

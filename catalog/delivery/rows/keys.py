@@ -2,7 +2,8 @@
 
 SQLite finds a row by key about 40 times as fast as DuckDB reads it from Parquet. The index holds each row as the line
 of JSON that the writer of all answers makes of it, under the place it has in the ordered file, so an answer from here
-has the bytes that the long way would give. Built when somebody first asks by key; it goes when views go.
+has the bytes that the long way would give. Built ahead for grants in force, else when somebody first asks
+by key; it goes when views go.
 """
 
 import hashlib
@@ -79,8 +80,8 @@ class Keys:
         return mark(self.path) == self._mark
 
 
-def keys(views: Views, allowed: Allowed, extract: Extract, rows: Ordered, key: tuple[str, ...]) -> Keys:
-    """The index of the rows of an extract by key, built if nobody asked before. Raises LakeError."""
+def index(views: Views, allowed: Allowed, extract: Extract, rows: Ordered, key: tuple[str, ...]) -> Path:
+    """Where the index of an extract by key lies, built if nobody asked before. Raises LakeError."""
 
     def build(partial: Path) -> None:
         with views.folders.connection() as con:
@@ -88,8 +89,11 @@ def keys(views: Views, allowed: Allowed, extract: Extract, rows: Ordered, key: t
             _write(con, f"read_parquet({literal(str(rows.path))})", key, partial / _FILE)
 
     named = hashlib.sha256(_text(key).encode()).hexdigest()[:8]  # a contract's key may change, a version does not
-    folder = views.beside(allowed, f"{extract.key}-keys{FORMAT}-{named}", build, extract.rows)
-    path = folder / _FILE
+    return views.beside(allowed, f"{extract.key}-keys{FORMAT}-{named}", build, extract.rows) / _FILE
+
+
+def opened(path: Path) -> Keys:
+    """The index that lies there."""
     con = sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     return Keys(path, con, mark(path) or (0, 0))
 

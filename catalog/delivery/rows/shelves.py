@@ -62,7 +62,7 @@ class Shelves:
             found = self._keys.get((shelf.rows.path, key))
         if found is not None and found.is_there():
             return found
-        made = keys.keys(self._views, allowed, shelf.extract, shelf.rows, key)
+        made = keys.opened(keys.index(self._views, allowed, shelf.extract, shelf.rows, key))
         with self._lock:
             self._keys[shelf.rows.path, key] = made
             while len(self._keys) > MOST:
