@@ -27,7 +27,20 @@ from catalog.metering import Metering, moment_after
 from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import MARTS, Reason
 from catalog.policy.users import NotAllowed
-from catalog.web import account, api_docs, audits, indicators, marts, pages, papers, people, quality, reads, reports
+from catalog.web import (
+    account,
+    api_docs,
+    audits,
+    indicators,
+    marts,
+    pages,
+    papers,
+    people,
+    provider,
+    quality,
+    reads,
+    reports,
+)
 from catalog.web.site import HERE, ForeignForm, Site
 from pipelines.lake.errors import LakeError
 from pipelines.messages import say, translate
@@ -40,7 +53,7 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings) -> FastAPI:
     """The catalogue of one installation. The register must exist; secrets are made on first use.
 
-    Raises CitylakeError if the contracts cannot be read.
+    Raises CitylakeError if the contracts cannot be read, and for a provider whose secret is not there.
     """
     desk = Desk(settings, Register(settings.register_url), serving=True)
     desk.clean()
@@ -61,7 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(verification.build_router(desk))
     app.include_router(rows.build_router(desk))
     app.include_router(oauth.build_router(desk))
-    for area in (pages, indicators, papers, reports, quality, marts, people, account, audits, reads, api_docs):
+    areas = (pages, indicators, papers, reports, quality, marts, people, account, provider, audits, reads, api_docs)
+    for area in areas:
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     _add_errors(app, site, desk)

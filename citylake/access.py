@@ -15,7 +15,7 @@ import typer
 from catalog.delivery import ahead
 from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
-from catalog.policy import credentials, quotas, suspension, users
+from catalog.policy import credentials, identities, quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import ROADS, Grant
 from citylake.operations import Why
@@ -76,6 +76,25 @@ def invite(
         made, page = credentials.invite(register, name, hours, actor=who), f"{settings.url}{credentials.PAGE}"
         as_json({**vars(made), "page": page})
         typer.echo(say("signin.invited", account=name, page=page, expires=made.expires.isoformat(timespec="minutes")))
+
+
+@app.command()
+def bind_oidc(
+    name: str,
+    issuer: Annotated[str, typer.Option(envvar="CITYLAKE_OIDC_ISSUER", help="身份提供方 / the provider's issuer")],
+    subject: Annotated[str, typer.Option(help="用户在其处的 sub / the user's sub there")],
+    who: Actor,
+) -> None:
+    """让用户经统一身份认证登录 / let a user sign in by an OpenID provider."""
+    with told():
+        as_json(vars(identities.bind(_open()[1], name, issuer, subject, actor=who)))
+
+
+@app.command()
+def unbind_oidc(name: str, who: Actor) -> None:
+    """不再让用户经统一身份认证登录，并退出其登录 / let a user sign in by no provider any more, and sign them out."""
+    with told():
+        typer.echo(say("identity.unbound", name=name, count=identities.unbind(_open()[1], name, actor=who)))
 
 
 @app.command()
@@ -257,10 +276,10 @@ def quota(
 
 @app.command("list")
 def show() -> None:
-    """列出用户、应用系统、接收方、令牌、授权、暂停 / list users, applications, recipients, tokens, grants…"""
+    """列出用户及其绑定、应用系统、接收方、令牌、授权、暂停 / list users, applications, recipients, tokens, grants…"""
     with told():
         register = _open()[1]
-        moment, before = now(), (users.listed, admin.list_applications, admin.list_recipients)
+        moment, before = now(), (users.listed, identities.listed, admin.list_applications, admin.list_recipients)
         for rows in before:
             _list(rows(register))
         for one in admin.list_tokens(register):

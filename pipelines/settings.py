@@ -6,9 +6,11 @@
 import contextlib
 import errno
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pipelines.lake.parquet import sync
 from pipelines.lake.zones import Lake
@@ -22,6 +24,18 @@ KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
+class Provider:
+    """The OpenID provider by which people sign in. `name` is what people call it; `scopes` are asked for beside
+    `openid`; an `acr` of these says that a second factor was shown."""
+
+    issuer: str
+    client_id: str
+    name: str
+    scopes: tuple[str, ...] = ()
+    acr: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Settings:
     """One installation. `home` holds all state; `project` holds `data_contracts/` and `dbt_project/`."""
 
@@ -32,12 +46,14 @@ class Settings:
     register_url: str
 
     url: str = ""
+    provider: Provider | None = None
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read CITYLAKE_HOME, _PROJECT, _PORT, _DAGSTER_PORT, _REGISTER and _URL (how others reach the catalogue).
+        """Read CITYLAKE_HOME, _PROJECT, _PORT, _DAGSTER_PORT, _REGISTER, _URL (how others reach the catalogue) and
+        _OIDC_ISSUER, _OIDC_CLIENT, _OIDC_NAME, _OIDC_SCOPES and _OIDC_ACR (by which provider people sign in).
 
-        Raises CitylakeError for a port that is no number.
+        Raises CitylakeError for a port that is no number, and for a provider that cannot be one.
         """
         home = Path(os.environ.get("CITYLAKE_HOME") or ".citylake").resolve()
         port = _port("CITYLAKE_PORT", "8080")
@@ -48,6 +64,7 @@ class Settings:
             dagster_port=_port("CITYLAKE_DAGSTER_PORT", "3000"),
             register_url=os.environ.get("CITYLAKE_REGISTER") or f"sqlite:///{home / 'register.db'}",
             url=(os.environ.get("CITYLAKE_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
+            provider=_provider(),
         )
 
     @property
@@ -101,12 +118,23 @@ class Settings:
 
         Raises CitylakeError naming both places if neither is there.
         """
-        variable, file = f"CITYLAKE_SECRET_{secret.upper()}", self.home / "secrets" / secret
-        if value := os.environ.get(variable):
-            return value
-        if file.is_file():
-            return file.read_text("utf-8").strip()
+        variable, file = self._places(secret)
+        if found := _kept(variable, file):
+            return found
         raise CitylakeError("pull.no_secret", connection=connection, variable=variable, file=file)
+
+    def provider_secret(self) -> str:
+        """The client secret at the provider: variable CITYLAKE_SECRET_OIDC or file secrets/oidc.
+
+        Raises CitylakeError naming both places if neither is there.
+        """
+        variable, file = self._places("oidc")
+        if found := _kept(variable, file):
+            return found
+        raise CitylakeError("run.no_provider_secret", variable=variable, file=file)
+
+    def _places(self, secret: str) -> tuple[str, Path]:
+        return f"CITYLAKE_SECRET_{secret.upper()}", self.home / "secrets" / secret
 
     def store_secret(self, secret: str, value: str) -> None:
         """Put a connection string where `connection_string` finds it, readable by this account only."""
@@ -129,6 +157,34 @@ class Settings:
         if len(key) != KEY_BYTES:
             raise CitylakeError("run.bad_key", file=file)
         return key
+
+
+def is_safe_address(address: object) -> bool:
+    """Whether what is said to an address is read by nobody on the way: https, or on this machine."""
+    if not isinstance(address, str):
+        return False
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    near = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    return bool(parts.hostname) and (parts.scheme == "https" or near)
+
+
+def _kept(variable: str, file: Path) -> str | None:
+    """A secret of a variable, else of a file; None for none."""
+    return os.environ.get(variable) or (file.read_text("utf-8").strip() if file.is_file() else None)
+
+
+def _provider() -> Provider | None:
+    issuer, client = (os.environ.get(f"CITYLAKE_OIDC_{name}") or "" for name in ("ISSUER", "CLIENT"))
+    if not issuer and not client:
+        return None
+    if not client or not is_safe_address(issuer) or re.search(r"[?#\s]", issuer):
+        raise CitylakeError("run.bad_provider", issuer=issuer, client=client)
+    scopes, acr = (os.environ.get(f"CITYLAKE_OIDC_{name}", "").split() for name in ("SCOPES", "ACR"))
+    name = os.environ.get("CITYLAKE_OIDC_NAME") or urlsplit(issuer).netloc
+    return Provider(issuer, client, name, tuple(one for one in scopes if one != "openid"), tuple(acr))
 
 
 def _port(variable: str, default: str) -> int:

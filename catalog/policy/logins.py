@@ -24,7 +24,7 @@ from pipelines.register.times import as_utc
 
 log = logging.getLogger(__name__)
 
-Method = Literal["password", "password_totp"]
+Method = Literal["password", "password_totp", "provider", "provider_mfa"]
 Lack = Literal["second_factor", "password_old"]
 SEEN_EVERY = timedelta(minutes=1)
 """How exactly it is kept when a page was last asked for."""
@@ -39,6 +39,11 @@ class Person:
     method: str
     expires: datetime
     lacks: Lack | None
+
+    @property
+    def by_provider(self) -> bool:
+        """Whether an OpenID provider showed who they are; no password of ours is meant then."""
+        return self.method.startswith("provider")
 
 
 def begin(connection: sa.Connection, name: str, method: Method, form: SignInForm) -> str:
@@ -68,6 +73,8 @@ def find(register: Register, session: str, form: SignInForm) -> Person | None:
         _keep_seen(register, row["id"], moment)
     (who,) = register.rows(sa.select(account).where(account.c.name == row["account"]))
     user = users.user_of(who)
+    if users.SECOND_FACTOR & set(user.roles) and row["method"] == "provider":
+        return None  # a role was given since: the provider is asked again
     return Person(user, session, row["method"], as_utc(row["expires"]), _lacks(user, row, form, moment))
 
 
@@ -91,7 +98,7 @@ def _keep_seen(register: Register, session: str, moment: datetime) -> None:
 def _lacks(user: users.User, row: dict[str, Any], form: SignInForm, moment: datetime) -> Lack | None:
     if users.SECOND_FACTOR & set(user.roles) and row["method"] == "password":
         return "second_factor"
-    if form.passwordDays is None or row["changed"] is None:
+    if form.passwordDays is None or row["changed"] is None or row["method"].startswith("provider"):
         return None
     return "password_old" if moment >= as_utc(row["changed"]) + timedelta(days=form.passwordDays) else None
 

@@ -1,4 +1,4 @@
-"""Proving who somebody is: name, password and code are tried here, and nowhere else.
+"""Proving who somebody is: name, password and code, or what a provider shows, are tried here, and nowhere else.
 
 Whatever is wrong, the answer is one and takes the same time: nobody learns which names there are, nor which are closed.
 A try is counted before it is looked at, so that many at once are not more than many in a row.
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, credentials, logins, passwords, second_factor
+from catalog.policy import audit, credentials, identities, logins, passwords, second_factor
 from catalog.policy.callers import LOCK
 from catalog.policy.decision import Reason
 from catalog.policy.lockout import Lockout, Origin
@@ -73,6 +73,19 @@ class SignIn:
             return credentials.join(self._register, asked, password, self._form(), words)
 
         return self._tried(origin, by_code)
+
+    def by_provider(self, shown: Callable[[], identities.Identity], origin: Origin) -> Tried:
+        """Sign in whom a provider shows; why it shows nobody is the audit's to know. Raises AuditUnavailable."""
+
+        def by_identity() -> str | None:
+            try:
+                return identities.enter(self._register, shown(), self._form())
+            except identities.NotShown as error:
+                body = {"road": "web", "reason": f"oidc.{error.problem}"}
+                audit.record(self._register, ACT, "denied", body | ({"actor": error.name} if error.name else {}))
+                return None
+
+        return self._tried(origin, by_identity)
 
     def leave(self, person: logins.Person) -> None:
         """Sign somebody out."""

@@ -39,6 +39,8 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "user.change": frozenset({"administrator"}),
     "user.end": frozenset({"administrator", "security_officer"}),
     "user.invite": frozenset({"administrator"}),
+    "identity.bind": frozenset({"administrator"}),
+    "identity.unbind": frozenset({"administrator", "security_officer"}),
     "session.end": frozenset({"administrator", "security_officer"}),
     "application.create": frozenset({"administrator"}),
     "recipient.create": frozenset({"administrator"}),

@@ -1,17 +1,16 @@
 """Pages of people with an account: signing in, choosing a password by invitation, second factor, another password."""
 
-from typing import Any
-
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
-from catalog.policy import second_factor, users
+from catalog.policy import identities, second_factor, users
 from catalog.policy.decision import ANONYMOUS
 from catalog.policy.logins import Person
 from catalog.policy.signin import ACT, Tried
 from catalog.web import sessions
 from catalog.web.forms import Form, own_path
+from catalog.web.people import login_page
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError, translate
 
@@ -71,6 +70,7 @@ def build_router(site: Site) -> APIRouter:
             uri=second_factor.uri(secret, person.user.name, f"{city.name} citylake") if secret else None,
             counts=site.second_factors.counts(person.user.name),
             least=city.signIn.passwordLength,
+            identities=identities.listed(desk.register, person.user.name),
             problem=problem,
             done=request.query_params.get("done") == "1",
         )
@@ -85,8 +85,7 @@ def build_router(site: Site) -> APIRouter:
         tried = site.signin.with_password(**shown, origin=metering.origin(desk, request))
         target = own_path(form.get("next", ""))
         if tried.session is None:
-            context: dict[str, Any] = {"next": target, "problem": None, "wrong": told(request, "wrong")}
-            return waits(site.page(request, "login.html", 401, **context), tried)
+            return waits(login_page(site, request, 401, target, wrong=told(request, "wrong")), tried)
         return enter(request, tried.session, target or HOME)
 
     @router.get("/join")

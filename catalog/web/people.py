@@ -1,5 +1,7 @@
 """Pages for recipients: sign in by pasting a token, sign out, what one may read and what was read in one's name."""
 
+from typing import Any, Literal
+
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -11,10 +13,30 @@ from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
 from catalog.web.forms import Form, own_path
 from catalog.web.site import Site
+from pipelines.messages import translate
 from pipelines.register.store import now
 
 ROAD = "web"
 OWN_READS = 20
+Refusal = Literal["no_provider", "provider_failed"]
+
+
+def login_page(
+    site: Site,
+    request: Request,
+    status: int = 200,
+    next: str = "",
+    *,
+    problem: Reason | None = None,
+    wrong: str | None = None,
+    refused: Refusal | None = None,
+) -> Response:
+    """The page to sign in on. What did not do: `problem` of a token, `wrong` of an account, `refused` of a provider."""
+    provider, told = site.desk.settings.provider, None
+    if provider is not None and refused is not None:
+        told = translate(f"signin.{refused}", site.voice(request).language, provider=provider.name)
+    context: dict[str, Any] = {"problem": problem, "wrong": wrong, "refused": told, "provider": provider}
+    return site.page(request, "login.html", status, next=own_path(next), **context)
 
 
 def build_router(site: Site) -> APIRouter:
@@ -23,8 +45,8 @@ def build_router(site: Site) -> APIRouter:
     desk = site.desk
 
     @router.get("/login")
-    def login_page(request: Request, next: str = "") -> Response:
-        return site.page(request, "login.html", next=own_path(next), problem=None, wrong=None)
+    def login_form(request: Request, next: str = "", refused: str = "") -> Response:
+        return login_page(site, request, next=next, refused="provider_failed" if refused else None)
 
     @router.post("/login", dependencies=[Depends(site.own_form)])
     def login(request: Request, form: Form) -> Response:
@@ -36,8 +58,7 @@ def build_router(site: Site) -> APIRouter:
         outcome: audit.Outcome = "denied" if problem else "allowed"
         audit.record(desk.register, "login", outcome, body, recipient=caller.recipient, application=caller.application)
         if problem is not None or caller.token is None or caller.expires is None:
-            context = {"next": own_path(form.get("next", "")), "problem": problem, "wrong": None}
-            return site.page(request, "login.html", 401, **context)
+            return login_page(site, request, 401, form.get("next", ""), problem=problem)
         response = RedirectResponse(own_path(form.get("next", "")) or "/access", 303)
         sessions.begin(response, request, desk.settings.key("sessions"), caller.token, caller.expires)
         _sign_out_person(request, response)

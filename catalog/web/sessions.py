@@ -1,8 +1,10 @@
 """Cookies of who is signed in. Of a recipient's token: its id, signed. Of a person: a session of the register, signed.
+Of who is on the way to a provider and back: what shows that it is the same browser.
 
 Neither holds a secret that opens anything elsewhere; whether token and session still hold is the register's to say.
 """
 
+import base64
 import time
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -10,11 +12,16 @@ from urllib.parse import urlsplit
 from fastapi import Request
 from fastapi.responses import Response
 
+from catalog.oidc import Flow
 from catalog.signing import sign, verify
 
 COOKIE = "citylake_session"
 PERSON_COOKIE = "citylake_person"
 LIFE_SECONDS = 8 * 3600
+FLOW_COOKIE = "citylake_flow"
+FLOW_PATH = "/login/provider"
+FLOW_SECONDS = 600
+"""How long somebody may take to sign in at a provider."""
 
 
 def begin(response: Response, request: Request, key: bytes, token_id: str, until: datetime) -> None:
@@ -62,6 +69,34 @@ def person_of(request: Request, key: bytes) -> str | None:
     """The session that the cookie of a person names, None without one that this installation signed."""
     session, _, signature = request.cookies.get(PERSON_COOKIE, "").partition(".")
     return session if session and verify(key, signature, "person", session) else None
+
+
+def begin_flow(response: Response, request: Request, key: bytes, flow: Flow, target: str) -> None:
+    """Let a browser keep what it began at a provider, and where it goes on to; the way back from there shows it."""
+    expires, path = str(int(time.time()) + FLOW_SECONDS), base64.urlsafe_b64encode(target.encode()).decode()
+    parts = (flow.state, flow.nonce, flow.verifier, expires, path)
+    response.set_cookie(
+        FLOW_COOKIE,
+        ".".join((*parts, sign(key, "flow", *parts))),
+        max_age=FLOW_SECONDS,
+        path=FLOW_PATH,
+        httponly=True,
+        samesite="lax",
+        secure=_secure(request),
+    )
+
+
+def end_flow(response: Response) -> None:
+    """Whatever came of it, a way is gone once."""
+    response.delete_cookie(FLOW_COOKIE, path=FLOW_PATH, httponly=True, samesite="lax")
+
+
+def flow_of(request: Request, key: bytes) -> tuple[Flow | None, str]:
+    """What this browser began at a provider and has not ended, None for nothing; the path it goes on to."""
+    *parts, signature = request.cookies.get(FLOW_COOKIE, "").split(".")
+    if len(parts) != 5 or not verify(key, signature, "flow", *parts) or int(parts[3]) < time.time():
+        return None, ""
+    return Flow(*parts[:3]), base64.urlsafe_b64decode(parts[4]).decode()
 
 
 def _secure(request: Request) -> bool:

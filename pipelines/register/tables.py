@@ -150,6 +150,18 @@ session = sa.Table(
 )
 """People who are signed in. `id` is a hash of what the cookie names; `method` how they signed in."""
 
+identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("issuer", sa.String(255), primary_key=True),
+    sa.Column("subject", sa.String(255), primary_key=True),
+    sa.Column("account", sa.String(64), sa.ForeignKey("account.name"), nullable=False),
+    sa.Column("bound", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("bound_by", sa.String(64), nullable=False),
+    sa.Index("ix_identity_account", "account"),
+)
+"""Who an account is to an OpenID provider."""
+
 application = sa.Table(
     "application",
     metadata,

@@ -9,12 +9,32 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalog.policy import administration, anomalies, audit, credentials, logins, releases, suspension, users
+from catalog.policy import (
+    administration,
+    anomalies,
+    audit,
+    credentials,
+    identities,
+    logins,
+    releases,
+    suspension,
+    users,
+)
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, ROLES, NotAllowed
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
-from pipelines.register.tables import access, account, application, invitation, issue, ledger, recipient, token
+from pipelines.register.tables import (
+    access,
+    account,
+    application,
+    identity,
+    invitation,
+    issue,
+    ledger,
+    recipient,
+    token,
+)
 from pipelines.register.tables import session as session_table
 from pipelines.register.tables import suspension as suspension_table
 from tests.catalog.small_city import (
@@ -30,7 +50,10 @@ from tests.catalog.small_city import (
     bearer,
 )
 
-TABLES = (account, application, recipient, token, access, suspension_table, ledger, issue, invitation, session_table)
+TABLES = (
+    *(account, invitation, identity, session_table, application, recipient, token, access, suspension_table),
+    *(ledger, issue),
+)
 Act = Callable[[City, str], object]
 TOGETHER = (
     {"department_user", "administrator"},
@@ -65,6 +88,8 @@ def acts(city: City) -> dict[str, Act]:
         "user.change": lambda _, who: users.change(register, "来者", ["steward"], actor=who),
         "user.invite": lambda _, who: credentials.invite(register, "来者", actor=who),
         "session.end": lambda _, who: users.end_sessions(register, "来者", actor=who),
+        "identity.bind": lambda _, who: identities.bind(register, "来者", "https://id.example", "7", actor=who),
+        "identity.unbind": lambda _, who: identities.unbind(register, "来者", actor=who),
         "user.end": lambda _, who: users.end(register, "来者", actor=who),
         "application.create": lambda _, who: administration.create_application(
             register, contracts, "系统", "psb", actor=who
