@@ -15,7 +15,7 @@ from catalog.reporting.facts import scope_of
 from pipelines.contracts.load import Contracts
 from pipelines.evidence import days
 from pipelines.failures import Failures
-from pipelines.lake.parquet import sha256
+from pipelines.lake.checksums import checksums, differing, named
 from pipelines.register import Register
 from pipelines.release.ledger import REPORT, Entry, Ledger, Recorded
 from pipelines.run import REPORTS
@@ -41,7 +41,7 @@ def keep(settings: Settings, contracts: Contracts, register: Register, month: st
         partial = folder / f".{name}.partial"
         forms.write(document, "pdf", partial)
         os.replace(partial, folder / name)
-        files.append({"name": name, "size": (folder / name).stat().st_size, "sha256": sha256(folder / name)})
+        files.append({"name": name, "size": (folder / name).stat().st_size, **checksums(folder / name)})
     (row,) = ledger.record([Entry(REPORT, subject, month, None, {"who": who, "files": files})])
     return row
 
@@ -81,5 +81,5 @@ def different(settings: Settings, ledger: Ledger) -> Iterator[Path]:
     for row in ledger.of_kind(REPORT):
         for said in row.body["files"]:
             file = settings.reports / row.edition / said["name"]
-            if not file.is_file() or sha256(file) != said["sha256"]:
+            if differing(file, named(said)):
                 yield file

@@ -26,9 +26,10 @@ from pipelines.erasure.products import in_product
 from pipelines.erasure.rows import Wanted, persons
 from pipelines.erasure.traces import Traces, of_register, traces_in
 from pipelines.lake.candidate import fingerprint
+from pipelines.lake.checksums import Checksums, checksums
 from pipelines.lake.cleanup import forget_views
 from pipelines.lake.lineage import upstream
-from pipelines.lake.parquet import columns_of, files_of, read_files, sha256
+from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
 from pipelines.privacy import pseudonyms
@@ -56,7 +57,7 @@ class Order:
 
 @dataclass
 class Journal:
-    """What an order is about to do. Paths are below the home; `files` have their hash before it.
+    """What an order is about to do. Paths are below the home; `files` have their checksums before it.
 
     `releases`: by subject and version the fingerprint before. `refused`: sources whose rows stay, and why; `kept`:
     models that are built from them, which stay too. `unknown`: folders that no contract tells how to read any more.
@@ -66,8 +67,8 @@ class Journal:
     person: str
     wanted: dict[str, Any]
     files: list[dict[str, Any]] = field(default_factory=list)
-    dropped: dict[str, str] = field(default_factory=dict)
-    downloads: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, Checksums] = field(default_factory=dict)
+    downloads: dict[str, Checksums] = field(default_factory=dict)
     releases: dict[str, dict[str, str]] = field(default_factory=dict)
     refused: list[dict[str, Any]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -153,11 +154,11 @@ class Erasure:
             journal = Journal(asdict(order), self._mark(person), asdict(wanted), refused=refused, kept=kept)
             found = self._search(con, wanted, journal)
         journal.files = [one.stored(self.home) for one in found.planned]
-        journal.dropped = {self._name(path): sha256(path) for path in found.dropped}
+        journal.dropped = {self._name(path): checksums(path) for path in found.dropped}
         journal.unknown = sorted(self._name(folder) for folder in self._unknown())
         journal.releases = self._fingerprints({one.place for one in found.planned})
         journal.downloads = {
-            self._name(file): sha256(file)
+            self._name(file): checksums(file)
             for subject in journal.releases
             if subject.startswith("open/")
             for version in journal.releases[subject]
@@ -296,7 +297,7 @@ class Erasure:
             counts = places.setdefault(one["place"], {"rows": 0, "cells": 0})
             counts["rows"] += len(one["change"]["gone"])
             counts["cells"] += sum(len(cells) for cells in one["change"]["cells"].values())
-        changed = {one["file"]: one["sha256"] for one in journal.files} | journal.downloads
+        changed = {one["file"]: one["before"] for one in journal.files} | journal.downloads
         body = {
             "order": journal.order["number"],
             "who": journal.order["who"],
@@ -304,7 +305,7 @@ class Erasure:
             "person": journal.person,
             "marks": marks.of(Wanted(**journal.wanted), self.key),
             "places": places,
-            "files": {name: [old, sha256(self.home / name)] for name, old in changed.items()}
+            "files": {name: [old, checksums(self.home / name)] for name, old in changed.items()}
             | {name: [old, None] for name, old in journal.dropped.items()},
             "releases": {
                 subject: {version: [old, now[subject][version]] for version, old in versions.items()}

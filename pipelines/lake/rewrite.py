@@ -19,6 +19,7 @@ import pyarrow as pa
 from deltalake import Schema
 
 from pipelines.codecs.sql import identifier, literal
+from pipelines.lake.checksums import checksums
 from pipelines.lake.delta import latest, open_table
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import make_durable, sha256, write_file
@@ -49,11 +50,11 @@ class Planned:
     table: Path | None = None
 
     def stored(self, home: Path) -> dict[str, Any]:
-        """As a journal keeps it: paths below the home, the file with its hash before."""
+        """As a journal keeps it: paths below the home, the file with its checksums before."""
         change = {"gone": self.change.gone, "cells": self.change.cells, "marks": self.change.marks}
         table = str(self.table.relative_to(home)) if self.table else None
         about = {"place": self.place, "file": str(self.file.relative_to(home)), "table": table}
-        return {**about, "sha256": sha256(self.file), "change": change}
+        return {**about, "before": checksums(self.file), "change": change}
 
 
 def write_journal(file: Path, journal: Mapping[str, Any]) -> None:
@@ -73,7 +74,7 @@ def carry_out(
     named: dict[str, list[str]] = {table: [] for table in tables}
     for one in files:
         file = home / one["file"]
-        if sha256(file) == one["sha256"]:
+        if sha256(file) == one["before"]["sha256"]:
             rewrite(con, file, _change(one["change"]))
         if one["table"] is not None:
             named.setdefault(one["table"], []).append(str(file.relative_to(home / one["table"])))

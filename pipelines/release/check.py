@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes as primitives
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -36,6 +37,7 @@ FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
 RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "retention"
 PAST_WITHDRAWAL = "past_withdrawal"
+CHECKSUMS = {"sha256": "SHA-256", "sm3": "SM3"}
 PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
@@ -148,8 +150,15 @@ TEXTS = {
         "row {row} ({subject} version {version}): published file {file} is missing; the ledger does not end it",
     ),
     "lake.changed": (
-        "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 被改动：与账本所载哈希不符",
-        "row {row} ({subject} version {version}): published file {file} was changed: not what the ledger says",
+        "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 被改动：SHA-256 和 SM3 都与账本所载不符",
+        "row {row} ({subject} version {version}): published file {file} was changed: neither its SHA-256 nor its SM3 is"
+        " what the ledger says",
+    ),
+    "lake.one_hash": (
+        "第 {row} 条（{subject} 版本 {version}）发布的文件 {file}：{good} 与账本所载相符，{wrong} 不符；"
+        "收据中的这个哈希有误，或文件被换成 {good} 相同的另一内容",
+        "row {row} ({subject} version {version}): published file {file}: its {good} is what the ledger says,"
+        " its {wrong} is not; that of the receipt is wrong, or the file was replaced by another of the same {good}",
     ),
     "told.erasure": (
         "说明：第 {row} 条，依删除令 {order} 删除了一人的信息：{versions} 个版本因此改写或清除，不是损坏",
@@ -412,33 +421,49 @@ class Check:
 
     def lake(self, lake: Path) -> None:
         """The published files are what the ledger says: as published, or as an order or an ended period left them."""
-        counts = {"same": 0, "rewritten": 0, "ended": 0, "wrong": 0}
+        became: dict[tuple[str, str], str] = {}  # a data file is in many versions: looked at and told once
         for row in self.rows:
-            for file in row.body.get("files", ()) if row.kind == RELEASE else ():
-                counts[self.published_file(lake, row, file)] += 1
-        counts.pop("wrong")
-        say("·", "told.lake", **counts)
+            for name, said in published_files(row) if row.kind == RELEASE else ():
+                expected = self.left_of(row, name, said)
+                claim = (name, json.dumps(expected))
+                if claim not in became:
+                    became[claim] = self.published_file(lake, row, name, said, expected)
+        last: dict[str, str] = {}
+        for (name, _), state in became.items():
+            if state != "ended" or name not in last:  # what a version that ended shares with one that did not is there
+                last[name] = state
+        outcomes = list(last.values())
+        say("·", "told.lake", **{state: outcomes.count(state) for state in ("same", "rewritten", "ended")})
 
-    def published_file(self, lake: Path, row: Row, file: Mapping[str, Any]) -> str:
-        """What became of one published file."""
-        name = f"released/files/{row.subject}/v{row.version}/{file['name']}"
-        expected: str | None = file["sha256"]
+    def left_of(self, row: Row, name: str, said: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The checksums that a published file should have now; None if it was ended."""
+        expected: Mapping[str, str] | None = said
         for one in self.rewritings():
             before, after = one.body.get("files", {}).get(f"lake/{name}", (None, None))
             if before == expected and one.sequence > row.sequence:
                 expected = after
             if one.sequence > row.sequence and ended(one, row):
                 expected = None
+        return expected
+
+    def published_file(
+        self, lake: Path, row: Row, name: str, said: Mapping[str, str], expected: Mapping[str, str] | None
+    ) -> str:
+        """What became of one published file."""
         path, about = lake / name, {"row": row.sequence, "subject": row.subject, "version": row.version, "file": name}
         if expected is None:
             return "ended"
         if not path.is_file():
             self.problem("lake.gone", **about)
             return "wrong"
-        if sha256(path) != expected:
+        found = checksums(path)
+        wrong = [title for key, title in CHECKSUMS.items() if found[key] != expected[key]]
+        if len(wrong) == 1:
+            (good,) = set(CHECKSUMS.values()) - set(wrong)
+            self.problem("lake.one_hash", good=good, wrong=wrong[0], **about)
+        elif wrong:
             self.problem("lake.changed", **about)
-            return "wrong"
-        return "same" if expected == file["sha256"] else "rewritten"
+        return "wrong" if wrong else "same" if expected == said else "rewritten"
 
     # questions
 
@@ -736,6 +761,33 @@ def sha256(path: Path) -> str:
         while part := file.read(1 << 20):
             digest.update(part)
     return digest.hexdigest()
+
+
+def published_files(row: Row) -> Iterator[tuple[str, dict[str, str]]]:
+    """The downloads and the data files of a release, by path below the lake, with their checksums."""
+    for file in row.body.get("files", ()):
+        yield f"released/files/{row.subject}/v{row.version}/{file['name']}", {key: file[key] for key in CHECKSUMS}
+    for file in row.body.get("data", ()):
+        yield file["path"], {key: file[key] for key in CHECKSUMS}
+
+
+def checksums(path: Path) -> dict[str, str]:
+    """SHA-256 and SM3 (hex) of a file, read once."""
+    international, national = hashlib.sha256(), sm3()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            international.update(part)
+            national.update(part)
+    finish = national.digest if hasattr(national, "digest") else national.finalize
+    return {"sha256": international.hexdigest(), "sm3": finish().hex()}
+
+
+def sm3() -> Any:
+    """An SM3 by the OpenSSL of Python, or by that of cryptography where Python's was built without."""
+    try:
+        return hashlib.new("sm3")
+    except ValueError:
+        return primitives.Hash(primitives.SM3())
 
 
 def say(mark: str, code: str, **about: object) -> None:

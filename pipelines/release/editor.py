@@ -121,7 +121,8 @@ class Editor:
             for name in chosen:
                 with self._alone(name, self.contracts.models[name], outcomes):
                     self._decide_model(name, result.models[name], approved, outcomes, refusals)
-            entries = publish(approved, edition.id, number, self.lake, self.con)
+            rewritings = self.ledger.rewritings()
+            entries = publish(approved, edition.id, number, self.lake, self.con, self.newest, rewritings)
         stopped = self.ledger.publish([*entries, *self._new(refusals)], overtaken)
         for entry in entries:
             outcome = outcomes[entry.subject]

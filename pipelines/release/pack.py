@@ -12,6 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.documents.model import Cell, Column, Document, Paragraph, Section, Table, Words
+from pipelines.lake.checksums import named
 from pipelines.messages import translate
 from pipelines.register.heads import Head
 from pipelines.register.times import as_utc
@@ -137,7 +138,7 @@ def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
             continue
         body = json.loads(row["body"])
         since = _since(rows, row, body.get("files", ()))
-        files = [f"{one.get('name')} {one.get('sha256')}" for one in body.get("files", ())]
+        files = [t("file", file=one["name"], **named(one)) for one in body.get("files", ())]
         count = body.get("rows")
         shown.append(
             [
@@ -172,10 +173,10 @@ def _since(rows: Sequence[Row], release: Row, files: Sequence[Mapping[str, Any]]
         if change is not None:
             yield t("rewritten", row=number, hash=change[1])
         for file in files:
-            named = body.get("files", {}).get(f"lake/released/files/{subject}/v{version}/{file.get('name')}")
-            if named is not None:
-                code = "file_ended" if named[1] is None else "file_rewritten"
-                yield t(code, row=number, file=file.get("name"), hash=named[1])
+            now = body.get("files", {}).get(f"lake/released/files/{subject}/v{version}/{file['name']}")
+            if now is not None:
+                code = "file_ended" if now[1] is None else "file_rewritten"
+                yield t(code, row=number, file=file["name"], **(now[1] or {}))
 
 
 def _others(rows: Sequence[Row], zone: ZoneInfo) -> Section:

@@ -17,8 +17,9 @@ import pyarrow as pa
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Product
 from pipelines.lake import delta
+from pipelines.lake.checksums import checksums
 from pipelines.lake.columns import query_schema
-from pipelines.lake.parquet import copy_rows, make_durable, sha256
+from pipelines.lake.parquet import copy_rows, make_durable
 from pipelines.privacy.anonymity import Before, cell_columns, protect
 from pipelines.privacy.masks import masks
 
@@ -77,7 +78,7 @@ def write_candidate(
 def write_files(con: duckdb.DuckDBPyConnection, product: Product, relation: str, folder: Path) -> list[dict[str, Any]]:
     """Write the downloads of a released version: CSV (UTF-8 with byte order mark, RFC 4180) and Parquet.
 
-    Returns `{name, format, size, sha256}` of each. The folder appears whole or not at all.
+    Returns `{name, format, size, sha256, sm3}` of each. The folder appears whole or not at all.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -105,7 +106,7 @@ def write_csv(parquet: Path, target: Path) -> None:
 
 
 def _described(file: Path, kind: str) -> dict[str, Any]:
-    return {"name": file.name, "format": kind, "size": file.stat().st_size, "sha256": sha256(file)}
+    return {"name": file.name, "format": kind, "size": file.stat().st_size, **checksums(file)}
 
 
 def _cut(product: Product, relation: str, names: Collection[str] | None = None) -> str:

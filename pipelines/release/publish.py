@@ -3,7 +3,7 @@
 Until the ledger rows are written nobody reads the new versions; a run killed before that changes nothing for readers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
-from pipelines.release.ledger import RELEASE, Entry
+from pipelines.release.files import data_files
+from pipelines.release.ledger import RELEASE, Entry, Recorded
 from pipelines.release.products import write_files
 
 APPLICATION = "citylake.release"
@@ -40,16 +41,27 @@ class Approved:
 
 
 def publish(
-    approved: Sequence[Approved], edition: str, number: int, lake: Lake, con: duckdb.DuckDBPyConnection
+    approved: Sequence[Approved],
+    edition: str,
+    number: int,
+    lake: Lake,
+    con: duckdb.DuckDBPyConnection,
+    newest: Mapping[str, Recorded],
+    rewritings: Sequence[Recorded],
 ) -> list[Entry]:
     """Promote every approved candidate and prove it by reading it back; returns the ledger entries to record.
 
-    `number` grows with every edition. Raises CitylakeError when a candidate changed since its evidence or the public
+    `number` grows with every edition; `newest`: the newest release of each subject before it; `rewritings`: all
+    receipts of orders and ended periods. Raises CitylakeError when a candidate changed since its evidence or the public
     version reads differently from it; LakeError, DiskFull.
     """
     entries: list[Entry] = []
     for item in approved:
-        entries.append(_publish_one(item, edition, number, lake, con))
+        entry = _publish_one(item, edition, number, lake, con)
+        assert entry.version is not None  # it was promoted
+        before = newest.get(item.subject)
+        entry.body["data"] = data_files(lake, item.target, entry.version, before, rewritings)
+        entries.append(entry)
         if item.product is not None:
             model = item.product.contract.form.model
             entries[-1].body["model_version"] = next(entry.version for entry in entries if entry.subject == model)

@@ -42,7 +42,7 @@ from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines, tables, views
 from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.since import concerns
-from pipelines.release.verify import Verified, verified
+from pipelines.release.verify import Files, Verified, verified
 from pipelines.retention.apply import JOURNAL as ENDING
 from pipelines.settings import Settings
 
@@ -115,7 +115,7 @@ class _Reproduction:
         self._require_same_code(rewritings)
         later = [one for one in rewritings if one.sequence > self.entry.sequence]
         orders = tuple(one.subject for one in later if concerns(one, self.graph, self.model) or self._touched(one))
-        found = verified(self.lake, self.entry, self.version, rewritings)
+        found = verified(Files(self.lake), self.entry, self.version, rewritings)
         with connect(self.scratch.scratch()) as con, self._unreadable_named():
             built = self._built(files)
             return self._compared(con, self._cut(con, built), found, orders)

@@ -6,16 +6,16 @@ and what it is since. Nor is one that was ended, or a history that was shortened
 Belongs here: the comparison. Does not belong here: the chain itself (register/chain).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint
+from pipelines.lake.checksums import NAMES, Checksums, differing, named
 from pipelines.lake.errors import LakeError
-from pipelines.lake.parquet import sha256
 from pipelines.lake.zones import Lake
+from pipelines.release.files import below, followed
 from pipelines.release.ledger import ERASURE, Ledger, Recorded
 
 State = Literal["unchanged", "erased", "shortened", "ended", "corrupt"]
@@ -24,7 +24,7 @@ State = Literal["unchanged", "erased", "shortened", "ended", "corrupt"]
 @dataclass(frozen=True)
 class Verified:
     """What one release is like now. `orders`: the subjects of the receipts by which rows went from it, or by which it
-    ended as a whole, in order; `what`: the file that is missing or differs, empty if none was looked at."""
+    ended as a whole, in order; `what`: the file that is missing or differs, and by which checksums; empty for none."""
 
     subject: str
     version: int
@@ -35,22 +35,37 @@ class Verified:
 
 def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
     """Every release in the ledger, oldest first."""
-    rewritings, ended = ledger.rewritings(), ledger.ended_versions()
+    rewritings, ended, files = ledger.rewritings(), ledger.ended_versions(), Files(lake)
     for entry in ledger.releases():
         if entry.version is None:
             continue
         if word := ended.get(entry.subject, {}).get(entry.version):
             yield Verified(entry.subject, entry.version, "ended", (word.subject,))
         else:
-            yield verified(lake, entry, entry.version, rewritings)
+            yield verified(files, entry, entry.version, rewritings)
 
 
-def verified(lake: Lake, entry: Recorded, version: int, rewritings: list[Recorded]) -> Verified:
+class Files:
+    """The files of the lake, each read once however many versions have it."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._found: dict[tuple[str, str, str], list[str]] = {}
+
+    def differing(self, name: str, expected: Checksums) -> list[str]:
+        """The names of the checksums that a file below the lake does not have."""
+        asked = (name, expected["sha256"], expected["sm3"])
+        if asked not in self._found:
+            self._found[asked] = differing(self.lake.root / name, expected)
+        return self._found[asked]
+
+
+def verified(files: Files, entry: Recorded, version: int, rewritings: list[Recorded]) -> Verified:
     """What one release is like now that was not ended. `rewritings`: all there were, in order."""
-    location = lake.subject(entry.subject)
+    location = files.lake.subject(entry.subject)
     try:
         mark = fingerprint(location, version)
-        torn = delta.torn_files(location, delta.table_files(delta.open_table(location, version)))
+        present = delta.table_files(delta.open_table(location, version))
     except LakeError:
         return Verified(entry.subject, version, "corrupt", what=str(location))
     expected, orders, states = str(entry.body["fingerprint"]), list[str](), set[str]()
@@ -59,21 +74,24 @@ def verified(lake: Lake, entry: Recorded, version: int, rewritings: list[Recorde
         if before == expected and after != before:
             expected, orders = after, [*orders, one.subject]
             states.add(one.kind)
-    if torn or mark != expected:
-        return Verified(entry.subject, version, "corrupt", tuple(orders), str(torn[0] if torn else location))
-    if wrong := next(_downloads(lake, entry, version, rewritings), None):
-        return Verified(entry.subject, version, "corrupt", tuple(orders), str(wrong))
+    names = [below(files.lake, location / file.path) for file in present]
+    if wrong := next(_wrong(files, entry, version, names, rewritings), None):
+        return Verified(entry.subject, version, "corrupt", tuple(orders), wrong)
+    if mark != expected:
+        return Verified(entry.subject, version, "corrupt", tuple(orders), str(location))
     state: State = "erased" if ERASURE in states else "shortened" if orders else "unchanged"
     return Verified(entry.subject, version, state, tuple(orders))
 
 
-def _downloads(lake: Lake, entry: Recorded, version: int, rewritings: list[Recorded]) -> Iterator[Path]:
-    """The downloads of a release that are gone or are not what the ledger says."""
-    for file in entry.body.get("files", ()):
-        path = lake.root / "released" / "files" / entry.subject / f"v{version}" / file["name"]
-        expected, name = file["sha256"], str(path.relative_to(lake.root.parent))
-        for one in rewritings:
-            before, after = one.body["files"].get(name, (None, None))
-            expected = after if before == expected else expected
-        if not path.is_file() or sha256(path) != expected:
-            yield path
+def _wrong(
+    files: Files, entry: Recorded, version: int, data: Sequence[str], rewritings: Sequence[Recorded]
+) -> Iterator[str]:
+    """The files of a release that are gone or are not what the ledger says, with the checksums that differ. `data`: the
+    data files of the version as they are named below the lake."""
+    said = {one["path"]: named(one) for one in entry.body["data"]}
+    downloads = f"released/files/{entry.subject}/v{version}"
+    said |= {f"{downloads}/{one['name']}": named(one) for one in entry.body["files"]}
+    for name in sorted({*said, *data}):
+        expected = followed(files.lake, name, said[name], entry, rewritings) if name in said else None
+        if wrong := files.differing(name, expected) if expected else list(NAMES.values()):
+            yield f"{files.lake.root / name} ({', '.join(wrong)})"

@@ -17,8 +17,9 @@ from pipelines.contracts.load import Contracts, ProductContract, SourceContract
 from pipelines.engine import connect
 from pipelines.erasure.traces import forget_rows
 from pipelines.lake.candidate import fingerprint
+from pipelines.lake.checksums import checksums
 from pipelines.lake.cleanup import forget_views
-from pipelines.lake.parquet import make_durable, sha256
+from pipelines.lake.parquet import make_durable
 from pipelines.lake.rewrite import carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
@@ -73,7 +74,7 @@ class Retention:
         return body
 
     def _planned(self, found: Found, today: date, who: str, why: str) -> dict[str, Any]:
-        """The journal. Paths are below the home; files have their hash before."""
+        """The journal. Paths are below the home; files have their checksums before."""
         about: dict[str, SourceContract | ProductContract] = {**self.contracts.sources, **self.contracts.models}
         rewritten = {one.place for one in found.planned}
         touched = {
@@ -96,7 +97,7 @@ class Retention:
                 for name in sorted({one.dataset for one in found.carried})
             },
             "files": [one.stored(self.home) for one in found.planned],
-            "dropped": {str(path.relative_to(self.home)): sha256(path) for path in found.dropped},
+            "dropped": {str(path.relative_to(self.home)): checksums(path) for path in found.dropped},
             "releases": releases,
             "versions": found.versions,
             "batches": found.batches,
@@ -105,7 +106,7 @@ class Retention:
             "held": [asdict(one) | {"since": one.since.isoformat()} for one in found.due if one.held is not None],
         }
         journal["downloads"] = {
-            str(file.relative_to(self.home)): sha256(file)
+            str(file.relative_to(self.home)): checksums(file)
             for subject, version in self._open(journal)
             for file in sorted(files_folder(self.lake, self.contracts.products[subject], version).glob("*"))
         }
@@ -158,7 +159,7 @@ class Retention:
             counts = places.setdefault(one["place"], {"rows": 0, "cells": 0})
             counts["rows"] += len(one["change"]["gone"])
         ended = journal["versions"]
-        changed = {one["file"]: one["sha256"] for one in journal["files"]} | journal["downloads"]
+        changed = {one["file"]: one["before"] for one in journal["files"]} | journal["downloads"]
         body = {
             **{
                 name: journal[name]
@@ -166,7 +167,7 @@ class Retention:
             },
             "rows": sum(one["rows"] for one in journal["due"]),
             "places": places,
-            "files": {name: [old, sha256(self.home / name)] for name, old in changed.items()}
+            "files": {name: [old, checksums(self.home / name)] for name, old in changed.items()}
             | {name: [old, None] for name, old in journal["dropped"].items()},
             "releases": {
                 subject: {

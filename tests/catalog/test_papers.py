@@ -21,6 +21,7 @@ from pipelines.documents.model import Document, Share, Table, shown
 from pipelines.evidence import days, scores
 from pipelines.failures import Failures
 from pipelines.issues import Finding, Issues, feedback
+from pipelines.lake.checksums import checksums, named
 from pipelines.messages import CitylakeError
 from pipelines.register import heads
 from pipelines.register.receipts import RETURNED, Receipts, Stage
@@ -267,8 +268,8 @@ def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> N
     departments = {source.org for source in own_city.contracts.sources.values()}
     assert len(row.body["files"]) == 1 + len(departments)
     folder = own_city.settings.reports / month_of(own_city)
-    kept = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
-    assert kept == {said["name"]: said["sha256"] for said in row.body["files"]}
+    kept = {file.name: checksums(file) for file in folder.iterdir()}
+    assert kept == {said["name"]: named(said) for said in row.body["files"]}
     assert list(monthly.different(own_city.settings, own_city.ledger)) == []
     victim = folder / f"quality-psb-{month_of(own_city)}.pdf"
     victim.write_bytes(victim.read_bytes() + b" ")

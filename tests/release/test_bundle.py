@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.issues import Issues
+from pipelines.lake.checksums import checksums
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
 from pipelines.register.receipts import Receipts, Stage
@@ -57,6 +58,10 @@ class House:
 
     def file(self, version: int, subject: str = AGES) -> Path:
         return self.settings.lake.root / "released" / "files" / subject / f"v{version}" / "rows.csv"
+
+    def data(self, subject: str) -> Path:
+        """The one data file of all versions of a subject."""
+        return self.settings.lake.root / "released" / "products" / subject / "part-1.parquet"
 
     def rows(self) -> list[dict[str, Any]]:
         register = Register(self.settings.register_url)
@@ -118,8 +123,13 @@ def build(home: Path) -> House:
             path.write_text(f"列,{number}\n", "utf-8")
             evidence = {"edition": f"e{number}", "subject": subject, "checks": [{"measured": 0.1 * number}]}
             receipts.add(Stage.EVIDENCE, subject, evidence)
-            files = [{"name": "rows.csv", "sha256": check.sha256(path)}]
+            files, data = [{"name": "rows.csv", **check.checksums(path)}], house.data(subject)
+            if not data.exists():
+                data.parent.mkdir(parents=True)
+                data.write_bytes(subject.encode())
+            parts = [{"path": data.relative_to(settings.lake.root).as_posix(), **check.checksums(data)}]
             body = {"rows": number, "as_of": "2026-11-01", "proof": chain.digest(evidence), "files": files}
+            body["data"] = parts
             body["built_from"] = chain.digest(sources_of(number))
             book.record([Entry(RELEASE, subject, f"e{number}", number, body)])
             number += 1
@@ -307,6 +317,49 @@ def test_a_changed_published_byte_is_told_by_row_and_file(house: House, tmp_path
     assert f"v{victim - 1}/rows.csv is missing" in checked(folder, "--lake", house.settings.lake.root)[1]
 
 
+def test_a_changed_byte_of_a_data_file_is_told_once(house: House, tmp_path: Path) -> None:
+    path, content = house.data(AGES), bytearray(house.data(AGES).read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    folder = house.export(tmp_path / "bundle")
+    (problem,) = found(checked(folder, "--lake", house.settings.lake.root)[1])
+    assert problem.startswith(f"row 1 ({AGES} version 0): published file released/products/{AGES}/part-1.parquet")
+    assert "neither its SHA-256 nor its SM3" in problem
+
+
+@pytest.mark.parametrize(("key", "good", "wrong"), [("sha256", "SM3", "SHA-256"), ("sm3", "SHA-256", "SM3")])
+def test_a_receipt_with_one_wrong_hash_says_which(
+    house: House, tmp_path: Path, victim: int, key: str, good: str, wrong: str
+) -> None:
+    rows = house.rows()
+    body = json.loads(rows[victim - 1]["body"])
+    body["files"][0][key] = "0" * 64
+    rows[victim - 1]["body"] = chain.canonical(body)
+    house.sign_again(rows)
+    folder = house.export(tmp_path / "bundle")
+    (problem,) = found(checked(folder, "--lake", house.settings.lake.root)[1])
+    assert f"row {victim} " in problem and f"its {good} is what the ledger says, its {wrong} is not" in problem
+
+
+def test_both_hashes_are_those_of_openssl(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for content in (b"", b"abc", random.Random(1).randbytes((1 << 20) + 17)):
+        file.write_bytes(content)
+        for key in check.CHECKSUMS:
+            said = subprocess.run(["openssl", "dgst", f"-{key}", "-r", str(file)], check=True, capture_output=True)
+            assert checksums(file)[key] == check.checksums(file)[key] == said.stdout.decode().split()[0]  # type: ignore[literal-required]
+
+
+def test_sm3_is_there_where_python_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(name: str) -> None:
+        raise ValueError(name)
+
+    (tmp_path / "abc").write_bytes(b"abc")
+    monkeypatch.setattr(check.hashlib, "new", without)
+    vector = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"  # GB/T 32905-2016, A.1
+    assert check.checksums(tmp_path / "abc")["sm3"] == vector
+
+
 def test_changed_evidence_is_told_by_row(house: House, tmp_path: Path, victim: int) -> None:
     forged = {"edition": f"e{victim - 1}", "checks": []}
     house.change(sa.update(receipt).where(receipt.c.id == victim).values(body=forged))
@@ -354,7 +407,7 @@ def test_the_readable_page_says_what_the_ledger_says(house: House, tmp_path: Pat
     assert [row["subject"] for row in published] == [AGES]
     for row in published:
         (file,) = json.loads(row["body"])["files"]
-        assert row["hash"] in copied and file["sha256"] in copied
+        assert row["hash"] in copied and file["sha256"] in copied and file["sm3"] in copied
     for row in rows:
         named = row["kind"] != RELEASE or row in published or row["hash"] in {one.says["chain"] for one in known}
         assert (row["hash"] in copied) is named
@@ -370,10 +423,10 @@ def page_of(folder: Path) -> str:
 def test_the_page_names_what_later_rows_made_of_a_release(house: House, tmp_path: Path) -> None:
     newest = {row["subject"]: row for row in house.rows()}
     ages, roads = newest[AGES]["version"], newest[ROADS]["version"]
-    after, fingerprint = "a" * 64, "f" * 64
+    after, fingerprint = {"sha256": "a" * 64, "sm3": "b" * 64}, "f" * 64
     file = f"lake/released/files/{AGES}/v{ages}/rows.csv"
     erased = {
-        "files": {file: [check.sha256(house.file(ages)), after]},
+        "files": {file: [check.checksums(house.file(ages)), after]},
         "releases": {AGES: {str(ages): ["x", fingerprint]}},
     }
     over = {"files": {}, "releases": {ROADS: {str(roads): ["x", None]}}}
@@ -383,7 +436,7 @@ def test_the_page_names_what_later_rows_made_of_a_release(house: House, tmp_path
     register.close()
     page, last = page_of(house.export(tmp_path / "bundle")), sum(BATCHES)
     assert f"依第{last + 1}条改写，现指纹{fingerprint}" in page
-    assert f"rows.csv依第{last + 1}条改写，现{after}" in page
+    assert f"rows.csv依第{last + 1}条改写，现SHA-256{after['sha256']}SM3{after['sm3']}" in page
     assert page.count(f"依第{last + 2}条清除") == 1 and check.sha256(house.file(ages)) in page
 
 
@@ -453,12 +506,12 @@ def test_a_bundle_of_an_older_version_is_checked_as_before(house: House, tmp_pat
 
 def test_what_was_erased_or_ended_is_told_so_and_not_as_corrupt(house: House, tmp_path: Path) -> None:
     register = Register(house.settings.register_url)
-    before = {number: check.sha256(house.file(number)) for number in (0, 2)}
+    before = {number: check.checksums(house.file(number)) for number in (0, 2)}
     house.file(0).write_text("列\n", "utf-8")
     house.file(2).unlink()
     name = {number: f"lake/released/files/{AGES}/v{number}/rows.csv" for number in (0, 2)}
     erased = {
-        "files": {name[0]: [before[0], check.sha256(house.file(0))]},
+        "files": {name[0]: [before[0], check.checksums(house.file(0))]},
         "releases": {AGES: {"0": ["before", "since"]}},
     }
     over = {"files": {name[2]: [before[2], None]}, "releases": {AGES: {"2": ["before", None]}}}
@@ -469,7 +522,7 @@ def test_what_was_erased_or_ended_is_told_so_and_not_as_corrupt(house: House, tm
     folder = house.export(tmp_path / "bundle")
     code, output = checked(folder, "--heads", house.kept, "--lake", house.settings.lake.root)
     assert code == 0, output
-    assert f"{sum(BATCHES) - 2} agree, 1 agree as the ledger says they were rewritten, 1 ended" in output
+    assert f"{sum(BATCHES)} agree, 1 agree as the ledger says they were rewritten, 1 ended" in output
     assert "erased by order K-1" in output and "retention ended (r-1)" in output
 
 

@@ -25,6 +25,7 @@ from pipelines.codecs.sql import literal
 from pipelines.contracts.load import load
 from pipelines.erasure.order import JOURNAL, Erasure, Order
 from pipelines.lake import rewrite
+from pipelines.lake.checksums import checksums
 from pipelines.lake.parquet import sha256
 from pipelines.lake.rewrite import replace_file
 from pipelines.linkage import tables
@@ -339,5 +340,5 @@ def _all_else_is_as_it_was(home: Path, before: Path, receipt: dict[str, Any]) ->
             continue
         rows, now = content(old), content(path)
         gone, new = rows - now, now - rows
-        assert receipt["files"][name] == [sha256(old), sha256(path)] and gone, name
+        assert receipt["files"][name] == [checksums(old), checksums(path)] and gone, name
         assert gone.total() <= 12 and new.total() <= gone.total(), (name, gone.total(), new.total())

@@ -21,6 +21,7 @@ from pipelines.lake.parquet import copy_rows, write_file
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import receipt
+from pipelines.release.files import data_files
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from pipelines.retention.apply import Retention
 from pipelines.retention.due import Search
@@ -106,7 +107,10 @@ class Home:
     def release(self, subject: str, day: date, query: str, monkeypatch: Any, **body: Any) -> int:
         """The next version of a subject, published on a day."""
         version = self.put(self.lake.subject(subject), query, "table")
-        about = {"fingerprint": fingerprint(self.lake.subject(subject), version), "files": [], "inputs": "i", **body}
+        location, newest = self.lake.subject(subject), self.ledger.newest(RELEASE).get(subject)
+        about = {"fingerprint": fingerprint(location, version), "files": [], "inputs": "i"}
+        about["data"] = data_files(self.lake, location, version, newest, self.ledger.rewritings())
+        about.update(body)
         with monkeypatch.context() as patch:
             patch.setattr(chain, "now", lambda: noon(day))
             self.ledger.record([Entry(RELEASE, subject, f"e{day}", version, about)])

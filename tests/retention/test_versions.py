@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.contracts.load import Contracts
+from pipelines.lake.checksums import checksums, named
 from pipelines.messages import CitylakeError
-from pipelines.release.ledger import RETENTION
+from pipelines.release.files import data_files
+from pipelines.release.ledger import ERASURE, RELEASE, RETENTION, Entry
 from pipelines.release.publish import files_folder
 from pipelines.release.verify import releases
 from pipelines.retention import ended, holds
@@ -60,6 +62,50 @@ def test_a_version_that_is_gone_without_a_word_is_corrupt(home: Home) -> None:
         if file.stat().st_size:
             file.unlink()
     assert states(home) == ["ended", "ended", "corrupt", "corrupt"]
+
+
+def test_a_changed_byte_is_found_in_every_version_that_has_it(home: Home) -> None:
+    home.release(MODEL, TODAY, "SELECT 'version-0-x' AS said", pytest.MonkeyPatch())
+    (path,) = {Path(one["path"]) for one in home.ledger.published()[MODEL].body["data"]}
+    content = bytearray((home.lake.root / path).read_bytes())
+    content[len(content) // 2] ^= 1
+    (home.lake.root / path).write_bytes(content)
+    found = [one for one in releases(home.lake, home.ledger) if one.state == "corrupt"]
+    assert {one.what for one in found} == {f"{home.lake.root / path} (SHA-256, SM3)"}
+    home.release(MODEL, TODAY, "SELECT 'other' AS said", pytest.MonkeyPatch())
+    assert [one.version for one in releases(home.lake, home.ledger) if one.state == "corrupt"] == [
+        one.version for one in found
+    ]
+
+
+@pytest.mark.parametrize(("key", "name"), [("sha256", "SHA-256"), ("sm3", "SM3")])
+def test_a_receipt_with_one_wrong_hash_says_which(
+    home: Home, monkeypatch: pytest.MonkeyPatch, key: str, name: str
+) -> None:
+    body = home.ledger.published()[MODEL].body
+    version = home.ledger.published()[MODEL].version
+    wrong = [{**one, key: "0" * 64} for one in body["data"]]
+    home.ledger.record([Entry(RELEASE, MODEL, "forged", version, {**body, "data": wrong})])
+    (found,) = [one for one in releases(home.lake, home.ledger) if one.state == "corrupt"]
+    assert found.what == f"{home.lake.root / wrong[0]['path']} ({name})"
+
+
+def test_a_data_file_keeps_the_hashes_of_its_first_release(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was changed meanwhile is not attested anew by the next version that has it."""
+    newest = home.ledger.published()[MODEL]
+    assert newest.version is not None
+    location = home.lake.subject(MODEL)
+    (said,) = newest.body["data"]
+    path = home.lake.root / said["path"]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert data_files(home.lake, location, newest.version, newest, []) == [said]
+    assert data_files(home.lake, location, newest.version, None, []) != [said]
+    since = checksums(path)
+    order = {"files": {f"lake/{said['path']}": [named(said), since]}, "releases": {}}
+    home.ledger.record([Entry(ERASURE, "K-1", "e", None, order)])
+    assert data_files(home.lake, location, newest.version, newest, home.ledger.rewritings()) == [{**said, **since}]
 
 
 def test_a_held_dataset_stays_until_the_hold_is_lifted_or_over(home: Home) -> None:

@@ -15,6 +15,7 @@ from catalog.delivery.changes import CHANGE_TYPE, key_named
 from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.extracts import Extract
 from catalog.delivery.files.datapackage import LICENCE, DataFile, describe
+from pipelines.lake.checksums import checksums
 from pipelines.lake.parquet import sha256
 from pipelines.messages import say
 from pipelines.register.chain import canonical
@@ -82,10 +83,6 @@ def _write_rows(desk: Desk, held: Extract, kind: str, target: Path) -> DataFile:
 
 def _write_sums(folder: Path) -> None:
     """The lines of `sha256sum` and of `openssl dgst -sm3 -r` of every file that is there."""
-    files = sorted(folder.iterdir())
-    for name, algorithm in ((SHA256SUMS, "sha256"), (SM3SUMS, "sm3")):
-        lines = []
-        for file in files:
-            with file.open("rb") as stream:
-                lines.append(f"{hashlib.file_digest(stream, algorithm).hexdigest()}  {file.name}\n")
-        (folder / name).write_text("".join(lines), "utf-8")
+    found = {file.name: checksums(file) for file in sorted(folder.iterdir())}
+    (folder / SHA256SUMS).write_text("".join(f"{one['sha256']}  {name}\n" for name, one in found.items()), "utf-8")
+    (folder / SM3SUMS).write_text("".join(f"{one['sm3']}  {name}\n" for name, one in found.items()), "utf-8")
