@@ -1,5 +1,6 @@
 """The released cities that tests of the catalogue stand on: one that many share, and fresh ones to change."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,14 @@ def staffed_city(door_city: City) -> City:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("headless Chromium is not installed")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,14 @@
 """The pages in a real browser: no script or style is refused, Chinese is drawn with glyphs, at 1280 and 390 pixels."""
 
 import re
-import shutil
 import struct
-import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.catalog.opening import open_page
 from tests.catalog.serving import serving
 from tests.catalog.small_city import AGES, City
 
@@ -21,24 +20,9 @@ PAGES = ["/", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", *REP
 
 
 @pytest.fixture(scope="module")
-def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("headless Chromium is not installed")
-    return found
-
-
-@pytest.fixture(scope="module")
 def address(full_city: City) -> Iterator[str]:
     with serving(full_city.settings) as address:
         yield address
-
-
-def open_page(chromium: str, folder: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    quiet = "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
-    logged = ("--enable-logging=stderr", "--disable-component-update", f"--user-data-dir={folder / 'profile'}")
-    command = [chromium, *quiet.split(), *logged, *options, url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
 
 
 @pytest.mark.parametrize("page", PAGES)
