@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.ahead import ahead
 from assets.anomalies import EARLY, anomalies
+from assets.corrections import MORNING, corrections
 from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
@@ -79,7 +80,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     contracts = load(settings.contracts)
     sources = source_assets(contracts)
     published = [release_assets(contracts, _graph(settings, contracts)), health, ahead, *delivery_assets(contracts)]
-    freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies]
+    freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies, corrections]
     select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
     _cadences(table, contracts, select(*published))
@@ -88,6 +89,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR)
     table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
     table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY)
+    table.job("corrections", select(corrections), say("dagster.corrections"), MORNING)
     table.job("scores", select(measured), say("dagster.scores"), EVENING)
     table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(

@@ -6,11 +6,12 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from catalog import corrected
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
-from pipelines.issues import Issues
-from pipelines.issues.feedback import Feedback, Origin, due
+from pipelines.issues import Issues, corrections
+from pipelines.issues.feedback import Feedback, Origin, due, require_harmless
 from pipelines.messages import CitylakeError, say
 from pipelines.settings import Settings
 
@@ -25,6 +26,9 @@ def raise_(
     who: Who,
     what: Annotated[str, typer.Option(help="疑义，不写个人信息 / what is wrong, without personal values")],
     column: Annotated[str | None, typer.Option(help="哪一列 / which column")] = None,
+    row: Annotated[
+        str | None, typer.Option(help="来源的哪一行，批次:行号 / which row of a source, batch:number")
+    ] = None,
     origin: Annotated[str, typer.Option("--from", help="steward、department 或 public / who says it")] = "steward",
 ) -> None:
     """提出疑义，转数源部门 / raise an issue; it goes to the department that says the column."""
@@ -32,7 +36,7 @@ def raise_(
         if origin not in get_args(Origin):
             raise CitylakeError("feedback.origin")
         feedback, contracts = _opened()
-        number = feedback.raise_(subject, column, origin, who, what)  # type: ignore[arg-type]
+        number = feedback.raise_(subject, column, origin, who, what, row)  # type: ignore[arg-type]
         (row,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
         typer.echo(say("feedback.raised", number=number, owner=row["owner"]))
         for line in due_text(row, contracts):
@@ -75,17 +79,48 @@ def show(number: Number) -> None:
             typer.echo(f"{done.at:%Y-%m-%d %H:%M}Z {act} {done.who}: {done.note}")
             if done.proof and "batch" in done.proof:
                 typer.echo(f"   {done.proof['source']} #{done.proof['batch']} {done.proof['admitted']}")
+            if done.proof and "row" in done.proof:
+                typer.echo(f"   {done.proof['column']} {done.proof['row']}")
+
+
+@app.command()
+def tell() -> None:
+    """告知取得过错误数据的各方，列出未确认的通知 / tell who received what was corrected; list notices."""
+    with told():
+        settings = Settings.from_environment()
+        contracts, register = load(settings.contracts), opened_register(settings)
+        count = corrected.tell(settings, register, contracts)
+        waiting = corrections.notices(register)
+        typer.echo(say("corrected.told", count=count, open=len(waiting)))
+        for row in waiting:
+            typer.echo(f"#{row['id']} ({row['owner']})\n   {row['text']['zh']}\n   {row['text']['en']}")
+            for line in due_text(row, contracts):
+                typer.echo(line)
+        register.close()
+
+
+@app.command()
+def acknowledge(
+    number: Number, who: Who, note: Annotated[str, typer.Option(help="如何处理的 / what was done")]
+) -> None:
+    """接收方确认已按更正更新 / a recipient says that it brought its data up to date."""
+    with told():
+        register = _opened()[0].register
+        require_harmless(note)
+        corrections.acknowledge(register, number, who, note)
+        register.close()
 
 
 def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
-    """Until when an open issue that somebody raised must be verified, in two languages; nothing for others."""
+    """Until when somebody has to answer an open issue, in two languages; nothing for issues that wait for a run."""
     last = due(issue, contracts.city)
     if last is None:
         return []
     zone = ZoneInfo(contracts.city.timezone)
     late = datetime.now(zone).date() > last.day
-    code = "feedback.overdue" if late else "feedback.provisional" if last.provisional else "feedback.due"
-    return [f"   {line}" for line in say(code, day=last.day).splitlines()]
+    state = "overdue" if late else "provisional" if last.provisional else "due"
+    area = issue["code"].partition(".")[0]
+    return [f"   {line}" for line in say(f"{area}.{state}", day=last.day).splitlines()]
 
 
 def _opened() -> tuple[Feedback, Contracts]:

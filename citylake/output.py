@@ -39,6 +39,8 @@ def proof_text(issue: Mapping[str, Any]) -> str:
         return say(f"feedback.proof.{proof['feedback']}", **about, owner=issue["owner"], **proof)
     if "anomaly" in proof:
         return say("anomaly.proof", **about, owner=issue["owner"], who=proof["who"], why=proof["anomaly"])
+    if "corrected" in proof:
+        return say("corrected.proof", **about, owner=issue["owner"], **proof)
     if "why" in proof:
         return say("recall.proof", **about, owner=issue["owner"], **proof)
     if "batches" in proof:

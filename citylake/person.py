@@ -92,8 +92,10 @@ def _correct(
         versions = core_versions(run.contracts, settings.lake, run.receipts)
         about = {**about, "since": run.today.isoformat()}
         with Explainer(run.contracts, settings.lake, run.register) as explainer:
-            source, asked = correct.asked(explainer, run.contracts, versions, one, field, said, wanted, about, applied)
-        run.ask(source, asked)
+            source, asked, row = correct.asked(
+                explainer, run.contracts, versions, one, field, said, wanted, about, applied
+            )
+        run.ask(source, asked, row)
         owner = run.contracts.codes["organisations"].rows[run.contracts.sources[source].org]["name"]
         incremental = not isinstance(run.contracts.sources[source].form.load, WholeTable)
     typer.echo(say("rights.asked", id=asked.id, subject=source, owner=owner))

@@ -426,15 +426,16 @@ class Run:
             return Ingested("held", "\n".join(finding.both() for finding in held), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
 
-    def ask(self, source: str, asked: granted.Asked) -> None:
-        """Put a correction that a person asks for into the book of its source, and open the issue of its owner.
+    def ask(self, source: str, asked: granted.Asked, row: str) -> None:
+        """Put a correction that a person asks for into the book of its source, and open the issue of its owner. `row`:
+        the place of the row, `batch:number`, by which those who received it are found.
 
         A source that delivers changes does not deliver the row again: the batch with it is judged once more.
         """
         contract = self.contracts.sources[source]
         granted.write(self.lake, contract, [*granted.read(self.lake, contract), asked])
         body = {"id": asked.id, "column": asked.column, "applied": asked.applied, "who": asked.who, "why": asked.why}
-        self.receipts.add(Stage.CORRECTION, source, body)
+        self.receipts.add(Stage.CORRECTION, source, {**body, "row": row})
         self._asked(contract, None)
 
     def _asked(self, contract: SourceContract, admitted: Admitted | None) -> set[str]:

@@ -13,6 +13,7 @@ from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
 from catalog.web.forms import Form, own_path
 from catalog.web.site import Site
+from pipelines.issues.corrections import notices
 from pipelines.messages import translate
 from pipelines.register.store import now
 
@@ -86,6 +87,7 @@ def build_router(site: Site) -> APIRouter:
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
+            corrected=notices(desk.register, caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,
             tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
             now=moment,

@@ -769,7 +769,7 @@ class CityForm(Strict):
     deliveries: dict[Name, AnyDelivery] = {}
     addressBook: AddressBookForm | None = None
     workCalendar: WorkCalendarForm | None = None
-    deadlines: dict[Literal["verification"], DeadlineForm] = {}
+    deadlines: dict[Literal["verification", "acknowledgement"], DeadlineForm] = {}
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]
     anomalies: AnomaliesForm | None = None

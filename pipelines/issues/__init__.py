@@ -18,7 +18,7 @@ from pipelines.register.tables import issue as table
 from pipelines.register.times import as_utc
 
 Severity = Literal["error", "warning"]
-ANSWERED = ("recall", "feedback", "anomaly")
+ANSWERED = ("recall", "feedback", "anomaly", "corrected")
 """Areas whose issues close by somebody's answer, never by a run."""
 GUARDED = ("anomaly",)
 """Areas whose issues are for those who may ask about them, not for pages and reports."""

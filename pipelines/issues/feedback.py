@@ -22,6 +22,7 @@ from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar
+from pipelines.issues.corrections import AREA as CORRECTED
 from pipelines.messages import CitylakeError
 from pipelines.privacy.scanner import scan
 from pipelines.register import Register
@@ -35,6 +36,11 @@ AREA = "feedback"
 Origin = Literal["steward", "department", "public"]
 Act = Literal["raised", "verifying", "unfounded", "corrected"]
 LONGEST = 500
+DUTIES: Mapping[str, Literal["verification", "acknowledgement"]] = {
+    AREA: "verification",
+    CORRECTED: "acknowledgement",
+}
+"""By area of issues the duty that has a deadline."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +60,24 @@ class Feedback:
     def __init__(self, register: Register, contracts: Contracts) -> None:
         self.register, self.contracts = register, contracts
 
-    def raise_(self, subject: str, column: str | None, origin: Origin, who: str, what: str) -> int:
-        """Open an issue about a source, model or product, or a column of it; returns its number.
+    def raise_(
+        self, subject: str, column: str | None, origin: Origin, who: str, what: str, row: str | None = None
+    ) -> int:
+        """Open an issue about a source, model or product, or a column of it; returns its number. `row`: which row of a
+        source says it, `batch:number` as `citylake explain` names it.
 
         It goes to whoever says the column first by the authority matrix, otherwise to the owner of the subject.
         Raises CitylakeError for what no contract names, and for a text that holds personal values.
         """
         owner = self._owner(subject, column)
         require_harmless(what)
+        if row is not None:
+            self._require_row(subject, column, row)
         about = {"subject": subject, "column": column or "—", "origin": origin, "what": what}
         finding = Finding(f"{AREA}.{origin}", about, "warning", uuid.uuid4().hex[:12])
         with self.register.begin() as connection:
             number = Issues.open_one(connection, subject, owner, finding)
-            _record(connection, number, who, "raised", what, None)
+            _record(connection, number, who, "raised", what, None if row is None else {"row": row, "column": column})
         return number
 
     def take_up(self, number: int, who: str, note: str) -> None:
@@ -93,6 +104,14 @@ class Feedback:
         """Everything that was done about an issue, in order."""
         rows = self.register.rows(sa.select(acts).where(acts.c.issue == number).order_by(acts.c.id))
         return [Done(as_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
+
+    def _require_row(self, subject: str, column: str | None, row: str) -> None:
+        """Raises CitylakeError unless it is a row of a batch of the source, and the column is said."""
+        batch, _, number = row.partition(":")
+        numbers = batch.isdecimal() and number.isdecimal()
+        pulled = Receipts(self.register, AREA).last(Stage.PULL, subject, int(batch)) if numbers else None
+        if column is None or pulled is None or subject not in self.contracts.sources:
+            raise CitylakeError("feedback.no_row", subject=subject, row=row)
 
     def _owner(self, subject: str, column: str | None) -> str:
         contracts = self.contracts
@@ -136,9 +155,11 @@ class Feedback:
 
 
 def due(issue: Mapping[str, Any], city: CityForm) -> Due | None:
-    """Until when an issue that somebody raised must be verified; None for others, and where the city sets no time."""
-    deadline = city.deadlines.get("verification")
-    if deadline is None or city.workCalendar is None or not issue["code"].startswith(f"{AREA}."):
+    """Until when an issue that somebody raised must be verified, or a notice of a correction acknowledged; None for
+    others, and where the city sets no time."""
+    duty = DUTIES.get(issue["code"].partition(".")[0])
+    deadline = city.deadlines.get(duty) if duty is not None else None
+    if deadline is None or city.workCalendar is None:
         return None
     since = as_utc(issue["first_seen"]).astimezone(ZoneInfo(city.timezone)).date()
     return WorkCalendar(city.workCalendar).due(since, deadline.days)

@@ -28,8 +28,9 @@ def asked(
     wanted: str | None,
     about: Mapping[str, str],
     applied: bool,
-) -> tuple[str, Asked]:
-    """The source that says the `field` of a person, and the correction that is asked of it. `about`: who, why, since.
+) -> tuple[str, Asked, str]:
+    """The source that says the `field` of a person, the correction that is asked of it, and the place of its row,
+    `batch:number`. `about`: who, why, since.
 
     Raises CitylakeError for a field that no single source says, one that the row is told by, a value that the source
     does not say, and one that its contract would refuse. No value is in its text.
@@ -54,4 +55,5 @@ def asked(
         raise CitylakeError("rights.bad_value", **place, rule=wrong)
     where = dict(zip(version.key, keys, strict=True))
     number = f"r{uuid.uuid4().hex[:12]}"
-    return contract.id, Asked(number, column.name, where, " ".join(keys), said, wanted, applied, **about)
+    asked = Asked(number, column.name, where, " ".join(keys), said, wanted, applied, **about)
+    return contract.id, asked, f"{source.row.batch}:{source.row.number}"

@@ -26,9 +26,10 @@ class Standing:
     """A row of a model in one version of a product.
 
     `column`: what the product calls the asked column, None if the row as a whole was asked for. `rows`: the column that
-    grants are limited by, `divisions` its values in the row (several if the key fits several rows). `same`: whether the
-    cell, or the row as far as the product shows it, is as in the newest version asked about. `known`: whether the
-    version of the model can still be read; nothing else is told then.
+    grants are limited by, `divisions` its values in the row (several if the key fits several rows). `state`: a number
+    for what the cell says, or the row as far as the product shows it: the same number, the same values; 0 for those
+    of the newest version asked about. `known`: whether the version of the model can still be read; nothing else is told
+    then.
     """
 
     product: Product
@@ -37,8 +38,13 @@ class Standing:
     column: str | None
     rows: str | None = None
     divisions: tuple[str | None, ...] = ()
-    same: bool = True
+    state: int = 0
     known: bool = True
+
+    @property
+    def same(self) -> bool:
+        """Whether it says what the newest version says."""
+        return self.state == 0
 
 
 def standings(
@@ -52,7 +58,7 @@ def standings(
     (None: any); the newest first. `key`: the key of this name, for the pseudonyms of channels."""
     for product in contract.products:
         pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
-        newest: list[tuple[str | None, ...]] | None = None
+        states: list[list[tuple[str | None, ...]]] = []
         entries = [one for one in released.ledger.kept_releases() if one.subject == product.id]
         for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
             columns = {name: (source, mask) for name, (source, mask) in (entry.body.get("columns") or {}).items()}
@@ -68,9 +74,10 @@ def standings(
                 continue
             if found:
                 cells = [one[1:] if limited else one for one in found]
-                newest = newest or cells
+                if cells not in states:
+                    states.append(cells)
                 divisions = tuple(one[0] for one in found) if limited else ()
-                yield Standing(product, entry.version, entry.at, about.column, limited, divisions, same=cells == newest)
+                yield Standing(product, entry.version, entry.at, about.column, limited, divisions, states.index(cells))
 
 
 def row_of_product(

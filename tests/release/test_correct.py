@@ -4,6 +4,8 @@ of both when the department delivers it itself.
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +14,11 @@ from citylake.main import app
 from pipelines.admission import granted
 from pipelines.codecs.sql import literal
 from pipelines.contracts.load import Contracts
-from pipelines.issues import Issues
+from pipelines.issues import Issues, corrections
+from pipelines.register.receipts import Receipts
+from pipelines.register.store import now
+from pipelines.release.corrected import named
+from pipelines.release.rows import ReleasedRows
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -43,9 +49,10 @@ def test_a_correction_counts_until_the_department_delivers_it(
     seed = seed_from_clock()
     print(f"CITYLAKE_TEST_SEED={seed}")
     said_by = "mobile IS NOT NULL AND residence_status = '1'"
-    rows = town.rows("lib_population__person", "person_id, mobile, attr_source", said_by)
+    rows = town.rows("lib_population__person", "person_id, mobile, attr_source, source_rows", said_by)
     rows = [row for row in rows if json.loads(row[2])["mobile"] == SOURCE]
-    person, wrong, _ = rows[seed % len(rows)]
+    person, wrong, _, books = rows[seed % len(rows)]
+    place = json.loads(books)[SOURCE]
 
     def ask(*arguments: str) -> str:
         who = ["--who", "专员", "--why", "本人申请更正"]
@@ -78,3 +85,16 @@ def test_a_correction_counts_until_the_department_delivers_it(
     assert not still and closed["text"]["proof"]["batches"]  # type: ignore[index]
     assert granted.read(town.settings.lake, contracts.sources[SOURCE]) == []
     assert town.rows("lib_population__person", "mobile", mine) == [(RIGHT,)]
+    with town.register() as register:
+        (one,) = corrections.proved(register, now() - timedelta(1))
+        released = ReleasedRows(contracts, town.settings.lake, register)
+        with closing(released.con):
+            places = list(named(released, Receipts(register, "test"), one))
+    assert (one.source, one.row, one.column, one.batch) == (
+        SOURCE,
+        place,
+        "mobile",
+        closed["text"]["proof"]["batches"][0],
+    )  # type: ignore[index]
+    assert {"person_id": person} in [found.key for found in places]
+    assert all("mobile" in found.columns for found in places if found.key == {"person_id": person})
