@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Table
+
 from pipelines.admission import correction_book, granted
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.compile import ERASED_ROW
@@ -45,7 +47,7 @@ from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
-from pipelines.release import approval, marts, plan
+from pipelines.release import approval, marts, plan, stamps
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
@@ -367,6 +369,19 @@ class Run:
                 continue
             if sealed is not None:
                 self.failures.gone(subject, self.contracts.city.operator, "heads", "run", "lake")
+            self._stamp(subject, chain)
+
+    def _stamp(self, subject: str, chain: Table) -> None:
+        """Have the newest head of a chain stamped, if the city names an authority; what fails is an issue."""
+        named = self.contracts.city.timeStamps
+        if named is None:
+            return
+        try:
+            stamps.stamp(self.register, stamps.authority(named.address, named.certificate), chain)
+        except CitylakeError as error:
+            self.failures.add(subject, self.contracts.city.operator, error)
+        else:
+            self.failures.gone(subject, self.contracts.city.operator, "stamps")
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""

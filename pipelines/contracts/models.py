@@ -757,6 +757,14 @@ class AnomaliesForm(Strict):
     confidence: Text
 
 
+class TimeStampForm(Strict):
+    """Who puts time stamps (RFC 3161) on the heads of ledger and audit: `address`, over HTTP, and the `certificate`
+    (PEM) of the authority, or of who issued its."""
+
+    address: Annotated[str, StringConstraints(pattern=r"^https?://[^@\s]+$")]
+    certificate: Annotated[str, StringConstraints(pattern=r"^-----BEGIN CERTIFICATE-----\n")]
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -775,3 +783,4 @@ class CityForm(Strict):
     anomalies: AnomaliesForm | None = None
     signIn: SignInForm = SignInForm()
     limits: LimitsForm = LimitsForm()
+    timeStamps: TimeStampForm | None = None

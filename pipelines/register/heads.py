@@ -20,7 +20,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import chain
 from pipelines.register.signer import Signer
 from pipelines.register.store import Register, now
-from pipelines.register.tables import audit, audit_head, head, ledger
+from pipelines.register.tables import audit, audit_head, head, head_stamp, ledger
 
 FORMAT = "citylake-head/1"
 TABLES = {ledger.name: head, audit.name: audit_head}
@@ -33,13 +33,15 @@ PAUSE = 0.2
 
 @dataclass(frozen=True)
 class Head:
-    """One head: `statement` is the signed text (canonical JSON), the signature is hex, so are the hashes of leaves."""
+    """One head: `statement` is the signed text (canonical JSON), the signature is hex, so are the hashes of leaves.
+    `stamp`: the time stamp of an authority (stamps), hex."""
 
     sequence: int
     last: int
     statement: str
     signature: str
     leaves: tuple[str, ...]
+    stamp: str | None = None
 
     @property
     def says(self) -> dict[str, Any]:
@@ -48,7 +50,9 @@ class Head:
 
     def line(self) -> str:
         """The head as one line of JSON, as it is exported."""
-        return chain.canonical({"statement": self.statement, "signature": self.signature, "leaves": self.leaves})
+        stamp = {"stamp": self.stamp} if self.stamp is not None else {}
+        kept = {"statement": self.statement, "signature": self.signature, "leaves": self.leaves, **stamp}
+        return chain.canonical(kept)
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,20 @@ def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | No
 
 def listed(register: Register, of: sa.Table = ledger) -> Iterator[Head]:
     """Every head of a chain, in order."""
+    yield from map(_head, register.rows(_stamped(of).order_by(TABLES[of.name].c.sequence)))
+
+
+def newest(register: Register, of: sa.Table = ledger) -> Head | None:
+    """The last head of a chain."""
+    found = register.rows(_stamped(of).order_by(TABLES[of.name].c.sequence.desc()).limit(1))
+    return _head(found[0]) if found else None
+
+
+def _stamped(of: sa.Table) -> sa.Select[Any]:
+    """The heads of a chain, each with its stamp."""
     table = TABLES[of.name]
-    yield from map(_head, register.rows(sa.select(table).order_by(table.c.sequence)))
+    same = (head_stamp.c.chain == of.name) & (head_stamp.c.sequence == table.c.sequence)
+    return sa.select(table, head_stamp.c.token.label("stamp")).outerjoin(head_stamp, same)
 
 
 def difference(register: Register, of: sa.Table = ledger) -> Difference | None:
@@ -115,6 +131,7 @@ def _seal(register: Register, signer: Signer, of: sa.Table) -> Head | None:
             return None
         made = _made(before, rows, signer, of)
         row = {**vars(made), "leaves": json.dumps(made.leaves)}
+        del row["stamp"]
         connection.execute(sa.insert(table).values(**row))
     return made
 

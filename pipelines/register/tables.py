@@ -58,6 +58,15 @@ head = _heads("head")
 audit_head = _heads("audit_head")
 """The same of the audit."""
 
+head_stamp = sa.Table(
+    "head_stamp",
+    metadata,
+    sa.Column("chain", sa.String(16), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("token", sa.Text, nullable=False),
+)
+"""Time stamps (RFC 3161) of heads, DER in hex. `chain`: the name of the table whose rows the head signed."""
+
 issue = sa.Table(
     "issue",
     metadata,

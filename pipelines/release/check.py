@@ -1,7 +1,7 @@
 """核验 citylake 证据包：不需要 citylake，只需 Python 3.9 以上和 cryptography。
 Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer and `cryptography` are enough.
 
-    python check.py [BUNDLE] [--heads FILE] [--audit-heads FILE] [--key FILE] [--lake DIR]
+    python check.py [BUNDLE] [--heads FILE] [--audit-heads FILE] [--key FILE] [--tsa FILE] [--lake DIR]
                     [--published-on YYYY-MM-DD] [--received PRODUCT]
 
 退出码 / exit code: 0 无问题 / no problem; 1 有问题 / problems; 2 不是证据包 / not a bundle.
@@ -23,15 +23,27 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes as primitives
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     PublicFormat,
     load_der_public_key,
     load_pem_public_key,
 )
+from cryptography.x509 import (
+    Certificate,
+    DuplicateExtension,
+    ExtendedKeyUsage,
+    ExtensionNotFound,
+    load_der_x509_certificate,
+    load_pem_x509_certificates,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
@@ -92,6 +104,33 @@ TEXTS = {
         "{where}: head {number} is not one of the {en}",
     ),
     "head.none": ("没有签名头：{zh}无从核验", "there is no head: nothing vouches for the {en}"),
+    "stamp.wrong": (
+        "{where}：第 {number} 个签名头的时间戳不对（{problem}）：不是所信机构所盖，或盖的是别的内容",
+        "{where}: the time stamp of head {number} is wrong ({problem}): not by who you trust, or on other words",
+    ),
+    "stamp.early": (
+        "{where}：第 {number} 个签名头自称作于 {at}，时间戳却在 {stamped}，更早：时钟不对，或签名头的时间是假的",
+        "{where}: head {number} says it was made at {at}, its stamp is of {stamped}: a wrong clock, or a false time",
+    ),
+    "stamp.none": (
+        "{where}：没有一个签名头有时间戳：从未配置时间戳机构，或时间戳被删去",
+        "{where}: no head has a time stamp: there never was an authority, or the stamps were taken out",
+    ),
+    "told.stamp_late": (
+        "注意：{where}：第 {number} 个签名头自称作于 {at}，时间戳在 {stamped}：此前它是否存在，时间戳不能证明",
+        "note: {where}: head {number} says {at} and was stamped at {stamped}: nothing proves that it was there before",
+    ),
+    "told.stamps": (
+        "{where}：{stamps} 个时间戳相符；至 {stamped}，第 1–{number} 个签名头已存在",
+        "{where}: {stamps} time stamps agree; heads 1-{number} were there at {stamped}",
+    ),
+    "told.stamps_unchecked": (
+        "注意：{where} 有 {stamps} 个时间戳没有核验：请用 --tsa 给出您信任的时间戳机构的证书（PEM）",
+        "note: {where} has {stamps} unchecked time stamps: give the authority's certificate (PEM) with --tsa",
+    ),
+    "bad.file": ("{file} 不能读：{problem}", "{file} cannot be read: {problem}"),
+    "bad.key": ("{file} 不是 PEM 公钥：{problem}", "{file} holds no PEM public key: {problem}"),
+    "bad.tsa": ("{file} 不是 PEM 证书：{problem}", "{file} holds no PEM certificate: {problem}"),
     "kept.gone": (
         "您留存的第 {number} 个签名头（{zh}第 {first}–{last} 条）不在证据包中：{zh}末尾被截去，或签名头被删除",
         "head {number} that you kept ({en} rows {first}-{last}) is missing: the {en} was cut, or heads deleted",
@@ -241,11 +280,13 @@ TEXTS = {
 
 
 class Head(NamedTuple):
-    """One signed head: its statement, the text that was signed, and the hashes of its leaves if they make its root."""
+    """One signed head: its statement, the text that was signed, the hashes of its leaves if they make its root, and its
+    time stamp (DER), empty if it has none."""
 
     says: dict[str, Any]
     text: str
     leaves: list[str]
+    stamp: bytes
 
     @property
     def about(self) -> dict[str, Any]:
@@ -272,8 +313,16 @@ class Row(NamedTuple):
     body: dict[str, Any]
 
 
-class NotABundle(Exception):
-    """The folder has no manifest, ledger, heads or key that can be read."""
+class NotReadable(Exception):
+    """What was given is not what it should be: no bundle, no key, no certificates."""
+
+    def __init__(self, code: str, **about: object) -> None:
+        self.code, self.about = code, about
+        super().__init__(code)
+
+
+class NotStamped(Exception):
+    """A time stamp does not prove what it should; the text says why."""
 
 
 class Check:
@@ -298,7 +347,8 @@ class Check:
                 first, last = self.manifest["audit"]
                 self.audit = Book(self, "audit", "审计", (int(first), int(last)))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NotABundle(f"{type(error).__name__}: {error}") from error
+            problem = f"{type(error).__name__}: {error}"
+            raise NotReadable("bad.bundle", folder=folder, problem=problem) from error
         self.rows = self.ledger.rows
         self.span = span
 
@@ -345,7 +395,10 @@ class Check:
 
     def kept_key(self, file: Path) -> None:
         """The public key is the one that was kept elsewhere."""
-        kept = load_pem_public_key(file.read_bytes())
+        try:
+            kept = load_pem_public_key(file.read_bytes())
+        except ValueError as error:
+            raise NotReadable("bad.key", file=file, problem=error) from error
         if kept.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != self.key:
             self.problem("key.other")
 
@@ -578,12 +631,13 @@ class Book:
                 numbers = [int(says[name]) for name in ("number", "first", "last")]
                 key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
                 leaves = [str(leaf) for leaf in held["leaves"]]
-                hashes = [bytes.fromhex(leaf) for leaf in leaves]
+                leaf_hashes = [bytes.fromhex(leaf) for leaf in leaves]
+                stamp = bytes.fromhex(held.get("stamp", ""))
             except (ValueError, KeyError, TypeError):
                 self.problem("head.unreadable", where=where, line=line)
                 continue
             says.update(zip(("number", "first", "last"), numbers))  # noqa: B905 (Python 3.9)
-            head = Head(says, statement, leaves)
+            head = Head(says, statement, leaves, stamp)
             if json.loads(statement).get("of", "ledger") != self.name:
                 self.problem("head.other", where=where, number=numbers[0])
             if key != self.check.key:
@@ -592,7 +646,7 @@ class Book:
                 self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
             elif not VERIFIERS[algorithm](key, signature, statement.encode()):
                 self.problem("head.signature", where=where, **head.about)
-            if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(hashes).hex() != root:
+            if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(leaf_hashes).hex() != root:
                 self.problem("head.root", where=where, number=numbers[0])
                 head = head._replace(leaves=[])
             yield head
@@ -607,6 +661,34 @@ class Book:
             if (head.says["number"], head.says["first"], head.says["previous"]) != expected:
                 self.problem("head.order", where=self.heads_file, number=head.says["number"])
             previous, number, last = head.hash, int(head.says["number"]), int(head.says["last"])
+
+    def stamps(self, trusted: Sequence[Certificate]) -> None:
+        """The stamps on heads are those of an authority that the auditor trusts, and of the times that heads say."""
+        stamped = [head for head in self.heads if head.stamp]
+        where = {"where": self.heads_file}
+        if not trusted or not stamped:
+            if stamped:
+                say("·", "told.stamps_unchecked", **where, stamps=len(stamped))
+            elif trusted and self.heads:
+                self.problem("stamp.none", **where)
+            return
+        good: list[tuple[Head, datetime]] = []
+        for head in stamped:
+            try:
+                good.append((head, stamp_of(head.stamp, head.text.encode(), trusted).at))
+            except NotStamped as error:
+                self.problem("stamp.wrong", **where, number=head.says["number"], problem=error)
+        for head, moment in good:
+            apart = moment - datetime.fromisoformat(head.says["at"])
+            about = {**where, "number": head.says["number"], "at": head.says["at"], "stamped": moment.isoformat()}
+            if apart < -CLOCKS_DIFFER:
+                self.problem("stamp.early", **about)
+            elif apart > timedelta(days=1):
+                say("·", "told.stamp_late", **about)
+        if good:
+            newest, moment = good[-1]
+            about = {"stamps": len(good), "number": newest.says["number"], "stamped": moment.isoformat()}
+            say("·", "told.stamps", **where, **about)
 
     def kept_heads(self, file: Path) -> None:
         """The heads that were kept elsewhere are those of the bundle, and vouch for its rows."""
@@ -732,6 +814,153 @@ def ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
 VERIFIERS = {"ed25519": ed25519}
 
 
+# time stamps: RFC 3161 in CMS (RFC 5652), DER (X.690)
+
+CLOCKS_DIFFER = timedelta(minutes=5)
+SEQUENCE, SET, INTEGER, OCTETS, OID, TIME, FIRST_FIELD = 0x30, 0x31, 0x02, 0x04, 0x06, 0x18, 0xA0
+SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
+TST_INFO = bytes.fromhex("2a864886f70d0109100104")
+CONTENT_TYPE, MESSAGE_DIGEST = bytes.fromhex("2a864886f70d010903"), bytes.fromhex("2a864886f70d010904")
+DIGESTS: dict[bytes, hashes.HashAlgorithm] = {
+    bytes.fromhex("608648016503040201"): hashes.SHA256(),
+    bytes.fromhex("608648016503040202"): hashes.SHA384(),
+    bytes.fromhex("608648016503040203"): hashes.SHA512(),
+}
+
+
+class Value(NamedTuple):
+    """One DER value; `whole` has its tag and length too."""
+
+    tag: int
+    content: bytes
+    whole: bytes
+
+    def parts(self, *tags: int) -> list[Value]:
+        """What it consists of; the first parts have these tags. Raises NotStamped for others."""
+        found, at = list[Value](), 0
+        while at < len(self.content):
+            found.append(read_der(self.content, at))
+            at += len(found[-1].whole)
+        if [one.tag for one in found[: len(tags)]] != list(tags):
+            raise NotStamped("DER")
+        return found
+
+
+def read_der(data: bytes, at: int = 0) -> Value:
+    """The value that begins there. Raises NotStamped for what is cut off."""
+    if len(data) < at + 2:
+        raise NotStamped("DER")
+    length, start = data[at + 1], at + 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[at + 2 : start], "big")
+    if start + length > len(data):
+        raise NotStamped("DER")
+    return Value(data[at], data[start : start + length], data[at : start + length])
+
+
+class Stamp(NamedTuple):
+    """What a stamp says: the moment (UTC), and the number that it was asked with, if there was one."""
+
+    at: datetime
+    nonce: int | None
+
+
+def stamp_of(token: bytes, message: bytes, trusted: Sequence[Certificate]) -> Stamp:
+    """The stamp of an authority on a message. Raises NotStamped for another message, another authority, or no stamp."""
+    try:
+        return read_stamp(token, message, trusted)
+    except (ValueError, IndexError, TypeError, DuplicateExtension, UnsupportedAlgorithm) as error:
+        raise NotStamped(type(error).__name__) from error
+
+
+def read_stamp(token: bytes, message: bytes, trusted: Sequence[Certificate]) -> Stamp:
+    """The same, of a token that is one."""
+    kind, content = read_der(token).parts(OID, FIRST_FIELD)[:2]
+    (signed,) = content.parts(SEQUENCE)
+    fields = signed.parts(INTEGER, SET, SEQUENCE)
+    about, wrapped = fields[2].parts(OID, FIRST_FIELD)[:2]
+    if kind.content != SIGNED_DATA or about.content != TST_INFO:
+        raise NotStamped("no token / 不是时间戳")
+    (info,) = wrapped.parts(OCTETS)
+    said = read_der(info.content).parts(INTEGER, OID, SEQUENCE, INTEGER, TIME)
+    algorithm, imprint = said[2].parts(SEQUENCE, OCTETS)[:2]
+    if digest(algorithm, message) != imprint.content:
+        raise NotStamped("other words / 盖的是别的内容")
+    text = said[4].content.decode("ascii", "replace")
+    moment = datetime.strptime(text[:14] + text[-1:], "%Y%m%d%H%M%SZ").replace(tzinfo=timezone.utc)  # noqa: UP017
+    nonces = [int.from_bytes(one.content, "big") for one in said[5:] if one.tag == INTEGER]
+    embedded = [
+        load_der_x509_certificate(one.whole)
+        for field in fields[3:-1]
+        if field.tag == FIRST_FIELD
+        for one in field.parts()
+    ]
+    (signer,) = fields[-1].parts(SEQUENCE)
+    for certificate in (*embedded, *trusted):
+        if believed(certificate, moment, trusted) and signed_by(certificate, signer, info.content):
+            return Stamp(moment, nonces[0] if nonces else None)
+    raise NotStamped("other authority / 不是所信机构")
+
+
+def digest(algorithm: Value, message: bytes) -> bytes:
+    """The hash of a message by a named algorithm. Raises NotStamped for one that is not known here."""
+    (name, *_) = algorithm.parts(OID)
+    if name.content not in DIGESTS:
+        raise NotStamped("hash / 哈希算法")
+    made = hashes.Hash(DIGESTS[name.content])
+    made.update(message)
+    return made.finalize()
+
+
+def believed(certificate: Certificate, moment: datetime, trusted: Sequence[Certificate]) -> bool:
+    """Whether a certificate is for time stamps, was valid then, and is trusted or issued by one that is."""
+    try:
+        uses = certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value
+    except ExtensionNotFound:
+        return False
+    if ExtendedKeyUsageOID.TIME_STAMPING not in uses:
+        return False
+    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+        return False
+    return certificate in trusted or any(issued(certificate, one) for one in trusted)
+
+
+def issued(certificate: Certificate, by: Certificate) -> bool:
+    """Whether a certificate was signed with another one's key."""
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    return True
+
+
+def signed_by(certificate: Certificate, signer: Value, content: bytes) -> bool:
+    """Whether a certificate's key signed this content (RFC 5652, 5.4: the attributes, one of which is its digest)."""
+    fields = signer.parts(INTEGER)
+    algorithm, attributes, signature = fields[2], fields[3], fields[5]
+    if attributes.tag != FIRST_FIELD or signature.tag != OCTETS:
+        return False
+    said = {name.content: values.content for name, values, *_ in (one.parts(OID, SET) for one in attributes.parts())}
+    wanted = digest(algorithm, content)
+    if said.get(MESSAGE_DIGEST) != bytes([OCTETS, len(wanted)]) + wanted:
+        return False
+    if said.get(CONTENT_TYPE) != bytes([OID, len(TST_INFO)]) + TST_INFO:
+        return False
+    used, key = DIGESTS[algorithm.parts(OID)[0].content], certificate.public_key()
+    message = bytes([SET]) + attributes.whole[1:]  # signed as a SET, sent as a field
+    try:
+        if isinstance(key, RSAPublicKey):
+            key.verify(signature.content, message, PKCS1v15(), used)
+        elif isinstance(key, EllipticCurvePublicKey):
+            key.verify(signature.content, message, ECDSA(used))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
+
+
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
     """The root over hashes of leaves (RFC 6962, 2.1), level by level: a last one alone moves up as it is."""
     level = list(leaves)
@@ -787,7 +1016,7 @@ def sm3() -> Any:
     try:
         return hashlib.new("sm3")
     except ValueError:
-        return primitives.Hash(primitives.SM3())
+        return hashes.Hash(hashes.SM3())
 
 
 def say(mark: str, code: str, **about: object) -> None:
@@ -797,20 +1026,31 @@ def say(mark: str, code: str, **about: object) -> None:
     print(f"  {english}")
 
 
+def authorities(file: Path) -> list[Certificate]:
+    """The certificates (PEM) of a file. Raises NotReadable if there are none."""
+    try:
+        return load_pem_x509_certificates(file.read_bytes())
+    except ValueError as error:
+        raise NotReadable("bad.tsa", file=file, problem=error) from error
+
+
 def check(arguments: argparse.Namespace) -> int:
-    """Check all there is to check; the number of problems. Raises NotABundle."""
+    """Check all there is to check; the number of problems. Raises NotReadable, and OSError for a given file."""
     one = Check(arguments.bundle)
     one.files()
     one.manifest_signature()
     if arguments.key:
         one.kept_key(arguments.key)
+    trusted = authorities(arguments.tsa) if arguments.tsa else []
     one.ledger.all()
+    one.ledger.stamps(trusted)
     if arguments.heads:
         one.ledger.kept_heads(arguments.heads)
     else:
         say("·", "told.no_heads", option="--heads", zh="账本", en="ledger")
     if one.audit:
         one.audit.all()
+        one.audit.stamps(trusted)
         say("·", "told.audit", rows=len(one.audit.rows), heads=len(one.audit.heads))
     else:
         say("·", "told.no_audit")
@@ -852,6 +1092,7 @@ def main() -> int:
     parser.add_argument("--heads", type=Path, help="另外留存的签名头 / heads kept elsewhere")
     parser.add_argument("--audit-heads", type=Path, help="另外留存的审计签名头 / heads of the audit kept elsewhere")
     parser.add_argument("--key", type=Path, help="另外留存的公钥 / public key kept elsewhere")
+    parser.add_argument("--tsa", type=Path, help="您信任的时间戳机构的证书 / certificates of the authority you trust")
     parser.add_argument(
         "--lake", type=Path, help="数据湖目录，核对发布的文件 / folder of the lake: check published files"
     )
@@ -860,8 +1101,11 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         return 1 if check(arguments) else 0
-    except NotABundle as error:
-        say("✗", "bad.bundle", folder=arguments.bundle, problem=error)
+    except NotReadable as error:
+        say("✗", error.code, **error.about)
+        return 2
+    except OSError as error:
+        say("✗", "bad.file", file=error.filename, problem=error.strerror)
         return 2
 
 
