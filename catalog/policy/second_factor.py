@@ -9,6 +9,7 @@ import os
 from datetime import datetime
 
 import pyotp
+import segno
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pyotp.utils import strings_equal
@@ -31,6 +32,12 @@ def make() -> str:
 def uri(secret: str, account: str, issuer: str) -> str:
     """What an authenticator reads: the `otpauth` address of a secret."""
     return pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=issuer)
+
+
+def drawn(address: str, title: str) -> str:
+    """The same for a camera: a QR code, as SVG to stand in a page. It has no style and no script of its own."""
+    code = segno.make(address, error="m", micro=False)
+    return code.svg_inline(scale=5, dark="#000", light="#fff", title=title, svgclass="qr", lineclass=None)
 
 
 def seal(key: bytes, account: str, secret: str) -> str:

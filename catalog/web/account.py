@@ -60,6 +60,7 @@ def build_router(site: Site) -> APIRouter:
     def home(request: Request, person: Person, status: int = 200, problem: str | None = None) -> Response:
         secret = site.second_factors.pending(person.user.name) if person.method == "password" else None
         city, voice = desk.listing.city(), site.voice(request)
+        address = second_factor.uri(secret, person.user.name, f"{city.name} citylake") if secret else None
         return site.page(
             request,
             "account.html",
@@ -67,7 +68,8 @@ def build_router(site: Site) -> APIRouter:
             roles=[voice.known("role", role) for role in person.user.roles],
             looks=[look for look, may in users.LOOKS.items() if may & users.counting(person.user.roles)],
             secret=secret,
-            uri=second_factor.uri(secret, person.user.name, f"{city.name} citylake") if secret else None,
+            uri=address,
+            drawn=second_factor.drawn(address, voice.t("account.drawn")) if address else None,
             counts=site.second_factors.counts(person.user.name),
             least=city.signIn.passwordLength,
             identities=identities.listed(desk.register, person.user.name),

@@ -15,7 +15,7 @@ from catalog.policy.credentials import SecondFactors
 from catalog.policy.signin import SignIn
 from pipelines.contracts.models import SignInForm
 from pipelines.messages import CitylakeError
-from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said
+from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said, scanned
 from tests.catalog.small_city import ADMINISTRATOR, APPROVER, AUDITOR, GUARD, OFFICE, STEWARD, City
 
 # codes ----------------------------------------------------------------------------------------------------------------
@@ -155,6 +155,21 @@ def test_an_auditor_signs_in_with_password_and_code(staffed_city: City, clock: C
     for secret in (person.password, person.secret, cookie.split("=", 1)[1].split(".")[0]):
         assert secret and secret not in everything, "nothing that opens the door is in the register"
     assert audit.first_break(staffed_city.register) is None
+
+
+def test_a_camera_reads_the_secret(staffed_city: City, clock: Clock) -> None:
+    """By a decoder of others: the code in the page is the address beside it, and lets its owner in."""
+    person = ready(staffed_city, STEWARD, clock, second=False)
+    person.browser.post("/account/second-factor", data={"password": person.password})
+    page = person.browser.get("/account?lang=zh").text
+    assert "<title>动态码密钥的二维码</title>" in page
+    address = scanned(page)
+    assert f"<code>{address.replace('&', '&amp;')}</code>" in page
+    person.secret = pyotp.parse_uri(address).secret
+    assert pyotp.parse_uri(address).name == STEWARD
+    assert person.browser.post("/account/second-factor/confirm", data={"code": person.code()}).status_code == 303
+    clock.pass_by(seconds=30)
+    assert person.sign_in(browsing(staffed_city)).status_code == 303
 
 
 def test_a_steward_needs_no_code_but_may_have_one(staffed_city: City, clock: Clock) -> None:
