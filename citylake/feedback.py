@@ -107,7 +107,8 @@ def acknowledge(
     with told():
         register = _opened()[0].register
         require_harmless(note)
-        corrections.acknowledge(register, number, who, note)
+        with register.begin() as connection:
+            corrections.acknowledge(connection, number, who, note)
         register.close()
 
 

@@ -11,10 +11,12 @@ from catalog.policy import audit, recall
 from catalog.policy.administration import list_tokens
 from catalog.policy.decision import Allowed, Reason
 from catalog.web import cards, sessions
-from catalog.web.forms import Form, own_path
+from catalog.web.forms import Form, number_of, own_path
 from catalog.web.site import Site
-from pipelines.issues.corrections import notices
-from pipelines.messages import translate
+from pipelines.issues import corrections
+from pipelines.issues.calendar import Due
+from pipelines.issues.feedback import due, require_harmless
+from pipelines.messages import CitylakeError, translate
 from pipelines.register.store import now
 
 ROAD = "web"
@@ -74,6 +76,29 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/access")
     def access(request: Request) -> Response:
+        return _access(request)
+
+    @router.post("/access/acknowledge", dependencies=[Depends(site.own_form)])
+    def acknowledge(request: Request, form: Form) -> Response:
+        """A recipient says that it brought up to date what was corrected; of nobody else's notice."""
+        caller = site.caller(request)
+        if caller.recipient is None or caller.problem is not None:
+            reason = caller.problem or Reason.TOKEN_REQUIRED
+            raise desk.refuse(caller, None, reason, "notice.acknowledge", ROAD)
+        notice, note = number_of(form.get("notice", ""), 9) or 0, form.get("note", "")
+        body = {"road": ROAD, "notice": notice, **token_id(caller)}
+        about: audit.About = {"recipient": caller.recipient, "application": caller.application}
+        try:
+            if notice in {one["id"] for one in corrections.notices(desk.register, caller.recipient)}:
+                require_harmless(note)
+            with desk.register.begin() as connection:
+                corrections.acknowledge(connection, notice, caller.recipient, note, caller.recipient)
+                audit.append(connection, "notice.acknowledge", "allowed", body, **about)
+        except CitylakeError as error:
+            return _access(request, 422, error.text(site.voice(request).language))
+        return RedirectResponse("/access", 303)
+
+    def _access(request: Request, status: int = 200, refused: str | None = None) -> Response:
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
         readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
         decision = desk.decide_marts(caller, ROAD)
@@ -82,16 +107,22 @@ def build_router(site: Site) -> APIRouter:
         return site.page(
             request,
             "access.html",
+            status,
+            refused=refused,
             readable=[(cards.card(snapshot, voice, item.offering), item.allowed) for item in readable],
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
-            corrected=notices(desk.register, caller.recipient) if caller.recipient else [],
+            corrected=_corrected(caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,
             tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
             now=moment,
         )
+
+    def _corrected(recipient: str) -> list[tuple[dict[str, Any], Due | None]]:
+        city = desk.listing.city()
+        return [(one, due(one, city)) for one in corrections.notices(desk.register, recipient)]
 
     def _sign_out_person(request: Request, response: Response) -> None:
         if (person := site.person(request)) is not None:

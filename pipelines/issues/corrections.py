@@ -64,19 +64,19 @@ def _correction(register: Register, issue: dict[str, Any]) -> Iterator[Correctio
                 yield Correction(issue["id"], issue["subject"], *place, max(proof["batches"]), since)
 
 
-def acknowledge(register: Register, notice: int, who: str, note: str) -> None:
-    """Close a notice by the word of whoever received it. Raises CitylakeError if it is none, or closed."""
-    with register.begin() as connection:
-        mine = (issues.c.id == notice) & (issues.c.status == "open") & issues.c.code.startswith(f"{AREA}.")
-        row = connection.execute(sa.select(issues.c.text).where(mine)).first()
-        if row is None:
-            raise CitylakeError("corrected.not_open", number=notice)
-        at = now()
-        text = row.text | {"proof": {AREA: note, "who": who}}
-        closed = {"status": "closed", "closed": at, "last_seen": at, "text": text}
-        connection.execute(sa.update(issues).where(mine).values(**closed))
-        act = {"issue": notice, "at": at, "who": who, "act": "acknowledged", "note": note, "proof": None}
-        connection.execute(sa.insert(acts).values(**act))
+def acknowledge(connection: sa.Connection, notice: int, who: str, note: str, recipient: str | None = None) -> None:
+    """Close a notice by the word of whoever received it, inside the caller's writing transaction. `recipient`: only if
+    it tells this one. Raises CitylakeError if it is none, or closed."""
+    mine = (issues.c.id == notice) & (issues.c.status == "open") & issues.c.code.startswith(f"{AREA}.")
+    row = connection.execute(sa.select(issues.c.code, issues.c.text).where(mine)).first()
+    if row is None or recipient not in (None, recipient_of(row.code)):
+        raise CitylakeError("corrected.not_open", number=notice)
+    at = now()
+    text = row.text | {"proof": {AREA: note, "who": who}}
+    closed = {"status": "closed", "closed": at, "last_seen": at, "text": text}
+    connection.execute(sa.update(issues).where(mine).values(**closed))
+    act = {"issue": notice, "at": at, "who": who, "act": "acknowledged", "note": note, "proof": None}
+    connection.execute(sa.insert(acts).values(**act))
 
 
 def notices(register: Register, recipient: str | None = None, *, closed: bool = False) -> list[dict[str, Any]]:
