@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from catalog.delivery import ahead
+from catalog.delivery import ahead, transition
 from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
-from catalog.policy import credentials, identities, quotas, suspension, users
+from catalog.policy import credentials, epochs, identities, quotas, suspension, users
 from catalog.policy import services as offered
-from catalog.policy.decision import ROADS, Grant
+from catalog.policy.decision import FIRST_EPOCH, ROADS, Grant
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, private_file, told
 from pipelines.contracts.load import load
@@ -244,6 +245,51 @@ def lift(
     with told():
         whom: suspension.Whom = "organisation" if organisation else "recipient"
         as_json(vars(suspension.lift(_open()[1], whom, name, why, actor=who)))
+
+
+@app.command()
+def rotate_pseudonyms(
+    recipient: str,
+    who: Actor,
+    why: Why,
+    day: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="自某日起，默认即刻 / from a day, else now")
+    ] = None,
+    compromised: Annotated[
+        bool,
+        typer.Option("--compromised", help="因泄露，不再出具新旧对照 / after a leak: no table leads on"),
+    ] = False,
+) -> None:
+    """更换接收方的化名，各条途径同时生效 / give a recipient new pseudonyms, on every road at once."""
+    with told():
+        settings, register = _open()
+        zone = load(settings.contracts).city.timezone
+        begins = day.date() if day else None
+        made = epochs.rotate(register, recipient, why, actor=who, zone=zone, day=begins, compromised=compromised)
+        since = made.since.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
+        typer.echo(say("pseudonym.rotated", recipient=recipient, number=made.number, since=since))
+
+
+@app.command("epochs")
+def list_epochs(recipient: str) -> None:
+    """列出接收方化名的各期 / list the epochs of a recipient's pseudonyms."""
+    with told():
+        register = _open()[1]
+        rotated, moment = epochs.rotations(register, recipient), now()
+        current = [FIRST_EPOCH.number, *(one.number for one in rotated if one.since <= moment)][-1]
+        as_json({"recipient": recipient, "number": FIRST_EPOCH.number, "in_force": current == FIRST_EPOCH.number})
+        for one in rotated:
+            as_json({**vars(one), "in_force": one.number == current})
+
+
+@app.command()
+def pseudonym_transition(recipient: str, product: str, file: Path, who: Actor, why: Why) -> None:
+    """写出新旧化名对照（仅限接收方现在看得到的）/ write old and new pseudonyms of what a recipient is shown."""
+    with told():
+        settings, register = _open()
+        with private_file(file, settings.home) as partial:
+            rows = transition.write(Desk(settings, register), recipient, product, partial, why, actor=who)
+        typer.echo(say("pseudonym.written", rows=rows, file=file))
 
 
 @app.command()

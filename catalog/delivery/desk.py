@@ -174,8 +174,9 @@ class Desk:
         decision = self.decide(caller, self.listing.snapshot().find(product), road, admission.one_key)
         if isinstance(decision, Denied):
             raise self.refuse(caller, product, decision.reason, action, road)
-        passed_midnight = not self.views.same(admission.allowed, replace(admission.allowed, day=decision.day))
-        if passed_midnight or admission.allowed.version not in self.listing.readable_versions(product):
+        of_now = replace(admission.allowed, day=decision.day, epoch=decision.epoch)
+        outdated = not self.views.same(admission.allowed, of_now)  # by midnight, or by new pseudonyms
+        if outdated or admission.allowed.version not in self.listing.readable_versions(product):
             raise self.refuse(caller, product, Reason.NOT_PUBLISHED, action, road)
 
     def _now(self, caller: Caller) -> Caller:

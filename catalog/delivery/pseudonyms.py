@@ -1,26 +1,20 @@
-"""Pseudonyms for one recipient: the product's own pseudonyms keyed anew, so that two recipients cannot link theirs.
+"""Keys of pseudonyms for one recipient: the product's own pseudonyms are keyed anew, so that two recipients cannot link
+theirs.
 
-The same recipient gets the same pseudonyms in every version of a product, and different ones in another product. The
-keyed hash itself is `pipelines.privacy.pseudonyms`.
+One key for each recipient, column and epoch (decision 0058): a value in columns of one name is one pseudonym to a
+recipient, in every version and product of a channel, until an epoch ends. The keyed hash itself is
+`pipelines.privacy.pseudonyms`; which epoch is in force, `catalog.policy.epochs`.
 """
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.hmac import HMAC
-
+from pipelines.codecs import sm3
 from pipelines.register.chain import canonical
 
 
-def recipient_key(master: bytes, recipient: str, product: str) -> bytes:
-    """The 32-byte key of a recipient for a product: HMAC-SM3 of both under the installation's key."""
-    return _hmac(master, canonical(["key", recipient, product]))
+def column_key(master: bytes, recipient: str, column: str, epoch: int) -> bytes:
+    """The 32-byte key of a recipient's column in an epoch: HMAC-SM3 of these under the installation's key."""
+    return bytes.fromhex(sm3.signature(master, canonical(["key", recipient, column, epoch]).encode()))
 
 
-def key_id(master: bytes, recipient: str, product: str) -> str:
-    """A name of that key which tells nothing of it; another master key gives another name."""
-    return _hmac(master, canonical(["id", recipient, product])).hex()[:16]
-
-
-def _hmac(key: bytes, text: str) -> bytes:
-    mac = HMAC(key, hashes.SM3())
-    mac.update(text.encode())
-    return mac.finalize()
+def key_id(master: bytes, recipient: str, epoch: int) -> str:
+    """A name of an epoch's keys which tells nothing of them; another master key gives another name."""
+    return sm3.signature(master, canonical(["id", recipient, epoch]).encode())[:16]

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -21,7 +22,7 @@ from catalog.delivery import pseudonyms
 from catalog.delivery.extracts import ENDED, WHOLE, Extract, Part, Tables, plain_fields
 from catalog.delivery.folders import PARTIAL, Folders
 from catalog.delivery.work import Work
-from catalog.policy.decision import Allowed
+from catalog.policy.decision import Allowed, Epoch
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import column_types
@@ -33,7 +34,7 @@ from pipelines.release import publicity
 from pipelines.settings import Settings
 
 _OF_DAY = re.compile(f"{ENDED}([0-9]{{8}})")
-FORMAT = 1
+FORMAT = 2
 """Part of a view's key: raise it when views of the same policy are built differently."""
 
 ABANDONED_SECONDS = 6 * 3600
@@ -150,7 +151,7 @@ class Views:
         if allowed.divisions is None and not allowed.pseudonyms and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
-        keyed = pseudonyms.key_id(self._master, recipient, allowed.product) if allowed.pseudonyms else None
+        keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.pseudonyms else None
         policy = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
         return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
 
@@ -160,31 +161,55 @@ class Views:
 
     def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
         with self.folders.connection() as con:
-            if allowed.pseudonyms:
-                recipient = allowed.recipient or ""
-                keyed_hash.register(con, pseudonyms.recipient_key(self._master, recipient, allowed.product))
-            query = _query(whole, allowed, columns)
+            keyed = self._register(con, allowed)
+            query = _query(whole, allowed, columns, keyed)
             write_extract(con, query, partial, allowed.product)
 
+    def transition(self, con: duckdb.DuckDBPyConnection, allowed: Allowed, before: Epoch) -> str:
+        """A query of `column`, `old` and `new` pseudonym of every value that a view shows keyed, from one epoch to
+        that of the decision; its functions are registered on the connection. In no order of what is hidden."""
+        whole, columns = self._tables.get(allowed.product, allowed.version), self._columns(allowed)
+        names = [name for name in columns if name in allowed.pseudonyms]
+        old, new = self._register(con, replace(allowed, epoch=before)), self._register(con, allowed)
+        pairs = (
+            f'SELECT DISTINCT {literal(name)} AS "column", {old[name]}({identifier(name)}) AS old, '
+            f"{new[name]}({identifier(name)}) AS new FROM {whole.relation}{_where(allowed, name)}"
+            for name in names
+        )
+        return f"SELECT * FROM ({' UNION ALL '.join(pairs)}) ORDER BY ALL"
 
-def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> str:
+    def _register(self, con: duckdb.DuckDBPyConnection, allowed: Allowed) -> dict[str, str]:
+        """Add a function for each column that is keyed; their names by column."""
+        epoch, found = allowed.epoch.number, dict[str, str]()
+        for place, name in enumerate(allowed.pseudonyms):
+            found[name] = f"{keyed_hash.NAME}_{epoch}_{place}"
+            key = pseudonyms.column_key(self._master, allowed.recipient or "", name, epoch)
+            keyed_hash.register(con, key, found[name])
+        return found
+
+
+def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...], keyed: Mapping[str, str]) -> str:
     """The rows of a view, ordered by what it shows: an order that came from hidden values would tell of them."""
-    shown = ", ".join(_shown(name, name in allowed.pseudonyms) for name in columns)
-    limits = list[str]()
+    shown = ", ".join(_shown(name, keyed.get(name)) for name in columns)
+    first = [name for name in columns if name == allowed.rows]
+    order = ", ".join(identifier(name) for name in [*first, *(name for name in columns if name not in first)])
+    return f"SELECT * FROM (SELECT {shown} FROM {whole.relation}{_where(allowed)}) ORDER BY {order}"
+
+
+def _where(allowed: Allowed, filled: str | None = None) -> str:
+    """The condition on the rows that are let through; `filled`: and on this column, that it is not empty."""
+    limits = [f"{identifier(filled)} IS NOT NULL"] if filled else []
     if allowed.divisions is not None:
         column = identifier(allowed.rows or "")
         within = " OR ".join(f"starts_with({column}, {literal(code)})" for code in allowed.divisions)
         limits.append(f"({within})")
     if allowed.shown_until is not None and allowed.day is not None:
         limits.append(publicity.shown_on(allowed.shown_until, allowed.day))
-    where = f" WHERE {' AND '.join(limits)}" if limits else ""
-    first = [name for name in columns if name == allowed.rows]
-    order = ", ".join(identifier(name) for name in [*first, *(name for name in columns if name not in first)])
-    return f"SELECT * FROM (SELECT {shown} FROM {whole.relation}{where}) ORDER BY {order}"
+    return f" WHERE {' AND '.join(limits)}" if limits else ""
 
 
-def _shown(name: str, keyed: bool) -> str:
-    return f"{keyed_hash.NAME}({identifier(name)}) AS {identifier(name)}" if keyed else identifier(name)
+def _shown(name: str, function: str | None) -> str:
+    return f"{function}({identifier(name)}) AS {identifier(name)}" if function else identifier(name)
 
 
 def write_extract(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:

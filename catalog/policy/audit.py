@@ -28,7 +28,7 @@ ACTIONS: Final = frozenset(
         *("application.create", "token.issue", "token.rotate", "token.revoke", "token.exchange", "credential.lock"),
         *("grant.give", "grant.approve", "grant.revoke", "user.create", "user.change", "user.end"),
         *("release.propose", "release.approve", "release.refuse"),
-        *("audit.read", "anomaly.list", "anomaly.settle"),
+        *("audit.read", "anomaly.list", "anomaly.settle", "pseudonym.rotate", "pseudonym.transition"),
         *("identity.bind", "identity.unbind", "notice.acknowledge"),
         *("user.invite", "user.join", "password.change", "second_factor.set", "sign_in", "sign_out", "session.end"),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, suspension, tokens
+from catalog.policy import audit, epochs, suspension, tokens
 from catalog.policy.decision import ANONYMOUS, Caller, Grant, Reason
 from catalog.policy.lockout import Locked, Lockout, Origin
 from pipelines.register import Register
@@ -70,11 +70,13 @@ class Callers:
         """A recipient whom the city delivers to by itself: no token is shown, grants and suspensions count the same."""
         asked = recipient_table.alias()
         suspended = suspension.of_recipient(asked.c.name).label("suspended")
-        found = self._register.rows(sa.select(suspended).where(asked.c.name == recipient))
+        epoch = epochs.in_force(asked.c.name, now())
+        found = self._register.rows(sa.select(suspended, *epoch).where(asked.c.name == recipient))
         if not found:
             return Caller(problem=Reason.GRANT_REQUIRED)
         grants = tuple(load_grants(self._register, recipient=recipient))
-        return Caller(recipient=recipient, grants=grants, problem=Reason.SUSPENDED if found[0]["suspended"] else None)
+        problem = Reason.SUSPENDED if found[0]["suspended"] else None
+        return Caller(recipient=recipient, grants=grants, problem=problem, epoch=epochs.epoch_of(found[0]))
 
     def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: Origin | None) -> Caller:
         """A client's secret is no bearer token, and the other way round: each is shown where it belongs."""
@@ -122,7 +124,8 @@ class Callers:
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
         suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")
-        theirs = sa.select(token_table, recipient_table.c.organisation, suspended).join(recipient_table)
+        epoch = epochs.in_force(token_table.c.recipient, now())
+        theirs = sa.select(token_table, recipient_table.c.organisation, suspended, *epoch).join(recipient_table)
         found = self._register.rows(theirs.where(token_table.c.id == token_id))
         return found[0] if found else None
 
@@ -135,6 +138,7 @@ class Callers:
             grants=tuple(load_grants(self._register, recipient=row["recipient"])),
             application=row["application"],
             organisation=row["organisation"],
+            epoch=epochs.epoch_of(row),
             problem=_problem(row["revoked"], expires, now()) or (Reason.SUSPENDED if row["suspended"] else None),
         )
 

@@ -72,6 +72,17 @@ class Grant:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """The time in which a recipient's pseudonyms stay the same. The first began with the recipient (`since` None)."""
+
+    number: int = 1
+    since: datetime | None = None
+
+
+FIRST_EPOCH = Epoch()
+
+
+@dataclass(frozen=True)
 class Caller:
     """Who asks. Anonymous when `recipient` is None; `problem` says what is wrong with the token that was shown.
 
@@ -88,6 +99,8 @@ class Caller:
     organisation: str | None = None
     wait: int | None = None
     """Seconds until a credential that was one wrong one too many may be tried again."""
+    epoch: Epoch = FIRST_EPOCH
+    """Of the recipient's pseudonyms, the one in force when the caller was looked up."""
 
 
 ANONYMOUS = Caller()
@@ -129,7 +142,7 @@ class Offer:
 class Allowed:
     """What may be read: these columns of the rows whose `rows` column starts with one of `divisions` (None: all).
 
-    `pseudonyms` are the visible columns that must be keyed for `recipient`.
+    `pseudonyms` are the visible columns that must be keyed for `recipient`, with the keys of `epoch`.
     """
 
     product: str
@@ -144,6 +157,8 @@ class Allowed:
     shown_until: str | None = None
     """The column with the last day of a row: only rows whose day is not before `day` may be read."""
     day: date | None = None
+    epoch: Epoch = FIRST_EPOCH
+    """The first one where nothing is keyed."""
 
 
 @dataclass(frozen=True)
@@ -239,4 +254,5 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         purpose=grant.purpose if grant else None,
         shown_until=product.shown_until.column if product.shown_until else None,
         day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
+        epoch=caller.epoch if pseudonyms else FIRST_EPOCH,
     )

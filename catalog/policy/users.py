@@ -58,6 +58,8 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "release.approve": frozenset({"approver"}),
     "release.refuse": frozenset({"steward", "approver", "security_officer"}),
     "anomaly.settle": frozenset({"security_officer"}),
+    "pseudonym.rotate": frozenset({"security_officer"}),
+    "pseudonym.transition": frozenset({"steward"}),
 }
 """The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
 LOOKS: Final[Mapping[str, frozenset[str]]] = {

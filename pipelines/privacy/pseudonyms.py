@@ -14,17 +14,18 @@ from pipelines.codecs.sm3 import keyed_hash
 NAME = "pseudonym"
 
 
-def register(con: duckdb.DuckDBPyConnection, key: bytes) -> None:
-    """Add `pseudonym(VARCHAR) -> VARCHAR` to a connection: 32 hexadecimal characters, NULL for NULL.
+def register(con: duckdb.DuckDBPyConnection, key: bytes, name: str = NAME) -> None:
+    """Add `pseudonym(VARCHAR) -> VARCHAR`, or the same of another name, to a connection: 32 hexadecimal characters,
+    NULL for NULL.
 
     A second call replaces the key; a result that was not fetched before is lost.
     """
     con.execute("SELECT NULL").fetchall()  # ends a result that is still open and would keep the old function
     with suppress(duckdb.InvalidInputException):  # there is none yet
-        con.remove_function(NAME)
+        con.remove_function(name)
 
     con.create_function(
-        NAME,
+        name,
         lambda values: keyed_hash(key, values),  # without annotations, which DuckDB would evaluate
         [VARCHAR],
         VARCHAR,

@@ -257,6 +257,19 @@ suspension = sa.Table(
 )
 """Who is cut off, at once and for all roads: `whom` is `recipient` or `organisation`. In force until `lifted`."""
 
+pseudonym_epoch = sa.Table(
+    "pseudonym_epoch",
+    metadata,
+    sa.Column("recipient", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("who", sa.String(120), nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("compromised", sa.Boolean, nullable=False),
+)
+"""From when a recipient's pseudonyms are others; the first epoch has no row. In force is the last that has begun."""
+
 usage = sa.Table(
     "usage",
     metadata,

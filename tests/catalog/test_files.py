@@ -21,7 +21,7 @@ from catalog.delivery.files.outboxes import open_outbox
 from catalog.delivery.files.outboxes.base import Outbox
 from catalog.delivery.files.outboxes.folder import FolderOutbox
 from catalog.delivery.push import Push
-from catalog.policy import audit, suspension
+from catalog.policy import audit, epochs, suspension
 from catalog.policy.decision import Reason
 from citylake.main import app
 from pipelines.lake.lock import run_lock
@@ -319,6 +319,19 @@ def packages_in(filing: Filing, folder: str = FOLDER) -> set[str]:
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_new_pseudonyms_send_everything_anew_and_old_packages_go(filing: Filing) -> None:
+    filing.deliver()
+    first = filing.last()["package"]
+    epochs.rotate(filing.city.register, RECIPIENT, "年度更换", actor=GUARD, zone="Asia/Shanghai")
+    done = filing.deliver()
+    assert done.how == "snapshot" and first not in filing.outbox().names()
+    filing.city.release(PERSONS, 50)
+    assert filing.deliver().how == "changes"
+    office = filing.office()
+    office.take()
+    assert (office.columns, office.rows) == expected(filing.desk, RECIPIENT)
+
+
 def test_packages_of_a_withdrawn_version_go(filing: Filing) -> None:
     filing.deliver(full=True)
     filing.city.withdraw(PERSONS)

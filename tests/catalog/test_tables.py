@@ -32,7 +32,7 @@ from catalog.delivery.tables import rows
 from catalog.delivery.tables.deliver import open_target
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
-from catalog.policy import administration, audit, suspension
+from catalog.policy import administration, audit, epochs, suspension
 from catalog.policy.decision import Reason
 from citylake.main import app
 from pipelines.connectors.database import patience
@@ -352,6 +352,17 @@ def test_a_table_that_somebody_changed_is_made_whole(bureau: Bureau) -> None:
     bureau.receiver.run("DELETE FROM t WHERE sex = '2'")
     bureau.city.release(PERSONS, 50)
     assert bureau.deliver().how == "snapshot" and bureau.equal()
+
+
+def test_new_pseudonyms_send_everything_anew(bureau: Bureau) -> None:
+    bureau.grant()
+    bureau.deliver()
+    old = {ref for (ref,) in bureau.receiver.run("SELECT person_ref FROM t")}
+    epochs.rotate(bureau.city.register, RECIPIENT, "年度更换", actor=GUARD, zone="Asia/Shanghai")
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+    assert not old & {ref for (ref,) in bureau.receiver.run("SELECT person_ref FROM t")}
+    bureau.city.release(PERSONS, 50)
+    assert bureau.deliver().how == "changes" and bureau.equal()
 
 
 def test_another_grant_or_rows_that_were_ended_send_everything_anew(bureau: Bureau) -> None:

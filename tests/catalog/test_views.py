@@ -15,7 +15,7 @@ import pytest
 from catalog.delivery import folders as folders_module
 from catalog.delivery import views as views_module
 from catalog.delivery.extracts import WHOLE, Extract
-from catalog.delivery.pseudonyms import recipient_key
+from catalog.delivery.pseudonyms import column_key
 from catalog.delivery.views import Views
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sm3 import keyed_hash
@@ -81,7 +81,7 @@ def test_pseudonyms_differ_between_recipients_and_last(city: City) -> None:
 
 
 def test_pseudonyms_are_the_keyed_hash_of_the_products(city: City) -> None:
-    key = recipient_key(city.settings.key("recipients"), "甲", PERSONS)
+    key = column_key(city.settings.key("recipients"), "甲", "person_ref", 1)
     expected = keyed_hash(key, pa.array(city.values(PERSONS, "person_ref"))).to_pylist()
     shown = rows_of(Views(city.settings).extract(allowed(divisions=None, columns=("person_ref",))))
     assert {row[0] for row in shown} == set(expected)

@@ -1,7 +1,8 @@
 """The change data feed: which steps between releases a question asks for, and what is told of each.
 
 A step is a release and the one before it that can be read. Where the follower's own version cannot be read any more,
-or shows other columns, no changes lead on from it, and the answer says to take a new snapshot.
+shows other columns, or may have been read with pseudonyms of an earlier epoch, no changes lead on from it, and the
+answer says to take a new snapshot.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from catalog.delivery.sharing import travel
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.travel import Asked
 from catalog.delivery.timeline import NoWay, Timeline, timeline
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
 MOST_STEPS = 400
@@ -63,6 +65,8 @@ def read_feed(desk: Desk, admission: Admission, question: Mapping[str, str], zon
 def _walk(
     desk: Desk, admission: Admission, start: int, base: Recorded | None, releases: tuple[Recorded, ...]
 ) -> Feed | None:
+    if base is not None:
+        _require_pseudonyms(admission, base)
     before, steps = None if base is None else _read(desk, admission, base), list[Step]()
     for release in releases:
         after = _read(desk, admission, release)
@@ -75,6 +79,14 @@ def _walk(
                 raise BadRequest("web.sharing.schema_changed", version=release.version) from problem
         before = after
     return None if before is None else Feed(start, before, tuple(steps))
+
+
+def _require_pseudonyms(admission: Admission, base: Recorded) -> None:
+    """Raises BadRequest for a version from before the epoch of the caller's pseudonyms: nobody knows with which ones
+    the follower read it, and changes told with those of now would not fit the old ones."""
+    since = admission.allowed.epoch.since
+    if since is not None and as_utc(base.at) < since:
+        raise BadRequest("web.sharing.new_pseudonyms", version=base.version, since=since.isoformat(timespec="seconds"))
 
 
 def _read(desk: Desk, admission: Admission, release: Recorded) -> Admission:
