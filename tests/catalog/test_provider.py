@@ -136,9 +136,10 @@ def test_what_the_provider_is_asked(
 @pytest.mark.server
 def test_neither_account_nor_role_comes_from_what_the_provider_says(federated: City, clock: Clock) -> None:
     browser, before = browsing(federated), users.listed(federated.register)
+    identities.bind(federated.register, GUARD, "https://elsewhere.example", ADMINISTRATOR, actor=ADMINISTRATOR)
     claims = {**MFA, "name": ADMINISTRATOR, "preferred_username": ADMINISTRATOR, "roles": ["administrator"]}
     assert browser.get(way_back(browser, ADMINISTRATOR, claims)).status_code == 303
-    assert reason(federated) == "oidc.unbound" and not is_in(browser)
+    assert reason(federated) == "oidc.unbound" and not is_in(browser), "a subject is one of its provider alone"
     browser.get(way_back(browser, bound(federated, STEWARD, "s-1"), claims))
     assert is_in(browser) and users.listed(federated.register) == before
     assert "管理员</" not in browser.get("/account?lang=zh").text.partition("<h2>")[0]
