@@ -36,7 +36,7 @@ do by chance more than 1 % of the people share name, sex, birth year and town wi
 OF_AGE = 16
 """Younger people share the telephone of a parent."""
 _WIVES = (SPOUSE, DAUGHTER_IN_LAW)
-_PARENTS_OF = {
+PARENTS_OF = {
     **dict.fromkeys((SON, DAUGHTER), (HEAD, SPOUSE)),
     **dict.fromkeys(SONS_CHILDREN.values(), (SON, DAUGHTER_IN_LAW)),
     **dict.fromkeys(DAUGHTERS_CHILDREN.values(), (SON_IN_LAW, DAUGHTER)),
@@ -103,7 +103,7 @@ def _settle(dice: Dice, people: Household, village: Village, household: str, reg
 
 
 def _parents_phone(child: Person, people: Household) -> str | None:
-    parents = _PARENTS_OF[child.relation]
+    parents = PARENTS_OF[child.relation]
     return next((person.phone for person in people if person.phone and person.relation in parents), None)
 
 

@@ -4,7 +4,7 @@
 Belongs here: finding the rows. Does not belong here: what stands behind a cell (explain), correcting and erasing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -14,7 +14,7 @@ from pipelines.contracts.load import Column, Contracts, SourceContract
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
-from pipelines.messages import CitylakeError
+from pipelines.messages import CitylakeError, translate
 from pipelines.release.rows import ReleasedRows, Row
 
 PERSON = "person"
@@ -24,7 +24,8 @@ PERSON = "person"
 @dataclass(frozen=True)
 class Kept:
     """The rows of one place that are about a person. `place`: a model, or a source `<org>/<dataset>`; `name` and
-    `owner` as the contract says them; `columns`: where the id stands; every value as text."""
+    `owner` as the contract says them; `columns`: where the id stands; every value as text. Where a row is about
+    somebody else too (a relative, a partner of a marriage), what tells who that is says only so."""
 
     place: str
     name: str
@@ -83,7 +84,9 @@ class Person:
                 rows = {tuple(row.values()): row for rows in found for row in rows}
                 if rows:
                     owner = _organisation(self.released.contracts, contract.form.owner)
-                    yield Kept(model, contract.form.name, owner, columns, tuple(rows.values()))
+                    cells = {column: contract.form.erasure.cells.get(column, ()) for column in columns}
+                    shown = tuple(_without_others(row, cells, self.ids) for row in rows.values())
+                    yield Kept(model, contract.form.name, owner, columns, shown)
 
     def sources(self, versions: Mapping[str, CoreVersion]) -> Iterator[Kept]:
         """What departments say at present, rows that were linked included; sources without such rows are left out."""
@@ -110,14 +113,40 @@ def _rows(
     Of a row that was linked, or is about nobody, what the linkage says holds, not the number in it.
     """
     listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in version.columns)
+    linked, about = "false", None
     said = " OR ".join(f"{identifier(column)} IN ({literals(person.claims)})" for column in columns)
     if contract.form.linkage is not None:
         links = f"{tables.read(lake, tables.LINK)} WHERE dataset = {literal(contract.id)}"
         key = row_key(version.key)
         linked = f"{key} IN (SELECT row_key FROM {links} AND person_id = {literal(person.id)})"
         said = f"{linked} OR (({said}) AND {key} NOT IN (SELECT row_key FROM {links}))"
-    found = con.execute(f"SELECT {listed} FROM ({current_rows(version)}) WHERE {said} ORDER BY ALL").fetchall()
-    return [dict(zip(version.columns, row, strict=True)) for row in found]
+        about = contract.form.linkage.person
+    rows = f"SELECT {listed}, {linked} FROM ({current_rows(version)}) WHERE {said} ORDER BY ALL"
+    cells = _cells_of_persons(contract)
+    found = []
+    for *values, ours in con.execute(rows).fetchall():  # whoever's number stands in a row that was linked
+        theirs = {column: names for column, names in cells.items() if not (ours and column == about)}
+        found.append(_without_others(dict(zip(version.columns, values, strict=True)), theirs, person.claims))
+    return found
+
+
+def _cells_of_persons(contract: SourceContract) -> dict[str, list[str]]:
+    """By column with ids of persons of a source: the number it is made of and what else tells of that person."""
+    made = {item.column.name: str(item.step.arguments["of"]) for item in contract.derived}
+    cells = contract.form.erasure.cells
+    return {column: [made[column], *cells.get(column, ())] for column in _of_persons(contract.all_columns)}
+
+
+def _without_others(row: Row, cells: Mapping[str, Sequence[str]], known: Collection[str]) -> Row:
+    """A row without what tells of others. `cells`: by column with ids of persons the cells that go with it."""
+    hidden = {
+        name
+        for column, names in cells.items()
+        if row[column] is not None and row[column] not in known
+        for name in (column, *names)
+    }
+    text = f"{translate('person.other', 'zh')} / {translate('person.other', 'en')}"
+    return {name: text if name in hidden and value is not None else value for name, value in row.items()}
 
 
 def _of_persons(columns: Sequence[Column]) -> tuple[str, ...]:

@@ -510,6 +510,21 @@ def is_kind_of_division(case: Case) -> bool:
     return ending is None or (case.row["division_name"] or "").endswith(ending)
 
 
+def is_told_apart(case: Case) -> bool:
+    """The number in the row is on two people, or somebody else's: the linkage says whom the row is about."""
+    links = f"{tables.read(case.town.settings.lake, tables.LINK)} WHERE person_id = {literal(case.cell.value)}"
+    return duckdb.sql(f"SELECT 1 FROM {links} LIMIT 1").fetchone() is not None
+
+
+def rests_on_the_register_it_names(case: Case) -> bool:
+    """A relation names the certificate that it is evidence of, and the household register for all else."""
+    names = json.loads(case.row[ROWS] or "{}")
+    needed = {"marriage": {"cab/marriage"}, "birth": {"hc/birth_certificate"}}
+    needed |= {"presumed": {"cab/marriage", HOUSEHOLDS}, "register": {HOUSEHOLDS}, "derived": {HOUSEHOLDS}}
+    return needed[str(case.row["relation_evidence"])] <= names.keys()
+
+
+HOUSEHOLDS = "psb/household_person"
 PEOPLE, CONFLICT = "lib_population", "lib_legal_entity__conflict"
 ENDS = ("withdrawn_on", "delisted_on")
 FACTORS = ("permit", "kept", "honour", "fine_minor", "fine_major", "list_minor", "list_serious", "broken")
@@ -585,7 +600,13 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "marital_status": is_marital_status,
     "members": partial(is_member_count, "true"),
     "living_members": partial(is_member_count, "residence_status <> '5'"),
-    "person_relation": lambda case: (case.cell.value == "spouse") == ("cab/marriage" in case.raws),
+    "person_relation": rests_on_the_register_it_names,
+    "related_person_id": is_told_apart,
+    "kept_person_id": is_told_apart,
+    "relation_evidence": rests_on_the_register_it_names,
+    "relation_other": rests_on_the_register_it_names,
+    "relation_conflict": lambda case: bool(case.raws),
+    "relation_kept": lambda case: (case.cell.value is None) == (case.row["kept_person_id"] is None),
     "since": is_day_of_birth,
     "person_tag": lambda case: bool(case.raws),
     "tag_source": names_a_source,

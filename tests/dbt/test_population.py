@@ -264,14 +264,14 @@ def test_a_widowed_person_names_the_cremation_of_the_spouse(families: Bench) -> 
 
 def test_relations_are_marriages_in_force_and_births_that_one_person_fits(families: Bench) -> None:
     assert families.rows("lib_population__relation", "person_id, person_relation, related_person_id, since") == [
-        ("child", "father", "m1", date(2026, 10, 2)),
-        ("child", "mother", "w1", date(2026, 10, 2)),
-        ("m1", "child", "child", date(2026, 10, 2)),
-        ("m1", "spouse", "w1", date(2010, 1, 1)),
-        ("remarried", "spouse", "w2", date(2018, 1, 1)),
-        ("w1", "child", "child", date(2026, 10, 2)),
-        ("w1", "spouse", "m1", date(2010, 1, 1)),
-        ("w2", "spouse", "remarried", date(2018, 1, 1)),
+        ("child", "51", "m1", date(2026, 10, 2)),
+        ("child", "52", "w1", date(2026, 10, 2)),
+        ("m1", "10", "w1", date(2010, 1, 1)),
+        ("m1", "20", "child", date(2026, 10, 2)),
+        ("remarried", "10", "w2", date(2018, 1, 1)),
+        ("w1", "10", "m1", date(2010, 1, 1)),
+        ("w1", "20", "child", date(2026, 10, 2)),
+        ("w2", "10", "remarried", date(2018, 1, 1)),
     ]
 
 

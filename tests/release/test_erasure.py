@@ -270,13 +270,15 @@ def test_what_is_held_is_not_erased(homes: tuple[Settings, Settings], people: li
 
 @pytest.fixture(scope="module")
 def people(town: Town, seed: int) -> list[Somebody]:
-    """Somebody to whom a row was linked, the head of a household, a spouse, the owner of a firm, who nobody chose."""
+    """Somebody to whom a row was linked, the head of a household, both sides of relations, the owner of a firm, whom
+    nobody chose."""
     links = f"{tables.read(town.settings.lake, tables.LINK)} WHERE basis = 'model' AND {town.alone('person_id')}"
     linked = sorted(one for (one,) in duckdb.sql(f"SELECT DISTINCT person_id FROM {links}").fetchall())
     found = [
         linked[seed % len(linked)],
         chosen(town, "lib_population__household", "head_person_id", "members > 1", seed),
         chosen(town, "lib_population__relation", "person_id", "true", seed),
+        chosen(town, "lib_population__relation", "related_person_id", "relation_evidence = 'derived'", seed),
         chosen(town, "lib_legal_entity__entity", "legal_representative_person_id", "true", seed),
     ]
     return [known(town, one) for one in dict.fromkeys(found)]

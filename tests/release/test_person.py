@@ -144,6 +144,25 @@ def test_the_command_counts_and_shows_rows_only_when_asked(
     assert [one.body["values"] for one in receipts] == [True, False]
 
 
+def test_a_relative_is_told_by_kind_alone(released: ReleasedRows, town: Town) -> None:
+    """Who the relative is stands in none of a person's rows; the marriage and its day are the person's own."""
+    pairs = town.rows("lib_population__relation", "person_id, related_person_id", "relation_evidence = 'marriage'")
+    one, other = random.Random(seed_from_clock()).choice(pairs)
+    ((number, name),) = town.rows("lib_population__person", "id_number, name", f"person_id = {literal(other)}")
+    with town.register() as register:
+        versions = core_versions(released.contracts, town.settings.lake, Receipts(register, "test"))
+    person = Person(released, one)
+    kept = {each.place: each.rows for each in (*person.libraries(), *person.sources(versions))}
+    assert not {other, number} & {value for rows in kept.values() for row in rows for value in row.values()}
+    (wedding, *_) = kept["cab/marriage"]
+    assert name not in wedding.values() and wedding["registered_on"]
+    spouses = [row for row in kept["lib_population__relation"] if row["person_relation"] == "10"]
+    assert {(row["person_id"], row["related_person_id"]) for row in spouses} == {
+        (one, "他人 / somebody else"),
+        ("他人 / somebody else", one),
+    }
+
+
 def test_nobody_is_told_as_such(released: ReleasedRows) -> None:
     with pytest.raises(CitylakeError, match="person_id"):
         Person(released, "f" * 32)

@@ -21,6 +21,17 @@
 {% endmacro %}
 
 
+{# The sources that may say what a field is as a table `k` (source, place), for models in which each source has rows of
+   its own. #}
+{% macro authority_list(library, field) -%}
+  {%- set sources = authority_matrix().get(library, {}).get(field, []) -%}
+  {%- if execute and not sources -%}
+    {%- do exceptions.raise_compiler_error(library ~ '.' ~ field ~ '：当日没有数源 / no source counts on this day') -%}
+  {%- endif -%}
+  (values {% for source in sources or [''] %}('{{ source }}', {{ loop.index }}){{ ', ' if not loop.last }}{% endfor %}) k (source, place)
+{%- endmacro %}
+
+
 {# The value of a field: that of the first source that has one. #}
 {% macro survive(library, field, aliases) %}
   {{- surviving_value(claimants(library, field, aliases)) -}}
