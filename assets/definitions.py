@@ -16,6 +16,7 @@ from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
 from assets.health import health
+from assets.overdue import NIGHT, overdue
 from assets.releases import release_assets
 from assets.replay import replay_asset
 from assets.reports import EVENING, FIRST_OF_MONTH, measured, month_reports
@@ -80,7 +81,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     contracts = load(settings.contracts)
     sources = source_assets(contracts)
     published = [release_assets(contracts, _graph(settings, contracts)), health, ahead, *delivery_assets(contracts)]
-    freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies, corrections]
+    freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies, corrections, overdue]
     select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
     _cadences(table, contracts, select(*published))
@@ -90,6 +91,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
     table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY)
     table.job("corrections", select(corrections), say("dagster.corrections"), MORNING)
+    table.job("deadlines", select(overdue), say("dagster.overdue"), NIGHT)
     table.job("scores", select(measured), say("dagster.scores"), EVENING)
     table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(

@@ -10,7 +10,7 @@ from catalog import corrected
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
-from pipelines.issues import Issues, corrections
+from pipelines.issues import Issues, corrections, overdue
 from pipelines.issues.feedback import Feedback, Origin, due, require_harmless
 from pipelines.messages import CitylakeError, say
 from pipelines.settings import Settings
@@ -96,6 +96,20 @@ def tell() -> None:
             typer.echo(f"#{row['id']} ({row['owner']})\n   {row['text']['zh']}\n   {row['text']['en']}")
             for line in due_text(row, contracts):
                 typer.echo(line)
+        register.close()
+
+
+@app.command("overdue")
+def escalate() -> None:
+    """列出超期未答复的，报数据主管部门 / what nobody answered in time becomes an issue of the operator."""
+    with told():
+        settings = Settings.from_environment()
+        city, register = load(settings.contracts).city, opened_register(settings)
+        count = overdue.escalate(register, city, datetime.now(ZoneInfo(city.timezone)).date())
+        typer.echo(say("overdue.counted", count=count))
+        for row in Issues(register).open():
+            if row["code"].startswith(f"{overdue.AREA}."):
+                typer.echo(f"{row['subject']}\n   {row['text']['zh']}\n   {row['text']['en']}")
         register.close()
 
 

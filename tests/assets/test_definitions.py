@@ -115,6 +115,7 @@ def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions,
             "month_reports",
             "anomalies",
             "notices_of_corrections",
+            "overdue_issues",
         )
     }
 

@@ -1,0 +1,71 @@
+"""What nobody answers in time becomes an issue of the operator, and ends with the answer."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from pipelines.contracts.load import Contracts
+from pipelines.issues import Finding, Issues, corrections
+from pipelines.issues.feedback import Feedback, due
+from pipelines.issues.overdue import escalate
+from pipelines.register import Register
+from pipelines.register.tables import issue as table
+
+SUBJECT, MONDAY = "psb/household_person", datetime(2026, 11, 2, 4, tzinfo=UTC)
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield register
+    register.close()
+
+
+def late(register: Register) -> set[tuple[str, str, str]]:
+    return {
+        (row["code"], row["subject"], row["owner"])
+        for row in Issues(register).open()
+        if row["code"].startswith("overdue.")
+    }
+
+
+def test_the_operator_is_told_of_each_from_the_day_after_its_last(register: Register, contracts: Contracts) -> None:
+    doubt = Feedback(register, contracts).raise_(SUBJECT, "name", "steward", "张专员", "姓名有误")
+    words = (
+        "product",
+        "versions",
+        "columns",
+        "source",
+        "sure_zh",
+        "sure_en",
+        "right_zh",
+        "right_en",
+        "has_zh",
+        "has_en",
+    )
+    about = dict.fromkeys(words, "1") | {"recipient": "甲", "rows": 1, "number": 7, "batch": 1}
+    with register.begin() as connection:
+        told = Finding("corrected.received", about, "error", "7.甲")
+        notice = Issues.open_one(connection, "open/age_structure_by_county", "cab", told)
+        connection.execute(sa.update(table).values(first_seen=MONDAY))
+    Issues(register).report(SUBJECT, "psb", "drift", [Finding("drift.new_column", {"column": "x"}, "warning")])
+    rows = {row["id"]: row for row in Issues(register).open()}
+    last = {number: due(rows[number], contracts.city) for number in (doubt, notice)}
+    days = {number: one.day for number, one in last.items() if one is not None}
+    assert days == {doubt: date(2026, 11, 16), notice: date(2026, 11, 9)}
+    city, day = contracts.city, timedelta(1)
+    assert escalate(register, city, days[notice]) == 0 and late(register) == set()
+    of_notice = (f"overdue.acknowledgement:{notice}", "open/age_structure_by_county", city.operator)
+    of_doubt = (f"overdue.verification:{doubt}", SUBJECT, city.operator)
+    assert escalate(register, city, days[notice] + day) == 1 and late(register) == {of_notice}
+    for _ in range(2):
+        assert escalate(register, city, days[doubt] + day) == 2 and late(register) == {of_notice, of_doubt}
+    Feedback(register, contracts).unfounded(doubt, "psb", "与户籍一致")
+    with register.begin() as connection:
+        corrections.acknowledge(connection, notice, "王工", "已更新")
+    assert escalate(register, city, days[doubt] + day) == 0 and late(register) == set()
+    assert len(Issues(register).open()) == 1, "what a run found has no deadline"
