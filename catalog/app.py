@@ -70,9 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
     app.add_middleware(Metering, desk=desk)
     app.add_middleware(SecurityHeaders)
+    app.include_router(rows.build_router(desk))  # the first that is looked at: its answers are the shortest
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))
-    app.include_router(rows.build_router(desk))
     app.include_router(oauth.build_router(desk))
     areas = (pages, indicators, papers, reports, quality, marts, people, account, provider, audits, reads, api_docs)
     for area in areas:

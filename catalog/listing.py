@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CONTRACTS_LOOK_SECONDS = 2.0
 """How long a look at the contract files stays good."""
+_NEWEST = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,7 @@ class Listing:
             log.error("contracts cannot be read, the last good ones stay: %s", error)
 
     def _look_at_ledger(self) -> None:
-        newest = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
-        sequence = self.ledger.register.rows(newest)[0]["sequence"]
+        sequence = self.ledger.register.rows(_NEWEST)[0]["sequence"]
         if sequence != self._sequence:
             self._published, self._ended = self.ledger.published(), self.ledger.ended_versions()
             self._sequence = sequence

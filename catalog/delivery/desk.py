@@ -6,6 +6,7 @@ Knows no protocol and no page; roads turn `Refused` into their own kind of answe
 import re
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from catalog.delivery import boundaries
@@ -85,7 +86,7 @@ class Desk:
         self.downloads = Downloads(settings, self.views, self.url)
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
-        self.quotas = Quotas(register, lambda: settings.key("quotas"))
+        self.quotas = Quotas(register, cache(lambda: settings.key("quotas")))
 
     def decide(self, caller: Caller, offering: Offering | None, road: str, one_key: bool = False) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""

@@ -23,6 +23,20 @@ PUBLIC_TOKEN = "public"
 LOCK = "credential.lock"
 """What the audit calls the moment from which more wrong credentials are refused."""
 
+_OF_TOKEN = (
+    sa.select(
+        token_table,
+        recipient_table.c.organisation,
+        suspension.of_recipient(token_table.c.recipient).label("suspended"),
+        *epochs.in_force(token_table.c.recipient, sa.bindparam("moment")),
+    )
+    .join(recipient_table)
+    .where(token_table.c.id == sa.bindparam("id"))
+)
+_OF_RECIPIENT = (
+    sa.select(access_table).where(access_table.c.recipient == sa.bindparam("recipient")).order_by(access_table.c.id)
+)
+
 
 class Callers:
     """Identifies callers. The register is asked every time, so that a revocation or suspension acts at once.
@@ -74,8 +88,7 @@ class Callers:
         found = self._register.rows(sa.select(suspended, *epoch).where(asked.c.name == recipient))
         if not found:
             return Caller(problem=Reason.GRANT_REQUIRED)
-        grants = tuple(load_grants(self._register, recipient=recipient))
-        problem = Reason.SUSPENDED if found[0]["suspended"] else None
+        grants, problem = self._grants(recipient), Reason.SUSPENDED if found[0]["suspended"] else None
         return Caller(recipient=recipient, grants=grants, problem=problem, epoch=epochs.epoch_of(found[0]))
 
     def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: Origin | None) -> Caller:
@@ -123,11 +136,11 @@ class Callers:
         return replace(caller, expires=expires, problem=problem)
 
     def _token(self, token_id: str) -> dict[str, Any] | None:
-        suspended = suspension.of_recipient(token_table.c.recipient).label("suspended")
-        epoch = epochs.in_force(token_table.c.recipient, now())
-        theirs = sa.select(token_table, recipient_table.c.organisation, suspended, *epoch).join(recipient_table)
-        found = self._register.rows(theirs.where(token_table.c.id == token_id))
+        found = self._register.rows(_OF_TOKEN, id=token_id, moment=now())
         return found[0] if found else None
+
+    def _grants(self, recipient: str) -> tuple[Grant, ...]:
+        return tuple(grant_of(row) for row in self._register.rows(_OF_RECIPIENT, recipient=recipient))
 
     def _caller(self, row: dict[str, Any]) -> Caller:
         expires = as_utc(row["expires"])
@@ -135,7 +148,7 @@ class Callers:
             recipient=row["recipient"],
             token=row["id"],
             expires=expires,
-            grants=tuple(load_grants(self._register, recipient=row["recipient"])),
+            grants=self._grants(row["recipient"]),
             application=row["application"],
             organisation=row["organisation"],
             epoch=epochs.epoch_of(row),

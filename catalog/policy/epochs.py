@@ -94,7 +94,7 @@ def rotations(register: Register, recipient: str) -> list[Rotation]:
     ]
 
 
-def in_force(name: sa.Column[str], moment: datetime) -> Sequence[sa.ColumnElement[Any]]:
+def in_force(name: sa.Column[str], moment: datetime | sa.BindParameter[datetime]) -> Sequence[sa.ColumnElement[Any]]:
     """Columns for a query whose rows name a recipient: number and beginning of the epoch that is in force."""
     begun = (table.c.recipient == name) & (table.c.since <= moment)
     newest = sa.select(table).where(begun).order_by(table.c.since.desc(), table.c.number.desc()).limit(1)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ def append_all(
 ) -> list[dict[str, Any]]:
     """The same for several rows with the same columns, at least one, each with the canonical text of its body."""
     take_place(connection, table)
-    newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    newest, into = _statements(table)
     last = connection.execute(newest).first()
     sequence, previous = (last.sequence, last.hash) if last else (0, FIRST)
     found = []
@@ -42,8 +43,15 @@ def append_all(
         stored = {**row, "sequence": sequence, "at": now(), "body": body, "previous": previous}
         previous = stored["hash"] = row_hash(stored)
         found.append(stored)
-    connection.execute(sa.insert(table), found)
+    connection.execute(into, found)
     return found
+
+
+@cache
+def _statements(table: sa.Table) -> tuple[sa.Select[Any], sa.Insert]:
+    """The newest row of a chain, and adding rows; put together once, for the audit has a row of every read."""
+    newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+    return newest, sa.insert(table)
 
 
 def take_place(connection: sa.Connection, table: sa.Table) -> None:

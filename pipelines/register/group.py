@@ -77,4 +77,7 @@ _groups_lock = threading.Lock()
 def group(register: Register, table: sa.Table) -> GroupCommit:
     """The one group commit of a chain in this process."""
     with _groups_lock:
-        return _groups.setdefault(register, {}).setdefault(table.name, GroupCommit(table))
+        mine = _groups.setdefault(register, {})
+        if table.name not in mine:
+            mine[table.name] = GroupCommit(table)
+        return mine[table.name]

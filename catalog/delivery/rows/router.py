@@ -135,12 +135,12 @@ class _Reading:
 
     def answer(self) -> Response:
         """The rows, or 304 when the client has them already."""
-        allowed, key = self.admission.allowed, self.desk.settings.key("cursors")
+        allowed = self.admission.allowed
         shelf = self.shelves.get(allowed)
         limit, wanted = self.asked.limit(), self._question(shelf)
         bound = [allowed.product, shelf.extract.key, shelf.rows.fingerprint, wanted.to_json()]
         cursor = self.asked.reserved.get("cursor")
-        after = None if cursor is None else cursors.unseal(key, allowed.version, bound, cursor)
+        after = None if cursor is None else cursors.unseal(self._key, allowed.version, bound, cursor)
         contract = self.admission.offering.product.contract.hash
         etag = _etag([bound, allowed.version, cursor, limit, self.kind, contract])
         headers = {**_headers(), "ETag": etag, "Product-Version": str(allowed.version)}
@@ -154,7 +154,7 @@ class _Reading:
             metering.gave(self.request, rows)
             links = dict[str, str]()
             if following is not None:
-                sealed = cursors.seal(key, allowed.version, bound, following)
+                sealed = cursors.seal(self._key, allowed.version, bound, following)
                 links["next"] = _with_cursor(self.desk, self.request, sealed, self.kind)
             linked = _about_links(self.desk, self.admission.offering, links)
             return headers | {"Row-Count": str(rows), **linked, **self._disposition()}
@@ -162,6 +162,10 @@ class _Reading:
         if (values := self._asked_key(shelf, wanted)) is not None:
             return self._looked_up(shelf, wanted, values, (after, limit), about)
         return self._paged(shelf, wanted, (after, limit), about)
+
+    @property
+    def _key(self) -> bytes:
+        return self.desk.settings.key("cursors")
 
     def _question(self, shelf: Shelf) -> Question:
         """What is asked. A column of the product that the grant hides is answered as if there were none, and audited.
