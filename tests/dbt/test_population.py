@@ -14,6 +14,10 @@ NAMES = ("person", "registered", "household", "relation", "person_tag", "conflic
 MODELS = ["lib_geography__division", *(f"lib_population__{name}" for name in NAMES)]
 
 
+ASKED = {"birth_place": "342401", "native_place": "342426", "registration_kind": "1", "military_status": "2",
+         "police_station": "341502001000"}  # fmt: skip
+
+
 def household(person: str, division: str = f"{JINAN}001001", **given: object) -> dict[str, object]:
     return {
         "record_no": f"R-{person}", "person_id": person, "id_number": f"34150219900101{len(person):04}", "name": "王一",
@@ -53,17 +57,19 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     bench.load(
         "psb/household_person",
         household("twice", name="旧名", record_no="R-1", source_updated_at="2025-01-01 00:00:00+00"),
-        household("twice", name="新名", record_no="R-2"),
+        household("twice", name="新名", record_no="R-2", **ASKED),
         household("dead", household_relation="10"),
         household("away", household_no="H2", education="10"),
         household("left", mobile="13800000001"),
         household("left_dead"),
         household("came_back", household_no="H3", household_relation="10", birth_date="1950-01-01"),
         household("returned", household_no="H3", household_relation="20"),
-        household("listed_dead", cancelled="1", died_on="2026-08-01", cancelled_on="2026-08-02"),
-        household("listed_gone", cancelled="1", moved_out_on="2026-08-03", cancelled_on="2026-08-03"),
+        household("listed_dead", cancelled="1", died_on="2026-08-01", cancelled_on="2026-08-02",
+                  death_kind="1", **ASKED),
+        household("listed_gone", cancelled="1", moved_out_on="2026-08-03", cancelled_on="2026-08-03",
+                  move_out_kind="2"),
         household("dropped_dead", cancelled="1", died_on="2026-07-01", cancelled_on="2026-07-01"),
-    )
+    )  # fmt: skip
     gone = ("left", "left_dead", "came_back", "returned", "dropped_dead")
     bench.load("psb/household_person", *(household(person) for person in gone), batch=2, op="D")
     bench.load("psb/floating_person", floating("listed_gone", floating_status="0", cancelled_on="2026-01-01"), batch=2)
@@ -72,9 +78,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         "psb/floating_person",
         floating("away", mobile="13900000002", record_no="F-1"),
         floating("away", f"{JINAN}001", record_no="F-2", floating_status="0", cancelled_on="2026-06-01"),
-        floating("stranger", name="赵三"),
+        floating("stranger", name="赵三", residence_permit_no="JZ1"),
         floating("came_back", name="钱四"),
-        floating("gone_again", floating_status="0", cancelled_on="2026-05-01"),
+        floating("gone_again", floating_status="0", cancelled_on="2026-05-01", residence_permit_no="JZ2"),
     )
     bench.load("cab/cremation", cremation("dead"), cremation("left_dead"), cremation("nobody"))
     bench.build(*MODELS)
@@ -120,6 +126,29 @@ def test_who_moved_out_is_told_by_the_register(bench: Bench) -> None:
     columns = "moved_out_on, household_no, residence_address"
     assert bench.rows("lib_population__person", columns, "person_id = 'listed_gone'") == [
         (date(2026, 8, 3), None, None)
+    ]
+
+
+def test_the_registers_say_where_somebody_comes_from_and_who_sees_to_the_registration(bench: Bench) -> None:
+    """Of who left the register what is true of a life stays, and what was true of the registration ends."""
+    columns = "person_id, birth_place, native_place, military_status, registration_kind, police_station"
+    assert bench.rows("lib_population__person", columns, "birth_place is not null") == [
+        ("listed_dead", "342401", "342426", "2", None, None),
+        ("twice", "342401", "342426", "2", "1", "341502001000"),
+    ]
+    permits = bench.rows("lib_population__person", "person_id, residence_permit_no", "residence_permit_no is not null")
+    assert permits == [("stranger", "JZ1")]
+
+
+def test_why_a_registration_ended_is_told_with_its_day(bench: Bench) -> None:
+    columns = "person_id, death_certificate_no, death_kind, move_out_kind, cancelled_on"
+    assert bench.rows("lib_population__person", columns, "residence_status in ('4', '5') and household_no is null") == [
+        ("dropped_dead", None, None, None, date(2026, 7, 1)),
+        ("gone_again", None, None, None, None),
+        ("left", None, None, None, None),
+        ("left_dead", "C-left_dead", None, None, None),
+        ("listed_dead", None, "1", None, date(2026, 8, 2)),
+        ("listed_gone", None, None, "2", date(2026, 8, 3)),
     ]
 
 

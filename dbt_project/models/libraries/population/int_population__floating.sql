@@ -16,6 +16,7 @@ select
     mobile,
     source_updated_at,
     floating_status,
+    case when floating_status = '1' then residence_permit_no end as residence_permit_no,
     case when floating_status = '1' then division_code end as residence_division,
     case when floating_status = '1' then residence_address end as residence_address,
     _batch, _row

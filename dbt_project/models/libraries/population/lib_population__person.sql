@@ -26,8 +26,18 @@ with person as (
         {{ survive(library, 'education', sources) }} as education,
         {{ survive(library, 'marital_status', sources) }} as marital_status,
         {{ survive(library, 'mobile', sources) }} as mobile,
+        {{ survive(library, 'birth_place', sources) }} as birth_place,
+        {{ survive(library, 'native_place', sources) }} as native_place,
+        {{ survive(library, 'registration_kind', sources) }} as registration_kind,
+        {{ survive(library, 'military_status', sources) }} as military_status,
+        {{ survive(library, 'police_station', sources) }} as police_station,
+        {{ survive(library, 'residence_permit_no', sources) }} as residence_permit_no,
         {{ survive(library, 'died_on', sources) }} as died_on,
         {{ survive(library, 'moved_out_on', sources) }} as moved_out_on,
+        {{ survive(library, 'death_certificate_no', sources) }} as death_certificate_no,
+        {{ survive(library, 'death_kind', sources) }} as death_kind,
+        {{ survive(library, 'move_out_kind', sources) }} as move_out_kind,
+        {{ survive(library, 'cancelled_on', sources) }} as cancelled_on,
         {{ survive(library, 'source_updated_at', sources) }} as source_updated_at,
         case
             when c.person_id is not null then 'cremated'
@@ -57,7 +67,8 @@ select
     town.code as town_code,
     town.division_name as town_name,
     p.address, p.residence_division, p.residence_address, p.origin_county, p.education, p.marital_status, p.mobile,
-    p.died_on, p.moved_out_on,
+    p.birth_place, p.native_place, p.registration_kind, p.military_status, p.police_station, p.residence_permit_no,
+    p.died_on, p.moved_out_on, p.death_certificate_no, p.death_kind, p.move_out_kind, p.cancelled_on,
     case p.residence_evidence
         when 'cremated' then '5'
         when 'register_death' then '5'

@@ -4,8 +4,8 @@
 {{ history(ref('lib_population__person'), 'person_id', [
     'id_number', 'name', 'sex', 'ethnicity', 'birth_date', 'household_no', 'household_relation', 'division_code',
     'address', 'residence_division', 'residence_address', 'origin_county', 'education', 'marital_status', 'mobile',
-    'died_on', 'moved_out_on', 'residence_status',
+    'died_on', 'moved_out_on', 'residence_status', 'death_kind', 'move_out_kind', 'cancelled_on',
 ], 'source_updated_at', {
-    'died_on': 'n.died_on', 'moved_out_on': 'n.moved_out_on',
+    'died_on': 'n.died_on', 'moved_out_on': 'n.moved_out_on', 'cancelled_on': 'n.cancelled_on',
     'residence_status': "case n.residence_status when '5' then n.died_on when '4' then n.moved_out_on end",
 }) }}
