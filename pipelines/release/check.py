@@ -40,6 +40,8 @@ from cryptography.x509 import (
     DuplicateExtension,
     ExtendedKeyUsage,
     ExtensionNotFound,
+    InvalidVersion,
+    UnsupportedGeneralNameType,
     load_der_x509_certificate,
     load_pem_x509_certificates,
 )
@@ -117,8 +119,12 @@ TEXTS = {
         "{where}: no head has a time stamp: there never was an authority, or the stamps were taken out",
     ),
     "told.stamp_late": (
-        "注意：{where}：第 {number} 个签名头自称作于 {at}，时间戳在 {stamped}：此前它是否存在，时间戳不能证明",
-        "note: {where}: head {number} says {at} and was stamped at {stamped}: nothing proves that it was there before",
+        "注意：{where}：第 {numbers} 个签名头自称更早，{stamped} 才有时间戳：此前是否存在，时间戳不能证明",
+        "note: {where}: heads {numbers} say they are older, stamped at {stamped}: no proof that they were there before",
+    ),
+    "told.unstamped": (
+        "注意：{where}：第 {numbers} 个签名头之后没有时间戳",
+        "note: {where}: no time stamp on heads {numbers}, or on any after them",
     ),
     "told.stamps": (
         "{where}：{stamps} 个时间戳相符；至 {stamped}，第 1–{number} 个签名头已存在",
@@ -629,6 +635,8 @@ class Book:
                 statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
                 says: dict[str, Any] = {name: json.loads(statement)[name] for name in SAID}
                 numbers = [int(says[name]) for name in ("number", "first", "last")]
+                if datetime.fromisoformat(says["at"]).tzinfo is None:
+                    raise ValueError("a time without a zone")
                 key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
                 leaves = [str(leaf) for leaf in held["leaves"]]
                 leaf_hashes = [bytes.fromhex(leaf) for leaf in leaves]
@@ -672,22 +680,40 @@ class Book:
             elif trusted and self.heads:
                 self.problem("stamp.none", **where)
             return
-        good: list[tuple[Head, datetime]] = []
+        good: dict[int, datetime] = {}
         for head in stamped:
+            number = int(head.says["number"])
             try:
-                good.append((head, stamp_of(head.stamp, head.text.encode(), trusted).at))
+                good[number] = stamp_of(head.stamp, head.text.encode(), trusted).at
             except NotStamped as error:
-                self.problem("stamp.wrong", **where, number=head.says["number"], problem=error)
-        for head, moment in good:
-            apart = moment - datetime.fromisoformat(head.says["at"])
-            about = {**where, "number": head.says["number"], "at": head.says["at"], "stamped": moment.isoformat()}
-            if apart < -CLOCKS_DIFFER:
-                self.problem("stamp.early", **about)
-            elif apart > timedelta(days=1):
-                say("·", "told.stamp_late", **about)
-        if good:
-            newest, moment = good[-1]
-            about = {"stamps": len(good), "number": newest.says["number"], "stamped": moment.isoformat()}
+                self.problem("stamp.wrong", **where, number=number, problem=error)
+                continue
+            if datetime.fromisoformat(head.says["at"]) - good[number] > CLOCKS_DIFFER:
+                about = {"number": number, "at": head.says["at"], "stamped": good[number].isoformat()}
+                self.problem("stamp.early", **where, **about)
+        self.proved_by(good)
+
+    def proved_by(self, stamps: Mapping[int, datetime]) -> None:
+        """Say since when heads were there. A stamp is one on all heads before it; `stamps`: by number of the head."""
+        first: datetime | None = None  # the earliest stamp on a head or on one after it
+        late: dict[datetime, list[int]] = {}
+        unproved: list[int] = []
+        for head in reversed(self.heads):
+            number = int(head.says["number"])
+            if number in stamps:
+                first = stamps[number] if first is None else min(first, stamps[number])
+            if first is None:
+                unproved.insert(0, number)
+            elif first - datetime.fromisoformat(head.says["at"]) > timedelta(days=1):
+                late.setdefault(first, []).insert(0, number)
+        where = {"where": self.heads_file}
+        for moment, numbers in sorted(late.items()):
+            say("·", "told.stamp_late", **where, numbers=ranges(numbers), stamped=moment.isoformat())
+        if unproved:
+            say("·", "told.unstamped", **where, numbers=ranges(unproved))
+        if stamps:
+            newest = max(stamps)
+            about = {"stamps": len(stamps), "number": newest, "stamped": stamps[newest].isoformat()}
             say("·", "told.stamps", **where, **about)
 
     def kept_heads(self, file: Path) -> None:
@@ -859,6 +885,9 @@ def read_der(data: bytes, at: int = 0) -> Value:
     return Value(data[at], data[start : start + length], data[at : start + length])
 
 
+BAD_CERTIFICATES = (DuplicateExtension, InvalidVersion, UnsupportedGeneralNameType)
+
+
 class Stamp(NamedTuple):
     """What a stamp says: the moment (UTC), and the number that it was asked with, if there was one."""
 
@@ -870,7 +899,7 @@ def stamp_of(token: bytes, message: bytes, trusted: Sequence[Certificate]) -> St
     """The stamp of an authority on a message. Raises NotStamped for another message, another authority, or no stamp."""
     try:
         return read_stamp(token, message, trusted)
-    except (ValueError, IndexError, TypeError, DuplicateExtension, UnsupportedAlgorithm) as error:
+    except (ValueError, IndexError, TypeError, UnsupportedAlgorithm, *BAD_CERTIFICATES) as error:
         raise NotStamped(type(error).__name__) from error
 
 

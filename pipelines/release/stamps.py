@@ -8,7 +8,9 @@ keeping its tokens. Does not belong here: judging them later (release/check, whi
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 import sqlalchemy as sa
@@ -26,6 +28,8 @@ had, or none to be believed."""
 MOST_BYTES = 64 * 1024
 """Of an answer: a token with its certificates has a few thousand."""
 TIMEOUT = httpx.Timeout(10.0)
+PATIENCE = 30.0
+"""Seconds that a whole answer may take: a server that sends a byte now and then would hold up the run."""
 
 
 def authority(address: str, certificate: str) -> Authority:
@@ -83,17 +87,17 @@ def _posted(address: str, request: bytes) -> bytes:
         with httpx.stream("POST", address, content=request, headers=kind, timeout=TIMEOUT) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise CitylakeError("stamps.refused", address=_host(address), status=answer.status_code)
-            body = b""
-            for part in answer.iter_bytes():
+            body, end = b"", time.monotonic() + PATIENCE
+            for part in answer.iter_raw():
                 body += part
-                if len(body) > MOST_BYTES:
+                if len(body) > MOST_BYTES or time.monotonic() > end:
                     raise CitylakeError("stamps.not_good", address=_host(address))
             return body
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         problem = type(error).__name__
         raise CitylakeError("stamps.unreachable", address=_host(address), problem=problem) from error
 
 
 def _host(address: str) -> str:
     """The part of an address that may be told: the rest may hold a key."""
-    return httpx.URL(address).host
+    return urlsplit(address).netloc

@@ -13,8 +13,6 @@ from pipelines.register.tables import audit, metadata
 
 UNHASHED = {"application", "level"}
 """Columns of the audit that a chain which has used them cannot go without."""
-KEPT = ("0017", "0015", "0014", "0013", "0010", "0009", "0008", "0007", "0006", "0005", "0004", "0003", "0002")
-"""Revisions below which something is given up: what older tables hold is held still."""
 AT = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 
 

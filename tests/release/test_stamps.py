@@ -1,5 +1,6 @@
 """Time stamps on signed heads: whoever stole the key has none of yesterday. The authority that answers is pyHanko's."""
 
+import hashlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -27,9 +28,10 @@ from pyhanko.sign.timestamps import DummyTimeStamper
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, heads
-from pipelines.register.tables import audit, head_stamp
+from pipelines.register.chain import canonical
+from pipelines.register.tables import audit, head, head_stamp
 from pipelines.release import check, stamps
-from pipelines.release.ledger import REFUSAL, Entry
+from pipelines.release.ledger import REFUSAL, Entry, Ledger
 from pipelines.run import opened
 from pipelines.settings import REPOSITORY, Settings
 from tests.release.test_bundle import AGES, House, build, checked, found
@@ -45,6 +47,7 @@ class Office:
     issuer: x509.Certificate
     certificate: x509.Certificate
     key: rsa.RSAPrivateKey
+    root: rsa.RSAPrivateKey
     at: datetime | None = None
 
     @property
@@ -60,20 +63,25 @@ class Office:
         return bytes(stamper.request_tsa_response(tsp.TimeStampReq.load(query)).dump())
 
 
-def office(use: x509.ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING) -> Office:
-    """An authority with keys of its own; all have the same names."""
-    root, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+def office(
+    use: x509.ObjectIdentifier = ExtendedKeyUsageOID.TIME_STAMPING,
+    until: timedelta = FAR,
+    root: rsa.RSAPrivateKey | None = None,
+) -> Office:
+    """An authority with a key of its own, valid until so long from now, below a root; all have the same names."""
+    root, key = root or rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
     above, below = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("root", "stamps"))
     now = datetime.now(UTC)
 
     def made(subject: x509.Name, public: rsa.RSAPublicKey, authority: bool) -> x509.Certificate:
-        builder = x509.CertificateBuilder(above, subject, public, x509.random_serial_number(), now - FAR, now + FAR)
+        end = now + (FAR if authority else until)
+        builder = x509.CertificateBuilder(above, subject, public, x509.random_serial_number(), now - FAR, end)
         builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         if not authority:
             builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=True)
         return builder.sign(root, hashes.SHA256())
 
-    return Office(made(above, root.public_key(), True), made(below, key.public_key(), False), key)
+    return Office(made(above, root.public_key(), True), made(below, key.public_key(), False), key, root)
 
 
 @cache
@@ -172,7 +180,46 @@ def test_whoever_signs_everything_again_has_no_stamps_of_yesterday(house: House,
     assert code == 1 and "no head has a time stamp" in " ".join(found(output))
     stamp(house, replace(trusted(), at=datetime.now(UTC) + timedelta(days=30)))
     code, output = checked(house.export(tmp_path / "again"), "--tsa", pem)
-    assert code == 0 and "nothing proves that it was there before" in output
+    assert code == 0 and "no proof that they were there before" in output
+
+
+def test_a_fresh_stamp_on_top_does_not_prove_the_heads_below(house: House, tmp_path: Path, pem: Path) -> None:
+    """The thief makes all heads but the newest look a month old, and has that one stamped honestly."""
+    register = Register(house.settings.register_url)
+    made, previous = list(heads.listed(register)), "0" * 64
+    for one in made:
+        says = {**one.says, "previous": previous}
+        says["at"] = (datetime.now(UTC) - timedelta(days=30 if one.sequence < 3 else 0)).isoformat(timespec="seconds")
+        statement = canonical(says)
+        previous = hashlib.sha256(statement.encode()).hexdigest()
+        signature = house.signer.sign(statement.encode()).hex()
+        changed = {"statement": statement, "signature": signature}
+        house.change(sa.update(head).where(head.c.sequence == one.sequence).values(**changed))
+    register.close()
+    stamp(house, trusted())
+    code, output = checked(house.export(tmp_path / "bundle"), "--tsa", pem)
+    assert code == 0 and "heads 1-2 say they are older" in output
+
+
+def test_heads_after_the_last_stamp_are_told(house: House, tmp_path: Path, pem: Path) -> None:
+    stamp(house, trusted())
+    register = Register(house.settings.register_url)
+    Ledger(register).record([Entry(REFUSAL, AGES, "late", None, {})])
+    heads.seal(register, house.signer)
+    register.close()
+    code, output = checked(house.export(tmp_path / "bundle"), "--tsa", pem)
+    assert code == 0 and "no time stamp on heads 4, or on any after them" in output
+
+
+def test_a_head_without_a_moment_is_none(house: House, tmp_path: Path) -> None:
+    for at in ("2026-11-01T00:00:00", "yesterday", 5):
+        house.change(sa.delete(head).where(head.c.sequence == 4))
+        says = {"at": at, "number": 4, "first": 13, "last": 13, "chain": "", "root": "", "previous": ""}
+        statement = canonical({**says, "algorithm": "ed25519", "key": ""})
+        row = {"sequence": 4, "last": 13, "statement": statement, "signature": "", "leaves": "[]"}
+        house.change(sa.insert(head).values(**row))
+        code, output = checked(house.export(tmp_path / str(at)))
+        assert code == 1 and "heads.jsonl: line 4 is not a head" in " ".join(found(output))
 
 
 def test_a_stamp_from_before_the_head_is_told(house: House, tmp_path: Path, pem: Path) -> None:
@@ -181,7 +228,20 @@ def test_a_stamp_from_before_the_head_is_told(house: House, tmp_path: Path, pem:
     assert code == 1 and "a wrong clock, or a false time" in " ".join(found(output))
 
 
-@pytest.mark.parametrize("other", [office, lambda: office(ExtendedKeyUsageOID.CODE_SIGNING)])
+OTHERS: dict[str, Callable[[], Office]] = {
+    "of another root": office,
+    "for code": lambda: office(ExtendedKeyUsageOID.CODE_SIGNING, root=trusted().root),
+    "ended": lambda: office(until=timedelta(hours=-1), root=trusted().root),
+}
+
+
+def test_another_authority_of_the_same_root_is_believed() -> None:
+    """What the others of the same root are not refused for."""
+    with answering(office(root=trusted().root).reply) as address:
+        assert stamps.authority(address, trusted().pem)(b"a statement")
+
+
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
 def test_a_stamp_of_another_authority_is_wrong(
     house: House, tmp_path: Path, pem: Path, other: Callable[[], Office]
 ) -> None:
@@ -194,10 +254,10 @@ def test_a_stamp_of_another_authority_is_wrong(
 
 def house_head(house: House) -> bytes:
     register = Register(house.settings.register_url)
-    head = heads.newest(register)
+    newest = heads.newest(register)
     register.close()
-    assert head is not None
-    return head.statement.encode()
+    assert newest is not None
+    return newest.statement.encode()
 
 
 def test_files_that_hold_nothing_of_the_kind_are_named(house: House, tmp_path: Path) -> None:
@@ -223,6 +283,14 @@ def test_a_changed_token_says_the_same_or_nothing(data: st.DataObject) -> None:
             assert check.stamp_of(one, message, anchors) == stamp
         except check.NotStamped:
             continue
+
+
+def test_a_certificate_of_no_version_is_no_stamp() -> None:
+    good, message = _TOKEN()
+    version = good.index(bytes.fromhex("a003020102")) + 4  # of the certificate: v3
+    for number in range(3, 256):
+        with pytest.raises(check.NotStamped):
+            check.stamp_of(good[:version] + bytes([number]) + good[version + 1 :], message, [trusted().issuer])
 
 
 _TOKEN = cache(token)
@@ -251,9 +319,10 @@ def test_answers_that_are_not_to_be_believed_are_not_taken() -> None:
 def test_no_answer_and_no_certificate_are_named() -> None:
     with answering(trusted().reply) as address:
         pass
-    with pytest.raises(CitylakeError) as caught:
-        stamps.authority(address, trusted().pem)(b"a statement")
-    assert caught.value.code == "stamps.unreachable"
+    for wrong in (address, "http://a:port/", "http://a..b/", "https://xn--/"):
+        with pytest.raises(CitylakeError) as caught:
+            stamps.authority(wrong, trusted().pem)(b"a statement")
+        assert caught.value.code == "stamps.unreachable"
     with pytest.raises(CitylakeError) as caught:
         stamps.authority(address, "-----BEGIN CERTIFICATE-----\nnothing\n")
     assert caught.value.code == "stamps.certificate"
@@ -273,7 +342,7 @@ def test_a_run_has_its_heads_stamped_and_says_who_did_not(tmp_path: Path) -> Non
             one.ledger.record([Entry(REFUSAL, AGES, f"e{number}", None, {})])
         register = Register(settings.register_url)
         codes = [row["code"] for row in Issues(register).open("heads")]
-        stamped.append([head.sequence for head in heads.listed(register) if head.stamp])
+        stamped.append([one.sequence for one in heads.listed(register) if one.stamp])
         register.close()
         return codes
 
@@ -284,3 +353,10 @@ def test_a_run_has_its_heads_stamped_and_says_who_did_not(tmp_path: Path) -> Non
     with answering(trusted().reply) as address:
         assert run(3, address) == []
     assert stamped == [[1], [1], [1, 3]]
+    assert run(4, address) == ["stamps.unreachable"]
+    city.write_text(shipped, "utf-8")
+    with opened(settings, "without"):
+        """Nobody is asked any more."""
+    register = Register(settings.register_url)
+    assert list(Issues(register).open("heads")) == []
+    register.close()
