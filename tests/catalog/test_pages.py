@@ -203,6 +203,7 @@ def test_messages_and_templates_fit() -> None:
     templates = " ".join(path.read_text("utf-8") for path in (folder / "web" / "templates").glob("*.html"))
     code = " ".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
     named = {f"web.{name}" for name in re.findall(r"\bt\('([a-z_.0-9]+)'[,)]", templates)}
+    named |= {f"web.{name}" for name in re.findall(r"\bvoice\.t\(\"([a-z_.0-9]+)\"", code)}
     named |= set(re.findall(r"\"(web\.[a-z_.0-9]+)\"", code))
     web = {name for name in catalogue() if name.startswith("web.")}
     assert named <= web, named - web
