@@ -19,15 +19,13 @@ from catalog.policy.inquiry import Asked
 from catalog.policy.logins import Person
 from catalog.web import cards
 from catalog.web.account import signed_in
-from catalog.web.forms import day_of, number_of
+from catalog.web.forms import MOST, day_of, number_of, require_readable
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError
 
 ROAD = "web"
 ROWS = 50
 """On a page."""
-MOST = 120
-"""Characters of a text that is asked for."""
 TEXTS = ("recipient", "application", "product", "actor", "purpose", "case")
 CHOICES = ("organisation", "road", "action", "outcome")
 READ: Final[Mapping[str, Callable[[str], object]]] = {
@@ -80,7 +78,7 @@ def build_router(site: Site) -> APIRouter:
             return person
         asked = inquiry.permitted(desk.register, _asked(request), person.user.name)
         try:
-            _require_readable(request)
+            require_readable(request.query_params, READ)
             inquiry.require_known(desk.register, asked)
         except CitylakeError as error:
             return _drawn(request, person, asked, problem=error.text(site.voice(request).language))
@@ -125,14 +123,6 @@ def _looks_on(site: Site, request: Request, act: str) -> Person | Response:
     """The person who asks, or where they go first. Raises Refused for one question too many in this minute."""
     metering.asks(site.desk, request, ANONYMOUS, act, ROAD)
     return signed_in(site, request)
-
-
-def _require_readable(request: Request) -> None:
-    """Raises CitylakeError for a day or number that is none: left out, the answer would be to another question."""
-    for name, read in READ.items():
-        text = request.query_params.get(name, "")
-        if text and read(text) is None:
-            raise CitylakeError("audit.unreadable", name=name, value=text[:MOST])
 
 
 def _asked(request: Request) -> Asked:

@@ -1,12 +1,17 @@
 """What people send: fields of forms, days, numbers, and the path of this site to go on to. No page of its own."""
 
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Annotated
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 
+from pipelines.messages import CitylakeError
+
 FORM_BYTES = 16_384
+MOST = 120
+"""Characters of a text that is asked for."""
 FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
@@ -33,6 +38,15 @@ def day_of(text: str) -> date | None:
 def number_of(text: str, digits: int) -> int | None:
     """A number of no more than so many digits, None for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= digits else None
+
+
+def require_readable(query: Mapping[str, str], read: Mapping[str, Callable[[str], object]]) -> None:
+    """Raises CitylakeError for a day or number that is none: left out, the answer would be to another question.
+    `read`: the names of what is not text, and what reads it."""
+    for name, value in read.items():
+        text = query.get(name, "")
+        if text and value(text) is None:
+            raise CitylakeError("audit.unreadable", name=name, value=text[:MOST])
 
 
 def own_path(path: str) -> str:

@@ -1,7 +1,9 @@
 """What was done in a recipient's own name: by pages, and as CSV. Asking is a row of the audit too."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import get_args
+from functools import partial
+from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
@@ -11,13 +13,20 @@ from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, inquiry
 from catalog.policy.decision import MARTS, Caller
-from catalog.web.forms import day_of, number_of
+from catalog.web.forms import MOST, day_of, number_of, require_readable
 from catalog.web.site import Site
+from pipelines.messages import CitylakeError
 
 ROAD = "web"
 ROWS = 50
 """On a page."""
 OUTCOMES = get_args(audit.Outcome)
+READ: Final[Mapping[str, Callable[[str], object]]] = {
+    "first": day_of,
+    "last": day_of,
+    "before": partial(number_of, digits=9),
+}
+"""What is not text, and what reads it."""
 INSIDE = frozenset({"actor", "why", "given_by", "approver"})
 """Names of officers and their words among themselves."""
 
@@ -32,18 +41,11 @@ def build_router(site: Site) -> APIRouter:
         if caller is None:
             return RedirectResponse("/login?next=/access/reads", 303)
         asked, start = _asked(request, caller), number_of(request.query_params.get("before", ""), 9)
+        if (problem := _problem(request, asked)) is not None:
+            return _drawn(request, asked, [], problem)
         found = inquiry.page(desk.register, site.zone(), asked, ROWS + 1, start)
-        shown = found[:ROWS]
-        _audit(site, caller, asked, len(shown))
-        return site.page(
-            request,
-            "reads.html",
-            reads=shown,
-            asked=asked,
-            chosen=urlencode({name: value for name, value in asked.said().items() if name != "recipient"}),
-            older=shown[-1]["sequence"] if len(found) > ROWS else None,
-            outcomes=OUTCOMES,
-        )
+        _audit(site, caller, asked, len(found[:ROWS]))
+        return _drawn(request, asked, found)
 
     @router.get("/access/reads.csv")
     def reads_as_csv(request: Request) -> Response:
@@ -51,10 +53,38 @@ def build_router(site: Site) -> APIRouter:
         if caller is None:
             return RedirectResponse("/login?next=/access/reads", 303)
         asked = _asked(request, caller)
+        if (problem := _problem(request, asked)) is not None:
+            return _drawn(request, asked, [], problem)
         _audit(site, caller, asked, None)
         pieces = inquiry.as_csv(desk.register, site.zone(), inquiry.rows(desk.register, site.zone(), asked), INSIDE)
         headers = {"Content-Disposition": 'attachment; filename="reads.csv"', "Cache-Control": "private, no-store"}
         return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+
+    def _problem(request: Request, asked: inquiry.Asked) -> str | None:
+        """What is wrong with a question, None for nothing. A product that is none has no rows: whether others asked
+        for it is not told."""
+        try:
+            require_readable(request.query_params, READ)
+            inquiry.require_known(desk.register, replace(asked, product=None))
+        except CitylakeError as error:
+            return error.text(site.voice(request).language)
+        return None
+
+    def _drawn(
+        request: Request, asked: inquiry.Asked, found: list[dict[str, Any]], problem: str | None = None
+    ) -> Response:
+        shown = found[:ROWS]
+        return site.page(
+            request,
+            "reads.html",
+            400 if problem else 200,
+            reads=shown,
+            asked=asked,
+            problem=problem,
+            chosen=urlencode({name: value for name, value in asked.said().items() if name != "recipient"}),
+            older=shown[-1]["sequence"] if len(found) > ROWS else None,
+            outcomes=OUTCOMES,
+        )
 
     return router
 
@@ -69,15 +99,14 @@ def _signed_in(site: Site, request: Request) -> Caller | None:
 
 
 def _asked(request: Request, caller: Caller) -> inquiry.Asked:
-    """The question of an address, about the caller alone; what cannot be read does not matter."""
+    """The question of an address, about the caller alone; what is empty does not matter."""
     query = request.query_params
-    outcome = query.get("outcome")
     return inquiry.Asked(
         first=day_of(query.get("first", "")),
         last=day_of(query.get("last", "")),
         recipient=caller.recipient,
         product=query.get("product", "").replace("\0", "") or None,
-        outcome=outcome if outcome in OUTCOMES else None,
+        outcome=query.get("outcome", "")[:MOST] or None,
     )
 
 

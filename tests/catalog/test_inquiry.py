@@ -249,13 +249,24 @@ def test_recipients_see_their_own_reads_by_pages_and_as_csv(own_city: City, monk
     mine = list(inquiry.rows(own_city.register, ZONE, Asked(recipient="甲")))
     shown = client.get("/access/reads", headers=bearer(token)).text
     assert f"before={mine[1]['sequence']}" in shown and "/access/reads.csv" in shown
-    denied = client.get("/access/reads?outcome=denied&product=analyst/division&first=x", headers=bearer(token)).text
+    denied = client.get("/access/reads?outcome=denied&product=analyst/division&first=", headers=bearer(token)).text
     assert denied.count("<tr><td>") == 1 and "outcome=denied" in denied
     answer = client.get("/access/reads.csv?last=2199-01-01&product=我的话", headers=bearer(token))
     assert answer.content.count(b"\r\n") == 1, "nothing is of that product"
     row = audit.recent(own_city.register, 1)[0]
     assert (row["action"], row["recipient"], row["body"]["road"]) == ("audit.read", "甲", "web")
     assert "我的话" not in str(row["body"]), "the audit keeps no text of a client"
+    for query in (
+        "first=yesterday",
+        "last=2026-02-30",
+        "before=-1",
+        "outcome=maybe",
+        "first=2026-05-02&last=2026-05-01",
+    ):
+        for road in ("/access/reads", "/access/reads.csv"):
+            wrong = client.get(f"{road}?{query}", headers=bearer(token))
+            assert wrong.status_code == 400 and 'role="alert"' in wrong.text and "<tr><td>" not in wrong.text, query
+    assert audit.recent(own_city.register, 1) == [row], "nothing was asked"
     answer = client.get("/access/reads.csv?recipient=乙&organisation=psb", headers=bearer(token))
     lines = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
     assert {line["recipient"] for line in lines} == {"甲"} and len(lines) == len(mine) + 4
