@@ -4,14 +4,17 @@ Belongs here: the protocol: where a browser is sent, what is asked of the provid
 is asked of it before somebody signs in. Does not belong here: whose subject it is (`catalog.policy.identities`).
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import logging
+import math
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote_plus
@@ -28,6 +31,8 @@ from pipelines.settings import Provider, is_safe_address
 log = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+WHOLE_SECONDS = 10
+"""An answer is there after so long, whole: one that comes drop by drop is none."""
 AGAIN_SECONDS = 10
 """After so long a provider that could not be reached is asked again: whoever comes meanwhile does not wait for it."""
 ALGORITHMS = ("RS256", "PS256", "ES256")
@@ -36,10 +41,28 @@ LEEWAY = 60
 """Seconds that the provider's clock may be before or behind."""
 KEPT_SECONDS = 3600
 """How long the provider's addresses and keys are believed."""
+MEANWHILE = 60
+"""Seconds that they are believed longer, by whoever comes while they are asked for anew."""
+WAIT_SECONDS = 1
+"""How long somebody waits for what another is just asking."""
+EXCHANGES = 16
+"""Codes that are exchanged at once: a provider that hangs then holds no more of the service's threads."""
 KEYS_EVERY = 60
-"""Seconds after which keys may be asked for again, when a token names one that is not known."""
+"""Seconds after which keys may be asked for again, when none that is known fits a token."""
 SECOND_FACTOR = "mfa"
 """What `amr` says of somebody who showed more than one factor (RFC 8176)."""
+MALFORMED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, httpx.InvalidURL)
+"""How libraries fail at what is well signed, or came by TLS, and of no form that they expect."""
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """What the provider says and cannot be read shows nobody; it is no fault of ours that would tell nobody why."""
+    try:
+        yield
+    except MALFORMED as error:
+        log.error("what the provider says cannot be read: %s", type(error).__name__)
+        raise NotShown("answer") from error
 
 
 @dataclass(frozen=True)
@@ -72,7 +95,9 @@ class RelyingParty:
         self._known: _Known | None = None
         self._failed = float("-inf")
         self._guard = threading.Lock()
+        self._exchanges = threading.BoundedSemaphore(EXCHANGES)
 
+    @_readable()
     def begin(self) -> tuple[str, Flow]:
         """The address where a browser signs in, and what it keeps. Raises NotShown."""
         flow = Flow(*(secrets.token_urlsafe(32) for _ in range(3)))
@@ -92,6 +117,7 @@ class RelyingParty:
         address = httpx.URL(self._about().about["authorization_endpoint"])
         return str(address.copy_merge_params(asked)), flow
 
+    @_readable()
     def identity(self, flow: Flow | None, answer: Mapping[str, str]) -> Identity:
         """Who the provider shows by the answer with which it sent a browser back. Raises NotShown."""
         if flow is None:
@@ -115,11 +141,17 @@ class RelyingParty:
             "code_verifier": verifier,
         }
         client, secret, auth = self.provider.client_id, self._secret, None
-        if "client_secret_basic" in about.get("token_endpoint_auth_methods_supported", ["client_secret_basic"]):
+        methods = about.get("token_endpoint_auth_methods_supported")
+        if not isinstance(methods, list) or "client_secret_basic" in methods:
             auth = httpx.BasicAuth(quote_plus(client), quote_plus(secret))
         else:
             form |= {"client_id": client, "client_secret": secret}
-        status, body = _ask("POST", about["token_endpoint"], data=form, auth=auth)
+        if not self._exchanges.acquire(blocking=False):
+            raise NotShown("unreachable")
+        try:
+            status, body = _ask("POST", about["token_endpoint"], data=form, auth=auth)
+        finally:
+            self._exchanges.release()
         if status != 200:
             error = body.get("error")
             if error == "invalid_grant":
@@ -133,41 +165,46 @@ class RelyingParty:
 
     def _verified(self, token: str) -> dict[str, Any]:
         """What a token says, if it is signed by the provider."""
-        try:
-            named = extract_compact(token.encode()).headers().get("kid")
-        except (JoseError, ValueError) as error:
-            raise NotShown("signature") from error
-        for key in self._candidates(named):
-            try:
-                return dict(jwt.decode(token, key, algorithms=ALGORITHMS).claims)
-            except (JoseError, ValueError):
-                continue
-        raise NotShown("signature")
-
-    def _candidates(self, named: object) -> list[Key]:
-        """The keys that may have signed: the one that is named, any for a token that names none."""
-
-        def fitting(known: _Known) -> list[Key]:
-            return [key for key in known.keys if named is None or key.kid == named]
-
         known = self._about()
-        if not fitting(known) and self._clock() - known.at >= KEYS_EVERY:
-            known = self._about(KEYS_EVERY)
-        return fitting(known)
+        claims = _signed(token, known.keys)
+        if claims is None and (newer := self._about(KEYS_EVERY)) is not known:
+            claims = _signed(token, newer.keys)
+        if claims is None:
+            raise NotShown("signature")
+        return claims
 
     def _about(self, kept: float = KEPT_SECONDS) -> _Known:
-        """The provider's description, asked for again when it is older than so many seconds."""
-        with self._guard:
-            if self._known is None or self._clock() - self._known.at >= kept:
-                if self._clock() - self._failed < AGAIN_SECONDS:
-                    raise NotShown("unreachable")
-                try:
-                    self._known = self._asked()
-                except NotShown:
-                    self._failed = self._clock()
-                    raise
-            return self._known
+        """The provider's description, asked for again when it is older than so many seconds. Whoever comes while
+        another asks goes on with what is known; where nothing is, they wait a moment."""
+        if (known := self._within(kept)) is not None:
+            return known
+        meanwhile = self._within(KEPT_SECONDS + MEANWHILE)
+        if not self._guard.acquire(timeout=0 if meanwhile else WAIT_SECONDS):
+            if meanwhile is None:
+                raise NotShown("unreachable")
+            return meanwhile
+        try:
+            return self._within(kept) or self._renewed()
+        finally:
+            self._guard.release()
 
+    def _within(self, kept: float) -> _Known | None:
+        """What is known and no older than so many seconds."""
+        known = self._known
+        return known if known is not None and self._clock() - known.at < kept else None
+
+    def _renewed(self) -> _Known:
+        """Ask anew, unless that failed just now; `_guard` is held."""
+        if self._clock() - self._failed < AGAIN_SECONDS:
+            raise NotShown("unreachable")
+        try:
+            self._known = self._asked()
+        except NotShown:
+            self._failed = self._clock()
+            raise
+        return self._known
+
+    @_readable()
     def _asked(self) -> _Known:
         issuer = self.provider.issuer
         about = _got(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
@@ -193,7 +230,7 @@ def shown_by(claims: Mapping[str, Any], provider: Provider, nonce: str, moment: 
         raise NotShown("audience")
     if moment >= _time(claims, "exp") + LEEWAY or moment + LEEWAY < max(_time(claims, "iat"), _time(claims, "nbf", 0)):
         raise NotShown("expired")
-    if not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
+    if not hmac.compare_digest(str(claims.get("nonce")).encode(errors="surrogatepass"), nonce.encode()):
         raise NotShown("nonce")
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
@@ -204,11 +241,32 @@ def shown_by(claims: Mapping[str, Any], provider: Provider, nonce: str, moment: 
 
 
 def _time(claims: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:
-    """A moment that a token names, in seconds since 1970."""
+    """A moment that a token names, in seconds since 1970. JSON of Python has numbers that never come: NaN, infinity."""
     value = claims.get(name, otherwise)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NotShown("expired")
-    return float(value)
+    try:
+        moment = float(value)
+    except OverflowError as error:
+        raise NotShown("expired") from error
+    if not math.isfinite(moment):
+        raise NotShown("expired")
+    return moment
+
+
+def _signed(token: str, keys: tuple[Key, ...]) -> dict[str, Any] | None:
+    """What a token says, if one of these keys signed it: the one that it names, any if it names none."""
+    try:
+        named = extract_compact(token.encode()).headers().get("kid")
+    except (JoseError, *MALFORMED) as error:
+        raise NotShown("signature") from error
+    for key in keys:
+        if named is None or key.kid == named:
+            try:
+                return dict(jwt.decode(token, key, algorithms=ALGORITHMS).claims)
+            except (JoseError, *MALFORMED):
+                continue
+    return None
 
 
 def _keys(found: list[object]) -> list[Key]:
@@ -218,7 +276,7 @@ def _keys(found: list[object]) -> list[Key]:
         if isinstance(one, dict) and one.get("kty") in ("RSA", "EC") and one.get("use", "sig") == "sig":
             try:
                 keys.append(JWKRegistry.import_key(one))
-            except (JoseError, ValueError):
+            except (JoseError, *MALFORMED):  # a curve that is not known is a KeyError
                 log.warning("a key of the provider cannot be read")
     return keys
 
@@ -234,9 +292,8 @@ def _got(address: str) -> Mapping[str, Any]:
 def _ask(method: str, address: str, **sent: Any) -> tuple[int, Mapping[str, Any]]:
     """Ask the provider: status and JSON object of its answer. Raises NotShown."""
     try:
-        with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
-            answer = client.request(method, address, **sent)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        answer = asyncio.run(_answer(method, address, **sent))
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         log.error("the provider cannot be reached: %s", type(error).__name__)
         raise NotShown("unreachable") from error
     if answer.status_code >= 500:
@@ -249,3 +306,10 @@ def _ask(method: str, address: str, **sent: Any) -> tuple[int, Mapping[str, Any]
     if not isinstance(body, dict):
         raise NotShown("answer")
     return answer.status_code, body
+
+
+async def _answer(method: str, address: str, **sent: Any) -> httpx.Response:
+    """The whole answer: httpx alone bounds each read and not all of them. Routes run in threads of their own, so that
+    a loop for one question is free to run."""
+    async with asyncio.timeout(WHOLE_SECONDS), httpx.AsyncClient(timeout=TIMEOUT, trust_env=False) as client:
+        return await client.request(method, address, **sent)

@@ -165,6 +165,7 @@ def is_safe_address(address: object) -> bool:
         return False
     try:
         parts = urlsplit(address)
+        parts.port  # noqa: B018 - read alone tells a port that is no number
     except ValueError:
         return False
     near = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")

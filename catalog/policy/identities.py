@@ -116,8 +116,10 @@ def listed(register: Register, name: str | None = None) -> list[Bound]:
 def enter(register: Register, shown: Identity, form: SignInForm) -> str:
     """Begin a session of the user whose identity was shown; the audit has it. Raises NotShown."""
     theirs = (table.c.issuer == shown.issuer) & (table.c.subject == shown.subject)
+    # whoever unbinds it meanwhile waits, and ends the session; whoever was first leaves no row to read
+    wanted = sa.select(account).join(table).where(theirs).with_for_update(of=table)
     with register.begin() as connection:
-        row = connection.execute(sa.select(account).join(table).where(theirs)).mappings().first()
+        row = connection.execute(wanted).mappings().first()
         if row is None:
             raise NotShown("unbound")
         user = users.user_of(dict(row))

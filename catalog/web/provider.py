@@ -45,7 +45,7 @@ def build_router(site: Site) -> APIRouter:
         if (before := site.person(request)) is not None:  # the way back does not show its cookie
             site.signin.leave(before)
             sessions.end_person(response)
-        sessions.begin_flow(response, request, desk.settings.key("sessions"), flow, own_path(next))
+        sessions.begin_flow(response, request, desk.settings.key("sessions"), flow, own_path(next), desk.url)
         return response
 
     @router.get(CALLBACK)
@@ -63,7 +63,7 @@ def build_router(site: Site) -> APIRouter:
         else:
             response = site.page(request, "entered.html", target=target or HOME)
             response.headers["Cache-Control"] = "no-store"
-            sessions.begin_person(response, request, key, tried.session)
+            sessions.begin_person(response, request, key, tried.session, desk.url)
         sessions.end_flow(response)
         return response
 

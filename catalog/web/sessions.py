@@ -53,10 +53,11 @@ def token_of(request: Request, key: bytes) -> str | None:
     return token_id
 
 
-def begin_person(response: Response, request: Request, key: bytes, session: str) -> None:
-    """Sign a person in, until their browser is closed at the longest; a token's session ends with it."""
+def begin_person(response: Response, request: Request, key: bytes, session: str, public: str = "") -> None:
+    """Sign a person in, until their browser is closed at the longest; a token's session ends with it. `public`: where
+    the service is, for one who was sent there."""
     signed = f"{session}.{sign(key, 'person', session)}"
-    response.set_cookie(PERSON_COOKIE, signed, httponly=True, samesite="strict", secure=_secure(request))
+    response.set_cookie(PERSON_COOKIE, signed, httponly=True, samesite="strict", secure=_secure(request, public))
     end(response)
 
 
@@ -71,8 +72,9 @@ def person_of(request: Request, key: bytes) -> str | None:
     return session if session and verify(key, signature, "person", session) else None
 
 
-def begin_flow(response: Response, request: Request, key: bytes, flow: Flow, target: str) -> None:
-    """Let a browser keep what it began at a provider, and where it goes on to; the way back from there shows it."""
+def begin_flow(response: Response, request: Request, key: bytes, flow: Flow, target: str, public: str) -> None:
+    """Let a browser keep what it began at a provider, and where it goes on to; the way back from there, to the service
+    at `public`, shows it."""
     expires, path = str(int(time.time()) + FLOW_SECONDS), base64.urlsafe_b64encode(target.encode()).decode()
     parts = (flow.state, flow.nonce, flow.verifier, expires, path)
     response.set_cookie(
@@ -82,7 +84,7 @@ def begin_flow(response: Response, request: Request, key: bytes, flow: Flow, tar
         path=FLOW_PATH,
         httponly=True,
         samesite="lax",
-        secure=_secure(request),
+        secure=_secure(request, public),
     )
 
 
@@ -99,10 +101,14 @@ def flow_of(request: Request, key: bytes) -> tuple[Flow | None, str]:
     return Flow(*parts[:3]), base64.urlsafe_b64decode(parts[4]).decode()
 
 
-def _secure(request: Request) -> bool:
-    """Whether a browser may keep a cookie for TLS alone; a proxy that ends TLS may not tell how it was asked, a form
-    does."""
-    return request.url.scheme == "https" or request.headers.get("origin", "").startswith("https://")
+def _secure(request: Request, public: str = "") -> bool:
+    """Whether a browser may keep a cookie for TLS alone. A proxy that ends TLS may not tell how it was asked: a form
+    does, and whom a provider sends comes to the `public` address alone."""
+    return (
+        urlsplit(public).scheme == "https"
+        or request.url.scheme == "https"
+        or request.headers.get("origin", "").startswith("https://")
+    )
 
 
 def from_own_page(request: Request, url: str) -> bool:

@@ -1,16 +1,17 @@
 """The register on PostgreSQL, as in production: the same tables, and one chain however many write at once."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from catalog.policy import administration, users
+from catalog.policy import administration, identities, logins, users
 from pipelines.contracts.load import load
 from pipelines.evidence import days
 from pipelines.messages import CitylakeError
@@ -69,6 +70,28 @@ def test_a_token_has_one_successor_however_many_rotate_it(register: Register) ->
     old, new = administration.list_tokens(register, "甲")
     assert codes == ["token.succeeded"] * 5 and new.client
     assert (old.successor, new.succeeds) == (new.id, old.id)
+
+
+def test_whoever_is_unbound_while_they_come_in_has_no_session(
+    register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = load(REPOSITORY / "data_contracts")
+    users.begin(register, contracts, "管理员", "sto")
+    users.create(register, contracts, "员", "sto", ["steward"], actor="管理员")
+    identities.bind(register, "员", "https://id.example", "7", actor="管理员")
+    form, begin = contracts.city.signIn, logins.begin
+    with ThreadPoolExecutor(1) as pool:
+
+        def meanwhile(*asked: Any) -> str:
+            unbound.append(pool.submit(identities.unbind, register, "员", actor="管理员"))
+            wait(unbound, 2)
+            return begin(*asked)
+
+        unbound = list[Future[int]]()
+        monkeypatch.setattr(logins, "begin", meanwhile)
+        session = identities.enter(register, identities.Identity("https://id.example", "7", False), form)
+        assert unbound[0].result(20) == 1
+    assert logins.find(register, session, form) is None
 
 
 def test_scores_of_days_are_read(register: Register) -> None:
