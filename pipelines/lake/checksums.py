@@ -11,6 +11,8 @@ from typing import Any, TypedDict
 
 from cryptography.hazmat.primitives import hashes
 
+from pipelines.lake.errors import LacksChecksums
+
 NAMES = {"sha256": "SHA-256", "sm3": "SM3"}
 """The keys of a receipt, and what messages call them."""
 PART = 1 << 20
@@ -34,7 +36,9 @@ def checksums(file: Path) -> Checksums:
 
 
 def named(said: Mapping[str, Any]) -> Checksums:
-    """The checksums of what a receipt says of a file."""
+    """The checksums of what a receipt says of a file. Raises LacksChecksums for one from before there were both."""
+    if not said.keys() >= NAMES.keys():
+        raise LacksChecksums("lake.lacks_checksums", file=said.get("path") or said.get("name"))
     return {"sha256": said["sha256"], "sm3": said["sm3"]}
 
 

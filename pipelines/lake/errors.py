@@ -44,6 +44,10 @@ class TornFile(LakeError):
     """A data file is shorter or longer than its table says, or gone."""
 
 
+class LacksChecksums(LakeError):
+    """A receipt names a file without both checksums: the home is older than they are."""
+
+
 class NullPartition(LakeError):
     """A partition column is NULL, which no Delta partition filter would find again."""
 

@@ -190,6 +190,12 @@ TEXTS = {
         "两人批准的发布：{backed} 次有此前的提请和批准为证，{before} 次的批准早于证据包",
         "releases that two persons approved: {backed} follow their rows, {before} were approved before this bundle",
     ),
+    "lake.no_hash": (
+        "第 {row} 条（{subject} 版本 {version}）未同时载有文件 {file} 的 SHA-256 和 SM3，无从核对："
+        "这条记录早于两种哈希",
+        "row {row} ({subject} version {version}) does not say both SHA-256 and SM3 of file {file}, which cannot be"
+        " checked: the row is older than they are",
+    ),
     "lake.gone": (
         "第 {row} 条（{subject} 版本 {version}）发布的文件 {file} 缺失，账本没有说它已清除",
         "row {row} ({subject} version {version}): published file {file} is missing; the ledger does not end it",
@@ -281,6 +287,12 @@ TEXTS = {
         "{who_en}: the analysts' database, whole: {reads} downloads, {since} to {until}, with versions {versions}",
     ),
     "received.none": ("没有人读过", "nobody read it"),
+    "bad.form": (
+        "{folder} 中有内容不是应有的形式（{problem}），核对到此为止。"
+        "请用生成该证据包的同版 check.py 核对，或请提供方重新导出",
+        "something in {folder} has not the form it should have ({problem}); checking ended here. Use the check.py of"
+        " the version that made the bundle, or ask for a new export",
+    ),
     "bad.bundle": ("{folder} 不是证据包：{problem}", "{folder} is no bundle: {problem}"),
 }
 
@@ -481,9 +493,13 @@ class Check:
     def lake(self, lake: Path) -> None:
         """The published files are what the ledger says: as published, or as an order or an ended period left them."""
         became: dict[tuple[str, str], str] = {}  # a data file is in many versions: looked at and told once
+        rewritten = Rewritten(self.rewritings())
         for row in self.rows:
             for name, said in published_files(row) if row.kind == RELEASE else ():
-                expected = self.left_of(row, name, said)
+                if None in said.values():
+                    self.problem("lake.no_hash", row=row.sequence, subject=row.subject, version=row.version, file=name)
+                    continue
+                expected = rewritten.left_of(row, name, said)
                 claim = (name, json.dumps(expected))
                 if claim not in became:
                     became[claim] = self.published_file(lake, row, name, said, expected)
@@ -493,17 +509,6 @@ class Check:
                 last[name] = state
         outcomes = list(last.values())
         say("·", "told.lake", **{state: outcomes.count(state) for state in ("same", "rewritten", "ended")})
-
-    def left_of(self, row: Row, name: str, said: Mapping[str, str]) -> Mapping[str, str] | None:
-        """The checksums that a published file should have now; None if it was ended."""
-        expected: Mapping[str, str] | None = said
-        for one in self.rewritings():
-            before, after = one.body.get("files", {}).get(f"lake/{name}", (None, None))
-            if before == expected and one.sequence > row.sequence:
-                expected = after
-            if one.sequence > row.sequence and ended(one, row):
-                expected = None
-        return expected
 
     def published_file(
         self, lake: Path, row: Row, name: str, said: Mapping[str, str], expected: Mapping[str, str] | None
@@ -597,6 +602,32 @@ class Check:
         if not rows:
             return "?" if self.ledger.span[0] > 1 else None
         return str(rows[-1].version) if rows[-1].kind == RELEASE else None
+
+
+class Rewritten:
+    """What orders and ended periods made of published files, by file and by version: asked for every file of every
+    release. `words`: their rows, in order."""
+
+    def __init__(self, words: Iterable[Row]) -> None:
+        self.changes: dict[str, list[tuple[int, Any, Any]]] = {}
+        self.ends: dict[tuple[str, str], int] = {}
+        for word in words:
+            for name, (before, after) in word.body.get("files", {}).items():
+                self.changes.setdefault(name, []).append((word.sequence, before, after))
+            for subject, versions in word.body.get("releases", {}).items():
+                for version, (_, after) in versions.items():
+                    if after is None:
+                        self.ends[subject, version] = word.sequence
+
+    def left_of(self, row: Row, name: str, said: Mapping[str, str]) -> Mapping[str, str] | None:
+        """The checksums that a published file should have now; None if it was ended."""
+        if self.ends.get((row.subject, str(row.version)), 0) > row.sequence:
+            return None
+        expected: Mapping[str, str] | None = said
+        for sequence, before, after in self.changes.get(f"lake/{name}", ()):
+            if before == expected and sequence > row.sequence:
+                expected = after
+        return expected
 
 
 class Book:
@@ -814,12 +845,6 @@ def answers(approval: Row, proposal: Row, about: Sequence[Row]) -> bool:
     )
 
 
-def ended(word: Row, release: Row) -> bool:
-    """Whether an erasure or ended period says that a released version is gone as a whole."""
-    change = word.body.get("releases", {}).get(release.subject, {}).get(str(release.version))
-    return change is not None and change[1] is None
-
-
 def touched(word: Row, release: Row) -> bool:
     """Whether an erasure or ended period changed a released version."""
     return str(release.version) in word.body.get("releases", {}).get(release.subject, {})
@@ -1021,12 +1046,13 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def published_files(row: Row) -> Iterator[tuple[str, dict[str, str]]]:
-    """The downloads and the data files of a release, by path below the lake, with their checksums."""
+def published_files(row: Row) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The downloads and the data files of a release, by path below the lake, with their checksums; None for one that
+    the row does not say."""
     for file in row.body.get("files", ()):
-        yield f"released/files/{row.subject}/v{row.version}/{file['name']}", {key: file[key] for key in CHECKSUMS}
+        yield f"released/files/{row.subject}/v{row.version}/{file['name']}", {key: file.get(key) for key in CHECKSUMS}
     for file in row.body.get("data", ()):
-        yield file["path"], {key: file[key] for key in CHECKSUMS}
+        yield file["path"], {key: file.get(key) for key in CHECKSUMS}
 
 
 def checksums(path: Path) -> dict[str, str]:
@@ -1135,6 +1161,9 @@ def main() -> int:
         return 2
     except OSError as error:
         say("✗", "bad.file", file=error.filename, problem=error.strerror)
+        return 2
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # signed or not: no row has this form
+        say("✗", "bad.form", folder=arguments.bundle, problem=f"{type(error).__name__}: {error}")
         return 2
 
 

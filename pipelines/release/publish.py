@@ -18,7 +18,7 @@ from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint, promote
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
-from pipelines.release.files import data_files
+from pipelines.release.files import changes_of, data_files
 from pipelines.release.ledger import RELEASE, Entry, Recorded
 from pipelines.release.products import write_files
 
@@ -56,11 +56,12 @@ def publish(
     version reads differently from it; LakeError, DiskFull.
     """
     entries: list[Entry] = []
+    changes = changes_of(rewritings)
     for item in approved:
         entry = _publish_one(item, edition, number, lake, con)
         assert entry.version is not None  # it was promoted
         before = newest.get(item.subject)
-        entry.body["data"] = data_files(lake, item.target, entry.version, before, rewritings)
+        entry.body["data"] = data_files(lake, item.target, entry.version, before, changes)
         entries.append(entry)
         if item.product is not None:
             model = item.product.contract.form.model

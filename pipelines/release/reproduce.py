@@ -115,7 +115,7 @@ class _Reproduction:
         self._require_same_code(rewritings)
         later = [one for one in rewritings if one.sequence > self.entry.sequence]
         orders = tuple(one.subject for one in later if concerns(one, self.graph, self.model) or self._touched(one))
-        found = verified(Files(self.lake), self.entry, self.version, rewritings)
+        found = verified(Files(self.lake, rewritings), self.entry, self.version)
         with connect(self.scratch.scratch()) as con, self._unreadable_named():
             built = self._built(files)
             return self._compared(con, self._cut(con, built), found, orders)

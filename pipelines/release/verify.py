@@ -13,9 +13,9 @@ from typing import Literal
 from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import NAMES, Checksums, differing, named
-from pipelines.lake.errors import LakeError
+from pipelines.lake.errors import LacksChecksums, LakeError
 from pipelines.lake.zones import Lake
-from pipelines.release.files import below, followed
+from pipelines.release.files import below, changes_of, followed
 from pipelines.release.ledger import ERASURE, Ledger, Recorded
 
 State = Literal["unchanged", "erased", "shortened", "ended", "corrupt"]
@@ -35,21 +35,24 @@ class Verified:
 
 def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
     """Every release in the ledger, oldest first."""
-    rewritings, ended, files = ledger.rewritings(), ledger.ended_versions(), Files(lake)
+    ended, files = ledger.ended_versions(), Files(lake, ledger.rewritings())
     for entry in ledger.releases():
         if entry.version is None:
             continue
         if word := ended.get(entry.subject, {}).get(entry.version):
             yield Verified(entry.subject, entry.version, "ended", (word.subject,))
         else:
-            yield verified(files, entry, entry.version, rewritings)
+            yield verified(files, entry, entry.version)
 
 
 class Files:
-    """The files of the lake, each read once however many versions have it."""
+    """The files of the lake, each read once however many versions have it. `rewritings`: every receipt of an order or
+    an ended period, in order."""
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, rewritings: Sequence[Recorded]) -> None:
         self.lake = lake
+        self.rewritings = rewritings
+        self.changes = changes_of(rewritings)
         self._found: dict[tuple[str, str, str], list[str]] = {}
 
     def differing(self, name: str, expected: Checksums) -> list[str]:
@@ -60,8 +63,8 @@ class Files:
         return self._found[asked]
 
 
-def verified(files: Files, entry: Recorded, version: int, rewritings: list[Recorded]) -> Verified:
-    """What one release is like now that was not ended. `rewritings`: all there were, in order."""
+def verified(files: Files, entry: Recorded, version: int) -> Verified:
+    """What one release is like now that was not ended. Raises LacksChecksums if its receipt does not say."""
     location = files.lake.subject(entry.subject)
     try:
         mark = fingerprint(location, version)
@@ -69,13 +72,13 @@ def verified(files: Files, entry: Recorded, version: int, rewritings: list[Recor
     except LakeError:
         return Verified(entry.subject, version, "corrupt", what=str(location))
     expected, orders, states = str(entry.body["fingerprint"]), list[str](), set[str]()
-    for one in rewritings:
+    for one in files.rewritings:
         before, after = one.body["releases"].get(entry.subject, {}).get(str(version), (None, None))
         if before == expected and after != before:
             expected, orders = after, [*orders, one.subject]
             states.add(one.kind)
     names = [below(files.lake, location / file.path) for file in present]
-    if wrong := next(_wrong(files, entry, version, names, rewritings), None):
+    if wrong := next(_wrong(files, entry, version, names), None):
         return Verified(entry.subject, version, "corrupt", tuple(orders), wrong)
     if mark != expected:
         return Verified(entry.subject, version, "corrupt", tuple(orders), str(location))
@@ -83,15 +86,15 @@ def verified(files: Files, entry: Recorded, version: int, rewritings: list[Recor
     return Verified(entry.subject, version, state, tuple(orders))
 
 
-def _wrong(
-    files: Files, entry: Recorded, version: int, data: Sequence[str], rewritings: Sequence[Recorded]
-) -> Iterator[str]:
+def _wrong(files: Files, entry: Recorded, version: int, data: Sequence[str]) -> Iterator[str]:
     """The files of a release that are gone or are not what the ledger says, with the checksums that differ. `data`: the
     data files of the version as they are named below the lake."""
+    if "data" not in entry.body:
+        raise LacksChecksums("lake.lacks_checksums", file=f"{entry.subject} v{version}")
     said = {one["path"]: named(one) for one in entry.body["data"]}
     downloads = f"released/files/{entry.subject}/v{version}"
     said |= {f"{downloads}/{one['name']}": named(one) for one in entry.body["files"]}
     for name in sorted({*said, *data}):
-        expected = followed(files.lake, name, said[name], entry, rewritings) if name in said else None
+        expected = followed(files.lake, name, said[name], entry, files.changes) if name in said else None
         if wrong := files.differing(name, expected) if expected else list(NAMES.values()):
             yield f"{files.lake.root / name} ({', '.join(wrong)})"

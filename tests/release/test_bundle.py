@@ -341,6 +341,28 @@ def test_a_receipt_with_one_wrong_hash_says_which(
     assert f"row {victim} " in problem and f"its {good} is what the ledger says, its {wrong} is not" in problem
 
 
+def test_a_row_without_both_hashes_is_told(house: House, tmp_path: Path, victim: int) -> None:
+    rows = house.rows()
+    body = json.loads(rows[victim - 1]["body"])
+    del body["data"][0]["sm3"]
+    rows[victim - 1]["body"] = chain.canonical(body)
+    house.sign_again(rows)
+    folder = house.export(tmp_path / "bundle")
+    code, output = checked(folder, "--lake", house.settings.lake.root)
+    (problem,) = found(output)
+    assert code == 1 and problem.startswith(f"row {victim} ") and "does not say both SHA-256 and SM3" in problem
+
+
+def test_a_row_of_another_form_is_no_traceback(house: House, tmp_path: Path, victim: int) -> None:
+    rows = house.rows()
+    body = json.loads(rows[victim - 1]["body"])
+    body["data"] = [7]
+    rows[victim - 1]["body"] = chain.canonical(body)
+    house.sign_again(rows)
+    code, output = checked(house.export(tmp_path / "bundle"), "--lake", house.settings.lake.root)
+    assert code == 2 and "has not the form it should have" in output
+
+
 def test_both_hashes_are_those_of_openssl(tmp_path: Path) -> None:
     file = tmp_path / "file"
     for content in (b"", b"abc", random.Random(1).randbytes((1 << 20) + 17)):

@@ -21,7 +21,7 @@ from pipelines.lake.parquet import copy_rows, write_file
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import receipt
-from pipelines.release.files import data_files
+from pipelines.release.files import changes_of, data_files
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from pipelines.retention.apply import Retention
 from pipelines.retention.due import Search
@@ -109,7 +109,7 @@ class Home:
         version = self.put(self.lake.subject(subject), query, "table")
         location, newest = self.lake.subject(subject), self.ledger.newest(RELEASE).get(subject)
         about = {"fingerprint": fingerprint(location, version), "files": [], "inputs": "i"}
-        about["data"] = data_files(self.lake, location, version, newest, self.ledger.rewritings())
+        about["data"] = data_files(self.lake, location, version, newest, changes_of(self.ledger.rewritings()))
         about.update(body)
         with monkeypatch.context() as patch:
             patch.setattr(chain, "now", lambda: noon(day))

@@ -7,8 +7,9 @@ import pytest
 
 from pipelines.contracts.load import Contracts
 from pipelines.lake.checksums import checksums, named
+from pipelines.lake.errors import LacksChecksums
 from pipelines.messages import CitylakeError
-from pipelines.release.files import data_files
+from pipelines.release.files import changes_of, data_files
 from pipelines.release.ledger import ERASURE, RELEASE, RETENTION, Entry
 from pipelines.release.publish import files_folder
 from pipelines.release.verify import releases
@@ -100,12 +101,26 @@ def test_a_data_file_keeps_the_hashes_of_its_first_release(home: Home, monkeypat
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert data_files(home.lake, location, newest.version, newest, []) == [said]
-    assert data_files(home.lake, location, newest.version, None, []) != [said]
+    assert data_files(home.lake, location, newest.version, newest, {}) == [said]
+    assert data_files(home.lake, location, newest.version, None, {}) != [said]
     since = checksums(path)
     order = {"files": {f"lake/{said['path']}": [named(said), since]}, "releases": {}}
     home.ledger.record([Entry(ERASURE, "K-1", "e", None, order)])
-    assert data_files(home.lake, location, newest.version, newest, home.ledger.rewritings()) == [{**said, **since}]
+    changes = changes_of(home.ledger.rewritings())
+    assert data_files(home.lake, location, newest.version, newest, changes) == [{**said, **since}]
+
+
+def test_a_receipt_from_before_both_hashes_is_told_with_what_to_do(home: Home) -> None:
+    """The next release reads every file once; what the old one was cannot be verified."""
+    newest = home.ledger.published()[MODEL]
+    assert newest.version is not None
+    said = newest.body.pop("data")
+    assert data_files(home.lake, home.lake.subject(MODEL), newest.version, newest, {}) == said
+    files = [{"name": "rows.csv", "sha256": "0" * 64}]
+    for body in (newest.body, {**newest.body, "data": said, "files": files}):
+        home.ledger.record([Entry(RELEASE, MODEL, "older", newest.version, body)])
+        with pytest.raises(LacksChecksums, match="CITYLAKE_HOME"):
+            list(releases(home.lake, home.ledger))
 
 
 def test_a_held_dataset_stays_until_the_hold_is_lifted_or_over(home: Home) -> None:
