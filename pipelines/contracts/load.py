@@ -423,13 +423,18 @@ def _check_linkage(
 def _check_erasure(
     file: Located, form: models.SourceForm | models.ProductForm, columns: Sequence[Column], key: Sequence[str]
 ) -> None:
-    """What is emptied belongs to a column with ids of persons, and is no key: a row must stay what it is."""
+    """What is emptied belongs to a column with ids of persons, and is no key: a row must stay what it is. What else
+    tells of a person belongs to such a column too."""
     persons = [column.name for column in columns if column.definition.personal == "person"]
     others = [column.name for column in columns if column.name not in key]
     for person, names in form.erasure.cells.items():
         check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
         for index, name in enumerate(names):
             check_column(file, ("erasure", "cells", person, index), name, others)
+    for person, names in form.tells.items():
+        check_column(file, ("tells", person), person, persons)
+        for index, name in enumerate(names):
+            check_column(file, ("tells", person, index), name, [column.name for column in columns])
 
 
 def _check_layer(file: Located, form: models.LayerForm | None, columns: Sequence[Column]) -> None:

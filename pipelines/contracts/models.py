@@ -307,7 +307,8 @@ class SourceForm(Strict):
     """data_contracts/sources/<org>/<dataset>.yaml
 
     `across`: rules about this source and another, asked of what is admitted of both when a run has pulled everything;
-    they refuse no row, what they find is an issue of the owner.
+    they refuse no row, what they find is an issue of the owner. `tells`: by column of a person's id the columns that
+    tell who that is besides those of `erasure`; whom the row is shown to, if that is somebody else, does not see them.
     """
 
     name: Text
@@ -329,6 +330,7 @@ class SourceForm(Strict):
     corrections: list[CorrectionForm] = []
     across: list[RuleCall] = []
     erasure: SourceErasureForm = SourceErasureForm()
+    tells: dict[FieldName, list[FieldName]] = {}
 
 
 class ShareForm(Strict):
@@ -520,6 +522,7 @@ class ProductForm(Strict):
     quality: list[RuleCall] = []
     advice: list[RuleCall] = []
     erasure: ErasureForm = ErasureForm()
+    tells: dict[FieldName, list[FieldName]] = {}
     lowered: ProductLowering | None = None
     notice: Notice | None = None
     shownUntil: FieldName | None = None

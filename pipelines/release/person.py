@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
-from pipelines.contracts.load import Column, Contracts, SourceContract
+from pipelines.contracts.load import Column, Contracts, ProductContract, SourceContract
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
@@ -84,7 +84,7 @@ class Person:
                 rows = {tuple(row.values()): row for rows in found for row in rows}
                 if rows:
                     owner = _organisation(self.released.contracts, contract.form.owner)
-                    cells = {column: contract.form.erasure.cells.get(column, ()) for column in columns}
+                    cells = {column: _telling(contract, column) for column in columns}
                     shown = tuple(_without_others(row, cells, self.ids) for row in rows.values())
                     yield Kept(model, contract.form.name, owner, columns, shown)
 
@@ -133,18 +133,18 @@ def _rows(
 def _cells_of_persons(contract: SourceContract) -> dict[str, list[str]]:
     """By column with ids of persons of a source: the number it is made of and what else tells of that person."""
     made = {item.column.name: str(item.step.arguments["of"]) for item in contract.derived}
-    cells = contract.form.erasure.cells
-    return {column: [made[column], *cells.get(column, ())] for column in _of_persons(contract.all_columns)}
+    return {column: [made[column], *_telling(contract, column)] for column in _of_persons(contract.all_columns)}
+
+
+def _telling(contract: SourceContract | ProductContract, column: str) -> list[str]:
+    """The cells that tell who the person of a column is, besides the id."""
+    return [*contract.form.erasure.cells.get(column, ()), *contract.form.tells.get(column, ())]
 
 
 def _without_others(row: Row, cells: Mapping[str, Sequence[str]], known: Collection[str]) -> Row:
-    """A row without what tells of others. `cells`: by column with ids of persons the cells that go with it."""
-    hidden = {
-        name
-        for column, names in cells.items()
-        if row[column] is not None and row[column] not in known
-        for name in (column, *names)
-    }
+    """A row without what tells of others. `cells`: by column with ids of persons the cells that go with it. Where no id
+    stands, for a number was left out or proves nothing, a name beside it is somebody else's too."""
+    hidden = {name for column, names in cells.items() if row[column] not in known for name in (column, *names)}
     text = f"{translate('person.other', 'zh')} / {translate('person.other', 'en')}"
     return {name: text if name in hidden and value is not None else value for name, value in row.items()}
 

@@ -146,7 +146,9 @@ def test_the_command_counts_and_shows_rows_only_when_asked(
 
 def test_a_relative_is_told_by_kind_alone(released: ReleasedRows, town: Town) -> None:
     """Who the relative is stands in none of a person's rows; the marriage and its day are the person's own."""
-    pairs = town.rows("lib_population__relation", "person_id, related_person_id", "relation_evidence = 'marriage'")
+    numbered = {one for (one,) in town.rows("lib_population__person", "person_id", "id_number IS NOT NULL")}
+    married = town.rows("lib_population__relation", "person_id, related_person_id", "relation_evidence = 'marriage'")
+    pairs = [pair for pair in married if pair[1] in numbered]  # a number that does not stand cannot be looked for
     one, other = random.Random(seed_from_clock()).choice(pairs)
     ((number, name),) = town.rows("lib_population__person", "id_number, name", f"person_id = {literal(other)}")
     with town.register() as register:
@@ -161,6 +163,16 @@ def test_a_relative_is_told_by_kind_alone(released: ReleasedRows, town: Town) ->
         (one, "他人 / somebody else"),
         ("他人 / somebody else", one),
     }
+
+
+def test_who_represents_does_not_see_whom_a_decision_is_about(released: ReleasedRows, town: Town) -> None:
+    """Libraries as sources: no id of the subject stands there, or somebody else's."""
+    model = "lib_credit__penalty"
+    unlike = "representative_person_id IS NOT NULL AND representative_person_id IS DISTINCT FROM subject_person_id"
+    (record, one), *_ = town.rows(model, "credit_record_no, representative_person_id", unlike)
+    (rows,) = [kept.rows for kept in Person(released, one).libraries() if kept.place == model]
+    (row,) = [row for row in rows if row["credit_record_no"] == record]
+    assert row["representative_person_id"] == one and row["subject_name"] == "他人 / somebody else"
 
 
 def test_nobody_is_told_as_such(released: ReleasedRows) -> None:
