@@ -15,7 +15,7 @@ from pipelines.issues import Finding, Issues
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import _MIGRATIONS
-from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata, token
+from pipelines.register.tables import access, audit, issue, issue_act, ledger, metadata, pseudonym_epoch, token
 from pipelines.register.times import as_utc
 from pipelines.release.approval import overtaken
 from pipelines.release.ledger import (
@@ -102,6 +102,25 @@ def test_going_down_does_not_break_a_chain_that_needs_the_columns(register: Regi
         downgrade(register, "0007")
     with register.engine.connect() as connection:
         assert chain.first_break(connection, audit) is None
+
+
+def test_going_down_does_not_bring_old_pseudonyms_back(register: Register) -> None:
+    moment = datetime(2026, 11, 23, 8, tzinfo=UTC)
+    row = {
+        "recipient": "甲",
+        "number": 2,
+        "since": moment,
+        "at": moment,
+        "who": "x",
+        "why": "泄露",
+        "compromised": True,
+    }
+    with register.begin() as connection:
+        connection.execute(sa.insert(pseudonym_epoch).values(**row))
+    before = contents(register)["pseudonym_epoch"]
+    with pytest.raises(RuntimeError, match="pseudonyms"):
+        downgrade(register, "0018")
+    assert contents(register)["pseudonym_epoch"] == before != []
 
 
 def test_a_grant_for_some_roads_is_not_one_for_all_after_going_down(register: Register) -> None:

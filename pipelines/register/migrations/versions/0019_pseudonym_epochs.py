@@ -22,4 +22,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # without the rows the first epoch is in force again, and with it pseudonyms that were given up after a leak
+    if op.get_bind().execute(sa.text("SELECT 1 FROM pseudonym_epoch")).first():
+        raise RuntimeError("recipients have new pseudonyms; going down would put the old ones in force again")
     op.drop_table("pseudonym_epoch")
