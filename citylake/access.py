@@ -18,7 +18,7 @@ from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
 from catalog.policy import credentials, epochs, identities, quotas, suspension, users
 from catalog.policy import services as offered
-from catalog.policy.decision import FIRST_EPOCH, ROADS, Grant
+from catalog.policy.decision import FIRST_EPOCH, ROADS
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, private_file, told
 from pipelines.contracts.load import load
@@ -200,7 +200,7 @@ def grant(
             actor=who,
         )
         as_json(vars(given))
-        _make_ahead(settings, register, given)
+        _make_ahead(settings, register, given.recipient, given.product)
 
 
 @app.command()
@@ -210,7 +210,7 @@ def approve(grant_id: int, who: Actor) -> None:
         settings, register = _open()
         given = admin.approve_grant(register, grant_id, actor=who)
         as_json(vars(given))
-        _make_ahead(settings, register, given)
+        _make_ahead(settings, register, given.recipient, given.product)
 
 
 @app.command()
@@ -268,6 +268,9 @@ def rotate_pseudonyms(
         made = epochs.rotate(register, recipient, why, actor=who, zone=zone, day=begins, compromised=compromised)
         since = made.since.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
         typer.echo(say("pseudonym.rotated", recipient=recipient, number=made.number, since=since))
+        if made.since <= now():  # what begins with a day to come cannot be made before it
+            for product in sorted({one.product for one in admin.list_grants(register, recipient)}):
+                _make_ahead(settings, register, recipient, product)
 
 
 @app.command("epochs")
@@ -334,11 +337,11 @@ def show() -> None:
         _list(suspension.listed(register))
 
 
-def _make_ahead(settings: Settings, register: Register, given: Grant) -> None:
-    """Make what a grant in force opens, so that its first reader does not wait. What cannot be made is told; the grant
-    stands."""
+def _make_ahead(settings: Settings, register: Register, recipient: str, product: str) -> None:
+    """Make what a recipient's grants in force open of a product, so that the first reader does not wait. What cannot be
+    made is told; grants and pseudonyms stand."""
     try:
-        for finding in ahead.after_grant(Desk(settings, register), given.recipient, given.product).findings:
+        for finding in ahead.after_grant(Desk(settings, register), recipient, product).findings:
             typer.echo(finding.both(), err=True)
     except CitylakeError as problem:  # of contracts that cannot be read just now
         typer.echo(str(problem), err=True)

@@ -64,28 +64,39 @@ def after_grant(desk: Desk, recipient: str, product: str) -> Ahead:
 def _made(desk: Desk, offering: Offering, callers: Sequence[Caller]) -> Ahead:
     made = Ahead(offering.product.id)
     for caller in callers:
-        try:
-            with disk_full_named(desk.views.folders.root):
-                made.ready.update(_ready(desk, offering, caller))
-        except Exception as problem:  # only its kind is told: the text of what nobody foresaw may quote rows
-            made.problems.append(type(problem).__name__)
-            if made.full:
-                break
+        failed: list[Allowed] = []
+        for road in ROADS:
+            allowed = None
+            try:
+                with disk_full_named(desk.views.folders.root):
+                    allowed = _asked(desk, offering, caller, road)
+                    # what failed on one road is not tried again on the next; another policy is
+                    if allowed and not any(desk.views.same(allowed, one) for one in failed):
+                        made.ready.add(_ready(desk, offering, allowed, road))
+            except Exception as problem:  # only its kind is told: the text of what nobody foresaw may quote rows
+                made.problems.append(type(problem).__name__)
+                if made.full:
+                    return made
+                failed += [allowed] if allowed else []
     return made
 
 
-def _ready(desk: Desk, offering: Offering, caller: Caller) -> Iterator[str]:
-    """The policies under which a caller may read a product, each when all that it asks for is there."""
-    for road in ROADS:
-        allowed = desk.decide(caller, offering, road, one_key=road == _ONE_KEY)
-        if not isinstance(allowed, Allowed) or _rarely_asked(allowed) or not desk.views.has(allowed):
-            continue
-        extract = desk.views.extract(allowed)
-        if road == ROWS:
-            rows = ordered(desk.views, allowed, extract)
-            if key := keys.key_of(offering.product, [column_of(item) for item in extract.fields]):
-                keys.index(desk.views, allowed, extract, rows, key)
-        yield extract.key
+def _asked(desk: Desk, offering: Offering, caller: Caller, road: str) -> Allowed | None:
+    """Under what a caller may read a product by a road, if he may and something is to be made for it."""
+    allowed = desk.decide(caller, offering, road, one_key=road == _ONE_KEY)
+    if not isinstance(allowed, Allowed) or _rarely_asked(allowed) or not desk.views.has(allowed):
+        return None
+    return allowed
+
+
+def _ready(desk: Desk, offering: Offering, allowed: Allowed, road: str) -> str:
+    """Make all that a road asks for under a policy; the key of its view."""
+    extract = desk.views.extract(allowed)
+    if road == ROWS:
+        rows = ordered(desk.views, allowed, extract)
+        if key := keys.key_of(offering.product, [column_of(item) for item in extract.fields]):
+            keys.index(desk.views, allowed, extract, rows, key)
+    return extract.key
 
 
 def _rarely_asked(allowed: Allowed) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from assets.ahead import ahead as asset
@@ -19,6 +20,7 @@ from catalog.policy import suspension
 from citylake.main import app
 from pipelines.issues import Issues
 from pipelines.lake.errors import DiskFull
+from pipelines.register.tables import access
 from pipelines.run import opened
 from tests.catalog.small_city import AGES, APPROVER, DIVISIONS, GUARD, PERSONS, STEWARD, City, bearer
 
@@ -124,6 +126,23 @@ def test_a_view_that_cannot_be_made_is_an_issue_and_fails_nothing(
     assert not [one for one in Issues(own_city.register).open() if one["code"] == "ahead.failed"]
 
 
+def test_what_fails_on_one_road_leaves_out_no_other(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows cannot be put in order under one policy; a road that comes later has another."""
+    own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"], roads=["rows"])
+    (given,) = own_city.register.rows(sa.select(access))
+    other = {**given, "id": given["id"] + 1, "divisions": None, "columns": ["person_ref", "sex"], "roads": ["files"]}
+    with own_city.register.begin() as connection:  # no command gives a second one for the same time
+        connection.execute(sa.insert(access).values(**other))
+
+    def unforeseen(*_: object) -> None:
+        raise duckdb.IOException("张三")
+
+    monkeypatch.setattr(ahead, "ordered", unforeseen)
+    made = ahead.after_grant(Desk(own_city.settings, own_city.register), "甲", PERSONS)
+    assert (len(made.ready), made.problems) == (1, ["IOException"])
+
+
 def test_a_full_disk_ends_it(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     own_city.release(DIVISIONS, 3)
     own_city.recipient("甲")
@@ -143,6 +162,7 @@ def test_a_grant_that_comes_into_force_makes_what_it_opens(
 ) -> None:
     """By the commands: what waits for approval makes nothing until it has it."""
     token = own_city.recipient("甲")
+    query = f"{ROWS}?person_ref=eq.x"
     with as_command(own_city, monkeypatch) as cli:
         given = ["access", "grant", "甲", PERSONS, "--purpose", "核验测试", "--who", STEWARD]
         done = cli.invoke(app, given)
@@ -151,5 +171,12 @@ def test_a_grant_that_comes_into_force_makes_what_it_opens(
         assert cli.invoke(app, ["access", "approve", "1", "--who", APPROVER]).exit_code == 0
     before = list(built)
     assert any("-keys" in name for name in before)
-    assert own_city.client().get(f"{ROWS}?person_ref=eq.x", headers=bearer(token)).status_code == 200
+    assert own_city.client().get(query, headers=bearer(token)).status_code == 200
     assert built == before
+    with as_command(own_city, monkeypatch) as cli:
+        rotate = ["access", "rotate-pseudonyms", "甲", "--who", GUARD, "--why", "年度更换"]
+        assert cli.invoke(app, rotate).exit_code == 0
+    after = list(built)
+    assert len(after) > len(before), "new pseudonyms are another view"
+    assert own_city.client().get(query, headers=bearer(token)).status_code == 200
+    assert built == after
