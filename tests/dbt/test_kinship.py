@@ -80,6 +80,18 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         member("I", "head", "02", MAN, "1990-01-01"),
         member("J", "head", "02", WOMAN, "1980-01-01"),
         member("J", "child", "73", MAN, "2026-10-02"),
+        # the wife of before, whom the marriage register divorced, and the wife of today, married elsewhere
+        member("K", "head", "02", MAN, "1960-01-01", "20"),
+        member("K", "before", "10", WOMAN, "1961-01-01", "20"),
+        member("K", "today", "10", WOMAN, "1962-01-01", "20"),
+        # a certificate names a girl of eight as the mother; the register names the right one
+        member("L", "head", "02", WOMAN, "1990-01-01"),
+        member("L", "girl", "99", WOMAN, "2018-01-01"),
+        member("L", "child", "20", MAN, "2026-10-02"),
+        # register and certificate have a boy of ten as the father; his own father lives there too
+        member("M", "head", "02", MAN, "2016-01-01"),
+        member("M", "father", "51", MAN, "1980-01-01"),
+        member("M", "child", "20", MAN, "2026-10-02"),
     )
     bench.load("cab/cremation", {"death_certificate_no": "C1", "person_id": "B-dead", "died_on": "2026-09-01"})
     bench.load(
@@ -89,12 +101,16 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         wedding("3", "F-head", "F-wife", "2020-01-01", "2"),
         wedding("4", "G-head", "G-wife", "2010-01-01"),
         wedding("5", "G-head", "G-other", "2020-01-01"),
+        wedding("6", "K-head", "K-before", "2010-01-01"),
+        wedding("7", "K-head", "K-before", "2020-01-01", "2"),
     )
     born = {"born_at": "2026-10-01 17:00:00+00", "sex": MAN, "name": "王child"}
     bench.load(
         "hc/birth_certificate",
         {"birth_certificate_no": "1", "mother_person_id": "H-mother", "father_person_id": "I-head", **born},
         {"birth_certificate_no": "2", "mother_person_id": "J-head", **born},
+        {"birth_certificate_no": "3", "mother_person_id": "L-girl", **born},
+        {"birth_certificate_no": "4", "father_person_id": "M-head", **born},
     )
     bench.build("lib_geography__division", "lib_population__person", RELATION, CONFLICT)
     yield bench
@@ -185,3 +201,19 @@ def test_a_certificate_of_birth_goes_before_the_register_and_both_words_stay(ben
         ("J-child", "differs", "J-head", "75", "52", "J-head", certificate),
         ("J-head", "differs", "J-child", "73", "20", "J-child", certificate),
     ]
+
+
+def test_who_is_refuted_is_nobodys_rival(bench: Bench) -> None:
+    assert found(bench, "K") == both("K", ("head", "10", "today", "10", "register"))
+    assert refused(bench, "K") == [
+        ("K-before", "marriage_register", "K-head", "10", None, None, "cab/marriage"),
+        ("K-head", "marriage_register", "K-before", "10", None, None, "cab/marriage"),
+    ]
+    assert found(bench, "L") == both("L", ("head", "20", "child", "52", "register"))
+    assert refused(bench, "L") == [("L-child", "too_young", "L-girl", "52", None, None, None)]
+
+
+def test_nothing_follows_from_what_was_refused_of_a_better_source(bench: Bench) -> None:
+    """The register says the same as the certificate, so its own word is not judged."""
+    assert found(bench, "M") == both("M", ("head", "51", "father", "20", "register"))
+    assert refused(bench, "M") == [("M-child", "too_young", "M-head", "51", None, None, None)]

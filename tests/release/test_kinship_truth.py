@@ -68,5 +68,7 @@ def test_relations_are_those_of_the_households_as_they_were_composed(town: Town)
 def test_refused_claims_name_both_words(town: Town) -> None:
     refused = Counter(one for (one,) in town.rows("lib_population__relation_conflict", "relation_conflict"))
     print(dict(refused))
+    assert refused, "the town has no claim of kinship that is refused"
     both = town.rows("lib_population__relation_conflict", "relation_kept, kept_person_id, source_kept")
     assert all((kept is None) == (person is None) for kept, person, _ in both)
+    assert all(source is not None for kept, _, source in both if kept is not None)

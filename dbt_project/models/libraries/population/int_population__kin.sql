@@ -25,6 +25,24 @@ told as (
         ) as place
     from mirrored b
 ),
+-- what age or the marriage register refutes is nobody's rival
+refuted as (
+    select
+        t.*,
+        case
+            when {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older('t.person_relation') }} then 'too_young'
+            when t.kind = '1' and t.relation_source = 'psb/household_person' and (
+                (m.marital_status = '20' and m.spouse_id <> t.related_person_id)
+                or (m.marital_status = '40' and m.spouse_id = t.related_person_id)
+            ) then 'marriage_register'
+        end as refutation,
+        case when t.kind = '1' and m.marital_status = '20' then m.spouse_id end as married_to,
+        {{ source_row('m') }} as marriage_row
+    from told t
+    left join {{ ref('lib_population__person') }} p on p.person_id = t.person_id
+    left join {{ ref('lib_population__person') }} o on o.person_id = t.related_person_id
+    left join {{ ref('int_population__marriage') }} m on m.person_id = t.person_id
+),
 paired as (
     select
         t.*,
@@ -35,10 +53,10 @@ paired as (
             as first_source,
         max(case when place = 1 then source_row end) over (partition by person_id, related_person_id) as first_row,
         case
-            when place > 1 then null when kind = '1' then 'spouse' when person_relation in ('51', '52')
+            when place > 1 or refutation is not null then null when kind = '1' then 'spouse' when person_relation in ('51', '52')
                 then person_relation
         end as only_one
-    from told t
+    from refuted t
 ),
 ranked as (
     select *, min(case when only_one is not null then trust end) over (partition by person_id, only_one) as best
@@ -60,26 +78,24 @@ judged as (
         case
             when r.place > 1 and r.kind <> r.first_class then 'differs'
             when r.place > 1 then 'said_again'
-            when {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older('r.person_relation') }} then 'too_young'
-            when r.only_one = 'spouse' and r.relation_source = 'psb/household_person' and (
-                (m.marital_status = '20' and m.spouse_id <> r.related_person_id)
-                or (m.marital_status = '40' and m.spouse_id = r.related_person_id)
-            ) then 'marriage_register'
+            when r.refutation is not null then r.refutation
             when r.only_one = 'spouse' and (r.rivals > 1 or r.trust > r.best) then 'second_spouse'
             when r.only_one is not null and (r.rivals > 1 or r.trust > r.best) then 'second_parent'
-        end as verdict,
-        case when r.only_one = 'spouse' and m.marital_status = '20' then m.spouse_id end as married_to,
-        {{ source_row('m') }} as marriage_row
+        end as verdict
     from rivalled r
-    left join {{ ref('lib_population__person') }} p on p.person_id = r.person_id
-    left join {{ ref('lib_population__person') }} o on o.person_id = r.related_person_id
-    left join {{ ref('int_population__marriage') }} m on m.person_id = r.person_id
 ),
--- who is not what the register says to the head gives no ground for anything else
+refused_pair as (
+    select person_id, related_person_id from judged where place = 1 and verdict is not null
+    union
+    select related_person_id, person_id from judged where place = 1 and verdict is not null
+),
+-- who is not what the register says to the head, or says after a better source that was refused, gives no ground for
+-- anything else
 doubtful as (
-    select distinct second_id as person_id
-    from judged
-    where relation_evidence = 'register' and verdict <> 'said_again'
+    select distinct j.second_id as person_id
+    from judged j
+    left join refused_pair f on f.person_id = j.person_id and f.related_person_id = j.related_person_id
+    where j.relation_evidence = 'register' and (j.verdict <> 'said_again' or f.person_id is not null)
 )
 select
     j.*,
