@@ -6,6 +6,7 @@ and when. Belongs here: the life of such issues. Does not belong here: problems 
 and who had read what was wrong.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ AREA = "feedback"
 Origin = Literal["steward", "department", "public"]
 Act = Literal["raised", "verifying", "unfounded", "corrected"]
 LONGEST = 500
+PLACE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,11})")
+"""A row of a source just as libraries write it, `batch:number`: another spelling would be found in none."""
 DUTIES: Mapping[str, Literal["verification", "acknowledgement"]] = {
     AREA: "verification",
     CORRECTED: "acknowledgement",
@@ -107,11 +110,13 @@ class Feedback:
 
     def _require_row(self, subject: str, column: str | None, row: str) -> None:
         """Raises CitylakeError unless it is a row of a batch of the source, and the column is said."""
-        batch, _, number = row.partition(":")
-        numbers = batch.isdecimal() and number.isdecimal()
-        pulled = Receipts(self.register, AREA).last(Stage.PULL, subject, int(batch)) if numbers else None
-        if column is None or pulled is None or subject not in self.contracts.sources:
+        place = PLACE.fullmatch(row)
+        pulled = Receipts(self.register, AREA).last(Stage.PULL, subject, int(place[1])) if place else None
+        if column is None or place is None or pulled is None or subject not in self.contracts.sources:
             raise CitylakeError("feedback.no_row", subject=subject, row=row)
+        if int(place[2]) >= pulled.body["rows"]:
+            rows = pulled.body["rows"]
+            raise CitylakeError("feedback.beyond", subject=subject, row=row, batch=int(place[1]), rows=rows)
 
     def _owner(self, subject: str, column: str | None) -> str:
         contracts = self.contracts

@@ -120,3 +120,19 @@ def test_issues_of_runs_are_not_settled_by_hand(feedback: Feedback, register: Re
 )
 def test_what_is_not_taken(feedback: Feedback, subject: str, column: str | None, what: str, code: str) -> None:
     refusal(code, lambda: feedback.raise_(subject, column, "public", "市民", what))
+
+
+def test_a_row_is_named_as_libraries_write_it_and_is_there(feedback: Feedback, register: Register) -> None:
+    source = "psb/household_person"
+    Receipts(register, "run").add(Stage.PULL, source, {"origin": "psb:hz.T_RK", "rows": 40}, 5)
+
+    def raised(row: str) -> int:
+        return feedback.raise_(source, "name", "steward", "张专员", "姓名有误", row)
+
+    for row in ("5:0012", "05:12", "\uff15:12", "5:\u0661", "5:", "5", "5:-1", "5:12 ", "6:0", "9" * 30 + ":1"):
+        refusal("feedback.no_row", lambda row=row: raised(row))
+    for row in ("5:40", "5:99999999"):
+        refusal("feedback.beyond", lambda row=row: raised(row))
+    for row in ("5:0", "5:39"):
+        (done,) = feedback.history(raised(row))
+        assert done.proof is not None and done.proof["row"] == row
