@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from catalog.delivery.pseudonyms import column_key, key_id
 from catalog.policy import audit, callers, epochs, users
 from catalog.policy.decision import FIRST_EPOCH
+from catalog.policy.receivers import Place, Sure, receivers
 from citylake.main import app
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
@@ -184,6 +185,11 @@ def test_the_commands_rotate_list_and_lead_on(own_city: City, commands: Any, tmp
     (row,) = audit.recent(own_city.register, 1, recipient="甲")
     assert (row["action"], row["product"]) == ("pseudonym.transition", PERSONS)
     assert (row["body"]["from"], row["body"]["to"], row["body"]["rows"]) == (1, 2, len(rows))
+    assert (row["body"]["divisions"], row["body"]["road"]) == (["341502"], "command")
+    for village, sure in (("341502001001", [Sure.WHOLE]), ("341503001001", [])):  # it has rows of its divisions only
+        place = Place(PERSONS, 0, "person_ref", (village,), lambda _: len(rows))
+        mine = [one for one in receivers(own_city.register, [place]) if one.road == "command"]
+        assert [one.sure for one in mine] == sure
     file.unlink()
     commands("rotate-pseudonyms", "甲", "--who", GUARD, "--why", "泄露", "--compromised")
     closed = commands(*lead)
