@@ -7,22 +7,28 @@ Belongs here: from which version on a product is right, and the notices. Does no
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import takewhile
+
+import sqlalchemy as sa
 
 from catalog.forward import Forward, forward
 from catalog.policy.receivers import Received, Sure
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.issues import Finding, Issues
-from pipelines.issues.corrections import AREA, Correction, notices, proved
+from pipelines.issues.corrections import AREA, Correction, proved
 from pipelines.messages import translate
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
+from pipelines.register.tables import issue as issues
 from pipelines.register.times import as_utc
 from pipelines.release.corrected import Named, named
 from pipelines.release.ledger import Recorded
 from pipelines.release.rows import ReleasedRows
 from pipelines.settings import Settings
 
+FAILED = "telling"
+"""The area of issues about corrections that could not be looked at."""
 LOOKED_AT = timedelta(days=90)
 """How long after its proof a correction is looked at: it may be published late, and an old version read late."""
 
@@ -61,20 +67,41 @@ class Told:
 
 
 def tell(settings: Settings, register: Register, contracts: Contracts) -> int:
-    """Open a notice for everybody who received what was corrected and was not told; returns how many."""
-    known = {(row["subject"], row["code"]) for row in notices(register, closed=True)}
+    """Open a notice for everybody who received what was corrected and was not told; returns how many.
+
+    A correction that cannot be looked at is an issue of the operator, and the others are told all the same.
+    """
     released, opened = ReleasedRows(contracts, settings.lake, register), 0
+    problems: dict[str, list[Finding]] = {one: [] for one in _failed_before(register)}
     try:
         for correction in proved(register, now() - LOOKED_AT):
-            for told in found(settings, register, released, correction):
-                if (told.product.id, told.identity) not in known:
-                    owner = told.organisation or told.product.contract.form.owner
-                    with register.begin() as connection:
-                        Issues.open_one(connection, told.product.id, owner, _finding(told))
-                    opened += 1
+            failed = problems.setdefault(correction.source, [])
+            try:
+                opened += sum(_notify(register, told) for told in found(settings, register, released, correction))
+            except Exception as problem:  # only its kind is told: the text of what nobody foresaw may quote rows
+                about = {"number": correction.issue, "source": correction.source, "problem": type(problem).__name__}
+                failed.append(Finding(f"{FAILED}.failed", about, "error", str(correction.issue)))
     finally:
         released.con.close()
+    for source, findings in problems.items():
+        Issues(register).report(source, contracts.city.operator, FAILED, findings)
     return opened
+
+
+def _failed_before(register: Register) -> set[str]:
+    """The sources with a correction that could not be looked at the last time."""
+    return {row["subject"] for row in Issues(register).open() if row["code"].startswith(f"{FAILED}.")}
+
+
+def _notify(register: Register, told: Told) -> bool:
+    """Open a notice, unless there is one; whether it was opened."""
+    mine = (issues.c.subject == told.product.id) & (issues.c.code == told.identity)
+    owner = told.organisation or told.product.contract.form.owner
+    with register.begin() as connection:  # looked up in here: somebody else may be telling at the same time
+        if connection.execute(sa.select(issues.c.id).where(mine)).first() is not None:
+            return False
+        Issues.open_one(connection, told.product.id, owner, _finding(told))
+    return True
 
 
 def found(settings: Settings, register: Register, released: ReleasedRows, correction: Correction) -> list[Told]:
@@ -100,7 +127,8 @@ def span(entries: Sequence[Recorded], states: Mapping[int, int], last: int, sinc
     """Which of the releases of a product show a wrong value; None if it was not shown, or nothing else is yet.
 
     `states`: by version a number for what it says, none where it has not the row. What was cut from version `last` of
-    the model at the latest is wrong; the first release after `since` that says something else is right.
+    the model at the latest is wrong, back to where another value was shown: what was the same before that may have been
+    true. The first release after `since` that says something else is right.
     """
     shown = [one for one in entries if one.body["model_version"] <= last and one.version in states]
     if not shown:
@@ -109,7 +137,7 @@ def span(entries: Sequence[Recorded], states: Mapping[int, int], last: int, sinc
     right = next((one for one in entries if as_utc(one.at) > since and states.get(_version(one)) != said), None)
     if right is None:
         return None
-    first = next(one for one in entries if states.get(_version(one)) == said)
+    *_, first = takewhile(lambda one: states[_version(one)] == said, reversed(shown))
     good = states.get(_version(right))
     before = [one for one in entries if first.sequence <= one.sequence < right.sequence]
     wrong = [one for one in before if states.get(_version(one)) not in (None, good)]

@@ -11,7 +11,7 @@ from catalog.policy.receivers import Place, Received, Sure, receivers
 from pipelines.contracts.resolved import ProductContract
 from pipelines.register import Register
 from pipelines.release.forward import Standing, standings, visible
-from pipelines.release.rows import ReleasedRows
+from pipelines.release.rows import UNREADABLE, ReleasedRows
 from pipelines.settings import Settings
 
 
@@ -50,7 +50,7 @@ def _place(
     if standing.product.id == licences.PRODUCT and licences.KEY in row:
         alone = contract.form.key == [licences.KEY]  # else an answer shows one of several rows
         lookups[router.hashed(settings, row[licences.KEY])] = Sure.WHOLE if alone else Sure.PART
-    counted: Callable[[tuple[str, ...] | None], int] = partial(visible, released, standing)
+    counted: Callable[[tuple[str, ...] | None], int | None] = partial(_counted, released, standing)
     return Place(
         product=standing.product.id,
         version=standing.version,
@@ -59,3 +59,11 @@ def _place(
         visible=counted,
         lookups=lookups,
     )
+
+
+def _counted(released: ReleasedRows, standing: Standing, divisions: tuple[str, ...] | None) -> int | None:
+    """How many rows of a version lie in divisions; None if its own files cannot be read any more."""
+    try:
+        return visible(released, standing, divisions)
+    except UNREADABLE:
+        return None

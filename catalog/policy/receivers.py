@@ -44,14 +44,14 @@ class Sure(IntEnum):
 class Place:
     """A row in one version of a product. `column`: None for any column. `divisions`: what the row says in the column
     that grants are limited by, None if there is none. `visible`: how many rows of the version lie in divisions (None:
-    all). `lookups`: if rows are given by single keys, the marks under which the audit keeps questions for this row, and
-    what one of them proves."""
+    all), None if that cannot be counted any more. `lookups`: if rows are given by single keys, the marks under which
+    the audit keeps questions for this row, and what one of them proves."""
 
     product: str
     version: int
     column: str | None
     divisions: tuple[str | None, ...] | None
-    visible: Callable[[tuple[str, ...] | None], int]
+    visible: Callable[[tuple[str, ...] | None], int | None]
     lookups: Mapping[str, Sure] = field(default_factory=dict)
 
 
@@ -154,7 +154,8 @@ def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
         return Sure.WHOLE
     if action == "file.read":
         return Sure.WHOLE if body.get("of") == body.get("rows") and body.get("since") is None else Sure.PART
-    return Sure.WHOLE if body.get("rows") == place.visible(divisions) else Sure.PART
+    visible = place.visible(divisions)
+    return Sure.WHOLE if visible is not None and body.get("rows") == visible else Sure.PART
 
 
 def _nothing(body: Mapping[str, Any]) -> bool:

@@ -8,17 +8,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from deltalake.exceptions import DeltaError
-
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.authority import origin
 from pipelines.contracts.resolved import Contracts, ProductContract, SourceContract
 from pipelines.issues.corrections import Correction
-from pipelines.lake.errors import LakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.times import as_utc
 from pipelines.release.explain import ATTRIBUTES, ROWS
-from pipelines.release.rows import ReleasedRows
+from pipelines.release.rows import UNREADABLE, ReleasedRows
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def _keys(
     try:
         relation = released.relation(contract, version)
         found = released.con.execute(f"SELECT {listed} FROM {relation} WHERE {holds}").fetchall()
-    except (DeltaError, LakeError, OSError):
+    except UNREADABLE:
         return []
     return [dict(zip(names, key, strict=True)) for books, *key in found if _names(books, correction)]
 

@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from deltalake.exceptions import DeltaError
-
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Product, ProductContract
 from pipelines.lake import delta
-from pipelines.lake.errors import LakeError
 from pipelines.messages import CitylakeError
 from pipelines.privacy import pseudonyms
 from pipelines.privacy.masks import masks
 from pipelines.release.ledger import Recorded
-from pipelines.release.rows import ReleasedRows, fits
+from pipelines.release.rows import UNREADABLE, ReleasedRows, fits
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def standings(
             about = Standing(product, entry.version, entry.at, None if column is None else shown[0], limited)
             try:
                 found = _found(released, contract, entry, row, columns, [*([limited] if limited else []), *shown])
-            except (DeltaError, LakeError, OSError):
+            except UNREADABLE:
                 yield Standing(product, entry.version, entry.at, about.column, known=False)
                 continue
             if found:

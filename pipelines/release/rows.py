@@ -5,16 +5,23 @@ Belongs here: reading rows of one released version. Does not belong here: what t
 
 from collections.abc import Mapping
 
+import duckdb
+from deltalake.exceptions import DeltaError
+
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.engine import connect
 from pipelines.lake import delta
+from pipelines.lake.errors import LakeError
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.release.ledger import Ledger, Recorded
 
 Row = dict[str, str | None]
+UNREADABLE = (DeltaError, LakeError, OSError, duckdb.ProgrammingError, duckdb.IOException)
+"""What reading a version raises that is no more, or has not the columns of today. Not too little memory: that says
+nothing of the version."""
 
 
 class ReleasedRows:

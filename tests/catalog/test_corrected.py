@@ -28,6 +28,8 @@ def releases(*model_versions: int) -> list[Recorded]:
     [
         ("11100", 2, 2, Span((0, 1, 2), 3, False)),
         ("22110", 3, 3, Span((2, 3), 4, False)),  # what it said before was another value, and perhaps true then
+        ("12110", 3, 3, Span((2, 3), 4, False)),  # true once, then another, then wrongly the first again
+        ("1-110", 3, 3, Span((0, 2, 3), 4, False)),  # a version without the row says nothing else
         ("-1110", 3, 3, Span((1, 2, 3), 4, False)),  # the row came with the second version
         ("11122", 2, 2, Span((0, 1, 2), 3, False)),
         ("11210", 1, 3, Span((0, 1, 2, 3), 4, False)),  # and wrong again
