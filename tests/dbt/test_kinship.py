@@ -92,6 +92,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         member("M", "head", "02", MAN, "2016-01-01"),
         member("M", "father", "51", MAN, "1980-01-01"),
         member("M", "child", "20", MAN, "2026-10-02"),
+        # fifty members are a family, fifty-one are not
+        *(member(home, "head", "02", MAN, "1950-01-01") for home in ("N", "O")),
+        *(member("N", f"{place}", "20", MAN, "1980-01-01") for place in range(49)),
+        *(member("O", f"{place}", "20", MAN, "1980-01-01") for place in range(50)),
     )
     bench.load("cab/cremation", {"death_certificate_no": "C1", "person_id": "B-dead", "died_on": "2026-09-01"})
     bench.load(
@@ -217,3 +221,8 @@ def test_nothing_follows_from_what_was_refused_of_a_better_source(bench: Bench) 
     """The register says the same as the certificate, so its own word is not judged."""
     assert found(bench, "M") == both("M", ("head", "51", "father", "20", "register"))
     assert refused(bench, "M") == [("M-child", "too_young", "M-head", "51", None, None, None)]
+
+
+def test_a_household_of_more_than_fifty_says_nothing(bench: Bench) -> None:
+    assert len(found(bench, "N")) == 50 * 49
+    assert found(bench, "O") == set()

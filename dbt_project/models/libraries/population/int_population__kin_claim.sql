@@ -1,7 +1,7 @@
 -- 亲属关系的各种说法：婚姻登记、出生医学证明、户籍登记与户主关系，以及由后者可以确定的同户成员之间的关系。
 -- What is said of who is whose relative, before it is weighed: marriages in force, birth certificates, what the household
 -- register says of members and head, and what follows from that with certainty among members. A household with two heads
--- says nothing. That the spouse of a head is also the parent of the head's child follows from a marriage before the birth
+-- or more than 50 coded members (a collective one) says nothing. That the spouse of a head is also the parent of the head's child follows from a marriage before the birth
 -- alone. Each claim stands once: `person_relation` is what the related person is, `inverse_relation` what the person is.
 {{ config(materialized='view') }}
 
@@ -44,10 +44,18 @@ candidate as (
 child as (
     select * from candidate where children = 1 and certificates = 1
 ),
-head as (
-    select *, count(*) over (partition by household_no) as heads
+family as (
+    select household_no
     from register
-    where household_no is not null and household_relation in ('01', '02')
+    where household_no is not null and household_relation is not null
+    group by household_no
+    having count(*) <= 50 and count(case when household_relation in ('01', '02') then 1 end) = 1
+),
+head as (
+    select r.*
+    from register r
+    join family f on f.household_no = r.household_no
+    where r.household_relation in ('01', '02')
 ),
 member as (
     select
@@ -65,7 +73,7 @@ member as (
             else k.to_woman
         end as inverse_relation
     from register m
-    join head h on h.household_no = m.household_no and h.heads = 1 and h.person_id <> m.person_id
+    join head h on h.household_no = m.household_no and h.person_id <> m.person_id
     join {{ head_relations() }} on k.code = m.household_relation
     left join death d on d.person_id = m.person_id
     left join death hd on hd.person_id = h.person_id
