@@ -107,13 +107,12 @@ def _notify(register: Register, told: Told) -> bool:
 def found(settings: Settings, register: Register, released: ReleasedRows, correction: Correction) -> list[Told]:
     """Who received what a correction made right, by product and recipient. Nobody while it is not published."""
     everybody: dict[tuple[str, str], Told] = {}
-    kept = released.ledger.kept_releases()
     for one in named(released, Receipts(register, AREA), correction):
         for column in one.columns:
             read = forward(settings, register, released, one.contract, one.key, column)
             for product in one.contract.products:
                 mine = [answer for answer in read if answer.standing.product.id == product.id]
-                entries = [entry for entry in kept if entry.subject == product.id]
+                entries = [entry for entry in released.kept if entry.subject == product.id]
                 states = {answer.standing.version: answer.standing.state for answer in mine if answer.standing.known}
                 lost = {answer.standing.version for answer in mine if not answer.standing.known}
                 legible = [entry for entry in entries if entry.version not in lost]

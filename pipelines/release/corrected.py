@@ -35,12 +35,13 @@ def named(released: ReleasedRows, receipts: Receipts, correction: Correction) ->
     source = released.contracts.sources.get(correction.source)
     if pulled is None or source is None:
         return
-    kept = released.ledger.kept_releases()
     for contract in released.contracts.models.values():
         columns = reached(released.contracts, contract, source, correction.column)
         if not columns:
             continue
-        mine = [one for one in kept if one.subject == contract.form.model and as_utc(one.at) >= as_utc(pulled.at)]
+        mine = [
+            one for one in released.kept if one.subject == contract.form.model and as_utc(one.at) >= as_utc(pulled.at)
+        ]
         for nth, entry in enumerate(sorted(mine, key=lambda one: one.sequence, reverse=True)):
             keys = _keys(released, contract, entry.version, correction)
             for key in keys if nth else ():

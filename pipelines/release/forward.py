@@ -10,7 +10,6 @@ from datetime import datetime
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Product, ProductContract
-from pipelines.lake import delta
 from pipelines.messages import CitylakeError
 from pipelines.privacy import pseudonyms
 from pipelines.privacy.masks import masks
@@ -56,7 +55,7 @@ def standings(
     for product in contract.products:
         pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
         states: list[list[tuple[str | None, ...]]] = []
-        entries = [one for one in released.ledger.kept_releases() if one.subject == product.id]
+        entries = [one for one in released.kept if one.subject == product.id]
         for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
             columns = {name: (source, mask) for name, (source, mask) in (entry.body.get("columns") or {}).items()}
             shown = [name for name, (source, _) in columns.items() if column in (None, source)]
@@ -109,10 +108,7 @@ def visible(released: ReleasedRows, standing: Standing, divisions: tuple[str, ..
     if divisions is not None:
         starts = (f"starts_with({identifier(standing.rows or '')}, {literal(code)})" for code in divisions)
         within = " OR ".join(starts) or "false"
-    location = released.lake.product(standing.product.channel, standing.product.name)
-    read = delta.scan(delta.open_table(location, standing.version))
-    ((rows,),) = released.con.execute(f"SELECT count(*) FROM {read.source} WHERE {within}").fetchall()
-    return int(rows)
+    return released.count_of_product(standing.product, standing.version, within)
 
 
 def _found(

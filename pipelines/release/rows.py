@@ -4,12 +4,13 @@ Belongs here: reading rows of one released version. Does not belong here: what t
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import duckdb
 from deltalake.exceptions import DeltaError
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.load import Contracts, ProductContract
+from pipelines.contracts.resolved import Contracts, Product, ProductContract
 from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.errors import LakeError
@@ -33,6 +34,12 @@ class ReleasedRows:
         self.ledger = Ledger(register)
         self.published = self.ledger.published()
         self.con = connect(lake.scratch())
+        self._counted: dict[tuple[str, int, str], int] = {}
+
+    @cached_property
+    def kept(self) -> list[Recorded]:
+        """Every release whose version was not ended, in order, as of the first asking: the ledger is long."""
+        return self.ledger.kept_releases()
 
     def published_model(self, model: str) -> tuple[ProductContract, Recorded]:
         """A model's contract and release. Raises CitylakeError for a model that is unknown or not published."""
@@ -64,6 +71,16 @@ class ReleasedRows:
         query = f"SELECT count(*) FROM {self.relation(contract, version)} WHERE {fits(wanted)}"
         ((total,),) = self.con.execute(query).fetchall()
         return int(total)
+
+    def count_of_product(self, product: Product, version: int, within: str) -> int:
+        """How many rows of a version of a product fit a condition; counted once, for a version never changes its rows
+        while this is open. Raises LakeError."""
+        asked = (product.id, version, within)
+        if asked not in self._counted:
+            read = delta.scan(delta.open_table(self.lake.product(product.channel, product.name), version))
+            ((total,),) = self.con.execute(f"SELECT count(*) FROM {read.source} WHERE {within}").fetchall()
+            self._counted[asked] = int(total)
+        return self._counted[asked]
 
     def relation(self, contract: ProductContract, version: int | None) -> str:
         """SQL of one released version."""

@@ -1,8 +1,10 @@
 """Telling goes on where something cannot be read, tells nobody twice, and says to the operator what it could not do."""
 
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from catalog import corrected
 from catalog.corrected import Told, tell
@@ -17,6 +19,8 @@ from pipelines.lake.parquet import copy_rows
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release.corrected import named
+from pipelines.release.forward import Standing, standings, visible
+from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.rows import ReleasedRows
 from tests.catalog.small_city import MODEL, PERSONS, REGISTER, City, bearer
 
@@ -85,3 +89,28 @@ def test_two_who_tell_at_once_give_one_notice(own_city: City, monkeypatch: pytes
     monkeypatch.setattr(corrected, "found", found)
     assert tell(own_city.settings, own_city.register, own_city.contracts) == 0
     assert counts == [1] and len(notices(own_city.register)) == 1
+
+
+def test_the_ledger_is_read_once_and_a_version_counted_once(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = {"releases": 0, "tables": 0}
+    releases, opened = Ledger.kept_releases, delta.open_table
+
+    def kept(ledger: Ledger) -> list[Recorded]:
+        read["releases"] += 1
+        return releases(ledger)
+
+    def open_table(location: Path, version: int | None = None) -> DeltaTable:
+        read["tables"] += 1
+        return opened(location, version)
+
+    monkeypatch.setattr(Ledger, "kept_releases", kept)
+    monkeypatch.setattr(delta, "open_table", open_table)
+    contract, product = own_city.contracts.models[MODEL], own_city.contracts.products[PERSONS]
+    with closing((released := ReleasedRows(own_city.contracts, own_city.settings.lake, own_city.register)).con):
+        for column in ("name", "sex"):
+            list(standings(released, own_city.settings.key, contract, {"person_id": "p1"}, column))
+        read["tables"] = 0
+        standing = Standing(product, 0, now(), "name", "division_code")
+        counts = [visible(released, standing, divisions) for divisions in (("341502",), ("341503",), ("341502",), None)]
+    assert counts == [20, 10, 20, 40]
+    assert read == {"releases": 1, "tables": 3}
