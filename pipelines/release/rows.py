@@ -73,8 +73,7 @@ class ReleasedRows:
         return int(total)
 
     def count_of_product(self, product: Product, version: int, within: str) -> int:
-        """How many rows of a version of a product fit a condition; counted once, for a version never changes its rows
-        while this is open. Raises LakeError."""
+        """How many rows of a version of a product fit a condition; each is counted once. Raises LakeError."""
         asked = (product.id, version, within)
         if asked not in self._counted:
             read = delta.scan(delta.open_table(self.lake.product(product.channel, product.name), version))
