@@ -1,5 +1,6 @@
 """Telling goes on where something cannot be read, tells nobody twice, and says to the operator what it could not do."""
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from deltalake import DeltaTable
 from catalog import corrected
 from catalog.corrected import Told, tell
 from catalog.forward import forward
-from catalog.policy.receivers import Place, Sure, receivers
+from catalog.policy.receivers import Sure
 from pipelines import engine
 from pipelines.issues import Issues
 from pipelines.issues.corrections import Correction, notices
@@ -47,12 +48,20 @@ def test_versions_without_the_key_of_today_count_as_not_kept(own_city: City) -> 
 
 
 def test_what_cannot_be_counted_any_more_is_received_in_part(own_city: City) -> None:
-    token = own_city.recipient("甲")
+    contract, token = own_city.contracts.models[MODEL], own_city.recipient("甲")
+    query = "SELECT 'p1' AS person_id, '341502001001' AS division_code"
+    location = own_city.settings.lake.released(contract.library, contract.form.model)
+    with engine.connect(own_city.settings.lake.scratch()) as con:
+        delta.commit(location, query_schema(con, query, MODEL), "table", None, copy_rows(con, query, location))
+    version = own_city.release(PERSONS, columns={"division_code": ["division_code", None]})
     own_city.grant("甲")
     rows = own_city.client().get(f"/api/v1/products/{PERSONS}/rows", params={"limit": 5}, headers=bearer(token))
     assert rows.status_code == 200
-    place = Place(PERSONS, 0, "name", ("341502001001",), lambda _: None)
-    assert [one.sure for one in receivers(own_city.register, [place])] == [Sure.PART]
+    shutil.rmtree(own_city.settings.lake.product(*PERSONS.split("/")))
+    with closing((released := ReleasedRows(own_city.contracts, own_city.settings.lake, own_city.register)).con):
+        found = forward(own_city.settings, own_city.register, released, contract, {"person_id": "p1"}, "division_code")
+    (one,) = (one for one in found if one.standing.product.id == PERSONS and one.standing.version == version)
+    assert [got.sure for got in one.received] == [Sure.PART]
 
 
 def test_a_correction_that_fails_is_the_operators_and_stops_no_other(
