@@ -163,11 +163,13 @@ def is_of(family: str, row: tuple[str | None, ...]) -> bool:
 
 
 def test_relations_are_those_that_do_not_rest_on_the_number(desk: Desk, men: Mapping[str, str]) -> None:
-    """Mothers of certificates, and fathers by whose register row each man is known."""
+    """Mothers of certificates, and fathers and husbands by whose register row each man is known."""
     found = desk.bench.rows("lib_population__relation", "person_id, related_person_id, person_relation")
     mothers = {(f"child-{family}", f"wife-{family}", "52") for family in FAMILIES}
     parents = mothers | {(f"child-{family}", men[family], "51") for family in FAMILIES}
-    assert {*found} == parents | {(parent, child, "20") for child, parent, _ in parents}
+    husbands = {(men[family], f"wife-{family}", "10") for family in FAMILIES}
+    married = husbands | {(wife, man, "10") for man, wife, _ in husbands}
+    assert {*found} == married | parents | {(parent, child, "20") for child, parent, _ in parents}
 
 
 def test_a_death_under_the_number_is_nobodys(desk: Desk, men: Mapping[str, str]) -> None:
