@@ -158,6 +158,8 @@ class Pages:
         )  # sums of the same rows are the same to the last bit, and answers run side by side
         con.execute("SET preserve_insertion_order = true")  # pages without a sort rely on it
         con.execute("SET enable_progress_bar = false")
+        # It would keep every page that was written, each read once, until all of MEMORY is full of them.
+        con.execute("SET enable_external_file_cache = false")
         return con
 
 
