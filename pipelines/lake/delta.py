@@ -23,7 +23,15 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import duckdb_type
-from pipelines.lake.errors import BadName, ChangedColumns, MissingTable, NullPartition, StaleWrite, disk_full_named
+from pipelines.lake.errors import (
+    BadName,
+    ChangedColumns,
+    MissingTable,
+    NullPartition,
+    StaleWrite,
+    TornFile,
+    disk_full_named,
+)
 from pipelines.lake.file_stats import kept_stats, written_stats
 from pipelines.lake.parquet import WrittenFile, make_durable
 
@@ -124,7 +132,8 @@ def table_location(table: DeltaTable) -> Path:
 def scan(table: DeltaTable) -> Scan:
     """How DuckDB reads one version through read_parquet, with partition columns, columns added later, or no rows.
 
-    deltalake's own pyarrow readers are not used: they lose rows in filtered reads.
+    deltalake's own pyarrow readers are not used: they lose rows in filtered reads. Raises TornFile if the newest file
+    cannot be read.
     """
     types = {field.name: duckdb_type(field.type) for field in table.schema().fields}
     partitions = {name: types[name] for name in table.metadata().partition_columns}
@@ -135,9 +144,16 @@ def scan(table: DeltaTable) -> Scan:
     paths = [str(location / add["path"]) for add in adds]
     source = _read_parquet(paths, partitions)
     # The newest file almost always has every column; if the schema grew without new rows, an empty branch adds them.
-    if types.keys() - partitions.keys() - set(pq.read_schema(paths[-1]).names):
+    if types.keys() - partitions.keys() - _names(paths[-1]):
         source = f"({_no_rows(types)} union all by name select *, filename from {source})"
     return Scan(columns, source)
+
+
+def _names(path: str) -> set[str]:
+    try:
+        return set(pq.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise TornFile("lake.torn_file", file=path) from error
 
 
 def added(table: DeltaTable, earlier: DeltaTable) -> str | None:

@@ -41,7 +41,7 @@ class ChangedColumns(LakeError):
 
 
 class TornFile(LakeError):
-    """A data file is shorter or longer than its table says, or gone."""
+    """A data file is gone, shorter or longer than its table says, or no Parquet."""
 
 
 class LacksChecksums(LakeError):

@@ -22,7 +22,15 @@ from pipelines.lake.delta import (
     table_files,
     transaction_commit,
 )
-from pipelines.lake.errors import BadName, ChangedColumns, MissingTable, NullPartition, RefusedType, StaleWrite
+from pipelines.lake.errors import (
+    BadName,
+    ChangedColumns,
+    MissingTable,
+    NullPartition,
+    RefusedType,
+    StaleWrite,
+    TornFile,
+)
 
 Put = Callable[..., int]
 Read = Callable[..., list[tuple[Any, ...]]]
@@ -180,3 +188,13 @@ def test_log_entries_are_never_expired(tmp_path: Path, put: Put, rows: Read) -> 
     assert (len(rows(table)), len(rows(table, 3)), commit_metadata(table, 0)) == (6, 4, {})
     assert open_table(table).metadata().configuration == {"delta.enableExpiredLogCleanup": "false"}
     assert list(column_types(open_table(table).schema()).items()) == [("id", "INTEGER")]
+
+
+def test_a_damaged_file_is_named(tmp_path: Path, put: Put) -> None:
+    put(tmp_path / "t", "select 1 as id")
+    table = open_table(tmp_path / "t")
+    file = tmp_path / "t" / table_files(table)[0].path
+    file.write_bytes(bytes(file.stat().st_size))
+    with pytest.raises(TornFile) as caught:
+        scan(table)
+    assert caught.value.arguments == {"file": str(file)}
