@@ -12,6 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from catalog import oauth
+from catalog.access import refusals
+from catalog.access import router as access
 from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import Outdated
@@ -74,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))
     app.include_router(oauth.build_router(desk))
+    app.include_router(access.build_router(site))
     areas = (pages, indicators, papers, reports, quality, marts, people, account, provider, audits, reads, api_docs)
     for area in areas:
         app.include_router(area.build_router(site))
@@ -123,6 +126,10 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
 
     @app.exception_handler(problems.Problem)
     def problem(request: Request, error: problems.Problem) -> Response:
+        return error.answer()
+
+    @app.exception_handler(refusals.Refusal)
+    def not_done(request: Request, error: refusals.Refusal) -> Response:
         return error.answer()
 
     @app.exception_handler(errors.BadRequest)
@@ -189,8 +196,8 @@ def _denied(request: Request, status: int, error: Refused, opens: str | None) ->
     )
     if _is_oauth(request):
         answer = oauth.denied(error.reason, text)
-    elif _is_rows(request):
-        answer = problems.answer(status, error.reason.value, text)
+    elif (area := _area(request)) is not None:
+        answer = problems.answer(status, error.reason.value, text, area=area)
     else:
         answer = errors.told(status, text)
     if status == 401 and error.reason is not Reason.TOKEN_REQUIRED and not _is_oauth(request):
@@ -207,13 +214,15 @@ def _machine_answer(request: Request, status: int, code: str, **arguments: objec
     """An error for a program, in the form of the protocol it speaks."""
     if _is_oauth(request):
         return oauth.told(status, say(code, **arguments))
-    if _is_rows(request):
-        return problems.answer(status, code.rpartition(".")[2], say(code, **arguments))
+    if (area := _area(request)) is not None:
+        return problems.answer(status, code.rpartition(".")[2], say(code, **arguments), area=area)
     return errors.answer(status, code, **arguments)
 
 
-def _is_rows(request: Request) -> bool:
-    return request.url.path.startswith(f"{rows.PREFIX}/")
+def _area(request: Request) -> str | None:
+    """The area of messages of an API whose errors are problem documents, None elsewhere."""
+    apis = {rows.PREFIX: "rows", access.PREFIX: refusals.AREA}
+    return next((area for prefix, area in apis.items() if request.url.path.startswith(f"{prefix}/")), None)
 
 
 def _is_oauth(request: Request) -> bool:
@@ -222,5 +231,6 @@ def _is_oauth(request: Request) -> bool:
 
 def _machine(request: Request) -> bool:
     """Whether a client wants JSON rather than a page: the protocols, and whatever does not ask for HTML."""
-    protocols = (f"{sharing.PREFIX}/", f"{verification.PREFIX}/", f"{rows.PREFIX}/", oauth.PREFIX)
-    return request.url.path.startswith(protocols) or "text/html" not in request.headers.get("accept", "")
+    protocols = (sharing.PREFIX, verification.PREFIX, rows.PREFIX, access.PREFIX)
+    paths = (*(f"{prefix}/" for prefix in protocols), oauth.PREFIX)
+    return request.url.path.startswith(paths) or "text/html" not in request.headers.get("accept", "")

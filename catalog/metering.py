@@ -20,7 +20,7 @@ from catalog.policy.quotas import Standing, left_of_day, opens, today
 from pipelines.contracts.models import CallersForm
 from pipelines.register.store import now
 
-API = ("/delta-sharing/", "/api/v1/", "/verify/", "/oauth/")
+API = ("/delta-sharing/", "/api/v1/", "/verify/", "/oauth/", "/api/access/")
 """Roads of programs: every answer says what is left, also one that no route made."""
 DATA = frozenset({"rows.read", "download", "file.read", "table.query", "table.changes", "preview"})
 """Actions that hand out data: nothing is left for them when the day is spent. Their bytes count."""

@@ -1,10 +1,10 @@
-"""What users do to recipients, tokens and grants, from the command line. Every act has an actor and is audited with it.
+"""What users do to recipients, tokens and grants, by command or API. Every act has an actor and is audited with it.
 
-Checks that names exist and that limits mean something; whether a read is allowed is decided in `decision`, whether an
-actor may act in `users`.
+Checks that names exist; that limits mean something is checked in `limits`, whether a read is allowed is decided in
+`decision`, whether an actor may act in `users`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,16 +12,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.policy import audit, callers, tokens, users
-from catalog.policy.decision import MARTS, ROADS, Grant
-from pipelines.contracts.resolved import Contracts, Product
+from catalog.policy.decision import Grant
+from catalog.policy.limits import limits_of, needs_approval, roads_of
+from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import access, application, recipient, token
 from pipelines.register.times import as_utc, as_utc_or_none
 
-DIVISION_DIGITS = (6, 9, 12)
-"""Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""
 SOON = timedelta(days=30)
 """How long before its end a token without a successor is pointed at."""
 SCOPE = "read"
@@ -129,22 +128,35 @@ def create_application(
 
 
 def issue_token(
-    register: Register, name: str, days: int = 90, application_name: str | None = None, *, actor: str
+    register: Register,
+    name: str,
+    days: int = 90,
+    application_name: str | None = None,
+    *,
+    actor: str,
+    request: str | None = None,
 ) -> IssuedToken:
     """A new token of a recipient, good for `days`, for an application of the same organisation if one is named.
 
-    Raises CitylakeError for an unknown recipient or application, and for no days; NotAllowed.
+    `request`: what the actor calls this request; another one of that name issues nothing.
+    Raises CitylakeError for an unknown recipient or application, no days and a request of before; NotAllowed.
     """
-    made, row = _new(name, days, application_name, client=False)
+    made, row = _new(name, days, application_name, client=False, asked=request and (actor, request))
     _issue(register, row, actor)
     return IssuedToken(made.id, name, row["expires"], made.text)
 
 
 def issue_client(
-    register: Register, name: str, days: int = 90, application_name: str | None = None, *, actor: str
+    register: Register,
+    name: str,
+    days: int = 90,
+    application_name: str | None = None,
+    *,
+    actor: str,
+    request: str | None = None,
 ) -> IssuedClient:
     """A new OAuth client of a recipient, with the same limits and errors as a token."""
-    made, row = _new(name, days, application_name, client=True)
+    made, row = _new(name, days, application_name, client=True, asked=request and (actor, request))
     _issue(register, row, actor)
     return IssuedClient(made.id, name, row["expires"], made.secret)
 
@@ -216,7 +228,7 @@ def grant(
     the actor's own organisation.
     """
     start = as_utc(valid_from) if valid_from else now()
-    limits = _limits(contracts, product, divisions, columns)
+    limits = limits_of(contracts, product, divisions, columns)
     values = {
         "recipient": name,
         "product": product,
@@ -226,8 +238,8 @@ def grant(
         "valid_from": start,
         "valid_until": start + timedelta(days=_days(days)),
         "given_by": actor,
-        "roads": _roads(roads),
-        "pending": _needs_approval(contracts, product, limits["columns"]),
+        "roads": roads_of(roads),
+        "pending": needs_approval(contracts, product, limits["columns"]),
     }
     with users.acting(register, "grant.give", actor) as (connection, by):
         _require_other_organisation(connection, by, name)
@@ -265,6 +277,15 @@ def revoke_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
             connection.execute(sa.update(access).where(access.c.id == grant_id).values(revoked=now()))
             _audit_grant(connection, "grant.revoke", actor, standing)
     return next(item for item in list_grants(register) if item.id == grant_id)
+
+
+def same_grant(contracts: Contracts, standing: Grant, asked: Mapping[str, Any], actor: str) -> bool:
+    """Whether a grant is what an actor asks for, in the words of `grant`: it was asked for before, then."""
+    limits = limits_of(contracts, standing.product, asked["divisions"], asked["columns"])
+    limits["roads"] = roads_of(asked["roads"])
+    same = all(getattr(standing, name) == (found and tuple(found)) for name, found in limits.items())
+    told = (standing.purpose, standing.case_number, standing.given_by, standing.valid_until - standing.valid_from)
+    return same and told == (_purpose(asked["purpose"]), asked["case_number"], actor, timedelta(days=asked["days"]))
 
 
 def list_recipients(register: Register) -> list[Recipient]:
@@ -329,16 +350,11 @@ def profile(issued: IssuedToken | IssuedClient, endpoint: str) -> dict[str, Any]
     }
 
 
-def division_prefix(code: str) -> str:
-    """The prefix shared by all divisions below one: 341500 (a city) gives 3415, a 12-digit county code its six."""
-    if len(code) == 12:
-        code = code.removesuffix("000000").removesuffix("000")
-    return code.removesuffix("00").removesuffix("00") if len(code) == 6 else code
-
-
-def _new(name: str, days: int, application_name: str | None, client: bool) -> tuple[tokens.Secret, dict[str, Any]]:
+def _new(
+    name: str, days: int, application_name: str | None, client: bool, asked: object = None
+) -> tuple[tokens.Secret, dict[str, Any]]:
     """A new token and its row. Argon2 takes its time, so this comes before the register is kept from others."""
-    made, created = tokens.make(), now()
+    made, created = tokens.make(asked), now()
     row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "client": client}
     return made, {**row, "expires": created + timedelta(days=_days(days)), "application": application_name}
 
@@ -347,6 +363,8 @@ def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
     name, application_name = row["recipient"], row["application"]
     with users.acting(register, "token.issue", actor) as (connection, _):
         _require_application(connection, application_name, _require_recipient(connection, name))
+        if connection.execute(sa.select(token.c.id).where(token.c.id == row["id"])).first() is not None:
+            raise CitylakeError("token.issued_before", token=row["id"])
         connection.execute(sa.insert(token).values(**row))
         body = _issued_body(row, actor)
         audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
@@ -368,55 +386,6 @@ def _standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
     if later is not None:
         raise CitylakeError("token.succeeded", token=token_id, successor=later.id)
     return dict(row)
-
-
-def _limits(
-    contracts: Contracts, product: str, divisions: Sequence[str] | None, columns: Sequence[str] | None
-) -> dict[str, list[str] | None]:
-    if product != MARTS:
-        known = _product(contracts, product)
-        return {"divisions": _divisions(contracts, known, divisions), "columns": _columns(known, columns)}
-    if divisions is not None or columns is not None:
-        raise CitylakeError("web.policy.whole_only", product=product)
-    return {"divisions": None, "columns": None}
-
-
-def _needs_approval(contracts: Contracts, product: str, columns: Sequence[str] | None) -> bool:
-    """Whether a grant shows a column of a level that asks for it. The analysts' database shows all of their channel."""
-    analysts = [one for one in contracts.products.values() if one.channel == "analyst"]
-    products = analysts if product == MARTS else [contracts.products[product]]
-    shown = (column for one in products for column in one.columns if columns is None or column.name in columns)
-    return any(contracts.city.levels[column.level].approval for column in shown)
-
-
-def _product(contracts: Contracts, product: str) -> Product:
-    if product not in contracts.products:
-        raise CitylakeError("web.policy.no_product", product=product)
-    return contracts.products[product]
-
-
-def _columns(product: Product, columns: Sequence[str] | None) -> list[str] | None:
-    if columns is None:
-        return None
-    known = [column.name for column in product.columns]
-    if unknown := [name for name in columns if name not in known]:
-        raise CitylakeError("web.policy.no_columns", product=product.id, columns=", ".join(unknown))
-    if not columns:
-        raise CitylakeError("web.policy.nothing", product=product.id)
-    return [name for name in known if name in columns]
-
-
-def _divisions(contracts: Contracts, product: Product, divisions: Sequence[str] | None) -> list[str] | None:
-    if divisions is None:
-        return None
-    if product.form.rows is None:
-        raise CitylakeError("web.policy.no_rows", product=product.id)
-    if not divisions:
-        raise CitylakeError("web.policy.nothing", product=product.id)
-    known = contracts.codes["divisions"].rows
-    if unknown := [code for code in divisions if code not in known or len(code) not in DIVISION_DIGITS]:
-        raise CitylakeError("web.policy.no_divisions", divisions=", ".join(unknown))
-    return sorted({division_prefix(code) for code in divisions})
 
 
 def _purpose(purpose: str) -> str:
@@ -452,14 +421,6 @@ def _require_application(connection: sa.Connection, name: str | None, organisati
     row = connection.execute(sa.select(application.c.organisation).where(application.c.name == name)).first()
     if row is None or row.organisation != organisation:
         raise CitylakeError("application.unknown", name=name, organisation=organisation)
-
-
-def _roads(roads: Sequence[str] | None) -> list[str] | None:
-    if roads is None:
-        return None
-    if not roads or set(roads) - set(ROADS):
-        raise CitylakeError("application.no_road", roads="、".join(roads) or "—", known="、".join(ROADS))
-    return [road for road in ROADS if road in roads]
 
 
 def _require_other_organisation(connection: sa.Connection, by: users.User, name: str) -> None:

@@ -44,9 +44,11 @@ class Secret:
         return f"cl_{self.id}_{self.secret}"
 
 
-def make() -> Secret:
-    """A new token."""
-    return Secret(secrets.token_hex(8), secrets.token_hex(32))
+def make(asked: object = None) -> Secret:
+    """A new token. `asked`: what names the request for it, so that the same request makes the same id, which is no
+    secret; the secret is always a new one."""
+    named = secrets.token_hex(8) if asked is None else hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+    return Secret(named, secrets.token_hex(32))
 
 
 def parse(text: str) -> Secret | None:

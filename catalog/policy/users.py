@@ -65,6 +65,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
 LOOKS: Final[Mapping[str, frozenset[str]]] = {
     "audit.read": frozenset({"auditor", "security_officer", "department_user"}),
     "anomaly.list": frozenset({"auditor", "security_officer"}),
+    "access.list": frozenset({"steward", "approver", "auditor", "security_officer", "administrator"}),
 }
 """The roles that may look at something; it changes nothing."""
 SECOND_FACTOR: Final = frozenset({"auditor", "security_officer", "administrator", "approver"})

@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.policy import administration, audit, tokens
-from catalog.policy.administration import division_prefix
 from catalog.policy.decision import Caller, Reason
+from catalog.policy.limits import division_prefix
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 from pipelines.register.tables import token as token_table

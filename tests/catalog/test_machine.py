@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from catalog.policy import administration, audit, suspension
+from catalog.policy.limits import division_prefix
 from pipelines.register.store import now
 from pipelines.register.tables import access, token
 from pipelines.release import withdrawal
@@ -169,9 +170,7 @@ class Machine(RuleBasedStateMachine):
             self.city.register, self.city.contracts, holder.name, PERSONS, purpose="试", actor=STEWARD, **limits
         )
         kept = tuple(name for name in self.products[PERSONS].names if chosen is None or name in chosen)
-        prefixes = (
-            None if divisions is None else tuple(sorted({administration.division_prefix(one) for one in divisions}))
-        )
+        prefixes = None if divisions is None else tuple(sorted({division_prefix(one) for one in divisions}))
         levels = {column.name: column.level for column in self.city.contracts.products[PERSONS].columns}
         asks = any(self.city.contracts.city.levels[levels[name]].approval for name in kept)
         assert given.pending == asks

@@ -18,6 +18,7 @@ from catalog.delivery.desk import Refused
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import administration, suspension, tokens
 from catalog.policy.decision import ROADS
+from catalog.policy.limits import division_prefix
 from catalog.policy.users import ROLES
 from pipelines.register.store import now
 from pipelines.register.tables import access, token
@@ -124,7 +125,7 @@ class Stage:
 def within(row: dict[str, str | None], divisions: tuple[str, ...] | None) -> bool:
     if divisions is None:
         return True
-    return (row["division_code"] or "").startswith(tuple(map(administration.division_prefix, divisions)))
+    return (row["division_code"] or "").startswith(tuple(map(division_prefix, divisions)))
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,12 @@ def document(prefix: str, most_listed: int, token_url: str) -> Json:
                 "name": _place("name"),
                 "cursor": _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]*$"}),
             },
-            "schemas": {"Problem": _problem(), "Summary": _summary(), "Product": _described(), "Column": _column()},
+            "schemas": {
+                "Problem": problem_schema(),
+                "Summary": _summary(),
+                "Product": _described(),
+                "Column": _column(),
+            },
             "responses": {str(status): _error(status) for status in (400, 401, 403, 404, 406, 410, 413, 429, 500, 503)},
         },
     }
@@ -177,7 +182,8 @@ def _error(status: int) -> Json:
     return answer
 
 
-def _problem() -> Json:
+def problem_schema() -> Json:
+    """What an error looks like."""
     texts = {name: {**_TEXT, "description": say(f"rows.doc.problem.{name}")} for name in ("detail", "rule", "next")}
     return {
         "type": "object",

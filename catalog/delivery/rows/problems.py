@@ -1,4 +1,4 @@
-"""Errors of the row API as RFC 9457 problem details: one body shape, Chinese first, English second.
+"""Errors of APIs as RFC 9457 problem details: one body shape, Chinese first, English second.
 
 `rule` names what was not kept, `parameter` where, `next` says what to do. A client's fault is always 4xx.
 """
@@ -7,11 +7,11 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from pipelines.messages import say
+from pipelines.messages import catalogue, say
 
 MEDIA_TYPE = "application/problem+json"
-TITLES = frozenset({400, 401, 403, 404, 405, 406, 410, 413, 429, 500, 503})
-"""The statuses that have a title of their own in `rows.yaml`."""
+EXPLAINED = {"rows": "/docs/api", "access": "/api/access/openapi.json"}
+"""Where the rules of an API are explained. Its area of messages has a title, and what to do, by status."""
 
 
 class Problem(Exception):
@@ -32,17 +32,25 @@ class Problem(Exception):
         return answer(self.status, self.rule, say(f"rows.{self.rule}", **filled), todo, self.parameter)
 
 
-def answer(status: int, rule: str, detail: str, todo: str | None = None, parameter: str | None = None) -> JSONResponse:
-    """A problem document."""
+def answer(
+    status: int,
+    rule: str,
+    detail: str,
+    todo: str | None = None,
+    parameter: str | None = None,
+    area: str = "rows",
+) -> JSONResponse:
+    """A problem document of one of the APIs in `EXPLAINED`."""
+    kind = status if f"{area}.title.{status}" in catalogue() else 400
     body: dict[str, Any] = {
-        "type": f"/docs/api#{rule}",
-        "title": say(f"rows.title.{status if status in TITLES else 400}"),
+        "type": f"{EXPLAINED[area]}#{rule}",
+        "title": say(f"{area}.title.{kind}"),
         "status": status,
         "detail": detail,
         "rule": rule,
     }
     if parameter is not None:
         body["parameter"] = parameter[:80]
-    body["next"] = todo or say(f"rows.next.{status if status in TITLES else 400}")
+    body["next"] = todo or say(f"{area}.next.{kind}")
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return JSONResponse(body, status, headers, MEDIA_TYPE)

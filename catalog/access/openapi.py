@@ -1,0 +1,124 @@
+"""The API of those who administer described by itself: OpenAPI 3.1, made of the acts, lists and forms that it has.
+
+That it fits the answers is tested with schemathesis.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, Act, List
+from catalog.access.refusals import AREA
+from catalog.delivery.rows.openapi import problem_schema
+from catalog.delivery.rows.problems import MEDIA_TYPE
+from catalog.policy.services import Service
+from catalog.web.sessions import PERSON_COOKIE
+from pipelines.messages import say
+
+VERSION: Final = "1.0.0"
+LIST_ERRORS: Final = (400, 401, 403, 429, 500, 503)
+ACT_ERRORS: Final = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+_PATTERNS: Final = {NUMBER: "^[1-9][0-9]{0,8}$", TOKEN: "^[0-9a-f]{16}$"}
+Json = dict[str, Any]
+
+
+def document(prefix: str) -> Json:
+    """The description of the API at `prefix`, an address."""
+    paths: dict[str, Json] = {"/openapi.json": {"get": _self()}}
+    for one in LISTS:
+        paths.setdefault(one.path, {})["get"] = _list(one)
+    for act in ACTS:
+        paths.setdefault(act.path, {})["post"] = _act(act)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": say("access.doc.title"), "version": VERSION, "description": say("access.doc.about")},
+        "servers": [{"url": prefix}],
+        "security": [{"session": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": PERSON_COOKIE,
+                    "description": say("access.doc.session"),
+                }
+            },
+            "schemas": {"Problem": problem_schema()},
+            "responses": {str(status): _error(status) for status in ACT_ERRORS},
+        },
+    }
+
+
+def _self() -> Json:
+    answer = _json(say("rows.doc.self"), {"type": "object"})
+    return {"operationId": "describe", "summary": say("rows.doc.self"), "responses": {"200": answer, **_errors((500,))}}
+
+
+def _list(one: List) -> Json:
+    name = one.path[1:]
+    schema = {
+        "type": "object",
+        "required": [name],
+        "properties": {name: {"type": "array", "items": _of(one.of)}},
+        "additionalProperties": False,
+    }
+    text = say(f"access.doc.list.{name}")
+    parameters = [
+        {"name": by, "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-z/_]*$"}}
+        for by in one.narrowed
+    ]
+    answers = {"200": _json(text, schema), **_errors(LIST_ERRORS)}
+    return {"operationId": f"list_{name}", "summary": text, "parameters": parameters, "responses": answers}
+
+
+def _act(act: Act) -> Json:
+    text, schema = say(f"web.action.{act.action}"), {"oneOf": [_of(one) for one in act.answers]}
+    parameters: list[Json] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": _PATTERNS[name]}}
+        for name in re.findall(r"{(\w+)}", act.path)
+    ]
+    if act.path == "/tokens":
+        key = {"type": "string", "pattern": "^[!#-~]{1,64}$"}
+        about = say("access.doc.request_key")
+        parameters.append({"name": "Idempotency-Key", "in": "header", "schema": key, "description": about})
+    return {
+        "operationId": act.path[1:].replace("/", "_").replace("{", "").replace("}", "") + "_post",
+        "summary": text,
+        "parameters": parameters,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": act.form.model_json_schema()}},
+        },
+        "responses": {
+            "200": _json(text, schema),
+            **({"201": _json(say("access.doc.created"), schema)} if act.creates else {}),
+            **_errors(ACT_ERRORS),
+        },
+    }
+
+
+def _of(kind: type) -> Json:
+    """What one of a kind looks like."""
+    schema: Json = TypeAdapter(kind).json_schema(mode="serialization")
+    schema = {**schema, "properties": {**schema["properties"]}, "additionalProperties": False}
+    if kind is Service:
+        schema["properties"]["live"] = {"type": "boolean"}
+    if kind in ISSUED:
+        schema["properties"]["profile"] = {"type": "object", "description": say("access.doc.profile")}
+    return schema
+
+
+def _json(text: str, schema: Json) -> Json:
+    return {"description": text, "content": {"application/json": {"schema": schema}}}
+
+
+def _errors(statuses: Sequence[int]) -> Json:
+    return {str(status): {"$ref": f"#/components/responses/{status}"} for status in statuses}
+
+
+def _error(status: int) -> Json:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": say(f"{AREA}.title.{status}"), "content": {MEDIA_TYPE: {"schema": schema}}}

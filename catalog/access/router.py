@@ -1,0 +1,166 @@
+"""The routes below `/api/access`: who asks, by which session, and the form of questions and answers.
+
+People act, programs do not: a recipient's token opens data and never this. Every refusal is a row of the audit.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter, ValidationError
+from starlette.background import BackgroundTask
+
+from catalog import metering
+from catalog.access import openapi
+from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, Act, Asked, List
+from catalog.access.refusals import Refusal, of_policy
+from catalog.delivery.desk import token_id
+from catalog.policy import administration, audit, users
+from catalog.policy.decision import ANONYMOUS
+from catalog.policy.services import Service
+from catalog.web import sessions
+from catalog.web.site import Site
+from pipelines.messages import CitylakeError
+
+PREFIX: Final = "/api/access"
+ROAD: Final = "web"
+LOOK: Final = "access.list"
+_PLACES: Final = {NUMBER: re.compile(r"[1-9][0-9]{0,8}", re.ASCII), TOKEN: re.compile(r"[0-9a-f]{16}", re.ASCII)}
+_UNKNOWN: Final = {NUMBER: ("web.policy.no_grant", "grant"), TOKEN: ("web.policy.no_token", "token")}
+_REQUEST: Final = re.compile(r'"?([!#-~]{1,64})"?', re.ASCII)
+_NOT_KEPT: Final = {"Cache-Control": "no-store"}
+
+
+async def _body(request: Request) -> bytes:
+    return await request.body()
+
+
+Body = Annotated[bytes, Depends(_body)]
+
+
+def build_router(site: Site) -> APIRouter:
+    """The routes over one site."""
+    router = APIRouter(prefix=PREFIX)
+    described = openapi.document(f"{site.desk.url}{PREFIX}")
+
+    @router.get("/openapi.json")
+    def describe() -> JSONResponse:
+        return JSONResponse(described)
+
+    for one in LISTS:
+        router.add_api_route(one.path, _listing(site, one), methods=["GET"])
+    for act in ACTS:
+        router.add_api_route(act.path, _doing(site, act), methods=["POST"])
+    return router
+
+
+def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
+    desk = site.desk
+
+    def listed(request: Request) -> JSONResponse:
+        actor = _actor(site, request, LOOK)
+        by = dict(request.query_params)
+        for name, value in by.items():
+            if name not in one.narrowed or not value.isprintable() or len(value) > 120:
+                raise Refusal(400, "parameter", name[:80], known="、".join(one.narrowed) or "—")
+        with users.acting(desk.register, LOOK, actor) as (connection, _):
+            said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
+            audit.append(connection, LOOK, "allowed", said)
+        return JSONResponse({one.path[1:]: [_shown(found) for found in one.find(desk, by)]}, headers=_NOT_KEPT)
+
+    return listed
+
+
+def _doing(site: Site, act: Act) -> Callable[[Request, bytes], JSONResponse]:
+    def done(request: Request, body: Body) -> JSONResponse:
+        actor = _actor(site, request, act.action)
+        _require_own(site, request, act.action, actor)
+        try:
+            asked = Asked(site.desk, actor, _form(request, act, body), _place(request), _named(request))
+            made = act.do(asked)
+        except users.NotAllowed:
+            raise
+        except CitylakeError as error:
+            return of_policy(error)
+        shown = _shown(made.what)
+        if isinstance(made.what, ISSUED):
+            shown["profile"] = administration.profile(made.what, f"{site.desk.url}/delta-sharing")
+        further = None if made.further is None else BackgroundTask(made.further)
+        return JSONResponse(shown, 201 if made.new else 200, _NOT_KEPT, background=further)
+
+    return done
+
+
+def _shown(found: Any) -> dict[str, Any]:
+    shown: dict[str, Any] = TypeAdapter(type(found)).dump_python(found, mode="json")
+    return {**shown, "live": found.live} if isinstance(found, Service) else shown
+
+
+def _actor(site: Site, request: Request, action: str) -> str:
+    """The user who asks. Raises Refusal for nobody, for a program and for who has to set something right first; Refused
+    for a token that does not hold and for one question too many; all are audited."""
+    desk = site.desk
+    caller = ANONYMOUS if metering.bearer(request) is None else metering.shows(desk, request)
+    metering.asks(desk, request, caller, action, ROAD)
+    if caller.problem is not None:
+        raise desk.refuse(caller, None, caller.problem, action, ROAD)
+    refused = partial(_refused, site, action)
+    if metering.bearer(request) is not None:
+        about: audit.About = {"recipient": caller.recipient, "application": caller.application}
+        raise refused(403, "program", token_id(caller), about)
+    person = site.person(request)
+    if person is None:
+        raise refused(401, "sign_in", {}, {})
+    if person.lacks is not None:
+        raise refused(403, person.lacks, {"actor": person.user.name}, {})
+    return person.user.name
+
+
+def _refused(site: Site, action: str, status: int, rule: str, said: dict[str, str], about: audit.About) -> Refusal:
+    """Audit a refusal; returns the error to raise. Raises AuditUnavailable."""
+    body = {"road": ROAD, "reason": f"access.{rule}", **said}
+    audit.record(site.desk.register, action, "denied", body, **about)
+    return Refusal(status, rule)
+
+
+def _require_own(site: Site, request: Request, action: str, actor: str) -> None:
+    """Raises Refusal for a request that a page of another site may have made in a person's name."""
+    if not sessions.from_own_page(request, site.desk.url):
+        raise _refused(site, action, 403, "foreign", {"actor": actor}, {})
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, "no_json")
+
+
+def _form(request: Request, act: Act, body: bytes) -> Any:
+    try:
+        return act.form.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid":
+            raise Refusal(400, "unreadable") from error
+        field = ".".join(map(str, first["loc"]))[:80]
+        raise Refusal(422, "body", field or None, field=field or "—") from error
+
+
+def _place(request: Request) -> str:
+    """What the address names. Raises CitylakeError for what cannot be a name of its kind."""
+    for kind, text in request.path_params.items():
+        if not _PLACES[kind].fullmatch(text):
+            code, argument = _UNKNOWN[kind]
+            raise CitylakeError(code, **{argument: text[:32]})
+        return str(text)
+    return ""
+
+
+def _named(request: Request) -> str | None:
+    """What the user calls the request. Raises Refusal."""
+    text = request.headers.get("idempotency-key")
+    if text is None:
+        return None
+    found = _REQUEST.fullmatch(text.strip())
+    if found is None:
+        raise Refusal(400, "request_key", "Idempotency-Key")
+    return found[1]
