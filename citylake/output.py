@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from catalog.policy.audit import AuditUnavailable
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
@@ -20,9 +22,22 @@ def told(code: int = 1) -> Iterator[None]:
     """Show an expected error as its message instead of a traceback, and exit with `code`."""
     try:
         yield
+        return
     except CitylakeError as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(code) from None
+        problem = str(error)
+    except AuditUnavailable as error:
+        problem = say("cli.no_audit", problem=_of_database(error.__cause__ and error.__cause__.__cause__))
+    except (OperationalError, InternalError, InterfaceError) as error:  # read only, locked, not there
+        problem = say("cli.no_register", problem=_of_database(error))
+    typer.secho(problem, err=True, fg=typer.colors.RED)
+    raise typer.Exit(code) from None
+
+
+def _of_database(error: BaseException | None) -> str:
+    """What a database said of itself, in its words; of any other error the kind alone, its text may quote rows."""
+    if isinstance(error, OperationalError | InternalError | InterfaceError):
+        return str(error.orig).partition("\n")[0]
+    return type(error).__name__
 
 
 def as_json(value: Any) -> None:
