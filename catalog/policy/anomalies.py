@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, users
 from catalog.policy.decision import Reason
-from catalog.policy.inquiry import COMMAND, bounds, said
+from catalog.policy.inquiry import COMMAND, again, bounds, said
 from pipelines.contracts.models import AnomaliesForm, CityForm
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import WorkCalendar
@@ -34,8 +34,6 @@ DAYS: Final = 7
 """How many days that are over are looked at, so that a job which did not run for a few misses none."""
 MAD: Final = 1.4826
 """Of a normal distribution: standard deviations in a median absolute deviation."""
-AGAIN: Final = ("file.read",)
-"""Actions whose rows were counted when their address was given."""
 PUSHED: Final = ("tables", "files")
 """Roads by which citylake delivers, at hours of its own."""
 OUTSIDE: Final = (
@@ -99,14 +97,11 @@ def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) 
     columns = table.c
     with register.engine.connect() as connection:
         rows = sa.cast(said(connection, "rows"), sa.BigInteger)
-        part = said(connection, "range")
-        again = columns.action.in_(AGAIN) | (said(connection, "method") == "HEAD")
-        again |= part.is_not(None) & ~part.like("bytes=0-%")
         outside = ((columns.at < opens) | (columns.at >= closes)) & said(connection, "road").not_in(PUSHED)
         counts = (
             sa.func.count().label("reads"),
             sa.func.coalesce(sa.func.sum(sa.case((outside, 1), else_=0)), 0).label("odd"),
-            sa.func.coalesce(sa.func.sum(sa.case((again, 0), else_=rows)), 0).label("rows"),
+            sa.func.coalesce(sa.func.sum(sa.case((again(connection), 0), else_=rows)), 0).label("rows"),
         )
         # an act on a grant names it too and reads nothing: its row has no version and no road
         read = (columns.outcome == "allowed") & columns.grant.is_not(None) & said(connection, "road").is_not(None)

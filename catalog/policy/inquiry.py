@@ -32,6 +32,8 @@ COMMAND: Final = "command"
 ASKED_ROADS: Final = (*ROADS, "oauth", COMMAND)
 """Of rows of the audit: also roads by which no data is read."""
 """The road of what was done on the command line."""
+AGAIN: Final = ("file.read",)
+"""Reads of files whose rows the question before told of already."""
 BATCH: Final = 5_000
 COLUMNS: Final = (
     *("sequence", "at", "action", "outcome", "recipient", "organisation", "application", "actor", "road", "product"),
@@ -105,9 +107,16 @@ def rows(register: Register, zone: ZoneInfo, asked: Asked, batch: int = BATCH) -
         before = found[-1]["sequence"]
 
 
+def count(register: Register, zone: ZoneInfo, asked: Asked) -> int:
+    """How many rows answer."""
+    with register.engine.connect() as connection:
+        query = sa.select(sa.func.count()).select_from(table).where(*_wanted(connection, zone, asked))
+        return int(connection.execute(query).scalar_one())
+
+
 @dataclass(frozen=True)
 class Total:
-    """How many rows of the audit have an outcome, and how many rows of products they tell of."""
+    """How many rows of the audit have an outcome, and how many rows of products they tell of, each told once."""
 
     outcome: str
     count: int
@@ -118,7 +127,8 @@ def totals(register: Register, zone: ZoneInfo, asked: Asked) -> list[Total]:
     """What all rows that answer come to, by outcome."""
     with register.engine.connect() as connection:
         told = sa.cast(said(connection, "rows"), sa.BigInteger)
-        given = sa.func.coalesce(sa.func.sum(sa.case((table.c.product.is_not(None), told))), 0)
+        first = table.c.product.is_not(None) & ~again(connection)
+        given = sa.func.coalesce(sa.func.sum(sa.case((first, told))), 0)
         query = sa.select(table.c.outcome, sa.func.count(), given).where(*_wanted(connection, zone, asked))
         found: Any = connection.execute(query.group_by(table.c.outcome).order_by(table.c.outcome)).all()
     return [Total(outcome, count, int(rows)) for outcome, count, rows in found]
@@ -156,11 +166,11 @@ def permitted(register: Register, asked: Asked, actor: str) -> Asked:
         return replace(asked, organisation=user.organisation)
 
 
-def record(register: Register, asked: Asked, road: str, count: int | None, **about: Any) -> None:
-    """Audit that the audit was asked. `count`: rows in the answer, None if it is told before they are known; `about`:
-    the user, or the recipient and its application, and facts. Raises AuditUnavailable."""
+def record(register: Register, asked: Asked, road: str, count: int, **about: Any) -> None:
+    """Audit that the audit was asked. `count`: rows in the answer; `about`: the user, or the recipient and its
+    application, and facts. Raises AuditUnavailable."""
     named: audit.About = {"recipient": about.pop("recipient", None), "application": about.pop("application", None)}
-    body = {"road": road, "asked": asked.said(), **({} if count is None else {"rows": count}), **about}
+    body = {"road": road, "asked": asked.said(), "rows": count, **about}
     audit.record(register, ACT, "allowed", body, **named)
 
 
@@ -237,6 +247,14 @@ def said(connection: sa.Connection, name: str) -> sa.ColumnElement[Any]:
     """What the body of a row says under a name: text of PostgreSQL, of SQLite text or a number as it stands."""
     found: sa.ColumnElement[Any] = sa.func.json_extract(table.c.body, f"$.{name}")
     return sa.cast(table.c.body, sa.JSON)[name].as_string() if connection.dialect.name == "postgresql" else found
+
+
+def again(connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """Whether a row of the audit tells of rows that another tells of: files of a question, parts of a file after its
+    first, and questions for headers alone."""
+    part = sa.func.coalesce(said(connection, "range"), "bytes=0-")
+    looked = sa.func.coalesce(said(connection, "method"), "") == "HEAD"
+    return table.c.action.in_(AGAIN) | looked | ~part.like("bytes=0-%")
 
 
 def _line(row: dict[str, Any], zone: ZoneInfo, owners: dict[str, str]) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from catalog import metering
 from catalog.policy import anomalies, audit, inquiry, users
 from catalog.policy.decision import ANONYMOUS
 from catalog.policy.inquiry import Asked
 from catalog.policy.logins import Person
-from catalog.web import cards
+from catalog.web import cards, csv_of_audit
 from catalog.web.account import signed_in
 from catalog.web.forms import MOST, day_of, number_of, require_readable
 from catalog.web.site import Site
@@ -50,7 +50,8 @@ def build_router(site: Site) -> APIRouter:
         (person, asked), before = question, number_of(request.query_params.get("before", ""), 9)
         found = inquiry.page(desk.register, site.zone(), asked, ROWS + 1, before)
         inquiry.record(desk.register, asked, ROAD, min(len(found), ROWS), actor=person.user.name, before=before)
-        return _drawn(request, person, asked, found)
+        totals = inquiry.totals(desk.register, site.zone(), asked) if before is None else None
+        return _drawn(request, person, asked, found, totals)
 
     @router.get("/audit.csv")
     def as_csv(request: Request) -> Response:
@@ -58,10 +59,11 @@ def build_router(site: Site) -> APIRouter:
         if isinstance(question, Response):
             return question
         person, asked = question
-        inquiry.record(desk.register, asked, ROAD, None, actor=person.user.name, form="csv")
-        pieces = inquiry.as_csv(desk.register, site.zone(), inquiry.rows(desk.register, site.zone(), asked))
-        headers = {"Content-Disposition": 'attachment; filename="audit.csv"', "Cache-Control": "private, no-store"}
-        return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+
+        def record(rows: int) -> None:
+            inquiry.record(desk.register, asked, ROAD, rows, actor=person.user.name, form="csv")
+
+        return csv_of_audit.answer(site, asked, "audit.csv", record)
 
     @router.get("/audit/anomalies")
     def unusual(request: Request) -> Response:
@@ -89,8 +91,10 @@ def build_router(site: Site) -> APIRouter:
         person: Person,
         asked: Asked,
         found: list[dict[str, Any]] | None = None,
+        totals: list[inquiry.Total] | None = None,
         problem: str | None = None,
     ) -> Response:
+        """`totals`: on the first page; they are those of all pages."""
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
         shown = (found or [])[:ROWS]
         sees_all = bool(users.SEES_ALL & users.counting(person.user.roles))
@@ -101,7 +105,7 @@ def build_router(site: Site) -> APIRouter:
             rows=shown,
             asked=asked,
             problem=problem,
-            totals=[] if found is None else inquiry.totals(desk.register, site.zone(), asked),
+            totals=totals,
             chosen=urlencode(asked.said()),
             older=shown[-1]["sequence"] if found is not None and len(found) > ROWS else None,
             sees_all=sees_all,

@@ -7,12 +7,13 @@ from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, inquiry
 from catalog.policy.decision import MARTS, Caller
+from catalog.web import csv_of_audit
 from catalog.web.forms import MOST, day_of, number_of, require_readable
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError
@@ -55,10 +56,11 @@ def build_router(site: Site) -> APIRouter:
         asked = _asked(request, caller)
         if (problem := _problem(request, asked)) is not None:
             return _drawn(request, asked, [], problem)
-        _audit(site, caller, asked, None)
-        pieces = inquiry.as_csv(desk.register, site.zone(), inquiry.rows(desk.register, site.zone(), asked), INSIDE)
-        headers = {"Content-Disposition": 'attachment; filename="reads.csv"', "Cache-Control": "private, no-store"}
-        return StreamingResponse(pieces, media_type="text/csv; charset=utf-8", headers=headers)
+
+        def record(rows: int) -> None:
+            _audit(site, caller, asked, rows)
+
+        return csv_of_audit.answer(site, asked, "reads.csv", record, INSIDE)
 
     def _problem(request: Request, asked: inquiry.Asked) -> str | None:
         """What is wrong with a question, None for nothing. A product that is none has no rows: whether others asked
@@ -110,7 +112,7 @@ def _asked(request: Request, caller: Caller) -> inquiry.Asked:
     )
 
 
-def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int | None) -> None:
+def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int) -> None:
     """The audit keeps no text of a client: a product that is none is left out of the row."""
     known = asked.product == MARTS or asked.product in site.desk.listing.snapshot().contracts.products
     kept = replace(asked, product=asked.product if known else None)

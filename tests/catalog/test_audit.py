@@ -16,9 +16,9 @@ from catalog.delivery.formats import FORMATS
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.metering import DATA
 from catalog.policy import audit
-from catalog.policy.anomalies import AGAIN
 from catalog.policy.audit import ACTIONS
 from catalog.policy.decision import MARTS, Reason
+from catalog.policy.inquiry import AGAIN
 from catalog.policy.users import ACTS, LOOKS
 from pipelines.messages import catalogue
 from pipelines.register.tables import audit as table

@@ -9,13 +9,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
-from catalog.policy import administration, audit, users
+from catalog.delivery.folders import PARTIAL
+from catalog.delivery.work import Work
+from catalog.policy import administration, audit, inquiry, users
 from catalog.web.audits import ROWS
+from pipelines.contracts.models import WorkForm
 from pipelines.issues import Finding, Issues
 from pipelines.register import chain
 from pipelines.register.tables import access
@@ -117,11 +121,54 @@ def test_all_reads_of_level_4_by_one_application_in_may(audit_city: City, audito
             rf"{named}</span></th><td class=\"number\">([\d,]+)</td><td class=\"number\">([\d,]+)<", totals
         )
         assert found and [int(text.replace(",", "")) for text in found.groups()] == [len(told), given]
+    older = auditor.get(f"/audit?{urlencode({**question, 'before': seen[ROWS - 1]})}")
+    assert numbers(older.text) == seen[ROWS : 2 * ROWS] and 'id="totals"' not in older.text, "they were told before"
+    pages += 1
     asked = [row["body"] for row in audit.recent(audit_city.register, pages + 2) if row["action"] == "audit.read"]
     assert len(asked) == pages + 2, "each page and the file is a row"
     said = {"application": "系统甲", "level": 4, "first": "2026-05-01", "last": "2026-05-31"}
     assert all({k: str(v) for k, v in row["asked"].items()} == {k: str(v) for k, v in said.items()} for row in asked)
     assert {row["actor"] for row in asked} == {AUDITOR} and {row["road"] for row in asked} == {"web"}
+
+
+def test_a_large_file_takes_one_of_the_few_places(
+    audit_city: City, auditor: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds them taken is told so and gets nothing; nothing is left of files on disk."""
+    folders = auditor.app.state.desk.views.folders  # type: ignore[attr-defined]
+    monkeypatch.setattr("catalog.delivery.work.CHEAP_ROWS", 100)
+    monkeypatch.setattr(folders, "work", Work(WorkForm(places=1, waiting=1, seconds=0.05)))
+    before = audit.recent(audit_city.register, 1)[0]["sequence"]
+    with folders.work.place(101):
+        busy = auditor.get("/audit.csv?application=系统甲")
+        assert (busy.status_code, busy.headers["retry-after"]) == (503, "10")
+        assert auditor.get("/audit.csv?grant=99").status_code == 200, "nothing takes no place"
+    assert [row["body"]["rows"] for row in audit.recent(audit_city.register, 10) if row["sequence"] > before] == [0]
+    full = auditor.get("/audit.csv?application=系统甲")
+    assert full.status_code == 200 and int(full.headers["content-length"]) == len(full.content)
+    lines = len(list(csv.DictReader(io.StringIO(full.content.decode("utf-8-sig"), newline=""))))
+    assert audit.recent(audit_city.register, 1)[0]["body"]["rows"] == lines > 100
+    assert not [path for path in (folders.root / PARTIAL).iterdir() if path.is_file()]
+
+
+def test_totals_count_rows_of_delta_sharing_once(own_city: City) -> None:
+    """A question and the files it names, a file by parts, headers alone: each row that was given is told once."""
+    register = own_city.register
+    own_city.recipient("甲")
+    said = [
+        ("table.query", {"rows": 40}),
+        ("file.read", {"rows": 40}),
+        ("file.read", {"rows": 40, "range": "bytes=0-99"}),
+        ("download", {"rows": 7, "range": "bytes=0-9"}),
+        ("download", {"rows": 7, "range": "bytes=10-99"}),
+        ("download", {"rows": 7, "method": "HEAD"}),
+        ("rows.read", {"rows": 2, "method": "GET"}),
+    ]
+    for action, body in said:
+        audit.record(register, action, "allowed", body, recipient="甲", product=PERSONS)
+    zone = ZoneInfo("Asia/Shanghai")
+    (total,) = inquiry.totals(register, zone, inquiry.Asked(product=PERSONS))
+    assert (total.count, total.rows) == (len(said), 40 + 7 + 2)
 
 
 def test_every_filter_is_the_registers_own(audit_city: City, auditor: TestClient) -> None:
