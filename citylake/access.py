@@ -21,6 +21,7 @@ from catalog.policy import services as offered
 from catalog.policy.decision import FIRST_EPOCH, ROADS
 from citylake.operations import Why
 from citylake.output import as_json, opened_register, private_file, told
+from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
@@ -243,8 +244,10 @@ def lift(
 ) -> None:
     """解除暂停 / lift a suspension."""
     with told():
+        settings, register = _open()
         whom: suspension.Whom = "organisation" if organisation else "recipient"
-        as_json(vars(suspension.lift(_open()[1], whom, name, why, actor=who)))
+        as_json(vars(suspension.lift(register, whom, name, why, actor=who)))
+        make_ready(settings, register, lambda desk: ahead.after_return(desk, whom, name))
 
 
 @app.command()
@@ -269,8 +272,7 @@ def rotate_pseudonyms(
         since = made.since.astimezone(ZoneInfo(zone)).isoformat(timespec="seconds")
         typer.echo(say("pseudonym.rotated", recipient=recipient, number=made.number, since=since))
         if made.since <= now():  # what begins with a day to come cannot be made before it
-            for product in sorted({one.product for one in admin.list_grants(register, recipient)}):
-                _make_ahead(settings, register, recipient, product)
+            make_ready(settings, register, lambda desk: ahead.after_return(desk, "recipient", recipient))
 
 
 @app.command("epochs")
@@ -338,13 +340,7 @@ def show() -> None:
 
 
 def _make_ahead(settings: Settings, register: Register, recipient: str, product: str) -> None:
-    """Make what a recipient's grants in force open of a product, so that the first reader does not wait. What cannot be
-    made is told; grants and pseudonyms stand."""
-    try:
-        for finding in ahead.after_grant(Desk(settings, register), recipient, product).findings:
-            typer.echo(finding.both(), err=True)
-    except CitylakeError as problem:  # of contracts that cannot be read just now
-        typer.echo(str(problem), err=True)
+    make_ready(settings, register, lambda desk: [ahead.after_grant(desk, recipient, product)])
 
 
 def _list(rows: Sequence[object]) -> None:

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from catalog.delivery.ahead import after_release
 from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
+from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
 from pipelines.erasure.lifting import lift
@@ -125,3 +127,6 @@ def _erase(settings: Settings, person: str, order: str | None, who: str, why: st
     if done["unknown"]:
         typer.echo(say("erase.unknown", folders="、".join(done["unknown"])))
     typer.echo(say("erase.done", order=order, files=len(done["files"])))
+    register = opened_register(settings)
+    make_ready(settings, register, after_release)  # an erasure drops all that was made of rows
+    register.close()

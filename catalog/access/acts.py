@@ -5,7 +5,7 @@ Belongs here: which act is where, and that the same request made twice does it o
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -126,18 +126,22 @@ def _new_grant(asked: Asked) -> Done:
             if same and admin.same_grant(contracts, one, given, asked.actor):
                 return Done(one)
         raise
-    return Done(made, new=True, further=lambda: _make_ahead(asked.desk, made))
+    return Done(made, new=True, further=_granted(asked.desk, made))
 
 
 def _approve(asked: Asked) -> Done:
     made = admin.approve_grant(asked.register, int(asked.place), actor=asked.actor)
-    return Done(made, further=lambda: _make_ahead(asked.desk, made))
+    return Done(made, further=_granted(asked.desk, made))
 
 
-def _make_ahead(desk: Desk, made: Grant) -> None:
-    """So that the first reader does not wait. What cannot be made is logged; the grant stands."""
+def _granted(desk: Desk, made: Grant) -> Callable[[], None]:
+    return lambda: _make_ahead(lambda: [ahead.after_grant(desk, made.recipient, made.product)])
+
+
+def _make_ahead(making: Callable[[], Iterable[ahead.Ahead]]) -> None:
+    """So that the first reader does not wait. What cannot be made is logged; the act stands."""
     try:
-        for finding in ahead.after_grant(desk, made.recipient, made.product).findings:
+        for finding in (finding for made in making() for finding in made.findings):
             log.warning("not all could be made ahead: %s", finding.arguments["problems"])
     except CitylakeError as error:
         log.warning("nothing could be made ahead: %s", error.code)
@@ -152,7 +156,8 @@ def _suspend(asked: Asked) -> Done:
 
 def _lift(asked: Asked) -> Done:
     form: Cut = asked.form
-    return Done(suspension.lift(asked.register, form.whom, form.name, form.why, actor=asked.actor))
+    made = suspension.lift(asked.register, form.whom, form.name, form.why, actor=asked.actor)
+    return Done(made, further=lambda: _make_ahead(lambda: ahead.after_return(asked.desk, form.whom, form.name)))
 
 
 def _services(desk: Desk, _: Mapping[str, str]) -> Sequence[Service]:

@@ -13,8 +13,9 @@ from catalog.delivery.rows.columns import column_of
 from catalog.delivery.rows.ordered import ordered
 from catalog.delivery.rows.router import ROAD as ROWS
 from catalog.listing import Offering
-from catalog.policy.administration import list_recipients
+from catalog.policy.administration import list_grants, list_recipients
 from catalog.policy.decision import ANONYMOUS, ROADS, Allowed, Caller
+from catalog.policy.suspension import Whom
 from pipelines.issues import Finding
 from pipelines.lake.errors import DiskFull, disk_full_named
 
@@ -59,6 +60,18 @@ def after_grant(desk: Desk, recipient: str, product: str) -> Ahead:
     """Make what a recipient may ask of a product now, which is nothing of one that is none or not published."""
     offering = desk.listing.snapshot().find(product)
     return Ahead(product) if offering is None else _made(desk, offering, [desk.callers.on_behalf(recipient)])
+
+
+def after_return(desk: Desk, whom: Whom, name: str) -> Iterator[Ahead]:
+    """Make what a recipient, or all of an organisation, may ask of what was granted: they were let in again, or got new
+    pseudonyms. A product for which the disk is full is the last."""
+    for one in list_recipients(desk.register):
+        if name != (one.name if whom == "recipient" else one.organisation):
+            continue
+        for product in sorted({grant.product for grant in list_grants(desk.register, one.name)}):
+            yield (made := after_grant(desk, one.name, product))
+            if made.full:
+                return
 
 
 def _made(desk: Desk, offering: Offering, callers: Sequence[Caller]) -> Ahead:

@@ -1,10 +1,12 @@
 """What is made before anybody asks: found by the first reader, whoever he is, and no harm to a release if it fails."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -18,6 +20,7 @@ from catalog.delivery.desk import Desk
 from catalog.delivery.folders import Folders
 from catalog.policy import suspension
 from citylake.main import app
+from pipelines.erasure.order import Erasure, Order
 from pipelines.issues import Issues
 from pipelines.lake.errors import DiskFull
 from pipelines.register.tables import access
@@ -180,3 +183,49 @@ def test_a_grant_that_comes_into_force_makes_what_it_opens(
     assert len(after) > len(before), "new pseudonyms are another view"
     assert own_city.client().get(query, headers=bearer(token)).status_code == 200
     assert built == after
+
+
+@pytest.mark.parametrize("whom", [["甲"], ["psb", "--organisation"]])
+def test_who_is_let_in_again_finds_all_made(
+    own_city: City, built: list[str], monkeypatch: pytest.MonkeyPatch, whom: list[str]
+) -> None:
+    """A version that came while they were cut off is made when that ends."""
+    token = own_city.recipient("甲")
+    own_city.grant("甲", divisions=["341502"])
+    with as_command(own_city, monkeypatch) as cli:
+        act = [*whom, "--who", GUARD, "--why", "核实"]
+        assert cli.invoke(app, ["access", "suspend", *act]).exit_code == 0
+        own_city.release(PERSONS, 60)
+        assert built == []
+        done = cli.invoke(app, ["access", "lift", *act])
+        assert done.exit_code == 0, done.output
+    before = list(built)
+    assert any("-keys" in name for name in before)
+    assert own_city.client().get(f"{ROWS}?person_ref=eq.x", headers=bearer(token)).status_code == 200
+    assert built == before
+
+
+def test_an_erasure_leaves_nothing_to_make_for_the_first_reader(
+    own_city: City, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It drops every view; the command makes those of grants in force again."""
+    token = own_city.recipient("甲")
+    own_city.grant("甲")
+    materialized(own_city)
+    done = {"places": {}, "refused": [], "kept": [], "unknown": [], "files": []}
+
+    def carried_out(_: Erasure, person: str, order: Order) -> dict[str, Any]:
+        shutil.rmtree(own_city.settings.lake.root / "views")
+        return done
+
+    monkeypatch.setattr(Erasure, "carry_out", carried_out)
+    built.clear()
+    with as_command(own_city, monkeypatch) as cli:
+        order = ["--order", "六政删〔2026〕3号", "--who", STEWARD, "--why", "本人申请"]
+        told = cli.invoke(app, ["person", "x", "erase", *order])
+        assert told.exit_code == 0, told.output
+    before = list(built)
+    assert any("-keys" in name for name in before)
+    assert own_city.client().get(f"{ROWS}?person_ref=eq.x", headers=bearer(token)).status_code == 200
+    assert own_city.client().get(AGE).status_code == 200
+    assert built == before
