@@ -1,7 +1,8 @@
 """Reads that are not as those before: far more rows, at odd hours, and repeated tries of what no grant opens.
 
-Judged by grant and day of the city from counts of the audit, once a day is over, and told as issues, each once: an
-issue has counts, the number of a grant and of an audit row, never a name or a value. The security officer closes it.
+Judged by use (a grant, or a product that a recipient reads without one) and day of the city from counts of the audit,
+once a day is over, and told as issues, each once: an issue has counts, the number of a grant or of an audit row, never
+a name or a value. The security officer closes it.
 Belongs here: counting, judging, telling, settling. Does not belong here: refusing reads (`decision`, `quotas`).
 """
 
@@ -28,6 +29,7 @@ from pipelines.register.tables import access
 from pipelines.register.tables import audit as table
 from pipelines.register.tables import issue as issues
 from pipelines.register.tables import issue_act as acts
+from pipelines.release.ledger import Ledger
 
 AREA: Final = "anomaly"
 DAYS: Final = 7
@@ -41,16 +43,27 @@ OUTSIDE: Final = (
     *(Reason.COLUMN_NOT_GRANTED, Reason.UNKNOWN_PRODUCT),
 )
 """Why what no grant opens is denied. A grant that is over or not yet approved was somebody's once."""
-Kind = Literal["bulk", "night"]
+Kind = Literal["bulk", "eager", "night"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """By what somebody reads: a grant, or a product by a recipient that needs none for it."""
+
+    grant: int | None
+    recipient: str | None = None
+    product: str | None = None
 
 
 @dataclass(frozen=True)
 class Had:
-    """What was read on one grant on one day: how often, how many of these at odd hours, how many rows."""
+    """What was read on one use on one day: how often, how many of these at odd hours, how many rows; and the number of
+    the first row of the audit."""
 
     reads: int
     odd: int
     rows: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,31 +78,35 @@ class Refused:
 
 @dataclass(frozen=True)
 class Unusual:
-    """A day of a grant that is not as the days before: `found` is more than `usual`, in rows or in reads."""
+    """A day of a use that is not as the days before: `found` is more than `usual`, in rows, in reads with the nights
+    before, or, of a use that is new, in rows with those of the whole product."""
 
     kind: Kind
     found: int
     usual: int
 
 
-def unusual(past: Sequence[Had], day: Had, form: AnomaliesForm) -> list[Unusual]:
-    """What is unusual about a day of a grant, by the days before on which it was used; nothing if these are too few."""
-    if len(past) < form.leastDays:
-        return []
+def unusual(past: Sequence[Had], day: Had, form: AnomaliesForm, whole: int | None = None) -> list[Unusual]:
+    """What is unusual about a day of a use, by the days before on which there was one; `whole`: how many rows the
+    product has, by which it is judged until there are enough days. As many nights make a habit of reading at night."""
     found = list[Unusual]()
-    rows = [had.rows for had in past]
-    middle = median(rows)
-    spread = MAD * median(abs(one - middle) for one in rows)
-    most = max(form.floor, form.times * middle, middle + form.deviations * spread)
-    if day.rows > most:
-        found.append(Unusual("bulk", day.rows, int(middle)))
-    if day.odd and not any(had.odd for had in past):
-        found.append(Unusual("night", day.odd, 0))
+    if len(past) < form.leastDays:
+        if whole is not None and day.rows > max(form.floor, form.times * whole):
+            found.append(Unusual("eager", day.rows, whole))
+    else:
+        rows = [had.rows for had in past]
+        middle = median(rows)
+        spread = MAD * median(abs(one - middle) for one in rows)
+        if day.rows > max(form.floor, form.times * middle, middle + form.deviations * spread):
+            found.append(Unusual("bulk", day.rows, int(middle)))
+    nights = sum(1 for had in past if had.odd)
+    if day.odd and nights < form.leastDays:
+        found.append(Unusual("night", day.odd, nights))
     return found
 
 
-def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) -> dict[int, Had]:
-    """What was read on each grant on a day of the city."""
+def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) -> dict[Use, Had]:
+    """What was read by each use on a day of the city."""
     zone = ZoneInfo(city.timezone)
     start, end = bounds(day, day, zone)
     works = city.workCalendar is None or WorkCalendar(city.workCalendar).works(day)
@@ -98,16 +115,27 @@ def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) 
     with register.engine.connect() as connection:
         rows = sa.cast(said(connection, "rows"), sa.BigInteger)
         outside = ((columns.at < opens) | (columns.at >= closes)) & said(connection, "road").not_in(PUSHED)
+        # whoever a grant was given to, and whichever version of the product: it is one use
+        by = (
+            columns.grant,
+            sa.case((columns.grant.is_(None), columns.recipient)).label("recipient"),
+            sa.case((columns.grant.is_(None), columns.product)).label("product"),
+        )
         counts = (
             sa.func.count().label("reads"),
             sa.func.coalesce(sa.func.sum(sa.case((outside, 1), else_=0)), 0).label("odd"),
             sa.func.coalesce(sa.func.sum(sa.case((again(connection), 0), else_=rows)), 0).label("rows"),
+            sa.func.min(columns.sequence).label("first"),
         )
         # an act on a grant names it too and reads nothing: its row has no version and no road
-        read = (columns.outcome == "allowed") & columns.grant.is_not(None) & said(connection, "road").is_not(None)
-        query = sa.select(columns.grant, *counts).where(columns.at >= start, columns.at < end, read)
-        found = connection.execute(query.group_by(columns.grant)).all()
-    return {row.grant: Had(int(row.reads), int(row.odd), int(row.rows)) for row in found}
+        read = (columns.outcome == "allowed") & said(connection, "road").is_not(None)
+        used = columns.grant.is_not(None) | (columns.recipient.is_not(None) & columns.product.is_not(None))
+        query = sa.select(*by, *counts).where(columns.at >= start, columns.at < end, read, used)
+        found = connection.execute(query.group_by(*by)).all()
+    return {
+        Use(row.grant, row.recipient, row.product): Had(int(row.reads), int(row.odd), int(row.rows), int(row.first))
+        for row in found
+    }
 
 
 def refused(register: Register, zone: ZoneInfo, day: date) -> dict[str, Refused]:
@@ -138,10 +166,7 @@ def tell(register: Register, city: CityForm, moment: datetime, days: int = DAYS)
     if form is None:
         return 0
     today = moment.astimezone(ZoneInfo(city.timezone)).date()
-    products = {row["id"]: row["product"] for row in register.rows(sa.select(access.c.id, access.c.product))}
-    found = list(
-        _findings(register, city, form, [today - timedelta(days=back) for back in range(days, 0, -1)], products)
-    )
+    found = list(_findings(register, city, form, [today - timedelta(days=back) for back in range(days, 0, -1)]))
     opened = 0
     with register.begin() as connection:
         chain.take_place(connection, issues)
@@ -181,27 +206,35 @@ def settle(register: Register, number: int, why: str, *, actor: str) -> None:
 
 
 def _findings(
-    register: Register, city: CityForm, form: AnomaliesForm, days: Sequence[date], products: Mapping[int, str]
+    register: Register, city: CityForm, form: AnomaliesForm, days: Sequence[date]
 ) -> Iterator[tuple[str, Finding]]:
     zone = ZoneInfo(city.timezone)
     first = days[0] - timedelta(days=form.pastDays)
     span = [first + timedelta(days=number) for number in range((days[-1] - first).days + 1)]
     by_day = {day: counted(register, city, form, day) for day in span}
+    granted = {row["id"]: row["product"] for row in register.rows(sa.select(access.c.id, access.c.product))}
+    wholes = {subject: entry.body.get("rows") for subject, entry in Ledger(register).published().items()}
     for day in days:
         before = [by_day[day - timedelta(days=back)] for back in range(form.pastDays, 0, -1)]
-        for grant, had in sorted(by_day[day].items()):
-            past = [one[grant] for one in before if grant in one]
-            for one in unusual(past, had, form):
-                about = {"grant": grant, "product": products.get(grant, "—"), "day": day, "days": len(past)}
-                about |= {"found": one.found, "usual": one.usual, "opens": form.opens, "closes": form.closes}
-                yield (
-                    f"grant/{grant}",
-                    Finding(f"{AREA}.{one.kind}", about, "warning", f"{day}", one.found),
-                )
+        for use, had in sorted(by_day[day].items(), key=lambda one: one[1].first):
+            product = use.product if use.grant is None else granted.get(use.grant, "—")
+            past = [one[use] for one in before if use in one]
+            for one in unusual(past, had, form, wholes.get(str(product))):
+                about = {"product": product, "day": day, "days": len(past), "found": one.found, "usual": one.usual}
+                yield _finding(use, had, one, about | {"opens": form.opens, "closes": form.closes})
         for _, tries in sorted(refused(register, zone, day).items()):
             if tries.count >= form.refusals:
                 told = {"day": day, "count": tries.count, "products": tries.products, "row": tries.first}
                 yield "audit", Finding(f"{AREA}.beyond", told, "warning", f"{day}.{tries.first}", tries.count)
+
+
+def _finding(use: Use, had: Had, one: Unusual, about: Mapping[str, Any]) -> tuple[str, Finding]:
+    """Of a use without a grant, the row of the audit is named that leads to whose it is."""
+    if use.grant is None:
+        about = {**about, "row": had.first}
+        return "audit", Finding(f"{AREA}.free_{one.kind}", about, "warning", f"{about['day']}.{had.first}", one.found)
+    about = {**about, "grant": use.grant}
+    return f"grant/{use.grant}", Finding(f"{AREA}.{one.kind}", about, "warning", f"{about['day']}", one.found)
 
 
 def _at(day: date, hour: int, zone: ZoneInfo) -> datetime:

@@ -740,12 +740,14 @@ class LimitsForm(Strict):
 
 
 class AnomaliesForm(Strict):
-    """When reads are not as those before, by grant and day of the city, and where that is said.
+    """When reads are not as those before, by grant (or recipient and product that needs none) and day of the city, and
+    where that is said.
 
-    A day of a grant is held against the days of the last `pastDays` on which it was used, if these are `leastDays`:
-    its rows are more than `floor`, than `times` their median, and than the median and `deviations` (1.4826 MAD); or it
-    is the first that reads before the hour `opens`, from the hour `closes` on, or when nobody works. `refusals`: so
-    many tries of one recipient in a day of what no grant opens.
+    A day is held against the days of the last `pastDays` on which there were reads, if these are `leastDays`: its rows
+    are more than `floor`, than `times` their median, and than the median and `deviations` (1.4826 MAD). Before, they
+    are more than `floor` and than `times` the rows of the product. Or there are reads before the hour `opens`, from the
+    hour `closes` on, or when nobody works, and fewer than `leastDays` of the days before had such. `refusals`: so many
+    tries of one recipient in a day of what no grant opens.
     """
 
     pastDays: Annotated[int, Field(ge=1, le=366)]

@@ -22,6 +22,7 @@ from pipelines.issues import Issues
 from pipelines.issues.calendar import WorkCalendar
 from pipelines.register import Register, chain
 from pipelines.register.tables import audit as table
+from pipelines.release.ledger import RELEASE, Entry, appended
 from pipelines.settings import REPOSITORY
 from tests.catalog.small_city import AUDITOR, GUARD, PERSONS, STEWARD, City, bearer
 from tests.city import seed_from_clock
@@ -48,22 +49,25 @@ def thresholds(form: CityForm) -> AnomaliesForm:
     return form.anomalies
 
 
-@given(st.lists(COUNTS, max_size=12), COUNTS, st.integers(0, 3), st.integers(0, 3))
+@given(st.lists(st.tuples(COUNTS, st.integers(0, 2)), max_size=12), COUNTS, st.integers(0, 3), st.none() | COUNTS)
 def test_a_day_is_held_against_the_days_before(
-    form: CityForm, past: list[int], rows: int, odd: int, odd_before: int
+    form: CityForm, days: list[tuple[int, int]], rows: int, odd: int, whole: int | None
 ) -> None:
     limits = thresholds(form)
-    before = [Had(1, odd_before if number == 0 else 0, one) for number, one in enumerate(past)]
-    found = {one.kind: one for one in unusual(before, Had(odd + 1, odd, rows), limits)}
+    past, nights = [one for one, _ in days], sum(1 for _, night in days if night)
+    before = [Had(1, night, one) for one, night in days]
+    found = {one.kind: one for one in unusual(before, Had(odd + 1, odd, rows), limits, whole)}
+    assert ("night" in found) == (odd > 0 and nights < limits.leastDays)
     if len(past) < limits.leastDays:
-        assert not found
+        assert "bulk" not in found
+        assert ("eager" in found) == (whole is not None and rows > limits.floor and rows > limits.times * whole)
         return
-    assert ("night" in found) == (odd > 0 and odd_before == 0)
+    assert "eager" not in found
     if rows <= limits.floor or rows <= limits.times * sorted(past)[(len(past) - 1) // 2]:
         assert "bulk" not in found, "little, or not far from the middle"
     if rows > limits.floor and rows > (limits.times + limits.deviations * 1.4826 + 1) * max(past):
         assert found["bulk"].found == rows, "no spread is more than the most that was read"
-    doubled = unusual(before, Had(1, 0, 2 * rows), limits)
+    doubled = unusual(before, Had(1, 0, 2 * rows), limits, whole)
     assert "bulk" not in found or doubled[0].kind == "bulk", "who reads more is told as well"
 
 
@@ -124,9 +128,20 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
                 told.add(at(day, usually()), grant=grant, rows=int(rows * chance.uniform(0.8, 1.2)))
     told.add(at(worked, usually()), grant=1, rows=10 * usual[1] + limits.floor + 1)
     told.add(at(worked, odd()), grant=2, rows=1)
+    for back in range(1, limits.leastDays):  # a few nights of long ago are no habit
+        told.add(at(worked - timedelta(days=anomalies.DAYS + back), odd()), grant=2, rows=1)
     told.add(at(free, usually()), grant=3, rows=1)
     for _ in range(limits.leastDays):  # all on one day: nothing is known of days before
-        told.add(at(worked, odd()), grant=4, rows=10**7)
+        told.add(at(worked, usually()), grant=4, rows=10**7)
+    whole, product = chance.randrange(limits.floor, 50_000), "sharing/of_all"
+    with register.begin() as connection:
+        appended(connection, Entry(RELEASE, product, "e", 0, {"rows": whole}))
+    for name, times in (("丁", limits.times + 1), ("戊", limits.times - 1)):
+        rows = int(times * whole)
+        told.add(at(worked, limits.opens), recipient=name, product=product, rows=rows, version=0)
+    for back in range(1, limits.pastDays):  # every night since before the first day that is looked at: a habit
+        told.add(at(today - timedelta(days=back + anomalies.DAYS), odd()), recipient="己", product=product, rows=1)
+    told.add(at(worked, odd()), recipient="己", product=product, rows=1, version=0)
     told.add(at(worked, odd()), grant=5, rows=1, road=chance.choice(anomalies.PUSHED))
     told.add(at(worked, usually()), grant=6, rows=10**7, action="file.read")
     told.add(at(worked, odd()), grant=7, action="grant.give", road=None)
@@ -146,20 +161,26 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
         for number in range(count):
             told.add(at(worked, usually()), "denied", recipient=name, reason=reason, product=f"sharing/p{number % 3}")
     told.write(register)
-    first = sa.select(sa.func.min(table.c.sequence)).where(table.c.recipient == "甲")
-    ((number,),) = [tuple(row.values()) for row in register.rows(first)]
+    number, eager = (_first(register, name) for name in "甲丁")
     wanted = {
         ("grant/1", f"anomaly.bulk:{worked}"),
         ("grant/2", f"anomaly.night:{worked}"),
         ("grant/3", f"anomaly.night:{free}"),
         ("audit", f"anomaly.beyond:{worked}.{number}"),
+        ("audit", f"anomaly.free_eager:{worked}.{eager}"),
     }
     moment = datetime.combine(today, time(0, 20), ZONE)
     assert anomalies.tell(register, city, moment) == len(wanted)
     found = Issues(register).open()
     assert {(row["subject"], row["code"]) for row in found} == wanted
-    assert not any(name in str(row["text"]) for row in found for name in "甲乙丙")
+    assert not any(name in str(row["text"]) for row in found for name in "甲乙丙丁戊己")
     assert anomalies.tell(register, city, moment) == 0, "each once"
+
+
+def _first(register: Register, recipient: str) -> int:
+    query = sa.select(sa.func.min(table.c.sequence)).where(table.c.recipient == recipient)
+    ((number,),) = [tuple(row.values()) for row in register.rows(query)]
+    return int(number)
 
 
 def _days(chance: random.Random, works: Any) -> tuple[date, date, date]:
@@ -194,7 +215,7 @@ def test_real_denials_and_reads_are_counted(own_city: City) -> None:
     if audit_day(rows[-1]) != day:
         return  # midnight passed
     had = anomalies.counted(own_city.register, city, thresholds(city), day)
-    assert {grant: (one.reads, one.rows) for grant, one in had.items()} == {given.id: (3, 120)}
+    assert {use.grant: (one.reads, one.rows) for use, one in had.items()} == {given.id: (3, 120)}
     (tries,) = anomalies.refused(own_city.register, ZONE, day).values()
     denied = [row["sequence"] for row in rows if row["outcome"] != "allowed"]
     assert (tries.count, tries.products, tries.first) == (3, 1, min(denied))
