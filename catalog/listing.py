@@ -103,6 +103,7 @@ class Listing:
         self._stated = ""
         self._contracts: Contracts | None = None
         self._broken: str | None = None
+        self._basis: int | None = None
         self._sequence = -1
         self._published: dict[str, Recorded] = {}
         self._ended: dict[str, dict[int, Recorded]] = {}
@@ -177,7 +178,11 @@ class Listing:
             log.error("contracts cannot be read, the last good ones stay: %s", error)
 
     def _look_at_ledger(self) -> None:
+        basis = self.ledger.register.basis()  # read first: whatever is written meanwhile moves it
+        if basis is not None and basis == self._basis:
+            return
         sequence = self.ledger.register.rows(_NEWEST)[0]["sequence"]
         if sequence != self._sequence:
             self._published, self._ended = self.ledger.published(), self.ledger.ended_versions()
             self._sequence = sequence
+        self._basis = basis

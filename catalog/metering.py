@@ -6,6 +6,7 @@ Roads call `asks` before anything else and `gave` for the rows they hand out. Th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -108,7 +109,7 @@ def shows(desk: Desk, request: Request) -> Caller:
     """Who shows the token of the Authorization header; looked at once a request. Raises AuditUnavailable."""
     meter = _meter(request)
     if meter.caller is None:
-        meter.caller = desk.callers.from_token(bearer(request), origin(desk, request))
+        meter.caller = desk.callers.from_token(bearer(request), partial(origin, desk, request))
     return meter.caller
 
 

@@ -7,6 +7,7 @@ Belongs here: the form of questions and answers. Who the client is, and what its
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 from urllib.parse import parse_qsl, unquote_plus
 
@@ -54,7 +55,7 @@ def build_router(desk: Desk) -> APIRouter:
         form = _form(request, body)
         client_id, client_secret = _credentials(request, form)
         _require_grant(form)
-        caller = desk.callers.from_client(client_id, client_secret, metering.origin(desk, request))
+        caller = desk.callers.from_client(client_id, client_secret, partial(metering.origin, desk, request))
         metering.asks(desk, request, caller, ACTION, ROAD)
         if caller.problem is not None:
             raise desk.refuse(caller, None, caller.problem, ACTION, ROAD)

@@ -1,8 +1,14 @@
-"""Who is asking: from a token or a session to a caller with the grants in the register. Decides nothing."""
+"""Who is asking: from a token or a session to a caller with the grants in the register. Decides nothing.
 
+What the register said of a token is remembered while the register's `basis` shows that it would say the same again
+(decision 0066); whether the token has ended and what it may read is decided anew every time.
+"""
+
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +29,13 @@ PUBLIC_TOKEN = "public"
 LOCK = "credential.lock"
 """What the audit calls the moment from which more wrong credentials are refused."""
 
+From = Callable[[], Origin]
+
+REMEMBER = timedelta(seconds=60)
+"""How long what the register said is good at most: also whoever writes to it past its triggers is heard."""
+REMEMBER_MOST = 4_096
+"""Tokens remembered."""
+
 _OF_TOKEN = (
     sa.select(
         token_table,
@@ -38,8 +51,50 @@ _OF_RECIPIENT = (
 )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A token's row and its caller, without what the moment makes of it. Read when the register's number was `basis`,
+    from `since` on; it tells of nothing from `until` on."""
+
+    row: dict[str, Any]
+    caller: Caller
+    basis: int | None
+    since: datetime
+    until: datetime
+
+    def stands(self, basis: int | None, moment: datetime) -> bool:
+        """Whether the register would say the same now. It says so of no clock that went back."""
+        return basis is not None and basis == self.basis and self.since <= moment < self.until
+
+
+class _Memory:
+    """What was found of tokens that there are, the ones asked for last. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[str, _Found] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, token_id: str, basis: int | None, moment: datetime) -> _Found | None:
+        """What is remembered of a token and still stands."""
+        with self._lock:
+            found = self._found.get(token_id)
+            if found is None or not found.stands(basis, moment):
+                return None
+            self._found.move_to_end(token_id)
+            return found
+
+    def keep(self, token_id: str, found: _Found) -> None:
+        """Remember it, and forget what nobody asked for longest."""
+        with self._lock:
+            self._found[token_id] = found
+            self._found.move_to_end(token_id)
+            while len(self._found) > REMEMBER_MOST:
+                self._found.popitem(last=False)
+
+
 class Callers:
-    """Identifies callers. The register is asked every time, so that a revocation or suspension acts at once.
+    """Identifies callers. The register is asked every time whether anything has changed, so that a revocation or
+    suspension acts at once.
 
     `key`: what access tokens of OAuth clients are signed with.
     """
@@ -49,11 +104,13 @@ class Callers:
         self._key = key
         self._verifier = tokens.Verifier()
         self._lockout = Lockout()
+        self._memory = _Memory()
 
-    def from_token(self, text: str | None, origin: Origin | None = None) -> Caller:
+    def from_token(self, text: str | None, origin: From | None = None) -> Caller:
         """The caller who shows a token; anonymous without one, a caller with a problem for a bad one.
 
-        `origin`: where it comes from, None for what nobody sent. Raises AuditUnavailable, when a lock begins.
+        `origin` tells where it comes from, None for what nobody sent; what was good a moment ago is not asked it.
+        Raises AuditUnavailable, when a lock begins.
         """
         if text is None or text.strip() in ("", PUBLIC_TOKEN):
             return ANONYMOUS
@@ -61,7 +118,7 @@ class Callers:
             return self._from_access(access, origin)
         return self._from_secret(tokens.parse(text), False, origin)
 
-    def from_client(self, client_id: str, client_secret: str, origin: Origin | None = None) -> Caller:
+    def from_client(self, client_id: str, client_secret: str, origin: From | None = None) -> Caller:
         """The caller whose OAuth client shows its credentials, a caller with a problem for bad ones.
 
         Raises AuditUnavailable, when a lock begins.
@@ -77,8 +134,8 @@ class Callers:
 
     def from_token_id(self, token_id: str) -> Caller:
         """The caller behind a token that was checked before: a signed-in person, or the holder of a signed address."""
-        row = self._token(token_id)
-        return self._caller(row) if row else Caller(problem=Reason.TOKEN_INVALID)
+        found = self._token(token_id)
+        return _caller(found, now()) if found else Caller(problem=Reason.TOKEN_INVALID)
 
     def on_behalf(self, recipient: str) -> Caller:
         """A recipient whom the city delivers to by itself: no token is shown, grants and suspensions count the same."""
@@ -91,24 +148,25 @@ class Callers:
         grants, problem = self._grants(recipient), Reason.SUSPENDED if found[0]["suspended"] else None
         return Caller(recipient=recipient, grants=grants, problem=problem, epoch=epochs.epoch_of(found[0]))
 
-    def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: Origin | None) -> Caller:
+    def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: From | None) -> Caller:
         """A client's secret is no bearer token, and the other way round: each is shown where it belongs."""
-        row = self._token(shown.id) if shown else None
-        if shown is None or row is None or bool(row["client"]) is not client:
-            return self._wrong(row, origin)
-        found = self._fits(shown, row["hash"], origin)
-        if found is None:
+        found = self._token(shown.id) if shown else None
+        if shown is None or found is None or bool(found.row["client"]) is not client:
+            return self._wrong(found, origin)
+        fits = self._fits(shown, found.row["hash"], origin)
+        if fits is None:
             return Caller(problem=Reason.LOCKED, wait=1)
-        return self._caller(row) if found else self._wrong(row, origin)
+        return _caller(found, now()) if fits else self._wrong(found, origin)
 
-    def _fits(self, shown: tokens.Secret, stored: str, origin: Origin | None) -> bool | None:
+    def _fits(self, shown: tokens.Secret, stored: str, origin: From | None) -> bool | None:
         """None: it was not looked at. What was good a moment ago is dear to nobody."""
         if origin is None or self._verifier.remembers(shown, stored):
             return self._verifier.fits(shown, stored)
-        return self._lockout.look(origin, lambda: self._verifier.fits(shown, stored))
+        return self._lockout.look(origin(), lambda: self._verifier.fits(shown, stored))
 
-    def _wrong(self, row: dict[str, Any] | None, origin: Origin | None) -> Caller:
+    def _wrong(self, found: _Found | None, sent: From | None) -> Caller:
         """A wrong credential, which may name a token that there is. A lock is told to the audit when it begins."""
+        row, origin = found.row if found else None, sent() if sent else None
         locked = None if origin is None else self._lockout.failed(origin, row["id"] if row else None)
         if origin is None or locked is None:
             return Caller(problem=Reason.TOKEN_INVALID)
@@ -127,33 +185,43 @@ class Callers:
             about: audit.About = {"recipient": row["recipient"], "application": row["application"]}
             audit.record(self._register, LOCK, "denied", {**said, "token_id": row["id"]}, **about)
 
-    def _from_access(self, access: tokens.Access, origin: Origin | None) -> Caller:
-        row = self._token(access.client)
-        if row is None or not row["client"] or not access.signed_with(self._key()):
-            return self._wrong(row, origin)
-        caller, expires = self._caller(row), datetime.fromtimestamp(access.expires, UTC)
-        problem = caller.problem or (Reason.TOKEN_EXPIRED if now() >= expires else None)
+    def _from_access(self, access: tokens.Access, origin: From | None) -> Caller:
+        found = self._token(access.client)
+        if found is None or not found.row["client"] or not access.signed_with(self._key()):
+            return self._wrong(found, origin)
+        moment, expires = now(), datetime.fromtimestamp(access.expires, UTC)
+        caller = _caller(found, moment)
+        problem = caller.problem or (Reason.TOKEN_EXPIRED if moment >= expires else None)
         return replace(caller, expires=expires, problem=problem)
 
-    def _token(self, token_id: str) -> dict[str, Any] | None:
-        found = self._register.rows(_OF_TOKEN, id=token_id, moment=now())
-        return found[0] if found else None
+    def _token(self, token_id: str) -> _Found | None:
+        """What the register says of a token. Its number is read first: whatever is written meanwhile moves it."""
+        basis, moment = self._register.basis(), now()
+        known = self._memory.get(token_id, basis, moment)
+        if known is not None:
+            return known
+        rows = self._register.rows(_OF_TOKEN, id=token_id, moment=moment)
+        if not rows:
+            return None
+        found = self._found(rows[0], basis, moment)
+        self._memory.keep(token_id, found)
+        return found
 
-    def _grants(self, recipient: str) -> tuple[Grant, ...]:
-        return tuple(grant_of(row) for row in self._register.rows(_OF_RECIPIENT, recipient=recipient))
-
-    def _caller(self, row: dict[str, Any]) -> Caller:
-        expires = as_utc(row["expires"])
-        return Caller(
+    def _found(self, row: dict[str, Any], basis: int | None, moment: datetime) -> _Found:
+        caller = Caller(
             recipient=row["recipient"],
             token=row["id"],
-            expires=expires,
+            expires=as_utc(row["expires"]),
             grants=self._grants(row["recipient"]),
             application=row["application"],
             organisation=row["organisation"],
             epoch=epochs.epoch_of(row),
-            problem=_problem(row["revoked"], expires, now()) or (Reason.SUSPENDED if row["suspended"] else None),
         )
+        until = min(moment + REMEMBER, as_utc_or_none(row["epoch_until"]) or moment + REMEMBER)
+        return _Found(row, caller, basis, moment, until)
+
+    def _grants(self, recipient: str) -> tuple[Grant, ...]:
+        return tuple(grant_of(row) for row in self._register.rows(_OF_RECIPIENT, recipient=recipient))
 
 
 def load_grants(register: Register, recipient: str | None = None, product: str | None = None) -> list[Grant]:
@@ -186,7 +254,16 @@ def grant_of(row: dict[str, Any]) -> Grant:
     )
 
 
-def _problem(revoked: datetime | None, expires: datetime, moment: datetime) -> Reason | None:
-    if revoked is not None:
+def _caller(found: _Found, moment: datetime) -> Caller:
+    """Who was found, as they stand at a moment."""
+    problem = _problem(found, moment)
+    return found.caller if problem is None else replace(found.caller, problem=problem)
+
+
+def _problem(found: _Found, moment: datetime) -> Reason | None:
+    assert found.caller.expires is not None
+    if found.row["revoked"] is not None:
         return Reason.TOKEN_REVOKED
-    return Reason.TOKEN_EXPIRED if moment >= expires else None
+    if moment >= found.caller.expires:
+        return Reason.TOKEN_EXPIRED
+    return Reason.SUSPENDED if found.row["suspended"] else None

@@ -95,12 +95,18 @@ def rotations(register: Register, recipient: str) -> list[Rotation]:
 
 
 def in_force(name: sa.Column[str], moment: datetime | sa.BindParameter[datetime]) -> Sequence[sa.ColumnElement[Any]]:
-    """Columns for a query whose rows name a recipient: number and beginning of the epoch that is in force."""
-    begun = (table.c.recipient == name) & (table.c.since <= moment)
-    newest = sa.select(table).where(begun).order_by(table.c.since.desc(), table.c.number.desc()).limit(1)
+    """Columns for a query whose rows name a recipient: number and beginning of the epoch that is in force, and the
+    beginning of the one after it."""
+    mine = table.c.recipient == name
+    newest = sa.select(table).where(mine, table.c.since <= moment)
+    newest = newest.order_by(table.c.since.desc(), table.c.number.desc()).limit(1)
+    after = sa.select(sa.func.min(table.c.since)).where(mine, table.c.since > moment)
     return [
-        newest.with_only_columns(column).correlate(name.table).scalar_subquery().label(label)
-        for column, label in ((table.c.number, "epoch"), (table.c.since, "epoch_since"))
+        *(
+            newest.with_only_columns(column).correlate(name.table).scalar_subquery().label(label)
+            for column, label in ((table.c.number, "epoch"), (table.c.since, "epoch_since"))
+        ),
+        after.correlate(name.table).scalar_subquery().label("epoch_until"),
     ]
 
 

@@ -1,5 +1,6 @@
 """Pages for recipients: sign in by pasting a token, sign out, what one may read and what was read in one's name."""
 
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -53,7 +54,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.post("/login", dependencies=[Depends(site.own_form)])
     def login(request: Request, form: Form) -> Response:
-        caller = desk.callers.from_token(form.get("token", ""), metering.origin(desk, request))
+        caller = desk.callers.from_token(form.get("token", ""), partial(metering.origin, desk, request))
         if caller.problem is Reason.LOCKED:
             raise desk.refuse(caller, None, Reason.LOCKED, "login", ROAD)
         problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.token is None else None)

@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from pipelines.register.tables import basis
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_BASIS = "SELECT number FROM basis WHERE id = 1"
 
 
 class Register:
@@ -26,6 +30,7 @@ class Register:
             sa.event.listen(self.engine, "begin", _begin)
         self._alone = self.engine.execution_options(alone=True)
         self._write = self.engine.execution_options(write=True)
+        self._looking = deque[Any]()
 
     def upgrade(self) -> None:
         """Create or migrate the schema. Idempotent."""
@@ -52,8 +57,36 @@ class Register:
         with self._alone.connect() as connection:
             return [dict(row) for row in connection.execute(statement, values).mappings()]
 
+    def basis(self) -> int | None:
+        """The number that moves with everything that decisions are made from: what was read after an equal one would be
+        read again now. None if there is no such number: then nothing may be remembered.
+
+        Every read asks, so it is asked past SQLAlchemy, on connections that are kept for it.
+        """
+        try:
+            connection = self._looker()
+            found = connection.execute(_BASIS).fetchall()
+        except self.engine.dialect.loaded_dbapi.Error:  # it broke and is dropped; the pool knows how to get another
+            rows = self.rows(sa.select(basis.c.number).where(basis.c.id == 1))
+            return int(rows[0]["number"]) if rows else None
+        self._looking.append(connection)
+        return int(found[0][0]) if found else None
+
+    def _looker(self) -> Any:
+        """A connection of the driver outside the pool, where each statement is a transaction by itself."""
+        with contextlib.suppress(IndexError):
+            return self._looking.pop()
+        pooled = self.engine.raw_connection()
+        pooled.detach()
+        connection: Any = pooled.dbapi_connection
+        if self.engine.dialect.name == "postgresql":
+            connection.autocommit = True
+        return connection
+
     def close(self) -> None:
         """Give up all connections."""
+        while self._looking:
+            self._looking.pop().close()
         self.engine.dispose()
 
 

@@ -270,6 +270,15 @@ pseudonym_epoch = sa.Table(
 )
 """From when a recipient's pseudonyms are others; the first epoch has no row. In force is the last that has begun."""
 
+basis = sa.Table(
+    "basis",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+)
+"""One row. Its number grows, by triggers, in every transaction that writes to a table which decisions about reads are
+made from (token, recipient, access, suspension, pseudonym_epoch, ledger): while it is the same, so are they."""
+
 usage = sa.Table(
     "usage",
     metadata,

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -23,7 +24,7 @@ from pipelines.settings import REPOSITORY
 from simulator.server import HOST, Server
 from tests.catalog.test_anomalies import what_is_planted_is_told
 from tests.catalog.test_inquiry import every_question_has_its_rows
-from tests.register.filled import revisions_lose_nothing_but_what_they_added
+from tests.register.filled import every_writing_moves, revisions_lose_nothing_but_what_they_added
 from tests.register.test_group import ROW, bodies, together, unbroken
 
 pytestmark = pytest.mark.server
@@ -50,6 +51,23 @@ def test_migrations_make_the_declared_tables(register: Register) -> None:
 
 def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
     revisions_lose_nothing_but_what_they_added(register)
+
+
+def test_what_decisions_are_made_from_moves_the_number(register: Register) -> None:
+    """The same tables as tests/catalog/test_basis.py finds."""
+    every_writing_moves(register, {"access", "ledger", "pseudonym_epoch", "recipient", "suspension", "token"})
+
+
+def test_the_number_moves_when_a_transaction_is_over_and_not_before(register: Register) -> None:
+    """Whoever saw it earlier would take what was there before for what is there since."""
+    before = register.basis()
+    with register.begin() as connection:
+        connection.execute(sa.text("INSERT INTO recipient (name, organisation, created) VALUES ('甲', 'psb', now())"))
+        assert register.basis() == before
+    assert register.basis() == (before or 0) + 1
+    with register.begin() as connection:
+        connection.execute(sa.text("TRUNCATE recipient CASCADE"))
+    assert (register.basis() or 0) > (before or 0) + 1
 
 
 def test_a_token_has_one_successor_however_many_rotate_it(register: Register) -> None:
