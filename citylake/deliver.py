@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from catalog.delivery.deliveries import Form, all_deliveries, deliver, named
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
-from catalog.delivery.receipt import holds
+from catalog.delivery.receipt import signed_by
 from catalog.policy.audit import AuditUnavailable
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, say
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
 app = typer.Typer(
@@ -75,8 +75,9 @@ def receipt(
         register.close()
         if last is None:
             raise CitylakeError("deliver.no_receipt", name=name)
-        signer = Ed25519Signer(settings.key(SIGNING))
-        if not holds(last.body["statement"], last.body["signature"], signer.public_key(Encoding.DER)):
+        ours = signer_of(settings, load(settings.contracts).city)
+        signer = signed_by(last.body["statement"], last.body["signature"], ours)
+        if signer is None:
             raise CitylakeError("deliver.bad_receipt", name=name)
         try:
             folder.mkdir(parents=True)

@@ -15,10 +15,11 @@ from pipelines.contracts.load import load
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register, heads
-from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.release import bundle
+from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
 app = typer.Typer(help="证据：离线证据包、签名头、公钥 / evidence for auditors", no_args_is_help=True)
@@ -102,16 +103,16 @@ def show_key() -> None:
         typer.echo(_signer(settings).public_key(Encoding.PEM).decode(), nl=False)
 
 
-def _signer(settings: Settings) -> Ed25519Signer:
-    return Ed25519Signer(settings.key(SIGNING))
+def _signer(settings: Settings) -> Signer:
+    return signer_of(settings, load(settings.contracts).city)
 
 
 def _sealed(register: Register, settings: Settings) -> CitylakeError | None:
     """Sign what no head covers yet; why the ledger or the audit was not signed, if so."""
-    refused = None
+    refused, signer = None, _signer(settings)
     for chain in (audit, ledger):
         try:
-            heads.seal(register, _signer(settings), chain)
+            heads.seal(register, signer, chain)
         except CitylakeError as error:
             refused = error
     return refused

@@ -43,7 +43,6 @@ from pipelines.preparation import ADDRESSES, LINKAGE, MATCHED, Preparation, comp
 from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register, heads
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
-from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
@@ -52,6 +51,7 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
 from pipelines.release.notices import AREA as NOTICE
+from pipelines.release.signing import signer_of
 from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
@@ -363,7 +363,7 @@ class Run:
         with is not signed, and is an issue of the operator."""
         for subject, chain in ((HEADS, ledger), (AUDIT_HEADS, audit)):
             try:
-                sealed = heads.seal(self.register, Ed25519Signer(self.settings.key(SIGNING)), chain)
+                sealed = heads.seal(self.register, signer_of(self.settings, self.contracts.city), chain)
             except Exception as error:  # what was published stays published
                 self.failures.add(subject, self.contracts.city.operator, error)
                 continue

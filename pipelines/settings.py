@@ -142,9 +142,16 @@ class Settings:
         file.touch(mode=0o600)
         file.write_text(value, "utf-8")
 
+    def has_key(self, name: str) -> bool:
+        """Whether a key of this installation was made."""
+        return self._key_file(name).is_file()
+
+    def _key_file(self, name: str) -> Path:
+        return self.home / "secrets" / f"{name}.key"
+
     def key(self, name: str) -> bytes:
         """A 32-byte key of this installation, made on first use and kept in secrets/."""
-        file = self.home / "secrets" / f"{name}.key"
+        file = self._key_file(name)
         if not file.is_file():
             fresh = file.with_suffix(f".{secrets.token_hex(8)}")  # of this thread alone
             fresh.touch(mode=0o600)

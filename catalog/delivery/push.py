@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import duckdb
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.delivery import receipt
 from catalog.delivery.changes import key_named, names_rows, shown_key
@@ -19,7 +18,7 @@ from catalog.delivery.timeline import timeline
 from catalog.policy.decision import Allowed, Reason
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.release.signing import signer_of
 
 PASSING = Reason.SUSPENDED
 """The one denial that may pass: it stops a delivery. By any other nothing covers what the recipient has, and the
@@ -66,7 +65,7 @@ class Push:
         self.desk, self.name = desk, name
         self.recipient, self.product, self.division = recipient, product, division
         self.receipts = Receipts(desk.register, run)
-        self.signer = Ed25519Signer(desk.settings.key(SIGNING))
+        self.signer = signer_of(desk.settings, desk.listing.snapshot().contracts.city)
         self.made: tuple[str, str] | None = None
 
     def ask(self) -> Admission:
@@ -140,8 +139,8 @@ class Push:
 
         The recipient may write what it likes there: only what we signed for this delivery is taken.
         """
-        ours = receipt.holds(statement, signature, self.signer.public_key(Encoding.DER))
-        if not ours or json.loads(statement).get("delivery") != self.name:
+        ours = receipt.signed_by(statement, signature, self.signer)
+        if ours is None or json.loads(statement).get("delivery") != self.name:
             return False
         self._add(statement, signature)
         return True

@@ -1,19 +1,18 @@
 """Delivery receipts: what was delivered to whom, signed, so that the recipient can check it without asking anybody.
 
 The statement is canonical JSON and names its key; the signature is over its UTF-8 bytes. `openssl pkeyutl -verify
--pubin -inkey key.pem -rawin -in statement.json -sigfile signature.bin` checks one (docs/deliveries.md).
+-pubin -inkey key.pem -rawin -in statement.json -sigfile signature.bin` checks one of Ed25519 (docs/deliveries.md).
 """
 
 import json
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipelines.register.chain import canonical
 from pipelines.register.signer import Signer
 from pipelines.register.store import now
+from pipelines.release.check import signed_with
 
 FORMAT = "citylake-delivery/1"
 
@@ -27,13 +26,16 @@ def signed(signer: Signer, **facts: Any) -> tuple[str, str]:
 
 
 def holds(statement: str, signature: str, key: bytes) -> bool:
-    """Whether a receipt was signed with the key (a DER SubjectPublicKeyInfo, Ed25519) and says so."""
+    """Whether a receipt was signed with the key (a DER SubjectPublicKeyInfo) and says so."""
     try:
-        public = load_der_public_key(key)
-        if not isinstance(public, Ed25519PublicKey):
-            return False
-        public.verify(bytes.fromhex(signature), statement.encode())
         said = json.loads(statement)
-        return bool(said["format"] == FORMAT and said["key"] == key.hex())
-    except (InvalidSignature, ValueError, KeyError, TypeError):
+        good = signed_with(said["algorithm"], key, bytes.fromhex(signature), statement.encode())
+        return bool(good and said["format"] == FORMAT and said["key"] == key.hex())
+    except (ValueError, KeyError, TypeError):
         return False
+
+
+def signed_by(statement: str, signature: str, ours: Signer) -> Signer | None:
+    """Which of our signers, the present one or a former one, signed a receipt; None for nobody of ours."""
+    known = (ours, *ours.former)
+    return next((one for one in known if holds(statement, signature, one.public_key(Encoding.DER))), None)

@@ -770,6 +770,25 @@ class TimeStampForm(Strict):
     certificate: Annotated[str, StringConstraints(pattern=r"^-----BEGIN CERTIFICATE-----\n")]
 
 
+class DeviceForm(Strict):
+    """A key that is not kept here: `command` is run in the folder of secrets, gets a message on its standard input and
+    writes the signature in DER to its standard output (GB/T 32918.2, SM3, user 1234567812345678)."""
+
+    algorithm: Literal["sm2"]
+    publicKey: Annotated[
+        str, StringConstraints(pattern=r"^-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoEcz1UBgi0DQgAE")
+    ]
+    command: Annotated[list[Text], Field(min_length=1)]
+
+
+class SigningForm(Strict):
+    """Who signs heads and receipts: a `device`, or the Ed25519 key of the installation. `former`: devices of before,
+    which hand over to it and whose receipts still count."""
+
+    device: DeviceForm | None = None
+    former: list[DeviceForm] = []
+
+
 class CityForm(Strict):
     """data_contracts/city.yaml"""
 
@@ -789,3 +808,4 @@ class CityForm(Strict):
     signIn: SignInForm = SignInForm()
     limits: LimitsForm = LimitsForm()
     timeStamps: TimeStampForm | None = None
+    signing: SigningForm | None = None

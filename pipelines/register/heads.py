@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipelines.messages import CitylakeError
 from pipelines.register import chain
-from pipelines.register.signer import Signer
+from pipelines.register.signer import Signer, of_key
 from pipelines.register.store import Register, now
 from pipelines.register.tables import audit, audit_head, head, head_stamp, ledger
 
-FORMAT = "citylake-head/1"
+FORMAT, HANDOVER = "citylake-head/1", "citylake-handover/1"
 TABLES = {ledger.name: head, audit.name: audit_head}
 """Where the heads of a chain are, by the name of its table."""
 MOST_ROWS = 10_000
@@ -34,7 +34,7 @@ PAUSE = 0.2
 @dataclass(frozen=True)
 class Head:
     """One head: `statement` is the signed text (canonical JSON), the signature is hex, so are the hashes of leaves.
-    `stamp`: the time stamp of an authority (stamps), hex."""
+    `stamp`: the time stamp of an authority (stamps), hex. The first one of another key has the `handover` to it."""
 
     sequence: int
     last: int
@@ -66,7 +66,8 @@ class Difference:
 def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | None:
     """Sign the rows of a chain since its last head; the newest head then made, None if there are no rows.
 
-    Raises CitylakeError for rows that do not fit the chain or the last head: such a chain is not signed.
+    Raises CitylakeError for rows that do not fit the chain or the last head, and for a key to which the one before
+    does not hand over: such a chain is not signed.
     """
     newest = None
     while (made := _seal(register, signer, of)) is not None:
@@ -165,11 +166,29 @@ def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer, o
             "previous": hashlib.sha256(before.statement.encode()).hexdigest() if before else chain.FIRST,
             "algorithm": signer.algorithm,
             "key": signer.public_key(Encoding.DER).hex(),
+            **(handover(before, signer) if before else {}),
             **({} if of is ledger else {"of": of.name}),  # heads of the ledger were there first and do not say it
         }
     )
     signature = signer.sign(statement.encode()).hex()
     return Head(number, last, statement, signature, tuple(leaf.hex() for leaf in leaves))
+
+
+def handover(before: Head, signer: Signer) -> dict[str, str]:
+    """What the key of a head signs if another one follows it: which, and after which head. Nothing for the same key.
+
+    Raises CitylakeError if the key of the head is not there any more.
+    """
+    key, said = signer.public_key(Encoding.DER), before.says
+    if said["key"] == key.hex():
+        return {}
+    known = of_key(signer, bytes.fromhex(said["key"]))
+    if known is None:
+        about = {"head": before.sequence, "algorithm": said["algorithm"], "key": said["key"][-16:]}
+        raise CitylakeError("heads.no_handover", **about)
+    follows = {"format": HANDOVER, "algorithm": signer.algorithm, "key": key.hex()}
+    text = chain.canonical({**follows, "head": hashlib.sha256(before.statement.encode()).hexdigest()})
+    return {"handover": known.sign(text.encode()).hex()}
 
 
 def _last(connection: sa.Connection, table: sa.Table) -> Head | None:

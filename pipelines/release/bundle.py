@@ -4,6 +4,7 @@ the program that checks them. The list of its files is signed.
 Belongs here: writing it. Does not belong here: checking it (check, which runs without citylake).
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -85,7 +86,7 @@ def export(
         page = pack.pack(city, zone, (since, until), rows, known, len(read), signed)
         (working / pack.FILE).write_bytes(pdf.render(page))
         _write_manifest(working, city, zone, rows, read, partial)
-        _sign_manifest(working, signer)
+        _sign_manifest(working, signer, known)
         os.replace(working, folder)
     except OSError as error:
         shutil.rmtree(working, ignore_errors=True)
@@ -179,8 +180,12 @@ def _write_manifest(
     (folder / MANIFEST).write_text(text, "utf-8", newline="")
 
 
-def _sign_manifest(folder: Path, signer: Signer) -> None:
-    """The signature of the list of files, by the key of the heads."""
+def _sign_manifest(folder: Path, signer: Signer, known: Sequence[Head]) -> None:
+    """The signature of the list of files; with the handover to this key if no head of the ledger has it yet."""
     signature = signer.sign((folder / MANIFEST).read_bytes()).hex()
-    said = {"algorithm": signer.algorithm, "signature": signature}
+    follows: dict[str, str] = {}
+    if known:
+        with contextlib.suppress(CitylakeError):  # a key that is gone: the bundle is written, and check tells
+            follows = heads.handover(known[-1], signer)
+    said = {"algorithm": signer.algorithm, "signature": signature, **follows}
     (folder / SIGNATURE).write_text(chain.canonical(said), "utf-8", newline="")

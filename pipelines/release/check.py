@@ -14,6 +14,7 @@ bundle is worth: run the copy that you got earlier, or that you read.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import io
 import json
@@ -29,12 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePub
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_der_public_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509 import (
     Certificate,
     DuplicateExtension,
@@ -92,6 +88,16 @@ TEXTS = {
     "head.key": (
         "{where}：第 {number} 个签名头由另一把钥匙签名",
         "{where}: head {number} was signed with another key",
+    ),
+    "head.no_handover": (
+        "{where}：第 {number} 个签名头换了钥匙，前一把没有签名移交：钥匙被替换或降级，或其后的签名头是伪造的",
+        "{where}: the key of head {number} is another, and the one before did not hand over to it: the key was replaced"
+        " or downgraded, or the heads from there on are forged",
+    ),
+    "told.handover": (
+        "注意：{where}：第 {number} 个签名头起换了签名钥匙（{algorithm}），由前一把签名移交；请向城市核实，留存新公钥",
+        "note: {where}: from head {number} on the key is another ({algorithm}); the one before signed the handover. Ask"
+        " the city about it, and keep the new public key",
     ),
     "head.root": (
         "{where}：第 {number} 个签名头的叶子与其 Merkle 根不符，不能逐条定位",
@@ -312,6 +318,11 @@ class Head(NamedTuple):
         return {name: self.says[name] for name in ("number", "first", "last")}
 
     @property
+    def key(self) -> bytes:
+        """The key that signed it, a SubjectPublicKeyInfo in DER."""
+        return bytes.fromhex(self.says["key"])
+
+    @property
     def hash(self) -> str:
         """SHA-256 (hex) of its statement: what the next head names."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -356,14 +367,13 @@ class Check:
             self.named: dict[str, str] = dict(self.manifest["files"])
             self.partial = bool(self.manifest["partial"])
             self.made = datetime.fromisoformat(self.manifest["made"])
-            self.key = load_pem_public_key((folder / "public_key.pem").read_bytes()).public_bytes(
-                Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-            )
+            self.key = public_key((folder / "public_key.pem").read_bytes())
             self.ledger = Book(self, "ledger", "账本", span)
             self.audit: Book | None = None
             if "audit" in self.manifest:
                 first, last = self.manifest["audit"]
                 self.audit = Book(self, "audit", "审计", (int(first), int(last)))
+            self.keys = self.handed_over()
         except (OSError, ValueError, KeyError, TypeError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise NotReadable("bad.bundle", folder=folder, problem=problem) from error
@@ -405,20 +415,41 @@ class Check:
         message = (self.folder / "manifest.json").read_bytes()
         try:
             said = json.loads(file.read_bytes())
-            good = VERIFIERS[said["algorithm"]](self.key, bytes.fromhex(said["signature"]), message)
+            good = signed_with(said["algorithm"], self.key, bytes.fromhex(said["signature"]), message)
         except (ValueError, KeyError, TypeError):
             good = False
         if not good:
             self.problem("manifest.signature")
 
     def kept_key(self, file: Path) -> None:
-        """The public key is the one that was kept elsewhere."""
+        """The public key is the one that was kept elsewhere, or that one handed over to it in the ledger's heads."""
         try:
-            kept = load_pem_public_key(file.read_bytes())
+            kept = public_key(file.read_bytes())
         except ValueError as error:
             raise NotReadable("bad.key", file=file, problem=error) from error
-        if kept.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != self.key:
+        if kept not in self.keys:
             self.problem("key.other")
+
+    def handed_over(self) -> set[bytes]:
+        """The key of the bundle, and those from which handovers that they signed lead to it."""
+        books = [book for book in (self.ledger, self.audit) if book]
+        pairs = [pair for book in books for pair in zip(book.heads, book.heads[1:])]  # noqa: B905 (Python 3.9)
+        steps = {(before.key, head.key) for before, head in pairs if follows(before, head)}
+        if (by_file := self.handover_of_manifest()) is not None:
+            steps.add((by_file, self.key))
+        keys = {self.key}
+        while more := {before for before, after in steps if after in keys} - keys:
+            keys |= more
+        return keys
+
+    def handover_of_manifest(self) -> bytes | None:
+        """The key of the newest head of the ledger, if it handed over to the bundle's before another head was made."""
+        if not self.ledger.heads or not (self.folder / SIGNATURE).is_file():
+            return None
+        newest, said = self.ledger.heads[-1], json.loads((self.folder / SIGNATURE).read_bytes())
+        message = handover(str(said.get("algorithm")), self.key.hex(), newest.hash).encode()
+        signature = bytes.fromhex(said.get("handover", ""))
+        return newest.key if signed_with(newest.says["algorithm"], newest.key, signature, message) else None
 
     def kept_audit_heads(self, file: Path) -> None:
         """The same of the audit as of the ledger, also when the bundle has none of it."""
@@ -679,11 +710,9 @@ class Book:
             head = Head(says, statement, leaves, stamp)
             if json.loads(statement).get("of", "ledger") != self.name:
                 self.problem("head.other", where=where, number=numbers[0])
-            if key != self.check.key:
-                self.problem("head.key", where=where, number=numbers[0])
             if algorithm not in VERIFIERS:
                 self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
-            elif not VERIFIERS[algorithm](key, signature, statement.encode()):
+            elif not signed_with(algorithm, key, signature, statement.encode()):
                 self.problem("head.signature", where=where, **head.about)
             if len(leaves) != numbers[2] - numbers[1] + 1 or not leaves or merkle_root(leaf_hashes).hex() != root:
                 self.problem("head.root", where=where, number=numbers[0])
@@ -700,6 +729,19 @@ class Book:
             if (head.says["number"], head.says["first"], head.says["previous"]) != expected:
                 self.problem("head.order", where=self.heads_file, number=head.says["number"])
             previous, number, last = head.hash, int(head.says["number"]), int(head.says["last"])
+        self.keys()
+
+    def keys(self) -> None:
+        """One key signed all heads, or each handed over to the next; the newest is the bundle's, or did so to it."""
+        where = {"where": self.heads_file}
+        for before, head in zip(self.heads, self.heads[1:]):  # noqa: B905 (Python 3.9)
+            about = {"number": head.says["number"], "algorithm": head.says["algorithm"]}
+            if head.key != before.key and follows(before, head):
+                say("·", "told.handover", **where, **about)
+            elif head.key != before.key:
+                self.problem("head.no_handover", **where, **about)
+        if self.heads and self.heads[-1].key not in self.check.keys:
+            self.problem("head.key", **where, number=self.heads[-1].says["number"])
 
     def stamps(self, trusted: Sequence[Certificate]) -> None:
         """The stamps on heads are those of an authority that the auditor trusts, and of the times that heads say."""
@@ -756,6 +798,8 @@ class Book:
                 self.problem("kept.gone", **head.about)
             elif ours[head.says["number"]].text != head.text:
                 self.problem("kept.differs", **head.about)
+                if head.key != ours[head.says["number"]].key:
+                    self.problem("head.key", where=self.heads_file, number=head.says["number"])
         self.leaves(kept, str(file))
 
     # rows
@@ -850,19 +894,137 @@ def touched(word: Row, release: Row) -> bool:
     return str(release.version) in word.body.get("releases", {}).get(release.subject, {})
 
 
-def ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether a signature (RFC 8032) is good. `key`: SubjectPublicKeyInfo in DER."""
+def follows(before: Head, head: Head) -> bool:
+    """Whether the key of one head was handed over to by that of the head before: it signed that this key follows, and
+    after which head."""
     try:
-        public = load_der_public_key(key)
-        if not isinstance(public, Ed25519PublicKey):
-            return False
-        public.verify(signature, message)
+        signature = bytes.fromhex(json.loads(head.text)["handover"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    message = handover(head.says["algorithm"], head.says["key"], before.hash).encode()
+    return signed_with(before.says["algorithm"], before.key, signature, message)
+
+
+def handover(algorithm: str, key: str, head: str) -> str:
+    """What a key signs when another one follows it: that one, and the hash of the last head before it."""
+    said = {"algorithm": algorithm, "format": "citylake-handover/1", "head": head, "key": key}
+    return json.dumps(said, separators=(",", ":"), sort_keys=True)
+
+
+# signatures
+
+ED25519_KEY = bytes.fromhex("302a300506032b6570032100")
+SM2_KEY = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420004")
+
+
+def public_key(pem: bytes) -> bytes:
+    """The key of a PEM text, a SubjectPublicKeyInfo in DER. Raises ValueError for any that signs no heads."""
+    lines = pem.decode("ascii").strip().splitlines()
+    if len(lines) < 3 or lines[0] != "-----BEGIN PUBLIC KEY-----" or lines[-1] != "-----END PUBLIC KEY-----":
+        raise ValueError("not PEM / 不是 PEM")
+    key = base64.b64decode("".join(lines[1:-1]), validate=True)
+    if not ((key.startswith(ED25519_KEY) and len(key) == 44) or (key.startswith(SM2_KEY) and sm2_point(key))):
+        raise ValueError("neither Ed25519 nor SM2 / 既不是 Ed25519 也不是 SM2")
+    return key
+
+
+def signed_with(algorithm: str, key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature by a named algorithm is good. `key`: SubjectPublicKeyInfo in DER, of that algorithm."""
+    verify = VERIFIERS.get(algorithm)
+    return verify is not None and verify(key, signature, message)
+
+
+def ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature by RFC 8032 is good."""
+    if not key.startswith(ED25519_KEY):
+        return False
+    try:
+        Ed25519PublicKey.from_public_bytes(key[len(ED25519_KEY) :]).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
 
 
-VERIFIERS = {"ed25519": ed25519}
+# SM2: GB/T 32918.2-2016 over the curve of GB/T 32918.5-2017. Verifying has no secrets: whole numbers of Python do.
+
+SM2_P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
+SM2_B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
+SM2_N = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFF7203DF6B21C6052B53BBF40939D54123
+SM2_G = (
+    0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
+    0xBC3736A2F4F6779C59BDCEE36B692153D0A9877CC62A474002DF32E52139F0A0,
+)
+SM2_USER = b"1234567812345678"  # who signs, where nothing else is agreed (GB/T 35276)
+INFINITY = (1, 1, 0)
+
+
+def sm2(key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature (DER, GB/T 35276) is good: SM3, and the user that is meant where none is named."""
+    point = sm2_point(key)
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError:
+        return False
+    if point is None or not (0 < r < SM2_N and 0 < s < SM2_N):
+        return False
+    numbers = (SM2_P - 3, SM2_B, *SM2_G, *point)
+    user = (8 * len(SM2_USER)).to_bytes(2, "big") + SM2_USER
+    about = sm3_of(user + b"".join(number.to_bytes(32, "big") for number in numbers))
+    t = (r + s) % SM2_N
+    x, _, z = sm2_sum(s, SM2_G, t, point)
+    if t == 0 or z == 0:
+        return False
+    found = x * pow(z * z, -1, SM2_P) % SM2_P
+    return (int.from_bytes(sm3_of(about + message), "big") + found) % SM2_N == r
+
+
+def sm2_point(key: bytes) -> tuple[int, int] | None:
+    """The point of an SM2 key, None for any other key and for a point that is not on the curve."""
+    if not key.startswith(SM2_KEY) or len(key) != len(SM2_KEY) + 64:
+        return None
+    x, y = int.from_bytes(key[-64:-32], "big"), int.from_bytes(key[-32:], "big")
+    on_curve = x < SM2_P and y < SM2_P and (y * y - (x * x - 3) * x - SM2_B) % SM2_P == 0
+    return (x, y) if on_curve else None
+
+
+def sm2_sum(s: int, one: tuple[int, int], t: int, other: tuple[int, int]) -> tuple[int, int, int]:
+    """`s` times a point and `t` times another, both in one walk over the bits; x / z^2 and y / z^3 are its place."""
+    first, second = (*one, 1), (*other, 1)
+    added = {(1, 0): first, (0, 1): second, (1, 1): sm2_add(first, second)}
+    found = INFINITY
+    for bit in range(255, -1, -1):
+        found = sm2_double(found)
+        if point := added.get((s >> bit & 1, t >> bit & 1)):
+            found = sm2_add(found, point)
+    return found
+
+
+def sm2_double(one: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Twice a point."""
+    x, y, z = one
+    square, slope = y * y % SM2_P, 3 * (x - z * z) * (x + z * z) % SM2_P
+    part = 4 * x * square % SM2_P
+    new = (slope * slope - 2 * part) % SM2_P
+    return new, (slope * (part - new) - 8 * square * square) % SM2_P, 2 * y * z % SM2_P
+
+
+def sm2_add(one: tuple[int, int, int], other: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The sum of two points."""
+    (x, y, z), (u, v, w) = one, other
+    if z == 0 or w == 0:
+        return other if z == 0 else one
+    left, right = x * w * w % SM2_P, u * z * z % SM2_P
+    low, high = y * w * w * w % SM2_P, v * z * z * z % SM2_P
+    run, rise = (right - left) % SM2_P, (high - low) % SM2_P
+    if run == 0:
+        return sm2_double(one) if rise == 0 else INFINITY
+    square = run * run % SM2_P
+    cube, part = square * run % SM2_P, left * square % SM2_P
+    new = (rise * rise - cube - 2 * part) % SM2_P
+    return new, (rise * (part - new) - low * cube) % SM2_P, run * z * w % SM2_P
+
+
+VERIFIERS = {"ed25519": ed25519, "sm2": sm2}
 
 
 # time stamps: RFC 3161 in CMS (RFC 5652), DER (X.690)
@@ -1062,8 +1224,19 @@ def checksums(path: Path) -> dict[str, str]:
         while part := file.read(1 << 20):
             international.update(part)
             national.update(part)
-    finish = national.digest if hasattr(national, "digest") else national.finalize
-    return {"sha256": international.hexdigest(), "sm3": finish().hex()}
+    return {"sha256": international.hexdigest(), "sm3": finished(national).hex()}
+
+
+def sm3_of(data: bytes) -> bytes:
+    """The SM3 of data: 32 bytes."""
+    national = sm3()
+    national.update(data)
+    return finished(national)
+
+
+def finished(national: Any) -> bytes:
+    """What an SM3 comes to, whoever makes it."""
+    return bytes(national.digest() if hasattr(national, "digest") else national.finalize())
 
 
 def sm3() -> Any:

@@ -16,8 +16,8 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.models import ReturnForm
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.release import publicity
+from pipelines.release.signing import signer_of
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def account(desk: Desk, name: str, form: ReturnForm, run: str) -> Account | None
     before = json.loads(kept.body["statement"]) if kept else {}
     if any(before.get(key) != value for key, value in facts.items()):
         about = {"delivery": name, "from": snapshot.contracts.city.operator, "product": form.product}
-        signer = Ed25519Signer(desk.settings.key(SIGNING))
+        signer = signer_of(desk.settings, snapshot.contracts.city)
         statement, signature = signed(signer, **about, **facts)
         receipts.add(Stage.DELIVERY, name, {"statement": statement, "signature": signature})
     return made
