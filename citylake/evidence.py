@@ -12,13 +12,16 @@ from catalog.policy.audit import record
 from catalog.reporting import forms, quality
 from citylake.output import opened_register, private_file, told
 from pipelines.contracts.load import load
+from pipelines.evidence import data_docs
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError, say
-from pipelines.register import Register, heads
+from pipelines.register import Register, chain, heads
+from pipelines.register.receipts import Receipts
 from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.release import bundle
+from pipelines.release.ledger import Ledger
 from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
@@ -73,6 +76,28 @@ def quality_report(
         register.close()
 
 
+@app.command("docs")
+def data_docs_page(
+    subject: Annotated[str, typer.Argument(help="模型 / a model, such as lib_population__person")],
+    file: Annotated[Path, typer.Option("-o", "--output", help="新文件 / a new file")],
+    english: Annotated[bool, typer.Option("--english", help="英文 / in English")] = False,
+) -> None:
+    """已发布版本的 Great Expectations Data Docs，单个离线网页 / of the published version, one page for offline use."""
+    with told():
+        settings = Settings.from_environment()
+        register, contracts = opened_register(settings), load(settings.contracts)
+        entry = Ledger(register).published().get(subject)
+        found = data_docs.kept(Receipts(register, "export"), subject, entry.edition) if entry else None
+        if found is None or subject not in contracts.models:
+            raise CitylakeError("data_docs.none", subject=subject)
+        form = contracts.models[subject].form
+        text = data_docs.page(found, form.nameEn if english else form.name, "en" if english else "zh")
+        with private_file(file, settings.home) as partial:
+            partial.write_text(text, "utf-8", newline="")
+        typer.echo(say("data_docs.written", file=file, size=file.stat().st_size, proof=chain.digest(found)))
+        register.close()
+
+
 @app.command("heads")
 def export_heads(
     file: Annotated[Path, typer.Argument(help="新文件 / a new file")],
@@ -110,9 +135,9 @@ def _signer(settings: Settings) -> Signer:
 def _sealed(register: Register, settings: Settings) -> CitylakeError | None:
     """Sign what no head covers yet; why the ledger or the audit was not signed, if so."""
     refused, signer = None, _signer(settings)
-    for chain in (audit, ledger):
+    for links in (audit, ledger):
         try:
-            heads.seal(register, signer, chain)
+            heads.seal(register, signer, links)
         except CitylakeError as error:
             refused = error
     return refused

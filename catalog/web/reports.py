@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from catalog.delivery.desk import Desk
@@ -20,10 +20,10 @@ from catalog.web.site import HERE, Site
 from catalog.web.voice import Voice
 from pipelines.admission.reasons import reasons
 from pipelines.contracts.load import Column, SourceContract
-from pipelines.evidence import days, scores, standing
+from pipelines.evidence import data_docs, days, scores, standing
 from pipelines.evidence.standing import Standing
 from pipelines.issues import Issues
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
 
 SPAN = timedelta(days=92)
@@ -132,6 +132,16 @@ def build_router(site: Site) -> APIRouter:
         name = f"evidence-{subject.replace('/', '-')}"
         return report_page(site, request, name, "report_evidence.html", subject=subject, title=title, evidence=found)
 
+    @router.get("/quality/data-docs/{subject:path}")
+    def own_page(request: Request, subject: str) -> Response:
+        snapshot, voice = desk.listing.snapshot(), site.voice(request)
+        title, found = title_of(snapshot, voice, subject), released_evidence(desk, snapshot, subject)
+        if title is None or found is None:
+            raise HTTPException(404)
+        headers = {"Content-Security-Policy": data_docs.POLICY, "Content-Language": voice.language, "Vary": "Cookie"}
+        text = data_docs.page(found, title, voice.language)
+        return HTMLResponse(text, headers={**headers, "Cache-Control": "private, no-cache"})
+
     return router
 
 
@@ -206,8 +216,7 @@ def released_evidence(desk: Desk, snapshot: Snapshot, subject: str) -> dict[str,
     entry = snapshot.published.get(subject)
     if entry is None:
         return None
-    receipts = Receipts(desk.register, "catalogue").of_edition(Stage.EVIDENCE, subject, entry.edition)
-    return next((receipt.body for receipt in receipts if receipt.body.get("suite")), None)
+    return data_docs.kept(Receipts(desk.register, "catalogue"), subject, entry.edition)
 
 
 def report_page(site: Site, request: Request, file: str, template: str, **context: Any) -> Response:
