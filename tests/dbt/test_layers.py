@@ -24,7 +24,7 @@ LAYERS = ("nrpb/parcel", "nrpb/building", "nrpb/road", "umb/component", "nrpb/co
 @pytest.fixture
 def bench(contracts: Contracts, tmp_path: Path) -> Bench:
     """The counties; things are to be loaded."""
-    bench = new_bench(tmp_path / "bench", contracts)
+    bench = new_bench(tmp_path, contracts)
     bench.load("nrpb/county_boundary", *(
         {"county_code": code, "county_boundary": text} for code, text in county_texts(contracts)
     ))  # fmt: skip

@@ -22,7 +22,7 @@ POINTS = 1500
 @pytest.fixture
 def bench(contracts: Contracts, tmp_path: Path) -> Bench:
     """The counties; addresses are to be loaded."""
-    bench = new_bench(tmp_path / "bench", contracts)
+    bench = new_bench(tmp_path, contracts)
     features = json.loads((contracts.root / "codes/county_boundary.geojson").read_text("utf-8"))["features"]
     rows = [
         {"county_code": one["properties"]["code"], "county_boundary": geo.to_wkt(one["geometry"])} for one in features

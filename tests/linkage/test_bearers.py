@@ -43,7 +43,7 @@ CORRECTED = {"id_number": OWN, "person_id": "c-second"}
 def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
     register = Register(f"sqlite:///{tmp_path / 'register.db'}")
     register.upgrade()
-    made = Desk(new_bench(tmp_path / "bench", contracts), register)
+    made = Desk(new_bench(tmp_path, contracts), register)
     made.bench.load(RECORDS)
     yield made
     register.close()

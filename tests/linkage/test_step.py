@@ -81,7 +81,7 @@ class Desk:
 def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
     register = Register(f"sqlite:///{tmp_path / 'register.db'}")
     register.upgrade()
-    yield Desk(new_bench(tmp_path / "bench", contracts), register)
+    yield Desk(new_bench(tmp_path, contracts), register)
     register.close()
 
 

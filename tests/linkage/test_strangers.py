@@ -43,7 +43,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iter
     folder: Path = tmp_path_factory.mktemp("strangers")
     register = Register(f"sqlite:///{folder / 'register.db'}")
     register.upgrade()
-    desk = Desk(new_bench(folder / "bench", contracts), register)
+    desk = Desk(new_bench(folder, contracts), register)
     dice = random.Random(seed)
     keeper = dice.choice(FAMILIES)
     told(desk, dice, keeper)

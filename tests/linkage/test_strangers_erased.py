@@ -36,7 +36,7 @@ Rows = list[tuple[str, Mapping[str, Any]]]
 def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
     register = Register(f"sqlite:///{tmp_path / 'register.db'}")
     register.upgrade()
-    yield Desk(new_bench(tmp_path / "bench", contracts), register)
+    yield Desk(new_bench(tmp_path, contracts), register)
     register.close()
 
 
