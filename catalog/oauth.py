@@ -110,13 +110,13 @@ def _credentials(request: Request, form: Mapping[str, str]) -> tuple[str, str]:
     header = request.headers.get("authorization")
     if header is None:
         return form.get("client_id", ""), form.get("client_secret", "")
-    client_id, client_secret = _basic(header)
+    client_id, client_secret = basic(header)
     if "client_secret" in form or form.get("client_id", client_id) != client_id:
         raise BadRequest("invalid_request", "both")
     return client_id, client_secret
 
 
-def _basic(header: str) -> tuple[str, str]:
+def basic(header: str) -> tuple[str, str]:
     """Id and secret of a Basic header, each percent-encoded as RFC 6749, 2.3.1 asks; empty for what is none."""
     scheme, _, encoded = header.partition(" ")
     try:

@@ -46,6 +46,12 @@ class Rotation(Form):
     days: Days = 90
 
 
+class Renewal(Form):
+    """A successor of what the caller shows; the old one stays good for `overlap_hours`."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=9999, strict=True)] = 24
+
+
 class NewGrant(Form):
     """A grant; what is left out is not limited."""
 

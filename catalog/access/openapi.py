@@ -9,10 +9,13 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, Act, List
+from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, List
+from catalog.access.forms import Form, Renewal
 from catalog.access.refusals import AREA
+from catalog.access.renewing import PATH
 from catalog.delivery.rows.openapi import problem_schema
 from catalog.delivery.rows.problems import MEDIA_TYPE
+from catalog.policy.renewal import ACT
 from catalog.policy.services import Service
 from catalog.web.sessions import PERSON_COOKIE
 from pipelines.messages import say
@@ -30,7 +33,10 @@ def document(prefix: str) -> Json:
     for one in LISTS:
         paths.setdefault(one.path, {})["get"] = _list(one)
     for act in ACTS:
-        paths.setdefault(act.path, {})["post"] = _act(act)
+        paths.setdefault(act.path, {})["post"] = _act(act.path, act.action, act.form, act.answers, act.creates)
+    paths[PATH] = {
+        "post": {**_act(PATH, ACT, Renewal, ISSUED, creates=True), "security": [{"token": []}, {"client": []}]}
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": say("access.doc.title"), "version": VERSION, "description": say("access.doc.about")},
@@ -44,7 +50,9 @@ def document(prefix: str) -> Json:
                     "in": "cookie",
                     "name": PERSON_COOKIE,
                     "description": say("access.doc.session"),
-                }
+                },
+                "token": {"type": "http", "scheme": "bearer", "description": say("access.doc.token")},
+                "client": {"type": "http", "scheme": "basic", "description": say("access.doc.client")},
             },
             "schemas": {"Problem": problem_schema()},
             "responses": {str(status): _error(status) for status in ACT_ERRORS},
@@ -74,27 +82,27 @@ def _list(one: List) -> Json:
     return {"operationId": f"list_{name}", "summary": text, "parameters": parameters, "responses": answers}
 
 
-def _act(act: Act) -> Json:
-    text, schema = say(f"web.action.{act.action}"), {"oneOf": [_of(one) for one in act.answers]}
+def _act(path: str, action: str, form: type[Form], answers: Sequence[type], creates: bool) -> Json:
+    text, schema = say(f"web.action.{action}"), {"oneOf": [_of(one) for one in answers]}
     parameters: list[Json] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": _PATTERNS[name]}}
-        for name in re.findall(r"{(\w+)}", act.path)
+        for name in re.findall(r"{(\w+)}", path)
     ]
-    if act.path == "/tokens":
+    if path == "/tokens":
         key = {"type": "string", "pattern": "^[!#-~]{1,64}$"}
         about = say("access.doc.request_key")
         parameters.append({"name": "Idempotency-Key", "in": "header", "schema": key, "description": about})
     return {
-        "operationId": act.path[1:].replace("/", "_").replace("{", "").replace("}", "") + "_post",
+        "operationId": path[1:].replace("/", "_").replace("{", "").replace("}", "") + "_post",
         "summary": text,
         "parameters": parameters,
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": act.form.model_json_schema()}},
+            "content": {"application/json": {"schema": form.model_json_schema()}},
         },
         "responses": {
             "200": _json(text, schema),
-            **({"201": _json(say("access.doc.created"), schema)} if act.creates else {}),
+            **({"201": _json(say("access.doc.created"), schema)} if creates else {}),
             **_errors(ACT_ERRORS),
         },
     }

@@ -1,24 +1,25 @@
 """The routes below `/api/access`: who asks, by which session, and the form of questions and answers.
 
-People act, programs do not: a recipient's token opens data and never this. Every refusal is a row of the audit.
+People act, programs do not: a recipient's token opens data and never this, but for a successor of itself (`renewing`).
+Every refusal is a row of the audit.
 """
 
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import TypeAdapter, ValidationError
 from starlette.background import BackgroundTask
 
 from catalog import metering
-from catalog.access import openapi
+from catalog.access import openapi, renewing
 from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, Act, Asked, List
+from catalog.access.asking import NOT_KEPT, Body, form_of, issued, require_json, shown
 from catalog.access.refusals import Refusal, of_policy
 from catalog.delivery.desk import token_id
-from catalog.policy import administration, audit, users
+from catalog.policy import audit, users
 from catalog.policy.decision import ANONYMOUS
 from catalog.policy.services import Service
 from catalog.web import sessions
@@ -31,14 +32,6 @@ LOOK: Final = "access.list"
 _PLACES: Final = {NUMBER: re.compile(r"[1-9][0-9]{0,8}", re.ASCII), TOKEN: re.compile(r"[0-9a-f]{16}", re.ASCII)}
 _UNKNOWN: Final = {NUMBER: ("web.policy.no_grant", "grant"), TOKEN: ("web.policy.no_token", "token")}
 _REQUEST: Final = re.compile(r'"?([!#-~]{1,64})"?', re.ASCII)
-_NOT_KEPT: Final = {"Cache-Control": "no-store"}
-
-
-async def _body(request: Request) -> bytes:
-    return await request.body()
-
-
-Body = Annotated[bytes, Depends(_body)]
 
 
 def build_router(site: Site) -> APIRouter:
@@ -54,6 +47,7 @@ def build_router(site: Site) -> APIRouter:
         router.add_api_route(one.path, _listing(site, one), methods=["GET"])
     for act in ACTS:
         router.add_api_route(act.path, _doing(site, act), methods=["POST"])
+    renewing.add_route(router, site.desk)
     return router
 
 
@@ -69,7 +63,7 @@ def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
         with users.acting(desk.register, LOOK, actor) as (connection, _):
             said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
             audit.append(connection, LOOK, "allowed", said)
-        return JSONResponse({one.path[1:]: [_shown(found) for found in one.find(desk, by)]}, headers=_NOT_KEPT)
+        return JSONResponse({one.path[1:]: [_listed(found) for found in one.find(desk, by)]}, headers=NOT_KEPT)
 
     return listed
 
@@ -79,24 +73,21 @@ def _doing(site: Site, act: Act) -> Callable[[Request, bytes], JSONResponse]:
         actor = _actor(site, request, act.action)
         _require_own(site, request, act.action, actor)
         try:
-            asked = Asked(site.desk, actor, _form(request, act, body), _place(request), _named(request))
+            asked = Asked(site.desk, actor, form_of(act.form, body), _place(request), _named(request))
             made = act.do(asked)
         except users.NotAllowed:
             raise
         except CitylakeError as error:
             return of_policy(error)
-        shown = _shown(made.what)
-        if isinstance(made.what, ISSUED):
-            shown["profile"] = administration.profile(made.what, f"{site.desk.url}/delta-sharing")
+        answer = issued(site.desk, made.what) if isinstance(made.what, ISSUED) else shown(made.what)
         further = None if made.further is None else BackgroundTask(made.further)
-        return JSONResponse(shown, 201 if made.new else 200, _NOT_KEPT, background=further)
+        return JSONResponse(answer, 201 if made.new else 200, NOT_KEPT, background=further)
 
     return done
 
 
-def _shown(found: Any) -> dict[str, Any]:
-    shown: dict[str, Any] = TypeAdapter(type(found)).dump_python(found, mode="json")
-    return {**shown, "live": found.live} if isinstance(found, Service) else shown
+def _listed(found: Any) -> dict[str, Any]:
+    return {**shown(found), "live": found.live} if isinstance(found, Service) else shown(found)
 
 
 def _actor(site: Site, request: Request, action: str) -> str:
@@ -130,19 +121,7 @@ def _require_own(site: Site, request: Request, action: str, actor: str) -> None:
     """Raises Refusal for a request that a page of another site may have made in a person's name."""
     if not sessions.from_own_page(request, site.desk.url):
         raise _refused(site, action, 403, "foreign", {"actor": actor}, {})
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refusal(415, "no_json")
-
-
-def _form(request: Request, act: Act, body: bytes) -> Any:
-    try:
-        return act.form.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            raise Refusal(400, "unreadable") from error
-        field = ".".join(map(str, first["loc"]))[:80]
-        raise Refusal(422, "body", field or None, field=field or "—") from error
+    require_json(request)
 
 
 def _place(request: Request) -> str:

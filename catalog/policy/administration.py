@@ -141,7 +141,9 @@ def issue_token(
     `request`: what the actor calls this request; another one of that name issues nothing.
     Raises CitylakeError for an unknown recipient or application, no days and a request of before; NotAllowed.
     """
-    made, row = _new(name, days, application_name, client=False, asked=request and (actor, request))
+    made, row = _new(
+        name, timedelta(days=_days(days)), application_name, client=False, asked=request and (actor, request)
+    )
     _issue(register, row, actor)
     return IssuedToken(made.id, name, row["expires"], made.text)
 
@@ -156,7 +158,9 @@ def issue_client(
     request: str | None = None,
 ) -> IssuedClient:
     """A new OAuth client of a recipient, with the same limits and errors as a token."""
-    made, row = _new(name, days, application_name, client=True, asked=request and (actor, request))
+    made, row = _new(
+        name, timedelta(days=_days(days)), application_name, client=True, asked=request and (actor, request)
+    )
     _issue(register, row, actor)
     return IssuedClient(made.id, name, row["expires"], made.secret)
 
@@ -172,20 +176,47 @@ def rotate_token(
     """
     if overlap < timedelta():
         raise CitylakeError("token.bad_overlap")
-    _days(days)
+    life = timedelta(days=_days(days))
     with users.acting(register, "token.rotate", actor) as (connection, _):
-        chain.take_place(connection, token)
-        old = _standing(connection, token_id)
-        made, row = _new(old["recipient"], days, old["application"], client=bool(old["client"]))
-        connection.execute(sa.insert(token).values(**row, succeeds=token_id))
-        ends = min(as_utc(old["expires"]), row["created"] + overlap)
-        connection.execute(sa.update(token).where(token.c.id == token_id).values(expires=ends))
-        about: audit.About = {"recipient": old["recipient"], "application": old["application"]}
-        body = {"actor": actor, "token_id": token_id, "successor": made.id, "expires": ends.isoformat()}
-        audit.append(connection, "token.issue", "allowed", _issued_body(row, actor), **about)
-        audit.append(connection, "token.rotate", "allowed", body, **about)
+        return succeed(connection, standing(connection, token_id), overlap, life, "token.rotate", {"actor": actor})
+
+
+def standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
+    """The row of a token or client that can be given a successor, kept from others until the transaction ends.
+
+    Raises CitylakeError for an unknown id, and one that has ended or has a successor already.
+    """
+    chain.take_place(connection, token)
+    row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
+    if row is None:
+        raise CitylakeError("web.policy.no_token", token=token_id)
+    if row["revoked"] is not None or as_utc(row["expires"]) <= now():
+        raise CitylakeError("token.ended", token=token_id)
+    later = connection.execute(sa.select(token.c.id).where(token.c.succeeds == token_id)).first()
+    if later is not None:
+        raise CitylakeError("token.succeeded", token=token_id, successor=later.id)
+    return dict(row)
+
+
+def succeed(
+    connection: sa.Connection,
+    old: Mapping[str, Any],
+    overlap: timedelta,
+    life: timedelta,
+    action: str,
+    said: Mapping[str, Any],
+) -> IssuedToken | IssuedClient:
+    """A successor, good for `life`, of a `standing` one. `action` and `said`: what the audit calls it, and of whom."""
+    made, row = _new(old["recipient"], life, old["application"], client=bool(old["client"]))
+    connection.execute(sa.insert(token).values(**row, succeeds=old["id"]))
+    ends = min(as_utc(old["expires"]), row["created"] + overlap)
+    connection.execute(sa.update(token).where(token.c.id == old["id"]).values(expires=ends))
+    about: audit.About = {"recipient": old["recipient"], "application": old["application"]}
+    body = {**said, "token_id": old["id"], "successor": made.id, "expires": ends.isoformat()}
+    audit.append(connection, "token.issue", "allowed", {**said, **_issued_body(row)}, **about)
+    audit.append(connection, action, "allowed", body, **about)
     kind = IssuedClient if row["client"] else IssuedToken
-    return kind(made.id, old["recipient"], row["expires"], made.secret if row["client"] else made.text, token_id)
+    return kind(made.id, old["recipient"], row["expires"], made.secret if row["client"] else made.text, old["id"])
 
 
 def revoke_token(register: Register, token_id: str, *, actor: str) -> Token:
@@ -351,12 +382,12 @@ def profile(issued: IssuedToken | IssuedClient, endpoint: str) -> dict[str, Any]
 
 
 def _new(
-    name: str, days: int, application_name: str | None, client: bool, asked: object = None
+    name: str, life: timedelta, application_name: str | None, client: bool, asked: object = None
 ) -> tuple[tokens.Secret, dict[str, Any]]:
     """A new token and its row. Argon2 takes its time, so this comes before the register is kept from others."""
     made, created = tokens.make(asked), now()
     row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "client": client}
-    return made, {**row, "expires": created + timedelta(days=_days(days)), "application": application_name}
+    return made, {**row, "expires": created + life, "application": application_name}
 
 
 def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
@@ -366,26 +397,13 @@ def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
         if connection.execute(sa.select(token.c.id).where(token.c.id == row["id"])).first() is not None:
             raise CitylakeError("token.issued_before", token=row["id"])
         connection.execute(sa.insert(token).values(**row))
-        body = _issued_body(row, actor)
+        body = {"actor": actor, **_issued_body(row)}
         audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
 
 
-def _issued_body(row: dict[str, Any], actor: str) -> dict[str, Any]:
-    body = {"actor": actor, "token_id": row["id"], "expires": row["expires"].isoformat()}
+def _issued_body(row: Mapping[str, Any]) -> dict[str, Any]:
+    body = {"token_id": row["id"], "expires": row["expires"].isoformat()}
     return body | ({"client": True} if row["client"] else {})
-
-
-def _standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
-    """The row of a token that can be given a successor."""
-    row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
-    if row is None:
-        raise CitylakeError("web.policy.no_token", token=token_id)
-    if row["revoked"] is not None or as_utc(row["expires"]) <= now():
-        raise CitylakeError("token.ended", token=token_id)
-    later = connection.execute(sa.select(token.c.id).where(token.c.succeeds == token_id)).first()
-    if later is not None:
-        raise CitylakeError("token.succeeded", token=token_id, successor=later.id)
-    return dict(row)
 
 
 def _purpose(purpose: str) -> str:

@@ -50,6 +50,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "organisation.lift": frozenset({"security_officer"}),
     "token.issue": frozenset({"administrator"}),
     "token.rotate": frozenset({"administrator"}),
+    "token.renew": frozenset({"department_user"}),
     "token.revoke": frozenset({"administrator", "security_officer"}),
     "grant.give": frozenset({"steward"}),
     "grant.approve": frozenset({"approver"}),

@@ -1,5 +1,6 @@
 """Pages for recipients: sign in by pasting a token, sign out, what one may read and what was read in one's name."""
 
+import json
 from functools import partial
 from typing import Any, Literal
 
@@ -8,9 +9,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
 from catalog.delivery.desk import token_id
-from catalog.policy import audit, recall
-from catalog.policy.administration import list_tokens
-from catalog.policy.decision import Allowed, Reason
+from catalog.policy import audit, recall, renewal, users
+from catalog.policy.administration import list_tokens, profile
+from catalog.policy.decision import ANONYMOUS, Allowed, Reason
+from catalog.policy.users import NotAllowed
 from catalog.web import cards, sessions
 from catalog.web.forms import Form, number_of, own_path
 from catalog.web.site import Site
@@ -99,13 +101,44 @@ def build_router(site: Site) -> APIRouter:
             return _access(request, 422, error.text(site.voice(request).language))
         return RedirectResponse("/access", 303)
 
-    def _access(request: Request, status: int = 200, refused: str | None = None) -> Response:
+    @router.post("/access/renew", dependencies=[Depends(site.own_form)])
+    def renew(request: Request, form: Form) -> Response:
+        """A successor of the token that somebody is signed in with, or, by a department's user, of one of theirs."""
+        hours, token = number_of(form.get("overlap", ""), 4), form.get("token", "")[:16]
+        limits, person = desk.listing.city().limits.credentials, site.person(request)
+        if person is not None:
+            metering.asks(desk, request, ANONYMOUS, renewal.ACT, ROAD)
+            if person.lacks:
+                return RedirectResponse("/account", 303)
+        else:
+            caller = metering.asks(desk, request, site.caller(request), renewal.ACT, ROAD)
+            if caller.problem is not None or caller.token is None:
+                raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, renewal.ACT, ROAD)
+        try:
+            if hours is None:
+                raise CitylakeError("token.overlap_too_long", hours="—", most=limits.overlapHours)
+            if person is not None:
+                made = renewal.by_user(desk.register, limits, token, hours, ROAD, actor=person.user.name)
+            else:
+                made = renewal.by_holder(desk.register, limits, caller, hours, ROAD)
+        except NotAllowed:
+            raise
+        except CitylakeError as error:
+            return _access(request, 422, unrenewed=error.text(site.voice(request).language))
+        return _access(request, made=json.dumps(profile(made, f"{desk.url}/delta-sharing"), indent=1))
+
+    def _access(request: Request, status: int = 200, refused: str | None = None, **renewed: str) -> Response:
+        """`refused`: why a notice was not acknowledged; `renewed`: `made`, what was made, shown once, or `unrenewed`,
+        why nothing was."""
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
         readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
         decision = desk.decide_marts(caller, ROAD)
         reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
         moment, tokens = now(), list_tokens(desk.register, caller.recipient) if caller.recipient else []
-        return site.page(
+        person = site.person(request)
+        if person is not None and not person.lacks and users.ACTS[renewal.ACT] & users.counting(person.user.roles):
+            tokens = renewal.of_organisation(desk.register, person.user.organisation)
+        answer = site.page(
             request,
             "access.html",
             status,
@@ -119,7 +152,13 @@ def build_router(site: Site) -> APIRouter:
             quota=metering.stands(desk, request, caller) if caller.recipient else None,
             tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
             now=moment,
+            most_overlap=desk.listing.city().limits.credentials.overlapHours,
+            made=renewed.get("made"),
+            unrenewed=renewed.get("unrenewed"),
         )
+        if renewed:
+            answer.headers["Cache-Control"] = "no-store"
+        return answer
 
     def _corrected(recipient: str) -> list[tuple[dict[str, Any], Due | None]]:
         city = desk.listing.city()

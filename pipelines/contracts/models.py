@@ -708,9 +708,13 @@ class CallersForm(Strict):
 
 
 class CredentialsForm(Strict):
-    """Wrong tokens and client secrets a minute, from one network or naming one id, before more are refused."""
+    """Tokens and client secrets. `perMinute`: wrong ones, from one network or naming one id, before more are refused;
+    `renewDays`: how long at most a successor lives that a recipient makes itself, `overlapHours` the old one beside it.
+    """
 
     perMinute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    renewDays: Annotated[int, Field(ge=1, le=3660)] = 90
+    overlapHours: Annotated[int, Field(ge=0, le=8760)] = 168
 
 
 class SignInForm(Strict):

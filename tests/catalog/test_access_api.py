@@ -321,22 +321,32 @@ def test_the_document_names_every_route(staffed_city: City) -> None:
 @pytest.mark.server
 def test_the_commands_of_the_documentation(staffed_city: City, clock: Clock, repository: Path, tmp_path: Path) -> None:
     """The lines of docs/access-api.md, as they stand there, by curl."""
-    staffed_city.recipient("cab-family-desk", "cab")
+    shown = staffed_city.recipient("cab-family-desk", "cab")
     person = Somebody(staffed_city, STEWARD, clock)
     person.join()
     text = (repository / "docs/access-api.md").read_text("utf-8")
-    script = text.split("```\n")[1]
+    script, renewing = text.split("```\n")[1::2]
     with serving(staffed_city.settings) as address:
-        environment = {"CATALOGUE": address, "NAME": STEWARD, "PASSWORD": person.password, "PATH": "/usr/bin:/bin"}
-        command = ["bash", "-euo", "pipefail", "-c", script]
+        environment = {
+            "CATALOGUE": address,
+            "NAME": STEWARD,
+            "PASSWORD": person.password,
+            "TOKEN": shown,
+            "PATH": "/usr/bin:/bin",
+        }
+        command = ["bash", "-euo", "pipefail", "-c", script + renewing]
         done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    given, listed = split(done.stdout)
+    given, listed, renewed = split(done.stdout)
+    assert renewed["succeeds"] == shown.split("_")[1] and renewed["profile"]["bearerToken"] == renewed["token"]
     assert given["pending"] and given["given_by"] == STEWARD and listed["grants"] == [given]
 
 
-def split(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two JSON documents one after the other."""
-    decoder = json.JSONDecoder()
-    first, end = decoder.raw_decode(text)
-    return first, decoder.raw_decode(text[end:])[0]
+def split(text: str) -> list[dict[str, Any]]:
+    """JSON documents one after the other."""
+    found, decoder = [], json.JSONDecoder()
+    while text.strip():
+        one, end = decoder.raw_decode(text.lstrip())
+        found.append(one)
+        text = text.lstrip()[end:]
+    return found

@@ -18,11 +18,13 @@ from catalog.policy import (
     identities,
     logins,
     releases,
+    renewal,
     suspension,
     users,
 )
 from catalog.policy.decision import MARTS
 from catalog.policy.users import ACTS, ROLES, NotAllowed
+from pipelines.contracts.models import CredentialsForm
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.tables import (
@@ -73,6 +75,8 @@ def acts(city: City) -> dict[str, Act]:
     """Every act, each with something it can be done to."""
     city.recipient("甲"), city.recipient("乙", "cab")
     issued = administration.issue_token(city.register, "甲", actor=ADMINISTRATOR)
+    city.recipient("内", OFFICE)
+    theirs = administration.issue_token(city.register, "内", actor=ADMINISTRATOR).id
     first = city.grant("甲", DIVISIONS)
     waiting = administration.grant(city.register, city.contracts, "乙", PERSONS, purpose="p", actor=STEWARD)
     users.create(city.register, city.contracts, "来者", OFFICE, ["department_user"], actor=ADMINISTRATOR)
@@ -105,6 +109,7 @@ def acts(city: City) -> dict[str, Act]:
         "organisation.lift": lambda _, who: suspension.lift(register, "organisation", "hc", "试", actor=who),
         "token.issue": lambda _, who: administration.issue_token(register, "甲", actor=who),
         "token.rotate": lambda _, who: administration.rotate_token(register, issued.id, timedelta(days=7), actor=who),
+        "token.renew": lambda _, who: renewal.by_user(register, CredentialsForm(), theirs, 24, "web", actor=who),
         "token.revoke": lambda _, who: administration.revoke_token(register, issued.id, actor=who),
         "grant.give": lambda _, who: administration.grant(register, contracts, "甲", MARTS, purpose="p", actor=who),
         "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
