@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipelines.connectors.base import connectors
 from pipelines.connectors.discovery import load_installed
+from pipelines.connectors.formats import formats
 from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
@@ -183,9 +184,10 @@ class _Loader:
         appends = isinstance(form.load, models.Append)
         if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
             raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
-        rules = self.resolver.rules(
-            file, form.quality, columns, appends, source=True
-        )  # judged before anything is derived
+        own = connector.arguments.get("format")
+        cut = own is not None and formats[own].about.cuts_digits
+        # judged before anything is derived
+        rules = self.resolver.rules(file, form.quality, columns, appends, source=True, cut=cut)
         across = self.resolver.across(file, form.across, [*columns, *(item.column for item in derived)])
         return SourceContract(
             id=f"{org}/{path.stem}",

@@ -94,14 +94,21 @@ class Resolver:
         return tuple(result.values())
 
     def rules(
-        self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column], events: bool, source: bool
+        self,
+        file: Located,
+        calls: Sequence[models.Call],
+        columns: Sequence[Column],
+        events: bool,
+        source: bool,
+        cut: bool = False,
     ) -> tuple[Rule, ...]:
         """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here;
-        `source`: rules about shapes may."""
+        `source`: rules about shapes may; `cut`: what comes may have lost digits."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):
-            for place, call in _implied_rules(column.definition, column):
+            kept = [((), "digits_kept")] if cut and column.definition.logicalType == "string" else []
+            for place, call in (*_implied_rules(column.definition, column), *kept):
                 rule = self.rule(file, ("properties", index, *place), call, {"column": column.name}, names)
                 found.setdefault(rule.id, rule)
         for index, call in enumerate(calls):

@@ -176,3 +176,17 @@ def test_contracts_are_read_again_only_if_a_byte_of_theirs_is_another(city: Path
     shutil.copy(file, city / "sources" / "left over.yaml")
     with pytest.raises(CitylakeError):
         load(city)
+
+
+def test_every_text_out_of_a_workbook_has_kept_its_digits(real: Contracts) -> None:
+    found = {
+        source.id: {rule.columns[0] for rule in source.rules if rule.verb == "digits_kept"}
+        for source in real.sources.values()
+    }
+    texts = {
+        source.id: {column.name for column in source.columns if column.definition.logicalType == "string"}
+        for source in real.sources.values()
+        if source.connector.arguments.get("format") == "xlsx"
+    }
+    assert "subject_no" in texts["sto/institution"]
+    assert found == {source: texts.get(source, set()) for source in real.sources}

@@ -121,7 +121,10 @@ CERTIFICATES = [
     _ROOT + _FIELDS + "002.S", _ROOT + _FIELDS + "001.U", _ROOT + "11100000MB03271699022.340100.000000016.001.9",
     _ROOT + _FIELDS + "002.T", _ROOT + _FIELDS + "02.S", _FIELDS + "002.S", _ROOT + _FIELDS + "002.S.0", "", None,
 ]  # fmt: skip
-PHONES = ["13812345678", "0564-3312345", "010-62345678-801", "05513312345", "12812345678", "138****5678", "", None]
+CUT = "1.38123456780000E+17"
+PHONES = [
+    "13812345678", "0564-3312345", "010-62345678-801", "05513312345", "12812345678", "138****5678", CUT, "", None
+]  # fmt: skip
 PLATES = {
     "皖N12345": True, "皖ND12345": True, "皖N12345D": True, "皖N1234挂": True, "皖NI2345": False, "皖N1234l": False,
     "皖N123456": False, "皖NDA123": True, "皖NLA1234": False, "皖O12345": False, "六N12345": False, "皖N1***5": False,
@@ -389,6 +392,7 @@ CASES = [
         lambda row: of(row["phone"], lambda v: v in PHONES[:4]),
     ),
     Case(rule("plate", column="plate"), lambda row: of(row["plate"], lambda v: PLATES[v])),
+    Case(rule("digits_kept", column="phone"), lambda row: of(row["phone"], lambda v: v != CUT)),
     Case(rule("not_masked", column="phone"), lambda row: of(row["phone"], lambda v: "*" not in v)),
     Case(
         rule("requires", column="name", when="code", values=["9", "it's", "{x} :y"]),

@@ -45,9 +45,11 @@ def table_of_rows(names: Sequence[str], rows: Iterator[Sequence[str]]) -> Table:
 
 @dataclass(frozen=True)
 class FormatAbout:
-    """What a format is. `archive`: its files lie in a zip of their own, as a shapefile's do."""
+    """What a format is. `archive`: its files lie in a zip of their own, as a shapefile's do. `cuts_digits`: a long
+    number that somebody typed has lost its last digits."""
 
     archive: bool = False
+    cuts_digits: bool = False
 
 
 formats: Registry[Callable[..., Table], FormatAbout] = Registry("format")

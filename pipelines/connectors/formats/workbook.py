@@ -30,9 +30,9 @@ Place = tuple[int, int]
 Line = list[str]
 
 
-@formats.register(FormatAbout(), "xlsx")
-@formats.register(FormatAbout(), "xls")
-@formats.register(FormatAbout(), "ods")
+@formats.register(FormatAbout(cuts_digits=True), "xlsx")
+@formats.register(FormatAbout(cuts_digits=True), "xls")
+@formats.register(FormatAbout(cuts_digits=True), "ods")
 def workbook(
     file: LocalFile,
     *,

@@ -11,6 +11,8 @@ from pipelines.verbs import CodeList, Column, VerbError
 
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
+CUT = r"-?\d\.\d{14}E[+-]\d{1,3}"
+"""A number as a workbook shows it that has lost digits."""
 _HAN = r"[\x{3007}\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{20000}-\x{3FFFF}]"
 
 
@@ -69,6 +71,12 @@ def plate(_: Context, *, column: Column) -> str:
 def not_masked(_: Context, *, column: Column) -> str:
     """No character of the value is hidden behind an asterisk."""
     return f"NOT regexp_matches({identifier(column)}, '[*＊]')"
+
+
+@row(Kind.FORMAT, Dimension.ACCURACY)
+def digits_kept(_: Context, *, column: Column) -> str:
+    """The value is no number of which a workbook keeps the first 15 digits only, as identifiers typed into one are."""
+    return f"NOT regexp_full_match({identifier(column)}, '{CUT}')"
 
 
 @row(Kind.FORMAT, Dimension.ACCURACY)

@@ -55,6 +55,11 @@ def _plate(asker: Asker, *, column: str) -> Question:
 
 
 @asks
+def _digits_kept(asker: Asker, *, column: str) -> Question:
+    return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex=r"^-?\d[.]\d{14}E[+-]\d+$")
+
+
+@asks
 def _not_masked(asker: Asker, *, column: str) -> Question:
     return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex="^(?s:.*[*＊].*)$")
 
