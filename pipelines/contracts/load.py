@@ -320,6 +320,8 @@ class _Loader:
         source = form.source or form.name
         check_column(file, (*place, "from"), source, columns)
         level, definition = columns[source].level, columns[source].definition
+        if channel == "open" and definition.schematic:
+            raise error("contract.schematic", file, place, column=source)
         if form.mask is not None:
             check_known(file, (*place, "mask"), "mask", form.mask, masks)
             about = masks[form.mask].about

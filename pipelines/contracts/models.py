@@ -70,10 +70,14 @@ class TypeOptions(Strict):
 
 
 class GeometryForm(Strict):
-    """A value is a geometry in well-known text: one or several points, lines or polygons, in degrees of `crs`."""
+    """A value is a geometry in well-known text: one or several points, lines or polygons, in degrees of `crs`.
+
+    `schematic` (示意图): it is drawn roughly, without a 审图号, and never shown in the open channel.
+    """
 
     kind: GeometryKind
     crs: Literal["EPSG:4490"]
+    schematic: bool = False
 
 
 class FieldLowering(Strict):
@@ -103,6 +107,11 @@ class FieldDefinition(Strict):
     clean: list[StepCall] = []
     quality: list[RuleCall] = []
     lowered: FieldLowering | None = None
+
+    @property
+    def schematic(self) -> bool:
+        """Whether it is a geometry that is drawn roughly."""
+        return self.geometry is not None and self.geometry.schematic
 
 
 class ColumnForm(Strict):

@@ -7,13 +7,13 @@ Readers of a released model begin at what it declares, so nothing is lowered twi
 columns whose level is right.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from pipelines.contracts.dbt import BEFORE, LOG, generated
-from pipelines.contracts.models import Level
+from pipelines.contracts.models import FieldDefinition
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
 from pipelines.lake.edition import CONTROL
 from pipelines.lake.models import Model, incremental_sql, models, whole_sql
@@ -87,6 +87,8 @@ class Sensitivity:
     graph: Mapping[str, Model]
     sql: Sequence[Mapping[str, str]]
     lineage: Lineage = field(init=False)
+    drawn: Lineage = field(init=False)
+    """The same models from end to end, with columns of schematic geometries above all others."""
     _by_relation: dict[str, ProductContract] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,7 @@ class Sensitivity:
         }
         given = {**texts, **self._before()}
         self.lineage = Lineage(given, source_levels(self.contracts), _keys(self.contracts), self._declare)
+        self.drawn = Lineage(given, source_levels(self.contracts, _schematic_level), _keys(self.contracts))
 
     def relation(self, model: str) -> str:
         """The relation of a model; a model that is not there has none that anybody reads."""
@@ -107,13 +110,14 @@ class Sensitivity:
         found = list[Problem]()
         for contract in self.contracts.models.values():
             found += self._of_model(contract, {column.name for column in contract.columns})
-            found += [problem for product in contract.products for problem in self._influence(product)]
+            for product in contract.products:
+                found += [*self._influence(product), *self._schematic(product)]
         return [*found, *self._idle()]
 
     def of_product(self, product: Product) -> list[Problem]:
         """What stands against a product: what its columns, its rows and its contract's lowering say wrongly."""
         shown = {column.source for column in product.columns}
-        return [*self._of_model(product.contract, shown), *self._influence(product)]
+        return [*self._of_model(product.contract, shown), *self._influence(product), *self._schematic(product)]
 
     def levels(self, model: str) -> dict[str, Derived]:
         """The derived levels of the columns of a model, and under ROWS those of its rows."""
@@ -190,6 +194,18 @@ class Sensitivity:
                 told: dict[str, str | int] = {"product": product.id, "column": name, "limit": limit}
                 yield Problem("lineage.influence_above", {**told, **self._told(contract.form.model, name, above)})
                 return
+
+    def _schematic(self, product: Product) -> Iterator[Problem]:
+        """Texts of an open product that a schematic geometry is in, or can be made into, whatever the level it has."""
+        relation = self.relation(product.contract.form.model)
+        found = self.drawn.derived(relation) if product.channel == "open" else None
+        if found is None:
+            return
+        texts = {column.source for column in product.columns if column.column.definition.logicalType == "string"}
+        for name in sorted(texts):
+            if origins := self.drawn.above(_flow(found, name).value, 1):
+                path = shown_path(self.drawn.path(relation, name, origins))
+                yield Problem("lineage.schematic", {"product": product.id, "column": name, "path": path})
 
     def _misfit(self, contract: ProductContract, found: Relation) -> Iterator[Problem]:
         """What a lowering names and need not."""
@@ -327,18 +343,25 @@ def _influences(found: Relation) -> Origins:
     return found.rows | flow.decided | flow.counted
 
 
-def source_levels(contracts: Contracts) -> dict[str, dict[str, Level]]:
-    """The levels of all columns that models find in sources, by relation."""
-    level = {name: definition.classification for name, definition in contracts.fields.items()}
+def source_levels(
+    contracts: Contracts, of: Callable[[FieldDefinition, int], int] = lambda definition, level: level
+) -> dict[str, dict[str, int]]:
+    """The levels of all columns that models find in sources, by relation; `of`: what counts for one."""
+    level = {name: of(definition, definition.classification) for name, definition in contracts.fields.items()}
     levels = {
         relation: {column: level.get(meaning, HIGHEST) for column, meaning in columns.items()}
         for relation, (_, columns) in PREPARED.items()
     }
     for source in contracts.sources.values():
-        found = {column.name: column.level for column in source.all_columns}
+        found = {column.name: of(column.definition, column.level) for column in source.all_columns}
         found |= dict.fromkeys(CONTROL, level.get(POSITION, HIGHEST))
         levels |= {f"{_core(source)}{suffix}": found for suffix in ("", LOG)}
     return levels
+
+
+def _schematic_level(definition: FieldDefinition, level: int) -> int:
+    """The highest for a geometry that is schematic, the lowest for all else."""
+    return HIGHEST if definition.schematic else 1
 
 
 def _keys(contracts: Contracts) -> dict[str, tuple[str, ...]]:

@@ -1,17 +1,20 @@
 """The repository's own models are as sensitive as their contracts say; a secret put into any of them is found."""
 
 import random
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from citylake.lineage import about
-from pipelines.contracts.load import Contracts, ProductContract
+from pipelines.contracts.load import Contracts, ProductContract, load
 from pipelines.linkage.tables import SHOWN, TABLES
 from pipelines.messages import CitylakeError, translate
 from pipelines.privacy.sensitivity import PREPARED, ROWS, Problem, Sensitivity
+from pipelines.settings import REPOSITORY
 from tests.city import seed_from_clock
 
 SECRET = '(select max(p.id_number) from "memory"."staging"."stg_psb__household_person" p)'
@@ -90,6 +93,62 @@ def test_rows_chosen_by_a_secret_are_found(proved: Sensitivity) -> None:
         changed = rewritten(proved, model, f"select * from ({proved.sql[0][model]}) m where {place} is not null")
         (found,) = [one for one in changed.of_product(product) if one.code == "lineage.influence_above"]
         assert "core.psb__household_person.native_place → " in str(found.arguments["path"])
+
+
+BOUNDARY = 'select {} from "memory"."staging"."stg_nrpb__county_boundary" b'
+
+
+def as_public(proved: Sensitivity) -> Sensitivity:
+    """The same, with boundaries of the lowest level: nothing but being schematic closes them."""
+    source = proved.contracts.sources["nrpb/county_boundary"]
+    columns = tuple(replace(column, level=1) for column in source.columns)
+    sources = {**proved.contracts.sources, "nrpb/county_boundary": replace(source, columns=columns)}
+    return Sensitivity(replace(proved.contracts, sources=sources), proved.graph, proved.sql)
+
+
+@pytest.mark.parametrize(
+    "value", ["max(b.county_boundary)", "max(upper(b.county_boundary))", "max(substr(b.county_boundary, 1, 400))"]
+)
+def test_a_schematic_geometry_is_never_opened_under_any_name(proved: Sensitivity, value: str) -> None:
+    chance = random.Random(seed_from_clock())
+    public = as_public(proved)
+    products = [one for one in proved.contracts.products.values() if one.channel == "open"]
+    texts = [(one, [c.source for c in one.columns if c.column.definition.logicalType == "string"]) for one in products]
+    for product, names in chance.sample([one for one in texts if one[1]], 4):
+        model, column = product.contract.form.model, chance.choice(names)
+        columns = [one.name for one in product.contract.columns if one.name != column]
+        made = f"({BOUNDARY.format(value)}) as {column}"
+        changed = rewritten(public, model, f"select {', '.join([*columns, made])} from ({public.sql[0][model]}) m")
+        (found,) = [one for one in changed.of_product(product) if one.code == "lineage.schematic"]
+        assert found.arguments["column"] == column and "value_above" not in codes(changed.of_product(product))
+        assert str(found.arguments["path"]).startswith("core.nrpb__county_boundary.county_boundary → ")
+        assert [one.code for one in changed.problems() if one.code == "lineage.schematic"] != []
+
+
+def test_a_contract_that_opens_a_schematic_geometry_is_refused(tmp_path: Path) -> None:
+    contracts = shutil.copytree(REPOSITORY / "data_contracts", tmp_path / "data_contracts")
+    fields, division = contracts / "fields.yaml", contracts / "products" / "geography" / "division.yaml"
+    text = fields.read_text("utf-8")
+    before, _, after = text.partition("\ncounty_boundary:\n")
+    fields.write_text(
+        f"{before}\ncounty_boundary:\n{after.replace('classification: 2', 'classification: 1', 1)}", "utf-8"
+    )
+    text = division.read_text("utf-8").replace(
+        "open: {type: 不予开放, basis: 边界非公开地图产品，未取得审图号}", "open: {type: 无条件开放}"
+    )
+    about = "product: division, name: 区划, nameEn: divisions, licence: 许可"
+    opened = f"  open: {{{about}, properties: [division_level, county_boundary]}}"
+    division.write_text(f"{text}{opened}\n", "utf-8")
+    with pytest.raises(CitylakeError) as error:
+        load(contracts)
+    assert error.value.code == "contract.schematic" and "division.yaml" in str(error.value)
+    assert "示意图" in str(error.value) and "county_boundary" in str(error.value)
+
+
+def test_other_channels_and_what_is_measured_of_a_schematic_geometry_stay(proved: Sensitivity) -> None:
+    public = as_public(proved)
+    assert not [one for one in public.problems() if one.code == "lineage.schematic"]
+    assert "area_km2" in {one.source for one in proved.contracts.products["analyst/division"].columns}
 
 
 def test_a_copy_is_no_generalisation(proved: Sensitivity) -> None:
