@@ -1,6 +1,6 @@
-"""Local times of a city as instants, as SQL expressions that DuckDB runs vectorised.
+"""Local times of a city as instants and back, as SQL expressions that DuckDB runs vectorised.
 
-Belongs here: TIMESTAMP to TIMESTAMPTZ. Texts of times are read where contracts are compiled.
+Belongs here: TIMESTAMP to TIMESTAMPTZ and the other way. Texts of times are read where contracts are compiled.
 """
 
 from functools import cache
@@ -10,6 +10,7 @@ import duckdb
 from pipelines.codecs.sql import literal
 
 _DAYS = "range(TIMESTAMP '1980-01-01', TIMESTAMP '2038-01-01', INTERVAL 1 DAY)"
+_END = "TIMESTAMP '2038-01-01'"
 
 
 def instant(local: str, zone: str) -> str:
@@ -18,9 +19,19 @@ def instant(local: str, zone: str) -> str:
     DuckDB's timezone() works out the calendar of each value, for 120 ns; China's clocks stand still since 1991.
     """
     since, ahead = _steady(zone)
-    steady = f"{local} >= TIMESTAMP {literal(since)} AND {local} < TIMESTAMP '2038-01-01'"
+    steady = f"{local} >= TIMESTAMP {literal(since)} AND {local} < {_END}"
     moved = f"make_timestamptz(epoch_us({local}) - ({ahead}))"
     return f"CASE WHEN {steady} THEN {moved} ELSE timezone({literal(zone)}, {local}) END"
+
+
+def local(moment: str, zone: str) -> str:
+    """The local time of an instant, by the same arithmetic: to ask the calendar costs 120 ns here too."""
+    since, ahead = _steady(zone)
+    first, end = (f"make_timestamptz(epoch_us({bound}) - ({ahead}))" for bound in (f"TIMESTAMP {literal(since)}", _END))
+    moved = f"make_timestamp(epoch_us({moment}) + ({ahead}))"
+    return (
+        f"CASE WHEN {moment} >= {first} AND {moment} < {end} THEN {moved} ELSE timezone({literal(zone)}, {moment}) END"
+    )
 
 
 @cache

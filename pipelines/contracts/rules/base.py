@@ -12,6 +12,7 @@ import duckdb
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from pipelines.codecs.local_time import local
 from pipelines.codecs.sql import identifier, literal
 from pipelines.verbs import Registry
 
@@ -162,6 +163,6 @@ def days_after_today(bound: object) -> int | None:
 def day(context: Context, column: str) -> str:
     """The calendar day of a date or a time; NULL for any other type, for which every branch is bound too."""
     value = identifier(column)
-    local = f"timezone({literal(context.timezone)}, try_cast({value} AS TIMESTAMPTZ))"
+    here = local(f"try_cast({value} AS TIMESTAMPTZ)", context.timezone)
     zoned = f"typeof({value}) = 'TIMESTAMP WITH TIME ZONE'"
-    return f"CASE WHEN {zoned} THEN cast({local} AS DATE) ELSE try_cast({value} AS DATE) END"
+    return f"CASE WHEN {zoned} THEN cast({here} AS DATE) ELSE try_cast({value} AS DATE) END"
