@@ -1,16 +1,28 @@
 """Who is whose kin in a household of day 0, as it was composed: the truth about relations that registers tell in codes.
 
-Belongs here: spouses and parents, and what follows from them. Whose code says what belongs to `households`.
+Belongs here: spouses and parents, what follows from them, and what of it the registers can tell. Whose code says what belongs to `households`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
 
-from simulator.households import HEAD, HEADS_PARENTS, Household
+from simulator.households import (
+    CHILDREN,
+    DAUGHTER_IN_LAW,
+    DAUGHTERS_CHILDREN,
+    HEAD,
+    HEADS_PARENTS,
+    SON_IN_LAW,
+    SONS_CHILDREN,
+    SPOUSE,
+    Household,
+)
 from simulator.person import MARRIED, Person
 from simulator.population import PARENTS_OF
 
+GRANDCHILDREN = {*SONS_CHILDREN.values(), *DAUGHTERS_CHILDREN.values()}
 COUPLES = (("02", "10"), ("20", "38"), ("28", "30"), ("51", "52"))
 
 Kin = tuple[str, str, str]
@@ -39,6 +51,27 @@ def kin(household: Household) -> Iterator[Kin]:
                 parent.id_number for parent in parents[other.id_number]
             }:
                 yield number, "sibling", other.id_number
+
+
+def told(household: Household, weddings: Mapping[frozenset[str], date]) -> Iterator[Kin]:
+    """Of `kin` what registers tell with certainty. `weddings` are days of registration by the numbers of both.
+
+    Codes say what members are to the head. So nobody says whose child a grandchild is, nor that a child born before the
+    wedding is the spouse's too, or whoever is married to that child.
+    """
+    people = {one.id_number: one for one in household}
+    for one, kind, other in kin(household):
+        members = {people[number].relation: people[number] for number in (one, other)}
+        if members.keys() & GRANDCHILDREN and HEAD not in members:
+            continue
+        if SPOUSE in members:
+            couple = frozenset(member.id_number for member in household if member.relation in (HEAD, SPOUSE))
+            children = [member for code, member in members.items() if code in CHILDREN.values()]
+            in_laws = [member for code, member in members.items() if code in (SON_IN_LAW, DAUGHTER_IN_LAW)]
+            children += [child for member in in_laws if (child := _spouse(member, household))]
+            if any(couple not in weddings or child.birth < weddings[couple] for child in children):
+                continue
+        yield one, kind, other
 
 
 def _spouse(person: Person, household: Household) -> Person | None:

@@ -1,5 +1,6 @@
 """Kinship in small households: what the register says of members and head, what follows from it, what is refused."""
 
+import json
 from collections.abc import Iterator
 from datetime import date
 
@@ -92,6 +93,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         member("M", "head", "02", MAN, "2016-01-01"),
         member("M", "father", "51", MAN, "1980-01-01"),
         member("M", "child", "20", MAN, "2026-10-02"),
+        # a couple, the son of their marriage and his wife: the mother has her as a daughter-in-law too
+        member("P", "head", "02", MAN, "1955-01-01", "20"),
+        member("P", "mother", "10", WOMAN, "1956-01-01", "20"),
+        member("P", "son", "20", MAN, "1980-01-01", "20"),
+        member("P", "bride", "38", WOMAN, "1981-01-01", "20"),
+        member("P", "boy", "41", MAN, "2010-01-01"),
+        # the head's wife is too young to be the mother of the daughter whose husband lives with them
+        member("Q", "head", "02", MAN, "1945-01-01", "20"),
+        member("Q", "wife", "10", WOMAN, "1970-01-01", "20"),
+        member("Q", "girl", "30", WOMAN, "1980-01-01", "20"),
+        member("Q", "groom", "28", MAN, "1981-01-01", "20"),
+        # the register has a brother where a certificate has a mother of eight
+        member("R", "head", "02", WOMAN, "2018-01-01"),
+        member("R", "child", "73", MAN, "2026-10-02"),
         # fifty members are a family, fifty-one are not
         *(member(home, "head", "02", MAN, "1950-01-01") for home in ("N", "O")),
         *(member("N", f"{place}", "20", MAN, "1980-01-01") for place in range(49)),
@@ -107,6 +122,10 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         wedding("5", "G-head", "G-other", "2020-01-01"),
         wedding("6", "K-head", "K-before", "2010-01-01"),
         wedding("7", "K-head", "K-before", "2020-01-01", "2"),
+        wedding("8", "P-head", "P-mother", "1979-01-01"),
+        wedding("9", "P-son", "P-bride", "2005-01-01"),
+        wedding("10", "Q-head", "Q-wife", "1979-01-01"),
+        wedding("11", "Q-groom", "Q-girl", "2005-01-01"),
     )
     born = {"born_at": "2026-10-01 17:00:00+00", "sex": MAN, "name": "王child"}
     bench.load(
@@ -115,6 +134,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         {"birth_certificate_no": "2", "mother_person_id": "J-head", **born},
         {"birth_certificate_no": "3", "mother_person_id": "L-girl", **born},
         {"birth_certificate_no": "4", "father_person_id": "M-head", **born},
+        {"birth_certificate_no": "5", "mother_person_id": "R-head", **born},
     )
     bench.build("lib_geography__division", "lib_population__person", RELATION, CONFLICT)
     yield bench
@@ -221,6 +241,43 @@ def test_nothing_follows_from_what_was_refused_of_a_better_source(bench: Bench) 
     """The register says the same as the certificate, so its own word is not judged."""
     assert found(bench, "M") == both("M", ("head", "51", "father", "20", "register"))
     assert refused(bench, "M") == [("M-child", "too_young", "M-head", "51", None, None, None)]
+
+
+def test_who_is_married_to_a_child_of_both_is_an_in_law_of_both(bench: Bench) -> None:
+    assert found(bench, "P") == both(
+        "P",
+        ("head", "10", "mother", "10", "marriage"),
+        ("son", "10", "bride", "10", "marriage"),
+        ("head", "20", "son", "51", "register"),
+        ("head", "38", "bride", "53", "register"),
+        ("head", "41", "boy", "61", "register"),  # whose child he is nobody says, nor whether she is his grandmother
+        ("mother", "20", "son", "52", "presumed"),
+        ("mother", "38", "bride", "54", "presumed"),
+    )
+    ((rows,),) = bench.rows(RELATION, "source_rows", "person_id = 'P-mother' and related_person_id = 'P-bride'")
+    assert json.loads(rows).keys() == {
+        "psb/household_person", "psb/household_person#person", "psb/household_person#child",
+        "psb/household_person#head", "cab/marriage", "cab/marriage#parents",
+    }  # fmt: skip
+
+
+def test_nobody_is_an_in_law_through_a_child_that_is_not_hers(bench: Bench) -> None:
+    assert found(bench, "Q") == both(
+        "Q",
+        ("head", "10", "wife", "10", "marriage"),
+        ("girl", "10", "groom", "10", "marriage"),
+        ("head", "30", "girl", "51", "register"),
+        ("head", "28", "groom", "55", "register"),
+    )
+
+
+def test_a_better_word_that_is_refused_itself_is_not_named_as_kept(bench: Bench) -> None:
+    assert found(bench, "R") == set()
+    assert refused(bench, "R") == [
+        ("R-child", "differs", "R-head", "75", None, None, None),
+        ("R-child", "too_young", "R-head", "52", None, None, None),
+        ("R-head", "differs", "R-child", "73", None, None, None),
+    ]
 
 
 def test_a_household_of_more_than_fifty_says_nothing(bench: Bench) -> None:

@@ -7,12 +7,14 @@
 
 with mirrored as (
     select
-        person_id, related_person_id, person_relation, relation_evidence, relation_source, since, source_row, source_rows, trust,
+        person_id, related_person_id, person_relation, relation_evidence, relation_source, since, through_id, source_row,
+        source_rows, trust,
         person_id as first_id, related_person_id as second_id
     from {{ ref('int_population__kin_claim') }}
     union all
     select
-        related_person_id, person_id, inverse_relation, relation_evidence, relation_source, since, source_row, source_rows, trust,
+        related_person_id, person_id, inverse_relation, relation_evidence, relation_source, since, through_id, source_row,
+        source_rows, trust,
         person_id, related_person_id
     from {{ ref('int_population__kin_claim') }}
 ),
@@ -90,7 +92,8 @@ refused_pair as (
     select related_person_id, person_id from judged where place = 1 and verdict is not null
 ),
 -- who is not what the register says to the head, or says after a better source that was refused, gives no ground for
--- anything else
+-- anything else; nor does a child through whom two are in-laws, if it is refused that it is the one's child or is married
+-- to the other
 doubtful as (
     select distinct j.second_id as person_id
     from judged j
@@ -99,8 +102,15 @@ doubtful as (
 )
 select
     j.*,
-    max(case when d.person_id is not null or e.person_id is not null then 'no_ground' else j.verdict end)
-        over (partition by j.first_id, j.second_id, j.relation_evidence) as verdict_of_pair
+    max(
+        case
+            when coalesce(d.person_id, e.person_id, t.person_id, c.person_id, s.person_id) is not null then 'no_ground'
+            else j.verdict
+        end
+    ) over (partition by j.first_id, j.second_id, j.relation_evidence) as verdict_of_pair
 from judged j
 left join doubtful d on d.person_id = j.first_id and j.relation_evidence in ('derived', 'presumed')
 left join doubtful e on e.person_id = j.second_id and j.relation_evidence in ('derived', 'presumed')
+left join doubtful t on t.person_id = j.through_id
+left join refused_pair c on c.person_id = j.first_id and c.related_person_id = j.through_id
+left join refused_pair s on s.person_id = j.second_id and s.related_person_id = j.through_id

@@ -1,8 +1,10 @@
 -- 亲属关系的各种说法：婚姻登记、出生医学证明、户籍登记与户主关系，以及由后者可以确定的同户成员之间的关系。
 -- What is said of who is whose relative, before it is weighed: marriages in force, birth certificates, what the household
 -- register says of members and head, and what follows from that with certainty among members. A household with two heads
--- or more than 50 coded members (a collective one) says nothing. That the spouse of a head is also the parent of the head's child follows from a marriage before the birth
--- alone. Each claim stands once: `person_relation` is what the related person is, `inverse_relation` what the person is.
+-- or more than 50 coded members (a collective one) says nothing. That the spouse of a head is also the parent of the head's
+-- child follows from a marriage before the birth alone; whoever that child is married to is then an in-law of both. Each
+-- claim stands once: `person_relation` is what the related person is, `inverse_relation` what the person is;
+-- `through_id` is the child through whom the two are related.
 {{ config(materialized='view') }}
 
 with register as (
@@ -78,6 +80,9 @@ member as (
     left join death d on d.person_id = m.person_id
     left join death hd on hd.person_id = h.person_id
 ),
+wedding as (
+    select person_id, spouse_id, registered_on, _batch, _row from marriage where marital_status = '20'
+),
 pair as (
     select
         a.person_id,
@@ -101,6 +106,9 @@ pair as (
             else case a.household_relation when '51' then '63' else '64' end
         end as inverse_relation,
         case when a.role = 'spouse' then 'presumed' else 'derived' end as relation_evidence,
+        a.household_no,
+        {{ source_row('a') }} as person_row,
+        {{ source_row('w') }} as wedding_row,
         {{ source_row('b') }} as source_row,
         {{ source_rows(
             {'psb/household_person': 'b', 'psb/household_person#person': 'a', 'cab/marriage': 'w'},
@@ -108,16 +116,43 @@ pair as (
         ) }} as source_rows
     from member a
     join member b on b.household_no = a.household_no
-    left join marriage w
-        on a.role = 'spouse' and b.role = 'child' and w.person_id = a.person_id and w.spouse_id = a.head_id
-        and w.marital_status = '20' and w.registered_on <= b.birth_date
+    -- equal keys alone: with a comparison or a condition of one side beside them DuckDB joined every pair to every marriage
+    left join wedding w
+        on w.person_id = a.person_id and w.spouse_id = case when a.role = 'spouse' and b.role = 'child' then a.head_id end
     where (a.role = 'child' and b.role = 'child' and a.person_id < b.person_id)
         or (a.role = 'parent' and b.role in ('child', 'spouse'))
         or (
             a.household_relation = '51' and b.household_relation = '52' and a.married = '2' and b.married = '2'
             and a.living = 1 and b.living = 1
         )
-        or (a.role = 'spouse' and b.role = 'child' and w.person_id is not null)
+        or (a.role = 'spouse' and b.role = 'child' and w.registered_on <= b.birth_date)
+),
+in_law as (
+    select
+        p.person_id,
+        b.person_id as related_person_id,
+        b.household_relation as person_relation,
+        case
+            when b.household_relation = '38' then case p.inverse_relation when '51' then '53' else '54' end
+            when p.inverse_relation = '51' then '55'
+            else '56'
+        end as inverse_relation,
+        c.person_id as through_id,
+        {{ source_row('b') }} as source_row,
+        {{ source_rows(
+            {'psb/household_person': 'b', 'cab/marriage': 'm'},
+            {
+                'psb/household_person#person': 'p.person_row', 'psb/household_person#child': 'p.source_row',
+                'cab/marriage#parents': 'p.wedding_row', 'psb/household_person#head': 'b.head_row'
+            }
+        ) }} as source_rows
+    from member b
+    join marriage m on m.person_id = b.person_id and m.marital_status = '20'
+    join marriage c
+        on c.person_id = m.spouse_id and c.marriage_registration_no = m.marriage_registration_no
+    join pair p
+        on p.related_person_id = c.person_id and p.household_no = b.household_no and p.relation_evidence = 'presumed'
+    where b.household_relation in ('28', '38')
 ),
 claim as (
     select
@@ -128,6 +163,7 @@ claim as (
         'marriage' as relation_evidence,
         'cab/marriage' as relation_source,
         m.registered_on as since,
+        cast(null as string) as through_id,
         {{ source_row('m') }} as source_row,
         {{ source_rows({'cab/marriage': 'm'}) }} as source_rows
     from marriage m
@@ -138,31 +174,36 @@ claim as (
     union all
     select
         child_id, mother_person_id, '52', {{ by_sex('sex', '20', '30') }}, 'birth', 'hc/birth_certificate', born_on,
-        source_row, source_rows
+        cast(null as string), source_row, source_rows
     from child
     where mother_person_id is not null
     union all
     select
         child_id, father_person_id, '51', {{ by_sex('sex', '20', '30') }}, 'birth', 'hc/birth_certificate', born_on,
-        source_row, source_rows
+        cast(null as string), source_row, source_rows
     from child
     where father_person_id is not null
     union all
     select
         m.head_id, m.person_id, m.household_relation, m.inverse_relation, 'register', 'psb/household_person',
-        cast(null as date), {{ source_row('m') }},
+        cast(null as date), cast(null as string), {{ source_row('m') }},
         {{ source_rows({'psb/household_person': 'm'}, {'psb/household_person#head': 'm.head_row'}) }}
     from member m
     where m.role <> 'spouse' or (m.living = 1 and m.head_living = 1)
     union all
     select
         person_id, related_person_id, person_relation, inverse_relation, relation_evidence, 'psb/household_person',
-        cast(null as date), source_row, source_rows
+        cast(null as date), cast(null as string), source_row, source_rows
     from pair
+    union all
+    select
+        person_id, related_person_id, person_relation, inverse_relation, 'presumed', 'psb/household_person',
+        cast(null as date), through_id, source_row, source_rows
+    from in_law
 )
 select
     c.person_id, c.related_person_id, c.person_relation, c.inverse_relation, c.relation_evidence, c.relation_source,
-    c.since, c.source_row, c.source_rows,
+    c.since, c.through_id, c.source_row, c.source_rows,
     cast(10 * k.place + case c.relation_evidence when 'derived' then 1 when 'presumed' then 2 else 0 end as int)
         as trust
 from claim c

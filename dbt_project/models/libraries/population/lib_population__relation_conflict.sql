@@ -1,6 +1,7 @@
--- 亲属关系的矛盾，一项一行：采用的说法和未采用的说法都保留；两说同等可信的都不采用。
+-- 亲属关系的矛盾，一项一行：采用的说法和未采用的说法都保留；两说同等可信、或较可信的一说也被否定的，都不采用。
 -- One row per claim of kinship that was refused, as the side sees it that it contradicts: what is kept instead, or nothing
--- if two claims are worth the same, and what is not kept. `#kept` is the source row of what is kept.
+-- if two claims are worth the same or the better one is refused itself, and what is not kept. `#kept` is the source row of
+-- what is kept, or of the divorce or wedding that refutes.
 with refused as (
     select
         *,
@@ -30,17 +31,28 @@ beside as (
             when 'differs' then first_row when 'best' then best_row when 'marriage_register' then marriage_row
         end as row_kept
     from refused
+),
+kept as (
+    select
+        b.*,
+        case when h.person_id is null then null else b.relation_kept end as relation_held,
+        h.related_person_id as person_held,
+        case when b.kept = 'marriage_register' or h.person_id is not null then b.source_kept end as source_held,
+        case when b.kept = 'marriage_register' or h.person_id is not null then b.row_kept end as row_held
+    from beside b
+    left join {{ ref('lib_population__relation') }} h
+        on h.person_id = b.person_id and h.related_person_id = b.kept_person_id
 )
 select
     person_id,
     related_person_id,
     verdict as relation_conflict,
     person_relation as relation_other,
-    relation_kept,
-    kept_person_id,
+    relation_held as relation_kept,
+    person_held as kept_person_id,
     relation_evidence,
     relation_source as source_other,
-    source_kept,
+    source_held as source_kept,
     substr(source_rows, 1, length(source_rows) - 1)
-        || coalesce(',"' || source_kept || '#kept":"' || row_kept || '"', '') || '}' as source_rows
-from beside
+        || coalesce(',"' || source_held || '#kept":"' || row_held || '"', '') || '}' as source_rows
+from kept
