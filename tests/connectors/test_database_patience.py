@@ -48,9 +48,10 @@ def refused(found: Puller, table: str) -> tuple[CitylakeError, float]:
     return caught.value, time.monotonic() - started
 
 
-@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql", "postgresql+psycopg", "mysql+pymysql"])
 def test_a_server_that_says_nothing(silent: int, puller: Make, monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     monkeypatch.setattr(patience, "CONNECT", 2)
+    monkeypatch.setattr(patience, "SILENCE", 2)
     error, seconds = refused(puller("database", f"{scheme}://reader:word@127.0.0.1:{silent}/city", ["id"]), "t")
     assert error.code == "pull.unreachable"
     assert seconds < 30

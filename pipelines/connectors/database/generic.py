@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from pipelines.connectors.base import Pulled, Request, require_columns, taken
+from pipelines.connectors.database import patience
 from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import NoText, TextFile, columns_of
@@ -59,6 +60,8 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
     except sa.exc.SQLAlchemyError as error:
         shown = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
         raise unreachable(request, connection, _as_error(shown), address) from None
+    except (UnicodeError, OverflowError, ConnectionError, TimeoutError) as error:  # a driver's own
+        raise unreachable(request, connection, error, address) from None
 
 
 def _as_error(error: BaseException) -> Exception:
@@ -66,8 +69,10 @@ def _as_error(error: BaseException) -> Exception:
 
 
 def _engine(address: str) -> sa.Engine:
-    """An engine that keeps no connections and quotes no values in its errors."""
-    return sa.create_engine(address, poolclass=sa.NullPool, hide_parameters=True)
+    """An engine that keeps no connections, quotes no values in its errors, and does not wait for ever."""
+    url = sa.make_url(address)
+    given = {name: value for name, value in patience.of_driver(url.get_driver_name()).items() if name not in url.query}
+    return sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=given)
 
 
 def _pull(request: Request, connection: str, table: str, con: sa.Connection) -> Pulled | None:
