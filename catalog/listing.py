@@ -8,7 +8,8 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.shown import released_columns
+from pipelines.waits import holding, waits
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ class Offering:
     zone: str = "UTC"
     """Where days begin and end."""
 
-    @property
+    @cached_property
     def offer(self) -> Offer:
         """What policy needs to know of it."""
         product, form = self.product, self.product.contract.form
@@ -75,6 +77,7 @@ class Snapshot:
     published: Mapping[str, Recorded]
     broken: str | None
     """The mistake in the contract files, when the last good ones are shown instead."""
+    _offerings: dict[str, Offering] = field(default_factory=dict, repr=False, compare=False)
 
     def find(self, product_id: str) -> Offering | None:
         """The offering of a product id, None if no contract names it."""
@@ -87,6 +90,11 @@ class Snapshot:
         return [self._offering(products[name]) for name in sorted(products)]
 
     def _offering(self, product: Product) -> Offering:
+        if product.id not in self._offerings:
+            self._offerings[product.id] = self._made(product)
+        return self._offerings[product.id]
+
+    def _made(self, product: Product) -> Offering:
         levels = self.contracts.city.levels
         approval = frozenset(column.name for column in product.columns if levels[column.level].approval)
         return Offering(product, self.published.get(product.id), approval, self.contracts.city.timezone)
@@ -103,6 +111,7 @@ class Listing:
         self._stated = ""
         self._contracts: Contracts | None = None
         self._broken: str | None = None
+        self._snapshot: Snapshot | None = None
         self._basis: int | None = None
         self._sequence = -1
         self._published: dict[str, Recorded] = {}
@@ -110,11 +119,13 @@ class Listing:
 
     def snapshot(self) -> Snapshot:
         """Contracts and ledger as they are now. Raises CitylakeError if the contracts never could be read."""
-        with self._lock:
+        with holding(self._lock):
             self._look_at_contracts()
             self._look_at_ledger()
             assert self._contracts is not None
-            return Snapshot(self._contracts, self._published, self._broken)
+            if self._snapshot is None:
+                self._snapshot = Snapshot(self._contracts, self._published, self._broken)
+            return self._snapshot
 
     def city(self) -> CityForm:
         """What the contracts say of the whole city, as they were read last: looks at no file and no ledger."""
@@ -145,7 +156,7 @@ class Listing:
 
     def ended_versions(self, subject: str) -> Collection[int]:
         """The versions that were ended because the period of their contract was over."""
-        with self._lock:
+        with holding(self._lock):
             self._look_at_ledger()
             return self._ended.get(subject, {}).keys()
 
@@ -162,6 +173,7 @@ class Listing:
     def _look_at_contracts(self) -> None:
         if time.monotonic() - self._looked < CONTRACTS_LOOK_SECONDS:
             return
+        waits()
         now_stated = stated(self._root)
         if now_stated != self._stated or self._contracts is None:
             self._read_contracts()
@@ -169,6 +181,7 @@ class Listing:
         self._looked = time.monotonic()
 
     def _read_contracts(self) -> None:
+        self._snapshot = None
         try:
             self._contracts, self._broken = load(self._root), None
         except CitylakeError as error:
@@ -183,6 +196,7 @@ class Listing:
             return
         sequence = self.ledger.register.rows(_NEWEST)[0]["sequence"]
         if sequence != self._sequence:
+            self._snapshot = None
             self._published, self._ended = self.ledger.published(), self.ledger.ended_versions()
             self._sequence = sequence
         self._basis = basis

@@ -30,12 +30,14 @@ _KEY = "citylake.meter"
 
 @dataclass
 class _Meter:
-    """One request: who shows a token, how they stand, what they got. `size`: bytes of the whole of which `rows` are the
-    rows, None if all rows are given; `reserved`: rows and bytes that were counted when the answer began."""
+    """One request: who shows a token, how they stand, whether they were let in, what they got. `size`: bytes of the
+    whole of which `rows` are the rows, None if all rows are given; `reserved`: rows and bytes that were counted when
+    the answer began."""
 
     caller: Caller | None = None
     day: date | None = None
     standing: Standing | None = None
+    let_in: bool = False
     data: bool = False
     rows: int = 0
     bytes: int = 0
@@ -130,8 +132,10 @@ def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -
     meter = _meter(request)
     if meter.standing is None:
         _count(desk, meter, caller, _address(request.scope))
-        assert meter.standing is not None
+    assert meter.standing is not None
+    if not meter.let_in:
         desk.hold_back(caller, None, action, road, meter.standing.wait, desk.quotas.untold(meter.standing.who))
+        meter.let_in = True
     if action in DATA and not meter.data and meter.day is not None and caller.problem is None:
         if desk.quotas.used(meter.standing.who, meter.day).spent(meter.standing.limits):
             moment = now()

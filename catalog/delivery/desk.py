@@ -23,6 +23,7 @@ from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Re
 from catalog.policy.quotas import Quotas
 from catalog.policy.rates import Rates
 from pipelines.register import Register
+from pipelines.register.group import Entry
 from pipelines.register.store import now
 from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
@@ -159,6 +160,10 @@ class Desk:
     def answered(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
         """Audit a read that is about to be answered. Raises AuditUnavailable, and then there must be no answer; Refused
         if the answer took long to make and the caller may not have it any more."""
+        audit.write(self.register, self.answering(admission, action, road, **facts))
+
+    def answering(self, admission: Admission, action: str, road: str, **facts: Any) -> Entry:
+        """The audit's row of a read, for whoever writes it before there is an answer. Raises as `answered`."""
         self._ask_again(admission, action, road)
         allowed = admission.allowed
         body = {"columns": allowed.columns, "divisions": allowed.divisions, **facts}
@@ -166,7 +171,7 @@ class Desk:
         level = max(
             (column.level for column in admission.offering.product.columns if column.name in read), default=None
         )
-        self._audit_allowed(admission.caller, allowed, allowed.version, action, level, {"road": road, **body})
+        return self._allowed(admission.caller, allowed, allowed.version, action, level, {"road": road, **body})
 
     def _ask_again(self, admission: Admission, action: str, road: str) -> None:
         if time.monotonic() - admission.asked < LONG:
@@ -195,22 +200,21 @@ class Desk:
         level = max(
             column.level for one in products if one.channel == allowed.product.split("/")[0] for column in one.columns
         )
-        self._audit_allowed(caller, allowed, None, action, level, {"road": road, **facts})
+        audit.write(self.register, self._allowed(caller, allowed, None, action, level, {"road": road, **facts}))
 
-    def _audit_allowed(
-        self,
+    @staticmethod
+    def _allowed(
         caller: Caller,
         allowed: Allowed,
         version: int | None,
         action: str,
         level: int | None,
         body: dict[str, Any],
-    ) -> None:
+    ) -> Entry:
         body |= token_id(caller)
         if allowed.purpose is not None:
             body["purpose"] = allowed.purpose
-        audit.record(
-            self.register,
+        return audit.entry(
             action,
             "allowed",
             body,

@@ -4,9 +4,11 @@ An extract is the released table itself when the policy hides nothing, a view bu
 """
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -15,6 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 from deltalake import DeltaTable
 
 from pipelines.lake import delta
+from pipelines.waits import waits
 
 WHOLE = "whole"
 """The key of an extract that is the released table itself."""
@@ -80,17 +83,19 @@ class Tables:
 
     def __init__(self, location: Callable[[str], Path], most: int = 64) -> None:
         self._location = location
+        self._log = cache(lambda product: str(location(product) / "_delta_log"))
         self._most = most
         self._known: OrderedDict[tuple[str, int], tuple[int, Extract]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, product: str, version: int) -> Extract:
         """The whole of one version. Raises MissingTable."""
-        location = self._location(product)
-        mark = _mark(location)
+        mark = _mark(self._log(product))
         with self._lock:
             if (found := self._known.get((product, version))) and found[0] == mark:
                 return found[1]
+        waits()
+        location = self._location(product)
         made = _whole(product, version, location, delta.open_table(location, version))
         with self._lock:
             self._known[product, version] = mark, made
@@ -99,10 +104,10 @@ class Tables:
         return made
 
 
-def _mark(location: Path) -> int:
+def _mark(log: str) -> int:
     """When an entry of a table's log was made or replaced last; 0 without a log."""
     try:
-        return (location / "_delta_log").stat().st_mtime_ns
+        return os.stat(log).st_mtime_ns
     except FileNotFoundError:
         return 0
 

@@ -94,10 +94,10 @@ class Views:
         channel, name = product.split("/")
         return self.folders.root / channel / name / f"v{version}"
 
-    def note_use(self, allowed: Allowed) -> None:
-        """Note that a version is read, so that it is not dropped under its readers."""
+    def note_use(self, folder: Path) -> None:
+        """Note that a version is read, so that its folder is not dropped under its readers."""
         with suppress(FileNotFoundError):
-            os.utime(self.folder(allowed.product, allowed.version))
+            os.utime(folder)
 
     def clean(self, keep: Mapping[str, Collection[int]]) -> None:
         """Delete the views of every version that is not in `keep` (by product), those before the newest that nobody has

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 import sqlalchemy as sa
 
 from pipelines.register import Register, chain
-from pipelines.register.group import NotWritten, group
+from pipelines.register.group import Entry, NotWritten, gathering, group
 from pipelines.register.tables import audit as table
 
 log = logging.getLogger(__name__)
@@ -63,11 +63,33 @@ def record(
 
     Raises AuditUnavailable.
     """
+    write(register, entry(action, outcome, body, **about))
+
+
+def entry(action: str, outcome: Outcome, body: dict[str, Any], **about: Unpack[About]) -> Entry:
+    """A row that is to be written."""
+    return Entry(_row(action, outcome, about), chain.canonical(body))
+
+
+def write(register: Register, row: Entry) -> None:
+    """Append a row, as `record`. Raises AuditUnavailable."""
     try:
-        group(register, table).append(register, _row(action, outcome, about), body)
+        group(register, table).append(register, [row])
     except NotWritten as error:
-        log.error("audit cannot be written: %s", type(error.__cause__).__name__)
-        raise AuditUnavailable from error
+        raise _unavailable(error) from error
+
+
+async def written(register: Register, row: Entry) -> None:
+    """The same for a coroutine, which waits without keeping a thread. Raises AuditUnavailable."""
+    try:
+        await gathering(register, table).append(register, row)
+    except NotWritten as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: NotWritten) -> AuditUnavailable:
+    log.error("audit cannot be written: %s", type(error.__cause__).__name__)
+    return AuditUnavailable()
 
 
 def append(

@@ -22,6 +22,7 @@ from pipelines.register.tables import access as access_table
 from pipelines.register.tables import recipient as recipient_table
 from pipelines.register.tables import token as token_table
 from pipelines.register.times import as_utc, as_utc_or_none
+from pipelines.waits import waits
 
 PUBLIC_TOKEN = "public"
 """What clients that insist on a token send for the open share; it means no token at all."""
@@ -166,6 +167,7 @@ class Callers:
 
     def _wrong(self, found: _Found | None, sent: From | None) -> Caller:
         """A wrong credential, which may name a token that there is. A lock is told to the audit when it begins."""
+        waits()  # it is counted once
         row, origin = found.row if found else None, sent() if sent else None
         locked = None if origin is None else self._lockout.failed(origin, row["id"] if row else None)
         if origin is None or locked is None:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipelines.waits import waits
+
 ROUNDING = 1e-6
 """What sums of seconds may miss: whoever waits as told is let in."""
 TOLD_SECONDS = 60
@@ -73,6 +75,7 @@ class Rates:
             bucket, at = self._buckets.get(caller), self._clock()
             if bucket is None or at - bucket.told < TOLD_SECONDS or not bucket.untold:
                 return 0
+            waits()  # whoever is told this writes it to the audit
             refused, bucket.untold, bucket.told = bucket.untold, 0, at
             return refused
 

@@ -16,11 +16,12 @@ import sqlalchemy as sa
 from pipelines.register.store import now
 
 FIRST = "0" * 64
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def canonical(value: Any) -> str:
     """JSON with sorted keys and no spaces: the text that is hashed."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return _encode(value)
 
 
 def append(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any], body: Any) -> dict[str, Any]:

@@ -1,30 +1,39 @@
 """Group commit: rows that many threads append to one chain at the same time are written in one transaction.
 
 There is no thread of its own: whoever comes while nobody writes writes for all who wait, so nothing is left over when a
-process ends. Belongs here: waiting for each other. Does not belong here: what the rows say.
+process ends. Coroutines wait without a thread each: one thread at a time writes for all of them. Belongs here: waiting
+for each other. Does not belong here: what the rows say.
 """
 
+import asyncio
 import threading
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from pipelines.register import chain
 from pipelines.register.store import Register
+from pipelines.waits import waits
 
 
 class NotWritten(Exception):
     """The transaction failed that the row was to be written in: none of its rows is there."""
 
 
-class _Waiting:
-    """A row of somebody who waits for it to be durable."""
+class Entry(NamedTuple):
+    """A row to append, with the canonical text of its body."""
 
-    def __init__(self, row: Mapping[str, Any], body: str) -> None:
-        self.row = row
-        self.body = body
+    row: Mapping[str, Any]
+    body: str
+
+
+class _Waiting:
+    """Rows of somebody who waits for them to be durable."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
         self.done = False
         self.error: Exception | None = None
 
@@ -38,9 +47,10 @@ class GroupCommit:
         self._queue: list[_Waiting] = []
         self._writing = False
 
-    def append(self, register: Register, row: Mapping[str, Any], body: Any) -> None:
-        """Append one row; it is durable when this returns. Raises NotWritten."""
-        mine = _Waiting(row, chain.canonical(body))
+    def append(self, register: Register, entries: Sequence[Entry]) -> None:
+        """Append rows, all or none; they are durable when this returns. Raises NotWritten."""
+        waits()
+        mine = _Waiting(entries)
         with self._change:
             self._queue.append(mine)
             while self._writing and not mine.done:
@@ -58,7 +68,7 @@ class GroupCommit:
         error: Exception | None = NotWritten()  # what those who wait are told if this thread is interrupted
         try:
             with register.begin() as connection:
-                chain.append_all(connection, self._table, [(one.row, one.body) for one in batch])
+                chain.append_all(connection, self._table, [entry for one in batch for entry in one.entries])
             error = None
         except Exception as problem:
             error = problem
@@ -68,6 +78,55 @@ class GroupCommit:
                     one.done, one.error = True, error
                 self._writing = False
                 self._change.notify_all()
+
+
+class Gathering:
+    """Appends to one chain of one register for the coroutines of one event loop: what comes during a transaction is in
+    the next."""
+
+    def __init__(self, commit: GroupCommit) -> None:
+        self._commit = commit
+        self._queue: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def append(self, register: Register, entry: Entry) -> None:
+        """Append one row; it is durable when this returns. Raises NotWritten."""
+        mine = asyncio.get_running_loop().create_future()
+        self._queue.append((entry, mine))
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all(register))
+        await mine
+
+    async def _write_all(self, register: Register) -> None:
+        try:
+            while self._queue:
+                batch, self._queue = self._queue, []
+                await self._write(register, batch)
+        finally:
+            self._writer = None
+
+    async def _write(self, register: Register, batch: list[tuple[Entry, asyncio.Future[None]]]) -> None:
+        cause: BaseException | None = NotWritten()  # what those who wait are told if this task is cancelled
+        try:
+            await asyncio.to_thread(self._commit.append, register, [entry for entry, _ in batch])
+            cause = None
+        except NotWritten as problem:
+            cause = problem.__cause__
+        finally:
+            for _, waiting in batch:
+                if waiting.done():  # whoever waited was cancelled
+                    continue
+                if cause is None:
+                    waiting.set_result(None)
+                else:
+                    waiting.set_exception(_failed(cause))
+
+
+def _failed(cause: BaseException) -> NotWritten:
+    """An error for each who waits: a traceback is of one alone."""
+    error = NotWritten()
+    error.__cause__ = cause
+    return error
 
 
 _groups: WeakKeyDictionary[Register, dict[str, GroupCommit]] = WeakKeyDictionary()
@@ -81,3 +140,17 @@ def group(register: Register, table: sa.Table) -> GroupCommit:
         if table.name not in mine:
             mine[table.name] = GroupCommit(table)
         return mine[table.name]
+
+
+_gatherings: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakKeyDictionary[GroupCommit, Gathering]] = (
+    WeakKeyDictionary()
+)
+
+
+def gathering(register: Register, table: sa.Table) -> Gathering:
+    """The one gathering of a chain in the event loop that runs."""
+    commit = group(register, table)
+    mine = _gatherings.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
+    if commit not in mine:
+        mine[commit] = Gathering(commit)
+    return mine[commit]

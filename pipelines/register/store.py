@@ -13,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 
 from pipelines.register.tables import basis
+from pipelines.waits import waits
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BASIS = "SELECT number FROM basis WHERE id = 1"
@@ -46,6 +47,7 @@ class Register:
 
         SQLite has one writer, and whoever finds it busy sleeps and may miss every turn: threads queue here before.
         """
+        waits()
         with self._turn, self._write.begin() as connection:
             yield connection
 
@@ -54,6 +56,7 @@ class Register:
 
         A select that many requests ask is put together once, at import: putting one together takes longer than asking.
         """
+        waits()
         with self._alone.connect() as connection:
             return [dict(row) for row in connection.execute(statement, values).mappings()]
 
@@ -61,8 +64,10 @@ class Register:
         """The number that moves with everything that decisions are made from: what was read after an equal one would be
         read again now. None if there is no such number: then nothing may be remembered.
 
-        Every read asks, so it is asked past SQLAlchemy, on connections that are kept for it.
+        Every read asks, so it is asked past SQLAlchemy, on connections that are kept for it. SQLite has it in memory.
         """
+        if self.engine.dialect.name != "sqlite":
+            waits()
         try:
             connection = self._looker()
             found = connection.execute(_BASIS).fetchall()
@@ -81,6 +86,8 @@ class Register:
         connection: Any = pooled.dbapi_connection
         if self.engine.dialect.name == "postgresql":
             connection.autocommit = True
+        else:
+            connection.execute("PRAGMA busy_timeout = 0")  # whoever would wait asks through the pool
         return connection
 
     def close(self) -> None:

@@ -1,5 +1,6 @@
 """Group commit: one chain and fewer transactions than rows, all or none of a batch, nothing that was told is lost."""
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -7,25 +8,24 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from pipelines.register import Register, chain
-from pipelines.register.group import GroupCommit, NotWritten, group
+from pipelines.register.group import Entry, GroupCommit, NotWritten, gathering, group
 from pipelines.register.tables import audit
 
 ROW = {"recipient": None, "action": "test", "product": None, "version": None, "outcome": "allowed", "grant": None}
 WRITER = """
 import sys, threading
 from pipelines.register import Register
-from pipelines.register.group import group
-from pipelines.register.tables import audit
-from tests.register.test_group import ROW
+from tests.register.test_group import append
 register, told = Register(sys.argv[1]), threading.Lock()
 def work(thread):
     for number in range(10_000):
-        group(register, audit).append(register, ROW, [thread, number])
+        append(register, [thread, number])
         with told:
             print(thread, number, flush=True)
 for thread in range(8):
@@ -39,6 +39,15 @@ def register(tmp_path: Path) -> Iterator[Register]:
     register.upgrade()
     yield register
     register.close()
+
+
+def _entry(body: Any) -> Entry:
+    return Entry(ROW, chain.canonical(body))
+
+
+def append(register: Register, body: Any) -> None:
+    """One row more in the audit, by the group commit of this process."""
+    group(register, audit).append(register, [_entry(body)])
 
 
 def bodies(register: Register) -> list[str]:
@@ -65,7 +74,7 @@ def together(register: Register, threads: int, rows: int) -> list[Exception]:
         start.wait()
         for number in range(rows):
             try:
-                group(register, audit).append(register, ROW, [thread, number])
+                append(register, [thread, number])
             except NotWritten as error:
                 errors.append(error)
 
@@ -86,9 +95,80 @@ def test_rows_that_come_together_are_written_together(register: Register) -> Non
 
 
 def test_one_alone_waits_for_nobody(register: Register) -> None:
-    group(register, audit).append(register, ROW, {"b": 1, "a": None})
+    append(register, {"b": 1, "a": None})
     assert bodies(register) == ['{"a":null,"b":1}'] and unbroken(register)
     assert group(register, audit) is group(register, audit)
+
+
+async def _gathered(register: Register, numbers: range) -> list[BaseException | None]:
+    """As many coroutines append a row each, all at once; what they were told."""
+    waiting = (gathering(register, audit).append(register, _entry(number)) for number in numbers)
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def test_coroutines_wait_for_a_transaction_together(register: Register) -> None:
+    commits = counted(register)
+    assert asyncio.run(_gathered(register, range(100))) == [None] * 100
+    assert sorted(map(int, bodies(register))) == list(range(100)) and unbroken(register)
+    assert commits["commits"] == 1
+
+    async def in_turn() -> None:
+        for number in range(100, 103):
+            await gathering(register, audit).append(register, _entry(number))
+            assert bodies(register)[-1] == str(number), "durable when it is told"
+
+    asyncio.run(in_turn())
+    assert unbroken(register)
+
+
+def test_every_coroutine_is_told_that_the_transaction_failed(register: Register) -> None:
+    with register.begin() as connection:
+        connection.execute(
+            sa.text("CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+        )
+    told = asyncio.run(_gathered(register, range(9)))
+    assert all(isinstance(error, NotWritten) and error.__cause__ for error in told) and len(set(map(id, told))) == 9
+    assert bodies(register) == []
+    with register.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER refuse"))
+    assert asyncio.run(_gathered(register, range(3))) == [None] * 3 and unbroken(register)
+
+
+def test_a_coroutine_that_gives_up_takes_nothing_from_the_others(register: Register) -> None:
+    async def ask() -> None:
+        mine = gathering(register, audit)
+        tasks = [asyncio.create_task(mine.append(register, _entry(number))) for number in range(5)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert isinstance(found[0], asyncio.CancelledError) and found[1:] == [None] * 4
+        await mine.append(register, _entry(5))
+
+    asyncio.run(ask())
+    assert sorted(map(int, bodies(register)))[-5:] == [1, 2, 3, 4, 5] and unbroken(register)
+
+
+def test_what_comes_during_a_transaction_is_in_the_next(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    writing, go_on, plain = threading.Event(), threading.Event(), chain.append_all
+
+    def slow(*arguments: Any) -> Any:
+        writing.set()
+        assert go_on.wait(60)
+        return plain(*arguments)
+
+    async def ask() -> None:
+        monkeypatch.setattr(chain, "append_all", slow)
+        first = asyncio.create_task(gathering(register, audit).append(register, _entry(0)))
+        assert await asyncio.to_thread(writing.wait, 60)
+        others = asyncio.create_task(_gathered(register, range(1, 8)))
+        await asyncio.sleep(0.05)
+        go_on.set()
+        assert await others == [None] * 7
+        await first
+
+    commits = counted(register)
+    asyncio.run(ask())
+    assert list(map(int, bodies(register))) == list(range(8)) and unbroken(register) and commits["commits"] == 2
 
 
 def test_acts_in_transactions_of_their_own_go_between(register: Register) -> None:
@@ -130,7 +210,7 @@ def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
 
     def first() -> None:
         with pytest.raises(KeyboardInterrupt):
-            mine.append(register, ROW, 1)
+            mine.append(register, [_entry(1)])
         told.append("interrupted")
 
     monkeypatch.setattr(chain, "append_all", interrupted)
@@ -138,7 +218,7 @@ def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
     one.start()
     assert writing.wait(60)
     monkeypatch.undo()
-    two = threading.Thread(target=lambda: (mine.append(register, ROW, 2), told.append("written")))
+    two = threading.Thread(target=lambda: (mine.append(register, [_entry(2)]), told.append("written")))
     two.start()
     go_on.set()
     one.join(60), two.join(60)

@@ -29,11 +29,14 @@ from catalog.policy.decision import Allowed
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Product
 from pipelines.lake.errors import LakeError
+from pipelines.waits import waits
 
 FORMAT = 2
 """Part of the folder's name: raise it when indexes are built differently."""
 KINDS = ("text", "integer", "date", "boolean")
 """Kinds of columns whose values have one form as text."""
+FEW = 100
+"""Rows of one key; who has more of them is no short answer."""
 _FILE = "keys.sqlite"
 _BATCH = 10_000
 
@@ -69,7 +72,11 @@ class Keys:
         query = "SELECT position, line FROM rows WHERE key = ? AND position > ? ORDER BY position LIMIT ?"
         try:
             with self._lock:
-                found = self._con.execute(query, (_text(values), begin, limit + 1)).fetchall()
+                asked = self._con.execute(query, (_text(values), begin, limit + 1))
+                found = asked.fetchmany(FEW)
+                if len(found) == FEW:
+                    waits()
+                    found += asked.fetchall()
         except sqlite3.Error as error:
             raise LakeError("rows.engine", error=type(error).__name__) from error
         lines = [line for _, line in found[:limit]]

@@ -29,6 +29,7 @@ from catalog.delivery.workbooks import About
 from pipelines import engine
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.errors import LakeError, disk_full_named
+from pipelines.waits import waits
 
 MEMORY = os.environ.get("CITYLAKE_ROWS_MEMORY", "512MB")
 """What all answers together may use of DuckDB's memory."""
@@ -93,6 +94,7 @@ class Pages:
 
         Raises Problem, DoesNotFit for XLSX, LakeError; Busy for a question that looks at many rows.
         """
+        waits()
         written = min(limit, rows.rows) * (BOOK_COST if kind == "xlsx" else 1)
         with self._folders.work.place(max(looked_at(question, rows.rows, limit), written)):
             return self._written(question, rows, after, limit, kind, about)

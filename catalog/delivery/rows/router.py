@@ -11,6 +11,7 @@ import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 
 from catalog import metering
 from catalog.delivery import dictionary, workbooks
@@ -28,7 +29,9 @@ from catalog.policy import audit
 from catalog.policy.administration import TOKEN_ENDPOINT
 from catalog.policy.decision import Caller, Reason
 from pipelines.register.chain import canonical
+from pipelines.register.group import Entry
 from pipelines.release.ledger import RELEASE
+from pipelines.waits import WouldWait, without_waiting
 
 PREFIX = "/api/v1"
 ROAD = "rows"
@@ -40,11 +43,14 @@ SMALL_BYTES = 1 << 20
 """Answers up to this size are sent in one piece."""
 
 _About = Callable[[int, Place | None], dict[str, str]]
+_Key = tuple[tuple[str, ...], tuple[str, ...]]
+"""Columns and their values."""
 
 
 def build_router(desk: Desk) -> APIRouter:
     """The API's routes over one desk."""
     router = APIRouter(prefix=PREFIX)
+    _add_rows(router, desk)
     described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED, f"{desk.url}{TOKEN_ENDPOINT}")
 
     @router.get("/openapi.json")
@@ -59,7 +65,6 @@ def build_router(desk: Desk) -> APIRouter:
         return JSONResponse(metering.stands(desk, request, caller), headers=_headers())
 
     _add_products(router, desk)
-    _add_rows(router, desk)
     return router
 
 
@@ -113,12 +118,25 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
 def _add_rows(router: APIRouter, desk: Desk) -> None:
     shelves, pages = Shelves(desk.views), Pages(desk.views.folders)
 
-    @router.api_route(f"{PRODUCT}/rows", methods=["GET", "HEAD"])
-    def read_rows(request: Request, channel: str, name: str) -> Response:
-        admission = desk.admit(_caller(desk, request, "rows.read"), f"{channel}/{name}", "rows.read", ROAD)
+    def made(request: Request) -> tuple[Response, Entry | None]:
+        product = "{channel}/{name}".format(**request.path_params)
+        admission = desk.admit(_caller(desk, request, "rows.read"), product, "rows.read", ROAD)
         found = asked(request.query_params.multi_items())
         kind = accepting.chosen(found.reserved.get("format"), request.headers.get("accept"))
         return _Reading(desk, shelves, pages, request, _at(desk, admission, found), found, kind).answer()
+
+    async def read_rows(request: Request) -> Response:
+        try:
+            with without_waiting():
+                answer, audited = made(request)
+        except WouldWait:
+            answer, audited = await run_in_threadpool(made, request)
+        if audited is not None:
+            await audit.written(desk.register, audited)
+        return answer
+
+    # Not by `api_route`: it has no parameters to check, and what FastAPI does for them costs as much as a look-up.
+    router.add_route(f"{PREFIX}{PRODUCT}/rows", read_rows, ["GET", "HEAD"])
 
 
 @dataclass(frozen=True)
@@ -133,8 +151,9 @@ class _Reading:
     asked: Asked
     kind: str
 
-    def answer(self) -> Response:
-        """The rows, or 304 when the client has them already."""
+    def answer(self) -> tuple[Response, Entry | None]:
+        """The rows, or 304 when the client has them already; and the row that the audit must have first, None if it has
+        it."""
         allowed = self.admission.allowed
         shelf = self.shelves.get(allowed)
         limit, wanted = self.asked.limit(), self._question(shelf)
@@ -145,12 +164,10 @@ class _Reading:
         etag = _etag([bound, allowed.version, cursor, limit, self.kind, contract])
         headers = {**_headers(), "ETag": etag, "Product-Version": str(allowed.version)}
         if _matches(self.request.headers.get("if-none-match"), etag):
-            self._audit(wanted, 0, status=304)
-            return Response(status_code=304, headers=headers)
+            return Response(status_code=304, headers=headers), self._audit(wanted, 0, status=304)
 
         def about(rows: int, following: Place | None) -> dict[str, str]:
-            """Audit the answer and make its headers."""
-            self._audit(wanted, rows)
+            """The headers of the answer."""
             metering.gave(self.request, rows)
             links = dict[str, str]()
             if following is not None:
@@ -159,9 +176,10 @@ class _Reading:
             linked = _about_links(self.desk, self.admission.offering, links)
             return headers | {"Row-Count": str(rows), **linked, **self._disposition()}
 
-        if (values := self._asked_key(shelf, wanted)) is not None:
-            return self._looked_up(shelf, wanted, values, (after, limit), about)
-        return self._paged(shelf, wanted, (after, limit), about)
+        key = self._key_of(shelf, wanted)
+        if (values := keys.asked_key(wanted, key)) is not None:
+            return self._looked_up(shelf, wanted, (key, values), (after, limit), about)
+        return self._paged(shelf, wanted, (after, limit), about), None
 
     @property
     def _key(self) -> bytes:
@@ -182,22 +200,23 @@ class _Reading:
                 )
             raise
 
-    def _asked_key(self, shelf: Shelf, wanted: Question) -> tuple[str, ...] | None:
-        """The key that is asked for, None if the index cannot answer."""
+    def _key_of(self, shelf: Shelf, wanted: Question) -> tuple[str, ...]:
+        """The columns of the index that can answer, empty if none can."""
         chosen = wanted.fields != shelf.columns
         inexact = chosen and any(column.kind in ("decimal", "other") for column in wanted.fields)
         if self.kind not in ("json", "ndjson") or inexact:
-            return None
-        return keys.asked_key(wanted, keys.key_of(self.admission.offering.product, shelf.columns))
+            return ()
+        return keys.key_of(self.admission.offering.product, shelf.columns)
 
     def _looked_up(
-        self, shelf: Shelf, wanted: Question, values: tuple[str, ...], part: tuple[Place | None, int], about: _About
-    ) -> Response:
-        key = keys.key_of(self.admission.offering.product, shelf.columns)
+        self, shelf: Shelf, wanted: Question, by: _Key, part: tuple[Place | None, int], about: _About
+    ) -> tuple[Response, Entry]:
+        key, values = by
         lines, following = self.shelves.keys(self.admission.allowed, shelf, key).find(values, *part)
         fields = [column.name for column in wanted.fields] if wanted.fields != shelf.columns else None
-        headers = about(len(lines), following)
-        return Response(keys.answer(self.kind, lines, fields), headers=headers, media_type=MEDIA_TYPES[self.kind])
+        headers, content = about(len(lines), following), keys.answer(self.kind, lines, fields)
+        answer = Response(content, headers=headers, media_type=MEDIA_TYPES[self.kind])
+        return answer, self._audit(wanted, len(lines))
 
     def _paged(self, shelf: Shelf, wanted: Question, part: tuple[Place | None, int], about: _About) -> Response:
         offering, version = self.admission.offering, self.admission.allowed.version
@@ -208,17 +227,19 @@ class _Reading:
 
         page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
         try:
+            audit.write(self.desk.register, self._audit(wanted, page.rows))
             return _sent(page, about(page.rows, page.next), MEDIA_TYPES[self.kind])
         except BaseException:
             page.drop()
             raise
 
-    def _audit(self, wanted: Question, rows: int, **facts: Any) -> None:
+    def _audit(self, wanted: Question, rows: int, **facts: Any) -> Entry:
+        """The audit's row of the answer. Raises Refused."""
         shown = [column.name for column in (wanted.group if wanted.aggregated else wanted.fields)]
         about = {"columns": shown, "used": wanted.used, "rows": rows, "format": self.kind, **facts}
         if wanted.aggregated:
             about["aggregates"] = [item.output.name for item in wanted.aggregates]
-        self.desk.answered(self.admission, "rows.read", ROAD, method=self.request.method, **about)
+        return self.desk.answering(self.admission, "rows.read", ROAD, method=self.request.method, **about)
 
     def _disposition(self) -> dict[str, str]:
         if self.kind in ("json", "ndjson"):
