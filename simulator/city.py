@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -157,16 +158,18 @@ class DemoCity:
         return databases | folders | self._outside.connections()
 
     def planted(self) -> list[Planted]:
-        """Everything wrong that was ever planted, in order of day and record; corrected rows have ``ended`` set."""
+        """Everything wrong that was ever planted, by day, record and cell; corrected rows have ``ended`` set."""
         self._state()
         columns = sql.SQL(", ").join(map(sql.Identifier, PLANTED_COLUMNS))
-        query = sql.SQL("SELECT {} FROM truth.planted ORDER BY day, rybh").format(columns)
+        query = sql.SQL("SELECT {} FROM truth.planted").format(columns)
         with self._server.connect(TRUTH) as truth:
             found = [
                 Planted(**{**row, "also": tuple(row["also"])})
                 for row in truth.cursor(row_factory=dict_row).execute(query)
             ]
-        return sorted([*found, *self._outside.planted()], key=lambda entry: (entry.day, entry.rybh))
+        # records of two registers may have one number: an order by it alone would be the database's, not the seed's
+        order = attrgetter("day", "rybh", "dataset", "column", "defect", "gxsj")
+        return sorted([*found, *self._outside.planted()], key=order)
 
     def records(self, dataset: str) -> list[dict[str, str | None]]:
         """The clean row of every record of a register, by column, in order of its key."""
