@@ -13,19 +13,19 @@ import uuid
 from collections.abc import Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from pipelines.admission import hashes
+from pipelines.admission import hashes, volumes
 from pipelines.admission.answers import Answers, raw_texts
 from pipelines.admission.changes import Changes, CorrectedTable, ReturnedTable, TableChanges, changes_of
 from pipelines.admission.compile import DIRTY, ROW, TYPES, Admission, compile_contract, raw_rows
 from pipelines.admission.corrections import Counts, counted, outlived
-from pipelines.admission.drift import HISTORY, HOLD, Drift, compare, repeated
+from pipelines.admission.drift import HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
 from pipelines.codecs.derive import argument, derivations
@@ -84,13 +84,13 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Before:
-    """What a batch is compared with: the receipt of the last admitted delivery, and the rows of some more, newest
-    first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the source; `returned`:
-    it corrects. `corrections`: what the last batch of any kind said of those of the contract; `answers`: the rows of a
-    whole table that came back; `missed`: pulls that failed since the last delivery."""
+    """What a batch is compared with: the receipt of the last admitted delivery, and when some more were admitted and
+    their rows, newest first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the
+    source; `returned`: it corrects. `corrections`: what the last batch of any kind said of those of the contract;
+    `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now."""
 
     last: Admitted | None = None
-    history: tuple[int, ...] = ()
+    history: tuple[tuple[datetime, int], ...] = ()
     same: bool = False
     returned: bool = False
     corrections: Counts = field(default_factory=dict)
@@ -100,17 +100,18 @@ class Before:
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
         """From the receipts of a source."""
-        admitted = receipts.deliveries_admitted(contract.id, HISTORY)
+        admitted = receipts.deliveries_admitted(contract.id, 1)
         pull = receipts.last(Stage.PULL, contract.id, batch)
         last = Admitted(**admitted[0].body) if admitted else None
-        rows = tuple(receipt.body["received"] for receipt in admitted)
+        history = tuple(receipts.volumes(contract.id, volumes.LOOKED))
         newest = receipts.last(Stage.ADMIT, contract.id)
         corrections = newest.body.get("corrections", {}) if newest else {}
         origin = str(pull.body["origin"]) if pull else ""
         same, returned = origin.startswith((REPLAY, RETURNED)), origin.startswith(RETURNED)
-        failures = receipts.of_stage(Stage.FAILURE, contract.id, HISTORY)
+        whole = isinstance(contract.form.load, WholeTable)  # it brings nothing that one before would have
+        failures = [] if whole else receipts.of_stage(Stage.FAILURE, contract.id, volumes.HISTORY)
         missed = sum(not admitted or failure.id > admitted[0].id for failure in failures)
-        return cls(last, rows, same, returned, corrections, Answers.read(receipts, contract, batch), missed)
+        return cls(last, history, same, returned, corrections, Answers.read(receipts, contract, batch), missed)
 
 
 class Batch:
@@ -184,9 +185,8 @@ class Batch:
         if before.same:
             return repeated(self.contract, self.contracts.codes, old)
         new = profile(self.con, self.contract, self.contracts, self.delivery.path, self.lake.scratch())
-        received = self.delivery.rows
-        history, missed = before.history, before.missed
-        return compare(self.contract, self.contracts.codes, old, new, history, received, confirmed, missed)
+        volume = volumes.of_today(self.delivery.rows, before.history, self.contracts.city, before.missed)
+        return compare(self.contract, self.contracts.codes, old, new, volume, confirmed)
 
     def _observed(self, outcome: Admitted, drift: Drift, before: Before) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipelines.admission.mixes import BINS, CHANGES, OFTEN, REST, STATES, moved
 from pipelines.admission.profile import ENOUGH, Look, Profile
+from pipelines.admission.volumes import BATCHES, HISTORY, NORMAL, SPREAD, Unusual
 from pipelines.contracts.load import CodeList, Column, SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.contracts.texts import LANGUAGES, both
@@ -23,12 +24,6 @@ HOLD = "admit.drift"
 LEAST_POWER = 1.5
 """A typical amount that moved by more powers of ten than this is nearer to a hundredfold than to a tenfold. What a day
 does by itself comes on top of a change of units, so no power is asked for exactly."""
-HISTORY, BATCHES = 20, 5
-"""Batches that are looked back at, and how many there must be to say how they vary."""
-SPREAD, LEAST = 5, 0.2
-"""An amount and a volume are unusual beyond so many deviations (of volumes and levels: scaled MAD), a volume by more
-than this share as well."""
-_NORMAL = 1.4826
 
 Lists = Mapping[str, CodeList]
 
@@ -65,14 +60,11 @@ def compare(
     lists: Lists,
     old: Profile,
     new: Profile,
-    history: Sequence[int],
-    received: int,
+    volume: Unusual | None,
     confirmed: bool,
-    missed: int = 0,
 ) -> Drift:
-    """Compare a batch of `received` rows with those admitted before. `history`: rows of these batches;
-    `confirmed`: the steward lets this batch pass, so that the next is compared with it; `missed`: deliveries that
-    failed since, whose rows this one may bring as well."""
+    """Compare a batch with those admitted before. `volume`: what is unusual about its rows; `confirmed`: the steward
+    lets this batch pass, so that the next is compared with it."""
     policies = contract.form.drift
     looks = dict(new.looks)
     findings: list[Finding] = []
@@ -80,7 +72,7 @@ def compare(
     quarantined: set[str] = set()
     opened: dict[str, set[str]] = {}
     rescaled: set[str] = set()
-    unusual = list(_volume(received, history, 0 if isinstance(contract.form.load, WholeTable) else missed))
+    unusual = [_Seen("volume", None, vars(volume))] if volume else []
     changed = list(_drifts(contract, lists, old, new))
     told = {seen.column.name for seen in changed if seen.column}
     # what comes in unusual numbers is made up in another way, and one defect is told once
@@ -238,15 +230,5 @@ def _power(levels: Sequence[float], typical: float, error: float) -> int:
     powers = [log10(level) for level in levels]
     usual = median(powers)
     moved = log10(typical) - usual
-    spread = _NORMAL * median(abs(power - usual) for power in powers) if len(powers) >= BATCHES else 0.0
+    spread = NORMAL * median(abs(power - usual) for power in powers) if len(powers) >= BATCHES else 0.0
     return round(moved) if abs(moved) > max(LEAST_POWER, SPREAD * hypot(spread, error)) else 0
-
-
-def _volume(received: int, history: Sequence[int], missed: int) -> Iterator[_Seen]:
-    if len(history) < BATCHES:
-        return
-    middle = median(history)
-    spread = _NORMAL * median(abs(rows - middle) for rows in history)
-    away = max(middle - received, received - middle * (1 + missed))
-    if away > max(SPREAD * spread, LEAST * middle, ENOUGH):
-        yield _Seen("volume", None, {"received": received, "usual": round(middle), "batches": len(history)})

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pipelines.register.store import Register, now
 from pipelines.register.tables import receipt as table
+from pipelines.register.times import as_utc
 
 REPLAY, RETURNED = "replay:", "returned:"
 """How the origin of a batch begins that no source delivered: one that repeats others, one of corrected rows."""
@@ -92,6 +93,15 @@ class Receipts:
 
     def deliveries_admitted(self, subject: str, limit: int) -> list[Receipt]:
         """The admissions of batches that the source itself delivered, newest first."""
+        return [Receipt(**row) for row in self.register.rows(self._admitted(subject).limit(limit))]
+
+    def volumes(self, subject: str, limit: int) -> list[tuple[datetime, int]]:
+        """When the source's own deliveries were admitted and how many rows each had, newest first."""
+        query = self._admitted(subject).limit(limit)
+        query = query.with_only_columns(table.c.at, table.c.body["received"].as_integer().label("received"))
+        return [(as_utc(row["at"]), row["received"]) for row in self.register.rows(query)]
+
+    def _admitted(self, subject: str) -> sa.Select[Any]:
         pull = table.alias("pull")
         repeats = sa.exists().where(
             (pull.c.subject == table.c.subject)
@@ -99,8 +109,7 @@ class Receipts:
             & (pull.c.stage == Stage.PULL.value)
             & _ours(pull)
         )
-        query = self._of(subject).where((table.c.stage == Stage.ADMIT.value) & ~repeats).limit(limit)
-        return [Receipt(**row) for row in self.register.rows(query)]
+        return self._of(subject).where((table.c.stage == Stage.ADMIT.value) & ~repeats)
 
     def since(self, stage: Stage, subject: str, batch: int) -> list[Receipt]:
         """The receipts of one stage of a subject for the batches from this one on, newest first."""

@@ -237,7 +237,7 @@ def test_what_came_back_is_no_day_in_the_history_of_drift(source: Table, contrac
     profile = source.receipts.last(Stage.ADMIT, source.contract.id).body["profile"]
     source.give_back([(source.line(), Row("a", 1, "2"))])
     before = Before.read(source.receipts, source.contract, source.batch + 1)
-    assert before.history == (41,) and before.last.received == 41 and before.last.batch == 1
+    assert [rows for _, rows in before.history] == [41] and before.last.received == 41 and before.last.batch == 1
     assert before.last.profile == profile and not before.same
 
 

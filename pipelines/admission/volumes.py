@@ -1,0 +1,138 @@
+"""Volumes: whether a delivery has unusually many or few rows for the day on which it came.
+
+Days are compared with days of the same kind by the city's work calendar. What becomes of an unusual volume is
+decided in `drift`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from zoneinfo import ZoneInfo
+
+from pipelines.admission.profile import ENOUGH
+from pipelines.contracts.models import CityForm
+from pipelines.issues.calendar import WorkCalendar
+from pipelines.register.store import now
+
+HISTORY, BATCHES = 20, 5
+"""Batches of a kind that are looked back at, and how many there must be to say how they vary."""
+SPREAD, LEAST = 5, 0.2
+"""A volume is unusual beyond so many deviations (scaled MAD), by more than this share and by more rows than ENOUGH."""
+NORMAL = 1.4826
+"""The MAD of values that vary normally, times this, is their standard deviation."""
+LOOKED = 400
+"""Batches that are read: of a daily source those of a year ago are among them."""
+YEAR, SEASON = timedelta(days=364), timedelta(days=21)
+"""The same day of the week a year ago, and how far around it the days are of the same season."""
+OFTEN = 2
+"""A source that delivers on a day as a rule, or on every second: of one that comes by the month days say nothing."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    """The rows of one delivery and the city's day on which it was admitted."""
+
+    day: date
+    rows: int
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """A volume that is not like `batches` others, whose median is `usual`."""
+
+    received: int
+    usual: int
+    batches: int
+
+
+class Kinds:
+    """What kind of day a day is: worked, of a weekend, or of a holiday, which is a longer time of rest."""
+
+    def __init__(self, calendar: WorkCalendar) -> None:
+        self._calendar = calendar
+
+    def of(self, day: date) -> str:
+        """`work`, `weekend` or `holiday`."""
+        if self._calendar.works(day):
+            return "work"
+        return "holiday" if sum(1 for _ in self._rest(day)) > 2 else "weekend"
+
+    def after(self, day: date) -> tuple[str, bool]:
+        """The kind of a day, and whether the day before was worked: what is delivered the next morning follows that."""
+        return self.of(day), self._calendar.works(day - timedelta(days=1))
+
+    def _rest(self, day: date) -> Sequence[date]:
+        """The days of rest around a day of rest, no more than two to each side."""
+        found = [day]
+        for step in (timedelta(days=-1), timedelta(days=1)):
+            for times in (1, 2):
+                if self._calendar.works(day + step * times):
+                    break
+                found.append(day + step * times)
+        return found
+
+
+def of_today(rows: int, history: Iterable[tuple[datetime, int]], city: CityForm, missed: int = 0) -> Unusual | None:
+    """Judge a delivery that is being admitted. `history`: when those before were, and their rows, newest first."""
+    zone = ZoneInfo(city.timezone)
+    before = [Volume(at.astimezone(zone).date(), received) for at, received in history]
+    calendar = WorkCalendar(city.workCalendar) if city.workCalendar else None
+    return unusual(Volume(now().astimezone(zone).date(), rows), before, calendar, missed)
+
+
+def unusual(
+    received: Volume, history: Sequence[Volume], calendar: WorkCalendar | None, missed: int = 0
+) -> Unusual | None:
+    """Compare a delivery with those before, newest first; None if it is usual or too few are known.
+
+    `missed`: deliveries that failed since, whose rows this one may bring as well.
+    """
+    if len(history) < BATCHES:
+        return None
+    together = history[:HISTORY]
+    if calendar is None or not _by_the_day(together):
+        return _away(received.rows, together, together, missed)
+    kinds = Kinds(calendar)
+    worked = kinds.of(received.day) == "work"
+    for kind in (kinds.after, kinds.of):
+        alike = [one for one in history if kind(one.day) == kind(received.day)]
+        recent = alike[:HISTORY]
+        if len(recent) >= BATCHES:
+            found = _away(received.rows, recent, together, missed)
+            return None if found and _of_its_season(received, alike) else _told(found, received, kinds.of(received.day))
+    return _among_others(received, [one for one in history if (kinds.of(one.day) == "work") is not worked], worked)
+
+
+def _among_others(received: Volume, others: Sequence[Volume], worked: bool) -> Unusual | None:
+    """Too few days of its kind are known: a day of rest is told if it has more than worked ones, and these if they have
+    less than days of rest."""
+    recent = others[:HISTORY]
+    found = _away(received.rows, recent, recent, 0) if len(recent) >= BATCHES else None
+    return None if found and worked == (received.rows > found.usual) else found
+
+
+def _told(found: Unusual | None, received: Volume, kind: str) -> Unusual | None:
+    """Of a holiday only more than usual is told: the Spring Festival is quieter than a long weekend."""
+    return None if found and kind == "holiday" and received.rows < found.usual else found
+
+
+def _by_the_day(history: Sequence[Volume]) -> bool:
+    days = sorted({one.day for one in history})
+    gaps = [(later - earlier).days for earlier, later in pairwise(days)]
+    return len(days) >= BATCHES and median(gaps) <= OFTEN
+
+
+def _of_its_season(received: Volume, alike: Sequence[Volume]) -> bool:
+    """Whether days of its kind had about as many rows in the same weeks of last year."""
+    then = [one for one in alike if abs(one.day - (received.day - YEAR)) <= SEASON]
+    return len(then) >= BATCHES and _away(received.rows, then, then, 0) is None
+
+
+def _away(rows: int, alike: Sequence[Volume], together: Sequence[Volume], missed: int) -> Unusual | None:
+    middle = median(one.rows for one in alike)
+    spread = NORMAL * median(abs(one.rows - middle) for one in alike)
+    owed = missed * max(middle, median(one.rows for one in together))  # a day of work may be told on a day of rest
+    away = max(middle - rows, rows - middle - owed)
+    return Unusual(rows, round(middle), len(alike)) if away > max(SPREAD * spread, LEAST * middle, ENOUGH) else None
