@@ -164,6 +164,7 @@ def test_a_good_product(prove: Prove, product: Product) -> None:
         (cells(GOOD, GOOD, GOOD, GOOD), "rows", "evidence.too_many_rows"),
         (cells(GOOD.replace("12", "9")), "anonymity", "evidence.small_cells"),
         (cells(GOOD.replace("金安区", "电话13800138000")), "personal_values", "evidence.personal_mobile"),
+        (cells(GOOD.replace("金安区", "居民张三丰反映")), "personal_values", "evidence.personal_name_in_text"),
     ],
 )
 def test_a_product_that_must_stay_closed(prove: Prove, product: Product, relation: str, check: str, code: str) -> None:

@@ -116,6 +116,7 @@ def test_issues_of_runs_are_not_settled_by_hand(feedback: Feedback, register: Re
         (PERSON, None, " ", "feedback.length"),
         (PERSON, None, "长" * 501, "feedback.length"),
         (PERSON, None, "身份证 34240119800101123X 的电话是 13805640000", "feedback.personal"),
+        (PERSON, None, "居民张三丰的出生日期不对", "feedback.personal"),
     ],
 )
 def test_what_is_not_taken(feedback: Feedback, subject: str, column: str | None, what: str, code: str) -> None:

@@ -2,6 +2,7 @@
 
 import string
 from datetime import date
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,40 @@ def test_a_mobile_is_found_between_other_characters(before: str, number: int, af
     assert found_in(before + str(number) + after) == {"mobile": 1}
 
 
+signs = st.sampled_from(["", ".", "_", "\t", "—", "——", "·", "-", " ", " - ", "/", "\u200b", "："])
+
+
+@settings(max_examples=80, deadline=None)
+@given(before=wordy, body=bodies, gaps=st.lists(signs, min_size=5, max_size=5), after=wordy)
+def test_no_sign_between_its_parts_hides_an_identity_number(
+    before: str, body: str, gaps: list[str], after: str
+) -> None:
+    parts = (body[:6], body[6:10], body[10:12], body[12:14], body[14:17], digit(body))
+    written = "".join(part + gap for part, gap in zip(parts, [*gaps, ""], strict=True))
+    assert found_in(before + written + after)["id_number"] == 1
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    before=wordy,
+    number=st.integers(13_000_000_000, 19_999_999_999).map(str),
+    sign=st.sampled_from([".", "_", "\t", "—", "——", "·", "-", " ", " - ", "\u200b"]),
+    after=wordy,
+)
+def test_no_sign_between_its_parts_hides_a_mobile(before: str, number: str, sign: str, after: str) -> None:
+    assert found_in(before + sign.join((number[:3], number[3:7], number[7:])) + after) == {"mobile": 1}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    values=st.lists(
+        st.decimals(-(10**12), 10**12, places=6, allow_nan=False, allow_infinity=False), min_size=1, max_size=200
+    )
+)
+def test_amounts_are_no_numbers_of_persons(values: list[Decimal]) -> None:
+    assert found_in(*(f"{value:f}" for value in values), *(f"{value:,f}元" for value in values)) == {}
+
+
 NUMBER = "34150219900101001" + digit("34150219900101001")
 
 
@@ -81,6 +116,25 @@ NUMBER = "34150219900101001" + digit("34150219900101001")
         ("皖N12345", {"plate"}),
         ("皖n·d12345", {"plate"}),
         ("皖N1234", set()),
+        ("皖N1234警", {"plate"}),
+        ("WJ皖1234X", {"plate"}),
+        ("车号：使 224001，停在门口", {"plate"}),
+        ("使123456人受益", set()),
+        ("341502.19900101.0011", set()),
+        (f"{NUMBER[:6]}.{NUMBER[6:14]}.{NUMBER[14:]}", {"id_number"}),
+        (f"{NUMBER[:6]}_{NUMBER[6:10]}\t{NUMBER[10:12]}——{NUMBER[12:]}", {"id_number"}),
+        ("\u200b".join(NUMBER), {"id_number"}),
+        ("·".join(NUMBER), {"id_number"}),
+        ("".join("〇一二三四五六七八九"[int(sign)] for sign in NUMBER[:17]) + NUMBER[17], {"id_number"}),
+        ("138.0013.8000", {"mobile"}),
+        ("138_0013\t8000", {"mobile"}),
+        ("138—0013—8000", {"mobile"}),
+        ("138\u200b00138000", {"mobile"}),
+        ("一三八零零一三八零零零", {"mobile"}),
+        ("电话 13800138000.", {"mobile"}),
+        ("0.13800138000", set()),
+        ("13800138000.50", set()),
+        ("138.00138000", set()),
         ("2026-11-23 10:00:00", set()),
         ("912101021234567890", set()),
         ("d41d13800138000a98ecf8427e4bc9de", set()),
@@ -102,6 +156,9 @@ def test_forms(value: str, kinds: set[str]) -> None:
         (["汉族", "满族", "白族", "苗族", "黎族", "高山族"], False),
         (["张三负责此事", "李四", "王五同志已经到场", "赵六", "陈七", "其他情况", "无此事项", "待查之中"], False),
         (["张**", "李*", "王*", "赵*", "陈**"], False),
+        (["欧阳明月", "司马光", "诸葛正", "上官云飞", "夏侯杰", "尉迟恭"], True),
+        (["张 三", "李　明", "王芳", "赵 六", "陈七"], True),
+        (["艾力·买买提", "古丽娜尔·依明", "王芳", "赵六", "陈七"], True),
     ],
 )
 def test_columns_of_names(values: list[str | None], looks_like_names: bool) -> None:

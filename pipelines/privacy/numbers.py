@@ -1,0 +1,110 @@
+"""How numbers of persons are told in texts: identity numbers, mobiles, plates, and the spellings that hide them.
+
+Belongs here: what a text is made comparable by, and the SQL tests of one text. Does not belong here: names (`names`),
+which columns are searched and what is counted (`scanner`).
+
+Three forms of a text are looked at. `normal`: capitals, half-width, nothing invisible; of a value that is nothing but a
+digest NULL. `digits`: the same with a run of Chinese digits written in figures. `joined`: the same without spaces,
+dashes, underscores and middle dots between digits. A full stop is no such sign, for it makes decimals: it is passed
+over only where it stands at the parts of a number (6-8-4 of an identity number, with the date in parts or not; 3-4-4 of
+a mobile).
+"""
+
+from pipelines.codecs import gb11643
+from pipelines.codecs.cleaning import half_width
+from pipelines.codecs.sql import literal
+
+_INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
+_ODD = rf"[\x{{3000}}\x{{FF01}}-\x{{FF5E}}{_INVISIBLE}]"
+_FIGURES = "〇零一二三四五六七八九壹贰叁肆伍陆柒捌玖"
+_AS_DIGITS = "00123456789123456789"
+
+_BETWEEN = r"[\s\x{A0}\x{2000}-\x{200A}_·\x{2022}\x{2027}\x{2219}\x{22C5}\x{30FB}\x{2010}-\x{2015}\x{2212}\x{2500}-]"
+# Between the parts of an identity number anything that is neither digit, letter nor Han character.
+_PART = r"[^0-9A-Z\x{3400}-\x{9FFF}]{0,3}"
+
+_DATED = "[1-9][0-9]{5}(18|19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9X]"
+_IN_PARTS = _PART.join(
+    ("[1-9][0-9]{5}", "(?:18|19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])", "[0-9]{3}", "[0-9X]")
+)
+_FIRST_GENERATION = "[1-9][0-9]{7}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}"
+# Neither more digits nor decimals before or behind: 0.13800138000 and 13800138000.50 are no mobiles.
+_MOBILE = (
+    rf"(^|[^0-9.]|[^0-9][.])((00|[+])?86{_BETWEEN}{{0,2}})?"
+    rf"1[3-9][0-9]({_BETWEEN}{{0,3}}[0-9]{{4}}{_BETWEEN}{{0,3}}[0-9]{{4}}|[.][0-9]{{4}}[.][0-9]{{4}})"
+    r"([^0-9.]|[.]([^0-9]|$)|$)"
+)
+_EMAIL = r"[A-Z0-9_%+-]@[A-Z0-9-]+(\.[A-Z0-9-]+)*\.[A-Z]{2,}"
+_PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+_GAP = r"[\s·._-]?"
+_PLATE = (
+    f"[{_PROVINCES}][A-Z]{_GAP}[A-HJ-NP-Z0-9]{{4,5}}[A-HJ-NP-Z0-9挂学警港澳领]"
+    f"|WJ{_GAP}[{_PROVINCES}]{_GAP}[0-9]{{4}}[0-9A-Z]"
+    r"|(^|[^\x{3400}-\x{9FFF}])使 ?[0-9]{6}([^0-9\x{3400}-\x{9FFF}]|$)"
+)
+# A digest or UUID, which holds eleven digits between letters often enough.
+_DIGEST = "[0-9A-F]{32}|[0-9A-F]{40}|[0-9A-F]{64}|[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+
+
+def normal(text: str) -> str:
+    """The written form in capitals and half-width characters, nothing invisible; NULL for a digest."""
+    capitals = f"upper({text})"
+    odd = f"regexp_matches({text}, {literal(_ODD)})"  # a look at the text costs a tenth of writing it anew
+    visible = f"translate({capitals}, {literal(_INVISIBLE)}, '')"
+    plain = f"CASE WHEN {odd} THEN {half_width(visible, {})} ELSE {capitals} END"
+    digest = f"regexp_full_match({capitals}, '{_DIGEST}')"
+    return f"CASE WHEN {digest} AND regexp_matches({capitals}, '[A-F]') THEN NULL ELSE {plain} END"
+
+
+def digits(text: str) -> str:
+    """A normal text in which eleven and more Chinese digits in a row are figures."""
+    run = literal(f"([{_FIGURES}]{_BETWEEN}?){{10}}[{_FIGURES}]")
+    figures = f"translate({text}, {literal(_FIGURES)}, {literal(_AS_DIGITS)})"
+    return f"CASE WHEN regexp_matches({text}, {run}) THEN {figures} ELSE {text} END"
+
+
+def joined(text: str) -> str:
+    """A text of digits without the signs between them."""
+    found = text
+    for _ in range(2):  # the first round misses every second sign of 1-2-3
+        found = f"regexp_replace({found}, '([0-9]){_BETWEEN}+([0-9X])', '\\1\\2', 'g')"
+    return f"CASE WHEN regexp_matches({text}, '[0-9]{_BETWEEN}+[0-9X]') THEN {found} ELSE {text} END"
+
+
+def holds_id_number(text: str, compact: str) -> str:
+    """Whether a right identity number stands in a text of digits, or at any place of the same joined."""
+    windows = f"list_transform(range(1, length({compact}) - 16), lambda i: substr({compact}, i, 18))"
+    dated = f"list_filter({windows}, lambda w: regexp_full_match(w, {literal(_DATED)}))"
+    parts = f"regexp_extract_all({text}, {literal(_IN_PARTS)})"
+    stripped = f"list_transform({parts}, lambda w: regexp_replace(w, '[^0-9X]', '', 'g'))"
+    cases = (
+        f"WHEN regexp_matches({compact}, {literal(_DATED)}) AND {_any_right(dated)} THEN true",
+        f"WHEN regexp_matches({text}, {literal(_IN_PARTS)}) THEN {_any_right(stripped)}",
+    )
+    return f"CASE {' '.join(cases)} ELSE false END"
+
+
+def holds_first_generation(text: str) -> str:
+    """Whether 15 digits, neither more nor fewer, can be an identity number of the first generation."""
+    whole = f"list_filter(regexp_extract_all({text}, '[0-9]+X?'), lambda w: length(w) = 15)"
+    right = _any_right(f"list_transform({whole}, lambda w: {gb11643.upgrade('w')})")
+    return f"CASE WHEN regexp_matches({text}, {literal(_FIRST_GENERATION)}) THEN {right} ELSE false END"
+
+
+def holds_mobile(text: str) -> str:
+    """Whether a mobile number stands in a text of digits."""
+    return f"regexp_matches({text}, {literal(_MOBILE)})"
+
+
+def holds_email(text: str) -> str:
+    """Whether an e-mail address stands in a normal text."""
+    return f"contains({text}, '@') AND regexp_matches({text}, {literal(_EMAIL)})"
+
+
+def holds_plate(text: str) -> str:
+    """Whether a number plate stands in a normal text: of anybody, of police, armed police and embassies."""
+    return f"regexp_matches({text}, {literal(_PLATE)})"
+
+
+def _any_right(numbers: str) -> str:
+    return f"len(list_filter({numbers}, lambda w: {gb11643.content_right('w')})) > 0"
