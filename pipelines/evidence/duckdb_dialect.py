@@ -6,6 +6,7 @@ duckdb-engine alone does not do: Great Expectations fetches rows after it gave i
 names of regular expression operators only for the dialect called `postgresql`.
 """
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -145,11 +146,16 @@ class Dialect(duckdb_engine.Dialect):
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         """The columns of a view."""
         described = connection.exec_driver_sql(f"DESCRIBE {identifier(table_name)}")
-        return [{"name": row[0], "type": Named(row[1]), "nullable": True, "default": None} for row in described]
+        return [{"name": row[0], "type": Named(_plain(row[1])), "nullable": True, "default": None} for row in described]
 
     def get_pk_constraint(self, *_: Any, **__: Any) -> Any:
         """None: a view has no primary key."""
         return {"constrained_columns": [], "name": None}
+
+
+def _plain(type_: str) -> str:
+    """A type without its precision, as it is asked for."""
+    return "DECIMAL" if re.fullmatch(r"DECIMAL\(\d+,\d+\)", type_) else type_
 
 
 registry.register(f"duckdb.{DRIVER}", __name__, Dialect.__name__)

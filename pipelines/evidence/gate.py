@@ -5,6 +5,7 @@ A bad candidate never raises here: what cannot be checked is an `error`. Whether
 """
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -16,9 +17,10 @@ import pyarrow as pa
 from pipelines.contracts.load import Contracts, Product, ProductContract
 from pipelines.contracts.models import LogicalType
 from pipelines.contracts.rules import Context
+from pipelines.evidence.expectations.shape import COLUMNS, type_of
 from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value
 from pipelines.evidence.rules import RuleResult, measure
-from pipelines.evidence.suite import Disagreement, SecondOpinion, SuiteError, agreement, second_opinion
+from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
 from pipelines.privacy.anonymity import Before, k_anonymous
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.scanner import scan
@@ -64,10 +66,10 @@ def prove_model(
     """
     schema = _guarded("schema", lambda: _schema(con, contract, context.relation))
     measured = _attempt(lambda: measure(con, contract.rules, context))
-    asked = _attempt(lambda: second_opinion(con, contract.rules, context))
+    asked = _attempt(lambda: second_opinion(con, contract.rules, context, _promised(contract)))
     results = [] if isinstance(measured, Exception) else measured
     opinions = SecondOpinion((), {}) if isinstance(asked, Exception) else asked
-    differing = agreement(results, opinions.opinions)
+    differing = agreement([*results, *_shape(contract, schema)], opinions.opinions)
     checks = (
         schema,
         _error("rules", measured) if isinstance(measured, Exception) else _rules(contract.form.model, results),
@@ -154,13 +156,29 @@ def _names(promised: Collection[str], found: Collection[str]) -> Iterator[Statem
 
 def _schema(con: duckdb.DuckDBPyConnection, contract: ProductContract, relation: str) -> Check:
     found = _columns(con, relation)
-    promised = {column.name: column.definition.logicalType for column in contract.columns}
+    promised = _promised(contract)
     deviations = list(_names(promised, found))
     for name, logical in promised.items():
-        if name in found and found[name].split("(")[0] not in TYPES[logical]:
+        # a list of decimals, DECIMAL(10,2)[], is none
+        if name in found and re.sub(r"^DECIMAL\(\d+,\d+\)$", "DECIMAL", found[name]) not in TYPES[logical]:
             about: dict[str, Value] = {"column": name, "expected": logical, "found": found[name]}
             deviations.append(Statement("evidence.column_type", about))
     return _verdict("schema", deviations)
+
+
+def _promised(contract: ProductContract) -> dict[str, LogicalType]:
+    return {column.name: column.definition.logicalType for column in contract.columns}
+
+
+def _shape(contract: ProductContract, schema: Check) -> Iterator[Opinion]:
+    """What the check of the schema found, under the names by which the second opinion is asked; nothing if it could
+    not be made."""
+    if schema.status == "error":
+        return
+    wrong = [detail.arguments["column"] for detail in schema.details if detail.code == "evidence.column_type"]
+    yield Opinion(COLUMNS, None, len(schema.details) - len(wrong))
+    for name in _promised(contract):
+        yield Opinion(type_of(name), None, int(name in wrong))
 
 
 def _rules(model: str, results: Sequence[RuleResult]) -> Check:

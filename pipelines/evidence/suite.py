@@ -17,8 +17,10 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs.sql import identifier
+from pipelines.contracts.models import LogicalType
 from pipelines.contracts.rules import Context, Rule
 from pipelines.evidence.expectations import Asker, Question, question
+from pipelines.evidence.expectations.shape import shape
 from pipelines.evidence.rules import RuleResult
 
 # Counts only. Without these three the result quotes up to 20 values of each column.
@@ -59,14 +61,20 @@ class SuiteError(Exception):
         super().__init__(", ".join(rule_ids))
 
 
-def second_opinion(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], context: Context) -> SecondOpinion:
-    """Ask every rule again of `context.relation`, on the same connection.
+def second_opinion(
+    con: duckdb.DuckDBPyConnection,
+    rules: Sequence[Rule],
+    context: Context,
+    columns: Mapping[str, LogicalType] | None = None,
+) -> SecondOpinion:
+    """Ask every rule again of `context.relation`, on the same connection, and what its columns are if these are given.
 
     Raises SuiteError for rules without an answer, KeyError for a verb without an expectation or a model that the
     context lacks, duckdb.Error when the relation cannot be read.
     """
     asker = Asker(library(), con, context)
     questions = {rule.id: question(asker, rule) for rule in rules}
+    questions |= shape(asker, columns) if columns is not None else {}
     with _view(con, context.relation) as view:
         results = _validate(asker.gx, con, view, questions)
     unanswered = [rule_id for rule_id in questions if not results[rule_id]["result"]]
@@ -77,14 +85,14 @@ def second_opinion(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], contex
     return SecondOpinion(opinions, {"meta": meta, "results": list(results.values())})
 
 
-def agreement(results: Sequence[RuleResult], opinions: Sequence[Opinion]) -> list[Disagreement]:
+def agreement(results: Sequence[RuleResult | Opinion], opinions: Sequence[Opinion]) -> list[Disagreement]:
     """The rules on which measurement and second opinion differ, or which only one of them answered."""
     ours, theirs = {result.rule_id: result for result in results}, {opinion.rule_id: opinion for opinion in opinions}
     compared = (_compare(rule_id, ours.get(rule_id), theirs.get(rule_id)) for rule_id in ours | theirs)
     return [found for found in compared if found is not None]
 
 
-def _compare(rule_id: str, ours: RuleResult | None, theirs: Opinion | None) -> Disagreement | None:
+def _compare(rule_id: str, ours: RuleResult | Opinion | None, theirs: Opinion | None) -> Disagreement | None:
     if ours is None or theirs is None:
         return Disagreement(rule_id, ours.failed if ours else None, theirs.failed if theirs else None)
     if ours.failed != theirs.failed:

@@ -243,7 +243,9 @@ def test_the_evidence_of_a_real_suite_tells_no_values(own_city: City) -> None:
         cells[0].replace(" ", "") for cells in rows[: len(failed)]
     ], "what is not met comes first"
     by_rule = {cells[0].replace(" ", ""): cells[3:] for cells in rows}
-    assert set(by_rule) == {rule.rule for rule in evidence.rules}
+    types = {f"{column.name}.type" for column in own_city.contracts.models[AGE_MODEL].columns}
+    assert set(by_rule) == {rule.rule for rule in evidence.rules} | types | {"columns"}
+    assert by_rule["persons.type"] == ["—", "—", "BIGINT", "符合"]
     assert by_rule["sex.in_codes"] == ["2", "1", "—", "不符合"]
     assert by_rule["county_name.required"] == ["2", "0", "—", "符合"]
     assert by_rule["row_count"] == ["—", "—", "2", "符合"]

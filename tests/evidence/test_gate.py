@@ -9,9 +9,10 @@ import duckdb
 import pytest
 
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
+from pipelines.contracts.models import LogicalType
 from pipelines.contracts.rules import Context
 from pipelines.evidence import gate
-from pipelines.evidence.gate import prove_model, prove_product
+from pipelines.evidence.gate import TYPES, prove_model, prove_product
 from pipelines.evidence.record import Check, Evidence
 from pipelines.evidence.rules import measure
 from pipelines.privacy.sensitivity import Sensitivity
@@ -84,8 +85,41 @@ def test_a_good_model(con: duckdb.DuckDBPyConnection, contract: ProductContract,
     assert status(evidence) == {"schema": "pass", "rules": "pass", "second_opinion": "pass"}
     assert [rule.rule for rule in evidence.rules] == [rule.id for rule in contract.rules]
     assert all(rule.failed == rule.second_opinion == 0 for rule in evidence.rules)
-    assert evidence.suite and len(evidence.suite["results"]) == len(contract.rules)
+    asked = [one["expectation_config"]["meta"]["rule"] for one in (evidence.suite or {})["results"]]
+    types = [f"{column.name}.type" for column in contract.columns]
+    assert sorted(asked) == sorted([*(rule.id for rule in contract.rules), "columns", *types])
     assert decide(MODEL, "f1", evidence, None).approved
+
+
+@pytest.mark.parametrize(
+    ("logical", "stands_for"), [("integer", "persons::DOUBLE AS persons"), ("string", "1 AS county_name")]
+)
+def test_a_mistake_about_types_is_noticed(
+    con: duckdb.DuckDBPyConnection,
+    contract: ProductContract,
+    contracts: Contracts,
+    monkeypatch: pytest.MonkeyPatch,
+    logical: LogicalType,
+    stands_for: str,
+) -> None:
+    lax = {**TYPES, logical: TYPES[logical] | {"DOUBLE", "INTEGER"}}
+    monkeypatch.setattr("pipelines.evidence.gate.TYPES", lax)
+    context = context_of(contracts, f"(SELECT * REPLACE ({stands_for}) FROM {cells(GOOD)})", 12)
+    evidence = prove_model(con, replace(contract, rules=()), context, "f1")
+    assert status(evidence) == {"schema": "pass", "rules": "pass", "second_opinion": "fail"}
+    assert said(evidence, "second_opinion") == ["evidence.opinion_differs"]
+
+
+def test_both_find_what_is_wrong_with_the_columns(
+    con: duckdb.DuckDBPyConnection, contract: ProductContract, contracts: Contracts
+) -> None:
+    relation = f"(SELECT * EXCLUDE (as_of) REPLACE (persons::DOUBLE AS persons), 1 AS secret FROM {cells(GOOD)})"
+    kept = tuple(column for column in contract.columns if column.name != "as_of")
+    evidence = prove_model(con, replace(contract, rules=(), columns=kept), context_of(contracts, relation), "f1")
+    assert said(evidence, "schema") == ["evidence.column_extra", "evidence.column_type"]
+    assert status(evidence)["second_opinion"] == "pass", "it says the same"
+    found = {one["expectation_config"]["meta"]["rule"] for one in evidence.suite["results"] if not one["success"]}
+    assert found == {"columns", "persons.type"}
 
 
 def test_evidence_survives_json(

@@ -6,16 +6,20 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 
 from pipelines.codecs import certificate, functions, gb11643, gb11714, gb32100
+from pipelines.contracts.load import Contracts
+from pipelines.contracts.models import LogicalType
 from pipelines.contracts.rules import Context, rules
-from pipelines.evidence.expectations import expectations
+from pipelines.evidence.expectations import Asker, expectations
+from pipelines.evidence.expectations.shape import HELD_AS, shape
+from pipelines.evidence.gate import TYPES
 from pipelines.evidence.rules import measure
-from pipelines.evidence.suite import Disagreement, Opinion, SuiteError, agreement, second_opinion
+from pipelines.evidence.suite import Disagreement, Opinion, SuiteError, agreement, library, second_opinion
 from tests.evidence.tables import CASES, CERTIFICATES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
 from tests.memory import connection
 
@@ -32,6 +36,34 @@ WITHOUT_EXPECTATION = dict.fromkeys(
 
 def test_every_rule_verb_has_an_expectation() -> None:
     assert set(expectations) | set(WITHOUT_EXPECTATION) == set(rules)
+
+
+def test_every_type_and_every_column_of_the_contracts_is_asked_for(contracts: Contracts) -> None:
+    logical = get_args(LogicalType)
+    assert set(HELD_AS) == set(TYPES) == set(logical)
+    for contract in contracts.models.values():
+        columns = {column.name: column.definition.logicalType for column in contract.columns}
+        asked = shape(Asker(library(), connection(), CONTEXT), columns)
+        assert set(asked) == {"columns", *(f"{name}.type" for name in columns)}
+        assert not set(asked) & {rule.id for rule in contract.rules}
+
+
+@pytest.mark.parametrize("logical", HELD_AS)
+def test_a_type_is_judged_alike(logical: LogicalType) -> None:
+    held = ("VARCHAR", "DECIMAL(10,2)", "BIGINT", "TINYINT", "HUGEINT", "DOUBLE", "DATE", "TIMESTAMP", "TIMESTAMPTZ",
+            "BOOLEAN", "VARCHAR[]", "DECIMAL(10,2)[]", "STRUCT(a DECIMAL(1,0))")  # fmt: skip
+    con = connection()
+    con.execute(f"CREATE TABLE typed ({', '.join(f'c{place} {kind}' for place, kind in enumerate(held))})")
+    columns = {f"c{place}": logical for place in range(len(held))}
+    opinion = second_opinion(con, [], replace(CONTEXT, relation="typed"), columns)
+    accepted = {one.rule_id for one in opinion.opinions if not one.failed} - {"columns"}
+    described = con.execute("DESCRIBE typed").fetchall()
+    assert accepted == {f"{name}.type" for name, kind, *_ in described if kind in TYPES[logical] or (
+        logical == "number" and kind == "DECIMAL(10,2)")}  # fmt: skip
+    assert {one["expectation_config"]["meta"]["rule"] for one in opinion.suite["results"] if one["success"]} == {
+        "columns",
+        *accepted,
+    }
 
 
 @settings(max_examples=25, deadline=None)
