@@ -46,7 +46,7 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Sta
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
-from pipelines.release import approval, marts, plan, stamps
+from pipelines.release import approval, away, marts, plan, stamps
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
@@ -370,6 +370,7 @@ class Run:
             if sealed is not None:
                 self.failures.gone(subject, self.contracts.city.operator, "heads", "run", "lake")
             self._stamp(subject, chain)
+            self._leave(subject, chain)
 
     def _stamp(self, subject: str, chain: Table) -> None:
         """Have the newest head of a chain stamped, if the city names an authority; what fails is an issue."""
@@ -381,6 +382,17 @@ class Run:
             self.failures.add(subject, self.contracts.city.operator, error)
         else:
             self.failures.gone(subject, self.contracts.city.operator, "stamps")
+
+    def _leave(self, subject: str, chain: Table) -> None:
+        """Send the heads of a chain out of the house, if the city says where to; what fails is an issue."""
+        named = self.contracts.city.headsAway
+        try:
+            if named is not None:
+                away.leave(self.register, Path(named.folder), self.settings.home, chain)
+        except Exception as error:  # what was published stays published
+            self.failures.add(subject, self.contracts.city.operator, error)
+        else:
+            self.failures.gone(subject, self.contracts.city.operator, "away")
 
     def repair(self) -> None:
         """Clear away what killed runs left; make the marts say what the ledger says. Called at the start of a run."""

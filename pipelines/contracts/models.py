@@ -783,6 +783,12 @@ class TimeStampForm(Strict):
     certificate: Annotated[str, StringConstraints(pattern=r"^-----BEGIN CERTIFICATE-----\n")]
 
 
+class HeadsAwayForm(Strict):
+    """Where each signed head of ledger and audit goes when a run ends: a `folder` outside of this system, mounted."""
+
+    folder: Annotated[str, StringConstraints(pattern=r"^/")]
+
+
 class DeviceForm(Strict):
     """A key that is not kept here: `command` is run in the folder of secrets, gets a message on its standard input and
     writes the signature in DER to its standard output (GB/T 32918.2, SM3, user 1234567812345678)."""
@@ -821,4 +827,5 @@ class CityForm(Strict):
     signIn: SignInForm = SignInForm()
     limits: LimitsForm = LimitsForm()
     timeStamps: TimeStampForm | None = None
+    headsAway: HeadsAwayForm | None = None
     signing: SigningForm | None = None
