@@ -17,13 +17,15 @@ from pipelines.contracts.models import FieldDefinition
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
 from pipelines.lake.edition import CONTROL
 from pipelines.lake.models import Model, incremental_sql, models, whole_sql
-from pipelines.privacy.flows import Flow, Origins, Relation, merged
+from pipelines.privacy.flows import NOTHING, Flow, Origins, Relation, merged
 from pipelines.privacy.lineage import HIGHEST, UNKNOWN, Lineage, Origin, Step
 
 ROWS = "*"
 """Stands for the rows of a relation where others have the name of a column."""
 POSITION = "source_rows"
 """The field whose level control columns have: where a row lies."""
+WITHOUT_NUMBERS = ("date", "boolean")
+"""The logical types of which no value can hold an identity number."""
 
 PREPARED: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "linkage.alias": (("claim",), {"claim": "person_id", "person_id": "person_id"}),
@@ -89,6 +91,9 @@ class Sensitivity:
     lineage: Lineage = field(init=False)
     drawn: Lineage = field(init=False)
     """The same models from end to end, with columns of schematic geometries above all others."""
+    numbered: Lineage = field(init=False)
+    """The same with columns of identity numbers above all others; a released date or yes/no cannot hold one, and ends
+    the way."""
     _by_relation: dict[str, ProductContract] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +105,8 @@ class Sensitivity:
         given = {**texts, **self._before()}
         self.lineage = Lineage(given, source_levels(self.contracts), _keys(self.contracts), self._declare)
         self.drawn = Lineage(given, source_levels(self.contracts, _schematic_level), _keys(self.contracts))
+        numbers = source_levels(self.contracts, _number_level)
+        self.numbered = Lineage(given, numbers, _keys(self.contracts), self._without_numbers)
 
     def relation(self, model: str) -> str:
         """The relation of a model; a model that is not there has none that anybody reads."""
@@ -111,13 +118,13 @@ class Sensitivity:
         for contract in self.contracts.models.values():
             found += self._of_model(contract, {column.name for column in contract.columns})
             for product in contract.products:
-                found += [*self._influence(product), *self._schematic(product)]
+                found += [*self._influence(product), *self._never(product)]
         return [*found, *self._idle()]
 
     def of_product(self, product: Product) -> list[Problem]:
         """What stands against a product: what its columns, its rows and its contract's lowering say wrongly."""
         shown = {column.source for column in product.columns}
-        return [*self._of_model(product.contract, shown), *self._influence(product), *self._schematic(product)]
+        return [*self._of_model(product.contract, shown), *self._influence(product), *self._never(product)]
 
     def levels(self, model: str) -> dict[str, Derived]:
         """The derived levels of the columns of a model, and under ROWS those of its rows."""
@@ -195,17 +202,27 @@ class Sensitivity:
                 yield Problem("lineage.influence_above", {**told, **self._told(contract.form.model, name, above)})
                 return
 
-    def _schematic(self, product: Product) -> Iterator[Problem]:
-        """Texts of an open product that a schematic geometry is in, or can be made into, whatever the level it has."""
+    def _never(self, product: Product) -> Iterator[Problem]:
+        """Columns of an open product that a schematic geometry or an identity number is in, or can be made into,
+        whatever their level and whatever lowers it."""
+        if product.channel != "open":
+            return
+        logical = {column.source: column.column.definition.logicalType for column in product.columns}
+        texts = [name for name, type_ in logical.items() if type_ == "string"]
+        yield from self._made_from(product, texts, self.drawn, "lineage.schematic")
+        able = [name for name, type_ in logical.items() if type_ not in WITHOUT_NUMBERS]
+        yield from self._made_from(product, able, self.numbered, "lineage.id_number")
+
+    def _made_from(self, product: Product, names: Iterable[str], lineage: Lineage, code: str) -> Iterator[Problem]:
+        """Those columns into whose values something flows that a lineage puts above all else."""
         relation = self.relation(product.contract.form.model)
-        found = self.drawn.derived(relation) if product.channel == "open" else None
+        found = lineage.derived(relation)
         if found is None:
             return
-        texts = {column.source for column in product.columns if column.column.definition.logicalType == "string"}
-        for name in sorted(texts):
-            if origins := self.drawn.above(_flow(found, name).value, 1):
-                path = shown_path(self.drawn.path(relation, name, origins))
-                yield Problem("lineage.schematic", {"product": product.id, "column": name, "path": path})
+        for name in sorted(names):
+            if origins := lineage.above(_flow(found, name).value, 1):
+                path = shown_path(lineage.path(relation, name, origins))
+                yield Problem(code, {"product": product.id, "column": name, "path": path})
 
     def _misfit(self, contract: ProductContract, found: Relation) -> Iterator[Problem]:
         """What a lowering names and need not."""
@@ -287,6 +304,14 @@ class Sensitivity:
             columns.append((column.name, Flow(own, 0, decided, counted)))
         return Relation(tuple(columns), self._kept(relation, contract, found.rows), frozenset(contract.form.key))
 
+    def _without_numbers(self, relation: str, found: Relation) -> Relation:
+        """A released model without what flows into columns that cannot hold an identity number."""
+        contract = self._by_relation.get(relation)
+        if contract is None:
+            return found
+        ends = {one.name for one in contract.columns if one.definition.logicalType in WITHOUT_NUMBERS}
+        return Relation(tuple((name, NOTHING if name in ends else flow) for name, flow in found.columns), found.rows)
+
     def _kept(self, relation: str, contract: ProductContract, origins: Origins) -> Origins:
         """What readers of a model are told decides its rows and values: all that is no more sensitive than it says, or
         that it lowers, is its rows of that level."""
@@ -357,6 +382,11 @@ def source_levels(
         found |= dict.fromkeys(CONTROL, level.get(POSITION, HIGHEST))
         levels |= {f"{_core(source)}{suffix}": found for suffix in ("", LOG)}
     return levels
+
+
+def _number_level(definition: FieldDefinition, level: int) -> int:
+    """The highest for an identity number, the lowest for all else."""
+    return HIGHEST if definition.personal == "id_number" else 1
 
 
 def _schematic_level(definition: FieldDefinition, level: int) -> int:

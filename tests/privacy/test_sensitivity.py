@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from citylake.lineage import about
-from pipelines.contracts.load import Contracts, ProductContract, load
+from pipelines.contracts.load import Contracts, Product, ProductContract, load
+from pipelines.contracts.models import FieldLowering
 from pipelines.linkage.tables import SHOWN, TABLES
 from pipelines.messages import CitylakeError, translate
 from pipelines.privacy.sensitivity import PREPARED, ROWS, Problem, Sensitivity
@@ -149,6 +150,58 @@ def test_other_channels_and_what_is_measured_of_a_schematic_geometry_stay(proved
     public = as_public(proved)
     assert not [one for one in public.problems() if one.code == "lineage.schematic"]
     assert "area_km2" in {one.source for one in proved.contracts.products["analyst/division"].columns}
+
+
+NUMBER = 'from "memory"."staging"."stg_psb__household_person" p'
+
+
+def opened(proved: Sensitivity, value: str) -> tuple[Sensitivity, Product, str]:
+    """The models with another value in a column of an open product, whose field says that anything made it coarser."""
+    product = proved.contracts.products["open/hotline_month"]
+    columns = [one.name if one.name != "month" else f"({value}) as month" for one in product.contract.columns]
+    model = product.contract.form.model
+    changed = rewritten(proved, model, f"select {', '.join(columns)} from ({proved.sql[0][model]}) m")
+    return changed, product, model
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "max(cast(p.id_number as bigint) * 7 + 3)",
+        "max(substr(p.id_number, 11, 8))",
+        "max('n' || p.id_number || 'x')",
+        "max(upper(replace(p.id_number, '1', 'a')))",
+        "max(case when p.sex = '1' then p.id_number end)",
+        "max(length(p.id_number))",
+    ],
+)
+def test_no_identity_number_is_opened_whatever_lowers_it(proved: Sensitivity, value: str) -> None:
+    changed, product, model = opened(proved, f"select {value} {NUMBER}")
+    fields = {name: one for name, one in changed.contracts.fields.items()}
+    lowering = FieldLowering.model_validate({"from": ["id_number", "sex"], "by": "generalised"})
+    lowered = fields["month"].model_copy(update={"lowered": lowering})
+    contract = changed.contracts.models[model]
+    columns = tuple(replace(one, definition=lowered) if one.name == "month" else one for one in contract.columns)
+    again = replace(contract, columns=columns)
+    models = {**changed.contracts.models, model: again}
+    contracts = replace(changed.contracts, models=models, fields={**fields, "month": lowered})
+    found = Sensitivity(contracts, changed.graph, changed.sql).of_product(replace(product, contract=again))
+    (refused,) = [one for one in found if one.code == "lineage.id_number"]
+    assert refused.arguments["column"] == "month" and codes(found)
+    assert ("value_above" in codes(found)) == ("case when" in value or "upper" in value or "||" in value)
+    assert str(refused.arguments["path"]).startswith("core.psb__household_person.id_number → ")
+
+
+@pytest.mark.parametrize("value", ["md5(p.id_number)", "sha256(p.id_number)", "hash(p.id_number)"])
+def test_a_hashed_identity_number_is_refused(proved: Sensitivity, value: str) -> None:
+    changed, product, _ = opened(proved, f"select max({value}) {NUMBER}")
+    assert codes(changed.of_product(product)) & {"not_understood", "id_number"}
+
+
+@pytest.mark.parametrize("value", ["count(distinct p.id_number)", "count(p.id_number)"])
+def test_counts_of_identity_numbers_may_be_opened(proved: Sensitivity, value: str) -> None:
+    changed, product, _ = opened(proved, f"select cast({value} as varchar) {NUMBER}")
+    assert "id_number" not in codes(changed.of_product(product))
 
 
 def test_a_copy_is_no_generalisation(proved: Sensitivity) -> None:
