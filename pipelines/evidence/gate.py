@@ -23,6 +23,7 @@ from pipelines.evidence.rules import RuleResult, measure
 from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
 from pipelines.privacy.anonymity import Before, k_anonymous
 from pipelines.privacy.attack import bounds, differences
+from pipelines.privacy.positions import DECIMALS, Box, too_exact
 from pipelines.privacy.scanner import scan
 from pipelines.privacy.sensitivity import ROWS, Sensitivity
 
@@ -43,6 +44,8 @@ class Counts(Protocol):
         """The release before, None if there is none that could be compared."""
 
 
+DEGREE = "度"
+"""The unit of fields that are longitudes and latitudes."""
 VOLUME = "volume_change"
 """The rule whose refusal a steward may overrule (`pipelines.release.volume`)."""
 
@@ -101,7 +104,7 @@ def prove_product(
         "rows": partial(_rows, con, relation, model_rows, product.form.anonymity is not None),
     }
     if product.channel == "open":
-        checks["personal_values"] = partial(_personal_values, con, relation)
+        checks["personal_values"] = partial(_personal_values, con, product, contracts, relation)
     if product.channel == "open" or product.form.anonymity is not None:
         checks["anonymity"] = partial(_anonymity, con, product, relation)
         checks["attack"] = partial(_attack, con, product, relation, counts)
@@ -256,14 +259,34 @@ def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int, withho
     return Check("rows", "fail", rows, model_rows, (Statement(code, {"rows": rows, "model_rows": model_rows}),))
 
 
-def _personal_values(con: duckdb.DuckDBPyConnection, relation: str) -> Check:
-    return _verdict(
-        "personal_values",
-        [
-            Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
-            for found in scan(con, relation)
-        ],
-    )
+def _personal_values(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str) -> Check:
+    found = [
+        Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
+        for found in scan(con, relation)
+    ]
+    box = _box(contracts)
+    admitted = _admitted_positions(product)
+    for column, rows in too_exact(con, relation, box, admitted).items() if box else ():
+        about: dict[str, Value] = {"column": column, "rows": rows, "decimals": DECIMALS}
+        found.append(Statement("evidence.personal_position", about))
+    return _verdict("personal_values", found)
+
+
+def _box(contracts: Contracts) -> Box | None:
+    """Where the city lies, as its fields of longitude and latitude say; None: it has none, and so no positions."""
+    sides = [
+        contracts.fields[name].logicalTypeOptions for name in ("longitude", "latitude") if name in contracts.fields
+    ]
+    ends = [end for side in sides for end in (side.minimum, side.maximum) if end is not None]
+    return Box(*map(float, ends)) if len(ends) == 4 else None
+
+
+def _admitted_positions(product: Product) -> frozenset[str]:
+    """Columns that are positions by contract, of a product that says why nothing in it is about persons."""
+    if getattr(product.form, "notAboutPersons", None) is None:
+        return frozenset()
+    fields = {column.name: column.column.definition for column in product.columns}
+    return frozenset(name for name, field in fields.items() if field.geometry is not None or field.unit == DEGREE)
 
 
 def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, counts: Counts | None) -> Check:

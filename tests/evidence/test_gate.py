@@ -198,6 +198,7 @@ def test_a_good_product(prove: Prove, product: Product) -> None:
         (cells(GOOD, GOOD, GOOD, GOOD), "rows", "evidence.too_many_rows"),
         (cells(GOOD.replace("12", "9")), "anonymity", "evidence.small_cells"),
         (cells(GOOD.replace("金安区", "电话13800138000")), "personal_values", "evidence.personal_mobile"),
+        (cells(GOOD.replace("金安区", "116.12345,31.98765")), "personal_values", "evidence.personal_position"),
         (cells(GOOD.replace("金安区", "居民张三丰反映")), "personal_values", "evidence.personal_name_in_text"),
     ],
 )
@@ -206,6 +207,19 @@ def test_a_product_that_must_stay_closed(prove: Prove, product: Product, relatio
     assert [name for name, found in status(evidence).items() if found != "pass"] == [check]
     assert said(evidence, check) == [code]
     assert not decide(product.id, "f2", evidence, None).approved
+
+
+@pytest.mark.parametrize("name", ["longitude", "institution_name"])
+def test_only_fields_of_positions_about_nobody_are_exact(prove: Prove, contracts: Contracts, name: str) -> None:
+    product = contracts.products["open/elderly_institution"]
+    shown = {"longitude": "116.123456::DOUBLE", "latitude": "31.987654::DOUBLE"} | {
+        "institution_name": "'116.123456,31.987654'" if name == "institution_name" else "'敬老院'"
+    }
+    candidate = ", ".join(f"{shown.get(one.name, 'NULL')} AS {one.name}" for one in product.columns)
+    evidence = prove(product, f"(SELECT {candidate})")
+    assert (status(evidence)["personal_values"] == "pass") is (name == "longitude")
+    product = replace(product, form=product.form.model_copy(update={"notAboutPersons": None}))
+    assert "evidence.personal_position" in said(prove(product, f"(SELECT {candidate})"), "personal_values")
 
 
 def test_a_count_that_follows_from_the_others(prove: Prove, product: Product) -> None:
