@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
@@ -44,6 +45,7 @@ from catalog.web import (
     reports,
 )
 from catalog.web.site import HERE, ForeignForm, Site
+from pipelines.documents.subset import FONT
 from pipelines.lake.errors import LakeError
 from pipelines.messages import say, translate
 from pipelines.register import Register
@@ -81,8 +83,19 @@ def create_app(settings: Settings) -> FastAPI:
     for area in areas:
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))
+    app.mount("/fonts", Kept(directory=FONT.parent))
     _add_errors(app, site, desk)
     return app
+
+
+class Kept(StaticFiles):
+    """Files that browsers keep for a week without asking: megabytes that change with a version at most."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        """The file, or that it has not changed."""
+        response = super().file_response(*arguments, **named)
+        response.headers["Cache-Control"] = "public, max-age=604800"
+        return response
 
 
 def _settled(desk: Desk) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -1,7 +1,8 @@
 """Heads that leave the house: each signed head becomes a file of its own in a folder outside the system.
 
-The folder is a share of another office, written once and best not changeable from here. Belongs here: writing there, and
-noticing that what lies there is not what is signed here. Making heads belongs to `register.heads`, time stamps to `stamps`.
+The folder is a share of another office, written once and best not changeable from here. Belongs here: writing there,
+and noticing that what lies there is not what is signed here. Making heads belongs to `register.heads`, time stamps to
+`stamps`.
 """
 
 import json

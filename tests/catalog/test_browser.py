@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fontTools import subset
+from fontTools.ttLib import TTFont
 
+from pipelines.documents.subset import FONT
 from tests.catalog.opening import open_page
 from tests.catalog.serving import serving
 from tests.catalog.small_city import AGES, City
@@ -39,6 +42,31 @@ def test_chinese_has_glyphs(chromium: str, tmp_path: Path) -> None:
     assert len(set(drawn)) == 4
 
 
+@pytest.fixture
+def without_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose one font has Latin letters only: Chromium does not start without any."""
+    empty = tmp_path / "fonts"
+    empty.mkdir()
+    font, latin = TTFont(str(FONT)), subset.Subsetter()
+    latin.populate(unicodes=range(32, 127))
+    latin.subset(font)
+    font.save(empty / "latin.otf")
+    (empty / "fonts.conf").write_text(f"<fontconfig><dir>{empty}</dir><cachedir>{empty}/cache</cachedir></fontconfig>")
+    monkeypatch.setenv("FONTCONFIG_FILE", str(empty / "fonts.conf"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(empty))
+
+
+def test_pages_bring_chinese_glyphs_along(chromium: str, address: str, tmp_path: Path, without_fonts: None) -> None:
+    """On a machine without any Chinese font: the page as such draws all alike, ours each by its own glyph."""
+    alone = {screenshot(chromium, tmp_path, f"data:text/html,<meta charset=utf-8><h1>{c}</h1>") for c in "户籍龄䃥"}
+    assert len(alone) == 1, "no font of this machine takes part"
+    drawn = [
+        screenshot(chromium, tmp_path, f"{address}/datasets?q={c}", more="--virtual-time-budget=10000")
+        for c in "户籍龄䃥"
+    ]
+    assert len(set(drawn)) == 4
+
+
 @pytest.mark.parametrize("size", ["1280,900", "390,900"])
 def test_lists_and_drawings_are_drawn(chromium: str, address: str, tmp_path: Path, size: str) -> None:
     for page in NEW:
@@ -53,9 +81,9 @@ def test_pages_fit_a_phone(chromium: str, address: str, tmp_path: Path) -> None:
     assert len(set(rows)) > 50, "the page is almost empty"
 
 
-def screenshot(chromium: str, folder: Path, url: str, size: str = "1280,900") -> bytes:
+def screenshot(chromium: str, folder: Path, url: str, size: str = "1280,900", more: str = "--mute-audio") -> bytes:
     target = folder / "page.png"
-    open_page(chromium, folder, url, f"--window-size={size}", f"--screenshot={target}")
+    open_page(chromium, folder, url, f"--window-size={size}", f"--screenshot={target}", more)
     return target.read_bytes()
 
 

@@ -346,7 +346,14 @@ def test_text_of_others_is_escaped(own_city: City) -> None:
 
 
 def test_security_headers_are_on_every_answer(browser: TestClient) -> None:
-    for road in ("/", "/static/citylake.css", "/nowhere", "/delta-sharing/shares", f"/datasets/{AGES}/download/csv"):
+    for road in (
+        "/",
+        "/static/citylake.css",
+        "/fonts/OFL.txt",
+        "/nowhere",
+        "/delta-sharing/shares",
+        f"/datasets/{AGES}/download/csv",
+    ):
         headers = browser.get(road).headers
         assert headers["content-security-policy"].startswith("default-src 'self'")
         assert headers["x-content-type-options"] == "nosniff" and "referrer-policy" in headers
