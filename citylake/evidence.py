@@ -30,7 +30,7 @@ app = typer.Typer(help="证据：离线证据包、签名头、公钥 / evidence
 
 @app.command("export")
 def export_bundle(
-    folder: Annotated[Path, typer.Argument(help="新目录 / a new folder")],
+    folder: Annotated[Path, typer.Argument(help="新目录，或一个新的 .zip / a new folder, or a .zip")],
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="首日 / first day")] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="末日 / last day")] = None,
 ) -> None:

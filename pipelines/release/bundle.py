@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -32,6 +33,8 @@ from pipelines.release import check, pack
 
 FORMAT = "citylake-evidence/2"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+ARCHIVE = ".zip"
+"""A bundle whose name ends so is one file."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,8 @@ def export(
     until: date | None,
     signed: bool,
 ) -> Exported:
-    """Write a bundle into a new folder. Of a period (days of the city) it holds the rows of all heads that touch it.
+    """Write a bundle into a new folder, or as a new archive if its name says so. Of a period (days of the city) it
+    holds the rows of all heads that touch it.
 
     `signed`: both chains were just signed without a problem, so rows after the last head only came since, and are left
     out; otherwise they stay and speak for themselves. All heads are in every bundle, those of the audit too.
@@ -87,11 +91,30 @@ def export(
         (working / pack.FILE).write_bytes(pdf.render(page))
         _write_manifest(working, city, zone, rows, read, partial)
         _sign_manifest(working, signer, known)
-        os.replace(working, folder)
+        if folder.suffix == ARCHIVE:
+            _archive(working, folder)
+        else:
+            os.replace(working, folder)
     except OSError as error:
         shutil.rmtree(working, ignore_errors=True)
         raise CitylakeError("bundle.folder", folder=folder, problem=error.strerror) from error
     return Exported(len(rows), len(known), len(read), evidence)
+
+
+def _archive(working: Path, target: Path) -> None:
+    """The files of a bundle as one; the same files make the same bytes."""
+    partial = working / f".{target.name}"
+    files = sorted(path for path in working.rglob("*") if path.is_file())
+    with zipfile.ZipFile(partial, "x", zipfile.ZIP_DEFLATED) as archive:
+        for path in files:
+            about = zipfile.ZipInfo(path.relative_to(working).as_posix())  # of 1980: what was when says the manifest
+            about.external_attr = 0o600 << 16
+            about.compress_type = zipfile.ZIP_DEFLATED
+            with path.open("rb") as source, archive.open(about, "w", force_zip64=True) as out:
+                shutil.copyfileobj(source, out, 1 << 20)
+    partial.chmod(0o600)
+    os.replace(partial, target)
+    shutil.rmtree(working)
 
 
 def _vouched_for(rows: Sequence[dict[str, Any]], known: Sequence[Head]) -> list[dict[str, Any]]:

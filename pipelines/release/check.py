@@ -19,6 +19,9 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -1307,6 +1310,20 @@ def check(arguments: argparse.Namespace) -> int:
     return one.problems
 
 
+def check_archive(arguments: argparse.Namespace) -> int:
+    """As `check`, of a bundle that may be one file: it is unpacked for as long as the check takes."""
+    if not arguments.bundle.is_file():
+        return check(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(arguments.bundle) as archive:
+                archive.extractall(folder)  # names that lead out of the folder are cut, and then told as unknown files
+        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+            raise NotReadable("bad.bundle", folder=arguments.bundle, problem=str(error)) from error
+        arguments.bundle = Path(folder)
+        return check(arguments)
+
+
 def main() -> int:
     """The command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -1328,7 +1345,7 @@ def main() -> int:
     parser.add_argument("--received", metavar="PRODUCT", help="谁读过某产品 / who read a product")
     arguments = parser.parse_args()
     try:
-        return 1 if check(arguments) else 0
+        return 1 if check_archive(arguments) else 0
     except NotReadable as error:
         say("✗", error.code, **error.about)
         return 2

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -100,6 +101,35 @@ class House:
         finally:
             register.close()
         return folder
+
+
+def test_a_bundle_of_one_file_is_checked_as_it_is(made: House, tmp_path: Path) -> None:
+    folder, archive = made.export(tmp_path / "bundle"), made.export(tmp_path / "bundle.zip")
+    assert archive.stat().st_mode & 0o777 == 0o600 and sorted(tmp_path.iterdir()) == [folder, archive]
+    with zipfile.ZipFile(archive) as packed:
+        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        assert packed.namelist() == names and {one.date_time[0] for one in packed.infolist()} == {1980}
+        assert packed.read("ledger.jsonl") == (folder / "ledger.jsonl").read_bytes()
+
+    def run(bundle: Path) -> tuple[int, str]:
+        """check.py alone, as an auditor has it."""
+        command = [sys.executable, "-I", str(folder / "check.py"), str(bundle)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, done.stdout
+
+    assert run(archive)[0] == run(folder)[0] == 0
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(archive) as packed, zipfile.ZipFile(changed, "w") as out:
+        for name in packed.namelist():
+            out.writestr(
+                name, packed.read(name).replace(b"refusal", b"release") if "ledger" in name else packed.read(name)
+            )
+        out.writestr("../outside.txt", "x")
+    code, said = run(changed)
+    assert code == 1 and "outside.txt" in said and not (tmp_path / "outside.txt").exists()
+    (tmp_path / "no.zip").write_bytes(archive.read_bytes()[:2000])
+    assert run(tmp_path / "no.zip")[0] == 2
 
 
 @pytest.fixture(scope="module")
