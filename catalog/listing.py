@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 CONTRACTS_LOOK_SECONDS = 2.0
 """How long a look at the contract files stays good."""
+LEDGER_LOOK_SECONDS = 60.0
+"""How long what the ledger said is good at most: also whoever writes to it past its triggers is heard."""
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
 
 
@@ -113,6 +115,7 @@ class Listing:
         self._broken: str | None = None
         self._snapshot: Snapshot | None = None
         self._basis: int | None = None
+        self._asked = float("-inf")
         self._sequence = -1
         self._published: dict[str, Recorded] = {}
         self._ended: dict[str, dict[int, Recorded]] = {}
@@ -191,12 +194,13 @@ class Listing:
             log.error("contracts cannot be read, the last good ones stay: %s", error)
 
     def _look_at_ledger(self) -> None:
+        moment = time.monotonic()
         basis = self.ledger.register.basis()  # read first: whatever is written meanwhile moves it
-        if basis is not None and basis == self._basis:
+        if basis is not None and basis == self._basis and moment - self._asked < LEDGER_LOOK_SECONDS:
             return
         sequence = self.ledger.register.rows(_NEWEST)[0]["sequence"]
         if sequence != self._sequence:
             self._snapshot = None
             self._published, self._ended = self.ledger.published(), self.ledger.ended_versions()
             self._sequence = sequence
-        self._basis = basis
+        self._basis, self._asked = basis, moment

@@ -274,6 +274,7 @@ def grant(
     }
     with users.acting(register, "grant.give", actor) as (connection, by):
         _require_other_organisation(connection, by, name)
+        chain.take_place(connection, access)
         _refuse_overlap(connection, values)
         key = connection.execute(sa.insert(access).values(**values)).inserted_primary_key
         assert key is not None
@@ -285,6 +286,7 @@ def approve_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
     """Put a pending grant in force. Raises CitylakeError for one that is unknown or not pending; NotAllowed, also for
     who gave it and for who is of the recipient's organisation."""
     with users.acting(register, "grant.approve", actor) as (connection, by):
+        chain.take_place(connection, access)
         standing = _grant(connection, grant_id)
         if standing.given_by == actor:
             raise users.NotAllowed("user.own_request", actor=actor, grant=grant_id)
@@ -303,6 +305,7 @@ def revoke_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
     Raises CitylakeError for an unknown id; NotAllowed.
     """
     with users.acting(register, "grant.revoke", actor) as (connection, _):
+        chain.take_place(connection, access)
         standing = _grant(connection, grant_id)
         if standing.revoked is None:
             connection.execute(sa.update(access).where(access.c.id == grant_id).values(revoked=now()))
@@ -394,6 +397,7 @@ def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
     name, application_name = row["recipient"], row["application"]
     with users.acting(register, "token.issue", actor) as (connection, _):
         _require_application(connection, application_name, _require_recipient(connection, name))
+        chain.take_place(connection, token)
         if connection.execute(sa.select(token.c.id).where(token.c.id == row["id"])).first() is not None:
             raise CitylakeError("token.issued_before", token=row["id"])
         connection.execute(sa.insert(token).values(**row))

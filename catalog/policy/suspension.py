@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from catalog.policy import audit, users
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
-from pipelines.register import Register
+from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import recipient
 from pipelines.register.tables import suspension as table
@@ -43,6 +43,7 @@ def suspend(register: Register, contracts: Contracts, whom: Whom, name: str, why
     _require_why(why)
     with users.acting(register, f"{whom}.suspend", actor) as (connection, _):
         _require(connection, contracts, whom, name)
+        chain.take_place(connection, table)
         if connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first() is not None:
             raise CitylakeError("suspension.standing", name=name)
         row = {"whom": whom, "name": name, "at": now(), "who": actor, "why": why.strip()}
@@ -56,12 +57,14 @@ def lift(register: Register, whom: Whom, name: str, why: str, *, actor: str) -> 
     """End a suspension at once. Raises CitylakeError for who is not suspended; NotAllowed."""
     _require_why(why)
     with users.acting(register, f"{whom}.lift", actor) as (connection, _):
-        row = connection.execute(sa.select(table.c.id).where(_standing(whom, name))).first()
-        if row is None:
+        chain.take_place(connection, table)
+        found: list[int] = list(connection.execute(sa.select(table.c.id).where(_standing(whom, name))).scalars())
+        if not found:
             raise CitylakeError("suspension.none", name=name)
-        connection.execute(sa.update(table).where(table.c.id == row.id).values(lifted=now()))
+        # of an older version two may stand
+        connection.execute(sa.update(table).where(table.c.id.in_(found)).values(lifted=now()))
         _audit(connection, whom, name, "lift", actor, why)
-    return next(item for item in listed(register) if item.id == row.id)
+    return next(item for item in listed(register) if item.id == found[-1])
 
 
 def listed(register: Register) -> list[Suspension]:

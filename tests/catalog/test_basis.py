@@ -1,5 +1,6 @@
 """What is remembered of callers and releases is what the register would say: whatever is written is heard at once."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
+from catalog import listing
 from catalog.listing import Listing
 from catalog.policy import administration, callers, epochs, suspension
 from catalog.policy.callers import Callers
@@ -122,6 +124,21 @@ def test_every_word_about_a_release_is_heard_at_once(own_city: City) -> None:
         before = asked.listing.snapshot().published
         act(PERSONS)
         assert asked.listing.snapshot().published == asked.published_now() != before
+
+
+def test_a_word_about_a_release_that_comes_past_the_triggers_is_heard_after_a_while(
+    own_city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_city.release(PERSONS)
+    asked, moment = Asked(own_city), time.monotonic()
+    monkeypatch.setattr(listing.time, "monotonic", lambda: moment)
+    before = asked.listing.snapshot().published
+    with own_city.register.begin() as connection:
+        connection.execute(sa.text("DROP TRIGGER ledger_insert_moves_basis"))
+    own_city.withdraw(PERSONS)
+    assert PERSONS in before and asked.listing.snapshot().published is before
+    moment += listing.LEDGER_LOOK_SECONDS
+    assert PERSONS not in asked.listing.snapshot().published
 
 
 @pytest.mark.parametrize("read", [callers._OF_TOKEN, callers._OF_RECIPIENT], ids=["token", "grants"])

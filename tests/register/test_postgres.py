@@ -1,9 +1,11 @@
 """The register on PostgreSQL, as in production: the same tables, and one chain however many write at once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 from urllib.parse import quote
 
@@ -12,13 +14,16 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from catalog.policy import administration, identities, logins, users
+from catalog.policy import administration, identities, logins, suspension, users
+from catalog.policy import audit as audit_trail
 from pipelines.contracts.load import load
 from pipelines.evidence import days
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.tables import audit, metadata
+from pipelines.register.store import now
+from pipelines.register.tables import access, audit, metadata
+from pipelines.register.tables import suspension as suspensions
 from pipelines.release.ledger import RELEASE, Entry, Ledger
 from pipelines.settings import REPOSITORY
 from simulator.server import HOST, Server
@@ -88,6 +93,60 @@ def test_a_token_has_one_successor_however_many_rotate_it(register: Register) ->
     old, new = administration.list_tokens(register, "甲")
     assert codes == ["token.succeeded"] * 5 and new.client
     assert (old.successor, new.succeeds) == (new.id, old.id)
+
+
+def test_the_same_act_twice_at_once_is_done_once(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits before it commits until the other has looked how things stand, or waits its turn."""
+    contracts, plain, both = load(REPOSITORY / "data_contracts"), audit_trail.append, Barrier(2)
+    users.begin(register, contracts, "管理员", "sto")
+    for name, role in (("专员", "steward"), ("批", "approver"), ("准", "approver"), ("安", "security_officer")):
+        users.create(register, contracts, name, "dsrb", [role], actor="管理员")
+    administration.create_recipient(register, contracts, "甲", "psb", actor="管理员")
+
+    def slow(*asked: Any, **about: Any) -> None:
+        with suppress(BrokenBarrierError):
+            both.wait(1)
+        plain(*asked, **about)
+
+    def twice(act: Callable[[int], object]) -> tuple[list[str], int]:
+        """The codes of errors, and how many succeeded."""
+        codes = list[str]()
+        both.reset()
+
+        def one(number: int) -> int:
+            try:
+                act(number)
+            except CitylakeError as error:
+                codes.append(error.code)
+                return 0
+            return 1
+
+        with monkeypatch.context() as slowly, ThreadPoolExecutor(2) as pool:
+            slowly.setattr(audit_trail, "append", slow)
+            return codes, sum(pool.map(one, range(2)))
+
+    def give(_: int) -> None:
+        administration.grant(register, contracts, "甲", "sharing/population_psb", purpose="试", actor="专员")
+
+    def cut(_: int) -> None:
+        suspension.suspend(register, contracts, "recipient", "甲", "试", actor="安")
+
+    assert twice(give) == (["web.policy.overlap"], 1)
+    pending = register.rows(sa.select(access.c.id))[0]["id"]
+    with register.begin() as connection:
+        connection.execute(sa.update(access).values(pending=True))
+    approve = lambda number: administration.approve_grant(register, pending, actor=("批", "准")[number])  # noqa: E731
+    assert twice(approve) == (["user.not_pending"], 1)
+    assert twice(cut) == (["suspension.standing"], 1)
+    lift = lambda _: suspension.lift(register, "recipient", "甲", "试", actor="安")  # noqa: E731
+    assert twice(lift) == (["suspension.none"], 1)
+    issue = lambda _: administration.issue_token(register, "甲", actor="管理员", request="一")  # noqa: E731
+    assert twice(issue) == (["token.issued_before"], 1)
+    with register.begin() as connection:  # as an older version could leave it
+        row = {"whom": "recipient", "name": "甲", "at": now(), "who": "安", "why": "试"}
+        connection.execute(sa.insert(suspensions), [row, row])
+    suspension.lift(register, "recipient", "甲", "试", actor="安")
+    assert all(one.lifted for one in suspension.listed(register))
 
 
 def test_whoever_is_unbound_while_they_come_in_has_no_session(
