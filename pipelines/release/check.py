@@ -79,6 +79,16 @@ TEXTS = {
         "公钥与您另外留存的公钥不同：整个证据包可能由他人签名",
         "the public key is not the one you kept: somebody else may have signed all of this",
     ),
+    "key.other_book": (
+        "{where}：没有一个签名头由您留存的公钥或其前任签名：{zh}可能被后来的钥匙从头重签，也可能是换钥匙之后才开始；"
+        "请用另外留存的签名头核对",
+        "{where}: no head was signed with the key you kept or one before it: the {en} may have been signed again from"
+        " its first row by a later key, or began after the change; check with heads kept elsewhere",
+    ),
+    "head.retired": (
+        "{where}：第 {number} 个签名头仍用已移交的旧钥匙：{other} 此前已换钥匙，旧钥匙可能被他人使用",
+        "{where}: head {number} is of a key that was retired: {other} had changed it before; somebody else may have it",
+    ),
     "head.unreadable": ("{where}：第 {line} 行不是签名头", "{where}: line {line} is not a head"),
     "head.algorithm": (
         "{where}：第 {number} 个签名头的算法 {algorithm} 本程序不认识，签名未核验",
@@ -101,6 +111,10 @@ TEXTS = {
         "注意：{where}：第 {number} 个签名头起换了签名钥匙（{algorithm}），由前一把签名移交；请向城市核实，留存新公钥",
         "note: {where}: from head {number} on the key is another ({algorithm}); the one before signed the handover. Ask"
         " the city about it, and keep the new public key",
+    ),
+    "told.handed_over_twice": (
+        "注意：第 {number} 个签名头（{where}）的钥匙，其前一把曾移交给不止一把钥匙；请向城市核实每一次移交",
+        "note: the key before head {number} ({where}) handed over to more than one key; ask the city about each",
     ),
     "head.root": (
         "{where}：第 {number} 个签名头的叶子与其 Merkle 根不符，不能逐条定位",
@@ -326,6 +340,11 @@ class Head(NamedTuple):
         return bytes.fromhex(self.says["key"])
 
     @property
+    def at(self) -> datetime:
+        """When it says that it was made."""
+        return datetime.fromisoformat(self.says["at"])
+
+    @property
     def hash(self) -> str:
         """SHA-256 (hex) of its statement: what the next head names."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -376,8 +395,12 @@ class Check:
             if "audit" in self.manifest:
                 first, last = self.manifest["audit"]
                 self.audit = Book(self, "audit", "审计", (int(first), int(last)))
-            self.keys = self.handed_over()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.books = [book for book in (self.ledger, self.audit) if book]
+            self.signature = self.read_signature()
+            self.by_manifest = self.handover_of_manifest()
+            self.steps = self.handed_over()
+            self.keys = leading_to(self.key, self.steps)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise NotReadable("bad.bundle", folder=folder, problem=problem) from error
         self.rows = self.ledger.rows
@@ -417,41 +440,55 @@ class Check:
             return
         message = (self.folder / "manifest.json").read_bytes()
         try:
-            said = json.loads(file.read_bytes())
-            good = signed_with(said["algorithm"], self.key, bytes.fromhex(said["signature"]), message)
+            given = bytes.fromhex(self.signature["signature"])
+            good = signed_with(self.signature["algorithm"], self.key, given, message)
         except (ValueError, KeyError, TypeError):
             good = False
         if not good:
             self.problem("manifest.signature")
+        if self.by_manifest not in (None, self.key):
+            about = {"number": int(self.ledger.heads[-1].says["number"]) + 1, "algorithm": self.signature["algorithm"]}
+            say("·", "told.handover", where=SIGNATURE, **about)
+
+    def read_signature(self) -> dict[str, Any]:
+        """What the signature of the manifest says; nothing if there is none, or if it is damaged."""
+        try:
+            said = json.loads((self.folder / SIGNATURE).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return said if isinstance(said, dict) else {}
 
     def kept_key(self, file: Path) -> None:
-        """The public key is the one that was kept elsewhere, or that one handed over to it in the ledger's heads."""
+        """The public key is the one that was kept elsewhere, or that one handed over to it; and in each book it, or one
+        before it, signed: a later key alone would prove nothing of what was signed before it."""
         try:
             kept = public_key(file.read_bytes())
         except ValueError as error:
             raise NotReadable("bad.key", file=file, problem=error) from error
         if kept not in self.keys:
             self.problem("key.other")
+            return
+        trusted = leading_to(kept, self.steps)
+        for book in self.books:
+            if book.heads and not any(head.key in trusted for head in book.heads):
+                book.problem("key.other_book", where=book.heads_file)
 
-    def handed_over(self) -> set[bytes]:
-        """The key of the bundle, and those from which handovers that they signed lead to it."""
-        books = [book for book in (self.ledger, self.audit) if book]
-        pairs = [pair for book in books for pair in zip(book.heads, book.heads[1:])]  # noqa: B905 (Python 3.9)
-        steps = {(before.key, head.key) for before, head in pairs if follows(before, head)}
-        if (by_file := self.handover_of_manifest()) is not None:
-            steps.add((by_file, self.key))
-        keys = {self.key}
-        while more := {before for before, after in steps if after in keys} - keys:
-            keys |= more
-        return keys
+    def handed_over(self) -> set[tuple[bytes, bytes]]:
+        """Each key that handed over, with the one that followed it."""
+        pairs = [pair for book in self.books for pair in zip(book.heads, book.heads[1:])]  # noqa: B905 (Python 3.9)
+        steps = {(old.key, head.key) for old, head in pairs if old.key != head.key and follows(old, head)}
+        return steps | ({(self.by_manifest, self.key)} if self.by_manifest else set())
 
     def handover_of_manifest(self) -> bytes | None:
         """The key of the newest head of the ledger, if it handed over to the bundle's before another head was made."""
-        if not self.ledger.heads or not (self.folder / SIGNATURE).is_file():
+        if not self.ledger.heads:
             return None
-        newest, said = self.ledger.heads[-1], json.loads((self.folder / SIGNATURE).read_bytes())
-        message = handover(str(said.get("algorithm")), self.key.hex(), newest.hash).encode()
-        signature = bytes.fromhex(said.get("handover", ""))
+        newest = self.ledger.heads[-1]
+        try:
+            signature = bytes.fromhex(self.signature["handover"])
+        except (ValueError, KeyError, TypeError):
+            return None
+        message = handover(str(self.signature.get("algorithm")), self.key.hex(), newest.hash).encode()
         return newest.key if signed_with(newest.says["algorithm"], newest.key, signature, message) else None
 
     def kept_audit_heads(self, file: Path) -> None:
@@ -702,14 +739,14 @@ class Book:
                 numbers = [int(says[name]) for name in ("number", "first", "last")]
                 if datetime.fromisoformat(says["at"]).tzinfo is None:
                     raise ValueError("a time without a zone")
-                key, algorithm, root = bytes.fromhex(says["key"]), says["algorithm"], says["root"]
+                key, algorithm, root = bytes.fromhex(says["key"]), str(says["algorithm"]), says["root"]
                 leaves = [str(leaf) for leaf in held["leaves"]]
                 leaf_hashes = [bytes.fromhex(leaf) for leaf in leaves]
                 stamp = bytes.fromhex(held.get("stamp", ""))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 self.problem("head.unreadable", where=where, line=line)
                 continue
-            says.update(zip(("number", "first", "last"), numbers))  # noqa: B905 (Python 3.9)
+            says.update(zip(("number", "first", "last"), numbers), algorithm=algorithm)  # noqa: B905 (Python 3.9)
             head = Head(says, statement, leaves, stamp)
             if json.loads(statement).get("of", "ledger") != self.name:
                 self.problem("head.other", where=where, number=numbers[0])
@@ -741,10 +778,26 @@ class Book:
             about = {"number": head.says["number"], "algorithm": head.says["algorithm"]}
             if head.key != before.key and follows(before, head):
                 say("·", "told.handover", **where, **about)
+                if len({new for old, new in self.check.steps if old == before.key}) > 1:
+                    say("·", "told.handed_over_twice", **where, number=head.says["number"])
             elif head.key != before.key:
                 self.problem("head.no_handover", **where, **about)
         if self.heads and self.heads[-1].key not in self.check.keys:
             self.problem("head.key", **where, number=self.heads[-1].says["number"])
+        self.retired()
+
+    def retired(self) -> None:
+        """No head is of a key that had handed over in the other book before: who has a retired key signs nothing."""
+        for other in self.check.books:
+            mine, theirs, place = set[bytes](), set[bytes](), 0
+            for head in self.heads:
+                mine.add(head.key)
+                while place < len(other.heads) and other.heads[place].at < head.at:
+                    theirs.add(other.heads[place].key)
+                    place += 1
+                if head.key in theirs and other.heads[place - 1].key not in mine:
+                    about = {"number": head.says["number"], "other": other.heads_file}
+                    self.problem("head.retired", where=self.heads_file, **about)
 
     def stamps(self, trusted: Sequence[Certificate]) -> None:
         """The stamps on heads are those of an authority that the auditor trusts, and of the times that heads say."""
@@ -817,7 +870,7 @@ class Book:
                 kind, subject = (row["kind"], row["subject"]) if self.name == "ledger" else (row["action"], "")
                 names = (int(row["sequence"]), str(row["previous"]), str(kind), str(subject))
                 yield Row(line, text, *names, row.get("version"), at, body)
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 self.problem("row.unreadable", line=line)
 
     def row_chain(self) -> None:
@@ -906,6 +959,14 @@ def follows(before: Head, head: Head) -> bool:
         return False
     message = handover(head.says["algorithm"], head.says["key"], before.hash).encode()
     return signed_with(before.says["algorithm"], before.key, signature, message)
+
+
+def leading_to(key: bytes, steps: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
+    """A key, and those from which handovers lead to it."""
+    known, keys = set(steps), {key}
+    while more := {old for old, new in known if new in keys} - keys:
+        keys |= more
+    return keys
 
 
 def handover(algorithm: str, key: str, head: str) -> str:

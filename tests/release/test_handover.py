@@ -1,0 +1,144 @@
+"""Keys that hand over, in ledger and audit: neither a thief of the new key nor one of a retired key writes history that
+whoever kept a key finds good. Both keys are Ed25519; the register is a small one."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from catalog.policy import audit as reads
+from pipelines.register import Register, heads
+from pipelines.register.heads import TABLES
+from pipelines.register.signer import Ed25519Signer, Signer
+from pipelines.register.tables import audit, ledger
+from pipelines.release import bundle
+from pipelines.release.ledger import RELEASE, Entry, Ledger
+from tests.release.test_bundle import ZONE, checked, found
+
+OLD = Ed25519Signer(b"1" * 32)
+NEW = Ed25519Signer(b"2" * 32, [OLD])
+STOLEN = Ed25519Signer(b"2" * 32)
+"""The new key in the hands of a thief, who has no older one."""
+
+
+@dataclass
+class Books:
+    """A register, into whose chains rows and heads go one after another, each head a minute later."""
+
+    register: Register
+    folder: Path
+
+    def signed(self, of: sa.Table, signer: Signer) -> None:
+        """One more row of a chain and its head."""
+        if of is ledger:
+            Ledger(self.register).record([Entry(RELEASE, "open/ages", "e1", 1, {"rows": 1, "as_of": "2026-11-02"})])
+        else:
+            reads.record(self.register, "download", "allowed", {"road": "web"}, product="open/ages", version=1)
+        heads.seal(self.register, signer, of)
+
+    def again(self, of: sa.Table, signer: Signer) -> None:
+        """All heads of a chain made anew."""
+        with self.register.begin() as connection:
+            connection.execute(sa.delete(TABLES[of.name]))
+        heads.seal(self.register, signer, of)
+
+    def export(self, signer: Signer) -> Path:
+        folder = self.folder / "bundle"
+        bundle.export(self.register, signer, folder, "六安市", ZONE, None, None, signed=False)
+        return folder
+
+    def problems(self, folder: Path, kept: Signer) -> list[str]:
+        """What check.py finds for an auditor who kept this key."""
+        return found(self.said(folder, kept))
+
+    def said(self, folder: Path, kept: Signer) -> str:
+        file = self.folder / "kept.pem"
+        file.write_bytes(kept.public_key(Encoding.PEM))
+        return checked(folder, "--key", file)[1]
+
+
+@pytest.fixture
+def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
+    minutes = itertools.count()
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    monkeypatch.setattr(heads, "now", lambda: start + timedelta(minutes=next(minutes)))
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield Books(register, tmp_path)
+    register.close()
+
+
+@pytest.mark.parametrize("kept", [OLD, NEW], ids=["old", "new"])
+@pytest.mark.parametrize("quiet", [True, False], ids=["the audit has no row since", "the audit changes too"])
+def test_a_change_in_both_books_is_good_for_either_key(books: Books, kept: Signer, quiet: bool) -> None:
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    books.signed(ledger, NEW)
+    if not quiet:
+        books.signed(audit, NEW)
+    assert books.problems(books.export(NEW), kept) == []
+
+
+@pytest.mark.parametrize("of", [ledger, audit], ids=["ledger", "audit"])
+def test_a_thief_of_the_new_key_signs_no_history_of_the_old_one(books: Books, of: sa.Table) -> None:
+    for one in (ledger, audit):
+        books.signed(one, OLD), books.signed(one, NEW)
+    books.again(of, STOLEN)
+    (problem,) = books.problems(books.export(STOLEN), OLD)
+    assert "no head was signed with the key you kept" in problem and of.name in problem
+
+
+def test_a_key_that_handed_over_in_one_book_signs_nothing_more_in_the_other(books: Books) -> None:
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    books.signed(ledger, NEW), books.signed(audit, OLD)
+    (problem,) = books.problems(books.export(NEW), NEW)
+    assert problem.startswith("audit_heads.jsonl: head 2 is of a key that was retired: heads.jsonl")
+
+
+def test_a_key_that_comes_back_is_not_retired(books: Books) -> None:
+    back = Ed25519Signer(b"1" * 32, [NEW])
+    for signer in (OLD, NEW, back):
+        books.signed(ledger, signer), books.signed(audit, signer)
+    books.signed(audit, back)
+    assert books.problems(books.export(back), OLD) == []
+
+
+def test_a_key_that_handed_over_to_two_keys_is_told(books: Books) -> None:
+    third = Ed25519Signer(b"3" * 32, [OLD, NEW])
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    books.signed(ledger, NEW), books.signed(ledger, third), books.signed(audit, third)
+    said = books.said(books.export(third), OLD)
+    assert not found(said) and said.count("handed over to more than one key") == 2
+
+
+def test_a_handover_beside_the_manifest_is_told(books: Books) -> None:
+    books.signed(ledger, OLD)
+    said = books.said(books.export(NEW), OLD)
+    assert "manifest.sig: from head 2 on the key is another (ed25519)" in said and not found(said)
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "[]", "[" * 200_000, '{"algorithm":[],"signature":1,"handover":{}}'])
+def test_a_damaged_signature_of_the_manifest_is_one_problem_among_others(books: Books, damaged: str) -> None:
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    folder = books.export(OLD)
+    (folder / "manifest.sig").write_text(damaged, "utf-8")
+    (folder / "check.py").write_bytes((folder / "check.py").read_bytes() + b"#\n")
+    problems = books.problems(folder, OLD)
+    assert problems[0] == "file check.py is not what the manifest says: it was changed"
+    assert len(problems) == 2 and problems[1].startswith("the signature of manifest.json is wrong")
+
+
+def test_a_head_of_a_form_that_nobody_writes_is_a_problem_of_its_line(books: Books) -> None:
+    books.signed(ledger, OLD)
+    folder = books.export(OLD)
+    held = json.loads((folder / "heads.jsonl").read_text("utf-8"))
+    strange = json.dumps(held | {"statement": json.dumps(json.loads(held["statement"]) | {"algorithm": []})})
+    (folder / "heads.jsonl").write_text(f"{'[' * 200_000}\n{strange}\n", "utf-8")
+    problems = books.problems(folder, OLD)
+    assert "heads.jsonl: line 1 is not a head" in problems
+    assert any("head 1 has algorithm []" in one for one in problems)
