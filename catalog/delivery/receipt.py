@@ -25,17 +25,20 @@ def signed(signer: Signer, **facts: Any) -> tuple[str, str]:
     return statement, signer.sign(statement.encode()).hex()
 
 
-def holds(statement: str, signature: str, key: bytes) -> bool:
-    """Whether a receipt was signed with the key (a DER SubjectPublicKeyInfo) and says so."""
+def holds(statement: str, signature: str, algorithm: str, key: bytes) -> bool:
+    """Whether a receipt was signed with the key (a DER SubjectPublicKeyInfo) and says so. Text of a stranger is not
+    parsed: only what was signed."""
     try:
+        if not signed_with(algorithm, key, bytes.fromhex(signature), statement.encode()):
+            return False
         said = json.loads(statement)
-        good = signed_with(said["algorithm"], key, bytes.fromhex(signature), statement.encode())
-        return bool(good and said["format"] == FORMAT and said["key"] == key.hex())
-    except (ValueError, KeyError, TypeError):
+        return bool((said["format"], said["algorithm"], said["key"]) == (FORMAT, algorithm, key.hex()))
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
 def signed_by(statement: str, signature: str, ours: Signer) -> Signer | None:
     """Which of our signers, the present one or a former one, signed a receipt; None for nobody of ours."""
     known = (ours, *ours.former)
-    return next((one for one in known if holds(statement, signature, one.public_key(Encoding.DER))), None)
+    keys = ((one, one.public_key(Encoding.DER)) for one in known)
+    return next((one for one, key in keys if holds(statement, signature, one.algorithm, key)), None)

@@ -790,8 +790,8 @@ class HeadsAwayForm(Strict):
 
 
 class DeviceForm(Strict):
-    """A key that is not kept here: `command` is run in the folder of secrets, gets a message on its standard input and
-    writes the signature in DER to its standard output (GB/T 32918.2, SM3, user 1234567812345678)."""
+    """A key that is not kept here: `command` is run in the folder `secrets/signing`, gets a message on its standard
+    input and writes the signature in DER to its standard output (GB/T 32918.2, SM3, user 1234567812345678)."""
 
     algorithm: Literal["sm2"]
     publicKey: Annotated[

@@ -21,7 +21,12 @@ from pipelines.settings import Settings
 
 SECONDS = 10
 """That a signature may take: the chain is held for writing meanwhile."""
-SECRETS = "CITYLAKE_SECRET_"
+FOLDER = "signing"
+"""In `secrets`: where the program runs, and where its own files are. Those beside it are not its business."""
+GIVEN = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")
+"""Of our environment, with LC_*; the rest holds passwords of the register and of sources."""
+MOST_TOLD = 200
+"""Characters of what a program says of its failure: it may print what it was given, for ever."""
 
 
 class DeviceSigner:
@@ -42,14 +47,15 @@ class DeviceSigner:
     def sign(self, message: bytes) -> bytes:
         """The signature in DER. Raises CitylakeError if the program is not there, fails, or signs with another key."""
         program = self._command[0]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRETS)}
+        given = {name: value for name, value in os.environ.items() if name in GIVEN or name.startswith("LC_")}
         try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             done = subprocess.run(
                 self._command,
                 input=message,
                 capture_output=True,
                 cwd=self._folder,
-                env=kept,
+                env=given,
                 timeout=SECONDS,
                 check=False,
             )
@@ -58,10 +64,8 @@ class DeviceSigner:
         except OSError as error:
             raise CitylakeError("signing.failed", program=program, problem=error.strerror or "?") from error
         if done.returncode:
-            told = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise CitylakeError(
-                "signing.failed", program=program, problem=told[0] if told else f"exit {done.returncode}"
-            )
+            problem = _told(done.stderr) or f"exit {done.returncode}"
+            raise CitylakeError("signing.failed", program=program, problem=problem)
         if not signed_with(self.algorithm, self._key, done.stdout, message):
             raise CitylakeError("signing.not_good", program=program)
         return done.stdout
@@ -75,12 +79,18 @@ class DeviceSigner:
         return "\n".join(["-----BEGIN PUBLIC KEY-----", *lines, "-----END PUBLIC KEY-----", ""]).encode()
 
 
+def _told(output: bytes) -> str:
+    """The first line that a program wrote, without what a terminal would obey."""
+    lines = output[: 16 * MOST_TOLD].decode("utf-8", "replace").strip().splitlines()
+    return "".join(sign for sign in lines[0] if sign.isprintable())[:MOST_TOLD] if lines else ""
+
+
 def signer_of(settings: Settings, city: CityForm) -> Signer:
     """Who signs now: the device that the city names, else the Ed25519 key of this installation, made on first use.
 
     Raises CitylakeError for a public key that is none.
     """
-    chosen, folder = city.signing, settings.home / "secrets"
+    chosen, folder = city.signing, settings.home / "secrets" / FOLDER
     former: list[Signer] = [DeviceSigner(form, folder) for form in (chosen.former if chosen else ())]
     if chosen is None or chosen.device is None:
         return Ed25519Signer(settings.key(SIGNING), former)

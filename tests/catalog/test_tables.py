@@ -176,7 +176,7 @@ def test_a_receipt_can_be_checked_offline(bureau: Bureau, tmp_path: Path) -> Non
     assert position["statement"] == (folder / "statement.json").read_text("utf-8")
     assert bytes.fromhex(position["signature"]) == (folder / "signature.bin").read_bytes()
     said = json.loads(position["statement"])
-    assert receipt.holds(position["statement"], position["signature"], bytes.fromhex(said["key"]))
+    assert receipt.holds(position["statement"], position["signature"], said["algorithm"], bytes.fromhex(said["key"]))
     (held,) = bureau.receiver.run("SELECT count(*), sum(_citylake_check) FROM t")
     assert (said["rows"], said["checksum"]) == (held[0], int(held[1])) == (20, int(position["checksum"]))
     assert (

@@ -332,16 +332,38 @@ def test_a_device_with_another_key_or_none_signs_nothing(town: Town, tmp_path: P
         assert error.value.code == code
 
 
-def test_a_device_sees_no_secret_of_sources_and_works_in_their_folder(
+def test_a_device_sees_no_password_and_works_in_a_folder_of_its_own(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", "postgresql://secret")
+    for name in ("CITYLAKE_SECRET_PSB_DSN", "CITYLAKE_REGISTER", "PGPASSWORD", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "pass-word")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
     script = "import os, pathlib; pathlib.Path('seen').write_text(repr(dict(os.environ)))"
     form = device(tmp_path / "k.pem").model_copy(update={"command": [sys.executable, "-c", script]})
     with pytest.raises(CitylakeError):
         town.chosen(form).sign(b"words")
-    seen = (town.house.settings.home / "secrets" / "seen").read_text("utf-8")
-    assert "CITYLAKE_SECRET" not in seen and "PATH" in seen
+    folder = town.house.settings.home / "secrets" / "signing"
+    seen = (folder / "seen").read_text("utf-8")
+    assert "pass-word" not in seen and "PATH" in seen and "LC_ALL" in seen
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_device_says_of_a_failure_is_one_short_line(town: Town, tmp_path: Path) -> None:
+    script = "import sys; sys.stderr.write('\\x1b[31mPIN' + 'x' * 100_000 + '\\nmore'); sys.exit(3)"
+    form = device(tmp_path / "k.pem").model_copy(update={"command": [sys.executable, "-c", script]})
+    with pytest.raises(CitylakeError) as error:
+        town.chosen(form).sign(b"words")
+    told = str(error.value.arguments["problem"])
+    assert told.startswith("[31mPINx") and len(told) == 200
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{", "", "\ud800"])
+def test_a_receipt_that_nobody_signed_is_not_parsed(town: Town, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert receipt.signed_by(text, "00", town.house.signer) is None
+    signed = town.house.signer.sign(text.encode("utf-8", "replace")).hex()
+    assert receipt.signed_by(text, signed, town.house.signer) is None
+    monkeypatch.setattr("catalog.delivery.receipt.json.loads", lambda _: pytest.fail("it was parsed"))
+    assert receipt.signed_by(text, "00", town.house.signer) is None
 
 
 def test_receipts_of_every_key_count_and_openssl_takes_them(town: Town, tmp_path: Path) -> None:
