@@ -1,6 +1,7 @@
 """Who is whose kin in a household of day 0, as it was composed: the truth about relations that registers tell in codes.
 
-Belongs here: spouses and parents, what follows from them, and what of it the registers can tell. Whose code says what belongs to `households`.
+Belongs here: spouses and parents, what follows from them, and what of it the registers can tell.
+Whose code says what belongs to `households`.
 """
 
 from __future__ import annotations

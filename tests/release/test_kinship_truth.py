@@ -66,7 +66,9 @@ def test_relations_are_those_of_the_households_as_they_were_composed(town: Town)
         recall = len(tellable[kind] & found[kind]) / len(tellable[kind])
         precision = len(true[kind] & found[kind]) / len(found[kind])
         share = len(tellable[kind]) / len(true[kind])
-        print(f"{kind:14} true {len(true[kind]):6} {share=:.4f} found {len(found[kind]):6} {recall=:.4f} {precision=:.4f}")
+        print(
+            f"{kind:14} true {len(true[kind]):6} {share=:.4f} found {len(found[kind]):6} {recall=:.4f} {precision=:.4f}"
+        )
         assert recall >= least and precision >= 0.99, (kind, found[kind] - true[kind])
 
 
