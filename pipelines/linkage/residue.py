@@ -14,18 +14,27 @@ OTHER_BIRTH = (
 """The birth date is another one, and not day and month exchanged."""
 
 
+_ANOTHERS = (
+    "SELECT o.dataset, o.row_key FROM otherwise o JOIN registered r "
+    "ON r.name = o.told AND r.sex = o.sex AND r.birth_date = o.birth_date AND r.division = o.division "
+    "WHERE r.claim <> o.claim"
+)
+"""Rows that say of somebody with another number all that their own number's bearer is not called by."""
+
+
 def find(con: duckdb.DuckDBPyConnection) -> None:
     """Table `residue`: `number`, `dataset`, `row_key`, `why`, `claim` and `MARKS`. A number that is contradicted is no
     mark of the person any more, so it is empty.
 
     It is contradicted by another name than its bearer's together with another birth date or sex, or, where the row has
-    no birth date, by the name alone; where no register knows it, by another birth date or sex than stands in it.
+    no birth date, by the name alone, or where somebody else who is registered in the same village has just this name,
+    sex and birth date, as a twin has; where no register knows it, by another birth date or sex than stands in it.
     """
     marks = ", ".join(f"t.{mark}" for mark in MARKS)
     without = ", ".join(f"NULL AS {mark}" if mark == "id_number" else f"t.{mark}" for mark in MARKS)
     con.execute(
         "CREATE TEMP TABLE otherwise AS "
-        "SELECT t.dataset, t.row_key, t.claim, t.name AS told, r.name AS registered, "
+        "SELECT t.dataset, t.row_key, t.claim, t.name AS told, r.name AS registered, t.sex, t.birth_date, t.division, "
         f"{OTHER_BIRTH} AS born_otherwise, "
         "coalesce(t.sex <> r.sex OR t.birth_date IS NULL AND t.sex = r.sex, false) AS doubtful "
         "FROM told t JOIN registered r USING (claim)"
@@ -38,7 +47,9 @@ def find(con: duckdb.DuckDBPyConnection) -> None:
     contradicted = (
         "SELECT dataset, row_key FROM otherwise o "
         "JOIN otherwise_sound a ON a.name = o.told JOIN otherwise_sound b ON b.name = o.registered "
-        f"GROUP BY dataset, row_key HAVING bool_and({contradicts})"
+        f"GROUP BY dataset, row_key HAVING bool_and({contradicts}) "
+        f"UNION SELECT dataset, row_key FROM otherwise WHERE (dataset, row_key) IN ({_ANOTHERS}) "
+        "GROUP BY dataset, row_key HAVING bool_and(told <> registered)"
     )
     strange = (
         f"SELECT t.*, CASE WHEN {_within('t')} THEN '{CONTRADICTED}' ELSE '{STRANGER}' END AS why "

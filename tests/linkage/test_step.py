@@ -116,6 +116,15 @@ def test_a_twin_whom_no_register_knows_yet_is_not_the_other(desk: Desk) -> None:
     assert desk.linked() == {"E1": None}
 
 
+def test_a_row_with_the_number_of_a_twin_is_about_whom_it_names(desk: Desk) -> None:
+    twin = {"id_number": identity_number("342401", BIRTH, "1", 5), "person_id": "c-twin"}
+    desk.people(PERSON, {**PERSON, **twin, "name": "李国强"})
+    former = {**RECORD, **twin, "health_record_no": "E2", "name": "李建军"}
+    desk.bench.load(RECORDS, {**RECORD, **twin}, former)
+    desk.link()
+    assert desk.linked() == {"E1": "c-son"}, "a number and a name that nobody else has are the bearer's"
+
+
 def test_namesakes_are_not_told_apart_by_guessing(desk: Desk) -> None:
     other = identity_number("342401", BIRTH, "1", 9)
     desk.people(PERSON, {**PERSON, "id_number": other, "person_id": "c-other"})
