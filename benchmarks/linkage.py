@@ -1,6 +1,7 @@
 """How well rows are linked to persons, and how fast.
 
-`python -m benchmarks.linkage [PERSONS]` draws a city at run time and prints its seed (repeat with CITYLAKE_TEST_SEED).
+`python -m benchmarks.linkage [PERSONS [often]]` draws a city at run time and prints its seed (repeat with
+CITYLAKE_TEST_SEED); with `often`, four times as many rows are wrong, so that rare kinds can be told.
 `python -m benchmarks.linkage train` makes the model anew, from a city of another, fixed seed. Rows are made by the
 simulator in memory and decoded as their contracts would: what is measured is the linkage alone. A share of the persons
 stands in no register, as their registrations were refused: nobody can find those, and nobody may take their place.
@@ -11,9 +12,9 @@ import os
 import resource
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from benchmarks.lookalikes import lookalikes
 from pipelines.codecs import functions, gb11643
 from pipelines.linkage import matching, residue
 from pipelines.linkage.comparisons import COMPARISONS, settings
@@ -28,6 +30,7 @@ from pipelines.linkage.matching import MARKS, STRANGER, Model
 from simulator import DirtRates
 from simulator.care_registers import HealthRecords
 from simulator.chance import Dice
+from simulator.identity_dirt import name_change
 from simulator.people_registers import Allowances
 from simulator.person import DAY_ZERO, Person
 from simulator.population import households
@@ -42,6 +45,9 @@ not, the next one is less than 6 bits behind."""
 REFUSED = 0.012
 """Share of the persons whom no register has."""
 ONLY_IDENTITY = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+OFTEN = replace(ONLY_IDENTITY, identity=0.1)
+"""Four times the usual share of rows, the same mistakes: rare kinds and groups have rows enough to be counted. A row is
+linked against registrations only, so others that are wrong as well change nothing for it."""
 NOTHING = {"", "无", "暂无"}
 REGISTERS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
     ("hc/health_record", HealthRecords(), (1, 2, 15, 16, 3, 4, 5)),
@@ -49,30 +55,39 @@ REGISTERS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (
 )
 """Dataset, register, and where in its rows the marks stand: number, name, sex, birth, division, address, mobile."""
 SCHEMA = pa.schema([(name, pa.date32() if name == "birth_date" else pa.string()) for name in MARKS])
+WRONG = ", number missing or wrong"
+"""After the name of a group of people: only rows with identity dirt."""
 Key = tuple[str, str]
 """Dataset and key of a row."""
 
 
 @dataclass
 class Truth:
-    """Whom each row is about; what is wrong with the rows that have identity dirt, and whether birth date and address
-    are there; who is registered, and who there is."""
+    """Whom each row is about; what is wrong with the number of the rows that have identity dirt, and with what else
+    they say, and whether birth date and address are there; who is registered, who there is, and who can be taken for
+    whom."""
 
     person: dict[Key, str] = field(default_factory=dict)
     defect: dict[Key, str] = field(default_factory=dict)
+    also: dict[Key, tuple[str, ...]] = field(default_factory=dict)
     full: dict[Key, bool] = field(default_factory=dict)
     registered: set[str] = field(default_factory=set)
     people: set[str] = field(default_factory=set)
+    alike: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
 
 
 @dataclass
 class Tally:
-    """Of a group of rows: how many there are, how many are about registered persons, and what was made of them."""
+    """Of a group of rows: how many there are, how many are about registered persons, and what was made of them.
+
+    `merged`: of the wrong ones, those about whom the group says that they are alike (`lookalikes`).
+    """
 
     rows: int = 0
     findable: int = 0
     right: int = 0
     wrong: int = 0
+    merged: int = 0
     asked: int = 0
 
     @property
@@ -86,17 +101,18 @@ class Tally:
         return self.right / max(self.findable, 1)
 
 
-def load(con: duckdb.DuckDBPyConnection, seed: int, persons: int) -> Truth:
+def load(con: duckdb.DuckDBPyConnection, seed: int, persons: int, dirt: DirtRates = ONLY_IDENTITY) -> Truth:
     """Relations `registered` and `told` of a city, and its truth. Claims are the numbers themselves."""
     people = [person for household in households(seed, persons) for person in household]
     dice, truth = Dice(seed, "refused"), Truth()
     known = [person for person in people if not dice.chance(REFUSED)]
     truth.people |= {person.id_number for person in people}
     truth.registered |= {person.id_number for person in known}
+    truth.alike |= lookalikes(people)
     marks = ((p.id_number, p.name, p.sex, p.birth, p.division, p.address, p.phone) for p in known)
     con.register("given", _table(marks))
     con.execute("CREATE TABLE registered AS SELECT id_number AS claim, * FROM given")
-    rows = list(_told(seed, people, truth))
+    rows = list(_told(seed, people, truth, dirt))
     given = _table(row[2:] for row in rows)
     for position, name in enumerate(("dataset", "row_key")):
         given = given.append_column(name, pa.array([row[position] for row in rows], pa.string()))
@@ -109,18 +125,29 @@ def load(con: duckdb.DuckDBPyConnection, seed: int, persons: int) -> Truth:
     return truth
 
 
-def _told(seed: int, people: list[Person], truth: Truth) -> Iterator[tuple[Any, ...]]:
+def _told(seed: int, people: list[Person], truth: Truth, dirt: DirtRates) -> Iterator[tuple[Any, ...]]:
     for dataset, register, places in REGISTERS:
         dice = Dice(seed, "register", dataset)
         everybody = Everybody(DAY_ZERO, people, dice, None)  # type: ignore[arg-type]  # the truth is not asked
         clean = list(register.initial(everybody))
-        delivery, _ = with_mistakes(register, clean, ONLY_IDENTITY, DAY_ZERO, dice)
+        delivery, _ = with_mistakes(register, clean, dirt, DAY_ZERO, dice)
         truth.person |= {(dataset, str(row[0])): str(row[places[0]]) for row in clean}
         truth.defect |= {(dataset, entry.rybh): entry.defect.removesuffix("_bare") for entry in delivery.planted}
+        right = {str(row[0]): row for row in clean}
         for row in delivery.rows:
             key = dataset, str(row[0])
+            if key in truth.defect:
+                truth.also[key] = tuple(_also(right[key[1]], row, places))
             truth.full[key] = row[places[3]] is not None and row[places[5]] is not None
             yield *key, *_decoded(row, places)
+
+
+def _also(right: Row, row: Row, places: Sequence[int]) -> Iterator[str]:
+    """What is wrong with a row beside its number: with the name, and with the birth date if there is one."""
+    name, birth = places[1], places[3]
+    yield name_change(str(right[name]), str(row[name])) or "name right"
+    if row[birth] not in (None, right[birth]):
+        yield "day and month exchanged"
 
 
 def _decoded(row: Row, places: Sequence[int]) -> tuple[Any, ...]:
@@ -190,10 +217,10 @@ def _chances(con: duckdb.DuckDBPyConnection, name: str) -> dict[str, tuple[float
     return {level: (chance(gamma, True), chance(gamma, False)) for level, gamma in zip(levels, numbers, strict=True)}
 
 
-def evaluate(persons: int, seed: int) -> tuple[dict[str, Tally], dict[str, float]]:
+def evaluate(persons: int, seed: int, dirt: DirtRates = ONLY_IDENTITY) -> tuple[dict[str, Tally], dict[str, float]]:
     """Tallies by group of rows, and CPU seconds by stage."""
     with duckdb.connect() as con:
-        truth, model = load(con, seed, persons), Model.read(MODEL)
+        truth, model = load(con, seed, persons, dirt), Model.read(MODEL)
         seconds = {}
         for stage, work in (
             ("exact keys", lambda: residue.find(con)),
@@ -218,20 +245,50 @@ def _tallies(truth: Truth, decided: dict[Key, tuple[Any, ...]], kept: dict[Key, 
     for key, true in truth.person.items():
         why, own, best, word = decided.get(key, (None, kept.get(key), None, None))
         person = best if word == "accept" else own if why in (None, STRANGER) else None
-        groups = ["all rows"]
-        if key in truth.defect:
-            described = "birth date and address there" if truth.full[key] else "birth date or address missing"
-            groups += ["number missing or wrong", described, truth.defect[key]]
-        for group in groups:
+        for group in _groups(truth, key, true):
             tally = found[group]
             tally.rows += 1
             tally.findable += true in truth.registered
             tally.right += person == true and true in truth.registered
             tally.wrong += person != true and person in truth.people
+            alike = truth.alike.get(group.removesuffix(WRONG), {}).get(true, ())
+            tally.merged += person != true and person in alike
             tally.asked += word == "review"
-    words = Counter(row[3] for row in decided.values())
-    found["residue"] = Tally(rows=len(decided), asked=words["review"])
+    asked = [row[3] == "review" for row in decided.values()]
+    nameless = [row[0] != STRANGER for row in decided.values()]
+    found["residue"] = Tally(rows=len(asked), asked=sum(asked))
+    found["residue, numbers of strangers left out"] = Tally(
+        rows=sum(nameless), asked=sum(one for one, counts in zip(asked, nameless, strict=True) if counts)
+    )
     return dict(found)
+
+
+def _groups(truth: Truth, key: Key, true: str) -> Iterator[str]:
+    """The groups that a row counts in. A number that is masked is wrong, not missing."""
+    alike = [group for group, people in truth.alike.items() if true in people]
+    yield from ("all rows", *alike)
+    if key not in truth.defect:
+        return
+    defect = truth.defect[key]
+    yield "number missing or wrong"
+    yield "birth date and address there" if truth.full[key] else "birth date or address missing"
+    yield defect
+    yield from (group + WRONG for group in alike)
+    yield from (f"{also}, number {'missing' if defect == 'missing_id' else 'wrong'}" for also in truth.also[key])
+
+
+def report(tallies: dict[str, Tally]) -> Iterator[str]:
+    """A line for each group, and what the review queue is of the rows it stands for."""
+    for group, tally in sorted(tallies.items()):
+        yield (
+            f"{group:58} rows {tally.rows:8} precision {tally.precision:.5f} (wrong {tally.wrong}, of these taken for "
+            f"one alike {tally.merged}) recall {tally.recall:.4f} asked {tally.asked} ({tally.asked / tally.rows:.2%})"
+        )
+    residue, missing = tallies["residue"], tallies["missing_id"]
+    yield (
+        f"review queue {residue.asked}: {residue.asked / residue.rows:.2%} of the residue ({residue.rows} rows), "
+        f"{residue.asked / missing.rows:.2%} of the rows without a number ({missing.rows}), {missing.asked} about these"
+    )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -241,13 +298,13 @@ def main(arguments: Sequence[str]) -> None:
         return
     persons = int(arguments[0]) if arguments else 60_000
     seed = int(os.environ.get("CITYLAKE_TEST_SEED") or int.from_bytes(os.urandom(4), "big"))
-    print(f"city seed {seed} (repeat with CITYLAKE_TEST_SEED), {persons} persons, model {Model.read(MODEL).version}")
-    tallies, seconds = evaluate(persons, seed)
-    for group, tally in tallies.items():
-        print(
-            f"{group:30} rows {tally.rows:8} precision {tally.precision:.5f} (wrong {tally.wrong}) "
-            f"recall {tally.recall:.4f} asked {tally.asked} ({tally.asked / tally.rows:.2%})"
-        )
+    dirt = OFTEN if list(arguments[1:]) == ["often"] else ONLY_IDENTITY
+    print(
+        f"city seed {seed} (repeat with CITYLAKE_TEST_SEED), {persons} persons, {dirt.identity:.1%} of the rows wrong, "
+        f"model {Model.read(MODEL).version}"
+    )
+    tallies, seconds = evaluate(persons, seed, dirt)
+    print("\n".join(report(tallies)))
     print(", ".join(f"{stage} {value:.1f} s" for stage, value in seconds.items()))
     print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB, the city in Python included")
 

@@ -48,6 +48,8 @@ VARIANTS = dict(
     )
 )
 """Variant and traditional forms of a character."""
+REPLACED = {"same_sound": SAME_SOUND, "near_sound": NEAR_SOUND, "variant": VARIANTS}
+"""Kinds of `NAME_SHARES` in which one character stands for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,19 @@ def identity_mistakes(columns: IdentityColumns) -> tuple[Mistake, ...]:
         changed("id_spaced", CLEANABLE, columns.id, lambda v, d: f" {v}\u3000"),
         changed("id_15_digits", CLEANABLE, columns.id, lambda v, d: shorten(v) if v[6:8] == "19" else None),
     )
+
+
+def name_change(name: str, told: str) -> str:
+    """Which of `NAME_SHARES` made one name into the other; "" if it was left as it is."""
+    if told == name:
+        return ""
+    surname = names.surname_of(name)
+    if told == name[len(surname) :] + surname:
+        return "swapped_name"
+    for kind, table in REPLACED.items():
+        if any(told == _with(name, place, table) for place, character in enumerate(name) if character in table):
+            return kind
+    return "former_name"
 
 
 def _mistake(
@@ -125,12 +140,8 @@ def _name(name: str, number: str, dice: Dice) -> str:
     wrong = _drawn(NAME_SHARES, dice)
     surname = names.surname_of(name)
     given = name[len(surname) :]
-    if wrong == "same_sound":
-        return _replaced(name, SAME_SOUND, dice)
-    if wrong == "near_sound":
-        return _replaced(name, NEAR_SOUND, dice)
-    if wrong == "variant":
-        return _replaced(name, VARIANTS, dice)
+    if wrong in REPLACED:
+        return _replaced(name, REPLACED[wrong], dice)
     if wrong == "former_name" and "·" not in name:
         return surname + names.given_name(dice, "1" if int(number[16]) % 2 else "2", int(number[6:10]), "")
     if wrong == "swapped_name" and "·" not in name:
@@ -143,7 +154,10 @@ def _replaced(name: str, table: Mapping[str, str], dice: Dice) -> str:
     places = [place for place, character in enumerate(name) if character in table]
     if not places:
         return name
-    place = dice.pick(places)
+    return _with(name, dice.pick(places), table)
+
+
+def _with(name: str, place: int, table: Mapping[str, str]) -> str:
     return name[:place] + table[name[place]] + name[place + 1 :]
 
 

@@ -9,7 +9,7 @@ from simulator.care_registers import HealthRecords
 from simulator.chance import Dice
 from simulator.dirt import Planted
 from simulator.identity import complete
-from simulator.identity_dirt import BARE, ID_SHARES
+from simulator.identity_dirt import BARE, ID_SHARES, NAME_SHARES, name_change
 from simulator.person import DAY_ZERO, Person
 from simulator.population import households
 from simulator.registers import Everybody, Row, with_mistakes
@@ -78,3 +78,24 @@ def test_there_are_twins_and_children_with_the_telephone_of_a_parent(people: lis
     assert sum(count > 1 for count in together.values()) > 0.001 * len(people)
     phones = Counter((one.household, one.phone) for one in people if one.phone)
     assert sum(count > 1 for count in phones.values()) > 0.02 * len(people)
+
+
+@pytest.mark.parametrize(
+    ("told", "change"),
+    [
+        ("欧阳国强", ""),
+        ("欧阳帼强", "same_sound"),
+        ("欧阳國强", "variant"),
+        ("国强欧阳", "swapped_name"),
+        ("欧阳建军", "former_name"),
+    ],
+)
+def test_what_was_done_to_a_name_can_be_told(told: str, change: str) -> None:
+    assert name_change("欧阳国强", told) == change
+
+
+def test_names_are_changed_as_often_as_said(pairs: list[Pair]) -> None:
+    found = Counter(name_change(str(clean[NAME]), str(shown[NAME])) for _, clean, shown in pairs)
+    for change in ("former_name", "swapped_name"):
+        assert found[change] / len(pairs) == pytest.approx(NAME_SHARES[change], abs=0.016), change
+    assert found[""] / len(pairs) > 1 - sum(NAME_SHARES.values()) - 0.03
