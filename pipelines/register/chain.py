@@ -6,12 +6,14 @@ place in the database first; there is one chain per table.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from pipelines.register.store import now
 
@@ -37,14 +39,29 @@ def append_all(
     take_place(connection, table)
     newest, into = _statements(table)
     last = connection.execute(newest).first()
-    sequence, previous = (last.sequence, last.hash) if last else (0, FIRST)
+    found = _linked((last.sequence, last.hash) if last else None, entries)
+    connection.execute(into, found)
+    return found
+
+
+def append_plainly(
+    connection: sqlite3.Connection, table: sa.Table, entries: Sequence[tuple[Mapping[str, Any], str]]
+) -> None:
+    """`append_all` past SQLAlchemy, inside a transaction of `Register.begin_plainly`. The rows are the same."""
+    newest, into, values = _plain_statements(table)
+    last = connection.execute(newest).fetchall()
+    connection.executemany(into, map(values, _linked(last[0] if last else None, entries)))
+
+
+def _linked(last: tuple[int, str] | None, entries: Sequence[tuple[Mapping[str, Any], str]]) -> list[dict[str, Any]]:
+    """The rows that follow a row of this number and hash, as they are to be stored."""
+    sequence, previous = last or (0, FIRST)
     found = []
     for row, body in entries:
         sequence += 1
         stored = {**row, "sequence": sequence, "at": now(), "body": body, "previous": previous}
         previous = stored["hash"] = row_hash(stored)
         found.append(stored)
-    connection.execute(into, found)
     return found
 
 
@@ -53,6 +70,20 @@ def _statements(table: sa.Table) -> tuple[sa.Select[Any], sa.Insert]:
     """The newest row of a chain, and adding rows; put together once, for the audit has a row of every read."""
     newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
     return newest, sa.insert(table)
+
+
+@cache
+def _plain_statements(table: sa.Table) -> tuple[str, str, Callable[[Mapping[str, Any]], list[Any]]]:
+    """The same as text for SQLite, and the values of a row in their order, in the form that SQLAlchemy stores."""
+    dialect = sqlite.dialect()
+    newest, into = _statements(table)
+    processes = [(column.name, column.type.dialect_impl(dialect).bind_processor(dialect)) for column in table.c]
+
+    def values(row: Mapping[str, Any]) -> list[Any]:
+        return [process(row.get(name)) if process else row.get(name) for name, process in processes]
+
+    literal = newest.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return str(literal), str(into.compile(dialect=dialect)), values
 
 
 def take_place(connection: sa.Connection, table: sa.Table) -> None:

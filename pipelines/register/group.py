@@ -67,8 +67,7 @@ class GroupCommit:
         """Write what waits, its own row included, and let everybody go on."""
         error: Exception | None = NotWritten()  # what those who wait are told if this thread is interrupted
         try:
-            with register.begin() as connection:
-                chain.append_all(connection, self._table, [entry for one in batch for entry in one.entries])
+            self._append(register, [entry for one in batch for entry in one.entries])
             error = None
         except Exception as problem:
             error = problem
@@ -78,6 +77,14 @@ class GroupCommit:
                     one.done, one.error = True, error
                 self._writing = False
                 self._change.notify_all()
+
+    def _append(self, register: Register, entries: list[Entry]) -> None:
+        if register.engine.dialect.name == "sqlite":
+            with register.begin_plainly() as plain:
+                chain.append_plainly(plain, self._table, entries)
+        else:
+            with register.begin() as connection:
+                chain.append_all(connection, self._table, entries)
 
 
 class Gathering:

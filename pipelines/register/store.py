@@ -1,6 +1,7 @@
 """Opening the register and bringing its schema up to date. What the rows mean belongs to the rooms that write them."""
 
 import contextlib
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ class Register:
         self._alone = self.engine.execution_options(alone=True)
         self._write = self.engine.execution_options(write=True)
         self._looking = deque[Any]()
+        self._writer: sqlite3.Connection | None = None
 
     def upgrade(self) -> None:
         """Create or migrate the schema. Idempotent."""
@@ -50,6 +52,33 @@ class Register:
         waits()
         with self._turn, self._write.begin() as connection:
             yield connection
+
+    @contextlib.contextmanager
+    def begin_plainly(self) -> Iterator[sqlite3.Connection]:
+        """`begin` past SQLAlchemy, for SQLite alone, on a connection that is kept for it: for what every read writes.
+
+        Errors are those of `begin`. The connection is dropped with them, so that nothing of one that broke is left.
+        """
+        waits()
+        with self._turn, self._told_as_sqlalchemy_does():
+            connection, self._writer = self._writer or self._apart(), None
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+                self._writer = connection
+            finally:
+                if self._writer is None:
+                    with contextlib.closing(connection):
+                        connection.rollback()
+
+    @contextlib.contextmanager
+    def _told_as_sqlalchemy_does(self) -> Iterator[None]:
+        driver: Any = self.engine.dialect.loaded_dbapi
+        try:
+            yield
+        except driver.Error as error:
+            raise sa.exc.DBAPIError.instance(None, None, error, driver.Error) from error
 
     def rows(self, statement: sa.Select[Any], **values: Any) -> list[dict[str, Any]]:
         """All rows of a select, as dictionaries. `values`: those of its bound parameters.
@@ -78,20 +107,28 @@ class Register:
         return int(found[0][0]) if found else None
 
     def _looker(self) -> Any:
-        """A connection of the driver outside the pool, where each statement is a transaction by itself."""
+        """A connection where each statement is a transaction by itself."""
         with contextlib.suppress(IndexError):
             return self._looking.pop()
-        pooled = self.engine.raw_connection()
-        pooled.detach()
-        connection: Any = pooled.dbapi_connection
+        connection = self._apart()
         if self.engine.dialect.name == "postgresql":
             connection.autocommit = True
         else:
             connection.execute("PRAGMA busy_timeout = 0")  # whoever would wait asks through the pool
         return connection
 
+    def _apart(self) -> Any:
+        """A new connection of the driver, outside the pool."""
+        pooled = self.engine.raw_connection()
+        pooled.detach()
+        return pooled.dbapi_connection
+
     def close(self) -> None:
         """Give up all connections."""
+        with self._turn:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = None
         while self._looking:
             self._looking.pop().close()
         self.engine.dispose()

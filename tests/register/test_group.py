@@ -1,12 +1,15 @@
 """Group commit: one chain and fewer transactions than rows, all or none of a batch, nothing that was told is lost."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +65,11 @@ def unbroken(register: Register) -> bool:
 def counted(register: Register) -> Counter[str]:
     """Counts commits from now on."""
     found: Counter[str] = Counter()
-    sa.event.listen(register.engine, "commit", lambda _: found.update(commits=1))
+
+    def trace(connection: sqlite3.Connection, *_: object) -> None:
+        connection.set_trace_callback(lambda statement: found.update(commits=statement == "COMMIT"))
+
+    sa.event.listen(register.engine, "checkout", trace)
     return found
 
 
@@ -98,6 +105,50 @@ def test_one_alone_waits_for_nobody(register: Register) -> None:
     append(register, {"b": 1, "a": None})
     assert bodies(register) == ['{"a":null,"b":1}'] and unbroken(register)
     assert group(register, audit) is group(register, audit)
+
+
+@pytest.mark.parametrize("at", [datetime(2026, 11, 27, 4, 5, 6, 7, UTC), datetime(2026, 11, 27, tzinfo=UTC)])
+def test_rows_are_stored_as_sqlalchemy_stores_them(
+    register: Register, monkeypatch: pytest.MonkeyPatch, at: datetime
+) -> None:
+    monkeypatch.setattr(chain, "now", lambda: at)
+    full = {**ROW, "recipient": "卫健委", "version": 2**40, "grant": 7, "application": None, "level": 3}
+    group(register, audit).append(register, [Entry(full, '{"名":1}'), Entry(ROW, "[]")])
+    plain = _stored(register)
+    with register.begin() as connection:
+        connection.execute(sa.delete(audit))
+        chain.append_all(connection, audit, [(full, '{"名":1}'), ({**full, **ROW, "level": None}, "[]")])
+    assert plain == _stored(register) and len(plain) == 2
+
+
+def _stored(register: Register) -> list[tuple[object, ...]]:
+    """The rows as the file has them, each value with its type."""
+    with closing(sqlite3.connect(str(register.engine.url.database))) as file:
+        values = [f'"{column.name}", typeof("{column.name}")' for column in audit.c]
+        return file.execute(f"SELECT {', '.join(values)} FROM audit ORDER BY sequence").fetchall()
+
+
+def test_a_register_that_another_process_keeps_is_told_and_used_again(tmp_path: Path, register: Register) -> None:
+    append(register, 1)
+    with register.begin_plainly() as connection:
+        connection.execute("PRAGMA busy_timeout = 50")
+        kept = connection
+    with closing(sqlite3.connect(tmp_path / "register.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(NotWritten) as told:
+            append(register, 2)
+    cause = told.value.__cause__
+    assert isinstance(cause, sa.exc.OperationalError) and "locked" in str(cause.orig)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        kept.execute("SELECT 1")
+    append(register, 3)
+    assert bodies(register) == ["1", "3"] and unbroken(register)
+
+
+def test_the_kept_connection_is_as_durable_as_the_others(register: Register) -> None:
+    with register.begin_plainly() as connection:
+        pragmas = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
+    assert pragmas == [(2,), ("wal",)]
 
 
 async def _gathered(register: Register, numbers: range) -> list[BaseException | None]:
@@ -149,7 +200,7 @@ def test_a_coroutine_that_gives_up_takes_nothing_from_the_others(register: Regis
 
 
 def test_what_comes_during_a_transaction_is_in_the_next(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    writing, go_on, plain = threading.Event(), threading.Event(), chain.append_all
+    writing, go_on, plain = threading.Event(), threading.Event(), chain.append_plainly
 
     def slow(*arguments: Any) -> Any:
         writing.set()
@@ -157,7 +208,7 @@ def test_what_comes_during_a_transaction_is_in_the_next(register: Register, monk
         return plain(*arguments)
 
     async def ask() -> None:
-        monkeypatch.setattr(chain, "append_all", slow)
+        monkeypatch.setattr(chain, "append_plainly", slow)
         first = asyncio.create_task(gathering(register, audit).append(register, _entry(0)))
         assert await asyncio.to_thread(writing.wait, 60)
         others = asyncio.create_task(_gathered(register, range(1, 8)))
@@ -213,7 +264,7 @@ def test_an_interrupt_of_who_writes_is_told_to_those_who_wait(
             mine.append(register, [_entry(1)])
         told.append("interrupted")
 
-    monkeypatch.setattr(chain, "append_all", interrupted)
+    monkeypatch.setattr(chain, "append_plainly", interrupted)
     one = threading.Thread(target=first)
     one.start()
     assert writing.wait(60)
