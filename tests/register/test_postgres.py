@@ -126,7 +126,7 @@ def test_the_same_act_twice_at_once_is_done_once(register: Register, monkeypatch
             return codes, sum(pool.map(one, range(2)))
 
     def give(_: int) -> None:
-        administration.grant(register, contracts, "甲", "sharing/population_psb", purpose="试", actor="专员")
+        administration.grant(register, contracts, "甲", "sharing/person_of_division", purpose="试", actor="专员")
 
     def cut(_: int) -> None:
         suspension.suspend(register, contracts, "recipient", "甲", "试", actor="安")
