@@ -5,7 +5,8 @@ Every refusal is a row of the audit.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -56,10 +57,8 @@ def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
 
     def listed(request: Request) -> JSONResponse:
         actor = _actor(site, request, LOOK)
-        by = dict(request.query_params)
-        for name, value in by.items():
-            if name not in one.narrowed or not value.isprintable() or len(value) > 120:
-                raise Refusal(400, "parameter", name[:80], known="、".join(one.narrowed) or "—")
+        with _telling(site, LOOK, actor):
+            by = _narrowed(one, request)
         with users.acting(desk.register, LOOK, actor) as (connection, _):
             said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
             audit.append(connection, LOOK, "allowed", said)
@@ -73,8 +72,10 @@ def _doing(site: Site, act: Act) -> Callable[[Request, bytes], JSONResponse]:
         actor = _actor(site, request, act.action)
         _require_own(site, request, act.action, actor)
         try:
-            asked = Asked(site.desk, actor, form_of(act.form, body), _place(request), _named(request))
-            made = act.do(asked)
+            with _telling(site, act.action, actor):
+                require_json(request)
+                asked = Asked(site.desk, actor, form_of(act.form, body), _place(request), _named(request))
+                made = act.do(asked)
         except users.NotAllowed:
             raise
         except CitylakeError as error:
@@ -121,7 +122,28 @@ def _require_own(site: Site, request: Request, action: str, actor: str) -> None:
     """Raises Refusal for a request that a page of another site may have made in a person's name."""
     if not sessions.from_own_page(request, site.desk.url):
         raise _refused(site, action, 403, "foreign", {"actor": actor}, {})
-    require_json(request)
+
+
+@contextmanager
+def _telling(site: Site, action: str, actor: str) -> Iterator[None]:
+    """Audit what is wrong with a request; of who may not do it the policy tells. Raises AuditUnavailable."""
+    try:
+        yield
+    except users.NotAllowed:
+        raise
+    except (CitylakeError, Refusal) as error:
+        reason = error.code if isinstance(error, CitylakeError) else f"access.{error.rule}"
+        audit.record(site.desk.register, action, "denied", {"road": ROAD, "reason": reason, "actor": actor})
+        raise
+
+
+def _narrowed(one: List, request: Request) -> dict[str, str]:
+    """By what a list is to be narrowed. Raises Refusal."""
+    by = dict(request.query_params)
+    for name, value in by.items():
+        if name not in one.narrowed or not value.isprintable() or len(value) > 120:
+            raise Refusal(400, "parameter", name[:80], known="、".join(one.narrowed) or "—")
+    return by
 
 
 def _place(request: Request) -> str:

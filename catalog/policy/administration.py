@@ -96,10 +96,10 @@ def create_recipient(
     register: Register, contracts: Contracts, name: str, organisation: str, *, actor: str
 ) -> Recipient:
     """Enter a recipient. Raises CitylakeError for a name in use, a bad name or an unknown organisation; NotAllowed."""
-    _require_names(contracts, name, organisation)
     row = {"name": name, "organisation": organisation, "created": now()}
     try:
         with users.acting(register, "recipient.create", actor) as (connection, _):
+            _require_names(contracts, name, organisation)
             connection.execute(sa.insert(recipient).values(**row))
             body = {"actor": actor, "organisation": organisation}
             audit.append(connection, "recipient.create", "allowed", body, recipient=name)
@@ -115,10 +115,10 @@ def create_application(
 
     Raises NotAllowed.
     """
-    _require_names(contracts, name, organisation)
     row = {"name": name, "organisation": organisation, "created": now()}
     try:
         with users.acting(register, "application.create", actor) as (connection, _):
+            _require_names(contracts, name, organisation)
             connection.execute(sa.insert(application).values(**row))
             body = {"actor": actor, "organisation": organisation}
             audit.append(connection, "application.create", "allowed", body, application=name)
@@ -259,20 +259,21 @@ def grant(
     the actor's own organisation.
     """
     start = as_utc(valid_from) if valid_from else now()
-    limits = limits_of(contracts, product, divisions, columns)
-    values = {
-        "recipient": name,
-        "product": product,
-        **limits,
-        "purpose": _purpose(purpose),
-        "case_number": case_number,
-        "valid_from": start,
-        "valid_until": start + timedelta(days=_days(days)),
-        "given_by": actor,
-        "roads": roads_of(roads),
-        "pending": needs_approval(contracts, product, limits["columns"]),
-    }
     with users.acting(register, "grant.give", actor) as (connection, by):
+        # within: who may not give any learns of no product and no column whether there is one
+        limits = limits_of(contracts, product, divisions, columns)
+        values = {
+            "recipient": name,
+            "product": product,
+            **limits,
+            "purpose": _purpose(purpose),
+            "case_number": case_number,
+            "valid_from": start,
+            "valid_until": start + timedelta(days=_days(days)),
+            "given_by": actor,
+            "roads": roads_of(roads),
+            "pending": needs_approval(contracts, product, limits["columns"]),
+        }
         _require_other_organisation(connection, by, name)
         chain.take_place(connection, access)
         _refuse_overlap(connection, values)

@@ -220,6 +220,34 @@ def test_separation_of_duties_is_the_commands(staffed_city: City, people: dict[s
     assert {(answer.status_code, answer.json()["rule"]) for answer in missing} == {(404, "no_grant")}
 
 
+def test_whoever_may_not_learns_of_no_name_and_every_refusal_is_audited(
+    staffed_city: City, people: dict[str, TestClient]
+) -> None:
+    staffed_city.recipient("甲")
+    asked = {"recipient": "甲", "purpose": "核验", "product": PERSONS}
+
+    def refused(name: str, path: str, body: object, rule: str, reason: str, **headers: str) -> None:
+        before = audit.recent(staffed_city.register, 1)[0]["sequence"]
+        answer = people[name].post(f"{PREFIX}{path}", json=body, headers=headers)
+        (row,) = (one for one in audit.recent(staffed_city.register, 5) if one["sequence"] > before)
+        assert answer.json()["rule"] == rule and row["outcome"] == "denied"
+        assert (row["body"]["actor"], row["body"]["reason"]) == (name, reason)
+
+    for wrong in ({"product": "sharing/none"}, {"columns": ["nix"]}, {"divisions": ["11"]}, {"recipient": "无"}, {}):
+        refused(CLERK, "/grants", {**asked, **wrong}, "role", "user.role")
+    for path in ("/recipients", "/applications"):
+        refused(CLERK, path, {"name": "丙", "organisation": "nobody"}, "role", "user.role")
+    refused(STEWARD, "/grants", {**asked, "product": "sharing/none"}, "no_product", "web.policy.no_product")
+    refused(STEWARD, "/grants", {**asked, "columns": ["nix"]}, "no_columns", "web.policy.no_columns")
+    refused(STEWARD, "/grants", {**asked, "more": 1}, "body", "access.body")
+    refused(APPROVER, "/grants/77/approve", {}, "no_grant", "web.policy.no_grant")
+    key = {"Idempotency-Key": "a b"}
+    refused(ADMINISTRATOR, "/tokens", {"recipient": "甲"}, "request_key", "access.request_key", **key)
+    assert people[AUDITOR].get(f"{PREFIX}/grants?who=x").status_code == 400
+    row = audit.recent(staffed_city.register, 1)[0]
+    assert (row["action"], row["outcome"], row["body"]["reason"]) == ("access.list", "denied", "access.parameter")
+
+
 def test_nobody_else_administers(staffed_city: City, people: dict[str, TestClient], clock: Clock) -> None:
     """No session, a program's token beside a session, a person without second factor, a page of another site."""
     shown, client = staffed_city.recipient("甲"), staffed_city.oauth_client("乙")

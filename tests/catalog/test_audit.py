@@ -180,6 +180,10 @@ def test_every_action_and_reason_has_a_name_in_both_languages(own_city: City) ->
     assert names <= set(catalogue())
     written = "".join(path.read_text("utf-8") for path in (REPOSITORY / "catalog/policy").glob("*.py"))
     codes = set(re.findall(r'NotAllowed\(\s*"([a-z_.]+)"', written))
+    administering = ("policy/administration", "policy/limits", "policy/suspension", "access/router", "access/asking")
+    written = "".join((REPOSITORY / f"catalog/{name}.py").read_text("utf-8") for name in administering)
+    codes |= set(re.findall(r'CitylakeError\(\s*"([a-z_.]+)"', written))
+    codes |= {f"access.{rule}" for rule in re.findall(r'Refusal\(\d+, "([a-z_]+)"', written)}
     assert {f"web.reason.{code}" for code in codes} <= set(catalogue()) and codes
     with pytest.raises(ValueError, match=r"rows\.write"):
         audit.record(own_city.register, "rows.write", "allowed", {})
