@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from catalog.policy import audit, users
-from catalog.policy.decision import Reason
+from catalog.policy.decision import MARTS, Reason
 from catalog.policy.inquiry import COMMAND, again, bounds, said
 from pipelines.contracts.models import AnomaliesForm, CityForm
 from pipelines.issues import Finding, Issues
@@ -29,7 +29,7 @@ from pipelines.register.tables import access
 from pipelines.register.tables import audit as table
 from pipelines.register.tables import issue as issues
 from pipelines.register.tables import issue_act as acts
-from pipelines.release.ledger import Ledger
+from pipelines.release.ledger import RELEASE, Ledger
 
 AREA: Final = "anomaly"
 DAYS: Final = 7
@@ -213,7 +213,7 @@ def _findings(
     span = [first + timedelta(days=number) for number in range((days[-1] - first).days + 1)]
     by_day = {day: counted(register, city, form, day) for day in span}
     granted = {row["id"]: row["product"] for row in register.rows(sa.select(access.c.id, access.c.product))}
-    wholes = {subject: entry.body.get("rows") for subject, entry in Ledger(register).published().items()}
+    wholes = _wholes(register)
     for day in days:
         before = [by_day[day - timedelta(days=back)] for back in range(form.pastDays, 0, -1)]
         for use, had in sorted(by_day[day].items(), key=lambda one: one[1].first):
@@ -226,6 +226,13 @@ def _findings(
             if tries.count >= form.refusals:
                 told = {"day": day, "count": tries.count, "products": tries.products, "row": tries.first}
                 yield "audit", Finding(f"{AREA}.beyond", told, "warning", f"{day}.{tries.first}", tries.count)
+
+
+def _wholes(register: Register) -> dict[str, int]:
+    """How many rows products have, or had before they were withdrawn; the analysts' database those of its channel."""
+    found = {name: int(entry.body.get("rows", 0)) for name, entry in Ledger(register).newest(RELEASE).items()}
+    channel = MARTS.partition("/")[0]
+    return found | {MARTS: sum(rows for name, rows in found.items() if name.partition("/")[0] == channel)}
 
 
 def _finding(use: Use, had: Had, one: Unusual, about: Mapping[str, Any]) -> tuple[str, Finding]:

@@ -251,10 +251,11 @@ def said(connection: sa.Connection, name: str) -> sa.ColumnElement[Any]:
 
 def again(connection: sa.Connection) -> sa.ColumnElement[bool]:
     """Whether a row of the audit tells of rows that another tells of: files of a question, parts of a file after its
-    first, and questions for headers alone."""
+    first, and questions for headers alone. Whoever wrote the row knows what was answered: `whole` is no part."""
     part = sa.func.coalesce(said(connection, "range"), "bytes=0-")
     looked = sa.func.coalesce(said(connection, "method"), "") == "HEAD"
-    return table.c.action.in_(AGAIN) | looked | ~part.like("bytes=0-%")
+    later = ~part.like("bytes=0-%") & said(connection, "whole").is_(None)
+    return table.c.action.in_(AGAIN) | looked | later
 
 
 def _line(row: dict[str, Any], zone: ZoneInfo, owners: dict[str, str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from catalog import metering
-from catalog.delivery.desk import Desk, asked_range
+from catalog.delivery.desk import Desk, asked_part
 from catalog.delivery.downloads import SentFile, checksum_headers
 from catalog.delivery.marts import MartsFile, Outdated
 from catalog.policy.decision import Allowed
@@ -39,13 +39,14 @@ def build_router(site: Site) -> APIRouter:
         caller = metering.asks(desk, request, site.caller(request), "download", ROAD)
         allowed = desk.admit_marts(caller, "download", ROAD)
         file = desk.marts_file()
-        about = {"method": request.method, "range": asked_range(request.headers.get("range"))}
-        facts = {"file": file.path.name, "bytes": file.size, "sha256": file.sha256}
+        checksums = checksum_headers(file.sha256)
+        about = {"method": request.method, **asked_part(request.headers, file.size, checksums["ETag"])}
+        facts = {"file": file.path.name, "rows": file.rows, "bytes": file.size, "sha256": file.sha256}
         desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
         metering.gave(request, file.rows, file.size)
         headers = {
             "Content-Disposition": f'attachment; filename="{file.path.name}"',
-            **checksum_headers(file.sha256),
+            **checksums,
             "Cache-Control": "private, no-cache",
         }
         return SentFile(file.path, headers=headers, media_type=MEDIA_TYPE)

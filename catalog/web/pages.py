@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from catalog import metering
 from catalog.delivery import dictionary, downloads, formats, workbooks
-from catalog.delivery.desk import Admission, Desk, asked_range
+from catalog.delivery.desk import Admission, Desk, asked_part
 from catalog.delivery.formats import Format
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
@@ -135,10 +135,12 @@ def _add_files(router: APIRouter, site: Site) -> None:
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
         extract = desk.views.extract(admission.allowed)
         facts = {"format": chosen, "rows": extract.rows, "bytes": file.size}
-        about = {"method": request.method, "range": asked_range(request.headers.get("range")), "sha256": file.sha256}
+        headers = _headers(admission, file)
+        part = asked_part(request.headers, file.size, headers["ETag"])
+        about = {"method": request.method, **part, "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
         metering.gave(request, extract.rows, file.size)
-        return downloads.SentFile(file.path, headers=_headers(admission, file), media_type=formats.MEDIA_TYPES[chosen])
+        return downloads.SentFile(file.path, headers=headers, media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")
     def data_dictionary(channel: str, name: str, kind: str) -> Response:

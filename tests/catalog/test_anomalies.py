@@ -15,14 +15,17 @@ from typer.testing import CliRunner
 
 from catalog.policy import anomalies, audit
 from catalog.policy.anomalies import Had, Unusual, unusual
+from catalog.policy.decision import MARTS
 from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.contracts.models import AnomaliesForm, CityForm
 from pipelines.issues import Issues
 from pipelines.issues.calendar import WorkCalendar
 from pipelines.register import Register, chain
+from pipelines.register.store import now
+from pipelines.register.tables import access, recipient
 from pipelines.register.tables import audit as table
-from pipelines.release.ledger import RELEASE, Entry, appended
+from pipelines.release.ledger import RELEASE, WITHDRAWAL, Entry, appended
 from pipelines.settings import REPOSITORY
 from tests.catalog.small_city import AUDITOR, GUARD, PERSONS, STEWARD, City, bearer
 from tests.city import seed_from_clock
@@ -148,6 +151,18 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
     parts = {"action": "download", "rows": 10**7}
     told.add(at(worked, usually()), grant=7, method="HEAD", **parts)
     told.add(at(worked, usually()), grant=7, method="GET", range="bytes=500-", **parts)
+    with register.begin() as connection:
+        gone, mart = {"product": "sharing/gone"}, {"product": "analyst/one"}
+        for name in (gone["product"], mart["product"]):
+            appended(connection, Entry(RELEASE, name, "e", 0, {"rows": whole}))
+        appended(connection, Entry(WITHDRAWAL, gone["product"], "e", None, {}))
+        given = {"recipient": "庚", "purpose": "试", "valid_from": now(), "valid_until": now(), "given_by": "试"}
+        connection.execute(sa.insert(recipient).values(name="庚", organisation="psb", created=now()))
+        for number, one in ((8, gone), (9, {"product": MARTS})):
+            connection.execute(sa.insert(access).values(id=number, **given, **one))
+    much = int((limits.times + 1) * whole)
+    told.add(at(worked, usually()), grant=8, action="download", rows=much, range="bytes=1-", whole=True)
+    told.add(at(worked, usually()), grant=9, action="download", rows=much)
     refusals: dict[str, tuple[int, str]] = {
         "甲": (limits.refusals, "grant_required"),
         "乙": (limits.refusals - 1, "grant_required"),
@@ -166,6 +181,8 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
         ("grant/1", f"anomaly.bulk:{worked}"),
         ("grant/2", f"anomaly.night:{worked}"),
         ("grant/3", f"anomaly.night:{free}"),
+        ("grant/8", f"anomaly.eager:{worked}"),
+        ("grant/9", f"anomaly.eager:{worked}"),
         ("audit", f"anomaly.beyond:{worked}.{number}"),
         ("audit", f"anomaly.free_eager:{worked}.{eager}"),
     }

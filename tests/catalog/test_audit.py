@@ -5,20 +5,21 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from catalog.delivery.desk import asked_range
+from catalog.delivery.desk import asked_part, asked_range
 from catalog.delivery.formats import FORMATS
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.metering import DATA
 from catalog.policy import audit
 from catalog.policy.audit import ACTIONS
 from catalog.policy.decision import MARTS, Reason
-from catalog.policy.inquiry import AGAIN
+from catalog.policy.inquiry import AGAIN, Asked, totals
 from catalog.policy.users import ACTS, LOOKS
 from pipelines.messages import catalogue
 from pipelines.register.tables import audit as table
@@ -171,6 +172,43 @@ def _audit_refused(city: City) -> Iterator[None]:
 )
 def test_only_byte_ranges_are_kept_of_a_range_header(asked: str | None, kept: str | None) -> None:
     assert asked_range(asked) == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "same", "whole"),
+    [
+        (None, None, False),
+        ("bytes=1-", None, True),
+        ("bytes=65536-", None, True),
+        ("bytes=65537-", None, False),
+        ("bytes=65537-", '"e"', False),
+        ("bytes=65537-", '"x"', True),
+        ("bytes=-999999", None, True),
+        ("bytes=-65536", None, True),
+        ("bytes=-7", None, False),
+        ("bytes=-", None, True),
+        ("bytes=70000-, 0-", None, True),
+        ("Bytes=70000-", None, True),
+    ],
+)
+def test_what_is_answered_says_whether_a_file_is_counted_again(
+    asked: str | None, same: str | None, whole: bool
+) -> None:
+    headers = {} if asked is None else {"range": asked}
+    said = asked_part(headers | ({} if same is None else {"if-range": same}), 131_071, '"e"')
+    assert said == {"range": asked_range(asked), **({"whole": True} if whole else {})}
+
+
+def test_no_header_hides_a_download(staffed_city: City) -> None:
+    staffed_city.release(PERSONS)
+    shown = bearer(staffed_city.recipient("甲"))
+    staffed_city.grant("甲")
+    client, counted = staffed_city.client(), list[int]()
+    for more in ({}, {"Range": "bytes=1-", "If-Range": '"x"'}, {"Range": "bytes=-999999"}, {"Range": "bytes=1-"}):
+        assert client.get(f"/datasets/{PERSONS}/download/csv", headers=shown | more).is_success
+        (total,) = totals(staffed_city.register, ZoneInfo("Asia/Shanghai"), Asked(recipient="甲", action="download"))
+        counted.append(total.rows)
+    assert counted[0] > 0 and counted == [counted[0] * number for number in range(1, 5)]
 
 
 def test_every_action_and_reason_has_a_name_in_both_languages(own_city: City) -> None:
