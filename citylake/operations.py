@@ -122,7 +122,10 @@ def verify() -> None:
         for table, broken in chains:
             if broken is not None:
                 raise CitylakeError("verify.broken", chain=table.name, sequence=broken)
-            if (different := heads.difference(register, table)) is not None:
+            different = heads.difference(register, table)
+            if different is not None and different.unfit:
+                raise CitylakeError(f"heads.unfit.{different.unfit}", chain=table.name, head=different.head)
+            if different is not None:
                 raise CitylakeError("verify.not_signed", chain=table.name, sequence=different.row, head=different.head)
             typer.echo(f"{table.name}: OK")
         states: Counter[str] = Counter()

@@ -2,8 +2,9 @@
 
 A head vouches for the rows since the head before it by the root of a Merkle tree (RFC 6962, 2.1: leaves are the texts
 that the chain hashes), for all earlier ones by the hash of the head before and of its last row. It is kept with the
-hashes of its leaves, so that a changed row is told by its number. Belongs here: making and listing heads. Does not
-belong here: judging them (release/check, which runs without citylake and says again how they are hashed).
+hashes of its leaves, so that a changed row is told by its number. Belongs here: making and listing heads, and whether
+those of the register fit, by the signatures that release/check verifies. Does not belong here: judging a bundle (that
+module, which runs without citylake and says again how heads are hashed).
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -21,6 +22,7 @@ from pipelines.register import chain
 from pipelines.register.signer import Signer, of_key
 from pipelines.register.store import Register, now
 from pipelines.register.tables import audit, audit_head, head, head_stamp, ledger
+from pipelines.release import check
 
 FORMAT, HANDOVER = "citylake-head/1", "citylake-handover/1"
 TABLES = {ledger.name: head, audit.name: audit_head}
@@ -48,6 +50,11 @@ class Head:
         """The statement: format, number, at, first, last, chain, root, previous, algorithm, key."""
         return dict(json.loads(self.statement))
 
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hex) of the statement: what the next head names."""
+        return hashlib.sha256(self.statement.encode()).hexdigest()
+
     def line(self) -> str:
         """The head as one line of JSON, as it is exported."""
         stamp = {"stamp": self.stamp} if self.stamp is not None else {}
@@ -55,19 +62,24 @@ class Head:
         return chain.canonical(kept)
 
 
+Unfit = Literal["signature", "order", "no_handover", "root"]
+"""What can be wrong with a head itself, as check.py names it."""
+
+
 @dataclass(frozen=True)
 class Difference:
-    """The first row that is not what a head signed, or is gone."""
+    """The first row that is not what a head signed, or is gone; or a head that is itself `unfit`."""
 
     head: int
     row: int
+    unfit: Unfit | None = None
 
 
 def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | None:
     """Sign the rows of a chain since its last head; the newest head then made, None if there are no rows.
 
-    Raises CitylakeError for rows that do not fit the chain or the last head, and for a key to which the one before
-    does not hand over: such a chain is not signed.
+    Raises CitylakeError for rows that do not fit the chain or the last head, for a last head that is forged, and for a
+    key to which the one before does not hand over: such a chain is not signed.
     """
     newest = None
     while (made := _seal(register, signer, of)) is not None:
@@ -98,7 +110,11 @@ def _stamped(of: sa.Table) -> sa.Select[Any]:
 
 def difference(register: Register, of: sa.Table = ledger) -> Difference | None:
     """Where a chain is not what its heads signed, None if it is: rows cut off its end show here, in no chain."""
+    before = None
     for one in listed(register, of):
+        if (wrong := unfit(before, one, of)) is not None:
+            return Difference(one.sequence, before.last + 1 if before else 1, wrong)
+        before = one
         first = int(one.says["first"])
         span = of.c.sequence.between(first, one.last)
         rows = {row["sequence"]: row for row in register.rows(sa.select(of).where(span))}
@@ -106,6 +122,30 @@ def difference(register: Register, of: sa.Table = ledger) -> Difference | None:
             if number not in rows or leaf_hash(chain.row_text(rows[number])).hex() != leaf:
                 return Difference(one.sequence, number)
     return None
+
+
+def unfit(before: Head | None, one: Head, of: sa.Table) -> Unfit | None:
+    """What is wrong with a head that should follow another one, which fits: whoever can write into the register can put
+    any text there, with leaves that are those of the rows."""
+    try:
+        said, leaves = one.says, [bytes.fromhex(leaf) for leaf in one.leaves]
+        key, signature = bytes.fromhex(said["key"]), bytes.fromhex(one.signature)
+        if not check.signed_with(said["algorithm"], key, signature, one.statement.encode()):
+            return "signature"
+        place = (said["number"], said["first"], said["previous"], said.get("of", ledger.name))
+        follows = (before.sequence + 1, before.last + 1, before.hash) if before else (1, 1, chain.FIRST)
+        if place != (*follows, of.name) or (said["number"], said["last"]) != (one.sequence, one.last):
+            return "order"
+        if before and said["key"] != before.says["key"] and not check.follows(_checked(before), _checked(one)):
+            return "no_handover"
+        whole = leaves and len(leaves) == said["last"] - said["first"] + 1
+        return None if whole and merkle_root(leaves).hex() == said["root"] else "root"
+    except (ValueError, LookupError, TypeError, RecursionError):  # no text that we sign
+        return "signature"
+
+
+def _checked(one: Head) -> check.Head:
+    return check.Head(one.says, one.statement, list(one.leaves), b"")
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:
@@ -122,26 +162,38 @@ def leaf_hash(text: str) -> bytes:
 
 
 def _seal(register: Register, signer: Signer, of: sa.Table) -> Head | None:
-    """One head over the next rows, None if there are none."""
+    """One head over the next rows, None if there are none. A device may take its time: the register is not held
+    meanwhile, and what another one signed first is signed no second time."""
     table = TABLES[of.name]
-    with register.begin() as connection:
-        chain.take_place(connection, table)
-        before = _last(connection, table)
-        rows = _rows_since(connection, before, of)
+    while True:
+        before = _proved_last(register, of)
+        rows = _rows_since(register, before, of)
         if not rows:
             return None
         made = _made(before, rows, signer, of)
         row = {**vars(made), "leaves": json.dumps(made.leaves)}
         del row["stamp"]
-        connection.execute(sa.insert(table).values(**row))
-    return made
+        with register.begin() as connection:
+            chain.take_place(connection, table)
+            if _statement(connection, table) == (before.statement if before else None):
+                connection.execute(sa.insert(table).values(**row))
+                return made
 
 
-def _rows_since(connection: sa.Connection, before: Head | None, of: sa.Table) -> list[dict[str, Any]]:
+def _proved_last(register: Register, of: sa.Table) -> Head | None:
+    """The last head of a chain, proved to be signed and to follow the one before it."""
+    found = register.rows(_stamped(of).order_by(TABLES[of.name].c.sequence.desc()).limit(2))
+    last, *earlier = [*map(_head, found), None]
+    if last is not None and (wrong := unfit(earlier[0], last, of)) is not None:
+        raise CitylakeError(f"heads.unfit.{wrong}", chain=of.name, head=last.sequence)
+    return last
+
+
+def _rows_since(register: Register, before: Head | None, of: sa.Table) -> list[dict[str, Any]]:
     """The rows after a head, proved to follow it."""
     last, hashed = (before.last, before.says["chain"]) if before else (0, chain.FIRST)
     query = sa.select(of).where(of.c.sequence >= last).order_by(of.c.sequence).limit(MOST_ROWS + 1)
-    rows = [dict(row) for row in connection.execute(query).mappings()]
+    rows = register.rows(query)
     if before is not None:
         known = rows.pop(0) if rows and rows[0]["sequence"] == last else None
         if known is None or chain.row_hash(known) != hashed:
@@ -163,7 +215,7 @@ def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer, o
             "last": last,
             "chain": rows[-1]["hash"],
             "root": merkle_root(leaves).hex(),
-            "previous": hashlib.sha256(before.statement.encode()).hexdigest() if before else chain.FIRST,
+            "previous": before.hash if before else chain.FIRST,
             "algorithm": signer.algorithm,
             "key": signer.public_key(Encoding.DER).hex(),
             **(handover(before, signer) if before else {}),
@@ -187,13 +239,14 @@ def handover(before: Head, signer: Signer) -> dict[str, str]:
         about = {"head": before.sequence, "algorithm": said["algorithm"], "key": said["key"][-16:]}
         raise CitylakeError("heads.no_handover", **about)
     follows = {"format": HANDOVER, "algorithm": signer.algorithm, "key": key.hex()}
-    text = chain.canonical({**follows, "head": hashlib.sha256(before.statement.encode()).hexdigest()})
+    text = chain.canonical({**follows, "head": before.hash})
     return {"handover": known.sign(text.encode()).hex()}
 
 
-def _last(connection: sa.Connection, table: sa.Table) -> Head | None:
-    row = connection.execute(sa.select(table).order_by(table.c.sequence.desc()).limit(1)).mappings().first()
-    return _head(dict(row)) if row else None
+def _statement(connection: sa.Connection, table: sa.Table) -> str | None:
+    """What the last head says now."""
+    last = sa.select(table.c.statement).order_by(table.c.sequence.desc()).limit(1)
+    return connection.execute(last).scalar_one_or_none()
 
 
 def _head(row: dict[str, Any]) -> Head:

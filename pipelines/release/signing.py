@@ -20,7 +20,7 @@ from pipelines.release.check import public_key, signed_with
 from pipelines.settings import Settings
 
 SECONDS = 10
-"""That a signature may take: the chain is held for writing meanwhile."""
+"""That a signature may take: a run waits for it."""
 FOLDER = "signing"
 """In `secrets`: where the program runs, and where its own files are. Those beside it are not its business."""
 GIVEN = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR")

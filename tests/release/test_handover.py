@@ -3,17 +3,19 @@ whoever kept a key finds good. Both keys are Ed25519; the register is a small on
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.policy import audit as reads
-from pipelines.register import Register, heads
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, chain, heads
 from pipelines.register.heads import TABLES
 from pipelines.register.signer import Ed25519Signer, Signer
 from pipelines.register.tables import audit, ledger
@@ -142,3 +144,73 @@ def test_a_head_of_a_form_that_nobody_writes_is_a_problem_of_its_line(books: Boo
     problems = books.problems(folder, OLD)
     assert "heads.jsonl: line 1 is not a head" in problems
     assert any("head 1 has algorithm []" in one for one in problems)
+
+
+# The house itself: whoever writes into the register has no head of his own signed over.
+
+
+def rewritten(books: Books, number: int, **values: Any) -> None:
+    table = TABLES["ledger"]
+    with books.register.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.sequence == number).values(**values))
+
+
+def signed_by(signer: Signer, statement: dict[str, Any]) -> dict[str, str]:
+    text = chain.canonical(statement)
+    return {"statement": text, "signature": signer.sign(text.encode()).hex()}
+
+
+@pytest.mark.parametrize("what", ["signature", "order", "no_handover", "root", "text"])
+def test_a_forged_head_is_told_by_the_house_as_by_check_and_nothing_is_signed_over_it(books: Books, what: str) -> None:
+    for _ in range(2):
+        books.signed(ledger, OLD)
+    last = heads.newest(books.register)
+    assert last is not None and heads.difference(books.register) is None
+    stranger = Ed25519Signer(b"4" * 32)
+    key = {"key": stranger.public_key(Encoding.DER).hex()}
+    changes = {
+        "signature": {"signature": "00" * 64},
+        "order": signed_by(OLD, {**last.says, "previous": chain.FIRST}),
+        "no_handover": signed_by(stranger, {**last.says, **key}),
+        "root": signed_by(OLD, {**last.says, "root": chain.FIRST}),
+        "text": {"statement": "[" * 200_000},
+    }
+    rewritten(books, 2, **changes[what])
+    told = "signature" if what == "text" else what
+    assert heads.difference(books.register) == heads.Difference(2, 2, told)
+    for signer in (OLD, NEW):
+        with pytest.raises(CitylakeError) as error:
+            books.signed(ledger, signer)
+        assert error.value.code == f"heads.unfit.{told}"
+    if what != "text":  # nothing of that can be exported
+        words = {"signature": "signature of head 2", "order": "head 2 does not follow", "root": "leaves of head 2"}
+        problems = books.problems(books.export(OLD), OLD)
+        assert any(words.get(what, "the key of head 2 is another") in one for one in problems)
+
+
+@dataclass
+class Slow(Ed25519Signer):
+    """A device in front of which something happens while it signs, once."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(b"1" * 32)
+
+    def sign(self, message: bytes) -> bytes:
+        now, self.meanwhile = self.meanwhile, None
+        if now is not None:
+            now()
+        return super().sign(message)
+
+
+@pytest.mark.parametrize("of", [ledger, audit], ids=["ledger", "audit"])
+def test_the_register_is_free_while_a_device_signs(books: Books, of: sa.Table) -> None:
+    books.signed(of, Slow(lambda: Ledger(books.register).record([Entry(RELEASE, "open/roads", "e1", 1, {})])))
+    assert len(list(heads.listed(books.register, of))) == 1
+
+
+def test_what_another_one_signed_meanwhile_is_signed_once(books: Books) -> None:
+    books.signed(ledger, Slow(lambda: books.signed(ledger, OLD)))
+    assert [one.last for one in heads.listed(books.register)] == [2]
+    assert heads.difference(books.register) is None
