@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from catalog.access.forms import Cut, Form, NewGrant, NewName, NewToken, Nothing, Rotation
 from catalog.delivery import ahead
 from catalog.delivery.desk import Desk
@@ -145,6 +147,8 @@ def _make_ahead(making: Callable[[], Iterable[ahead.Ahead]]) -> None:
             log.warning("not all could be made ahead: %s", finding.arguments["problems"])
     except CitylakeError as error:
         log.warning("nothing could be made ahead: %s", error.code)
+    except SQLAlchemyError as error:  # its text names the register and may hold values
+        log.warning("nothing could be made ahead: %s", type(error).__name__)
 
 
 def _suspend(asked: Asked) -> Done:

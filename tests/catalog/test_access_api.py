@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from catalog.access.acts import ACTS, LISTS
 from catalog.access.router import PREFIX, build_router
+from catalog.delivery import ahead
 from catalog.policy import administration, audit, suspension, users
 from catalog.web.site import Site
 from citylake.main import app
@@ -201,6 +202,19 @@ def test_asking_twice_does_it_once(staffed_city: City, people: dict[str, TestCli
         assert over[0].json()["succeeds"] == made and over[0].json()["profile"]["shareCredentialsVersion"] in (1, 2)
         assert over[1].json()["rule"] == "succeeded"
     assert len(administration.list_tokens(staffed_city.register)) == 4
+
+
+def test_a_register_that_fails_after_the_answer_is_logged_by_its_kind(
+    staffed_city: City, people: dict[str, TestClient], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT", {"name": "丁"}, OSError())
+
+    staffed_city.recipient("甲")
+    monkeypatch.setattr(ahead, "after_grant", gone)
+    asked = {"recipient": "甲", "product": PERSONS, "purpose": "核验"}
+    assert people[STEWARD].post(f"{PREFIX}/grants", json=asked).status_code == 201
+    assert "nothing could be made ahead: OperationalError" in caplog.text and "丁" not in caplog.text
 
 
 def test_separation_of_duties_is_the_commands(staffed_city: City, people: dict[str, TestClient]) -> None:
