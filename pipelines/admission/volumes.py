@@ -1,7 +1,7 @@
 """Volumes: whether a delivery has unusually many or few rows for the day on which it came.
 
-Days are compared with days of the same kind by the city's work calendar. What becomes of an unusual volume is
-decided in `drift`.
+Where days of work and of rest differ, days are compared with days of the same kind by the city's work calendar; a
+source that delivers the same every day has no such excuse. What becomes of an unusual volume is decided in `drift`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -92,16 +92,21 @@ def unusual(
     if len(history) < BATCHES:
         return None
     together = history[:HISTORY]
-    if calendar is None or not _by_the_day(together):
+    kinds = Kinds(calendar) if calendar and _by_the_day(together) else None
+    if kinds is None:
         return _away(received.rows, together, together, missed)
-    kinds = Kinds(calendar)
+    if not _varies(together, kinds):
+        found = _away(received.rows, together, together, missed)
+        return None if found and _of_its_season(received, history, together) else found
     worked = kinds.of(received.day) == "work"
     for kind in (kinds.after, kinds.of):
         alike = [one for one in history if kind(one.day) == kind(received.day)]
         recent = alike[:HISTORY]
         if len(recent) >= BATCHES:
             found = _away(received.rows, recent, together, missed)
-            return None if found and _of_its_season(received, alike) else _told(found, received, kinds.of(received.day))
+            if found is None or _of_its_season(received, alike, recent):
+                return None
+            return None if kinds.of(received.day) == "holiday" and _quieter(received, alike, found) else found
     return _among_others(received, [one for one in history if (kinds.of(one.day) == "work") is not worked], worked)
 
 
@@ -113,9 +118,21 @@ def _among_others(received: Volume, others: Sequence[Volume], worked: bool) -> U
     return None if found and worked == (received.rows > found.usual) else found
 
 
-def _told(found: Unusual | None, received: Volume, kind: str) -> Unusual | None:
-    """Of a holiday only more than usual is told: the Spring Festival is quieter than a long weekend."""
-    return None if found and kind == "holiday" and received.rows < found.usual else found
+def _varies(history: Sequence[Volume], kinds: Kinds) -> bool:
+    """Whether days of one kind have other volumes than those of another, or not enough are known to deny it."""
+    for kind in (kinds.after, kinds.of):
+        groups: dict[object, list[int]] = {}
+        for one in history:
+            groups.setdefault(kind(one.day), []).append(one.rows)
+        middles = [median(rows) for rows in groups.values() if len(rows) > 1]
+        if len(middles) > 1 and max(middles) - min(middles) > max(LEAST * max(middles), ENOUGH):
+            return True
+    return len(middles) < 2
+
+
+def _quieter(received: Volume, alike: Sequence[Volume], found: Unusual) -> bool:
+    """The Spring Festival is quieter than a long weekend. Nothing at all is told, unless days of rest had nothing."""
+    return received.rows < found.usual and (received.rows > 0 or any(one.rows == 0 for one in alike))
 
 
 def _by_the_day(history: Sequence[Volume]) -> bool:
@@ -124,10 +141,17 @@ def _by_the_day(history: Sequence[Volume]) -> bool:
     return len(days) >= BATCHES and median(gaps) <= OFTEN
 
 
-def _of_its_season(received: Volume, alike: Sequence[Volume]) -> bool:
-    """Whether days of its kind had about as many rows in the same weeks of last year."""
+def _of_its_season(received: Volume, alike: Sequence[Volume], recent: Sequence[Volume]) -> bool:
+    """Whether days of its kind rose or fell as much in the same weeks of last year, against the weeks before them. A
+    source that has grown since is held against its own growth."""
     then = [one for one in alike if abs(one.day - (received.day - YEAR)) <= SEASON]
-    return len(then) >= BATCHES and _away(received.rows, then, then, 0) is None
+    before = [one for one in alike if recent[-1].day - YEAR <= one.day < received.day - YEAR]
+    level = median(one.rows for one in before) if len(before) >= BATCHES else 0
+    if len(then) < BATCHES or not level:
+        return False
+    grown = median(one.rows for one in recent) / level
+    expected = [Volume(one.day, round(one.rows * grown)) for one in then]
+    return _away(received.rows, expected, expected, 0) is None
 
 
 def _away(rows: int, alike: Sequence[Volume], together: Sequence[Volume], missed: int) -> Unusual | None:

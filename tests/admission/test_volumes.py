@@ -45,14 +45,19 @@ def weeks(draw: st.DrawFn) -> tuple[date, int, dict[str, float], bool, list[floa
     noise for some 26 weeks."""
     first = date(2026, 1, 1) + DAY * draw(st.integers(0, 150))
     share = draw(st.floats(0, 0.7))
-    shares = {"work": 1.0, "weekend": share, "holiday": share * draw(st.floats(0, 1))}
+    shares = {"work": 1.0, "weekend": share, "holiday": share * draw(st.floats(0.1, 1))}
     noise = draw(st.lists(st.floats(0.93, 1.07), min_size=180, max_size=180))
     return first, draw(st.integers(500, 100_000)), shares, draw(st.booleans()), noise
 
 
 def drawn(case: tuple[date, int, dict[str, float], bool, list[float]], kinds: Kinds) -> list[Volume]:
     first, usual, shares, _, noise = case
-    return series(first, len(noise), lambda day: round(usual * shares[kinds.of(day)] * noise[(day - first).days]))
+    least = 1 if shares["weekend"] else 0  # who delivers on days of rest delivers something
+
+    def rows(day: date) -> int:
+        return max(round(usual * shares[kinds.of(day)] * noise[(day - first).days]), least)
+
+    return series(first, len(noise), rows)
 
 
 @settings(max_examples=60, deadline=None)
@@ -106,8 +111,39 @@ def test_a_holiday_may_be_quieter_not_louder_than_others(calendar: WorkCalendar)
     kinds = Kinds(calendar)
     delivered = series(date(2026, 1, 5), 268, lambda day: 1000 if kinds.of(day) == "work" else 300)
     festival = date(2026, 10, 1)
-    assert unusual(Volume(festival, 0), delivered[::-1], calendar) is None
+    assert unusual(Volume(festival, 10), delivered[::-1], calendar) is None
     assert unusual(Volume(festival, 2000), delivered[::-1], calendar)
+    assert unusual(Volume(festival, 0), delivered[::-1], calendar), "nothing at all"
+    resting = [Volume(one.day, 0 if kinds.of(one.day) != "work" else one.rows) for one in delivered]
+    assert unusual(Volume(festival, 0), resting[::-1], calendar) is None, "as on every day of rest"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    first=st.dates(date(2025, 7, 1), date(2026, 6, 1)),
+    known=st.integers(9, 120),
+    usual=st.integers(500, 100_000),
+    noise=st.lists(st.floats(0.97, 1.03), min_size=120, max_size=120),
+    share=st.floats(0, 0.6),
+)
+def test_who_delivers_the_same_every_day_has_no_day_of_rest(
+    calendar: WorkCalendar, first: date, known: int, usual: int, noise: list[float], share: float
+) -> None:
+    delivered = series(first, known, lambda day: round(usual * noise[(day - first).days]))
+    assert told(delivered, calendar) == []
+    today = first + DAY * known
+    assert unusual(Volume(today, round(usual * share)), delivered[::-1], calendar), "half a table on whichever day"
+
+
+def test_who_has_doubled_since_last_year_may_not_halve(calendar: WorkCalendar) -> None:
+    kinds = Kinds(calendar)
+    level = {2025: 1000, 2026: 2000}
+    delivered = series(
+        date(2025, 7, 1), 426, lambda day: round(level[day.year] * (1 if kinds.of(day) == "work" else 0.3))
+    )
+    today = delivered[-1].day + DAY
+    assert kinds.of(today) == "work"
+    assert unusual(Volume(today, 1000), delivered[::-1], calendar)
 
 
 def test_what_a_season_did_last_year_is_usual(calendar: WorkCalendar) -> None:
