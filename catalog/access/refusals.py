@@ -17,6 +17,9 @@ IN_THE_WAY: Final = frozenset(
 )
 """Codes of errors that say how things stand, not what is wrong with the request."""
 
+FORBIDDEN: Final = frozenset({"token.no_secret", "token.suspended", "token.renewal_off"})
+"""Codes of errors that say that who asks may not, however they ask."""
+
 
 class Refusal(Exception):
     """A request that is not done; the text is message `access.<rule>`."""
@@ -39,5 +42,6 @@ class Refusal(Exception):
 
 def of_policy(error: CitylakeError) -> JSONResponse:
     """The answer for what the policy does not do."""
-    status = 404 if error.code in NOT_THERE else 409 if error.code in IN_THE_WAY else 422
+    found = (404, NOT_THERE), (409, IN_THE_WAY), (403, FORBIDDEN)
+    status = next((status for status, codes in found if error.code in codes), 422)
     return problems.answer(status, error.code.rpartition(".")[2], str(error), area=AREA)

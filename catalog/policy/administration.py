@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, callers, tokens, users
+from catalog.policy import audit, callers, lineage, tokens, users
 from catalog.policy.decision import Grant
 from catalog.policy.limits import limits_of, needs_approval, roads_of
 from pipelines.contracts.resolved import Contracts
@@ -176,9 +176,10 @@ def rotate_token(
     """
     if overlap < timedelta():
         raise CitylakeError("token.bad_overlap")
-    life = timedelta(days=_days(days))
+    life, fresh = timedelta(days=_days(days)), tokens.fresh()
     with users.acting(register, "token.rotate", actor) as (connection, _):
-        return succeed(connection, standing(connection, token_id), overlap, life, "token.rotate", {"actor": actor})
+        old = standing(connection, token_id)
+        return succeed(connection, old, fresh, overlap, life, "token.rotate", {"actor": actor})
 
 
 def standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
@@ -201,13 +202,15 @@ def standing(connection: sa.Connection, token_id: str) -> dict[str, Any]:
 def succeed(
     connection: sa.Connection,
     old: Mapping[str, Any],
+    fresh: tokens.Fresh,
     overlap: timedelta,
     life: timedelta,
     action: str,
     said: Mapping[str, Any],
 ) -> IssuedToken | IssuedClient:
-    """A successor, good for `life`, of a `standing` one. `action` and `said`: what the audit calls it, and of whom."""
-    made, row = _new(old["recipient"], life, old["application"], client=bool(old["client"]))
+    """A successor with a fresh secret, good for `life`, of a `standing` one. `action` and `said`: what the audit calls
+    it, and of whom."""
+    made, row = fresh.secret, _row(fresh, old["recipient"], life, old["application"], client=bool(old["client"]))
     connection.execute(sa.insert(token).values(**row, succeeds=old["id"]))
     ends = min(as_utc(old["expires"]), row["created"] + overlap)
     connection.execute(sa.update(token).where(token.c.id == old["id"]).values(expires=ends))
@@ -220,15 +223,19 @@ def succeed(
 
 
 def revoke_token(register: Register, token_id: str, *, actor: str) -> Token:
-    """End a token at once; ending it again changes nothing. Raises CitylakeError for an unknown id; NotAllowed."""
+    """End a token at once, and what renewals made of it: whoever stole it may have renewed it. Ending what has ended
+    changes nothing. Raises CitylakeError for an unknown id; NotAllowed."""
     with users.acting(register, "token.revoke", actor) as (connection, _):
+        chain.take_place(connection, token)
         row = connection.execute(sa.select(token).where(token.c.id == token_id)).mappings().first()
         if row is None:
             raise CitylakeError("web.policy.no_token", token=token_id)
-        if row["revoked"] is None:
-            connection.execute(sa.update(token).where(token.c.id == token_id).values(revoked=now()))
-            body = {"actor": actor, "token_id": token_id}
-            audit.append(connection, "token.revoke", "allowed", body, recipient=row["recipient"])
+        for one in [dict(row), *lineage.renewed_from(connection, token_id)]:
+            if one["revoked"] is None:
+                connection.execute(sa.update(token).where(token.c.id == one["id"]).values(revoked=now()))
+                body = {"actor": actor, "token_id": one["id"]}
+                body |= {} if one["id"] == token_id else {"renewed_from": token_id}
+                audit.append(connection, "token.revoke", "allowed", body, recipient=one["recipient"])
     return next(item for item in list_tokens(register) if item.id == token_id)
 
 
@@ -388,10 +395,15 @@ def profile(issued: IssuedToken | IssuedClient, endpoint: str) -> dict[str, Any]
 def _new(
     name: str, life: timedelta, application_name: str | None, client: bool, asked: object = None
 ) -> tuple[tokens.Secret, dict[str, Any]]:
-    """A new token and its row. Argon2 takes its time, so this comes before the register is kept from others."""
-    made, created = tokens.make(asked), now()
-    row = {"id": made.id, "recipient": name, "hash": tokens.hashed(made), "created": created, "client": client}
-    return made, {**row, "expires": created + life, "application": application_name}
+    """A new token and its row, before the register is kept from others."""
+    fresh = tokens.fresh(asked)
+    return fresh.secret, _row(fresh, name, life, application_name, client)
+
+
+def _row(fresh: tokens.Fresh, name: str, life: timedelta, application_name: str | None, client: bool) -> dict[str, Any]:
+    created = now()
+    row = {"id": fresh.secret.id, "recipient": name, "hash": fresh.hash, "created": created, "client": client}
+    return {**row, "expires": created + life, "application": application_name}
 
 
 def _issue(register: Register, row: dict[str, Any], actor: str) -> None:

@@ -194,7 +194,7 @@ class Callers:
         moment, expires = now(), datetime.fromtimestamp(access.expires, UTC)
         caller = _caller(found, moment)
         problem = caller.problem or (Reason.TOKEN_EXPIRED if moment >= expires else None)
-        return replace(caller, expires=expires, problem=problem)
+        return replace(caller, expires=expires, problem=problem, exchanged=True)
 
     def _token(self, token_id: str) -> _Found | None:
         """What the register says of a token. Its number is read first: whatever is written meanwhile moves it."""

@@ -101,6 +101,8 @@ class Caller:
     """Seconds until a credential that was one wrong one too many may be tried again."""
     epoch: Epoch = FIRST_EPOCH
     """Of the recipient's pseudonyms, the one in force when the caller was looked up."""
+    exchanged: bool = False
+    """It was an access token that was shown: good for a quarter of an hour, and no secret of the recipient's own."""
 
 
 ANONYMOUS = Caller()

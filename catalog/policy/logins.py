@@ -41,6 +41,11 @@ class Person:
     lacks: Lack | None
 
     @property
+    def second_factor(self) -> bool:
+        """Whether more than one factor was shown, here or at a provider."""
+        return self.method in ("password_totp", "provider_mfa")
+
+    @property
     def by_provider(self) -> bool:
         """Whether an OpenID provider showed who they are; no password of ours is meant then."""
         return self.method.startswith("provider")

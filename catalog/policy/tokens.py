@@ -58,6 +58,20 @@ def parse(text: str) -> Secret | None:
     return Secret(found["id"], found["secret"]) if found else None
 
 
+@dataclass(frozen=True)
+class Fresh:
+    """A secret that is nobody's yet, and what is stored of it."""
+
+    secret: Secret
+    hash: str
+
+
+def fresh(asked: object = None) -> Fresh:
+    """A new secret. Argon2 takes its time, so this comes before the register is kept from others."""
+    made = make(asked)
+    return Fresh(made, hashed(made))
+
+
 def hashed(token: Secret) -> str:
     """What is stored of a token."""
     return HASHER.hash(token.secret)

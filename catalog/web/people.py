@@ -103,9 +103,10 @@ def build_router(site: Site) -> APIRouter:
 
     @router.post("/access/renew", dependencies=[Depends(site.own_form)])
     def renew(request: Request, form: Form) -> Response:
-        """A successor of the token that somebody is signed in with, or, by a department's user, of one of theirs."""
+        """A successor of the token that somebody is signed in with and shows again, for a cookie is not the secret; or,
+        by a department's user, of one of theirs."""
         hours, token = number_of(form.get("overlap", ""), 4), form.get("token", "")[:16]
-        limits, person = desk.listing.city().limits.credentials, site.person(request)
+        limits, person, voice = desk.listing.city().limits.credentials, site.person(request), site.voice(request)
         if person is not None:
             metering.asks(desk, request, ANONYMOUS, renewal.ACT, ROAD)
             if person.lacks:
@@ -114,17 +115,23 @@ def build_router(site: Site) -> APIRouter:
             caller = metering.asks(desk, request, site.caller(request), renewal.ACT, ROAD)
             if caller.problem is not None or caller.token is None:
                 raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, renewal.ACT, ROAD)
+            shown = desk.callers.from_token(form.get("secret", ""), partial(metering.origin, desk, request))
+            if shown.problem is Reason.LOCKED:
+                raise desk.refuse(shown, None, Reason.LOCKED, renewal.ACT, ROAD)
+            if shown.problem is not None or shown.token != caller.token:
+                desk.refuse(caller, None, shown.problem or Reason.TOKEN_INVALID, renewal.ACT, ROAD)
+                return _access(request, 422, unrenewed=voice.t("access.shown_wrong"))
         try:
             if hours is None:
                 raise CitylakeError("token.overlap_too_long", hours="—", most=limits.overlapHours)
             if person is not None:
-                made = renewal.by_user(desk.register, limits, token, hours, ROAD, actor=person.user.name)
+                made = renewal.by_user(desk.register, limits, token, hours, ROAD, person)
             else:
-                made = renewal.by_holder(desk.register, limits, caller, hours, ROAD)
+                made = renewal.by_holder(desk.register, limits, shown, hours, ROAD)
         except NotAllowed:
             raise
         except CitylakeError as error:
-            return _access(request, 422, unrenewed=error.text(site.voice(request).language))
+            return _access(request, 422, unrenewed=error.text(voice.language))
         return _access(request, made=json.dumps(profile(made, f"{desk.url}/delta-sharing"), indent=1))
 
     def _access(request: Request, status: int = 200, refused: str | None = None, **renewed: str) -> Response:
@@ -151,6 +158,8 @@ def build_router(site: Site) -> APIRouter:
             corrected=_corrected(caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,
             tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
+            renewed=renewal.lately(tokens, moment),
+            may_renew=person is None or person.second_factor,
             now=moment,
             most_overlap=desk.listing.city().limits.credentials.overlapHours,
             made=renewed.get("made"),

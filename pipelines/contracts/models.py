@@ -718,11 +718,13 @@ class CallersForm(Strict):
 
 class CredentialsForm(Strict):
     """Tokens and client secrets. `perMinute`: wrong ones, from one network or naming one id, before more are refused;
-    `renewDays`: how long at most a successor lives that a recipient makes itself, `overlapHours` the old one beside it.
+    `renewDays`: how long at most a successor lives that a recipient makes itself, 0 for none, `overlapHours` the old
+    one beside it; `renewUntilDays`: none lives longer than so many days from what an administrator issued.
     """
 
     perMinute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
-    renewDays: Annotated[int, Field(ge=1, le=3660)] = 90
+    renewDays: Annotated[int, Field(ge=0, le=3660)] = 90
+    renewUntilDays: Annotated[int, Field(ge=1, le=3660)] = 365
     overlapHours: Annotated[int, Field(ge=0, le=8760)] = 168
 
 

@@ -23,10 +23,12 @@ from catalog.policy import (
     users,
 )
 from catalog.policy.decision import MARTS
+from catalog.policy.logins import Person
 from catalog.policy.users import ACTS, ROLES, NotAllowed
 from pipelines.contracts.models import CredentialsForm
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
+from pipelines.register.store import now
 from pipelines.register.tables import (
     access,
     account,
@@ -109,7 +111,7 @@ def acts(city: City) -> dict[str, Act]:
         "organisation.lift": lambda _, who: suspension.lift(register, "organisation", "hc", "试", actor=who),
         "token.issue": lambda _, who: administration.issue_token(register, "甲", actor=who),
         "token.rotate": lambda _, who: administration.rotate_token(register, issued.id, timedelta(days=7), actor=who),
-        "token.renew": lambda _, who: renewal.by_user(register, CredentialsForm(), theirs, 24, "web", actor=who),
+        "token.renew": lambda _, who: renewal.by_user(register, CredentialsForm(), theirs, 24, "web", signed_in(who)),
         "token.revoke": lambda _, who: administration.revoke_token(register, issued.id, actor=who),
         "grant.give": lambda _, who: administration.grant(register, contracts, "甲", MARTS, purpose="p", actor=who),
         "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
@@ -120,6 +122,11 @@ def acts(city: City) -> dict[str, Act]:
         "pseudonym.rotate": lambda _, who: epochs.rotate(register, "甲", "试", actor=who, zone="Asia/Shanghai"),
         "anomaly.settle": lambda _, who: anomalies.settle(register, odd, "已核实", actor=who),
     }
+
+
+def signed_in(name: str) -> Person:
+    """Somebody with a second factor; the register says what they may."""
+    return Person(users.User(name, "psb", (), now(), None, None), "", "password_totp", now(), None)
 
 
 def state(city: City) -> list[list[dict[str, object]]]:
