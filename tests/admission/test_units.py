@@ -60,7 +60,7 @@ class Detector:
 
     def compare(self, rows: Rows, confirmed: bool = False) -> Drift:
         """How a delivery differs from those before; it is remembered if nothing holds it."""
-        drift = compare(self.contract, self.contracts.codes, self.before, self.look(rows), (), len(rows), confirmed)
+        drift = compare(self.contract, self.contracts.codes, self.before, self.look(rows), None, confirmed)
         if not drift.held:
             self.before = Profile.read(json.loads(json.dumps(drift.profile.stored())))  # as a receipt keeps it
         return drift
