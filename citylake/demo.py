@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from citylake.compared.report import first_report
+from citylake.compared.report import first_report, keep_drill
 from citylake.drill import drill as held
 from citylake.drill import report
 from citylake.jobs import prepare_dagster, run_job
@@ -81,6 +81,7 @@ def drill(
         drawn = secrets.randbelow(2**31) if seed is None else seed
         _say("demo.drill", seed=drawn, persons=scale)
         result = held(Settings.from_environment(), drawn, scale, lambda day: typer.echo(f"  {day}", err=True))
+        keep_drill(Settings.from_environment(), result.scores, result.undetectable)
         typer.echo(report(result))
     missed = any(score.recall < 1 for score in result.scores)
     raise typer.Exit(1 if missed or result.false_alarms else 0)

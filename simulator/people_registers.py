@@ -329,7 +329,7 @@ def _second_marriage(row: Row, dice: Dice) -> list[Row] | None:
     day = datetime.strptime(str(row[8]), "%Y%m%d").date() + timedelta(days=dice.between(30, 200))
     if row[1] != "1" or day >= DAY_ZERO - timedelta(days=30):
         return None
-    birth = date(dice.between(1975, 1990), dice.between(1, 12), dice.between(1, 28))
+    birth = date(day.year - dice.between(22, 37), dice.between(1, 12), dice.between(1, 28))
     other = identity_number("342423", birth, FEMALE, 495)
     bride = new_name(dice, "01", FEMALE, birth.year)
     second = [f"{row[0]}-2", "1", row[2], row[3], bride, other, DIVORCED, NEVER_MARRIED]

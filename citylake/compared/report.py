@@ -1,7 +1,16 @@
-"""What the demo says after its job: how much of the mistakes planted in rows was found."""
+"""What the demo says after its job: how much of what was planted was found, by kind.
+
+Mistakes in rows and between sources are those of the demo's city. Faults of whole deliveries need days: their lines are
+those of the last drill, which is kept for this.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 from citylake.compared import across, rows
-from citylake.compared.scores import table
+from citylake.compared.scores import Score, summed, table
 from pipelines.contracts.load import load
 from pipelines.evidence.across import Seen
 from pipelines.register import Register
@@ -31,4 +40,24 @@ def first_report(settings: Settings, city: DemoCity) -> str:
         ).scores
     ]
     scores.sort(key=lambda score: rows.ORDER.index(score.kind))
-    return table([*scores, *across.compare(contracts, lake, city, seen)], rows.undetectable(planted))
+    drilled, beyond = kept_drill(settings)
+    alone = rows.undetectable(planted)
+    return table([*scores, *across.compare(contracts, lake, city, seen), *drilled], {**alone, **beyond})
+
+
+def keep_drill(settings: Settings, scores: Sequence[Score], undetectable: Mapping[str, int]) -> None:
+    """Remember what a drill showed of faults of whole deliveries, until the next one."""
+    lines = [asdict(score) for score in scores if score.kind not in rows.ORDER]
+    _place(settings).write_text(json.dumps({"scores": lines, "undetectable": dict(undetectable)}), encoding="utf-8")
+
+
+def kept_drill(settings: Settings) -> tuple[list[Score], dict[str, int]]:
+    """What the last drill showed, by kind of fault, and what it had declared undetectable; nothing if none was held."""
+    if not _place(settings).exists():
+        return [], {}
+    kept = json.loads(_place(settings).read_text(encoding="utf-8"))
+    return summed(Score(**line) for line in kept["scores"]), kept["undetectable"]
+
+
+def _place(settings: Settings) -> Path:
+    return settings.home / "drill.json"

@@ -26,28 +26,41 @@ from simulator import DemoCity, Planted
 
 KINDS = ("completeness", "format", "encoding", "check_digit", "code", "range", "consistency", "duplicate")
 CLEANABLE, LATE, LINE_BREAK, CORRECTED, SHARED = "cleanable", "late", "line_break", "corrected", "shared"
-_TORN, _EXCEL = "torn_row", "excel_number"
-_NAMED = {"ragged_long": _TORN, "ragged_short": _TORN, "broken_json": _TORN, "id_as_number": _EXCEL}
+_TORN, _EXCEL, _TYPE, _HISTORY = "torn_row", "excel_number", "type", "history"
+_NAMED = {
+    **dict.fromkeys(("ragged_long", "ragged_short", "broken_json"), _TORN),
+    "id_as_number": _EXCEL,
+    **dict.fromkeys(("second_marriage", "share_not_whole", "encumbered_before_registration"), _HISTORY),
+}
 """Mistakes that have a line of their own besides the one of their kind."""
-ORDER = (*KINDS[:2], _TORN, _EXCEL, *KINDS[2:], SHARED, CLEANABLE, LINE_BREAK, LATE, CORRECTED)
+_MAY_SHOW = {_TYPE: "format", _HISTORY: "consistency"}
+"""The kind of mistake that may show as one of these lines: a torn row moves a text into a column of dates."""
+ORDER = (
+    *KINDS[:2],
+    _TYPE,
+    _TORN,
+    _EXCEL,
+    *KINDS[2:7],
+    _HISTORY,
+    KINDS[7],
+    SHARED,
+    CLEANABLE,
+    LINE_BREAK,
+    LATE,
+    CORRECTED,
+)
 """In which people read the kinds."""
 _AS_NUMBER = re.compile(r"\d\.\d{14}E\+\d+")
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A row of quarantine: as it was delivered, and the kinds of rules that refused it."""
+    """A row of quarantine: as it was delivered, the kinds of rules that refused it, and the lines besides those of
+    their kinds in which it is counted."""
 
     delivered: Mapping[str, Any]
     kinds: frozenset[str]
-
-    @property
-    def named(self) -> str | None:
-        """The mistake with a line of its own that the row shows by itself."""
-        if self.delivered.get(UNREAD) is not None:
-            return None if "encoding" in self.kinds else _TORN
-        shown = any(_AS_NUMBER.fullmatch(str(value)) for value in self.delivered.values())
-        return _EXCEL if shown else None
+    lines: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,11 @@ def compare(
     found = [cause.of(row) for row in rows]
     strangers = tuple(row for row, items in zip(rows, found, strict=True) if not items)
     mended = _cleaned(source, contracts, lake, wanted)
-    scores = [*_refusals(wanted, rows, found), *_mended(mended), *_arrivals(source, contracts, lake, wanted, rows)]
+    scores = [
+        *_refusals(source, wanted, rows, found),
+        *_mended(mended),
+        *_arrivals(source, contracts, lake, wanted, rows),
+    ]
     scores += _parted(source, lake, wanted)
     return Compared(source.id, tuple(scores), strangers, tuple(entry for entry in mended if entry[1] != entry[2]))
 
@@ -129,32 +146,32 @@ def undetectable(planted: Sequence[Planted]) -> dict[str, int]:
 
 
 def _refusals(
-    planted: Sequence[Planted], rows: Sequence[Refused], found: Sequence[Sequence[Planted]]
+    source: SourceContract, planted: Sequence[Planted], rows: Sequence[Refused], found: Sequence[Sequence[Planted]]
 ) -> Iterator[Score]:
-    """The kinds of rules, and the mistakes that are told by name."""
-    lines = [
-        (
-            kind,
-            [item for item in planted if item.refusable and item.kind == kind],
-            [number for number, row in enumerate(rows) if kind in row.kinds],
-            [any(kind in (item.kind, *item.also) for item in items) for items in found],
-        )
-        for kind in KINDS
-    ]
-    lines += [
-        (
-            name,
-            [item for item in planted if item.refusable and _NAMED.get(item.defect) == name],
-            [number for number, row in enumerate(rows) if row.named == name],
-            [any(_NAMED.get(item.defect) == name for item in items) for items in found],
-        )
-        for name in dict.fromkeys(_NAMED.values())
-    ]
-    for name, due, hit, right in lines:
+    """The kinds of rules, and the mistakes that have a line of their own."""
+    typed = {column.physical_name for column in source.columns if column.definition.logicalType != "string"}
+    due = [item for item in planted if item.refusable]
+    for kind in (*KINDS, *dict.fromkeys(_NAMED.values()), _TYPE):
+        mine = [item for item in due if kind in (item.kind, *_lines(item, typed))]
+        hit = [number for number, row in enumerate(rows) if kind in row.kinds | row.lines]
         told = {id(item) for number in hit for item in found[number]}
-        if due or hit:
-            seen = sum(id(item) in told for item in due)
-            yield Score(name, len(due), seen, len(hit), sum(right[number] for number in hit))
+        right = sum(any(kind in _causes(item, typed) for item in found[number]) for number in hit)
+        if mine or hit:
+            yield Score(kind, len(mine), sum(id(item) in told for item in mine), len(hit), right)
+
+
+def _lines(item: Planted, typed: Collection[str]) -> Iterator[str]:
+    """The lines besides the one of its kind in which a mistake is to be found. `typed`: columns that are no texts."""
+    if item.defect in _NAMED:
+        yield _NAMED[item.defect]
+    elif item.kind == "format" and item.column in typed:
+        yield _TYPE
+
+
+def _causes(item: Planted, typed: Collection[str]) -> set[str]:
+    """The lines that a mistake may rightly show in."""
+    kinds = {item.kind, *item.also}
+    return kinds | {*_lines(item, typed)} | {line for line, kind in _MAY_SHOW.items() if kind in kinds}
 
 
 def _mended(entries: Sequence[tuple[Planted, Any, Any]]) -> Iterator[Score]:
@@ -207,14 +224,30 @@ def _refused(source: SourceContract, lake: Lake) -> list[Refused]:
     """The rows of quarantine, of all batches."""
     read = delta.scan(delta.open_table(lake.quarantine(source.org, source.dataset)))
     known = {rule.id: rule.about.kind.value for rule in source.rules} | dict.fromkeys((DUPLICATE, CHANGED), "duplicate")
+    histories = {rule.id for rule in source.rules if rule.about.scope == "history"}
     rows = duckdb.sql(f"SELECT rules, delivered FROM {read.source}").fetchall()
     found = []
-    for rules, delivered in rows:
-        row = json.loads(delivered)
+    for text, delivered in rows:
+        row, rules = json.loads(delivered), set(text.split(","))
         # `<column>.type` and `row.unreadable` are no rules of the contract
-        kinds = {known.get(rule, "format") for rule in rules.split(",")}
-        found.append(Refused(row, frozenset({"encoding"} if _is_undecodable(row) else kinds)))
+        kinds = frozenset(known.get(rule, "format") for rule in rules)
+        if _is_undecodable(row):
+            found.append(Refused(row, frozenset({"encoding"})))
+        elif row.get(UNREAD) is not None:
+            found.append(Refused(row, kinds, frozenset({_TORN})))
+        else:
+            found.append(Refused(row, kinds, frozenset(_shown(row, rules, histories))))
     return found
+
+
+def _shown(row: Mapping[str, Any], rules: Collection[str], histories: Collection[str]) -> Iterator[str]:
+    """The lines that a row which could be read shows by itself, or by the rules that refused it."""
+    if any(_AS_NUMBER.fullmatch(str(value)) for value in row.values()):
+        yield _EXCEL
+    if any(rule.endswith(".type") for rule in rules):
+        yield _TYPE
+    if not histories.isdisjoint(rules):
+        yield _HISTORY
 
 
 def _is_undecodable(row: Mapping[str, Any]) -> bool:

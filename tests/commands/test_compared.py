@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 
 from citylake.compared.deliveries import Explained, Found, explained, scores, undetectable
+from citylake.compared.report import keep_drill, kept_drill
 from citylake.compared.scores import Score, summed, table
 from pipelines.contracts.load import Contracts
+from pipelines.settings import REPOSITORY, Settings
 from simulator import Fault, PlantedFault
 from simulator import disturbances as d
 
@@ -72,3 +75,11 @@ def test_scores_add_up_and_the_table_says_them_in_chinese_first() -> None:
     assert [line.split()[0] for line in lines] == ["种类", "格式", "迟到的行（应当收到）", "看似合理的错值"]
     assert lines[1].split()[-5:] == ["20", "19", "0.9500", "20", "0.8500"]
     assert "声明测不出" in lines[3] and lines[3].split()[-5:] == ["4", "0", "—", "—", "—"]
+
+
+def test_the_lines_of_a_drill_are_kept_for_the_table_of_the_demo(tmp_path: Path) -> None:
+    settings = Settings(tmp_path, REPOSITORY, 0, 0, "sqlite://")
+    assert kept_drill(settings) == ([], {})
+    mixed = Score(d.CODES_EXCHANGED, 2, 2, 2, 2)
+    keep_drill(settings, [mixed, Score("late", 3, 3)], {d.TOO_LATE: 1})
+    assert kept_drill(settings) == ([mixed], {d.TOO_LATE: 1})  # late rows are those of the demo's own city
