@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from catalog.delivery.verification import licences, router
-from catalog.policy.receivers import Place, Received, Sure, receivers
+from catalog.policy.receivers import Codes, Place, Received, Sure, receivers
 from pipelines.contracts.resolved import ProductContract
 from pipelines.register import Register
 from pipelines.release.forward import Standing, standings, visible
@@ -50,7 +50,7 @@ def _place(
     if standing.product.id == licences.PRODUCT and licences.KEY in row:
         alone = contract.form.key == [licences.KEY]  # else an answer shows one of several rows
         lookups[router.hashed(settings, row[licences.KEY])] = Sure.WHOLE if alone else Sure.PART
-    counted: Callable[[tuple[str, ...] | None], int | None] = partial(_counted, released, standing)
+    counted: Callable[[Codes, Codes], int | None] = partial(_counted, released, standing)
     return Place(
         product=standing.product.id,
         version=standing.version,
@@ -58,12 +58,14 @@ def _place(
         divisions=standing.divisions if standing.rows else None,
         visible=counted,
         lookups=lookups,
+        organisations=standing.organisations if standing.belongs else None,
     )
 
 
-def _counted(released: ReleasedRows, standing: Standing, divisions: tuple[str, ...] | None) -> int | None:
-    """How many rows of a version lie in divisions; None if its own files cannot be read any more."""
+def _counted(released: ReleasedRows, standing: Standing, divisions: Codes, organisations: Codes) -> int | None:
+    """How many rows of a version lie in divisions and are of organisations; None if its own files cannot be read any
+    more."""
     try:
-        return visible(released, standing, divisions)
+        return visible(released, standing, divisions, organisations)
     except UNREADABLE:
         return None

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy.decision import Offer, ShownUntil
+from catalog.policy.decision import Offer, Organisations, ShownUntil
 from pipelines.contracts.load import load, stated
 from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts, Product
@@ -45,6 +45,8 @@ class Offering:
     """Its columns of levels that ask for a second person's approval."""
     zone: str = "UTC"
     """Where days begin and end."""
+    organisations: Organisations | None = None
+    """Whose its rows are, if its contract tells."""
 
     @cached_property
     def offer(self) -> Offer:
@@ -63,6 +65,7 @@ class Offering:
             lookup=product.form.lookup is not None,
             approval=self.approval,
             shown_until=None if until is None else ShownUntil(until, self.zone),
+            organisations=self.organisations if self.organisations and self.organisations.column in columns else None,
         )
 
 
@@ -99,7 +102,11 @@ class Snapshot:
     def _made(self, product: Product) -> Offering:
         levels = self.contracts.city.levels
         approval = frozenset(column.name for column in product.columns if levels[column.level].approval)
-        return Offering(product, self.published.get(product.id), approval, self.contracts.city.timezone)
+        form, whose = product.form.organisations, None
+        if form is not None:
+            known = self.contracts.codes_of_organisations(form.departments)
+            whose = Organisations(form.column, frozenset((org, code) for org, codes in known.items() for code in codes))
+        return Offering(product, self.published.get(product.id), approval, self.contracts.city.timezone, whose)
 
 
 class Listing:

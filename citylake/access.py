@@ -179,6 +179,10 @@ def grant(
     purpose: Annotated[str, typer.Option(help="用途 / the purpose")],
     who: Actor,
     division: Annotated[list[str] | None, typer.Option(help="区划代码，可多次 / division codes")] = None,
+    organisation: Annotated[
+        list[str] | None,
+        typer.Option(help="哪些单位的行，可多次，own 为接收方本单位 / whose rows; own: its own"),
+    ] = None,
     column: Annotated[list[str] | None, typer.Option(help="列，可多次 / columns")] = None,
     case_number: Annotated[str | None, typer.Option(help="事项编号 / case number")] = None,
     road: Annotated[list[str] | None, typer.Option(help=f"方式，可多次 / roads: {', '.join(ROADS)}")] = None,
@@ -195,6 +199,7 @@ def grant(
             purpose=purpose,
             days=days,
             divisions=division,
+            organisations=organisation,
             columns=column,
             case_number=case_number,
             roads=road,

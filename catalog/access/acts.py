@@ -125,7 +125,7 @@ def _new_grant(asked: Asked) -> Done:
     except CitylakeError as error:
         for one in admin.list_grants(asked.register, name, product):
             same = error.code == "web.policy.overlap" and one.id == error.arguments["grant"]
-            if same and admin.same_grant(contracts, one, given, asked.actor):
+            if same and admin.same_grant(asked.register, contracts, one, given, asked.actor):
                 return Done(one)
         raise
     return Done(made, new=True, further=_granted(asked.desk, made))

@@ -60,6 +60,7 @@ class NewGrant(Form):
     purpose: Text
     case_number: Name | None = None
     divisions: Codes | None = None
+    organisations: Codes | None = None
     columns: Codes | None = None
     roads: Codes | None = None
     days: Days = 180

@@ -188,7 +188,7 @@ class Desk:
         """The audit's row of a read, for whoever writes it before there is an answer. Raises as `answered`."""
         self._ask_again(admission, action, road)
         allowed = admission.allowed
-        body = {"columns": allowed.columns, "divisions": allowed.divisions, **facts}
+        body: dict[str, Any] = {**allowed.told, **facts}
         read = {*body["columns"], *body.get("used", ())}
         level = max(
             (column.level for column in admission.offering.product.columns if column.name in read), default=None
@@ -269,7 +269,7 @@ class Desk:
         columns = tuple(name for name in admission.allowed.columns if name in made_so)
         pseudonyms = tuple(name for name in admission.allowed.pseudonyms if name in columns)
         then = replace(admission.allowed, version=version, columns=columns, pseudonyms=pseudonyms)
-        if then.divisions is not None and then.rows not in made_so:
+        if not then.limiting <= set(made_so):
             return None
         return replace(admission, allowed=then) if self.views.has(then) else None
 

@@ -40,7 +40,7 @@ def write(desk: Desk, recipient: str, product: str, target: Path, why: str, *, a
             "to": allowed.epoch.number,
             "rows": rows,
         }
-        said |= {"columns": allowed.pseudonyms, "divisions": allowed.divisions, "road": "command"}
+        said |= {**allowed.told, "columns": allowed.pseudonyms, "road": "command"}
         about: audit.About = {"recipient": recipient, "product": product, "version": allowed.version}
         about["grant"] = allowed.grant
         audit.append(connection, ACT, "allowed", said, **about)

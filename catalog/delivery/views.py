@@ -81,8 +81,7 @@ class Views:
         A contract may have gained columns since; a limit that this version cannot apply must close it.
         """
         have = set(self._tables.get(allowed.product, allowed.version).columns)
-        limits = {None if allowed.divisions is None else allowed.rows, allowed.shown_until} - {None}
-        return not have.isdisjoint(allowed.columns) and limits <= have
+        return not have.isdisjoint(allowed.columns) and allowed.limiting <= have
 
     def same(self, one: Allowed, other: Allowed) -> bool:
         """Whether two decisions about a version let the same rows and columns through. Raises LakeError."""
@@ -148,11 +147,13 @@ class Views:
         return named if ended is None else f"{named}{ENDED}{ended:%Y%m%d}"
 
     def _named(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
-        if allowed.divisions is None and not allowed.pseudonyms and set(columns) == set(whole.columns):
+        if not allowed.limited and not allowed.pseudonyms and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
         keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.pseudonyms else None
-        policy = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
+        policy: list[object] = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
+        if allowed.organisations is not None:  # every other policy keeps its name, and its views
+            policy.append(["organisations", allowed.organisations.column, allowed.organisations.codes])
         return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
 
     @property
@@ -203,6 +204,9 @@ def _where(allowed: Allowed, filled: str | None = None) -> str:
         column = identifier(allowed.rows or "")
         within = " OR ".join(f"starts_with({column}, {literal(code)})" for code in allowed.divisions)
         limits.append(f"({within})")
+    if allowed.organisations is not None:
+        codes = ", ".join(map(literal, allowed.organisations.codes))
+        limits.append(f"{identifier(allowed.organisations.column)} IN ({codes})")
     if allowed.shown_until is not None and allowed.day is not None:
         limits.append(publicity.shown_on(allowed.shown_until, allowed.day))
     return f" WHERE {' AND '.join(limits)}" if limits else ""

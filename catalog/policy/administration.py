@@ -249,6 +249,7 @@ def grant(
     days: int = 180,
     valid_from: datetime | None = None,
     divisions: Sequence[str] | None = None,
+    organisations: Sequence[str] | None = None,
     columns: Sequence[str] | None = None,
     case_number: str | None = None,
     roads: Sequence[str] | None = None,
@@ -260,6 +261,7 @@ def grant(
 
     `product` may be `MARTS`, the analysts' whole database, which cannot be limited.
     `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
+    `organisations`: codes of organisations whose rows may be read, `own` the recipient's own; None for all.
     `roads`: by which of `ROADS`; None for all.
     Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
     so that revoking the narrower of two never leaves a wider one in force. Raises NotAllowed, also for a recipient of
@@ -268,7 +270,8 @@ def grant(
     start = as_utc(valid_from) if valid_from else now()
     with users.acting(register, "grant.give", actor) as (connection, by):
         # within: who may not give any learns of no product and no column whether there is one
-        limits = limits_of(contracts, product, divisions, columns)
+        own = _require_other_organisation(connection, by, name)
+        limits = limits_of(contracts, product, divisions, columns, organisations, own)
         values = {
             "recipient": name,
             "product": product,
@@ -281,7 +284,6 @@ def grant(
             "roads": roads_of(roads),
             "pending": needs_approval(contracts, product, limits["columns"]),
         }
-        _require_other_organisation(connection, by, name)
         chain.take_place(connection, access)
         _refuse_overlap(connection, values)
         key = connection.execute(sa.insert(access).values(**values)).inserted_primary_key
@@ -321,9 +323,12 @@ def revoke_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
     return next(item for item in list_grants(register) if item.id == grant_id)
 
 
-def same_grant(contracts: Contracts, standing: Grant, asked: Mapping[str, Any], actor: str) -> bool:
+def same_grant(register: Register, contracts: Contracts, standing: Grant, asked: Mapping[str, Any], actor: str) -> bool:
     """Whether a grant is what an actor asks for, in the words of `grant`: it was asked for before, then."""
-    limits = limits_of(contracts, standing.product, asked["divisions"], asked["columns"])
+    with register.begin() as connection:
+        own = _require_recipient(connection, standing.recipient)
+    words = (asked["divisions"], asked["columns"], asked["organisations"])
+    limits = limits_of(contracts, standing.product, *words, own)
     limits["roads"] = roads_of(asked["roads"])
     same = all(getattr(standing, name) == (found and tuple(found)) for name, found in limits.items())
     told = (standing.purpose, standing.case_number, standing.given_by, standing.valid_until - standing.valid_from)
@@ -458,10 +463,12 @@ def _require_application(connection: sa.Connection, name: str | None, organisati
         raise CitylakeError("application.unknown", name=name, organisation=organisation)
 
 
-def _require_other_organisation(connection: sa.Connection, by: users.User, name: str) -> None:
+def _require_other_organisation(connection: sa.Connection, by: users.User, name: str) -> str:
+    """The organisation of a recipient, which is not the actor's."""
     organisation = _require_recipient(connection, name)
     if by.organisation == organisation:
         raise users.NotAllowed("user.own_organisation", actor=by.name, organisation=organisation)
+    return organisation
 
 
 def _grant(connection: sa.Connection, grant_id: int) -> Grant:
@@ -480,8 +487,7 @@ def _refuse_overlap(connection: sa.Connection, values: dict[str, Any]) -> None:
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    lists = {key: None if values[key] is None else tuple(values[key]) for key in ("divisions", "columns", "roads")}
-    return {**values, **lists}
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _audit_grant(connection: sa.Connection, action: str, actor: str, given: Grant) -> None:

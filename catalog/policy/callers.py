@@ -253,6 +253,7 @@ def grant_of(row: dict[str, Any]) -> Grant:
         approver=row["approver"],
         pending=bool(row["pending"]),
         roads=None if row["roads"] is None else tuple(row["roads"]),
+        organisations=None if row["organisations"] is None else tuple(row["organisations"]),
     )
 
 

@@ -49,7 +49,8 @@ folders that are kept up to date at the recipient's."""
 class Grant:
     """Who may read which product, for what and how long. Times are UTC; the period includes its start, not its end.
 
-    `divisions`: prefixes of division codes, None for all rows; `columns`: names, None for all. `given_by` and
+    `divisions`: prefixes of division codes, `organisations`: codes of organisations, None for the rows of all;
+    `columns`: names, None for all. `given_by` and
     `approver` are users, None in grants older than users and where nobody had to approve; `pending`: somebody has
     to and did not yet.
     """
@@ -69,6 +70,7 @@ class Grant:
     pending: bool = False
     roads: tuple[str, ...] | None = None
     """Of `ROADS`, None for all."""
+    organisations: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,23 @@ class ShownUntil:
 
 
 @dataclass(frozen=True)
+class Organisations:
+    """How a product says which organisation a row belongs to: in `column`, by `codes` of organisations, which are pairs
+    of an organisation and what the column says for it. An organisation may have several, or none."""
+
+    column: str
+    codes: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class OfOrganisations:
+    """A limit on rows: only those whose `column` says one of `codes`."""
+
+    column: str
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
 
@@ -138,11 +157,14 @@ class Offer:
     """The columns of levels that ask for a second person's approval, as contracts say now."""
     shown_until: ShownUntil | None = None
     """None if every row may be shown as long as its release is the published one."""
+    organisations: Organisations | None = None
+    """None if grants cannot be limited by organisation."""
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """What may be read: these columns of the rows whose `rows` column starts with one of `divisions` (None: all).
+    """What may be read: these columns of the rows whose `rows` column starts with one of `divisions` (None: all) and
+    which belong to `organisations` (None: to any).
 
     `pseudonyms` are the visible columns that must be keyed for `recipient`, with the keys of `epoch`.
     """
@@ -161,6 +183,25 @@ class Allowed:
     day: date | None = None
     epoch: Epoch = FIRST_EPOCH
     """The first one where nothing is keyed."""
+    organisations: OfOrganisations | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether there may be rows that it leaves out."""
+        return self.divisions is not None or self.organisations is not None
+
+    @property
+    def limiting(self) -> frozenset[str]:
+        """The columns by which it leaves rows out; a version without one of them cannot be read by it."""
+        by_division = None if self.divisions is None else self.rows
+        by_organisation = None if self.organisations is None else self.organisations.column
+        return frozenset(name for name in (by_division, by_organisation, self.shown_until) if name is not None)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """Its columns and the limits of its rows, as the audit tells them."""
+        said: dict[str, object] = {"columns": self.columns, "divisions": self.divisions}
+        return said if self.organisations is None else {**said, "organisations": self.organisations.codes}
 
 
 @dataclass(frozen=True)
@@ -241,6 +282,9 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
     divisions = None if grant is None else grant.divisions
     if not columns or (divisions is not None and (product.rows is None or not all(divisions) or not divisions)):
         return Denied(Reason.GRANT_EMPTY)  # also a limit on rows that the product no longer knows how to apply
+    organisations = _of_organisations(product, grant)
+    if organisations is not None and not organisations.codes:
+        return Denied(Reason.GRANT_EMPTY)
     pseudonyms = tuple(name for name in columns if name in product.pseudonyms)
     if pseudonyms and caller.recipient is None:
         return Denied(Reason.TOKEN_REQUIRED)  # there is nobody to key them for
@@ -257,4 +301,15 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         shown_until=product.shown_until.column if product.shown_until else None,
         day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
         epoch=caller.epoch if pseudonyms else FIRST_EPOCH,
+        organisations=organisations,
     )
+
+
+def _of_organisations(product: Offer, grant: Grant | None) -> OfOrganisations | None:
+    """A grant's limit by organisation, in the words of the product. Without any code it lets nothing through: neither
+    does a product that no longer says whose its rows are."""
+    if grant is None or grant.organisations is None:
+        return None
+    known = product.organisations or Organisations("", frozenset())
+    codes = {code for organisation, code in known.codes if organisation in grant.organisations}
+    return OfOrganisations(known.column, tuple(sorted(codes)))

@@ -12,18 +12,30 @@ from pipelines.messages import CitylakeError
 
 DIVISION_DIGITS = (6, 9, 12)
 """Codes of counties and above, of towns and of villages; a shorter text would stand for more than was meant."""
+OWN = "own"
+"""Among organisations: the recipient's."""
 
 
 def limits_of(
-    contracts: Contracts, product: str, divisions: Sequence[str] | None, columns: Sequence[str] | None
+    contracts: Contracts,
+    product: str,
+    divisions: Sequence[str] | None,
+    columns: Sequence[str] | None,
+    organisations: Sequence[str] | None,
+    own: str,
 ) -> dict[str, list[str] | None]:
-    """Divisions, as prefixes, and columns of a grant; None for all. Raises CitylakeError for any that is none."""
+    """Divisions, as prefixes, organisations and columns of a grant to a recipient of the organisation `own`; None for
+    all. Raises CitylakeError for any that is none."""
     if product != MARTS:
         known = _product(contracts, product)
-        return {"divisions": _divisions(contracts, known, divisions), "columns": _columns(known, columns)}
-    if divisions is not None or columns is not None:
+        return {
+            "divisions": _divisions(contracts, known, divisions),
+            "organisations": _organisations(contracts, known, organisations, own),
+            "columns": _columns(known, columns),
+        }
+    if not (divisions is columns is organisations is None):
         raise CitylakeError("web.policy.whole_only", product=product)
-    return {"divisions": None, "columns": None}
+    return {"divisions": None, "organisations": None, "columns": None}
 
 
 def needs_approval(contracts: Contracts, product: str, columns: Sequence[str] | None) -> bool:
@@ -78,3 +90,21 @@ def _divisions(contracts: Contracts, product: Product, divisions: Sequence[str] 
     if unknown := [code for code in divisions if code not in known or len(code) not in DIVISION_DIGITS]:
         raise CitylakeError("web.policy.no_divisions", divisions=", ".join(unknown))
     return sorted({division_prefix(code) for code in divisions})
+
+
+def _organisations(
+    contracts: Contracts, product: Product, organisations: Sequence[str] | None, own: str
+) -> list[str] | None:
+    if organisations is None:
+        return None
+    form = product.form.organisations
+    if form is None:
+        raise CitylakeError("web.policy.no_organisation_rows", product=product.id)
+    if not organisations:
+        raise CitylakeError("web.policy.nothing", product=product.id)
+    chosen = {own if name == OWN else name for name in organisations}
+    known = contracts.codes_of_organisations(form.departments)
+    if unknown := sorted(chosen - known.keys()):
+        told = {"organisations": ", ".join(unknown), "list": form.departments, "product": product.id}
+        raise CitylakeError("web.policy.no_rows_of", **told)
+    return sorted(chosen)

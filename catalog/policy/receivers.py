@@ -40,19 +40,33 @@ class Sure(IntEnum):
     WHOLE = 3
 
 
+Codes = tuple[str, ...] | None
+"""A limit of rows, None for none."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A row in one version of a product. `column`: None for any column. `divisions`: what the row says in the column
-    that grants are limited by, None if there is none. `visible`: how many rows of the version lie in divisions (None:
-    all), None if that cannot be counted any more. `lookups`: if rows are given by single keys, the marks under which
+    that grants are limited by, None if there is none; `organisations`: the same of whose it is. `visible`: how many
+    rows of the version lie in divisions and are of organisations (None: of all), None if that cannot be counted any
+    more. `lookups`: if rows are given by single keys, the marks under which
     the audit keeps questions for this row, and what one of them proves."""
 
     product: str
     version: int
     column: str | None
     divisions: tuple[str | None, ...] | None
-    visible: Callable[[tuple[str, ...] | None], int | None]
+    visible: Callable[[Codes, Codes], int | None]
     lookups: Mapping[str, Sure] = field(default_factory=dict)
+    organisations: tuple[str | None, ...] | None = None
+
+    def within(self, divisions: Codes, organisations: Codes) -> bool:
+        """Whether a read with these limits can have held it; of several rows with its key, any."""
+        rows = max(len(self.divisions or ()), len(self.organisations or ()))
+        here, whose = self.divisions or (None,) * rows, self.organisations or (None,) * rows
+        near = [divisions is None or (one is not None and one.startswith(divisions)) for one in here]
+        mine = [organisations is None or one in organisations for one in whose]
+        return any(map(all, zip(near, mine, strict=True))) if rows else divisions is organisations is None
 
 
 @dataclass(frozen=True)
@@ -133,10 +147,8 @@ def _of_marts(register: Register, product: str, places: Mapping[int, Place]) -> 
 
 def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
     """What an audited answer proves of the row at a place; None if it cannot have held it."""
-    divisions = None if body.get("divisions") is None else tuple(body["divisions"])
-    if divisions is not None and not any(
-        code is not None and code.startswith(divisions) for code in place.divisions or ()
-    ):
+    divisions, organisations = _codes(body, "divisions"), _codes(body, "organisations")
+    if not place.within(divisions, organisations):
         return None
     if _nothing(body) or (body.get("rows") == 0 and action not in DELIVERIES):
         return None
@@ -154,8 +166,12 @@ def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
         return Sure.WHOLE
     if action == "file.read":
         return Sure.WHOLE if body.get("of") == body.get("rows") and body.get("since") is None else Sure.PART
-    visible = place.visible(divisions)
+    visible = place.visible(divisions, organisations)
     return Sure.WHOLE if visible is not None and body.get("rows") == visible else Sure.PART
+
+
+def _codes(body: Mapping[str, Any], limit: str) -> Codes:
+    return None if body.get(limit) is None else tuple(body[limit])
 
 
 def _nothing(body: Mapping[str, Any]) -> bool:

@@ -184,7 +184,7 @@ def _names(offered: Sequence[Format]) -> dict[Format, str]:
 def _fits_a_sheet(offering: Offering, decision: Decision) -> bool:
     """Whether XLSX is worth offering. How many rows a limited caller may read is not counted for a page."""
     assert offering.release is not None
-    limited = isinstance(decision, Allowed) and decision.divisions is not None
+    limited = isinstance(decision, Allowed) and decision.limited
     return limited or int(offering.release.body.get("rows", 0)) <= workbooks.MOST_ROWS
 
 

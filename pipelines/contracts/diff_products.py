@@ -50,6 +50,7 @@ def _channel_changes(subject: str, channel: str, was: Product | None, now: Produ
             yield change(subject, "licence_changed" if was.form.licence else "licence_stated", channel=channel)
         yield from _shown_changes(subject, channel, was, now)
         yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
+        yield from _row_changes(subject, channel, _organisations(was), _organisations(now))
         yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
         yield from _lookup_changes(subject, channel, was.form.lookup, now.form.lookup)
         yield from _release_changes(subject, channel, was.form.release, now.form.release)
@@ -92,6 +93,11 @@ def _row_changes(subject: str, channel: str, was: str | None, now: str | None) -
         return
     what = "row_filter_dropped" if now is None else "row_filter_added" if was is None else "row_filter_changed"
     yield change(subject, what, channel=channel, old=was or "—", new=now or "—")
+
+
+def _organisations(product: Product) -> str | None:
+    form = product.form.organisations
+    return None if form is None else f"{form.column} ({form.departments})"
 
 
 def _until_changes(subject: str, was: str | None, now: str | None) -> Iterator[Change]:

@@ -194,6 +194,7 @@ def _view(product: Product, contracts: Contracts) -> Document:
             nameEn=form.nameEn,
             licence=form.licence,
             rowPredicate={"column": form.rows, "within": "grant"} if form.rows else None,
+            organisationPredicate=form.organisations.model_dump() if form.organisations else None,
             shownUntil=product.contract.form.shownUntil,
             anonymity=anonymity,
             lookup=form.lookup.model_dump() if form.lookup else None,

@@ -29,6 +29,7 @@ from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
 from pipelines.contracts.resolve import Resolver
 from pipelines.contracts.resolved import (
+    ORGANISATIONS,
     CodeList,
     Column,
     Contracts,
@@ -302,6 +303,8 @@ class _Loader:
             shown[column.name] = column
         if view.rows is not None:
             check_column(file, (*place, "rows"), view.rows, shown)
+        if view.organisations is not None:
+            self._check_organisations(file, (*place, "organisations"), view.organisations, shown)
         if view.lookup is not None:
             check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
         if view.release.notBefore is not None:
@@ -312,6 +315,18 @@ class _Loader:
                 raise error("contract.shown_until_hidden", file, (*place, "properties"), column=form.shownUntil)
         check_counts(file, place, view, shown)
         return tuple(shown.values())
+
+    def _check_organisations(
+        self, file: Located, place: Place, form: models.OrganisationRows, shown: Mapping[str, ShownColumn]
+    ) -> None:
+        """What grants are limited by must be shown as it is, and the list must say whose its codes are."""
+        check_column(file, (*place, "column"), form.column, shown)
+        if shown[form.column].mask is not None:
+            raise error("contract.organisations_masked", file, (*place, "column"), column=form.column)
+        check_known(file, (*place, "departments"), "code list", form.departments, self.codes)
+        rows = self.codes[form.departments].rows.values()
+        if form.departments != ORGANISATIONS and not all(row.get("organisation") for row in rows):
+            raise error("contract.no_departments", file, (*place, "departments"), name=form.departments)
 
     def _shown(
         self, file: Located, place: Place, channel: str, item: str | models.ChannelColumn, columns: Mapping[str, Column]

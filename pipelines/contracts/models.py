@@ -424,6 +424,15 @@ class ChannelColumn(Strict):
     mask: MaskName | None = None
 
 
+class OrganisationRows(Strict):
+    """The column that says by a code of `departments` (a code list whose column `organisation` says whose it is, or the
+    list of organisations itself) which organisation a row belongs to: grants may be limited by it.
+    """
+
+    column: FieldName
+    departments: CodeListName
+
+
 Approval = Literal["standing", "each"]
 """How often two persons say that a product may be released: once for what it shows, or before each release."""
 
@@ -446,6 +455,7 @@ class ChannelForm(Strict):
     description: Text | None = None
     licence: Text | None = None
     rows: FieldName | None = None
+    organisations: OrganisationRows | None = None
     anonymity: Anonymity | None = None
     lookup: Lookup | None = None
     release: ReleaseForm = ReleaseForm()

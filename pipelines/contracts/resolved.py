@@ -15,6 +15,8 @@ from pipelines.contracts.rules import Context, Rule
 from pipelines.privacy.masks import masks
 
 Spellings = Mapping[str, Mapping[str, str]]
+ORGANISATIONS = "organisations"
+"""The code list of the organisations that take part."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,15 @@ class Contracts:
     def spellings(self) -> Spellings:
         """For cleaning: code list -> spelling -> code."""
         return {name: codes.spellings for name, codes in self.codes.items()}
+
+    def codes_of_organisations(self, departments: str) -> dict[str, tuple[str, ...]]:
+        """By organisation the codes that a list of departments gives it; in the list of organisations, its own."""
+        found: dict[str, tuple[str, ...]] = {}
+        for code, row in self.codes[departments].rows.items():
+            organisation = code if departments == ORGANISATIONS else row.get("organisation", "")
+            if organisation in self.codes[ORGANISATIONS].rows:
+                found[organisation] = (*found.get(organisation, ()), code)
+        return found
 
     @cached_property
     def code_sets(self) -> dict[str, frozenset[str]]:

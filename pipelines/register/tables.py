@@ -214,6 +214,7 @@ access = sa.Table(
     sa.Column("approver", sa.String(64)),
     sa.Column("approved", sa.DateTime(timezone=True)),
     sa.Column("roads", sa.JSON),
+    sa.Column("organisations", sa.JSON),
     sa.Index("ix_access_recipient_product", "recipient", "product"),
 )
 """A grant (a reserved word in SQL): who may read which product, which rows and columns, for what, how long.

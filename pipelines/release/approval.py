@@ -94,7 +94,9 @@ def terms(product: Product) -> dict[str, Any]:
     Names, descriptions and rules are not in it: a city that publishes daily would be asked again for every word.
     """
     form, contract = product.form, product.contract.form
+    whose = {"organisations": form.organisations.model_dump(mode="json")} if form.organisations else {}
     return {
+        **whose,
         "product": product.id,
         "model": contract.model,
         "share": contract.share.type,

@@ -5,7 +5,7 @@ audit is the catalogue's), and where the row came from (explain).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipelines.codecs.sql import identifier, literal
@@ -22,7 +22,8 @@ class Standing:
     """A row of a model in one version of a product.
 
     `column`: what the product calls the asked column, None if the row as a whole was asked for. `rows`: the column that
-    grants are limited by, `divisions` its values in the row (several if the key fits several rows). `state`: a number
+    grants are limited by, `divisions` its values in the row (several if the key fits several rows); `belongs` and
+    `organisations`: the same of the column that says whose a row is. `state`: a number
     for what the cell says, or the row as far as the product shows it: the same number, the same values; 0 for those
     of the newest version asked about. `known`: whether the version of the model can still be read; nothing else is told
     then.
@@ -36,6 +37,8 @@ class Standing:
     divisions: tuple[str | None, ...] = ()
     state: int = 0
     known: bool = True
+    belongs: str | None = None
+    organisations: tuple[str | None, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -62,18 +65,27 @@ def standings(
             if entry.version is None or not shown:
                 continue
             limited = product.form.rows if product.form.rows in columns else None
+            whose = product.form.organisations.column if product.form.organisations else None
+            belongs = whose if whose in columns else None
+            limits = [name for name in (limited, belongs) if name is not None]
             about = Standing(product, entry.version, entry.at, None if column is None else shown[0], limited)
             try:
-                found = _found(released, contract, entry, row, columns, [*([limited] if limited else []), *shown])
+                found = _found(released, contract, entry, row, columns, [*limits, *shown])
             except UNREADABLE:
                 yield Standing(product, entry.version, entry.at, about.column, known=False)
                 continue
             if found:
-                cells = [one[1:] if limited else one for one in found]
+                cells = [one[len(limits) :] for one in found]
                 if cells not in states:
                     states.append(cells)
-                divisions = tuple(one[0] for one in found) if limited else ()
-                yield Standing(product, entry.version, entry.at, about.column, limited, divisions, states.index(cells))
+                said = {name: tuple(one[place] for one in found) for place, name in enumerate(limits)}
+                yield replace(
+                    about,
+                    divisions=said.get(limited or "", ()),
+                    state=states.index(cells),
+                    belongs=belongs,
+                    organisations=said.get(belongs or "", ()),
+                )
 
 
 def row_of_product(
@@ -102,12 +114,21 @@ def row_of_product(
     return dict(zip(names, found[0], strict=True))
 
 
-def visible(released: ReleasedRows, standing: Standing, divisions: tuple[str, ...] | None) -> int:
-    """How many rows of a product's version lie in some divisions (None: all). Raises LakeError."""
+def visible(
+    released: ReleasedRows,
+    standing: Standing,
+    divisions: tuple[str, ...] | None,
+    organisations: tuple[str, ...] | None = None,
+) -> int:
+    """How many rows of a product's version lie in some divisions and are of some organisations, by the codes that the
+    product has for them (None: of all). Raises LakeError."""
     within = "true"
     if divisions is not None:
         starts = (f"starts_with({identifier(standing.rows or '')}, {literal(code)})" for code in divisions)
         within = " OR ".join(starts) or "false"
+    if organisations is not None:
+        codes = ", ".join(map(literal, organisations)) or "NULL"
+        within = f"({within}) AND {identifier(standing.belongs or '')} IN ({codes})"
     return released.count_of_product(standing.product, standing.version, within)
 
 

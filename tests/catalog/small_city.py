@@ -37,6 +37,7 @@ from pipelines.settings import REPOSITORY, Settings
 PERSONS = "sharing/person_of_division"
 AGES = "open/age_structure_by_county"
 DIVISIONS = "analyst/division"
+PERMITS = "analyst/permit"
 MODEL = "lib_population__person"
 GEOGRAPHY = "lib_geography__division"
 REGISTERED = "lib_population__registered"
@@ -71,6 +72,15 @@ select cast(341502 + i as varchar) as code, '区划' || i as division_name, 'cou
     '341500' as parent_code, cast(341502 + i as varchar) as county_code, '区' || i as county_name,
     '六安市区划' || i as full_name, cast(100.5 + i as double) as area_km2
 from range(0, {rows}) as t(i)
+"""
+AUTHORITIES = ("11341500MBX800024J", "11341500MBX8000670", "11341500MBX8000408", "11341500MBX800099Z")
+"""Of psb, hc and amr; the last is in no list."""
+PERMITTED = f"""
+select 'P' || i as credit_record_no, '法人' as subject_category, 'U' || i as uscc, '1' as entity_known,
+    '普通' as permit_category, date '2026-01-01' + cast(i as integer) as decided_on, date '2026-01-01' as valid_from,
+    null::date as valid_to, '机关' || i % 5 as authority_name,
+    case when i % 5 < 4 then {list(AUTHORITIES)}[1 + i % 5] end as authority_uscc, '1' as document_status
+from range(0, {{rows}}) as t(i)
 """
 TARGETS = """
 select i.*, t.* exclude (indicator_code), '145' as plan_id, 'dsrb' as owner, date '2026-11-01' as as_of
@@ -109,7 +119,7 @@ from (values ('341502', '金安区', 1), ('341503', '裕安区', 4), ('341504', 
         ('aqi_mean', '平均空气质量指数', '—', null)
     ) as i(indicator_code, indicator_name, unit, period)
 """
-ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES, PLAN: TARGETS, COUNTIES: BY_COUNTY}
+ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES, PERMITS: PERMITTED, PLAN: TARGETS, COUNTIES: BY_COUNTY}
 AGE_CELLS = """(SELECT * FROM (VALUES
     ('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-01'),
     ('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-01')

@@ -6,12 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.policy import administration, audit, tokens
-from catalog.policy.decision import Caller, Reason
+from catalog.policy.decision import MARTS, Caller, Reason
 from catalog.policy.limits import division_prefix
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 from pipelines.register.tables import token as token_table
-from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, GUARD, PERSONS, STEWARD, City
+from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, GUARD, PERMITS, PERSONS, STEWARD, City
 
 
 def test_a_token_is_shown_once_and_stored_hashed(city: City) -> None:
@@ -88,6 +88,30 @@ def test_grants_are_checked(city: City) -> None:
         city.grant("没有登记的人")
     with pytest.raises(CitylakeError, match="用途"):
         administration.grant(city.register, city.contracts, "授权测试", PERSONS, purpose=" ", actor=STEWARD)
+
+
+def test_grants_are_limited_to_organisations_that_the_product_knows(city: City) -> None:
+    city.recipient("单位测试", "hc")
+    own = city.grant("单位测试", PERMITS, organisations=["own", "psb"])
+    assert own.organisations == ("hc", "psb") and city.grant("单位测试").organisations is None
+    for code, arguments in {
+        "web.policy.no_organisation_rows": {"product": PERSONS, "organisations": ["own"]},
+        "web.policy.nothing": {"organisations": []},
+        "web.policy.no_rows_of": {"organisations": ["psb", "umb"]},
+        "web.policy.whole_only": {"product": MARTS, "organisations": ["own"]},
+    }.items():
+        with pytest.raises(CitylakeError) as error:
+            city.grant("单位测试", **{"product": PERMITS, **arguments})
+        assert error.value.code == code
+    city.recipient("无码单位", "umb")
+    with pytest.raises(CitylakeError, match="authorities") as error:
+        city.grant("无码单位", PERMITS, organisations=["own"])
+    assert (
+        "umb" in str(error.value) and "organisation" in city.contracts.codes["authorities"].rows["11341500MBX800024J"]
+    )
+    with pytest.raises(CitylakeError) as error:
+        city.grant("单位测试", PERMITS)
+    assert error.value.code == "web.policy.overlap"
 
 
 def test_grants_of_one_product_do_not_overlap(city: City) -> None:

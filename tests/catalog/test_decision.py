@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.policy.decision import ANONYMOUS, ROADS, Allowed, Caller, Denied, Grant, Offer, Reason, decide
+from catalog.policy.decision import (
+    ANONYMOUS,
+    ROADS,
+    Allowed,
+    Caller,
+    Denied,
+    Grant,
+    Offer,
+    OfOrganisations,
+    Organisations,
+    Reason,
+    decide,
+)
 
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 COLUMNS = ("person_ref", "name", "division_code")
@@ -43,6 +55,23 @@ def reason(who: Caller, what: Offer | None) -> Reason:
     decision = decide(who, what, NOW)
     assert isinstance(decision, Denied)
     return decision.reason
+
+
+def test_a_grant_for_rows_of_organisations_shows_no_others() -> None:
+    """By what the product says for them; what it does not know, or no longer tells, lets nothing through."""
+    codes = frozenset({("psb", "11A"), ("psb", "11B"), ("hc", "11C")})
+    known = replace(offer(), organisations=Organisations("name", codes))
+    mine = decide(caller(grant(organisations=("psb", "amr"))), known, NOW)
+    assert isinstance(mine, Allowed)
+    assert mine.organisations == OfOrganisations("name", ("11A", "11B"))
+    assert mine.limited and mine.limiting == {"name"} and mine.told["organisations"] == ("11A", "11B")
+    both = decide(caller(grant(organisations=("hc",), divisions=("3415",))), known, NOW)
+    assert isinstance(both, Allowed) and both.limiting == {"name", "division_code"}
+    assert reason(caller(grant(organisations=("amr",))), known) is Reason.GRANT_EMPTY
+    assert reason(caller(grant(organisations=())), known) is Reason.GRANT_EMPTY
+    assert reason(caller(grant(organisations=("psb",))), offer()) is Reason.GRANT_EMPTY
+    whole = decide(caller(grant()), known, NOW)
+    assert isinstance(whole, Allowed) and not whole.limited and "organisations" not in whole.told
 
 
 def test_what_became_sensitive_waits_for_a_second_person() -> None:

@@ -28,8 +28,10 @@ from tests.catalog.small_city import (
     AGES,
     APPROVER,
     AUDITOR,
+    AUTHORITIES,
     DIVISIONS,
     GUARD,
+    PERMITS,
     PERSONS,
     STEWARD,
     VILLAGES,
@@ -42,7 +44,7 @@ from tests.city import seed_from_clock
 FREE = "sharing/population_conflict_count"
 """Shared without conditions: with any recipient who shows a good token."""
 UNRELEASED, GONE, UNKNOWN = "sharing/credit_repair", "open/plan_indicator", "open/no_such_thing"
-LIMITED = (PERSONS, DIVISIONS)
+LIMITED = (PERSONS, DIVISIONS, PERMITS)
 """The products that need a grant and are read by all roads but look-ups."""
 STATUS = {
     "token_required": 401,
@@ -71,10 +73,11 @@ class Kind:
 
 @dataclass(frozen=True)
 class Sight:
-    """What may be seen: columns in order, divisions, None for all."""
+    """What may be seen: columns in order, rows of divisions and of organisations, None for all."""
 
     columns: tuple[str, ...]
     divisions: tuple[str, ...] | None = None
+    organisations: tuple[str, ...] | None = None
 
 
 @dataclass
@@ -110,12 +113,12 @@ class Stage:
             return "grant_road"
         chosen = limits.get("columns")
         columns = tuple(name for name in everything if chosen is None or name in chosen)
-        return Sight(columns, limits.get("divisions"))
+        return Sight(columns, limits.get("divisions"), limits.get("organisations"))
 
     def shown(self, product: str, sight: Sight) -> Counter[Row]:
         """The rows that a sight shows; what is keyed for the recipient is left out."""
         keyed = self.keyed(product)
-        rows = [row for row in self.rows[product] if within(row, sight.divisions)]
+        rows = [row for row in self.rows[product] if within(row, sight.divisions) and of(row, sight.organisations)]
         return Counter(tuple(row[name] for name in sight.columns if name not in keyed) for row in rows)
 
     def keyed(self, product: str) -> set[str]:
@@ -126,6 +129,14 @@ def within(row: dict[str, str | None], divisions: tuple[str, ...] | None) -> boo
     if divisions is None:
         return True
     return (row["division_code"] or "").startswith(tuple(map(division_prefix, divisions)))
+
+
+WHOSE = dict(zip(AUTHORITIES, ("own", "hc", "amr"), strict=False))
+"""Whose rows with these codes are; the recipients with limits are of `psb`, which is its own."""
+
+
+def of(row: dict[str, str | None], organisations: tuple[str, ...] | None) -> bool:
+    return organisations is None or WHOSE.get(row["authority_uscc"] or "") in organisations
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +150,7 @@ def stage() -> Iterator[Stage]:
 def staged(city: City, draw: random.Random) -> Stage:
     """Releases, a withdrawal, and the callers, of whom those with wrong tokens ask more often than a city lets them."""
     city.limit("{credentials: {perMinute: 1000000}}")
-    for product, size in ((PERSONS, 40), (AGES, 96), (DIVISIONS, 3), (GONE, 0)):
+    for product, size in ((PERSONS, 40), (AGES, 96), (DIVISIONS, 3), (PERMITS, 15), (GONE, 0)):
         city.release(product, size)
     city.release(LICENCES, query=licences())
     names = [column.name for column in city.contracts.products[FREE].columns]
@@ -147,7 +158,7 @@ def staged(city: City, draw: random.Random) -> Stage:
         FREE, query="select " + ", ".join(f"'{name} ' || i as {name}" for name in names) + " from range(5) t(i)"
     )
     city.withdraw(GONE)
-    rows = {product: _released(city, product) for product in (PERSONS, AGES, DIVISIONS, FREE)}
+    rows = {product: _released(city, product) for product in (*LIMITED, AGES, FREE)}
     return Stage(city, Roads(city, city.client()), list(callers(city, draw)), rows)
 
 
@@ -227,6 +238,8 @@ def _drawn(city: City, draw: random.Random) -> dict[str, dict[str, Any]]:
             limits["divisions"] = draw.sample(
                 ["341502", "341503", "341504", "341503001", *VILLAGES[:2]], draw.randint(1, 2)
             )
+        if product == PERMITS and draw.random() < 0.7:
+            limits["organisations"] = draw.sample(["own", "hc", "amr"], draw.randint(1, 2))
         if draw.random() < 0.3:
             limits["roads"] = draw.sample(ROADS, draw.randint(1, 4))
         found[product] = limits
@@ -268,7 +281,7 @@ def _broken(city: City, kind: Kind, problem: str) -> str:
 
 
 PUSHED = ("tables", "files")
-PRODUCTS = (PERSONS, AGES, DIVISIONS, FREE, LICENCES, UNRELEASED, GONE, UNKNOWN)
+PRODUCTS = (*LIMITED, AGES, FREE, LICENCES, UNRELEASED, GONE, UNKNOWN)
 
 
 def test_all_roads_answer_what_the_rules_say(stage: Stage) -> None:

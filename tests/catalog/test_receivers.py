@@ -1,6 +1,8 @@
 """Who received a row by the roads that give no rows of a product themselves: the analysts' database, questions for one
 licence, deliveries."""
 
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.delivery.verification.router import hashed
 from catalog.policy.decision import MARTS
 from catalog.policy.receivers import Place, Sure, receivers
+from pipelines.register.store import now
 from pipelines.release import withdrawal
+from pipelines.release.forward import Standing, visible
+from pipelines.release.rows import ReleasedRows
 from tests.catalog.filing import RECIPIENT, add_deliveries, put_into
-from tests.catalog.small_city import DIVISIONS, PERSONS, VILLAGES, City, bearer
+from tests.catalog.small_city import AUTHORITIES, DIVISIONS, PERMITS, PERSONS, VILLAGES, City, bearer
 from tests.catalog.test_verification import ENDED, GOOD, UNKNOWN
 from tests.catalog.test_verification import rows as licences
 from tests.connectors.store_servers import FolderBackend
@@ -28,7 +33,7 @@ def found(city: City, *places: Place) -> dict[tuple[str | None, int], Sure]:
 
 
 def place(product: str, version: int, column: str | None, rows: int, **about: Any) -> Place:
-    return Place(product, version, column, about.pop("divisions", None), lambda _: rows, **about)
+    return Place(product, version, column, about.pop("divisions", None), lambda *_: rows, **about)
 
 
 def test_the_analysts_database_counts_for_the_versions_that_were_in_it(own_city: City) -> None:
@@ -49,6 +54,23 @@ def test_the_analysts_database_counts_for_the_versions_that_were_in_it(own_city:
     places = [place(DIVISIONS, version, "division_name", 3) for version in (0, second)]
     assert found(own_city, *places) == {("甲", 0): Sure.WHOLE, ("乙", 0): Sure.PART, ("丁", second): Sure.WHOLE}
     assert found(own_city, place(PERSONS, 0, "name", 40)) == {}, "it is in no analysts' product"
+
+
+def test_who_may_read_other_organisations_rows_did_not_receive_this_one(own_city: City) -> None:
+    own_city.release(PERMITS, 15)
+    tokens = {name: own_city.recipient(name) for name in ("全", "本", "他")}
+    for name, organisations in (("全", None), ("本", ["own"]), ("他", ["hc", "amr"])):
+        own_city.grant(name, PERMITS, organisations=organisations)
+    client = own_city.client()
+    for token in tokens.values():
+        answer = client.get(f"/api/v1/products/{PERMITS}/rows", headers=bearer(token), params={"limit": "1000"})
+        assert answer.status_code == 200
+    with closing((released := ReleasedRows(own_city.contracts, own_city.settings.lake, own_city.register)).con):
+        standing = Standing(own_city.contracts.products[PERMITS], 0, now(), None, belongs="authority_uscc")
+        counted = partial(visible, released, standing)
+        for code, told in ((AUTHORITIES[0], {"全", "本"}), (AUTHORITIES[1], {"全", "他"}), (AUTHORITIES[3], {"全"})):
+            here = Place(PERMITS, 0, None, None, counted, organisations=(code,))
+            assert found(own_city, here) == {(name, 0): Sure.WHOLE for name in told}
 
 
 def test_who_asked_for_a_licence_received_the_rows_of_that_licence(own_city: City) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from catalog.delivery import folders as folders_module
 from catalog.delivery import views as views_module
 from catalog.delivery.extracts import WHOLE, Extract
 from catalog.delivery.pseudonyms import column_key
+from catalog.delivery.push import narrowed
 from catalog.delivery.views import Views
-from catalog.policy.decision import Allowed
+from catalog.policy.decision import Allowed, OfOrganisations
 from pipelines.codecs.sm3 import keyed_hash
-from tests.catalog.small_city import AGES, PERSONS, City, bearer
+from tests.catalog.small_city import AGES, AUTHORITIES, PERMITS, PERSONS, City, bearer
 
 COLUMNS = ("person_ref", "name", "county_name")
 
@@ -67,6 +69,23 @@ def test_no_hidden_name_or_value_in_any_byte(city: City) -> None:
     for content in all_bytes(extract.folder):
         for text in hidden:
             assert text.encode() not in content, text
+
+
+def test_rows_of_other_organisations_are_in_no_byte(own_city: City) -> None:
+    """Also together with a division, and of a part that is returned to a division."""
+    own_city.release(PERMITS, 15)
+    columns = tuple(column.name for column in own_city.contracts.products[PERMITS].columns)
+    mine = OfOrganisations("authority_uscc", AUTHORITIES[:1])
+    base = allowed(PERMITS, columns=columns, divisions=None, rows="credit_record_no", pseudonyms=(), organisations=mine)
+    views = Views(own_city.settings)
+    extract, two = views.extract(base), views.extract(replace(base, organisations=replace(mine, codes=AUTHORITIES[:2])))
+    assert (extract.rows, two.rows) == (3, 6) and extract.key != two.key
+    for content in all_bytes(extract.folder):
+        assert not [code for code in AUTHORITIES[1:] if code.encode() in content]
+    assert {row[0] for row in rows_of(views.extract(replace(base, divisions=("P1",))))} == {"P10"}
+    part = narrowed(base, "P5")
+    assert part is not None and {row[0] for row in rows_of(views.extract(part))} == {"P5"}
+    assert views.has(base) and not views.has(replace(base, organisations=replace(mine, column="nix")))
 
 
 def test_pseudonyms_differ_between_recipients_and_last(city: City) -> None:

@@ -6,6 +6,22 @@ CONNECTOR = "connector: {database: {connection: psb, table: hz.T_RK}}"
 LOAD = "{mode: snapshot_diff, key: [record_no], newest: updated_at, deletionCeiling: 0.02, volumeFloor: 0.9}"
 
 MUTATIONS: dict[str, Mutation] = {
+    "rows of organisations by a column that is masked": (
+        PERSON,
+        "    rows: division_code\n",
+        "    rows: division_code\n    organisations: {column: id_number, departments: organisations}\n",
+        "organisations:",
+        "该列须原样展示",
+        "must be shown as it is",
+    ),
+    "rows of organisations by a list that names none": (
+        PERSON,
+        "    rows: division_code\n",
+        "    rows: division_code\n    organisations: {column: sex, departments: sex}\n",
+        "organisations:",
+        "代码表 sex 没有给每个代码写明 organisation",
+        "does not say in a column organisation",
+    ),
     "a moment that is none": (
         PERSON,
         "    product: person_of_division\n",

@@ -68,7 +68,7 @@ def revisions_lose_nothing_but_what_they_added(register: Register) -> None:
     """Down and up again, one revision after the other: what older tables held is held still."""
     fill(register)
     before = contents(register)
-    earlier = "0019 0018 0017 0015 0014 0013 0010 0009 0008 0007 0006 0005 0004 0003 0002"
+    earlier = "0020 0019 0018 0017 0015 0014 0013 0010 0009 0008 0007 0006 0005 0004 0003 0002"
     for revision in earlier.split():
         downgrade(register, revision)
         kept = contents(register)

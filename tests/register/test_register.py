@@ -62,7 +62,7 @@ def test_a_pending_grant_is_not_in_force_after_going_down(register: Register) ->
     """Older versions do not know that a grant can await approval."""
     fill(register)
     with register.begin() as connection:
-        connection.execute(sa.update(access).values(revoked=None, roads=None))
+        connection.execute(sa.update(access).values(revoked=None, roads=None, organisations=None))
         connection.execute(sa.update(access).where(access.c.id == 2).values(pending=True))
     downgrade(register, "0004")
     assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
@@ -126,7 +126,7 @@ def test_going_down_does_not_bring_old_pseudonyms_back(register: Register) -> No
 def test_a_grant_for_some_roads_is_not_one_for_all_after_going_down(register: Register) -> None:
     fill(register)
     with register.begin() as connection:
-        connection.execute(sa.update(access).values(revoked=None, roads=None))
+        connection.execute(sa.update(access).values(revoked=None, roads=None, organisations=None))
         connection.execute(sa.update(access).where(access.c.id == 2).values(roads=["web"]))
     downgrade(register, "0007")
     assert [row["revoked"] is None for row in contents(register)["access"]] == [True, False, True]
