@@ -4,6 +4,7 @@ An auditor or security officer asks about everybody, a department user about the
 row of the audit itself.
 """
 
+import hashlib
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -12,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from catalog.delivery.desk import Desk
+from catalog.delivery.reads import receipt_of_reads
+from catalog.delivery.receipt import written
 from catalog.policy import anomalies, audit, inquiry
 from catalog.policy.decision import ROADS
 from catalog.policy.inquiry import Asked
@@ -22,6 +26,7 @@ from pipelines.lake.parquet import sha256
 from pipelines.messages import say
 from pipelines.register import Register
 from pipelines.register.store import now
+from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
 app = typer.Typer(help="查询审计：谁读了什么 / asking the audit: who read what", no_args_is_help=True)
@@ -93,6 +98,29 @@ def show(
         else:
             _export(register, zone, asked, who, file, settings.home)
         register.close()
+
+
+@app.command()
+def receipt(
+    recipient: Annotated[str, typer.Argument(help="接收方 / the recipient")],
+    folder: Annotated[Path, typer.Argument(help="写到这个新目录 / a new folder")],
+    who: Actor,
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="首日 / first day")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="末日 / last day")],
+) -> None:
+    """写出接收方这些日子里读取内容的签名回执和公钥 / a signed receipt of what a recipient read, and our public key."""
+    with told():
+        settings = Settings.from_environment()
+        desk = Desk(settings, opened_register(settings))
+        asked = inquiry.permitted(desk.register, Asked(first.date(), until.date(), recipient), who)
+        inquiry.require_known(desk.register, asked)
+        signer = signer_of(settings, desk.listing.city())
+        statement, signature, reads = receipt_of_reads(desk, asked, signer)
+        digest = hashlib.sha256(statement.encode()).hexdigest()
+        inquiry.record(desk.register, asked, inquiry.COMMAND, reads, actor=who, sha256=digest)
+        written(folder, statement, signature, signer)
+        desk.register.close()
+        typer.echo(say("receipt.written", folder=folder, reads=reads))
 
 
 @app.command("anomalies")

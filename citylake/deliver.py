@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.delivery.deliveries import Form, all_deliveries, deliver, named
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
-from catalog.delivery.receipt import signed_by
+from catalog.delivery.receipt import signed_by, written
 from catalog.policy.audit import AuditUnavailable
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
@@ -79,13 +78,7 @@ def receipt(
         signer = signed_by(last.body["statement"], last.body["signature"], ours)
         if signer is None:
             raise CitylakeError("deliver.bad_receipt", name=name)
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            raise CitylakeError("deliver.folder", folder=folder) from None
-        (folder / "statement.json").write_text(last.body["statement"], "utf-8")
-        (folder / "signature.bin").write_bytes(bytes.fromhex(last.body["signature"]))
-        (folder / "key.pem").write_bytes(signer.public_key(Encoding.PEM))
+        written(folder, last.body["statement"], last.body["signature"], signer)
         as_json(json.loads(last.body["statement"]))
 
 

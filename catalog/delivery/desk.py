@@ -14,6 +14,7 @@ from catalog.delivery import boundaries
 from catalog.delivery.changes import change_set, shown_key
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
+from catalog.delivery.file_hashes import FileHashes
 from catalog.delivery.marts import Marts, MartsFile
 from catalog.delivery.views import Views
 from catalog.delivery.work import Work
@@ -107,6 +108,7 @@ class Desk:
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
         self.views = Views(settings, work)
         self.downloads = Downloads(settings, self.views, self.url)
+        self.hashes = FileHashes()
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
         self.quotas = Quotas(register, cache(lambda: settings.key("quotas")))

@@ -38,9 +38,10 @@ class Work:
             self._waiting = threading.BoundedSemaphore(limits.waiting)
 
     @contextmanager
-    def place(self, rows: int) -> Iterator[None]:
-        """Take a place for as long as work on so many rows lasts, none for little; places do not nest. Raises Busy."""
-        if self._limits is None or rows <= CHEAP_ROWS:
+    def place(self, rows: int | None) -> Iterator[None]:
+        """Take a place for as long as work on so many rows lasts, none for little; None if to know it is the work.
+        Places do not nest. Raises Busy."""
+        if self._limits is None or (rows is not None and rows <= CHEAP_ROWS):
             yield
             return
         with self.turn(self._places):

@@ -107,13 +107,6 @@ def rows(register: Register, zone: ZoneInfo, asked: Asked, batch: int = BATCH) -
         before = found[-1]["sequence"]
 
 
-def count(register: Register, zone: ZoneInfo, asked: Asked) -> int:
-    """How many rows answer."""
-    with register.engine.connect() as connection:
-        query = sa.select(sa.func.count()).select_from(table).where(*_wanted(connection, zone, asked))
-        return int(connection.execute(query).scalar_one())
-
-
 @dataclass(frozen=True)
 class Total:
     """How many rows of the audit have an outcome, and how many rows of products they tell of, each told once."""
@@ -129,7 +122,7 @@ def totals(register: Register, zone: ZoneInfo, asked: Asked) -> list[Total]:
         told = sa.cast(said(connection, "rows"), sa.BigInteger)
         first = table.c.product.is_not(None) & ~again(connection)
         given = sa.func.coalesce(sa.func.sum(sa.case((first, told))), 0)
-        query = sa.select(table.c.outcome, sa.func.count(), given).where(*_wanted(connection, zone, asked))
+        query = sa.select(table.c.outcome, sa.func.count(), given).where(*conditions(connection, zone, asked))
         found: Any = connection.execute(query.group_by(table.c.outcome).order_by(table.c.outcome)).all()
     return [Total(outcome, count, int(rows)) for outcome, count, rows in found]
 
@@ -205,10 +198,11 @@ def require_known(register: Register, asked: Asked) -> None:
 
 def _query(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> sa.Select[Any]:
     newest_first = (table.c.at.desc(), table.c.sequence.desc())
-    return sa.select(table).where(*_wanted(connection, zone, asked)).order_by(*newest_first)
+    return sa.select(table).where(*conditions(connection, zone, asked)).order_by(*newest_first)
 
 
-def _wanted(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> list[sa.ColumnElement[bool]]:
+def conditions(connection: sa.Connection, zone: ZoneInfo, asked: Asked) -> list[sa.ColumnElement[bool]]:
+    """What rows must be like to answer a question."""
     start, end = bounds(asked.first, asked.last, zone)
     columns = table.c
     wanted = [] if start is None else [columns.at >= start]

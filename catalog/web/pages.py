@@ -107,7 +107,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
         extract = desk.views.extract(admission.allowed)
         rows = desk.preview(extract)
         entries = {item.column: item for item in dictionary.entries(admission.offering.product)}
-        desk.answered(admission, "preview", ROAD, rows=len(rows))
+        desk.answered(admission, "preview", ROAD, policy=extract.key, rows=len(rows))
         return site.page(
             request,
             "preview.html",
@@ -134,7 +134,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
             raise HTTPException(404)
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
         extract = desk.views.extract(admission.allowed)
-        facts = {"format": chosen, "rows": extract.rows, "bytes": file.size}
+        facts = {"policy": extract.key, "format": chosen, "rows": extract.rows, "bytes": file.size}
         headers = _headers(admission, file)
         part = asked_part(request.headers, file.size, headers["ETag"])
         about = {"method": request.method, **part, "sha256": file.sha256}

@@ -3,6 +3,7 @@ Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer an
 
     python check.py [BUNDLE] [--heads FILE] [--audit-heads FILE] [--key FILE] [--tsa FILE] [--lake DIR]
                     [--published-on YYYY-MM-DD] [--received PRODUCT]
+    python check.py --receipt FOLDER [--key FILE]     回执 / a receipt: statement.json, signature.bin, files beside them
 
 退出码 / exit code: 0 无问题 / no problem; 1 有问题 / problems; 2 不是证据包 / not a bundle.
 
@@ -56,6 +57,7 @@ MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every publ
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 VOUCHED = ("ledger.jsonl", "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
 VOUCHED_FOLDERS = ("evidence/", "editions/")  # with their .json all that a bundle of the unsigned format ever held
+OF_RECEIPT = ("statement.json", "signature.bin", "key.pem")
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
@@ -309,6 +311,28 @@ TEXTS = {
         "{who}：下载分析库整库 {reads} 次，{since} 至 {until}，其中的版本 {versions}",
         "{who_en}: the analysts' database, whole: {reads} downloads, {since} to {until}, with versions {versions}",
     ),
+    "receipt.signature": (
+        "回执的签名不对：statement.json 被改动，或签名是别的回执的",
+        "the signature of the receipt is wrong: statement.json was changed, or the signature is of another one",
+    ),
+    "receipt.key": (
+        "回执由另一把钥匙签名，不是您留存的那把：请向提供方核实是否换过钥匙",
+        "the receipt was signed with another key than the one you kept: ask who gave it whether the key was changed",
+    ),
+    "receipt.file": ("文件 {file} 在回执中", "file {file} is in the receipt"),
+    "receipt.other_file": (
+        "文件 {file} 不在回执中：被改动过，或不是这次给出的",
+        "file {file} is not in the receipt: it was changed, or is not what was given",
+    ),
+    "receipt.said": (
+        "{from} 于 {at} 出具给 {recipient}：{products}",
+        "by {from} for {recipient} at {at}: {products}",
+    ),
+    "receipt.own_key": (
+        "注意：签名以回执自带的公钥核验（SHA-256 {key}）；请另行核对公钥，或用 --key 给出您留存的",
+        "note: verified by the key that the receipt names (SHA-256 {key}); compare it by another way, or give --key",
+    ),
+    "receipt.good": ("回执无问题", "the receipt is good"),
     "received.none": ("没有人读过", "nobody read it"),
     "bad.form": (
         "{folder} 中有内容不是应有的形式（{problem}），核对到此为止。"
@@ -1385,6 +1409,45 @@ def check_archive(arguments: argparse.Namespace) -> int:
         return check(arguments)
 
 
+def check_receipt(arguments: argparse.Namespace) -> int:
+    """Check a receipt and the files beside it; the number of problems. Raises OSError, ValueError."""
+    folder = arguments.bundle = arguments.receipt
+    message, signature = (folder / "statement.json").read_bytes(), (folder / "signature.bin").read_bytes()
+    said = json.loads(message)
+    key, problems = bytes.fromhex(said["key"]), 0
+    if not signed_with(said["algorithm"], key, signature, message):
+        say("✗", "receipt.signature")
+        return 1
+    if arguments.key and public_key(arguments.key.read_bytes()) != key:
+        say("✗", "receipt.key")
+        problems += 1
+    told = set(hashes_in(said))
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in OF_RECEIPT):
+        known = sha256(file) in told
+        say("·" if known else "✗", "receipt.file" if known else "receipt.other_file", file=file.name)
+        problems += not known
+    about = {name: said.get(name, "—") for name in ("from", "recipient", "at")}
+    say("·", "receipt.said", **about, products="、".join(sorted(products_in(said))) or "—")
+    if not arguments.key:
+        say("·", "receipt.own_key", key=hashlib.sha256(key).hexdigest())
+    say("✗" if problems else "✓", "told.bad" if problems else "receipt.good", problems=problems)
+    return problems
+
+
+def hashes_in(value: Any) -> Iterator[str]:
+    """Every text of a statement that may be a SHA-256."""
+    if isinstance(value, str) and len(value) == 64:
+        yield value
+    elif isinstance(value, (dict, list)):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from hashes_in(one)
+
+
+def products_in(said: Mapping[str, Any]) -> set[str]:
+    """What a receipt is about: of a delivery one product, of reads all that were read."""
+    return {one["product"] for one in (said, *said.get("reads", ())) if "product" in one}
+
+
 def main() -> int:
     """The command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -1403,10 +1466,11 @@ def main() -> int:
         "--lake", type=Path, help="数据湖目录，核对发布的文件 / folder of the lake: check published files"
     )
     parser.add_argument("--published-on", type=date.fromisoformat, help="某日发布了什么 / what was published on a day")
+    parser.add_argument("--receipt", type=Path, help="核对回执及其旁的文件，不需要证据包 / a receipt, without a bundle")
     parser.add_argument("--received", metavar="PRODUCT", help="谁读过某产品 / who read a product")
     arguments = parser.parse_args()
     try:
-        return 1 if check_archive(arguments) else 0
+        return 1 if (check_receipt if arguments.receipt else check_archive)(arguments) else 0
     except NotReadable as error:
         say("✗", error.code, **error.about)
         return 2

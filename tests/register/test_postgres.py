@@ -29,6 +29,7 @@ from pipelines.settings import REPOSITORY
 from simulator.server import HOST, Server
 from tests.catalog.test_anomalies import what_is_planted_is_told
 from tests.catalog.test_inquiry import every_question_has_its_rows
+from tests.catalog.test_receipts_of_reads import sums_are_those_of_a_plain_reading
 from tests.register.filled import every_writing_moves, revisions_lose_nothing_but_what_they_added
 from tests.register.test_group import ROW, bodies, together, unbroken
 
@@ -183,6 +184,10 @@ def test_scores_of_days_are_read(register: Register) -> None:
 
 def test_every_question_to_the_audit_has_its_rows(register: Register) -> None:
     every_question_has_its_rows(register)
+
+
+def test_sums_of_receipts_are_those_of_a_plain_reading(register: Register) -> None:
+    sums_are_those_of_a_plain_reading(register)
 
 
 def test_anomalies_are_told(register: Register) -> None:

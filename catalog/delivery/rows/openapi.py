@@ -36,6 +36,7 @@ def document(prefix: str, most_listed: int, token_url: str) -> Json:
             "/products/{channel}/{name}": _both(_product()),
             "/products/{channel}/{name}/rows": _both(_rows()),
             "/quota": _both(_quota()),
+            "/receipt": {"get": _receipt()},
             "/openapi.json": {"get": _self()},
         },
         "components": {
@@ -157,6 +158,19 @@ def _quota() -> Json:
         "operationId": "readQuota",
         "summary": say("rows.doc.quota"),
         "responses": {"200": _json("rows.doc.quota", answer, _RATES), **_errors(401)},
+    }
+
+
+def _receipt() -> Json:
+    day = {"type": "string", "format": "date"}
+    return {
+        "operationId": "signReceipt",
+        "summary": say("rows.doc.receipt"),
+        "parameters": [{**_query(name, day), "required": True} for name in ("first", "last")],
+        "responses": {
+            "200": _json("rows.doc.receipt", _object({"statement": _TEXT, "signature": _TEXT})),
+            **_errors(400, 401, 413),
+        },
     }
 
 

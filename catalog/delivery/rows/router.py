@@ -17,7 +17,7 @@ from catalog import metering
 from catalog.delivery import dictionary, workbooks
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import about_book
-from catalog.delivery.rows import accepting, cursors, keys, openapi
+from catalog.delivery.rows import accepting, cursors, keys, openapi, receipts
 from catalog.delivery.rows.columns import column_of
 from catalog.delivery.rows.cursors import Place
 from catalog.delivery.rows.pages import MEDIA_TYPES, Page, Pages
@@ -28,6 +28,7 @@ from catalog.listing import Offering
 from catalog.policy import audit
 from catalog.policy.administration import TOKEN_ENDPOINT
 from catalog.policy.decision import Caller, Reason
+from pipelines.lake.parquet import sha256
 from pipelines.register.chain import canonical
 from pipelines.register.group import Entry
 from pipelines.release.ledger import RELEASE
@@ -65,6 +66,7 @@ def build_router(desk: Desk) -> APIRouter:
         return JSONResponse(metering.stands(desk, request, caller), headers=_headers())
 
     _add_products(router, desk)
+    receipts.add_route(router, desk)
     return router
 
 
@@ -164,7 +166,7 @@ class _Reading:
         etag = _etag([bound, allowed.version, cursor, limit, self.kind, contract])
         headers = {**_headers(), "ETag": etag, "Product-Version": str(allowed.version)}
         if _matches(self.request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers=headers), self._audit(wanted, 0, status=304)
+            return Response(status_code=304, headers=headers), self._audit(shelf, wanted, 0, status=304)
 
         def about(rows: int, following: Place | None) -> dict[str, str]:
             """The headers of the answer."""
@@ -216,7 +218,7 @@ class _Reading:
         fields = [column.name for column in wanted.fields] if wanted.fields != shelf.columns else None
         headers, content = about(len(lines), following), keys.answer(self.kind, lines, fields)
         answer = Response(content, headers=headers, media_type=MEDIA_TYPES[self.kind])
-        return answer, self._audit(wanted, len(lines))
+        return answer, self._audit(shelf, wanted, len(lines))
 
     def _paged(self, shelf: Shelf, wanted: Question, part: tuple[Place | None, int], about: _About) -> Response:
         offering, version = self.admission.offering, self.admission.allowed.version
@@ -227,16 +229,18 @@ class _Reading:
 
         page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
         try:
-            audit.write(self.desk.register, self._audit(wanted, page.rows))
+            given = self._audit(shelf, wanted, page.rows, sha256=sha256(page.file))
+            audit.write(self.desk.register, given)
             return _sent(page, about(page.rows, page.next), MEDIA_TYPES[self.kind])
         except BaseException:
             page.drop()
             raise
 
-    def _audit(self, wanted: Question, rows: int, **facts: Any) -> Entry:
+    def _audit(self, shelf: Shelf, wanted: Question, rows: int, **facts: Any) -> Entry:
         """The audit's row of the answer. Raises Refused."""
         shown = [column.name for column in (wanted.group if wanted.aggregated else wanted.fields)]
-        about = {"columns": shown, "used": wanted.used, "rows": rows, "format": self.kind, **facts}
+        about = {"policy": shelf.extract.key, "columns": shown, "used": wanted.used, "rows": rows, **facts}
+        about["format"] = self.kind
         if wanted.aggregated:
             about["aggregates"] = [item.output.name for item in wanted.aggregates]
         return self.desk.answering(self.admission, "rows.read", ROAD, method=self.request.method, **about)

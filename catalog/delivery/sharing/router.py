@@ -107,7 +107,8 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
         text = "".join(
             [*answer.lines(kind), *answer.files(kind, parts, _signing(desk, admission.caller, expires), expires)]
         )
-        desk.answered(admission, "table.query", ROAD, rows=sum(part.rows for part in parts), files=len(parts))
+        facts = {"policy": answer.extract.key, "rows": sum(part.rows for part in parts), "files": len(parts)}
+        desk.answered(admission, "table.query", ROAD, **facts)
         return _lines(admission, kind, text)
 
     @router.get(f"{TABLE}/changes")
@@ -119,11 +120,13 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
             product = admission.allowed.product
             raise desk.refuse(admission.caller, product, Reason.VERSION_UNKNOWN, "table.changes", ROAD)
         expires = addresses.expiry()
-        lines = list(_answer(desk, feed.last).lines(kind, feed.start))
+        answer = _answer(desk, feed.last)
+        lines = list(answer.lines(kind, feed.start))
         for step in feed.steps:
             url = _signing(desk, admission.caller, expires)
             lines += _answer(desk, step.admission).changes(kind, step.extract, url, expires)
         facts = {
+            "policy": answer.extract.key,
             "since": feed.start,
             "rows": sum(step.extract.rows for step in feed.steps),
             "files": sum(len(step.extract.parts) for step in feed.steps),
@@ -155,6 +158,7 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
         facts = {
+            "policy": extract.key,
             "file": part.name,
             "rows": part.rows,
             "of": extract.rows,
@@ -163,6 +167,8 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         }
         if (earlier := since(key)) is not None:  # a file of changes, not of rows
             facts["since"] = earlier
+        if request.method == "GET":
+            facts["sha256"] = desk.hashes.get(extract.folder / part.name)
         desk.answered(then, "file.read", ROAD, **facts)
         headers = {"Cache-Control": "private, no-store"}
         return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")

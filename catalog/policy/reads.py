@@ -1,0 +1,92 @@
+"""What a recipient read in a period, summed up from the audit: the facts of a receipt of reads.
+
+Reads that were alike (product, version, policy, columns, grant, purpose, file) are one entry with their number, so that
+a million look-ups by key are one line. Belongs here: the sums. Does not belong here: asking the audit row by row
+(`inquiry`), signing (`catalog.delivery.receipt`).
+"""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from catalog.policy import inquiry, users
+from catalog.policy.inquiry import Asked
+from catalog.policy.recall import ABOUT
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, chain
+from pipelines.register.tables import audit as table
+from pipelines.register.times import as_utc
+
+MOST_ENTRIES: Final = 10_000
+"""Of a receipt; what was read in more ways is asked for in shorter periods."""
+_KEPT: Final = ("action", "product", "version", "grant", "application")
+_TEXTS: Final = ("road", "policy", "purpose", "format", "file", "sha256")
+_LISTS: Final = ("columns", "used", "aggregates", "divisions", "since")
+"""What bodies say in JSON."""
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What was read: `entries` by likeness; `denied`: how often the answer was none; `newest`, `hash`: the last row of
+    the audit that was looked at, whatever it is about, and where the chain stood there."""
+
+    entries: list[dict[str, Any]]
+    denied: int
+    newest: int
+    hash: str
+
+
+def summed(register: Register, zone: ZoneInfo, asked: Asked) -> Reads:
+    """What answers a question about one recipient comes to. `rows` of an entry: those that were given, each file's rows
+    told with the question that named it; of files, the rows of the file. Raises CitylakeError for too many entries."""
+    with register.engine.connect() as connection:
+        newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+        last: Any = connection.execute(newest).one_or_none()
+        sequence, hashed = last or (0, chain.FIRST)
+        upto = table.c.sequence <= sequence
+        looked = sa.func.coalesce(inquiry.said(connection, "method"), "") == "HEAD"
+        others = {*ABOUT, *users.ACTS, *users.LOOKS}  # name a product and show no row of it
+        read = (table.c.product.is_not(None), table.c.action.not_in(others), ~looked, upto)
+        lines = connection.execute(_lines(connection, zone, replace(asked, outcome="allowed"), read)).mappings().all()
+        refused = inquiry.conditions(connection, zone, asked)
+        count = sa.select(sa.func.count()).select_from(table)
+        denied = connection.execute(count.where(*refused, upto, table.c.outcome != "allowed")).scalar_one()
+    if len(lines) > MOST_ENTRIES:
+        raise CitylakeError("receipt.too_many", most=MOST_ENTRIES)
+    return Reads([_entry(dict(line)) for line in lines], denied, sequence, hashed)
+
+
+def _lines(
+    connection: sa.Connection, zone: ZoneInfo, asked: Asked, more: tuple[sa.ColumnElement[bool], ...]
+) -> sa.Select[Any]:
+    named = [inquiry.said(connection, name).label(f"_{name}") for name in (*_TEXTS, *_LISTS)]
+    rows = sa.cast(inquiry.said(connection, "rows"), sa.BigInteger)
+    again = inquiry.again(connection)
+    of_file = table.c.action.in_(inquiry.AGAIN)
+    given = (sa.case((of_file, None), (again, 0), else_=rows).label("_given"), sa.case((of_file, rows)).label("_whole"))
+    columns = [table.c[name] for name in (*_KEPT, "at", "sequence")]
+    each = sa.select(*columns, *named, *given).where(*inquiry.conditions(connection, zone, asked), *more).subquery()
+    alike = [each.c[name] for name in _KEPT] + [each.c[f"_{name}"] for name in (*_TEXTS, *_LISTS)]
+    totals = (
+        sa.func.count().label("reads"),
+        sa.func.coalesce(sa.func.sum(each.c["_given"]), sa.func.max(each.c["_whole"])).label("rows"),
+        sa.func.min(each.c.at).label("first"),
+        sa.func.max(each.c.at).label("last"),
+    )
+    return sa.select(*alike, *totals).group_by(*alike).order_by(sa.func.min(each.c.sequence)).limit(MOST_ENTRIES + 1)
+
+
+def _entry(line: dict[str, Any]) -> dict[str, Any]:
+    """One line as the receipt says it; what is not known is left out."""
+    found = {name.removeprefix("_"): value for name, value in line.items() if value is not None}
+    for name in _LISTS:
+        if isinstance(found.get(name), str):  # SQLite gives a number as it stands
+            found[name] = json.loads(found[name])
+    for name in ("first", "last"):
+        found[name] = as_utc(line[name]).isoformat(timespec="seconds")
+    return {name: value for name, value in found.items() if value != []} | {
+        name: int(found[name]) for name in ("reads", "rows") if name in found
+    }

@@ -1,0 +1,199 @@
+"""Signed receipts of what was read: made from the audit when asked for, verified offline with the files beside them."""
+
+import json
+import random
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from catalog.policy import audit, inquiry, reads
+from catalog.policy.inquiry import Asked
+from citylake.main import app
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.store import now
+from pipelines.register.tables import audit as table
+from pipelines.release import check
+from pipelines.release.signing import signer_of
+from tests.catalog.small_city import AGES, AUDITOR, PERSONS, STEWARD, City, bearer
+
+ZONE = ZoneInfo("Asia/Shanghai")
+RECEIPT, ROWS = "/api/v1/receipt", f"/api/v1/products/{PERSONS}/rows"
+TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
+
+
+def period() -> dict[str, str]:
+    """Days around now: a test may see a midnight."""
+    today = now().astimezone(ZONE).date()
+    return {"first": f"{today - timedelta(days=1)}", "last": f"{today + timedelta(days=1)}"}
+
+
+def asked(client: TestClient, token: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a receipt says, and the answer as it came."""
+    answer = client.get(RECEIPT, params=period(), headers=bearer(token))
+    assert answer.status_code == 200, answer.text
+    return json.loads(answer.json()["statement"]), answer.json()
+
+
+def verified(folder: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    """check.py alone, as a recipient has it."""
+    command = [sys.executable, "-I", check.__file__, "--receipt", str(folder), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def read_by_every_road(client: TestClient, token: str, folder: Path) -> None:
+    """A download, a query of Delta Sharing with its file, pages and look-ups; what came as files is in the folder."""
+    shown = bearer(token)
+    (folder / "persons.csv").write_bytes(client.get(f"/datasets/{PERSONS}/download/csv", headers=shown).content)
+    lines = client.post(f"{TABLE}/query", headers=shown, json={}).text.splitlines()
+    url = json.loads(lines[-1])["file"]["url"]
+    assert client.head(url).status_code == 200
+    client.get(url, headers={"Range": "bytes=-100"})
+    (folder / "persons.parquet").write_bytes(client.get(url).content)
+    (folder / "export.json").write_bytes(client.get(f"{ROWS}?sort=name", headers=shown).content)
+    some = json.loads((folder / "export.json").read_bytes())
+    for row in some[:5]:
+        assert client.get(f"{ROWS}?person_ref=eq.{row['person_ref']}", headers=shown).json() == [row]
+    client.get("/datasets/open/nothing/preview", headers=shown)
+
+
+def test_a_receipt_tells_what_was_read_and_is_verified_offline(own_city: City, tmp_path: Path) -> None:
+    client, token, other = own_city.client(), own_city.recipient("甲", "psb"), own_city.recipient("乙", "cab")
+    own_city.grant("甲", divisions=["341502"], columns=["person_ref", "name"]), own_city.grant("乙")
+    folder = tmp_path / "receipt"
+    folder.mkdir()
+    read_by_every_road(client, token, folder)
+    client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(other))
+    said, answer = asked(client, token)
+    assert (said["recipient"], said["organisation"], said["denied"]) == ("甲", "psb", 1)
+    told = [(one["action"], one["reads"], one["rows"]) for one in said["reads"]]
+    assert told == [
+        ("download", 1, 20),
+        ("table.query", 1, 20),
+        ("file.read", 2, 20),
+        ("rows.read", 1, 20),
+        ("rows.read", 5, 5),
+    ]
+    looked_up, exported = sorted(
+        (one for one in said["reads"] if one["action"] == "rows.read"), key=lambda one: one["rows"]
+    )
+    assert (looked_up["reads"], looked_up["rows"], looked_up["used"]) == (5, 5, ["person_ref"])
+    assert (exported["reads"], exported["rows"]) == (1, 20) and "sha256" in exported
+    for one in said["reads"]:
+        assert (one["product"], one["version"], one["grant"], one["purpose"]) == (PERSONS, 0, 1, "核验测试")
+        assert one["columns"] == ["person_ref", "name"] and one["divisions"] == ["341502"]
+    assert len({one["policy"] for one in said["reads"]}) == 1, "the same view by every road"
+    newest = audit.recent(own_city.register, 2)
+    assert newest[0]["action"] == "audit.read" and newest[0]["body"]["rows"] == 10
+    assert said["audit"] == {"newest": newest[1]["sequence"], "hash": newest[1]["hash"]}
+
+    (folder / "statement.json").write_text(answer["statement"], "utf-8")
+    (folder / "signature.bin").write_bytes(bytes.fromhex(answer["signature"]))
+    (folder / "key.pem").write_bytes(signer_of(own_city.settings, own_city.contracts.city).public_key(Encoding.PEM))
+    good = verified(folder, "--key", folder / "key.pem")
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert all(f"文件 {name} 在回执中" in good.stdout for name in ("persons.csv", "persons.parquet", "export.json"))
+    (folder / "persons.csv").write_bytes((folder / "persons.csv").read_bytes() + b"\n")
+    changed = verified(folder)
+    assert changed.returncode == 1 and "文件 persons.csv 不在回执中" in changed.stdout
+    (folder / "statement.json").write_text(answer["statement"].replace("20", "21"), "utf-8")
+    assert verified(folder).returncode == 1
+
+
+def test_who_may_ask_and_how(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    assert client.get(RECEIPT, params=period()).status_code == 401
+    for days in ({}, {"first": "2026-11-01"}, {"first": "20261101", "last": "2026-11-02"}):
+        answer = client.get(RECEIPT, params=days, headers=bearer(token))
+        assert (answer.status_code, answer.json()["rule"]) == (400, "bad_day")
+    answer = client.get(RECEIPT, params={"first": "2026-11-03", "last": "2026-11-02"}, headers=bearer(token))
+    assert (answer.status_code, answer.json()["rule"]) == (400, "bad_period")
+    said, _ = asked(client, token)
+    assert said["reads"] == [] and said["denied"] == 0
+    for _ in range(5):
+        client.get(RECEIPT, params=period(), headers=bearer(token))
+    answer = client.get(RECEIPT, params=period(), headers=bearer(token))
+    assert answer.status_code == 429 and int(answer.headers["retry-after"]) <= 10
+
+
+def test_too_many_kinds_of_reads_are_asked_for_in_parts(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    for kind in ("csv", "json"):
+        client.get(f"/datasets/{AGES}/download/{kind}", headers=bearer(token))
+    monkeypatch.setattr(reads, "MOST_ENTRIES", 1)
+    answer = client.get(RECEIPT, params=period(), headers=bearer(token))
+    assert (answer.status_code, answer.json()["rule"]) == (413, "receipt_too_many")
+    with pytest.raises(CitylakeError, match="--from"):
+        reads.summed(own_city.register, ZONE, Asked(recipient="甲"))
+
+
+def test_the_command_writes_a_receipt_of_anybody_for_an_auditor(
+    own_city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    client.get(f"/datasets/{AGES}/download/csv", headers=bearer(token))
+    monkeypatch.setenv("CITYLAKE_HOME", str(own_city.settings.home))
+    monkeypatch.setenv("CITYLAKE_CONTRACTS", str(own_city.settings.contracts))
+    days = ["--from", period()["first"], "--until", period()["last"]]
+
+    def command(who: str, name: str) -> Any:
+        return CliRunner().invoke(app, ["audit", "receipt", "甲", str(tmp_path / name), *days, "--who", who])
+
+    assert command(STEWARD, "refused").exit_code == 1 and not (tmp_path / "refused").exists()
+    done = command(AUDITOR, "receipt")
+    assert done.exit_code == 0, done.output
+    assert {file.name for file in (tmp_path / "receipt").iterdir()} == {"statement.json", "signature.bin", "key.pem"}
+    assert verified(tmp_path / "receipt", "--key", tmp_path / "receipt" / "key.pem").returncode == 0
+    assert command(AUDITOR, "receipt").exit_code == 1, "nothing is written over"
+
+
+def sums_are_those_of_a_plain_reading(register: Register) -> None:
+    """Drawn reads; on either database."""
+    chance = random.Random(7)
+    for _ in range(300):
+        action = chance.choice(("rows.read", "file.read", "download", "table.query"))
+        body = {"road": "rows", "policy": chance.choice("ab"), "columns": chance.choice((["x"], ["x", "y"]))}
+        body |= {"rows": 7 if action == "file.read" else chance.randrange(9), "since": chance.choice((None, 3))}
+        body |= {"method": chance.choice(("GET", "HEAD")), "range": chance.choice((None, "bytes=9-", "bytes=0-"))}
+        who, outcome = chance.choice("甲乙"), chance.choice(("allowed", "allowed", "denied"))
+        about: dict[str, Any] = {"product": chance.choice(("open/a", "open/b", None)), "version": 1, "grant": None}
+        audit.record(register, action, outcome, body, recipient=who, **about)
+    told = list(inquiry.rows(register, ZONE, Asked(recipient="甲", outcome="allowed")))
+    wanted: dict[str, list[int]] = {}
+    for row in told:
+        body = row["body"]
+        if row["product"] is None or body["method"] == "HEAD":
+            continue
+        alike = json.dumps([row["action"], row["product"], body["policy"], body["columns"], body["since"]])
+        line = wanted.setdefault(alike, [0, 0])
+        again = body["range"] == "bytes=9-"
+        line[0] += 1
+        line[1] = 7 if row["action"] == "file.read" else line[1] + (0 if again else body["rows"])
+    found = reads.summed(register, ZONE, Asked(recipient="甲"))
+    got = {
+        json.dumps([one["action"], one["product"], one["policy"], one["columns"], one.get("since")]): [
+            one["reads"],
+            one["rows"],
+        ]
+        for one in found.entries
+    }
+    assert got == wanted and len(found.entries) == len(wanted)
+    with register.engine.connect() as connection:
+        others = sa.select(sa.func.count()).where(table.c.recipient == "甲", table.c.outcome == "denied")
+        assert found.denied == connection.execute(others).scalar_one() and found.newest == 300
+
+
+def test_sums_are_those_of_a_plain_reading(tmp_path: Path) -> None:
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    sums_are_those_of_a_plain_reading(register)
+    register.close()
