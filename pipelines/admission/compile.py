@@ -276,10 +276,12 @@ def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str,
 
 def _taken_over(value: str, kind: str, timezone: str) -> str:
     """A stored value as the contract's type: what its text would become."""
-    if kind == "DATE":  # infinite days and those before our era have no text that is a day
-        return f"CASE WHEN {value} BETWEEN DATE '0001-01-01' AND DATE '9999-12-31' THEN {value} END"
-    if kind == "TIMESTAMP":
-        return instant(value, timezone)
+    if kind in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):  # infinite ones and those before our era have no text
+        end = "9999-12-31" if kind == "DATE" else "9999-12-31 23:59:59.999999"
+        taken = instant(value, timezone) if kind == "TIMESTAMP" else value
+        return f"CASE WHEN {value} BETWEEN {kind} '0001-01-01' AND {kind} '{end}' THEN {taken} END"
+    if kind == "DOUBLE":
+        return f"CASE WHEN isfinite({value}) THEN {value} END"
     return f"cast({value} AS BIGINT)" if kind in _STORED["integer"] else value
 
 
@@ -289,11 +291,10 @@ def _typed(text: str, kind: str, timezone: str) -> str:
     if kind == "date":
         return cleaning.date_of(text)
     if kind == "timestamp":
-        # A time with a zone keeps it; a time without one is the city's.
-        zoned = f"regexp_matches({text}, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
-        local = instant(f"try_cast({text} AS TIMESTAMP)", timezone)
-        return f"CASE WHEN {zoned} THEN try_cast({text} AS TIMESTAMPTZ) ELSE {local} END"
-    return f"try_cast({text} AS {TYPES[kind]})"
+        return cleaning.time_of(text, timezone)
+    if kind == "integer":
+        return cleaning.integer_of(text)
+    return cleaning.number_of(text) if kind == "number" else f"try_cast({text} AS {TYPES[kind]})"
 
 
 def _judgements(contract: SourceContract, context: Context, raw: Collection[str]) -> Iterator[Judgement]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from pipelines.codecs import gb11643, gb11714
+from pipelines.codecs.local_time import instant
 from pipelines.codecs.sql import literal, literals
 from pipelines.verbs import CodeList, Registry
 
@@ -161,6 +162,39 @@ def date_of(text: str) -> str:
         f"CASE WHEN starts_with({text}, '0000') THEN NULL WHEN {usual} THEN try_cast({text} AS DATE) "
         f"WHEN regexp_full_match({text}, '[0-9]{{8}}') THEN {compact} "
         f"WHEN regexp_full_match({text}, '{one_separator}') THEN {separated} END"
+    )
+
+
+def integer_of(text: str) -> str:
+    """A BIGINT from digits, with a sign or `.0` behind them; NULL for all else: DuckDB would round 3.5 to 4, read 0x1F
+    and 1_000, and make a whole number of 1.38E+10, which is what a spreadsheet leaves of a longer one.
+
+    The usual way to write a number is how it prints: to compare that costs a third of asking a pattern.
+    """
+    number = f"try_cast({text} AS BIGINT)"
+    plain = f"regexp_full_match({text}, ' *[+-]?[0-9]+([.]0*)? *')"
+    return f"CASE WHEN cast({number} AS VARCHAR) = {text} THEN {number} WHEN {plain} THEN {number} END"
+
+
+def number_of(text: str) -> str:
+    """A DOUBLE; NULL for NaN and infinity, which would make every sum what they are, and for 1_000."""
+    number = f"try_cast({text} AS DOUBLE)"
+    return f"CASE WHEN isfinite({number}) AND NOT contains({text}, '_') THEN {number} END"
+
+
+def time_of(text: str, zone: str) -> str:
+    """A TIMESTAMPTZ from a day, with a time of day behind it or not. One with an offset keeps it, another is of `zone`.
+
+    NULL for all else: DuckDB would take 24-05-01 for a day of the year 24 and read over UTC behind a time.
+    """
+    usual = f"{text} GLOB '{'-'.join('[0-9]' * width for width in (4, 2, 2))} {':'.join(['[0-9][0-9]'] * 3)}'"
+    day, clock = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}", "[ T][0-9:.]+"
+    zoned = f"regexp_full_match({text}, ' *{day}{clock}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?) *')"
+    here = instant(f"try_cast({text} AS TIMESTAMP)", zone)
+    return (
+        f"CASE WHEN starts_with({text}, '0000') THEN NULL WHEN {usual} THEN {here} "
+        f"WHEN {zoned} THEN try_cast({text} AS TIMESTAMPTZ) "
+        f"WHEN regexp_full_match({text}, ' *{day}({clock})? *') THEN {here} END"
     )
 
 

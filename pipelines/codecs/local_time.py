@@ -1,6 +1,6 @@
 """Local times of a city as instants and back, as SQL expressions that DuckDB runs vectorised.
 
-Belongs here: TIMESTAMP to TIMESTAMPTZ and the other way. Texts of times are read where contracts are compiled.
+Belongs here: TIMESTAMP to TIMESTAMPTZ and the other way. Texts of times are read in `cleaning`.
 """
 
 from functools import cache

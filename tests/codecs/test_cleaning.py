@@ -1,14 +1,14 @@
 """Cleaning steps repair spelling, never guess, and change nothing when done twice."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.codecs.cleaning import NULL_WORDS, date_of, steps, touched
+from pipelines.codecs.cleaning import NULL_WORDS, date_of, integer_of, number_of, steps, time_of, touched
 from tests.memory import connection
 
 Run = Callable[..., Any]
@@ -248,3 +248,63 @@ def test_what_is_read_is_what_is_written(run: Run, text: str) -> None:
         digits = [int(part) for part in text.replace("/", "-").replace(".", "-").split("-")]
         compact = [int(text[:4]), int(text[4:6]), int(text[6:])] if len(digits) == 1 else digits
         assert [found.year, found.month, found.day] == compact
+
+
+@pytest.mark.parametrize(
+    "text", ["3.5", "1.38E+10", "1e3", "0x1F", "0b11", "1_000", "1e-1", "2.50", "", "-", "٣", "1 2", None]
+)
+def test_what_is_no_whole_number_is_never_rounded_to_one(run: Run, text: str | None) -> None:
+    assert run(integer_of, text) is None
+
+
+@given(number=st.integers(-(2**63), 2**63 - 1), ending=st.sampled_from(["", ".0", ".00", "."]))
+@settings(max_examples=100, deadline=None)
+def test_whole_numbers_are_read_with_all_their_digits(run: Run, number: int, ending: str) -> None:
+    assert run(integer_of, f"{number}{ending}") == number
+
+
+@given(text=st.text(st.sampled_from("0123456789.eE+-x_ "), max_size=8))
+@settings(max_examples=300, deadline=None)
+def test_a_whole_number_is_what_is_written(run: Run, text: str) -> None:
+    found = run(integer_of, text)
+    if found is not None:
+        assert int(text.strip(" ").removesuffix(".").split(".")[0]) == found == float(text)
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", "Infinity", "-inf", "1_000", "1e999", "1,5", "", None])
+def test_what_is_no_number_would_spoil_every_sum(run: Run, text: str | None) -> None:
+    assert run(number_of, text) is None
+
+
+@given(number=st.floats(allow_nan=False, allow_infinity=False))
+@settings(max_examples=100, deadline=None)
+def test_numbers_are_read_exactly(run: Run, number: float) -> None:
+    assert run(number_of, repr(number)) == number
+
+
+def moment(text: str) -> str:
+    return time_of(text, "Asia/Shanghai")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2024-05-01 08:00:00 UTC", "24-05-01 08:00", "0000-01-01 00:00", "2024-05-01 (BC)", "99999-01-01", "infinity",
+     "epoch", "2024-02-30 00:00:00", "20240501", "2024-05-01 25:00:00", "2024 05 01 08:00", "", None],
+)  # fmt: skip
+def test_what_is_no_time_is_none(run: Run, text: str | None) -> None:
+    assert run(moment, text) is None
+
+
+@given(
+    at=st.datetimes(datetime(1992, 1, 1), datetime(2037, 1, 1)).map(lambda at: at.replace(microsecond=0)),
+    sign=st.sampled_from("-/"),
+    between=st.sampled_from(" T"),
+    hours=st.none() | st.integers(-12, 14),
+)
+@settings(max_examples=100, deadline=None)
+def test_times_are_read_with_their_offset_or_as_the_city_s(
+    run: Run, at: datetime, sign: str, between: str, hours: int | None
+) -> None:
+    text = at.isoformat(between).replace("-", sign) + ("" if hours is None else f"{hours:+03d}:00")
+    zone = timezone(timedelta(hours=8 if hours is None else hours))
+    assert run(moment, text) == at.replace(tzinfo=zone)
