@@ -39,12 +39,14 @@ def _lines(found: Reproduced) -> Iterator[str]:
     if (differs := found.differs) is not None:
         counts = {"only_rebuilt": differs.only_one, "only_published": differs.only_other}
         yield say("reproduce.different", **about, **counts, columns="、".join(differs.columns) or "-")
-        yield say("reproduce.hashes", content=found.content, published=found.published)
+        yield say("reproduce.hashes", content=found.content, published=found.published, recorded=found.recorded or "-")
     elif found.bytes_equal:
         yield say("reproduce.equal", **about, rows=found.rows, content=found.content)
     else:
         why = {f"because_{language}": _joined(found.because, language) for language in ("zh", "en")}
         yield say("reproduce.bytes_differ", **about, rows=found.rows, content=found.content, **why)
+    if found.differs is None:
+        yield say("reproduce.recorded" if found.recorded else "reproduce.not_recorded", **about)
 
 
 def _joined(because: tuple[Statement, ...], language: str) -> str:

@@ -37,8 +37,8 @@ def content_hash(con: duckdb.DuckDBPyConnection, relation: str, types: Mapping[s
     """The canonical content hash of a relation. `types`: by column, as `delta.column_types` names them."""
     names = sorted(types)
     digest = hashlib.sha256(json.dumps([[name, types[name]] for name in names], ensure_ascii=False).encode())
-    cells = " || ".join(_cell(name, types[name]) for name in names)
-    cursor = con.execute(f"SELECT sha256({cells}) AS row_hash FROM {relation} ORDER BY row_hash")
+    cells = ", ".join(_cell(name, types[name]) for name in names)
+    cursor = con.execute(f"SELECT sha256(concat({cells})) AS row_hash FROM {relation} ORDER BY row_hash")
     while rows := cursor.fetchmany(BATCH):
         digest.update("".join(row_hash for (row_hash,) in rows).encode())
     return digest.hexdigest()

@@ -16,6 +16,7 @@ from pipelines.codecs.sql import identifier
 from pipelines.contracts.load import Product
 from pipelines.lake import delta
 from pipelines.lake.candidate import fingerprint, promote
+from pipelines.lake.content import content_hash
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.release.files import changes_of, data_files
@@ -58,9 +59,9 @@ def publish(
     entries: list[Entry] = []
     changes = changes_of(rewritings)
     for item in approved:
-        entry = _publish_one(item, edition, number, lake, con)
-        assert entry.version is not None  # it was promoted
         before = newest.get(item.subject)
+        entry = _publish_one(item, edition, number, lake, con, before)
+        assert entry.version is not None  # it was promoted
         entry.body["data"] = data_files(lake, item.target, entry.version, before, changes)
         entries.append(entry)
         if item.product is not None:
@@ -69,7 +70,9 @@ def publish(
     return entries
 
 
-def _publish_one(item: Approved, edition: str, number: int, lake: Lake, con: duckdb.DuckDBPyConnection) -> Entry:
+def _publish_one(
+    item: Approved, edition: str, number: int, lake: Lake, con: duckdb.DuckDBPyConnection, before: Recorded | None
+) -> Entry:
     if fingerprint(item.location, item.version) != item.fingerprint:
         raise CitylakeError("release.changed", subject=item.subject)
     version = promote(
@@ -86,7 +89,17 @@ def _publish_one(item: Approved, edition: str, number: int, lake: Lake, con: duc
     files = []
     if item.product is not None and item.product.channel == "open":
         files = write_downloads(con, lake, item.product, version)
-    return Entry(RELEASE, item.subject, edition, version, {**item.body, "files": files})
+    content = _content(item, version, con, before)
+    return Entry(RELEASE, item.subject, edition, version, {**item.body, "content": content, "files": files})
+
+
+def _content(item: Approved, version: int, con: duckdb.DuckDBPyConnection, before: Recorded | None) -> str:
+    """The canonical content hash of the public version; that of the release before if it has the same files."""
+    if before is not None and before.body["fingerprint"] == item.fingerprint and "content" in before.body:
+        return str(before.body["content"])
+    table = delta.open_table(item.target, version)
+    read = delta.scan(table)
+    return content_hash(con, f"(SELECT {read.columns} FROM {read.source})", delta.column_types(table.schema()))
 
 
 def write_downloads(con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, version: int) -> list[dict[str, Any]]:

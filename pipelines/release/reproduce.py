@@ -55,7 +55,8 @@ Place = tuple[Path, int]
 @dataclass(frozen=True)
 class Reproduced:
     """What came of it. `rows` were rebuilt. `content`: their canonical content hash, `published`: that of the published
-    rows; `differs`: how they differ, None if they do not. `bytes_equal`: the files are the same byte for byte,
+    rows, `recorded`: that in the ledger, None if an order changed the version since or the row is older than these;
+    `differs`: how the rows differ, None if all hashes are one. `bytes_equal`: the files are the same byte for byte,
     `because`: why not. `found`: whether the published files are what the ledger says; `orders`: what changed them, or
     what they were built from, since."""
 
@@ -64,6 +65,7 @@ class Reproduced:
     rows: int
     content: str
     published: str
+    recorded: str | None
     differs: Difference | None
     bytes_equal: bool
     because: tuple[Statement, ...]
@@ -115,6 +117,7 @@ class _Reproduction:
         self._require_same_code(rewritings)
         later = [one for one in rewritings if one.sequence > self.entry.sequence]
         orders = tuple(one.subject for one in later if concerns(one, self.graph, self.model) or self._touched(one))
+        self.recorded = None if any(map(self._touched, later)) else self.entry.body.get("content")
         found = verified(Files(self.lake, rewritings), self.entry, self.version)
         with connect(self.scratch.scratch()) as con, self._unreadable_named():
             built = self._built(files)
@@ -313,7 +316,7 @@ class _Reproduction:
         public = (self.lake.subject(self.entry.subject), self.version)
         kinds, shown = _types(built), _types(public)
         content, published = content_hash(con, _rows(built), kinds), content_hash(con, _rows(public), shown)
-        same = content == published
+        same = content == published == (self.recorded or published)
         if not same and orders and found.state != "corrupt":
             about = {"subject": self.entry.subject, "version": self.version, "orders": "、".join(orders)}
             raise CitylakeError("reproduce.rewritten", **about)
@@ -325,7 +328,7 @@ class _Reproduction:
         equal = _files(built) == _files(public)
         because = () if equal else self._because()
         rows = delta.row_count(delta.open_table(*built))
-        about_rows = (self.entry.subject, self.version, rows, content, published, differs)
+        about_rows = (self.entry.subject, self.version, rows, content, published, self.recorded, differs)
         return Reproduced(*about_rows, equal, because, found, orders)
 
     def _because(self) -> tuple[Statement, ...]:

@@ -47,6 +47,7 @@ def files(town: Town) -> dict[Path, str]:
 
 def require_equal(found: Reproduced, town: Town) -> None:
     assert found.differs is None and found.content == found.published, found
+    assert found.recorded == (None if found.found.orders else found.content)
     assert found.rows == len(town.rows(found.subject, version=found.version))
     assert found.bytes_equal != bool(found.because)
     assert found.found.state != "corrupt"
@@ -63,6 +64,8 @@ def test_a_product_with_pseudonyms(town: Town, monkeypatch: pytest.MonkeyPatch) 
     code, output = command(town, monkeypatch, PRODUCT)
     assert code == 0, output
     assert "内容一致，字节" in output and "content equal, bytes" in output
+    (said,) = (entry.body["content"] for name, entry in town.published().items() if name == PRODUCT)
+    assert said in output and "账本发布记录所载相同" in output
     assert files(town) == before
     assert not list(town.settings.lake.scratch().glob("reproduce-*"))
 
@@ -87,6 +90,7 @@ def test_a_tampered_file_is_found_by_its_subject(town: Town, monkeypatch: pytest
     assert code == 1, output
     assert f"{PERSON} 版本 {version}：内容不同。只在重建中的 1 行，只在发布版本中的 1 行；不同的列：name。" in output
     assert "某" not in output  # it says no values
+    assert output.count(town.published()[PERSON].body["content"]) == 4  # rebuilt and in the ledger, not published
 
 
 def test_what_cannot_be_reproduced_is_told(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
