@@ -73,7 +73,8 @@ def receive(
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
         try:
-            pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position)
+            previous = _previous(contract, lake, last) if position else None
+            pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position, previous)
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
             looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
@@ -211,6 +212,14 @@ def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts
     return position
 
 
+def _previous(contract: SourceContract, lake: Lake, last: Receipt | None) -> Path | None:
+    """The rows of the newest batch where the source delivered it: what was seen since said the same."""
+    if last is None or last.body["origin"].startswith((REPLAY, RETURNED)):
+        return None
+    path = kept(contract, lake, last).path
+    return path if path.is_file() else None
+
+
 def _asked(contract: SourceContract) -> dict[str, Any]:
     """What a position belongs to: how the source is asked, as the contract writes it."""
     connector = {"verb": contract.connector.verb, **contract.connector.arguments}
@@ -235,6 +244,7 @@ def _pull(
     lake: Lake,
     secret: Callable[[str], str],
     position: Mapping[str, Any],
+    previous: Path | None,
 ) -> Pulled | None:
     request = Request(
         target=target,
@@ -247,6 +257,7 @@ def _pull(
         position=position,
         cursor=_cursor(contract),
         spool=lake.spool(contract.org, contract.dataset),
+        previous=previous,
     )
     return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
 

@@ -26,6 +26,7 @@ class Puller:
         self.position: dict[str, Any] = {}
         self.pulled: Pulled | None = None
         self.count = 0
+        self.kept: Path | None = None
 
     def request(self) -> Request:
         self.count += 1
@@ -42,6 +43,7 @@ class Puller:
             position=self.position,
             cursor=self.cursor,
             spool=self.folder / "spool",
+            previous=self.kept,
         )
 
     def pull(
@@ -54,6 +56,7 @@ class Puller:
             return None
         if keep:
             self.position = json.loads(json.dumps(dict(self.pulled.position)))
+            self.kept = request.target
         rows = pl.read_parquet(request.target, columns=columns).to_dicts()
         assert self.pulled.rows == len(rows)
         assert UNREAD not in self.pulled.columns

@@ -36,6 +36,8 @@ class SharingServer:
         self.page = 0
         """Files on a page of a query, 0 for all."""
         self.end_action = True
+        self.feed = False
+        """Whether it tells which files came and went with each version."""
         self.faults: list[Callable[[BaseHTTPRequestHandler], None]] = []
         """What the next requests of files or of the table get in place of an answer, one each."""
         self.asked: list[str] = []
@@ -87,7 +89,15 @@ class SharingServer:
     def send_table(self, request: BaseHTTPRequestHandler, body: dict[str, Any]) -> None:
         table = DeltaTable(self.location)
         lines = self.lines(table)
-        if request.command == "POST":
+        asked = urlsplit(request.path)
+        if asked.path.endswith("/changes"):
+            if not self.feed:
+                send(request, 404, b"<html>no such page</html>")
+                return
+            first, last = (int(parse_qs(asked.query)[name][0]) for name in ("startingVersion", "endingVersion"))
+            lines += [line for version in range(first, last + 1) for line in self.changes(version)]
+            lines += [{"endStreamAction": {}}] if self.end_action else []
+        elif request.command == "POST":
             files, start = self.files(table), int(body.get("pageToken", 0))
             upto = start + self.page if self.page else len(files)
             lines = [*([] if start else lines), *files[start:upto]]
@@ -131,6 +141,21 @@ class SharingServer:
                 lines.append({"file": {**about, "url": said.pop("path"), **said}})
         return lines
 
+    def changes(self, version: int) -> list[dict[str, Any]]:
+        """The files that came and went with a version."""
+        before, after = (self.files(DeltaTable(self.location, one)) for one in (version - 1, version))
+        found = []
+        for action, files, others in (("remove", before, after), ("add", after, before)):
+            for line in files:
+                about = line["file"]
+                if _path(about) not in map(_path, (other["file"] for other in others)):
+                    if self.format == "delta":
+                        single = {action: about["deltaSingleAction"]["add"]}
+                        found.append({"file": {**about, "id": f"{action}-{about['id']}", "deltaSingleAction": single}})
+                    else:
+                        found.append({action: {**about, "id": f"{action}-{about['id']}"}})
+        return found
+
     def partition_values(self, add: dict[str, Any]) -> dict[str, str | None]:
         """As the log has them: texts, and None or an empty text for NULL by the dialect."""
         nothing = None if self.format == "delta" else ""
@@ -141,6 +166,12 @@ class SharingServer:
             send(request, 403, b"<Error><Code>AccessDenied</Code></Error>")
         else:
             send(request, 200, (self.location / path).read_bytes())
+
+
+def _path(file: dict[str, Any]) -> str:
+    """Which file a line is about, without what opens it."""
+    url = file["deltaSingleAction"]["add"]["path"] if "deltaSingleAction" in file else file["url"]
+    return str(url).partition("?")[0]
 
 
 def actions_of(actions: Any) -> list[dict[str, Any]]:

@@ -411,3 +411,32 @@ def test_a_profile_that_is_still_good(shared: Shared) -> None:
 def test_a_table_is_named_in_three_parts(table: str) -> None:
     with pytest.raises(VerbError):
         connectors["exchange"].bind({"connection": "x", "table": table})
+
+
+def test_a_server_without_a_feed_is_pulled_whole(shared: Shared, caplog: pytest.LogCaptureFixture) -> None:
+    shared.write(ROWS)
+    assert shared.pull(follow=True) == ROWS and not caplog.messages
+    shared.write([{"id": "9", "county": "霍山"}])
+    found = shared.pull(follow=True)
+    assert found is not None and sorted(row["id"] for row in found) == ["0", "1", "2", "3", "9"]
+    assert "（404）" in caplog.text and shared.pull(follow=True) is None
+
+
+@FORMATS
+@pytest.mark.parametrize("partition_by", [[], ["county"]])
+def test_whole_files_that_came_and_went_are_followed(
+    shared: Shared, kind: str, partition_by: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a foreign server without files of changes tells of versions; values of partition columns are in its list."""
+    shared.server.format, shared.server.feed = kind, True
+    shared.write(ROWS, partition_by=partition_by)
+    assert shared.pull(follow=True) is not None
+    for row in ({"id": "9", "county": "霍山"}, {"id": "9", "county": "霍山"}, {"id": None, "county": "裕安"}):
+        shared.write([row], partition_by=partition_by)
+    DeltaTable(shared.location).delete("county = '金安'")
+    shared.server.asked.clear()
+    found = shared.pull(follow=True)
+    wanted = DeltaTable(shared.location).to_pyarrow_table().to_pylist()
+    assert found is not None and sorted(map(repr, found)) == sorted(map(repr, wanted)) and len(found) == 5
+    assert shared.source.position["by"] == "changes" and not caplog.messages
+    assert shared.server.asked[:2] == ["metadata", "changes"] and shared.server.asked[-1] == "query"

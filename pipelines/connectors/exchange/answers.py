@@ -7,8 +7,8 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 HANDLED = frozenset(
     {"timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck"}
@@ -32,6 +32,9 @@ TYPES = {
 }
 """Delta's types in SQL. Decimals keep their precision; what is nested becomes JSON."""
 NESTED = "JSON"
+Kind = Literal["insert", "delete", "changes"]
+"""What the rows of a file are: there, gone, or each told by a column of its own."""
+_KINDS: Mapping[str, Kind] = {"add": "insert", "remove": "delete", "cdf": "changes", "cdc": "changes"}
 _DECIMAL = re.compile(r"decimal\(\s*([0-9]+)\s*,\s*([0-9]+)\s*\)")
 
 
@@ -80,6 +83,7 @@ class SharedFile:
     rows: int | None
     expires: float | None
     partition: Mapping[str, str | None]
+    kind: Kind = "insert"
 
 
 def read_table(lines: Sequence[Mapping[str, Any]], version: int) -> SharedTable:
@@ -96,6 +100,18 @@ def read_table(lines: Sequence[Mapping[str, Any]], version: int) -> SharedTable:
     if not types or not types.keys() >= set(partition_by):
         raise ValueError
     return SharedTable(str(metadata["id"]), version, types, partition_by, found.get("size"), found.get("numFiles"))
+
+
+def read_change(line: Mapping[str, Any], clock: float) -> SharedFile | None:
+    """One file of a change feed, None for a line about something else. Raises as `read_table` does."""
+    if "file" in line:  # in the response format delta each action is in one
+        single = line["file"]["deltaSingleAction"]
+        kind = next(kind for kind in _KINDS if kind in single)
+        return replace(
+            read_file({**line["file"], "deltaSingleAction": {"add": single[kind]}}, clock), kind=_KINDS[kind]
+        )
+    kind = next((kind for kind in _KINDS if kind in line), "")
+    return replace(read_file(line[kind], clock), kind=_KINDS[kind]) if kind else None
 
 
 def read_file(said: Mapping[str, Any], clock: float) -> SharedFile:

@@ -6,14 +6,14 @@ A file that came is kept while the server is asked for fresh addresses of the ot
 import base64
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from pipelines.connectors.exchange.answers import SharedFile, SharedTable
-from pipelines.connectors.exchange.server import ATTEMPTS, PATIENCE, PAUSE, Interrupted, Server
+from pipelines.connectors.exchange.answers import Kind, SharedFile, SharedTable
+from pipelines.connectors.exchange.server import ATTEMPTS, PATIENCE, PAUSE, Answer, Interrupted, Server
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,19 @@ class Part:
     path: Path
     rows: int | None
     partition: Mapping[str, str | None]
+    kind: Kind = "insert"
 
 
-def download(server: Server, folder: Path) -> tuple[SharedTable, list[Part]]:
-    """All files of the published version, below `folder`. Raises CitylakeError when some do not come whole however
-    often they are asked for, or when new versions are published faster than they can be fetched."""
+def download(server: Server, folder: Path, ask: Callable[[], Answer]) -> tuple[SharedTable, list[Part]]:
+    """All files that an answer names, below `folder`; `ask`: has fresh addresses each time.
+
+    Raises CitylakeError when some do not come whole however often they are asked for, or when new versions are
+    published faster than they can be fetched."""
     fetched: dict[str, Path] = {}
     table: SharedTable | None = None
     fruitless, replaced = 0, 0
     while True:
-        shared, files = server.query()
+        shared, files = ask()
         if table is not None and shared.position != table.position:
             replaced += 1
             if replaced == ATTEMPTS:
@@ -47,7 +50,7 @@ def download(server: Server, folder: Path) -> tuple[SharedTable, list[Part]]:
                     path = folder / f"{len(fetched)}.parquet"
                     _fetch(server, file, path, f"{number}/{len(files)}")
                     fetched[file.id] = path
-            return table, [Part(fetched[file.id], file.rows, file.partition) for file in files]
+            return table, [Part(fetched[file.id], file.rows, file.partition, file.kind) for file in files]
         except Interrupted as problem:
             fruitless = 0 if len(fetched) > before else fruitless + 1
             if fruitless == ATTEMPTS:

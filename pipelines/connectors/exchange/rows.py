@@ -25,8 +25,7 @@ def write_files(request: Request, table: SharedTable, parts: Sequence[Part], ser
     not of the table's types, and another number of rows than the server told."""
     try:
         with connect(request.scratch) as con:
-            query = _query(con, table, parts) if parts else _nothing(table)
-            count = write_file(con, query, request.target)
+            count = write_file(con, rows_of(con, table, parts), request.target)
     except duckdb.Error as error:
         if NO_SPACE.search(str(error)):
             raise
@@ -37,7 +36,10 @@ def write_files(request: Request, table: SharedTable, parts: Sequence[Part], ser
     return count
 
 
-def _query(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[Part]) -> str:
+def rows_of(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[Part]) -> str:
+    """A query of all rows of files of a table, none without a file."""
+    if not parts:
+        return _nothing(table)
     files = literals(str(part.path) for part in parts)
     read = f"read_parquet([{files}], union_by_name = true, hive_partitioning = false, filename = '{_FILE}')"
     found = {name.casefold(): kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {read}").fetchall()}
@@ -52,6 +54,12 @@ def _query(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[P
     if not table.partition_by:
         return f"SELECT {', '.join(columns)} FROM {read} f"
     return f"SELECT {', '.join(columns)} FROM {read} f JOIN {_partitions(table, parts)} ON p.{_FILE} = f.{_FILE}"
+
+
+def casts(table: SharedTable) -> str:
+    """The columns of a raw file `f` of the table in the table's types."""
+    columns = ((identifier(name), "VARCHAR" if kind == NESTED else kind) for name, kind in table.types.items())
+    return ", ".join(f"CAST(f.{name} AS {kind}) AS {name}" for name, kind in columns)
 
 
 def _nothing(table: SharedTable) -> str:

@@ -14,7 +14,14 @@ from urllib.parse import quote
 
 import httpx
 
-from pipelines.connectors.exchange.answers import SharedFile, SharedTable, Unsupported, read_file, read_table
+from pipelines.connectors.exchange.answers import (
+    SharedFile,
+    SharedTable,
+    Unsupported,
+    read_change,
+    read_file,
+    read_table,
+)
 from pipelines.connectors.exchange.profile import Profile
 from pipelines.messages import CitylakeError
 
@@ -29,11 +36,14 @@ LONGEST_LINE = 64 << 20
 CAPABILITIES = "delta-sharing-capabilities"
 END = "includeendstreamaction=true"
 TABLE_VERSION = "delta-table-version"
+NO_FEED = ("pull.exchange_answer", "pull.exchange_no_table", "pull.exchange_refused", "pull.exchange_unsupported")
+"""What a server without a feed of these versions answers; whether it has the table the snapshot shows."""
 PASSING = (408, 429, 500, 502, 503, 504)
 """Statuses that mean a passing fault of the server."""
 
 T = TypeVar("T")
 Line = Mapping[str, Any]
+Answer = tuple[SharedTable, list[SharedFile]]
 
 
 class Interrupted(Exception):
@@ -43,6 +53,14 @@ class Interrupted(Exception):
     def __init__(self, code: str, **about: object) -> None:
         self.code, self.about = code, about
         super().__init__(code)
+
+
+class NoFeed(Exception):
+    """No change feed leads from the rows that are kept to the published version. `why`: a plain word."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)
 
 
 class Server:
@@ -72,9 +90,21 @@ class Server:
         """The published version as this recipient sees it, without its files. Raises CitylakeError."""
         return self._patiently(lambda: self._read("GET", "metadata")[0])
 
-    def query(self) -> tuple[SharedTable, list[SharedFile]]:
+    def query(self) -> Answer:
         """The published version with all its files and fresh addresses. Raises CitylakeError."""
         return self._patiently(lambda: self._read("POST", "query"))
+
+    def changes(self, first: int, last: int) -> Answer:
+        """The files that tell what these versions changed. Raises NoFeed if the server has no feed of them, refuses it
+        or answers what is none; CitylakeError for a server that does not answer or does not know this recipient."""
+        try:
+            return self._patiently(
+                lambda: self._read("GET", "changes", {"startingVersion": first, "endingVersion": last})
+            )
+        except CitylakeError as error:
+            if error.code not in NO_FEED:
+                raise
+            raise NoFeed(str(error.arguments.get("status", "answer"))) from None
 
     def error(self, code: str, **about: object) -> CitylakeError:
         """An error about this table."""
@@ -93,18 +123,20 @@ class Server:
             time.sleep(PAUSE * attempt)
             attempt += 1
 
-    def _read(self, method: str, what: str) -> tuple[SharedTable, list[SharedFile]]:
+    def _read(self, method: str, what: str, asked: Line | None = None) -> Answer:
         """One answer, with the pages that follow it. Files are kept in short form only: there may be very many."""
         told: list[Line] = []
         files: list[SharedFile] = []
         try:
             version, clock = 0, 0.0
-            question: Line = {}
+            question: Line = asked or {}
             while True:
                 page = None
                 for line in self._lines(method, what, question):
                     if TABLE_VERSION in line:
                         version, clock = int(line[TABLE_VERSION]), _clock(line["date"])
+                    elif what == "changes" and (change := read_change(line, clock)):
+                        files.append(change)
                     elif "file" in line:
                         files.append(read_file(line["file"], clock))
                     elif "endStreamAction" in line:
@@ -113,15 +145,15 @@ class Server:
                         told.append(line)
                 if not page:
                     return read_table(told, version), files
-                question = {"pageToken": page}
+                question = {**(asked or {}), "pageToken": page}
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
             raise self.error("pull.exchange_answer") from None
 
     def _lines(self, method: str, what: str, question: Line) -> Iterator[Line]:
         """Version and time of an answer in a line of their own, then its lines. When they end, the last has come."""
-        body = question if method == "POST" else None
+        body, params = (question, None) if method == "POST" else (None, question)
         try:
-            with self._client.stream(method, f"{self._address}/{what}", json=body) as response:
+            with self._client.stream(method, f"{self._address}/{what}", json=body, params=params) as response:
                 self._require_ok(response)
                 yield {TABLE_VERSION: response.headers[TABLE_VERSION], "date": response.headers.get("date", "")}
                 last: Line = {}
@@ -132,7 +164,7 @@ class Server:
         except httpx.RequestError as error:
             raise Interrupted("pull.exchange_unreachable", problem=type(error).__name__) from None
         end = last.get("endStreamAction")
-        if (ends and end is None and body is not None) or (end and end.get("errorMessage")):  # metadata has no stream
+        if (ends and end is None and what != "metadata") or (end and end.get("errorMessage")):  # metadata has no stream
             raise Interrupted("pull.exchange_unreachable", problem="EndOfStream")
 
     def _require_ok(self, response: httpx.Response) -> None:
