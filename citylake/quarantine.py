@@ -66,9 +66,7 @@ def export(source: Source, file: Path, who: Who, why: Why) -> None:
         about = correction_book.About(who, made)
         with private_file(file, settings.home) as partial:
             with partial.open("r+b") as target:
-                ids = correction_book.write(
-                    target, contract, contracts, receipts, lines, about, settings.lake.scratch()
-                )
+                ids = correction_book.write(target, contract, contracts, receipts, lines, about, settings.lake)
             body = {"who": who, "why": why, "rows": len(ids), "sha256": sha256(partial), "ids": ids}
             receipts.add(Stage.EXPORT, source, body)  # before the file has its name: none is out without a receipt
         owner = contracts.codes["organisations"].rows[contract.org]["name"]

@@ -6,7 +6,7 @@ wrong row is refused whole. Judging the corrected rows belongs to admission.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,14 +15,16 @@ from python_calamine import CalamineError, CalamineWorkbook
 from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
+from pipelines.admission.positions import positions
 from pipelines.admission.quarantine import Line, Quarantine, row_id
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Corrected
 from pipelines.connectors.formats.workbook import EXACT, text_of
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import WholeTable
+from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError, say, translate
-from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.receipts import Receipts
 
 MOST_ROWS = 50_000
 """Of one book; the rest follows in the next one."""
@@ -54,11 +56,11 @@ def write(
     receipts: Receipts,
     lines: Sequence[Line],
     about: About,
-    scratch: Path,
+    lake: Lake,
 ) -> list[str]:
     """Write a book of the lines that fit one, the first first; returns the ids of the rows written."""
     fitting = [line for line in lines if _fits(line)][:MOST_ROWS]
-    book = Workbook(target, {**_OPTIONS, "tmpdir": str(scratch)})
+    book = Workbook(target, {**_OPTIONS, "tmpdir": str(lake.scratch())})
     try:
         _write_about(
             book.add_worksheet(translate("quarantine.sheet.about", "zh")), contract, contracts, about, len(fitting)
@@ -73,7 +75,7 @@ def write(
         sheet.freeze_panes(2, 1)
         for row, cells in enumerate((names, titles)):
             _write_row(sheet, row, [*cells, *([_heading("unread") if row == 0 else ""] if unread else [])], heading)
-        known, position = reasons(contract, "zh"), _positions(contract, receipts)
+        known, position = reasons(contract, "zh"), positions(contract, contracts, lake, receipts, fitting)
         for row, line in enumerate(fitting, 2):
             said = [row_id(contract.id, line.batch, line.row), told(line.rules, known, "zh"), position(line)]
             _write_row(sheet, row, [*said, *(line.values[name] for name in physical), line.unread], text)
@@ -140,25 +142,6 @@ def _write_row(sheet: Worksheet, row: int, cells: Sequence[str | None], style: A
     for place, text in enumerate(cells):
         if text:
             sheet.write_string(row, place, text, style)
-
-
-def _positions(contract: SourceContract, receipts: Receipts) -> Callable[[Line], str]:
-    """Where a line was delivered first, in words; the receipt of each batch is asked for once."""
-    origins: dict[int, str] = {}
-    files = contract.connector.verb == "file_drop"
-    physical = [column.physical_name for column in contract.columns if column.name in contract.form.load.key]
-
-    def position(line: Line) -> str:
-        if line.batch not in origins:
-            pull = receipts.last(Stage.PULL, contract.id, line.batch)
-            origins[line.batch] = pull.body["origin"] if pull else contract.id
-        about = {"origin": line.file or origins[line.batch], "batch": line.batch, "row": line.row + 1}
-        if files:
-            return translate("quarantine.at_file", "zh", **about)
-        key = "，".join(f"{name.strip()}={line.values[name] or ''}" for name in physical)
-        return translate("quarantine.at_table", "zh", **about, key=key)
-
-    return position
 
 
 def _rows(file: Path) -> tuple[str, Iterator[tuple[int, list[Any]]]]:

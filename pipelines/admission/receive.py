@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -246,7 +247,20 @@ def _pull(
     position: Mapping[str, Any],
     previous: Path | None,
 ) -> Pulled | None:
-    request = Request(
+    request = asking(contract, contracts, lake, target, secret, position)
+    return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
+
+
+def asking(
+    contract: SourceContract,
+    contracts: Contracts,
+    lake: Lake,
+    target: Path,
+    secret: Callable[[str], str] = str,
+    position: Mapping[str, Any] = MappingProxyType({}),
+) -> Request:
+    """What a connector is asked for this source. Without `secret` only what is in raw can be read again."""
+    return Request(
         target=target,
         root=contracts.root,
         secret=secret,
@@ -259,7 +273,6 @@ def _pull(
         spool=lake.spool(contract.org, contract.dataset),
         previous=previous,
     )
-    return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
 
 
 def _expected(contract: SourceContract) -> tuple[str, ...]:

@@ -186,9 +186,9 @@ class _Loader:
         if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
             raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
         own = connector.arguments.get("format")
-        cut = own is not None and formats[own].about.cuts_digits
+        cells = own is not None and formats[own].about.cells
         # judged before anything is derived
-        rules = self.resolver.rules(file, form.quality, columns, appends, source=True, cut=cut)
+        rules = self.resolver.rules(file, form.quality, columns, appends, source=True, cells=cells)
         across = self.resolver.across(file, form.across, [*columns, *(item.column for item in derived)])
         return SourceContract(
             id=f"{org}/{path.stem}",

@@ -100,14 +100,14 @@ class Resolver:
         columns: Sequence[Column],
         events: bool,
         source: bool,
-        cut: bool = False,
+        cells: bool = False,
     ) -> tuple[Rule, ...]:
         """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here;
-        `source`: rules about shapes may; `cut`: what comes may have lost digits."""
+        `source`: rules about shapes may; `cells`: what comes are cells of a workbook."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):
-            kept = [((), "digits_kept")] if cut and column.definition.logicalType == "string" else []
+            kept = [((), "cell_whole")] if cells and column.definition.logicalType == "string" else []
             for place, call in (*_implied_rules(column.definition, column), *kept):
                 rule = self.rule(file, ("properties", index, *place), call, {"column": column.name}, names)
                 found.setdefault(rule.id, rule)

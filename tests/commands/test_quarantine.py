@@ -109,6 +109,18 @@ def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     yield Home(tmp_path)
 
 
+def deliver_book(home: Home, rows: Sequence[Mapping[str, str]], sheet: str) -> None:
+    """The rows as a workbook with a title above them and an empty line between them, and a run of the source."""
+    with xlsxwriter.Workbook(str(home.drop / "名册.xlsx")) as written:
+        page = written.add_worksheet(sheet)
+        page.write_string(0, 1, "流动人口登记表")
+        page.write_row(2, 1, home.columns)
+        for number, row in enumerate(rows):
+            page.write_row(3 + 2 * number, 1, [row.get(name, "") for name in home.columns])
+    (home.drop / "名册.xlsx.ok").touch()
+    home.run(lambda run: run.ingest(SOURCE))
+
+
 def person(number: str, day: int = 1, **change: str) -> dict[str, str]:
     return {
         "DJBH": number,
@@ -163,6 +175,29 @@ def take_back(file: Path, source: str = SOURCE) -> Result:
     return call("return", source, file, *WORD)
 
 
+def test_a_refused_row_of_a_workbook_is_told_by_its_cells(
+    project: Path, tmp_path: Path, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contracts = tmp_path / "project" / "data_contracts"
+    shutil.copytree(project / "data_contracts", contracts)
+    (tmp_path / "project" / "dbt_project").symlink_to(project / "dbt_project")
+    contract = contracts / "sources" / f"{SOURCE}.yaml"
+    contract.write_text(
+        contract.read_text("utf-8").replace("*.csv", "*.xlsx").replace("csv", "xlsx, header_row: 3"), "utf-8"
+    )
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(tmp_path / "project"))
+    home.settings = Settings.from_environment()
+    bad = [person("F2", GMSFHM="341502200501010018"), person("F3", XM="#N/A", GXSJ="昨天"), person("F4", DJBH="")]
+    deliver_book(home, [person("F1"), *bad], "企业 A")
+    letter = {name: chr(ord("B") + place) for place, name in enumerate(home.columns)}
+    positions = [row[POSITION] for row in export(tmp_path / "out.xlsx")]
+    cells = [(2, 6, ["GMSFHM"]), (3, 8, ["XM", "GXSJ"]), (4, 10, ["DJBH"])]
+    for position, (row, number, names) in zip(positions, cells, strict=True):
+        start, _, rest = position.removeprefix("文件 名册.xlsx，单元格 ").partition("（")
+        assert set(start.split("、")) == {f"企业 A!{letter[name]}{number}" for name in names}
+        assert rest == f"第 1 批数据第 {row} 行）"
+
+
 def test_a_refused_row_goes_out_comes_back_and_closes_its_issue(home: Home, tmp_path: Path) -> None:
     home.deliver(person("F1"), person("F2", GMSFHM="341502200501010018"), person("F3", XM="暂无"))
     assert {row["code"] for row in home.issues()} == {
@@ -177,7 +212,7 @@ def test_a_refused_row_goes_out_comes_back_and_closes_its_issue(home: Home, tmp_
     assert [row["DJBH"] for row in rows] == ["F2", "F3"]
     assert rows[0]["GMSFHM"] == "341502200501010018"  # all 18 digits, as text
     assert "公民身份号码" in rows[0][REASON] and "GMSFHM" in rows[0][REASON]
-    assert rows[0][POSITION] == "文件 001.csv，第 1 批数据第 2 行"
+    assert rows[0][POSITION] == "文件 001.csv，文件第 3 行（第 1 批数据第 2 行）"
     notice = CalamineWorkbook.from_path(str(tmp_path / "out.xlsx")).get_sheet_by_index(0).to_python()
     assert "个人信息" in notice[0][0] and "公安" in notice[0][0]
     rows[0]["GMSFHM"], rows[1]["XM"] = "341502200501010019", "李四光"

@@ -178,9 +178,9 @@ def test_contracts_are_read_again_only_if_a_byte_of_theirs_is_another(city: Path
         load(city)
 
 
-def test_every_text_out_of_a_workbook_has_kept_its_digits(real: Contracts) -> None:
+def test_every_text_out_of_a_workbook_is_a_whole_cell(real: Contracts) -> None:
     found = {
-        source.id: {rule.columns[0] for rule in source.rules if rule.verb == "digits_kept"}
+        source.id: {rule.columns[0] for rule in source.rules if rule.verb == "cell_whole"}
         for source in real.sources.values()
     }
     texts = {

@@ -121,9 +121,9 @@ CERTIFICATES = [
     _ROOT + _FIELDS + "002.S", _ROOT + _FIELDS + "001.U", _ROOT + "11100000MB03271699022.340100.000000016.001.9",
     _ROOT + _FIELDS + "002.T", _ROOT + _FIELDS + "02.S", _FIELDS + "002.S", _ROOT + _FIELDS + "002.S.0", "", None,
 ]  # fmt: skip
-CUT = "1.38123456780000E+17"
+NOT_WHOLE = ["1.38123456780000E+17", "#N/A", "=A1\n&B1"]
 PHONES = [
-    "13812345678", "0564-3312345", "010-62345678-801", "05513312345", "12812345678", "138****5678", CUT, "", None
+    "13812345678", "0564-3312345", "010-62345678-801", "05513312345", "12812345678", "138****5678", *NOT_WHOLE, "", None
 ]  # fmt: skip
 PLATES = {
     "皖N12345": True, "皖ND12345": True, "皖N12345D": True, "皖N1234挂": True, "皖NI2345": False, "皖N1234l": False,
@@ -392,7 +392,7 @@ CASES = [
         lambda row: of(row["phone"], lambda v: v in PHONES[:4]),
     ),
     Case(rule("plate", column="plate"), lambda row: of(row["plate"], lambda v: PLATES[v])),
-    Case(rule("digits_kept", column="phone"), lambda row: of(row["phone"], lambda v: v != CUT)),
+    Case(rule("cell_whole", column="phone"), lambda row: of(row["phone"], lambda v: v not in NOT_WHOLE)),
     Case(rule("not_masked", column="phone"), lambda row: of(row["phone"], lambda v: "*" not in v)),
     Case(
         rule("requires", column="name", when="code", values=["9", "it's", "{x} :y"]),

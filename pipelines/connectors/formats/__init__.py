@@ -7,12 +7,13 @@ Importing this package registers them all.
 from pipelines.connectors.formats import columnar, dbase, delimited, features, markup, objects, workbook
 from pipelines.connectors.formats.delimited import HeaderRow
 from pipelines.connectors.formats.reading import Format, opened
-from pipelines.connectors.formats.table import LocalFile, Table, check_options, formats
+from pipelines.connectors.formats.table import LocalFile, Place, Table, check_options, formats
 
 __all__ = [
     "Format",
     "HeaderRow",
     "LocalFile",
+    "Place",
     "Table",
     "check_options",
     "columnar",

@@ -4,7 +4,11 @@ Nothing is written under a name from inside an archive, links and devices are ne
 much is stopped while it is unpacked, whatever the archive says of itself.
 """
 
+import contextlib
+import errno
 import fnmatch
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -22,6 +26,11 @@ HARMLESS = 100_000_000
 CHUNK = 1 << 20
 
 _UTF8_NAME, _ENCRYPTED = 0x800, 0x1
+_BROKEN = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
+    OSError, ValueError, IndexError, OverflowError,
+)  # fmt: skip
+"""What the standard library raises for archives that are damaged: whatever their bytes lead it to."""
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf\x27\x1c", b"BZh", b"\xfd7zXZ")
 _UNKNOWN = (b"Rar!", b"7z\xbc\xaf\x27\x1c")
 
@@ -36,7 +45,10 @@ class Member(NamedTuple):
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip, or a tar, packed or not."""
-    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    try:
+        return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    except EOFError:  # packed, and it breaks off before it says what it is
+        return False
 
 
 def unpacked(file: LocalFile, pattern: str, folder: Path, may_be_packed: bool = False) -> Iterator[LocalFile]:
@@ -59,9 +71,9 @@ def unpacked(file: LocalFile, pattern: str, folder: Path, may_be_packed: bool = 
                 if not may_be_packed and (start.startswith(_PACKED) or tarfile.is_tarfile(path)):
                     raise file.error("format.nested_archive", member=member.name)
                 yield LocalFile(path, f"{file.origin}/{member.name}", file.request)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's, not the archive's
+    except _BROKEN as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk's, not the archive's: that may name a place before its beginning
         raise file.error("format.archive_broken", problem=type(error).__name__) from None
 
 
@@ -80,7 +92,7 @@ def _matching(file: LocalFile, members: Iterator[Member], pattern: str) -> Itera
 
 def _unpack(file: LocalFile, member: Member, path: Path, size: int) -> int:
     """Write one member; the bytes unpacked so far. Raises CitylakeError for too many, and for an encrypted one."""
-    limit = min(LARGEST, max(HARMLESS, file.path.stat().st_size * STEEPEST))
+    limit = _limit(file)
     try:
         stream = member.open()
     except RuntimeError:  # the zip module's answer to a member that needs a password
@@ -92,6 +104,11 @@ def _unpack(file: LocalFile, member: Member, path: Path, size: int) -> int:
                 raise file.error("format.too_large", limit=limit)
             out.write(data)
     return size
+
+
+def _limit(file: LocalFile) -> int:
+    """Bytes that this archive may unpack to."""
+    return min(LARGEST, max(HARMLESS, file.path.stat().st_size * STEEPEST))
 
 
 class _Zip:
@@ -109,16 +126,24 @@ class _Zip:
     def members(self) -> Iterator[Member]:
         for info in self.archive.infolist():
             if not info.is_dir():
+                self._check(info)
                 mode = info.external_attr >> 16
                 is_link = info.create_system == 3 and (mode & 0o170000) == 0o120000
                 yield Member(_name(info), not is_link, lambda info=info: self.archive.open(info))  # type: ignore[misc]
+
+    def _check(self, info: zipfile.ZipInfo) -> None:
+        """Raises BadZipFile if the directory calls a member otherwise than the member itself does: nothing else tells
+        that a name is damaged, and one that no longer matches would be missed."""
+        with contextlib.suppress(RuntimeError):  # what cannot be read may lie there unread; that it can comes later
+            self.archive.open(info).close()
 
 
 class _Tar:
     """A tar, packed or not. Members are read one after the other, each by its place."""
 
-    def __init__(self, path: Path) -> None:
-        self.archive = tarfile.open(path, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+    def __init__(self, file: LocalFile) -> None:
+        self.file = file
+        self.archive = tarfile.open(file.path, encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
 
     def __enter__(self) -> "_Tar":
         return self
@@ -131,6 +156,20 @@ class _Tar:
             if not info.isdir():
                 name = info.name.encode("utf-8", "surrogateescape")
                 yield Member(_text(name), info.isreg(), lambda info=info: self._stream(info))  # type: ignore[misc]
+            self._require_fitting(info.offset_data)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Read on to the end, where a packed tar says what all of it must sum up to."""
+        stream = self.archive.fileobj
+        assert stream is not None  # open for reading
+        while stream.read(CHUNK):
+            self._require_fitting(stream.tell())
+
+    def _require_fitting(self, size: int) -> None:
+        """Raises CitylakeError when more was unpacked than may be, of members that nobody asked for too."""
+        if size > (limit := _limit(self.file)):
+            raise self.file.error("format.too_large", limit=limit)
 
     def _stream(self, info: tarfile.TarInfo) -> IO[bytes]:
         stream = self.archive.extractfile(info)
@@ -143,7 +182,7 @@ def _opened(file: LocalFile) -> _Zip | _Tar:
     if zipfile.is_zipfile(file.path):
         return _Zip(file.path)
     if tarfile.is_tarfile(file.path):
-        return _Tar(file.path)
+        return _Tar(file)
     with file.path.open("rb") as stream:
         if stream.read(6).startswith(_UNKNOWN):
             raise file.error("format.archive_kind")

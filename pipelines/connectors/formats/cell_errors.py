@@ -1,4 +1,5 @@
-"""Which cells of a workbook are errors (#N/A, #REF!): calamine gives them as empty, and an error is no empty cell.
+"""Which cells of a workbook are errors (#N/A, #REF!) or formulas without a result, as programs write them that compute
+nothing: calamine gives both as empty, and neither is an empty cell.
 
 Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
 as a whole, and refused if they have any.
@@ -20,7 +21,10 @@ from pipelines.connectors.formats.table import LocalFile
 LARGEST = 2_000_000_000
 """Bytes that the parts of a workbook may unpack to: it is read into memory."""
 
-_ERROR = re.compile(rb"""\st\s*=\s*["']e["']""")
+_ERROR = re.compile(
+    rb"""\st\s*=\s*["']e["']"""
+    rb"|(?:</(?:\w+:)?f>|<(?:\w+:)?f\b[^<>]*/>)\s*(?:</(?:\w+:)?c>|<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</)"  # no result
+)
 _OLD = b"\xd0\xcf\x11\xe0"
 _OLD_ERROR = re.compile(
     rb"\x05\x02\x08\0(.{4})..[\0\x07\x0f\x17\x1d\x24\x2a]\x01"  # an error by itself
@@ -32,8 +36,8 @@ _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 
 
 def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
-    """The text of every error cell of the sheet with that number, by row and column from 0. Empty for ods, whose errors
-    are texts.
+    """The text of every error and every formula without a result in the sheet with that number, by row and column from
+    0. Empty for ods, whose errors are texts.
 
     Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with an
     error cell.
@@ -51,7 +55,7 @@ def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
             data = parts.read(_part(parts, number))
             return dict(_errors(data)) if _ERROR.search(data) else {}
     except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
-        raise file.error("pull.no_sheet", sheet=str(number + 1)) from error
+        raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
 
 
 def _check_old(file: LocalFile) -> None:
@@ -76,12 +80,22 @@ def _part(parts: zipfile.ZipFile, number: int) -> str:
 def _errors(data: bytes) -> Iterator[tuple[tuple[int, int], str]]:
     for _, cell in iterparse(BytesIO(data)):
         if _local(cell) == "c":
-            if cell.get("t") == "e":
+            if (text := _said(cell)) is not None:
                 letters, row = _REFERENCE.findall(cell.attrib["r"])[0]
-                value = next((one.text or "" for one in cell if _local(one) == "v"), "")
-                yield (int(row) - 1, _column(letters)), value
+                yield (int(row) - 1, _column(letters)), text
         elif _local(cell) == "row":
             cell.clear()
+
+
+def _said(cell: Element) -> str | None:
+    """What an error cell or a formula without a result says; None for another cell. A formula may give an empty text,
+    which its type tells."""
+    parts = {_local(one): one.text or "" for one in cell}
+    kind, value = cell.get("t"), parts.get("v")
+    if kind == "e":
+        return value or ""
+    lacks = not value if kind != "str" else value is None
+    return f"={parts['f']}" if "f" in parts and lacks else None
 
 
 def _column(letters: str) -> int:
@@ -89,6 +103,12 @@ def _column(letters: str) -> int:
     for letter in letters:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number - 1
+
+
+def letters_of(column: int) -> str:
+    """How a sheet calls its column, counted from 0."""
+    rest, letter = divmod(column, 26)
+    return (letters_of(rest - 1) if rest else "") + chr(ord("A") + letter)
 
 
 def _local(element: Element) -> str:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD, Request, header_names
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered
 from pipelines.engine import connect
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.parquet import write_file
@@ -34,7 +34,8 @@ def parquet(file: LocalFile) -> Table:
         if not _can_be_kept(kind):
             raise file.error("format.type", column=name, type=str(kind))
     names = header_names([name for name, _ in columns], file.origin, file.request.owner)
-    return Table(names, lambda request: _copied(file, names, request))
+    rows = range(pq.read_metadata(file.path).num_rows)
+    return Table(names, lambda request: _copied(file, names, request), numbered(file, lambda: rows))
 
 
 def _copied(file: LocalFile, names: tuple[str, ...], request: Request) -> int:

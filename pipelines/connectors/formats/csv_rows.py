@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pipelines.connectors.formats.cutter import Cutter, Record
 from pipelines.connectors.formats.encodings import Damage, Known, blocks, check_damage
-from pipelines.connectors.formats.table import LocalFile
+from pipelines.connectors.formats.table import LocalFile, Place
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,20 @@ class CsvRows:
 
     def rows(self) -> Iterator[list[str]]:
         """Each row with a value for each name and one for UNREAD."""
+        return (row for row, _ in self._placed())
+
+    def places(self) -> Iterator[Place]:
+        """The physical line on which each row begins."""
+        return (Place(self.file.origin, "line", line) for _, line in self._placed())
+
+    def _placed(self) -> Iterator[tuple[list[str], int]]:
         cutter = self.cutter()
         self.damage = Damage()
         for block in blocks(self.file, self.layout.encoding, self.layout.offset, self.damage, self.layout.line_break):
             for place, line in enumerate(block.lines):
                 record = cutter.feed(line, place in block.damaged)
                 if record is not None and (row := self.row(record)):
-                    yield row
+                    yield row, cutter.line - record.text.count("\n")
         cutter.finish()
         check_damage(self.file, self.layout.encoding, self.damage)
 

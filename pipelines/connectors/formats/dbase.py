@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pipelines.connectors.base import Encoding, header_names
 from pipelines.connectors.formats.encodings import Known, decoded, shown
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, table_of_rows
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 
 _HEADER = struct.Struct("<BBBBIHH17xB2x")
 _FIELD = struct.Struct("<11sc4xBB14x")
@@ -29,7 +29,7 @@ def dbf(file: LocalFile, *, encoding: Encoding = "auto") -> Table:
     """One table; records marked as deleted are none. `auto`: what the file's code page says, else UTF-8 or GB 18030 if
     only one of them fits. Raises CitylakeError for what is no table, breaks off, or has memo columns."""
     table = DbfTable(file, encoding)
-    return table_of_rows(table.names, (row for _, row in table.rows()))
+    return table_of_rows(table.names, (row for _, row in table.rows()), table.places)
 
 
 class _Field(NamedTuple):
@@ -82,6 +82,10 @@ class DbfTable:
                 record = stream.read(self.length)
                 if not record.startswith(_DELETED):
                     yield number, self._row(record)
+
+    def places(self) -> Iterator[Place]:
+        """The number of each record as dBASE counts them, deleted ones too."""
+        return (Place(self.file.origin, "record", number + 1) for number, _ in self.rows())
 
     def _row(self, record: bytes) -> list[str]:
         try:

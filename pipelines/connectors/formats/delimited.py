@@ -44,7 +44,8 @@ def csv(
     """
     known = known_encoding(file, encoding)
     layout = _layout(file, known, delimiter, header_row)
-    return Table(layout.names, lambda request: fast_csv.write(CsvRows(file, layout), request))
+    rows = CsvRows(file, layout)
+    return Table(layout.names, lambda request: fast_csv.write(rows, request), rows.places)
 
 
 def _layout(file: LocalFile, encoding: Known, delimiter: Delimiter, header_row: HeaderRow) -> Layout:

@@ -18,7 +18,7 @@ from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import Encoding, header_names, listed
 from pipelines.connectors.formats.dbase import DbfTable
 from pipelines.connectors.formats.objects import array, coordinate, document, dumped, flat, table_of_objects
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, table_of_rows
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered, table_of_rows
 from pipelines.geo import wkt
 
 GEOMETRY, CRS = "geometry", "_crs"
@@ -37,7 +37,11 @@ def geojson(file: LocalFile, *, encoding: Encoding = "utf-8") -> Table:
     found = document(file, encoding)
     features = array(file, found, "features")
     crs = _named(found) if CRS in file.request.expected else None
-    return table_of_objects(file, lambda: ((_feature(one, crs), dumped(one)) for one in features))
+    return table_of_objects(
+        file,
+        lambda: ((_feature(one, crs), dumped(one)) for one in features),
+        numbered(file, lambda: features, "features"),
+    )
 
 
 @formats.register(FormatAbout(archive=True))
@@ -54,7 +58,7 @@ def shapefile(file: LocalFile, *, encoding: Encoding = "auto") -> Table:
     attributes = DbfTable(LocalFile(parts[".dbf"], file.origin, file.request), encoding, declared)
     crs = _reference(parts.get(".prj"))
     names = header_names([*attributes.names, *_own(file)], file.origin, file.request.owner)
-    return table_of_rows(names, _shapes(file, parts[".shp"], attributes, crs))
+    return table_of_rows(names, _shapes(file, parts[".shp"], attributes, crs), attributes.places)
 
 
 @formats.register(FormatAbout())
@@ -68,7 +72,7 @@ def gpkg(file: LocalFile, *, layer: str | None = None) -> Table:
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise file.error("format.unreadable", format="gpkg", problem=type(error).__name__) from None
     names = header_names([*package.attributes, *_own(file)], file.origin, file.request.owner)
-    return table_of_rows(names, package.rows())
+    return table_of_rows(names, package.rows(), numbered(file, package.rows, package.table))
 
 
 def _named(found: Any) -> str:

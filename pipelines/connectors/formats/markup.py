@@ -14,7 +14,7 @@ from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
 from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, not_encoded
 from pipelines.connectors.formats.objects import table_of_objects
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered
 
 _DECLARED = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9_.-]+)["']""")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
@@ -32,7 +32,9 @@ def xml(file: LocalFile, *, records: str) -> Table:
     if next(_records(file, records), None) is None:
         raise file.error("format.no_records", records=f"<{records}>")
     return table_of_objects(
-        file, lambda: ((_columns(one), tostring(one, "unicode")) for one in _records(file, records))
+        file,
+        lambda: ((_columns(one), tostring(one, "unicode")) for one in _records(file, records)),
+        numbered(file, lambda: _records(file, records), f"<{records}>"),
     )
 
 

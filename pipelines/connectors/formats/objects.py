@@ -17,7 +17,7 @@ from pipelines.connectors.formats.encodings import (
     known_encoding,
     not_encoded,
 )
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, table_of_rows
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, numbered, table_of_rows
 
 Objects = Callable[[], Iterable[tuple[Any, str]]]
 """Gives all records of a file, as often as it is asked: each the values by name, or something else, and its text."""
@@ -30,7 +30,9 @@ def json(file: LocalFile, *, records: str | None = None, encoding: Encoding = "u
     Raises CitylakeError for what is no JSON and when no array is there.
     """
     found = array(file, document(file, encoding), records)
-    return table_of_objects(file, lambda: ((flat(one), dumped(one)) for one in found))
+    return table_of_objects(
+        file, lambda: ((flat(one), dumped(one)) for one in found), numbered(file, lambda: found, records or "")
+    )
 
 
 @formats.register(FormatAbout())
@@ -38,26 +40,31 @@ def ndjson(file: LocalFile, *, encoding: Encoding = "utf-8") -> Table:
     """One JSON object a line. A line that is none, or damaged, is one row with only its text, in UNREAD."""
     known = known_encoding(file, encoding)
 
-    def lines() -> Iterator[tuple[Any, str]]:
-        damage, first = Damage(), True
+    def lines() -> Iterator[tuple[Any, str, int]]:
+        damage, first, number = Damage(), True, 0
         for block in blocks(file, known, 0, damage):
             for place, line in enumerate(block.lines):
+                number += 1
                 text = (line.removeprefix(BOM) if first else line).strip(" \t\r")
                 first = False
                 if text:
-                    yield None if place in block.damaged else _line(text), text
+                    yield None if place in block.damaged else _line(text), text, number
         check_damage(file, known, damage)
 
-    return table_of_objects(file, lines)
+    return table_of_objects(
+        file,
+        lambda: ((found, text) for found, text, _ in lines()),
+        lambda: (Place(file.origin, "line", number) for *_, number in lines()),
+    )
 
 
-def table_of_objects(file: LocalFile, objects: Objects) -> Table:
+def table_of_objects(file: LocalFile, objects: Objects, places: Callable[[], Iterator[Place]]) -> Table:
     """The columns are all names that occur, so records are gone through twice; a file without any has the expected."""
     request = file.request
     found = dict.fromkeys(name for row in object_rows(objects(), request) for name in row if name != UNREAD)
     names = header_names(list(found or request.expected), file.origin, request.owner)
     rows = ([row.get(name) or "" for name in (*names, UNREAD)] for row in object_rows(objects(), request))
-    return table_of_rows(names, rows)
+    return table_of_rows(names, rows, places)
 
 
 def document(file: LocalFile, encoding: Encoding = "utf-8") -> Any:

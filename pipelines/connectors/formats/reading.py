@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,8 @@ from pipelines.lake.parquet import write_file
 
 Format = Literal["csv", "xlsx", "xls", "ods", "json", "ndjson", "xml", "geojson", "shapefile", "gpkg", "parquet", "dbf"]
 """The formats by name, for signatures of connectors."""
-_WORKBOOKS = ("xlsx", "ods")
+_WORKBOOKS = ("xlsx", "xls", "ods")
+"""Read as what they are, whichever of them they are called: an .xls is often an .xlsx."""
 
 
 @contextmanager
@@ -61,7 +63,10 @@ def _one_after_the_other(file: LocalFile, members: Sequence[LocalFile], tables: 
             raise file.error(
                 "format.members_differ", member=one.origin, names=listed(table.names), first=listed(first.names)
             )
-    return first if not others else Table(first.names, lambda request: _write_all(tables, request))
+    if not others:
+        return first
+    places = (table.places for table in tables)
+    return Table(first.names, lambda request: _write_all(tables, request), lambda: chain(*(one() for one in places)))
 
 
 def _write_all(tables: Sequence[Table], request: Request) -> int:

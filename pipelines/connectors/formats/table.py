@@ -3,10 +3,10 @@
 Where the file came from is a connector's affair, what its rows mean is admission's.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.connectors.base import Request, write_rows
 from pipelines.messages import CitylakeError
@@ -27,29 +27,49 @@ class LocalFile:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a row stands in its file, as people find it there, counted from 1: a `line` of text, a `row` of the sheet
+    `of`, or a `record` under `of`. `file` is how messages call the file, with the member of an archive; `letters`: the
+    column of the sheet that each name stands above."""
+
+    file: str
+    kind: Literal["line", "row", "record"]
+    number: int
+    of: str = ""
+    letters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Table:
     """A file that is open for reading: the names of its columns, and how its rows are written.
 
     `write` writes all rows in the file's order to the request's target, as text, a row that cannot be taken apart with
-    only its text in UNREAD, and returns how many. It raises CitylakeError for what is found on the way.
+    only its text in UNREAD, and returns how many. It raises CitylakeError for what is found on the way. `places` tells
+    in the same order where each row stands; a table is written or asked that, and opened again for the other.
     """
 
     names: tuple[str, ...]
     write: Callable[[Request], int]
+    places: Callable[[], Iterator[Place]]
 
 
-def table_of_rows(names: Sequence[str], rows: Iterator[Sequence[str]]) -> Table:
+def table_of_rows(names: Sequence[str], rows: Iterator[Sequence[str]], places: Callable[[], Iterator[Place]]) -> Table:
     """A table of rows that Python makes; each has a value for each name and one for UNREAD, empty ones for none."""
-    return Table(tuple(names), lambda request: write_rows(request, names, rows))
+    return Table(tuple(names), lambda request: write_rows(request, names, rows), places)
+
+
+def numbered(file: LocalFile, records: Callable[[], Iterable[object]], of: str = "") -> Callable[[], Iterator[Place]]:
+    """The places of records that have no other than their number."""
+    return lambda: (Place(file.origin, "record", number, of) for number, _ in enumerate(records(), 1))
 
 
 @dataclass(frozen=True)
 class FormatAbout:
-    """What a format is. `archive`: its files lie in a zip of their own, as a shapefile's do. `cuts_digits`: a long
-    number that somebody typed has lost its last digits."""
+    """What a format is. `archive`: its files lie in a zip of their own, as a shapefile's do. `cells`: its values are
+    cells of a workbook, where a long number has lost its last digits and a formula may have no result."""
 
     archive: bool = False
-    cuts_digits: bool = False
+    cells: bool = False
 
 
 formats: Registry[Callable[..., Table], FormatAbout] = Registry("format")

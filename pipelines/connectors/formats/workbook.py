@@ -1,22 +1,24 @@
 """Formats `xlsx`, `xls` and `ods`: sheets of a workbook, cell by cell with their own types, read by calamine.
 
 Only so is a number that Excel has ruined told from a text. What a cell shows is kept: an error as its text, a merged
-cell in every row that it covers. Formulas are never computed here.
+cell in every row that it covers. Formulas are never computed here: one whose result nobody kept comes as its own text.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum, WorksheetNotFound
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from pipelines.connectors.base import header_names, listed
-from pipelines.connectors.formats.cell_errors import errors_of
+from pipelines.connectors.formats.cell_errors import errors_of, letters_of
 from pipelines.connectors.formats.delimited import LOOK, HeaderRow
+from pipelines.connectors.formats.kinds import kind_of
 from pipelines.connectors.formats.probe import check_readable
-from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, table_of_rows
+from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
+from pipelines.messages import translate
 
 EXACT = 10**15
 """Excel keeps 15 digits. A longer whole number in a cell may have lost its last ones."""
@@ -25,14 +27,14 @@ SHEET = "_sheet"
 JOINT = "_"
 """What stands between the names of a column that several header rows give."""
 
-Place = tuple[int, int]
+Cell = tuple[int, int]
 """Row and column in the sheet, from 0."""
 Line = list[str]
 
 
-@formats.register(FormatAbout(cuts_digits=True), "xlsx")
-@formats.register(FormatAbout(cuts_digits=True), "xls")
-@formats.register(FormatAbout(cuts_digits=True), "ods")
+@formats.register(FormatAbout(cells=True), "xlsx")
+@formats.register(FormatAbout(cells=True), "xls")
+@formats.register(FormatAbout(cells=True), "ods")
 def workbook(
     file: LocalFile,
     *,
@@ -41,7 +43,8 @@ def workbook(
     header_row: HeaderRow = 1,
     header_rows: Annotated[int, Field(ge=1, le=5)] = 1,
 ) -> Table:
-    """One sheet, the first if none is named, or all visible ones that hold anything and have the same header.
+    """One sheet, the first visible one if none is named, or all visible ones that hold anything and have the same
+    header.
 
     The header may stand in several rows, the upper ones in merged cells. Raises CitylakeError for a file that is no
     workbook or needs a password, a sheet that is not there, an unusable header, sheets of different headers.
@@ -50,35 +53,45 @@ def workbook(
     try:
         with file.path.open("rb") as stream:  # its content says what it is; its name may not
             book = CalamineWorkbook.from_filelike(stream)
-            pages = [_page(file, book, name) for name in _names(book, sheet, sheets)]
-    except (CalamineError, WorksheetNotFound, OSError) as error:
-        raise file.error("pull.no_sheet", sheet=sheet or "1") from error
+            pages = [_page(file, book, name) for name in _names(file, book, sheet, sheets)]
+    except (CalamineError, OSError) as error:
+        kind = kind_of(file.path)
+        about = {f"kind_{language}": translate(f"format.kind.{kind}", language) for language in ("zh", "en")}
+        raise file.error("format.no_workbook", **about) from error
     parts = [_part(file, page, header_row, header_rows) for page in pages]
     if not parts:
         raise file.error("pull.no_header")
-    names = parts[0][0]
-    for (other, _), page in zip(parts, pages, strict=True):
-        if other != names:
-            raise file.error("format.sheets_differ", sheet=page.name, names=listed(other), first=listed(names))
+    names = parts[0].names
+    for part in parts:
+        if part.names != names:
+            raise file.error(
+                "format.sheets_differ", sheet=part.page.name, names=listed(part.names), first=listed(names)
+            )
     marked = SHEET in file.request.expected and SHEET not in names
     rows = (
-        [*row[:-1], page.name, row[-1]] if marked else row
-        for (_, lines), page in zip(parts, pages, strict=True)
-        for row in lines
+        [*row[:-1], part.page.name, row[-1]] if marked else row
+        for part in parts
+        for row in (_fitted(line, len(names)) for _, line in part.lines)
     )
-    return table_of_rows([*names, SHEET] if marked else names, rows)
+    return table_of_rows([*names, SHEET] if marked else names, rows, lambda: _places(file, parts))
 
 
-def _names(book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
-    if sheets is None:
-        return [sheet] if sheet else book.sheet_names[:1]
-    return [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible]
+def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
+    """The sheets to read. People hide a sheet that is not meant, as that of the year before."""
+    shown = [
+        one.name
+        for one in book.sheets_metadata
+        if one.visible == SheetVisibleEnum.Visible and one.typ == SheetTypeEnum.WorkSheet
+    ]
+    if sheet is not None and sheet not in book.sheet_names:
+        raise file.error("pull.no_sheet", sheet=sheet, names=listed(book.sheet_names))
+    return shown if sheets else [sheet] if sheet else shown[:1]
 
 
 class _Page:
     """One sheet as lines of texts. `first`: the column at which they begin; `fills`: what merged cells show."""
 
-    def __init__(self, name: str, sheet: CalamineSheet, errors: Mapping[Place, str]) -> None:
+    def __init__(self, name: str, sheet: CalamineSheet, errors: Mapping[Cell, str]) -> None:
         self.name = name
         self.sheet = sheet
         self.first = sheet.start[1] if sheet.start else 0
@@ -108,13 +121,28 @@ def _page(file: LocalFile, book: CalamineWorkbook, name: str) -> _Page:
     return _Page(name, book.get_sheet_by_name(name), errors_of(file, number))
 
 
-def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int) -> tuple[tuple[str, ...], Iterator[Line]]:
-    """The names in the header of a sheet, and the rows below it that have any value."""
+class _Part(NamedTuple):
+    """What is read of a sheet: the names in its header, and the rows below it that have any value, with their number in
+    the sheet from 1."""
+
+    page: _Page
+    names: tuple[str, ...]
+    lines: Iterator[tuple[int, Line]]
+
+
+def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int) -> _Part:
     start = _found(file, page, rows) if header_row == "auto" else header_row - 1
     lines = page.lines(start + rows)
     header = list(islice(lines, start, start + rows))
     names = header_names(_joined(header), file.origin, file.request.owner)
-    return names, (_fitted(line, len(names)) for line in lines if any(line))
+    return _Part(page, names, ((number, line) for number, line in enumerate(lines, start + rows + 1) if any(line)))
+
+
+def _places(file: LocalFile, parts: Sequence[_Part]) -> Iterator[Place]:
+    for part in parts:
+        letters = {name: letters_of(column + part.page.first) for column, name in enumerate(part.names)}
+        for number, _ in part.lines:
+            yield Place(file.origin, "row", number, part.page.name, letters)
 
 
 def _found(file: LocalFile, page: _Page, rows: int) -> int:

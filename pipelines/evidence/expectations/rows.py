@@ -55,8 +55,10 @@ def _plate(asker: Asker, *, column: str) -> Question:
 
 
 @asks
-def _digits_kept(asker: Asker, *, column: str) -> Question:
-    return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex=r"^-?\d[.]\d{14}E[+-]\d+$")
+def _cell_whole(asker: Asker, *, column: str) -> Question:
+    errors = "#N/A|#GETTING_DATA|#NAME[?]|#(DIV/0|REF|VALUE|NUM|NULL|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT|BUSY)!"
+    regex = rf"^(-?\d[.]\d{{14}}E[+-]\d+|{errors}|(?s:=.*))$"
+    return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex=regex)
 
 
 @asks

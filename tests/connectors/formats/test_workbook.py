@@ -119,7 +119,91 @@ def test_a_zip_that_is_no_workbook_is_said(tmp_path: Path) -> None:
         archive.writestr("xl/workbook.xml", "<no")
     with pytest.raises(CitylakeError) as caught:
         read_file(file, "xlsx")
-    assert caught.value.code == "pull.no_sheet"
+    assert caught.value.code == "format.no_workbook"
+
+
+SHEET_2003 = b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook/>'
+SEALED = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(5000) + "EncryptedPackage".encode("utf-16-le")
+
+
+@pytest.mark.parametrize("format", ["xls", "xlsx"])
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ("<html><meta charset=gbk><table><tr><td>编号</td></tr></table>".encode("gbk"), "网页"),
+        ("编号,名称\n1,甲\n".encode("gbk"), "纯文本"),
+        (SHEET_2003, "XML"),
+        (SEALED, "密码"),
+        (SEALED[:3000], "损坏"),
+        (b"", "损坏"),
+    ],
+)
+def test_what_is_called_a_workbook_and_is_none_is_named(data: bytes, kind: str, format: str) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read(data, format)
+    assert caught.value.code == "format.no_workbook"
+    assert kind in caught.value.text("zh")
+
+
+def test_a_sheet_that_is_not_there_is_said_with_those_that_are(book: Callable[..., LocalFile]) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read_file(book(several, "id"), "xlsx", sheet="人员")
+    assert (caught.value.code, caught.value.arguments["names"]) == ("pull.no_sheet", "“金安”、“裕安”、“旧”")
+
+
+def test_a_workbook_under_the_older_name_is_read(book: Callable[..., LocalFile]) -> None:
+    assert len(read_file(book(several, "id"), "xls")) == 1
+
+
+def before(workbook: xlsxwriter.Workbook) -> None:
+    """The sheet of the year before lies hidden before that of this year, as programs leave it."""
+    for name in ("去年", "今年"):
+        sheet = workbook.add_worksheet(name)
+        sheet.write_row("A1", ["id", "name"])
+        sheet.write_row("A2", [name, "甲"])
+    sheet.activate()
+    sheet.set_first_sheet()
+    workbook.worksheets()[0].hide()
+
+
+def test_a_hidden_sheet_is_read_only_if_it_is_named(book: Callable[..., LocalFile]) -> None:
+    assert [row["id"] for row in read_file(book(before), "xlsx")] == ["今年"]
+    assert [row["id"] for row in read_file(book(before), "xlsx", sheet="去年")] == ["去年"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        ('<c r="B2"><f>A2+1</f></c>', "=A2+1"),
+        ('<c r="B2"><f>A2+1</f><v/></c>', "=A2+1"),
+        ('<c r="B2"><f>A2&amp;"x"</f><v></v></c>', '=A2&"x"'),
+        ('<c r="B2"><f t="shared" si="0"/></c>', "="),
+        ('<c r="B2" t="str"><f>A2&amp;"x"</f></c>', '=A2&"x"'),
+        ('<c r="B2" t="str"><f>""</f><v></v></c>', None),
+        ('<c r="B2"><f>A2+1</f><v>2</v></c>', "2"),
+        ('<c r="B2"/>', None),
+    ],
+)
+def test_a_formula_without_a_result_is_no_empty_cell(
+    book: Callable[..., LocalFile], tmp_path: Path, cell: str, shown: str | None
+) -> None:
+    """Programs that compute nothing write such files; Excel shows results in them."""
+
+    def draw(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row("A1", ["id", "name"])
+        sheet.write_string("A2", "1")
+        sheet.write_number("B2", 7)
+
+    file, part = book(draw), "xl/worksheets/sheet1.xml"
+    with zipfile.ZipFile(file.path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts[part] = parts[part].replace(b'<c r="B2"><v>7</v></c>', cell.encode())
+    assert cell.encode() in parts[part]
+    with zipfile.ZipFile(file.path, "w") as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    assert [row["name"] for row in read_file(file, "xlsx")] == [shown]
 
 
 def test_old_workbooks(tmp_path: Path) -> None:

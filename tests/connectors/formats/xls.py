@@ -14,7 +14,9 @@ def _cell(row: int, column: int, value: str | float | bytes) -> bytes:
     """Text, a number, or the code of an error: alone (one byte), or as a formula's result (two, the first ignored)."""
     place = struct.pack("<HHH", row, column, 0)
     if isinstance(value, str):
-        return _record(0x0204, place + struct.pack("<HB", len(value), 1) + value.encode("utf-16-le"))
+        return _record(
+            0x0204, place + struct.pack("<HB", len(value.encode("utf-16-le")) // 2, 1) + value.encode("utf-16-le")
+        )
     if isinstance(value, float):
         return _record(0x0203, place + struct.pack("<d", value))
     if len(value) == 1:
