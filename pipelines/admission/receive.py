@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -247,31 +246,22 @@ def _pull(
     position: Mapping[str, Any],
     previous: Path | None,
 ) -> Pulled | None:
-    request = asking(contract, contracts, lake, target, secret, position)
+    request = replace(asking(contract, contracts, lake, target), secret=secret, position=position, previous=previous)
     return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
 
 
-def asking(
-    contract: SourceContract,
-    contracts: Contracts,
-    lake: Lake,
-    target: Path,
-    secret: Callable[[str], str] = str,
-    position: Mapping[str, Any] = MappingProxyType({}),
-) -> Request:
-    """What a connector is asked for this source. Without `secret` only what is in raw can be read again."""
+def asking(contract: SourceContract, contracts: Contracts, lake: Lake, target: Path) -> Request:
+    """What is asked for this source, without secrets and position: enough to read again what is in raw."""
     return Request(
         target=target,
         root=contracts.root,
-        secret=secret,
+        secret=str,
         owner=contracts.codes["organisations"].rows[contract.org]["name"],
         expected=_expected(contract),
         ignored=tuple(contract.form.ignored),
         scratch=lake.scratch(),
-        position=position,
         cursor=_cursor(contract),
         spool=lake.spool(contract.org, contract.dataset),
-        previous=previous,
     )
 
 
