@@ -11,10 +11,11 @@ Table = tuple[list[str], list[list[str | None]]]
 
 
 def downloaded(content: bytes, kind: str) -> Table:
-    """Columns and rows of a download. CSV cannot tell everything apart that other formats can: empty text is None."""
+    """Columns and rows of a download. CSV cannot tell all apart that other formats can: empty text is None, and so is
+    the only value of an empty line."""
     if kind == "csv":
         lines = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-        return lines[0], [[value or None for value in line] for line in lines[1:]]
+        return lines[0], [[value or None for value in line or [""]] for line in lines[1:]]
     if kind == "xlsx":
         names, *rows = cells(content, 0)
         return names, [[_text(value) for value in row] for row in rows]

@@ -38,6 +38,7 @@ PERSONS = "sharing/person_of_division"
 AGES = "open/age_structure_by_county"
 DIVISIONS = "analyst/division"
 PERMITS = "analyst/permit"
+COMPONENTS = "sharing/component"
 MODEL = "lib_population__person"
 GEOGRAPHY = "lib_geography__division"
 REGISTERED = "lib_population__registered"
@@ -82,6 +83,13 @@ select 'P' || i as credit_record_no, '法人' as subject_category, 'U' || i as u
     case when i % 5 < 4 then {list(AUTHORITIES)}[1 + i % 5] end as authority_uscc, '1' as document_status
 from range(0, {{rows}}) as t(i)
 """
+ON_THE_MAP = """
+select '341502' || lpad(cast(i as varchar), 10, '0') as component_no, '0101' as component_class,
+    '1' as component_status, '市政设施管理处' as component_owner, date '2025-01-01' as surveyed_on,
+    '341502' as county_code, '金安区' as county_name, 116.5 as longitude, 31.7 as latitude, 'none' as position_doubt,
+    'POINT (116.5 31.7)' as component_position
+from range(0, {rows}) as t(i)
+"""
 TARGETS = """
 select i.*, t.* exclude (indicator_code), '145' as plan_id, 'dsrb' as owner, date '2026-11-01' as as_of
 from (values
@@ -119,7 +127,15 @@ from (values ('341502', '金安区', 1), ('341503', '裕安区', 4), ('341504', 
         ('aqi_mean', '平均空气质量指数', '—', null)
     ) as i(indicator_code, indicator_name, unit, period)
 """
-ROWS = {PERSONS: SYNTHETIC, AGES: COUNTS, DIVISIONS: PLACES, PERMITS: PERMITTED, PLAN: TARGETS, COUNTIES: BY_COUNTY}
+ROWS = {
+    PERSONS: SYNTHETIC,
+    AGES: COUNTS,
+    DIVISIONS: PLACES,
+    PERMITS: PERMITTED,
+    COMPONENTS: ON_THE_MAP,
+    PLAN: TARGETS,
+    COUNTIES: BY_COUNTY,
+}
 AGE_CELLS = """(SELECT * FROM (VALUES
     ('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-01'),
     ('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-01')

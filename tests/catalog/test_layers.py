@@ -21,10 +21,10 @@ from catalog.delivery.layers import Layer, layer_of
 from pipelines.contracts.resolved import Contracts
 from pipelines.geo import shapes, wkt
 from pipelines.release.ledger import Recorded
-from tests.catalog.small_city import AGES, City, bearer
+from tests.catalog.small_city import AGES, COMPONENTS, City, bearer
 from tests.city import seed_from_clock
 
-PRODUCTS = ("sharing/parcel", "sharing/building", "sharing/road", "sharing/component")
+PRODUCTS = ("sharing/parcel", "sharing/building", "sharing/road", COMPONENTS)
 ROWS = 120
 AT = datetime(2026, 11, 1, 2, 3, 4, tzinfo=UTC)
 TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMPTZ"}
@@ -244,21 +244,12 @@ def test_what_shows_no_geometry_is_no_layer(contracts: Contracts) -> None:
         )
 
 
-COMPONENTS = """
-select '341502' || lpad(cast(i as varchar), 10, '0') as component_no, '0101' as component_class,
-    '1' as component_status, '市政设施管理处' as component_owner, date '2025-01-01' as surveyed_on,
-    '341502' as county_code, '金安区' as county_name, 116.5 as longitude, 31.7 as latitude, 'none' as position_doubt,
-    'POINT (116.5 31.7)' as component_position
-from range(0, {rows}) as t(i)
-"""
-
-
 def test_the_portal_gives_a_layer_to_whom_it_was_granted(own_city: City, tmp_path: Path) -> None:
-    own_city.release("sharing/component", 5, COMPONENTS)
+    own_city.release(COMPONENTS, 5)
     token, narrow = own_city.recipient("city-desk", "umb"), own_city.recipient("count-desk", "umb")
-    own_city.grant("city-desk", "sharing/component")
-    own_city.grant("count-desk", "sharing/component", columns=["component_no", "component_class"])
-    client, place = own_city.client(), "/datasets/sharing/component/download"
+    own_city.grant("city-desk", COMPONENTS)
+    own_city.grant("count-desk", COMPONENTS, columns=["component_no", "component_class"])
+    client, place = own_city.client(), f"/datasets/{COMPONENTS}/download"
     for kind in GEOGRAPHIC:
         assert client.get(f"{place}/{kind}").status_code in (401, 403)
         answer = client.get(f"{place}/{kind}", headers=bearer(token))
@@ -271,6 +262,6 @@ def test_the_portal_gives_a_layer_to_whom_it_was_granted(own_city: City, tmp_pat
         assert client.get(f"{place}/{kind}", headers=bearer(narrow)).status_code == 404
         assert client.get(f"/datasets/{AGES}/download/{kind}").status_code == 404
     assert client.get(f"{place}/csv", headers=bearer(narrow)).status_code == 200
-    assert "GeoPackage" in client.get("/datasets/sharing/component", headers=bearer(token)).text
-    assert "GeoPackage" not in client.get("/datasets/sharing/component", headers=bearer(narrow)).text
+    assert "GeoPackage" in client.get(f"/datasets/{COMPONENTS}", headers=bearer(token)).text
+    assert "GeoPackage" not in client.get(f"/datasets/{COMPONENTS}", headers=bearer(narrow)).text
     assert "GeoPackage" not in client.get(f"/datasets/{AGES}").text

@@ -5,30 +5,35 @@ the decision: a mistake in it would be everywhere at once.
 """
 
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 
 from catalog.delivery.desk import Refused
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import administration, suspension, tokens
-from catalog.policy.decision import ROADS
+from catalog.policy.decision import MARTS, ROADS
 from catalog.policy.limits import division_prefix
 from catalog.policy.users import ROLES
 from pipelines.register.store import now
 from pipelines.register.tables import access, token
-from tests.catalog.every_road import PAST, QUICK, WAYS, Roads, Row, folder_in_memory, text
+from tests.catalog.every_road import LAYERS, PAST, QUICK, WAYS, Roads, Row, Seen, agrees, folder_in_memory, text
+from tests.catalog.following import Follower
 from tests.catalog.small_city import (
     ADMINISTRATOR,
     AGES,
     APPROVER,
     AUDITOR,
     AUTHORITIES,
+    COMPONENTS,
     DIVISIONS,
     GUARD,
     PERMITS,
@@ -44,8 +49,12 @@ from tests.city import seed_from_clock
 FREE = "sharing/population_conflict_count"
 """Shared without conditions: with any recipient who shows a good token."""
 UNRELEASED, GONE, UNKNOWN = "sharing/credit_repair", "open/plan_indicator", "open/no_such_thing"
-LIMITED = (PERSONS, DIVISIONS, PERMITS)
+LIMITED = (PERSONS, DIVISIONS, PERMITS, COMPONENTS)
 """The products that need a grant and are read by all roads but look-ups."""
+FOLLOWED = (PERSONS, PERMITS)
+"""Those of them of which there are two versions, so that there is a feed of what changed."""
+GRANTED = (*LIMITED, LICENCES, MARTS)
+"""Whatever needs a grant. The analysts' database is none of the products: it is one file, given whole."""
 STATUS = {
     "token_required": 401,
     "token_invalid": 401,
@@ -99,7 +108,9 @@ class Stage:
             return "not_published"
         if product == LICENCES and road != "verification":
             return "lookup_only"
-        everything = tuple(column.name for column in self.city.contracts.products[product].columns)
+        everything = ("*",)
+        if product != MARTS:
+            everything = tuple(column.name for column in self.city.contracts.products[product].columns)
         if product == AGES:
             return Sight(everything)
         if kind.recipient is None:
@@ -120,6 +131,17 @@ class Stage:
         keyed = self.keyed(product)
         rows = [row for row in self.rows[product] if within(row, sight.divisions) and of(row, sight.organisations)]
         return Counter(tuple(row[name] for name in sight.columns if name not in keyed) for row in rows)
+
+    def plain(self, product: str, sight: Sight, rows: Counter[Any]) -> Counter[Row]:
+        """Rows of these columns as texts, without what is keyed for the recipient."""
+        keyed = self.keyed(product)
+        places = [place for place, name in enumerate(sight.columns) if name not in keyed]
+        return Counter(tuple(text(row[place]) for place in places) for row in rows.elements())
+
+    @cached_property
+    def marts(self) -> bytes:
+        """The file of the analysts' database."""
+        return self.city.settings.marts.read_bytes()
 
     def keyed(self, product: str) -> set[str]:
         return {column.name for column in self.city.contracts.products[product].columns if column.pseudonymised}
@@ -150,8 +172,10 @@ def stage() -> Iterator[Stage]:
 def staged(city: City, draw: random.Random) -> Stage:
     """Releases, a withdrawal, and the callers, of whom those with wrong tokens ask more often than a city lets them."""
     city.limit("{credentials: {perMinute: 1000000}}")
-    for product, size in ((PERSONS, 40), (AGES, 96), (DIVISIONS, 3), (PERMITS, 15), (GONE, 0)):
+    sizes = {PERSONS: 40, AGES: 96, DIVISIONS: 3, PERMITS: 15, COMPONENTS: 5, GONE: 0}
+    for product, size in [*((name, sizes[name] - 5) for name in FOLLOWED), *sizes.items()]:
         city.release(product, size)
+    city.refresh_marts()
     city.release(LICENCES, query=licences())
     names = [column.name for column in city.contracts.products[FREE].columns]
     city.release(
@@ -177,10 +201,10 @@ def callers(city: City, draw: random.Random) -> Iterator[Kind]:
     yield _user(city, "无授权")
     for role, name in zip(ROLES, ("科员", STEWARD, APPROVER, AUDITOR, GUARD, ADMINISTRATOR), strict=True):
         yield _user(city, name, f"named like the {role}")
-    whole: dict[str, dict[str, Any]] = {product: {} for product in (*LIMITED, LICENCES)}
+    whole: dict[str, dict[str, Any]] = {product: {} for product in GRANTED}
     yield _granted(city, "全部", whole)
     for number in range(3):
-        yield _granted(city, f"受限{number}", {**_drawn(city, draw), LICENCES: {}})
+        yield _granted(city, f"受限{number}", {**_drawn(city, draw), LICENCES: {}, MARTS: {}})
     for road in ROADS:
         yield _granted(city, f"只经{road}", {product: {"roads": [road]} for product in whole})
     for problem in ("pending", "revoked", "expired", "not_yet"):
@@ -250,7 +274,7 @@ def _ended(city: City, problem: str) -> Kind:
     """A recipient whose grants are not in force."""
     name, day = f"授权{problem}", timedelta(days=1)
     kind = Kind(name, city.recipient(name), recipient=name, refused=f"grant_{problem}")
-    for product in (*LIMITED, LICENCES):
+    for product in GRANTED:
         given = city.grant(name, product)
         change = {
             "pending": {"pending": True},
@@ -281,6 +305,8 @@ def _broken(city: City, kind: Kind, problem: str) -> str:
 
 
 PUSHED = ("tables", "files")
+POSITION = "component_position"
+MARTS_FILE = "/marts/marts.duckdb"
 PRODUCTS = (*LIMITED, AGES, FREE, LICENCES, UNRELEASED, GONE, UNKNOWN)
 
 
@@ -295,7 +321,7 @@ def test_all_ways_and_many_draws() -> None:
     print("CITYLAKE_TEST_SEED", number)
     draw = random.Random(number)
     ways = [way for way in WAYS if not way.endswith("xlsx")]  # a book tells dates in its own way; see test_formats
-    for _ in range(5):
+    for _ in range(3):
         with folder_in_memory() as home:
             assert sum(the_matrix(staged(City(home), draw), ways))
 
@@ -309,9 +335,13 @@ def the_matrix(stage: Stage, ways: Any) -> Iterator[int]:
                 _compare_way(stage, kind, product, way, where)
             for road in PUSHED:
                 _compare_pushed(stage, kind, product, road, where)
+            _compare_changes(stage, kind, product, where)
             if product == LICENCES:
                 _compare_lookup(stage, kind, where)
             yield len(ways) + len(PUSHED)
+        for way in LAYERS if len(ways) > len(QUICK) else ("download geojson",):
+            _compare_layer(stage, kind, way)
+        _compare_marts(stage, kind)
         _compare_lists(stage, kind)
         _compare_columns(stage, kind)
 
@@ -320,20 +350,59 @@ def _compare_way(stage: Stage, kind: Kind, product: str, way: str, where: str) -
     road = WAYS[way][0]
     right, seen = stage.expected(kind, product, road), stage.roads.read(way, product, kind.token)
     if isinstance(right, str):
-        assert (seen.status, seen.rows) == (STATUS.get(right, 403), Counter()), (where, way, right)
-        outcome = "not_found" if STATUS.get(right) == 404 else "denied"
-        assert [row[:2] for row in seen.audited] == [(outcome, right)], (where, way)
+        _compare_denied(seen, right, f"{where} / {way}")
         return
     assert seen.status == 200, (where, way)
     assert len(seen.audited) == 1 + len(seen.addresses), (where, way)
     assert {row[0] for row in seen.audited} == {"allowed"}, (where, way)
     if seen.rows or not way.endswith("json"):
         assert seen.columns == right.columns, (where, way)
-    keyed = stage.keyed(product)
-    places = [place for place, name in enumerate(right.columns) if name not in keyed]
-    rows = Counter(tuple(row[place] for place in places) for row in seen.rows.elements())
-    assert rows == stage.shown(product, right), (where, way)
+    assert agrees(way, stage.plain(product, right, seen.rows), stage.shown(product, right)), (where, way)
     _compare_keys(stage, product, right, seen.rows)
+
+
+def _compare_denied(seen: Seen, right: str, where: str) -> None:
+    assert (seen.status, seen.rows) == (STATUS.get(right, 403), Counter()), (where, right)
+    outcome = "not_found" if STATUS.get(right) == 404 else "denied"
+    assert [row[:2] for row in seen.audited] == [(outcome, right)], where
+
+
+def _compare_layer(stage: Stage, kind: Kind, way: str) -> None:
+    """A map of things is for who may see where they are; it has no column that the caller may not see."""
+    right, seen = stage.expected(kind, COMPONENTS, "web"), stage.roads.read(way, COMPONENTS, kind.token)
+    if isinstance(right, str):
+        _compare_denied(seen, right, f"{kind.name} / {way}")
+    elif POSITION not in right.columns:
+        assert (seen.status, seen.audited) == (404, ()), (kind.name, way)
+    else:
+        names = sorted("geometry" if name == POSITION else name for name in right.columns)
+        places = [right.columns.index(POSITION if name == "geometry" else name) for name in names]
+        whole = Counter(tuple(row[place] for place in places) for row in stage.shown(COMPONENTS, right).elements())
+        assert (seen.status, list(seen.columns), seen.rows) == (200, names, whole), (kind.name, way)
+        assert [row[0] for row in seen.audited] == ["allowed"], (kind.name, way)
+
+
+def _compare_changes(stage: Stage, kind: Kind, product: str, where: str) -> None:
+    """The version before and what changed since are what may be seen now; who may not see it has no feed."""
+    right, table = stage.expected(kind, product, "delta_sharing"), stage.roads.table(product)
+    if isinstance(right, str):
+        seen = stage.roads.answered(lambda: stage.roads.get(f"{table}/changes?startingVersion=0", kind.token))
+        _compare_denied(seen, right, f"{where} / changes")
+    elif product in FOLLOWED:
+        follower = Follower(stage.roads.client, kind.token or "public", table)
+        follower.snapshot(0)
+        assert follower.follow() and tuple(follower.columns) == right.columns, where
+        assert stage.plain(product, right, follower.rows) == stage.shown(product, right), where
+
+
+def _compare_marts(stage: Stage, kind: Kind) -> None:
+    """The analysts' database whole, or nothing of it."""
+    right, answers = stage.expected(kind, MARTS, "web"), []
+    seen = stage.roads.answered(lambda: answers.append(stage.roads.get(MARTS_FILE, kind.token)) or answers[0])
+    if isinstance(right, str):
+        _compare_denied(seen, right, f"{kind.name} / marts")
+    else:
+        assert [row[0] for row in seen.audited] == ["allowed"] and answers[0].content == stage.marts, kind.name
 
 
 def _compare_keys(stage: Stage, product: str, right: Sight, rows: Counter[Row]) -> None:
@@ -401,6 +470,27 @@ def _compare_columns(stage: Stage, kind: Kind) -> None:
                 seen = column.name in right.columns
                 assert (answer.status_code == 200) == seen, (kind.name, product, asked)
                 assert seen or answer.json()["rule"] == "unknown_column", (kind.name, product, asked)
+
+
+def test_the_analysts_database_holds_the_rows_of_its_channel_and_nothing_else(stage: Stage) -> None:
+    with tempfile.NamedTemporaryFile(suffix=".duckdb") as file:
+        file.write(stage.marts)
+        file.flush()
+        with duckdb.connect(file.name, read_only=True) as con:
+            listed = con.execute(
+                "SELECT table_schema, table_name, column_name FROM information_schema.columns"
+            ).fetchall()
+            for product in (DIVISIONS, PERMITS):
+                known = stage.city.contracts.products[product]
+                names = tuple(column.name for column in known.columns)
+                place = (known.contract.library, known.name)
+                assert [one[2] for one in listed if one[:2] == place] == [*names]
+                shown = ", ".join(f'CAST("{name}" AS VARCHAR)' for name in names)
+                rows = Counter(con.execute(f"SELECT {shown} FROM {'.'.join(place)}").fetchall())
+                assert rows == stage.shown(product, Sight(names))
+    libraries = {stage.city.contracts.products[product].contract.library for product in (*LIMITED, AGES, FREE)}
+    tables = {one[:2] for one in listed if one[0] in libraries}
+    assert tables == {("geography", "division"), ("credit", "permit")}
 
 
 def test_the_matrix_covers_every_road_and_past_versions_are_among_its_ways() -> None:
