@@ -71,8 +71,15 @@ class Roads:
 
     def answered(self, ask: Callable[[], Response]) -> Seen:
         """Status and audit rows of an answer whose rows are looked at elsewhere."""
+        statuses: list[int] = []
+        told = self.audited(lambda: statuses.append(ask().status_code))
+        return Seen(statuses[0], audited=told)
+
+    def audited(self, act: Callable[[], object]) -> tuple[tuple[str, str | None, int | None, int | None], ...]:
+        """The audit rows that an act leaves."""
         before = self._last()
-        return Seen(ask().status_code, audited=self._since(before))
+        act()
+        return self._since(before)
 
     def table(self, product: str) -> str:
         """The path of a product's table in Delta Sharing."""
