@@ -297,7 +297,8 @@ def test_a_sheet_that_is_none_is_said(drop: Drop, sheet: Sheet, sheet_name: str 
     sheet.done()
     if data is not None:
         drop.put("birth_1.xlsx", data)
-    assert drop.refused(format="xlsx", sheet=sheet_name).code == "pull.no_sheet"
+    code = "pull.no_sheet" if data is None else "format.no_workbook"
+    assert drop.refused(format="xlsx", sheet=sheet_name).code == code
 
 
 def test_an_empty_sheet_is_said(drop: Drop, sheet: Sheet) -> None:
