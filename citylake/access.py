@@ -77,7 +77,8 @@ def invite(
         settings, register = _open()
         made, page = credentials.invite(register, name, hours, actor=who), f"{settings.url}{credentials.PAGE}"
         as_json({**vars(made), "page": page})
-        typer.echo(say("signin.invited", account=name, page=page, expires=made.expires.isoformat(timespec="minutes")))
+        expires = made.expires.astimezone(ZoneInfo(load(settings.contracts).city.timezone))
+        typer.echo(say("signin.invited", account=name, page=page, expires=expires.isoformat(timespec="minutes")))
 
 
 @app.command()

@@ -68,10 +68,11 @@ class Act:
 
 @dataclass(frozen=True)
 class List:
-    """A list at an address, and by what it may be narrowed."""
+    """A list at an address, and by what it may be narrowed. `key`: what names one of it, by which pages go on."""
 
     path: str
     of: type
+    key: str
     find: Callable[[Desk, Mapping[str, str]], Sequence[Any]]
     narrowed: tuple[str, ...] = ()
 
@@ -169,6 +170,11 @@ def _services(desk: Desk, _: Mapping[str, str]) -> Sequence[Service]:
 
 
 ISSUED: Final = (admin.IssuedToken, admin.IssuedClient)
+LIMIT: Final = "limit"
+AFTER: Final = "after"
+PAGED: Final = (LIMIT, AFTER)
+"""What every list may be asked by: how many at most, and behind which one (its key)."""
+MOST_LISTED: Final = 500
 NUMBER: Final = "number"
 TOKEN: Final = "token"
 ACTS: Final = (
@@ -196,20 +202,22 @@ ACTS: Final = (
     Act("/suspensions/lift", "recipient.lift", Cut, (suspension.Suspension,), _lift),
 )
 LISTS: Final = (
-    List("/recipients", admin.Recipient, lambda desk, _: admin.list_recipients(desk.register)),
-    List("/applications", admin.Application, lambda desk, _: admin.list_applications(desk.register)),
-    List("/services", Service, _services),
+    List("/recipients", admin.Recipient, "name", lambda desk, _: admin.list_recipients(desk.register)),
+    List("/applications", admin.Application, "name", lambda desk, _: admin.list_applications(desk.register)),
+    List("/services", Service, "product", _services),
     List(
         "/tokens",
         admin.Token,
+        "id",
         lambda desk, by: admin.list_tokens(desk.register, by.get("recipient")),
         ("recipient",),
     ),
     List(
         "/grants",
         Grant,
+        "id",
         lambda desk, by: admin.list_grants(desk.register, by.get("recipient"), by.get("product")),
         ("recipient", "product"),
     ),
-    List("/suspensions", suspension.Suspension, lambda desk, _: suspension.listed(desk.register)),
+    List("/suspensions", suspension.Suspension, "id", lambda desk, _: suspension.listed(desk.register)),
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, List
+from catalog.access.acts import ACTS, AFTER, ISSUED, LIMIT, LISTS, MOST_LISTED, NUMBER, TOKEN, List
 from catalog.access.forms import Form, Renewal
 from catalog.access.refusals import AREA
 from catalog.access.renewing import PATH
@@ -70,13 +70,18 @@ def _list(one: List) -> Json:
     schema = {
         "type": "object",
         "required": [name],
-        "properties": {name: {"type": "array", "items": _of(one.of)}},
+        "properties": {name: {"type": "array", "items": _of(one.of)}, "next": {"type": "string"}},
         "additionalProperties": False,
     }
     text = say(f"access.doc.list.{name}")
-    parameters = [
+    parameters: list[Json] = [
         {"name": by, "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-z/_]*$"}}
         for by in one.narrowed
+    ]
+    limit = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED}
+    parameters += [
+        {"name": LIMIT, "in": "query", "schema": limit},
+        {"name": AFTER, "in": "query", "schema": {"type": "string"}, "description": say("access.doc.after")},
     ]
     answers = {"200": _json(text, schema), **_errors(LIST_ERRORS)}
     return {"operationId": f"list_{name}", "summary": text, "parameters": parameters, "responses": answers}

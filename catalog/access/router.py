@@ -5,7 +5,7 @@ Every refusal is a row of the audit.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -16,7 +16,7 @@ from starlette.background import BackgroundTask
 
 from catalog import metering
 from catalog.access import openapi, renewing
-from catalog.access.acts import ACTS, ISSUED, LISTS, NUMBER, TOKEN, Act, Asked, List
+from catalog.access.acts import ACTS, AFTER, ISSUED, LIMIT, LISTS, MOST_LISTED, NUMBER, PAGED, TOKEN, Act, Asked, List
 from catalog.access.asking import NOT_KEPT, Body, form_of, issued, require_json, shown
 from catalog.access.refusals import Refusal, of_policy
 from catalog.delivery.desk import token_id
@@ -32,6 +32,7 @@ ROAD: Final = "web"
 LOOK: Final = "access.list"
 _PLACES: Final = {NUMBER: re.compile(r"[1-9][0-9]{0,8}", re.ASCII), TOKEN: re.compile(r"[0-9a-f]{16}", re.ASCII)}
 _UNKNOWN: Final = {NUMBER: ("web.policy.no_grant", "grant"), TOKEN: ("web.policy.no_token", "token")}
+_LIMIT: Final = re.compile(r"[1-9][0-9]{0,3}", re.ASCII)
 _REQUEST: Final = re.compile(r'"?([!#-~]{1,64})"?', re.ASCII)
 
 
@@ -62,7 +63,10 @@ def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
         with users.acting(desk.register, LOOK, actor) as (connection, _):
             said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
             audit.append(connection, LOOK, "allowed", said)
-        return JSONResponse({one.path[1:]: [_listed(found) for found in one.find(desk, by)]}, headers=NOT_KEPT)
+        with _telling(site, LOOK, actor):
+            found, following = _page(one, one.find(desk, by), by)
+        answer: dict[str, Any] = {one.path[1:]: [_listed(item) for item in found]}
+        return JSONResponse(answer | ({} if following is None else {"next": following}), headers=NOT_KEPT)
 
     return listed
 
@@ -72,7 +76,7 @@ def _doing(site: Site, act: Act) -> Callable[[Request, bytes], JSONResponse]:
         actor = _actor(site, request, act.action)
         _require_own(site, request, act.action, actor)
         try:
-            with _telling(site, act.action, actor):
+            with audit.by_road(ROAD), _telling(site, act.action, actor):
                 require_json(request)
                 asked = Asked(site.desk, actor, form_of(act.form, body), _place(request), _named(request))
                 made = act.do(asked)
@@ -138,12 +142,28 @@ def _telling(site: Site, action: str, actor: str) -> Iterator[None]:
 
 
 def _narrowed(one: List, request: Request) -> dict[str, str]:
-    """By what a list is to be narrowed. Raises Refusal."""
+    """By what a list is to be narrowed, and which page of it. Raises Refusal."""
     by = dict(request.query_params)
     for name, value in by.items():
-        if name not in one.narrowed or not value.isprintable() or len(value) > 120:
-            raise Refusal(400, "parameter", name[:80], known="、".join(one.narrowed) or "—")
+        if name not in (*one.narrowed, *PAGED) or not value.isprintable() or len(value) > 120:
+            raise _no_parameter(one, name)
+    if not _LIMIT.fullmatch(by.get(LIMIT, "1")) or int(by.get(LIMIT, "1")) > MOST_LISTED:
+        raise _no_parameter(one, LIMIT)
     return by
+
+
+def _page(one: List, found: Sequence[Any], by: Mapping[str, str]) -> tuple[Sequence[Any], str | None]:
+    """The part of a list that is asked for, and by what the next begins, None if there is no more. Raises Refusal."""
+    keys = [str(getattr(item, one.key)) for item in found]
+    if by.get(AFTER) is not None and by[AFTER] not in keys:
+        raise _no_parameter(one, AFTER)
+    start = keys.index(by[AFTER]) + 1 if AFTER in by else 0
+    end = start + int(by.get(LIMIT, MOST_LISTED))
+    return found[start:end], keys[end - 1] if end < len(keys) else None
+
+
+def _no_parameter(one: List, name: str) -> Refusal:
+    return Refusal(400, "parameter", name[:80], known="、".join((*one.narrowed, *PAGED)))
 
 
 def _place(request: Request) -> str:

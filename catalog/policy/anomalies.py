@@ -127,8 +127,10 @@ def counted(register: Register, city: CityForm, form: AnomaliesForm, day: date) 
             sa.func.coalesce(sa.func.sum(sa.case((again(connection), 0), else_=rows)), 0).label("rows"),
             sa.func.min(columns.sequence).label("first"),
         )
-        # an act on a grant names it too and reads nothing: its row has no version and no road
-        read = (columns.outcome == "allowed") & said(connection, "road").is_not(None)
+        # an act on a grant names it too and reads nothing; what the command line does says no road
+        read = (
+            (columns.outcome == "allowed") & said(connection, "road").is_not(None) & columns.action.not_in(users.ACTS)
+        )
         used = columns.grant.is_not(None) | (columns.recipient.is_not(None) & columns.product.is_not(None))
         query = sa.select(*by, *counts).where(columns.at >= start, columns.at < end, read, used)
         found = connection.execute(query.group_by(*by)).all()

@@ -6,6 +6,9 @@ written there is no answer.
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 import sqlalchemy as sa
@@ -37,6 +40,9 @@ ACTIONS: Final = frozenset(
 """What a row can be about; each has its name in both languages, `web.action.*`."""
 
 
+_ROAD: ContextVar[str | None] = ContextVar("road", default=None)
+
+
 class About(TypedDict, total=False):
     """Whom and what a row is about; whatever is left out is not known or not meant."""
 
@@ -50,6 +56,16 @@ class About(TypedDict, total=False):
 
 class AuditUnavailable(Exception):
     """The audit row could not be written, so the read must not be answered."""
+
+
+@contextmanager
+def by_road(road: str) -> Iterator[None]:
+    """Rows written meanwhile that say no road themselves say this one: acts are the same whoever calls them."""
+    before = _ROAD.set(road)
+    try:
+        yield
+    finally:
+        _ROAD.reset(before)
 
 
 def record(
@@ -68,7 +84,7 @@ def record(
 
 def entry(action: str, outcome: Outcome, body: dict[str, Any], **about: Unpack[About]) -> Entry:
     """A row that is to be written."""
-    return Entry(_row(action, outcome, about), chain.canonical(body))
+    return Entry(_row(action, outcome, about), chain.canonical(_said(body)))
 
 
 def write(register: Register, row: Entry) -> None:
@@ -100,7 +116,12 @@ def append(
     **about: Unpack[About],
 ) -> None:
     """Append one row inside the caller's writing transaction."""
-    chain.append(connection, table, _row(action, outcome, about), body)
+    chain.append(connection, table, _row(action, outcome, about), _said(body))
+
+
+def _said(body: dict[str, Any]) -> dict[str, Any]:
+    road = None if "road" in body else _ROAD.get()
+    return body if road is None else {**body, "road": road}
 
 
 def _row(action: str, outcome: Outcome, about: About) -> dict[str, Any]:

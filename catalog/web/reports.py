@@ -125,24 +125,28 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/quality/evidence/{subject:path}")
     def evidence(request: Request, subject: str) -> Response:
-        snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        title, found = title_of(snapshot, voice, subject), released_evidence(desk, snapshot, subject)
-        if title is None or found is None:
-            raise HTTPException(404)
+        title, found = _evidence(site, request, subject)
         name = f"evidence-{subject.replace('/', '-')}"
         return report_page(site, request, name, "report_evidence.html", subject=subject, title=title, evidence=found)
 
     @router.get("/quality/data-docs/{subject:path}")
     def own_page(request: Request, subject: str) -> Response:
-        snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        title, found = title_of(snapshot, voice, subject), released_evidence(desk, snapshot, subject)
-        if title is None or found is None:
-            raise HTTPException(404)
-        headers = {"Content-Security-Policy": data_docs.POLICY, "Content-Language": voice.language, "Vary": "Cookie"}
-        text = data_docs.page(found, title, voice.language)
+        title, found = _evidence(site, request, subject)
+        language = site.voice(request).language
+        headers = {"Content-Security-Policy": data_docs.POLICY, "Content-Language": language, "Vary": "Cookie"}
+        text = data_docs.page(found, title, language)
         return HTMLResponse(text, headers={**headers, "Cache-Control": "private, no-cache"})
 
     return router
+
+
+def _evidence(site: Site, request: Request, subject: str) -> tuple[str, dict[str, Any]]:
+    """The name of a subject and the evidence by which it was released. Raises HTTPException for one without either."""
+    snapshot = site.desk.listing.snapshot()
+    title, found = title_of(snapshot, site.voice(request), subject), released_evidence(site.desk, snapshot, subject)
+    if title is None or found is None:
+        raise HTTPException(404)
+    return title, found
 
 
 def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:

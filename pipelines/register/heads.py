@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -170,6 +171,7 @@ def _seal(register: Register, signer: Signer, of: sa.Table) -> Head | None:
         rows = _rows_since(register, before, of)
         if not rows:
             return None
+        _refuse_retired(register, before, signer, of)
         made = _made(before, rows, signer, of)
         row = {**vars(made), "leaves": json.dumps(made.leaves)}
         del row["stamp"]
@@ -187,6 +189,30 @@ def _proved_last(register: Register, of: sa.Table) -> Head | None:
     if last is not None and (wrong := unfit(earlier[0], last, of)) is not None:
         raise CitylakeError(f"heads.unfit.{wrong}", chain=of.name, head=last.sequence)
     return last
+
+
+def _refuse_retired(register: Register, before: Head | None, signer: Signer, of: sa.Table) -> None:
+    """Neither the last head nor the next one is of a key that the other chain had left by then, as check.py would tell.
+
+    Raises CitylakeError: a former key hands over where it signed last, not again after whoever stole it.
+    """
+    key, theirs = signer.public_key(Encoding.DER).hex(), _keys(register, audit if of is ledger else ledger)
+    if before is None:
+        return
+    at = datetime.fromisoformat(before.says["at"])
+    mine = {one for _, one in _keys(register, of)}
+    then, by_now = [one for made, one in theirs if made < at], [one for _, one in theirs]
+    last_retired = before.says["key"] in then and then[-1] not in mine
+    if last_retired or (key in by_now and by_now[-1] not in {*mine, key}):
+        raise CitylakeError("heads.retired", chain=of.name, head=before.sequence)
+
+
+def _keys(register: Register, of: sa.Table) -> list[tuple[datetime, str]]:
+    """When each head of a chain was made and by which key, without its leaves."""
+    table = TABLES[of.name]
+    rows = register.rows(sa.select(table.c.statement).order_by(table.c.sequence))
+    said = [json.loads(row["statement"]) for row in rows]
+    return [(datetime.fromisoformat(one["at"]), one["key"]) for one in said]
 
 
 def _rows_since(register: Register, before: Head | None, of: sa.Table) -> list[dict[str, Any]]:

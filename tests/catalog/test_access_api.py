@@ -122,6 +122,27 @@ def test_lists_by_every_role(staffed_city: City, people: dict[str, TestClient]) 
     assert {one["product"] for one in offered} >= {PERSONS} and not any(one["live"] for one in offered)
 
 
+def test_lists_come_in_pages(staffed_city: City, people: dict[str, TestClient]) -> None:
+    steward, names = people[STEWARD], [f"接收方{number}" for number in range(7)]
+    for name in names:
+        staffed_city.recipient(name)
+    for what, key in (("recipients", "name"), ("tokens", "id")):
+        whole = steward.get(f"{PREFIX}/{what}").json()
+        assert "next" not in whole and len(whole[what]) == 7
+        found, asked = list[dict[str, Any]](), {"limit": "3"}
+        for page in range(3):
+            answer = steward.get(f"{PREFIX}/{what}", params=asked).json()
+            found += answer[what]
+            assert ("next" in answer) is (page < 2)
+            asked |= {"after": answer.get("next", "")}
+        assert found == whole[what] and found[2][key] != found[3][key]
+    for bad in ({"limit": "0"}, {"limit": "501"}, {"limit": "x"}, {"after": "nobody"}):
+        answer = steward.get(f"{PREFIX}/recipients", params=bad)
+        assert (answer.status_code, answer.json()["rule"]) == (400, "parameter")
+        row = audit.recent(staffed_city.register, 1)[0]
+        assert (row["outcome"], row["body"]["reason"]) == ("denied", "access.parameter")
+
+
 def test_command_and_api_give_the_same_rows(
     staffed_city: City, people: dict[str, TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +161,12 @@ def test_command_and_api_give_the_same_rows(
     asked |= {"columns": ["name"], "case_number": "六民〔2026〕1号", "roads": ["rows"]}
     assert people[STEWARD].post(f"{PREFIX}/grants", json=asked).status_code == 201
     rows = [rows_of(staffed_city, name) for name in ("甲", "乙")]
+    acts = [row["body"] for row in rows[1] if "body" in row]
+    assert [body.pop("road") for body in acts] == ["web", "web"], "what the API does says its road, allowed or not"
     assert rows[0] == rows[1] and len(rows[0]) == 4
+    refused = people[AUDITOR].post(f"{PREFIX}/recipients", json={"name": "丙", "organisation": "psb"})
+    newest = audit.recent(staffed_city.register, 1)[0]
+    assert refused.status_code == 403 and (newest["outcome"], newest["body"]["road"]) == ("denied", "web")
 
 
 def rows_of(city: City, name: str) -> list[dict[str, Any]]:

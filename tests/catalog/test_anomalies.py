@@ -147,7 +147,8 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
     told.add(at(worked, odd()), recipient="己", product=product, rows=1, version=0)
     told.add(at(worked, odd()), grant=5, rows=1, road=chance.choice(anomalies.PUSHED))
     told.add(at(worked, usually()), grant=6, rows=10**7, action="file.read")
-    told.add(at(worked, odd()), grant=7, action="grant.give", road=None)
+    for road in (None, "web"):
+        told.add(at(worked, odd()), grant=7, action="grant.give", road=road)
     parts = {"action": "download", "rows": 10**7}
     told.add(at(worked, usually()), grant=7, method="HEAD", **parts)
     told.add(at(worked, usually()), grant=7, method="GET", range="bytes=500-", **parts)

@@ -88,8 +88,8 @@ def test_a_change_in_both_books_is_good_for_either_key(books: Books, kept: Signe
 
 @pytest.mark.parametrize("of", [ledger, audit], ids=["ledger", "audit"])
 def test_a_thief_of_the_new_key_signs_no_history_of_the_old_one(books: Books, of: sa.Table) -> None:
-    for one in (ledger, audit):
-        books.signed(one, OLD), books.signed(one, NEW)
+    for signer in (OLD, NEW):
+        books.signed(ledger, signer), books.signed(audit, signer)
     books.again(of, STOLEN)
     (problem,) = books.problems(books.export(STOLEN), OLD)
     assert "no head was signed with the key you kept" in problem and of.name in problem
@@ -97,9 +97,20 @@ def test_a_thief_of_the_new_key_signs_no_history_of_the_old_one(books: Books, of
 
 def test_a_key_that_handed_over_in_one_book_signs_nothing_more_in_the_other(books: Books) -> None:
     books.signed(ledger, OLD), books.signed(audit, OLD)
-    books.signed(ledger, NEW), books.signed(audit, OLD)
-    (problem,) = books.problems(books.export(NEW), NEW)
-    assert problem.startswith("audit_heads.jsonl: head 2 is of a key that was retired: heads.jsonl")
+    books.signed(ledger, NEW)
+    with pytest.raises(CitylakeError) as error:
+        books.signed(audit, OLD)  # a city.yaml of before
+    assert error.value.code == "heads.retired"
+    with pytest.MonkeyPatch.context() as thief:
+        thief.setattr(heads, "_refuse_retired", lambda *_: None)
+        books.signed(audit, OLD)
+    with pytest.raises(CitylakeError) as error:
+        books.signed(audit, NEW)
+    assert error.value.code == "heads.retired"
+    problems = books.problems(books.export(NEW), NEW)
+    assert any(
+        one.startswith("audit_heads.jsonl: head 2 is of a key that was retired: heads.jsonl") for one in problems
+    )
 
 
 def test_a_key_that_comes_back_is_not_retired(books: Books) -> None:
