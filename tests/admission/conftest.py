@@ -1,27 +1,43 @@
 """Deliveries made by hand: rows go straight into raw, as a connector would have left them."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, date
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import polars as pl
 import pytest
 
-from pipelines.admission import as_of
+from pipelines.admission import admit as admission
+from pipelines.admission import as_of, hashes
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.receive import Delivery
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
-from pipelines.register.receipts import Receipts
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Ledger
 
 TODAY = date(2026, 11, 23)
 Rows = Sequence[dict[str, Any]]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+WRITES: tuple[tuple[Any, str], ...] = (
+    (admission, "write_file"), (admission, "copy_rows"), (delta, "commit"), (hashes, "keep"), (hashes, "drop"),
+    (Receipts, "add"),
+)  # fmt: skip
+"""All that admission writes: judged rows, data files and commits of quarantine and core, hashes, the receipt."""
+BOUNDARIES = 14
+"""Before and behind each of the seven writes of a batch that changes something."""
 
 
 class Intake:
@@ -31,7 +47,8 @@ class Intake:
         self.lake = Lake(root / "lake")
         self.lake.prepare()
         self.contracts, self.contract = contracts, contract
-        self.register = Register(f"sqlite:///{root / 'register.db'}")
+        self.url = f"sqlite:///{root / 'register.db'}"
+        self.register = Register(self.url)
         self.register.upgrade()
         self.receipts = Receipts(self.register, "test")
         self.batch = 0
@@ -63,6 +80,47 @@ class Intake:
 
     def deliver(self, rows: Rows) -> Admitted:
         return self.admit(self.raw(rows))
+
+    def deliver_killed(self, rows: Rows, boundary: int) -> Admitted:
+        """A delivery whose admission is killed before or behind one of its writes, and begun anew by another process.
+
+        The kill is an exception that nothing catches: what was written stays as it is, nothing is tidied up after it.
+        """
+        delivery, left = self.raw(rows), [boundary]
+
+        def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*arguments: Any, **options: Any) -> Any:
+                for step in (lambda: None, lambda: write(*arguments, **options)):
+                    done = step()
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise Killed
+                return done
+
+            return run
+
+        with ExitStack() as patched:
+            for owner, name in WRITES:
+                patched.enter_context(patch.object(owner, name, deadly(getattr(owner, name))))
+            with suppress(Killed):
+                self.admit(delivery)
+        self.register.close()
+        self.register = Register(self.url)
+        self.receipts = Receipts(self.register, "test")
+        return self.admit(delivery)
+
+    def check_written_once(self) -> None:
+        """Every batch has one receipt of what became of it, and no row of a batch is in core or quarantine twice."""
+        told = [
+            one for stage in (Stage.ADMIT, Stage.HOLD) for one in self.receipts.of_stage(stage, self.contract.id, 99)
+        ]
+        assert sorted(one.batch or 0 for one in told) == list(range(1, self.batch + 1))
+        key = ", ".join(f'"{name}"' for name in self.contract.form.load.key)
+        for location, told in ((self.core, f"coalesce(_row::VARCHAR, [{key}]::VARCHAR)"), (self.quarantine, "_row")):
+            if delta.latest(location) is not None:
+                source = delta.scan(delta.open_table(location)).source
+                twice = f"SELECT 1 FROM {source} GROUP BY _batch, {told} HAVING count(*) > 1"
+                assert duckdb.sql(twice).fetchall() == []
 
     def current(self, batch: int | None = None) -> dict[tuple[Any, ...], dict[str, Any]]:
         """The state of core by key, at present or as of a batch."""

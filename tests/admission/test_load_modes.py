@@ -1,4 +1,5 @@
-"""The five load modes against plain models of them: random deliveries, replays, overlaps, refused and late rows."""
+"""The five load modes against plain models of them: random deliveries, replays, overlaps, refused and late rows, and
+processes killed at any step. Whole tables are modelled in test_snapshots."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.admission.changes import CHANGED
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts
-from tests.admission.conftest import Intake
+from tests.admission.conftest import BOUNDARIES, Intake
 
 DAY = "2026-01-01 00:00:{:02}"
 BAD = "bad"
@@ -49,8 +50,20 @@ def batches_of(rows: st.SearchStrategy[Any], **limits: Any) -> st.SearchStrategy
 
 # two rows of one key at one moment have no order: each key tells a moment once
 BATCHES = batches_of(ROWS, unique_by=lambda row: (row.key, row.order))
-lakes = settings(max_examples=8, deadline=None)
-"""Every example fills a lake of its own."""
+FATES = st.lists(st.none() | st.just("again") | st.integers(0, BOUNDARIES - 1), min_size=6, max_size=6)
+"""What befalls each delivery: nothing, the same once more, or a kill at a boundary between two steps."""
+lakes = settings(max_examples=12, deadline=None)
+"""Every example fills a lake of its own, with dozens of keys that each have a history."""
+
+
+def deliver(source: Intake, rows: Sequence[dict[str, str]], fate: Any) -> Any:
+    """Deliver rows; the same ones once more change nothing."""
+    outcome = source.deliver_killed(rows, fate) if isinstance(fate, int) else source.deliver(rows)
+    assert len(source.refused(outcome.batch)) == outcome.refused
+    if fate == "again":
+        again = source.deliver(rows)
+        assert again.inserted + again.updated + again.deleted == 0
+    return outcome
 
 
 def step_row(row: Told) -> dict[str, str]:
@@ -101,53 +114,60 @@ APPEND = models.Append(mode="append", key=["step_no"])
 
 @pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
 @lakes
-@given(batches=BATCHES)
+@given(batches=BATCHES, fates=FATES)
 def test_cursor_keeps_the_latest_good_word_on_every_key(
-    contracts: Contracts, load: Any, row_of: Callable[[Told], dict[str, str]], batches: list[list[Told]]
+    contracts: Contracts,
+    load: Any,
+    row_of: Callable[[Told], dict[str, str]],
+    batches: list[list[Told]],
+    fates: list[Any],
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, known = intake(folder, contracts, "dsrb/case_step", load), dict[str, Told]()
-        for batch in batches:
-            check_counts(source.deliver([row_of(row) for row in batch]))
+        for batch, fate in zip(batches, fates, strict=False):
+            check_counts(deliver(source, [row_of(row) for row in batch], fate))
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order >= known[row.key].order):
                     known[row.key] = row
-            again = source.deliver([row_of(row) for row in batch])
-            assert again.inserted + again.updated + again.deleted == 0
+        source.check_written_once()
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}
 
 
 @lakes
-@given(BATCHES)
-def test_a_change_log_is_replayed_in_its_order(contracts: Contracts, batches: list[list[Told]]) -> None:
+@given(BATCHES, FATES)
+def test_a_change_log_is_replayed_in_its_order(
+    contracts: Contracts, batches: list[list[Told]], fates: list[Any]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, known = intake(folder, contracts, "hrssb/insurance", LOG), dict[str, Told]()
-        for batch in batches:
-            check_counts(source.deliver([insurance_row(row) for row in batch]))
+        for batch, fate in zip(batches, fates, strict=False):
+            check_counts(deliver(source, [insurance_row(row) for row in batch], fate))
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order > known[row.key].order):
                     known[row.key] = row
-            again = source.deliver([insurance_row(row) for row in batch])
-            assert again.inserted + again.updated + again.deleted == 0
+        source.check_written_once()
         living = {key: row for key, row in known.items() if row.operation != "D"}
         state = {key[0]: str(row["enrolled_on"].day) for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in living.items()}
 
 
 @lakes
-@given(BATCHES)
-def test_an_event_counts_once_and_never_changes(contracts: Contracts, batches: list[list[Told]]) -> None:
+@given(BATCHES, FATES)
+def test_an_event_counts_once_and_never_changes(
+    contracts: Contracts, batches: list[list[Told]], fates: list[Any]
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         source, known = intake(folder, contracts, "dsrb/case_step", APPEND), dict[str, Told]()
-        for batch in batches:
-            outcome = source.deliver([step_row(row) for row in batch])
+        for batch, fate in zip(batches, fates, strict=False):
+            outcome = deliver(source, [step_row(row) for row in batch], fate)
             check_counts(outcome)
             expected = 0
             for row in (row for row in batch if row.good):
                 first = known.setdefault(row.key, row)
                 expected += (row.value, row.order) != (first.value, first.order)
             assert outcome.by_rule.get(CHANGED, 0) == expected
+        source.check_written_once()
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}
 
@@ -162,26 +182,6 @@ def test_a_full_replacement_may_delete_everything_but_the_volume_floor(contracts
     held = source.deliver([])
     assert list(held.held) == ["admit.volume_floor"]
     assert set(source.current()) == {("e",), ("f",)}
-
-
-@pytest.mark.parametrize(
-    ("load", "row"), [(CURSOR, step_row), (APPEND, step_row), (LOG, insurance_row)], ids=["cursor", "append", "log"]
-)
-def test_a_batch_admitted_twice_under_its_number_changes_nothing(
-    contracts: Contracts, tmp_path: Path, load: Any, row: Callable[[Told], dict[str, str]]
-) -> None:
-    """As after a kill between the commit to core and the receipt."""
-    name = "hrssb/insurance" if load is LOG else "dsrb/case_step"
-    source = intake(str(tmp_path), contracts, name, load)
-    delivery = source.raw([row(Told("a", 1, "1")), row(Told("b", 2, "2"))])
-    first = source.admit(delivery)
-    state = source.current()
-    source.register = type(source.register)(f"sqlite:///{tmp_path / 'other.db'}")  # the receipt was never written
-    source.register.upgrade()
-    source.receipts.register = source.register
-    second = source.admit(delivery)
-    assert (second.inserted, second.core_version) == (first.inserted, first.core_version)
-    assert source.current() == state
 
 
 def test_core_can_be_read_as_of_any_batch(contracts: Contracts, tmp_path: Path) -> None:

@@ -6,34 +6,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.contracts import models
 from pipelines.contracts.load import Contracts
 from pipelines.lake.zones import Lake
 from tests.admission.conftest import Intake
-from tests.admission.test_load_modes import batches_of, lakes
+from tests.admission.test_load_modes import FATES, batches_of, deliver, lakes
 
 DAY = "2026-01-01 00:00:{:02}"
-KEYS, PLACES, VALUES = st.sampled_from(ascii_lowercase), st.integers(0, 20), st.sampled_from(["1", "2", "3", "bad"])
+KEYS, PLACES, VALUES = (
+    st.sampled_from([*ascii_lowercase, None]),
+    st.integers(0, 20),
+    st.sampled_from(["1", "2", "3", "bad"]),
+)
 ROW = st.tuples(KEYS, PLACES, VALUES)
 SNAPSHOTS = batches_of(ROW)
-"""Keys may come twice, with the same or another content, and be good in one row and bad in the next."""
+"""Keys may come twice, with the same or another content, be good in one row and bad in the next, and be missing."""
 
 
-def row(key: str, place: int, value: str) -> dict[str, str]:
+def row(key: str | None, place: int, value: str) -> dict[str, str]:
     """A step of a service case; the code list refuses `bad`."""
-    return {"HJBH": key, "BJBH": "C1", "HJMC": value, "KSSJ": "2025-12-01 09:00:00", "GXSJ": DAY.format(place)}
+    return {"HJBH": key or "", "BJBH": "C1", "HJMC": value, "KSSJ": "2025-12-01 09:00:00", "GXSJ": DAY.format(place)}
 
 
-def snapshots(folder: Path, contracts: Contracts) -> Intake:
-    """The steps as a whole table of which anything may be missing."""
+LAX = {"key": ["step_no"], "newest": "source_updated_at", "volumeFloor": 0.001}
+"""A whole table of which anything may be missing."""
+DIFF = models.SnapshotDiff(mode="snapshot_diff", deletionCeiling=1.0, **LAX)
+REPLACE = models.FullReplace(mode="full_replace", **LAX)
+
+
+def snapshots(folder: Path, contracts: Contracts, load: models.WholeTable = DIFF) -> Intake:
+    """The steps as a whole table."""
     contract = contracts.sources["dsrb/case_step"]
-    load = contracts.sources["psb/household_person"].form.load
-    guards = {"deletionCeiling": 1.0, "volumeFloor": 0.001}
-    load = load.model_copy(update={"key": ["step_no"], "newest": "source_updated_at", **guards})
     return Intake(folder, contracts, replace(contract, form=contract.form.model_copy(update={"load": load})))
 
 
@@ -42,11 +51,11 @@ def state(source: Intake) -> dict[str, tuple[str, int]]:
 
 
 def after(
-    known: Mapping[str, tuple[str, int]], delivered: Sequence[tuple[str, int, str]]
+    known: Mapping[str, tuple[str, int]], delivered: Sequence[tuple[str | None, int, str]]
 ) -> dict[str, list[tuple[str, int]]]:
     """What each key may be afterwards: the newest of its rows if that is good, else what it was. Ties are open."""
     found: dict[str, list[tuple[str, int]]] = {}
-    for key in {key for key, *_ in delivered}:
+    for key in {key for key, *_ in delivered if key}:
         mine = [(value, place) for other, place, value in delivered if other == key]
         newest = [(value, place) for value, place in mine if place == max(place for _, place in mine)]
         allowed = [told for told in newest if told[0] != "bad"]
@@ -56,19 +65,24 @@ def after(
     return found
 
 
+@pytest.mark.parametrize("load", [DIFF, REPLACE], ids=["diff", "replace"])
 @lakes
-@given(SNAPSHOTS, st.sets(st.integers(0, 5)))
+@given(deliveries=SNAPSHOTS, forgotten=st.sets(st.integers(0, 5)), fates=FATES)
 def test_applying_the_difference_gives_the_delivery(
-    contracts: Contracts, deliveries: list[list[tuple[str, int, str]]], forgotten: set[int]
+    contracts: Contracts,
+    load: models.WholeTable,
+    deliveries: list[list[tuple[str | None, int, str]]],
+    forgotten: set[int],
+    fates: list[Any],
 ) -> None:
-    """Now and then the hashes kept beside core are lost; nobody may see that."""
+    """Now and then the hashes kept beside core are lost, or the process is killed; nobody may see that."""
     with tempfile.TemporaryDirectory() as folder:
-        source, known = snapshots(Path(folder), contracts), dict[str, tuple[str, int]]()
-        for number, delivered in enumerate(deliveries):
+        source, known = snapshots(Path(folder), contracts, load), dict[str, tuple[str, int]]()
+        for number, (delivered, fate) in enumerate(zip(deliveries, fates, strict=False)):
             if number in forgotten:
                 shutil.rmtree(source.lake.root / "hashes")
                 source.lake.prepare()
-            outcome = source.deliver([row(*told) for told in delivered])
+            outcome = deliver(source, [row(*told) for told in delivered], fate)
             assert outcome.received == outcome.accepted + outcome.refused == len(delivered)
             if outcome.core_version is None:
                 continue
@@ -79,8 +93,7 @@ def test_applying_the_difference_gives_the_delivery(
             differ = {key for key in {*known, *found} if known.get(key) != found.get(key)}
             assert changed == len(differ), "nothing is written that did not change"
             known = found
-            again = source.deliver([row(*told) for told in delivered])
-            assert again.inserted + again.updated + again.deleted == 0
+        source.check_written_once()
 
 
 @pytest.fixture
