@@ -60,10 +60,7 @@ def own_city(tmp_path: Path) -> City:
 @pytest.fixture(scope="module")
 def door_city(tmp_path_factory: pytest.TempPathFactory) -> City:
     """Nothing is released: it is about the door. All tests come from one network."""
-    made = City(tmp_path_factory.mktemp("door"))
-    many = "{perMinute: 1000000, rowsPerDay: 1, bytesPerDay: 1}"
-    made.limit(f"{{credentials: {{perMinute: 1000000}}, callers: {{anonymous: {many}}}}}")
-    return made
+    return door(tmp_path_factory.mktemp("door"))
 
 
 @pytest.fixture
@@ -102,9 +99,17 @@ def client(app: FastAPI) -> Iterator[TestClient]:
         yield browser
 
 
-def released_city(home: Path) -> City:
+def door(home: Path, register: str | None = None) -> City:
+    """A city that has released nothing and lets one network try as often as it likes."""
+    made = City(home, register)
+    many = "{perMinute: 1000000, rowsPerDay: 1, bytesPerDay: 1}"
+    made.limit(f"{{credentials: {{perMinute: 1000000}}, callers: {{anonymous: {many}}}}}")
+    return made
+
+
+def released_city(home: Path, register: str | None = None) -> City:
     """A city with persons (shared under conditions), ages (open) and divisions (analysts)."""
-    made = City(home)
+    made = City(home, register)
     made.release(PERSONS)
     made.release(AGES, 96)
     made.release(DIVISIONS, 3)

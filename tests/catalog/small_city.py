@@ -169,11 +169,11 @@ CHECKS = [
 
 
 class City:
-    """One installation with its contracts, register and released lake."""
+    """One installation with its contracts, register (in SQLite, or at an address) and released lake."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, register: str | None = None) -> None:
         state = home / "state"
-        self.settings = Settings(state, REPOSITORY, 0, 0, f"sqlite:///{state / 'register.db'}", url=URL)
+        self.settings = Settings(state, REPOSITORY, 0, 0, register or f"sqlite:///{state / 'register.db'}", url=URL)
         self.settings.prepare()
         self.register = Register(self.settings.register_url)
         self.register.upgrade()

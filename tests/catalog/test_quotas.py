@@ -32,9 +32,14 @@ HEADERS = {"ratelimit-limit", "ratelimit-remaining", "ratelimit-reset", "ratelim
 @pytest.fixture(autouse=True)
 def moment(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The moment of every question of a test: midnight in the city must not fall into one."""
-    fixed = now()
-    monkeypatch.setattr("catalog.metering.now", lambda: fixed)
-    return fixed
+    return fixed(monkeypatch)
+
+
+def fixed(monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """Now, for all questions from now on."""
+    moment = now()
+    monkeypatch.setattr("catalog.metering.now", lambda: moment)
+    return moment
 
 
 def limited(city: City, **limits: str) -> TestClient:

@@ -1,0 +1,131 @@
+"""Policy, audit, delivery and sign-in with the register on PostgreSQL, as in production: what other modules test on
+SQLite, once more. Belongs here: which tests those are. Does not belong here: tests of their own."""
+
+from collections.abc import Callable, Iterator
+from inspect import signature
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from pipelines.register import Register
+from simulator.server import HOST, Server
+from tests.catalog import (
+    test_applications,
+    test_audit,
+    test_basis,
+    test_changes,
+    test_epochs,
+    test_lockout,
+    test_oauth,
+    test_quotas,
+    test_receipts_of_reads,
+    test_releases,
+    test_renewal,
+    test_row_keys,
+    test_sharing,
+    test_signin,
+    test_users,
+    test_withdrawal,
+    test_wrong_tries,
+)
+from tests.catalog.conftest import door, released_city
+from tests.catalog.signing_in import Clock
+from tests.catalog.small_city import City
+
+pytestmark = pytest.mark.server
+
+READING: tuple[Callable[..., None], ...] = (
+    test_audit.test_one_row_for_each_read_and_denial,
+    test_audit.test_a_changed_row_shows,
+    test_audit.test_reads_and_denials_name_the_token,
+    test_applications.test_every_row_of_the_audit_names_the_application,
+    test_users.test_every_act_by_every_role,
+    test_users.test_two_persons_for_a_grant_of_sensitive_data,
+    test_releases.test_two_persons_and_what_was_proposed,
+    test_epochs.test_a_rotation_acts_on_every_road_at_once_and_on_one_recipient,
+    test_basis.test_every_writing_about_callers_is_heard_at_once,
+    test_basis.test_every_word_about_a_release_is_heard_at_once,
+    test_changes.test_who_moves_out_of_the_granted_division_is_deleted_there,
+    test_sharing.test_a_newer_release_leaves_addresses_and_a_withdrawal_ends_them,
+    test_row_keys.test_a_look_up_is_audited_and_ends_with_the_views,
+    test_oauth.test_access_tokens_end_with_their_client_and_are_cut_off_at_once,
+    test_lockout.test_an_id_that_is_named_too_often_from_anywhere_is_told_to_its_recipient,
+    test_quotas.test_bytes_are_those_that_were_sent,
+    test_receipts_of_reads.test_a_receipt_tells_what_was_read_and_is_verified_offline,
+    test_withdrawal.test_a_new_token_of_a_suspended_organisation_opens_nothing,
+    test_withdrawal.test_suspensions_are_checked,
+)
+ENTERING: tuple[Callable[..., None], ...] = (
+    test_signin.test_an_auditor_signs_in_with_password_and_code,
+    test_signin.test_an_invitation_is_good_once_for_a_while_and_ends_what_was_before,
+    test_signin.test_one_invitation_for_many_at_once,
+    test_signin.test_one_code_for_many_at_once,
+    test_signin.test_what_ends_a_session_at_once,
+    test_wrong_tries.test_after_some_wrong_tries_the_right_one_waits_too,
+    test_wrong_tries.test_many_tries_at_once_are_not_more_than_many_in_a_row,
+    test_renewal.test_a_token_makes_its_successor,
+    test_renewal.test_revoking_ends_what_was_renewed,
+)
+
+
+class Databases:
+    """One server with a database that has the tables, of which each city gets a copy."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._names = server, count()
+        self._run("CREATE DATABASE empty")
+        register = Register(self._address("empty"))
+        register.upgrade()
+        register.close()
+
+    def new(self) -> str:
+        """The address of a register without rows."""
+        name = f"city{next(self._names)}"
+        self._run(f"CREATE DATABASE {name} TEMPLATE empty")
+        return self._address(name)
+
+    def _run(self, statement: str) -> None:
+        with self._server.connect("postgres", autocommit=True) as connection:
+            connection.execute(statement)
+
+    def _address(self, name: str) -> str:
+        with self._server.connect("postgres") as connection:
+            owner = f"{connection.info.user}:{quote(connection.info.password)}"
+        return f"postgresql+psycopg://{owner}@{HOST}:{self._server.port}/{name}"
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    server.start()
+    yield Databases(server)
+    server.stop()
+
+
+def run(test: Callable[..., None], city: City, **more: Any) -> None:
+    """Run a test of another module with this city."""
+    try:
+        known = {"own_city": city, "staffed_city": city, **more}
+        test(**{name: known[name] for name in signature(test).parameters})
+    finally:
+        city.register.close()
+
+
+@pytest.mark.parametrize("test", READING, ids=lambda test: str(test.__name__))
+def test_what_is_read_and_told(
+    databases: Databases, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city = released_city(tmp_path / "city", databases.new())
+    moment = test_quotas.fixed(monkeypatch)
+    run(test, city, tmp_path=tmp_path, monkeypatch=monkeypatch, moment=moment)
+
+
+@pytest.mark.parametrize("test", ENTERING, ids=lambda test: str(test.__name__))
+def test_who_comes_in(
+    databases: Databases, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    city = door(tmp_path / "city", databases.new())
+    run(test, city, clock=Clock(monkeypatch), browser=city.client(), monkeypatch=monkeypatch, tmp_path=tmp_path)
