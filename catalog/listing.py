@@ -15,11 +15,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy.decision import Offer, Organisations, ShownUntil
+from catalog.policy.decision import Bound, Offer, Organisations, ShownUntil
 from pipelines.contracts.load import load, stated
 from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
+from pipelines.privacy.masks import masks
 from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
@@ -32,6 +33,7 @@ CONTRACTS_LOOK_SECONDS = 2.0
 """How long a look at the contract files stays good."""
 LEDGER_LOOK_SECONDS = 60.0
 """How long what the ledger said is good at most: also whoever writes to it past its triggers is heard."""
+KEYED = frozenset(name for name, mask in masks.items() if mask.about.needs_key)
 _NEWEST = sa.select(sa.func.coalesce(sa.func.max(ledger_table.c.sequence), 0).label("sequence"))
 
 
@@ -47,6 +49,8 @@ class Offering:
     """Where days begin and end."""
     organisations: Organisations | None = None
     """Whose its rows are, if its contract tells."""
+    purposes: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Codes of purposes by the texts that mean them."""
 
     @cached_property
     def offer(self) -> Offer:
@@ -66,6 +70,12 @@ class Offering:
             approval=self.approval,
             shown_until=None if until is None else ShownUntil(until, self.zone),
             organisations=self.organisations if self.organisations and self.organisations.column in columns else None,
+            bound=tuple(
+                Bound(one.name, frozenset(one.purposes), one.otherwise, one.otherwise in KEYED)
+                for one in product.columns
+                if one.purposes
+            ),
+            purposes=self.purposes,
         )
 
 
@@ -106,7 +116,8 @@ class Snapshot:
         if form is not None:
             known = self.contracts.codes_of_organisations(form.departments)
             whose = Organisations(form.column, frozenset((org, code) for org, codes in known.items() for code in codes))
-        return Offering(product, self.published.get(product.id), approval, self.contracts.city.timezone, whose)
+        release, purposes = self.published.get(product.id), self.contracts.purposes
+        return Offering(product, release, approval, self.contracts.city.timezone, whose, purposes)
 
 
 class Listing:

@@ -4,10 +4,11 @@ Roads call `asks` before anything else and `gave` for the rows they hand out. Th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -25,6 +26,10 @@ API = ("/delta-sharing/", "/api/v1/", "/verify/", "/oauth/", "/api/access/")
 """Roads of programs: every answer says what is left, also one that no route made."""
 DATA = frozenset({"rows.read", "download", "file.read", "table.query", "table.changes", "preview"})
 """Actions that hand out data: nothing is left for them when the day is spent. Their bytes count."""
+PURPOSE = "citylake-purpose"
+"""The header in which a request may say what it is for; another purpose than that of its grant is refused."""
+MOST_PURPOSE = 1500
+"""Bytes of it that are looked at."""
 _KEY = "citylake.meter"
 
 
@@ -111,8 +116,17 @@ def shows(desk: Desk, request: Request) -> Caller:
     """Who shows the token of the Authorization header; looked at once a request. Raises AuditUnavailable."""
     meter = _meter(request)
     if meter.caller is None:
-        meter.caller = desk.callers.from_token(bearer(request), partial(origin, desk, request))
+        found = desk.callers.from_token(bearer(request), partial(origin, desk, request))
+        meter.caller = replace(found, purpose=stated(request))
     return meter.caller
+
+
+def stated(request: Request) -> str | None:
+    """What a request says it is for, None if it says nothing: text in UTF-8, or percent-encoded, as headers may be."""
+    header = request.headers.get(PURPOSE)
+    if header is None or not header.strip():
+        return None
+    return unquote_to_bytes(header.strip()[:MOST_PURPOSE].encode("latin-1")).decode("utf-8", "replace")
 
 
 def origin(desk: Desk, request: Request) -> Origin:

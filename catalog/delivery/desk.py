@@ -212,7 +212,7 @@ class Desk:
     def _now(self, caller: Caller) -> Caller:
         """The same caller, as the register knows them now."""
         if caller.token is not None:
-            return self.callers.from_token_id(caller.token)
+            return replace(self.callers.from_token_id(caller.token), purpose=caller.purpose)
         return caller if caller.recipient is None else self.callers.on_behalf(caller.recipient)
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
@@ -270,14 +270,15 @@ class Desk:
         made_so = released_columns(admission.offering.product, body)
         columns = tuple(name for name in admission.allowed.columns if name in made_so)
         pseudonyms = tuple(name for name in admission.allowed.pseudonyms if name in columns)
-        then = replace(admission.allowed, version=version, columns=columns, pseudonyms=pseudonyms)
+        masks = tuple(pair for pair in admission.allowed.masks if pair[0] in columns)
+        then = replace(admission.allowed, version=version, columns=columns, pseudonyms=pseudonyms, masks=masks)
         if not then.limiting <= set(made_so):
             return None
         return replace(admission, allowed=then) if self.views.has(then) else None
 
     def changes(self, before: Admission, after: Admission) -> Extract:
         """What changed between two reads of a product by the same caller. Raises SchemaChanged, LakeError."""
-        key = shown_key(after.offering.product, after.allowed.columns)
+        key = shown_key(after.offering.product, after.allowed.plain)
         return change_set(self.views, before.allowed, after.allowed, key)
 
     def preview(self, extract: Extract, rows: int = PREVIEW_ROWS) -> list[tuple[Any, ...]]:

@@ -97,7 +97,8 @@ class Push:
 
     def key(self, con: duckdb.DuckDBPyConnection, admission: Admission, extract: Extract) -> tuple[str, ...]:
         """The shown columns that name its rows, empty if none do."""
-        key = shown_key(admission.offering.product, extract.columns)
+        plain = [name for name in extract.columns if name in admission.allowed.plain]
+        key = shown_key(admission.offering.product, plain)
         return key if key and names_rows(con, extract, key) else ()
 
     def before(self, admission: Admission, version: int) -> Admission | None:

@@ -29,6 +29,7 @@ from pipelines.lake.delta import column_types
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import copy_rows
 from pipelines.privacy import pseudonyms as keyed_hash
+from pipelines.privacy.masks import masks
 from pipelines.register.chain import canonical
 from pipelines.release import publicity
 from pipelines.settings import Settings
@@ -147,13 +148,16 @@ class Views:
         return named if ended is None else f"{named}{ENDED}{ended:%Y%m%d}"
 
     def _named(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
-        if not allowed.limited and not allowed.pseudonyms and set(columns) == set(whole.columns):
+        masked = [pair for pair in allowed.masks if pair[0] in columns]
+        if not allowed.limited and not allowed.pseudonyms and not masked and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
         keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.pseudonyms else None
         policy: list[object] = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
         if allowed.organisations is not None:  # every other policy keeps its name, and its views
             policy.append(["organisations", allowed.organisations.column, allowed.organisations.codes])
+        if masked:
+            policy.append(["masks", masked])
         return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
 
     @property
@@ -163,7 +167,9 @@ class Views:
     def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
         with self.folders.connection() as con:
             keyed = self._register(con, allowed)
-            query = _query(whole, allowed, columns, keyed)
+            made = {name: f"{function}({identifier(name)})" for name, function in keyed.items()}
+            made |= {name: masks[mask].function(identifier(name)) for name, mask in allowed.masks}
+            query = _query(whole, allowed, columns, made)
             write_extract(con, query, partial, allowed.product)
 
     def transition(self, con: duckdb.DuckDBPyConnection, allowed: Allowed, before: Epoch) -> str:
@@ -189,9 +195,10 @@ class Views:
         return found
 
 
-def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...], keyed: Mapping[str, str]) -> str:
-    """The rows of a view, ordered by what it shows: an order that came from hidden values would tell of them."""
-    shown = ", ".join(_shown(name, keyed.get(name)) for name in columns)
+def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...], made: Mapping[str, str]) -> str:
+    """The rows of a view, ordered by what it shows: an order that came from hidden values would tell of them. `made`:
+    the expressions of columns that are not shown as they are."""
+    shown = ", ".join(f"{made.get(name, identifier(name))} AS {identifier(name)}" for name in columns)
     first = [name for name in columns if name == allowed.rows]
     order = ", ".join(identifier(name) for name in [*first, *(name for name in columns if name not in first)])
     return f"SELECT * FROM (SELECT {shown} FROM {whole.relation}{_where(allowed)}) ORDER BY {order}"
@@ -210,10 +217,6 @@ def _where(allowed: Allowed, filled: str | None = None) -> str:
     if allowed.shown_until is not None and allowed.day is not None:
         limits.append(publicity.shown_on(allowed.shown_until, allowed.day))
     return f" WHERE {' AND '.join(limits)}" if limits else ""
-
-
-def _shown(name: str, function: str | None) -> str:
-    return f"{function}({identifier(name)}) AS {identifier(name)}" if function else identifier(name)
 
 
 def write_extract(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:

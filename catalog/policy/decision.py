@@ -4,7 +4,8 @@ Pure. Loading callers belongs to `callers`, loading products to `catalog.listing
 else. Whatever is not allowed by a rule below is denied.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     GRANT_PENDING = "grant_pending"
     GRANT_ROAD = "grant_road"
     GRANT_EMPTY = "grant_empty"
+    PURPOSE_OTHER = "purpose_other"
     COLUMN_NOT_GRANTED = "column_not_granted"
     LOOKUP_ONLY = "lookup_only"
     TOO_MANY = "too_many"
@@ -103,6 +105,8 @@ class Caller:
     """Seconds until a credential that was one wrong one too many may be tried again."""
     epoch: Epoch = FIRST_EPOCH
     """Of the recipient's pseudonyms, the one in force when the caller was looked up."""
+    purpose: str | None = None
+    """What the request says it is for, None if it says nothing: the grant says it then."""
     exchanged: bool = False
     """It was an access token that was shown: good for a quarter of an hour, and no secret of the recipient's own."""
 
@@ -138,6 +142,17 @@ class OfOrganisations:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """A column that is shown as it is for some purposes only, by their codes; for any other through a mask, or not at
+    all if there is none. `keyed`: the mask is a pseudonym."""
+
+    column: str
+    purposes: frozenset[str]
+    mask: str | None
+    keyed: bool = False
+
+
+@dataclass(frozen=True)
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
 
@@ -159,6 +174,13 @@ class Offer:
     """None if every row may be shown as long as its release is the published one."""
     organisations: Organisations | None = None
     """None if grants cannot be limited by organisation."""
+    bound: tuple[Bound, ...] = ()
+    purposes: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Codes of purposes by whatever text means them; any other text is a purpose of its own, in no contract's list."""
+
+    def purpose(self, text: str) -> str:
+        """The code of a purpose; of one that has none, its text."""
+        return self.purposes.get(text, text)
 
 
 @dataclass(frozen=True)
@@ -184,6 +206,14 @@ class Allowed:
     epoch: Epoch = FIRST_EPOCH
     """The first one where nothing is keyed."""
     organisations: OfOrganisations | None = None
+    masks: tuple[tuple[str, str], ...] = ()
+    """Columns that its purpose does not cover, each with the mask that they are shown through."""
+
+    @property
+    def plain(self) -> tuple[str, ...]:
+        """The columns that it shows as the product does, or keyed."""
+        masked = dict(self.masks)
+        return tuple(name for name in self.columns if name not in masked)
 
     @property
     def limited(self) -> bool:
@@ -201,7 +231,9 @@ class Allowed:
     def told(self) -> dict[str, object]:
         """Its columns and the limits of its rows, as the audit tells them."""
         said: dict[str, object] = {"columns": self.columns, "divisions": self.divisions}
-        return said if self.organisations is None else {**said, "organisations": self.organisations.codes}
+        if self.organisations is not None:
+            said["organisations"] = self.organisations.codes
+        return {**said, "masks": dict(self.masks)} if self.masks else said
 
 
 @dataclass(frozen=True)
@@ -250,7 +282,7 @@ def _in_force(caller: Caller, product: Offer, now: datetime, road: str | None) -
     """The newest grant in force, or why the newest one is not."""
     mine = [grant for grant in caller.grants if (grant.recipient, grant.product) == (caller.recipient, product.product)]
     newest_first = sorted(mine, key=lambda grant: grant.id, reverse=True)
-    problems = [(grant, _problem(grant, now, road)) for grant in newest_first]
+    problems = [(grant, _problem(grant, now, road) or _other(caller, product, grant)) for grant in newest_first]
     for grant, problem in problems:
         if problem is None:
             return grant
@@ -271,6 +303,13 @@ def _problem(grant: Grant, now: datetime, road: str | None) -> Reason | None:
     return None
 
 
+def _other(caller: Caller, product: Offer, grant: Grant) -> Reason | None:
+    """Whoever says what a read is for must say what it was granted for."""
+    if caller.purpose is None or product.purpose(caller.purpose) == product.purpose(grant.purpose):
+        return None
+    return Reason.PURPOSE_OTHER
+
+
 def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, now: datetime) -> Decision:
     wanted = None if grant is None else grant.columns
     columns = tuple(name for name in product.columns if wanted is None or name in wanted)
@@ -279,13 +318,17 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         asking, columns = columns, tuple(name for name in columns if name not in product.approval)
         if asking and not columns:
             return Denied(Reason.GRANT_PENDING)
+    purpose = None if grant is None else product.purpose(grant.purpose)
+    uncovered = {one.column: one for one in product.bound if one.column in columns and purpose not in one.purposes}
+    columns = tuple(name for name in columns if name not in uncovered or uncovered[name].mask is not None)
     divisions = None if grant is None else grant.divisions
     if not columns or (divisions is not None and (product.rows is None or not all(divisions) or not divisions)):
         return Denied(Reason.GRANT_EMPTY)  # also a limit on rows that the product no longer knows how to apply
     organisations = _of_organisations(product, grant)
     if organisations is not None and not organisations.codes:
         return Denied(Reason.GRANT_EMPTY)
-    pseudonyms = tuple(name for name in columns if name in product.pseudonyms)
+    keyed = product.pseudonyms | {name for name, one in uncovered.items() if one.keyed}
+    pseudonyms = tuple(name for name in columns if name in keyed)
     if pseudonyms and caller.recipient is None:
         return Denied(Reason.TOKEN_REQUIRED)  # there is nobody to key them for
     return Allowed(
@@ -297,11 +340,12 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         pseudonyms=pseudonyms,
         recipient=caller.recipient,
         grant=grant.id if grant else None,
-        purpose=grant.purpose if grant else None,
+        purpose=grant.purpose if grant else caller.purpose,
         shown_until=product.shown_until.column if product.shown_until else None,
         day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
         epoch=caller.epoch if pseudonyms else FIRST_EPOCH,
         organisations=organisations,
+        masks=tuple((name, one.mask) for name, one in uncovered.items() if one.mask is not None and not one.keyed),
     )
 
 

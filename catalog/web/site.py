@@ -1,6 +1,7 @@
 """The frame of every page: language, who is signed in, templates and what they may call. No page of its own."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -51,7 +52,7 @@ class Site:
             return metering.shows(self.desk, request)
         token_id = sessions.token_of(request, self.desk.settings.key("sessions"))
         caller = self.desk.callers.from_token_id(token_id) if token_id else Caller()
-        return Caller() if caller.problem else caller
+        return replace(Caller() if caller.problem else caller, purpose=metering.stated(request))
 
     def person(self, request: Request) -> Person | None:
         """Which person is signed in, looked up once a request; None for nobody."""

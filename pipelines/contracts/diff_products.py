@@ -76,6 +76,7 @@ def _shown_changes(subject: str, channel: str, was: Product, now: Product) -> It
 def _mask_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn) -> Iterator[Change]:
     if was.source != now.source:
         yield change(subject, "channel_source_changed", now.name, channel=channel, old=was.source, new=now.source)
+    yield from _purpose_changes(subject, channel, was, now)
     if was.mask == now.mask:
         return
     if now.mask is None:
@@ -86,6 +87,17 @@ def _mask_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn
         old, new = masks[was.mask].about.level, masks[now.mask].about.level
         what = "mask_weaker" if new > old else "mask_stronger" if new < old else "mask_changed"
         yield change(subject, what, now.name, channel=channel, old=was.mask, new=now.mask)
+
+
+def _purpose_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn) -> Iterator[Change]:
+    if (was.purposes, was.otherwise) == (now.purposes, now.otherwise):
+        return
+    old, new = ("、".join(one.purposes) or "—" for one in (was, now))
+    fewer = set(now.purposes) <= set(was.purposes) and was.otherwise == now.otherwise
+    narrower = bool(now.purposes) and (not was.purposes or fewer)
+    yield change(
+        subject, f"purposes_{'narrowed' if narrower else 'widened'}", now.name, channel=channel, old=old, new=new
+    )
 
 
 def _row_changes(subject: str, channel: str, was: str | None, now: str | None) -> Iterator[Change]:

@@ -254,7 +254,9 @@ def _shown(shown: ShownColumn, product: Product, contracts: Contracts) -> Docume
             "classification": _level(shown.level),
             "transformSourceObjects": [f"{product.contract.form.model}.{shown.source}"],
             "transformLogic": shown.mask,
-            "customProperties": _custom(**_about(column), mask=shown.mask),
+            "customProperties": _custom(
+                **_about(column), mask=shown.mask, purposes=list(shown.purposes) or None, otherwise=shown.otherwise
+            ),
         }
     )
 

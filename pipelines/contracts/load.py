@@ -30,6 +30,7 @@ from pipelines.contracts.mistakes import check_column, check_known, error, struc
 from pipelines.contracts.resolve import Resolver
 from pipelines.contracts.resolved import (
     ORGANISATIONS,
+    PURPOSES,
     CodeList,
     Column,
     Contracts,
@@ -301,6 +302,7 @@ class _Loader:
             if column.name in shown:
                 raise error("contract.duplicate_key", file, (*place, "properties", index), key=column.name)
             shown[column.name] = column
+        _check_bound(file, place, form, channel, view, shown)
         if view.rows is not None:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.organisations is not None:
@@ -338,20 +340,29 @@ class _Loader:
         if channel == "open" and definition.schematic:
             raise error("contract.schematic", file, place, column=source)
         if form.mask is not None:
-            check_known(file, (*place, "mask"), "mask", form.mask, masks)
-            about = masks[form.mask].about
-            kind = "date" if definition.logicalType == "timestamp" else definition.logicalType
-            if about.fits not in (None, definition.personal, definition.codes, kind):
-                raise error("contract.mask_unfit", file, (*place, "mask"), mask=form.mask, column=source)
-            level = min(level, about.level)
+            _check_mask(file, (*place, "mask"), form.mask, columns[source])
+            level = min(level, masks[form.mask].about.level)
+        self._check_purposes(file, place, form, columns[source])
         shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
-        result = ShownColumn(form.name, source, form.mask, level, shown)
+        result = ShownColumn(form.name, source, form.mask, level, shown, tuple(form.purposes), form.otherwise)
         limit = self.city.channels[channel].limit(result.pseudonymised)  # type: ignore[index]
         if level > limit:
             raise error(
                 "contract.channel_level", file, place, channel=channel, column=form.name, level=level, limit=limit
             )
         return result
+
+    def _check_purposes(self, file: Located, place: Place, form: models.ChannelColumn, source: Column) -> None:
+        """Purposes are known, and what is shown for others is a mask of the value itself."""
+        known = self.codes[PURPOSES].rows if PURPOSES in self.codes else {}
+        for index, name in enumerate(form.purposes):
+            check_known(file, (*place, "purposes", index), "purpose", name, known)
+        if form.otherwise is None:
+            return
+        at = (*place, "otherwise")
+        if not form.purposes or form.mask is not None or source.definition.geometry is not None:
+            raise error("contract.otherwise", file, at, column=form.name, mask=form.otherwise)
+        _check_mask(file, at, form.otherwise, source)
 
     def _hash(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
@@ -363,6 +374,33 @@ class _Loader:
             "codes": {name: self.codes[name].hash for name in sorted(listed)},
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _check_bound(
+    file: Located,
+    place: Place,
+    form: models.ProductForm,
+    channel: str,
+    view: models.ChannelForm,
+    shown: Mapping[str, ShownColumn],
+) -> None:
+    """Columns for some purposes stand where every read has a grant, and rows are limited by none of them."""
+    limiting = {view.rows, form.shownUntil, view.organisations and view.organisations.column}
+    for index, column in enumerate(shown.values()):
+        at = (*place, "properties", index)
+        if column.purposes and (channel, form.share.type) != ("sharing", "有条件共享"):
+            raise error("contract.purposes_free", file, at, column=column.name)
+        if column.purposes and column.name in limiting:
+            raise error("contract.purposes_limit", file, at, column=column.name)
+
+
+def _check_mask(file: Located, place: Place, mask: str, column: Column) -> None:
+    """Raises CitylakeError for a mask that is unknown, or could show too much of this column."""
+    check_known(file, place, "mask", mask, masks)
+    definition, fits = column.definition, masks[mask].about.fits
+    kind = "date" if definition.logicalType == "timestamp" else definition.logicalType
+    if fits not in (None, definition.personal, definition.codes, kind):
+        raise error("contract.mask_unfit", file, place, mask=mask, column=column.name)
 
 
 def _check_moment(file: Located, place: Place, text: str) -> None:

@@ -44,6 +44,7 @@ FieldName = Annotated[Name, _listed("field")]
 CodeListName = Annotated[Name, _listed("code_list")]
 OrganisationName = Annotated[Name, _listed("organisation")]
 MaskName = Annotated[Name, _listed("mask")]
+PurposeName = Annotated[Name, _listed("purpose")]
 SourceName = Annotated[Text, _listed("source")]
 StepCall = Annotated[Call, _listed("step")]
 RuleCall = Annotated[Call, _listed("rule")]
@@ -417,11 +418,15 @@ class Lookup(Strict):
 
 
 class ChannelColumn(Strict):
-    """A column that a channel shows: from which column of the model, through which mask."""
+    """A column that a channel shows: from which column of the model, through which mask. `purposes`: those of grants
+    that it is shown for; for any other through the mask `otherwise`, or not at all without one.
+    """
 
     name: FieldName
     source: FieldName | None = Field(default=None, alias="from")
     mask: MaskName | None = None
+    purposes: list[PurposeName] = []
+    otherwise: MaskName | None = None
 
 
 class OrganisationRows(Strict):

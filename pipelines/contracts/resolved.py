@@ -17,6 +17,8 @@ from pipelines.privacy.masks import masks
 Spellings = Mapping[str, Mapping[str, str]]
 ORGANISATIONS = "organisations"
 """The code list of the organisations that take part."""
+PURPOSES = "purposes"
+"""The code list of the purposes that contracts know."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ class ShownColumn:
     mask: str | None
     level: int
     column: Column
+    purposes: tuple[str, ...] = ()
+    """Codes of the purposes for which it is shown so, none for any; for others through `otherwise`, or not at all."""
+    otherwise: str | None = None
 
     @property
     def pseudonymised(self) -> bool:
@@ -184,6 +189,14 @@ class Contracts:
             if organisation in self.codes[ORGANISATIONS].rows:
                 found[organisation] = (*found.get(organisation, ()), code)
         return found
+
+    @cached_property
+    def purposes(self) -> dict[str, str]:
+        """By every text that means a purpose, its code."""
+        known = self.codes.get(PURPOSES)
+        if known is None:
+            return {}
+        return {row["name"]: code for code, row in known.rows.items()} | dict(known.spellings)
 
     @cached_property
     def code_sets(self) -> dict[str, frozenset[str]]:

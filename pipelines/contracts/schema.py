@@ -16,7 +16,7 @@ from pipelines.codecs.derive import derivations
 from pipelines.connectors.base import connectors
 from pipelines.contracts import models
 from pipelines.contracts.load import load
-from pipelines.contracts.resolved import Contracts
+from pipelines.contracts.resolved import PURPOSES, Contracts
 from pipelines.contracts.rules import rules
 from pipelines.contracts.texts import LANGUAGES
 from pipelines.messages import catalogue
@@ -101,6 +101,7 @@ def _lists(contracts: Contracts) -> dict[str, Schema]:
         "code_list": contracts.codes,
         "organisation": contracts.codes["organisations"].rows,
         "mask": masks,
+        "purpose": contracts.codes[PURPOSES].rows if PURPOSES in contracts.codes else (),
         "connection": contracts.city.connections,
         "source": contracts.sources,
     }

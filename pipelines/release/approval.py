@@ -105,7 +105,13 @@ def terms(product: Product) -> dict[str, Any]:
         "rows": form.rows,
         "anonymity": form.anonymity.model_dump(mode="json") if form.anonymity else None,
         "lookup": form.lookup.model_dump(mode="json") if form.lookup else None,
-        "columns": {column.name: [column.source, column.mask, column.level] for column in product.columns},
+        "columns": {
+            column.name: [
+                *(column.source, column.mask, column.level),
+                *([list(column.purposes), column.otherwise] if column.purposes else []),
+            ]
+            for column in product.columns
+        },
     }
 
 

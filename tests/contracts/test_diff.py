@@ -84,6 +84,7 @@ CHANGES = [
     (PERSON, "rows: division_code", "rows: sex", None, "row_filter_changed", True),
     (PERSON, "    rows: division_code\n", "    rows: division_code\n"
      "    organisations: {column: division_code, departments: organisations}\n", None, "row_filter_added", True),
+    (PERSON, "      - sex\n", "      - {name: sex, purposes: [check]}\n", "sex", "purposes_narrowed", True),
     (PERSON, "licence: 共享协议", "licence: 另一协议", None, "licence_changed", True),
     (PERSON, "product: person_of_division", "product: person", None, "product_renamed", True),
     (PERSON, "owner: dsrb", "owner: psb", None, "owner_changed", False),

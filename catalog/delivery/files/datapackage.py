@@ -4,7 +4,7 @@ Pure: what the files are is told by whoever wrote them. Properties of ours begin
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog.delivery.changes import AFTER, BEFORE, CHANGE_TYPE, DELETE, INSERT
@@ -49,9 +49,10 @@ def describe(
     key: Sequence[str],
     since: int | None,
     files: list[DataFile],
+    masks: Mapping[str, str],
 ) -> dict[str, Any]:
     """The descriptor of a package. `held`: the rows in each of its files, a view or a change set from version `since`;
-    `key`: the columns that name a row of the view."""
+    `key`: the columns that name a row of the view; `masks`: columns that are masked because of the purpose."""
     product, release = offering.product, offering.release
     assert release is not None
     names = contracts.codes["organisations"].rows
@@ -68,15 +69,16 @@ def describe(
         "contributors": [{"title": operator, "roles": ["publisher"]}],
         "citylake:product": product.id,
         "citylake:asOf": str(release.body.get("as_of", "")),
-        "resources": [_resource(product.name, product.form.name, one, held, key, since, offering) for one in files],
+        "resources": [_resource(one, held, key, since, offering, masks) for one in files],
     }
     return about if since is None else {**about, "citylake:since": since}
 
 
 def _resource(
-    name: str, title: str, file: DataFile, held: Extract, key: Sequence[str], since: int | None, offering: Offering
+    file: DataFile, held: Extract, key: Sequence[str], since: int | None, offering: Offering, masks: Mapping[str, str]
 ) -> dict[str, Any]:
-    shown = {column.name: column for column in offering.product.columns}
+    name, title = offering.product.name, offering.product.form.name
+    shown = {one.name: replace(one, mask=masks.get(one.name, one.mask)) for one in offering.product.columns}
     schema: dict[str, Any] = {"fields": [_field(field, shown, key, since) for field in held.fields]}
     if key and since is None:
         schema["primaryKey"] = list(key)

@@ -54,7 +54,7 @@ def packed(
     def build(folder: Path) -> None:
         offering = admission.offering
         rows = [_write_rows(desk, held, kind, folder / _named(offering.product.name, since, kind)) for kind in kinds]
-        described = describe(contracts, offering, held, key, since, rows)
+        described = describe(contracts, offering, held, key, since, rows, dict(admission.allowed.masks))
         (folder / DESCRIPTOR).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
         columns = [column for column in held.columns if column != CHANGE_TYPE]
         (folder / DICTIONARY).write_bytes(dictionary.as_csv(dictionary.entries(offering.product, columns)))

@@ -142,6 +142,7 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         address = Address(f"{channel}/{product}", number, key, name, query.get("t", ""))
         signature = query.get(addresses.SIGNATURE, "")
         caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
+        caller = replace(caller, purpose=metering.stated(request))
         problem = addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature)
         if problem is Reason.ADDRESS_INVALID:
             caller = Caller()  # anybody may have written the token's id into it

@@ -1,0 +1,204 @@
+"""What a grant is for decides which columns it shows as they are, on every road, and a request may not say another."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pytest
+
+from catalog.delivery.changes import shown_key
+from catalog.delivery.deliveries import deliver
+from catalog.delivery.desk import Desk
+from catalog.delivery.extracts import WHOLE
+from catalog.policy import administration
+from catalog.policy.decision import Allowed, Bound, Caller, Denied, Reason, decide
+from tests.catalog.every_road import Roads, folder_in_memory
+from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries
+from tests.catalog.small_city import APPROVER, PERSONS, STEWARD, City, bearer
+from tests.catalog.test_decision import NOW, caller, grant, offer
+from tests.connectors.store_servers import FolderBackend
+
+COVERED, OTHER = "低保核对", "路过看看"
+BINDING = {
+    "      - education\n": "      - {name: education, purposes: [subsistence_check]}\n",
+    "      - sex\n      - {name: birth_year": "      - {name: sex, purposes: [subsistence_check, statistics], "
+    "otherwise: pseudonym}\n      - {name: birth_year",
+    "      - division_code\n      - county_name\n      - town_name\n      - education": "      - {name: division_code, "
+    "purposes: [subsistence_check], otherwise: town}\n      - county_name\n      - town_name\n      - education",
+}
+"""In the contract of persons: a column that others do not see, one that they see keyed, one that they see coarser."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> FolderBackend:
+    return FolderBackend(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def bound(store: FolderBackend) -> Iterator[City]:
+    """A city that shows some columns of persons for some purposes only; divisions do not limit its rows."""
+    with folder_in_memory() as home:
+        city = City(home)
+        file = city.own_contracts() / "products/population/person.yaml"
+        head, rest = file.read_text("utf-8").split("\n  analyst:", 1)
+        text = head.replace("    rows: division_code\n", "")
+        for old, new in reversed(BINDING.items()):
+            assert old in text
+            text = text.replace(old, new)
+        file.write_text(f"{text}\n  analyst:{rest}", "utf-8")
+        to = {"recipient": RECIPIENT, "product": PERSONS, "connection": "drop", "folder": FOLDER}
+        add_deliveries(city, {"drop": store.address}, {"persons": to})
+        city.contracts = Desk(city.settings, city.register).listing.snapshot().contracts
+        city.release(PERSONS, 30)
+        city.release(PERSONS, 40)
+        yield city
+
+
+def given(city: City, name: str, purpose: str) -> str:
+    token = city.recipient(name)
+    grant_for(city, name, purpose)
+    return token
+
+
+def grant_for(city: City, name: str, purpose: str) -> None:
+    made = administration.grant(city.register, city.contracts, name, PERSONS, purpose=purpose, actor=STEWARD)
+    if made.pending:
+        administration.approve_grant(city.register, made.id, actor=APPROVER)
+
+
+def lengths(office: Office, column: str) -> set[int]:
+    """Of the values that an office holds."""
+    place = office.columns.index(column)
+    return {len(row[place] or "") for row in office.rows}
+
+
+def test_the_decision_follows_the_purpose_of_the_grant() -> None:
+    product = replace(
+        offer(),
+        bound=(
+            Bound("name", frozenset({"a"}), None),
+            Bound("division_code", frozenset({"a", "b"}), "town"),
+        ),
+        purposes={"甲": "a", "a": "a", "乙": "b"},
+    )
+
+    def shown(purpose: str) -> Allowed:
+        decision = decide(caller(grant(purpose=purpose)), product, NOW)
+        assert isinstance(decision, Allowed)
+        return decision
+
+    assert (shown("甲").columns, shown("甲").masks) == (("person_ref", "name", "division_code"), ())
+    assert (shown("乙").columns, shown("乙").masks) == (("person_ref", "division_code"), ())
+    other = shown("丙")
+    assert (other.columns, other.masks, other.plain) == (
+        ("person_ref", "division_code"),
+        (("division_code", "town"),),
+        ("person_ref",),
+    )
+    assert other.told["masks"] == {"division_code": "town"}
+    keyed = replace(product, bound=(Bound("name", frozenset({"a"}), "pseudonym", keyed=True),))
+    decision = decide(caller(grant(purpose="丙")), keyed, NOW)
+    assert isinstance(decision, Allowed)
+    assert (decision.pseudonyms, decision.masks) == (("person_ref", "name"), ())
+    alone = decide(caller(grant(purpose="丙", columns=("name",))), product, NOW)
+    assert alone == Denied(Reason.GRANT_EMPTY)
+
+
+@pytest.mark.parametrize(("stated", "allowed"), [(None, True), ("甲", True), ("a", True), ("乙", False), ("丙", False)])
+def test_a_stated_purpose_must_be_the_granted_one(stated: str | None, allowed: bool) -> None:
+    product = replace(offer(), purposes={"甲": "a", "a": "a", "乙": "b"})
+    who = replace(caller(grant(purpose="甲")), purpose=stated)
+    decision = decide(who, product, NOW)
+    assert isinstance(decision, Allowed) if allowed else decision == Denied(Reason.PURPOSE_OTHER)
+    free = decide(replace(who, grants=()), replace(product, share_type="无条件共享"), NOW)
+    assert isinstance(free, Allowed) and free.purpose == stated, "what nobody granted is told by whoever asks"
+    assert isinstance(
+        decide(Caller(purpose="x"), replace(product, channel="open", pseudonyms=frozenset()), NOW), Allowed
+    )
+
+
+def test_every_road_shows_what_the_purpose_covers(bound: City) -> None:
+    roads = Roads(bound, bound.client())
+    tokens = {purpose: given(bound, f"路{purpose}", purpose) for purpose in (COVERED, OTHER)}
+    plain = {name: set(bound.values(PERSONS, name)) for name in ("education", "sex", "division_code")}
+    names = tuple(column.name for column in bound.contracts.products[PERSONS].columns)
+    for way in ("download csv", "preview", "query", "rows ndjson", "rows parquet"):
+        mine, theirs = (roads.read(way, PERSONS, tokens[purpose]) for purpose in (COVERED, OTHER))
+        assert mine.columns == names and theirs.columns == tuple(name for name in names if name != "education"), way
+        sexes, places = (
+            [{row[seen.columns.index(name)] for row in seen.rows} for seen in (mine, theirs)]
+            for name in ("sex", "division_code")
+        )
+        assert sexes[0] == plain["sex"] and not sexes[1] & plain["sex"] and len(sexes[1]) == 2, way
+        assert places[0] == plain["division_code"] and places[1] == {code[:9] for code in places[0] if code}, way
+    for column in ("education", "sex"):
+        answer = roads.get(f"/api/v1/products/{PERSONS}/rows?{column}=eq.20", tokens[OTHER])
+        assert answer.status_code == (200 if column == "sex" else 400)
+        assert column == "education" or answer.json() == [], "what is filtered by is what is shown"
+    page = roads.get(f"/datasets/{PERSONS}", tokens[OTHER]).text
+    assert "脱敏后提供：division_code" in page
+
+
+def test_what_changed_names_rows_by_no_masked_column(bound: City) -> None:
+    product = bound.contracts.products[PERSONS]
+    desk = Desk(bound.settings, bound.register)
+    given(bound, "跟随", OTHER)
+    admission = desk.admit(desk.callers.on_behalf("跟随"), PERSONS, "test", "files")
+    before = desk.at_version(admission, 0)
+    assert before is not None and before.allowed.masks == (("division_code", "town"),)
+    changes = desk.changes(before, admission)
+    with duckdb.connect() as con:
+        held = {row[0] for row in con.execute(f"SELECT DISTINCT division_code FROM {changes.relation}").fetchall()}
+    assert {len(code) for code in held} == {9}
+    named = replace(admission.allowed, masks=(("person_ref", "town"),))
+    assert shown_key(product, admission.allowed.plain) == ("person_ref",) and shown_key(product, named.plain) == ()
+
+
+def test_a_delivery_follows_the_purpose_and_is_whole_when_that_changes(
+    bound: City, store: FolderBackend, tmp_path: Path
+) -> None:
+    desk = Desk(bound.settings, bound.register)
+    office = Office(store, FOLDER, tmp_path)
+    given(bound, RECIPIENT, OTHER)
+    assert deliver(desk, "persons", "test").how == "snapshot"  # type: ignore[union-attr]
+    office.take()
+    assert "education" not in office.columns and {
+        len(row[office.columns.index("division_code")] or "") for row in office.rows
+    } == {9}
+    for one in administration.list_grants(bound.register, RECIPIENT):
+        administration.revoke_grant(bound.register, one.id, actor=STEWARD)
+    grant_for(bound, RECIPIENT, COVERED)
+    assert deliver(desk, "persons", "test").how == "snapshot"  # type: ignore[union-attr]
+    office.take()
+    assert "education" in office.columns and {
+        len(row[office.columns.index("division_code")] or "") for row in office.rows
+    } == {12}
+
+
+STATED = {COVERED: 200, "subsistence_check": 200, "低保核查": 200, "统计分析": 403, OTHER: 403}
+
+
+def test_a_request_that_states_another_purpose_is_refused_and_audited(bound: City) -> None:
+    roads, token = Roads(bound, bound.client()), given(bound, "声明", COVERED)
+    rows = f"/api/v1/products/{PERSONS}/rows"
+    for path in (rows, f"/datasets/{PERSONS}/download/csv", f"{roads.table(PERSONS)}/metadata"):
+        for stated, status in STATED.items():
+            headers = bearer(token) | {"Citylake-Purpose": quote(stated)}
+            seen = roads.answered(partial(roads.client.get, path, headers=headers))
+            told = None if status == 200 else "purpose_other"
+            assert (seen.status, [row[1] for row in seen.audited]) == (status, [told]), (path, stated)
+    raw = {name.encode(): value.encode() for name, value in {**bearer(token), "Citylake-Purpose": OTHER}.items()}
+    assert roads.client.get(rows, headers=raw).status_code == 403, "in UTF-8 as it is, too"
+
+
+def test_the_policy_has_another_hash_when_the_contract_binds_otherwise(bound: City) -> None:
+    """So no view, package or position of the older words is taken for one of the newer."""
+    desk = Desk(bound.settings, bound.register)
+    given(bound, "哈希", OTHER)
+    allowed = desk.admit(desk.callers.on_behalf("哈希"), PERSONS, "test", "files").allowed
+    bare = replace(allowed, pseudonyms=(), columns=("division_code", "name"), masks=())
+    keys = [desk.views.extract(replace(bare, masks=masks)).key for masks in ((), (("division_code", "town"),))]
+    assert keys[0] != keys[1] and WHOLE not in keys
