@@ -56,7 +56,7 @@ def _told(place: Place, names: Collection[str]) -> str:
     """A place in words; of a sheet the cells of the named columns, if there are any."""
     letters = dict.fromkeys(place.letters[name] for name in names if name in place.letters)
     if letters:
-        cells = "、".join(f"{place.of}!{letter}{place.number}" for letter in letters)
+        cells = f"{place.of}!{'、'.join(f'{letter}{place.number}' for letter in letters)}"
         return translate("quarantine.place.cell", "zh", cells=cells)
     kind = f"{place.kind}_of" if place.of else place.kind
     return translate(f"quarantine.place.{kind}", "zh", of=place.of, number=place.number)

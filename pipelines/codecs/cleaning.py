@@ -150,18 +150,22 @@ def code_of(text: str, lists: CodeLists, *, codes: CodeList) -> str:
 
 
 def date_of(text: str) -> str:
-    """A DATE from YYYYMMDD, YYYY-M-D, YYYY/M/D or YYYY.M.D; NULL if it is none of these or no calendar date.
+    """A DATE from YYYYMMDD, YYYY-M-D, YYYY/M/D, YYYY.M.D, YYYY年M月D日; NULL if it is none of these or no such day.
 
+    Midnight may follow: databases that know no days write it behind each. Another time of day is more than a date says.
     The usual way to write a day is looked for by itself: GLOB finds it in a fifth of the time.
     """
     usual = f"{text} GLOB '{'-'.join('[0-9]' * width for width in (4, 2, 2))}'"
     compact = f"try_cast(substr({text}, 1, 4) || '-' || substr({text}, 5, 2) || '-' || substr({text}, 7, 2) AS DATE)"
-    separated = f"try_cast(replace(replace({text}, '/', '-'), '.', '-') AS DATE)"
-    one_separator = "|".join(f"[0-9]{{4}}{sign}[0-9]{{1,2}}{sign}[0-9]{{1,2}}" for sign in ("-", "/", "[.]"))
+    signs = (("-", "-", ""), ("/", "/", ""), ("[.]", "[.]", ""), ("年", "月", "日"))
+    days = "|".join(f"[0-9]{{4}}{first}[0-9]{{1,2}}{then}[0-9]{{1,2}}{end}" for first, then, end in signs)
+    shape = f"({days})([ T]0?0:00(:00([.]0+)?)?)?"
+    parts = f"regexp_extract({text}, '^([0-9]+)[^0-9]([0-9]+)[^0-9]([0-9]+)', ['y', 'm', 'd'])"
+    separated = f"try_cast(concat_ws('-', {parts}.y, {parts}.m, {parts}.d) AS DATE)"
     return (
         f"CASE WHEN starts_with({text}, '0000') THEN NULL WHEN {usual} THEN try_cast({text} AS DATE) "
         f"WHEN regexp_full_match({text}, '[0-9]{{8}}') THEN {compact} "
-        f"WHEN regexp_full_match({text}, '{one_separator}') THEN {separated} END"
+        f"WHEN regexp_full_match({text}, '{shape}') THEN {separated} END"
     )
 
 

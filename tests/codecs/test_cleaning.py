@@ -1,5 +1,6 @@
 """Cleaning steps repair spelling, never guess, and change nothing when done twice."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -215,7 +216,17 @@ DATES = [
     ("2026-02/28", None),
     ("28.02.2026", None),
     ("02/28/2026", None),
-    ("2026-02-28 00:00:00", None),
+    ("2026-02-28 00:00:00", date(2026, 2, 28)),
+    ("2026/2/28 0:00:00", date(2026, 2, 28)),
+    ("2026-02-28T00:00:00.000", date(2026, 2, 28)),
+    ("2026-02-28 00:00:01", None),
+    ("2026-02-28 08:00", None),
+    ("2026年2月28日", date(2026, 2, 28)),
+    ("2026年02月28日", date(2026, 2, 28)),
+    ("2026年2月30日", None),
+    ("2026年2月", None),
+    ("2026年2-28", None),
+    ("二〇二六年二月", None),
     (" 2026-02-28", None),
     ("2026-02-28\n", None),
     ("2026-02-28 (BC)", None),
@@ -232,20 +243,26 @@ def test_a_date_is_read_or_refused(run: Run, text: str | None, result: date | No
     assert run(date_of, text) == result
 
 
-@given(day=st.dates(), sign=st.sampled_from(["-", "/", "."]), padded=st.booleans())
+@given(
+    day=st.dates(),
+    signs=st.sampled_from(["--", "//", "..", "年月日"]),
+    padded=st.booleans(),
+    midnight=st.sampled_from(["", " 00:00:00", " 0:00", "T00:00:00.0"]),
+)
 @settings(max_examples=200, deadline=None)
-def test_every_real_date_is_read(run: Run, day: date, sign: str, padded: bool) -> None:
-    parts = (f"{day.month:02d}", f"{day.day:02d}") if padded else (str(day.month), str(day.day))
-    assert run(date_of, sign.join((f"{day.year:04d}", *parts))) == day
+def test_every_real_date_is_read(run: Run, day: date, signs: str, padded: bool, midnight: str) -> None:
+    month, number = (f"{day.month:02d}", f"{day.day:02d}") if padded else (str(day.month), str(day.day))
+    assert run(date_of, f"{day.year:04d}{signs[0]}{month}{signs[1]}{number}{signs[2:]}{midnight}") == day
     assert run(date_of, f"{day.year:04d}{day.month:02d}{day.day:02d}") == day
 
 
-@given(text=texts | st.text(st.sampled_from("0123456789-/."), max_size=11))
+@given(text=texts | st.text(st.sampled_from("0123456789-/.年月日 :"), max_size=11))
 @settings(max_examples=300, deadline=None)
 def test_what_is_read_is_what_is_written(run: Run, text: str) -> None:
     found = run(date_of, text)
     if found is not None:
-        digits = [int(part) for part in text.replace("/", "-").replace(".", "-").split("-")]
+        written = re.split(r"[ T]0?0:00", text)[0]
+        digits = [int(part) for part in re.findall("[0-9]+", written)]
         compact = [int(text[:4]), int(text[4:6]), int(text[6:])] if len(digits) == 1 else digits
         assert [found.year, found.month, found.day] == compact
 

@@ -193,8 +193,8 @@ def test_a_refused_row_of_a_workbook_is_told_by_its_cells(
     positions = [row[POSITION] for row in export(tmp_path / "out.xlsx")]
     cells = [(2, 6, ["GMSFHM"]), (3, 8, ["XM", "GXSJ"]), (4, 10, ["DJBH"])]
     for position, (row, number, names) in zip(positions, cells, strict=True):
-        start, _, rest = position.removeprefix("文件 名册.xlsx，单元格 ").partition("（")
-        assert set(start.split("、")) == {f"企业 A!{letter[name]}{number}" for name in names}
+        start, _, rest = position.removeprefix("文件 名册.xlsx，单元格 企业 A!").partition("（")
+        assert set(start.split("、")) == {f"{letter[name]}{number}" for name in names}
         assert rest == f"第 1 批数据第 {row} 行）"
 
 
