@@ -2,7 +2,7 @@
 Great Expectations running the same suite on the same engine.
 
 `python -m benchmarks.rules [ROWS]`, 600,000 if not said. `scan` reads every column of the Parquet file once; `judged`
-is what admission does: one pass that looks for what to clean, judges, and marks each row with the rules it fails, then
+is what admission does: it looks for what to clean, judges, and marks each row with the rules it fails, then
 the failing rows as a table, counts by rule and duplicates; `measured` is what the gate does (counts only);
 `expectations` the same rules as a suite, each shown to have been answered. The goal: `judged` at most 3.0 times `scan`,
 and less than `expectations`.
@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.contender import Contender, one
 from benchmarks.measure import table
 from benchmarks.registers import CONTRACT, SOURCE, contracts, people
+from pipelines.admission import screen
 from pipelines.admission.compile import compile_contract
 from pipelines.codecs.sql import literal
 from pipelines.contracts.load import Contracts, SourceContract, load, rule_context
@@ -65,7 +66,9 @@ def judged(file: str, folder: Path) -> int:
         kinds = con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(file)})").fetchall()
         admission = compile_contract(contract, known, TODAY, {name: kind for name, kind, *_ in kinds})
         marked = folder / "judged.parquet"
-        write_file(con, admission.judged(file, "record_no"), marked, kept=False)
+        write_file(
+            con, screen.judged(con, admission, known, Path(file), "record_no", folder / "suspects"), marked, False
+        )
         con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(marked))})")
         con.execute(f"CREATE TABLE failing AS SELECT * FROM judged WHERE NOT ({admission.accepted})")
         marks = range(len(admission.judgements))

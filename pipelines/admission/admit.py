@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
-from pipelines.admission import hashes, volumes
+from pipelines.admission import hashes, screen, volumes
 from pipelines.admission.answers import Answers, raw_texts
 from pipelines.admission.changes import Changes, CorrectedTable, ReturnedTable, TableChanges, changes_of
 from pipelines.admission.compile import DIRTY, ROW, TYPES, Admission, compile_contract, raw_rows
@@ -136,6 +136,7 @@ class Batch:
         self.known_at = known_at
         self.con = connect(lake.scratch(), ADMISSION_MEMORY)
         self.closing = ExitStack()
+        self.suspects = lake.scratch() / f"suspects-{uuid.uuid4().hex}.parquet"
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
         self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
         self.admission: Admission = self._compiled()
@@ -175,8 +176,10 @@ class Batch:
     def _judge(self, kept: str) -> None:
         """View `judged`, over a file: a table would take the memory that the joins need, and push them to disk."""
         file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
-        self.closing.callback(file.unlink, missing_ok=True)
-        write_file(self.con, self.admission.judged(str(self.delivery.path), kept), file, kept=False)
+        for made in (file, self.suspects):
+            self.closing.callback(made.unlink, missing_ok=True)
+        query = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
+        write_file(self.con, query, file, kept=False)
         self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:
@@ -458,12 +461,12 @@ class Batch:
         # as text, for JSON would make floats of exact numbers
         names = pq.read_schema(self.delivery.path).names
         told = ", ".join(f"{literal(name)}: CAST(d.{identifier(name)} AS VARCHAR)" for name in names)
-        raw = raw_rows(str(self.delivery.path))
+        rows = screen.delivered(self.con, refused, self.delivery.path, self.suspects)
         return (
             f"SELECT {self.delivery.batch}::BIGINT AS _batch, r.{ROW}, "
             f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at, "
             f"concat_ws(',', {failed}, r._rule) AS rules, to_json({{{told}}})::VARCHAR AS delivered "
-            f"FROM ({refused}) r JOIN {raw} d ON d.file_row_number = r.{ROW}"
+            f"FROM ({refused}) r JOIN {rows} d ON d.file_row_number = r.{ROW}"
         )
 
     def _count(self, table: str) -> int:

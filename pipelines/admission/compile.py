@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
-from pipelines.codecs import cleaning
+from pipelines.codecs import cleaning, functions
 from pipelines.codecs.local_time import instant
 from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.texts import Shape
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.models import CorrectionForm
@@ -49,13 +50,35 @@ _STORED = {
 class Judgement:
     """One way a row can fail: `predicate` is SQL over the cast columns; false refuses the row.
 
-    `after`: rules of which none may have failed, for one defect is told once.
+    `after`: rules of which none may have failed, for one defect is told once. `alone`: the column, if it looks at
+    nothing but what that was delivered as; `longest`: if that is all it asks, how many characters that may have.
     """
 
     rule: str
     kind: Kind
     predicate: str
     after: tuple[str, ...] = ()
+    alone: str | None = None
+    longest: int | None = None
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What is known of all rows that are to be judged: columns that are `clean` texts, `rules` that none of them fails,
+    and functions of identity numbers and codes whose answer for a column is `right`."""
+
+    clean: Collection[str] = ()
+    rules: Collection[str] = ()
+    right: Collection[tuple[str, str]] = ()
+
+    def of(self, predicate: str) -> str:
+        """A predicate as it is for such rows."""
+        for name, column in self.right:
+            predicate = functions.answered_right(predicate, name, column)
+        return predicate
+
+
+NOTHING = Cleared()
 
 
 @dataclass(frozen=True)
@@ -68,22 +91,26 @@ class Admission:
 
     contract: SourceContract
     judgements: tuple[Judgement, ...]
-    judging: tuple[str, ...]
-    decoding: tuple[str, ...]
+    replaced: frozenset[str]
+    """Columns of which something else may be judged than what was delivered."""
+    decode: Callable[..., Iterator[str]]
+    carried: tuple[str, ...]
     history: Mapping[str, str]
     """Rules about events together -> query for the `_row` of those in `FRESH` that contradict others or `TOLD`."""
     watched: tuple[str, ...]
     """The columns that those rules look at."""
 
-    def judged(self, raw: str, kept: str) -> str:
-        """Every row of the Parquet file `raw`: `_row` (its position), `_dirty` (whether a text may need cleaning),
-        `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ..."""
-        rows = _layered(f"SELECT * FROM {raw_rows(raw)}", self.judging)
+    def judged(self, raw: str, kept: str, cleared: Cleared = NOTHING) -> str:
+        """Every row of `raw` (see `raw_rows`): `_row` (its position), `_dirty` (whether a text may need cleaning),
+        `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ... What is known of all of them is not
+        asked again."""
+        layers = (*self.decode(self.carried, clean=cleared.clean), *self._judging(cleared))
+        rows = _layered(f"SELECT * FROM {raw}", layers)
         return f"SELECT {ROW}, {DIRTY}, {kept}, {', '.join(self.masks)} FROM ({rows})"
 
     def decoded(self, rows: str) -> str:
         """The contract's columns of some rows, with `_row` and `_op`. `rows`: raw rows with `_op` and `_dirty`."""
-        return _layered(rows, self.decoding)
+        return _layered(rows, (*self.decode([ROW, "_op", DIRTY]), f"{ROW}, _op, {self._names}"))
 
     @property
     def masks(self) -> list[str]:
@@ -98,6 +125,27 @@ class Admission:
     def failed(self, index: int) -> str:
         """The condition that judgement `index` failed."""
         return f"({FAILED}_{index // BITS} >> {index % BITS}) & 1 = 1"
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(identifier(column.name) for column in self.contract.columns)
+
+    def _judging(self, cleared: Cleared) -> Iterator[str]:
+        """From typed columns to bit masks."""
+        kept = f"{ROW}, {DIRTY}, {self._names}"
+        answers = {
+            judgement.rule: f"_good_{index}"
+            for index, judgement in enumerate(self.judgements)
+            if judgement.rule not in cleared.rules
+        }
+        asked = (
+            f"{cleared.of(judgement.predicate)} AS {answers[judgement.rule]}"
+            for judgement in self.judgements
+            if judgement.rule in answers
+        )
+        yield ", ".join([kept, *asked])
+        masks = (self.judgements[start : start + BITS] for start in range(0, len(self.judgements), BITS))
+        yield f"{kept}, {', '.join(_mask(mask, answers, number) for number, mask in enumerate(masks))}"
 
 
 def compile_contract(
@@ -114,21 +162,27 @@ def compile_contract(
     """
     raw = raw or {}
     context = rule_context(contracts, today=today)
-    judgements = tuple(_judgements(contract, context, raw))
-    carried = [ROW, *(name for name in (UNREAD, ERASED, EMPTIED) if name in raw)]
-    names = ", ".join(identifier(column.name) for column in contract.columns)
+    replaced = {*quarantined, *(one.column for one in contract.form.corrections)}
+    judgements = tuple(_judgements(contract, context, raw, replaced))
+    carried = (ROW, *(name for name in (UNREAD, ERASED, EMPTIED) if name in raw))
     decode = partial(_decoding, contract, contracts, raw, quarantined)
-    judging = (*decode(carried), *_judging(f"{ROW}, {DIRTY}, {names}", judgements))
-    decoding = (*decode([ROW, "_op", DIRTY]), f"{ROW}, _op, {names}")
     together = replace(context, relation=FRESH, previous=TOLD)
     events = [rule for rule in contract.rules if rule.about.scope == "history"]
     watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
-    return Admission(contract, judgements, judging, decoding, {rule.id: rule.sql(together) for rule in events}, watched)
+    history = {rule.id: rule.sql(together) for rule in events}
+    return Admission(contract, judgements, frozenset(replaced), decode, carried, history, watched)
 
 
 def raw_rows(raw: str) -> str:
     """The rows of a raw file, to stand after FROM; `file_row_number` is their position."""
     return f"read_parquet({literal(raw)}, file_row_number = true)"
+
+
+def of_column(contract: SourceContract, column: Column) -> SourceContract:
+    """A contract of one column, with the rules about nothing else; what is a geometry is not asked."""
+    rules = tuple(rule for rule in contract.rules if rule.columns == (column.name,) and rule.about.scope == "row")
+    form = contract.form.model_copy(update={"corrections": [], "ignored": []})
+    return replace(contract, form=form, columns=(column,), derived=(), rules=rules)
 
 
 def cleaned(columns: tuple[Column, ...], contracts: Contracts, rows: str) -> str:
@@ -168,9 +222,10 @@ def _decoding(
     raw: Mapping[str, str],
     quarantined: Collection[str],
     carried: Sequence[str],
+    clean: Collection[str] = (),
 ) -> Iterator[str]:
     """From raw values to typed columns. The rows say themselves which of them are dirty, unless that is not `carried`:
-    then all are looked at, and say it afterwards."""
+    then all are looked at, and say it afterwards; columns known to be `clean` are not."""
     compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}  # as texts
     read = {*compared, *quarantined}
     plain = [column for column in contract.columns if column.name not in read]
@@ -181,10 +236,17 @@ def _decoding(
     if DIRTY in carried:
         yield _cleaned(texts, kept, contracts, lambda _: DIRTY)
     else:
-        yield _looked_at(texts, kept, contracts)
-        looks = ", ".join(_dirty(column) for column in texts if column.clean)
+        looked = [column for column in texts if column.name not in clean]
+        kept = ", ".join([kept, *(identifier(column.name) for column in texts if column.name in clean)])
+        yield _looked_at(looked, kept, contracts)
+        looks = ", ".join(_dirty(column) for column in looked if column.clean)
         carried = [*carried, DIRTY]
-        yield _cleaned(texts, f"{kept}, {f'greatest({looks})' if looks else 'false'} AS {DIRTY}", contracts, _dirty)
+        yield _cleaned(
+            looked,
+            f"{kept}, {f'coalesce(greatest({looks}), false)' if looks else 'false'} AS {DIRTY}",
+            contracts,
+            _dirty,
+        )
     if contract.form.corrections:
         yield _corrected(contract, contracts.city.timezone, ", ".join(carried))
     yield _cast(contract.columns, stored, contracts.city.timezone, ", ".join(carried))
@@ -213,14 +275,15 @@ def _looked_at(texts: Sequence[Column], kept: str, contracts: Contracts) -> str:
     """Texts as they are, and of each whether any of its cleaning steps may change it."""
     names = ", ".join(identifier(column.name) for column in texts)
     looks = (
-        f"{cleaning.touched(identifier(column.name), _shapes(column, contracts))} AS {_dirty(column)}"
+        f"{cleaning.touched(identifier(column.name), shapes(column, contracts))} AS {_dirty(column)}"
         for column in texts
         if column.clean
     )
     return ", ".join(filter(None, [kept, names, *looks]))
 
 
-def _shapes(column: Column, contracts: Contracts) -> list[str]:
+def shapes(column: Column, contracts: Contracts) -> list[Shape]:
+    """The shapes of the texts that the cleaning steps of a column may change."""
     steps = ((cleaning.steps[step.verb], step.arguments) for step in column.clean)
     return [verb.about(contracts.spellings, **arguments) for verb, arguments in steps]
 
@@ -236,7 +299,7 @@ def _clean(column: Column, contracts: Contracts, condition: str) -> str:
     if not column.clean:
         return name
     value = name
-    for step, shape in zip(column.clean, _shapes(column, contracts), strict=True):
+    for step, shape in zip(column.clean, shapes(column, contracts), strict=True):
         changed = cleaning.steps[step.verb].function("t", contracts.spellings, **step.arguments)
         changed = f"CASE WHEN {cleaning.touched('t', [shape])} THEN {changed} ELSE t END"
         value = f"list_transform([{value}], lambda t: {changed})[1]"
@@ -297,9 +360,12 @@ def _typed(text: str, kind: str, timezone: str) -> str:
     return cleaning.number_of(text) if kind == "number" else f"try_cast({text} AS {TYPES[kind]})"
 
 
-def _judgements(contract: SourceContract, context: Context, raw: Collection[str]) -> Iterator[Judgement]:
+def _judgements(
+    contract: SourceContract, context: Context, raw: Collection[str], replaced: Collection[str]
+) -> Iterator[Judgement]:
     """`raw`: the columns of the delivery; it may have rows that the connector could not take apart, and erased ones."""
     first: tuple[str, ...] = ()
+    alone = {column.name: None if column.name in replaced else column.name for column in contract.columns}
     if ERASED in raw:
         yield Judgement(ERASED_ROW, Kind.FORMAT, f"{ERASED} IS NULL")
         first += (ERASED_ROW,)
@@ -310,7 +376,8 @@ def _judgements(contract: SourceContract, context: Context, raw: Collection[str]
         column.name: f"{column.name}.type" for column in contract.columns if column.definition.logicalType != "string"
     }
     for name, read in types.items():
-        yield Judgement(read, Kind.FORMAT, f"{identifier(name)} IS NOT NULL OR {_text(name)} IS NULL", first)
+        asked = f"{identifier(name)} IS NOT NULL OR {_text(name)} IS NULL"
+        yield Judgement(read, Kind.FORMAT, asked, first, alone[name])
     texts = [rule.id for rule in contract.rules if rule.verb == "wkt"]
     for rule in contract.rules:
         if rule.about.of_rows:
@@ -321,29 +388,26 @@ def _judgements(contract: SourceContract, context: Context, raw: Collection[str]
             if EMPTIED in raw:  # what was erased is missing by order
                 emptied = f"list_has_any(string_split({EMPTIED}, ','), [{literals(rule.columns)}])"
                 asked = f"(({asked}) OR coalesce({emptied}, false))"
-            yield Judgement(rule.id, rule.about.kind, asked, after)
-
-
-def _judging(kept: str, judgements: Sequence[Judgement]) -> Iterator[str]:
-    """From typed columns to bit masks."""
-    answers = {judgement.rule: f"_good_{index}" for index, judgement in enumerate(judgements)}
-    asked = (f"{judgement.predicate} AS {answers[judgement.rule]}" for judgement in judgements)
-    yield f"{kept}, {', '.join(asked)}"
-    masks = (judgements[start : start + BITS] for start in range(0, len(judgements), BITS))
-    yield f"{kept}, {', '.join(_mask(mask, answers, number) for number, mask in enumerate(masks))}"
+            about = alone[rule.columns[0]] if len(rule.columns) == 1 else None
+            longest = rule.arguments["length"] if rule.verb == "max_length" else None
+            yield Judgement(rule.id, rule.about.kind, asked, after, about, longest)
 
 
 def _mask(judgements: Sequence[Judgement], answers: Mapping[str, str], number: int) -> str:
-    """A bit for each judgement that is false.
+    """A bit for each judgement that is false; `answers`: the columns of those that were asked.
 
     Hardly a row fails, and whether one does is told for a quarter of what it costs to set the bits: least() knows false
     from true and overlooks NULL.
     """
+    asked = {bit: judgement for bit, judgement in enumerate(judgements) if judgement.rule in answers}
+    if not asked:
+        return f"0::BIGINT AS {FAILED}_{number}"
     bits = []
-    for bit, judgement in enumerate(judgements):
-        failed = " AND ".join([f"NOT {answers[judgement.rule]}", *(answers[rule] for rule in judgement.after)])
+    for bit, judgement in asked.items():
+        after = (answers[rule] for rule in judgement.after if rule in answers)
+        failed = " AND ".join([f"NOT {answers[judgement.rule]}", *after])
         bits.append(f"(coalesce({failed}, false)::BIGINT << {bit})")
-    good = ", ".join(answers[judgement.rule] for judgement in judgements)
+    good = ", ".join(answers[judgement.rule] for judgement in asked.values())
     return f"CASE WHEN coalesce(least({good}), true) THEN 0::BIGINT ELSE {' | '.join(bits)} END AS {FAILED}_{number}"
 
 

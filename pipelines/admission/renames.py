@@ -7,7 +7,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.admission.compile import compile_contract
+from pipelines.admission.compile import compile_contract, of_column, raw_rows
 from pipelines.admission.profile import Look, profile
 from pipelines.connectors.base import ColumnsMissing
 from pipelines.contracts.load import Column, Contracts, SourceContract
@@ -119,10 +119,8 @@ def _fitting(
     of the last batch. None if there are too few, or nothing is known of the column by which to tell."""
     if sum(value is not None and value != "" for value in values) < ENOUGH:
         return None
-    rules = tuple(rule for rule in contract.rules if rule.columns == (column.name,) and rule.about.scope == "row")
-    form = contract.form.model_copy(update={"corrections": [], "ignored": []})
-    alone = replace(contract, form=form, columns=(column,), derived=(), rules=rules)
-    telling = column.definition.logicalType != "string" or any(rule.about.kind in _TELLING for rule in rules)
+    alone = of_column(contract, column)
+    telling = column.definition.logicalType != "string" or any(rule.about.kind in _TELLING for rule in alone.rules)
     file = scratch / f"renamed-{uuid.uuid4().hex}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     texts = [None if value is None else str(value) for value in values]
@@ -143,7 +141,7 @@ def _fitting(
 
 def _accepted(con: Any, alone: SourceContract, contracts: Contracts, file: Path) -> float:
     admission = compile_contract(alone, contracts, datetime.now(ZoneInfo(contracts.city.timezone)).date())
-    judged = admission.judged(str(file), "1 AS one")
+    judged = admission.judged(raw_rows(str(file)), "1 AS one")
     condition = admission.accepted if admission.judgements else "true"
     found = con.execute(f"SELECT count(*) FILTER ({condition}), count(*) FROM ({judged})").fetchone()
     return float(found[0] / found[1])

@@ -33,6 +33,8 @@ _SUMS = 1 << 17
 # A verdict is 1 and the rest modulo 11, and this where province or date is wrong.
 _NO_CONTENT = 16
 _VERDICTS = range(1, 12 + _NO_CONTENT)
+RIGHT = 2
+"""The verdict on a right number."""
 
 
 def judge() -> Judge:
@@ -112,7 +114,8 @@ def born_on(number: str, day: str) -> str:
 def of_sex(number: str, sex: str) -> str:
     """The sequence number is odd where `sex` is '1' (male), else even, as it must be for '2' (female); NULL unless the
     number is right."""
-    return where(f"({sex} = '1') = (ascii(substr({number}, 17, 1)) % 2 = 1)", content_right(number))
+    odd = f"{number} GLOB '{'?' * 16}[13579]?'"
+    return where(f"({sex} = '1') = ({odd})", content_right(number))
 
 
 def upgrade(number: str) -> str:

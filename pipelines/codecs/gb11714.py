@@ -17,7 +17,7 @@ _VALUES = {sign: value for value, sign in enumerate("0123456789ABCDEFGHIJKLMNOPQ
 _WEIGHTS = (3, 7, 9, 10, 5, 8, 4, 2)
 # C9 = 11 - sum modulo 11, where 10 is written X and 11 is written 0: so C9 brings the sum to 0 modulo 11.
 _CHECK_VALUES = {sign: value for value, sign in enumerate("0123456789X")}
-_RIGHT, _WRONG = 1, 2
+RIGHT, _WRONG = 1, 2
 
 
 def weighed() -> list[dict[str, int]]:
@@ -34,7 +34,7 @@ def judge() -> Judge:
         for first, second in zip(body[::2], body[1::2], strict=True)
     ]
     sums = np.arange(sum(max(numbers.values()) for numbers in (*pairs, check)) + 1)
-    return Judge([*pairs, check], np.where(sums % 11 == 0, _RIGHT, _WRONG).astype(np.int8))
+    return Judge([*pairs, check], np.where(sums % 11 == 0, RIGHT, _WRONG).astype(np.int8))
 
 
 def compact(code: str) -> str:

@@ -29,7 +29,7 @@ _KINDS = {
     "1": "1239", "2": "19", "3": "123459", "4": "19", "5": "12349", "6": "129", "7": "129", "8": "19", "9": "123",
     "A": "19", "N": "1239", "Y": "1",
 }  # fmt: skip
-_RIGHT, _WRONG = 1, 2
+RIGHT, _WRONG = 1, 2
 
 
 def judge() -> Judge:
@@ -48,7 +48,7 @@ def judge() -> Judge:
     ]  # 9 pairs of at most 30 stay below 1 << 9
     sums = np.arange(1 << 15)
     right = (sums % (1 << 9) % 31 == 0) & ((sums >> 9) % 11 == 0)
-    return Judge(pairs, np.where(right, _RIGHT, _WRONG).astype(np.int8))
+    return Judge(pairs, np.where(right, RIGHT, _WRONG).astype(np.int8))
 
 
 def _pairs(place: int) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.admission import admit as admission
 from pipelines.admission.changes import DUPLICATE
-from pipelines.admission.compile import compile_contract
+from pipelines.admission.compile import compile_contract, raw_rows
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
@@ -245,7 +245,7 @@ def test_a_value_that_its_source_stored_as_such_is_judged_as_its_text_would_be(
         found = []
         for name, raw in (("typed", TYPED), ("text", {})):
             admission = compile_contract(contract, contracts, TODAY, raw)
-            query = admission.judged(f"{folder}/{name}.parquet", ", ".join(f'"{column}"' for column in TYPED))
+            query = admission.judged(raw_rows(f"{folder}/{name}.parquet"), ", ".join(f'"{column}"' for column in TYPED))
             found.append(con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall())
         assert repr(found[0]) == repr(found[1])
 

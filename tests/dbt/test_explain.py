@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
-from pipelines.admission.compile import compile_contract
+from pipelines.admission.compile import compile_contract, raw_rows
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts
@@ -70,7 +70,7 @@ class Cleaned:
         names = [column.name for column in contract.columns]
         listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
         self.con.execute("SET TimeZone = 'UTC'")
-        judged = admission.judged(str(path), ", ".join(map(identifier, names)))
+        judged = admission.judged(raw_rows(str(path)), ", ".join(map(identifier, names)))
         query = f"SELECT _row, {listed} FROM ({judged}) WHERE {admission.accepted}"
         for number, *values in self.con.execute(query).fetchall():
             found = dict(zip(names, values, strict=True))

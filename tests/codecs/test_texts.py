@@ -1,0 +1,59 @@
+"""Texts looked at as bytes: exactly those are found that have a shape for DuckDB, in any column however stored."""
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.codecs import texts as looked
+from pipelines.codecs.cleaning import steps, touched
+from pipelines.codecs.sql import literal
+from pipelines.codecs.texts import Shape, Texts
+from tests.codecs.test_cleaning import amounts, codes, dates, documents, likely, shape, texts
+from tests.memory import connection
+
+EVERY = "".join(chr(code) for code in (*range(0x30, 0x3A), 0x4E00, 0x7AE0))
+near = st.text(st.sampled_from(" \0\t\x85\xa0\u200b\u3000\ufeff·．•，,（[A a-—无男ſKé😀" + EVERY), max_size=12)
+any_texts = st.lists(texts | likely | near | codes | dates | amounts | documents | st.just("") | st.none(), max_size=30)
+
+
+def for_duckdb(shape: Shape, column: list[str | None]) -> list[int]:
+    with connection() as con:
+        rows = ", ".join(f"({number}, {literal(text)}::VARCHAR)" for number, text in enumerate(column))
+        query = f"SELECT n FROM (VALUES {rows}) t(n, v) WHERE {touched('v', [shape])} ORDER BY n"
+        return [n for (n,) in con.execute(query).fetchall()] if column else []
+
+
+@pytest.mark.parametrize("name", steps)
+@given(column=any_texts, before=st.integers(0, 3), after=st.integers(0, 3), block=st.sampled_from([1, 7, 1 << 18]))
+@settings(max_examples=100, deadline=None)
+def test_those_are_found_that_a_step_may_change(
+    name: str, column: list[str | None], before: int, after: int, block: int
+) -> None:
+    column = [None if text is None else text.replace("\0", "") for text in column]  # no literal has it
+    padded = pa.array([*[" 无"] * before, *column, *[None] * after], pa.string()).slice(before, len(column))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looked, "_BLOCK", block)
+        assert Texts(padded).shaped([shape(name)]).tolist() == for_duckdb(shape(name), column)
+
+
+@pytest.mark.parametrize("name", steps)
+def test_every_character_that_makes_a_shape_is_a_sign_of_it(name: str) -> None:
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    for form in ("{}", "{}x", "x{}", "1{}1"):
+        column = pa.array([form.format(sign) for sign in signs])
+        pattern = f"^(?s:{shape(name).pattern})$"
+        expected = pa.compute.indices_nonzero(pa.compute.match_substring_regex(column, pattern))
+        assert Texts(column).shaped([shape(name)]).tolist() == expected.to_pylist()
+
+
+@given(column=any_texts, length=st.integers(0, 8))
+def test_length_is_that_in_characters(column: list[str | None], length: int) -> None:
+    expected = [row for row, text in enumerate(column) if text is not None and len(text) > length]
+    assert Texts(pa.array(column, pa.string())).longer(length).tolist() == expected
+
+
+def test_shapes_are_looked_for_together() -> None:
+    column = pa.array([" x", "n/A", "x", None, "", "x\u3000"])
+    assert Texts(column).shaped([shape("trim"), shape("null_words")]).tolist() == [0, 1, 4, 5]
+    assert Texts(column).shaped([]).tolist() == []
