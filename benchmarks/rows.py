@@ -1,8 +1,9 @@
 """The row API: look-ups by key against an endpoint that does nothing, and exports of all rows with their memory.
 
-`python -m benchmarks.rows [ROWS] [SECONDS]`. One service with one process, token, grant, pseudonyms and durable audit,
-asked over kept connections by one other process. What is compared with does nothing on the same service: as an `async
-def`, and in a thread as all our roads are.
+`python -m benchmarks.rows [ROWS] [SECONDS] [postgresql]`; with the last, register and audit are a PostgreSQL server
+whose CPU is not told. One service with one process, token, grant, pseudonyms and durable audit, asked over kept
+connections by one other process. What is compared with does nothing on the same service: as an `async def`, and in a
+thread as all our roads are.
 """
 
 import asyncio
@@ -15,11 +16,13 @@ from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
 from random import Random
+from urllib.parse import quote
 
 import httpx
 import psutil
 
 from benchmarks.measure import UNLIMITED, free_port, running, server_used
+from simulator.server import HOST, Server
 from tests.catalog.small_city import PERSONS, City, bearer
 
 CONNECTIONS = 16
@@ -125,11 +128,26 @@ def exports(address: str, server: psutil.Process, token: str, rows: int) -> None
         print(f"| {kind} | {answer.headers['row-count']} | {told} |", flush=True)
 
 
+@contextmanager
+def register(folder: Path, kind: str = "sqlite") -> Iterator[str | None]:
+    """The address of a register, None for the city's own in SQLite."""
+    if kind != "postgresql":
+        yield None
+        return
+    server = Server(folder / "server")
+    server.start()
+    with server.connect("postgres", autocommit=True) as connection:
+        connection.execute("CREATE DATABASE register")
+        owner = f"{connection.info.user}:{quote(connection.info.password)}"
+    yield f"postgresql+psycopg://{owner}@{HOST}:{server.port}/register"
+    server.stop()
+
+
 def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 5.0
-    with tempfile.TemporaryDirectory() as folder:
-        city = City(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, register(Path(folder), *sys.argv[3:]) as address_of_register:
+        city = City(Path(folder), address_of_register)
         city.limit(UNLIMITED)
         city.release(PERSONS, rows)
         token = city.recipient("基准")

@@ -4,7 +4,9 @@ The statement is canonical JSON and names its key; the signature is over its UTF
 -pubin -inkey key.pem -rawin -in statement.json -sigfile signature.bin` checks one of Ed25519 (docs/deliveries.md).
 """
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,31 @@ def signed(signer: Signer, form: str = FORMAT, **facts: Any) -> tuple[str, str]:
     return statement, signer.sign(statement.encode()).hex()
 
 
+def zipped(statement: str, signature: str, signer: Signer) -> bytes:
+    """A receipt and the key that checks it as one archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in _files(statement, signature, signer).items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
+def _files(statement: str, signature: str, signer: Signer) -> dict[str, bytes]:
+    return {
+        "statement.json": statement.encode(),
+        "signature.bin": bytes.fromhex(signature),
+        "key.pem": signer.public_key(Encoding.PEM),
+    }
+
+
 def written(folder: Path, statement: str, signature: str, signer: Signer) -> None:
     """Write a receipt and the key that checks it to a new folder. Raises CitylakeError if there is one."""
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise CitylakeError("deliver.folder", folder=folder) from None
-    (folder / "statement.json").write_text(statement, "utf-8")
-    (folder / "signature.bin").write_bytes(bytes.fromhex(signature))
-    (folder / "key.pem").write_bytes(signer.public_key(Encoding.PEM))
+    for name, content in _files(statement, signature, signer).items():
+        (folder / name).write_bytes(content)
 
 
 def holds(statement: str, signature: str, algorithm: str, key: bytes) -> bool:

@@ -141,11 +141,8 @@ def issue_token(
     `request`: what the actor calls this request; another one of that name issues nothing.
     Raises CitylakeError for an unknown recipient or application, no days and a request of before; NotAllowed.
     """
-    made, row = _new(
-        name, timedelta(days=_days(days)), application_name, client=False, asked=request and (actor, request)
-    )
-    _issue(register, row, actor)
-    return IssuedToken(made.id, name, row["expires"], made.text)
+    made, expires = _issue(register, name, days, application_name, actor, request, client=False)
+    return IssuedToken(made.id, name, expires, made.text)
 
 
 def issue_client(
@@ -158,11 +155,8 @@ def issue_client(
     request: str | None = None,
 ) -> IssuedClient:
     """A new OAuth client of a recipient, with the same limits and errors as a token."""
-    made, row = _new(
-        name, timedelta(days=_days(days)), application_name, client=True, asked=request and (actor, request)
-    )
-    _issue(register, row, actor)
-    return IssuedClient(made.id, name, row["expires"], made.secret)
+    made, expires = _issue(register, name, days, application_name, actor, request, client=True)
+    return IssuedClient(made.id, name, expires, made.secret)
 
 
 def rotate_token(
@@ -397,22 +391,24 @@ def profile(issued: IssuedToken | IssuedClient, endpoint: str) -> dict[str, Any]
     }
 
 
-def _new(
-    name: str, life: timedelta, application_name: str | None, client: bool, asked: object = None
-) -> tuple[tokens.Secret, dict[str, Any]]:
-    """A new token and its row, before the register is kept from others."""
-    fresh = tokens.fresh(asked)
-    return fresh.secret, _row(fresh, name, life, application_name, client)
-
-
 def _row(fresh: tokens.Fresh, name: str, life: timedelta, application_name: str | None, client: bool) -> dict[str, Any]:
     created = now()
     row = {"id": fresh.secret.id, "recipient": name, "hash": fresh.hash, "created": created, "client": client}
     return {**row, "expires": created + life, "application": application_name}
 
 
-def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
-    name, application_name = row["recipient"], row["application"]
+def _issue(
+    register: Register,
+    name: str,
+    days: int,
+    application_name: str | None,
+    actor: str,
+    request: str | None,
+    client: bool,
+) -> tuple[tokens.Secret, datetime]:
+    """A new token or client and when it ends; made before the register is kept from others."""
+    life, fresh = timedelta(days=_days(days)), tokens.fresh(request and (actor, request))
+    row = _row(fresh, name, life, application_name, client)
     with users.acting(register, "token.issue", actor) as (connection, _):
         _require_application(connection, application_name, _require_recipient(connection, name))
         chain.take_place(connection, token)
@@ -421,6 +417,7 @@ def _issue(register: Register, row: dict[str, Any], actor: str) -> None:
         connection.execute(sa.insert(token).values(**row))
         body = {"actor": actor, **_issued_body(row)}
         audit.append(connection, "token.issue", "allowed", body, recipient=name, application=application_name)
+    return fresh.secret, row["expires"]
 
 
 def _issued_body(row: Mapping[str, Any]) -> dict[str, Any]:

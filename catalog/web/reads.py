@@ -1,5 +1,6 @@
 """What was done in a recipient's own name: by pages, and as CSV. Asking is a row of the audit too."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,12 +12,15 @@ from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
 from catalog.delivery.desk import token_id
+from catalog.delivery.reads import receipt_of_reads
+from catalog.delivery.receipt import zipped
 from catalog.policy import audit, inquiry
 from catalog.policy.decision import MARTS, Caller
 from catalog.web import csv_of_audit
 from catalog.web.forms import MOST, day_of, number_of, require_readable
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError
+from pipelines.release.signing import signer_of
 
 ROAD = "web"
 ROWS = 50
@@ -61,6 +65,24 @@ def build_router(site: Site) -> APIRouter:
             _audit(site, caller, asked, rows)
 
         return csv_of_audit.answer(site, asked, "reads.csv", record, INSIDE)
+
+    @router.get("/access/reads/receipt.zip")
+    def reads_as_receipt(request: Request) -> Response:
+        caller = _signed_in(site, request)
+        if caller is None:
+            return RedirectResponse("/login?next=/access/reads", 303)
+        asked = replace(_asked(request, caller), outcome=None)
+        if (problem := _problem(request, asked)) is not None:
+            return _drawn(request, asked, [], problem)
+        try:
+            _require_product(site, asked.product)  # what is signed holds no text of a client
+            signer = signer_of(desk.settings, desk.listing.city())
+            statement, signature, told = receipt_of_reads(desk, asked, signer)
+        except CitylakeError as error:
+            return _drawn(request, asked, [], error.text(site.voice(request).language))
+        _audit(site, caller, asked, told, sha256=hashlib.sha256(statement.encode()).hexdigest())
+        headers = {"Content-Disposition": 'attachment; filename="receipt.zip"', "Cache-Control": "private, no-store"}
+        return Response(zipped(statement, signature, signer), headers=headers, media_type="application/zip")
 
     def _problem(request: Request, asked: inquiry.Asked) -> str | None:
         """What is wrong with a question, None for nothing. A product that is none has no rows: whether others asked
@@ -112,9 +134,18 @@ def _asked(request: Request, caller: Caller) -> inquiry.Asked:
     )
 
 
-def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int) -> None:
+def _audit(site: Site, caller: Caller, asked: inquiry.Asked, count: int, **facts: str) -> None:
     """The audit keeps no text of a client: a product that is none is left out of the row."""
-    known = asked.product == MARTS or asked.product in site.desk.listing.snapshot().contracts.products
-    kept = replace(asked, product=asked.product if known else None)
-    about = {"recipient": caller.recipient, "application": caller.application, **token_id(caller)}
+    kept = replace(asked, product=asked.product if _known(site, asked.product) else None)
+    about = {"recipient": caller.recipient, "application": caller.application, **token_id(caller), **facts}
     inquiry.record(site.desk.register, kept, ROAD, count, **about)
+
+
+def _known(site: Site, product: str | None) -> bool:
+    return product == MARTS or product in site.desk.listing.snapshot().contracts.products
+
+
+def _require_product(site: Site, product: str | None) -> None:
+    """Raises CitylakeError for a text that names no product."""
+    if product is not None and not _known(site, product):
+        raise CitylakeError("audit.unknown", name="product", value=product[:MOST])

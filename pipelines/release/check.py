@@ -332,6 +332,10 @@ TEXTS = {
         "注意：签名以回执自带的公钥核验（SHA-256 {key}）；请另行核对公钥，或用 --key 给出您留存的",
         "note: verified by the key that the receipt names (SHA-256 {key}); compare it by another way, or give --key",
     ),
+    "receipt.bad": (
+        "发现 {problems} 个问题，请保存收到的文件和回执，与提供方核实",
+        "{problems} problems: keep the files and the receipt, and ask who gave them",
+    ),
     "receipt.good": ("回执无问题", "the receipt is good"),
     "received.none": ("没有人读过", "nobody read it"),
     "bad.form": (
@@ -1430,7 +1434,7 @@ def check_receipt(arguments: argparse.Namespace) -> int:
     say("·", "receipt.said", **about, products="、".join(sorted(products_in(said))) or "—")
     if not arguments.key:
         say("·", "receipt.own_key", key=hashlib.sha256(key).hexdigest())
-    say("✗" if problems else "✓", "told.bad" if problems else "receipt.good", problems=problems)
+    say("✗" if problems else "✓", "receipt.bad" if problems else "receipt.good", problems=problems)
     return problems
 
 

@@ -1,9 +1,12 @@
 """Signed receipts of what was read: made from the audit when asked for, verified offline with the files beside them."""
 
+import hashlib
+import io
 import json
 import random
 import subprocess
 import sys
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -132,8 +135,31 @@ def test_too_many_kinds_of_reads_are_asked_for_in_parts(own_city: City, monkeypa
     monkeypatch.setattr(reads, "MOST_ENTRIES", 1)
     answer = client.get(RECEIPT, params=period(), headers=bearer(token))
     assert (answer.status_code, answer.json()["rule"]) == (413, "receipt_too_many")
-    with pytest.raises(CitylakeError, match="--from"):
+    with pytest.raises(CitylakeError, match="分几份索取"):
         reads.summed(own_city.register, ZONE, Asked(recipient="甲"))
+
+
+def test_people_get_it_from_their_page(own_city: City, tmp_path: Path) -> None:
+    client, token, stranger = own_city.client(), own_city.recipient("甲"), own_city.client()
+    assert stranger.get("/access/reads/receipt.zip").status_code == 303
+    own_city.grant("甲")
+    folder = tmp_path / "receipt"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(token)).content)
+    shown = client.get("/access/reads", params=period(), headers=bearer(token)).text
+    assert "/access/reads/receipt.zip?" in shown
+    asked = {**period(), "product": PERSONS, "outcome": "denied"}
+    answer = client.get("/access/reads/receipt.zip", params=asked, headers=bearer(token))
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        archive.extractall(folder)
+    good = verified(folder)
+    assert good.returncode == 0 and "文件 a.csv 在回执中" in good.stdout, good.stdout + good.stderr
+    told = audit.recent(own_city.register, 1)[0]["body"]
+    statement = (folder / "statement.json").read_bytes()
+    assert (told["rows"], told["sha256"]) == (1, hashlib.sha256(statement).hexdigest())
+    bad = client.get("/access/reads/receipt.zip", params={"product": "我的话"}, headers=bearer(token))
+    assert bad.status_code == 400 and "zip" not in bad.headers["content-type"]
 
 
 def test_the_command_writes_a_receipt_of_anybody_for_an_auditor(

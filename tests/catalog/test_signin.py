@@ -1,6 +1,7 @@
 """People sign in: invitations, passwords, codes that count once, sessions that end at once, and what is told of it."""
 
 import base64
+import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -9,10 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from catalog.policy import audit, credentials, passwords, second_factor, users
 from catalog.policy.credentials import SecondFactors
 from catalog.policy.signin import SignIn
+from citylake.main import app
 from pipelines.contracts.models import SignInForm
 from pipelines.messages import CitylakeError
 from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said, scanned
@@ -214,6 +217,13 @@ def test_an_invitation_is_good_once_for_a_while_and_ends_what_was_before(staffed
     users.end(staffed_city.register, GUARD, actor=ADMINISTRATOR)
     with pytest.raises(CitylakeError, match="没有在用的用户"):
         credentials.invite(staffed_city.register, GUARD, actor=ADMINISTRATOR)
+
+
+def test_an_invitation_says_its_end_by_the_citys_clocks(staffed_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(staffed_city.settings.home))
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(staffed_city.settings.project))
+    told = CliRunner().invoke(app, ["access", "invite", STEWARD, "--who", ADMINISTRATOR])
+    assert told.exit_code == 0 and re.search(r"20[0-9-]+T[0-9:]{5}\+08:00", told.output), told.output
 
 
 def test_one_invitation_for_many_at_once(staffed_city: City) -> None:
