@@ -24,7 +24,7 @@ from pipelines.connectors.base import (
     require_columns,
 )
 from pipelines.connectors.drop_box import Complete, DropBox
-from pipelines.connectors.formats import Format, HeaderRow, LocalFile, check_options, opened
+from pipelines.connectors.formats import Format, HeaderRow, LocalFile, Notes, check_options, opened
 from pipelines.connectors.stores import StoreError, open_store
 from pipelines.lake.parquet import sha256
 
@@ -48,6 +48,7 @@ def file_drop(
     header_rows: Annotated[int, Field(ge=1, le=5)] | None = None,
     sheet: str | None = None,
     sheets: Literal["all"] | None = None,
+    notes: Notes | None = None,
     records: str | None = None,
     layer: str | None = None,
 ) -> Pulled | None:
@@ -70,6 +71,7 @@ def file_drop(
             "header_rows": header_rows,
             "sheet": sheet,
             "sheets": sheets,
+            "notes": notes,
             "records": records,
             "layer": layer,
         }

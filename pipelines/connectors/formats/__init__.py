@@ -8,11 +8,13 @@ from pipelines.connectors.formats import columnar, dbase, delimited, features, m
 from pipelines.connectors.formats.delimited import HeaderRow
 from pipelines.connectors.formats.reading import Format, opened
 from pipelines.connectors.formats.table import LocalFile, Place, Table, check_options, formats
+from pipelines.connectors.formats.workbook import Notes
 
 __all__ = [
     "Format",
     "HeaderRow",
     "LocalFile",
+    "Notes",
     "Place",
     "Table",
     "check_options",

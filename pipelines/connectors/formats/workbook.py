@@ -27,6 +27,8 @@ SHEET = "_sheet"
 JOINT = "_"
 """What stands between the names of a column that several header rows give."""
 
+Notes = list[Annotated[str, Field(pattern=r"^\S+$")]]
+"""Words, without blanks, that rows of totals and remarks begin with."""
 Cell = tuple[int, int]
 """Row and column in the sheet, from 0."""
 Line = list[str]
@@ -42,12 +44,16 @@ def workbook(
     sheets: Literal["all"] | None = None,
     header_row: HeaderRow = 1,
     header_rows: Annotated[int, Field(ge=1, le=5)] = 1,
+    notes: Notes | None = None,
 ) -> Table:
     """One sheet, the first visible one if none is named, or all visible ones that hold anything and have the same
     header.
 
-    The header may stand in several rows, the upper ones in merged cells. Raises CitylakeError for a file that is no
-    workbook or needs a password, a sheet that is not there, an unusable header, sheets of different headers.
+    The header may stand in several rows, the upper ones in merged cells. Rows whose first filled cell begins with one
+    of `notes` (合计, 填报人), blanks in it left out, are no data wherever they stand.
+
+    Raises CitylakeError for a file that is no workbook or needs a password, a sheet that is not there, an unusable
+    header, sheets of different headers.
     """
     check_readable(file)
     try:
@@ -58,7 +64,7 @@ def workbook(
         kind = kind_of(file.path)
         about = {f"kind_{language}": translate(f"format.kind.{kind}", language) for language in ("zh", "en")}
         raise file.error("format.no_workbook", **about) from error
-    parts = [_part(file, page, header_row, header_rows) for page in pages]
+    parts = [_part(file, page, header_row, header_rows, tuple(notes or ())) for page in pages]
     if not parts:
         raise file.error("pull.no_header")
     names = parts[0].names
@@ -130,12 +136,18 @@ class _Part(NamedTuple):
     lines: Iterator[tuple[int, Line]]
 
 
-def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int) -> _Part:
+def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int, notes: tuple[str, ...]) -> _Part:
     start = _found(file, page, rows) if header_row == "auto" else header_row - 1
     lines = page.lines(start + rows)
     header = list(islice(lines, start, start + rows))
     names = header_names(_joined(header), file.origin, file.request.owner)
-    return _Part(page, names, ((number, line) for number, line in enumerate(lines, start + rows + 1) if any(line)))
+    numbered = enumerate(lines, start + rows + 1)
+    return _Part(page, names, ((number, line) for number, line in numbered if any(line) and not _noted(line, notes)))
+
+
+def _noted(line: Line, notes: tuple[str, ...]) -> bool:
+    """Whether a row with any value is one of totals or remarks, by its first filled cell: 合  计 is 合计 too."""
+    return bool(notes) and "".join(next(filter(None, line)).split()).startswith(notes)
 
 
 def _places(file: LocalFile, parts: Sequence[_Part]) -> Iterator[Place]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.connectors.base import UNREAD
-from pipelines.connectors.formats import LocalFile, cell_errors
+from pipelines.connectors.formats import LocalFile, cell_errors, opened
 from pipelines.messages import CitylakeError
 from tests.connectors.formats.reading import local, read, read_file, request
 from tests.connectors.formats.xls import xls
@@ -204,6 +204,27 @@ def test_a_formula_without_a_result_is_no_empty_cell(
         for name, data in parts.items():
             archive.writestr(name, data)
     assert [row["name"] for row in read_file(file, "xlsx")] == [shown]
+
+
+def totalled(workbook: xlsxwriter.Workbook) -> None:
+    sheet = workbook.add_worksheet()
+    for line, row in enumerate(
+        [["id", "name"], ["1", "甲"], ["小 计", "1"], ["合计生", "乙"], [], ["  合\u3000计", 2], [None, "填报人：李四"]]
+    ):
+        sheet.write_row(line, 0, row)
+
+
+def test_rows_of_totals_and_remarks_are_none_where_the_contract_names_them(book: Callable[..., LocalFile]) -> None:
+    rows = read_file(book(totalled), "xlsx", notes=["小计", "合计", "填报人"])
+    assert [row["id"] for row in rows] == ["1"]
+    assert [row["id"] for row in read_file(book(totalled), "xlsx", notes=["小计"])] == [
+        "1",
+        "合计生",
+        "  合\u3000计",
+        None,
+    ]
+    with opened(book(totalled), "xlsx", notes=["小计"]) as table:
+        assert [place.number for place in table.places()] == [2, 4, 6, 7]
 
 
 def test_old_workbooks(tmp_path: Path) -> None:
