@@ -56,3 +56,34 @@
 {% macro years_older(relation) -%}
   case when {{ relation }} in ('50', '51', '52') then 12 when substr({{ relation }}, 1, 1) = '6' then 24 end
 {%- endmacro %}
+
+
+{# Claims of kinship as `c`, each seen from both of its sides: `k.side` is 1 for the one who tells, 2 for the other. #}
+{% macro both_sides(claims) -%}
+  {{ claims }} c cross join (values (1), (2)) k (side)
+{%- endmacro %}
+
+
+{# What a side of such a claim has where the teller has `one` and the other has `other`. #}
+{% macro of_side(one, other) -%}
+  case k.side when 1 then c.{{ one }} else c.{{ other }} end
+{%- endmacro %}
+
+
+{# The person of such a side, who is related to whom and what that one is, and how the claim is known: its sides as they
+   were told, what it says and what it rests on. #}
+{% macro side_of_claim() -%}
+  {{ of_side('person_id', 'related_person_id') }} as person_id,
+  {{ of_side('related_person_id', 'person_id') }} as related_person_id,
+  {{ of_side('person_relation', 'inverse_relation') }} as person_relation,
+  c.relation_evidence, c.relation_source, c.source_rows,
+  c.person_id as first_id,
+  c.related_person_id as second_id,
+  c.person_relation as first_relation
+{%- endmacro %}
+
+
+{# Of what a relation says there can be one: a spouse, a father, a mother; NULL for the others. #}
+{% macro only_one(relation) -%}
+  case when {{ relation }} in ('51', '52') then {{ relation }} when substr({{ relation }}, 1, 1) = '1' then 'spouse' end
+{%- endmacro %}

@@ -1,116 +1,197 @@
--- 亲属关系说法的取舍，双方各一行：relation_conflict 为空的采用，其余注明与什么矛盾。
--- Every claim of kinship in both directions, weighed: without `relation_conflict` it holds. Of two words for a pair the one
--- of the first source holds. One has one spouse, one father, one mother: the word of the first source holds, and if it
--- names two, neither. A marriage that the marriage register ended, or a later one, refutes the household register. A
--- parent is at least 12 years older than the child. What fails in one direction fails in both.
+-- 亲属关系说法的取舍，双方各一行：verdict 为 holds 的采用，其余注明与什么矛盾、采用的是哪一说。
+-- Every claim of kinship, weighed: `holds` in both directions, or what speaks against it and what is kept instead, in the
+-- direction that contradicts. Of two words for a pair the one of the first source holds. One has one spouse, one father,
+-- one mother: the word of the first source holds, and if it names two, neither. A marriage that the marriage register
+-- ended, or a later one, refutes the household register. A parent is at least 12 years older than the child. What fails
+-- in one direction fails in both. Nearly everything holds, so only what may fail is ranked: a window over all claims of a
+-- city is many times what memory holds.
 {{ config(materialized='view') }}
+{% set in_pair = '
+    partition by c.one_id, c.other_id
+    order by c.trust asc nulls last, c.person_id asc nulls last, c.person_relation asc nulls last
+' %}
+{% set kept = 'case when (k.side = 1) = (c.teller_kept = c.person_id) then c.relation_kept else c.inverse_kept end' %}
 
-with mirrored as (
+with claim as (
     select
-        person_id, related_person_id, person_relation, relation_evidence, relation_source, since, through_id, source_row,
-        source_rows, trust,
-        person_id as first_id, related_person_id as second_id
+        person_id, related_person_id, person_relation, inverse_relation, relation_evidence, relation_source, since,
+        through_id, source_row, source_rows, trust,
+        case when person_id < related_person_id then person_id else related_person_id end as one_id,
+        case when person_id < related_person_id then related_person_id else person_id end as other_id
     from {{ ref('int_population__kin_claim') }}
+),
+several as (
+    select one_id, other_id from claim group by one_id, other_id having count(*) > 1
+),
+told_again as (
+    select *
+    from (
+        select
+            c.person_id, c.related_person_id, c.person_relation, c.inverse_relation, c.relation_evidence,
+            c.relation_source, c.source_rows,
+            row_number() over ({{ in_pair }}) as place,
+            first_value(c.person_id) over ({{ in_pair }}) as teller_kept,
+            first_value(c.person_relation) over ({{ in_pair }}) as relation_kept,
+            first_value(c.inverse_relation) over ({{ in_pair }}) as inverse_kept,
+            first_value(c.relation_source) over ({{ in_pair }}) as source_kept,
+            first_value(c.source_row) over ({{ in_pair }}) as row_kept
+        from claim c
+        join several s on s.one_id = c.one_id and s.other_id = c.other_id
+    ) ranked
+    where place > 1
+),
+refutable as (
+    select
+        {{ side_of_claim() }},
+        'too_young' as verdict,
+        cast(null as string) as relation_kept,
+        cast(null as string) as kept_person_id,
+        cast(null as string) as source_kept,
+        cast(null as string) as row_kept
+    from {{ both_sides('claim') }}
+    join {{ ref('lib_population__person') }} p on p.person_id = {{ of_side('person_id', 'related_person_id') }}
+    join {{ ref('lib_population__person') }} o on o.person_id = {{ of_side('related_person_id', 'person_id') }}
+    where {{ years_older(of_side('person_relation', 'inverse_relation')) }} is not null
+        and {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older(of_side('person_relation', 'inverse_relation')) }}
     union all
     select
-        related_person_id, person_id, inverse_relation, relation_evidence, relation_source, since, through_id, source_row,
-        source_rows, trust,
-        person_id, related_person_id
-    from {{ ref('int_population__kin_claim') }}
+        {{ side_of_claim() }},
+        'marriage_register',
+        case when m.marital_status = '20' then '10' end,
+        case when m.marital_status = '20' then m.spouse_id end,
+        'cab/marriage',
+        {{ source_row('m') }}
+    from {{ both_sides('claim') }}
+    join {{ ref('int_population__marriage') }} m on m.person_id = {{ of_side('person_id', 'related_person_id') }}
+    where {{ kin_class('c.person_relation') }} = '1' and c.relation_source = 'psb/household_person' and (
+        (m.marital_status = '20' and m.spouse_id <> {{ of_side('related_person_id', 'person_id') }})
+        or (m.marital_status = '40' and m.spouse_id = {{ of_side('related_person_id', 'person_id') }})
+    )
 ),
-told as (
-    select
-        b.*,
-        {{ kin_class('b.person_relation') }} as kind,
-        row_number() over (
-            partition by b.person_id, b.related_person_id order by b.trust asc nulls last, b.source_rows asc nulls last
-        ) as place
-    from mirrored b
+refuted as (
+    select r.*
+    from refutable r
+    left join told_again a
+        on a.person_id = r.first_id and a.related_person_id = r.second_id
+        and a.relation_evidence = r.relation_evidence and a.person_relation = r.first_relation
+    where a.person_id is null
+),
+contested as (
+    select person_id, role
+    from (
+        select
+            {{ of_side('person_id', 'related_person_id') }} as person_id,
+            {{ of_side('related_person_id', 'person_id') }} as related_person_id,
+            {{ only_one(of_side('person_relation', 'inverse_relation')) }} as role
+        from {{ both_sides('claim') }}
+    ) told
+    where role is not null
+    group by person_id, role
+    having min(related_person_id) < max(related_person_id)
 ),
 -- what age or the marriage register refutes is nobody's rival
-refuted as (
-    select
-        t.*,
-        case
-            when {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older('t.person_relation') }} then 'too_young'
-            when t.kind = '1' and t.relation_source = 'psb/household_person' and (
-                (m.marital_status = '20' and m.spouse_id <> t.related_person_id)
-                or (m.marital_status = '40' and m.spouse_id = t.related_person_id)
-            ) then 'marriage_register'
-        end as refutation,
-        case when t.kind = '1' and m.marital_status = '20' then m.spouse_id end as married_to,
-        {{ source_row('m') }} as marriage_row
-    from told t
-    left join {{ ref('lib_population__person') }} p on p.person_id = t.person_id
-    left join {{ ref('lib_population__person') }} o on o.person_id = t.related_person_id
-    left join {{ ref('int_population__marriage') }} m on m.person_id = t.person_id
-),
-paired as (
-    select
-        t.*,
-        max(case when place = 1 then kind end) over (partition by person_id, related_person_id) as first_class,
-        max(case when place = 1 then person_relation end) over (partition by person_id, related_person_id)
-            as first_relation,
-        max(case when place = 1 then relation_source end) over (partition by person_id, related_person_id)
-            as first_source,
-        max(case when place = 1 then source_row end) over (partition by person_id, related_person_id) as first_row,
-        case
-            when place > 1 or refutation is not null then null when kind = '1' then 'spouse' when person_relation in ('51', '52')
-                then person_relation
-        end as only_one
-    from refuted t
-),
 ranked as (
-    select *, min(case when only_one is not null then trust end) over (partition by person_id, only_one) as best
-    from paired
+    select w.*, min(w.trust) over (partition by w.person_id, w.role) as best
+    from (
+        select
+            {{ side_of_claim() }},
+            c.source_row,
+            c.trust,
+            {{ only_one(of_side('person_relation', 'inverse_relation')) }} as role
+        from {{ both_sides('claim') }}
+    ) w
+    join contested x on x.person_id = w.person_id and x.role = w.role
+    left join told_again a
+        on a.person_id = w.first_id and a.related_person_id = w.second_id
+        and a.relation_evidence = w.relation_evidence and a.person_relation = w.first_relation
+    left join refuted r on r.person_id = w.person_id and r.related_person_id = w.related_person_id
+    where a.person_id is null and r.person_id is null
 ),
 rivalled as (
     select
         *,
-        count(case when trust = best then 1 end) over (partition by person_id, only_one) as rivals,
-        min(case when trust = best then related_person_id end) over (partition by person_id, only_one) as best_id,
-        min(case when trust = best then relation_source end) over (partition by person_id, only_one) as best_source,
-        min(case when trust = best then person_relation end) over (partition by person_id, only_one) as best_relation,
-        min(case when trust = best then source_row end) over (partition by person_id, only_one) as best_row
+        count(case when trust = best then 1 end) over (partition by person_id, role) as rivals,
+        min(case when trust = best then related_person_id end) over (partition by person_id, role) as best_id,
+        min(case when trust = best then relation_source end) over (partition by person_id, role) as best_source,
+        min(case when trust = best then person_relation end) over (partition by person_id, role) as best_relation,
+        min(case when trust = best then source_row end) over (partition by person_id, role) as best_row
     from ranked
 ),
-judged as (
+refused as (
     select
-        r.*,
+        {{ side_of_claim() }},
         case
-            when r.place > 1 and r.kind <> r.first_class then 'differs'
-            when r.place > 1 then 'said_again'
-            when r.refutation is not null then r.refutation
-            when r.only_one = 'spouse' and (r.rivals > 1 or r.trust > r.best) then 'second_spouse'
-            when r.only_one is not null and (r.rivals > 1 or r.trust > r.best) then 'second_parent'
-        end as verdict
-    from rivalled r
+            when {{ kin_class(of_side('person_relation', 'inverse_relation')) }} = {{ kin_class(kept) }} then 'said_again'
+            else 'differs'
+        end as verdict,
+        {{ kept }} as relation_kept,
+        {{ of_side('related_person_id', 'person_id') }} as kept_person_id,
+        c.source_kept,
+        c.row_kept
+    from {{ both_sides('told_again') }}
+    union all
+    select * from refuted
+    union all
+    select
+        person_id, related_person_id, person_relation, relation_evidence, relation_source, source_rows, first_id,
+        second_id, first_relation,
+        case role when 'spouse' then 'second_spouse' else 'second_parent' end,
+        case when rivals = 1 then best_relation end,
+        case when rivals = 1 then best_id end,
+        case when rivals = 1 then best_source end,
+        case when rivals = 1 then best_row end
+    from rivalled
+    where rivals > 1 or trust > best
 ),
 refused_pair as (
-    select person_id, related_person_id from judged where place = 1 and verdict is not null
+    select person_id, related_person_id from refused where verdict not in ('differs', 'said_again')
     union
-    select related_person_id, person_id from judged where place = 1 and verdict is not null
+    select related_person_id, person_id from refused where verdict not in ('differs', 'said_again')
 ),
 -- who is not what the register says to the head, or says after a better source that was refused, gives no ground for
 -- anything else; nor does a child through whom two are in-laws, if it is refused that it is the one's child or is married
 -- to the other
 doubtful as (
-    select distinct j.second_id as person_id
-    from judged j
-    left join refused_pair f on f.person_id = j.person_id and f.related_person_id = j.related_person_id
-    where j.relation_evidence = 'register' and (j.verdict <> 'said_again' or f.person_id is not null)
+    select second_id as person_id from refused where relation_evidence = 'register' and verdict <> 'said_again'
+    union
+    select c.related_person_id
+    from claim c
+    join refused_pair f on f.person_id = c.person_id and f.related_person_id = c.related_person_id
+    where c.relation_evidence = 'register'
+),
+failed as (
+    select first_id, second_id, relation_evidence from refused
+    union
+    select c.person_id, c.related_person_id, c.relation_evidence
+    from claim c
+    left join doubtful d on d.person_id = c.person_id
+    left join doubtful e on e.person_id = c.related_person_id
+    left join doubtful t on t.person_id = c.through_id
+    left join refused_pair f on f.person_id = c.person_id and f.related_person_id = c.through_id
+    left join refused_pair s on s.person_id = c.related_person_id and s.related_person_id = c.through_id
+    where c.relation_evidence in ('derived', 'presumed')
+        and coalesce(d.person_id, e.person_id, t.person_id, f.person_id, s.person_id) is not null
+),
+holding as (
+    select c.*
+    from claim c
+    left join failed f
+        on f.first_id = c.person_id and f.second_id = c.related_person_id and f.relation_evidence = c.relation_evidence
+    where f.first_id is null
 )
 select
-    j.*,
-    max(
-        case
-            when coalesce(d.person_id, e.person_id, t.person_id, c.person_id, s.person_id) is not null then 'no_ground'
-            else j.verdict
-        end
-    ) over (partition by j.first_id, j.second_id, j.relation_evidence) as verdict_of_pair
-from judged j
-left join doubtful d on d.person_id = j.first_id and j.relation_evidence in ('derived', 'presumed')
-left join doubtful e on e.person_id = j.second_id and j.relation_evidence in ('derived', 'presumed')
-left join doubtful t on t.person_id = j.through_id
-left join refused_pair c on c.person_id = j.first_id and c.related_person_id = j.through_id
-left join refused_pair s on s.person_id = j.second_id and s.related_person_id = j.through_id
+    {{ of_side('person_id', 'related_person_id') }} as person_id,
+    {{ of_side('related_person_id', 'person_id') }} as related_person_id,
+    {{ of_side('person_relation', 'inverse_relation') }} as person_relation,
+    c.relation_evidence, c.relation_source, c.since, c.source_rows,
+    'holds' as verdict,
+    cast(null as string) as relation_kept,
+    cast(null as string) as kept_person_id,
+    cast(null as string) as source_kept,
+    cast(null as string) as row_kept
+from {{ both_sides('holding') }}
+union all
+select
+    person_id, related_person_id, person_relation, relation_evidence, relation_source, cast(null as date), source_rows,
+    verdict, relation_kept, kept_person_id, source_kept, row_kept
+from refused

@@ -8,7 +8,8 @@
 {{ config(materialized='view') }}
 
 with register as (
-    select * from {{ ref('int_population__register') }}
+    select person_id, name, sex, birth_date, household_no, household_relation, marital_status, _batch, _row
+    from {{ ref('int_population__register') }}
 ),
 marriage as (
     select person_id, spouse_id, marriage_registration_no, marital_status, registered_on, _batch, _row
@@ -83,13 +84,12 @@ member as (
 wedding as (
     select person_id, spouse_id, registered_on, _batch, _row from marriage where marital_status = '20'
 ),
-pair as (
+derived as (
     select
         a.person_id,
         b.person_id as related_person_id,
         case
             when a.role = 'child' then {{ sibling('a', 'b') }}
-            when a.role = 'spouse' then {{ by_sex('b.sex', '20', '30') }}
             when b.role = 'parent' then '10'
             when b.role = 'spouse' then {{ by_sex('a.head_sex', '38', '28') }}
             when a.head_sex = '1' then {{ by_sex('b.sex', '41', '42') }}
@@ -97,7 +97,6 @@ pair as (
         end as person_relation,
         case
             when a.role = 'child' then {{ sibling('b', 'a') }}
-            when a.role = 'spouse' then {{ by_sex('a.sex', '51', '52') }}
             when b.role = 'parent' then '10'
             when b.role = 'spouse' and a.head_sex = '1'
                 then case a.household_relation when '51' then '53' else '54' end
@@ -105,7 +104,26 @@ pair as (
             when a.head_sex = '1' then case a.household_relation when '51' then '61' else '62' end
             else case a.household_relation when '51' then '63' else '64' end
         end as inverse_relation,
-        case when a.role = 'spouse' then 'presumed' else 'derived' end as relation_evidence,
+        {{ source_row('b') }} as source_row,
+        {{ source_rows(
+            {'psb/household_person': 'b', 'psb/household_person#person': 'a'},
+            {'psb/household_person#head': 'a.head_row'}
+        ) }} as source_rows
+    from member a
+    join member b on b.household_no = a.household_no
+    where (a.role = 'child' and b.role = 'child' and a.person_id < b.person_id)
+        or (a.role = 'parent' and b.role in ('child', 'spouse'))
+        or (
+            a.household_relation = '51' and b.household_relation = '52' and a.married = '2' and b.married = '2'
+            and a.living = 1 and b.living = 1
+        )
+),
+presumed as (
+    select
+        a.person_id,
+        b.person_id as related_person_id,
+        {{ by_sex('b.sex', '20', '30') }} as person_relation,
+        {{ by_sex('a.sex', '51', '52') }} as inverse_relation,
         a.household_no,
         {{ source_row('a') }} as person_row,
         {{ source_row('w') }} as wedding_row,
@@ -115,17 +133,9 @@ pair as (
             {'psb/household_person#head': 'a.head_row'}
         ) }} as source_rows
     from member a
+    join wedding w on w.person_id = a.person_id and w.spouse_id = a.head_id
     join member b on b.household_no = a.household_no
-    -- equal keys alone: with a comparison or a condition of one side beside them DuckDB joined every pair to every marriage
-    left join wedding w
-        on w.person_id = a.person_id and w.spouse_id = case when a.role = 'spouse' and b.role = 'child' then a.head_id end
-    where (a.role = 'child' and b.role = 'child' and a.person_id < b.person_id)
-        or (a.role = 'parent' and b.role in ('child', 'spouse'))
-        or (
-            a.household_relation = '51' and b.household_relation = '52' and a.married = '2' and b.married = '2'
-            and a.living = 1 and b.living = 1
-        )
-        or (a.role = 'spouse' and b.role = 'child' and w.registered_on <= b.birth_date)
+    where a.role = 'spouse' and b.role = 'child' and w.registered_on <= b.birth_date
 ),
 in_law as (
     select
@@ -150,8 +160,7 @@ in_law as (
     join marriage m on m.person_id = b.person_id and m.marital_status = '20'
     join marriage c
         on c.person_id = m.spouse_id and c.marriage_registration_no = m.marriage_registration_no
-    join pair p
-        on p.related_person_id = c.person_id and p.household_no = b.household_no and p.relation_evidence = 'presumed'
+    join presumed p on p.related_person_id = c.person_id and p.household_no = b.household_no
     where b.household_relation in ('28', '38')
 ),
 claim as (
@@ -192,9 +201,14 @@ claim as (
     where m.role <> 'spouse' or (m.living = 1 and m.head_living = 1)
     union all
     select
-        person_id, related_person_id, person_relation, inverse_relation, relation_evidence, 'psb/household_person',
+        person_id, related_person_id, person_relation, inverse_relation, 'derived', 'psb/household_person',
         cast(null as date), cast(null as string), source_row, source_rows
-    from pair
+    from derived
+    union all
+    select
+        person_id, related_person_id, person_relation, inverse_relation, 'presumed', 'psb/household_person',
+        cast(null as date), cast(null as string), source_row, source_rows
+    from presumed
     union all
     select
         person_id, related_person_id, person_relation, inverse_relation, 'presumed', 'psb/household_person',

@@ -3,4 +3,4 @@
 -- why, is in lib_population__relation_conflict.
 select person_id, related_person_id, person_relation, relation_evidence, since, source_rows
 from {{ ref('int_population__kin') }}
-where verdict_of_pair is null
+where verdict = 'holds'

@@ -3,45 +3,18 @@
 -- if two claims are worth the same or the better one is refused itself, and what is not kept. `#kept` is the source row of
 -- what is kept, or of the divorce or wedding that refutes.
 with refused as (
-    select
-        *,
-        case
-            when verdict in ('second_spouse', 'second_parent') and rivals > 1 then 'nothing'
-            when verdict in ('second_spouse', 'second_parent') then 'best'
-            else verdict
-        end as kept
-    from {{ ref('int_population__kin') }}
-    where verdict is not null and verdict <> 'said_again'
-),
-beside as (
-    select
-        *,
-        case kept
-            when 'differs' then first_relation
-            when 'best' then best_relation
-            when 'marriage_register' then case when married_to is not null then '10' end
-        end as relation_kept,
-        case kept
-            when 'differs' then related_person_id when 'best' then best_id when 'marriage_register' then married_to
-        end as kept_person_id,
-        case kept
-            when 'differs' then first_source when 'best' then best_source when 'marriage_register' then 'cab/marriage'
-        end as source_kept,
-        case kept
-            when 'differs' then first_row when 'best' then best_row when 'marriage_register' then marriage_row
-        end as row_kept
-    from refused
+    select * from {{ ref('int_population__kin') }} where verdict not in ('holds', 'said_again')
 ),
 kept as (
     select
-        b.*,
-        case when h.person_id is null then null else b.relation_kept end as relation_held,
+        r.*,
+        case when h.person_id is null then null else r.relation_kept end as relation_held,
         h.related_person_id as person_held,
-        case when b.kept = 'marriage_register' or h.person_id is not null then b.source_kept end as source_held,
-        case when b.kept = 'marriage_register' or h.person_id is not null then b.row_kept end as row_held
-    from beside b
+        case when r.verdict = 'marriage_register' or h.person_id is not null then r.source_kept end as source_held,
+        case when r.verdict = 'marriage_register' or h.person_id is not null then r.row_kept end as row_held
+    from refused r
     left join {{ ref('lib_population__relation') }} h
-        on h.person_id = b.person_id and h.related_person_id = b.kept_person_id
+        on h.person_id = r.person_id and h.related_person_id = r.kept_person_id
 )
 select
     person_id,
