@@ -95,7 +95,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Backe
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, stores: dict[str, Backend]) -> tuple[City, Desk]:
-    city = released_city(tmp_path_factory.mktemp("filing"))
+    return with_outboxes(released_city(tmp_path_factory.mktemp("filing")), stores)
+
+
+def with_outboxes(city: City, stores: dict[str, Backend]) -> tuple[City, Desk]:
+    """A city that delivers into these stores."""
     city.recipient(RECIPIENT)
     forms: dict[str, dict[str, Any]] = {}
     for kind in stores:
@@ -114,9 +118,14 @@ def filing(
     request: pytest.FixtureRequest, desk: tuple[City, Desk], stores: dict[str, Backend], tmp_path: Path
 ) -> Filing:
     """A store from which all packages were taken; 40 persons are published."""
-    made = Filing(*desk, request.param, stores[request.param], tmp_path)
-    for folder in (FOLDER, "emptied"):
-        made.office(folder).clear()
+    return begun(*desk, stores[request.param], request.param, tmp_path)
+
+
+def begun(city: City, desk: Desk, store: Backend, kind: str, folder: Path) -> Filing:
+    """A store from which all packages were taken; 40 persons are published."""
+    made = Filing(city, desk, kind, store, folder)
+    for name in (FOLDER, "emptied"):
+        made.office(name).clear()
     made.city.release(PERSONS)
     made.grant()
     return made

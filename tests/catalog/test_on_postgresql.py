@@ -18,6 +18,7 @@ from tests.catalog import (
     test_basis,
     test_changes,
     test_epochs,
+    test_files,
     test_lockout,
     test_oauth,
     test_quotas,
@@ -34,6 +35,7 @@ from tests.catalog import (
 from tests.catalog.conftest import door, released_city
 from tests.catalog.signing_in import Clock
 from tests.catalog.small_city import City
+from tests.connectors.store_servers import backend
 
 pytestmark = pytest.mark.server
 
@@ -68,6 +70,12 @@ ENTERING: tuple[Callable[..., None], ...] = (
     test_wrong_tries.test_many_tries_at_once_are_not_more_than_many_in_a_row,
     test_renewal.test_a_token_makes_its_successor,
     test_renewal.test_revoking_ends_what_was_renewed,
+)
+
+FILING: tuple[Callable[..., None], ...] = (
+    test_files.test_new_pseudonyms_send_everything_anew_and_old_packages_go,
+    test_files.test_packages_of_a_withdrawn_version_go,
+    test_files.test_an_end_is_told_and_takes_packages_away_only_if_the_target_says_so,
 )
 
 
@@ -129,3 +137,13 @@ def test_who_comes_in(
 ) -> None:
     city = door(tmp_path / "city", databases.new())
     run(test, city, clock=Clock(monkeypatch), browser=city.client(), monkeypatch=monkeypatch, tmp_path=tmp_path)
+
+
+@pytest.mark.parametrize("test", FILING, ids=lambda test: str(test.__name__))
+def test_what_is_delivered(databases: Databases, tmp_path: Path, test: Callable[..., None]) -> None:
+    store, taken = tmp_path / "store", tmp_path / "taken"
+    for folder in (store, taken):
+        folder.mkdir()
+    with backend("folder", store) as outbox:
+        city, desk = test_files.with_outboxes(released_city(tmp_path / "city", databases.new()), {"folder": outbox})
+        run(test, city, filing=test_files.begun(city, desk, outbox, "folder", taken))
