@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.measure import REPOSITORY
+from pipelines import synthetic
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.dbt import LOG, generated
 from pipelines.contracts.load import Contracts, SourceContract
@@ -71,8 +72,7 @@ def small_city(home: Path, persons: int, seed: int, wanted: Collection[str]) -> 
     with DemoCity(home / "city", seed, persons) as city:
         city.populate()
         settings.prepare()
-        for secret, address in city.connections().items():
-            settings.store_secret(secret, address)
+        synthetic.feed(settings, city.connections())
         for name in ("first", "second"):
             with opened(settings, name) as run:
                 for source in sorted(wanted):

@@ -1,5 +1,7 @@
 """Security headers on every answer: nothing from elsewhere, no scripts, no framing, no guessing of types."""
 
+from collections.abc import Mapping
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,10 +19,12 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """ASGI middleware; it does not touch bodies, so large files stream as before."""
+    """ASGI middleware; it does not touch bodies, so large files stream as before. `also`: what else every answer
+    says."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, also: Mapping[str, str]) -> None:
         self._app = app
+        self._headers = {**HEADERS, **also}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and add the headers to its answer."""
@@ -28,7 +32,7 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
             await send(message)
 

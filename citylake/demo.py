@@ -21,6 +21,7 @@ from citylake.drill import drill as held
 from citylake.drill import report
 from citylake.jobs import prepare_dagster, run_job
 from citylake.output import as_json, told
+from pipelines import synthetic
 from pipelines.messages import CitylakeError, translate
 from pipelines.run import summary
 from pipelines.settings import Settings
@@ -98,8 +99,7 @@ def _city(settings: Settings, seed: int, scale: int) -> DemoCity:
     with typer.progressbar(length=scale, label="  人口 / persons", file=sys.stderr) as bar:
         city.populate(lambda done: bar.update(done - bar.pos))
         bar.update(scale - bar.pos)
-    for secret, address in city.connections().items():
-        settings.store_secret(secret, address)
+    synthetic.feed(settings, city.connections())
     return city
 
 

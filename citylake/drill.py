@@ -14,6 +14,7 @@ from pathlib import Path
 from citylake.compared import deliveries, rows
 from citylake.compared.deliveries import Explained, Found, Taken
 from citylake.compared.scores import Score, name_of, summed, table
+from pipelines import synthetic
 from pipelines.contracts.load import Contracts, load
 from pipelines.messages import say
 from pipelines.register.receipts import Stage
@@ -125,8 +126,7 @@ def drill(
         try:
             city.start()
             city.populate()
-            for secret, address in city.connections().items():
-                own.store_secret(secret, address)
+            synthetic.feed(own, city.connections())
             return Drill(own, city, tell).run(ordinary_days, schedule(seed))
         finally:
             city.stop()

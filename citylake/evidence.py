@@ -78,7 +78,7 @@ def quality_report(
 
 @app.command("docs")
 def data_docs_page(
-    subject: Annotated[str, typer.Argument(help="模型 / a model, such as lib_population__person")],
+    subject: Annotated[str, typer.Argument(help="模型或 通道/产品 / a model, or channel/product")],
     file: Annotated[Path, typer.Option("-o", "--output", help="新文件 / a new file")],
     english: Annotated[bool, typer.Option("--english", help="英文 / in English")] = False,
 ) -> None:
@@ -88,9 +88,10 @@ def data_docs_page(
         register, contracts = opened_register(settings), load(settings.contracts)
         entry = Ledger(register).published().get(subject)
         found = data_docs.kept(Receipts(register, "export"), subject, entry.edition) if entry else None
-        if found is None or subject not in contracts.models:
+        about = contracts.models.get(subject) or contracts.products.get(subject)
+        if found is None or about is None:
             raise CitylakeError("data_docs.none", subject=subject)
-        form = contracts.models[subject].form
+        form = about.form
         text = data_docs.page(found, form.nameEn if english else form.name, "en" if english else "zh")
         with private_file(file, settings.home) as partial:
             partial.write_text(text, "utf-8", newline="")

@@ -56,6 +56,7 @@ from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
+from pipelines.synthetic import require_mark
 
 EDITION, MARTS, HEADS, AUDIT_HEADS = "edition", "marts", "heads", "audit_heads"
 SCORES, REPORTS = "scores", "reports"
@@ -556,7 +557,8 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
     """A run under the lock, its home prepared and repaired. `patience`: seconds to wait for another run to end.
     `erasing`: it is to carry out an order, which may have been begun.
 
-    Raises RunLocked, CitylakeError for bad contracts and while an order to erase a person is half done.
+    Raises RunLocked, CitylakeError for bad contracts, while an order to erase a person is half done, and for a home
+    that a simulator feeds without the mark.
     """
     contracts = load(settings.contracts)
     settings.prepare()
@@ -566,6 +568,7 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
         register = Register(settings.register_url)
         try:
             register.upgrade()
+            require_mark(settings, Ledger(register))
             run = Run(settings, register, contracts, run_id)
             Retention(settings, contracts, register).finish()  # what a killed run began
             if not (settings.home / JOURNAL).exists():

@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from pipelines import synthetic
 from pipelines.lake import delta
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import BEARER, SHARED
@@ -40,8 +41,7 @@ class Town:
         self.city.start()
         self.city.populate()
         self.settings.prepare()
-        for secret, address in self.city.connections().items():
-            self.settings.store_secret(secret, address)
+        synthetic.feed(self.settings, self.city.connections())
 
     def run(
         self,

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
 from pipelines.contracts.resolved import Product
@@ -44,10 +44,12 @@ def entries(product: Product, visible: Collection[str] | None = None) -> list[En
     ]
 
 
-def as_csv(rows: list[Entry]) -> bytes:
-    """RFC 4180 in UTF-8 with byte order mark; an empty field where nothing is known."""
+def as_csv(rows: list[Entry], mark: Mapping[str, bool]) -> bytes:
+    """RFC 4180 in UTF-8 with byte order mark; an empty field where nothing is known. `mark`: what is said of made-up
+    data (`pipelines.synthetic`), a column more."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(Entry.__dataclass_fields__), lineterminator="\r\n")
+    writer = csv.DictWriter(text, fieldnames=[*Entry.__dataclass_fields__, *mark], lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
+    told = {name: str(value).lower() for name, value in mark.items()}
+    writer.writerows({**asdict(row), **told} for row in rows)
     return b"\xef\xbb\xbf" + text.getvalue().encode()

@@ -26,6 +26,7 @@ from pipelines.lake.errors import TornFile
 from pipelines.lake.parquet import sha256
 from pipelines.register.times import as_utc
 from pipelines.settings import Settings
+from pipelines.synthetic import IS_TEST
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def about_book(offering: Offering, url: str, version: int, columns: Sequence[str
         "web.dataset.as_of": str(release.body.get("as_of", "—")),
         "web.dataset.rows": f"{rows:,}",
         "web.dataset.licence": product.form.licence or "—",
+        **({"web.sheet.is_test": "true"} if release.body.get(IS_TEST) else {}),
     }
     entries = dictionary.entries(product, columns)
     return workbooks.About(list(facts.items()), entries, as_utc(release.at))

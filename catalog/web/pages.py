@@ -22,6 +22,7 @@ from pipelines.evidence import freshness
 from pipelines.lake import lineage
 from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
+from pipelines.synthetic import said
 
 ROAD = "web"
 RECENT = 8
@@ -147,11 +148,14 @@ def _add_files(router: APIRouter, site: Site) -> None:
         offering = _published(desk, channel, name)
         rows = dictionary.entries(offering.product)
         if kind == "json":
-            return JSONResponse({"product": offering.product.id, "columns": [asdict(row) for row in rows]})
+            about = {"product": offering.product.id, **said(desk.settings)}
+            return JSONResponse({**about, "columns": [asdict(row) for row in rows]})
         if kind != "csv":
             raise HTTPException(404)
         disposition = {"Content-Disposition": f'attachment; filename="{offering.product.name}_dictionary.csv"'}
-        return Response(dictionary.as_csv(rows), media_type=formats.MEDIA_TYPES["csv"], headers=disposition)
+        return Response(
+            dictionary.as_csv(rows, said(desk.settings)), media_type=formats.MEDIA_TYPES["csv"], headers=disposition
+        )
 
     @router.get("/open.share")
     def open_profile() -> Response:

@@ -87,6 +87,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             columns=lambda names: in_words(_columns(snapshot, entry), names, voice),
             checks=entry.body.get("evidence", []),
             suite_of=_suite_of(desk, snapshot, measured),
+            own_suite=subject in snapshot.contracts.products and released_evidence(desk, snapshot, subject) is not None,
             dimensions=dimensions,
             total=total,
             grade=scores.grade(total) if total is not None else "—",

@@ -7,19 +7,21 @@ A bad candidate never raises here: what cannot be checked is an `error`. Whether
 import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import date
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from pipelines.contracts.load import Contracts, Product, ProductContract
+from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
 from pipelines.contracts.models import LogicalType
-from pipelines.contracts.rules import Context
+from pipelines.contracts.rules import Context, Rule
 from pipelines.evidence.expectations.shape import COLUMNS, type_of
 from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value
 from pipelines.evidence.rules import RuleResult, measure
+from pipelines.evidence.shown import shown_rules, shown_types
 from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
 from pipelines.privacy.anonymity import Before, k_anonymous
 from pipelines.privacy.attack import bounds, differences
@@ -67,19 +69,10 @@ def prove_model(
 
     The relation and everything else the context names must be readable on `con`.
     """
-    schema = _guarded("schema", lambda: _schema(con, contract, context.relation))
-    measured = _attempt(lambda: measure(con, contract.rules, context))
-    asked = _attempt(lambda: second_opinion(con, contract.rules, context, _promised(contract)))
-    results = [] if isinstance(measured, Exception) else measured
-    opinions = SecondOpinion((), {}) if isinstance(asked, Exception) else asked
-    differing = agreement([*results, *_shape(contract, schema)], opinions.opinions)
-    checks = (
-        schema,
-        _error("rules", measured) if isinstance(measured, Exception) else _rules(contract.form.model, results),
-        _error("second_opinion", asked) if isinstance(asked, Exception) else _agreed(differing),
-    )
-    rules = tuple(_rule_proofs(results, opinions))
-    return Evidence(contract.form.model, fingerprint, checks, rules, opinions.suite)
+    promised = {column.name: column.definition.logicalType for column in contract.columns}
+    schema = _guarded("schema", lambda: _schema(con, promised, context.relation))
+    asked = _asked(con, contract.form.model, contract.rules, context, promised, (schema,))
+    return Evidence(contract.form.model, fingerprint, (schema, *asked.checks), asked.rules, asked.suite)
 
 
 def prove_product(
@@ -91,26 +84,65 @@ def prove_product(
     fingerprint: str,
     counts: Counts | None,
     sensitivity: Sensitivity,
+    today: date,
 ) -> Evidence:
     """Check the candidate of a product as its channel will show it. `model_rows`: rows of the model it is cut from;
-    `counts`: the whole of a table of counts, None for any other; `sensitivity`: of the models as they are built.
+    `counts`: the whole of a table of counts, None for any other; `sensitivity`: of the models as they are built;
+    `today`: the day of the edition.
 
-    Open products are also searched for personal values, and always state their anonymity and what attacks on it gave.
+    The rules of the contract that hold for what is shown, and its types, are asked of it too, by both. Open products
+    are also searched for personal values, and always state their anonymity and what attacks on it gave.
     """
     checks: dict[str, Callable[[], Check]] = {
         "allow_list": partial(_allow_list, con, product, relation),
         "levels": partial(_levels, product, contracts),
         "lineage": partial(_lineage, product, sensitivity),
         "rows": partial(_rows, con, relation, model_rows, product.form.anonymity is not None),
+        "schema": partial(_types, con, shown_types(product), relation),
     }
     if product.channel == "open":
         checks["personal_values"] = partial(_personal_values, con, product, contracts, relation)
     if product.channel == "open" or product.form.anonymity is not None:
         checks["anonymity"] = partial(_anonymity, con, product, relation)
         checks["attack"] = partial(_attack, con, product, relation, counts)
-    found = tuple(_guarded(name, check) for name, check in checks.items())
+    found = {name: _guarded(name, check) for name, check in checks.items()}
+    context = rule_context(contracts, today=today, relation=relation)
+    shape = (found["allow_list"], found["schema"])
+    asked = _asked(con, product.id, shown_rules(product), context, shown_types(product), shape)
     derived = _attempt(lambda: _derived(product, sensitivity))
-    return Evidence(product.id, fingerprint, found, levels=None if isinstance(derived, Exception) else derived)
+    levels = None if isinstance(derived, Exception) else derived
+    return Evidence(product.id, fingerprint, (*found.values(), *asked.checks), asked.rules, asked.suite, levels)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What both found of the rules: the checks of them and of their agreement, each rule, and the suite."""
+
+    checks: tuple[Check, Check]
+    rules: tuple[RuleProof, ...]
+    suite: Mapping[str, Any]
+
+
+def _asked(
+    con: duckdb.DuckDBPyConnection,
+    subject: str,
+    rules: Sequence[Rule],
+    context: Context,
+    promised: Mapping[str, LogicalType],
+    shape: Sequence[Check],
+) -> _Asked:
+    """Measure the rules and ask for the second opinion of them and of the promised columns. `shape`: what we found of
+    the columns."""
+    measured = _attempt(lambda: measure(con, rules, context))
+    asked = _attempt(lambda: second_opinion(con, rules, context, promised))
+    results = [] if isinstance(measured, Exception) else measured
+    opinions = SecondOpinion((), {}) if isinstance(asked, Exception) else asked
+    differing = agreement([*results, *_shape(promised, shape)], opinions.opinions)
+    checks = (
+        _error("rules", measured) if isinstance(measured, Exception) else _rules(subject, results),
+        _error("second_opinion", asked) if isinstance(asked, Exception) else _agreed(differing),
+    )
+    return _Asked(checks, tuple(_rule_proofs(results, opinions)), opinions.suite)
 
 
 def _attempt(action: Callable[[], Made]) -> Made | Exception:
@@ -157,40 +189,44 @@ def _names(promised: Collection[str], found: Collection[str]) -> Iterator[Statem
             yield Statement("evidence.column_extra", {"column": name})
 
 
-def _schema(con: duckdb.DuckDBPyConnection, contract: ProductContract, relation: str) -> Check:
-    found = _columns(con, relation)
-    promised = _promised(contract)
-    deviations = list(_names(promised, found))
+def _schema(con: duckdb.DuckDBPyConnection, promised: Mapping[str, LogicalType], relation: str) -> Check:
+    """Columns and their types."""
+    wrong = _wrong_types(promised, found := _columns(con, relation))
+    return _verdict("schema", [*_names(promised, found), *wrong])
+
+
+def _types(con: duckdb.DuckDBPyConnection, promised: Mapping[str, LogicalType], relation: str) -> Check:
+    """Types only: which columns there are is the allow list's."""
+    return _verdict("schema", list(_wrong_types(promised, _columns(con, relation))))
+
+
+def _wrong_types(promised: Mapping[str, LogicalType], found: Mapping[str, str]) -> Iterator[Statement]:
     for name, logical in promised.items():
         # a list of decimals, DECIMAL(10,2)[], is none
         if name in found and re.sub(r"^DECIMAL\(\d+,\d+\)$", "DECIMAL", found[name]) not in TYPES[logical]:
             about: dict[str, Value] = {"column": name, "expected": logical, "found": found[name]}
-            deviations.append(Statement("evidence.column_type", about))
-    return _verdict("schema", deviations)
+            yield Statement("evidence.column_type", about)
 
 
-def _promised(contract: ProductContract) -> dict[str, LogicalType]:
-    return {column.name: column.definition.logicalType for column in contract.columns}
-
-
-def _shape(contract: ProductContract, schema: Check) -> Iterator[Opinion]:
-    """What the check of the schema found, under the names by which the second opinion is asked; nothing if it could
-    not be made."""
-    if schema.status == "error":
+def _shape(promised: Mapping[str, LogicalType], checks: Sequence[Check]) -> Iterator[Opinion]:
+    """What the checks of columns found, under the names by which the second opinion is asked; nothing if one of them
+    could not be made."""
+    if any(check.status == "error" for check in checks):
         return
-    wrong = [detail.arguments["column"] for detail in schema.details if detail.code == "evidence.column_type"]
-    yield Opinion(COLUMNS, None, len(schema.details) - len(wrong))
-    for name in _promised(contract):
+    details = [detail for check in checks for detail in check.details]
+    wrong = [detail.arguments["column"] for detail in details if detail.code == "evidence.column_type"]
+    yield Opinion(COLUMNS, None, len(details) - len(wrong))
+    for name in promised:
         yield Opinion(type_of(name), None, int(name in wrong))
 
 
-def _rules(model: str, results: Sequence[RuleResult]) -> Check:
-    return _verdict("rules", [_broken(model, result) for result in results if result.failed])
+def _rules(subject: str, results: Sequence[RuleResult]) -> Check:
+    return _verdict("rules", [_broken(subject, result) for result in results if result.failed])
 
 
-def _broken(model: str, result: RuleResult) -> Statement:
+def _broken(subject: str, result: RuleResult) -> Statement:
     if result.verb == VOLUME:
-        about: dict[str, Value] = {"subject": model, "rule": result.rule_id, "beyond": result.failed}
+        about: dict[str, Value] = {"subject": subject, "rule": result.rule_id, "beyond": result.failed}
         return Statement("evidence.volume_moved", about)
     about = {"rule": result.rule_id, "failed": result.failed, "evaluated": result.evaluated}
     return Statement("evidence.rule_failed", about)

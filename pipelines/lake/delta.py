@@ -39,6 +39,8 @@ Strategy = Literal["table", "append", "replace_partition", "merge"]
 
 # Published versions must stay readable for years: checkpoints are written, but log entries are never dropped.
 CONFIGURATION = {"delta.enableExpiredLogCleanup": "false"}
+IS_TEST = "is_test"
+"""What the metadata of a commit say of made-up data; the table that it makes has it for a description."""
 METADATA = "citylake"  # one key of commitInfo holds all we were given, apart from what deltalake adds
 PARTITION_VALUE = re.compile(r"[A-Za-z0-9_.-]+")  # anything else is URL-encoded in paths, on which readers differ
 PARTITION_TYPES = {"string", "date", "byte", "short", "integer", "long"}
@@ -272,6 +274,7 @@ def _create(
         mode=mode,
         partition_by=list(partition_by),
         configuration=CONFIGURATION,
+        description=IS_TEST if IS_TEST in (metadata or {}) else None,  # deltalake refuses properties of ours
         commit_properties=_properties(metadata, transaction),
     )
 

@@ -40,6 +40,7 @@ from pipelines.release.products import Counted, counted, released_before, write_
 from pipelines.release.publish import Approved, publish
 from pipelines.release.volume import confirmed_volumes
 from pipelines.settings import Settings
+from pipelines.synthetic import said
 
 GATE = "citylake gate"
 
@@ -203,7 +204,7 @@ class Editor:
             mark = fingerprint(location, version)
             shown = self._relation(location, version)
             evidence = prove_product(
-                self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity
+                self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity, self.today
             )
             self._decide(candidate, evidence, [], approved, outcomes, refusals)
 
@@ -288,6 +289,7 @@ class Editor:
             "built_from": self.built_from,
             "code": package_version("citylake"),
             "approver": GATE,
+            **said(self.settings),
         }
         if candidate.subject in self.confirmed:
             body["confirmation"] = self.confirmed[candidate.subject].sequence

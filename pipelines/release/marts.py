@@ -161,7 +161,8 @@ def _comments(products: Sequence[Shown]) -> Comments:
     for table, columns in INFORMATION.items():
         found |= {f"information.{table}.{name}": say(f"marts.{table}.{name}") for name in columns}
     for one in products:
-        found[one.dataset] = f"{one.product.form.name} / {one.product.form.nameEn}"
+        made_up = " [is_test]" if one.release.body.get(delta.IS_TEST) else ""
+        found[one.dataset] = f"{one.product.form.name} / {one.product.form.nameEn}{made_up}"
         tables = [one.dataset, "information.indicators"] if one.dataset == INDICATORS else [one.dataset]
         for column in one.columns:
             about = column.column.definition

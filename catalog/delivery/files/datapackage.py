@@ -12,6 +12,7 @@ from catalog.delivery.extracts import Extract
 from catalog.listing import Offering
 from pipelines.contracts.resolved import Contracts, ShownColumn
 from pipelines.register.times import as_utc
+from pipelines.synthetic import IS_TEST
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 LICENCE = "LICENCE.txt"
@@ -69,6 +70,7 @@ def describe(
         "contributors": [{"title": operator, "roles": ["publisher"]}],
         "citylake:product": product.id,
         "citylake:asOf": str(release.body.get("as_of", "")),
+        **({f"citylake:{IS_TEST}": True} if release.body.get(IS_TEST) else {}),
         "resources": [_resource(one, held, key, since, offering, masks) for one in files],
     }
     return about if since is None else {**about, "citylake:since": since}

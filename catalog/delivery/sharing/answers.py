@@ -9,6 +9,7 @@ from catalog.delivery.extracts import Extract, Part
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.listing import Offering
 from pipelines.register.times import as_utc
+from pipelines.synthetic import IS_TEST
 
 ResponseFormat = Literal["parquet", "delta"]
 Url = Callable[[Extract, Part], str]
@@ -77,11 +78,12 @@ class TableAnswer:
 
     def _metadata(self, about_format: dict[str, Any], configuration: dict[str, str]) -> dict[str, Any]:
         form = self.offering.product.form
+        made_up = self.offering.release is not None and self.offering.release.body.get(IS_TEST)
         described = [{**field, "metadata": {"comment": self.comments[field["name"]]}} for field in self.extract.fields]
         return {
             "id": self.extract.id,
             "name": self.offering.product.name,
-            "description": form.name,
+            "description": f"{form.name} [{IS_TEST}]" if made_up else form.name,
             "format": {"provider": "parquet", **about_format},
             "schemaString": json.dumps({"type": "struct", "fields": described}),
             "partitionColumns": list(self.extract.partition_by),
