@@ -69,6 +69,8 @@ _GOVERNANCE = {
     "max_level_raised",
     "k_lowered",
     "anonymity_dropped",
+    "diversity_weaker",
+    "reviewed_added",
     "quasi_dropped",
     "within_dropped",
     "row_filter_dropped",

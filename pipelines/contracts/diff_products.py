@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.contracts.diff_change import Change, change
-from pipelines.contracts.models import Anonymity, Approval, Lookup, ReleaseForm
+from pipelines.contracts.models import Anonymity, Approval, ChannelForm, Lookup, OpenChannelForm, ReleaseForm
 from pipelines.contracts.resolved import Product, ProductContract, ShownColumn
 from pipelines.privacy.masks import masks
 
@@ -52,6 +52,7 @@ def _channel_changes(subject: str, channel: str, was: Product | None, now: Produ
         yield from _row_changes(subject, channel, was.form.rows, now.form.rows)
         yield from _row_changes(subject, channel, _organisations(was), _organisations(now))
         yield from _anonymity_changes(subject, channel, was.form.anonymity, now.form.anonymity)
+        yield from _review_changes(subject, channel, was.form, now.form)
         yield from _lookup_changes(subject, channel, was.form.lookup, now.form.lookup)
         yield from _release_changes(subject, channel, was.form.release, now.form.release)
 
@@ -152,6 +153,26 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.within:
         if name not in now.within:
             yield change(subject, "within_dropped", name, channel=channel)
+    if _weaker(was, now):
+        yield change(subject, "diversity_weaker", channel=channel)
     beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied) for one in (was, now)]
     if beside[0] != beside[1] or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)
+
+
+def _weaker(was: Anonymity, now: Anonymity) -> bool:
+    """Whether of any groups that were asked for l-diversity and t-closeness less is asked."""
+    after = {tuple(one.groups): one for one in now.breakdowns}
+    pairs = ((one, after.get(tuple(one.groups))) for one in was.breakdowns if one.insensitive is None)
+    return any(
+        one is not None
+        and (one.insensitive is not None or one.diversity < old.diversity or one.closeness > old.closeness)
+        for old, one in pairs
+    )
+
+
+def _review_changes(subject: str, channel: str, was: ChannelForm, now: ChannelForm) -> Iterator[Change]:
+    """Columns made from attributes of persons that are now said to tell of nobody."""
+    before, after = (form.reviewed if isinstance(form, OpenChannelForm) else {} for form in (was, now))
+    for name in after.keys() - before.keys():
+        yield change(subject, "reviewed_added", name, channel=channel)

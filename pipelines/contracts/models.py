@@ -374,13 +374,14 @@ class Breakdown(Strict):
 
     `diversity`: at least so many groups must have anybody, or a row tells what everybody in it has in common;
     `closeness`: at most so far (half the sum of differences of shares, 0 to 1) may the shares of a row be from those of
-    the table.
+    the table. Both hold unless `insensitive` says why the groups tell nothing of the people who are counted.
     """
 
     groups: Annotated[list[Name], Field(min_length=2, max_length=8)]
     counts: Annotated[dict[FieldName, Annotated[list[Name], Field(min_length=1)]], Field(min_length=1, max_length=8)]
-    diversity: Annotated[int, Field(ge=1)] = 1
-    closeness: Annotated[float, Field(gt=0, le=1)] | None = None
+    diversity: Annotated[int, Field(ge=2)] = 2
+    closeness: Annotated[float, Field(gt=0, le=1)] = 0.5
+    insensitive: Text | None = None
 
 
 class OnlyWhere(Strict):
@@ -406,6 +407,13 @@ class Anonymity(Strict):
     rates: dict[FieldName, FieldName] = {}
     only: OnlyWhere | None = None
     emptied: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column that it names."""
+        counts = [name for breakdown in self.breakdowns for name in breakdown.counts]
+        only = [self.only.column] if self.only else []
+        return (self.count, *self.quasi, *self.within, *counts, *self.rates, *only)
 
 
 class Lookup(Strict):
@@ -474,9 +482,13 @@ class HandedOutForm(ChannelForm):
 
 
 class OpenChannelForm(HandedOutForm):
-    """What anybody may have: counts of people under `anonymity`, or the reason why no figure in it is one."""
+    """What anybody may have: counts of people under `anonymity`, or the reason why no figure in it is one.
+
+    `reviewed`: columns that are made from what a register of persons says and yet tell of nobody, each with the reason.
+    """
 
     notAboutPersons: Text | None = None
+    reviewed: dict[FieldName, Text] = {}
 
 
 class Channels(Strict):

@@ -23,7 +23,7 @@ from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Val
 from pipelines.evidence.rules import RuleResult, measure
 from pipelines.evidence.shown import shown_rules, shown_types
 from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
-from pipelines.privacy.anonymity import Before, k_anonymous
+from pipelines.privacy.anonymity import Before, k_anonymous, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.positions import DECIMALS, Box, too_exact
 from pipelines.privacy.scanner import scan
@@ -349,7 +349,8 @@ def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) 
     if anonymity is None:
         return Check("anonymity", "pass", None, None)
     cells = k_anonymous(con, relation, anonymity)
-    if not cells.violations:
-        return Check("anonymity", "pass", cells.k_min, anonymity.k)
-    about: dict[str, Value] = {"rows": cells.violations, "k": anonymity.k}
-    return Check("anonymity", "fail", cells.k_min, anonymity.k, (Statement("evidence.small_cells", about),))
+    names = [column.name for column in product.columns]
+    found = [Statement("evidence.separating", {"column": name}) for name in separating(con, relation, names, anonymity)]
+    if cells.violations:
+        found.append(Statement("evidence.small_cells", {"rows": cells.violations, "k": anonymity.k}))
+    return Check("anonymity", "fail" if found else "pass", cells.k_min, anonymity.k, tuple(found))

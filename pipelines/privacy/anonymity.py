@@ -157,6 +157,26 @@ def k_anonymous(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonym
     return CellCounts(int(rows), int(repeated), None if k_min is None else int(k_min), int(violations))
 
 
+def separating(
+    con: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str], anonymity: Anonymity
+) -> list[str]:
+    """The columns that the contract does not name, and that are neither one value nor the name of one quasi identifier:
+    they tell groups apart that are counted as one, or say something of everybody in one."""
+    rows, found = _only(relation, anonymity), list[str]()
+    for name in (one for one in columns if one not in anonymity.columns):
+        value = identifier(name)
+        told = [f"SELECT count(DISTINCT {value}) FROM {rows}"]
+        told += [
+            f"SELECT coalesce(max(n), 0) FROM (SELECT count(DISTINCT {value}) AS n FROM {rows} "
+            f"GROUP BY {identifier(quasi)})"
+            for quasi in anonymity.quasi
+        ]
+        ((fewest,),) = con.execute(f"SELECT min(n) FROM ({' UNION ALL '.join(told)}) t(n)").fetchall()
+        if fewest > 1:
+            found.append(name)
+    return found
+
+
 def _only(relation: str, anonymity: Anonymity) -> str:
     if anonymity.only is None:
         return relation

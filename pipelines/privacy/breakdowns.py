@@ -49,7 +49,9 @@ def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers) -> Fla
     found = people(breakdown, total, counts)
     names = [*breakdown.counts]
     hide = np.zeros(counts.shape, bool)
-    nothing = np.isnan(found).any(axis=1) | ((found > NEAR).sum(axis=1) < breakdown.diversity) | _far(breakdown, found)
+    nothing = np.isnan(found).any(axis=1)
+    if breakdown.insensitive is None:
+        nothing |= ((found > NEAR).sum(axis=1) < breakdown.diversity) | _far(breakdown, found)
     hide[nothing] = True
     open_rows = np.flatnonzero(~nothing & ((found > NEAR) & (found < k - NEAR)).any(axis=1))
     for size in range(1, len(names) + 1):
@@ -70,8 +72,8 @@ def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers) -> Fla
 
 
 def _far(breakdown: Breakdown, found: Numbers) -> Flags:
-    if breakdown.closeness is None or not len(found):
-        return np.zeros(len(found), bool)
+    if not len(found):
+        return np.zeros(0, bool)
     whole = np.nansum(found, axis=0)
     shares = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
     distance = np.abs(shares - whole / max(float(whole.sum()), 1.0)).sum(axis=1) / 2

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 
 from pipelines.contracts.dbt import BEFORE, LOG, generated
-from pipelines.contracts.models import FieldDefinition
+from pipelines.contracts.models import FieldDefinition, OpenChannelForm
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
 from pipelines.lake.edition import CONTROL
 from pipelines.lake.models import Model, incremental_sql, models, whole_sql
@@ -94,6 +94,8 @@ class Sensitivity:
     numbered: Lineage = field(init=False)
     """The same with columns of identity numbers above all others; a released date or yes/no cannot hold one, and ends
     the way."""
+    attributed: Lineage = field(init=False)
+    """The same with what registers of persons say of them above all others (`_attributes`)."""
     _by_relation: dict[str, ProductContract] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +109,7 @@ class Sensitivity:
         self.drawn = Lineage(given, source_levels(self.contracts, _schematic_level), _keys(self.contracts))
         numbers = source_levels(self.contracts, _number_level)
         self.numbered = Lineage(given, numbers, _keys(self.contracts), self._without_numbers)
+        self.attributed = Lineage(given, _attributes(self.contracts), _keys(self.contracts))
 
     def relation(self, model: str) -> str:
         """The relation of a model; a model that is not there has none that anybody reads."""
@@ -212,6 +215,21 @@ class Sensitivity:
         yield from self._made_from(product, texts, self.drawn, "lineage.schematic")
         able = [name for name, type_ in logical.items() if type_ not in WITHOUT_NUMBERS]
         yield from self._made_from(product, able, self.numbered, "lineage.id_number")
+        yield from self._identifying(product)
+
+    def _identifying(self, product: Product) -> Iterator[Problem]:
+        """Columns of an open product that are made from attributes of persons and that its contract neither counts by
+        nor has reviewed; and reviewed ones that are made from none."""
+        form = product.form
+        assert isinstance(form, OpenChannelForm)
+        declared = set(form.anonymity.columns) if form.anonymity else set[str]()
+        sources = {column.name: column.source for column in product.columns}
+        found = self.lineage.derived(self.relation(product.contract.form.model))
+        asked = [source for name, source in sources.items() if name not in declared | form.reviewed.keys()]
+        yield from self._made_from(product, asked, self.attributed, "lineage.quasi_identifier")
+        for name in form.reviewed if found is not None else ():
+            if name not in sources or not any(self._made_from(product, [sources[name]], self.attributed, "")):
+                yield Problem("lineage.reviewed_idle", {"product": product.id, "column": name})
 
     def _made_from(self, product: Product, names: Iterable[str], lineage: Lineage, code: str) -> Iterator[Problem]:
         """Those columns into whose values something flows that a lineage puts above all else."""
@@ -392,6 +410,17 @@ def _number_level(definition: FieldDefinition, level: int) -> int:
 def _schematic_level(definition: FieldDefinition, level: int) -> int:
     """The highest for a geometry that is schematic, the lowest for all else."""
     return HIGHEST if definition.schematic else 1
+
+
+def _attributes(contracts: Contracts) -> dict[str, dict[str, int]]:
+    """The highest level for what a source that names persons says of level 2 or more, the lowest for all else."""
+    levels = {relation: dict.fromkeys(columns, 1) for relation, columns in source_levels(contracts).items()}
+    for source in contracts.sources.values():
+        if any(column.definition.personal in ("person", "id_number") for column in source.all_columns):
+            said = [column.name for column in source.all_columns if column.level > 1]
+            for suffix in ("", LOG):
+                levels[f"{_core(source)}{suffix}"] |= dict.fromkeys(said, HIGHEST)
+    return levels
 
 
 def _keys(contracts: Contracts) -> dict[str, tuple[str, ...]]:

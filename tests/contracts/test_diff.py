@@ -1,6 +1,7 @@
 """Every change of a contract is named, graded and told; versions must keep up with them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -371,3 +372,32 @@ def test_guards_of_a_release_that_become_weaker_break(city: Path, edit: Edit) ->
         assert all(one.text(language) for one in (fewer, more) for language in ("zh", "en"))
     edit(CITY, "{approval: {3: standing}, name: 共享目录", "{approval: {3: standing, 4: standing}, name: 共享目录")
     assert diff(steps[-1], load(city)) == [], "a level asks for those above it too"
+
+
+def test_who_says_that_a_column_tells_of_nobody_weakens_a_guard(city: Path, edit: Edit) -> None:
+    edit(COUNT, ANONYMITY, "    notAboutPersons: 无\n")
+    before = load(city)
+    edit(COUNT, "    notAboutPersons: 无\n", "    notAboutPersons: 无\n    reviewed: {sex: 无}\n")
+    (found,) = diff(before, load(city))
+    assert (found.what, found.column, found.breaking, found.governance) == ("reviewed_added", "sex", True, True)
+    assert not any(item.breaking for item in diff(load(city), before))
+
+
+@pytest.mark.parametrize(
+    ("update", "weaker"),
+    [({"insensitive": "无"}, True), ({"closeness": 0.9}, True), ({"diversity": 3}, False), ({"closeness": 0.1}, False)],
+)
+def test_groups_that_are_asked_less_are_a_weaker_guard(
+    contracts: Contracts, update: dict[str, object], weaker: bool
+) -> None:
+    contract = contracts.models["mart_gov_service__evaluation_month"]
+    product = next(one for one in contract.products if one.channel == "open")
+    anonymity = product.form.anonymity
+    assert anonymity is not None
+    (breakdown,) = anonymity.breakdowns
+    now = anonymity.model_copy(update={"breakdowns": [breakdown.model_copy(update=update)]})
+    again = replace(product, form=product.form.model_copy(update={"anonymity": now}))
+    products = tuple(again if one is product else one for one in contract.products)
+    models = {**contracts.models, contract.form.model: replace(contract, products=products)}
+    found = {item.what for item in diff(contracts, replace(contracts, models=models))}
+    assert found == {"anonymity_changed"} | ({"diversity_weaker"} if weaker else set())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts.models import Anonymity, Breakdown
-from pipelines.privacy.anonymity import Before, CellCounts, k_anonymous, protect
+from pipelines.privacy.anonymity import Before, CellCounts, k_anonymous, protect, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.breakdowns import determined
 
@@ -19,8 +19,9 @@ BY_COUNTY = Anonymity(k=K, count="persons", quasi=["county", "sex", "age"], with
 STATES = Breakdown(
     groups=["on_time", "late", "open_overdue", "open_in_time"],
     counts={"finished": ["on_time", "late"], "on_time": ["on_time"], "overdue": ["late", "open_overdue"]},
+    insensitive="whether an office is in time says nothing of who asked",
 )
-REPEATS = Breakdown(groups=["repeated", "first"], counts={"repeated": ["repeated"]})
+REPEATS = Breakdown(groups=["repeated", "first"], counts={"repeated": ["repeated"]}, insensitive="as above")
 CASES = Anonymity(k=K, count="cases", quasi=["county"], breakdowns=[STATES, REPEATS], rates={"rate": "finished"})
 Cell = tuple[str | None, str, int | None]
 Rows = list[dict[str, Any]]
@@ -222,18 +223,27 @@ def test_the_attack_finds_what_a_count_tells() -> None:
 
 
 def test_a_row_in_which_everybody_is_the_same_tells_nothing_else() -> None:
-    diverse = STATES.model_copy(update={"diversity": 2})
+    diverse = STATES.model_copy(update={"insensitive": None, "closeness": 1.0})
     anonymity = CASES.model_copy(update={"breakdowns": [diverse], "rates": {}})
     (row,) = protect(of_cases([(30, 0, 0, 0, 0)]), anonymity).to_pylist()
     assert (row["cases"], row["finished"], row["on_time"], row["overdue"]) == (30, None, None, None)
 
 
 def test_a_row_far_from_the_table_is_not_told() -> None:
-    near = STATES.model_copy(update={"closeness": 0.3})
+    near = STATES.model_copy(update={"insensitive": None, "closeness": 0.3})
     anonymity = CASES.model_copy(update={"breakdowns": [near], "rates": {}})
     first, second = protect(of_cases([(200, 200, 0, 0, 0), (0, 0, 15, 15, 0)]), anonymity).to_pylist()
     assert first["finished"] == 400
     assert (second["cases"], second["finished"]) == (30, None)
+
+
+def test_both_are_asked_unless_a_contract_says_why_not() -> None:
+    sensitive = Breakdown(groups=STATES.groups, counts=STATES.counts)
+    alike, far = of_cases([(30, 0, 0, 0, 0)]), of_cases([(400, 400, 0, 0, 0), (0, 0, 15, 15, 0)])
+    for table in (alike, far):
+        for breakdown, told in ((sensitive, None), (STATES, table["finished"][-1].as_py())):
+            anonymity = CASES.model_copy(update={"breakdowns": [breakdown], "rates": {}})
+            assert protect(table, anonymity).to_pylist()[-1]["finished"] == told
 
 
 def test_counts_that_contradict_each_other_are_withheld() -> None:
@@ -254,3 +264,28 @@ def test_rows_everybody_knows_stay_without_figures() -> None:
 def test_groups_that_no_counts_determine_are_told() -> None:
     assert determined(STATES)
     assert not determined(Breakdown(groups=["a", "b", "c"], counts={"x": ["a"]}))
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ("'2026-11-01' AS extra", []),  # one value
+        ("'county ' || county AS extra", []),  # the name of a quasi identifier
+        ("NULL AS extra", []),
+        ("county || sex AS extra", ["extra"]),  # says something of everybody in a group
+        ("CASE WHEN persons > 20 THEN 'many' ELSE 'few' END AS extra", ["extra"]),
+    ],
+)
+def test_a_column_that_nobody_names_and_that_tells_groups_apart_is_found(more: str, found: list[str]) -> None:
+    cells = by_sex([("a", "1", 30), ("a", "2", 12), ("b", "1", 15), ("b", "2", 40)])
+    with duckdb.connect() as con:
+        con.register("cells", cells)
+        names = [*cells.column_names, "extra"]
+        assert separating(con, f"(SELECT *, {more} FROM cells)", names, BY_SEX) == found
+
+
+def test_rows_that_share_their_quasi_identifiers_are_told_apart_by_one_that_is_missing() -> None:
+    cells = by_age({("a", "1", 30): 20, ("a", "1", 31): 20, ("b", "2", 30): 20})
+    with duckdb.connect() as con:
+        con.register("cells", cells)
+        assert separating(con, "cells", cells.column_names, BY_SEX) == ["age"]

@@ -279,3 +279,42 @@ def test_the_command_tells_levels_and_the_path(proved: Sensitivity) -> None:
     for names in (("nobody", None), (COUNT, "nobody")):
         with pytest.raises(CitylakeError):
             list(about(proved, *names))
+
+
+def with_form(proved: Sensitivity, name: str, **update: Any) -> Product:
+    """An open product with another form."""
+    product = proved.contracts.products[name]
+    return replace(product, form=product.form.model_copy(update=update))
+
+
+def test_what_is_made_from_attributes_of_persons_is_declared_or_reviewed(proved: Sensitivity) -> None:
+    directory = "open/enterprise_directory"
+    assert set(proved.contracts.products[directory].form.model_dump()["reviewed"]) == {"entity_name", "county_code"}
+    found = proved.of_product(with_form(proved, directory, reviewed={"entity_name": "法人的名称"}))
+    assert codes(found) == {"quasi_identifier"} and found[0].arguments["column"] == "county_code"
+    assert str(found[0].arguments["path"]).startswith("core.ara__collective.division_code → ")
+    for idle in ("uscc", "no_such_column"):
+        reviewed = {"entity_name": "法人的名称", "county_code": "集体所在的县", idle: "无"}
+        found = proved.of_product(with_form(proved, directory, reviewed=reviewed))
+        assert codes(found) == {"reviewed_idle"} and found[0].arguments["column"] == idle
+
+
+@pytest.mark.parametrize("column", ["sex", "age_band"])
+def test_what_people_are_counted_by_is_a_quasi_identifier_whoever_forgets_it(proved: Sensitivity, column: str) -> None:
+    name = "open/age_structure_by_county"
+    anonymity = proved.contracts.products[name].form.anonymity
+    assert anonymity is not None
+    less = anonymity.model_copy(update={"quasi": [one for one in anonymity.quasi if one != column]})
+    (found,) = proved.of_product(with_form(proved, name, anonymity=less))
+    assert codes([found]) == {"quasi_identifier"} and found.arguments["column"] == column
+    (found,) = proved.of_product(with_form(proved, name, anonymity=None, notAboutPersons="无"))[:1]
+    assert codes([found]) == {"quasi_identifier"}
+
+
+def test_a_directory_with_the_sex_of_its_representatives_stays_closed(proved: Sensitivity) -> None:
+    model = "lib_legal_entity__entity"
+    sex = '(select max(p.sex) from "memory"."staging"."stg_psb__household_person" p) as entity_status'
+    columns = [sex if one.name == "entity_status" else one.name for one in proved.contracts.models[model].columns]
+    shown = f"select {', '.join(columns)} from ({proved.sql[0][model]}) m"
+    found = rewritten(proved, model, shown).of_product(proved.contracts.products["open/enterprise_directory"])
+    assert {one.arguments["column"] for one in found if one.code == "lineage.quasi_identifier"} >= {"entity_status"}
