@@ -17,10 +17,16 @@ FIGURES = ("integer", "number")
 
 def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[str, ShownColumn]) -> None:
     """Raises CitylakeError for an open channel that says neither what it counts nor why it counts nobody, for names
-    that are no columns or groups, for groups that the counts do not determine, and for figures left out."""
+    that are no columns, texts or groups, for groups that the counts do not determine, and for figures left out."""
     anonymity = view.anonymity
     if isinstance(view, OpenChannelForm) and (anonymity is None) == (view.notAboutPersons is None):
         raise error("contract.counts_unsaid", file, place)
+    if isinstance(view, OpenChannelForm):
+        for name in view.reviewed:
+            check_column(file, (*place, "reviewed", name), name, shown)
+        texts = [name for name, column in shown.items() if column.column.definition.logicalType == "string"]
+        for number, one in enumerate(view.overruled):
+            check_column(file, (*place, "overruled", number, "column"), one.column, texts)
     if anonymity is None:
         return
     for where, name in _columns(anonymity):

@@ -71,6 +71,7 @@ _GOVERNANCE = {
     "anonymity_dropped",
     "diversity_weaker",
     "reviewed_added",
+    "overruled_added",
     "quasi_dropped",
     "within_dropped",
     "row_filter_dropped",

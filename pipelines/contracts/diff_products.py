@@ -172,7 +172,13 @@ def _weaker(was: Anonymity, now: Anonymity) -> bool:
 
 
 def _review_changes(subject: str, channel: str, was: ChannelForm, now: ChannelForm) -> Iterator[Change]:
-    """Columns made from attributes of persons that are now said to tell of nobody."""
+    """Columns made from attributes of persons that are now said to tell of nobody, and texts said to be no personal
+    values."""
     before, after = (form.reviewed if isinstance(form, OpenChannelForm) else {} for form in (was, now))
     for name in after.keys() - before.keys():
         yield change(subject, "reviewed_added", name, channel=channel)
+    said, says = (form.overruled if isinstance(form, OpenChannelForm) else [] for form in (was, now))
+    known = {(one.column, one.text) for one in said}
+    for one in says:
+        if (one.column, one.text) not in known:
+            yield change(subject, "overruled_added", one.column, channel=channel)

@@ -481,14 +481,24 @@ class HandedOutForm(ChannelForm):
     licence: Text
 
 
+class Overruled(Strict):
+    """A text of a column in which the search for personal values finds what is none, and why a steward says so."""
+
+    column: FieldName
+    text: Annotated[str, Field(min_length=2, max_length=200)]
+    reason: Text
+
+
 class OpenChannelForm(HandedOutForm):
     """What anybody may have: counts of people under `anonymity`, or the reason why no figure in it is one.
 
     `reviewed`: columns that are made from what a register of persons says and yet tell of nobody, each with the reason.
+    `overruled`: what the search for personal values is not to find.
     """
 
     notAboutPersons: Text | None = None
     reviewed: dict[FieldName, Text] = {}
+    overruled: list[Overruled] = []
 
 
 class Channels(Strict):

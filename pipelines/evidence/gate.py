@@ -15,8 +15,9 @@ from typing import Any, Protocol, TypeVar
 import duckdb
 import pyarrow as pa
 
+from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.models import LogicalType, OpenChannelForm, Overruled
 from pipelines.contracts.rules import Context, Rule
 from pipelines.evidence.expectations.shape import COLUMNS, type_of
 from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value
@@ -26,7 +27,7 @@ from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, Suite
 from pipelines.privacy.anonymity import Before, k_anonymous, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.positions import DECIMALS, Box, too_exact
-from pipelines.privacy.scanner import scan
+from pipelines.privacy.scanner import scan, without
 from pipelines.privacy.sensitivity import ROWS, Sensitivity
 
 logger = logging.getLogger(__name__)
@@ -296,16 +297,27 @@ def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int, withho
 
 
 def _personal_values(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str) -> Check:
+    overruled = product.form.overruled if isinstance(product.form, OpenChannelForm) else []
+    searched = without(relation, [(one.column, one.text) for one in overruled])
     found = [
         Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
-        for found in scan(con, relation)
+        for found in scan(con, searched)
     ]
     box = _box(contracts)
     admitted = _admitted_positions(product)
-    for column, rows in too_exact(con, relation, box, admitted).items() if box else ():
+    for column, rows in too_exact(con, searched, box, admitted).items() if box else ():
         about: dict[str, Value] = {"column": column, "rows": rows, "decimals": DECIMALS}
         found.append(Statement("evidence.personal_position", about))
-    return _verdict("personal_values", found)
+    if found:
+        return _verdict("personal_values", found)
+    return Check("personal_values", "pass", 0, 0, tuple(_overruled(con, relation, one) for one in overruled))
+
+
+def _overruled(con: duckdb.DuckDBPyConnection, relation: str, one: Overruled) -> Statement:
+    """In how many rows a steward overruled the search, and why."""
+    holds = f"contains({identifier(one.column)}, {literal(one.text)})"
+    ((rows,),) = con.execute(f"SELECT count(*) FILTER (WHERE {holds}) FROM {relation}").fetchall()
+    return Statement("evidence.overruled", {"column": one.column, "rows": rows, "reason": one.reason})
 
 
 def _box(contracts: Contracts) -> Box | None:
@@ -349,8 +361,8 @@ def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) 
     if anonymity is None:
         return Check("anonymity", "pass", None, None)
     cells = k_anonymous(con, relation, anonymity)
-    names = [column.name for column in product.columns]
-    found = [Statement("evidence.separating", {"column": name}) for name in separating(con, relation, names, anonymity)]
+    told = separating(con, relation, list(_columns(con, relation)), anonymity)
+    found = [Statement("evidence.separating", {"column": name}) for name in told]
     if cells.violations:
         found.append(Statement("evidence.small_cells", {"rows": cells.violations, "k": anonymity.k}))
     return Check("anonymity", "fail" if found else "pass", cells.k_min, anonymity.k, tuple(found))

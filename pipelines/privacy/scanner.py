@@ -17,12 +17,13 @@ Kinds:
 * `name_in_text`: a name inside a sentence, where something says that it is one; one row suffices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import duckdb
 
-from pipelines.codecs.sql import identifier
+from pipelines.codecs.sql import identifier, literal
 from pipelines.privacy import names, numbers
 
 Kind = Literal["id_number", "id_number_15", "mobile", "email", "plate", "name", "name_in_text"]
@@ -69,6 +70,15 @@ def scan(con: duckdb.DuckDBPyConnection, relation: str) -> list[Found]:
     (row,) = con.execute(f"SELECT {counts} FROM (SELECT *, {tests} FROM {layers})").fetchall()
     found = zip(searches, row, strict=True)
     return [Found(column, kind, rows) for (column, _, kind), rows in found if rows]
+
+
+def without(relation: str, texts: Sequence[tuple[str, str]]) -> str:
+    """The table with a sign in the place of each of these texts of a column; what stands around them is searched."""
+    values: dict[str, str] = {}
+    for column, text in texts:
+        values[column] = f"replace({values.get(column, identifier(column))}, {literal(text)}, '□')"
+    listed = ", ".join(f"{value} AS {identifier(column)}" for column, value in values.items())
+    return f"(SELECT * REPLACE ({listed}) FROM {relation})" if listed else relation
 
 
 def _searchable(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, tuple[Kind, ...]]:

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.models import LogicalType, Overruled
 from pipelines.contracts.rules import Context
 from pipelines.evidence import gate
 from pipelines.evidence.gate import TYPES, prove_model, prove_product
@@ -313,3 +313,19 @@ def test_an_error_is_told_without_its_text(prove: Prove, product: Product) -> No
     evidence = prove(product, relation)
     assert status(evidence)["personal_values"] == "error"
     assert "金安区" not in json.dumps(evidence.to_json(), ensure_ascii=False)
+
+
+def test_a_false_find_is_overruled_with_a_reason_and_nothing_else_is(prove: Prove, product: Product) -> None:
+    told = Overruled(column="county_name", text="张三丰", reason="景区名“张三丰故里”")
+    form = product.form.model_copy(update={"overruled": [told]})
+    relation = cells(GOOD.replace("金安区", "居民张三丰反映"), OTHER)
+    evidence = prove(replace(product, form=form), relation)
+    assert decide(product.id, "f2", evidence, None).approved
+    assert said(evidence, "personal_values") == ["evidence.overruled"]
+    (detail,) = evidence.check("personal_values").details  # type: ignore[union-attr]
+    assert detail.arguments == {"column": "county_name", "rows": 1, "reason": "景区名“张三丰故里”"}
+    other = cells(GOOD.replace("金安区", "居民张三丰反映"), OTHER.replace("裕安区", "居民李四光反映"))
+    evidence = prove(replace(product, form=form), other)
+    assert said(evidence, "personal_values") == ["evidence.personal_name_in_text"]
+    number = cells(GOOD.replace("金安区", "张三丰13800138000"), OTHER)
+    assert said(prove(replace(product, form=form), number), "personal_values") == ["evidence.personal_mobile"]
