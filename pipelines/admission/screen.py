@@ -27,6 +27,7 @@ from pipelines.codecs import functions
 from pipelines.codecs.pairs import Judge
 from pipelines.codecs.sql import identifier, literal
 from pipelines.codecs.texts import Shape, Texts
+from pipelines.connectors.base import EMPTIED
 from pipelines.contracts.load import Column, Contracts
 
 WORTH = 50_000
@@ -139,7 +140,8 @@ class Screen:
         if name in predicate.replace(f"{function}({name})", ""):
             return False
         asked = functions.answered_right(predicate, function, column)
-        return (False,) not in self._con.execute(f"SELECT {asked} FROM (VALUES (''), (NULL)) t({name})").fetchall()
+        probe = f"(VALUES ('', NULL), (NULL, NULL)) t({name}, {EMPTIED})"  # an erased cell is only let off more
+        return (False,) not in self._con.execute(f"SELECT {asked} FROM {probe}").fetchall()
 
 
 def judged(

@@ -16,6 +16,7 @@ from pipelines.admission import screen
 from pipelines.admission.compile import Admission, compile_contract, raw_rows
 from pipelines.codecs import functions
 from pipelines.codecs.sql import identifier
+from pipelines.connectors.base import EMPTIED, ERASED
 from pipelines.contracts.load import Contracts
 from pipelines.contracts.models import CorrectionForm
 from tests.admission.conftest import TODAY, Intake
@@ -79,12 +80,15 @@ def test_any_delivery_is_judged_as_without_a_look(source: str, contracts: Contra
         form = contract.form.model_copy(update={"corrections": [_correction(name, contract.form.load.key[0], some)]})
         contract = replace(contract, form=form)
     quarantined = data.draw(st.sets(st.sampled_from([column.name for column in contract.columns]), max_size=1))
+    told = {EMPTIED: [None, *(column.name for column in contract.columns)], ERASED: [None, "2026-05-01"]}
+    for name in sorted(data.draw(st.sets(st.sampled_from([EMPTIED, ERASED])))):
+        cells[name] = [told[name][row % len(told[name])] for row in range(rows)]
     table = pa.table({name: pa.array(column, pa.string()) for name, column in cells.items()})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         repeating = data.draw(st.sampled_from([False, True, names[::2]]))
         pq.write_table(table, path, use_dictionary=repeating, row_group_size=7)
-        raw = dict.fromkeys(names, "VARCHAR")
+        raw = dict.fromkeys(cells, "VARCHAR")
         found, full = answers(compile_contract(contract, contracts, TODAY, raw, quarantined), contracts, path)
     assert repr(found) == repr(full)
 
@@ -103,12 +107,14 @@ def test_no_right_number_fails_a_rule_that_is_not_asked_again(contracts: Contrac
         assert set(functions.asked(predicates)), source
 
 
+@pytest.mark.parametrize("more", [{}, {ERASED: "2026-05-01"}, {EMPTIED: "id_number"}])
 def test_what_nothing_is_wrong_with_is_asked_no_function(
-    contracts: Contracts, written: Callable[[pa.Table, Any], Path]
+    contracts: Contracts, written: Callable[[pa.Table, Any], Path], more: dict[str, str]
 ) -> None:
-    """The rules of numbers are known to pass, and what other rules ask of the number is known too."""
+    """The rules of numbers are known to pass, and what other rules ask of the number is known too; also where the
+    delivery has rows of an erased person."""
     contract = contracts.sources["psb/household_person"]
-    row = {column.physical_name: GOOD.get(column.physical_name) for column in contract.columns}
+    row = {column.physical_name: GOOD.get(column.physical_name) for column in contract.columns} | more
     path = written(pa.table({name: pa.array([value] * 3, pa.string()) for name, value in row.items()}), False)
     admission = compile_contract(contract, contracts, TODAY, dict.fromkeys(row, "VARCHAR"))
     with connection() as con:
