@@ -194,7 +194,8 @@ class Batch:
     def _observed(self, outcome: Admitted, drift: Drift, before: Before) -> Admitted:
         """The outcome with what the batch showed about its source, held also if that is to stop it."""
         whole = isinstance(self.contract.form.load, WholeTable) and not before.returned
-        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, before.corrections, whole)
+        again = before.same and not before.returned
+        counts = counted(self.con, self.contract, self.contracts, self.delivery.path, before.corrections, whole, again)
         found = [*drift.findings, *outlived(self.contract, counts)]
         return replace(
             outcome,

@@ -26,9 +26,10 @@ def counted(
     path: Path,
     before: Counts,
     whole: bool,
+    again: bool,
 ) -> Counts:
     """How the corrections of a contract fared in a raw file. `before`: what the last delivery said; `whole`: the file
-    has all rows of the source."""
+    has all rows of the source; `again`: it repeats what the source once said."""
     corrections = contract.form.corrections
     if not corrections:
         return {}
@@ -42,14 +43,13 @@ def counted(
     sums = ", ".join(f"count(*) FILTER ({condition})" for condition in measures)
     rows = cleaned(columns, contracts, f"SELECT * FROM {raw_rows(str(path))}")
     found = con.execute(f"SELECT {sums} FROM ({rows})").fetchone() or ()
-    return {
-        one.id: {
-            "rows": found[2 * index],
-            "corrected": found[2 * index + 1],
-            "state": _state(found[2 * index], found[2 * index + 1], before.get(one.id, {}).get("state"), whole),
-        }
-        for index, one in enumerate(corrections)
-    }
+    counts = {}
+    for index, one in enumerate(corrections):
+        there, corrected = found[2 * index], found[2 * index + 1]
+        last = before.get(one.id, {}).get("state")
+        state = MENDED if again and last == MENDED else _state(there, corrected, last, whole)
+        counts[one.id] = {"rows": there, "corrected": corrected, "state": state}
+    return counts
 
 
 def _state(rows: int, corrected: int, before: str | None, whole: bool) -> str:

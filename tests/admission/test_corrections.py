@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.admission.admit import Admitted
 from pipelines.contracts.models import CorrectionForm
-from pipelines.register.receipts import Stage
+from pipelines.register.receipts import REPLAY, Stage
 from tests.admission.conftest import Intake
 from tests.admission.test_admit import GOOD
 from tests.admission.test_drift import BIRTH, PERSON, births, deliver, persons
@@ -117,6 +117,17 @@ def test_a_delivery_of_changes_without_the_row_says_nothing(intake: Callable[...
     assert source.current()["A000000002",]["division_code"] == "341502"
     mended = [row | {"居住地区划": "341503"} for row in births(2)]
     assert told(deliver(source, mended)) == ["correction.no_longer_matches:wrong_code"]
+
+
+def test_a_replay_of_what_the_source_has_mended_since_is_told_still(intake: Callable[..., Intake]) -> None:
+    where = {"birth_certificate_no": "A000000001"}
+    source = correcting(intake(BIRTH), correction(column="division_code", where=where, expect="341502", set="341503"))
+    old = births(5)
+    deliver(source, old)
+    deliver(source, [row | {"居住地区划": "341503"} for row in births(2)])
+    replay = source.raw(old)
+    source.receipts.add(Stage.PULL, BIRTH, {"origin": f"{REPLAY}1"}, replay.batch)
+    assert told(source.admit(replay)) == ["correction.no_longer_matches:wrong_code"]
 
 
 def test_several_corrections_of_one_row_and_column_do_not_follow_each_other(intake: Callable[..., Intake]) -> None:
