@@ -134,6 +134,7 @@ def register(folder: Path, kind: str = "sqlite") -> Iterator[str | None]:
     if kind != "postgresql":
         yield None
         return
+    (folder / "server").mkdir()
     server = Server(folder / "server")
     server.start()
     with server.connect("postgres", autocommit=True) as connection:

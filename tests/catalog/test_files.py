@@ -4,6 +4,7 @@ released product under the grant, and whatever was not finished does not count."
 import json
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -42,6 +43,7 @@ from tests.catalog.filing import (
 )
 from tests.catalog.small_city import AGES, GUARD, PERSONS, City
 from tests.catalog.test_changes import COLUMNS, table_of
+from tests.catalog.test_receipts_of_reads import verified
 from tests.catalog.test_tables import drawn
 from tests.city import seed_from_clock
 from tests.connectors.store_servers import PASSWORD, SECRET, Backend, SftpBackend, backend
@@ -632,6 +634,10 @@ def test_the_command_delivers_lists_and_writes_receipts(filing: Filing, tmp_path
     package = json.loads(done.stdout)["package"]
     told = runner.invoke(app, ["deliver", "receipt", f"{filing.kind}_files", str(tmp_path / "receipt")], env=where)
     assert json.loads(told.stdout)["package"] == package
+    for file in (filing.office().look() / package).glob("person_of_division*"):
+        shutil.copyfile(file, tmp_path / "receipt" / file.name)
+    offline = verified(tmp_path / "receipt", "--key", tmp_path / "receipt" / "key.pem")
+    assert offline.returncode == 0 and offline.stdout.count("在回执中") == 2, offline.stdout
     listed = [json.loads(line) for line in runner.invoke(app, ["deliver", "list"], env=where).stdout.splitlines()]
     (mine,) = [one for one in listed if one["delivery"] == f"{filing.kind}_files"]
     assert (mine["kind"], mine["package"], mine["how"]) == ("files", package, "snapshot") and len(listed) == 9
