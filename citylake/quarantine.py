@@ -52,22 +52,29 @@ def show(
 
 
 @app.command()
-def export(source: Source, file: Path, who: Who, why: Why) -> None:
+def export(
+    source: Source,
+    file: Path,
+    who: Who,
+    why: Why,
+    rule: Annotated[str | None, typer.Option(help="只导出这条规则退回的行 / only those that this rule refused")] = None,
+) -> None:
     """导出待改正的退回行（含个人信息，留痕）/ write the open refused rows; personal data, recorded."""
     with told():
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
         contract, receipts = known_source(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
         with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
-            lines = quarantine.lines()
+            lines = [line for line in quarantine.lines() if rule is None or rule in line.rules.split(",")]
         if not lines:
-            raise CitylakeError("quarantine.nothing_open", subject=source)
+            found = {"subject": source} if rule is None else {"subject": source, "rule": rule}
+            raise CitylakeError("quarantine.nothing_open" if rule is None else "quarantine.nothing_by_rule", **found)
         made = datetime.now(ZoneInfo(contracts.city.timezone)).strftime("%Y-%m-%d %H:%M")
         about = correction_book.About(who, made)
         with private_file(file, settings.home) as partial:
             with partial.open("r+b") as target:
                 ids = correction_book.write(target, contract, contracts, receipts, lines, about, settings.lake)
-            body = {"who": who, "why": why, "rows": len(ids), "sha256": sha256(partial), "ids": ids}
+            body = {"who": who, "why": why, "rule": rule, "rows": len(ids), "sha256": sha256(partial), "ids": ids}
             receipts.add(Stage.EXPORT, source, body)  # before the file has its name: none is out without a receipt
         owner = contracts.codes["organisations"].rows[contract.org]["name"]
         typer.echo(say("quarantine.exported", file=file, rows=len(ids), left=len(lines) - len(ids), owner=owner))

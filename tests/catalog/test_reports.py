@@ -326,7 +326,7 @@ def test_a_rule_tells_counts_and_where_the_rows_are(own_city: City) -> None:
     assert f'href="{road}/rules/series_name.required"' in client.get(road, headers=HTML).text
     page, text = read(client, f"{road}/rules/series_name.required"), client.get(f"{road}/rules/series_name.required")
     assert [cells[1:] for cells in page.rows if len(cells) == 4][1:] == [["2", "60", "2"], ["1", "60", "5"]]
-    assert "citylake quarantine export sb/macro_series" in text.text
+    assert "citylake quarantine export sb/macro_series macro_series.xlsx --rule 'series_name.required'" in text.text
     assert [cells[1] for cells in page.rows if len(cells) == 2][1:] == ["1"], "the last word of the day"
     assert "目前仍被拒收：1 行" in client.get(f"{road}/rules/series_name.required?lang=zh").text
     assert client.get(f"{road}/rules/no_such_rule").status_code == 404

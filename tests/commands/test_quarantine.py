@@ -354,6 +354,18 @@ def test_an_export_is_recorded_and_kept_out_of_the_lake(home: Home, tmp_path: Pa
     }  # fmt: skip
 
 
+def test_the_rows_of_one_rule_go_out_alone(home: Home, tmp_path: Path) -> None:
+    home.deliver(person("F1"), person("F2", GMSFHM="341502200501010018"), person("F3", XM="暂无"))
+    out = tmp_path / "one rule.xlsx"
+    assert call("export", SOURCE, out, "--rule", "name.required", *WORD).exit_code == 0
+    (row,) = [row for row in CalamineWorkbook.from_path(str(out)).get_sheet_by_index(1).to_python() if "F3" in row]
+    assert not any("F2" in str(cell) for cell in row)
+    (receipt,) = home.receipts(Stage.EXPORT)
+    assert (receipt.body["rule"], receipt.body["rows"]) == ("name.required", 1)
+    wrong = call("export", SOURCE, tmp_path / "none.xlsx", "--rule", "sex.in_codes", *WORD)
+    assert wrong.exit_code == 1 and "sex.in_codes" in wrong.output and not (tmp_path / "none.xlsx").exists()
+
+
 def test_no_value_of_a_row_is_in_the_register_or_the_list(home: Home, tmp_path: Path) -> None:
     home.deliver(person("F2", GMSFHM="341502200501010018"))
     (row,) = export(tmp_path / "out.xlsx")
