@@ -174,7 +174,6 @@ def test_a_quote_that_swallows_a_large_file_is_said(drop: Drop, monkeypatch: pyt
         ("gbk", f"\ufeff{HEADER}1,甲\n".encode(), 1, 1),
         ("gbk", f"{HEADER}1,䃥\n".encode("gb18030"), 2, 3),
         ("utf-8", f"{HEADER}1,甲\n".encode("gbk"), 2, 3),
-        ("utf-8", f"{HEADER}1,甲\n".encode("utf-16"), 1, 1),
     ],
 )
 def test_bytes_that_are_no_text_are_said(drop: Drop, encoding: str, data: bytes, line: int, byte: int) -> None:

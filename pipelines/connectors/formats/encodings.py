@@ -141,7 +141,10 @@ def check_damage(file: LocalFile, encoding: Known, damage: Damage) -> None:
 
 
 def not_encoded(file: LocalFile, encoding: Known, fits: str | None) -> CitylakeError:
-    """A file in another encoding than was said, with the place where that is first seen."""
+    """A file in another encoding than was said, with the place where that is first seen. UTF-16, which no contract can
+    say, has to be written anew."""
+    if fits == "utf-16":
+        return file.error("format.utf16")
     number = 1
     for data in byte_blocks(file):
         try:
@@ -182,7 +185,7 @@ def known_encoding(file: LocalFile, encoding: str) -> Known:
     if start == codecs.BOM_UTF8:
         return "utf-8"
     if start[:2] in _MARKS:
-        raise file.error("format.encoding", encoding="auto", fits="utf-16", line=1, byte=1)
+        raise file.error("format.utf16")
     damage = Damage()
     many = any(_THREE_BYTES.search(data) for data in byte_blocks(file))
     for _ in blocks(file, "utf-8", 0, damage):

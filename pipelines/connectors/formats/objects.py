@@ -14,6 +14,7 @@ from pipelines.connectors.formats.encodings import (
     blocks,
     check_damage,
     decoded,
+    fitting,
     known_encoding,
     not_encoded,
 )
@@ -73,7 +74,7 @@ def document(file: LocalFile, encoding: Encoding = "utf-8") -> Any:
     try:
         return loads(decoded(file.path.read_bytes(), known).removeprefix(BOM))
     except UnicodeDecodeError:
-        raise not_encoded(file, known, None) from None  # the error quotes the whole file
+        raise not_encoded(file, known, fitting(file)) from None  # the error quotes the whole file
     except (ValueError, RecursionError) as error:
         about = {"line": getattr(error, "lineno", 1), "byte": getattr(error, "colno", 1)}
         raise file.error("format.no_json", **about) from None

@@ -188,7 +188,7 @@ def test_characters_of_the_standards(data: bytes, as_gbk: str | None, as_gb18030
 
 @pytest.mark.parametrize(
     ("written", "said", "fits"),
-    [("gbk", "utf-8", "gbk"), ("utf-8", "gbk", "utf-8"), ("utf-8", "gb18030", "utf-8"), ("utf-16", "utf-8", "utf-16"),
+    [("gbk", "utf-8", "gbk"), ("utf-8", "gbk", "utf-8"), ("utf-8", "gb18030", "utf-8"),
      ("gb18030", "utf-8", "gb18030"), ("utf-8-sig", "gbk", "utf-8")],
 )  # fmt: skip
 def test_a_wrong_encoding_is_said_with_the_one_that_fits(written: str, said: Any, fits: str) -> None:
@@ -198,6 +198,13 @@ def test_a_wrong_encoding_is_said_with_the_one_that_fits(written: str, said: Any
             encoding=said,
         )
     assert (caught.value.code, caught.value.arguments["fits"]) == ("format.encoding", fits)
+
+
+@pytest.mark.parametrize(("said", "format"), [("utf-8", "csv"), ("gbk", "csv"), ("auto", "csv"), ("utf-8", "json")])
+def test_utf_16_is_to_be_written_anew(said: Any, format: str) -> None:
+    with pytest.raises(CitylakeError) as caught:
+        read('[{"编号": "1"}]\n'.encode("utf-16"), format, encoding=said)
+    assert caught.value.code == "format.utf16"
 
 
 @pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "gbk", "gb18030"])
