@@ -35,6 +35,7 @@ def offer(snapshot: Snapshot) -> Offer | None:
                 rows=None,
                 pseudonyms=frozenset(),
                 version=release.version if release else None,
+                purposes=snapshot.contracts.purposes,
             )
     return None
 

@@ -58,6 +58,7 @@ class Marts:
             pseudonyms=frozenset(),
             version=0 if there else None,  # which file it was stands in the audit
             approval=frozenset("*") if asks else frozenset(),
+            purposes=snapshot.contracts.purposes,
         )
 
     def file(self, snapshot: Callable[[], Snapshot]) -> MartsFile:

@@ -182,6 +182,10 @@ class Offer:
         """The code of a purpose; of one that has none, its text."""
         return self.purposes.get(text, text)
 
+    def known(self, text: str | None) -> str | None:
+        """A text that is a purpose, None for any other: what a caller says freely is nothing to keep."""
+        return text if text in self.purposes or text in self.purposes.values() else None
+
 
 @dataclass(frozen=True)
 class Allowed:
@@ -340,7 +344,7 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         pseudonyms=pseudonyms,
         recipient=caller.recipient,
         grant=grant.id if grant else None,
-        purpose=grant.purpose if grant else caller.purpose,
+        purpose=grant.purpose if grant else product.known(caller.purpose),
         shown_until=product.shown_until.column if product.shown_until else None,
         day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
         epoch=caller.epoch if pseudonyms else FIRST_EPOCH,

@@ -239,8 +239,13 @@ def _of_organisation(connection: sa.Connection, organisation: str) -> sa.ColumnE
 
 def said(connection: sa.Connection, name: str) -> sa.ColumnElement[Any]:
     """What the body of a row says under a name: text of PostgreSQL, of SQLite text or a number as it stands."""
-    found: sa.ColumnElement[Any] = sa.func.json_extract(table.c.body, f"$.{name}")
-    return sa.cast(table.c.body, sa.JSON)[name].as_string() if connection.dialect.name == "postgresql" else found
+    if connection.dialect.name != "postgresql":
+        found: sa.ColumnElement[Any] = sa.func.json_extract(table.c.body, f"$.{name}")
+        return found
+    # PostgreSQL has no text with NUL in it, and one such row would stop every question
+    body = sa.func.replace(table.c.body, "\\u0000", "\\ufffd")
+    text: sa.ColumnElement[Any] = sa.cast(body, sa.JSON)[name].as_string()
+    return text
 
 
 def again(connection: sa.Connection) -> sa.ColumnElement[bool]:

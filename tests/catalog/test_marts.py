@@ -3,6 +3,7 @@
 import hashlib
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -14,7 +15,7 @@ from catalog.policy import administration, audit
 from catalog.policy.decision import MARTS, Caller, Denied, Grant, Reason, decide
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
-from tests.catalog.small_city import AGES, BY_COUNTY, DIVISIONS, PERSONS, STEWARD, City, bearer
+from tests.catalog.small_city import AGES, BY_COUNTY, DIVISIONS, PERSONS, STEWARD, City, bearer, granted
 
 ROAD = "/marts/marts.duckdb"
 INDICATORS = "analyst/county_indicator"
@@ -50,6 +51,14 @@ def test_a_holder_gets_the_whole_file(city: City, client: TestClient, holder: di
     assert (part.status_code, part.content) == (206, b"DUCK")
     head = client.head(ROAD, headers=holder)
     assert head.headers["content-length"] == str(len(file)) and head.content == b""
+
+
+def test_the_purpose_of_its_grant_may_be_said_by_any_of_its_names(city: City, client: TestClient, file: bytes) -> None:
+    token = city.recipient("用途别名")
+    granted(city.register, city.contracts, "用途别名", MARTS, purpose="低保核对")
+    for said, status in {"低保核查": 200, "subsistence_check": 200, "统计分析": 403}.items():
+        answer = client.get(ROAD, headers=bearer(token) | {"Citylake-Purpose": quote(said)})
+        assert answer.status_code == status, said
 
 
 def test_what_was_downloaded_opens(client: TestClient, holder: dict[str, str], tmp_path: Path) -> None:

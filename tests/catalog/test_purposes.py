@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -13,11 +14,13 @@ from catalog.delivery.changes import shown_key
 from catalog.delivery.deliveries import deliver
 from catalog.delivery.desk import Desk
 from catalog.delivery.extracts import WHOLE
-from catalog.policy import administration
+from catalog.policy import administration, anomalies, audit, inquiry
 from catalog.policy.decision import Allowed, Bound, Caller, Denied, Reason, decide
+from catalog.policy.inquiry import Asked
+from pipelines.register.store import now
 from tests.catalog.every_road import Roads, folder_in_memory
 from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries
-from tests.catalog.small_city import APPROVER, PERSONS, STEWARD, City, bearer
+from tests.catalog.small_city import AGES, APPROVER, PERSONS, STEWARD, City, bearer
 from tests.catalog.test_decision import NOW, caller, grant, offer
 from tests.connectors.store_servers import FolderBackend
 
@@ -114,7 +117,8 @@ def test_a_stated_purpose_must_be_the_granted_one(stated: str | None, allowed: b
     decision = decide(who, product, NOW)
     assert isinstance(decision, Allowed) if allowed else decision == Denied(Reason.PURPOSE_OTHER)
     free = decide(replace(who, grants=()), replace(product, share_type="无条件共享"), NOW)
-    assert isinstance(free, Allowed) and free.purpose == stated, "what nobody granted is told by whoever asks"
+    known = stated in ("甲", "a", "乙")
+    assert isinstance(free, Allowed) and free.purpose == (stated if known else None), "free text is not kept"
     assert isinstance(
         decide(Caller(purpose="x"), replace(product, channel="open", pseudonyms=frozenset()), NOW), Allowed
     )
@@ -192,6 +196,28 @@ def test_a_request_that_states_another_purpose_is_refused_and_audited(bound: Cit
             assert (seen.status, [row[1] for row in seen.audited]) == (status, [told]), (path, stated)
     raw = {name.encode(): value.encode() for name, value in {**bearer(token), "Citylake-Purpose": OTHER}.items()}
     assert roads.client.get(rows, headers=raw).status_code == 403, "in UTF-8 as it is, too"
+
+
+def test_what_anybody_says_is_kept_only_if_it_is_a_purpose(own_city: City) -> None:
+    """The audit is for ever, and what strangers write must not stop anybody from asking it."""
+    client, path, zone = own_city.client(), f"/datasets/{AGES}/download/csv", ZoneInfo("Asia/Shanghai")
+    for said, kept in {
+        "%00": None,
+        quote('=HYPERLINK("http://example.org";"a")'): None,
+        quote("统计分析"): "统计分析",
+        "statistics": "statistics",
+        quote("统计\0分析"): None,
+    }.items():
+        assert client.get(path, headers={"Citylake-Purpose": said}).status_code == 200
+        assert audit.recent(own_city.register, 1)[0]["body"].get("purpose") == kept, said
+    audit.record(
+        own_city.register, "download", "allowed", {"road": "web", "rows": 3, "purpose": "旧\0行"}, product=AGES
+    )
+    (total,) = inquiry.totals(own_city.register, zone, Asked(road="web", action="download"))
+    assert total.count == 6
+    assert len(list(inquiry.rows(own_city.register, zone, Asked(road="web", purpose="旧")))) == 1
+    city = own_city.contracts.city
+    anomalies.counted(own_city.register, city, city.anomalies, now().astimezone(zone).date())
 
 
 def test_the_policy_has_another_hash_when_the_contract_binds_otherwise(bound: City) -> None:
