@@ -5,7 +5,7 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -73,8 +73,8 @@ def receive(
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
         try:
-            previous = _previous(contract, lake, last) if position else None
-            pulled = _pull(contract, contracts, partial / RAW_FILE, lake, secret, position, previous)
+            asked = replace(asking(contract, contracts, lake, partial / RAW_FILE), secret=secret, position=position)
+            pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last)))
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
             looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
@@ -213,11 +213,12 @@ def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts
 
 
 def _previous(contract: SourceContract, lake: Lake, last: Receipt | None) -> Path | None:
-    """The rows of the newest batch where the source delivered it: what was seen since said the same."""
+    """The rows of the newest batch where the source delivered it, byte for byte as they came: what was seen since said
+    the same."""
     if last is None or last.body["origin"].startswith((REPLAY, RETURNED)):
         return None
     path = kept(contract, lake, last).path
-    return path if path.is_file() else None
+    return path if path.is_file() and sha256(path) == last.body["sha256"] else None
 
 
 def _asked(contract: SourceContract) -> dict[str, Any]:
@@ -237,16 +238,7 @@ def _cursor(contract: SourceContract) -> Cursor | None:
     return Cursor(first, load.overlap, tuple(then))  # type: ignore[union-attr]  # a load with a position has an overlap
 
 
-def _pull(
-    contract: SourceContract,
-    contracts: Contracts,
-    target: Path,
-    lake: Lake,
-    secret: Callable[[str], str],
-    position: Mapping[str, Any],
-    previous: Path | None,
-) -> Pulled | None:
-    request = replace(asking(contract, contracts, lake, target), secret=secret, position=position, previous=previous)
+def _pull(contract: SourceContract, request: Request) -> Pulled | None:
     return connectors[contract.connector.verb].function(request, **contract.connector.arguments)
 
 

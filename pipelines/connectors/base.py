@@ -62,8 +62,8 @@ class Request:
     columns that the contract uses; `ignored`: those it lists as ignored. `owner`: whom to ask. `scratch`: spill room.
     `position`: what the connector returned with the last pull that was kept, empty at first. `cursor`: set when only
     rows from the position on are wanted. `spool`: this source's durable folder for what was received and is not yet
-    in raw; the connector makes it if it needs it. `previous`: the rows that were there at the position, as a raw file;
-    None if they are not kept any more or no source delivered the newest batch.
+    in raw; the connector makes it if it needs it. `previous`: gives the rows that were there at the position, as a
+    raw file; None if they are not kept any more as they came, or no source delivered the newest batch.
     """
 
     target: Path
@@ -76,7 +76,7 @@ class Request:
     position: Mapping[str, Any] = field(default_factory=dict)
     cursor: Cursor | None = None
     spool: Path = Path("spool")
-    previous: Path | None = None
+    previous: Callable[[], Path | None] = lambda: None
 
 
 @dataclass(frozen=True)

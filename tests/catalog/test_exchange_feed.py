@@ -128,7 +128,7 @@ def test_the_city_holds_what_the_county_publishes_every_day(pair: Pair, caplog: 
         (lambda: pair.publish(58, gone=4), "admitted", "snapshot", "400"),
         (lambda: pair.publish(59, gone=4, moved=3), "admitted", "changes", ""),
         (wider, "admitted", "snapshot", "first"),
-        (lost, "admitted", "snapshot", "first"),
+        (lost, "admitted", "snapshot", "kept"),
         (lambda: pair.publish(59, gone=6), "admitted", "changes", ""),
     ]
     for number, (happens, status, by, why) in enumerate(days):
@@ -161,13 +161,19 @@ def test_a_pull_that_fails_on_the_way_goes_on_from_the_same_version(
 
 @pytest.mark.server
 def test_a_feed_that_does_not_lead_there_is_not_followed(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody changed what is kept: the counts, or a row that went, tell it."""
+    """Somebody changed what is kept: rows, or a value of one that stays, which no count would tell."""
+
+    def other_value(kept: pa.Table) -> pa.Table:
+        rows = kept.to_pylist()
+        rows[-1]["town_name"] = "改过的镇"
+        return pa.Table.from_pylist(rows, kept.schema)
+
     pair.pulled()
     raw = pair.city.settings.lake.raw(*SOURCE.split("/"))
-    for batch in (1, 2):
+    changes = [lambda kept: kept.slice(1), lambda kept: pa.concat_tables([kept, kept.slice(0, 1)]), other_value]
+    for batch, changed in enumerate(changes, 1):
         file = raw / str(batch) / "rows.parquet"
-        kept = pq.read_table(file)
-        pq.write_table(kept.slice(1) if batch == 1 else pa.concat_tables([kept, kept.slice(0, 1)]), file)
+        pq.write_table(changed(pq.read_table(file)), file)
         pair.publish(42 + batch, gone=batch)
         assert pair.pulled()[1] == "snapshot" and pair.same()
 
@@ -219,7 +225,7 @@ def test_kept_rows_and_drawn_changes_are_the_new_rows(tmp_path: Path, monkeypatc
         target = tmp_path / "target.parquet"
         monkeypatch.setattr(follow, "download", lambda *_, parts=parts: (table, parts))
         position = {"version": 8, "shape": follow.shape(table)}
-        request = Request(target, tmp_path, str, "", (), (), tmp_path, position, previous=kept)
+        request = Request(target, tmp_path, str, "", (), (), tmp_path, position, previous=lambda kept=kept: kept)
         told: Any = Told(table, len(rows))
         assert follow.followed(request, told, table, tmp_path) == len(rows), (seed, number)
         got = duckdb.sql(f"SELECT * FROM read_parquet('{target}')").fetchall()
@@ -227,3 +233,21 @@ def test_kept_rows_and_drawn_changes_are_the_new_rows(tmp_path: Path, monkeypatc
         for wrong in (Told(table, len(rows) + 1), Told(replace(table, version=10), len(rows))):
             with pytest.raises(NoFeed):
                 follow.followed(request, wrong, table, tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kinds", [["update_before", "update_after"], ["delete", None], None])
+def test_a_change_of_a_kind_that_is_not_known_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[str | None] | None
+) -> None:
+    """As many rows come as go, so that no count would tell it."""
+    table = SharedTable("t", 9, {"a": "VARCHAR"}, ())
+    kept, changes = tmp_path / "kept.parquet", tmp_path / "changes.parquet"
+    pq.write_table(pa.table({"a": ["旧", "x"]}), kept)
+    told = pa.table({"a": ["旧", "新"]})
+    pq.write_table(told if kinds is None else told.append_column(follow.CHANGE, pa.array(kinds, pa.string())), changes)
+    monkeypatch.setattr(follow, "download", lambda *_: (table, [Part(changes, None, {}, "changes")]))
+    position = {"version": 8, "shape": follow.shape(table)}
+    request = Request(tmp_path / "target.parquet", tmp_path, str, "", (), (), tmp_path, position, previous=lambda: kept)
+    server: Any = Told(table, 1 if kinds and None in kinds else 2)
+    with pytest.raises(NoFeed, match="kinds"):
+        follow.followed(request, server, table, tmp_path)

@@ -43,7 +43,7 @@ class Puller:
             position=self.position,
             cursor=self.cursor,
             spool=self.folder / "spool",
-            previous=self.kept,
+            previous=lambda: self.kept,
         )
 
     def pull(

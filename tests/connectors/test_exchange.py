@@ -440,3 +440,19 @@ def test_whole_files_that_came_and_went_are_followed(
     assert found is not None and sorted(map(repr, found)) == sorted(map(repr, wanted)) and len(found) == 5
     assert shared.source.position["by"] == "changes" and not caplog.messages
     assert shared.server.asked[:2] == ["metadata", "changes"] and shared.server.asked[-1] == "query"
+
+
+def test_a_feed_that_fails_every_time_is_not_waited_for(shared: Shared, caplog: pytest.LogCaptureFixture) -> None:
+    """The snapshot of the same server is there."""
+    shared.server.feed = True
+    shared.write(ROWS)
+    shared.pull(follow=True)
+    real = shared.server.send_table
+
+    def broken(request: Any, body: dict[str, Any]) -> None:
+        send(request, 500, b"{}") if "/changes" in request.path else real(request, body)
+
+    shared.server.send_table = broken  # type: ignore[method-assign]
+    shared.write([{"id": "9", "county": "霍山"}])
+    assert len(shared.pull(follow=True) or []) == 5
+    assert shared.source.position["by"] == "snapshot" and "（HTTP 500）" in caplog.text

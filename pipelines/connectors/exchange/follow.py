@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import duckdb
 
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, Request
 from pipelines.connectors.exchange.answers import SharedTable
 from pipelines.connectors.exchange.files import Part, download
@@ -42,6 +42,8 @@ def followed(request: Request, server: Server, seen: SharedTable, folder: Path) 
     Raises NoFeed, saying why, if no feed leads there; CitylakeError as any pull.
     """
     held = _held(request, seen)
+    if (previous := request.previous()) is None:
+        raise NoFeed("kept")
     try:
         changed, parts = download(server, folder, lambda: server.changes(held + 1, seen.version))
     except CitylakeError as error:
@@ -52,7 +54,7 @@ def followed(request: Request, server: Server, seen: SharedTable, folder: Path) 
         raise NoFeed("columns")
     with connect(request.scratch) as con:
         try:
-            count = _applied(con, request, seen, parts)
+            count = _applied(con, previous, request.target, seen, parts)
         except duckdb.Error as error:
             if NO_SPACE.search(str(error)):
                 raise
@@ -65,18 +67,20 @@ def followed(request: Request, server: Server, seen: SharedTable, folder: Path) 
 
 
 def _held(request: Request, seen: SharedTable) -> int:
-    """The version of the rows that are kept. Raises NoFeed if none are, or changes since then would not fit them."""
+    """The version that was pulled last. Raises NoFeed if none was, or changes since then would not fit it."""
     position: dict[str, Any] = dict(request.position)
-    if request.previous is None or position.get("shape") != shape(seen):
+    if position.get("shape") != shape(seen):
         raise NoFeed("first")
     if position["version"] >= seen.version:  # other rows of the same version: what the grant shows has changed
         raise NoFeed("version")
     return int(position["version"])
 
 
-def _applied(con: duckdb.DuckDBPyConnection, request: Request, table: SharedTable, parts: Sequence[Part]) -> int:
+def _applied(
+    con: duckdb.DuckDBPyConnection, previous: Path, target: Path, table: SharedTable, parts: Sequence[Part]
+) -> int:
     """The kept rows and those that came, each row that went taken away as often as it went."""
-    kept = f"read_parquet({literal(str(request.previous))}, hive_partitioning = false)"
+    kept = f"read_parquet({literal(str(previous))}, hive_partitioning = false)"
     names = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {kept}").fetchall()}
     if names & {ERASED, EMPTIED} or not names >= set(table.columns):
         raise NoFeed("erased")
@@ -96,17 +100,20 @@ def _applied(con: duckdb.DuckDBPyConnection, request: Request, table: SharedTabl
     if con.execute(f"SELECT {gone}").fetchone() != (True,):
         raise NoFeed("rows")  # a row went that is not kept
     stayed = f"SELECT {columns} FROM {pool} p ANTI JOIN went w ON {same}"
-    return write_file(con, f"{stayed} UNION ALL SELECT {columns} FROM hit WHERE {_STAYS}", request.target)
+    return write_file(con, f"{stayed} UNION ALL SELECT {columns} FROM hit WHERE {_STAYS}", target)
 
 
 def _changed(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[Part], kinds: Sequence[str]) -> str:
-    """A query of the rows that came, or went: from files of changes, and from whole files."""
+    """A query of the rows that came, or went: from files of changes, and from whole files. Raises NoFeed if a change is
+    of a kind that is neither: passed over, it might leave the number of rows as it should be."""
     wide = replace(table, types={**table.types, CHANGE: "VARCHAR"})
-    columns = ", ".join(map(identifier, table.columns))
-    told = ", ".join(map(literal, kinds))
-    changes = [part for part in parts if part.kind == "changes"]
+    columns, kind = ", ".join(map(identifier, table.columns)), identifier(CHANGE)
+    changes = rows_of(con, wide, [part for part in parts if part.kind == "changes"])
+    known = f"coalesce({kind} IN ({literals(CAME + WENT)}), false)"
+    if con.execute(f"SELECT coalesce(bool_and({known}), true) FROM ({changes})").fetchone() != (True,):
+        raise NoFeed("kinds")
     whole = [part for part in parts if part.kind == kinds[0]]
     return (
-        f"SELECT {columns} FROM ({rows_of(con, wide, changes)}) WHERE {identifier(CHANGE)} IN ({told})"
+        f"SELECT {columns} FROM ({changes}) WHERE {kind} IN ({literals(kinds)})"
         f" UNION ALL SELECT {columns} FROM ({rows_of(con, table, whole)})"
     )

@@ -36,8 +36,15 @@ LONGEST_LINE = 64 << 20
 CAPABILITIES = "delta-sharing-capabilities"
 END = "includeendstreamaction=true"
 TABLE_VERSION = "delta-table-version"
-NO_FEED = ("pull.exchange_answer", "pull.exchange_no_table", "pull.exchange_refused", "pull.exchange_unsupported")
-"""What a server without a feed of these versions answers; whether it has the table the snapshot shows."""
+NO_FEED = (
+    "pull.exchange_answer",
+    "pull.exchange_no_table",
+    "pull.exchange_refused",
+    "pull.exchange_unsupported",
+    "pull.exchange_unreachable",
+)
+"""What a server without a feed of these versions answers, or one that fails at it: the snapshot shows whether it has the
+table and answers at all."""
 PASSING = (408, 429, 500, 502, 503, 504)
 """Statuses that mean a passing fault of the server."""
 
@@ -95,8 +102,8 @@ class Server:
         return self._patiently(lambda: self._read("POST", "query"))
 
     def changes(self, first: int, last: int) -> Answer:
-        """The files that tell what these versions changed. Raises NoFeed if the server has no feed of them, refuses it
-        or answers what is none; CitylakeError for a server that does not answer or does not know this recipient."""
+        """The files that tell what these versions changed. Raises NoFeed if the server has no feed of them, refuses it,
+        fails at it each time or answers what is none; CitylakeError for one that does not know this recipient."""
         try:
             return self._patiently(
                 lambda: self._read("GET", "changes", {"startingVersion": first, "endingVersion": last})
@@ -104,7 +111,8 @@ class Server:
         except CitylakeError as error:
             if error.code not in NO_FEED:
                 raise
-            raise NoFeed(str(error.arguments.get("status", "answer"))) from None
+            why = error.arguments.get("status") or error.arguments.get("problem") or "answer"
+            raise NoFeed(str(why)) from None
 
     def error(self, code: str, **about: object) -> CitylakeError:
         """An error about this table."""
