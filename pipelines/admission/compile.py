@@ -9,7 +9,7 @@ from datetime import date
 from functools import partial
 
 from pipelines.codecs import cleaning, functions
-from pipelines.codecs.local_time import instant
+from pipelines.codecs.local_time import instant, of_our_era
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.codecs.texts import Shape
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
@@ -341,7 +341,7 @@ def _taken_over(value: str, kind: str, timezone: str) -> str:
     """A stored value as the contract's type: what its text would become."""
     if kind in ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"):  # infinite ones and those before our era have no text
         end = "9999-12-31" if kind == "DATE" else "9999-12-31 23:59:59.999999"
-        taken = instant(value, timezone) if kind == "TIMESTAMP" else value
+        taken = of_our_era(instant(value, timezone)) if kind == "TIMESTAMP" else value
         return f"CASE WHEN {value} BETWEEN {kind} '0001-01-01' AND {kind} '{end}' THEN {taken} END"
     if kind == "DOUBLE":
         return f"CASE WHEN isfinite({value}) THEN {value} END"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from pipelines.codecs import gb11643, gb11714
-from pipelines.codecs.local_time import instant
+from pipelines.codecs.local_time import instant, of_our_era
 from pipelines.codecs.sql import literal, literals
 from pipelines.codecs.texts import ANY_LENGTH, Shape, each
 from pipelines.verbs import CodeList, Registry
@@ -188,24 +188,32 @@ def integer_of(text: str) -> str:
 
 
 def number_of(text: str) -> str:
-    """A DOUBLE; NULL for NaN and infinity, which would make every sum what they are, and for 1_000."""
+    """A DOUBLE; NULL for NaN and infinity, which would make every sum what they are, for 1_000, and for what a DOUBLE
+    cannot hold: a whole number with more digits than it keeps, and 1e-400, which is not 0."""
     number = f"try_cast({text} AS DOUBLE)"
-    return f"CASE WHEN isfinite({number}) AND NOT contains({text}, '_') THEN {number} END"
+    long = f"strlen({text}) > 15 AND regexp_full_match({text}, ' *[+-]?[0-9]+([.]0*)? *')"
+    kept = f"try_cast({number} AS HUGEINT) = try_cast({text} AS HUGEINT)"
+    nought = f"regexp_matches({text}, '^[^eE]*[1-9]')"
+    read = f"isfinite({number}) AND NOT contains({text}, '_')"
+    return f"CASE WHEN {read} AND ({number} <> 0 OR NOT {nought}) AND (NOT ({long}) OR {kept}) THEN {number} END"
 
 
 def time_of(text: str, zone: str) -> str:
     """A TIMESTAMPTZ from a day, with a time of day behind it or not. One with an offset keeps it, another is of `zone`.
 
-    NULL for all else: DuckDB would take 24-05-01 for a day of the year 24 and read over UTC behind a time.
+    NULL for all else: DuckDB would take 24-05-01 for a day of the year 24 and read over UTC behind a time. NULL too for
+    offsets that no clock has, and for what is not in the years 1 to 9999 of UTC: nothing else could read it.
     """
     usual = f"{text} GLOB '{'-'.join('[0-9]' * width for width in (4, 2, 2))} {':'.join(['[0-9][0-9]'] * 3)}'"
+    inside = f"{text} BETWEEN '0001-01-02' AND '9999-12-31'"
     day, clock = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}", "[ T][0-9:.]+"
-    zoned = f"regexp_full_match({text}, ' *{day}{clock}(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?) *')"
+    offset = "Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?"
     here = instant(f"try_cast({text} AS TIMESTAMP)", zone)
     return (
-        f"CASE WHEN starts_with({text}, '0000') THEN NULL WHEN {usual} THEN {here} "
-        f"WHEN {zoned} THEN try_cast({text} AS TIMESTAMPTZ) "
-        f"WHEN regexp_full_match({text}, ' *{day}({clock})? *') THEN {here} END"
+        f"CASE WHEN {usual} AND {inside} THEN {here} "
+        f"WHEN regexp_full_match({text}, ' *{day}{clock}({offset}) *') "
+        f"THEN {of_our_era(f'try_cast({text} AS TIMESTAMPTZ)')} "
+        f"WHEN regexp_full_match({text}, ' *{day}({clock})? *') THEN {of_our_era(here)} END"
     )
 
 

@@ -34,6 +34,12 @@ def local(moment: str, zone: str) -> str:
     )
 
 
+def of_our_era(moment: str) -> str:
+    """An instant, NULL for one outside the years 1 to 9999 of UTC: hardly a program could read it."""
+    bounds = (f"TIMESTAMPTZ '{text}+00'" for text in ("0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"))
+    return f"CASE WHEN {moment} BETWEEN {' AND '.join(bounds)} THEN {moment} END"
+
+
 @cache
 def _steady(zone: str) -> tuple[str, int]:
     """The local time since which the clocks of a zone do not move, and the microseconds that they are ahead of UTC, by

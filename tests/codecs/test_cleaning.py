@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -288,7 +288,11 @@ def test_a_whole_number_is_what_is_written(run: Run, text: str) -> None:
         assert int(text.strip(" ").removesuffix(".").split(".")[0]) == found == float(text)
 
 
-@pytest.mark.parametrize("text", ["NaN", "nan", "Infinity", "-inf", "1_000", "1e999", "1,5", "", None])
+@pytest.mark.parametrize(
+    "text",
+    ["NaN", "nan", "Infinity", "-inf", "1_000", "1e999", "1,5", "", None, "1e-400", "-0.5e-999", "9007199254740993",
+     "9007199254740993.0", " -9007199254740993", "123456789012345678901234567890123456789012"],
+)  # fmt: skip
 def test_what_is_no_number_would_spoil_every_sum(run: Run, text: str | None) -> None:
     assert run(number_of, text) is None
 
@@ -299,6 +303,18 @@ def test_numbers_are_read_exactly(run: Run, number: float) -> None:
     assert run(number_of, repr(number)) == number
 
 
+@given(number=st.integers(-(10**20), 10**20), ending=st.sampled_from(["", ".0", ".", " "]))
+@settings(max_examples=200, deadline=None)
+def test_a_number_keeps_the_digits_of_a_whole_one_or_is_none(run: Run, number: int, ending: str) -> None:
+    found = run(number_of, f"{number}{ending}")
+    assert found == number if float(number) == number else found is None
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.000", "0e5", " 0 ", ".0"])
+def test_nought_is_a_number(run: Run, text: str) -> None:
+    assert run(number_of, text) == 0
+
+
 def moment(text: str) -> str:
     return time_of(text, "Asia/Shanghai")
 
@@ -306,10 +322,26 @@ def moment(text: str) -> str:
 @pytest.mark.parametrize(
     "text",
     ["2024-05-01 08:00:00 UTC", "24-05-01 08:00", "0000-01-01 00:00", "2024-05-01 (BC)", "99999-01-01", "infinity",
-     "epoch", "2024-02-30 00:00:00", "20240501", "2024-05-01 25:00:00", "2024 05 01 08:00", "", None],
+     "epoch", "2024-02-30 00:00:00", "20240501", "2024-05-01 25:00:00", "2024 05 01 08:00", "", None,
+     "2024-05-01 08:00:00+99:99", "2024-05-01 08:00:00+15:00", "2024-05-01 08:00:00-08:60", " 0000-01-01 00:00:00",
+     "0001-01-01 00:00:00", "0001-01-01 00:00:00+14:00", "9999-12-31 23:59:59-12:00"],
 )  # fmt: skip
 def test_what_is_no_time_is_none(run: Run, text: str | None) -> None:
     assert run(moment, text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("0001-01-01 00:00:00Z", datetime(1, 1, 1)),
+        ("0001-01-02 08:05:43", datetime(1, 1, 2)),  # Shanghai was 8:05:43 ahead before 1901
+        ("9999-12-31 23:59:59", datetime(9999, 12, 31, 15, 59, 59)),
+        ("9999-12-31 23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999999)),
+        ("2024-05-01 08:00:00-14:59", datetime(2024, 5, 1, 22, 59)),
+    ],
+)
+def test_times_of_our_calendar_are_read_to_its_ends(run: Run, text: str, at: datetime) -> None:
+    assert run(moment, text) == at.replace(tzinfo=UTC)
 
 
 @given(

@@ -43,8 +43,8 @@ NO_FEED = (
     "pull.exchange_unsupported",
     "pull.exchange_unreachable",
 )
-"""What a server without a feed of these versions answers, or one that fails at it: the snapshot shows whether it has the
-table and answers at all."""
+"""What a server without a feed of these versions answers, or one that fails at it. Whether it has the table and answers
+at all, the snapshot shows."""
 PASSING = (408, 429, 500, 502, 503, 504)
 """Statuses that mean a passing fault of the server."""
 
