@@ -23,9 +23,11 @@ from pipelines.register.times import as_utc
 MOST_ENTRIES: Final = 10_000
 """Of a receipt; what was read in more ways is asked for in shorter periods."""
 _KEPT: Final = ("action", "product", "version", "grant", "application")
-_TEXTS: Final = ("road", "policy", "purpose", "format", "file", "sha256")
-_LISTS: Final = ("columns", "used", "aggregates", "divisions", "since")
+_TEXTS: Final = ("road", "policy", "purpose", "format", "file")
+_JSON: Final = ("columns", "used", "aggregates", "divisions", "organisations", "masks", "since")
 """What bodies say in JSON."""
+_NAMING: Final = ("table.query", "table.changes")
+"""Answers that name files: no row is given before one of them is read."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,18 @@ class Reads:
 
 
 def summed(register: Register, zone: ZoneInfo, asked: Asked) -> Reads:
-    """What answers a question about one recipient comes to. `rows` of an entry: those that were given, each file's rows
-    told with the question that named it; of files, the rows of the file. Raises CitylakeError for too many entries."""
+    """What answers a question about one recipient comes to. `rows` of an entry: those that were given, of files the
+    rows of the file, also where `part` says that it was asked for in parts; `named`: those of the files that an answer
+    named. Raises CitylakeError for too many entries."""
     with register.engine.connect() as connection:
         newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
         last: Any = connection.execute(newest).one_or_none()
         sequence, hashed = last or (0, chain.FIRST)
         upto = table.c.sequence <= sequence
         looked = sa.func.coalesce(inquiry.said(connection, "method"), "") == "HEAD"
+        sent = inquiry.said(connection, "status").is_(None)  # else nothing was: the caller had it already
         others = {*ABOUT, *users.ACTS, *users.LOOKS}  # name a product and show no row of it
-        read = (table.c.product.is_not(None), table.c.action.not_in(others), ~looked, upto)
+        read = (table.c.product.is_not(None), table.c.action.not_in(others), ~looked, sent, upto)
         lines = connection.execute(_lines(connection, zone, replace(asked, outcome="allowed"), read)).mappings().all()
         refused = inquiry.conditions(connection, zone, asked)
         count = sa.select(sa.func.count()).select_from(table)
@@ -62,14 +66,15 @@ def summed(register: Register, zone: ZoneInfo, asked: Asked) -> Reads:
 def _lines(
     connection: sa.Connection, zone: ZoneInfo, asked: Asked, more: tuple[sa.ColumnElement[bool], ...]
 ) -> sa.Select[Any]:
-    named = [inquiry.said(connection, name).label(f"_{name}") for name in (*_TEXTS, *_LISTS)]
+    named = [inquiry.said(connection, name).label(f"_{name}") for name in (*_TEXTS, *_JSON)]
+    named += [_hash(connection).label("_sha256"), inquiry.said(connection, "range").is_not(None).label("_part")]
     rows = sa.cast(inquiry.said(connection, "rows"), sa.BigInteger)
     again = inquiry.again(connection)
     of_file = table.c.action.in_(inquiry.AGAIN)
     given = (sa.case((of_file, None), (again, 0), else_=rows).label("_given"), sa.case((of_file, rows)).label("_whole"))
     columns = [table.c[name] for name in (*_KEPT, "at", "sequence")]
     each = sa.select(*columns, *named, *given).where(*inquiry.conditions(connection, zone, asked), *more).subquery()
-    alike = [each.c[name] for name in _KEPT] + [each.c[f"_{name}"] for name in (*_TEXTS, *_LISTS)]
+    alike = [each.c[name] for name in _KEPT] + [each.c[f"_{name}"] for name in (*_TEXTS, *_JSON, "sha256", "part")]
     totals = (
         sa.func.count().label("reads"),
         sa.func.coalesce(sa.func.sum(each.c["_given"]), sa.func.max(each.c["_whole"])).label("rows"),
@@ -79,14 +84,22 @@ def _lines(
     return sa.select(*alike, *totals).group_by(*alike).order_by(sa.func.min(each.c.sequence)).limit(MOST_ENTRIES + 1)
 
 
+def _hash(connection: sa.Connection) -> sa.ColumnElement[Any]:
+    """The SHA-256 of what was given. Of answers of the row API only if it was all there is: any other is one of as many
+    as there are questions."""
+    some = (table.c.action == "rows.read") & inquiry.said(connection, "whole").is_(None)
+    return sa.case((some, None), else_=inquiry.said(connection, "sha256"))
+
+
 def _entry(line: dict[str, Any]) -> dict[str, Any]:
     """One line as the receipt says it; what is not known is left out."""
     found = {name.removeprefix("_"): value for name, value in line.items() if value is not None}
-    for name in _LISTS:
+    found |= {name: int(found[name]) for name in ("reads", "rows") if name in found}
+    if found["action"] in _NAMING and "rows" in found:
+        found["named"] = found.pop("rows")
+    for name in _JSON:
         if isinstance(found.get(name), str):  # SQLite gives a number as it stands
             found[name] = json.loads(found[name])
     for name in ("first", "last"):
         found[name] = as_utc(line[name]).isoformat(timespec="seconds")
-    return {name: value for name, value in found.items() if value != []} | {
-        name: int(found[name]) for name in ("reads", "rows") if name in found
-    }
+    return {name: value for name, value in found.items() if value != [] and value is not False}

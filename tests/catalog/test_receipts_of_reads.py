@@ -19,6 +19,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from catalog.policy import audit, inquiry, reads
+from catalog.policy.decision import Allowed, OfOrganisations
 from catalog.policy.inquiry import Asked
 from citylake.main import app
 from pipelines.messages import CitylakeError
@@ -27,7 +28,7 @@ from pipelines.register.store import now
 from pipelines.register.tables import audit as table
 from pipelines.release import check
 from pipelines.release.signing import signer_of
-from tests.catalog.small_city import AGES, AUDITOR, PERSONS, STEWARD, City, bearer
+from tests.catalog.small_city import AGES, AUDITOR, PERMITS, PERSONS, STEWARD, City, bearer
 
 ZONE = ZoneInfo("Asia/Shanghai")
 RECEIPT, ROWS = "/api/v1/receipt", f"/api/v1/products/{PERSONS}/rows"
@@ -78,14 +79,18 @@ def test_a_receipt_tells_what_was_read_and_is_verified_offline(own_city: City, t
     client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(other))
     said, answer = asked(client, token)
     assert (said["recipient"], said["organisation"], said["denied"]) == ("甲", "psb", 1)
-    told = [(one["action"], one["reads"], one["rows"]) for one in said["reads"]]
+    told = [(one["action"], one["reads"], one.get("rows", one.get("named"))) for one in said["reads"]]
+    assert said["reads"][1]["named"] == 20, "a query names files, and gives no row"
     assert told == [
         ("download", 1, 20),
         ("table.query", 1, 20),
-        ("file.read", 2, 20),
+        ("file.read", 1, 20),
+        ("file.read", 1, 20),
         ("rows.read", 1, 20),
         ("rows.read", 5, 5),
     ]
+    tail, whole = (one for one in said["reads"] if one["action"] == "file.read")
+    assert tail["part"] is True and "part" not in whole and tail["sha256"] == whole["sha256"]
     looked_up, exported = sorted(
         (one for one in said["reads"] if one["action"] == "rows.read"), key=lambda one: one["rows"]
     )
@@ -110,6 +115,41 @@ def test_a_receipt_tells_what_was_read_and_is_verified_offline(own_city: City, t
     assert changed.returncode == 1 and "文件 persons.csv 不在回执中" in changed.stdout
     (folder / "statement.json").write_text(answer["statement"].replace("20", "21"), "utf-8")
     assert verified(folder).returncode == 1
+
+
+def test_every_limit_of_a_read_is_told(own_city: City) -> None:
+    """What policy tells the audit stands in the receipt: also whose rows they were, and what was masked."""
+    client, token = own_city.client(), own_city.recipient("甲", "psb")
+    own_city.release(PERMITS, 15)
+    own_city.grant("甲", PERMITS, organisations=["own"])
+    assert client.get(f"/api/v1/products/{PERMITS}/rows", headers=bearer(token)).status_code == 200
+    (row,) = [one for one in audit.recent(own_city.register, 3) if one["action"] == "rows.read"]
+    said, _ = asked(client, token)
+    assert said["reads"][0]["organisations"] == row["body"]["organisations"] != []
+    everything = Allowed(
+        *("sharing/a", 0, ("x", "y"), None, ("341502",), (), "甲", 1, "p"),
+        organisations=OfOrganisations("org", ("1",)),
+        masks=(("y", "town"),),
+    ).told
+    audit.record(own_city.register, "rows.read", "allowed", {"road": "rows", **everything}, recipient="乙", product="x")
+    (entry,) = reads.summed(own_city.register, ZONE, Asked(recipient="乙")).entries
+    assert {name: entry[name] for name in everything} == json.loads(json.dumps(everything))
+
+
+def test_answers_that_are_no_whole_export_are_one_entry(own_city: City) -> None:
+    """However many questions there were; and what was not sent again is none."""
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲")
+    for year in range(1950, 1954):
+        assert client.get(ROWS, params={"birth_year": f"eq.{year}"}, headers=bearer(token)).status_code == 200
+    pages = [client.get(ROWS, params={"limit": "30"}, headers=bearer(token))]
+    pages.append(client.get(pages[0].links["next"]["url"], headers=bearer(token)))
+    first = client.get(ROWS, headers=bearer(token))
+    again = client.get(ROWS, headers=bearer(token) | {"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304 and [page.status_code for page in pages] == [200, 200]
+    said, _ = asked(client, token)
+    told = sorted((one["reads"], one["rows"], "sha256" in one) for one in said["reads"])
+    assert told == [(1, 40, True), (2, 40, False), (4, 4, False)]
 
 
 def test_who_may_ask_and_how(own_city: City) -> None:
@@ -189,6 +229,7 @@ def sums_are_those_of_a_plain_reading(register: Register) -> None:
         action = chance.choice(("rows.read", "file.read", "download", "table.query"))
         body = {"road": "rows", "policy": chance.choice("ab"), "columns": chance.choice((["x"], ["x", "y"]))}
         body |= {"rows": 7 if action == "file.read" else chance.randrange(9), "since": chance.choice((None, 3))}
+        body |= {"sha256": chance.choice("xy"), "status": chance.choice((None, None, 304))}
         body |= {"method": chance.choice(("GET", "HEAD")), "range": chance.choice((None, "bytes=9-", "bytes=0-"))}
         who, outcome = chance.choice("甲乙"), chance.choice(("allowed", "allowed", "denied"))
         about: dict[str, Any] = {"product": chance.choice(("open/a", "open/b", None)), "version": 1, "grant": None}
@@ -197,19 +238,25 @@ def sums_are_those_of_a_plain_reading(register: Register) -> None:
     wanted: dict[str, list[int]] = {}
     for row in told:
         body = row["body"]
-        if row["product"] is None or body["method"] == "HEAD":
+        if row["product"] is None or body["method"] == "HEAD" or body["status"]:
             continue
-        alike = json.dumps([row["action"], row["product"], body["policy"], body["columns"], body["since"]])
+        hashed = None if row["action"] == "rows.read" else body["sha256"]
+        part = body["range"] is not None
+        alike = json.dumps(
+            [row["action"], row["product"], body["policy"], body["columns"], body["since"], hashed, part]
+        )
         line = wanted.setdefault(alike, [0, 0])
         again = body["range"] == "bytes=9-"
         line[0] += 1
         line[1] = 7 if row["action"] == "file.read" else line[1] + (0 if again else body["rows"])
     found = reads.summed(register, ZONE, Asked(recipient="甲"))
     got = {
-        json.dumps([one["action"], one["product"], one["policy"], one["columns"], one.get("since")]): [
-            one["reads"],
-            one["rows"],
-        ]
+        json.dumps(
+            [
+                *(one["action"], one["product"], one["policy"], one["columns"]),
+                *(one.get("since"), one.get("sha256"), one.get("part", False)),
+            ]
+        ): [one["reads"], one.get("rows", one.get("named"))]
         for one in found.entries
     }
     assert got == wanted and len(found.entries) == len(wanted)

@@ -229,7 +229,9 @@ class _Reading:
 
         page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
         try:
-            given = self._audit(shelf, wanted, page.rows, sha256=sha256(page.file))
+            all_rows = not wanted.filters and after is None and page.next is None
+            facts = {"sha256": sha256(page.file), **({"whole": True} if all_rows else {})}
+            given = self._audit(shelf, wanted, page.rows, **facts)
             audit.write(self.desk.register, given)
             return _sent(page, about(page.rows, page.next), MEDIA_TYPES[self.kind])
         except BaseException:
