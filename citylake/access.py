@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from catalog.delivery import ahead, transition
+from catalog.delivery import ahead, sealing_keys, transition
 from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
 from catalog.policy import credentials, epochs, identities, quotas, suspension, users
@@ -301,6 +301,16 @@ def pseudonym_transition(recipient: str, product: str, file: Path, who: Actor, w
         with private_file(file, settings.home) as partial:
             rows = transition.write(Desk(settings, register), recipient, product, partial, why, actor=who)
         typer.echo(say("pseudonym.written", rows=rows, file=file))
+
+
+@app.command()
+def sealing_key(recipient: str, product: str, file: Path, who: Actor, why: Why) -> None:
+    """写出接收方还原加密列的密钥 / write the keys that open what a recipient is shown sealed."""
+    with told():
+        settings, register = _open()
+        with private_file(file, settings.home) as partial:
+            columns = sealing_keys.write(Desk(settings, register), recipient, product, partial, why, actor=who)
+        typer.echo(say("sealing.written", columns="、".join(columns), file=file))
 
 
 @app.command()

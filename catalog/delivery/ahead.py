@@ -114,4 +114,4 @@ def _ready(desk: Desk, offering: Offering, allowed: Allowed, road: str) -> str:
 
 def _rarely_asked(allowed: Allowed) -> bool:
     """Of what every recipient may read each would have a view with pseudonyms of its own, and few ask."""
-    return allowed.grant is None and bool(allowed.pseudonyms)
+    return allowed.grant is None and bool(allowed.keyed)

@@ -270,8 +270,10 @@ class Desk:
         made_so = released_columns(admission.offering.product, body)
         columns = tuple(name for name in admission.allowed.columns if name in made_so)
         pseudonyms = tuple(name for name in admission.allowed.pseudonyms if name in columns)
+        sealed = tuple(name for name in admission.allowed.sealed if name in columns)
         masks = tuple(pair for pair in admission.allowed.masks if pair[0] in columns)
-        then = replace(admission.allowed, version=version, columns=columns, pseudonyms=pseudonyms, masks=masks)
+        kept = {"columns": columns, "pseudonyms": pseudonyms, "sealed": sealed, "masks": masks}
+        then = replace(admission.allowed, version=version, **kept)  # type: ignore[arg-type]
         if not then.limiting <= set(made_so):
             return None
         return replace(admission, allowed=then) if self.views.has(then) else None

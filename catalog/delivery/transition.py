@@ -26,7 +26,9 @@ def write(desk: Desk, recipient: str, product: str, target: Path, why: str, *, a
     """
     if not why.strip():
         raise CitylakeError("withdrawal.who_and_why")
-    allowed = _allowed(desk, recipient, product)
+    allowed = allowed_now(desk, recipient, product)
+    if not allowed.pseudonyms:
+        raise CitylakeError("pseudonym.none", recipient=recipient, product=product)
     before = _before(desk, recipient, allowed.epoch)
     with desk.views.folders.connection() as con:
         query = desk.views.transition(con, allowed, before)
@@ -47,16 +49,14 @@ def write(desk: Desk, recipient: str, product: str, target: Path, why: str, *, a
     return int(rows)
 
 
-def _allowed(desk: Desk, recipient: str, product: str) -> Allowed:
-    """What the recipient may read of a product now, by whichever road."""
+def allowed_now(desk: Desk, recipient: str, product: str) -> Allowed:
+    """What the recipient may read of a product now, by whichever road. Raises CitylakeError if that is nothing."""
     caller, offering = desk.callers.on_behalf(recipient), desk.listing.snapshot().find(product)
     decisions = [desk.decide(caller, offering, road) for road in ROADS]
     allowed = next((one for one in decisions if isinstance(one, Allowed)), None)
     if allowed is None:
         (denied, *_) = (one for one in decisions if isinstance(one, Denied))
         raise CitylakeError("pseudonym.not_shown", recipient=recipient, product=product, reason=denied.reason.value)
-    if not allowed.pseudonyms:
-        raise CitylakeError("pseudonym.none", recipient=recipient, product=product)
     return allowed
 
 

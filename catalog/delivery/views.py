@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -23,11 +24,13 @@ from catalog.delivery.extracts import ENDED, WHOLE, Extract, Part, Tables, plain
 from catalog.delivery.folders import PARTIAL, Folders
 from catalog.delivery.work import Work
 from catalog.policy.decision import Allowed, Epoch
+from pipelines.codecs.sm4 import Sealer
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import column_types
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import copy_rows
+from pipelines.privacy import channel_keys, sealing
 from pipelines.privacy import pseudonyms as keyed_hash
 from pipelines.privacy.masks import masks
 from pipelines.register.chain import canonical
@@ -149,15 +152,17 @@ class Views:
 
     def _named(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
         masked = [pair for pair in allowed.masks if pair[0] in columns]
-        if not allowed.limited and not allowed.pseudonyms and not masked and set(columns) == set(whole.columns):
+        if not allowed.limited and not allowed.keyed and not masked and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
-        keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.pseudonyms else None
+        keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.keyed else None
         policy: list[object] = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
         if allowed.organisations is not None:  # every other policy keeps its name, and its views
             policy.append(["organisations", allowed.organisations.column, allowed.organisations.codes])
         if masked:
             policy.append(["masks", masked])
+        if allowed.sealed:
+            policy.append(["sealed", allowed.sealed])
         return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
 
     @property
@@ -192,7 +197,18 @@ class Views:
             found[name] = f"{keyed_hash.NAME}_{epoch}_{place}"
             key = pseudonyms.column_key(self._master, allowed.recipient or "", name, epoch)
             keyed_hash.register(con, key, found[name])
+        channel = allowed.product.partition("/")[0]
+        for place, name in enumerate(allowed.sealed):
+            released = channel_keys.sealer_of(self._settings.key, channel)
+            found[name] = f"{sealing.NAME}_{epoch}_{place}"
+            mine = Sealer(pseudonyms.sealing_key(self._master, allowed.recipient or "", name, epoch))
+            sealing.register(con, partial(_sealed_anew, released, mine), found[name])
         return found
+
+
+def _sealed_anew(released: Sealer, mine: Sealer, text: str) -> str:
+    """What a release sealed for its channel, sealed for a recipient."""
+    return mine.seal(released.open(text))
 
 
 def _query(whole: Extract, allowed: Allowed, columns: tuple[str, ...], made: Mapping[str, str]) -> str:

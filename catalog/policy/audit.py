@@ -32,6 +32,7 @@ ACTIONS: Final = frozenset(
         *("grant.give", "grant.approve", "grant.revoke", "user.create", "user.change", "user.end"),
         *("release.propose", "release.approve", "release.refuse"),
         *("audit.read", "anomaly.list", "anomaly.settle", "pseudonym.rotate", "pseudonym.transition"),
+        "sealing.key",
         *("access.list", "token.renew"),
         *("identity.bind", "identity.unbind", "notice.acknowledge"),
         *("user.invite", "user.join", "password.change", "second_factor.set", "sign_in", "sign_out", "session.end"),

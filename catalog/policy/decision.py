@@ -156,8 +156,8 @@ class Bound:
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
 
-    `rows` is the column that grants restrict by division; `pseudonyms` are columns with a mask of that name; `lookup`
-    says that its rows are given one key at a time only.
+    `rows` is the column that grants restrict by division; `pseudonyms` are columns with a mask of that name, `sealed`
+    those with a mask that a key opens; `lookup` says that its rows are given one key at a time only.
     """
 
     product: str
@@ -174,6 +174,7 @@ class Offer:
     """None if every row may be shown as long as its release is the published one."""
     organisations: Organisations | None = None
     """None if grants cannot be limited by organisation."""
+    sealed: frozenset[str] = frozenset()
     bound: tuple[Bound, ...] = ()
     purposes: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Codes of purposes by whatever text means them; any other text is a purpose of its own, in no contract's list."""
@@ -192,7 +193,8 @@ class Allowed:
     """What may be read: these columns of the rows whose `rows` column starts with one of `divisions` (None: all) and
     which belong to `organisations` (None: to any).
 
-    `pseudonyms` are the visible columns that must be keyed for `recipient`, with the keys of `epoch`.
+    `pseudonyms` are the visible columns that must be hashed, `sealed` those that must be sealed for `recipient`, with
+    the keys of `epoch`.
     """
 
     product: str
@@ -212,6 +214,12 @@ class Allowed:
     organisations: OfOrganisations | None = None
     masks: tuple[tuple[str, str], ...] = ()
     """Columns that its purpose does not cover, each with the mask that they are shown through."""
+    sealed: tuple[str, ...] = ()
+
+    @property
+    def keyed(self) -> tuple[str, ...]:
+        """The columns that nobody else is shown like this."""
+        return (*self.pseudonyms, *self.sealed)
 
     @property
     def plain(self) -> tuple[str, ...]:
@@ -333,7 +341,8 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         return Denied(Reason.GRANT_EMPTY)
     keyed = product.pseudonyms | {name for name, one in uncovered.items() if one.keyed}
     pseudonyms = tuple(name for name in columns if name in keyed)
-    if pseudonyms and caller.recipient is None:
+    sealed = tuple(name for name in columns if name in product.sealed)
+    if (pseudonyms or sealed) and caller.recipient is None:
         return Denied(Reason.TOKEN_REQUIRED)  # there is nobody to key them for
     return Allowed(
         product=product.product,
@@ -347,8 +356,9 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         purpose=grant.purpose if grant else product.known(caller.purpose),
         shown_until=product.shown_until.column if product.shown_until else None,
         day=now.astimezone(ZoneInfo(product.shown_until.zone)).date() if product.shown_until else None,
-        epoch=caller.epoch if pseudonyms else FIRST_EPOCH,
+        epoch=caller.epoch if pseudonyms or sealed else FIRST_EPOCH,
         organisations=organisations,
+        sealed=sealed,
         masks=tuple((name, one.mask) for name, one in uncovered.items() if one.mask is not None and not one.keyed),
     )
 

@@ -342,6 +342,8 @@ class _Loader:
         if form.mask is not None:
             _check_mask(file, (*place, "mask"), form.mask, columns[source])
             level = min(level, masks[form.mask].about.level)
+            if masks[form.mask].about.opens and (channel != "sharing" or definition.logicalType != "string"):
+                raise error("contract.sealed", file, (*place, "mask"), column=form.name, mask=form.mask)
         self._check_purposes(file, place, form, columns[source])
         shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
         result = ShownColumn(form.name, source, form.mask, level, shown, tuple(form.purposes), form.otherwise)
@@ -360,7 +362,8 @@ class _Loader:
         if form.otherwise is None:
             return
         at = (*place, "otherwise")
-        if not form.purposes or form.mask is not None or source.definition.geometry is not None:
+        opens = form.otherwise in masks and masks[form.otherwise].about.opens  # of values that are released plain
+        if not form.purposes or form.mask is not None or source.definition.geometry is not None or opens:
             raise error("contract.otherwise", file, at, column=form.name, mask=form.otherwise)
         _check_mask(file, at, form.otherwise, source)
 

@@ -90,7 +90,12 @@ class ShownColumn:
     @property
     def pseudonymised(self) -> bool:
         """Whether it shows keyed hashes only."""
-        return self.mask is not None and masks[self.mask].about.needs_key
+        return self.mask is not None and masks[self.mask].about.needs_key and not self.sealed
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it shows values that only a key opens."""
+        return self.mask is not None and masks[self.mask].about.opens
 
 
 @dataclass(frozen=True)

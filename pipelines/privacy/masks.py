@@ -1,7 +1,7 @@
 """Masks: SQL expressions that lower the sensitivity of a value, each with the level that results.
 
 A mask that needs a key is a scalar function of that name which the caller registers on the connection
-(`pipelines.privacy.pseudonyms`), so that it survives into compiled SQL.
+(`pipelines.privacy.channel_keys`), so that it survives into compiled SQL.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,8 @@ from pipelines.verbs import Registry
 
 @dataclass(frozen=True)
 class MaskAbout:
-    """`level`: the sensitivity that remains. `needs_key`: a pseudonym function must be registered.
+    """`level`: the sensitivity that remains. `needs_key`: a function of that name must be registered. `opens`: whoever
+    is given the key sees the value again, so it is no pseudonym.
 
     `fits`: the only columns it may be put on, by what they are (kind of personal data, code list or logical type);
     None fits any. A mask on another column could show what it does not expect.
@@ -20,6 +21,7 @@ class MaskAbout:
 
     level: int
     needs_key: bool = False
+    opens: bool = False
     fits: str | None = None
 
 
@@ -66,6 +68,12 @@ def town(value: str) -> str:
 def pseudonym(value: str) -> str:
     """A keyed hash (HMAC-SM3), different for every recipient."""
     return f"pseudonym({value})"
+
+
+@masks.register(MaskAbout(level=3, needs_key=True, opens=True))
+def sealed(value: str) -> str:
+    """Sealed with SM4-GCM, under another key for every recipient, who can open it."""
+    return f"sealed({value})"
 
 
 def _where(expected: str, shown: str, hidden: str, value: str) -> str:

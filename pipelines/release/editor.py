@@ -27,7 +27,7 @@ from pipelines.lake.edition import Edition
 from pipelines.lake.errors import NO_SPACE, DiskFull, LakeError
 from pipelines.lake.models import Model
 from pipelines.lake.zones import library_of
-from pipelines.privacy import pseudonyms
+from pipelines.privacy import channel_keys
 from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
@@ -194,8 +194,7 @@ class Editor:
     ) -> None:
         with self._alone(product.id, product.contract, outcomes):
             location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
-            # Each channel has a key of its own: what one shows of a person cannot be joined with what another shows.
-            pseudonyms.register(self.con, self.settings.key(f"pseudonym_{product.channel}"))
+            channel_keys.register(self.con, self.settings.key, product.channel)
             counts = self._counted(product, relation)
             version = write_candidate(self.con, product, relation, location, counts)
             rows = delta.row_count(delta.open_table(location, version))

@@ -11,7 +11,7 @@ from datetime import datetime
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Product, ProductContract
 from pipelines.messages import CitylakeError
-from pipelines.privacy import pseudonyms
+from pipelines.privacy import channel_keys
 from pipelines.privacy.masks import masks
 from pipelines.release.ledger import Recorded
 from pipelines.release.rows import UNREADABLE, ReleasedRows, fits
@@ -54,9 +54,9 @@ def standings(
     column: str | None,
 ) -> Iterator[Standing]:
     """Every version, kept or current, of every product of a model in which a row stands and shows a column of the model
-    (None: any); the newest first. `key`: the key of this name, for the pseudonyms of channels."""
+    (None: any); the newest first. `key`: the key of this name, for the keyed masks of channels."""
     for product in contract.products:
-        pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
+        channel_keys.register(released.con, key, product.channel)
         states: list[list[tuple[str | None, ...]]] = []
         entries = [one for one in released.kept if one.subject == product.id]
         for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
@@ -99,7 +99,7 @@ def row_of_product(
     for name in shown:
         if name not in made:
             raise CitylakeError("explain.no_column", model=product.id, column=name, known="、".join(made))
-    pseudonyms.register(released.con, key(f"pseudonym_{product.channel}"))
+    channel_keys.register(released.con, key, product.channel)
     fitting = " AND ".join(
         f"CAST({_masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
         for name, value in shown.items()

@@ -34,7 +34,7 @@ from pipelines.lake.parquet import sha256
 from pipelines.lake.zones import Lake, library_of
 from pipelines.messages import CitylakeError
 from pipelines.preparation import MATCHED
-from pipelines.privacy import pseudonyms
+from pipelines.privacy import channel_keys
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release import plan
@@ -289,10 +289,11 @@ class _Reproduction:
         product = self.product
         if product is None:
             return built
-        key = self.settings.home / "secrets" / f"pseudonym_{product.channel}.key"
-        if not key.is_file():  # one made now would give other pseudonyms
-            raise CitylakeError("reproduce.no_key", subject=product.id, file=key)
-        pseudonyms.register(con, self.settings.key(f"pseudonym_{product.channel}"))
+        for name in channel_keys.needed(product):
+            if not self.settings.has_key(name):  # one made now would give other pseudonyms
+                key = self.settings.home / "secrets" / f"{name}.key"
+                raise CitylakeError("reproduce.no_key", subject=product.id, file=key)
+        channel_keys.register(con, self.settings.key, product.channel)
         location = self.scratch.product_candidate(self.entry.edition, product.channel, product.name)
         return location, write_candidate(con, product, _rows(built), location, self._counted(con, product, built))
 

@@ -62,6 +62,22 @@ MUTATIONS: dict[str, Mutation] = {
         "行范围按 division_code 限定",
         "rows are limited by division_code",
     ),
+    "what only a key opens, in an open product": (
+        COUNT,
+        "properties: [county_code, sex, persons]",
+        "properties: [{name: county_code, mask: sealed}, sex, persons]",
+        "mask: sealed",
+        "加密的值只给有密钥的接收方",
+        "sealed values are for recipients with a key",
+    ),
+    "a mask for other purposes that a key opens": (
+        PERSON,
+        "      - sex\n",
+        "      - {name: sex, purposes: [check], otherwise: sealed}\n",
+        "otherwise:",
+        "otherwise（sealed）用不上",
+        "a mask that nothing opens",
+    ),
     "a moment that is none": (
         PERSON,
         "    product: person_of_division\n",

@@ -40,7 +40,8 @@ CASES = [
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with a pseudonym function, as the caller of a mask must provide it."""
     with duckdb.connect() as connection:
-        connection.create_function("pseudonym", lambda text: "0" * 32, ["VARCHAR"], "VARCHAR")
+        for keyed in ("pseudonym", "sealed"):
+            connection.create_function(keyed, lambda text: "0" * 32, ["VARCHAR"], "VARCHAR")
         yield connection
 
 
@@ -62,7 +63,8 @@ def test_the_year_of_a_date(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_a_pseudonym_is_made_by_the_registered_function(con: duckdb.DuckDBPyConnection) -> None:
     assert masked(con, "pseudonym", "341502200501010019") == "0" * 32
-    assert [name for name, mask in masks.items() if mask.about.needs_key] == ["pseudonym"]
+    assert [name for name, mask in masks.items() if mask.about.needs_key] == ["pseudonym", "sealed"]
+    assert [name for name, mask in masks.items() if mask.about.opens] == ["sealed"]
 
 
 @pytest.mark.parametrize("name", masks)
@@ -95,4 +97,5 @@ def test_masks_that_show_a_part_say_what_they_fit() -> None:
         "year": "date",
         "town": "divisions",
         "pseudonym": None,
+        "sealed": None,
     }
