@@ -1,7 +1,7 @@
 """Deliveries made by hand: rows go straight into raw, as a connector would have left them."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date
 from pathlib import Path
@@ -27,10 +27,6 @@ TODAY = date(2026, 11, 23)
 Rows = Sequence[dict[str, Any]]
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
 WRITES: tuple[tuple[Any, str], ...] = (
     (admission, "write_file"), (admission, "copy_rows"), (delta, "commit"), (hashes, "keep"), (hashes, "drop"),
     (Receipts, "add"),
@@ -38,6 +34,36 @@ WRITES: tuple[tuple[Any, str], ...] = (
 """All that admission writes: judged rows, data files and commits of quarantine and core, hashes, the receipt."""
 BOUNDARIES = 14
 """Before and behind each of the seven writes of a batch that changes something."""
+
+
+@contextmanager
+def ending(boundary: int, end: Callable[[], Any]) -> Iterator[None]:
+    """Call `end` before or behind one of the writes of an admission, counted from 0."""
+    left = [boundary]
+
+    def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            for step in (lambda: None, lambda: write(*arguments, **options)):
+                done = step()
+                left[0] -= 1
+                if left[0] < 0:
+                    end()
+            return done
+
+        return run
+
+    with ExitStack() as patched:
+        for owner, name in WRITES:
+            patched.enter_context(patch.object(owner, name, deadly(getattr(owner, name))))
+        yield
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def _kill() -> None:
+    raise Killed
 
 
 class Intake:
@@ -86,24 +112,9 @@ class Intake:
 
         The kill is an exception that nothing catches: what was written stays as it is, nothing is tidied up after it.
         """
-        delivery, left = self.raw(rows), [boundary]
-
-        def deadly(write: Callable[..., Any]) -> Callable[..., Any]:
-            def run(*arguments: Any, **options: Any) -> Any:
-                for step in (lambda: None, lambda: write(*arguments, **options)):
-                    done = step()
-                    left[0] -= 1
-                    if left[0] < 0:
-                        raise Killed
-                return done
-
-            return run
-
-        with ExitStack() as patched:
-            for owner, name in WRITES:
-                patched.enter_context(patch.object(owner, name, deadly(getattr(owner, name))))
-            with suppress(Killed):
-                self.admit(delivery)
+        delivery = self.raw(rows)
+        with suppress(Killed), ending(boundary, _kill):
+            self.admit(delivery)
         self.register.close()
         self.register = Register(self.url)
         self.receipts = Receipts(self.register, "test")
