@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
 from catalog.delivery.desk import token_id
-from catalog.delivery.reads import receipt_of_reads
+from catalog.delivery.reads import receipt_for_caller
 from catalog.delivery.receipt import zipped
 from catalog.policy import audit, inquiry
 from catalog.policy.decision import MARTS, Caller
@@ -77,7 +77,7 @@ def build_router(site: Site) -> APIRouter:
         try:
             _require_product(site, asked.product)  # what is signed holds no text of a client
             signer = signer_of(desk.settings, desk.listing.city())
-            statement, signature, told = receipt_of_reads(desk, asked, signer)
+            statement, signature, told = receipt_for_caller(desk, caller, asked, ROAD, signer)
         except CitylakeError as error:
             return _drawn(request, asked, [], error.text(site.voice(request).language))
         _audit(site, caller, asked, told, sha256=hashlib.sha256(statement.encode()).hexdigest())

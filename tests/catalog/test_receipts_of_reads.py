@@ -32,6 +32,7 @@ from tests.catalog.small_city import AGES, AUDITOR, PERMITS, PERSONS, STEWARD, C
 
 ZONE = ZoneInfo("Asia/Shanghai")
 RECEIPT, ROWS = "/api/v1/receipt", f"/api/v1/products/{PERSONS}/rows"
+PAGE = "/access/reads"
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
 
 
@@ -160,12 +161,19 @@ def test_who_may_ask_and_how(own_city: City) -> None:
         assert (answer.status_code, answer.json()["rule"]) == (400, "bad_day")
     answer = client.get(RECEIPT, params={"first": "2026-11-03", "last": "2026-11-02"}, headers=bearer(token))
     assert (answer.status_code, answer.json()["rule"]) == (400, "bad_period")
+    year = {"first": "2025-11-01", "last": "2026-11-02"}
+    answer = client.get(RECEIPT, params=year, headers=bearer(token))
+    assert (answer.status_code, answer.json()["rule"]) == (400, "receipt_too_long")
+    for days in ({}, {"first": "2026-11-01"}, year):
+        answer = client.get(f"{PAGE}/receipt.zip", params=days, headers=bearer(token))
+        assert answer.status_code == 400 and "zip" not in answer.headers["content-type"], days
     said, _ = asked(client, token)
     assert said["reads"] == [] and said["denied"] == 0
-    for _ in range(5):
-        client.get(RECEIPT, params=period(), headers=bearer(token))
-    answer = client.get(RECEIPT, params=period(), headers=bearer(token))
-    assert answer.status_code == 429 and int(answer.headers["retry-after"]) <= 10
+    for path in (RECEIPT, f"{PAGE}/receipt.zip", RECEIPT, f"{PAGE}/receipt.zip", RECEIPT):
+        assert client.get(path, params=period(), headers=bearer(token)).status_code == 200
+    for path in (RECEIPT, f"{PAGE}/receipt.zip"):
+        answer = client.get(path, params=period(), headers=bearer(token))
+        assert answer.status_code == 429 and int(answer.headers["retry-after"]) <= 10, path
 
 
 def test_too_many_kinds_of_reads_are_asked_for_in_parts(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,15 +189,15 @@ def test_too_many_kinds_of_reads_are_asked_for_in_parts(own_city: City, monkeypa
 
 def test_people_get_it_from_their_page(own_city: City, tmp_path: Path) -> None:
     client, token, stranger = own_city.client(), own_city.recipient("甲"), own_city.client()
-    assert stranger.get("/access/reads/receipt.zip").status_code == 303
+    assert stranger.get(f"{PAGE}/receipt.zip").status_code == 303
     own_city.grant("甲")
     folder = tmp_path / "receipt"
     folder.mkdir()
     (folder / "a.csv").write_bytes(client.get(f"/datasets/{PERSONS}/download/csv", headers=bearer(token)).content)
-    shown = client.get("/access/reads", params=period(), headers=bearer(token)).text
+    shown = client.get(PAGE, params=period(), headers=bearer(token)).text
     assert "/access/reads/receipt.zip?" in shown
     asked = {**period(), "product": PERSONS, "outcome": "denied"}
-    answer = client.get("/access/reads/receipt.zip", params=asked, headers=bearer(token))
+    answer = client.get(f"{PAGE}/receipt.zip", params=asked, headers=bearer(token))
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         archive.extractall(folder)
@@ -198,7 +206,7 @@ def test_people_get_it_from_their_page(own_city: City, tmp_path: Path) -> None:
     told = audit.recent(own_city.register, 1)[0]["body"]
     statement = (folder / "statement.json").read_bytes()
     assert (told["rows"], told["sha256"]) == (1, hashlib.sha256(statement).hexdigest())
-    bad = client.get("/access/reads/receipt.zip", params={"product": "我的话"}, headers=bearer(token))
+    bad = client.get(f"{PAGE}/receipt.zip", params={**period(), "product": "我的话"}, headers=bearer(token))
     assert bad.status_code == 400 and "zip" not in bad.headers["content-type"]
 
 

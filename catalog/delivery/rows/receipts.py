@@ -1,7 +1,4 @@
-"""`GET /api/v1/receipt?first=&last=`: the signed receipt of what the caller read in days of the city, by any road.
-
-A look at the whole audit of a recipient and a signature cost more than an answer with rows: so many a minute.
-"""
+"""`GET /api/v1/receipt?first=&last=`: the signed receipt of what the caller read in days of the city, by any road."""
 
 import hashlib
 from datetime import date
@@ -12,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from catalog import metering
 from catalog.delivery.desk import Desk, token_id
-from catalog.delivery.reads import receipt_of_reads
+from catalog.delivery.reads import MOST_DAYS, receipt_for_caller
 from catalog.delivery.rows.problems import Problem
 from catalog.delivery.rows.question import asked
 from catalog.policy import inquiry
@@ -23,8 +20,6 @@ from pipelines.release.signing import signer_of
 
 PATH = "/receipt"
 ROAD = "rows"
-PER_MINUTE = 6
-"""Of one recipient."""
 FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
@@ -41,12 +36,12 @@ def add_route(router: APIRouter, desk: Desk) -> None:
         about = inquiry.Asked(_day(given, "first"), _day(given, "last"), recipient=caller.recipient)
         if about.first and about.last and about.last < about.first:
             raise Problem("bad_period", "last")
-        bucket = f"receipt {caller.recipient}"
-        wait = desk.rates.wait(bucket, PER_MINUTE)
-        desk.hold_back(caller, None, inquiry.ACT, ROAD, wait, desk.rates.untold(bucket))
+        signer = signer_of(desk.settings, desk.listing.city())
         try:
-            statement, signature, told = receipt_of_reads(desk, about, signer_of(desk.settings, desk.listing.city()))
+            statement, signature, told = receipt_for_caller(desk, caller, about, ROAD, signer)
         except CitylakeError as error:
+            if error.code == "receipt.too_long":
+                raise Problem("receipt_too_long", "first", most=MOST_DAYS) from error
             if error.code != "receipt.too_many":
                 raise
             raise Problem("receipt_too_many", "first", status=413, most=f"{MOST_ENTRIES:,}") from error
