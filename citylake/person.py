@@ -1,7 +1,8 @@
 """`citylake person`: the rights of one person: to see what is kept, to have it corrected or erased. All is recorded."""
 
 import uuid
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +12,7 @@ from citylake.output import as_json, opened_register, told
 from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
+from pipelines.erasure.copies import still_held
 from pipelines.erasure.lifting import lift
 from pipelines.erasure.order import KEY, Erasure, Order
 from pipelines.messages import CitylakeError, say
@@ -24,13 +26,17 @@ from pipelines.release.rows import ReleasedRows
 from pipelines.run import opened
 from pipelines.settings import Settings
 
+MOST_NAMED = 20
+"""Files that a message names."""
+
 
 def person(
     person: Annotated[str, typer.Argument(help="人员标识 person_id，旧标识也可 / the golden id, an old one will do")],
     action: Annotated[
-        Literal["see", "correct", "erase", "lift-erasure"],
+        Literal["see", "correct", "erase", "check-erased", "lift-erasure"],
         typer.Argument(
-            help="查阅 see、更正 correct、删除 erase、撤销删除令 lift-erasure / see, correct, erase, or lift an erasure"
+            help="查阅 see、更正 correct、删除 erase、核对备份 check-erased、撤销删除令 lift-erasure"
+            " / see, correct, erase, look into backups, or lift an erasure"
         ),
     ] = "see",
     *,
@@ -52,6 +58,8 @@ def person(
         settings = Settings.from_environment()
         if action == "erase":
             _erase(settings, person, order, who, why)
+        elif action == "check-erased":
+            _check_erased(settings, order)
         elif action == "lift-erasure":
             _lift(settings, person, who, why)
         elif action == "correct":
@@ -126,7 +134,26 @@ def _erase(settings: Settings, person: str, order: str | None, who: str, why: st
         typer.echo(say("erase.kept", models="、".join(done["kept"])))
     if done["unknown"]:
         typer.echo(say("erase.unknown", folders="、".join(done["unknown"])))
-    typer.echo(say("erase.done", order=order, files=len(done["files"])))
     register = opened_register(settings)
     make_ready(settings, register, after_release)  # an erasure drops all that was made of rows
     register.close()
+    _require_no_copies(settings, order, done)
+    typer.echo(say("erase.done", order=order, files=len(done["files"])))
+
+
+def _check_erased(settings: Settings, order: str | None) -> None:
+    register = opened_register(settings)
+    receipt = next((one.body for one in Ledger(register).erasures() if one.subject == order), None)
+    register.close()
+    if receipt is None:
+        raise CitylakeError("erase.no_order")
+    _require_no_copies(settings, order, receipt)
+    folders = "、".join(map(str, settings.backups)) or "-"
+    typer.echo(say("erase.backups_clean", order=order, folders=folders))
+
+
+def _require_no_copies(settings: Settings, order: str | None, receipt: Mapping[str, Any]) -> None:
+    """Raises CitylakeError while a backup holds a file as it was before the order."""
+    if held := still_held(settings.backups, receipt):
+        listed = "、".join(map(str, held[:MOST_NAMED]))
+        raise CitylakeError("erase.in_backups", order=order, count=len(held), files=listed)

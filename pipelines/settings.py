@@ -47,11 +47,14 @@ class Settings:
 
     url: str = ""
     provider: Provider | None = None
+    backups: tuple[Path, ...] = ()
+    """Folders in which copies of this home are kept; an order to erase somebody is not done while they hold them."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
         """Read CITYLAKE_HOME, _PROJECT, _PORT, _DAGSTER_PORT, _REGISTER, _URL (how others reach the catalogue) and
-        _OIDC_ISSUER, _OIDC_CLIENT, _OIDC_NAME, _OIDC_SCOPES and _OIDC_ACR (by which provider people sign in).
+        _OIDC_ISSUER, _OIDC_CLIENT, _OIDC_NAME, _OIDC_SCOPES and _OIDC_ACR (by which provider people sign in) and
+        _BACKUPS (folders, as PATH separates them).
 
         Raises CitylakeError for a port that is no number, and for a provider that cannot be one.
         """
@@ -65,6 +68,7 @@ class Settings:
             register_url=os.environ.get("CITYLAKE_REGISTER") or f"sqlite:///{home / 'register.db'}",
             url=(os.environ.get("CITYLAKE_URL") or f"http://127.0.0.1:{port}").rstrip("/"),
             provider=_provider(),
+            backups=tuple(Path(one) for one in os.environ.get("CITYLAKE_BACKUPS", "").split(os.pathsep) if one),
         )
 
     @property
