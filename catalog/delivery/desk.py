@@ -108,7 +108,7 @@ class Desk:
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
         self.views = Views(settings, work)
         self.downloads = Downloads(settings, self.views, self.url)
-        self.hashes = FileHashes()
+        self.hashes = FileHashes(self.views.folders)
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
         self.quotas = Quotas(register, cache(lambda: settings.key("quotas")))

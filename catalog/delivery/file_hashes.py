@@ -7,6 +7,7 @@ from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
+from catalog.delivery.folders import Folders
 from pipelines.lake.parquet import sha256
 
 MOST = 4096
@@ -14,23 +15,33 @@ _Mark = tuple[str, int, int]
 
 
 class FileHashes:
-    """What was read last is remembered as long as size and time of the file are the same. Safe in many threads."""
+    """What was read last is remembered as long as size and time of the file are the same. A file is read by one at a
+    time, in a place for expensive work. Safe in many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
         self._known: OrderedDict[_Mark, str] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, file: Path) -> str:
-        """In hexadecimal. Raises OSError."""
+    def get(self, file: Path, rows: int) -> str:
+        """In hexadecimal; `rows`: how many the file has. Raises OSError, Busy."""
         about = file.stat()
         mark = (str(file), about.st_size, about.st_mtime_ns)
+        if (found := self._found(mark)) is not None:
+            return found
+        with self._folders.alone(file):
+            if (found := self._found(mark)) is not None:
+                return found
+            with self._folders.work.place(rows):
+                made = sha256(file)
+            with self._lock:
+                self._known[mark] = made
+                while len(self._known) > MOST:
+                    self._known.popitem(last=False)
+        return made
+
+    def _found(self, mark: _Mark) -> str | None:
         with self._lock:
             if (found := self._known.get(mark)) is not None:
                 self._known.move_to_end(mark)
-                return found
-        made = sha256(file)
-        with self._lock:
-            self._known[mark] = made
-            while len(self._known) > MOST:
-                self._known.popitem(last=False)
-        return made
+            return found

@@ -44,7 +44,7 @@ class Folders:
         What `build` raises passes through. Raises Busy.
         """
         if not target.is_dir():
-            with self._building(target) as lock, self.work.turn(lock):
+            with self.alone(target):
                 if not target.is_dir():
                     with self.work.place(rows):
                         self._build(target, build)
@@ -91,18 +91,19 @@ class Folders:
             shutil.rmtree(partial, ignore_errors=True)
 
     @contextmanager
-    def _building(self, target: Path) -> Iterator[threading.Semaphore]:
-        """The lock of a folder, forgotten when nobody waits for the folder any more."""
-        with self._guard:
-            mine = self._locks.setdefault(target, _Lock())
+    def alone(self, path: Path) -> Iterator[None]:
+        """Be the only one at work on a folder or file; others wait meanwhile. Raises Busy."""
+        with self._guard:  # a lock is forgotten when nobody waits for it any more
+            mine = self._locks.setdefault(path, _Lock())
             mine.wanted += 1
         try:
-            yield mine.lock
+            with self.work.turn(mine.lock):
+                yield
         finally:
             with self._guard:
                 mine.wanted -= 1
                 if not mine.wanted:
-                    del self._locks[target]
+                    del self._locks[path]
 
 
 def private(root: Path, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """How much is made at once: places, a short wait, one build for all who ask, and cheap reads that go on."""
 
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from catalog.delivery import file_hashes
 from catalog.delivery.folders import Folders
 from catalog.delivery.rows.pages import looked_at
 from catalog.delivery.rows.question import Question
@@ -140,6 +142,50 @@ def test_a_build_that_fails_frees_its_place_and_its_lock(tmp_path: Path) -> None
         with pytest.raises(ValueError, match="disk"):
             folders.get(tmp_path / "a", fails, many)
     assert folders.get(tmp_path / "a", lambda partial: None, many).is_dir() and folders._locks == {}
+
+
+def test_one_reads_a_file_for_its_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a place for expensive work; the others wait for the hash, or come again."""
+    folders = Folders(tmp_path, Work(WorkForm(places=1, waiting=2, seconds=60)))
+    hashes, file = file_hashes.FileHashes(folders), tmp_path / "rows.parquet"
+    file.write_bytes(b"rows")
+    go_on, begun, reads = threading.Event(), threading.Event(), list[Path]()
+
+    def read(path: Path) -> str:
+        reads.append(path)
+        begun.set()
+        assert go_on.wait(60)
+        return "f" * 64
+
+    monkeypatch.setattr(file_hashes, "sha256", read)
+
+    def ask(_: int) -> str:
+        try:
+            return hashes.get(file, CHEAP_ROWS + 1)
+        except Busy:
+            return "busy"
+
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(ask, 0)
+        assert begun.wait(60)
+        others = [pool.submit(ask, number) for number in range(1, 6)]
+        while sum(one.done() for one in others) < 3:
+            threading.Event().wait(0.01)
+        go_on.set()
+        found = [first.result(), *(one.result() for one in others)]
+    assert reads == [file] and (found.count("f" * 64), found.count("busy")) == (3, 3)
+
+
+def test_the_first_part_of_a_large_file_needs_a_place(narrow: tuple[City, TestClient, str]) -> None:
+    """It is read whole for its hash; afterwards no part is."""
+    _, client, token = narrow
+    lines = client.post(f"{TABLE}/query", headers=bearer(token), json={}).text.splitlines()
+    url, part = json.loads(lines[-1])["file"]["url"], {"Range": "bytes=0-9"}
+    with all_taken(client):
+        assert client.get(url, headers=part).status_code == 503
+    assert client.get(url, headers=part).status_code == 206
+    with all_taken(client):
+        assert client.get(url, headers=part).status_code == 206
 
 
 @settings(deadline=None, max_examples=25)
