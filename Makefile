@@ -68,6 +68,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.rows
 	@$(BIN)/python -m benchmarks.clients
 	@$(BIN)/python -m benchmarks.day
+	@$(BIN)/python -m benchmarks.city
 	@$(BIN)/python -m benchmarks.downloads
 
 clean:
