@@ -18,6 +18,9 @@ from defusedxml.ElementTree import fromstring, iterparse
 
 from pipelines.connectors.formats.table import LocalFile
 
+NO_RESULT = "#NO_RESULT!"
+"""The mark of a formula without a result, written as errors are, for people type texts that begin with = too. The rule
+`cell_whole` refuses it."""
 LARGEST = 2_000_000_000
 """Bytes that the parts of a workbook may unpack to: it is read into memory."""
 
@@ -95,7 +98,7 @@ def _said(cell: Element) -> str | None:
     if kind == "e":
         return value or ""
     lacks = not value if kind != "str" else value is None
-    return f"={parts['f']}" if "f" in parts and lacks else None
+    return f"{NO_RESULT}={parts['f']}" if "f" in parts and lacks else None
 
 
 def _column(letters: str) -> int:

@@ -12,6 +12,8 @@ from pipelines.verbs import CodeList, Column, VerbError
 _CUT = r"-?\d\.\d{14}E[+-]\d{1,3}"
 _ERRORS = r"#N/A|#NAME\?|#GETTING_DATA|#(DIV/0|REF|VALUE|NUM|NULL|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT|BUSY)!"
 """What a cell of a workbook shows that holds no value."""
+_NO_RESULT = "#NO_RESULT!(?s:.*)"
+"""How a formula whose result was not kept is read, by `connectors.formats.cell_errors`."""
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
 _HAN = r"[\x{3007}\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{20000}-\x{3FFFF}]"
@@ -78,7 +80,7 @@ def not_masked(_: Context, *, column: Column) -> str:
 def cell_whole(_: Context, *, column: Column) -> str:
     """The value is what somebody entered into a workbook: no number of which it keeps the first 15 digits only, as
     identifiers typed into one are, no error such as #N/A, and no formula whose result was not kept."""
-    return f"NOT regexp_full_match({identifier(column)}, '{_CUT}|{_ERRORS}|(?s:=.*)')"
+    return f"NOT regexp_full_match({identifier(column)}, '{_CUT}|{_ERRORS}|{_NO_RESULT}')"
 
 
 @row(Kind.FORMAT, Dimension.ACCURACY)

@@ -174,13 +174,14 @@ def test_a_hidden_sheet_is_read_only_if_it_is_named(book: Callable[..., LocalFil
 @pytest.mark.parametrize(
     ("cell", "shown"),
     [
-        ('<c r="B2"><f>A2+1</f></c>', "=A2+1"),
-        ('<c r="B2"><f>A2+1</f><v/></c>', "=A2+1"),
-        ('<c r="B2"><f>A2&amp;"x"</f><v></v></c>', '=A2&"x"'),
-        ('<c r="B2"><f t="shared" si="0"/></c>', "="),
-        ('<c r="B2" t="str"><f>A2&amp;"x"</f></c>', '=A2&"x"'),
+        ('<c r="B2"><f>A2+1</f></c>', "#NO_RESULT!=A2+1"),
+        ('<c r="B2"><f>A2+1</f><v/></c>', "#NO_RESULT!=A2+1"),
+        ('<c r="B2"><f>A2&amp;"x"</f><v></v></c>', '#NO_RESULT!=A2&"x"'),
+        ('<c r="B2"><f t="shared" si="0"/></c>', "#NO_RESULT!="),
+        ('<c r="B2" t="str"><f>A2&amp;"x"</f></c>', '#NO_RESULT!=A2&"x"'),
         ('<c r="B2" t="str"><f>""</f><v></v></c>', None),
         ('<c r="B2"><f>A2+1</f><v>2</v></c>', "2"),
+        ('<c r="B2" t="inlineStr"><is><t>=&gt; 见附件</t></is></c>', "=> 见附件"),
         ('<c r="B2"/>', None),
     ],
 )
