@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts
 from pipelines.lake.zones import Lake
-from tests.admission.conftest import Intake
+from tests.admission.conftest import BOUNDARIES, Intake
 from tests.admission.test_load_modes import FATES, batches_of, deliver, lakes
 
 DAY = "2026-01-01 00:00:{:02}"
@@ -94,6 +94,14 @@ def test_applying_the_difference_gives_the_delivery(
             assert changed == len(differ), "nothing is written that did not change"
             known = found
         source.check_written_once()
+
+
+@pytest.mark.parametrize("load", [DIFF, REPLACE], ids=["diff", "replace"])
+def test_kills_are_drawn_at_every_boundary(contracts: Contracts, tmp_path: Path, load: models.WholeTable) -> None:
+    source = snapshots(tmp_path, contracts, load)
+    source.deliver([row(key, 1, "1") for key in "abc"])
+    source.deliver_killed([row("a", 2, "2"), row("b", 1, "1"), row("d", 1, "bad")], BOUNDARIES)
+    assert source.boundaries == BOUNDARIES
 
 
 @pytest.fixture
