@@ -25,6 +25,9 @@ from pipelines.register.times import as_utc
 PAGE = "/join"
 """Where an invitation is used, below the catalogue's address."""
 MOST_HOURS = 24 * 14
+ENROL = timedelta(hours=24)
+"""How long after the invitation by which a password was chosen a second factor may be set up: a password alone, found
+or guessed later, makes none."""
 _CODE = re.compile(r"ci_([0-9a-f]{16})_([0-9a-f]{64})", re.ASCII)
 
 
@@ -114,10 +117,19 @@ class SecondFactors:
         """The secret that a user is setting up, None if there is none."""
         return self._pending(name)[1]
 
+    def open_for(self, name: str) -> bool:
+        """Whether a user may set one up: an administrator's invitation gave them the password they have, lately."""
+        return bool(self.register.rows(sa.select(table.c.account).where(self._lately_invited(name))))
+
+    @staticmethod
+    def _lately_invited(name: str) -> sa.ColumnElement[bool]:
+        chosen = (invitation.c.account == name) & (invitation.c.used == table.c.changed)
+        lately = sa.exists().where(chosen, invitation.c.used > now() - ENROL)
+        return (table.c.account == name) & table.c.totp_since.is_(None) & lately
+
     def _pending(self, name: str) -> tuple[str | None, str | None]:
         """The same, with how it is sealed."""
-        wanted = sa.select(table.c.totp).where(table.c.account == name, table.c.totp_since.is_(None))
-        found = self.register.rows(wanted)
+        found = self.register.rows(sa.select(table.c.totp).where(self._lately_invited(name)))
         sealed = found[0]["totp"] if found else None
         return sealed, None if sealed is None else second_factor.unseal(self.key(), name, sealed)
 
@@ -130,9 +142,8 @@ class SecondFactors:
         """Make a secret to set up: whoever saw one before that does not count yet has nothing. One that counts is
         replaced by an invitation alone."""
         sealed = second_factor.seal(self.key(), name, second_factor.make())
-        none_yet = (table.c.account == name) & table.c.totp_since.is_(None)
         with self.register.begin() as connection:
-            connection.execute(sa.update(table).where(none_yet).values(totp=sealed))
+            connection.execute(sa.update(table).where(self._lately_invited(name)).values(totp=sealed))
 
     def confirm(self, name: str, code: str, form: SignInForm) -> str | None:
         """Let the secret count from now on, shown by its present code; a session that has it, all others end. None for

@@ -71,6 +71,7 @@ def build_router(site: Site) -> APIRouter:
             uri=address,
             drawn=second_factor.drawn(address, voice.t("account.drawn")) if address else None,
             counts=site.second_factors.counts(person.user.name),
+            may_begin=site.second_factors.open_for(person.user.name),
             least=city.signIn.passwordLength,
             identities=identities.listed(desk.register, person.user.name),
             problem=problem,
@@ -120,6 +121,8 @@ def build_router(site: Site) -> APIRouter:
         if person is None or person.method != "password":
             return RedirectResponse(HOME, 303)
         name = person.user.name
+        if not site.second_factors.open_for(name):
+            return home(request, person, 403, told(request, "second_by_invitation"))
         tried = site.signin.with_password(name, form.get("password", ""), "", metering.origin(desk, request))
         if tried.session is None:
             return waits(home(request, person, 401, told(request, "wrong_password")), tried)

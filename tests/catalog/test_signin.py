@@ -86,6 +86,31 @@ def test_a_secret_that_somebody_else_saw_never_counts(staffed_city: City, clock:
     assert factors.pending(AUDITOR) is None
 
 
+def test_a_password_alone_makes_no_second_factor(staffed_city: City, clock: Clock) -> None:
+    """Whoever found it, or the secret that its owner never confirmed, has nothing; an administrator invites again."""
+    person = ready(staffed_city, AUDITOR, clock, second=False)
+    person.browser.post("/account/second-factor", data={"password": person.password})
+    (secret,) = re.findall(r'id="secret">([A-Z2-7]{32})<', person.browser.get("/account").text)
+    clock.pass_by(hours=25)
+    assert person.sign_in().status_code == 303
+    page = person.browser.get("/account").text
+    assert secret not in page and "24 小时内" in page and 'action="/account/second-factor"' not in page
+    code = pyotp.TOTP(secret).at(clock.moment)
+    assert person.browser.post("/account/second-factor/confirm", data={"code": code}).status_code == 400
+    refused = person.browser.post("/account/second-factor", data={"password": person.password})
+    assert refused.status_code == 403 and "邀请" in refused.text
+    person.join()
+    clock.pass_by(seconds=30)
+    new = "一只白鹭飞过淠河两岸九百里"
+    changed = {"password": person.password, "new": new, "again": new}
+    assert person.browser.post("/account/password", data=changed).status_code == 303
+    person.password = new
+    denied = person.browser.post("/account/second-factor", data={"password": person.password})
+    assert denied.status_code == 403, "nor does a password that somebody chose themselves"
+    person.join()
+    person.set_up()
+
+
 # passwords ------------------------------------------------------------------------------------------------------------
 
 
