@@ -19,6 +19,7 @@ from pipelines.contracts.resolved import Claim, SourceContract
 from pipelines.contracts.rules import Rule, counts_rows
 from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
+from pipelines.linkage.bearers import SHARED
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -35,8 +36,9 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Linked:
-    """That a raw row was linked to its person by its other marks, for want of a right number: by the `model` (its
-    version) with a `weight` in bits and so many `ahead` of the next person (None without one), or by a steward."""
+    """Why a raw row is about another person than the number in it names. `basis`: linked by its other marks, for want
+    of a right number, by the `model` (its version) with a `weight` in bits and so many `ahead` of the next person (None
+    without one), or by a steward; or its number is on two people, and it is known by itself (`shared`)."""
 
     basis: str
     model: str | None
@@ -246,8 +248,9 @@ class Explainer:
         if self.contracts.sources[dataset].form.linkage is None or tables.missing(self.lake):
             return None
         found = self.released.con.execute(
-            f"SELECT basis, model, weight, ahead FROM {tables.read(self.lake, tables.LINK)} WHERE basis IS NOT NULL "
-            f"AND dataset = {literal(dataset)} AND link_batch = {batch} AND link_row = {number}"
+            f"SELECT coalesce(basis, why) AS told, model, weight, ahead FROM {tables.read(self.lake, tables.LINK)} "
+            f"WHERE (basis IS NOT NULL OR why = '{SHARED}') AND dataset = {literal(dataset)} AND link_batch = {batch} "
+            f"AND link_row = {number}"
         ).fetchone()
         return Linked(*found) if found else None
 

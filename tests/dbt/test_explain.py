@@ -154,7 +154,7 @@ def check(town: Town, contracts: Contracts, cleaned: Cleaned, model: str, row: T
         cleaned.persons.get(raw[source.column] or "") == cell.value for source, raw in raws
     ):
         return
-    if cell.column == "person_id" and any(source.row.linked for source, _ in raws):
+    if cell.column.endswith("person_id") and any(source.row.linked for source, _ in raws):
         return  # the number in the row is none, or somebody else's (tests/linkage)
     about = f"{model}.{cell.column} from {[(source.row.dataset, source.column) for source, _ in raws]}"
     rule = COMPUTED.get(f"{model}.{cell.column}") or COMPUTED.get(cell.column)
