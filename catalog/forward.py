@@ -59,6 +59,7 @@ def _place(
         visible=counted,
         lookups=lookups,
         organisations=standing.organisations if standing.belongs else None,
+        by={"divisions": standing.rows, "organisations": standing.belongs},
     )
 
 

@@ -241,10 +241,14 @@ class Allowed:
 
     @property
     def told(self) -> dict[str, object]:
-        """Its columns and the limits of its rows, as the audit tells them."""
+        """Its columns and the limits of its rows, with the columns that these go by, as the audit tells them."""
         said: dict[str, object] = {"columns": self.columns, "divisions": self.divisions}
+        by = {} if self.divisions is None else {"divisions": self.rows}
         if self.organisations is not None:
             said["organisations"] = self.organisations.codes
+            by["organisations"] = self.organisations.column
+        if by:
+            said["limited_by"] = by
         return {**said, "masks": dict(self.masks)} if self.masks else said
 
 

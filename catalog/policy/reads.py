@@ -24,7 +24,7 @@ MOST_ENTRIES: Final = 10_000
 """Of a receipt; what was read in more ways is asked for in shorter periods."""
 _KEPT: Final = ("action", "product", "version", "grant", "application")
 _TEXTS: Final = ("road", "policy", "purpose", "format", "file")
-_JSON: Final = ("columns", "used", "aggregates", "divisions", "organisations", "masks", "since")
+_JSON: Final = ("columns", "used", "aggregates", "divisions", "organisations", "limited_by", "masks", "since")
 """What bodies say in JSON."""
 _NAMING: Final = ("table.query", "table.changes")
 """Answers that name files: no row is given before one of them is read."""

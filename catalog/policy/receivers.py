@@ -47,9 +47,9 @@ Codes = tuple[str, ...] | None
 @dataclass(frozen=True)
 class Place:
     """A row in one version of a product. `column`: None for any column. `divisions`: what the row says in the column
-    that grants are limited by, None if there is none; `organisations`: the same of whose it is. `visible`: how many
-    rows of the version lie in divisions and are of organisations (None: of all), None if that cannot be counted any
-    more. `lookups`: if rows are given by single keys, the marks under which
+    that grants are limited by, None if there is none; `organisations`: the same of whose it is; `by`: these columns.
+    `visible`: how many rows of the version lie in divisions and are of organisations (None: of all), None if that
+    cannot be counted any more. `lookups`: if rows are given by single keys, the marks under which
     the audit keeps questions for this row, and what one of them proves."""
 
     product: str
@@ -59,14 +59,27 @@ class Place:
     visible: Callable[[Codes, Codes], int | None]
     lookups: Mapping[str, Sure] = field(default_factory=dict)
     organisations: tuple[str | None, ...] | None = None
+    by: Mapping[str, str | None] = field(default_factory=dict)
 
-    def within(self, divisions: Codes, organisations: Codes) -> bool:
-        """Whether a read with these limits can have held it; of several rows with its key, any."""
-        rows = max(len(self.divisions or ()), len(self.organisations or ()))
-        here, whose = self.divisions or (None,) * rows, self.organisations or (None,) * rows
-        near = [divisions is None or (one is not None and one.startswith(divisions)) for one in here]
-        mine = [organisations is None or one in organisations for one in whose]
-        return any(map(all, zip(near, mine, strict=True))) if rows else divisions is organisations is None
+    def within(self, body: Mapping[str, Any]) -> bool | None:
+        """Whether an audited read can have held it by its limits; of several rows with its key, any. None if the limits
+        go by another column than the place knows of, as after a contract names another one, or none any more."""
+        held, known = [], True
+        for limit, values in (("divisions", self.divisions), ("organisations", self.organisations)):
+            codes = _codes(body, limit)
+            if codes is None:
+                continue
+            by = self.by.get(limit)
+            if values is None or body.get("limited_by", {}).get(limit, by) != by:
+                known = False
+                continue
+            fits = [
+                one is not None and (one.startswith(codes) if limit == "divisions" else one in codes) for one in values
+            ]
+            held.append(fits)
+        if held and not any(map(all, zip(*held, strict=True))):
+            return False
+        return True if known else None
 
 
 @dataclass(frozen=True)
@@ -147,8 +160,7 @@ def _of_marts(register: Register, product: str, places: Mapping[int, Place]) -> 
 
 def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
     """What an audited answer proves of the row at a place; None if it cannot have held it."""
-    divisions, organisations = _codes(body, "divisions"), _codes(body, "organisations")
-    if not place.within(divisions, organisations):
+    if (within := place.within(body)) is False:
         return None
     if _nothing(body) or (body.get("rows") == 0 and action not in DELIVERIES):
         return None
@@ -160,13 +172,13 @@ def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
         return Sure.USED if shows.isdisjoint(body.get("aggregates", ())) else Sure.PART
     if "licence" in body:  # one key was asked for; only a genuine one is shown
         return place.lookups.get(body["licence"]) if body.get("verdict") == "genuine" else None
-    if "aggregates" in body or body.get("range") is not None:
+    if within is None or "aggregates" in body or body.get("range") is not None:
         return Sure.PART
     if action in ("download", *DELIVERIES):
         return Sure.WHOLE
     if action == "file.read":
         return Sure.WHOLE if body.get("of") == body.get("rows") and body.get("since") is None else Sure.PART
-    visible = place.visible(divisions, organisations)
+    visible = place.visible(_codes(body, "divisions"), _codes(body, "organisations"))
     return Sure.WHOLE if visible is not None and body.get("rows") == visible else Sure.PART
 
 

@@ -48,15 +48,20 @@ def first_report(settings: Settings, city: DemoCity) -> str:
 def keep_drill(settings: Settings, scores: Sequence[Score], undetectable: Mapping[str, int]) -> None:
     """Remember what a drill showed of faults of whole deliveries, until the next one."""
     lines = [asdict(score) for score in scores if score.kind not in rows.ORDER]
-    _place(settings).write_text(json.dumps({"scores": lines, "undetectable": dict(undetectable)}), encoding="utf-8")
+    place = _place(settings)
+    beside = place.with_suffix(".part")
+    beside.write_text(json.dumps({"scores": lines, "undetectable": dict(undetectable)}), encoding="utf-8")
+    beside.replace(place)
 
 
 def kept_drill(settings: Settings) -> tuple[list[Score], dict[str, int]]:
-    """What the last drill showed, by kind of fault, and what it had declared undetectable; nothing if none was held."""
-    if not _place(settings).exists():
+    """What the last drill showed, by kind of fault, and what it had declared undetectable; nothing if none was held, or
+    by another version of citylake that kept something else."""
+    try:
+        kept = json.loads(_place(settings).read_text(encoding="utf-8"))
+        return summed(Score(**line) for line in kept["scores"]), dict(kept["undetectable"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return [], {}
-    kept = json.loads(_place(settings).read_text(encoding="utf-8"))
-    return summed(Score(**line) for line in kept["scores"]), kept["undetectable"]
 
 
 def _place(settings: Settings) -> Path:

@@ -33,7 +33,8 @@ def found(city: City, *places: Place) -> dict[tuple[str | None, int], Sure]:
 
 
 def place(product: str, version: int, column: str | None, rows: int, **about: Any) -> Place:
-    return Place(product, version, column, about.pop("divisions", None), lambda *_: rows, **about)
+    by = {"divisions": "division_code", "organisations": "authority_uscc"}
+    return Place(product, version, column, about.pop("divisions", None), lambda *_: rows, by=by, **about)
 
 
 def test_the_analysts_database_counts_for_the_versions_that_were_in_it(own_city: City) -> None:
@@ -69,8 +70,13 @@ def test_who_may_read_other_organisations_rows_did_not_receive_this_one(own_city
         standing = Standing(own_city.contracts.products[PERMITS], 0, now(), None, belongs="authority_uscc")
         counted = partial(visible, released, standing)
         for code, told in ((AUTHORITIES[0], {"全", "本"}), (AUTHORITIES[1], {"全", "他"}), (AUTHORITIES[3], {"全"})):
-            here = Place(PERMITS, 0, None, None, counted, organisations=(code,))
+            here = Place(PERMITS, 0, None, None, counted, organisations=(code,), by={"organisations": "authority_uscc"})
             assert found(own_city, here) == {(name, 0): Sure.WHOLE for name in told}
+            dropped = Place(PERMITS, 0, None, None, counted)
+            other = Place(PERMITS, 0, None, None, counted, organisations=("别",), by={"organisations": "holder"})
+            for unknown in (dropped, other):  # by what the contract says now nobody can tell who saw the row
+                possible = dict.fromkeys((("本", 0), ("他", 0)), Sure.PART) | {("全", 0): Sure.WHOLE}
+                assert found(own_city, unknown) == possible
 
 
 def test_who_asked_for_a_licence_received_the_rows_of_that_licence(own_city: City) -> None:

@@ -83,3 +83,15 @@ def test_the_lines_of_a_drill_are_kept_for_the_table_of_the_demo(tmp_path: Path)
     mixed = Score(d.CODES_EXCHANGED, 2, 2, 2, 2)
     keep_drill(settings, [mixed, Score("late", 3, 3)], {d.TOO_LATE: 1})
     assert kept_drill(settings) == ([mixed], {d.TOO_LATE: 1})  # late rows are those of the demo's own city
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"scores": [', "[]", "{}", '{"scores": [{"kind": "x", "before": 1}], "undetectable": {}}']
+)
+def test_a_kept_drill_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    settings = Settings(tmp_path, REPOSITORY, 0, 0, "sqlite://")
+    (tmp_path / "drill.json").write_text(text, "utf-8")
+    assert kept_drill(settings) == ([], {})
+    keep_drill(settings, [], {"x": 1})
+    assert kept_drill(settings) == ([], {"x": 1})
+    assert [file.name for file in tmp_path.iterdir()] == ["drill.json"]
