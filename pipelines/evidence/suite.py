@@ -132,7 +132,7 @@ def _validate(
         asked.expectation.meta = {"rule": rule_id}
     suite = gx.ExpectationSuite("contract", expectations=[asked.expectation for asked in questions.values()])
     with shared(con) as address, _made_once():
-        source = _context(gx).data_sources.add_sql("candidate", connection_string=address)
+        source = quiet_context(gx).data_sources.add_sql("candidate", connection_string=address)
         batch = source.add_table_asset("candidate", table_name=view).add_batch_definition_whole_table("all").get_batch()
         validation = batch.validate(suite, result_format=RESULT_FORMAT)
     results = (_without_values(result.to_json_dict()) for result in validation.results)
@@ -176,7 +176,7 @@ def _once(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return once
 
 
-def _context(gx: ModuleType) -> Any:
+def quiet_context(gx: ModuleType) -> Any:
     """A context in memory that writes no files, sends nothing and draws no progress bars."""
     from great_expectations.data_context.types.base import (
         DataContextConfig,
