@@ -26,7 +26,7 @@ from pipelines.admission.compile import ROW, Admission, Cleared, raw_rows, shape
 from pipelines.codecs import functions
 from pipelines.codecs.pairs import Judge
 from pipelines.codecs.sql import identifier, literal
-from pipelines.codecs.texts import Shape, Texts
+from pipelines.codecs.texts import Shape, Texts, bits, places
 from pipelines.connectors.base import EMPTIED
 from pipelines.contracts.load import Column, Contracts
 
@@ -57,7 +57,8 @@ class _Look:
         if self.longest is not None:
             suspects[texts.longer(self.longest)] = True
         if self.judge is not None:
-            suspects |= self.judge(column).fill_null(self.right).to_numpy() != self.right
+            wrong = self.judge.numbers(column) != self.right
+            suspects |= wrong & bits(column.is_valid()) if column.null_count else wrong
 
 
 class Screen:
@@ -100,7 +101,7 @@ class Screen:
                 if found > self.rows * FEW:
                     return None
                 if len(rows):
-                    some = block.take(pa.array(rows)).append_column(_NUMBER, pa.array(rows + start))
+                    some = block.take(places(rows)).append_column(_NUMBER, places(rows + start))
                     written = written or closing.enter_context(pq.ParquetWriter(file, some.schema))
                     written.write_batch(some)
                 start += len(block)

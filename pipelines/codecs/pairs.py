@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipelines.codecs.texts import bits
+
 Numbers = npt.NDArray[np.int32]
 Verdicts = npt.NDArray[np.int8]
 
@@ -35,15 +37,19 @@ class Judge:
     def __call__(self, texts: Any) -> Any:
         """The verdicts of an Arrow array of texts, int8, null for null."""
         column = _one(texts)
+        return _owned(self.numbers(column), bits(column.is_valid()) if column.null_count else None)
+
+    def numbers(self, column: Any) -> Verdicts:
+        """The same of an array with 32-bit offsets, for numpy; what stands for null is not said."""
         ends = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)
         data = column.buffers()[2]
         signs = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         fitting = np.diff(ends) == self.length
         if fitting.all():
-            return _owned(self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length)))
+            return self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length))
         found = np.full(len(column), MALFORMED, np.int8)
         found[fitting] = self._judged(signs[ends[:-1][fitting, np.newaxis] + np.arange(self.length)])
-        return _owned(found, column.is_valid().to_numpy(zero_copy_only=False))
+        return found
 
     def _judged(self, signs: npt.NDArray[np.uint8]) -> Verdicts:
         if self.length % 2:
