@@ -78,7 +78,7 @@ def _list(one: List) -> Json:
         {"name": by, "in": "query", "schema": {"type": "string", "maxLength": 64, "pattern": "^[a-z/_]*$"}}
         for by in one.narrowed
     ]
-    limit = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED, "default": MOST_LISTED}
+    limit = {"type": "integer", "minimum": 1, "maximum": MOST_LISTED}
     parameters += [
         {"name": LIMIT, "in": "query", "schema": limit},
         {"name": AFTER, "in": "query", "schema": {"type": "string"}, "description": say("access.doc.after")},

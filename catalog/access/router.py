@@ -60,12 +60,13 @@ def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
         actor = _actor(site, request, LOOK)
         with _telling(site, LOOK, actor):
             by = _narrowed(one, request)
-        with users.acting(desk.register, LOOK, actor) as (connection, _):
+            found = one.find(desk, by)
+        # nothing is told of what was found before it is known that the user may look
+        with _telling(site, LOOK, actor), users.acting(desk.register, LOOK, actor) as (connection, _):
+            part, following = _page(one, found, by)
             said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
             audit.append(connection, LOOK, "allowed", said)
-        with _telling(site, LOOK, actor):
-            found, following = _page(one, one.find(desk, by), by)
-        answer: dict[str, Any] = {one.path[1:]: [_listed(item) for item in found]}
+        answer: dict[str, Any] = {one.path[1:]: [_listed(item) for item in part]}
         return JSONResponse(answer | ({} if following is None else {"next": following}), headers=NOT_KEPT)
 
     return listed
@@ -153,12 +154,13 @@ def _narrowed(one: List, request: Request) -> dict[str, str]:
 
 
 def _page(one: List, found: Sequence[Any], by: Mapping[str, str]) -> tuple[Sequence[Any], str | None]:
-    """The part of a list that is asked for, and by what the next begins, None if there is no more. Raises Refusal."""
+    """The part of a list that is asked for, all of it if no limit is, and by what the next begins, None if there is no
+    more. Raises Refusal."""
     keys = [str(getattr(item, one.key)) for item in found]
     if by.get(AFTER) is not None and by[AFTER] not in keys:
         raise _no_parameter(one, AFTER)
     start = keys.index(by[AFTER]) + 1 if AFTER in by else 0
-    end = start + int(by.get(LIMIT, MOST_LISTED))
+    end = start + int(by[LIMIT]) if LIMIT in by else len(found)
     return found[start:end], keys[end - 1] if end < len(keys) else None
 
 

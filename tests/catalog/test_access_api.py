@@ -122,7 +122,11 @@ def test_lists_by_every_role(staffed_city: City, people: dict[str, TestClient]) 
     assert {one["product"] for one in offered} >= {PERSONS} and not any(one["live"] for one in offered)
 
 
-def test_lists_come_in_pages(staffed_city: City, people: dict[str, TestClient]) -> None:
+def test_lists_come_in_pages_if_asked_to(
+    staffed_city: City, people: dict[str, TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for no pages gets everything: nobody overlooks a `next` that they never heard of."""
+    monkeypatch.setattr("catalog.access.router.MOST_LISTED", 5)
     steward, names = people[STEWARD], [f"接收方{number}" for number in range(7)]
     for name in names:
         staffed_city.recipient(name)
@@ -139,8 +143,9 @@ def test_lists_come_in_pages(staffed_city: City, people: dict[str, TestClient]) 
     for bad in ({"limit": "0"}, {"limit": "501"}, {"limit": "x"}, {"after": "nobody"}):
         answer = steward.get(f"{PREFIX}/recipients", params=bad)
         assert (answer.status_code, answer.json()["rule"]) == (400, "parameter")
-        row = audit.recent(staffed_city.register, 1)[0]
+        row, before = audit.recent(staffed_city.register, 2)
         assert (row["outcome"], row["body"]["reason"]) == ("denied", "access.parameter")
+        assert row["action"] == "access.list" and (before["outcome"] == "denied") is (bad != {"limit": "0"})
 
 
 def test_command_and_api_give_the_same_rows(
