@@ -1,8 +1,7 @@
 """`citylake person`: the rights of one person: to see what is kept, to have it corrected or erased. All is recorded."""
 
 import uuid
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,7 +11,7 @@ from citylake.output import as_json, opened_register, told
 from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
-from pipelines.erasure.copies import still_held
+from pipelines.erasure.copies import copies
 from pipelines.erasure.lifting import lift
 from pipelines.erasure.order import KEY, Erasure, Order
 from pipelines.messages import CitylakeError, say
@@ -137,23 +136,25 @@ def _erase(settings: Settings, person: str, order: str | None, who: str, why: st
     register = opened_register(settings)
     make_ready(settings, register, after_release)  # an erasure drops all that was made of rows
     register.close()
-    _require_no_copies(settings, order, done)
+    if settings.backups:
+        _require_no_copies(settings, order)
     typer.echo(say("erase.done", order=order, files=len(done["files"])))
 
 
 def _check_erased(settings: Settings, order: str | None) -> None:
-    register = opened_register(settings)
-    receipt = next((one.body for one in Ledger(register).erasures() if one.subject == order), None)
-    register.close()
-    if receipt is None:
-        raise CitylakeError("erase.no_order")
-    _require_no_copies(settings, order, receipt)
-    folders = "、".join(map(str, settings.backups)) or "-"
+    _require_no_copies(settings, order)
+    folders = "、".join(map(str, settings.backups))
     typer.echo(say("erase.backups_clean", order=order, folders=folders))
 
 
-def _require_no_copies(settings: Settings, order: str | None, receipt: Mapping[str, Any]) -> None:
-    """Raises CitylakeError while a backup holds a file as it was before the order."""
-    if held := still_held(settings.backups, receipt):
-        listed = "、".join(map(str, held[:MOST_NAMED]))
-        raise CitylakeError("erase.in_backups", order=order, count=len(held), files=listed)
+def _require_no_copies(settings: Settings, order: str | None) -> None:
+    """Raises CitylakeError while a backup holds a file from before the order, or one that may be."""
+    register = opened_register(settings)
+    receipt = next((one for one in Ledger(register).erasures() if one.subject == order), None)
+    register.close()
+    if receipt is None:
+        raise CitylakeError("erase.no_order")
+    found = copies(settings, receipt)
+    for key, files in (("erase.in_backups", found.held), ("erase.unknown_in_backups", found.unknown)):
+        if files:
+            raise CitylakeError(key, order=order, count=len(files), files="、".join(map(str, files[:MOST_NAMED])))

@@ -1,72 +1,148 @@
-"""Backups that still hold an erased person: found by name and content, and no order is done before they are purged."""
+"""Backups that still hold an erased person, or may: no order is done before they are purged."""
 
+import os
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
-from pipelines.erasure.copies import still_held
+from pipelines.erasure.copies import Copies, copies
 from pipelines.lake.checksums import checksums
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
-from pipelines.release.ledger import ERASURE, Entry, Ledger
+from pipelines.release.ledger import ERASURE, Entry, Ledger, Recorded
 from pipelines.settings import REPOSITORY, Settings
 
 NAME = "lake/core/psb/household_person/part-1.parquet"
+ORDER = "删1号"
 
 
 @pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    """A backup of three days: the file before the order twice, and once as it is since."""
-    for day, content in (("1", "before"), ("2", "before"), ("3", "since")):
-        file = tmp_path / "backups" / day / NAME
-        file.parent.mkdir(parents=True)
-        file.write_text(content, "utf-8")
-        (file.parent / "other.parquet").write_text("before", "utf-8")
-    return tmp_path / "backups"
+def home(tmp_path: Path) -> Settings:
+    """A home as it is since the order; its backups are the folder `backups`."""
+    settings = Settings(tmp_path / "home", REPOSITORY, 0, 0, "", backups=(tmp_path / "backups",))
+    settings.prepare()
+    register = Register(f"sqlite:///{settings.home / 'register.db'}")
+    register.upgrade()
+    register.close()
+    for name, content in ((NAME, "since"), ("lake/core/psb/household_person/other.parquet", "nobody")):
+        write(settings.home / name, content)
+    return settings
 
 
 @pytest.fixture
-def receipt(backup: Path) -> dict[str, Any]:
-    old, now = (checksums(backup / day / NAME) for day in ("1", "3"))
-    return {"files": {NAME: [old, now], "lake/raw/gone.csv": [checksums(backup / "3" / NAME), None]}}
+def backups(home: Settings) -> Path:
+    """Two days: files as they were before the order."""
+    for day in ("1", "2"):
+        shutil.copytree(home.home / "lake", home.backups[0] / day / "lake")
+        write(home.backups[0] / day / NAME, "before")
+    return home.backups[0]
 
 
-def test_what_is_as_before_is_found_and_nothing_else(backup: Path, receipt: dict[str, Any]) -> None:
-    assert still_held([backup], receipt) == [backup / "1" / NAME, backup / "2" / NAME]
-    assert still_held([backup / "3"], receipt) == [] == still_held([], receipt)
-    (backup / "3" / "gone.csv").write_text("since", "utf-8")
-    assert still_held([backup / "3"], receipt) == [backup / "3" / "gone.csv"]
+@pytest.fixture
+def order(home: Settings, backups: Path) -> Recorded:
+    return ordered(home, backups)
 
 
-def test_a_folder_that_is_not_there_is_no_clean_one(backup: Path, receipt: dict[str, Any]) -> None:
+def ordered(home: Settings, backups: Path) -> Recorded:
+    """The receipt of the order, recorded now: one file was rewritten, another one dropped."""
+    old, now = checksums(backups / "1" / NAME), checksums(home.home / NAME)
+    receipt = {"files": {NAME: [old, now], "lake/raw/gone.csv": [now, None]}}
+    register = Register(f"sqlite:///{home.home / 'register.db'}")
+    (recorded,) = Ledger(register).record([Entry(ERASURE, ORDER, "erasure-1", None, receipt)])
+    register.close()
+    return recorded
+
+
+def write(file: Path, content: str) -> Path:
+    """A file that is older than whatever comes after it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content, "utf-8")
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    return file
+
+
+def test_what_is_as_before_is_found_and_nothing_else(home: Settings, backups: Path, order: Recorded) -> None:
+    assert copies(home, order).held == [backups / "1" / NAME, backups / "2" / NAME]
+    for day in ("1", "2"):
+        write(backups / day / NAME, "since")
+    assert copies(home, order) == Copies()
+    dropped = write(backups / "1" / "gone.csv", "since")
+    assert copies(home, order).held == [dropped]
+
+
+def test_what_an_order_deletes_without_naming_it_is_held_in_a_backup(home: Settings, backups: Path) -> None:
+    """The register, which loses what it says of the person, the analysts' database, views of recipients."""
+    shutil.copyfile(home.home / "register.db", backups / "1" / "register.db")
+    remade = [
+        write(backups / "1" / "lake/views/3f/rows.parquet", "of the person"),
+        write(backups / "1" / "marts/marts-1.duckdb", "of the person"),
+        backups / "1" / "register.db",
+    ]
+    order = ordered(home, backups)
+    write(backups / "1" / NAME, "since")
+    write(backups / "2" / NAME, "since")
+    assert sorted(copies(home, order).held) == sorted(remade)
+    shutil.copyfile(home.home / "register.db", backups / "1" / "register.db")
+    for file in remade[:2]:
+        os.utime(file)
+    assert copies(home, order) == Copies(), "a backup since the order, with its receipt"
+
+
+def test_a_file_of_before_that_the_lake_does_not_know_any_more_is_not_clean(
+    home: Settings, backups: Path, order: Recorded
+) -> None:
+    """Merged with others between the backup and the order, or rewritten in between for another person."""
+    merged = write(backups / "2" / "lake/core/psb/household_person/merged.parquet", "of the person")
+    other = write(backups / "1" / "lake/core/psb/household_person/other.parquet", "rewritten since")
+    assert copies(home, order).unknown == [other, merged]
+    os.utime(merged)
+    assert copies(home, order).unknown == [other], "a file that is newer than the order was written without the person"
+
+
+def test_what_cannot_be_looked_into_is_no_clean_backup(
+    home: Settings, backups: Path, order: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def denied(path: str) -> object:
+        if str(path).endswith("household_person"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", denied)
+        with pytest.raises(CitylakeError, match="Permission denied"):
+            copies(home, order)
+    shutil.rmtree(backups)
     with pytest.raises(CitylakeError, match="CITYLAKE_BACKUPS"):
-        still_held([backup / "4"], receipt)
+        copies(home, order)
 
 
 def test_an_order_is_done_when_no_backup_holds_the_person(
-    backup: Path, receipt: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Settings, backups: Path, order: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = tmp_path / "home"
-    Settings(home, REPOSITORY, 0, 0, "").prepare()
-    register = Register(f"sqlite:///{home / 'register.db'}")
-    register.upgrade()
-    Ledger(register).record([Entry(ERASURE, "删1号", "erasure-1", None, receipt)])
-    register.close()
-    monkeypatch.setenv("CITYLAKE_HOME", str(home))
-    monkeypatch.setenv("CITYLAKE_BACKUPS", f"{backup / '1'}:{backup / '2'}")
+    monkeypatch.setenv("CITYLAKE_HOME", str(home.home))
+    monkeypatch.setenv("CITYLAKE_BACKUPS", f"{backups / '1'}:{backups / '2'}")
     word = ["--who", "专员", "--why", "核对"]
 
     def checked(order: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, ["person", "p1", "check-erased", "--order", order, *word])
         return result.exit_code, result.output
 
-    code, output = checked("删1号")
-    assert code == 1 and "尚未办结" in output and "2 个文件" in output and str(backup / "2" / NAME) in output
+    code, output = checked(ORDER)
+    assert code == 1 and "尚未办结" in output and "2 个文件" in output and str(backups / "2" / NAME) in output
     for day in ("1", "2"):
-        (backup / day / NAME).unlink()
-    code, output = checked("删1号")
+        (backups / day / NAME).unlink()
+    merged = write(backups / "1" / "lake/core/psb/household_person/merged.parquet", "of the person")
+    code, output = checked(ORDER)
+    assert code == 1 and "无法断定" in output and str(merged) in output
+    merged.unlink()
+    code, output = checked(ORDER)
     assert code == 0 and "没有执行前的文件" in output
     assert checked("删2号")[0] == 1
+    monkeypatch.setenv("CITYLAKE_BACKUPS", "")
+    code, output = checked(ORDER)
+    assert code == 1 and "没有指定备份目录" in output
