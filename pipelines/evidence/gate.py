@@ -361,7 +361,7 @@ def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) 
     if anonymity is None:
         return Check("anonymity", "pass", None, None)
     cells = k_anonymous(con, relation, anonymity)
-    told = separating(con, relation, list(_columns(con, relation)), anonymity)
+    told = separating(con, relation, _columns(con, relation), anonymity)
     found = [Statement("evidence.separating", {"column": name}) for name in told]
     if cells.violations:
         found.append(Statement("evidence.small_cells", {"rows": cells.violations, "k": anonymity.k}))

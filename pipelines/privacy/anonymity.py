@@ -4,7 +4,7 @@ Belongs here: which rows are withheld, together with the counts in a row (`break
 is shown is tried by `attack`, which shares none of this but who knows which totals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -158,23 +158,40 @@ def k_anonymous(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonym
 
 
 def separating(
-    con: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str], anonymity: Anonymity
+    con: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str], anonymity: Anonymity
 ) -> list[str]:
-    """The columns that the contract does not name, and that are neither one value nor the name of one quasi identifier:
-    they tell groups apart that are counted as one, or say something of everybody in one."""
+    """Which of these columns, told with their types, the contract does not name although they are neither one value nor
+    the name of one quasi identifier: they tell groups apart that are counted as one, or say something of everybody in
+    one.
+
+    NULL is a value: who is not "poor" is known by it too. A name is a text, and another one for each value of the quasi
+    identifier: of a village that nobody shares a group with, a figure or a state would be "its name" as well.
+    """
     rows, found = _only(relation, anonymity), list[str]()
-    for name in (one for one in columns if one not in anonymity.columns):
-        value = identifier(name)
-        told = [f"SELECT count(DISTINCT {value}) FROM {rows}"]
-        told += [
-            f"SELECT coalesce(max(n), 0) FROM (SELECT count(DISTINCT {value}) AS n FROM {rows} "
-            f"GROUP BY {identifier(quasi)})"
-            for quasi in anonymity.quasi
-        ]
-        ((fewest,),) = con.execute(f"SELECT min(n) FROM ({' UNION ALL '.join(told)}) t(n)").fetchall()
-        if fewest > 1:
+    for name, type_ in columns.items():
+        if name in anonymity.columns:
+            continue
+        ((values,),) = con.execute(f"SELECT {_different(name)} FROM {rows}").fetchall()
+        names = type_ == "VARCHAR" and any(_one_to_one(con, rows, name, quasi) for quasi in anonymity.quasi)
+        if values > 1 and not names:
             found.append(name)
     return found
+
+
+def _one_to_one(con: duckdb.DuckDBPyConnection, rows: str, name: str, quasi: str) -> bool:
+    """Whether each value of one column stands beside one of the other only, both ways."""
+    told = " UNION ALL ".join(
+        f"SELECT max(n) FROM (SELECT {_different(one)} AS n FROM {rows} GROUP BY {identifier(other)})"
+        for one, other in ((name, quasi), (quasi, name))
+    )
+    ((most,),) = con.execute(f"SELECT max(n) FROM ({told}) t(n)").fetchall()
+    return bool(most == 1)
+
+
+def _different(name: str) -> str:
+    """How many values of a column there are, NULL among them."""
+    value = identifier(name)
+    return f"count(DISTINCT {value}) + coalesce(max(({value} IS NULL)::INTEGER), 0)"
 
 
 def _only(relation: str, anonymity: Anonymity) -> str:
