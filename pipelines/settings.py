@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pipelines.lake.errors import LostKey
 from pipelines.lake.parquet import sync
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
@@ -148,14 +149,21 @@ class Settings:
 
     def has_key(self, name: str) -> bool:
         """Whether a key of this installation was made."""
-        return self._key_file(name).is_file()
+        return self.key_file(name).is_file()
 
-    def _key_file(self, name: str) -> Path:
+    def kept_key(self, name: str) -> bytes:
+        """A key under which something was released already: made anew it would be another. Raises LostKey."""
+        if not self.has_key(name):
+            raise LostKey("lake.lost_key", file=self.key_file(name))
+        return self.key(name)
+
+    def key_file(self, name: str) -> Path:
+        """Where a key of this installation lies."""
         return self.home / "secrets" / f"{name}.key"
 
     def key(self, name: str) -> bytes:
         """A 32-byte key of this installation, made on first use and kept in secrets/."""
-        file = self._key_file(name)
+        file = self.key_file(name)
         if not file.is_file():
             fresh = file.with_suffix(f".{secrets.token_hex(8)}")  # of this thread alone
             fresh.touch(mode=0o600)

@@ -24,8 +24,8 @@ Position = tuple[str, int]
 def in_product(
     con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, versions: Sequence[Recorded], model: Sequence[Planned]
 ) -> Iterator[Planned]:
-    """The changes of a product that follow from those of its model. `versions`: all its releases; the function
-    `pseudonym` of its channel is registered on the connection."""
+    """The changes of a product that follow from those of its model. `versions`: all its releases; the
+    functions of keyed masks of its channel are registered on the connection (`channel_keys.register_kept`)."""
     location = lake.product(product.channel, product.name)
     source = lake.released(product.contract.library, product.contract.form.model)
     done: set[str] = set()

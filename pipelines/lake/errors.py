@@ -48,6 +48,10 @@ class LacksChecksums(LakeError):
     """A receipt names a file without both checksums: the home is older than they are."""
 
 
+class LostKey(LakeError):
+    """The key is gone, or another, under which values were released: nothing opens them or makes them again."""
+
+
 class NullPartition(LakeError):
     """A partition column is NULL, which no Delta partition filter would find again."""
 

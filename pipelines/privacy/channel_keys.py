@@ -21,6 +21,14 @@ def register(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channe
     sealing.register(con, lambda text: sealer().seal(text))
 
 
+def register_kept(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], product: Product) -> None:
+    """The same, to make what a product's releases say once more. `key`: a key that is there already, asked for at once;
+    what it raises for one that is gone passes through."""
+    for name in needed(product):
+        key(name)
+    register(con, key, product.channel)
+
+
 def sealer_of(key: Callable[[str], bytes], channel: str) -> Sealer:
     """What seals, and opens, the released values of a channel."""
     return Sealer(key(f"sealed_{channel}"))

@@ -289,11 +289,7 @@ class _Reproduction:
         product = self.product
         if product is None:
             return built
-        for name in channel_keys.needed(product):
-            if not self.settings.has_key(name):  # one made now would give other pseudonyms
-                key = self.settings.home / "secrets" / f"{name}.key"
-                raise CitylakeError("reproduce.no_key", subject=product.id, file=key)
-        channel_keys.register(con, self.settings.key, product.channel)
+        channel_keys.register_kept(con, self.settings.kept_key, product)
         location = self.scratch.product_candidate(self.entry.edition, product.channel, product.name)
         return location, write_candidate(con, product, _rows(built), location, self._counted(con, product, built))
 
