@@ -161,13 +161,16 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
 
 
 def _weaker(was: Anonymity, now: Anonymity) -> bool:
-    """Whether of any groups that were asked for l-diversity and t-closeness less is asked."""
-    after = {tuple(one.groups): one for one in now.breakdowns}
-    pairs = ((one, after.get(tuple(one.groups))) for one in was.breakdowns if one.insensitive is None)
-    return any(
-        one is not None
-        and (one.insensitive is not None or one.diversity < old.diversity or one.closeness > old.closeness)
-        for old, one in pairs
+    """Whether of any groups that were asked for l-diversity and t-closeness less is asked: of the same groups in any
+    order. Groups that are gone are asked nothing, for a new name of one may stand for other people."""
+    asked = [one for one in now.breakdowns if one.insensitive is None]
+    return not all(
+        any(
+            set(one.groups) == set(old.groups) and one.diversity >= old.diversity and one.closeness <= old.closeness
+            for one in asked
+        )
+        for old in was.breakdowns
+        if old.insensitive is None
     )
 
 

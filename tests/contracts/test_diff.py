@@ -383,9 +383,20 @@ def test_who_says_that_a_column_tells_of_nobody_weakens_a_guard(city: Path, edit
     assert not any(item.breaking for item in diff(load(city), before))
 
 
+GRADES = ["very_satisfied", "content", "fairly_satisfied", "dissatisfied", "very_dissatisfied"]
+
+
 @pytest.mark.parametrize(
     ("update", "weaker"),
-    [({"insensitive": "无"}, True), ({"closeness": 0.9}, True), ({"diversity": 3}, False), ({"closeness": 0.1}, False)],
+    [
+        ({"insensitive": "无"}, True),
+        ({"closeness": 0.9}, True),
+        ({"diversity": 3}, False),
+        ({"closeness": 0.1}, False),
+        ({"groups": GRADES[::-1], "insensitive": "无"}, True),
+        ({"groups": [*GRADES[:-1], "other"], "insensitive": "无"}, True),
+        ({"groups": GRADES[::-1]}, False),
+    ],
 )
 def test_groups_that_are_asked_less_are_a_weaker_guard(
     contracts: Contracts, update: dict[str, object], weaker: bool
