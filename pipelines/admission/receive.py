@@ -298,6 +298,7 @@ def _keep(partial: Path, final: Path) -> None:
 def _receipt(pulled: Pulled, path: Path, contract: SourceContract, seconds: float) -> dict[str, Any]:
     return {
         "rows": pulled.rows,
+        **({"left_out": pulled.left_out} if pulled.left_out else {}),
         "columns": list(pulled.columns),
         "origin": pulled.origin,
         "bytes": path.stat().st_size,

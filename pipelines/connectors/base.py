@@ -84,7 +84,7 @@ class Pulled:
     """What a pull brought: rows written, the columns found at the source, and how the source names itself.
 
     `position` (plain JSON, no secret) comes back in the next request once this pull is kept in raw. `more`: another
-    delivery waits behind this one.
+    delivery waits behind this one. `left_out`: rows that the contract says are no data, as totals in a workbook.
     """
 
     rows: int
@@ -92,6 +92,7 @@ class Pulled:
     origin: str
     position: Mapping[str, Any] = field(default_factory=dict)
     more: bool = False
+    left_out: int = 0
 
 
 class ColumnsMissing(CitylakeError):

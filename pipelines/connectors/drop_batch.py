@@ -8,6 +8,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from pipelines.codecs.sql import identifier, literals
 from pipelines.connectors.base import UNREAD, Pulled, Request
@@ -23,8 +24,17 @@ ARCHIVE = "originals.tar"
 MOST_FILES, MOST_BYTES = 10_000, 2 << 30
 """Of one batch. What is beyond waits for the next one, which follows at once."""
 
-Write = Callable[[Path, str, Path], tuple[tuple[str, ...], int]]
-"""Write the rows of a copied file, called by its name in messages, to a Parquet file: column names and rows."""
+
+class Written(NamedTuple):
+    """What was written of a file: column names, how many rows, and how many its contract leaves out as no data."""
+
+    names: tuple[str, ...]
+    rows: int
+    left_out: int
+
+
+Write = Callable[[Path, str, Path], Written]
+"""Write the rows of a copied file, called by its name in messages, to a Parquet file."""
 
 
 def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
@@ -38,7 +48,7 @@ def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
     marks: dict[str, str] = {}
     names: dict[str, str] = {}  # by what DuckDB takes for the same name
     parts: list[Path] = []
-    total = 0
+    total = left_out = 0
     request.scratch.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="drop-", dir=request.scratch) as folder,
@@ -48,15 +58,16 @@ def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
             copy, part = Path(folder) / "copy", Path(folder) / f"{number}.parquet"
             box.store.fetch(file, copy)
             marks[file.name] = sha256(copy)
-            found, count = write(copy, file.name, part)
+            written = write(copy, file.name, part)
             archive.add(copy, file.name, recursive=False)
-            for name in found:
+            for name in written.names:
                 names.setdefault(name.casefold(), name)
             parts.append(part)
-            total += count
+            total += written.rows
+            left_out += written.left_out
         _join(request, list(names.values()), files, parts)
         require_unchanged(box, marks, request)
-    return Pulled(total, tuple(names.values()), _origin(files), box.position(marks), more)
+    return Pulled(total, tuple(names.values()), _origin(files), box.position(marks), more, left_out)
 
 
 def require_unchanged(box: DropBox, marks: Mapping[str, str], request: Request) -> None:

@@ -62,8 +62,8 @@ def file_drop(
     is said to be, missing columns, and a file that is changed while it is read.
     """
 
-    def write(copy: Path, origin: str, target: Path) -> tuple[tuple[str, ...], int]:
-        """The rows of a copied file as Parquet; the names of its columns, and how many rows."""
+    def write(copy: Path, origin: str, target: Path) -> drop_batch.Written:
+        """The rows of a copied file as Parquet."""
         options = {
             "encoding": encoding,
             "delimiter": delimiter,
@@ -83,7 +83,7 @@ def file_drop(
                 yield from first_written(target, table.names)
 
             require_columns(request, table.names, origin, rows)
-            return table.names, table.write(into)
+            return drop_batch.Written(table.names, table.write(into), table.left_out())
 
     with open_store(request.secret(connection), connection, request.owner) as store:
         try:
@@ -101,6 +101,7 @@ def _take_one(box: DropBox, request: Request, write: drop_batch.Write) -> Pulled
     copy = request.target.with_name(f"original-{file.name[-LONGEST_NAME:]}")
     box.store.fetch(file, copy)
     mark = sha256(copy)
-    names, count = write(copy, file.name, request.target)
+    written = write(copy, file.name, request.target)
     drop_batch.require_unchanged(box, {file.name: mark}, request)
-    return Pulled(count, names, file.name, box.position({file.name: mark}), next(fresh, None) is not None)
+    position, more = box.position({file.name: mark}), next(fresh, None) is not None
+    return Pulled(written.rows, written.names, file.name, position, more, written.left_out)

@@ -277,6 +277,16 @@ def test_cells_become_texts_and_ruined_numbers_cannot_pass_for_ids(drop: Drop, s
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_a_delivery_says_how_many_rows_its_contract_leaves_out(drop: Drop, sheet: Sheet, together: bool) -> None:
+    for line, row in enumerate([NAMES, ["1", "甲"], ["合计", "1"], ["合计科技有限公司", "乙"], ["合计：2", None]]):
+        sheet.sheet.write_row(line, 0, row)
+    sheet.done()
+    rows = drop.pull(format="xlsx", files="*.xlsx", notes=["合计"], together=together)
+    assert rows is not None and [row["id"] for row in rows] == ["1", "合计科技有限公司"]
+    assert drop.source.pulled is not None and drop.source.pulled.left_out == 2
+
+
 def test_a_sheet_has_titles_empty_edges_and_remarks(drop: Drop, sheet: Sheet) -> None:
     sheet.sheet.merge_range("A1:B1", "学生名册")
     sheet.sheet.write_row("A2", NAMES)

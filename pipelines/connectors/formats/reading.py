@@ -66,7 +66,12 @@ def _one_after_the_other(file: LocalFile, members: Sequence[LocalFile], tables: 
     if not others:
         return first
     places = (table.places for table in tables)
-    return Table(first.names, lambda request: _write_all(tables, request), lambda: chain(*(one() for one in places)))
+    return Table(
+        first.names,
+        lambda request: _write_all(tables, request),
+        lambda: chain(*(one() for one in places)),
+        lambda: sum(table.left_out() for table in tables),
+    )
 
 
 def _write_all(tables: Sequence[Table], request: Request) -> int:

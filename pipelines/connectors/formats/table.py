@@ -46,16 +46,23 @@ class Table:
     `write` writes all rows in the file's order to the request's target, as text, a row that cannot be taken apart with
     only its text in UNREAD, and returns how many. It raises CitylakeError for what is found on the way. `places` tells
     in the same order where each row stands; a table is written or asked that, and opened again for the other.
+    `left_out`: how many rows the contract says are no data, once it was written.
     """
 
     names: tuple[str, ...]
     write: Callable[[Request], int]
     places: Callable[[], Iterator[Place]]
+    left_out: Callable[[], int] = lambda: 0
 
 
-def table_of_rows(names: Sequence[str], rows: Iterator[Sequence[str]], places: Callable[[], Iterator[Place]]) -> Table:
+def table_of_rows(
+    names: Sequence[str],
+    rows: Iterator[Sequence[str]],
+    places: Callable[[], Iterator[Place]],
+    left_out: Callable[[], int] = lambda: 0,
+) -> Table:
     """A table of rows that Python makes; each has a value for each name and one for UNREAD, empty ones for none."""
-    return Table(tuple(names), lambda request: write_rows(request, names, rows), places)
+    return Table(tuple(names), lambda request: write_rows(request, names, rows), places, left_out)
 
 
 def numbered(file: LocalFile, records: Callable[[], Iterable[object]], of: str = "") -> Callable[[], Iterator[Place]]:

@@ -4,6 +4,7 @@ Only so is a number that Excel has ruined told from a text. What a cell shows is
 cell in every row that it covers. Formulas are never computed here: one whose result nobody kept comes as its own text.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
@@ -29,6 +30,8 @@ JOINT = "_"
 
 Notes = list[Annotated[str, Field(pattern=r"^\S+$")]]
 """Words, without blanks, that rows of totals and remarks begin with."""
+ENDED = r"(?:$|[:：(（\d\s])"
+"""What follows such a word. Other text behind it makes another word, as in the name of a firm: 合计科技有限公司."""
 Cell = tuple[int, int]
 """Row and column in the sheet, from 0."""
 Line = list[str]
@@ -49,8 +52,8 @@ def workbook(
     """One sheet, the first visible one if none is named, or all visible ones that hold anything and have the same
     header.
 
-    The header may stand in several rows, the upper ones in merged cells. Rows whose first filled cell begins with one
-    of `notes` (合计, 填报人), blanks in it left out, are no data wherever they stand.
+    The header may stand in several rows, the upper ones in merged cells. Rows whose first filled cell is one of `notes`
+    (合计, 填报人), or begins with it and a colon, bracket, digit or blank, are no data wherever they stand.
 
     Raises CitylakeError for a file that is no workbook or needs a password, a sheet that is not there, an unusable
     header, sheets of different headers.
@@ -64,7 +67,8 @@ def workbook(
         kind = kind_of(file.path)
         about = {f"kind_{language}": translate(f"format.kind.{kind}", language) for language in ("zh", "en")}
         raise file.error("format.no_workbook", **about) from error
-    parts = [_part(file, page, header_row, header_rows, tuple(notes or ())) for page in pages]
+    told = _Notes(notes or ())
+    parts = [_part(file, page, header_row, header_rows, told) for page in pages]
     if not parts:
         raise file.error("pull.no_header")
     names = parts[0].names
@@ -79,7 +83,7 @@ def workbook(
         for part in parts
         for row in (_fitted(line, len(names)) for _, line in part.lines)
     )
-    return table_of_rows([*names, SHEET] if marked else names, rows, lambda: _places(file, parts))
+    return table_of_rows([*names, SHEET] if marked else names, rows, lambda: _places(file, parts), lambda: told.count)
 
 
 def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
@@ -136,18 +140,29 @@ class _Part(NamedTuple):
     lines: Iterator[tuple[int, Line]]
 
 
-def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int, notes: tuple[str, ...]) -> _Part:
+def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int, told: "_Notes") -> _Part:
     start = _found(file, page, rows) if header_row == "auto" else header_row - 1
     lines = page.lines(start + rows)
     header = list(islice(lines, start, start + rows))
     names = header_names(_joined(header), file.origin, file.request.owner)
     numbered = enumerate(lines, start + rows + 1)
-    return _Part(page, names, ((number, line) for number, line in numbered if any(line) and not _noted(line, notes)))
+    return _Part(page, names, ((number, line) for number, line in numbered if any(line) and not told.has(line)))
 
 
-def _noted(line: Line, notes: tuple[str, ...]) -> bool:
-    """Whether a row with any value is one of totals or remarks, by its first filled cell: 合  计 is 合计 too."""
-    return bool(notes) and "".join(next(filter(None, line)).split()).startswith(notes)
+class _Notes:
+    """Rows of totals and remarks, told by their first filled cell (合  计 is 合计 too), and how many there were."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        spaced = "|".join(r"\s*".join(map(re.escape, word)) for word in words)
+        self._begins = re.compile(rf"\s*(?:{spaced}){ENDED}") if words else None
+        self.count = 0
+
+    def has(self, line: Line) -> bool:
+        """Whether a row with any value is one."""
+        if self._begins is None or self._begins.match(next(filter(None, line))) is None:
+            return False
+        self.count += 1
+        return True
 
 
 def _places(file: LocalFile, parts: Sequence[_Part]) -> Iterator[Place]:

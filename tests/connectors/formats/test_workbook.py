@@ -217,7 +217,7 @@ def totalled(workbook: xlsxwriter.Workbook) -> None:
 
 def test_rows_of_totals_and_remarks_are_none_where_the_contract_names_them(book: Callable[..., LocalFile]) -> None:
     rows = read_file(book(totalled), "xlsx", notes=["小计", "合计", "填报人"])
-    assert [row["id"] for row in rows] == ["1"]
+    assert [row["id"] for row in rows] == ["1", "合计生"]
     assert [row["id"] for row in read_file(book(totalled), "xlsx", notes=["小计"])] == [
         "1",
         "合计生",
@@ -226,6 +226,34 @@ def test_rows_of_totals_and_remarks_are_none_where_the_contract_names_them(book:
     ]
     with opened(book(totalled), "xlsx", notes=["小计"]) as table:
         assert [place.number for place in table.places()] == [2, 4, 6, 7]
+
+
+def test_a_name_that_begins_with_such_a_word_is_data_and_what_is_left_out_is_counted(
+    book: Callable[..., LocalFile], tmp_path: Path
+) -> None:
+    cells = [
+        "合计科技有限公司",
+        "合计",
+        "合  计",
+        "合计：3",
+        "合计（户）",
+        "合计 3",
+        "合计3",
+        "备注信息服务部",
+        "备注:无",
+    ]
+
+    def firms(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        for line, row in enumerate([["id", "name"], *([cell, "x"] for cell in cells)]):
+            sheet.write_row(line, 0, row)
+
+    file = book(firms)
+    with opened(file, "xlsx", notes=["合计", "备注"]) as table:
+        assert table.write(file.request) == 2
+        assert table.left_out() == 7
+    kept = read_file(book(firms), "xlsx", notes=["合计", "备注"])
+    assert [row["id"] for row in kept] == ["合计科技有限公司", "备注信息服务部"]
 
 
 def test_old_workbooks(tmp_path: Path) -> None:
