@@ -28,6 +28,7 @@ from pipelines.codecs.sm4 import Sealer
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import column_types
+from pipelines.lake.errors import LostKey
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import copy_rows
 from pipelines.privacy import channel_keys, sealing
@@ -54,7 +55,8 @@ class Views:
         self._tables = Tables(lambda product: settings.lake.product(*product.split("/")))
 
     def extract(self, allowed: Allowed) -> Extract:
-        """What the decision lets through, building the view if nobody asked before. Raises LakeError, Busy."""
+        """What the decision lets through, building the view if nobody asked before. Raises LakeError, LostKey among
+        them, Busy."""
         whole, columns = self._tables.get(allowed.product, allowed.version), self._columns(allowed)
         key = self._key(allowed, whole, columns)
         if key == WHOLE:
@@ -171,7 +173,7 @@ class Views:
 
     def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
         with self.folders.connection() as con:
-            keyed = self._register(con, allowed)
+            keyed = self._register(con, whole, allowed)
             made = {name: f"{function}({identifier(name)})" for name, function in keyed.items()}
             made |= {name: masks[mask].function(identifier(name)) for name, mask in allowed.masks}
             query = _query(whole, allowed, columns, made)
@@ -182,7 +184,8 @@ class Views:
         that of the decision; its functions are registered on the connection. In no order of what is hidden."""
         whole, columns = self._tables.get(allowed.product, allowed.version), self._columns(allowed)
         names = [name for name in columns if name in allowed.pseudonyms]
-        old, new = self._register(con, replace(allowed, epoch=before)), self._register(con, allowed)
+        old = self._register(con, whole, replace(allowed, epoch=before))
+        new = self._register(con, whole, allowed)
         pairs = (
             f'SELECT DISTINCT {literal(name)} AS "column", {old[name]}({identifier(name)}) AS old, '
             f"{new[name]}({identifier(name)}) AS new FROM {whole.relation}{_where(allowed, name)}"
@@ -190,20 +193,34 @@ class Views:
         )
         return f"SELECT * FROM ({' UNION ALL '.join(pairs)}) ORDER BY ALL"
 
-    def _register(self, con: duckdb.DuckDBPyConnection, allowed: Allowed) -> dict[str, str]:
+    def _register(self, con: duckdb.DuckDBPyConnection, whole: Extract, allowed: Allowed) -> dict[str, str]:
         """Add a function for each column that is keyed; their names by column."""
         epoch, found = allowed.epoch.number, dict[str, str]()
         for place, name in enumerate(allowed.pseudonyms):
             found[name] = f"{keyed_hash.NAME}_{epoch}_{place}"
             key = pseudonyms.column_key(self._master, allowed.recipient or "", name, epoch)
             keyed_hash.register(con, key, found[name])
-        channel = allowed.product.partition("/")[0]
         for place, name in enumerate(allowed.sealed):
-            released = channel_keys.sealer_of(self._settings.key, channel)
+            released = self._opener(con, whole, name)
             found[name] = f"{sealing.NAME}_{epoch}_{place}"
             mine = Sealer(pseudonyms.sealing_key(self._master, allowed.recipient or "", name, epoch))
             sealing.register(con, partial(_sealed_anew, released, mine), found[name])
         return found
+
+    def _opener(self, con: duckdb.DuckDBPyConnection, whole: Extract, name: str) -> Sealer:
+        """What opens a column as it was released. Raises LostKey; in a function of DuckDB nobody would be told which
+        file is to be restored."""
+        channel, column = whole.product.partition("/")[0], identifier(name)
+        opener = channel_keys.sealer_of(self._settings.kept_key, channel)
+        asked = f"SELECT {column} FROM {whole.relation} WHERE {column} IS NOT NULL LIMIT 1"
+        one = con.execute(asked).fetchone() if name in whole.columns else None
+        try:
+            if one is not None:
+                opener.open(one[0])
+        except ValueError:
+            file = self._settings.key_file(channel_keys.sealing_key(channel))
+            raise LostKey("lake.other_key", file=file, column=name, product=whole.product) from None
+        return opener
 
 
 def _sealed_anew(released: Sealer, mine: Sealer, text: str) -> str:

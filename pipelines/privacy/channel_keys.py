@@ -31,10 +31,15 @@ def register_kept(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], p
 
 def sealer_of(key: Callable[[str], bytes], channel: str) -> Sealer:
     """What seals, and opens, the released values of a channel."""
-    return Sealer(key(f"sealed_{channel}"))
+    return Sealer(key(sealing_key(channel)))
+
+
+def sealing_key(channel: str) -> str:
+    """The name of the key that a channel seals with."""
+    return f"sealed_{channel}"
 
 
 def needed(product: Product) -> list[str]:
     """The keys without which the rows of a product cannot be made as they were released."""
-    sealed = [f"sealed_{product.channel}"] if any(column.sealed for column in product.columns) else []
+    sealed = [sealing_key(product.channel)] if any(column.sealed for column in product.columns) else []
     return [f"pseudonym_{product.channel}", *sealed]

@@ -159,6 +159,28 @@ def test_the_command_writes_a_file_for_its_owner_only(
     assert key not in result.output and CliRunner().invoke(app, command).exit_code == 1, "a file that is there stays"
 
 
+@pytest.mark.parametrize("restored", [None, "5a" * 32], ids=["gone", "another"])
+def test_without_the_channels_key_every_road_says_so_and_none_is_made(
+    sealing: City, restored: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = sealing.settings.key_file("sealed_sharing")
+    kept, name = file.read_text("utf-8"), "庚" if restored is None else "辛"
+    roads, token = Roads(sealing, sealing.client()), sealing.recipient(name)
+    sealing.grant(name, columns=["id_number", "sex"])
+    file.unlink()
+    try:
+        if restored is not None:
+            file.write_text(restored, "utf-8")
+        for way in ("download csv", "query", "rows ndjson", "rows parquet"):
+            caplog.clear()
+            assert roads.read(way, PERSONS, token).status == 503, way
+            assert str(file) in caplog.text and numbers()[0] not in caplog.text
+        assert file.exists() == (restored is not None)
+    finally:
+        file.write_text(kept, "utf-8")
+    assert roads.read("rows ndjson", PERSONS, token).rows.total() == ROWS
+
+
 def test_a_csv_of_the_example_is_read_as_it_is() -> None:
     """What the documentation shows is a program as it stands."""
     compile(EXAMPLE, "sealed.md", "exec")
