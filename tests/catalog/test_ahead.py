@@ -212,7 +212,7 @@ def test_an_erasure_leaves_nothing_to_make_for_the_first_reader(
     token = own_city.recipient("甲")
     own_city.grant("甲")
     materialized(own_city)
-    done = {"places": {}, "refused": [], "kept": [], "unknown": [], "files": []}
+    done = {"places": {}, "refused": [], "kept": [], "unknown": [], "files": {}}
 
     def carried_out(_: Erasure, person: str, order: Order) -> dict[str, Any]:
         shutil.rmtree(own_city.settings.lake.root / "views")

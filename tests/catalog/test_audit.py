@@ -25,7 +25,6 @@ from pipelines.messages import catalogue
 from pipelines.register.tables import audit as table
 from pipelines.settings import REPOSITORY
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer, outcomes
-from tests.catalog.test_layers import COMPONENTS
 from tests.catalog.test_verification import rows as licences
 
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
@@ -127,7 +126,7 @@ def roads(city: City, client: TestClient, token: str) -> dict[str, Response]:
 
 def test_no_road_answers_without_an_audit_row(own_city: City) -> None:
     own_city.release(LICENCES, query=licences())
-    own_city.release(LAYER, 5, COMPONENTS)
+    own_city.release(LAYER, 5)
     own_city.release(PLAN), own_city.release(COUNTIES)
     own_city.refresh_marts()
     client, token = own_city.client(), own_city.recipient("甲")

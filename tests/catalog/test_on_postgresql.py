@@ -2,6 +2,7 @@
 SQLite, once more. Belongs here: which tests those are. Does not belong here: tests of their own."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from inspect import signature
 from itertools import count
 from pathlib import Path
@@ -91,11 +92,14 @@ class Databases:
         register.upgrade()
         register.close()
 
-    def new(self) -> str:
-        """The address of a register without rows."""
+    @contextmanager
+    def one(self) -> Iterator[str]:
+        """The address of a register without rows. It goes with all its connections: services that a test began have
+        theirs as long as the process lives, and together they were more than the server takes."""
         name = f"city{next(self._names)}"
         self._run(f"CREATE DATABASE {name} TEMPLATE empty")
-        return self._address(name)
+        yield self._address(name)
+        self._run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _run(self, statement: str) -> None:
         with self._server.connect("postgres", autocommit=True) as connection:
@@ -115,6 +119,12 @@ def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Databases]:
     server.stop()
 
 
+@pytest.fixture
+def register(databases: Databases) -> Iterator[str]:
+    with databases.one() as address:
+        yield address
+
+
 def run(test: Callable[..., None], city: City, **more: Any) -> None:
     """Run a test of another module with this city."""
     try:
@@ -126,26 +136,26 @@ def run(test: Callable[..., None], city: City, **more: Any) -> None:
 
 @pytest.mark.parametrize("test", READING, ids=lambda test: str(test.__name__))
 def test_what_is_read_and_told(
-    databases: Databases, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    register: str, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    city = released_city(tmp_path / "city", databases.new())
+    city = released_city(tmp_path / "city", register)
     moment = test_quotas.fixed(monkeypatch)
     run(test, city, tmp_path=tmp_path, monkeypatch=monkeypatch, moment=moment)
 
 
 @pytest.mark.parametrize("test", ENTERING, ids=lambda test: str(test.__name__))
 def test_who_comes_in(
-    databases: Databases, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    register: str, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    city = door(tmp_path / "city", databases.new())
+    city = door(tmp_path / "city", register)
     run(test, city, clock=Clock(monkeypatch), browser=city.client(), monkeypatch=monkeypatch, tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("test", FILING, ids=lambda test: str(test.__name__))
-def test_what_is_delivered(databases: Databases, tmp_path: Path, test: Callable[..., None]) -> None:
+def test_what_is_delivered(register: str, tmp_path: Path, test: Callable[..., None]) -> None:
     store, taken = tmp_path / "store", tmp_path / "taken"
     for folder in (store, taken):
         folder.mkdir()
     with backend("folder", store) as outbox:
-        city, desk = test_files.with_outboxes(released_city(tmp_path / "city", databases.new()), {"folder": outbox})
+        city, desk = test_files.with_outboxes(released_city(tmp_path / "city", register), {"folder": outbox})
         run(test, city, filing=test_files.begun(city, desk, outbox, "folder", taken))

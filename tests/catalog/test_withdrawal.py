@@ -19,7 +19,6 @@ from pipelines.messages import CitylakeError
 from pipelines.release import withdrawal
 from pipelines.release.ledger import WITHDRAWAL
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, GUARD, PERSONS, PLAN, STEWARD, City, bearer
-from tests.catalog.test_layers import COMPONENTS
 from tests.catalog.test_verification import rows as licences
 
 LAYER = "sharing/component"
@@ -143,7 +142,7 @@ def test_licences_layers_and_indicator_pages_end_too(
     own_city: City, command: Callable[..., str], tmp_path: Path
 ) -> None:
     own_city.release(LICENCES, query=licences())
-    own_city.release(LAYER, 5, COMPONENTS)
+    own_city.release(LAYER, 5)
     own_city.release(PLAN)
     own_city.release(COUNTIES)
     client, token = own_city.client(), own_city.recipient("甲")
