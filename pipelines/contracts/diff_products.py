@@ -85,9 +85,15 @@ def _mask_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn
     elif was.mask is None:
         yield change(subject, "mask_added", now.name, channel=channel, new=now.mask)
     else:
-        old, new = masks[was.mask].about.level, masks[now.mask].about.level
+        old, new = _open(was.mask), _open(now.mask)
         what = "mask_weaker" if new > old else "mask_stronger" if new < old else "mask_changed"
         yield change(subject, what, now.name, channel=channel, old=was.mask, new=now.mask)
+
+
+def _open(mask: str) -> tuple[bool, int]:
+    """How much a mask lets be seen: one that a key opens the whole value, whatever level it leaves without the key."""
+    about = masks[mask].about
+    return about.opens, about.level
 
 
 def _purpose_changes(subject: str, channel: str, was: ShownColumn, now: ShownColumn) -> Iterator[Change]:

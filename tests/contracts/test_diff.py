@@ -78,6 +78,8 @@ CHANGES = [
     (PERSON, "      - sex\n", "      - {name: sex, mask: pseudonym}\n", "sex", "mask_added", True),
     (PERSON, "mask: year", "mask: pseudonym", "birth_year", "mask_weaker", True),
     (PERSON, "mask: id_6_4", "mask: pseudonym", "id_number", "mask_changed", True),
+    (PERSON, "mask: id_6_4", "mask: sealed", "id_number", "mask_weaker", True),
+    (PERSON, "from: person_id, mask: pseudonym", "from: person_id, mask: sealed", "person_ref", "mask_weaker", True),
     (PERSON, "      - sex\n", "      - sex\n      - birth_date\n", "birth_date", "channel_column_added", True),
     (PERSON, "      - sex\n", "", "sex", "channel_column_dropped", True),
     (PERSON, "{name: person_ref, from", "{name: record_no, from", "person_ref", "channel_column_renamed", True),
@@ -126,6 +128,18 @@ def test_a_change_is_named_and_graded(
     problems = [item.what for item in version_problems(small, load(city))]
     harder = any(item.breaking for item in changes)
     assert problems == ["version_major" if harder else "version_same"]
+
+
+@pytest.mark.parametrize("mask", ["pseudonym", "id_6_4"])
+def test_what_a_key_opens_shows_more_than_what_nothing_opens(city: Path, edit: Edit, mask: str) -> None:
+    if mask != "id_6_4":
+        edit(PERSON, "mask: id_6_4", f"mask: {mask}")
+    closed = load(city)
+    edit(PERSON, f"name: id_number, mask: {mask}", "name: id_number, mask: sealed")
+    (opened,), (back,) = diff(closed, load(city)), diff(load(city), closed)
+    assert (opened.what, opened.governance, back.what, back.governance) == (
+        "mask_weaker", True, "mask_stronger", False,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
