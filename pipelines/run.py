@@ -56,7 +56,7 @@ from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
 from pipelines.retention.apply import Retention
 from pipelines.settings import Settings
-from pipelines.synthetic import require_mark
+from pipelines.synthetic import is_test, require_mark
 
 EDITION, MARTS, HEADS, AUDIT_HEADS = "edition", "marts", "heads", "audit_heads"
 SCORES, REPORTS = "scores", "reports"
@@ -230,7 +230,10 @@ class Run:
 
     def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
         """Pull one delivery and admit it."""
-        delivery = receive(contract, self.contracts, self.lake, self._secret, self.receipts, self.erased)
+        made_up = is_test(self.settings)
+        delivery = receive(
+            contract, self.contracts, self.lake, self._secret, self.receipts, self.erased, made_up=made_up
+        )
         return delivery, self._admit(contract, delivery) if delivery else None
 
     def publish(self) -> list[Outcome]:

@@ -60,8 +60,11 @@ def receive(
     secret: Callable[[str], str],
     receipts: Receipts,
     erased: Erased = NOBODY,
+    *,
+    made_up: bool = False,
 ) -> Delivery | None:
-    """Pull the source and keep what came, without erased persons; None when nothing ever came.
+    """Pull the source and keep what came, without erased persons; None when nothing ever came. `made_up`: whether the
+    home holds made-up data.
 
     Raises CitylakeError if the source cannot deliver, ColumnsRenamed if it lacks columns, OSError if the disk is full.
     """
@@ -73,7 +76,8 @@ def receive(
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
         try:
-            asked = replace(asking(contract, contracts, lake, partial / RAW_FILE), secret=secret, position=position)
+            asked = asking(contract, contracts, lake, partial / RAW_FILE)
+            asked = replace(asked, secret=secret, position=position, made_up=made_up)
             pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last)))
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on

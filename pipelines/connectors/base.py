@@ -63,7 +63,8 @@ class Request:
     `position`: what the connector returned with the last pull that was kept, empty at first. `cursor`: set when only
     rows from the position on are wanted. `spool`: this source's durable folder for what was received and is not yet
     in raw; the connector makes it if it needs it. `previous`: gives the rows that were there at the position, as a
-    raw file; None if they are not kept any more as they came, or no source delivered the newest batch.
+    raw file; None if they are not kept any more as they came, or no source delivered the newest batch. `made_up`:
+    whether this home holds made-up data, so that more of them may come.
     """
 
     target: Path
@@ -77,6 +78,7 @@ class Request:
     cursor: Cursor | None = None
     spool: Path = Path("spool")
     previous: Callable[[], Path | None] = lambda: None
+    made_up: bool = False
 
 
 @dataclass(frozen=True)

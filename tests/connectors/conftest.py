@@ -27,6 +27,7 @@ class Puller:
         self.pulled: Pulled | None = None
         self.count = 0
         self.kept: Path | None = None
+        self.made_up = False
 
     def request(self) -> Request:
         self.count += 1
@@ -44,6 +45,7 @@ class Puller:
             cursor=self.cursor,
             spool=self.folder / "spool",
             previous=lambda: self.kept,
+            made_up=self.made_up,
         )
 
     def pull(

@@ -31,6 +31,9 @@ class SharingServer:
         self.tokens = {TOKEN}
         self.protocol: dict[str, Any] = {"minReaderVersion": 1}
         self.configuration: dict[str, str] = {}
+        self.description = "常住人口"
+        self.more_headers: dict[str, str] = {}
+        """What an answer about the table has besides its own headers."""
         self.change_file: Callable[[dict[str, Any]], None] = lambda _: None
         """May change what is said of a file, as `add` has it."""
         self.page = 0
@@ -105,6 +108,7 @@ class SharingServer:
                 lines.append({"endStreamAction": {"nextPageToken": str(upto)} if upto < len(files) else {}})
         capabilities = f"responseformat={self.format};includeEndStreamAction={str(self.end_action).lower()}"
         headers = {"Delta-Table-Version": str(table.version()), "delta-sharing-capabilities": capabilities}
+        headers |= self.more_headers
         send(request, 200, "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode(), headers)
 
     def lines(self, table: DeltaTable) -> list[dict[str, Any]]:
@@ -115,6 +119,7 @@ class SharingServer:
             "schemaString": table.schema().to_json(),
             "partitionColumns": about.partition_columns,
             "configuration": self.configuration,
+            "description": self.description,
         }
         if self.format == "parquet":
             return [{"protocol": self.protocol}, {"metaData": metadata}]

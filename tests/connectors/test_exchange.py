@@ -75,6 +75,20 @@ def test_rows_come_once_for_each_version(shared: Shared, kind: str, partition_by
     assert shared.source.pulled and shared.source.pulled.origin == f"source:{TABLE}@1"
 
 
+@FORMATS
+@pytest.mark.parametrize("said", ["header", "description"])
+def test_made_up_data_come_only_into_a_home_that_has_the_mark(shared: Shared, kind: str, said: str) -> None:
+    shared.server.format = kind
+    shared.write(ROWS)
+    if said == "header":
+        shared.server.more_headers = {"Is-Test": "true"}
+    else:
+        shared.server.description = "常住人口 [is_test]"
+    assert "is_test" in shared.refused("pull.exchange_made_up").text("zh")
+    shared.source.made_up = True
+    assert len(shared.pull() or []) == len(ROWS)
+
+
 EXACT = {
     "id": "007",
     "amount": Decimal("12345678901234567890123456.0100"),

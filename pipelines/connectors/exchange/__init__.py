@@ -19,6 +19,7 @@ from pipelines.connectors.exchange.follow import followed, shape
 from pipelines.connectors.exchange.profile import read_profile
 from pipelines.connectors.exchange.rows import write_files
 from pipelines.connectors.exchange.server import NoFeed, Server
+from pipelines.lake.delta import IS_TEST
 
 __all__ = ["exchange"]
 
@@ -33,12 +34,13 @@ def exchange(request: Request, *, connection: str, table: TableName, follow: boo
 
     The connection's secret is the profile file that the owner handed out. Position: the version, and what the table
     looks like to this recipient, for a grant may change without a new version. Raises CitylakeError when the profile
-    is none or has expired, the server does not answer or refuses, the table needs a reader that this one is not, or a
-    file does not come whole.
+    is none or has expired, the server does not answer or refuses, the table needs a reader that this one is not, its
+    rows are made up and those of this home are not, or a file does not come whole.
     """
     profile = read_profile(request.secret(connection), connection, request.owner)
     with Server(profile, connection, table, request.owner) as server:
         seen = server.metadata()
+        _require_real(request, seen, server)
         if seen.position.items() <= dict(request.position).items():
             return None
         require_columns(request, seen.columns, f"{connection}:{table}")
@@ -47,9 +49,16 @@ def exchange(request: Request, *, connection: str, table: TableName, follow: boo
             return _pulled(made, seen, server, {"by": "changes"})
         with tempfile.TemporaryDirectory(prefix="exchange-", dir=request.scratch) as folder:
             shared, parts = download(server, Path(folder), server.query)
+            _require_real(request, shared, server)
             require_columns(request, shared.columns, f"{connection}:{table}")  # a newer version may have come
             rows = write_files(request, shared, parts, server)
     return _pulled(rows, shared, server, {"by": "snapshot"} if follow else {})
+
+
+def _require_real(request: Request, shared: SharedTable, server: Server) -> None:
+    """What a demo shares would be published here as a city's own; a home without the mark takes none of it."""
+    if shared.made_up and not request.made_up:
+        raise server.error("pull.exchange_made_up", mark=IS_TEST)
 
 
 def _followed(request: Request, server: Server, seen: SharedTable) -> int | None:

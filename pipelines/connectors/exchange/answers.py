@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from pipelines.lake.delta import IS_TEST
+
 HANDLED = frozenset(
     {"timestampNtz", "typeWidening", "typeWidening-preview", "v2Checkpoint", "vacuumProtocolCheck"}
     | {"columnMapping", "deletionVectors"}  # where the table has the feature and makes no use of it
@@ -32,6 +34,8 @@ TYPES = {
 }
 """Delta's types in SQL. Decimals keep their precision; what is nested becomes JSON."""
 NESTED = "JSON"
+MADE_UP_HEADER = IS_TEST.replace("_", "-")
+"""The header in which a citylake says that what it holds is made up."""
 Kind = Literal["insert", "delete", "changes"]
 """What the rows of a file are: there, gone, or each told by a column of its own."""
 _KINDS: Mapping[str, Kind] = {"add": "insert", "remove": "delete", "cdf": "changes", "cdc": "changes"}
@@ -49,7 +53,7 @@ class Unsupported(Exception):
 @dataclass(frozen=True)
 class SharedTable:
     """One version of a table as one recipient sees it. `types`: SQL types by column, in order; `size` and `files`:
-    bytes and number of its files where the server says so."""
+    bytes and number of its files where the server says so; `made_up`: whether it says that the rows are."""
 
     id: str
     version: int
@@ -57,6 +61,7 @@ class SharedTable:
     partition_by: tuple[str, ...]
     size: int | None = None
     files: int | None = None
+    made_up: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,9 +91,11 @@ class SharedFile:
     kind: Kind = "insert"
 
 
-def read_table(lines: Sequence[Mapping[str, Any]], version: int) -> SharedTable:
-    """The table told by the lines `protocol` and `metaData`. Raises Unsupported; KeyError, TypeError or ValueError for
-    lines that are none."""
+def read_table(lines: Sequence[Mapping[str, Any]], version: int, made_up: bool) -> SharedTable:
+    """The table told by the lines `protocol` and `metaData`; `made_up`: whether the answer said so beside them.
+
+    Raises Unsupported; KeyError, TypeError or ValueError for lines that are none.
+    """
     protocol = next(line["protocol"] for line in lines if "protocol" in line)
     found = next(line["metaData"] for line in lines if "metaData" in line)
     metadata = found.get("deltaMetadata", found)
@@ -99,7 +106,9 @@ def read_table(lines: Sequence[Mapping[str, Any]], version: int) -> SharedTable:
     partition_by = tuple(metadata.get("partitionColumns") or ())
     if not types or not types.keys() >= set(partition_by):
         raise ValueError
-    return SharedTable(str(metadata["id"]), version, types, partition_by, found.get("size"), found.get("numFiles"))
+    made_up = made_up or f"[{IS_TEST}]" in str(metadata.get("description"))
+    size, files = found.get("size"), found.get("numFiles")
+    return SharedTable(str(metadata["id"]), version, types, partition_by, size, files, made_up)
 
 
 def read_change(line: Mapping[str, Any], clock: float) -> SharedFile | None:

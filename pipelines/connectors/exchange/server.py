@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from pipelines.connectors.exchange.answers import (
+    MADE_UP_HEADER,
     SharedFile,
     SharedTable,
     Unsupported,
@@ -136,13 +137,14 @@ class Server:
         told: list[Line] = []
         files: list[SharedFile] = []
         try:
-            version, clock = 0, 0.0
+            version, clock, made_up = 0, 0.0, False
             question: Line = asked or {}
             while True:
                 page = None
                 for line in self._lines(method, what, question):
                     if TABLE_VERSION in line:
                         version, clock = int(line[TABLE_VERSION]), _clock(line["date"])
+                        made_up = line[MADE_UP_HEADER] == "true"
                     elif what == "changes" and (change := read_change(line, clock)):
                         files.append(change)
                     elif "file" in line:
@@ -152,18 +154,19 @@ class Server:
                     else:
                         told.append(line)
                 if not page:
-                    return read_table(told, version), files
+                    return read_table(told, version, made_up), files
                 question = {**(asked or {}), "pageToken": page}
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
             raise self.error("pull.exchange_answer") from None
 
     def _lines(self, method: str, what: str, question: Line) -> Iterator[Line]:
-        """Version and time of an answer in a line of their own, then its lines. When they end, the last has come."""
+        """What an answer's headers say in a line of their own, then its lines. When they end, the last has come."""
         body, params = (question, None) if method == "POST" else (None, question)
         try:
             with self._client.stream(method, f"{self._address}/{what}", json=body, params=params) as response:
                 self._require_ok(response)
-                yield {TABLE_VERSION: response.headers[TABLE_VERSION], "date": response.headers.get("date", "")}
+                said = {name: response.headers.get(name, "") for name in ("date", MADE_UP_HEADER)}
+                yield {TABLE_VERSION: response.headers[TABLE_VERSION], **said}
                 last: Line = {}
                 for text in _split(response):
                     last = json.loads(text)
