@@ -63,14 +63,14 @@ class Place:
 
     def within(self, body: Mapping[str, Any]) -> bool | None:
         """Whether an audited read can have held it by its limits; of several rows with its key, any. None if the limits
-        go by another column than the place knows of, as after a contract names another one, or none any more."""
+        go by another column than the place knows of, as after a contract names another one, or none any more, or if
+        the audit does not say by which, as it did not always."""
         held, known = [], True
         for limit, values in (("divisions", self.divisions), ("organisations", self.organisations)):
             codes = _codes(body, limit)
             if codes is None:
                 continue
-            by = self.by.get(limit)
-            if values is None or body.get("limited_by", {}).get(limit, by) != by:
+            if values is None or body.get("limited_by", {}).get(limit) != self.by.get(limit):
                 known = False
                 continue
             fits = [

@@ -79,6 +79,21 @@ def test_who_may_read_other_organisations_rows_did_not_receive_this_one(own_city
                 assert found(own_city, unknown) == possible
 
 
+@pytest.mark.parametrize(
+    ("audited", "told"),
+    [
+        ({"limited_by": {"divisions": "division_code"}}, False),
+        ({}, None),  # written before audits said by which column: the contract of then may have named another one
+        ({"limited_by": {"divisions": "birth_division_code"}}, None),
+    ],
+)
+def test_a_limit_by_an_unknown_column_keeps_nobody_out(audited: dict[str, Any], told: bool | None) -> None:
+    here = place(PERSONS, 0, "name", 40, divisions=("341502001001",))
+    assert here.within({"divisions": ["341503"], **audited}) is told
+    assert here.within({"divisions": ["341503"], "organisations": None, **audited}) is told
+    assert here.within({"divisions": None}) is True
+
+
 def test_who_asked_for_a_licence_received_the_rows_of_that_licence(own_city: City) -> None:
     own_city.release(LICENCES, query=licences())
     client = own_city.client()
