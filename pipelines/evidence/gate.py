@@ -27,7 +27,7 @@ from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, Suite
 from pipelines.privacy.anonymity import Before, k_anonymous, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.positions import DECIMALS, Box, too_exact
-from pipelines.privacy.scanner import scan, without
+from pipelines.privacy.scanner import kinds_in, scan, without
 from pipelines.privacy.sensitivity import ROWS, Sensitivity
 
 logger = logging.getLogger(__name__)
@@ -298,12 +298,18 @@ def _rows(con: duckdb.DuckDBPyConnection, relation: str, model_rows: int, withho
 
 def _personal_values(con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, relation: str) -> Check:
     overruled = product.form.overruled if isinstance(product.form, OpenChannelForm) else []
-    searched = without(relation, [(one.column, one.text) for one in overruled])
-    found = [
-        Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
-        for found in scan(con, searched)
-    ]
     box = _box(contracts)
+    positions = [one for one in overruled if box and too_exact(con, f"(SELECT {literal(one.text)} AS text)", box)]
+    found = [
+        Statement("evidence.overruled_nothing", {"column": one.column, "reason": one.reason})
+        for one in overruled
+        if one not in positions and not kinds_in(con, one.text)
+    ]
+    found += [
+        Statement(f"evidence.personal_{found.kind}", {"column": found.column, "rows": found.rows})
+        for found in scan(con, relation, _texts(overruled))
+    ]
+    searched = without(relation, _texts(positions))
     admitted = _admitted_positions(product)
     for column, rows in too_exact(con, searched, box, admitted).items() if box else ():
         about: dict[str, Value] = {"column": column, "rows": rows, "decimals": DECIMALS}
@@ -313,10 +319,16 @@ def _personal_values(con: duckdb.DuckDBPyConnection, product: Product, contracts
     return Check("personal_values", "pass", 0, 0, tuple(_overruled(con, relation, one) for one in overruled))
 
 
+def _texts(overruled: Sequence[Overruled]) -> list[tuple[str, str]]:
+    return [(one.column, one.text) for one in overruled]
+
+
 def _overruled(con: duckdb.DuckDBPyConnection, relation: str, one: Overruled) -> Statement:
-    """In how many rows a steward overruled the search, and why."""
+    """In how many rows a steward overruled the search, and why; or that the text stands nowhere any more."""
     holds = f"contains({identifier(one.column)}, {literal(one.text)})"
     ((rows,),) = con.execute(f"SELECT count(*) FILTER (WHERE {holds}) FROM {relation}").fetchall()
+    if not rows:
+        return Statement("evidence.overruled_idle", {"column": one.column, "reason": one.reason})
     return Statement("evidence.overruled", {"column": one.column, "rows": rows, "reason": one.reason})
 
 

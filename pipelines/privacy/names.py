@@ -13,6 +13,8 @@ A name by itself, 张某 and 张先生 are not found: the first looks like any o
 left out. Common words that begin like a name (陈述、应当、方可) are not names; nor what ends like a place or a body.
 """
 
+from collections.abc import Mapping, Sequence
+
 from pipelines.codecs.sql import literal
 
 _COMPOUND = (
@@ -88,7 +90,7 @@ _AROUND = (
     f"({_PROBABLE}){_TITLES}",
     f"({_PROBABLE})(?:[(（,，](?:男|女)[,，)）]|等[0-9一二两三四五六七八九十]*人)",
 )
-_LIST = f"{_LISTED}(?:[、,;] ?|和|与|及){_LISTED}(?:[^{_HAN}]|$|[{_GOES_ON}]|等|[一二两三四五六七八九十]人)"
+_LIST = f"({_LISTED}(?:[、,;] ?|和|与|及){_LISTED})(?:[^{_HAN}]|$|[{_GOES_ON}]|等|[一二两三四五六七八九十]人)"
 _ANY = "|".join((*_AROUND, _LIST))
 _WHOLE = f"^(?:(?:[{_SAFE}{_OTHERS}]|{_COMPOUND}) *[{_HAN}] ?[{_HAN}]?|[{_HAN}]{{2,6}}·[{_HAN}]{{2,6}})$"
 
@@ -98,15 +100,22 @@ def is_name(text: str) -> str:
     return f"regexp_matches({text}, {literal(_WHOLE)}) AND NOT regexp_matches({text}, {literal(_PLACE_OR_THING)})"
 
 
-def holds_name(text: str) -> str:
-    """Whether a name stands in a sentence. The first test costs one look at the text; few rows reach the others."""
+def holds_name(text: str, overruled: Mapping[str, str] | None = None) -> str:
+    """Whether a name stands in a sentence. The first test costs one look at the text; few rows reach the others.
+
+    `overruled`: texts by the condition that they stand in the sentence; a name that is a part of one is none.
+    """
     other = f"^(?:{_WORDS})|某|{_BODY}"
     words = f"(?:^|[^{_HAN}]|[和与及])(?:{_WORDS})"
-    found = [*(_some(text, around, 1, other) for around in _AROUND), _some(text, _LIST, 0, words)]
+    held = [f"({stands} AND contains({longer}, w))" for stands, longer in (overruled or {}).items()]
+    found = [
+        *(_some(text, around, [f"regexp_matches(w, {literal(other)})", *held]) for around in _AROUND),
+        _some(text, _LIST, [f"regexp_matches(w, {literal(words)})", *held]),
+    ]
     return f"CASE WHEN regexp_matches({text}, {literal(_ANY)}) THEN {' OR '.join(found)} ELSE false END"
 
 
-def _some(text: str, pattern: str, group: int, other: str) -> str:
-    """Whether any find of a pattern, or of its group, is nothing other."""
-    finds = f"regexp_extract_all({text}, {literal(pattern)}, {group})"
-    return f"len(list_filter({finds}, lambda w: NOT regexp_matches(w, {literal(other)}))) > 0"
+def _some(text: str, pattern: str, other: Sequence[str]) -> str:
+    """Whether any find `w` of a pattern's group is nothing other."""
+    finds = f"regexp_extract_all({text}, {literal(pattern)}, 1)"
+    return f"len(list_filter({finds}, lambda w: NOT ({' OR '.join(other)}))) > 0"

@@ -49,36 +49,87 @@ class Found:
     rows: int
 
 
-def scan(con: duckdb.DuckDBPyConnection, relation: str) -> list[Found]:
+def scan(con: duckdb.DuckDBPyConnection, relation: str, overruled: Sequence[tuple[str, str]] = ()) -> list[Found]:
     """Search every column of a table that can hold a text, in one pass. Empty: nothing found.
 
     Columns of large whole numbers are searched for identity numbers only: an amount may well look like a mobile.
+    `overruled`: texts of columns in which nothing is to be found; what stands around them, and what goes beyond them (a
+    longer name, a number that they are a part of), is found as before.
     """
     columns = _searchable(con, relation)
     searches = [(column, place, kind) for place, (column, kinds) in enumerate(columns.items()) for kind in kinds]
     if not searches:
         return []
-    places = range(len(columns))
-    texts = ", ".join(
-        f"{numbers.normal(f'{identifier(column)}::VARCHAR')} AS t{place}" for place, column in enumerate(columns)
-    )
-    digits = ", ".join(f"{numbers.digits(f't{place}')} AS d{place}" for place in places)
-    joined = ", ".join(f"{numbers.joined(f'd{place}')} AS c{place}" for place in places)
-    tests = ", ".join(f"{_test(kind, place)} AS {kind}_{place}" for _, place, kind in searches)
-    counts = ", ".join(_count(kind, place) for _, place, kind in searches)
-    layers = f"(SELECT *, {joined} FROM (SELECT *, {digits} FROM (SELECT {texts} FROM {relation})))"
-    (row,) = con.execute(f"SELECT {counts} FROM (SELECT *, {tests} FROM {layers})").fetchall()
+    texts = {column: [text for one, text in overruled if one == column] for column in columns}
+    wholes = {column: len(columns) + number for number, column in enumerate(one for one in columns if texts[one])}
+    values = [*(_replaced(column, texts[column]) for column in columns), *map(identifier, wholes)]
+    flags = [
+        f"contains({identifier(column)}, {literal(text)}) AS {_flag(place, number)}"
+        for column, place in wholes.items()
+        for number, text in enumerate(texts[column])
+    ]
+    tests = list[str]()
+    for column, place, kind in searches:
+        test = _test(kind, place)
+        if column in wholes:
+            test = f"({test}) OR ({_beyond(con, kind, wholes[column], texts[column])})"
+        tests.append(f"{test} AS {kind}_{place}")
+    counts = ", ".join(_count(kind, place, wholes.get(column, place)) for column, place, kind in searches)
+    layers = _layers(relation, values, flags)
+    (row,) = con.execute(f"SELECT {counts} FROM (SELECT *, {', '.join(tests)} FROM {layers})").fetchall()
     found = zip(searches, row, strict=True)
     return [Found(column, kind, rows) for (column, _, kind), rows in found if rows]
 
 
+def kinds_in(con: duckdb.DuckDBPyConnection, text: str) -> frozenset[Kind]:
+    """What a text by itself looks like."""
+    tests = ", ".join(_test(kind, 0) for kind in KINDS)
+    (row,) = con.execute(f"SELECT {tests} FROM {_layers('(SELECT 1)', [literal(text)])}").fetchall()
+    return frozenset(kind for kind, held in zip(KINDS, row, strict=True) if held)
+
+
 def without(relation: str, texts: Sequence[tuple[str, str]]) -> str:
-    """The table with a sign in the place of each of these texts of a column; what stands around them is searched."""
-    values: dict[str, str] = {}
-    for column, text in texts:
-        values[column] = f"replace({values.get(column, identifier(column))}, {literal(text)}, '□')"
-    listed = ", ".join(f"{value} AS {identifier(column)}" for column, value in values.items())
+    """The table with a sign in the place of each of these texts of a column."""
+    columns = dict.fromkeys(column for column, _ in texts)
+    listed = ", ".join(
+        f"{_replaced(column, [text for one, text in texts if one == column])} AS {identifier(column)}"
+        for column in columns
+    )
     return f"(SELECT * REPLACE ({listed}) FROM {relation})" if listed else relation
+
+
+def _replaced(column: str, texts: Sequence[str]) -> str:
+    value = identifier(column)
+    for text in texts:
+        value = f"replace({value}, {literal(text)}, '□')"
+    return value
+
+
+def _layers(relation: str, values: Sequence[str], flags: Sequence[str] = ()) -> str:
+    """The forms of each value: `t` normal, `d` with digits, `c` with these joined."""
+    places = range(len(values))
+    texts = [f"{numbers.normal(f'{value}::VARCHAR')} AS t{place}" for place, value in enumerate(values)]
+    digits = ", ".join(f"{numbers.digits(f't{place}')} AS d{place}" for place in places)
+    joined = ", ".join(f"{numbers.joined(f'd{place}')} AS c{place}" for place in places)
+    return f"(SELECT *, {joined} FROM (SELECT *, {digits} FROM (SELECT {', '.join([*texts, *flags])} FROM {relation})))"
+
+
+def _flag(place: int, number: int) -> str:
+    """The column that says whether a row holds the overruled text of this number."""
+    return f"w{place}_{number}"
+
+
+def _beyond(con: duckdb.DuckDBPyConnection, kind: Kind, place: int, texts: Sequence[str]) -> str:
+    """Whether one kind stands in a whole text, and no overruled text in it holds it wholly: a name as a part of it, a
+    number by itself."""
+    flags = {_flag(place, number): text for number, text in enumerate(texts)}
+    if kind == "name_in_text":
+        return names.holds_name(f"t{place}", {flag: numbers.normal(literal(text)) for flag, text in flags.items()})
+    if kind == "name":
+        held = [f"{flag} AND contains({numbers.normal(literal(text))}, t{place})" for flag, text in flags.items()]
+    else:
+        held = [flag for flag, text in flags.items() if kind in kinds_in(con, text)]
+    return f"{_test(kind, place)} AND NOT ({' OR '.join(held) or 'false'})"
 
 
 def _searchable(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, tuple[Kind, ...]]:
@@ -106,11 +157,11 @@ def _test(kind: Kind, place: int) -> str:
     return tests[kind]
 
 
-def _count(kind: Kind, place: int) -> str:
-    """The rows where a kind was found; for names only if the column consists of them."""
+def _count(kind: Kind, place: int, whole: int) -> str:
+    """The rows where a kind was found; for names only if the column, nothing of it replaced, consists of them."""
     found = f"{kind}_{place}"
     rows = f"count(*) FILTER (WHERE {found})"
     if kind != "name":
         return rows
-    varied = f"count(DISTINCT t{place}) FILTER (WHERE {found}) >= {NAME_VARIETY}"
-    return f"CASE WHEN {rows} >= {NAME_SHARE} * count(t{place}) AND {varied} THEN {rows} ELSE 0 END"
+    varied = f"count(DISTINCT t{whole}) FILTER (WHERE {found}) >= {NAME_VARIETY}"
+    return f"CASE WHEN {rows} >= {NAME_SHARE} * count(t{whole}) AND {varied} THEN {rows} ELSE 0 END"

@@ -329,3 +329,14 @@ def test_a_false_find_is_overruled_with_a_reason_and_nothing_else_is(prove: Prov
     assert said(evidence, "personal_values") == ["evidence.personal_name_in_text"]
     number = cells(GOOD.replace("金安区", "张三丰13800138000"), OTHER)
     assert said(prove(replace(product, form=form), number), "personal_values") == ["evidence.personal_mobile"]
+    assert said(prove(replace(product, form=form), cells(GOOD, OTHER)), "personal_values") == [
+        "evidence.overruled_idle"
+    ]
+
+
+def test_a_text_in_which_nothing_is_found_by_itself_overrules_nothing(prove: Prove, product: Product) -> None:
+    told = Overruled(column="county_name", text="13", reason="编号前缀")
+    form = product.form.model_copy(update={"overruled": [told]})
+    evidence = prove(replace(product, form=form), cells(GOOD.replace("金安区", "致电13800138000"), OTHER))
+    assert said(evidence, "personal_values") == ["evidence.overruled_nothing", "evidence.personal_mobile"]
+    assert not decide(product.id, "f2", evidence, None).approved

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.privacy.scanner import Found, scan
+from pipelines.privacy.scanner import Found, kinds_in, scan
 from tests.memory import connection
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -181,3 +181,37 @@ def test_each_column_is_told_apart_whatever_its_type() -> None:
 def test_nothing_to_search() -> None:
     assert scan(connection(), "(SELECT 1 AS a, DATE '2020-01-01' AS b)") == []
     assert scan(connection(), "(SELECT 'a' AS a WHERE false)") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "overruled", "found"),
+    [
+        ("致电13856471234处理", "13", {"mobile"}),
+        ("致电13856471234处理", "13856471234", set()),
+        ("致电13856471234或13956471234", "13856471234", {"mobile"}),
+        ("申请人张三，已办结", "申请人", {"name_in_text"}),
+        ("申请人张三，已办结", "申请", {"name_in_text"}),
+        ("申请人张三，已办结", "张三", set()),
+        ("申请人张三丰，已办结", "张三", {"name_in_text"}),
+        ("张三丰故里，申请人张三丰，已办结", "张三丰故里", {"name_in_text"}),
+        ("到场的张建国、李秀英，已办结", "张建国", {"name_in_text"}),
+        ("到场的张建国、李秀英，已办结", "张建国、李秀英", set()),
+    ],
+)
+def test_an_overruled_text_hides_nothing_that_goes_beyond_it(value: str, overruled: str, found: set[str]) -> None:
+    con = connection()
+    con.execute("CREATE TABLE t AS SELECT ? AS a", [value])
+    assert scan(con, "t"), "found before"
+    assert {one.kind for one in scan(con, "t", [("a", overruled)])} == found
+
+
+def test_a_part_of_each_name_hides_no_column_of_names() -> None:
+    con = connection()
+    con.execute("CREATE TABLE t AS SELECT unnest(['张三丰', '张三强', '张三英', '张三秀', '张三国']) AS a")
+    assert scan(con, "t", [("a", "张三")]) == [Found("a", "name", 5)]
+
+
+def test_what_a_text_by_itself_looks_like_is_told() -> None:
+    con = connection()
+    assert kinds_in(con, "13856471234") == {"mobile"} and kinds_in(con, "张三丰") == {"name"}
+    assert kinds_in(con, "13") == kinds_in(con, "申请人") == frozenset()
