@@ -187,7 +187,8 @@ def test_the_commands_rotate_list_and_lead_on(own_city: City, commands: Any, tmp
     assert (row["body"]["from"], row["body"]["to"], row["body"]["rows"]) == (1, 2, len(rows))
     assert (row["body"]["divisions"], row["body"]["road"]) == (["341502"], "command")
     for village, sure in (("341502001001", [Sure.WHOLE]), ("341503001001", [])):  # it has rows of its divisions only
-        place = Place(PERSONS, 0, "person_ref", (village,), lambda *_: len(rows))
+        by = {"divisions": "division_code"}
+        place = Place(PERSONS, 0, "person_ref", (village,), lambda *_: len(rows), by=by)
         mine = [one for one in receivers(own_city.register, [place]) if one.road == "command"]
         assert [one.sure for one in mine] == sure
     file.unlink()
