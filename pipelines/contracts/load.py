@@ -346,6 +346,10 @@ class _Loader:
                 raise error("contract.sealed", file, (*place, "mask"), column=form.name, mask=form.mask)
         self._check_purposes(file, place, form, columns[source])
         shown = columns[source] if form.name == source else self.resolver.column(file, place, form.name)
+        made = definition.logicalType if form.mask is None else masks[form.mask].about.made
+        if shown.definition.logicalType != made:
+            told = {"column": form.name, "type": shown.definition.logicalType, "source": source, "made": made}
+            raise error("contract.shown_type", file, place, mask=form.mask or "—", **told)
         result = ShownColumn(form.name, source, form.mask, level, shown, tuple(form.purposes), form.otherwise)
         limit = self.city.channels[channel].limit(result.pseudonymised)  # type: ignore[index]
         if level > limit:

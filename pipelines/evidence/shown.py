@@ -21,7 +21,7 @@ def shown_rules(product: Product) -> tuple[Rule, ...]:
 
 
 def shown_types(product: Product) -> dict[str, LogicalType]:
-    """The type of every column that a channel shows: of one under a mask that of what the mask makes."""
+    """The type of every column that a channel shows; reading contracts holds it against what its mask makes."""
     return {column.name: column.column.definition.logicalType for column in product.columns}
 
 

@@ -13,7 +13,7 @@ from pipelines.verbs import Registry
 @dataclass(frozen=True)
 class MaskAbout:
     """`level`: the sensitivity that remains. `needs_key`: a function of that name must be registered. `opens`: whoever
-    is given the key sees the value again, so it is no pseudonym.
+    is given the key sees the value again, so it is no pseudonym. `made`: the logical type of what it makes.
 
     `fits`: the only columns it may be put on, by what they are (kind of personal data, code list or logical type);
     None fits any. A mask on another column could show what it does not expect.
@@ -23,6 +23,7 @@ class MaskAbout:
     needs_key: bool = False
     opens: bool = False
     fits: str | None = None
+    made: str = "string"
 
 
 masks: Registry[Callable[[str], str], MaskAbout] = Registry("mask")
@@ -49,7 +50,7 @@ def phone_3_4(value: str) -> str:
     return _where(f"length({value}) = 11", shown, f"'{'*' * 11}'", value)
 
 
-@masks.register(MaskAbout(level=2, fits="date"))
+@masks.register(MaskAbout(level=2, fits="date", made="integer"))
 def year(value: str) -> str:
     """The year of a date, an integer."""
     return f"cast(extract(year FROM {value}) AS INTEGER)"

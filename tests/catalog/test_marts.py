@@ -199,8 +199,8 @@ def test_when_nothing_is_shown_there_is_no_file(own_city: City, analysts: dict[s
     ("old", "new"),
     [
         ("      - full_name\n      - area_km2\n", "      - area_km2\n"),
-        ("      - area_km2\n", "      - {name: area_km2, mask: pseudonym}\n"),
-        ("      - area_km2\n", "      - {name: area_km2, from: county_code}\n"),
+        ("      - full_name\n      - area", "      - {name: full_name, mask: pseudonym}\n      - area"),
+        ("      - full_name\n      - area", "      - {name: full_name, from: county_code}\n      - area"),
     ],
 )
 def test_a_stricter_contract_closes_the_file_and_then_the_column(

@@ -62,6 +62,22 @@ MUTATIONS: dict[str, Mutation] = {
         "行范围按 division_code 限定",
         "rows are limited by division_code",
     ),
+    "a mask that makes another type than the column has": (
+        PERSON,
+        "{name: birth_year, from: birth_date, mask: year}",
+        "{name: birth_date, mask: year}",
+        "{name: birth_date, mask: year}",
+        "给出的是 integer",
+        "is date in fields.yaml",
+    ),
+    "a name of another type than what it shows": (
+        PERSON,
+        "{name: birth_year, from: birth_date, mask: year}",
+        "{name: birth_year, from: birth_date}",
+        "{name: birth_year, from: birth_date}",
+        "给出的是 date",
+        "is integer in fields.yaml",
+    ),
     "what only a key opens, in an open product": (
         COUNT,
         "properties: [county_code, sex, persons]",

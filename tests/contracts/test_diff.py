@@ -76,7 +76,6 @@ CHANGES = [
     (COUNT, "无条件开放", "有条件开放, condition: 申请", None, "open_narrowed", True),
     (PERSON, "from: person_id, mask: pseudonym", "from: person_id", "person_ref", "mask_dropped", True),
     (PERSON, "      - sex\n", "      - {name: sex, mask: pseudonym}\n", "sex", "mask_added", True),
-    (PERSON, "mask: year", "mask: pseudonym", "birth_year", "mask_weaker", True),
     (PERSON, "mask: id_6_4", "mask: pseudonym", "id_number", "mask_changed", True),
     (PERSON, "mask: id_6_4", "mask: sealed", "id_number", "mask_weaker", True),
     (PERSON, "from: person_id, mask: pseudonym", "from: person_id, mask: sealed", "person_ref", "mask_weaker", True),
@@ -128,6 +127,15 @@ def test_a_change_is_named_and_graded(
     problems = [item.what for item in version_problems(small, load(city))]
     harder = any(item.breaking for item in changes)
     assert problems == ["version_major" if harder else "version_same"]
+
+
+def test_a_mask_that_leaves_a_higher_level_is_weaker(city: Path, edit: Edit) -> None:
+    edit(PERSON, "      - sex\n", "      - sex\n      - {name: county_code, from: division_code, mask: town}\n")
+    before = load(city)
+    edit(PERSON, "mask: town", "mask: pseudonym")
+    (weaker,), (stronger,) = diff(before, load(city)), diff(load(city), before)
+    assert (weaker.what, weaker.governance) == ("mask_weaker", True)
+    assert (stronger.what, stronger.governance) == ("mask_stronger", False)
 
 
 @pytest.mark.parametrize("mask", ["pseudonym", "id_6_4"])
@@ -268,11 +276,6 @@ def test_a_product_renames_a_column(city: Path, edit: Edit) -> None:
 
 
 def test_a_type_changes(small: Contracts, city: Path, edit: Edit) -> None:
-    edit(
-        FIELDS,
-        "businessNameEn: year of birth\n  logicalType: integer",
-        "businessNameEn: year of birth\n  logicalType: string",
-    )
     edit(FIELDS, "unit: 人\n  logicalType: integer", "unit: 人\n  logicalType: number")
     changes = {(item.subject, item.column, item.what) for item in diff(small, load(city))}
     assert ("products/population/count", "persons", "column_retyped") in changes

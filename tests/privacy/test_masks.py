@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.evidence.gate import TYPES
 from pipelines.privacy.masks import masks
 
 CASES = [
@@ -87,6 +88,15 @@ def test_no_value_comes_out_unchanged_or_whole(con: duckdb.DuckDBPyConnection, n
 def test_a_town_is_never_finer_than_nine_digits(con: duckdb.DuckDBPyConnection, value: str) -> None:
     found = masked(con, "town", value)
     assert found is None or (str(found).isdigit() and len(str(found)) <= 9)
+
+
+def test_a_mask_makes_the_type_that_it_says(con: duckdb.DuckDBPyConnection) -> None:
+    for name, mask in masks.items():
+        if mask.about.needs_key:
+            continue
+        value = "DATE '1980-01-01'" if mask.about.fits == "date" else "'341502198001010001'"
+        ((kind,),) = con.execute(f"SELECT typeof({mask.function(value)})").fetchall()
+        assert kind in TYPES[mask.about.made], name  # type: ignore[index]
 
 
 def test_masks_that_show_a_part_say_what_they_fit() -> None:
