@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.desk = desk
     app.add_middleware(BodyLimit, refuse=lambda request: _http_answer(site, request, 413))
     app.add_middleware(Metering, desk=desk)
-    app.add_middleware(SecurityHeaders, also={synthetic.HEADER: "true"} if synthetic.is_test(settings) else {})
+    app.add_middleware(SecurityHeaders, also={synthetic.HEADER: "true"} if desk.said else {})
     app.include_router(rows.build_router(desk))  # the first that is looked at: its answers are the shortest
     app.include_router(sharing.build_router(desk))
     app.include_router(verification.build_router(desk))

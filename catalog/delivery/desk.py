@@ -24,6 +24,7 @@ from catalog.policy.callers import Callers
 from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
 from catalog.policy.quotas import Quotas
 from catalog.policy.rates import Rates
+from pipelines import synthetic
 from pipelines.register import Register
 from pipelines.register.group import Entry
 from pipelines.register.store import now
@@ -112,6 +113,11 @@ class Desk:
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
         self.quotas = Quotas(register, cache(lambda: settings.key("quotas")))
+
+    @property
+    def said(self) -> dict[str, bool]:
+        """What answers, pages and packages say of made-up data: the mark, by the home or what it has published."""
+        return synthetic.said(self.settings, self.listing.snapshot().published.values())
 
     def decide(self, caller: Caller, offering: Offering | None, road: str, one_key: bool = False) -> Decision:
         """The decision alone, for pages that only tell what a caller could do."""

@@ -22,7 +22,6 @@ from pipelines.evidence import freshness
 from pipelines.lake import lineage
 from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
-from pipelines.synthetic import said
 
 ROAD = "web"
 RECENT = 8
@@ -148,14 +147,12 @@ def _add_files(router: APIRouter, site: Site) -> None:
         offering = _published(desk, channel, name)
         rows = dictionary.entries(offering.product)
         if kind == "json":
-            about = {"product": offering.product.id, **said(desk.settings)}
+            about = {"product": offering.product.id, **desk.said}
             return JSONResponse({**about, "columns": [asdict(row) for row in rows]})
         if kind != "csv":
             raise HTTPException(404)
         disposition = {"Content-Disposition": f'attachment; filename="{offering.product.name}_dictionary.csv"'}
-        return Response(
-            dictionary.as_csv(rows, said(desk.settings)), media_type=formats.MEDIA_TYPES["csv"], headers=disposition
-        )
+        return Response(dictionary.as_csv(rows, desk.said), media_type=formats.MEDIA_TYPES["csv"], headers=disposition)
 
     @router.get("/open.share")
     def open_profile() -> Response:

@@ -20,7 +20,6 @@ from catalog.policy.logins import Person
 from catalog.policy.signin import SignIn
 from catalog.web import sessions
 from catalog.web.voice import LANGUAGES, Voice
-from pipelines.synthetic import is_test
 
 HERE = Path(__file__).parent
 LANGUAGE_COOKIE = "citylake_language"
@@ -90,7 +89,7 @@ class Site:
             voice=voice,
             t=voice.t,
             city=self.desk.listing.snapshot().contracts.city,
-            is_test=is_test(self.desk.settings),
+            is_test=bool(self.desk.said),
             visitor=self.caller(request),
             person=self.person(request),
             path=request.url.path,

@@ -51,9 +51,12 @@ def describe(
     since: int | None,
     files: list[DataFile],
     masks: Mapping[str, str],
+    *,
+    made_up: bool,
 ) -> dict[str, Any]:
     """The descriptor of a package. `held`: the rows in each of its files, a view or a change set from version `since`;
-    `key`: the columns that name a row of the view; `masks`: columns that are masked because of the purpose."""
+    `key`: the columns that name a row of the view; `masks`: columns that are masked because of the purpose;
+    `made_up`: whether the home's data are (pipelines.synthetic)."""
     product, release = offering.product, offering.release
     assert release is not None
     names = contracts.codes["organisations"].rows
@@ -70,7 +73,7 @@ def describe(
         "contributors": [{"title": operator, "roles": ["publisher"]}],
         "citylake:product": product.id,
         "citylake:asOf": str(release.body.get("as_of", "")),
-        **({f"citylake:{IS_TEST}": True} if release.body.get(IS_TEST) else {}),
+        **({f"citylake:{IS_TEST}": True} if made_up else {}),
         "resources": [_resource(one, held, key, since, offering, masks) for one in files],
     }
     return about if since is None else {**about, "citylake:since": since}

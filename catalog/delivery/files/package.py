@@ -19,7 +19,6 @@ from pipelines.lake.checksums import checksums
 from pipelines.lake.parquet import sha256
 from pipelines.messages import say
 from pipelines.register.chain import canonical
-from pipelines.synthetic import said
 
 FORMAT = 1
 """Part of a package's name here: raise it when packages of the same rows are made differently."""
@@ -50,18 +49,18 @@ def packed(
     """
     contracts = desk.listing.snapshot().contracts
     about = [FORMAT, held.key, since, sorted(set(kinds)), key_named(key), admission.offering.product.contract.hash]
-    about += said(desk.settings)
+    about += desk.said
     name = f"package-{hashlib.sha256(canonical(about).encode()).hexdigest()[:32]}"
 
     def build(folder: Path) -> None:
         offering = admission.offering
         rows = [_write_rows(desk, held, kind, folder / _named(offering.product.name, since, kind)) for kind in kinds]
-        described = describe(contracts, offering, held, key, since, rows, dict(admission.allowed.masks))
+        described = describe(
+            contracts, offering, held, key, since, rows, dict(admission.allowed.masks), made_up=bool(desk.said)
+        )
         (folder / DESCRIPTOR).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
         columns = [column for column in held.columns if column != CHANGE_TYPE]
-        (folder / DICTIONARY).write_bytes(
-            dictionary.as_csv(dictionary.entries(offering.product, columns), said(desk.settings))
-        )
+        (folder / DICTIONARY).write_bytes(dictionary.as_csv(dictionary.entries(offering.product, columns), desk.said))
         licence = say("deliver.licence", product=offering.product.form.name, licence=offering.product.form.licence)
         (folder / LICENCE).write_text(licence + "\n", "utf-8")
         _write_sums(folder)

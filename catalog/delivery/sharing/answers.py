@@ -21,11 +21,12 @@ MEDIA_TYPE = "application/x-ndjson; charset=utf-8"
 
 @dataclass(frozen=True)
 class TableAnswer:
-    """One table as one caller sees it. `comments`: what columns mean, by name."""
+    """One table as one caller sees it. `comments`: what columns mean; `made_up`: whether the home's data are."""
 
     offering: Offering
     extract: Extract
     comments: dict[str, str]
+    made_up: bool
 
     def lines(self, kind: ResponseFormat, version: int | None = None) -> Iterator[str]:
         """Protocol and metadata; `version` where the metadata are to be those from an earlier version on."""
@@ -78,12 +79,11 @@ class TableAnswer:
 
     def _metadata(self, about_format: dict[str, Any], configuration: dict[str, str]) -> dict[str, Any]:
         form = self.offering.product.form
-        made_up = self.offering.release is not None and self.offering.release.body.get(IS_TEST)
         described = [{**field, "metadata": {"comment": self.comments[field["name"]]}} for field in self.extract.fields]
         return {
             "id": self.extract.id,
             "name": self.offering.product.name,
-            "description": f"{form.name} [{IS_TEST}]" if made_up else form.name,
+            "description": f"{form.name} [{IS_TEST}]" if self.made_up else form.name,
             "format": {"provider": "parquet", **about_format},
             "schemaString": json.dumps({"type": "struct", "fields": described}),
             "partitionColumns": list(self.extract.partition_by),

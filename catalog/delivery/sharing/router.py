@@ -258,7 +258,7 @@ def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: st
 
 def _answer(desk: Desk, admission: Admission) -> TableAnswer:
     columns = {shown.name: shown.column.definition.businessName for shown in admission.offering.product.columns}
-    return TableAnswer(admission.offering, desk.views.extract(admission.allowed), columns)
+    return TableAnswer(admission.offering, desk.views.extract(admission.allowed), columns, bool(desk.said))
 
 
 def _lines(admission: Admission, kind: answers.ResponseFormat, text: str, version: int | None = None) -> Response:
