@@ -115,8 +115,12 @@ def test_a_damaged_workbook_says_what_was_written_or_nothing(rows: Rows, data: s
     assert found is None or cells(found) == [row for row in rows if any(row)]
 
 
+# The library takes U+FEFF before a text of an old workbook for its byte order; cleaning would take that sign away, too.
+unmarked = texts.filter(lambda text: text[:1] not in ("\ufeff", "\ufffe"))
+
+
 @some
-@given(st.lists(st.tuples(texts, texts | st.floats(-1e14, 1e14)).map(list), min_size=1, max_size=5), st.data())
+@given(st.lists(st.tuples(unmarked, unmarked | st.floats(-1e14, 1e14)).map(list), min_size=1, max_size=5), st.data())
 def test_old_workbooks_are_read_and_damaged_ones_never_crash(rows: list[list[Any]], data: st.DataObject) -> None:
     whole = xls([["id", "name"], *rows])
     read_rows = read(whole, "xls")
