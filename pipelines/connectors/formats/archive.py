@@ -26,6 +26,9 @@ HARMLESS = 100_000_000
 CHUNK = 1 << 20
 
 _UTF8_NAME, _ENCRYPTED = 0x800, 0x1
+_END, _IN_ZIP64 = b"PK\x05\x06", 0xFFFF
+_FARTHEST_END = 22 + 0xFFFF
+"""Bytes from the end of a zip to where its end record may begin: a comment may follow it."""
 _BROKEN = (
     zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error, EOFError, NotImplementedError,
     OSError, ValueError, IndexError, OverflowError,
@@ -116,6 +119,7 @@ class _Zip:
 
     def __init__(self, path: Path) -> None:
         self.archive = zipfile.ZipFile(path)
+        self._require_all(path)
 
     def __enter__(self) -> "_Zip":
         return self
@@ -130,6 +134,17 @@ class _Zip:
                 mode = info.external_attr >> 16
                 is_link = info.create_system == 3 and (mode & 0o170000) == 0o120000
                 yield Member(_name(info), not is_link, lambda info=info: self.archive.open(info))  # type: ignore[misc]
+
+    def _require_all(self, path: Path) -> None:
+        """Raises BadZipFile if the directory's end tells another number of members than the directory has: where one
+        of its lengths is damaged, zipfile reads the members behind it as part of the one before, and misses them."""
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - _FARTHEST_END))
+            tail = stream.read()
+        at = tail.rfind(_END)
+        said = int.from_bytes(tail[at + 10 : at + 12], "little")
+        if said not in (_IN_ZIP64, len(self.archive.infolist()) & 0xFFFF):
+            raise zipfile.BadZipFile
 
     def _check(self, info: zipfile.ZipInfo) -> None:
         """Raises BadZipFile if the directory calls a member otherwise than the member itself does: nothing else tells
