@@ -17,12 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.clones import clone
+from benchmarks.clones import clone, row_counts
 from benchmarks.contender import Contender, one
 from benchmarks.golden import DRAWN, PERSONS, SEED, Watch
 from benchmarks.measure import REPOSITORY, table
+from pipelines import synthetic
 from pipelines.contracts.load import load
-from pipelines.lake import delta
 from pipelines.linkage import tables
 from pipelines.preparation import core_versions
 from pipelines.register import Register
@@ -45,8 +45,7 @@ def admit(where: str, folder: Path) -> int:
     with DemoCity(folder / "city", SEED, min(int(persons), DRAWN)) as city:
         city.populate()
         settings.prepare()
-        for secret, address in city.connections().items():
-            settings.store_secret(secret, address)
+        synthetic.feed(settings, city.connections())
         with opened(settings, "admit") as run, watch.running():
             begun = time.time()
             for source in sorted(run.contracts.sources):
@@ -117,7 +116,7 @@ def enlarge(home: Path, copies: int) -> dict[str, int]:
             receipts.add(Stage.ADMIT, name, last.body | {"core_version": source.version}, source.batch)
     finally:
         register.close()
-    return {name: delta.row_count(delta.open_table(one.location, one.version)) for name, one in sources.items()}
+    return row_counts(sources)
 
 
 def main(persons: int, home: Path) -> None:

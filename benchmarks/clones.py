@@ -138,6 +138,11 @@ def change(sources: Sources, contracts: Contracts, lake: Lake, every: int) -> di
     return found
 
 
+def row_counts(sources: Sources) -> dict[str, int]:
+    """The rows of each source, those that were overtaken among them."""
+    return {name: delta.row_count(delta.open_table(one.location, one.version)) for name, one in sources.items()}
+
+
 def _append(con: duckdb.DuckDBPyConnection, query: str, location: Path) -> int:
     schema, base = query_schema(con, query, location.name), delta.latest(location)
     return delta.commit(location, schema, "append", base, copy_rows(con, query, location))

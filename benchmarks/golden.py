@@ -29,7 +29,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.clones import change, clone, read_by, small_city
+from benchmarks.clones import change, clone, read_by, row_counts, small_city
 from benchmarks.contender import Contender, one
 from benchmarks.measure import REPOSITORY, table
 from pipelines.contracts.dbt import generated
@@ -256,8 +256,7 @@ def prepare(folder: Path, persons: int) -> Path:
 def main(persons: int, folder: Path, names: Sequence[str]) -> None:
     """Prepare, build, print."""
     home = prepare(folder, persons)
-    sources = _sources(home, "first").items()
-    rows = {name: delta.row_count(delta.open_table(one.location, one.version)) for name, one in sources}
+    rows = row_counts(_sources(home, "first"))
     print(f"{persons} persons, {sum(rows.values())} source rows: {json.dumps(rows)}")
     table("benchmarks.golden", names, str(home), runs=1)
     for name in names:
