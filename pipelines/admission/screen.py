@@ -89,6 +89,8 @@ class Screen:
     def suspects(self, file: Path) -> int | None:
         """Write the rows that are not cleared to a file, and count them; None if they are no few."""
         found = 0
+        if not self._looks:  # then the file need not be read
+            return found
         with ExitStack() as closing:
             raw = closing.enter_context(pq.ParquetFile(self._path, read_dictionary=self._repeating))
             written, start = None, 0

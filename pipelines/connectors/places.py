@@ -4,6 +4,7 @@ Asked only for rows that somebody is shown, by reading the kept files once more 
 stored. Files that are no longer kept have no places.
 """
 
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Collection, Mapping
@@ -59,7 +60,7 @@ def _of_several(
                 assert stream is not None  # only plain files were packed
                 copy = Path(copies) / "copy"
                 with stream, copy.open("wb") as out:
-                    out.write(stream.read())
+                    shutil.copyfileobj(stream, out)
                 placed = _of_file(LocalFile(copy, name, request), arguments, wanted)
                 found |= {row + start: place for row, place in placed.items()}
             start = end

@@ -196,9 +196,9 @@ def _refuse_retired(register: Register, before: Head | None, signer: Signer, of:
 
     Raises CitylakeError: a former key hands over where it signed last, not again after whoever stole it.
     """
-    key, theirs = signer.public_key(Encoding.DER).hex(), _keys(register, audit if of is ledger else ledger)
     if before is None:
         return
+    key, theirs = signer.public_key(Encoding.DER).hex(), _keys(register, audit if of is ledger else ledger)
     at = datetime.fromisoformat(before.says["at"])
     mine = {one for _, one in _keys(register, of)}
     then, by_now = [one for made, one in theirs if made < at], [one for _, one in theirs]

@@ -85,7 +85,8 @@ def _applied(
     if names & {ERASED, EMPTIED} or not names >= set(table.columns):
         raise NoFeed("erased")
     columns = ", ".join(map(identifier, table.columns))
-    came, went = (_changed(con, table, parts, kinds) for kinds in (CAME, WENT))
+    changes = _changes(con, table, parts)
+    came, went = (_changed(con, table, changes, parts, kinds) for kinds in (CAME, WENT))
     con.execute(
         f"CREATE TABLE went AS SELECT {columns}, count(*) AS {_TIMES}, row_number() OVER () AS {_NUMBER}"
         f" FROM ({went}) GROUP BY {columns}"
@@ -103,17 +104,24 @@ def _applied(
     return write_file(con, f"{stayed} UNION ALL SELECT {columns} FROM hit WHERE {_STAYS}", target)
 
 
-def _changed(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[Part], kinds: Sequence[str]) -> str:
-    """A query of the rows that came, or went: from files of changes, and from whole files. Raises NoFeed if a change is
-    of a kind that is neither: passed over, it might leave the number of rows as it should be."""
+def _changes(con: duckdb.DuckDBPyConnection, table: SharedTable, parts: Sequence[Part]) -> str:
+    """A query of the rows in files of changes. Raises NoFeed if a change is neither of what came nor of what went:
+    passed over, it might leave the number of rows as it should be."""
     wide = replace(table, types={**table.types, CHANGE: "VARCHAR"})
-    columns, kind = ", ".join(map(identifier, table.columns)), identifier(CHANGE)
     changes = rows_of(con, wide, [part for part in parts if part.kind == "changes"])
-    known = f"coalesce({kind} IN ({literals(CAME + WENT)}), false)"
+    known = f"coalesce({identifier(CHANGE)} IN ({literals(CAME + WENT)}), false)"
     if con.execute(f"SELECT coalesce(bool_and({known}), true) FROM ({changes})").fetchone() != (True,):
         raise NoFeed("kinds")
+    return changes
+
+
+def _changed(
+    con: duckdb.DuckDBPyConnection, table: SharedTable, changes: str, parts: Sequence[Part], kinds: Sequence[str]
+) -> str:
+    """A query of the rows that came, or went: those of some changes, and from whole files."""
+    columns = ", ".join(map(identifier, table.columns))
     whole = [part for part in parts if part.kind == kinds[0]]
     return (
-        f"SELECT {columns} FROM ({changes}) WHERE {kind} IN ({literals(kinds)})"
+        f"SELECT {columns} FROM ({changes}) WHERE {identifier(CHANGE)} IN ({literals(kinds)})"
         f" UNION ALL SELECT {columns} FROM ({rows_of(con, table, whole)})"
     )

@@ -108,11 +108,5 @@ def _column(letters: str) -> int:
     return number - 1
 
 
-def letters_of(column: int) -> str:
-    """How a sheet calls its column, counted from 0."""
-    rest, letter = divmod(column, 26)
-    return (letters_of(rest - 1) if rest else "") + chr(ord("A") + letter)
-
-
 def _local(element: Element) -> str:
     return element.tag.rpartition("}")[2]

@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
+from xlsxwriter.utility import xl_col_to_name
 
 from pipelines.connectors.base import header_names, listed
-from pipelines.connectors.formats.cell_errors import errors_of, letters_of
+from pipelines.connectors.formats.cell_errors import errors_of
 from pipelines.connectors.formats.delimited import LOOK, HeaderRow
 from pipelines.connectors.formats.kinds import kind_of
 from pipelines.connectors.formats.probe import check_readable
@@ -167,7 +168,7 @@ class _Notes:
 
 def _places(file: LocalFile, parts: Sequence[_Part]) -> Iterator[Place]:
     for part in parts:
-        letters = {name: letters_of(column + part.page.first) for column, name in enumerate(part.names)}
+        letters = {name: xl_col_to_name(column + part.page.first) for column, name in enumerate(part.names)}
         for number, _ in part.lines:
             yield Place(file.origin, "row", number, part.page.name, letters)
 
