@@ -4,7 +4,7 @@ server that is down fails neither a release nor the delivery to another."""
 import dagster as dg
 
 from assets.releases import EDITION
-from catalog.delivery.deliveries import all_deliveries, deliver
+from catalog.delivery.deliveries import all_deliveries, deliver, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.policy.audit import AuditUnavailable
 from pipelines.contracts.load import Contracts
@@ -34,7 +34,10 @@ def delivery_assets(contracts: Contracts) -> list[dg.AssetsDefinition]:
             try:
                 if made := deliver(desk, name, run.id):
                     done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
-            except (CitylakeError, Refused, AuditUnavailable) as problem:
+            except Refused as refused:
+                context.log.error(refusal(name, refused))
+                failed.append(name)
+            except (CitylakeError, AuditUnavailable) as problem:
                 context.log.error(f"{name}: {problem or type(problem).__name__}")
                 failed.append(name)
             except Exception as problem:  # the text of an error that nobody foresaw may quote rows

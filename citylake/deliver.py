@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from catalog.delivery.deliveries import Form, all_deliveries, deliver, named
+from catalog.delivery.deliveries import Form, all_deliveries, deliver, named, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.receipt import signed_by, written
@@ -98,7 +98,7 @@ def _run(desk: Desk, name: str, full: bool) -> bool:
             as_json(vars(done))
         return True
     except Refused as refused:
-        typer.secho(say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}")), err=True)
+        typer.secho(refusal(name, refused), err=True)
     except AuditUnavailable:
         typer.secho(say("web.error.no_audit"), err=True)
     except CitylakeError as error:

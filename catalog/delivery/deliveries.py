@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from catalog.delivery.desk import Desk
+from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files import returned
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.files.deliver import deliver as deliver_files
 from catalog.delivery.files.returned import Account
-from catalog.delivery.push import Delivered
+from catalog.delivery.push import BY_CONTRACT, Delivered
 from catalog.delivery.tables.deliver import deliver as deliver_table
 from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
-from pipelines.messages import CitylakeError
+from pipelines.messages import CitylakeError, say
 
 Form = DeliveryForm | FileTask | ReturnForm
 
@@ -44,6 +44,14 @@ def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | 
     if isinstance(form, FileTask):
         return deliver_files(desk, name, form, run, anew)
     return returned.account(desk, name, form, run)
+
+
+def refusal(name: str, refused: Refused) -> str:
+    """Why a delivery was refused, and where it only stops until contracts say otherwise, what to do."""
+    told = say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}"))
+    if refused.reason in BY_CONTRACT:
+        told += "\n" + say("deliver.by_contract", name=name, product=refused.product)
+    return told
 
 
 def _expanded(name: str, form: DeliveryForm | FileDeliveryForm | ReturnForm) -> Iterator[tuple[str, Form]]:

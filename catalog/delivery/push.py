@@ -20,9 +20,11 @@ from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.signing import signer_of
 
-PASSING = Reason.SUSPENDED
-"""The one denial that may pass: it stops a delivery. By any other nothing covers what the recipient has, and the
-delivery ends."""
+BY_CONTRACT = frozenset({Reason.GRANT_EMPTY, Reason.COLUMNS_PENDING})
+"""A grant is in force, but a contract leaves nothing of it: another contract, a release or an approval may fill it."""
+PASSING = BY_CONTRACT | {Reason.SUSPENDED}
+"""The denials that may pass: they stop a delivery. By any other nothing covers what the recipient has, and the delivery
+ends."""
 KEPT = 1000
 """Receipts of a delivery among which one that the recipient has is looked for."""
 
@@ -76,7 +78,8 @@ class Push:
             return asked
         allowed = narrowed(asked.allowed, self.division)
         if allowed is None:
-            raise self.desk.refuse(caller, self.product, Reason.GRANT_EMPTY, self.action, self.road)
+            reason = Reason.GRANT_EMPTY if asked.allowed.rows is None else Reason.GRANT_ELSEWHERE
+            raise self.desk.refuse(caller, self.product, reason, self.action, self.road)
         return replace(asked, allowed=allowed)
 
     def admitted(self, asked: Admission) -> Admission:

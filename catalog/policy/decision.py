@@ -29,7 +29,9 @@ class Reason(StrEnum):
     GRANT_NOT_YET = "grant_not_yet"
     GRANT_PENDING = "grant_pending"
     GRANT_ROAD = "grant_road"
+    GRANT_ELSEWHERE = "grant_elsewhere"
     GRANT_EMPTY = "grant_empty"
+    COLUMNS_PENDING = "columns_pending"
     PURPOSE_OTHER = "purpose_other"
     COLUMN_NOT_GRANTED = "column_not_granted"
     LOOKUP_ONLY = "lookup_only"
@@ -333,7 +335,7 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         # nobody had to approve it then; what a contract made more sensitive since waits for somebody who does
         asking, columns = columns, tuple(name for name in columns if name not in product.approval)
         if asking and not columns:
-            return Denied(Reason.GRANT_PENDING)
+            return Denied(Reason.COLUMNS_PENDING)
     purpose = None if grant is None else product.purpose(grant.purpose)
     uncovered = {one.column: one for one in product.bound if one.column in columns and purpose not in one.purposes}
     columns = tuple(name for name in columns if name not in uncovered or uncovered[name].mask is not None)

@@ -84,7 +84,7 @@ def test_what_became_sensitive_waits_for_a_second_person() -> None:
     assert isinstance(approved, Allowed) and isinstance(older, Allowed)
     assert approved.columns == older.columns == COLUMNS
     alone = grant(given_by="a", columns=("name",))
-    assert reason(caller(alone), now_sensitive) is Reason.GRANT_PENDING
+    assert reason(caller(alone), now_sensitive) is Reason.COLUMNS_PENDING
 
 
 def test_open_products_are_for_anyone() -> None:

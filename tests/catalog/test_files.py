@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from catalog.delivery.deliveries import deliver
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files import deliver as delivering
 from catalog.delivery.files.deliver import DeliveredFiles
@@ -368,6 +369,34 @@ def test_an_end_takes_away_what_was_erased_even_if_it_keeps_the_rest(filing: Fil
     end_grants(filing.city, RECIPIENT)
     assert filing.deliver().how == "ended" and packages_in(filing) == {second.package}
     assert filing.last()["removed"] == [first.package]
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_a_contract_that_empties_a_grant_stops_its_packages_but_takes_erased_ones_away(filing: Filing) -> None:
+    filing.grant(columns=["education"])
+    first = filing.deliver(full=True)
+    filing.city.release(PERSONS, 51)
+    second = filing.deliver(full=True)
+    contract = filing.city.own_contracts() / "products" / "population" / "person.yaml"
+    whole = contract.read_text("utf-8")
+    columns = "      - {name: education, purposes: [subsistence_check]}\n"
+    try:
+        contract.write_text(whole.replace("      - education\n", columns, 1), "utf-8")
+        closed, rewritten = (
+            Desk(filing.city.settings, filing.city.register),
+            {PERSONS: {str(first.version): ["f", "g"]}},
+        )
+        for gone in (set[str](), {first.package}):
+            with pytest.raises(Refused) as refused:
+                deliver(closed, f"{filing.kind}_files", "test")
+            assert refused.value.reason is Reason.GRANT_EMPTY
+            assert packages_in(filing) == {first.package, second.package} - gone
+            assert not (filing.office().look() / "RECALL.txt").exists() and filing.last()["state"] == "current"
+            filing.city.ledger.record([Entry(ERASURE, "删3号", "r", None, {"releases": rewritten})])
+    finally:
+        contract.write_text(whole, "utf-8")
+    filing.city.release(PERSONS, 52)
+    assert deliver(Desk(filing.city.settings, filing.city.register), f"{filing.kind}_files", "test").how == "changes"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)

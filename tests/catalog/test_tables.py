@@ -436,6 +436,33 @@ def test_any_grant_that_covers_nothing_ends_the_delivery(bureau: Bureau, what: s
     assert bureau.receiver.run("SELECT count(*) FROM t")[0] == (0,)
 
 
+@pytest.mark.parametrize("bureau", ["postgresql"], indirect=True)  # what is decided, whatever the database
+def test_a_contract_that_empties_a_grant_stops_its_delivery_and_no_other(bureau: Bureau) -> None:
+    """What was delivered stays even where an end empties the table, and a mended contract is gone on with."""
+    bureau.grant(columns=["education"])
+    bureau.deliver("persons_empty")
+    held, position = bureau.receiver.rows("t", ["education"]), bureau.receiver.position()
+    where = {"CITYLAKE_HOME": str(bureau.city.settings.home), "CITYLAKE_PROJECT": str(bureau.city.settings.project)}
+    contract = bureau.city.own_contracts() / "products" / "population" / "person.yaml"
+    whole = contract.read_text("utf-8")
+    plain, bound = "      - education\n", "      - {name: education, purposes: [subsistence_check]}\n"
+    assert plain in whole
+    try:
+        contract.write_text(whole.replace(plain, bound, 1), "utf-8")
+        done = CliRunner().invoke(app, ["deliver", "run", bureau.name("persons_empty")], env=where)
+        assert done.exit_code == 1 and PERSONS in done.stderr and bureau.name("persons_empty") in done.stderr
+        assert all(translate("web.reason.grant_empty", language) in done.stderr for language in ("zh", "en"))
+        assert (bureau.receiver.rows("t", ["education"]), bureau.receiver.position()) == (held, position)
+        (told,) = audit.recent(bureau.city.register, 1)
+        assert (told["outcome"], told["body"]["reason"]) == ("denied", "grant_empty")
+    finally:
+        contract.write_text(whole, "utf-8")
+    bureau.city.release(PERSONS, 47)
+    done = CliRunner().invoke(app, ["deliver", "run", bureau.name("persons_empty")], env=where)
+    assert (done.exit_code, json.loads(done.stdout)["how"]) == (0, "changes")
+    assert bureau.equal("persons_empty")
+
+
 def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -> None:
     name = "char(64) CHARACTER SET ascii" if bureau.receiver.engine == "mariadb" else "text"
     own = f"_citylake_row {name} PRIMARY KEY, _citylake_check bigint NOT NULL"

@@ -107,7 +107,9 @@ class _Delivery(Push):
         try:
             asked = self.ask()
         except Refused as refused:
-            if refused.reason is not PASSING and (ended := self._end(refused.reason)):
+            if refused.reason in PASSING:
+                self._stop()
+            elif ended := self._end(refused.reason):
                 return ended
             raise
         rewritten = max((row.sequence for row in self.desk.listing.ledger.rewritings()), default=0)
@@ -318,6 +320,14 @@ class _Delivery(Push):
             if name != outbox.hidden(package):
                 outbox.remove(name)
         return bool(left)
+
+    def _stop(self) -> None:
+        """Nothing ends and nothing is told, but what was erased goes all the same."""
+        outbox = self._open()
+        try:
+            self._take_away(outbox, self._erased(outbox))
+        finally:
+            outbox.close()
 
     def _end(self, reason: Reason) -> Delivered | None:
         """Tell the recipient that the delivery ended; None if there never was one."""

@@ -85,7 +85,7 @@ class _Delivery(Push):
         try:
             asked = self.ask()
         except Refused as refused:
-            if refused.reason is not PASSING and (ended := self._end(refused.reason)):
+            if refused.reason not in PASSING and (ended := self._end(refused.reason)):
                 return ended
             raise
         admission = self.admitted(asked)
