@@ -24,7 +24,15 @@ from pipelines.privacy.masks import masks
 from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
-from pipelines.release.shown import released_columns
+from pipelines.release.shown import (
+    bound_columns,
+    released_by_lookup,
+    released_columns,
+    released_level,
+    same_limit,
+    share_type,
+    shown_until,
+)
 from pipelines.waits import holding, waits
 
 log = logging.getLogger(__name__)
@@ -55,34 +63,29 @@ class Offering:
     @cached_property
     def offer(self) -> Offer:
         """What policy needs to know of it."""
-        product, form = self.product, self.product.contract.form
-        until = form.shownUntil
-        columns = released_columns(product, self.release.body if self.release else {})
+        product = self.product
+        body = self.release.body if self.release else {}
+        columns, until = released_columns(product, body), shown_until(product, body)
+        whose = self.organisations if same_limit(product, body, "organisations") else None
         return Offer(
             product=product.id,
             channel=product.channel,
-            share_type=form.share.type,
+            share_type=share_type(product, body),
             columns=columns,
-            rows=_released_rows(product, columns),
+            rows=product.form.rows if product.form.rows in columns and same_limit(product, body, "rows") else None,
             pseudonyms=frozenset(column.name for column in product.columns if column.pseudonymised),
             sealed=frozenset(column.name for column in product.columns if column.sealed),
             version=self.release.version if self.release else None,
-            lookup=product.form.lookup is not None,
+            lookup=product.form.lookup is not None or released_by_lookup(body),
             approval=self.approval,
             shown_until=None if until is None else ShownUntil(until, self.zone),
-            organisations=self.organisations if self.organisations and self.organisations.column in columns else None,
+            organisations=whose if whose and whose.column in columns else None,
             bound=tuple(
-                Bound(one.name, frozenset(one.purposes), one.otherwise, one.otherwise in KEYED)
-                for one in product.columns
-                if one.purposes
+                Bound(name, texts, otherwise, otherwise in KEYED)
+                for name, (texts, otherwise) in bound_columns(product, body).items()
             ),
             purposes=self.purposes,
         )
-
-
-def _released_rows(product: Product, columns: tuple[str, ...]) -> str | None:
-    """The column that grants are limited by, None if the release does not have it as the contract does now."""
-    return product.form.rows if product.form.rows in columns else None
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,14 @@ class Snapshot:
 
     def _made(self, product: Product) -> Offering:
         levels = self.contracts.city.levels
-        approval = frozenset(column.name for column in product.columns if levels[column.level].approval)
         form, whose = product.form.organisations, None
         if form is not None:
             known = self.contracts.codes_of_organisations(form.departments)
             whose = Organisations(form.column, frozenset((org, code) for org, codes in known.items() for code in codes))
         release, purposes = self.published.get(product.id), self.contracts.purposes
+        body = release.body if release else {}
+        asking = (one for one in product.columns if levels[released_level(one, body)].approval)
+        approval = frozenset(column.name for column in asking)
         return Offering(product, release, approval, self.contracts.city.timezone, whose, purposes)
 
 
@@ -159,8 +164,8 @@ class Listing:
 
         Of a product with `shownUntil` only the published one: earlier ones tell of rows whose end was set since.
         """
-        product = self.snapshot().contracts.products.get(subject)
-        newest_only = product is not None and product.contract.form.shownUntil is not None
+        offering = self.snapshot().find(subject)
+        newest_only = offering is not None and offering.offer.shown_until is not None
         columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
         moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL, PAST_WITHDRAWAL])
         query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())

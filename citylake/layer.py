@@ -19,7 +19,7 @@ from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
 from pipelines.release import publicity
 from pipelines.release.ledger import Ledger
-from pipelines.release.shown import released_columns
+from pipelines.release.shown import released_columns, shown_until
 from pipelines.settings import Settings
 
 FORMATS = {".geojson": "geojson", ".gpkg": "gpkg", ".parquet": "geoparquet"}
@@ -39,9 +39,9 @@ def write(
         if kind is None:
             raise CitylakeError("layer.format", file=file)
         register, contracts = opened_register(settings), load(settings.contracts)
-        layer, columns = _published(contracts, register, product)
+        layer, columns, until = _published(contracts, register, product)
         read = delta.scan(delta.open_table(settings.lake.product(*product.split("/")), layer.version))
-        names, until = ", ".join(map(identifier, columns)), contracts.products[product].contract.form.shownUntil
+        names = ", ".join(map(identifier, columns))
         where = "" if until is None else f" WHERE {publicity.shown_on(until, publicity.today(contracts))}"
         query = f"SELECT {names} FROM (SELECT {read.columns} FROM {read.source}){where} ORDER BY ALL"
         with private_file(file, settings.home) as partial, connect(settings.lake.scratch()) as con:
@@ -56,16 +56,22 @@ def write(
         register.close()
 
 
-def _published(contracts: Contracts, register: Register, product: str) -> tuple[layers.Layer, tuple[str, ...]]:
-    """A layer as it was released, and the columns of it that may still be shown. Raises CitylakeError for no layer."""
+def _published(
+    contracts: Contracts, register: Register, product: str
+) -> tuple[layers.Layer, tuple[str, ...], str | None]:
+    """A layer as it was released, the columns of it that may still be shown, and the one with the last day of a row.
+
+    Raises CitylakeError for no layer.
+    """
     found = {}
     for name, entry in Ledger(register).published().items():
         if name in contracts.products and entry.version is not None:
             columns = released_columns(contracts.products[name], entry.body)
-            if contracts.products[name].contract.form.shownUntil not in {None, *columns}:
+            until = shown_until(contracts.products[name], entry.body)
+            if until not in {None, *columns}:
                 continue  # the release cannot say which of its rows may be shown
             if layer := layers.layer_of(contracts.products[name], entry, columns):
-                found[name] = layer, columns
+                found[name] = layer, columns, until
     if product not in found:
         raise CitylakeError("layer.unknown", product=product, known="、".join(sorted(found)) or "—")
     return found[product]

@@ -145,8 +145,8 @@ class OfOrganisations:
 
 @dataclass(frozen=True)
 class Bound:
-    """A column that is shown as it is for some purposes only, by their codes; for any other through a mask, or not at
-    all if there is none. `keyed`: the mask is a pseudonym."""
+    """A column that is shown as it is for some purposes only, by every text that means one; for any other through a
+    mask, or not at all if there is none. `keyed`: the mask is a pseudonym."""
 
     column: str
     purposes: frozenset[str]
@@ -336,7 +336,7 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         asking, columns = columns, tuple(name for name in columns if name not in product.approval)
         if asking and not columns:
             return Denied(Reason.COLUMNS_PENDING)
-    purpose = None if grant is None else product.purpose(grant.purpose)
+    purpose = None if grant is None else grant.purpose
     uncovered = {one.column: one for one in product.bound if one.column in columns and purpose not in one.purposes}
     columns = tuple(name for name in columns if name not in uncovered or uncovered[name].mask is not None)
     divisions = None if grant is None else grant.divisions

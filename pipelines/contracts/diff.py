@@ -10,7 +10,7 @@ from pipelines.contracts.diff_change import Change, change
 from pipelines.contracts.diff_columns import column_changes
 from pipelines.contracts.diff_products import approval_changes, product_changes
 from pipelines.contracts.models import DriftForm, SourceForm
-from pipelines.contracts.resolved import Claim, Contracts, ProductContract, SourceContract
+from pipelines.contracts.resolved import PURPOSES, Claim, Contracts, ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
 
 Contract = SourceContract | ProductContract
@@ -232,6 +232,10 @@ def _code_list_changes(old: Contracts, new: Contracts) -> Iterator[Change]:
             yield change(f"codes/{name}", "code_list_narrowed", codes=_sample(gone))
         if came := now - was:
             yield change(f"codes/{name}", "code_list_widened", codes=_sample(came))
+    means, meant = new.purposes, old.purposes
+    gained = {text for text, code in means.items() if meant.get(text) != code and code in meant.values()}
+    if gained:
+        yield change(f"codes/{PURPOSES}", "purpose_means_more", codes=_sample(gained))
 
 
 def _sample(codes: set[str]) -> str:

@@ -64,6 +64,7 @@ _GOVERNANCE = {
     "mask_dropped",
     "mask_weaker",
     "purposes_widened",
+    "purpose_means_more",
     "channel_added",
     "channel_column_added",
     "max_level_raised",

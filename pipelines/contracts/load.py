@@ -41,6 +41,7 @@ from pipelines.contracts.resolved import (
     SourceContract,
     Spellings,
     Step,
+    purpose_texts,
     rule_context,
 )
 from pipelines.contracts.rules import Rule
@@ -350,7 +351,9 @@ class _Loader:
         if shown.definition.logicalType != made:
             told = {"column": form.name, "type": shown.definition.logicalType, "source": source, "made": made}
             raise error("contract.shown_type", file, place, mask=form.mask or "—", **told)
-        result = ShownColumn(form.name, source, form.mask, level, shown, tuple(form.purposes), form.otherwise)
+        covered = purpose_texts(self.codes.get(PURPOSES), form.purposes)
+        purposes = (tuple(form.purposes), form.otherwise, covered)
+        result = ShownColumn(form.name, source, form.mask, level, shown, *purposes)
         limit = self.city.channels[channel].limit(result.pseudonymised)  # type: ignore[index]
         if level > limit:
             raise error(
@@ -375,12 +378,21 @@ class _Loader:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
         listed = {step.arguments["codes"] for column in columns for step in column.clean if "codes" in step.arguments}
         listed |= {rule.arguments["codes"] for rule in rules if "codes" in rule.arguments}
+        listed |= {PURPOSES} if _names_purposes(form) else set()
         meaning = {
             "form": form.model_dump(mode="json", by_alias=True),
             "fields": {column.name: column.definition.model_dump(mode="json") for column in columns},
             "codes": {name: self.codes[name].hash for name in sorted(listed)},
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _names_purposes(form: models.Strict) -> bool:
+    """Whether a contract shows a column for some purposes only; then it is released anew when the list changes."""
+    if not isinstance(form, models.ProductForm) or form.channels.sharing is None:
+        return False
+    columns = form.channels.sharing.properties
+    return any(isinstance(column, models.ChannelColumn) and column.purposes for column in columns)
 
 
 def _check_bound(

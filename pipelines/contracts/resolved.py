@@ -3,7 +3,7 @@
 How they are read and checked is in `load`; how they are written is in `models`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cached_property
@@ -86,6 +86,8 @@ class ShownColumn:
     purposes: tuple[str, ...] = ()
     """Codes of the purposes for which it is shown so, none for any; for others through `otherwise`, or not at all."""
     otherwise: str | None = None
+    covered: frozenset[str] = field(default=frozenset(), compare=False)
+    """Every text of a grant that means one of these purposes; told of the list, not of the contract, if it changes."""
 
     @property
     def pseudonymised(self) -> bool:
@@ -198,15 +200,23 @@ class Contracts:
     @cached_property
     def purposes(self) -> dict[str, str]:
         """By every text that means a purpose, its code."""
-        known = self.codes.get(PURPOSES)
-        if known is None:
-            return {}
-        return {row["name"]: code for code, row in known.rows.items()} | dict(known.spellings)
+        return _purposes(self.codes.get(PURPOSES))
 
     @cached_property
     def code_sets(self) -> dict[str, frozenset[str]]:
         """For rules: code list -> codes."""
         return {name: frozenset(codes.rows) for name, codes in self.codes.items()}
+
+
+def purpose_texts(known: CodeList | None, codes: Collection[str]) -> frozenset[str]:
+    """Every text that means one of these purposes."""
+    return frozenset(text for text, code in _purposes(known).items() if code in codes)
+
+
+def _purposes(known: CodeList | None) -> dict[str, str]:
+    if known is None:
+        return {}
+    return {row["name"]: code for code, row in known.rows.items()} | dict(known.spellings)
 
 
 def rule_context(contracts: Contracts, **about: Any) -> Context:

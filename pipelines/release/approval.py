@@ -91,7 +91,8 @@ def local(text: str, city: CityForm) -> datetime:
 def terms(product: Product) -> dict[str, Any]:
     """What two persons answer for: columns with their masks and levels, who may have them, and what limits rows.
 
-    Names, descriptions and rules are not in it: a city that publishes daily would be asked again for every word.
+    Names, descriptions and rules are not in it: a city that publishes daily would be asked again for every word. Of a
+    column for some purposes every text is in it that means one: an alias more opens it to whoever was granted that.
     """
     form, contract = product.form, product.contract.form
     whose = {"organisations": form.organisations.model_dump(mode="json")} if form.organisations else {}
@@ -108,7 +109,7 @@ def terms(product: Product) -> dict[str, Any]:
         "columns": {
             column.name: [
                 *(column.source, column.mask, column.level),
-                *([list(column.purposes), column.otherwise] if column.purposes else []),
+                *([sorted(column.covered), column.otherwise] if column.purposes else []),
             ]
             for column in product.columns
         },

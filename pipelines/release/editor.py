@@ -38,6 +38,7 @@ from pipelines.release.ledger import APPROVAL_END, REFUSAL, RELEASE, WITHDRAWAL,
 from pipelines.release.notices import Notices, notices
 from pipelines.release.products import Counted, counted, released_before, write_candidate
 from pipelines.release.publish import Approved, publish
+from pipelines.release.shown import said_of
 from pipelines.release.volume import confirmed_volumes
 from pipelines.settings import Settings
 from pipelines.synthetic import said
@@ -294,8 +295,7 @@ class Editor:
             body["confirmation"] = self.confirmed[candidate.subject].sequence
         if candidate.product is None:
             return body
-        columns = {column.name: [column.source, column.mask] for column in candidate.product.columns}
-        return {**body, "model": candidate.contract.form.model, "columns": columns}
+        return {**body, "model": candidate.contract.form.model, **said_of(candidate.product)}
 
     def _context(self, name: str, relation: str) -> Any:
         previous = self._relation_of_published(name) if name in self.published else None

@@ -31,7 +31,7 @@ from pipelines.register.receipts import Receipts
 from pipelines.register.times import as_utc
 from pipelines.release import publicity
 from pipelines.release.ledger import Ledger, Recorded
-from pipelines.release.shown import released_columns
+from pipelines.release.shown import released_columns, shown_until
 from pipelines.settings import Settings
 
 INFORMATION = {
@@ -93,7 +93,7 @@ def shown(contracts: Contracts, published: Mapping[str, Recorded]) -> list[Shown
         if product.channel == "analyst" and name in published:
             open_now = released_columns(product, published[name].body)
             columns = tuple(column for column in product.columns if column.name in open_now)
-            until = product.contract.form.shownUntil
+            until = shown_until(product, published[name].body)
             found += [Shown(product, published[name], columns, day)] if columns and until in {None, *open_now} else []
     return found
 
@@ -206,7 +206,7 @@ def _copy(con: duckdb.DuckDBPyConnection, lake: Lake, one: Shown) -> None:
     schema = f"marts.{identifier(one.product.contract.library)}"
     read = delta.scan(delta.open_table(lake.product(one.product.channel, one.product.name), one.release.version))
     columns = ", ".join(identifier(column.name) for column in one.columns)
-    until = one.product.contract.form.shownUntil
+    until = shown_until(one.product, one.release.body)
     where = "" if until is None else f" WHERE {publicity.shown_on(until, one.day)}"
     con.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
     con.execute(
@@ -216,7 +216,7 @@ def _copy(con: duckdb.DuckDBPyConnection, lake: Lake, one: Shown) -> None:
 
 
 def _last_ended(lake: Lake, one: Shown) -> date | None:
-    until, version = one.product.contract.form.shownUntil, one.release.version
+    until, version = shown_until(one.product, one.release.body), one.release.version
     if until is None or version is None:
         return None
     return publicity.last_ended(lake.product(one.product.channel, one.product.name), version, until, one.day)

@@ -32,6 +32,7 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import marts
 from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.release.products import write_files
+from pipelines.release.shown import said_of
 from pipelines.settings import REPOSITORY, Settings
 
 PERSONS = "sharing/person_of_division"
@@ -212,7 +213,7 @@ class City:
         said = {
             "rows": delta.row_count(table),
             "contract": product.contract.hash,
-            "columns": {column.name: [column.source, column.mask] for column in product.columns},
+            **said_of(product),
             "as_of": "2026-11-01",
             "evidence": CHECKS,
             "rules": [],

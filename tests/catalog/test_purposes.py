@@ -82,8 +82,8 @@ def test_the_decision_follows_the_purpose_of_the_grant() -> None:
     product = replace(
         offer(),
         bound=(
-            Bound("name", frozenset({"a"}), None),
-            Bound("division_code", frozenset({"a", "b"}), "town"),
+            Bound("name", frozenset({"a", "甲"}), None),
+            Bound("division_code", frozenset({"a", "甲", "b", "乙"}), "town"),
         ),
         purposes={"甲": "a", "a": "a", "乙": "b"},
     )
@@ -218,6 +218,48 @@ def test_what_anybody_says_is_kept_only_if_it_is_a_purpose(own_city: City) -> No
     assert len(list(inquiry.rows(own_city.register, zone, Asked(road="web", purpose="旧")))) == 1
     city = own_city.contracts.city
     anomalies.counted(own_city.register, city, city.anomalies, now().astimezone(zone).date())
+
+
+def test_a_contract_opens_nothing_before_its_next_release(bound: City) -> None:
+    """Neither by other purposes or masks of a column nor by another text that means a purpose."""
+    desk, given_for = Desk(bound.settings, bound.register), {"拆一": COVERED, "拆二": OTHER, "拆三": "低保复核"}
+    for name, purpose in given_for.items():
+        given(bound, name, purpose)
+
+    def shown(desk: Desk) -> dict[str, tuple[bool, tuple[tuple[str, str], ...]]]:
+        made = {name: desk.admit(desk.callers.on_behalf(name), PERSONS, "test", "files").allowed for name in given_for}
+        return {name: ("education" in one.columns, one.masks) for name, one in made.items()}
+
+    masked = (("division_code", "town"),)
+    before = {"拆一": (True, ()), "拆二": (False, masked), "拆三": (False, masked)}
+    assert shown(desk) == before
+    contract, codes = (
+        bound.settings.contracts / name for name in ("products/population/person.yaml", "codes/purposes.csv")
+    )
+    texts = {file: file.read_text("utf-8") for file in (contract, codes)}
+    free = texts[contract].replace("{name: education, purposes: [subsistence_check]}", "education")
+    free = free.replace(", otherwise: town}", "}").replace(
+        "{name: division_code, purposes: [subsistence_check]}", "division_code"
+    )
+    alias = texts[codes].replace("低保核对|低保核查", "低保核对|低保核查|低保复核")
+    assert free != texts[contract] and alias != texts[codes]
+    try:
+        for file, text, after in (
+            (contract, free, dict.fromkeys(given_for, (True, ()))),
+            (codes, alias, {**before, "拆三": (True, ())}),
+        ):
+            file.write_text(text, "utf-8")
+            changed = Desk(bound.settings, bound.register)
+            assert shown(changed) == before, file
+            bound.contracts = changed.listing.snapshot().contracts
+            bound.release(PERSONS, 40)
+            assert shown(changed) == after, file
+            file.write_text(texts[file], "utf-8")
+            bound.contracts = Desk(bound.settings, bound.register).listing.snapshot().contracts
+            bound.release(PERSONS, 40)
+    finally:
+        for file, text in texts.items():
+            file.write_text(text, "utf-8")
 
 
 def test_the_policy_has_another_hash_when_the_contract_binds_otherwise(bound: City) -> None:

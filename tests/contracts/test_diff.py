@@ -289,6 +289,34 @@ def test_a_code_list_grows_and_shrinks(small: Contracts, city: Path, edit: Edit)
     assert "删除了代码 9" in found["code_list_narrowed"].text("zh")
 
 
+def test_a_text_that_means_a_purpose_now_is_a_change_of_governance(small: Contracts, city: Path, edit: Edit) -> None:
+    """Grants for it see more; the contracts that show columns for purposes are another, so they are released anew."""
+    edit(PERSON, "      - sex\n", "      - {name: sex, purposes: [check]}\n")
+    bound = load(city)
+    edit("codes/purposes.csv", "核对|核查", "核对|核查|路过")
+    (found,) = diff(bound, load(city))
+    assert (found.subject, found.what, found.breaking, found.governance) == (
+        "codes/purposes", "purpose_means_more", True, True,
+    )  # fmt: skip
+    assert "路过" in found.text("zh") and "路过" in found.text("en")
+    hashes = [{name: one.hash for name, one in contracts.models.items()} for contracts in (bound, load(city))]
+    assert {name for name in hashes[0] if hashes[0][name] != hashes[1][name]} == {bound_model(bound)}
+    edit("codes/purposes.csv", "|路过", "")
+    edit("codes/purposes.csv", "statistics,统计,", "statistics,统计,核查统计")
+    moved = diff(bound, load(city))
+    assert [item.what for item in moved] == ["purpose_means_more"]
+
+
+def bound_model(contracts: Contracts) -> str:
+    """The model whose channel shows a column for some purposes only."""
+    (found,) = [
+        name
+        for name, contract in contracts.models.items()
+        if any(column.purposes for product in contract.products for column in product.columns)
+    ]
+    return found
+
+
 def test_contracts_and_channels_come_and_go(small: Contracts, city: Path) -> None:
     (city / COUNT).unlink()
     fewer = load(city)

@@ -246,6 +246,8 @@ def test_terms_are_what_is_shown_and_not_how_it_is_called(contracts: Contracts) 
         first, *others = product.columns
         for changed in ((replace(first, mask="x"),), (replace(first, level=first.level % 4 + 1),), ()):
             assert terms(replace(product, columns=(*changed, *others))) != before
+        some, more = (replace(first, purposes=("a",), covered=frozenset(texts)) for texts in ("a", "ab"))
+        assert terms(replace(product, columns=(some, *others))) != terms(replace(product, columns=(more, *others)))
 
 
 def test_the_ledger_says_what_its_rows_say(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""A contract that shows more than its release was let out to show opens nothing; one that shows less acts at once."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import product as pairs
+from typing import Any
+
+import pytest
+
+from catalog.listing import Offering
+from catalog.policy.decision import Allowed, Denied, Offer, Reason, decide
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts, Product, ShownColumn
+from pipelines.release.ledger import RELEASE, Recorded
+from pipelines.release.shown import released_columns, said_of
+from pipelines.settings import REPOSITORY
+from tests.catalog.test_decision import NOW, caller, grant
+
+FIGURES, BOUND = "sharing/annual_report", "revenue"
+Way = tuple[frozenset[str] | None, str | None]
+WAYS: list[Way] = [
+    (texts, mask)
+    for texts in (frozenset("ab"), frozenset("a"), frozenset("bc"))
+    for mask in (None, "pseudonym", "town")
+] + [(None, None)]
+"""For which texts a column is shown as it is (None: for all), and how for others."""
+
+
+@pytest.fixture(scope="module")
+def contracts() -> Contracts:
+    return load(REPOSITORY / "data_contracts")
+
+
+def bound(product: Product, way: Way) -> Product:
+    """A product whose one column is shown this way."""
+
+    def made(column: ShownColumn) -> ShownColumn:
+        if column.name != BOUND:
+            return replace(column, purposes=(), covered=frozenset(), otherwise=None)
+        texts, mask = way
+        return replace(column, purposes=tuple(texts or ()), covered=texts or frozenset(), otherwise=mask)
+
+    return replace(product, columns=tuple(made(column) for column in product.columns))
+
+
+def offered(now: Product, body: dict[str, Any]) -> Offer:
+    return Offering(now, Recorded(1, NOW, RELEASE, now.id, "e", 3, body, "")).offer
+
+
+def seen(offer: Offer, text: str) -> str | None:
+    """How a grant for a purpose is shown the column: `plain`, by a mask, or not at all (None)."""
+    decision = decide(caller(grant(product=offer.product, purpose=text)), offer, NOW)
+    assert isinstance(decision, Allowed)
+    if BOUND not in decision.columns:
+        return None
+    return "pseudonym" if BOUND in decision.pseudonyms else dict(decision.masks).get(BOUND, "plain")
+
+
+def test_no_purpose_sees_more_than_contract_and_release_both_show(contracts: Contracts) -> None:
+    """All pairs of ways; the same way in both is shown as it is."""
+    product = contracts.products[FIGURES]
+    for then, now in pairs(WAYS, WAYS):
+        offers = [
+            offered(bound(product, one), said_of(bound(product, two)))
+            for one, two in ((now, then), (now, now), (then, then))
+        ]
+        for text in "abcx":
+            found, *alone = (seen(offer, text) for offer in offers)
+            if found == "plain":
+                assert alone == ["plain", "plain"], (then, now, text)
+            elif found is not None:
+                assert all(one in (found, "plain") for one in alone), (then, now, text)
+            if then == now:
+                assert found == alone[0]
+            if alone[1] == "plain" and (then[0] is None or alone[0] == "plain"):
+                assert found == alone[0], "a contract that shows less acts at once"
+
+
+def test_a_release_of_before_shows_columns_for_purposes_to_nobody(contracts: Contracts) -> None:
+    product = bound(contracts.products[FIGURES], WAYS[0])
+    body = {"columns": said_of(product)["columns"]}
+    assert seen(offered(product, body), "a") is None and seen(offered(product, said_of(product)), "a") == "plain"
+    assert seen(offered(bound(product, WAYS[-1]), body), "x") == "plain"
+
+
+Changed = Callable[[Product], Product]
+
+
+def of_contract(**changes: Any) -> Changed:
+    def changed(product: Product) -> Product:
+        form = product.contract.form.model_copy(update=changes)
+        return replace(product, contract=replace(product.contract, form=form))
+
+    return changed
+
+
+def test_other_terms_are_the_stricter_of_contract_and_release(contracts: Contracts) -> None:
+    product = contracts.products[FIGURES]
+    form = product.contract.form
+    free = of_contract(share=form.share.model_copy(update={"type": "无条件共享"}))(product)
+    assert offered(free, said_of(product)).share_type == offered(product, said_of(free)).share_type == "有条件共享"
+    assert offered(free, said_of(free)).share_type == "无条件共享"
+    lookup = replace(product, form=product.form.model_copy(update={"lookup": {"perMinute": 1}}))
+    assert offered(product, {**said_of(product), "shows": {**said_of(product)["shows"], "lookup": {}}}).lookup
+    assert offered(lookup, said_of(product)).lookup and not offered(product, said_of(product)).lookup
+    first, second, *_ = (column.name for column in product.columns)
+    until = of_contract(shownUntil=first)(product)
+    kept = offered(product, said_of(until))
+    assert kept.shown_until is not None and kept.shown_until.column == first, "a limit that was dropped stays"
+    other = of_contract(shownUntil=second)(product)
+    assert second not in released_columns(other, said_of(until))
+    moved = decide(caller(grant(product=FIGURES)), offered(other, said_of(until)), NOW)
+    assert moved == Denied(Reason.NOT_PUBLISHED), "which rows both show was not asked"
+    rows = replace(product, form=product.form.model_copy(update={"rows": second}))
+    before = replace(product, form=product.form.model_copy(update={"rows": first}))
+    assert offered(rows, said_of(before)).rows is None, "a grant's divisions were meant for another column"
+    assert offered(rows, said_of(rows)).rows == second
