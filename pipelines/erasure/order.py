@@ -32,7 +32,6 @@ from pipelines.lake.lineage import upstream
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
-from pipelines.privacy import channel_keys
 from pipelines.register import Register
 from pipelines.release.ledger import ERASURE, Entry, Ledger
 from pipelines.release.person import Person
@@ -229,9 +228,8 @@ class Erasure:
             found.planned += changes
             for product in contract.products if changes else ():
                 if product.form.anonymity is None and lake.product(product.channel, product.name).is_dir():
-                    channel_keys.register_kept(con, self.settings.kept_key, product)
                     versions = [one for one in self.ledger.kept_releases() if one.subject == product.id]
-                    found.planned += in_product(con, lake, product, versions, changes)
+                    found.planned += in_product(con, lake, self.settings.kept_key, product, versions, changes)
         if not journal.refused:
             found.planned += find.in_linkage(con, lake, wanted)
         for name, source in contracts.sources.items():

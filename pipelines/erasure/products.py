@@ -1,31 +1,46 @@
 """Where the rows of a model that are to go stand in its products, which show them masked and may show no id.
 
-A product's row is found by what it must say: the model's row through the masks of the channel. Of rows that say the
-same as others just as many go.
+A product's row is found by what it must say: the model's row through the masks that this release was made with, which
+the ledger keeps; those of today may be others. Of rows that say the same as others just as many go. A release in which
+a row is not found is told: nobody may believe that it is gone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier
 from pipelines.contracts.load import Product
 from pipelines.lake import delta
 from pipelines.lake.parquet import columns_of, read_files
 from pipelines.lake.rewrite import Change, Planned
 from pipelines.lake.zones import Lake
+from pipelines.messages import CitylakeError
+from pipelines.privacy import channel_keys
+from pipelines.privacy.masks import masks
 from pipelines.release.ledger import Recorded
-from pipelines.release.products import product_query
+from pipelines.release.products import Made, made_columns, made_now, made_then
 
 Position = tuple[str, int]
+Going = Mapping[Position, frozenset[str]]
+"""By position of a row the columns in which it is emptied; none if all of it goes."""
 
 
 def in_product(
-    con: duckdb.DuckDBPyConnection, lake: Lake, product: Product, versions: Sequence[Recorded], model: Sequence[Planned]
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    kept_key: Callable[[str], bytes],
+    product: Product,
+    versions: Sequence[Recorded],
+    model: Sequence[Planned],
 ) -> Iterator[Planned]:
-    """The changes of a product that follow from those of its model. `versions`: all its releases; the
-    functions of keyed masks of its channel are registered on the connection (`channel_keys.register_kept`)."""
+    """The changes of a product that follow from those of its model. `versions`: all its releases; `kept_key`: the key
+    of this name, for the keyed masks of its channel.
+
+    Raises LostKey, and CitylakeError for a release in which not every row is found.
+    """
     location = lake.product(product.channel, product.name)
     source = lake.released(product.contract.library, product.contract.form.model)
     done: set[str] = set()
@@ -38,72 +53,86 @@ def in_product(
         files = [file for file in files if str(file) not in done and file.is_file()]
         if changes and files:
             done |= {str(file) for file in files}
-            yield from _in_version(con, product, location, files, changes)
+            made = _made(product, entry)
+            channel_keys.register_kept(con, kept_key, product.channel, (mask for _, mask in made.values()))
+            found, lacking = _found(con, made, files, changes)
+            if lacking:
+                raise CitylakeError("erase.unfound", product=product.id, version=entry.version, rows=lacking)
+            yield from _planned(product, location, made, files, found)
+
+
+def _made(product: Product, entry: Recorded) -> Made:
+    """How a release made its columns. Raises CitylakeError for a mask that no code knows any more."""
+    made = made_then(entry.body) or made_now(product)
+    for _, mask in made.values():
+        if mask is not None and mask not in masks:
+            raise CitylakeError("erase.mask_gone", product=product.id, version=entry.version, mask=mask)
+    return made
 
 
 def _files(location: Path, version: int) -> list[delta.TableFile]:
     return delta.table_files(delta.open_table(location, version))
 
 
-def _in_version(
-    con: duckdb.DuckDBPyConnection, product: Product, location: Path, files: Sequence[Path], changes: Sequence[Planned]
-) -> Iterator[Planned]:
-    whole = {(str(one.file), place) for one in changes for place in one.change.gone}
-    gone = _found(con, product, files, whole, changes)
-    found = {position: frozenset[str]() for position in gone}
-    for emptied, positions in _alike(changes).items():
-        shown = frozenset(column.name for column in product.columns if column.source in emptied)
-        if shown:
-            found |= {at: shown for at in _found(con, product, files, positions, changes) if at not in gone}
+def _planned(product: Product, location: Path, made: Made, files: Sequence[Path], found: Going) -> Iterator[Planned]:
+    """The changes of a product's files by which rows go, or are emptied in what they show of emptied cells."""
+    shown = {
+        at: frozenset(name for name, (source, _) in made.items() if source in cells) for at, cells in found.items()
+    }
     for file in files:
-        mine = {place: shown for (name, place), shown in found.items() if name == str(file)}
-        at: Mapping[str, list[int]] = {
-            name: sorted(place for place, columns in mine.items() if name in columns)
-            for name in sorted({name for columns in mine.values() for name in columns})
+        mine = {place: found[name, place] for name, place in found if name == str(file)}
+        gone = sorted(place for place, cells in mine.items() if not cells)
+        emptied = {place: shown[str(file), place] for place, cells in mine.items() if cells}
+        at = {
+            name: sorted(place for place, columns in emptied.items() if name in columns)
+            for name in sorted({name for columns in emptied.values() for name in columns})
         }
-        if mine:
-            change = Change(sorted(place for place, columns in mine.items() if not columns), at)
-            yield Planned(product.id, file, change, location)
+        if gone or at:
+            yield Planned(product.id, file, Change(gone, at), location)
 
 
-def _alike(changes: Sequence[Planned]) -> dict[frozenset[str], set[Position]]:
-    """The positions of rows of the model that stay, by the columns in which they are emptied."""
+def _going(changes: Iterable[Planned], shown: Collection[str]) -> Going:
+    """What becomes of the rows of the model that do not stay as they are in a product that shows these columns."""
     cells: dict[Position, set[str]] = {}
     for one in changes:
         for column, places in one.change.cells.items():
-            for place in places:
+            for place in places if column in shown else ():
                 cells.setdefault((str(one.file), place), set()).add(column)
-    found: dict[frozenset[str], set[Position]] = {}
-    for position, columns in cells.items():
-        found.setdefault(frozenset(columns), set()).add(position)
-    return found
+    gone = {(str(one.file), place): frozenset[str]() for one in changes for place in one.change.gone}
+    return {at: frozenset(columns) for at, columns in cells.items()} | gone
 
 
 def _found(
-    con: duckdb.DuckDBPyConnection,
-    product: Product,
-    files: Sequence[Path],
-    positions: set[Position],
-    changes: Sequence[Planned],
-) -> set[Position]:
-    """The positions in a product's files of rows that say what some rows of its model say, as many as there are."""
-    if not positions:
-        return set()
-    model = [one.file for one in changes]
-    listed = ", ".join(f"({literal(file)}, {place})" for file, place in sorted(positions))
-    there = columns_of(con, model)
-    lacking = {column.source for column in product.columns} - there.keys()
+    con: duckdb.DuckDBPyConnection, made: Made, files: Sequence[Path], changes: Sequence[Planned]
+) -> tuple[Going, int]:
+    """The rows in a product's files that say what these rows of its model say, one for one, and how many are not there.
+
+    Of rows that say the same first those go that go as a whole.
+    """
+    sources = {source for source, _ in made.values()}
+    going = _going(changes, sources)
+    if not going:
+        return {}, 0
+    fates = sorted({*going.values()}, key=sorted)
+    listed = [(name, place, fates.index(cells)) for (name, place), cells in going.items()]
+    names, places, numbers = zip(*listed, strict=True)
+    con.register("going", pa.table({"_file": names, "_at": places, "_fate": numbers}))
+    model = sorted({one.file for one in changes})
+    lacking = sources - columns_of(con, model).keys()
     filled = "".join(f", NULL AS {identifier(name)}" for name in sorted(lacking))
-    rows = f"(SELECT *{filled} FROM {read_files(model)} WHERE (filename, file_row_number) IN ({listed}))"
-    con.execute(f"CREATE OR REPLACE TEMP TABLE said AS {product_query(product, rows)}")
-    known = columns_of(con, files)
-    names = [identifier(column.name) for column in product.columns if column.name in known]
-    same = " AND ".join(f"p.{name} IS NOT DISTINCT FROM s.{name}" for name in names)
-    told = ", ".join(names)
-    query = (
-        f"SELECT filename, file_row_number FROM (SELECT p.filename, p.file_row_number, s.n, row_number() OVER "
-        f"(PARTITION BY {', '.join(f'p.{name}' for name in names)} ORDER BY p.filename, p.file_row_number) AS place "
-        f"FROM {read_files(files)} p JOIN (SELECT {told}, count(*) AS n FROM said GROUP BY ALL) s ON {same}) "
-        "WHERE place <= n"
+    columns = ", ".join(identifier(name) for name in made)
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE said AS SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY _fate) "
+        f"AS _place FROM (SELECT {made_columns(made)}, _fate FROM (SELECT *{filled} FROM {read_files(model)}) "
+        "JOIN going ON filename = _file AND file_row_number = _at)"
     )
-    return set(con.execute(query).fetchall())
+    said = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT {columns} FROM said").fetchall()}
+    if not said.items() <= columns_of(con, files).items():  # it was made otherwise
+        return {}, len(going)
+    same = " AND ".join(f"p.{identifier(name)} IS NOT DISTINCT FROM s.{identifier(name)}" for name in made)
+    rows = con.execute(
+        f"SELECT p.filename, p.file_row_number, s._fate FROM (SELECT p.*, row_number() OVER (PARTITION BY {columns} "
+        f"ORDER BY filename, file_row_number) AS _place FROM {read_files(files)} p "
+        f"SEMI JOIN said s ON {same}) p JOIN said s ON {same} AND p._place = s._place"
+    ).fetchall()
+    return {(name, place): fates[fate] for name, place, fate in rows}, len(going) - len(rows)

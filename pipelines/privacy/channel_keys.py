@@ -3,14 +3,14 @@
 Each channel has keys of its own: what one shows of a person cannot be joined with what another shows (0015).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import duckdb
 
 from pipelines.codecs.sm4 import Sealer
-from pipelines.contracts.resolved import Product
 from pipelines.privacy import pseudonyms, sealing
+from pipelines.privacy.masks import masks
 
 
 def register(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channel: str) -> None:
@@ -21,12 +21,14 @@ def register(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channe
     sealing.register(con, lambda text: sealer().seal(text))
 
 
-def register_kept(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], product: Product) -> None:
-    """The same, to make what a product's releases say once more. `key`: a key that is there already, asked for at once;
-    what it raises for one that is gone passes through."""
-    for name in needed(product):
+def register_kept(
+    con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channel: str, masked_by: Iterable[str | None]
+) -> None:
+    """The same, to make what a release with these masks says once more. `key`: a key that is there already, asked for
+    at once; what it raises for one that is gone passes through."""
+    for name in needed(channel, masked_by):
         key(name)
-    register(con, key, product.channel)
+    register(con, key, channel)
 
 
 def sealer_of(key: Callable[[str], bytes], channel: str) -> Sealer:
@@ -39,7 +41,7 @@ def sealing_key(channel: str) -> str:
     return f"sealed_{channel}"
 
 
-def needed(product: Product) -> list[str]:
-    """The keys without which the rows of a product cannot be made as they were released."""
-    sealed = [sealing_key(product.channel)] if any(column.sealed for column in product.columns) else []
-    return [f"pseudonym_{product.channel}", *sealed]
+def needed(channel: str, masked_by: Iterable[str | None]) -> list[str]:
+    """The keys without which rows that were released through these masks cannot be made again."""
+    seals = any(masks[mask].about.opens for mask in masked_by if mask is not None)
+    return [f"pseudonym_{channel}", *([sealing_key(channel)] if seals else [])]

@@ -12,8 +12,8 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Product, ProductContract
 from pipelines.messages import CitylakeError
 from pipelines.privacy import channel_keys
-from pipelines.privacy.masks import masks
 from pipelines.release.ledger import Recorded
+from pipelines.release.products import Made, made_then, masked
 from pipelines.release.rows import UNREADABLE, ReleasedRows, fits
 
 
@@ -60,7 +60,7 @@ def standings(
         states: list[list[tuple[str | None, ...]]] = []
         entries = [one for one in released.kept if one.subject == product.id]
         for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
-            columns = {name: (source, mask) for name, (source, mask) in (entry.body.get("columns") or {}).items()}
+            columns = made_then(entry.body)
             shown = [name for name, (source, _) in columns.items() if column in (None, source)]
             if entry.version is None or not shown:
                 continue
@@ -101,7 +101,7 @@ def row_of_product(
             raise CitylakeError("explain.no_column", model=product.id, column=name, known="、".join(made))
     channel_keys.register(released.con, key, product.channel)
     fitting = " AND ".join(
-        f"CAST({_masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
+        f"CAST({masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
         for name, value in shown.items()
     )
     names = product.contract.form.key
@@ -137,14 +137,10 @@ def _found(
     contract: ProductContract,
     entry: Recorded,
     row: Mapping[str, str],
-    columns: Mapping[str, tuple[str, str | None]],
+    columns: Made,
     names: list[str],
 ) -> list[tuple[str | None, ...]]:
     """What a version of a product shows of the rows with a key, as texts, ordered."""
-    shown = ", ".join(f"CAST({_masked(*columns[name])} AS VARCHAR)" for name in names)
+    shown = ", ".join(f"CAST({masked(*columns[name])} AS VARCHAR)" for name in names)
     relation = released.relation(contract, entry.body["model_version"])
     return released.con.execute(f"SELECT {shown} FROM {relation} WHERE {fits(row)} ORDER BY ALL").fetchall()
-
-
-def _masked(column: str, mask: str | None) -> str:
-    return masks[mask].function(identifier(column)) if mask else identifier(column)

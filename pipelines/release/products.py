@@ -5,7 +5,7 @@ leaves this module.
 """
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from pipelines.privacy.masks import masks
 
 TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
 
+Made = Mapping[str, tuple[str, str | None]]
+"""How the columns of a product are made: by name the column of the model, and the mask it goes through."""
+
 
 @dataclass(frozen=True)
 class Counted:
@@ -34,9 +37,29 @@ class Counted:
     before: Before | None
 
 
+def made_now(product: Product) -> Made:
+    """How the contract makes the columns of a product."""
+    return {column.name: (column.source, column.mask) for column in product.columns}
+
+
+def made_then(body: Mapping[str, Any]) -> Made:
+    """How a release made them, as its ledger row says; of one from before the ledger said so nothing."""
+    return {name: (source, mask) for name, (source, mask) in (body.get("columns") or {}).items()}
+
+
 def product_query(product: Product, relation: str) -> str:
     """The rows of a product from a relation of its model, in key order: each column masked, no count withheld."""
-    return f"SELECT * FROM ({_cut(product, relation)}) ORDER BY ALL"
+    return f"SELECT {made_columns(made_now(product))} FROM {relation} ORDER BY ALL"
+
+
+def made_columns(made: Made) -> str:
+    """The columns of a product, each masked, to stand after SELECT over a relation of its model."""
+    return ", ".join(f"{masked(source, mask)} AS {identifier(name)}" for name, (source, mask) in made.items())
+
+
+def masked(column: str, mask: str | None) -> str:
+    """SQL of a column of a model as a channel shows it."""
+    return masks[mask].function(identifier(column)) if mask else identifier(column)
 
 
 def counted(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Counted | None:
@@ -52,10 +75,11 @@ def released_before(con: duckdb.DuckDBPyConnection, product: Product, shown: str
     assert product.form.anonymity is not None
     names = cell_columns(product.form.anonymity)
     columns = ", ".join(map(identifier, names))
+    cells = {name: how for name, how in made_now(product).items() if name in names}
     try:
         return Before(
             con.sql(f"SELECT {columns} FROM {shown}").to_arrow_table(),
-            con.sql(f"SELECT {columns} FROM ({_cut(product, relation, names)})").to_arrow_table(),
+            con.sql(f"SELECT {columns} FROM (SELECT {made_columns(cells)} FROM {relation})").to_arrow_table(),
         )
     except duckdb.BinderException:
         return None
@@ -107,14 +131,3 @@ def write_csv(parquet: Path, target: Path) -> None:
 
 def _described(file: Path, kind: str) -> dict[str, Any]:
     return {"name": file.name, "format": kind, "size": file.stat().st_size, **checksums(file)}
-
-
-def _cut(product: Product, relation: str, names: Collection[str] | None = None) -> str:
-    """The columns of a product from a relation of its model, or those of these names, each masked."""
-    wanted = (column for column in product.columns if names is None or column.name in names)
-    shown = ", ".join(f"{_masked(column.source, column.mask)} AS {identifier(column.name)}" for column in wanted)
-    return f"SELECT {shown} FROM {relation}"
-
-
-def _masked(column: str, mask: str | None) -> str:
-    return masks[mask].function(identifier(column)) if mask else identifier(column)

@@ -38,7 +38,6 @@ from pipelines.lake.edition import row_key
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Change, Planned
 from pipelines.linkage import tables
-from pipelines.privacy import channel_keys
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 from pipelines.register.times import as_utc
@@ -357,10 +356,9 @@ class Search:
         planned = list(changes)
         for product in model.products if changes else ():
             if self.lake.product(product.channel, product.name).is_dir():
-                channel_keys.register_kept(con, self.settings.kept_key, product)
                 kept = self._kept(product.id)
                 versions = [one for one in self._moves[product.id] if one.kind == RELEASE and one.version in kept]
-                found = in_product(con, self.lake, product, versions, changes)
+                found = in_product(con, self.lake, self.settings.kept_key, product, versions, changes)
                 planned += [one for one in found if one.file not in going]
         return planned, since
 
