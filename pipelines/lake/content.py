@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import duckdb
+import pyarrow as pa
 
 from pipelines.codecs.sql import identifier
 
@@ -38,9 +39,9 @@ def content_hash(con: duckdb.DuckDBPyConnection, relation: str, types: Mapping[s
     names = sorted(types)
     digest = hashlib.sha256(json.dumps([[name, types[name]] for name in names], ensure_ascii=False).encode())
     cells = ", ".join(_cell(name, types[name]) for name in names)
-    cursor = con.execute(f"SELECT sha256(concat({cells})) AS row_hash FROM {relation} ORDER BY row_hash")
-    while rows := cursor.fetchmany(BATCH):
-        digest.update("".join(row_hash for (row_hash,) in rows).encode())
+    hashes = con.execute(f"SELECT sha256(concat({cells})) AS row_hash FROM {relation} ORDER BY row_hash")
+    for batch in hashes.to_arrow_reader(BATCH):
+        digest.update(_bytes(batch.column(0)))
     return digest.hexdigest()
 
 
@@ -55,6 +56,13 @@ def difference(con: duckdb.DuckDBPyConnection, one: str, other: str, columns: Ma
         _count(con, "FROM only_other"),
         tuple(name for name in columns if _differs(con, identifier(name))),
     )
+
+
+def _bytes(texts: pa.StringArray) -> memoryview:
+    """The bytes of texts, one behind the other, as Arrow has them: as Python's objects a row would be dear."""
+    _, ends, data = texts.buffers()
+    places = memoryview(ends).cast("i")
+    return memoryview(data)[places[texts.offset] : places[texts.offset + len(texts)]]
 
 
 def _differs(con: duckdb.DuckDBPyConnection, name: str) -> bool:

@@ -298,6 +298,7 @@ def _read(con: duckdb.DuckDBPyConnection, sources: Sequence[Participant], links:
         "OR claim IN (SELECT claim FROM borne_ever SEMI JOIN noted USING (dataset, row_key)) "
         "OR (dataset, row_key) IN (FROM noted))"
     )
+    con.execute("DROP TABLE record")  # all that registers say of everybody: the memory that comparing needs
     con.execute(
         "CREATE TEMP TABLE told_ever AS SELECT * EXCLUDE (_known_at), epoch_us(_known_at) AS since FROM borne_ever "
         "SEMI JOIN concerned USING (dataset, row_key)"

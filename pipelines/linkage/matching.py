@@ -44,6 +44,9 @@ KEYS: Mapping[str, str] = {
 CHILD = 7
 """Years. Younger children often have no number yet, and a twin may be registered before the other."""
 
+SOUNDED = 100_000
+"""Names whose sounds are made at a time: as Python's objects those of a large city's million would be gigabytes."""
+
 CROWD = 200
 """A key that more persons have tells nothing; a row is not compared by it."""
 
@@ -177,11 +180,13 @@ def _listed(keyed: str) -> str:
 
 def sounds(con: duckdb.DuckDBPyConnection, names: str, table: str) -> None:
     """A table of the sounds of some names."""
-    found = con.execute(names).to_arrow_table().column("name").to_pylist()
-    sounds = pa.table(table_of(name for name in found if name), schema=_SOUNDS)
-    con.register("sounds_of_names", sounds)
-    con.execute(f"CREATE TEMP TABLE {table} AS FROM sounds_of_names")
-    con.unregister("sounds_of_names")
+    found = con.execute(names).to_arrow_table().column("name")
+    con.execute(f"CREATE TEMP TABLE {table} ({', '.join(f'{name} VARCHAR' for name in _SOUNDS.names)})")
+    for start in range(0, len(found), SOUNDED):
+        part = found.slice(start, SOUNDED).to_pylist()
+        con.register("sounds_of_names", pa.table(table_of(name for name in part if name), schema=_SOUNDS))
+        con.execute(f"INSERT INTO {table} FROM sounds_of_names")
+        con.unregister("sounds_of_names")
 
 
 _SOUNDS_ALIKE = 3

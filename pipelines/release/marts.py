@@ -19,6 +19,7 @@ import duckdb
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.resolved import Contracts, Product, ShownColumn
+from pipelines.engine import connect
 from pipelines.evidence.freshness import last_delivery, of_dataset
 from pipelines.evidence.scores import of_release
 from pipelines.lake import delta
@@ -174,7 +175,8 @@ def _comments(products: Sequence[Shown]) -> Comments:
 def _build(target: Path, lake: Lake, products: Sequence[Shown], rows: Rows, comments: Comments) -> None:
     partial = target.with_name(f".build-{target.name}")
     partial.unlink(missing_ok=True)
-    with duckdb.connect() as con:
+    with connect(lake.scratch()) as con:
+        con.execute("SET preserve_insertion_order = true")  # products lie in the order of their keys
         con.execute(f"ATTACH {literal(str(partial))} AS marts")
         con.execute("CREATE SCHEMA marts.information")
         for table, columns in INFORMATION.items():
