@@ -7,7 +7,9 @@ of all rows, addresses, every model, gate and release of all libraries and produ
 admission of millions of rows takes is not measured here (`benchmarks.admission` tells what a row costs), everything
 after it is. What is about no persons (firms, roads, air) is as large as in the small city.
 
-A stage ends with the receipt that tells of it. Seconds are of all processors, memory is the peak of the process.
+What stands in the folder is not made again: killed and started again, it goes on with what is not yet admitted, copied
+or published. A stage ends with the receipt that tells of it. Seconds are of all processors, memory is the peak of the
+process.
 """
 
 import json
@@ -27,13 +29,23 @@ from pipelines.linkage import tables
 from pipelines.preparation import core_versions
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.times import as_utc
 from pipelines.run import Run, opened
 from pipelines.settings import Settings
 from simulator import DemoCity
 
 SMALL, WHOLE = "small", "whole"
-STAGES = {"edition": "rules, linkage, addresses", "build": "models", "marts": "gate, release, analysts' database"}
+STAGES = {
+    "across": "rules about two sources",
+    "link": "linkage",
+    "edition": "addresses, layers",
+    "build": "models",
+    "evidence": "gate, products",
+    "marts": "release, analysts' database",
+}
 """Stages of a publishing run by the receipt that ends them."""
+DEAREST = 12
+"""So many subjects of the gate are named."""
 Took = tuple[str, float, float, float]
 """A stage, its wall seconds, CPU seconds and MB."""
 
@@ -79,13 +91,21 @@ CONTENDERS: dict[str, Contender] = {"admit": admit, "publish": publish}
 def _stages(run: Run, watch: Watch, begun: float, ended: float) -> list[Took]:
     """What the run took until each of the receipts that end a stage, and after the last."""
     found: list[Took] = []
-    receipts = run.receipts.of_run(run.id)
+    subjects: list[Took] = []
+    receipts = [told for told in run.receipts.of_run(run.id) if as_utc(told.at).timestamp() >= begun]
     for stage, name in STAGES.items():
-        moments = [one.at.timestamp() for one in receipts if one.stage == stage]
-        if moments:
-            found.append((name, max(moments) - begun, *watch.between(begun, max(moments))))
-            begun = max(moments)
-    return [*found, ("scores of sources", ended - begun, *watch.between(begun, ended))]
+        before = begun
+        for receipt in receipts:
+            if receipt.stage == stage:
+                at = as_utc(receipt.at).timestamp()
+                if stage == Stage.EVIDENCE:
+                    subjects.append((f"- {receipt.subject}", at - before, *watch.between(before, at)))
+                before = at
+        if before > begun:
+            found.append((name, before - begun, *watch.between(begun, before)))
+            begun = before
+    dearest = sorted(subjects, key=lambda took: took[2], reverse=True)[:DEAREST]
+    return [*found, ("scores of sources", ended - begun, *watch.between(begun, ended)), *dearest]
 
 
 def _told(what: object) -> None:
@@ -103,6 +123,7 @@ def _settings(home: Path) -> Settings:
 def enlarge(home: Path, copies: int) -> dict[str, int]:
     """Make a home whose core is so many copies of the small one's. Returns the rows of its sources."""
     small, whole = _settings(home / SMALL), _settings(home / WHOLE)
+    shutil.rmtree(whole.home, ignore_errors=True)
     shutil.copytree(small.home, whole.home)
     shutil.rmtree(whole.lake.root / "core")
     tables.ensure(small.lake)
@@ -121,9 +142,14 @@ def enlarge(home: Path, copies: int) -> dict[str, int]:
 
 def main(persons: int, home: Path) -> None:
     """Admit, enlarge, publish, print."""
-    where = f"{persons} {home}"
-    table("benchmarks.city", {"admit": admit}, where, runs=1)
-    rows = enlarge(home, max(persons // DRAWN, 1))
+    where, counted = f"{persons} {home}", home / "rows.json"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "admit.json").exists():
+        shutil.rmtree(home / SMALL, ignore_errors=True)
+        table("benchmarks.city", {"admit": admit}, where, runs=1)
+    if not counted.exists():
+        counted.write_text(json.dumps(enlarge(home, max(persons // DRAWN, 1))), "utf-8")
+    rows = json.loads(counted.read_text("utf-8"))
     print(f"{persons} persons, {sum(rows.values())} source rows in {len(rows)} tables")
     table("benchmarks.city", {"publish": publish}, where, runs=1)
     print("\n| stage | wall s | CPU s | peak MB |\n|---|---|---|---|")

@@ -1,9 +1,10 @@
 """A lake of millions of persons, made of a small city's: what the simulator would need hours for.
 
 A small city is drawn by the simulator and admitted as every delivery is. Then its core is written again as often as
-asked: each copy has persons, households, telephones, names and record numbers of its own, by a mapping that is one to
-one within the copy. So rows join, disagree and are wrong as often as in the small city. Divisions, addresses, days and
-codes stay; what tells of no persons (divisions, boundaries) is taken over as it is.
+asked: each copy has persons, households, telephones, names, birth days and record numbers of its own, by a mapping that
+is one to one within the copy. So rows join, disagree and are wrong as often as in the small city. Divisions, addresses,
+other days and codes stay; what tells of no persons (divisions, boundaries) is taken over as it is, but for official
+totals of persons, which grow with them.
 """
 
 import shutil
@@ -37,17 +38,28 @@ from simulator import DemoCity
 
 DAYS = 3
 """Days that pass in the small city between its first and its second delivery."""
-COPIES = 1_000
-"""At most: the number of a copy has three digits."""
+COPIES = 300
+"""At most: as many as there are provinces with a digit."""
 SPAN = 10**9
 """What lies between the numbers of two copies, where they are integers."""
 NUMBERS = ("household_no", "record_no", "residence_permit_no", "change_no")
 """Besides keys: numbers that no two copies may have in common."""
 DIGITS = "0123456789"
-NUMBER_PLACES, MOBILE_PLACES = (1, 2, 3), (4, 5, 6)
-"""Digits that a copy changes. Of an identity number they are province and prefecture, which no model reads."""
-WEIGHTS, CHECK_DIGITS = (7, 9, 10), "10X98765432"
-"""GB 11643: the weights of those digits, and the check digit of each sum modulo 11."""
+MOBILE_PLACES = (4, 5, 6)
+"""Digits of a telephone that a copy changes."""
+PROVINCES = "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65"
+"""An identity number gets another province and another digit behind it, so that no two copies have one in common."""
+BIRTHS = ("birth_date", "born_at")
+"""Columns that tell of a birth. Were the days the same in all copies, a hundred people of each village would share one,
+and linkage, which compares whoever shares village and birth day, would have to tell them apart."""
+WEIGHTS = {1: 7, 2: 9, 3: 10, 7: 2, 8: 1, 9: 6, 10: 3, 11: 7, 12: 9, 13: 10, 14: 5}
+CHECK_DIGITS = "10X98765432"
+"""GB 11643: the weights of the digits that a copy changes, by place, and the check digit of each sum modulo 11."""
+TOTALS = {
+    "psb/population_report": ("true", [f"registered_{who}" for who in ("households", "persons", "males", "females")]),
+    "sb/macro_observation": ("series_code = 'resident_population'", ["series_value"]),
+}
+"""Official totals: in which rows of a source and which columns. Shares in them would be above 100 % else."""
 
 Sources = Mapping[str, CoreVersion]
 
@@ -87,9 +99,9 @@ def small_city(home: Path, persons: int, seed: int, wanted: Collection[str]) -> 
 
 
 def clone(small: Lake, sources: Sources, contracts: Contracts, big: Lake, copies: int) -> dict[str, CoreVersion]:
-    """Write core and linkage of `big` as so many copies of `small`. Raises ValueError for more than a thousand."""
+    """Write core and linkage of `big` as so many copies of `small`. Raises ValueError for more than `COPIES`."""
     if copies > COPIES:
-        raise ValueError(f"{copies} copies: numbers of copies have three digits")
+        raise ValueError(f"{copies} copies: numbers of persons would meet")
     found = {}
     with connect(big.scratch()) as con:
         con.execute("SET preserve_insertion_order = true")  # copies lie one after another, as rows of households do
@@ -98,16 +110,19 @@ def clone(small: Lake, sources: Sources, contracts: Contracts, big: Lake, copies
             contract = contracts.sources[name]
             location = big.core(contract.org, contract.dataset)
             found[name] = replace(source, location=location, version=0)
-            if not _about_persons(contract):
+            if name not in TOTALS and not _about_persons(contract):
                 shutil.copytree(source.location, location)
                 found[name] = replace(source, location=location)
                 continue
             con.execute(f"CREATE OR REPLACE TEMP TABLE small AS FROM {log_of(source)}")
             ((rows, begun),) = con.execute("SELECT max(_row) + 1, min(_batch) FROM small").fetchall()
-            mapped = [_mapped(contract, source, letters, rows, copy) for copy in range(copies)]
+            if name in TOTALS:
+                mapped = [_multiplied(con, *TOTALS[name], copies)]
+            else:
+                mapped = [_mapped(contract, source, letters, rows, copy) for copy in range(copies)]
             # The log of a real source has its later batches in files of their own, which is what readers skip by.
             for batches in (f"_batch = {begun}", f"_batch > {begun}"):
-                parts = (f"SELECT {columns} FROM small WHERE {batches}" for columns in mapped)
+                parts = (f"{rows_of_copy} WHERE {batches}" for rows_of_copy in mapped)
                 version = _append(con, " UNION ALL ".join(parts), location)
                 found[name] = replace(found[name], version=version)
         _clone_linkage(con, small, big, copies)
@@ -165,9 +180,9 @@ def _clone_linkage(con: duckdb.DuckDBPyConnection, small: Lake, big: Lake, copie
 
 
 def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: int, copy: int) -> str:
-    """The select list of a copy of a source of which so many rows were received."""
+    """The rows of a copy of a source of which so many rows were received."""
     columns = {column.name: column for column in contract.all_columns}
-    found = []
+    found, moved = [], []
     for name in [*source.columns, *CONTROL]:
         value, column = identifier(name), columns.get(name)
         personal = column.definition.personal if column else None
@@ -176,7 +191,10 @@ def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: i
         elif name.endswith("person_id"):
             value = _person(value, copy)
         elif personal == "id_number":
-            value = _id_number(value, copy)
+            moved.append(f"{_moved(value, copy)} AS {identifier('moved ' + name)}")
+            value = _id_number(value, identifier("moved " + name))
+        elif name in BIRTHS:
+            value = f"CAST({value} - INTERVAL {copy} DAY AS {'DATE' if name == 'birth_date' else 'TIMESTAMPTZ'})"
         elif personal == "mobile":
             value = _digits(value, MOBILE_PLACES, copy)
         elif personal == "name":
@@ -185,7 +203,7 @@ def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: i
             integer = column.definition.logicalType == "integer"
             value = f"{value} + CAST({copy * SPAN} AS BIGINT)" if integer else _text(value, copy)
         found.append(f"{value} AS {identifier(name)}")
-    return ", ".join(found)
+    return f"SELECT {', '.join(found)} FROM (SELECT {', '.join(['*', *moved])} FROM small)"
 
 
 def _text(key: str, copy: int) -> str:
@@ -197,27 +215,50 @@ def _person(claim: str, copy: int) -> str:
     return f"substr(sha256({_text(claim, copy)}), 1, length({claim}))"
 
 
-def _id_number(number: str, copy: int) -> str:
-    """Other digits, and a check digit that is as right or wrong as it was."""
-    shifted = _digits(number, NUMBER_PLACES, copy)
-    added = []
-    for weight, place, digit in zip(WEIGHTS, NUMBER_PLACES, f"{copy:03}", strict=True):
-        turned = f"CASE WHEN substr({number}, {place}, 1) >= '{10 - int(digit)}' THEN 10 ELSE 0 END"
-        added.append(f"{weight} * ({digit} - {turned if int(digit) else 0})")
-    place = f"(instr('{CHECK_DIGITS}', substr({number}, 18)) - 1 + {' + '.join(added)} + 11 * 30) % 11 + 1"
+def _moved(number: str, copy: int) -> str:
+    """An identity number of another place and, where it is told, a birth day as many days earlier as the copy has."""
+    turn = copy // 10 * 3
+    place = f"instr('{PROVINCES}', substr({number}, 1, 2))"
+    province = f"substr('{PROVINCES[turn:]} {PROVINCES[:turn]}', {place}, 2)"
+    head = (
+        f"CASE WHEN {place} > 0 THEN {province} ELSE substr({number}, 1, 2) END || "
+        f"{_digit(number, 3, copy % 10)} || substr({number}, 4, 3)"
+    )
+    born = f"strftime(try_strptime(substr({number}, 7, 8), '%Y%m%d') - INTERVAL {copy} DAY, '%Y%m%d')"
+    shown = f"CASE WHEN length({number}) = 18 THEN {born} END"
+    return f"{head} || coalesce({shown}, substr({number}, 7, 8)) || substr({number}, 15)"
+
+
+def _id_number(number: str, moved: str) -> str:
+    """A number that was moved, with a check digit that is as right or wrong as it was."""
+    added = " + ".join(
+        f"{weight} * (CAST(substr({moved}, {place}, 1) AS INT) - CAST(substr({number}, {place}, 1) AS INT))"
+        for place, weight in WEIGHTS.items()
+    )
+    place = f"((instr('{CHECK_DIGITS}', substr({number}, 18)) - 1 + {added}) % 11 + 11) % 11 + 1"
     return (
         f"CASE WHEN regexp_full_match({number}, '[0-9]{{17}}[0-9X]') "
-        f"THEN substr({shifted}, 1, 17) || substr('{CHECK_DIGITS}', CAST({place} AS INT), 1) ELSE {shifted} END"
+        f"THEN substr({moved}, 1, 17) || substr('{CHECK_DIGITS}', CAST({place} AS INT), 1) ELSE {moved} END"
     )
+
+
+def _multiplied(con: duckdb.DuckDBPyConnection, where: str, columns: Sequence[str], copies: int) -> str:
+    """The rows of `small`, with totals that are so many times as high."""
+    kinds = {name: kind for name, kind, *_ in con.execute("DESCRIBE small").fetchall()}
+    told = (
+        f"CASE WHEN {where} THEN CAST({name} * {copies} AS {kinds[name]}) ELSE {name} END AS {name}" for name in columns
+    )
+    return f"SELECT * REPLACE ({', '.join(told)}) FROM small"
 
 
 def _digits(text: str, places: Sequence[int], copy: int) -> str:
     """The digits in three places, each moved on by one digit of the copy's number; what is no digit stays."""
-    moved = (
-        f"translate(substr({text}, {place}, 1), '{DIGITS}', '{DIGITS[int(digit) :] + DIGITS[: int(digit)]}')"
-        for place, digit in zip(places, f"{copy:03}", strict=True)
-    )
+    moved = (_digit(text, place, int(digit)) for place, digit in zip(places, f"{copy:03}", strict=True))
     return f"substr({text}, 1, {places[0] - 1}) || {' || '.join(moved)} || substr({text}, {places[-1] + 1})"
+
+
+def _digit(text: str, place: int, by: int) -> str:
+    return f"translate(substr({text}, {place}, 1), '{DIGITS}', '{DIGITS[by:] + DIGITS[:by]}')"
 
 
 def _letters(con: duckdb.DuckDBPyConnection, sources: Iterable[tuple[SourceContract, CoreVersion]]) -> str:
