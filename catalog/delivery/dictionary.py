@@ -1,16 +1,24 @@
-"""The dictionary of a product: what its columns mean, as rows for pages, CSV and JSON. Public, like the catalogue."""
+"""The dictionary of a product: what its columns mean, as rows for pages, CSV and JSON. Public, like the catalogue.
+
+Beside rows that somebody receives it tells how these are shown, not how the product is to others.
+"""
 
 import csv
 import io
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from pipelines.contracts.resolved import Product
+from pipelines.privacy.masks import masks
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One column: names in both languages, type, sensitivity level, mask, unit, standard, code list, description."""
+    """One column: names in both languages, type, sensitivity level, mask, unit, standard, code list, description.
+
+    `purposes`: codes of those that it is for, joined by a bar; `otherwise`: the mask for any other, None if it is not
+    shown then.
+    """
 
     column: str
     name_zh: str
@@ -22,22 +30,32 @@ class Entry:
     standard: str | None
     codes: str | None
     description: str | None
+    purposes: str | None = None
+    otherwise: str | None = None
 
 
-def entries(product: Product, visible: Collection[str] | None = None) -> list[Entry]:
-    """The columns of a product in order, all or only the visible ones."""
+def entries(
+    product: Product, visible: Collection[str] | None = None, masks_by_purpose: Iterable[tuple[str, str]] = ()
+) -> list[Entry]:
+    """The columns of a product in order, all or only the visible ones.
+
+    `masks_by_purpose`: through which mask whoever is told sees a column because of what its grant is for.
+    """
+    mine = dict(masks_by_purpose)
     return [
         Entry(
             column=shown.name,
             name_zh=shown.column.definition.businessName,
             name_en=shown.column.definition.businessNameEn,
             type=shown.column.definition.logicalType,
-            level=shown.level,
-            mask=shown.mask,
+            level=min(shown.level, masks[mine[shown.name]].about.level) if shown.name in mine else shown.level,
+            mask=mine.get(shown.name, shown.mask),
             unit=shown.column.definition.unit,
             standard=shown.column.definition.standard,
             codes=shown.column.definition.codes,
             description=shown.column.description,
+            purposes="|".join(shown.purposes) or None,
+            otherwise=shown.otherwise,
         )
         for shown in product.columns
         if visible is None or shown.name in visible

@@ -76,45 +76,48 @@ class Downloads:
         place = f"{extract.key}-{kind}-{offering.product.contract.hash[:12]}"  # a book has the contract's dictionary
 
         def build(partial: Path) -> None:
-            self._write(offering, extract, partial / name, kind)
+            self._write(offering, allowed, extract, partial / name, kind)
 
         folder = self._views.beside(allowed, place, build, extract.rows * (BOOK_COST if kind == "xlsx" else 1))
         about = json.loads((folder / "file.json").read_text("utf-8"))
         return Download(folder / name, kind, about["size"], about["sha256"])
 
-    def _write(self, offering: Offering, extract: Extract, target: Path, kind: Format) -> None:
+    def _write(self, offering: Offering, allowed: Allowed, extract: Extract, target: Path, kind: Format) -> None:
         query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
         with self._views.folders.connection() as con:
-            if (layer := self._layer(offering, extract.columns)) and kind in GEOGRAPHIC:
+            if (layer := self._layer(offering, extract.columns, allowed)) and kind in GEOGRAPHIC:
                 layers.WRITERS[kind](con, query, target, layer)
             elif kind == "xlsx":
-                book = about_book(offering, self._url, extract.version, extract.columns, extract.rows)
+                book = about_book(offering, self._url, allowed, extract.columns, extract.rows)
                 workbooks.write(con, query, target, book)
             else:
                 formats.WRITERS[kind](con, query, target)
         about = {"size": target.stat().st_size, "sha256": sha256(target)}
         target.with_name("file.json").write_text(json.dumps(about), "utf-8")
 
-    def _layer(self, offering: Offering, columns: Sequence[str] | None) -> layers.Layer | None:
+    def _layer(
+        self, offering: Offering, columns: Sequence[str] | None, allowed: Allowed | None = None
+    ) -> layers.Layer | None:
         product, release = offering.product, offering.release
         shown = [column.name for column in product.columns] if columns is None else columns
-        return None if release is None else layers.layer_of(product, release, shown)
+        masks = {} if allowed is None else dict(allowed.masks)
+        return None if release is None else layers.layer_of(product, release, shown, masks)
 
 
-def about_book(offering: Offering, url: str, version: int, columns: Sequence[str], rows: int) -> workbooks.About:
+def about_book(offering: Offering, url: str, allowed: Allowed, columns: Sequence[str], rows: int) -> workbooks.About:
     """What the second sheet of a book says of these columns. The licence travels with the data."""
     product, release = offering.product, offering.release
     assert release is not None
     facts = {
         "web.sheet.dataset": f"{product.form.name} / {product.form.nameEn}",
         "web.sheet.address": f"{url}/datasets/{product.id}",
-        "web.dataset.version": str(version),
+        "web.dataset.version": str(allowed.version),
         "web.dataset.as_of": str(release.body.get("as_of", "—")),
         "web.dataset.rows": f"{rows:,}",
         "web.dataset.licence": product.form.licence or "—",
         **({"web.sheet.is_test": "true"} if release.body.get(IS_TEST) else {}),
     }
-    entries = dictionary.entries(product, columns)
+    entries = dictionary.entries(product, columns, allowed.masks)
     return workbooks.About(list(facts.items()), entries, as_utc(release.at))
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -71,12 +71,19 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """A column beside the geometry: what it is called, and its unit."""
+    """A column beside the geometry: what it is called, its unit, and the mask that it is shown through."""
 
     name: str
     title: str
     title_en: str
     unit: str | None
+    mask: str | None = None
+
+    @property
+    def about(self) -> dict[str, str | None]:
+        """What a format that takes JSON says of it."""
+        said = {"zh": self.title, "en": self.title_en, "unit": self.unit}
+        return said if self.mask is None else {**said, "mask": self.mask}
 
 
 @dataclass(frozen=True)
@@ -104,13 +111,18 @@ class Layer:
             "version": self.version,
             "as_of": self.as_of,
             "licence": self.licence,
-            "fields": {one.name: {"zh": one.title, "en": one.title_en, "unit": one.unit} for one in self.fields},
+            "fields": {one.name: one.about for one in self.fields},
         }
 
 
-def layer_of(product: Product, release: Recorded, shown: Sequence[str]) -> Layer | None:
-    """The layer that a released product is with the columns a caller may see; None if they hold no geometry."""
-    columns = {column.name: column for column in product.columns if column.name in shown}
+def layer_of(
+    product: Product, release: Recorded, shown: Sequence[str], masks: Mapping[str, str] | None = None
+) -> Layer | None:
+    """The layer that a released product is with the columns a caller may see; None if they hold no geometry. `masks`:
+    of columns that the caller sees otherwise than the product shows them."""
+    mine = masks or {}
+    seen = (replace(column, mask=mine.get(column.name, column.mask)) for column in product.columns)
+    columns = {column.name: column for column in seen if column.name in shown}
     geometry = next(
         (name for name, one in columns.items() if one.mask is None and one.column.definition.geometry), None
     )
@@ -121,7 +133,7 @@ def layer_of(product: Product, release: Recorded, shown: Sequence[str]) -> Layer
     for name, one in columns.items():
         if name != geometry:
             meaning = one.column.definition
-            fields.append(Field(name, meaning.businessName, meaning.businessNameEn, meaning.unit))
+            fields.append(Field(name, meaning.businessName, meaning.businessNameEn, meaning.unit, one.mask))
     return Layer(
         name=product.name,
         title=product.form.name,

@@ -153,7 +153,7 @@ class Views:
         return named if ended is None else f"{named}{ENDED}{ended:%Y%m%d}"
 
     def _named(self, allowed: Allowed, whole: Extract, columns: tuple[str, ...]) -> str:
-        masked = [pair for pair in allowed.masks if pair[0] in columns]
+        masked = [pair for pair in allowed.coarser if pair[0] in columns]
         if not allowed.limited and not allowed.keyed and not masked and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
@@ -175,7 +175,7 @@ class Views:
         with self.folders.connection() as con:
             keyed = self._register(con, whole, allowed)
             made = {name: f"{function}({identifier(name)})" for name, function in keyed.items()}
-            made |= {name: masks[mask].function(identifier(name)) for name, mask in allowed.masks}
+            made |= {name: masks[mask].function(identifier(name)) for name, mask in allowed.coarser}
             query = _query(whole, allowed, columns, made)
             write_extract(con, query, partial, allowed.product)
 

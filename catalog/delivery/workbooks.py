@@ -53,6 +53,8 @@ _HEADINGS = {
     "standard": "web.sheet.standard",
     "codes": "web.dictionary.codes",
     "description": "web.dictionary.about",
+    "purposes": "web.dictionary.purposes",
+    "otherwise": "web.dictionary.otherwise",
 }
 
 

@@ -215,7 +215,8 @@ class Allowed:
     """The first one where nothing is keyed."""
     organisations: OfOrganisations | None = None
     masks: tuple[tuple[str, str], ...] = ()
-    """Columns that its purpose does not cover, each with the mask that they are shown through."""
+    """Columns that its purpose does not cover, each with the mask that they are shown through; a keyed one is among
+    `pseudonyms` too."""
     sealed: tuple[str, ...] = ()
 
     @property
@@ -226,8 +227,13 @@ class Allowed:
     @property
     def plain(self) -> tuple[str, ...]:
         """The columns that it shows as the product does, or keyed."""
-        masked = dict(self.masks)
+        masked = dict(self.coarser)
         return tuple(name for name in self.columns if name not in masked)
+
+    @property
+    def coarser(self) -> tuple[tuple[str, str], ...]:
+        """Of `masks` those that anybody can make: of a value that the product shows less is left."""
+        return tuple(pair for pair in self.masks if pair[0] not in self.pseudonyms)
 
     @property
     def limited(self) -> bool:
@@ -365,7 +371,7 @@ def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, no
         epoch=caller.epoch if pseudonyms or sealed else FIRST_EPOCH,
         organisations=organisations,
         sealed=sealed,
-        masks=tuple((name, one.mask) for name, one in uncovered.items() if one.mask is not None and not one.keyed),
+        masks=tuple((name, one.mask) for name, one in uncovered.items() if one.mask is not None),
     )
 
 

@@ -75,6 +75,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
         decision = desk.decide(caller, offering, ROAD)
         product = offering.product
         seen = decision.columns if isinstance(decision, Allowed) else None
+        masks = decision.masks if isinstance(decision, Allowed) else ()
         upstream = lineage.upstream(desk.settings.dbt_project, product.contract.form.model)
         return site.page(
             request,
@@ -83,7 +84,7 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
             product=product,
             form=product.contract.form,
             release=offering.release,
-            entries=dictionary.entries(product),
+            entries=dictionary.entries(product, masks_by_purpose=masks),
             history=desk.listing.ledger.history(product.id, HISTORY),
             upstream=upstream,
             sources={item: snapshot.contracts.sources.get(item) for item in upstream.sources},
@@ -106,7 +107,8 @@ def _add_dataset(router: APIRouter, site: Site) -> None:
         admission = desk.admit(caller, f"{channel}/{name}", "preview", ROAD)
         extract = desk.views.extract(admission.allowed)
         rows = desk.preview(extract)
-        entries = {item.column: item for item in dictionary.entries(admission.offering.product)}
+        told = dictionary.entries(admission.offering.product, extract.columns, admission.allowed.masks)
+        entries = {item.column: item for item in told}
         desk.answered(admission, "preview", ROAD, policy=extract.key, rows=len(rows))
         return site.page(
             request,

@@ -373,6 +373,10 @@ class _Loader:
         if not form.purposes or form.mask is not None or source.definition.geometry is not None or opens:
             raise error("contract.otherwise", file, at, column=form.name, mask=form.otherwise)
         _check_mask(file, at, form.otherwise, source)
+        kind, made = source.definition.logicalType, masks[form.otherwise].about.made
+        if kind != made:  # one name, and another type for each recipient
+            told = {"column": form.name, "mask": form.otherwise, "type": kind, "made": made}
+            raise error("contract.otherwise_type", file, at, **told)
 
     def _hash(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""

@@ -1,5 +1,7 @@
 """What a grant is for decides which columns it shows as they are, on every road, and a request may not say another."""
 
+import csv
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,11 +19,13 @@ from catalog.delivery.extracts import WHOLE
 from catalog.policy import administration, anomalies, audit, inquiry
 from catalog.policy.decision import Allowed, Bound, Caller, Denied, Reason, decide
 from catalog.policy.inquiry import Asked
+from pipelines.messages import translate
 from pipelines.register.store import now
 from tests.catalog.every_road import Roads, folder_in_memory
 from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries
 from tests.catalog.small_city import AGES, APPROVER, PERSONS, STEWARD, City, bearer
 from tests.catalog.test_decision import NOW, caller, grant, offer
+from tests.catalog.test_formats import cells
 from tests.connectors.store_servers import FolderBackend
 
 COVERED, OTHER = "低保核对", "路过看看"
@@ -105,7 +109,8 @@ def test_the_decision_follows_the_purpose_of_the_grant() -> None:
     keyed = replace(product, bound=(Bound("name", frozenset({"a"}), "pseudonym", keyed=True),))
     decision = decide(caller(grant(purpose="丙")), keyed, NOW)
     assert isinstance(decision, Allowed)
-    assert (decision.pseudonyms, decision.masks) == (("person_ref", "name"), ())
+    assert (decision.pseudonyms, decision.masks) == (("person_ref", "name"), (("name", "pseudonym"),))
+    assert decision.coarser == () and "name" in decision.plain and decision.told["masks"] == {"name": "pseudonym"}
     alone = decide(caller(grant(purpose="丙", columns=("name",))), product, NOW)
     assert alone == Denied(Reason.GRANT_EMPTY)
 
@@ -143,7 +148,37 @@ def test_every_road_shows_what_the_purpose_covers(bound: City) -> None:
         assert answer.status_code == (200 if column == "sex" else 400)
         assert column == "education" or answer.json() == [], "what is filtered by is what is shown"
     page = roads.get(f"/datasets/{PERSONS}", tokens[OTHER]).text
-    assert "脱敏后提供：division_code" in page
+    assert "脱敏后提供：sex, division_code" in page
+
+
+def test_a_recipient_is_told_how_it_is_shown_each_column(bound: City) -> None:
+    """Not how the product is to others: in the row API, Delta Sharing, books, packages and on pages."""
+    roads = Roads(bound, bound.client())
+    tokens = {purpose: given(bound, f"词{purpose}", purpose) for purpose in (COVERED, OTHER)}
+    product = {column.name: column.mask for column in bound.contracts.products[PERSONS].columns}
+    told = {COVERED: product, OTHER: {**product, "sex": "pseudonym", "division_code": "town"}}
+    del told[OTHER]["education"]
+    for purpose, token in tokens.items():
+        got = roads.get(f"/api/v1/products/{PERSONS}", token).json()["columns"]
+        assert {one["column"]: one["mask"] for one in got} == told[purpose]
+        levels = {one["column"]: one["level"] for one in got}
+        assert levels["division_code"] == (1 if purpose == OTHER else levels["division_code"])
+        lines = roads.get(f"{roads.table(PERSONS)}/metadata", token).text.splitlines()
+        fields = json.loads(json.loads(lines[1])["metaData"]["schemaString"])["fields"]
+        comments = {one["name"]: one["metadata"]["comment"] for one in fields}
+        masked = {name: mask for name, mask in told[purpose].items() if mask is not None}
+        assert {name for name, text in comments.items() if text.endswith("）")} == masked.keys()
+        assert all(translate(f"web.mask.{mask}", "zh") in comments[name] for name, mask in masked.items())
+        about = cells(roads.get(f"/datasets/{PERSONS}/download/xlsx", token).content, 1)
+        (heading,) = (row for row in about if any(str(cell).partition(" ")[0] == "脱敏" for cell in row))
+        place = next(n for n, cell in enumerate(heading) if str(cell).partition(" ")[0] == "脱敏")
+        assert {row[0]: row[place] or None for row in about if row[0] in product} == told[purpose]
+    public = {one["column"]: one for one in roads.get(f"/datasets/{PERSONS}/dictionary.json", None).json()["columns"]}
+    assert {name: one["mask"] for name, one in public.items()} == product
+    assert (public["education"]["purposes"], public["education"]["otherwise"]) == ("subsistence_check", None)
+    assert public["sex"]["otherwise"] == "pseudonym"
+    page = roads.get(f"/datasets/{PERSONS}", None).text
+    assert "只按原样提供给这些用途：subsistence_check, statistics；其他用途：接收方专用假名" in page
 
 
 def test_what_changed_names_rows_by_no_masked_column(bound: City) -> None:
@@ -152,12 +187,12 @@ def test_what_changed_names_rows_by_no_masked_column(bound: City) -> None:
     given(bound, "跟随", OTHER)
     admission = desk.admit(desk.callers.on_behalf("跟随"), PERSONS, "test", "files")
     before = desk.at_version(admission, 0)
-    assert before is not None and before.allowed.masks == (("division_code", "town"),)
+    assert before is not None and before.allowed.coarser == (("division_code", "town"),)
     changes = desk.changes(before, admission)
     with duckdb.connect() as con:
         held = {row[0] for row in con.execute(f"SELECT DISTINCT division_code FROM {changes.relation}").fetchall()}
     assert {len(code) for code in held} == {9}
-    named = replace(admission.allowed, masks=(("person_ref", "town"),))
+    named = replace(admission.allowed, masks=(("person_ref", "town"),), pseudonyms=())
     assert shown_key(product, admission.allowed.plain) == ("person_ref",) and shown_key(product, named.plain) == ()
 
 
@@ -172,6 +207,17 @@ def test_a_delivery_follows_the_purpose_and_is_whole_when_that_changes(
     assert "education" not in office.columns and {
         len(row[office.columns.index("division_code")] or "") for row in office.rows
     } == {9}
+    package = max(path for path in office.look().iterdir() if path.is_dir())
+    told = {
+        column.name: column.mask
+        for column in bound.contracts.products[PERSONS].columns
+        if column.name in office.columns
+    }
+    told |= {"sex": "pseudonym", "division_code": "town"}
+    listed = csv.DictReader((package / "dictionary.csv").read_text("utf-8-sig").splitlines())
+    assert {row["column"]: row["mask"] or None for row in listed} == told
+    described = json.loads((package / "datapackage.json").read_text("utf-8"))["resources"][0]["schema"]["fields"]
+    assert {one["name"]: one.get("citylake:mask") for one in described} == told
     for one in administration.list_grants(bound.register, RECIPIENT):
         administration.revoke_grant(bound.register, one.id, actor=STEWARD)
     grant_for(bound, RECIPIENT, COVERED)
@@ -230,7 +276,7 @@ def test_a_contract_opens_nothing_before_its_next_release(bound: City) -> None:
         made = {name: desk.admit(desk.callers.on_behalf(name), PERSONS, "test", "files").allowed for name in given_for}
         return {name: ("education" in one.columns, one.masks) for name, one in made.items()}
 
-    masked = (("division_code", "town"),)
+    masked = (("sex", "pseudonym"), ("division_code", "town"))
     before = {"拆一": (True, ()), "拆二": (False, masked), "拆三": (False, masked)}
     assert shown(desk) == before
     contract, codes = (
@@ -245,7 +291,7 @@ def test_a_contract_opens_nothing_before_its_next_release(bound: City) -> None:
     assert free != texts[contract] and alias != texts[codes]
     try:
         for file, text, after in (
-            (contract, free, dict.fromkeys(given_for, (True, ()))),
+            (contract, free, {"拆一": (True, ()), **dict.fromkeys(("拆二", "拆三"), (True, masked[:1]))}),
             (codes, alias, {**before, "拆三": (True, ())}),
         ):
             file.write_text(text, "utf-8")

@@ -46,6 +46,14 @@ MUTATIONS: dict[str, Mutation] = {
         "脱敏方式 surname 不适用于列 sex",
         "is not made for column sex",
     ),
+    "a mask for other purposes that makes another type": (
+        PERSON,
+        "{name: birth_year, from: birth_date, mask: year}",
+        "{name: birth_date, purposes: [check], otherwise: year}",
+        "otherwise:",
+        "列 birth_date 是 date 类型，otherwise（year）给出的是 integer",
+        "with two types",
+    ),
     "purposes where reads have none": (
         COUNT,
         "properties: [county_code, sex, persons]",

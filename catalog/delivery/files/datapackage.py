@@ -122,6 +122,8 @@ def _field(
     said |= {"title": column.definition.businessName}
     if description := column.description or column.definition.description:
         said["description"] = description
+    if mask := shown[name].mask:
+        said["citylake:mask"] = mask
     if column.definition.codes:
         said["citylake:codes"] = column.definition.codes
     if name in key or (column.required and shown[name].mask is None):

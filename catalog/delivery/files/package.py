@@ -20,7 +20,7 @@ from pipelines.lake.parquet import sha256
 from pipelines.messages import say
 from pipelines.register.chain import canonical
 
-FORMAT = 1
+FORMAT = 2
 """Part of a package's name here: raise it when packages of the same rows are made differently."""
 DESCRIPTOR, DICTIONARY = "datapackage.json", "dictionary.csv"
 SHA256SUMS, SM3SUMS = "SHA256SUMS", "SM3SUMS"
@@ -60,7 +60,8 @@ def packed(
         )
         (folder / DESCRIPTOR).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
         columns = [column for column in held.columns if column != CHANGE_TYPE]
-        (folder / DICTIONARY).write_bytes(dictionary.as_csv(dictionary.entries(offering.product, columns), desk.said))
+        entries = dictionary.entries(offering.product, columns, admission.allowed.masks)
+        (folder / DICTIONARY).write_bytes(dictionary.as_csv(entries, desk.said))
         licence = say("deliver.licence", product=offering.product.form.name, licence=offering.product.form.licence)
         (folder / LICENCE).write_text(licence + "\n", "utf-8")
         _write_sums(folder)

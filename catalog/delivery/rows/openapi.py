@@ -243,7 +243,7 @@ def _described() -> Json:
 
 
 def _column() -> Json:
-    optional = dict.fromkeys(("mask", "unit", "standard", "codes", "description"), _OR_NULL)
+    optional = dict.fromkeys(("mask", "unit", "standard", "codes", "description", "purposes", "otherwise"), _OR_NULL)
     filters = {"type": "array", "items": {"type": "string", "enum": list(WORDS)}}
     texts = dict.fromkeys(("column", "name_zh", "name_en", "type"), _TEXT)
     return _object({**texts, "level": {"type": "integer"}, **optional, "filters": filters})

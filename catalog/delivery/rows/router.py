@@ -104,7 +104,7 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
         product = admission.offering.product
         described = [
             {**asdict(entry), "filters": _operators(columns[entry.column].ordered)}
-            for entry in dictionary.entries(product, extract.columns)
+            for entry in dictionary.entries(product, extract.columns, admission.allowed.masks)
         ]
         answer = {
             **_summary(desk, admission),
@@ -221,11 +221,11 @@ class _Reading:
         return answer, self._audit(shelf, wanted, len(lines))
 
     def _paged(self, shelf: Shelf, wanted: Question, part: tuple[Place | None, int], about: _About) -> Response:
-        offering, version = self.admission.offering, self.admission.allowed.version
+        offering, allowed = self.admission.offering, self.admission.allowed
         columns, (after, limit) = [column.name for column in wanted.shown], part
 
         def book(rows: int) -> workbooks.About:
-            return about_book(offering, self.desk.url, version, columns, rows)
+            return about_book(offering, self.desk.url, allowed, columns, rows)
 
         page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
         try:

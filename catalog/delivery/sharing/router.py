@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from catalog import metering
+from catalog.delivery import dictionary
 from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
 from catalog.delivery.downloads import SentFile
@@ -22,6 +23,7 @@ from catalog.delivery.sharing.paging import page
 from catalog.delivery.timeline import timeline
 from catalog.policy import audit
 from catalog.policy.decision import Caller, Reason
+from pipelines.messages import translate
 from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
@@ -257,8 +259,15 @@ def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: st
 
 
 def _answer(desk: Desk, admission: Admission) -> TableAnswer:
-    columns = {shown.name: shown.column.definition.businessName for shown in admission.offering.product.columns}
-    return TableAnswer(admission.offering, desk.views.extract(admission.allowed), columns, bool(desk.said))
+    extract, allowed = desk.views.extract(admission.allowed), admission.allowed
+    entries = dictionary.entries(admission.offering.product, extract.columns, allowed.masks)
+    comments = {one.column: _comment(one) for one in entries}
+    return TableAnswer(admission.offering, extract, comments, bool(desk.said))
+
+
+def _comment(entry: dictionary.Entry) -> str:
+    """What a column means, and how whoever asks is shown it."""
+    return entry.name_zh if entry.mask is None else f"{entry.name_zh}（{translate(f'web.mask.{entry.mask}', 'zh')}）"
 
 
 def _lines(admission: Admission, kind: answers.ResponseFormat, text: str, version: int | None = None) -> Response:
