@@ -1,6 +1,7 @@
 """`citylake person`: the rights of one person: to see what is kept, to have it corrected or erased. All is recorded."""
 
 import uuid
+from contextlib import closing
 from typing import Annotated, Literal
 
 import typer
@@ -138,6 +139,8 @@ def _erase(settings: Settings, person: str, order: str | None, who: str, why: st
     register.close()
     if settings.backups:
         _require_no_copies(settings, order)
+    else:
+        typer.echo(say("erase.none_configured", order=order))
     typer.echo(say("erase.done", order=order, files=len(done["files"])))
 
 
@@ -149,12 +152,15 @@ def _check_erased(settings: Settings, order: str | None) -> None:
 
 def _require_no_copies(settings: Settings, order: str | None) -> None:
     """Raises CitylakeError while a backup holds a file from before the order, or one that may be."""
-    register = opened_register(settings)
-    receipt = next((one for one in Ledger(register).erasures() if one.subject == order), None)
-    register.close()
-    if receipt is None:
-        raise CitylakeError("erase.no_order")
-    found = copies(settings, receipt)
-    for key, files in (("erase.in_backups", found.held), ("erase.unknown_in_backups", found.unknown)):
+    with closing(opened_register(settings)) as register:
+        receipt = next((one for one in Ledger(register).erasures() if one.subject == order), None)
+        if receipt is None:
+            raise CitylakeError("erase.no_order")
+        found = copies(settings, register, receipt)
+    for key, files in (
+        ("erase.in_backups", found.held),
+        ("erase.unknown_in_backups", found.unknown),
+        ("erase.closed_in_backups", found.closed),
+    ):
         if files:
             raise CitylakeError(key, order=order, count=len(files), files="、".join(map(str, files[:MOST_NAMED])))

@@ -1,43 +1,55 @@
 """Backups that still hold a person, or may: files from before an order, in the folders of backups that are configured.
 
-Copies of the home are found (rsync, hard links, mounted snapshots); archives and images are not opened, links to
-folders are not followed, and nothing in a backup is changed. Clean is only what is known to be: the receipt says what
-the order rewrote, the lake of now was searched, and a file that neither knows may have been merged with others since.
+Copies of the home are found (rsync, hard links, mounted snapshots, archives); links to folders are not followed, and
+nothing in a backup is changed. Clean is only what is known to be: the receipt says what the order rewrote, the lake of
+now was searched, and of any other file the logs and receipts of now say whether it was written since. The time of a
+file is believed only where it says that the file is older: whoever copies without times makes all of them new.
 """
 
-import os
+import json
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 
+from pipelines.erasure.backups import Item, items
 from pipelines.lake.cleanup import VIEWS
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.times import as_utc
-from pipelines.release.ledger import ERASURE, Recorded
+from pipelines.release.ledger import ERASURE, Ledger, Recorded
 from pipelines.settings import Settings
 
 REGISTER = "register.db"
-WRITTEN_AHEAD = "-wal"
-"""What SQLite has written and not put in its place yet lies beside the register, in a file of this ending."""
+REGISTERS = (REGISTER, f"{REGISTER}-wal")
+"""The register, and beside it what SQLite has written and not put in its place yet."""
+LAKE = "lake"
 REMADE = {"marts", VIEWS}
 """Folders of what was made of rows: an order deletes all of it, and its receipt does not name the files."""
 ZONES = {"raw", "core", "quarantine", "linkage", "matched", "released", "candidate", "hashes", "corrections", "spool"}
+UNTOLD = {"hashes", "corrections", "spool"}
+"""Those of them whose files are written anew under their names, and say nowhere when."""
+LOG, LAST_CHECKPOINT = "_delta_log", "_last_checkpoint"
 
 
 @dataclass
 class Copies:
-    """Files of backups: those that are as before an order, and those from before it of which nobody knows."""
+    """Files of backups: those that are as before an order, those from before it of which nobody knows, and those that
+    nothing here opens."""
 
     held: list[Path] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)
 
 
-def copies(settings: Settings, order: Recorded) -> Copies:
+def copies(settings: Settings, register: Register, order: Recorded) -> Copies:
     """What the backups hold from before an order, which is told by its receipt.
 
     Raises CitylakeError without any folder, and for a folder or file that is not there or cannot be read: nobody may be
@@ -45,86 +57,199 @@ def copies(settings: Settings, order: Recorded) -> Copies:
     """
     if not settings.backups:
         raise CitylakeError("erase.no_backups", order=order.subject)
-    look, found = _Look(settings, order), Copies()
+    found, since = Copies(), Since(settings, register, order)
     for folder in settings.backups:
-        try:
-            for file in _files(folder):
-                look.at(file, file.relative_to(folder), found)
-        except OSError as error:
-            problem = error.strerror or type(error).__name__
-            raise CitylakeError("erase.backup_unread", file=error.filename or folder, problem=problem) from error
+        with TemporaryDirectory(dir=settings.lake.scratch()) as place:
+            look = _Look(settings, order, since, Path(place), found)
+            for file in items(folder, Path(place), look.is_whole):
+                for item in file:
+                    look.at(item)
+                look.put_registers()
+            look.put_told_by_registers()
     return found
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise CitylakeError("erase.no_backup_folder", folder=folder)
-    for parent, folders, names in os.walk(folder, onerror=_raise):
-        folders.sort()
-        yield from (file for name in sorted(names) if (file := Path(parent, name)).is_file())
+class Since:
+    """What was written after an order, as the logs, receipts and ledger of now say."""
+
+    def __init__(self, settings: Settings, register: Register, order: Recorded) -> None:
+        self.root, self.at_order = settings.lake.root, as_utc(order.at).timestamp()
+        self.receipts = Receipts(register, "copies")
+        self.released = {
+            (entry.subject, str(entry.version)): as_utc(entry.at).timestamp() for entry in Ledger(register).releases()
+        }
+        self.edition: Callable[[str], float] = cache(lambda name: self._received(Stage.EDITION, name, None))
+        self.batch: Callable[[str, int], float] = cache(lambda name, one: self._received(Stage.PULL, name, one))
+        self.table: Callable[[Path], dict[str, float]] = cache(_written)
+
+    def wrote(self, parts: tuple[str, ...], log: bytes) -> bool:
+        """Whether a file at these parts of a path, the first a zone, was written since. `log`: its bytes, if it is an
+        entry of the log of a table."""
+        return self._written(parts, log) > self.at_order
+
+    def _written(self, parts: tuple[str, ...], log: bytes) -> float:
+        if log:
+            return _committed(log)
+        match parts:
+            case ("raw", org, dataset, batch, *_) if batch.isdecimal():
+                return self.batch(f"{org}/{dataset}", int(batch))
+            case ("candidate", edition, *_):
+                return self.edition(edition)
+            case ("released", "files", channel, product, version, *_):
+                return self.released.get((f"{channel}/{product}", version.removeprefix("v")), 0)
+        for place in range(len(parts) - 1, 1, -1):
+            table = self.root.joinpath(*parts[:place])
+            if (table / LOG).is_dir():
+                return self.table(table).get("/".join(parts[place:]), 0)
+        return 0
+
+    def _received(self, stage: Stage, subject: str, batch: int | None) -> float:
+        receipt = self.receipts.last(stage, subject, batch)
+        return as_utc(receipt.at).timestamp() if receipt else 0
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _written(table: Path) -> dict[str, float]:
+    """When the files of a table were written, those of its log too, as its log says."""
+    found: dict[str, float] = {}
+    for log in sorted((table / LOG).glob("*.json")):
+        text = log.read_bytes()
+        at = _committed(text)
+        found[f"{LOG}/{log.stem}.checkpoint.parquet"] = at
+        for line in text.splitlines():
+            if (added := json.loads(line).get("add")) is not None:
+                found.setdefault(unquote(added["path"]), at)
+    return found
+
+
+def _committed(log: bytes) -> float:
+    """When an entry of a log was written, as it says; 0 if it does not."""
+    try:
+        infos = [json.loads(line).get("commitInfo") for line in log.splitlines() if line]
+        return next((float(one["timestamp"]) / 1000 for one in infos if one), 0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return 0
 
 
 class _Look:
-    """Telling what single files are to one order."""
+    """Telling what the files of one folder of backups are to one order."""
 
-    def __init__(self, settings: Settings, order: Recorded) -> None:
-        self.lake, self.order = settings.lake, order.subject
-        self.at_order = as_utc(order.at).timestamp()
+    def __init__(self, settings: Settings, order: Recorded, since: Since, place: Path, found: Copies) -> None:
+        self.root, self.order, self.since, self.place, self.found = settings.lake.root, order, since, place, found
         self.before: dict[str, set[str]] = {}
-        self.since: dict[str, set[str]] = {}
+        self.left: dict[str, set[str]] = {}
         for name, (old, new) in order.body["files"].items():
             self.before.setdefault(Path(name).name, set()).add(old["sha256"])
             if new is not None:
-                self.since.setdefault(Path(name).name, set()).add(new["sha256"])
+                self.left.setdefault(Path(name).name, set()).add(new["sha256"])
         self.digests: dict[tuple[int, int], str] = {}
+        self.registers: dict[PurePath, dict[str, Path]] = {}
+        """The registers that are not judged yet, by folder of the backup: where it and what lies beside it are said to
+        be, by name."""
+        self.copied: dict[Path, Path] = {}
+        self.has_receipt: dict[PurePath, bool] = {}
+        self.told_by_register: list[tuple[Item, list[Path]]] = []
 
-    def at(self, file: Path, below: Path, found: Copies) -> None:
-        """Put a file where it belongs, if it is not clean. `below`: its path in the folder of backups."""
-        older = file.stat().st_mtime < self.at_order
-        if file.name == REGISTER:
-            if not self._has_receipt(file):
-                found.held.append(file)
-        elif (file.name in self.before and self._digest(file) in self.before[file.name]) or (
-            older and (REMADE & {*below.parts[:-1]} or file.name == REGISTER + WRITTEN_AHEAD)
-        ):
-            found.held.append(file)
-        elif older and self._is_unknown(file, below):
-            found.unknown.append(file)
+    def is_whole(self, below: PurePath) -> bool:
+        """Whether a file is of the home, whatever it holds: deliveries are archives too."""
+        return below.name in REGISTERS or _zone(below) is not None
 
-    def _is_unknown(self, file: Path, below: Path) -> bool:
-        """Whether a file of the lake is neither what the order left nor what the lake has now in its place."""
-        zone = next((place for place, part in enumerate(below.parts[:-1]) if part in ZONES), None)
-        if zone is None or self._digest(file) in self.since.get(file.name, ()):
-            return False
-        ours = self.lake.root.joinpath(*below.parts[zone:])
-        return not ours.is_file() or self._digest(ours) != self._digest(file)
+    def at(self, item: Item) -> None:
+        """Put a file where it belongs, if it is not clean; a register, and what only a register tells, later."""
+        below = item.below
+        if item.closed:
+            self.found.closed.append(item.path)
+        elif below.name in REGISTERS:
+            self._put_by(item)
+        elif REMADE & {*below.parts[:-1]}:
+            self.told_by_register.append((item, self.found.held))
+        elif below.name in self.before or _zone(below) is not None:
+            self._of_lake(item)
 
-    def _digest(self, file: Path) -> str:
+    def put_registers(self) -> None:
+        """Judge the registers of what was looked at since the last time."""
+        for folder, files in self.registers.items():
+            if folder not in self.has_receipt:
+                has = self._has_receipt({name: self.copied.get(file, file) for name, file in files.items()})
+                self.has_receipt[folder] = has
+                self.found.held += [] if has else files.values()
+        for copy in self.copied.values():
+            copy.unlink()
+        self.registers.clear()
+        self.copied.clear()
+
+    def put_told_by_registers(self) -> None:
+        """Judge what only the register of its backup tells: clean is what one says that has the receipt of the order,
+        unless the file is older by its own time."""
+        for item, where in self.told_by_register:
+            parts = item.below.parts
+            home = next(place for place, part in enumerate(parts) if part in REMADE | ZONES | {LAKE})
+            since = self.has_receipt.get(PurePath(*parts[:home]), False)
+            if not since or (item.modified is not None and item.modified < self.since.at_order):
+                where.append(item.path)
+
+    def _of_lake(self, item: Item) -> None:
+        """A file by a name that the order rewrote, or one of the lake. Clean is what the order left, what the lake has
+        now in its place, and what was written since."""
+        log = b""
+        if item.below.parent.name == LOG and item.below.suffix == ".json":
+            item = replace(item, file=item.file or item.copy(self.place / LOG))  # what it says is read, and its hash
+            log = (item.file or item.path).read_bytes()
+        name, zone = item.below.name, _zone(item.below)
+        digest = self._digest(item) if name in self.before or name in self.left else ""
+        if digest in self.before.get(name, ()):
+            self.found.held.append(item.path)
+        elif zone is not None and name != LAST_CHECKPOINT and digest not in self.left.get(name, ()):
+            parts = item.below.parts[zone:]
+            ours = self.root.joinpath(*parts)
+            if self.since.wrote(parts, log) or (
+                ours.is_file() and self._of_file(ours) == (digest or self._digest(item))
+            ):
+                return
+            if parts[0] in UNTOLD:
+                self.told_by_register.append((item, self.found.unknown))
+            else:
+                self.found.unknown.append(item.path)
+
+    def _put_by(self, item: Item) -> None:
+        """Put a register, or what is written ahead of it, by to be judged with the other one."""
+        files = self.registers.setdefault(item.below.parent, {})
+        if item.file is not None:
+            beside = {name: item.path.with_name(name) for name in REGISTERS}
+            files |= {name: file for name, file in beside.items() if file.is_file()}
+        else:
+            files[item.below.name] = item.path
+            self.copied[item.path] = item.copy(self.place / f"{len(self.copied)}-{item.below.name}")
+
+    def _digest(self, item: Item) -> str:
         """The hash of a file; backups of many days are often one file under many names, which is read once."""
+        return self._of_file(item.path) if item.file == item.path else item.sha256()
+
+    def _of_file(self, file: Path) -> str:
         about = file.stat()
         one = (about.st_dev, about.st_ino)
         if one not in self.digests:
             self.digests[one] = sha256(file)
         return self.digests[one]
 
-    def _has_receipt(self, register: Path) -> bool:
-        """Whether a register says of the order that it is done; an empty file holds nobody. Read in a copy: SQLite
-        writes beside what it opens."""
-        if register.stat().st_size == 0:
-            return True
-        with TemporaryDirectory(dir=self.lake.scratch()) as place:
+    def _has_receipt(self, files: Mapping[str, Path]) -> bool:
+        """Whether a register, with what lies beside it, says of the order that it is done; an empty file holds nobody.
+        Read in a copy: SQLite writes beside what it opens."""
+        if REGISTER not in files:
+            return False
+        with TemporaryDirectory(dir=self.place) as place:
+            for name, file in files.items():
+                shutil.copyfile(file, Path(place, name))
             own = Path(place, REGISTER)
-            shutil.copyfile(register, own)
-            ahead = register.with_name(REGISTER + WRITTEN_AHEAD)
-            if ahead.is_file():
-                shutil.copyfile(ahead, own.with_name(ahead.name))
+            if own.stat().st_size == 0:
+                return True
             try:
                 with closing(sqlite3.connect(own)) as con:
                     asked = "SELECT 1 FROM ledger WHERE kind = ? AND subject = ?"
-                    return con.execute(asked, (ERASURE, self.order)).fetchone() is not None
+                    return con.execute(asked, (ERASURE, self.order.subject)).fetchone() is not None
             except sqlite3.DatabaseError:
                 return False
+
+
+def _zone(below: PurePath) -> int | None:
+    """The place of the zone of the lake in a path, if it is in one."""
+    return next((place for place, part in enumerate(below.parts[:-1]) if part in ZONES), None)

@@ -312,6 +312,7 @@ class Erasure:
             "refused": journal.refused,
             "kept": journal.kept,
             "unknown": journal.unknown,
+            "backups": [str(folder) for folder in self.settings.backups],  # none: nobody looked into any
         }
         number = journal.order["number"]
         self.ledger.record([Entry(ERASURE, number, f"erasure-{number}"[:64], None, body)])

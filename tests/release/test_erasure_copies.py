@@ -1,18 +1,33 @@
 """Backups that still hold an erased person, or may: no order is done before they are purged."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
 import shutil
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
-from pipelines.erasure.copies import Copies, copies
+from pipelines.engine import connect
+from pipelines.erasure import copies as module
+from pipelines.erasure.copies import Copies
+from pipelines.erasure.order import Erasure
+from pipelines.lake import delta
 from pipelines.lake.checksums import checksums
+from pipelines.lake.columns import query_schema
+from pipelines.lake.parquet import copy_rows
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
-from pipelines.release.ledger import ERASURE, Entry, Ledger, Recorded
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import ERASURE, RELEASE, Entry, Ledger, Recorded
 from pipelines.settings import REPOSITORY, Settings
 
 NAME = "lake/core/psb/household_person/part-1.parquet"
@@ -56,6 +71,14 @@ def ordered(home: Settings, backups: Path) -> Recorded:
     return recorded
 
 
+def copies(home: Settings, order: Recorded) -> Copies:
+    """What the command is told."""
+    register = Register(f"sqlite:///{home.home / 'register.db'}")
+    found = module.copies(home, register, order)
+    register.close()
+    return found
+
+
 def write(file: Path, content: str) -> Path:
     """A file that is older than whatever comes after it."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -94,12 +117,156 @@ def test_what_an_order_deletes_without_naming_it_is_held_in_a_backup(home: Setti
 def test_a_file_of_before_that_the_lake_does_not_know_any_more_is_not_clean(
     home: Settings, backups: Path, order: Recorded
 ) -> None:
-    """Merged with others between the backup and the order, or rewritten in between for another person."""
+    """Merged with others between the backup and the order, or rewritten in between for another person; a copy that was
+    made without times looks as if it were new."""
     merged = write(backups / "2" / "lake/core/psb/household_person/merged.parquet", "of the person")
     other = write(backups / "1" / "lake/core/psb/household_person/other.parquet", "rewritten since")
     assert copies(home, order).unknown == [other, merged]
-    os.utime(merged)
-    assert copies(home, order).unknown == [other], "a file that is newer than the order was written without the person"
+    for file in (merged, other):
+        os.utime(file)
+    assert copies(home, order).unknown == [other, merged]
+
+
+def test_what_the_lake_wrote_since_is_clean_in_a_backup(home: Settings, backups: Path) -> None:
+    """By its log, the receipts of deliveries and editions, and the ledger; whatever became of the files in the lake."""
+    register = Register(f"sqlite:///{home.home / 'register.db'}")
+    receipts, ledger = Receipts(register, "test"), Ledger(register)
+
+    def happens(number: int) -> list[str]:
+        """Something is received, built, released and written; the files by which a backup would have it."""
+        receipts.add(Stage.PULL, "psb/household_person", {}, number)
+        receipts.add(Stage.EDITION, f"e{number}", {})
+        ledger.record([Entry(RELEASE, "open/ages", f"e{number}", number, {})])
+        table = home.home / "lake/core/psb/living"
+        with connect(home.lake.scratch()) as con:
+            schema = query_schema(con, "SELECT 1 AS a", "x")
+            delta.commit(table, schema, "append", delta.latest(table), copy_rows(con, "SELECT 1 AS a", table))
+        (written,) = set(table.glob("*.parquet"))
+        told = [f"lake/core/psb/living/{written.name}", f"lake/core/psb/living/_delta_log/{number:020}.json"]
+        for name in told:
+            (backups / "1" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(home.home / name, backups / "1" / name)
+        written.unlink()
+        log = table / f"_delta_log/{number:020}.json"
+        log.write_text(log.read_text("utf-8") + "\n", "utf-8")  # mended since by another order
+        plain = [
+            f"lake/raw/psb/household_person/{number}/rows.parquet",
+            f"lake/candidate/e{number}/population/m/part.parquet",
+            f"lake/released/files/open/ages/v{number}/ages.csv",
+        ]
+        for name in plain:
+            write(backups / "1" / name, "x")
+        return [*told, *plain]
+
+    before = happens(0)
+    order = ordered(home, backups)
+    since = happens(1)
+    register.close()
+    found = copies(home, order)
+    assert sorted(found.unknown) == sorted(backups / "1" / name for name in before)
+    assert not {backups / "1" / name for name in since} & {*found.held}
+
+
+TARS = {"tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
+
+
+def packed(folder: Path, target: Path) -> Path:
+    """An archive of a folder, by the ending of its name; the folder goes."""
+    kind = target.name.partition(".")[2]
+    if kind in TARS:
+        with tarfile.open(target, TARS[kind]) as archive:  # type: ignore[call-overload]
+            archive.add(folder, "./home")
+    else:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in sorted(folder.rglob("*")):
+                archive.write(file, file.relative_to(folder))
+    shutil.rmtree(folder)
+    return target
+
+
+@pytest.mark.parametrize("kind", [*TARS, "zip"])
+def test_archives_are_looked_into(home: Settings, backups: Path, kind: str) -> None:
+    shutil.copyfile(home.home / "register.db", backups / "1" / "register.db")
+    write(backups / "1" / "marts/marts-1.duckdb", "of the person")
+    write(backups / "1" / "lake/core/psb/household_person/merged.parquet", "of the person")
+    write(backups / "1" / "lake/raw/psb/household_person/1/original.zip", "PK\3\4 not one")
+    order = ordered(home, backups)
+    shutil.rmtree(backups / "2")
+    archive = packed(backups / "1", backups / f"1.{kind}")
+    found, inside = copies(home, order), {"zip": archive, "tar": archive / "home"}.get(kind, archive / "1.tar" / "home")
+    names = {"lake/core/psb/household_person/merged.parquet", "lake/raw/psb/household_person/1/original.zip"}
+    assert {*found.unknown} == {inside / name for name in names}
+    assert {*found.held} == {inside / name for name in (NAME, "marts/marts-1.duckdb", "register.db")}
+    assert not found.closed and not list(home.lake.scratch().iterdir())
+
+
+def test_an_archive_since_the_order_is_clean_and_one_in_another_is_found(home: Settings, backups: Path) -> None:
+    order = ordered(home, backups)
+    shutil.rmtree(backups / "2")
+    shutil.copytree(home.home, backups / "now", ignore=shutil.ignore_patterns("scratch"))
+    (backups / "now" / "marts").mkdir(exist_ok=True)
+    (backups / "now" / "marts" / "marts-1.duckdb").write_text("since", "utf-8")
+    packed(backups / "now", backups / "now.tar.gz")
+    old = packed(backups / "1", backups / "old.tar.gz")
+    assert copies(home, order).held == [old / "old.tar" / "home" / NAME]
+    with zipfile.ZipFile(backups / "month.zip", "w") as month:
+        month.write(old, "old.tar.gz")
+    old.unlink()
+    assert copies(home, order).held == [backups / "month.zip" / "old.tar.gz" / "old.tar" / "home" / NAME]
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("kind", PACK)
+def test_a_single_file_may_be_packed(home: Settings, backups: Path, kind: str) -> None:
+    register = (home.home / "register.db").read_bytes()
+    order = ordered(home, backups)
+    shutil.rmtree(backups)
+    backups.mkdir()
+    file = backups / f"register.db.{kind}"
+    file.write_bytes(PACK[kind](register))
+    assert copies(home, order).held == [file / "register.db"]
+    file.write_bytes(PACK[kind]((home.home / "register.db").read_bytes()))
+    assert copies(home, order) == Copies()
+
+
+def test_what_is_not_opened_is_no_clean_backup(home: Settings, backups: Path, order: Recorded) -> None:
+    shutil.rmtree(backups)
+    backups.mkdir()
+    (backups / "a.7z").write_bytes(b"7z\xbc\xaf\x27\x1c rest")
+    (backups / "b").write_bytes(b"\x28\xb5\x2f\xfd rest")
+    (backups / "c.img").write_bytes(bytes(2048))
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("rows.parquet", "x")
+    data = bytearray(content.getvalue())
+    data[6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1  # encrypted, it says
+    (backups / "d.zip").write_bytes(data)
+    deep = content.getvalue()
+    for _ in range(6):
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w") as archive:
+            archive.writestr("inner.zip", deep)
+        deep = content.getvalue()
+    (backups / "e.zip").write_bytes(deep)
+    closed = [str(file.relative_to(backups)) for file in copies(home, order).closed]
+    assert closed[:4] == ["a.7z", "b", "c.img", "d.zip/rows.parquet"] and closed[4].startswith("e.zip/inner.zip/")
+    (backups / "f.tar.gz").write_bytes(gzip.compress(b"x" * 5000)[:-20])
+    with pytest.raises(CitylakeError, match=r"f\.tar\.gz"):
+        copies(home, order)
+
+
+def test_what_stands_ahead_of_a_register_goes_with_it(home: Settings, backups: Path) -> None:
+    """Where no register lies beside it nobody knows what it holds."""
+    order = ordered(home, backups)
+    shutil.rmtree(backups)
+    alone = write(backups / "1" / "register.db-wal", "pages")
+    assert copies(home, order).held == [alone]
+    subprocess.run(["cp", home.home / "register.db", alone.parent], check=True)
+    alone.write_bytes(b"")
+    assert copies(home, order) == Copies()
 
 
 def test_what_cannot_be_looked_into_is_no_clean_backup(
@@ -143,6 +310,21 @@ def test_an_order_is_done_when_no_backup_holds_the_person(
     code, output = checked(ORDER)
     assert code == 0 and "没有执行前的文件" in output
     assert checked("删2号")[0] == 1
+    closed = write(backups / "2" / "old.7z", "7z\xbc")
+    closed.write_bytes(b"7z\xbc\xaf\x27\x1c")
+    code, output = checked(ORDER)
+    assert code == 1 and "无法打开" in output and str(closed) in output
     monkeypatch.setenv("CITYLAKE_BACKUPS", "")
     code, output = checked(ORDER)
     assert code == 1 and "没有指定备份目录" in output
+
+
+def test_without_backups_nobody_is_told_that_they_are_clean(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(home.home))
+    monkeypatch.delenv("CITYLAKE_BACKUPS", raising=False)
+    done = {"places": {}, "refused": [], "kept": [], "unknown": [], "files": {}}
+    monkeypatch.setattr(Erasure, "carry_out", lambda *_: done)
+    word = ["--order", ORDER, "--who", "专员", "--why", "本人申请"]
+    result = CliRunner().invoke(app, ["person", "p1", "erase", *word])
+    assert result.exit_code == 0 and "没有配置备份目录（CITYLAKE_BACKUPS）" in result.output
+    assert f"check-erased --order {ORDER}" in result.output

@@ -70,6 +70,7 @@ def test_a_version_under_masks_of_before_is_cut_too(
     files = len(files_of(twice.home.lake.product(*PRODUCT.split("/"))))
     body = twice.erasure.carry_out("p2", ORDER)
     assert {place: counts["rows"] for place, counts in body["places"].items()} == {PERSON: 2, PRODUCT: files}
+    assert body["backups"] == []
     assert twice.rows(0) == twice.rows(1) == 3
     assert not traces(twice.home.lake.root, ("34150219800101200", "341502********2002", "钱一二", "钱**", "1980-01-02"))
 
