@@ -1,26 +1,37 @@
-"""Counting what is asked and given over HTTP: whose question it is, the headers that say what is left, bytes sent.
+"""Counting what is asked and given over HTTP: whose question it is, the headers that say what is left, bytes sent; and
+cutting answers that are under way when what they were given by is over.
 
-Roads call `asks` before anything else and `gave` for the rows they hand out. The counts are in `catalog.policy.quotas`.
+Roads call `asks` before anything else, `gave` for the rows they hand out, and `lasts` for an answer that may take long.
+The counts are in `catalog.policy.quotas`, what may be given is asked at the desk.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from catalog.delivery.desk import Desk
+from catalog.delivery.desk import Desk, Refused
+from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import ANONYMOUS, Caller, Reason
 from catalog.policy.lockout import Origin
 from catalog.policy.quotas import Standing, left_of_day, opens, today
 from pipelines.contracts.models import CallersForm
+from pipelines.lake.errors import LakeError
+from pipelines.messages import CitylakeError
+from pipelines.register import Register
 from pipelines.register.store import now
+
+log = logging.getLogger(__name__)
 
 API = ("/delta-sharing/", "/api/v1/", "/verify/", "/oauth/", "/api/access/")
 """Roads of programs: every answer says what is left, also one that no route made."""
@@ -30,7 +41,36 @@ PURPOSE = "citylake-purpose"
 """The header in which a request may say what it is for; another purpose than that of its grant is refused."""
 MOST_PURPOSE = 1500
 """Bytes of it that are looked at."""
+LOOK = 1.0
+"""Seconds between two looks at whether anything has changed that an answer under way was given by."""
+AGAIN = 60.0
+"""Seconds after which it is asked about even if the register has not changed: a grant may have ended meanwhile."""
 _KEY = "citylake.meter"
+UNKNOWN = (AuditUnavailable, SQLAlchemyError, LakeError, CitylakeError)
+"""Why it cannot be told whether an answer may go on. Then it may not."""
+
+
+class Cut(Exception):
+    """The rest of an answer may not be given. The server closes a connection whose answer is not complete."""
+
+
+@dataclass
+class _Lasting:
+    """An answer that may take long. `stands`: raises Refused if it may not go on, by the bytes that were sent; `basis`:
+    the register's number when it was asked last, None before; `asked` and `looked`: when that was, and the last look.
+    """
+
+    stands: Callable[[int], None]
+    basis: int | None = None
+    asked: float = field(default_factory=time.monotonic)
+    looked: float = field(default_factory=time.monotonic)
+
+    def look(self, register: Register, sent: int) -> None:
+        """Ask again if the register has changed since, or long ago. Raises what `stands` raises."""
+        self.looked, basis = time.monotonic(), register.basis()  # read first: whatever is written meanwhile moves it
+        if basis is None or basis != self.basis or self.looked - self.asked > AGAIN:
+            self.stands(sent)
+            self.basis, self.asked = basis, self.looked
 
 
 @dataclass
@@ -48,6 +88,7 @@ class _Meter:
     bytes: int = 0
     size: int | None = None
     reserved: tuple[int, int] = (0, 0)
+    lasting: _Lasting | None = None
 
     def given(self, sent: int) -> tuple[int, int]:
         """Rows and bytes of so many bytes: of a part of a file its share of the rows."""
@@ -56,7 +97,7 @@ class _Meter:
 
 
 class Metering:
-    """ASGI middleware: adds the headers, counts the bytes of data that were sent."""
+    """ASGI middleware: adds the headers, counts the bytes of data that were sent, and cuts what may not go on."""
 
     def __init__(self, app: ASGIApp, desk: Desk) -> None:
         self._app = app
@@ -79,13 +120,25 @@ class Metering:
                     self._reserve(meter, int(headers.get("content-length", 0)))
                     headers.update(_headers(meter.standing))
             elif message["type"] == "http.response.body":
+                await self._look(meter)
                 meter.bytes += len(message.get("body", b""))
             await send(message)
 
         try:
             await self._app(scope, receive, counted)
+        except Cut as cut:
+            log.warning("an answer was cut after %s bytes: %s", meter.bytes, type(cut.__cause__).__name__)
         finally:
             await self._settle(meter)
+
+    async def _look(self, meter: _Meter) -> None:
+        """See to it, before a piece is sent, that it may be. Raises Cut."""
+        if meter.lasting is None or time.monotonic() - meter.lasting.looked < LOOK:
+            return
+        try:
+            await run_in_threadpool(meter.lasting.look, self._desk.register, meter.bytes)
+        except (Refused, *UNKNOWN) as error:
+            raise Cut from error
 
     def _reserve(self, meter: _Meter, length: int) -> None:
         """Count an answer when it begins: else any number of them could begin before the first has ended."""
@@ -163,6 +216,12 @@ def gave(request: Request, rows: int, size: int | None = None) -> None:
     """Note the rows of the answer. `size`: bytes of a file that has them, of which a part may be asked for."""
     meter = _meter(request)
     meter.rows, meter.size = rows, size
+
+
+def lasts(request: Request, stands: Callable[[int], None]) -> None:
+    """Note that the answer may take long: `stands` is asked now and then with the bytes that were sent, and raises
+    Refused, having audited it, if the rest may not be given."""
+    _meter(request).lasting = _Lasting(stands)
 
 
 def stands(desk: Desk, request: Request, caller: Caller) -> dict[str, Any]:

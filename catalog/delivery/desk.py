@@ -204,22 +204,38 @@ class Desk:
         return self._allowed(admission.caller, allowed, allowed.version, action, level, {"road": road, **body})
 
     def _ask_again(self, admission: Admission, action: str, road: str) -> None:
-        if time.monotonic() - admission.asked < LONG:
-            return
-        caller, product = self._now(admission.caller), admission.allowed.product
-        decision = self.decide(caller, self.listing.snapshot().find(product), road, admission.one_key)
+        if time.monotonic() - admission.asked >= LONG:
+            self.stands(admission, action, road)
+
+    def stands(self, admission: Admission, action: str, road: str, **facts: Any) -> None:
+        """Audit a denial and raise Refused if the caller may not have any more what they were let in for. Of several
+        grants the one counts by which it was: another one in force may show less. Raises AuditUnavailable, LakeError.
+        """
+        allowed, caller = admission.allowed, self._now(admission.caller)
+        by = tuple(grant for grant in caller.grants if allowed.grant in (None, grant.id))
+        offering = self.listing.snapshot().find(allowed.product)
+        decision = self.decide(replace(caller, grants=by), offering, road, admission.one_key)
         if isinstance(decision, Denied):
-            raise self.refuse(caller, product, decision.reason, action, road)
-        of_now = replace(admission.allowed, day=decision.day, epoch=decision.epoch)
-        outdated = not self.views.same(admission.allowed, of_now)  # by midnight, or by new pseudonyms
-        if outdated or admission.allowed.version not in self.listing.readable_versions(product):
-            raise self.refuse(caller, product, Reason.NOT_PUBLISHED, action, road)
+            raise self.refuse(caller, allowed.product, decision.reason, action, road, **facts)
+        of_now = replace(allowed, day=decision.day, epoch=decision.epoch)
+        outdated = not self.views.same(allowed, of_now)  # by midnight, or by new pseudonyms
+        readable = allowed.version in self.listing.readable_versions(allowed.product)
+        if outdated or not readable or not decision.shows(allowed):
+            raise self.refuse(caller, allowed.product, Reason.NOT_PUBLISHED, action, road, **facts)
 
     def _now(self, caller: Caller) -> Caller:
         """The same caller, as the register knows them now."""
         if caller.token is not None:
             return replace(self.callers.from_token_id(caller.token), purpose=caller.purpose)
         return caller if caller.recipient is None else self.callers.on_behalf(caller.recipient)
+
+    def marts_stand(self, caller: Caller, file: MartsFile, action: str, road: str, **facts: Any) -> None:
+        """The same for a file of the analysts' database: each release that is in it must still be one that is read."""
+        decision = self.decide_marts(caller := self._now(caller), road)
+        if isinstance(decision, Denied):
+            raise self.refuse(caller, MARTS, decision.reason, action, road, **facts)
+        if any(version not in self.listing.readable_versions(name) for name, version in file.releases):
+            raise self.refuse(caller, MARTS, Reason.NOT_PUBLISHED, action, road, **facts)
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
         """The same for the analysts' database, which is always asked again; the facts say which file it was."""

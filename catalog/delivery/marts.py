@@ -24,13 +24,14 @@ class Outdated(Exception):
 
 @dataclass(frozen=True)
 class MartsFile:
-    """One edition's file: where it lies, bytes, SHA-256 in hexadecimal, rows of all products. Its name is derived from
-    what is in it."""
+    """One edition's file: where it lies, bytes, SHA-256 in hexadecimal, rows of all products, and which release of each
+    is in it. Its name is derived from what is in it."""
 
     path: Path
     size: int
     sha256: str
     rows: int
+    releases: tuple[tuple[str, int | None], ...]
 
 
 class Marts:
@@ -73,14 +74,15 @@ class Marts:
             mark = (path, about.st_size, about.st_mtime_ns)
             with self._lock:
                 if self._known is None or mark != self._mark:
-                    self._known, self._mark = MartsFile(path, about.st_size, sha256(path), 0), mark
+                    self._known, self._mark = MartsFile(path, about.st_size, sha256(path), 0, ()), mark
                 known = self._known
         except FileNotFoundError as error:
             raise Outdated from error
         products = self._products(path, snapshot())  # a checksum takes its time
         if self._link.resolve() != path:
             raise Outdated
-        return replace(known, rows=sum(one.release.body["rows"] for one in products))
+        releases = tuple((one.product.id, one.release.version) for one in products)
+        return replace(known, rows=sum(one.release.body["rows"] for one in products), releases=releases)
 
     def _products(self, path: Path, snapshot: Snapshot) -> list[Shown]:
         """What the file at this path holds. Raises Outdated if that is not what may be shown now."""

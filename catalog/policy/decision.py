@@ -230,6 +230,11 @@ class Allowed:
         masked = dict(self.coarser)
         return tuple(name for name in self.columns if name not in masked)
 
+    def shows(self, other: "Allowed") -> bool:
+        """Whether it lets through all that another decision by the same grant does, of an earlier version maybe."""
+        limits = (self.divisions, self.organisations) == (other.divisions, other.organisations)
+        return limits and set(other.columns) <= set(self.columns) and set(other.plain) <= set(self.plain)
+
     @property
     def coarser(self) -> tuple[tuple[str, str], ...]:
         """Of `masks` those that anybody can make: of a value that the product shows less is left."""

@@ -44,6 +44,7 @@ def build_router(site: Site) -> APIRouter:
         facts = {"file": file.path.name, "rows": file.rows, "bytes": file.size, "sha256": file.sha256}
         desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
         metering.gave(request, file.rows, file.size)
+        metering.lasts(request, lambda sent: desk.marts_stand(caller, file, "download", ROAD, sent=sent))
         headers = {
             "Content-Disposition": f'attachment; filename="{file.path.name}"',
             **checksums,

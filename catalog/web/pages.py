@@ -142,6 +142,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
         about = {"method": request.method, **part, "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
         metering.gave(request, extract.rows, file.size)
+        metering.lasts(request, lambda sent: desk.stands(admission, "download", ROAD, sent=sent))
         return downloads.SentFile(file.path, headers=headers, media_type=formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")

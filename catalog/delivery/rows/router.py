@@ -233,10 +233,14 @@ class _Reading:
             facts = {"sha256": sha256(page.file), **({"whole": True} if all_rows else {})}
             given = self._audit(shelf, wanted, page.rows, **facts)
             audit.write(self.desk.register, given)
+            metering.lasts(self.request, self._stands)
             return _sent(page, about(page.rows, page.next), MEDIA_TYPES[self.kind])
         except BaseException:
             page.drop()
             raise
+
+    def _stands(self, sent: int) -> None:
+        self.desk.stands(self.admission, "rows.read", ROAD, sent=sent)
 
     def _audit(self, shelf: Shelf, wanted: Question, rows: int, **facts: Any) -> Entry:
         """The audit's row of the answer. Raises Refused."""

@@ -173,6 +173,7 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         if request.method == "GET":
             facts["sha256"] = desk.hashes.get(extract.folder / part.name, part.rows)
         desk.answered(then, "file.read", ROAD, **facts)
+        metering.lasts(request, lambda sent: desk.stands(then, "file.read", ROAD, sent=sent))
         headers = {"Cache-Control": "private, no-store"}
         return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
 
