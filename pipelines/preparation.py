@@ -94,8 +94,11 @@ class Preparation:
         waiting = len(asked)
         found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
         last = self.receipts.last(Stage.LINK, LINKAGE)
-        shared = last.body.get("shared", {}) if last is not None else {}
-        found += [self._shared(name, told) for name, told in sorted(shared.items()) if name in self.contracts.sources]
+        body = last.body if last is not None else {}
+        known = self.contracts.sources
+        found += [self._shared(name, told) for name, told in sorted(body.get("shared", {}).items()) if name in known]
+        wrong = sorted(body.get("contradicted", {}).items())
+        found += [self._contradicted(name, rows) for name, rows in wrong if name in known]
         self.issues.report(LINKAGE, operator, "linkage", found)
         return tables.shown(lake)
 
@@ -104,11 +107,16 @@ class Preparation:
         owner, said = self.contracts.sources[dataset].org, {"dataset": dataset, **told}
         return Finding("linkage.shared", said, "error", key=dataset, rows=told["records"], owner=owner)
 
+    def _contradicted(self, dataset: str, rows: int) -> Finding:
+        """Rows with a number that is somebody else's by all the rest of the row, as a finding of their department."""
+        owner, said = self.contracts.sources[dataset].org, {"dataset": dataset, "rows": rows}
+        return Finding("linkage.contradicted", said, "warning", key=dataset, rows=rows, owner=owner)
+
     def _link_changed(self, sources: Mapping[str, CoreVersion], number: int) -> None:
         model = self.settings.contracts / step.MODEL
         inputs = step.inputs(self.contracts, sources, model, self.reviews, self.today)
         last = self.receipts.last(Stage.LINK, LINKAGE)
-        if last is None or last.body["inputs"] != inputs or "shared" not in last.body:
+        if last is None or last.body["inputs"] != inputs or "contradicted" not in last.body:
             lake = self.settings.lake
             linked = step.link(self.contracts, sources, lake, Model.read(model), self.reviews, self.today, number)
             self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})

@@ -116,16 +116,18 @@ def decide(con: duckdb.DuckDBPyConnection, model: Model, today: date) -> None:
 
     `accept`: the row is about this person. `review`: a steward is asked. `none`: nobody is likely enough. Three kinds
     of rows are not accepted but asked about: one whose right number is another than that person's (one person with two
-    numbers); one whose number belongs to somebody whom the row contradicts while nobody else is likely (one number on
-    two persons), where the candidate is the bearer of the number; and one without a number whose name sounds otherwise
-    than that of a person who is `CHILD` at most in the year of `today`, and may have a twin that no register knows yet.
+    numbers); one whose number belongs to somebody whom the row contradicts by the name alone while nobody else is
+    likely (a new name, or one number on two persons), where the candidate is the bearer of the number; and one without
+    a number whose name sounds otherwise than that of a person who is `CHILD` at most in the year of `today`, and may
+    have a twin that no register knows yet.
     """
     ranked = (
         "SELECT *, row_number() OVER (PARTITION BY number ORDER BY weight DESC, claim) AS place, "
         "lead(weight) OVER (PARTITION BY number ORDER BY weight DESC, claim) AS next FROM pair"
     )
     best = (
-        f"SELECT r.number, r.why, r.claim AS own, p.claim, p.weight, round(p.weight - p.next, {DECIMALS}) AS ahead, "
+        "SELECT r.number, r.why, r.by_name, r.claim AS own, p.claim, p.weight, "
+        f"round(p.weight - p.next, {DECIMALS}) AS ahead, "
         f"p.gamma_id > 0 AS slip, p.gamma_id <= 0 AND p.gamma_name < {_SOUNDS_ALIKE} "
         f"AND p.birth > DATE '{today.year - CHILD}-01-01' AS twin "
         f"FROM residue r LEFT JOIN ({ranked}) p ON p.number = r.number AND p.place = 1"
@@ -135,7 +137,7 @@ def decide(con: duckdb.DuckDBPyConnection, model: Model, today: date) -> None:
     word = (
         f"CASE WHEN why = '{STRANGER}' AND NOT slip THEN CASE WHEN {sure} THEN 'review' ELSE 'none' END "
         f"WHEN {sure} AND NOT coalesce(twin, false) THEN 'accept' WHEN {likely} THEN 'review' "
-        f"WHEN why = '{CONTRADICTED}' THEN 'owner' ELSE 'none' END"
+        "WHEN by_name THEN 'owner' ELSE 'none' END"
     )
     con.execute(
         f"CREATE TEMP TABLE decision AS SELECT number, CASE WHEN word = 'owner' THEN own ELSE claim END AS claim, "

@@ -23,8 +23,8 @@ _ANOTHERS = (
 
 
 def find(con: duckdb.DuckDBPyConnection) -> None:
-    """Table `residue`: `number`, `dataset`, `row_key`, `why`, `claim` and `MARKS`. A number that is contradicted is no
-    mark of the person any more, so it is empty.
+    """Table `residue`: `number`, `dataset`, `row_key`, `why`, `claim`, `by_name` and `MARKS`. A number that is
+    contradicted is no mark of the person any more, so it is empty. `by_name`: nothing but the name contradicts it.
 
     It is contradicted by another name than its bearer's together with another birth date or sex, or, where the row has
     no birth date, by the name alone, or where somebody else who is registered in the same village has just this name,
@@ -35,7 +35,7 @@ def find(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(
         "CREATE TEMP TABLE otherwise AS "
         "SELECT t.dataset, t.row_key, t.claim, t.name AS told, r.name AS registered, t.sex, t.birth_date, t.division, "
-        f"{OTHER_BIRTH} AS born_otherwise, "
+        f"{OTHER_BIRTH} AS born_otherwise, coalesce(t.sex <> r.sex, false) AS sexed_otherwise, "
         "coalesce(t.sex <> r.sex OR t.birth_date IS NULL AND t.sex = r.sex, false) AS doubtful "
         "FROM told t JOIN registered r USING (claim)"
         " WHERE t.claim IN (SELECT claim FROM told JOIN registered r USING (claim) WHERE told.name <> r.name)"
@@ -51,17 +51,22 @@ def find(con: duckdb.DuckDBPyConnection) -> None:
         f"UNION SELECT dataset, row_key FROM otherwise WHERE (dataset, row_key) IN ({_ANOTHERS}) "
         "GROUP BY dataset, row_key HAVING bool_and(told <> registered)"
     )
+    by_name = (
+        "SELECT dataset, row_key FROM otherwise GROUP BY dataset, row_key "
+        "HAVING bool_or(NOT born_otherwise AND NOT sexed_otherwise)"
+    )
     strange = (
         f"SELECT t.*, CASE WHEN {_within('t')} THEN '{CONTRADICTED}' ELSE '{STRANGER}' END AS why "
         f"FROM told t ANTI JOIN registered r USING (claim) WHERE claim IS NOT NULL"
     )
     con.execute(
         f"CREATE TEMP TABLE residue AS SELECT row_number() OVER (ORDER BY dataset, row_key) AS number, * FROM ("
-        f"SELECT dataset, row_key, '{UNKNOWN}' AS why, claim, {marks} FROM told t WHERE claim IS NULL UNION ALL "
-        f"SELECT dataset, row_key, '{CONTRADICTED}', claim, {without} FROM told t "
+        f"SELECT dataset, row_key, '{UNKNOWN}' AS why, claim, false AS by_name, {marks} FROM told t "
+        "WHERE claim IS NULL UNION ALL "
+        f"SELECT dataset, row_key, '{CONTRADICTED}', claim, (dataset, row_key) IN ({by_name}), {without} FROM told t "
         f"WHERE claim IS NOT NULL AND (dataset, row_key) IN ({contradicted}) UNION ALL "
-        f"SELECT dataset, row_key, why, claim, {marks} FROM ({strange}) t WHERE why = '{STRANGER}' UNION ALL "
-        f"SELECT dataset, row_key, why, claim, {without} FROM ({strange}) t WHERE why = '{CONTRADICTED}')"
+        f"SELECT dataset, row_key, why, claim, false, {marks} FROM ({strange}) t WHERE why = '{STRANGER}' UNION ALL "
+        f"SELECT dataset, row_key, why, claim, false, {without} FROM ({strange}) t WHERE why = '{CONTRADICTED}')"
     )
 
 

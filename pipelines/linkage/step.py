@@ -21,7 +21,7 @@ from pipelines.lake.zones import Lake
 from pipelines.linkage import bearers, matching, numbering, residue, tables
 from pipelines.linkage.bearers import Bearers
 from pipelines.linkage.marks import Participant, form_of, log_of, participants, view
-from pipelines.linkage.matching import STRANGER, Model
+from pipelines.linkage.matching import CONTRADICTED, STRANGER, Model
 from pipelines.linkage.reviews import Answer, Question, Reviews
 from pipelines.linkage.tables import LINK, values
 
@@ -35,12 +35,14 @@ NUMBERS = "numbers"
 @dataclass(frozen=True)
 class Linked:
     """What the step did. Rows by what became of them, open questions, events of golden ids by kind. `shared`: by
-    register how many numbers it has for several people, and how many records are therefore told apart."""
+    register how many numbers it has for several people, and how many records are therefore told apart. `contradicted`:
+    by source how many of its rows have a right number that the rest of the row contradicts."""
 
     rows: Mapping[str, int]
     questions: int
     events: Mapping[str, int]
     shared: Mapping[str, Mapping[str, int]]
+    contradicted: Mapping[str, int]
 
 
 def inputs(contracts: Contracts, sources: Mapping[str, CoreVersion], model: Path, reviews: Reviews, today: date) -> str:
@@ -99,8 +101,10 @@ def link(
         tables.replace(con, lake, LINK, _LINKS, number)
         asked = [*_uncertain(con), *_two_numbers(con, model), *bearing.questions]
         rows = dict(con.execute("SELECT coalesce(basis, word), count(*) FROM outcome GROUP BY ALL").fetchall())
+        wrong = f"SELECT dataset, count(*) FROM outcome WHERE why = '{CONTRADICTED}' GROUP BY ALL ORDER BY ALL"
+        contradicted = dict(con.execute(wrong).fetchall())
     shared = {name: {"numbers": len({*on}), "records": len(on)} for name, on in sorted(bearing.shared.items())}
-    return Linked(rows, reviews.ask(asked), events, shared)
+    return Linked(rows, reviews.ask(asked), events, shared, contradicted)
 
 
 def _told_apart(con: duckdb.DuckDBPyConnection, bearing: Bearers) -> None:

@@ -74,7 +74,7 @@ def test_rows_are_linked_as_well_as_promised(seed: int) -> None:
     assert found["birth date and address there"].recall >= 0.97
     assert wanting.recall >= 0.90
     assert wanting.precision >= 0.995
-    asked_within(found["residue"], 0.005)
+    asked_within(found["residue"], 0.004)
 
 
 @pytest.mark.parametrize("group", [*FLOORS, *ALIKE])
@@ -96,6 +96,6 @@ def test_people_who_are_alike_do_not_merge(often: dict[str, Tally]) -> None:
 
 def test_few_are_asked_about(often: dict[str, Tally]) -> None:
     residue, missing = often["residue"], often["missing_id"]
-    asked_within(residue, 0.005)
+    asked_within(residue, 0.004)
     asked_within(missing, 0.005)
-    asked_within(Tally(rows=missing.rows, asked=residue.asked), 0.02)  # all questions, by the rows without a number
+    asked_within(Tally(rows=missing.rows, asked=residue.asked), 0.012)  # all questions, by the rows without a number
