@@ -27,6 +27,8 @@ _DATED = "[1-9][0-9]{5}(18|19|20)[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])
 _IN_PARTS = _PART.join(
     ("[1-9][0-9]{5}", "(?:18|19|20)[0-9]{2}", "(?:0[1-9]|1[0-2])", "(?:0[1-9]|[12][0-9]|3[01])", "[0-9]{3}", "[0-9X]")
 )
+_LONGEST = 18 + 5 * 3
+"""Characters of a number in its parts."""
 _FIRST_GENERATION = "[1-9][0-9]{7}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}"
 # Neither more digits nor decimals before or behind: 0.13800138000 and 13800138000.50 are no mobiles.
 _MOBILE = (
@@ -71,23 +73,46 @@ def joined(text: str) -> str:
     return f"CASE WHEN regexp_matches({text}, '[0-9]{_BETWEEN}+[0-9X]') THEN {found} ELSE {text} END"
 
 
+def id_numbers(text: str, compact: str) -> str:
+    """The right identity numbers in a text of digits, and at any place of the same joined, without signs; also those
+    that share digits with another."""
+    return f"list_concat({_joined_numbers(compact)}, {_numbers_in_parts(text)})"
+
+
+def first_generation(text: str) -> str:
+    """The runs of 15 digits, neither more nor fewer, that can be identity numbers of the first generation."""
+    whole = f"list_filter(regexp_extract_all({text}, '[0-9]+X?'), lambda w: length(w) = 15)"
+    return f"list_filter({whole}, lambda w: {gb11643.content_right(gb11643.upgrade('w'))})"
+
+
+def mobiles(text: str) -> str:
+    """The mobile numbers in a text of digits, without signs; one of two with a single sign between them may lack."""
+    found = f"regexp_extract_all({text}, {literal(_MOBILE)})"
+    return f"list_transform({found}, lambda w: right(regexp_replace(w, '[^0-9]', '', 'g'), 11))"
+
+
+def emails(text: str) -> str:
+    """The e-mail addresses in a normal text."""
+    return f"regexp_extract_all({text}, {literal(f'[A-Z0-9._%+-]*{_EMAIL}')})"
+
+
+def plates(text: str) -> str:
+    """The number plates in a normal text."""
+    return f"regexp_extract_all({text}, {literal(_PLATE)})"
+
+
 def holds_id_number(text: str, compact: str) -> str:
     """Whether a right identity number stands in a text of digits, or at any place of the same joined."""
-    windows = f"list_transform(range(1, length({compact}) - 16), lambda i: substr({compact}, i, 18))"
-    dated = f"list_filter({windows}, lambda w: regexp_full_match(w, {literal(_DATED)}))"
-    parts = f"regexp_extract_all({text}, {literal(_IN_PARTS)})"
-    stripped = f"list_transform({parts}, lambda w: regexp_replace(w, '[^0-9X]', '', 'g'))"
     cases = (
-        f"WHEN regexp_matches({compact}, {literal(_DATED)}) AND {_any_right(dated)} THEN true",
-        f"WHEN regexp_matches({text}, {literal(_IN_PARTS)}) THEN {_any_right(stripped)}",
+        f"WHEN regexp_matches({compact}, {literal(_DATED)}) AND len({_joined_numbers(compact)}) > 0 THEN true",
+        f"WHEN regexp_matches({text}, {literal(_IN_PARTS)}) THEN len({_numbers_in_parts(text)}) > 0",
     )
     return f"CASE {' '.join(cases)} ELSE false END"
 
 
 def holds_first_generation(text: str) -> str:
     """Whether 15 digits, neither more nor fewer, can be an identity number of the first generation."""
-    whole = f"list_filter(regexp_extract_all({text}, '[0-9]+X?'), lambda w: length(w) = 15)"
-    right = _any_right(f"list_transform({whole}, lambda w: {gb11643.upgrade('w')})")
+    right = f"len({first_generation(text)}) > 0"
     return f"CASE WHEN regexp_matches({text}, {literal(_FIRST_GENERATION)}) THEN {right} ELSE false END"
 
 
@@ -106,5 +131,19 @@ def holds_plate(text: str) -> str:
     return f"regexp_matches({text}, {literal(_PLATE)})"
 
 
-def _any_right(numbers: str) -> str:
-    return f"len(list_filter({numbers}, lambda w: {gb11643.content_right('w')})) > 0"
+def _joined_numbers(compact: str) -> str:
+    return _right(f"list_filter({_windows(compact, 18)}, lambda w: regexp_full_match(w, {literal(_DATED)}))")
+
+
+def _numbers_in_parts(text: str) -> str:
+    parts = f"list_transform({_windows(text, _LONGEST)}, lambda w: regexp_extract(w, {literal(f'^{_IN_PARTS}')}))"
+    return _right(f"list_transform({parts}, lambda w: regexp_replace(w, '[^0-9X]', '', 'g'))")
+
+
+def _windows(text: str, length: int) -> str:
+    """What stands at each place of a text, up to a length; nothing shorter than a number."""
+    return f"list_transform(range(1, length({text}) - 16), lambda i: substr({text}, i, {length}))"
+
+
+def _right(found: str) -> str:
+    return f"list_filter({found}, lambda w: {gb11643.content_right('w')})"

@@ -23,7 +23,7 @@ from typing import Literal
 
 import duckdb
 
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.privacy import names, numbers
 
 Kind = Literal["id_number", "id_number_15", "mobile", "email", "plate", "name", "name_in_text"]
@@ -121,15 +121,36 @@ def _flag(place: int, number: int) -> str:
 
 def _beyond(con: duckdb.DuckDBPyConnection, kind: Kind, place: int, texts: Sequence[str]) -> str:
     """Whether one kind stands in a whole text, and no overruled text in it holds it wholly: a name as a part of it, a
-    number by itself."""
+    number as one that is found in it by itself. One that shares some of its characters counts."""
     flags = {_flag(place, number): text for number, text in enumerate(texts)}
     if kind == "name_in_text":
         return names.holds_name(f"t{place}", {flag: numbers.normal(literal(text)) for flag, text in flags.items()})
     if kind == "name":
         held = [f"{flag} AND contains({numbers.normal(literal(text))}, t{place})" for flag, text in flags.items()]
-    else:
-        held = [flag for flag, text in flags.items() if kind in kinds_in(con, text)]
-    return f"{_test(kind, place)} AND NOT ({' OR '.join(held) or 'false'})"
+        return f"{_test(kind, place)} AND NOT ({' OR '.join(held) or 'false'})"
+    own = {flag: _finds_in(con, kind, text) for flag, text in flags.items()}
+    held = [f"({flag} AND w IN ({literals(found)}))" for flag, found in own.items() if found]
+    finds = f"list_filter({_finds(kind, place)}, lambda w: NOT ({' OR '.join(held) or 'false'}))"
+    return f"CASE WHEN {_test(kind, place)} THEN len({finds}) > 0 ELSE false END"
+
+
+def _finds_in(con: duckdb.DuckDBPyConnection, kind: Kind, text: str) -> list[str]:
+    """The numbers of one kind in a text by itself."""
+    row = con.execute(f"SELECT {_finds(kind, 0)} FROM {_layers('(SELECT 1)', [literal(text)])}").fetchone()
+    return sorted({*(row[0] or ())}) if row else []
+
+
+def _finds(kind: Kind, place: int) -> str:
+    """The numbers of one kind in a text, as a list."""
+    text, digits, joined = f"t{place}", f"d{place}", f"c{place}"
+    finds = {
+        "id_number": numbers.id_numbers(digits, joined),
+        "id_number_15": numbers.first_generation(digits),
+        "mobile": numbers.mobiles(digits),
+        "email": numbers.emails(text),
+        "plate": numbers.plates(text),
+    }
+    return finds[kind]
 
 
 def _searchable(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, tuple[Kind, ...]]:
