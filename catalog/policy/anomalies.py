@@ -40,7 +40,7 @@ PUSHED: Final = ("tables", "files")
 """Roads by which citylake delivers, at hours of its own."""
 OUTSIDE: Final = (
     *(Reason.GRANT_REQUIRED, Reason.GRANT_ROAD, Reason.NOT_SHARED, Reason.LOOKUP_ONLY),
-    *(Reason.COLUMN_NOT_GRANTED, Reason.UNKNOWN_PRODUCT),
+    *(Reason.COLUMN_NOT_GRANTED, Reason.UNKNOWN_PRODUCT, Reason.PURPOSE_OTHER),
 )
 """Why what no grant opens is denied. A grant that is over or not yet approved was somebody's once."""
 Kind = Literal["bulk", "eager", "night"]

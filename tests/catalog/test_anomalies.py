@@ -167,6 +167,7 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
     refusals: dict[str, tuple[int, str]] = {
         "甲": (limits.refusals, "grant_required"),
         "乙": (limits.refusals - 1, "grant_required"),
+        "辛": (limits.refusals, "purpose_other"),
         "丙": (10 * limits.refusals, chance.choice(["grant_expired", "grant_revoked"])),
     }
     for _ in range(10 * limits.refusals):  # nobody asked: it is we who went on trying
@@ -177,7 +178,7 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
         for number in range(count):
             told.add(at(worked, usually()), "denied", recipient=name, reason=reason, product=f"sharing/p{number % 3}")
     told.write(register)
-    number, eager = (_first(register, name) for name in "甲丁")
+    number, other, eager = (_first(register, name) for name in "甲辛丁")
     wanted = {
         ("grant/1", f"anomaly.bulk:{worked}"),
         ("grant/2", f"anomaly.night:{worked}"),
@@ -185,13 +186,14 @@ def what_is_planted_is_told(register: Register, city: CityForm) -> None:
         ("grant/8", f"anomaly.eager:{worked}"),
         ("grant/9", f"anomaly.eager:{worked}"),
         ("audit", f"anomaly.beyond:{worked}.{number}"),
+        ("audit", f"anomaly.beyond:{worked}.{other}"),
         ("audit", f"anomaly.free_eager:{worked}.{eager}"),
     }
     moment = datetime.combine(today, time(0, 20), ZONE)
     assert anomalies.tell(register, city, moment) == len(wanted)
     found = Issues(register).open()
     assert {(row["subject"], row["code"]) for row in found} == wanted
-    assert not any(name in str(row["text"]) for row in found for name in "甲乙丙丁戊己")
+    assert not any(name in str(row["text"]) for row in found for name in "甲乙丙丁戊己辛")
     assert anomalies.tell(register, city, moment) == 0, "each once"
 
 
