@@ -113,10 +113,11 @@ class Push:
     def sign(self, **facts: Any) -> tuple[str, str]:
         """A receipt with these facts and its signature, to be kept once they are true."""
         contracts = self.desk.listing.snapshot().contracts
-        about = {
+        about: dict[str, Any] = {
             "delivery": self.name,
             "from": contracts.city.operator,
             "recipient": self.recipient,
+            "organisation": self.desk.callers.on_behalf(self.recipient).organisation,
             "product": self.product,
         }
         self.made = receipt.signed(self.signer, **about, **facts)

@@ -143,11 +143,12 @@ class Callers:
         asked = recipient_table.alias()
         suspended = suspension.of_recipient(asked.c.name).label("suspended")
         epoch = epochs.in_force(asked.c.name, now())
-        found = self._register.rows(sa.select(suspended, *epoch).where(asked.c.name == recipient))
+        found = self._register.rows(sa.select(asked.c.organisation, suspended, *epoch).where(asked.c.name == recipient))
         if not found:
             return Caller(problem=Reason.GRANT_REQUIRED)
         grants, problem = self._grants(recipient), Reason.SUSPENDED if found[0]["suspended"] else None
-        return Caller(recipient=recipient, grants=grants, problem=problem, epoch=epochs.epoch_of(found[0]))
+        whose, epoch_now = found[0]["organisation"], epochs.epoch_of(found[0])
+        return Caller(recipient=recipient, grants=grants, problem=problem, organisation=whose, epoch=epoch_now)
 
     def _from_secret(self, shown: tokens.Secret | None, client: bool, origin: From | None) -> Caller:
         """A client's secret is no bearer token, and the other way round: each is shown where it belongs."""

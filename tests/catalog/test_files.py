@@ -23,7 +23,7 @@ from catalog.delivery.files.outboxes import open_outbox
 from catalog.delivery.files.outboxes.base import Outbox
 from catalog.delivery.files.outboxes.folder import FolderOutbox
 from catalog.delivery.push import Push
-from catalog.policy import audit, epochs, suspension
+from catalog.policy import administration, audit, epochs, suspension
 from catalog.policy.decision import Reason
 from citylake.main import app
 from pipelines.lake.lock import run_lock
@@ -665,6 +665,9 @@ def test_the_command_delivers_lists_and_writes_receipts(filing: Filing, tmp_path
     assert json.loads(told.stdout)["package"] == package
     for file in (filing.office().look() / package).glob("person_of_division*"):
         shutil.copyfile(file, tmp_path / "receipt" / file.name)
+    said = json.loads((tmp_path / "receipt" / "statement.json").read_text("utf-8"))
+    recipients = {one.name: one.organisation for one in administration.list_recipients(filing.city.register)}
+    assert said["organisation"] == recipients[said["recipient"]]
     offline = verified(tmp_path / "receipt", "--key", tmp_path / "receipt" / "key.pem")
     assert offline.returncode == 0 and offline.stdout.count("在回执中") == 2, offline.stdout
     listed = [json.loads(line) for line in runner.invoke(app, ["deliver", "list"], env=where).stdout.splitlines()]
