@@ -1,16 +1,19 @@
-"""What an audit row adds to an answer: each row in a transaction of its own against group commit, on SQLite.
+"""What an audit row adds to an answer: each row in a transaction of its own against group commit.
 
-Threads ask without a pause, which is worse than people do. The machine is shared: compare within one run only.
+`python -m benchmarks.audit [postgresql]`; with the last on a PostgreSQL server, else on SQLite. Threads
+ask without a pause, which is worse than people do. The machine is shared: compare within one run only.
 """
 
 import os
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.rows import register as server
 from catalog.policy import audit
 from pipelines.register import Register
 
@@ -64,8 +67,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, way in (("a transaction each", alone), ("as the catalogue does", together)):
         for threads in THREADS:
-            with tempfile.TemporaryDirectory() as folder:
-                register = Register(f"sqlite:///{Path(folder) / 'register.db'}")
+            with tempfile.TemporaryDirectory() as folder, server(Path(folder), *sys.argv[1:]) as address:
+                register = Register(address or f"sqlite:///{Path(folder) / 'register.db'}")
                 register.upgrade()
                 found, rate = waits(way, register, threads)
                 assert audit.first_break(register) is None

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from catalog import metering
-from catalog.delivery import dictionary, downloads, formats, workbooks
+from catalog.delivery import described, dictionary, downloads, formats, workbooks
 from catalog.delivery.desk import Admission, Desk, asked_part
 from catalog.delivery.formats import Format
 from catalog.listing import Offering
@@ -137,7 +137,7 @@ def _add_files(router: APIRouter, site: Site) -> None:
         file = desk.downloads.get(admission.offering, admission.allowed, chosen)
         extract = desk.views.extract(admission.allowed)
         facts = {"policy": extract.key, "format": chosen, "rows": extract.rows, "bytes": file.size}
-        headers = _headers(admission, file)
+        headers = _headers(desk, admission, file)
         part = asked_part(request.headers, file.size, headers["ETag"])
         about = {"method": request.method, **part, "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
@@ -171,9 +171,10 @@ def _published(desk: Desk, channel: str, name: str) -> Offering:
     return offering
 
 
-def _headers(admission: Admission, file: downloads.Download) -> dict[str, str]:
+def _headers(desk: Desk, admission: Admission, file: downloads.Download) -> dict[str, str]:
     product = admission.offering.product
-    return downloads.headers(file, product.form.name, product.name, admission.allowed.version)
+    own = downloads.headers(file, product.form.name, product.name, admission.allowed.version)
+    return {**own, **described.link(described.addresses(desk.url, product))}
 
 
 def _released_files(desk: Desk, caller: Caller, offering: Offering) -> list[downloads.Download]:

@@ -43,6 +43,7 @@ INFORMATION = {
         "edition": "VARCHAR",
         "as_of": "DATE",
         "released_at": "TIMESTAMPTZ",
+        "licence": "VARCHAR",
     },
     "freshness": {
         "dataset": "VARCHAR",
@@ -145,7 +146,7 @@ def _information(settings: Settings, contracts: Contracts, register: Register, p
         release, form = one.release, one.product.contract.form
         released = as_utc(release.at)
         about = [one.product.form.name, release.version, release.edition, release.body["as_of"], released]
-        found["edition"].append([one.dataset, *about])
+        found["edition"].append([one.dataset, *about, one.product.form.licence])
         cycle = form.slaProperties.frequency
         fresh = of_dataset(contracts, cycle, upstream(settings.dbt_project, form.model).sources, delivered)
         found["freshness"].append([one.dataset, cycle, released, _day(fresh.last, zone), _day(fresh.due, zone)])

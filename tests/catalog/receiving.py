@@ -58,6 +58,7 @@ class Receiver:
         """Drop what was delivered."""
         self.run("DROP TABLE IF EXISTS t")
         self.run("DROP TABLE IF EXISTS _citylake_position")
+        self.run("DROP TABLE IF EXISTS _citylake_dictionary")
 
 
 def postgres_receiver(server: Server, database: str) -> Receiver:

@@ -229,7 +229,7 @@ def test_a_feed_is_asked_for_by_moments_too_and_mistakes_are_the_clients(own_cit
             assert answer.status_code == 400 and answer.json()["errorCode"] == "INVALID_PARAMETER_VALUE"
             return str(answer.json()["message"])
         lines = [json.loads(line) for line in answer.text.splitlines()]
-        assert lines[1]["metaData"]["configuration"] == {"enableChangeDataFeed": "true"}
+        assert lines[1]["metaData"]["configuration"]["enableChangeDataFeed"] == "true"
         assert str(lines[1]["metaData"]["version"]) == answer.headers["delta-table-version"]
         return [next(iter(line.values()))["version"] for line in lines[2:]]
 

@@ -95,8 +95,8 @@ def test_both_formats_say_the_same(client: TestClient, token: str) -> None:
     assert delta[0] == {"protocol": {"deltaProtocol": {"minReaderVersion": 1, "minWriterVersion": 4}}}
     metadata = delta[1]["metaData"]["deltaMetadata"]
     assert metadata["schemaString"] == plain[1]["metaData"]["schemaString"]
-    assert metadata["configuration"] == {"delta.enableChangeDataFeed": "true"}
-    assert plain[1]["metaData"]["configuration"] == {"enableChangeDataFeed": "true"}
+    assert metadata["configuration"]["delta.enableChangeDataFeed"] == "true"
+    assert plain[1]["metaData"]["configuration"]["enableChangeDataFeed"] == "true"
     assert metadata["id"] == plain[1]["metaData"]["id"] and metadata["partitionColumns"] == []
     add = delta[2]["file"]["deltaSingleAction"]["add"]
     assert (add["size"], add["stats"]) == (plain[2]["file"]["size"], plain[2]["file"]["stats"])

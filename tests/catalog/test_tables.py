@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 
 from assets import deliveries
 from assets.deliveries import delivery_assets
-from catalog.delivery import receipt
+from catalog.delivery import dictionary, receipt
 from catalog.delivery.changes import key_named
 from catalog.delivery.desk import Refused
 from catalog.delivery.push import Push
@@ -176,12 +176,22 @@ def test_a_receipt_can_be_checked_offline(bureau: Bureau, tmp_path: Path) -> Non
     assert position["statement"] == (folder / "statement.json").read_text("utf-8")
     assert bytes.fromhex(position["signature"]) == (folder / "signature.bin").read_bytes()
     said = json.loads(position["statement"])
+    assert (said["recipient"], said["organisation"]) == (RECIPIENT, "psb")
     assert receipt.holds(position["statement"], position["signature"], said["algorithm"], bytes.fromhex(said["key"]))
     (held,) = bureau.receiver.run("SELECT count(*), sum(_citylake_check) FROM t")
     assert (said["rows"], said["checksum"]) == (held[0], int(held[1])) == (20, int(position["checksum"]))
     assert (
         said["purpose"] == "核验测试" and [name for name, _ in said["columns"]] == ["name", "sex"] and said["licence"]
     )
+    told_beside = bureau.receiver.run(
+        "SELECT column_name, name_zh, type, level, codes, licence FROM _citylake_dictionary ORDER BY number"
+    )
+    product = bureau.city.contracts.products[PERSONS]
+    entries = dictionary.entries(product, ["name", "sex"])
+    assert told_beside == [
+        (one.column, one.name_zh, one.type, one.level, one.codes, product.form.licence) for one in entries
+    ]
+    assert entries[1].codes, "the code list of sex"
     assert subprocess.run(openssl(program, folder), check=False, capture_output=True).returncode == 0
     statement = folder / "statement.json"
     statement.write_text(statement.read_text("utf-8").replace('"rows":20', '"rows":21'), "utf-8")

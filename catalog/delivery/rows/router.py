@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
 from catalog import metering
-from catalog.delivery import dictionary, workbooks
+from catalog.delivery import described, dictionary, workbooks
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import about_book
 from catalog.delivery.rows import accepting, cursors, keys, openapi, receipts
@@ -52,11 +52,11 @@ def build_router(desk: Desk) -> APIRouter:
     """The API's routes over one desk."""
     router = APIRouter(prefix=PREFIX)
     _add_rows(router, desk)
-    described = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED, f"{desk.url}{TOKEN_ENDPOINT}")
+    document = openapi.document(f"{desk.url}{PREFIX}", MOST_LISTED, f"{desk.url}{TOKEN_ENDPOINT}")
 
     @router.get("/openapi.json")
     def describe() -> JSONResponse:
-        return JSONResponse(described)
+        return JSONResponse(document)
 
     @router.api_route("/quota", methods=["GET", "HEAD"])
     def quota(request: Request) -> JSONResponse:
@@ -92,7 +92,7 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
         audit.record(
             desk.register, "product.list", "allowed", body, recipient=caller.recipient, application=caller.application
         )
-        return JSONResponse(answer, headers={**_headers(), **_link(links)})
+        return JSONResponse(answer, headers={**_headers(), **described.link(links)})
 
     @router.api_route(PRODUCT, methods=["GET", "HEAD"])
     def get_product(request: Request, channel: str, name: str) -> Response:
@@ -102,7 +102,7 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
         extract = desk.views.extract(admission.allowed)
         columns = {item["name"]: column_of(item) for item in extract.fields}
         product = admission.offering.product
-        described = [
+        columns_told = [
             {**asdict(entry), "filters": _operators(columns[entry.column].ordered)}
             for entry in dictionary.entries(product, extract.columns, admission.allowed.masks)
         ]
@@ -111,7 +111,7 @@ def _add_products(router: APIRouter, desk: Desk) -> None:
             "description": product.form.description or product.contract.form.description,
             "key": [name for name in product.contract.form.key if name in extract.columns],
             "versions": _versions(desk, admission),
-            "columns": described,
+            "columns": columns_told,
         }
         desk.answered(admission, "product.get", ROAD)
         return JSONResponse(answer, headers={**_headers(), **_about_links(desk, admission.offering)})
@@ -344,16 +344,8 @@ def _headers() -> dict[str, str]:
 
 def _about_links(desk: Desk, offering: Offering, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The Link header of a delivery: its licence and its dictionary, by RFC 8288."""
-    product = offering.product.id
-    about = {
-        "license": f"{desk.url}/datasets/{product}#licence",
-        "describedby": f"{desk.url}{PREFIX}/products/{product}",
-    }
-    return _link({**(more or {}), **about})
-
-
-def _link(links: Mapping[str, str]) -> dict[str, str]:
-    return {"Link": ", ".join(f'<{url}>; rel="{relation}"' for relation, url in links.items())} if links else {}
+    own = {"describedby": f"{desk.url}{PREFIX}/products/{offering.product.id}"}
+    return described.link({**(more or {}), **described.addresses(desk.url, offering.product), **own})
 
 
 def _with_cursor(desk: Desk, request: Request, cursor: str, kind: str | None = None) -> str:

@@ -21,12 +21,14 @@ MEDIA_TYPE = "application/x-ndjson; charset=utf-8"
 
 @dataclass(frozen=True)
 class TableAnswer:
-    """One table as one caller sees it. `comments`: what columns mean; `made_up`: whether the home's data are."""
+    """One table as one caller sees it. `comments`: what columns mean; `made_up`: whether the home's data are; `about`:
+    its licence, and where its dictionary is, as properties of a table."""
 
     offering: Offering
     extract: Extract
     comments: dict[str, str]
     made_up: bool
+    about: dict[str, str]
 
     def lines(self, kind: ResponseFormat, version: int | None = None) -> Iterator[str]:
         """Protocol and metadata; `version` where the metadata are to be those from an earlier version on."""
@@ -87,7 +89,7 @@ class TableAnswer:
             "format": {"provider": "parquet", **about_format},
             "schemaString": json.dumps({"type": "struct", "fields": described}),
             "partitionColumns": list(self.extract.partition_by),
-            "configuration": configuration,
+            "configuration": {**configuration, **self.about},
         }
 
     def _totals(self) -> dict[str, Any]:

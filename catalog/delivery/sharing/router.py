@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from catalog import metering
-from catalog.delivery import dictionary
+from catalog.delivery import described, dictionary
 from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, asked_range, token_id
 from catalog.delivery.downloads import SentFile
@@ -174,7 +174,8 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
             facts["sha256"] = desk.hashes.get(extract.folder / part.name, part.rows)
         desk.answered(then, "file.read", ROAD, **facts)
         metering.lasts(request, lambda sent: desk.stands(then, "file.read", ROAD, sent=sent))
-        headers = {"Cache-Control": "private, no-store"}
+        about = described.link(described.addresses(desk.url, then.offering.product))
+        headers = {"Cache-Control": "private, no-store", **about}
         return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
 
 
@@ -263,7 +264,14 @@ def _answer(desk: Desk, admission: Admission) -> TableAnswer:
     extract, allowed = desk.views.extract(admission.allowed), admission.allowed
     entries = dictionary.entries(admission.offering.product, extract.columns, allowed.masks)
     comments = {one.column: _comment(one) for one in entries}
-    return TableAnswer(admission.offering, extract, comments, bool(desk.said))
+    return TableAnswer(admission.offering, extract, comments, bool(desk.said), _about(desk, admission))
+
+
+def _about(desk: Desk, admission: Admission) -> dict[str, str]:
+    """The licence of a table and the address of its dictionary, by names that no property of Delta has."""
+    product = admission.offering.product
+    licence = {"citylake.licence": product.form.licence} if product.form.licence else {}
+    return {**licence, "citylake.dictionary": described.addresses(desk.url, product)["describedby"]}
 
 
 def _comment(entry: dictionary.Entry) -> str:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import duckdb
 
+from catalog.delivery import dictionary
 from catalog.delivery.changes import SchemaChanged, counted
 from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
@@ -20,7 +21,7 @@ from catalog.delivery.tables import rows
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.rows import Batch, Totals
-from catalog.delivery.tables.target import CURRENT, Position, Target
+from catalog.delivery.tables.target import CURRENT, Position, Target, meanings
 from catalog.policy.decision import Reason
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, translate
@@ -175,8 +176,10 @@ class _Delivery(Push):
                 target.put(goal.extract.columns, batch.put)
 
     def _arrive(self, target: Target, goal: _Goal, **facts: Any) -> None:
-        """Write position and receipt, in the transaction of the rows."""
-        extract = goal.extract
+        """Write position, receipt and dictionary, in the transaction of the rows."""
+        extract, product = goal.extract, goal.admission.offering.product
+        entries = dictionary.entries(product, extract.columns, goal.admission.allowed.masks)
+        target.describe(self.name, meanings(entries, product.form.licence))
         statement, signature = self.sign(
             table=self.form.table,
             version=extract.version,

@@ -14,9 +14,12 @@ import sqlalchemy as sa
 
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
 from catalog.delivery.tables.target import (
+    DICTIONARY,
     FIELDS,
+    MEANINGS,
     NOWHERE,
     POSITIONS,
+    Meaning,
     Position,
     check_values,
     column_types,
@@ -92,7 +95,9 @@ class MysqlTable:
         except (pymysql.MySQLError, sa.exc.ArgumentError, ValueError, OSError) as error:
             problem = safe(error, address)
             raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
-        self._target, self._positions = (f"{_quoted(self._database)}.{_quoted(one)}" for one in (self._name, POSITIONS))
+        self._target, self._positions, self._dictionary = (
+            f"{_quoted(self._database)}.{_quoted(one)}" for one in (self._name, POSITIONS, DICTIONARY)
+        )
 
     def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
         wanted = column_types(columns, TYPES)
@@ -107,6 +112,13 @@ class MysqlTable:
                 "product varchar(200) NOT NULL, version bigint, policy varchar(200) NOT NULL, `rows` bigint NOT NULL, "
                 "checksum decimal(38) NOT NULL, state varchar(100) NOT NULL, statement longtext NOT NULL, "
                 "signature varchar(200) NOT NULL) ENGINE = InnoDB CHARACTER SET utf8mb4"
+            )
+            self._run(
+                f"CREATE TABLE IF NOT EXISTS {self._dictionary} (delivery varchar(100) CHARACTER SET ascii, "
+                "number integer, column_name varchar(200) NOT NULL, name_zh text NOT NULL, name_en text NOT NULL, "
+                "`type` varchar(100) NOT NULL, `level` integer NOT NULL, mask varchar(100), unit text, standard text, "
+                "codes text, description text, licence text, PRIMARY KEY (delivery, number)) "
+                "ENGINE = InnoDB CHARACTER SET utf8mb4"
             )
             self._run(
                 f"INSERT IGNORE INTO {self._positions} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -162,6 +174,13 @@ class MysqlTable:
         said = vars(position)
         sets = ", ".join(f"{_quoted(column)} = %s" for column in said)
         self._run(f"UPDATE {self._positions} SET {sets} WHERE delivery = %s", (*said.values(), name))
+
+    def describe(self, name: str, said: Sequence[Meaning]) -> None:
+        self._run(f"DELETE FROM {self._dictionary} WHERE delivery = %s", (name,))
+        listed, places = ", ".join(map(_quoted, ("delivery", *MEANINGS))), ", ".join(["%s"] * (1 + len(MEANINGS)))
+        with self._con.cursor() as cursor:
+            insert = f"INSERT INTO {self._dictionary} ({listed}) VALUES ({places})"
+            cursor.executemany(insert, [(name, *vars(one).values()) for one in said])
 
     def close(self) -> None:
         self._con.close()

@@ -10,9 +10,12 @@ from psycopg.conninfo import make_conninfo
 
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
 from catalog.delivery.tables.target import (
+    DICTIONARY,
     FIELDS,
+    MEANINGS,
     NOWHERE,
     POSITIONS,
+    Meaning,
     Position,
     check_values,
     column_types,
@@ -60,7 +63,9 @@ class PostgresTable:
         self.connection, self.table = connection, table
         schema, _, name = table.rpartition(".")
         self._schema, self._name = schema or "public", name
-        self._target, self._positions = (sql.Identifier(self._schema, one) for one in (name, POSITIONS))
+        self._target, self._positions, self._dictionary = (
+            sql.Identifier(self._schema, one) for one in (name, POSITIONS, DICTIONARY)
+        )
         self._batched = False
         try:
             conninfo = make_conninfo(address, client_encoding="UTF8", **patient(address))
@@ -84,6 +89,14 @@ class PostgresTable:
                     "policy text NOT NULL, rows bigint NOT NULL, checksum numeric(38) NOT NULL, state text NOT NULL, "
                     "statement text NOT NULL, signature text NOT NULL)"
                 ).format(self._positions)
+            )
+            self._con.execute(
+                sql.SQL(
+                    "CREATE TABLE IF NOT EXISTS {} (delivery text, number integer, column_name text NOT NULL, "
+                    "name_zh text NOT NULL, name_en text NOT NULL, type text NOT NULL, level integer NOT NULL, "
+                    "mask text, unit text, standard text, codes text, description text, licence text, "
+                    "PRIMARY KEY (delivery, number))"
+                ).format(self._dictionary)
             )
             insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING")
             self._con.execute(insert.format(self._positions), (name, *vars(NOWHERE).values()))
@@ -136,6 +149,13 @@ class PostgresTable:
         sets = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(column)) for column in said)
         update = sql.SQL("UPDATE {} SET {} WHERE delivery = %s").format(self._positions, sets)
         self._con.execute(update, (*said.values(), name))
+
+    def describe(self, name: str, said: Sequence[Meaning]) -> None:
+        self._con.execute(sql.SQL("DELETE FROM {} WHERE delivery = %s").format(self._dictionary), (name,))
+        listed = sql.SQL(", ").join(map(sql.Identifier, ("delivery", *MEANINGS)))
+        places = sql.SQL(", ").join([sql.Placeholder()] * (1 + len(MEANINGS)))
+        insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(self._dictionary, listed, places)
+        self._con.cursor().executemany(insert, [(name, *vars(one).values()) for one in said])
 
     def close(self) -> None:
         self._con.close()

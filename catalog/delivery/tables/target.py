@@ -9,11 +9,14 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
+from catalog.delivery.dictionary import Entry
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
 from pipelines.messages import CitylakeError
 
 POSITIONS = "_citylake_position"
 """The table, beside those delivered to, with one row for each delivery."""
+DICTIONARY = "_citylake_dictionary"
+"""The table, beside those delivered to, with one row for each column of each delivery: what it means."""
 CURRENT = "current"
 """The state of a position whose rows may be used; any other is the reason why no more rows come."""
 
@@ -33,9 +36,38 @@ class Position:
     signature: str
 
 
+@dataclass(frozen=True)
+class Meaning:
+    """What one column of a table means, as its dictionary says it, and the licence of all of them. `number`: its place,
+    from 1 on."""
+
+    number: int
+    column_name: str
+    name_zh: str
+    name_en: str
+    type: str
+    level: int
+    mask: str | None
+    unit: str | None
+    standard: str | None
+    codes: str | None
+    description: str | None
+    licence: str | None
+
+
 _DECIMAL = re.compile(r"decimal(?:\((\d+),\s*(\d+)\))?")
 FIELDS = tuple(field.name for field in fields(Position))
+MEANINGS = tuple(field.name for field in fields(Meaning))
 NOWHERE = Position("", None, "", 0, 0, "", "", "")
+
+
+def meanings(entries: Sequence[Entry], licence: str | None) -> list[Meaning]:
+    """The rows of the dictionary beside a table of these columns."""
+    same: list[dict[str, Any]] = [{name: getattr(one, name) for name in MEANINGS[2:-1]} for one in entries]
+    return [
+        Meaning(number=number, column_name=one.column, licence=licence, **told)
+        for number, (one, told) in enumerate(zip(entries, same, strict=True), 1)
+    ]
 
 
 def read_position(rows: Sequence[Sequence[Any]]) -> Position:
@@ -78,6 +110,9 @@ class Target(Protocol):
 
     def move(self, name: str, position: Position) -> None:
         """Write the position."""
+
+    def describe(self, name: str, said: Sequence[Meaning]) -> None:
+        """Write what its columns mean."""
 
     def close(self) -> None:
         """Give up the connection."""
