@@ -16,7 +16,7 @@ from pipelines.release.ledger import Recorded
 from pipelines.release.rows import ReleasedRows, Row
 from tests.city import REPOSITORY, Town, published_town
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.town]
 
 PERSON = "lib_population__person"
 SUBJECTS = (PERSON, "lib_legal_entity__entity")

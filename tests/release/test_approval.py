@@ -23,7 +23,7 @@ from pipelines.release.ledger import REFUSAL, RELEASE, Entry, Ledger
 from pipelines.run import Run, opened
 from tests.city import REPOSITORY, Town, published_town
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.town]
 
 OPEN, ANALYST = "open/age_structure_by_county", "analyst/age_structure"
 MODEL = "mart_population__age_structure"

@@ -19,7 +19,7 @@ from pipelines.release import plan
 from pipelines.run import opened
 from tests.city import Town, published_town
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.town]
 
 POPULATION = "lib_population__"
 BY_KEY = [f"{POPULATION}{name}" for name in ("conflict", "household", "person", "person_tag")]

@@ -19,7 +19,7 @@ from pipelines.run import EDITION
 from tests.city import REPOSITORY, Town, published_town
 from tests.release.test_whole_way import MART, PERSON
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.town]
 
 OPEN = "open/age_structure_by_county"
 TAGS = "lib_population__person_tag"

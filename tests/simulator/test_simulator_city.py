@@ -87,6 +87,7 @@ def in_another_process(code: str) -> str:
     return result.stdout.strip()
 
 
+@pytest.mark.town
 def test_two_homes_with_one_seed_hold_the_same_bytes_and_live_the_same_days(tmp_path: Path) -> None:
     prints = []
     for number in range(2):
