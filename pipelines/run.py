@@ -140,9 +140,10 @@ class Run:
     def replay(self, source: str, first: date, last: date) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
 
-        Rows that are accepted now and say something newer than core are applied; all others change nothing. Of a source
-        that delivers whole tables the delivery in force is judged again, if it came on these days: those before it say
-        nothing that still holds. Raises CitylakeError for a source without batches, with one whose raw rows were ended,
+        What is read of them now replaces what was read of them before, unless another batch said something that counts
+        instead; of a key of which nothing is accepted now the last accepted row stays. Of a source that delivers whole
+        tables the delivery in force is judged again, if it came on these days: those before it say nothing that still
+        holds. Raises CitylakeError for a source without batches, with one whose raw rows were ended,
         or with none in force.
         """
         contract = self.contracts.sources[source]

@@ -28,6 +28,7 @@ from pipelines.admission.corrections import Counts, counted, outlived
 from pipelines.admission.drift import HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
+from pipelines.admission.replays import Origins, taken_again
 from pipelines.codecs.derive import argument, derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import Contracts, SourceContract
@@ -87,7 +88,8 @@ class Before:
     """What a batch is compared with: the receipt of the last admitted delivery, and when some more were admitted and
     their rows, newest first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the
     source; `returned`: it corrects. `corrections`: what the last batch of any kind said of those of the contract;
-    `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now."""
+    `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now;
+    `origins`: of a replay of changes, where its rows and those of core come from."""
 
     last: Admitted | None = None
     history: tuple[tuple[datetime, int], ...] = ()
@@ -96,6 +98,7 @@ class Before:
     corrections: Counts = field(default_factory=dict)
     answers: Answers = field(default_factory=Answers)
     missed: int = 0
+    origins: Origins = field(default_factory=Origins)
 
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
@@ -111,7 +114,9 @@ class Before:
         whole = isinstance(contract.form.load, WholeTable)  # it brings nothing that one before would have
         failures = [] if whole else receipts.of_stage(Stage.FAILURE, contract.id, volumes.HISTORY)
         missed = sum(not admitted or failure.id > admitted[0].id for failure in failures)
-        return cls(last, history, same, returned, corrections, Answers.read(receipts, contract, batch), missed)
+        answers = Answers.read(receipts, contract, batch)
+        origins = Origins() if whole else Origins.read(receipts, pull)
+        return cls(last, history, same, returned, corrections, answers, missed, origins)
 
 
 class Batch:
@@ -161,10 +166,11 @@ class Batch:
             drift = self._drift(before, confirmed)
             if drift.quarantined:
                 self.admission = self._compiled(drift.quarantined)
-            changes = self._changes(before.answers)
+            changes = self._changes(before)
             self._judge(changes.kept)
             self._register_current(changes)
             self._register_answers(changes, before.answers)
+            before.origins.register(self.con)
             for statement in changes.statements():
                 self.con.execute(statement)
             outcome = self._observed(self._counted(before.last, confirmed or before.returned), drift, before)
@@ -215,14 +221,20 @@ class Batch:
         recorded = json.loads(delta.commit_metadata(self.core, version)[_ADMITTED])
         return Admitted(**recorded | {"core_version": version})
 
-    def _changes(self, answers: Answers) -> Changes:
+    def _changes(self, before: Before) -> Changes:
         """The SQL from `judged` and `core_log` to what is written."""
         load, columns = self.contract.form.load, [column.name for column in self.contract.columns]
-        recomputed = self._derived() if isinstance(load, WholeTable) and self._contract_changed() else {}
+        again = bool(before.origins.own)
+        recomputed = self._derived() if again or (isinstance(load, WholeTable) and self._contract_changed()) else {}
         judging = self.admission
-        table = ReturnedTable if answers.own else CorrectedTable if answers.standing else TableChanges
+        taken: type[Changes] | None = None
+        if again:
+            taken = taken_again(load)
+        elif isinstance(load, WholeTable):
+            answers = before.answers
+            taken = ReturnedTable if answers.own else CorrectedTable if answers.standing else None
         return changes_of(
-            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched, table
+            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched, taken
         )
 
     def _register_answers(self, changes: Changes, answers: Answers) -> None:

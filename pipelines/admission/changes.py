@@ -312,17 +312,17 @@ class CursorChanges(IncrementalChanges):
         yield self.accepted()
         yield self.known()
         yield self.nothing_deleted()
-        later = self.not_older(models.newest(self.load))
+        later = self.not_older(models.newest(self.load), "a", "k")
         gone = f"{self.unknown} OR k._op = 'D'"
         yield self.changed(f"CASE WHEN {gone} THEN 'I' ELSE 'U' END", f"{gone} OR ({later} AND a.{HASH} <> k.{HASH})")
 
-    def not_older(self, order: Sequence[str]) -> str:
-        """That a delivered row `a` is not before the known one `k`; what cannot be compared is not before."""
+    def not_older(self, order: Sequence[str], row: str, other: str) -> str:
+        """That one row of a key is not before another; what cannot be compared is not before."""
         first, *rest = order
-        mine, known = f"a.{identifier(first)}", f"k.{identifier(first)}"
+        mine, known = f"{row}.{identifier(first)}", f"{other}.{identifier(first)}"
         if not rest:
             return f"coalesce({mine} >= {known}, true)"
-        return f"coalesce({mine} > {known} OR ({mine} = {known} AND {self.not_older(rest)}), true)"
+        return f"coalesce({mine} > {known} OR ({mine} = {known} AND {self.not_older(rest, row, other)}), true)"
 
 
 class LogChanges(IncrementalChanges):
@@ -378,9 +378,16 @@ class AppendChanges(IncrementalChanges):
             return
         same = self.same_key("a", "k")
         yield f"CREATE TABLE {FRESH} AS SELECT a.* FROM accepted a ANTI JOIN known k ON {same} AND k._op <> 'D'"
-        yield f"CREATE VIEW {TOLD} AS SELECT * FROM core_log WHERE _op <> 'D'"
+        yield f"CREATE VIEW {TOLD} AS {self.told()}"
         for rule, query in self.history.items():
             yield f"INSERT INTO late_refused SELECT {ROW}, {literal(rule)} FROM ({query})"
+
+    def told(self) -> str:
+        """A query of the events of core as they stand: what overtakes one is its end, or a replay that read it anew."""
+        return (
+            f"SELECT l.* FROM core_log l ANTI JOIN (SELECT {self.keys()}, _batch FROM core_log WHERE _op <> 'I') n "
+            f"ON {self.same_key('l', 'n')} AND n._batch > l._batch WHERE l._op <> 'D'"
+        )
 
 
 _MODES: dict[str, type[Changes]] = {
@@ -400,12 +407,10 @@ def changes_of(
     derived: dict[str, str],
     history: Mapping[str, str],
     watched: Sequence[str],
-    table: type[TableChanges] = TableChanges,
+    taken: type[Changes] | None = None,
 ) -> Changes:
-    """The changes of a load's mode; `table`: how a whole table is taken."""
-    mode = _MODES[load.mode]
-    made = table if mode is TableChanges else mode
-    return made(load, columns, new_columns, good, derived, history, watched)
+    """The changes of a load's mode; `taken`: how its rows are taken, if not as a delivery like any other."""
+    return (taken or _MODES[load.mode])(load, columns, new_columns, good, derived, history, watched)
 
 
 def to_columns(width: int) -> list[str]:

@@ -5,7 +5,8 @@ A delivery equal to the last one is not kept twice. What the rows mean is not lo
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 
 from pipelines.admission.profile import Profile
 from pipelines.admission.renames import renamed
-from pipelines.codecs.sql import literal, literals
+from pipelines.admission.replays import PARTS
+from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts, SourceContract
@@ -25,6 +27,7 @@ from pipelines.engine import connect
 from pipelines.erasure.marks import NOBODY, Erased
 from pipelines.lake.parquet import make_durable, sha256, write_file
 from pipelines.lake.zones import Lake
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 
 RAW_FILE = "rows.parquet"
@@ -130,22 +133,45 @@ def replayed(
     """
     started = time.monotonic()
     partial = _emptied(contract, lake)
-    paths = {receipt.batch: str(kept(contract, lake, receipt).path) for receipt in batches}
+    paths = {receipt.batch or 0: str(kept(contract, lake, receipt).path) for receipt in batches}
     target = partial / RAW_FILE
     left_out = [(paths[batch], row) for batch, row in corrected if batch in paths]
     with connect(lake.scratch()) as con:
+        con.execute("SET preserve_insertion_order = true")  # of two tellings of an event the first counts
         query = f"SELECT * FROM read_parquet([{literals(paths.values())}], union_by_name = true)"
         names = [name for name, *_ in con.execute(f"DESCRIBE {query}").fetchall()]
+        absent = _not_kept(contract, paths)
         if left_out:
             options = "union_by_name = true, filename = '_path', file_row_number = true"
             rows = f"SELECT * FROM read_parquet([{literals(paths.values())}], {options})"
             con.execute("CREATE TABLE left_out (path VARCHAR, row BIGINT)")
             con.executemany("INSERT INTO left_out VALUES (?, ?)", left_out)
             gone = "l.path = r._path AND l.row = r.file_row_number"
-            query = f"SELECT * EXCLUDE (_path, file_row_number) FROM ({rows}) r ANTI JOIN left_out l ON {gone}"
+            order = f"list_position([{literals(paths.values())}], _path), file_row_number"  # a join may lose it
+            rest = f"SELECT r.* FROM ({rows}) r ANTI JOIN left_out l ON {gone} ORDER BY {order}"
+            query = f"SELECT * EXCLUDE (_path, file_row_number) FROM ({rest})"
+        if absent:
+            nothing = ", ".join(f"NULL::VARCHAR AS {identifier(name)}" for name in absent)
+            query = f"SELECT *, {nothing} FROM ({query})"
         count = write_file(con, query, target)
-    origin = REPLAY + ",".join(str(receipt.batch) for receipt in batches)
-    return _ours(contract, lake, receipts, Pulled(count, tuple(names), origin), started, {})
+    without = Counter(batch for batch, _ in set(corrected))
+    parts = [[batch, pq.read_metadata(path).num_rows - without[batch]] for batch, path in paths.items()]
+    if sum(rows for _, rows in parts) != count:
+        raise AssertionError(f"{contract.id}: {count} rows replayed, {parts} kept")
+    origin = REPLAY + ",".join(map(str, paths))
+    return _ours(contract, lake, receipts, Pulled(count, tuple(names), origin), started, {PARTS: parts})
+
+
+def _not_kept(contract: SourceContract, paths: Mapping[int, str]) -> list[str]:
+    """Columns of the contract that none of these raw files has, for nobody asked the source for them then: they say
+    nothing of these rows. Raises CitylakeError if it is one that must say something."""
+    kept_in = {batch: set(pq.read_schema(path).names) for batch, path in paths.items()}
+    for column in contract.columns:
+        lacking = [batch for batch, names in kept_in.items() if column.physical_name not in names]
+        if lacking and column.required:
+            named = {"column": column.physical_name, "batches": ", ".join(map(str, lacking))}
+            raise CitylakeError("replay.not_kept", subject=contract.id, **named)
+    return [name for name in _expected(contract) if not any(name in names for names in kept_in.values())]
 
 
 def returned(

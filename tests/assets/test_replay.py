@@ -16,6 +16,7 @@ from assets.resources import run_resource
 from pipelines.contracts.load import Contracts, load
 from pipelines.contracts.models import NAME_PATTERN
 from pipelines.lake import delta
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
 from pipelines.register.tables import receipt
 from pipelines.run import opened
@@ -96,6 +97,38 @@ def test_several_days_are_judged_again_in_one_run(town: Town) -> None:
     again = backfill(DAYS[0], DAYS[3], contracts)
     assert [outcome["inserted"] for outcome in again.values() if isinstance(outcome, dict)] == [0] * 4
     assert core_rows(town) == sum(inserted) + sum(later)
+
+
+@pytest.mark.server
+def test_a_wrongly_derived_column_is_mended_from_what_was_kept(town: Town) -> None:
+    """Numbered changes: each was told once. What was never asked of the source is not there to be judged."""
+    contract = town.settings.contracts / "sources" / "hrssb" / "insurance.yaml"
+    right = contract.read_text("utf-8")
+    derived = "person_id: {keyed_hash: {of: id_number}}"
+    optional, required = (
+        f"  - {{name: {name}}}\n"
+        for name in ("contribution_base, physicalName: AAE180", "handled_at, physicalName: AAE036, required: true")
+    )
+    assert all(part in right for part in (derived, optional, required))
+    wrong = (
+        right.replace(derived, derived.replace("id_number", "insurance_no"))
+        .replace(optional, "")
+        .replace("ignored: [", "ignored: [AAE180, ")
+    )
+    contract.write_text(wrong, "utf-8")
+    with opened(town.settings, "without it") as run:
+        before = run.ingest("hrssb/insurance").admitted
+    contract.write_text(right, "utf-8")
+    with opened(town.settings, "with it") as run:
+        outcome = run.replay("hrssb/insurance", run.today, run.today).admitted
+        again = run.replay("hrssb/insurance", run.today, run.today).admitted
+    assert before is not None and outcome is not None and again is not None
+    assert outcome.by_rule == before.by_rule and outcome.updated > 0
+    assert outcome.updated + outcome.deleted + outcome.superseded == outcome.accepted
+    assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
+    contract.write_text(right.replace("physicalName: AAE036", "physicalName: AAE036_1"), "utf-8")
+    with opened(town.settings, "a column that nobody kept") as run, pytest.raises(CitylakeError, match="AAE036_1"):
+        run.replay("hrssb/insurance", run.today, run.today)
 
 
 NAMES = st.from_regex(NAME_PATTERN, fullmatch=True)
