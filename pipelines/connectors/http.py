@@ -6,7 +6,6 @@ follow each other, does not belong here.
 """
 
 import hashlib
-import json
 import logging
 import random
 import time
@@ -21,7 +20,8 @@ from typing import TypeVar
 import httpx
 
 from pipelines.connectors.base import Request
-from pipelines.connectors.credentials import Auth, BadSecret, Secret, basic, credentials
+from pipelines.connectors.credentials import Auth, BadSecret, Secret, credentials
+from pipelines.connectors.oauth import NoToken, OAuthClient
 from pipelines.messages import CitylakeError
 
 ATTEMPTS = 5
@@ -289,29 +289,15 @@ class Site:
     def _token(self) -> str:
         """A new token of the client credentials grant. Raises CitylakeError without telling what was answered."""
         assert self._auth is not None and self._auth["by"] == "oauth2"
-        values, auth = self.secret.values, self._auth
-        form = {"grant_type": "client_credentials"} | ({"scope": auth["scope"]} if "scope" in auth else {})
-        headers = {"Accept": "application/json"}
-        if auth.get("sends", "header") == "header":
-            headers["Authorization"] = basic(values["client_id"], values["client_secret"])
-        else:
-            form |= {"client_id": values["client_id"], "client_secret": values["client_secret"]}
+        values, in_body = self.secret.values, self._auth.get("sends", "header") == "body"
+        known = values["token_url"], values["client_id"], values["client_secret"]
         try:
-            response = self._client.post(values["token_url"], data=form, headers=headers, follow_redirects=False)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise self._no_token("token_url") from None
-        if response.status_code == httpx.codes.TOO_MANY_REQUESTS or response.is_server_error:
-            error = self._no_token(str(response.status_code))
-            raise _Passing(error, _asked_to_wait(response.headers.get("Retry-After")))
-        if response.status_code != httpx.codes.OK:
-            raise self._no_token(str(response.status_code))
-        try:
-            token = json.loads(response.content)["access_token"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise self._no_token("access_token") from None
-        if not (isinstance(token, str) and token.isascii() and token.isprintable() and token):
-            raise self._no_token("access_token")
-        return token
+            return OAuthClient(*known, self._auth.get("scope"), in_body).token(self._client)
+        except NoToken as error:
+            final = self._no_token(error.problem)
+            if error.passing:
+                raise _Passing(final, _asked_to_wait(error.retry_after)) from None
+            raise final from None
 
     def _no_token(self, problem: str) -> CitylakeError:
         return CitylakeError("pull.no_token", connection=self.connection, problem=problem, owner=self.owner)

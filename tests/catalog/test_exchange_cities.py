@@ -6,15 +6,18 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from catalog.policy import administration
+from catalog.policy import administration, tokens
+from pipelines.connectors import oauth
 from pipelines.connectors.exchange import files, server
 from tests.catalog.conftest import released_city
 from tests.catalog.recipient import OWNER, SOURCE, Recipient
@@ -41,6 +44,12 @@ class Pair:
         )
         self.county.grant("六安市", **limits)
         self.token()
+
+    def client(self) -> administration.IssuedClient:
+        """Another way to be known by, instead of a token."""
+        issued = administration.issue_client(self.county.register, "六安市", actor=ADMINISTRATOR)
+        self.city.profile(administration.profile(issued, f"{self.base}/delta-sharing"))
+        return issued
 
     def token(self) -> None:
         self.issued = administration.issue_token(self.county.register, "六安市", actor=ADMINISTRATOR)
@@ -84,6 +93,55 @@ def test_a_revoked_token_stops_the_pull_and_loses_nothing(pair: Pair) -> None:
     assert pair.issued.token not in failed.message and "401" in failed.message
     assert pair.city.state() == before and any("撤销" in text for text in pair.city.issues())
     pair.token()
+    again = pair.city.run()
+    assert again.admitted and again.admitted.inserted == 1
+    assert pair.city.issues() == []
+
+
+@pytest.fixture
+def client(pair: Pair) -> administration.IssuedClient:
+    """The city is known to the county by a client that gets access tokens, good for minutes."""
+    pair.invite()
+    return pair.client()
+
+
+def test_a_city_pulls_as_a_client(pair: Pair, client: administration.IssuedClient) -> None:
+    first = pair.city.run()
+    assert first.status == "admitted" and first.admitted and first.admitted.inserted == 40
+    assert pair.city.run().status == "unchanged"
+
+
+def test_an_access_token_that_ends_in_mid_pull_is_renewed(
+    pair: Pair, client: administration.IssuedClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "ACCESS_SECONDS", 1)
+    query, token, got = server.Server.query, oauth.OAuthClient.token, list[str]()
+
+    def late(of: server.Server) -> server.Answer:
+        time.sleep(1.1)
+        return query(of)
+
+    def counted(of: oauth.OAuthClient, http: httpx.Client) -> str:
+        got.append(token(of, http))
+        return got[-1]
+
+    monkeypatch.setattr(server.Server, "query", late)
+    monkeypatch.setattr(oauth.OAuthClient, "token", counted)
+    done = pair.city.run()
+    assert done.admitted and done.admitted.inserted == 40
+    assert len(set(got)) == 2
+
+
+def test_a_revoked_client_stops_the_pull_and_loses_nothing(pair: Pair, client: administration.IssuedClient) -> None:
+    pair.city.run()
+    before = pair.city.state()
+    pair.county.release(PERSONS, 41)
+    administration.revoke_token(pair.county.register, client.client_id, actor=GUARD)
+    failed = pair.city.run()
+    assert failed.status == "failed" and OWNER in failed.message and "401" in failed.message
+    assert client.client_secret not in failed.message
+    assert pair.city.state() == before and any("撤销" in text for text in pair.city.issues())
+    pair.client()
     again = pair.city.run()
     assert again.admitted and again.admitted.inserted == 1
     assert pair.city.issues() == []

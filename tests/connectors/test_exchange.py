@@ -24,6 +24,11 @@ pytestmark = pytest.mark.server
 FORMATS = pytest.mark.parametrize("kind", ["parquet", "delta"])
 ROWS = [{"id": f"{number}", "county": county} for number, county in enumerate(["金安", "裕安", None, "金安"])]
 
+CLIENT = {
+    "shareCredentialsVersion": 2, "type": "oauth_client_credentials", "endpoint": "https://x",
+    "tokenEndpoint": "https://x/token", "clientId": "city", "clientSecret": "geheim",
+}  # fmt: skip
+
 
 class Shared:
     """A table at a foreign server, and the source that pulls it."""
@@ -403,6 +408,11 @@ def test_deleted_rows_are_not_pulled_as_if_they_were_there(shared: Shared) -> No
         ('{"shareCredentialsVersion": 1, "endpoint": "file:///x", "bearerToken": "geheim"}', "no_profile"),
         ('{"shareCredentialsVersion": 1, "endpoint": "https://x", "bearerToken": "geheim\\n"}', "no_profile"),
         ('{"shareCredentialsVersion": 2, "clientSecret": "geheim"}', "profile_version"),
+        ('{"shareCredentialsVersion": 3, "type": "geheim", "endpoint": "https://x"}', "profile_version"),
+        ('{"shareCredentialsVersion": 2, "type": "oauth_client_credentials", "endpoint": "https://x"}', "no_profile"),
+        (json.dumps(CLIENT | {"tokenEndpoint": "file:///geheim"}), "no_profile"),
+        (json.dumps(CLIENT | {"clientSecret": 7}), "no_profile"),
+        (json.dumps(CLIENT | {"expirationTime": "2001-01-01T00:00:00Z"}), "profile_expired"),
         (
             '{"shareCredentialsVersion": 1, "endpoint": "https://x", "bearerToken": "geheim", '
             '"expirationTime": "2026-01-01T00:00:00.0Z"}',

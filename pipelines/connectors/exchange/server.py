@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
+from pipelines.connectors.credentials import Credentials, InHeader, Token
 from pipelines.connectors.exchange.answers import (
     MADE_UP_HEADER,
     SharedFile,
@@ -24,6 +26,7 @@ from pipelines.connectors.exchange.answers import (
     read_table,
 )
 from pipelines.connectors.exchange.profile import Profile
+from pipelines.connectors.oauth import NoToken
 from pipelines.messages import CitylakeError
 
 ATTEMPTS = 3
@@ -78,10 +81,10 @@ class Server:
         self.connection, self.table, self.owner = connection, table, owner
         share, schema, name = (quote(part, safe="") for part in table.split("."))
         self._address = f"{profile.endpoint}/shares/{share}/schemas/{schema}/tables/{name}"
-        headers = {
-            "Authorization": f"Bearer {profile.token}",
-            CAPABILITIES: f"responseformat=parquet,delta;{END}",
-        }
+        headers = {CAPABILITIES: f"responseformat=parquet,delta;{END}"}
+        self._oauth = profile.client
+        bearer = InHeader("Authorization", f"Bearer {profile.token}")
+        self._proof: Credentials = Token(self._token) if profile.client else bearer
         # Government networks have proxies for the way out; a source is reached directly, as its address says.
         self._client = httpx.Client(timeout=TIMEOUT, trust_env=False, headers=headers)
         self.files = httpx.Client(timeout=TIMEOUT, trust_env=False, follow_redirects=True)
@@ -163,7 +166,7 @@ class Server:
         """What an answer's headers say in a line of their own, then its lines. When they end, the last has come."""
         body, params = (question, None) if method == "POST" else (None, question)
         try:
-            with self._client.stream(method, f"{self._address}/{what}", json=body, params=params) as response:
+            with closing(self._arrive(method, what, body, params)) as response:
                 self._require_ok(response)
                 said = {name: response.headers.get(name, "") for name in ("date", MADE_UP_HEADER)}
                 yield {TABLE_VERSION: response.headers[TABLE_VERSION], **said}
@@ -177,6 +180,29 @@ class Server:
         end = last.get("endStreamAction")
         if (ends and end is None and what != "metadata") or (end and end.get("errorMessage")):  # metadata has no stream
             raise Interrupted("pull.exchange_unreachable", problem="EndOfStream")
+
+    def _arrive(self, method: str, what: str, body: Line | None, params: Line | None) -> httpx.Response:
+        """An answer, its body not read yet; asked once more with a new token if the one at hand has ended."""
+        response = self._send(method, what, body, params)
+        if response.status_code == httpx.codes.UNAUTHORIZED and self._proof.renew():
+            response.close()
+            response = self._send(method, what, body, params)
+        return response
+
+    def _send(self, method: str, what: str, body: Line | None, params: Line | None) -> httpx.Response:
+        request = self._client.build_request(method, f"{self._address}/{what}", json=body, params=params)
+        self._proof.sign(request)
+        return self._client.send(request, stream=True)
+
+    def _token(self) -> str:
+        """A new token of the profile's client. Raises Interrupted, CitylakeError or httpx.RequestError."""
+        assert self._oauth is not None
+        try:
+            return self._oauth.token(self._client)
+        except NoToken as error:
+            if error.passing:
+                raise Interrupted("pull.exchange_no_token", problem=error.problem) from None
+            raise self.error("pull.exchange_no_token", problem=error.problem) from None
 
     def _require_ok(self, response: httpx.Response) -> None:
         status = response.status_code
