@@ -123,10 +123,18 @@ def write_csv(parquet: Path, target: Path) -> None:
     """A Parquet file as CSV by RFC 4180: UTF-8 with byte order mark, comma, CRLF, quotes where needed.
 
     An empty field is NULL, `""` an empty text; values are unaltered; times are ISO 8601 in UTC. Spreadsheets take
-    UTF-8 for the local code page without the mark.
+    UTF-8 for the local code page without the mark. In a file of one column NULL is `""` too: many readers pass over an
+    empty line, and the file would have fewer rows for them.
     """
     rows = pl.scan_parquet(str(parquet), glob=False)
-    rows.sink_csv(target, include_bom=True, line_terminator="\r\n", datetime_format=TIME, date_format="%Y-%m-%d")
+    rows.sink_csv(
+        target,
+        include_bom=True,
+        line_terminator="\r\n",
+        datetime_format=TIME,
+        date_format="%Y-%m-%d",
+        null_value='""' if len(rows.collect_schema()) == 1 else None,
+    )
 
 
 def _described(file: Path, kind: str) -> dict[str, Any]:

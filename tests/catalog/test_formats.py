@@ -1,5 +1,6 @@
 """JSON, NDJSON and XLSX: the rows and columns of the CSV for everybody, values as they are, what a sheet refuses."""
 
+import csv
 import hashlib
 import io
 import json
@@ -12,6 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
+import pandas
+import polars
 import pytest
 from fastapi.testclient import TestClient
 
@@ -107,6 +110,26 @@ def test_no_rows_are_an_empty_array(con: duckdb.DuckDBPyConnection, tmp_path: Pa
         target = tmp_path / kind
         formats.WRITERS[kind](con, f"SELECT * FROM ({VALUES}) WHERE false", target)
         assert re.sub(r"\s", "", target.read_text("utf-8")) == expected
+
+
+@pytest.mark.parametrize("values", ["('x'), (NULL), (''), ('y'), (NULL)", "(NULL::INT), (1), (NULL)", "(NULL::DATE)"])
+def test_a_file_of_one_column_has_as_many_rows_for_every_reader(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path, values: str
+) -> None:
+    """Readers pass over empty lines; two columns are written as ever."""
+    target = tmp_path / "x.csv"
+    rows = f"SELECT * FROM (VALUES {values}) t(a)"
+    formats.WRITERS["csv"](con, rows, target)
+    wanted = len(con.execute(rows).fetchall())
+    counts = {
+        "duckdb": len(duckdb.read_csv(str(target), header=True).fetchall()),
+        "pandas": len(pandas.read_csv(target)),
+        "polars": len(polars.read_csv(target)),
+        "csv": len(list(csv.DictReader(io.StringIO(target.read_text("utf-8-sig"))))),
+    }
+    assert set(counts.values()) == {wanted}, counts
+    formats.WRITERS["csv"](con, "SELECT NULL AS a, '' AS b", target)
+    assert target.read_bytes().endswith(b'\r\n,""\r\n')
 
 
 def book(con: duckdb.DuckDBPyConnection, query: str, tmp_path: Path) -> bytes:
