@@ -108,7 +108,7 @@ class Desk:
         self.callers = Callers(register, lambda: settings.key("access_tokens"))
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
         self.views = Views(settings, work)
-        self.downloads = Downloads(settings, self.views, self.url)
+        self.downloads = Downloads(settings, self.views, self.url, lambda: bool(self.said))
         self.hashes = FileHashes(self.views.folders)
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()

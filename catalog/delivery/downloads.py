@@ -8,7 +8,7 @@ that begins like a formula stays as it is (XLSX is for spreadsheets); times are 
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -42,7 +42,9 @@ class Download:
 class Downloads:
     """Finds or writes the file of a product that a decision lets through."""
 
-    def __init__(self, settings: Settings, views: Views, url: str) -> None:
+    def __init__(self, settings: Settings, views: Views, url: str, made_up: Callable[[], bool]) -> None:
+        """`made_up`: whether the home's data are."""
+        self._made_up = made_up
         self._settings = settings
         self._views = views
         self._url = url
@@ -73,7 +75,9 @@ class Downloads:
         if kind == "xlsx":
             workbooks.require_rows(extract.rows)
         name = f"{offering.product.name}.{kind}"
-        place = f"{extract.key}-{kind}-{offering.product.contract.hash[:12]}"  # a book has the contract's dictionary
+        # a book has the contract's dictionary, and says what is made up
+        mark = f"-{IS_TEST}" if kind == "xlsx" and self._made_up() else ""
+        place = f"{extract.key}-{kind}-{offering.product.contract.hash[:12]}{mark}"
 
         def build(partial: Path) -> None:
             self._write(offering, allowed, extract, partial / name, kind)
@@ -88,7 +92,7 @@ class Downloads:
             if (layer := self._layer(offering, extract.columns, allowed)) and kind in GEOGRAPHIC:
                 layers.WRITERS[kind](con, query, target, layer)
             elif kind == "xlsx":
-                book = about_book(offering, self._url, allowed, extract.columns, extract.rows)
+                book = about_book(offering, self._url, allowed, extract.columns, extract.rows, self._made_up())
                 workbooks.write(con, query, target, book)
             else:
                 formats.WRITERS[kind](con, query, target)
@@ -104,8 +108,11 @@ class Downloads:
         return None if release is None else layers.layer_of(product, release, shown, masks)
 
 
-def about_book(offering: Offering, url: str, allowed: Allowed, columns: Sequence[str], rows: int) -> workbooks.About:
-    """What the second sheet of a book says of these columns. The licence travels with the data."""
+def about_book(
+    offering: Offering, url: str, allowed: Allowed, columns: Sequence[str], rows: int, made_up: bool
+) -> workbooks.About:
+    """What the second sheet of a book says of these columns. The licence travels with the data. `made_up`: whether the
+    home's data are."""
     product, release = offering.product, offering.release
     assert release is not None
     facts = {
@@ -115,15 +122,17 @@ def about_book(offering: Offering, url: str, allowed: Allowed, columns: Sequence
         "web.dataset.as_of": str(release.body.get("as_of", "—")),
         "web.dataset.rows": f"{rows:,}",
         "web.dataset.licence": product.form.licence or "—",
-        **({"web.sheet.is_test": "true"} if release.body.get(IS_TEST) else {}),
+        **({"web.sheet.is_test": "true"} if made_up else {}),
     }
     entries = dictionary.entries(product, columns, allowed.masks)
     return workbooks.About(list(facts.items()), entries, as_utc(release.at))
 
 
-def headers(download: Download, title: str, product: str, version: int) -> dict[str, str]:
-    """HTTP headers of a download: a file name in Chinese with an ASCII one beside it, and the checksum three ways."""
-    plain, chinese = f"{product}_v{version}.{download.format}", f"{title}_v{version}.{download.format}"
+def headers(download: Download, title: str, product: str, version: int, made_up: bool) -> dict[str, str]:
+    """HTTP headers of a download: a file name in Chinese with an ASCII one beside it, and the checksum three ways. The
+    name of a file of made-up data says so: a CSV file has no other place for it that stays with the file."""
+    rest = f"v{version}{f'_{IS_TEST}' if made_up else ''}.{download.format}"
+    plain, chinese = f"{product}_{rest}", f"{title}_{rest}"
     return {
         "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(chinese, safe='')}",
         **checksum_headers(download.sha256),

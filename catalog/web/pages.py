@@ -173,7 +173,8 @@ def _published(desk: Desk, channel: str, name: str) -> Offering:
 
 def _headers(desk: Desk, admission: Admission, file: downloads.Download) -> dict[str, str]:
     product = admission.offering.product
-    own = downloads.headers(file, product.form.name, product.name, admission.allowed.version)
+    version, made_up = admission.allowed.version, bool(desk.said)
+    own = downloads.headers(file, product.form.name, product.name, version, made_up)
     return {**own, **described.link(described.addresses(desk.url, product))}
 
 

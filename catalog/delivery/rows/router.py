@@ -225,7 +225,7 @@ class _Reading:
         columns, (after, limit) = [column.name for column in wanted.shown], part
 
         def book(rows: int) -> workbooks.About:
-            return about_book(offering, self.desk.url, allowed, columns, rows)
+            return about_book(offering, self.desk.url, allowed, columns, rows, bool(self.desk.said))
 
         page = self.pages.write(wanted, shelf.rows, after, limit, self.kind, book)
         try:
