@@ -53,8 +53,9 @@ class Admitted:
     """What became of a batch. `held` lists the guards that stopped it (message code -> arguments); then nothing else
     was counted as applied. `by_rule` counts refused rows per rule; a row may fail several. Of the accepted rows of an
     incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
-    `profile`: how the columns looked, for the next batch; `drift`: findings; `corrections`: how each fared; `ended`:
-    batch and row of every returned row of a whole table that stands no longer (see `answers`).
+    `profile`: how the columns looked, for the next batch, and how many rows were left out as no data; `drift`:
+    findings; `corrections`: how each fared; `ended`: batch and row of every returned row of a whole table that stands
+    no longer (see `answers`).
     """
 
     batch: int
@@ -206,7 +207,7 @@ class Batch:
         return replace(
             outcome,
             held=outcome.held | ({HOLD: dict(drift.held)} if drift.held else {}),
-            profile=drift.profile.stored(),
+            profile=drift.profile.stored() | ({"left_out": self.delivery.left_out} if self.delivery.left_out else {}),
             drift=[vars(finding) for finding in found],
             corrections=counts,
         )

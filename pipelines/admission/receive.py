@@ -37,7 +37,8 @@ RETURNED_FILE = "returned.xlsx"
 
 @dataclass(frozen=True)
 class Delivery:
-    """A batch in raw. `new` is false when the source delivered nothing since; `more` waits behind this one."""
+    """A batch in raw. `new` is false when the source delivered nothing since; `more` waits behind this one. `left_out`:
+    rows of it that are not in raw, for its contract says that they are no data."""
 
     batch: int
     rows: int
@@ -45,6 +46,7 @@ class Delivery:
     new: bool
     unknown_columns: tuple[str, ...]
     more: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def receive(
     path = folder / str(batch) / RAW_FILE
     body = _receipt(pulled, path, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
-    return Delivery(batch, pulled.rows, path, True, unknown, pulled.more)
+    return Delivery(batch, pulled.rows, path, True, unknown, pulled.more, pulled.left_out)
 
 
 def _withhold(contract: SourceContract, contracts: Contracts, partial: Path, lake: Lake, erased: Erased) -> None:
@@ -226,7 +228,8 @@ def kept(contract: SourceContract, lake: Lake, receipt: Receipt) -> Delivery:
     """The batch in raw that a receipt of a pull tells of."""
     batch = receipt.batch or 0
     path = lake.raw(contract.org, contract.dataset) / str(batch) / RAW_FILE
-    return Delivery(batch, receipt.body["rows"], path, False, _unknown(contract, receipt.body["columns"]))
+    unknown, left_out = _unknown(contract, receipt.body["columns"]), receipt.body.get("left_out", 0)
+    return Delivery(batch, receipt.body["rows"], path, False, unknown, left_out=left_out)
 
 
 def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts) -> dict[str, Any]:

@@ -454,3 +454,11 @@ def test_findings_survive_the_register(intake: Callable[..., Intake]) -> None:
     stored = source.receipts.last(Stage.ADMIT, PERSON)
     assert stored is not None and Admitted(**stored.body) == outcome
     assert all(isinstance(finding, Finding) for finding in Admitted(**stored.body).findings)
+
+
+def test_the_profile_says_how_many_rows_were_left_out(intake: Callable[..., Intake]) -> None:
+    """Also of a delivery that is held and admitted later, from its receipt; a row too many is no drift."""
+    source = intake("psb/household_person")
+    assert "left_out" not in source.deliver(persons()).profile
+    outcome = source.admit(replace(source.raw(persons()), left_out=3))
+    assert outcome.profile["left_out"] == 3 and not outcome.drift

@@ -248,11 +248,13 @@ class City:
         self.release_model(model, rows, version, rules=proof["rules"], evidence=proof["checks"])
         return evidence
 
-    def admit(self, source: str, batch: int, received: int, refused: int, by_rule: Mapping[str, int]) -> None:
+    def admit(
+        self, source: str, batch: int, received: int, refused: int, by_rule: Mapping[str, int], **more: Any
+    ) -> None:
         """Record that a source delivered a batch and what became of its rows; nothing is written to core."""
         receipts = Receipts(self.register, "test")
         receipts.add(Stage.PULL, source, {"rows": received}, batch)
-        admitted = Admitted(batch, received, received - refused, refused, by_rule=dict(by_rule))
+        admitted = Admitted(batch, received, received - refused, refused, by_rule=dict(by_rule), **more)
         receipts.add(Stage.ADMIT, source, vars(admitted), batch)
 
     def waiting(self, source: str, rows: Mapping[str, int]) -> None:

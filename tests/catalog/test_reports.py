@@ -342,3 +342,12 @@ def test_hard_gates_stand_apart_from_scores(own_city: City) -> None:
     page = read(own_city.client(), f"/quality/organisations/{owner}")
     (row,) = (cells for cells in page.rows if len(cells) == 3 and cells[0].endswith(AGES))
     assert row[1:] == ["拒绝", "anonymity"]
+
+
+def test_pages_of_quality_say_how_many_rows_were_left_out(own_city: City) -> None:
+    own_city.admit(REGISTER, 1, 40, 0, {})
+    client = own_city.client()
+    pages = ("/quality", f"/quality/sources/{REGISTER}")
+    assert all("未读入" in client.get(page).text and "4,321" not in client.get(page).text for page in pages)
+    own_city.admit(REGISTER, 2, 40, 0, {}, profile={"left_out": 4321})
+    assert all("4,321" in client.get(page).text for page in pages)
