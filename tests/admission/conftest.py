@@ -80,6 +80,7 @@ class Intake:
         self.register.upgrade()
         self.receipts = Receipts(self.register, "test")
         self.batch = 0
+        self.states: dict[int, dict[tuple[Any, ...], dict[str, Any]]] = {}
         self.boundaries = 0
         """How many the last delivery to be killed came to."""
 
@@ -152,6 +153,16 @@ class Intake:
         rows = duckdb.sql(query).to_arrow_table().to_pylist()
         shown = [{name: value for name, value in row.items() if not name.startswith("_")} for row in rows]
         return {tuple(row[name] for name in key): row for row in shown}
+
+    def remember(self) -> None:
+        """Keep the state of core as it is now, after the newest batch."""
+        if delta.latest(self.core) is not None:
+            self.states[self.batch] = self.current()
+
+    def check_as_of(self) -> None:
+        """Core as of each batch is what it was when that was remembered, whatever came since."""
+        for batch, state in self.states.items():
+            assert self.current(batch) == state
 
     def refused(self, batch: int) -> list[dict[str, Any]]:
         read = delta.scan(delta.open_table(self.quarantine))

@@ -129,10 +129,12 @@ def test_cursor_keeps_the_latest_good_word_on_every_key(
         source, known = intake(folder, contracts, "dsrb/case_step", load), dict[str, Told]()
         for batch, fate in zip(batches, fates, strict=False):
             check_counts(deliver(source, [row_of(row) for row in batch], fate))
+            source.remember()
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order >= known[row.key].order):
                     known[row.key] = row
         source.check_written_once()
+        source.check_as_of()
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}
 
@@ -146,10 +148,12 @@ def test_a_change_log_is_replayed_in_its_order(
         source, known = intake(folder, contracts, "hrssb/insurance", LOG), dict[str, Told]()
         for batch, fate in zip(batches, fates, strict=False):
             check_counts(deliver(source, [insurance_row(row) for row in batch], fate))
+            source.remember()
             for row in newest(batch):
                 if row.good and (row.key not in known or row.order > known[row.key].order):
                     known[row.key] = row
         source.check_written_once()
+        source.check_as_of()
         living = {key: row for key, row in known.items() if row.operation != "D"}
         state = {key[0]: str(row["enrolled_on"].day) for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in living.items()}
@@ -165,12 +169,14 @@ def test_an_event_counts_once_and_never_changes(
         for batch, fate in zip(batches, fates, strict=False):
             outcome = deliver(source, [step_row(row) for row in batch], fate)
             check_counts(outcome)
+            source.remember()
             expected = 0
             for row in (row for row in batch if row.good):
                 first = known.setdefault(row.key, row)
                 expected += (row.value, row.order) != (first.value, first.order)
             assert outcome.by_rule.get(CHANGED, 0) == expected
         source.check_written_once()
+        source.check_as_of()
         state = {key[0]: row["case_step"] for key, row in source.current().items()} if known else {}
         assert state == {key: row.value for key, row in known.items()}
 

@@ -86,6 +86,7 @@ def test_applying_the_difference_gives_the_delivery(
             assert outcome.received == outcome.accepted + outcome.refused == len(delivered)
             if outcome.core_version is None:
                 continue
+            source.remember()
             found, allowed = state(source), after(known, delivered)
             assert all(told in allowed[key] for key, told in found.items())
             assert all(key in found or ("", -1) in told for key, told in allowed.items())
@@ -94,6 +95,7 @@ def test_applying_the_difference_gives_the_delivery(
             assert changed == len(differ), "nothing is written that did not change"
             known = found
         source.check_written_once()
+        source.check_as_of()
 
 
 @pytest.mark.parametrize("load", [DIFF, REPLACE], ids=["diff", "replace"])
