@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from catalog.delivery import ahead, sealing_keys, transition
+from catalog.delivery import ahead, ending, sealing_keys, transition
 from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
 from catalog.policy import credentials, epochs, identities, quotas, suspension, users
@@ -351,7 +351,10 @@ def show() -> None:
             _list(rows(register))
         for one in admin.list_tokens(register):
             as_json({"kind": "Token", **vars(one), "ends_soon": one.ends_soon(moment)})
-        _list(admin.list_grants(register))
+        grants = admin.list_grants(register)
+        soon = ending.ending(grants, moment)
+        for given in grants:
+            as_json({"kind": "Grant", **vars(given), "ends_soon": given in soon})
         _list(suspension.listed(register))
 
 

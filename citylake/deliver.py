@@ -6,16 +6,19 @@ from typing import Annotated
 
 import typer
 
+from catalog.delivery import ending
 from catalog.delivery.deliveries import Form, all_deliveries, deliver, named, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.receipt import signed_by, written
 from catalog.policy.audit import AuditUnavailable
+from catalog.policy.callers import load_grants
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, say
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.store import now
 from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
@@ -52,12 +55,14 @@ def list_() -> None:
     with told():
         settings = Settings.from_environment()
         register = opened_register(settings)
-        receipts = Receipts(register, RUN)
-        for name, form in all_deliveries(load(settings.contracts).city).items():
+        receipts, soon = Receipts(register, RUN), ending.ending(load_grants(register), now())
+        city = load(settings.contracts).city
+        for name, form in all_deliveries(city).items():
             last = receipts.last(Stage.DELIVERY, name)
             said = json.loads(last.body["statement"]) if last else {}
-            last_told = {key: said.get(key) for key in ("at", "how", "version", "rows", "package")}
-            as_json({"delivery": name, "product": form.product, **_described(form), **last_told})
+            last_told = {key: said.get(key) for key in ("at", "how", "version", "rows", "package", "until")}
+            ends = {"ends_soon": any(name in ending.hanging(city, one) for one in soon)}
+            as_json({"delivery": name, "product": form.product, **_described(form), **last_told, **ends})
         register.close()
 
 

@@ -7,12 +7,14 @@ from zoneinfo import ZoneInfo
 import typer
 
 from catalog import corrected
+from catalog.delivery import ending
 from citylake.output import opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues, corrections, overdue
 from pipelines.issues.feedback import Feedback, Origin, due, require_harmless
 from pipelines.messages import CitylakeError, say
+from pipelines.register.store import now
 from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
@@ -101,14 +103,15 @@ def tell() -> None:
 
 @app.command("overdue")
 def escalate() -> None:
-    """列出超期未答复的，报数据主管部门 / what nobody answered in time becomes an issue of the operator."""
+    """列出超期未答复的和即将到期的授权 / what nobody answered in time, and grants that end soon, become issues."""
     with told():
         settings = Settings.from_environment()
-        city, register = load(settings.contracts).city, opened_register(settings)
-        count = overdue.escalate(register, city, datetime.now(ZoneInfo(city.timezone)).date())
+        contracts, register = load(settings.contracts), opened_register(settings)
+        count = overdue.escalate(register, contracts.city, datetime.now(ZoneInfo(contracts.city.timezone)).date())
         typer.echo(say("overdue.counted", count=count))
+        typer.echo(say("ending.counted", count=ending.tell(register, contracts, now())))
         for row in Issues(register).open():
-            if row["code"].startswith(f"{overdue.AREA}."):
+            if row["code"].startswith((f"{overdue.AREA}.", f"{ending.AREA}.")):
                 typer.echo(f"{row['subject']}\n   {row['text']['zh']}\n   {row['text']['en']}")
         register.close()
 

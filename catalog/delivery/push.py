@@ -126,10 +126,13 @@ class Push:
     def described(self, admission: Admission, columns: tuple[str, ...]) -> dict[str, Any]:
         """What a receipt of rows says of the policy they came by."""
         product, allowed = admission.offering.product, admission.allowed
+        ends = (one.valid_until for one in admission.caller.grants if one.id == allowed.grant)
+        until = next((moment.isoformat(timespec="seconds") for moment in ends), None)
         titles = {shown.name: shown.column.definition.businessName for shown in product.columns}
         return {
             "columns": [[name, titles[name]] for name in columns],
             "grant": allowed.grant,
+            "until": until,
             "purpose": allowed.purpose,
             "licence": product.form.licence,
         }

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
+from catalog.delivery import ending
 from catalog.delivery.desk import token_id
 from catalog.policy import audit, recall, renewal, users
 from catalog.policy.administration import list_tokens, profile
@@ -154,6 +155,7 @@ def build_router(site: Site) -> APIRouter:
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
+            ending=[(one, ending.hanging(desk.listing.city(), one)) for one in ending.ending(caller.grants, now())],
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
             corrected=_corrected(caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,

@@ -20,6 +20,8 @@ from pipelines.register.times import as_utc
 Severity = Literal["error", "warning"]
 ANSWERED = ("recall", "feedback", "anomaly", "corrected")
 """Areas whose issues close by somebody's answer, never by a run."""
+WATCHED = ("ending",)
+"""Areas whose issues a job of their own opens and closes, also of what contracts no longer name."""
 GUARDED = ("anomaly",)
 """Areas whose issues are for those who may ask about them, not for pages and reports."""
 REFUSED = "admit.refused"
@@ -99,8 +101,8 @@ class Issues:
 
     def close_others(self, subjects: Collection[str]) -> None:
         """Close the issues of subjects that no contract names any more: nobody would find them solved. What somebody
-        has to answer stays."""
-        asked = sa.or_(*(table.c.code.startswith(f"{area}.") for area in ANSWERED))
+        has to answer stays, and what another job looks after."""
+        asked = sa.or_(*(table.c.code.startswith(f"{area}.") for area in (*ANSWERED, *WATCHED)))
         gone = (table.c.status == "open") & table.c.subject.not_in(list(subjects)) & ~asked
         with self.register.begin() as connection:
             connection.execute(sa.update(table).where(gone).values(status="closed", closed=now()))
