@@ -86,7 +86,7 @@ def test_the_document_names_every_route_of_the_api(client: TestClient) -> None:
 @pytest.mark.parametrize("examples", [pytest.param(12, id="few"), pytest.param(300, id="many", marks=pytest.mark.slow)])
 def test_delta_sharing_answers_as_the_protocol_says(client: TestClient, token: str, examples: int) -> None:
     if not PROTOCOL.is_file():
-        pytest.skip("conformance material is not there")
+        pytest.skip(f"conformance material is not there: {PROTOCOL.name}, the REST protocol of Delta Sharing")
     number = seed_from_clock()
     print("CITYLAKE_TEST_SEED", number)
     document = yaml.safe_load(PROTOCOL.read_text("utf-8"))
