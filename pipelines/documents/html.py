@@ -1,17 +1,19 @@
-"""Documents as one HTML file: its style inside, charts as SVG, nothing loaded from elsewhere, made to be printed."""
+"""Documents as one HTML file: style, font and charts inside, nothing loaded from elsewhere, made to be printed."""
 
 from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
 from pipelines.documents.model import Bars, Block, Chart, Document, Paragraph, Table, shown
+from pipelines.documents.subset import with_glyphs
 
 WIDTH, HEIGHT, LEFT, BELOW = 680, 170, 46, 22
 STYLE = """
 :root { --ink: #1c2530; --quiet: #55606c; --line: #d3dae1; --accent: #0b5394; }
 * { box-sizing: border-box; }
 body { color: var(--ink); line-height: 1.6; max-width: 60rem; margin: 0 auto; padding: 1rem 1.25rem 3rem;
-  font-family: "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "Noto Sans", sans-serif; }
+  font-family: "Noto Sans CJK SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "Noto Sans",
+  "citylake CJK", sans-serif; }
 h1 { color: var(--accent); font-size: 1.8rem; line-height: 1.3; margin: .6rem 0 .2rem; }
 h2 { color: var(--accent); font-size: 1.2rem; margin: 1.8rem 0 .6rem;
   border-bottom: 1px solid var(--accent); break-after: avoid; }
@@ -54,7 +56,7 @@ def render(document: Document) -> str:
         parts.append(f"<section>\n<h2>{number} {escape(section.title)}</h2>")
         parts.extend(text for block in section.blocks for text in _block(block))
         parts.append("</section>")
-    return "\n".join([*parts, "</main>\n</body>\n</html>\n"])
+    return with_glyphs("\n".join([*parts, "</main>\n</body>\n</html>\n"]))
 
 
 def _block(block: Block) -> Iterator[str]:

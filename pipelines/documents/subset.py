@@ -2,12 +2,17 @@
 
     python -m pipelines.documents.subset /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc
 
+Pages that load nothing bring along what they need of it (`with_glyphs`).
+
 The characters: ASCII and Latin-1, all of GB 2312, whatever the contracts, the messages and the demo city write, and
 rare ones of place and personal names. The same font file gives the same subset; see fonts/README.md.
 """
 
+import io
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 from fontTools import subset
@@ -16,6 +21,8 @@ from fontTools.ttLib import TTCollection, TTFont
 HERE = Path(__file__).parent
 FONT = HERE / "fonts" / "NotoSansCJKsc-Regular-subset.otf"
 FAMILY = "Noto Sans CJK SC"
+CARRIED = "citylake CJK"
+"""How pages call the font that they bring along: after those of the machine, which may have none for Chinese."""
 REPOSITORY = HERE.parents[1]
 WRITTEN = (("data_contracts", "*.yaml"), ("data_contracts", "*.csv"), ("pipelines/messages", "*.yaml"))
 NAMES = (
@@ -56,6 +63,20 @@ def cut(collection: Path) -> TTFont:
     cutter.populate(unicodes=characters())
     cutter.subset(font)
     return font
+
+
+def with_glyphs(page: str) -> str:
+    """A page of HTML with the glyphs of its text, as a font inside its first style sheet. What it shows by another name
+    than `CARRIED`, and what the font lacks, is left to the machine. The same page gives the same bytes."""
+    font = TTFont(FONT, lazy=True, recalcTimestamp=False)
+    cutter = subset.Subsetter(subset.Options(layout_features=[], hinting=False, name_IDs=[], notdef_outline=True))
+    cutter.populate(text=unescape(page))
+    cutter.subset(font)
+    font.flavor, file = "woff", io.BytesIO()
+    font.save(file)
+    source = f"data:font/woff;base64,{b64encode(file.getvalue()).decode()}"
+    rule = f'@font-face {{ font-family: "{CARRIED}"; src: url("{source}") format("woff"); }}'
+    return page.replace("</style>", f"{rule}\n</style>", 1)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from pipelines.documents.subset import with_glyphs
 from pipelines.evidence.expectations.base import counted_rows
 from pipelines.evidence.suite import library
 from pipelines.messages import translate
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-"""The Content-Security-Policy the page is to be served under: its own style, and nothing from anywhere."""
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; font-src data:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+"""The Content-Security-Policy the page is to be served under: its own style and font, and nothing from anywhere."""
 TABLE = "Table-Level Expectations"
 """What Great Expectations calls the section of expectations about no single column."""
 FRAME = Path(__file__).with_name("data_docs.j2")
@@ -95,7 +99,7 @@ def _framed(suite: Any, told: Mapping[str, Any], language: str) -> str:
     def say(name: str) -> str:
         return translate(f"data_docs.{name}", language, **told)
 
-    return str(frame.render(document.to_json_dict(), told=told, say=say, language=language))
+    return with_glyphs(str(frame.render(document.to_json_dict(), told=told, say=say, language=language)))
 
 
 def _name_rules(section: Any, asked: Sequence[Any]) -> None:

@@ -4,12 +4,15 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
+from pipelines.documents import html
+from pipelines.documents.model import Document, Words
 from pipelines.documents.subset import FONT
 from tests.catalog.opening import open_page
 from tests.catalog.serving import serving
@@ -20,6 +23,9 @@ pytestmark = pytest.mark.server
 NEW = ["/datasets?theme=population", "/indicators", "/indicators/map", "/marts"]
 REPORTS = [f"/quality/{AGES}", "/quality/organisations/psb"]
 PAGES = ["/", f"/datasets/{AGES}", f"/datasets/{AGES}/preview", "/quality", *REPORTS, "/decisions", "/issues", *NEW]
+
+WAITING = "--virtual-time-budget=10000"
+"""Until fonts are there."""
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,8 @@ def without_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     font, latin = TTFont(str(FONT)), subset.Subsetter()
     latin.populate(unicodes=range(32, 127))
     latin.subset(font)
+    for name in font["name"].names:  # no page is to ask for it
+        name.string = "Latin letters"
     font.save(empty / "latin.otf")
     (empty / "fonts.conf").write_text(f"<fontconfig><dir>{empty}</dir><cachedir>{empty}/cache</cachedir></fontconfig>")
     monkeypatch.setenv("FONTCONFIG_FILE", str(empty / "fonts.conf"))
@@ -60,10 +68,17 @@ def test_pages_bring_chinese_glyphs_along(chromium: str, address: str, tmp_path:
     """On a machine without any Chinese font: the page as such draws all alike, ours each by its own glyph."""
     alone = {screenshot(chromium, tmp_path, f"data:text/html,<meta charset=utf-8><h1>{c}</h1>") for c in "户籍龄䃥"}
     assert len(alone) == 1, "no font of this machine takes part"
-    drawn = [
-        screenshot(chromium, tmp_path, f"{address}/datasets?q={c}", more="--virtual-time-budget=10000")
-        for c in "户籍龄䃥"
-    ]
+    drawn = [screenshot(chromium, tmp_path, f"{address}/datasets?q={c}", more=WAITING) for c in "户籍龄䃥"]
+    assert len(set(drawn)) == 4
+
+
+def test_files_bring_chinese_glyphs_along(chromium: str, tmp_path: Path, without_fonts: None) -> None:
+    """A report kept as a file, where nothing can be asked for."""
+    drawn, at = [], datetime(2026, 11, 1, tzinfo=UTC)
+    for c in "户籍龄䃥":
+        document = Document("zh", c, "", [], "", at, [], Words("{page}/{pages}", "{characters}"))
+        (tmp_path / "report.html").write_text(html.render(document), "utf-8")
+        drawn.append(screenshot(chromium, tmp_path, (tmp_path / "report.html").as_uri(), more=WAITING))
     assert len(set(drawn)) == 4
 
 

@@ -1,6 +1,8 @@
 """Documents as PDF: what was said is copied and drawn with its own glyphs; the same facts are the same bytes."""
 
 import random
+import re
+from base64 import b64decode
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -125,6 +127,19 @@ def test_the_same_document_is_the_same_file(written: list[str]) -> None:
     other = Document(**{**vars(one), "title": one.title + "二"})
     assert pdf.render(other) != pdf.render(one)
     assert html.render(one) == html.render(again)
+
+
+def test_a_page_brings_along_the_glyphs_of_what_it_says(written: list[str]) -> None:
+    seed = seed_from_clock()
+    print("seed", seed)
+    source = TTFont(str(subset.FONT))
+    document = drawn_document(random.Random(seed), written)
+    page = html.render(document)
+    (carried,) = re.findall(r"data:font/woff;base64,([A-Za-z0-9+/=]+)", page)
+    font = TTFont(BytesIO(b64decode(carried)))
+    assert len(font.getBestCmap()) < len(source.getBestCmap()) / 2
+    for character in {one for text in pdf.texts(document) for one in text if not one.isspace()}:
+        assert reading.outline_of(font, character) == reading.outline_of(source, character), f"U+{ord(character):04X}"
 
 
 def test_a_character_without_a_glyph_is_told_by_name() -> None:
