@@ -58,6 +58,7 @@ UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 VOUCHED = ("ledger.jsonl", "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
 VOUCHED_FOLDERS = ("evidence/", "editions/")  # with their .json all that a bundle of the unsigned format ever held
 OF_RECEIPT = ("statement.json", "signature.bin", "key.pem")
+RECEIPTS = ("citylake-delivery/1", "citylake-reads/1")
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
 TEXTS = {
@@ -318,6 +319,22 @@ TEXTS = {
     "receipt.key": (
         "回执由另一把钥匙签名，不是您留存的那把：请向提供方核实是否换过钥匙",
         "the receipt was signed with another key than the one you kept: ask who gave it whether the key was changed",
+    ),
+    "receipt.format": (
+        "statement.json 不是回执：格式为 {format}，应为 {known}",
+        "statement.json is no receipt: its format is {format}, not {known}",
+    ),
+    "receipt.key_file": (
+        "key.pem 不是回执所写的公钥：被换过，不要用它核验",
+        "key.pem is not the key that the receipt names: it was replaced, do not verify by it",
+    ),
+    "receipt.renamed": (
+        "文件 {file} 与回执中同名文件的内容不同",
+        "file {file} is not what the receipt has under this name",
+    ),
+    "receipt.missing": (
+        "注意：回执中还有 {files} 个文件不在目录中，如 {file}",
+        "note: {files} files of the receipt are not in the folder, {file} among them",
     ),
     "receipt.file": ("文件 {file} 在回执中", "file {file} is in the receipt"),
     "receipt.other_file": (
@@ -1422,14 +1439,17 @@ def check_receipt(arguments: argparse.Namespace) -> int:
     if not signed_with(said["algorithm"], key, signature, message):
         say("✗", "receipt.signature")
         return 1
+    if said.get("format") not in RECEIPTS:  # whatever else this key signs is none, a head of the ledger for one
+        say("✗", "receipt.format", format=said.get("format", "—"), known="、".join(RECEIPTS))
+        return 1
     if arguments.key and public_key(arguments.key.read_bytes()) != key:
         say("✗", "receipt.key")
         problems += 1
-    told = set(hashes_in(said))
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in OF_RECEIPT):
-        known = sha256(file) in told
-        say("·" if known else "✗", "receipt.file" if known else "receipt.other_file", file=file.name)
-        problems += not known
+    beside = folder / "key.pem"
+    if beside.is_file() and not _is_key(beside, key):
+        say("✗", "receipt.key_file")
+        problems += 1
+    problems += files_beside(folder, said)
     about = {name: said.get(name, "—") for name in ("from", "recipient", "at")}
     say("·", "receipt.said", **about, products="、".join(sorted(products_in(said))) or "—")
     if not arguments.key:
@@ -1438,13 +1458,33 @@ def check_receipt(arguments: argparse.Namespace) -> int:
     return problems
 
 
-def hashes_in(value: Any) -> Iterator[str]:
-    """Every text of a statement that may be a SHA-256."""
-    if isinstance(value, str) and len(value) == 64:
-        yield value
-    elif isinstance(value, (dict, list)):
-        for one in value.values() if isinstance(value, dict) else value:
-            yield from hashes_in(one)
+def files_beside(folder: Path, said: Mapping[str, Any]) -> int:
+    """Tell of every file beside a receipt, and below, whether the receipt has it, by its name where it says names; the
+    number of those that it has not. Only the files of the receipt itself, at the top, are passed over."""
+    named = {name: mark for name, _, mark in said.get("files", ())}
+    marks = {*named.values(), *(one["sha256"] for one in said.get("reads", ()) if one.get("sha256"))}
+    problems, there = 0, set()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        file = path.relative_to(folder).as_posix()
+        if file in OF_RECEIPT:
+            continue
+        mark = sha256(path)
+        code = (
+            "file" if mark == named.get(file, mark) and mark in marks else "renamed" if file in named else "other_file"
+        )
+        say("·" if code == "file" else "✗", f"receipt.{code}", file=file)
+        problems += code != "file"
+        there.add(file)
+    if missing := sorted(named.keys() - there):
+        say("·", "receipt.missing", files=len(missing), file=missing[0])
+    return problems
+
+
+def _is_key(file: Path, key: bytes) -> bool:
+    try:
+        return public_key(file.read_bytes()) == key
+    except ValueError:
+        return False
 
 
 def products_in(said: Mapping[str, Any]) -> set[str]:

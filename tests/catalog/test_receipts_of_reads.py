@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,16 +19,20 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from catalog.delivery import receipt
 from catalog.policy import audit, inquiry, reads
 from catalog.policy.decision import Allowed, OfOrganisations
 from catalog.policy.inquiry import Asked
 from citylake.main import app
 from pipelines.messages import CitylakeError
-from pipelines.register import Register
+from pipelines.register import Register, heads
+from pipelines.register.signer import Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit as table
 from pipelines.release import check
 from pipelines.release.signing import signer_of
+from pipelines.settings import REPOSITORY
+from tests.catalog.receiving import openssl
 from tests.catalog.small_city import AGES, AUDITOR, PERMITS, PERSONS, STEWARD, City, bearer
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -116,6 +121,76 @@ def test_a_receipt_tells_what_was_read_and_is_verified_offline(own_city: City, t
     assert changed.returncode == 1 and "文件 persons.csv 不在回执中" in changed.stdout
     (folder / "statement.json").write_text(answer["statement"].replace("20", "21"), "utf-8")
     assert verified(folder).returncode == 1
+
+
+SIGNER = Ed25519Signer(b"7" * 32)
+
+
+def receipt_in(folder: Path, form: str = receipt.FORMAT, **facts: Any) -> Path:
+    """A folder with a receipt of ours and its key."""
+    about = {"from": "市局", "recipient": "甲", "product": PERSONS, **facts}
+    receipt.written(folder, *receipt.signed(SIGNER, form, **about), SIGNER)
+    return folder
+
+
+@pytest.mark.parametrize("form", [heads.FORMAT, heads.HANDOVER, "citylake-delivery/2", None])
+def test_whatever_else_the_key_signs_is_no_receipt(tmp_path: Path, form: Any) -> None:
+    done = verified(receipt_in(tmp_path / "receipt", form))
+    assert done.returncode == 1 and "statement.json 不是回执" in done.stdout and "is no receipt" in done.stdout
+
+
+@pytest.mark.parametrize("key", [Ed25519Signer(b"8" * 32).public_key(Encoding.PEM), b"", b"-----BEGIN PUBLIC KEY-----"])
+def test_a_key_beside_the_receipt_that_is_not_its_own_is_told(tmp_path: Path, key: bytes) -> None:
+    folder = receipt_in(tmp_path / "receipt")
+    assert verified(folder).returncode == 0
+    (folder / "key.pem").write_bytes(key)
+    done = verified(folder)
+    assert done.returncode == 1 and "key.pem 不是回执所写的公钥" in done.stdout
+    (folder / "key.pem").unlink()
+    assert verified(folder).returncode == 0, "who kept the key needs none beside the receipt"
+
+
+def test_only_the_receipts_own_files_are_passed_over(tmp_path: Path) -> None:
+    """A file below of such a name is a file like others."""
+    folder = receipt_in(tmp_path / "receipt")
+    for name in check.OF_RECEIPT:
+        (folder / "more").mkdir(exist_ok=True)
+        (folder / "more" / name).write_bytes(b"forged")
+        done = verified(folder)
+        assert done.returncode == 1 and f"文件 more/{name} 不在回执中" in done.stdout
+        (folder / "more" / name).unlink()
+    assert verified(folder).returncode == 0
+
+
+def test_files_that_were_exchanged_or_are_missing_are_told_by_name(tmp_path: Path) -> None:
+    content = {"a.csv": b"1", "b.csv": b"2", "c.csv": b"3"}
+    files = [[name, len(text), hashlib.sha256(text).hexdigest()] for name, text in content.items()]
+    folder = receipt_in(tmp_path / "receipt", files=files, policy=hashlib.sha256(b"9").hexdigest())
+    for name, text in content.items():
+        (folder / name).write_bytes(text)
+    assert verified(folder).returncode == 0
+    (folder / "c.csv").unlink()
+    done = verified(folder)
+    assert done.returncode == 0 and "还有 1 个文件不在目录中，如 c.csv" in done.stdout
+    (folder / "a.csv").write_bytes(b"2"), (folder / "b.csv").write_bytes(b"1")
+    done = verified(folder)
+    assert done.returncode == 1 and done.stdout.count("与回执中同名文件的内容不同") == 2
+    (folder / "a.csv").write_bytes(b"1"), (folder / "b.csv").write_bytes(b"2"), (folder / "d.csv").write_bytes(b"9")
+    done = verified(folder)
+    assert done.returncode == 1 and "文件 d.csv 不在回执中" in done.stdout, "other hashes of the receipt are no files"
+
+
+def test_what_the_documentation_makes_of_an_answer_is_verified(tmp_path: Path) -> None:
+    """The lines of docs/deliveries.md that turn an answer into files for openssl."""
+    statement, signature = receipt.signed(SIGNER, receipt.OF_READS, reads=[], recipient="甲")
+    (tmp_path / "receipt.json").write_text(json.dumps({"statement": statement, "signature": signature}), "utf-8")
+    text = (REPOSITORY / "docs/deliveries.md").read_text("utf-8")
+    (command,) = re.findall(r"^python3? - <<'END'\n.*?^END$", text, re.MULTILINE | re.DOTALL)
+    subprocess.run(["bash", "-ec", command.replace("python3 ", f"{sys.executable} ", 1)], cwd=tmp_path, check=True)
+    (tmp_path / "receipt" / "key.pem").write_bytes(SIGNER.public_key(Encoding.PEM))
+    done = subprocess.run(openssl("openssl", tmp_path / "receipt"), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert verified(tmp_path / "receipt").returncode == 0
 
 
 def test_every_limit_of_a_read_is_told(own_city: City) -> None:
