@@ -33,10 +33,10 @@ def forward(
 ) -> list[Forward]:
     """Where a row of a model, or a column of it, stands in products, the newest version first, and who received it.
 
-    Raises LakeError.
+    Raises LakeError, for a key that is gone too.
     """
-    found = list(standings(released, settings.key, contract, row, column))
-    places = [_place(settings, released, one, contract, row) for one in found if one.known]
+    found = list(standings(released, settings.kept_key, contract, row, column))
+    places = [_place(settings, register, released, one, contract, row) for one in found if one.known]
     by_version: dict[tuple[str, int], list[Received]] = {}
     for one in receivers(register, places):
         by_version.setdefault((one.product, one.version), []).append(one)
@@ -44,12 +44,17 @@ def forward(
 
 
 def _place(
-    settings: Settings, released: ReleasedRows, standing: Standing, contract: ProductContract, row: Mapping[str, str]
+    settings: Settings,
+    register: Register,
+    released: ReleasedRows,
+    standing: Standing,
+    contract: ProductContract,
+    row: Mapping[str, str],
 ) -> Place:
     lookups = {}
     if standing.product.id == licences.PRODUCT and licences.KEY in row:
         alone = contract.form.key == [licences.KEY]  # else an answer shows one of several rows
-        lookups[router.hashed(settings, row[licences.KEY])] = Sure.WHOLE if alone else Sure.PART
+        lookups[router.hashed(settings, register, row[licences.KEY])] = Sure.WHOLE if alone else Sure.PART
     counted: Callable[[Codes, Codes], int | None] = partial(_counted, released, standing)
     return Place(
         product=standing.product.id,

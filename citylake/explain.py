@@ -67,7 +67,7 @@ def row_of(
     if subject not in explainer.released.published:
         raise CitylakeError("explain.not_released", model=subject)
     entry = explainer.released.published[subject]
-    row = row_of_product(explainer.released, settings.key, product, entry, key)
+    row = row_of_product(explainer.released, settings.kept_key, product, entry, key)
     return product.contract.form.model, row, None if column is None else made[column]
 
 

@@ -47,7 +47,7 @@ def verify_licence(
         with connect(settings.lake.scratch()) as con:
             relation = f"(SELECT {read.columns} FROM {read.source})"
             answer = verify(con, identifier, on.date() if on else today, relation, columns, known_on)
-        facts = {"road": "command", "verdict": answer.verdict.value, "licence": hashed(settings, identifier)}
+        facts = {"road": "command", "verdict": answer.verdict.value, "licence": hashed(settings, register, identifier)}
         body = {**facts, "as_of": answer.asked_for.isoformat()}
         audit.record(register, ACTION, "allowed", body, product=PRODUCT, version=entry.version)
         as_json(answer.to_json())

@@ -14,7 +14,7 @@ from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
 from pipelines.erasure.copies import copies
 from pipelines.erasure.lifting import lift
-from pipelines.erasure.order import KEY, Erasure, Order
+from pipelines.erasure.order import Erasure, Order, erasing_key
 from pipelines.messages import CitylakeError, say
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
@@ -115,7 +115,8 @@ def _correct(
 
 def _lift(settings: Settings, person: str, who: str, why: str) -> None:
     register = opened_register(settings)
-    orders = lift(Ledger(register), settings.key(KEY), person, who, why)
+    ledger = Ledger(register)
+    orders = lift(ledger, erasing_key(settings, ledger), person, who, why)
     register.close()
     typer.echo(say("erase.lifted", orders="、".join(orders)))
 

@@ -26,7 +26,7 @@ from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.load import Contracts, SourceContract, load
 from pipelines.contracts.models import WholeTable
 from pipelines.erasure.marks import Erased
-from pipelines.erasure.order import JOURNAL, KEY, require_finished
+from pipelines.erasure.order import JOURNAL, erasing_key, require_finished
 from pipelines.evidence import days
 from pipelines.failures import Failures
 from pipelines.issues import REFUSED, Finding, Issues, Severity
@@ -106,7 +106,8 @@ class Run:
         self.issues = Issues(self.register)
         self.reviews = Reviews(self.register)
         self.failures = Failures(self.receipts, self.issues, self.settings.home / "logs" / f"{self.id}.log")
-        self.erased = Erased.read((one.body for one in self.ledger.standing_erasures()), self.settings.key(KEY))
+        key = erasing_key(self.settings, self.ledger)
+        self.erased = Erased.read((one.body for one in self.ledger.standing_erasures()), key)
         self.started = now()
 
     @property
@@ -414,7 +415,7 @@ class Run:
         if self.receipts.last(Stage.REJECT, contract.id, delivery.batch):
             return None
         known_at = self.started.isoformat(sep=" ", timespec="seconds")
-        key = self.settings.key("pseudonym")
+        key = self.settings.first_key("pseudonym", lambda: self.receipts.any_of(Stage.ADMIT))
         return admit(contract, self.contracts, self.lake, key, delivery, self.today, known_at, self.receipts)
 
     def _waiting(self, contract: SourceContract) -> list[Delivery]:

@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -156,6 +157,11 @@ class Settings:
         if not self.has_key(name):
             raise LostKey("lake.lost_key", file=self.key_file(name))
         return self.key(name)
+
+    def first_key(self, name: str, used: Callable[[], bool]) -> bytes:
+        """A key that is made at its first use and never again. `used`, asked if it is not there: whether anything was
+        made under it, by what is recorded. Raises LostKey."""
+        return self.key(name) if self.has_key(name) or not used() else self.kept_key(name)
 
     def key_file(self, name: str) -> Path:
         """Where a key of this installation lies."""

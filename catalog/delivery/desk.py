@@ -18,7 +18,7 @@ from catalog.delivery.file_hashes import FileHashes
 from catalog.delivery.marts import Marts, MartsFile
 from catalog.delivery.views import Views
 from catalog.delivery.work import Work
-from catalog.listing import Listing, Offering, Snapshot
+from catalog.listing import KEYED, Listing, Offering, Snapshot
 from catalog.policy import audit
 from catalog.policy.callers import Callers
 from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Reason, decide
@@ -28,6 +28,7 @@ from pipelines import synthetic
 from pipelines.register import Register
 from pipelines.register.group import Entry
 from pipelines.register.store import now
+from pipelines.release.ledger import RELEASE
 from pipelines.release.shown import released_columns
 from pipelines.settings import Settings
 
@@ -107,12 +108,25 @@ class Desk:
         self.listing = Listing(settings.contracts, register)
         self.callers = Callers(register, lambda: settings.key("access_tokens"))
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
-        self.views = Views(settings, work)
+        self.views = Views(settings, work, self._shown_keyed)
         self.downloads = Downloads(settings, self.views, self.url, lambda: bool(self.said))
         self.hashes = FileHashes(self.views.folders)
         self.marts = Marts(settings.marts, settings.lake)
         self.rates = Rates()
         self.quotas = Quotas(register, cache(lambda: settings.key("quotas")))
+
+    def _shown_keyed(self) -> bool:
+        """Whether a recipient was ever shown a column keyed: by the masks that versions were released with, and those
+        by purpose, which the audit names."""
+        released = dict[tuple[str, str], set[int]]()
+        for row in self.listing.ledger.of_kind(RELEASE):
+            for name, (_, mask) in (row.body.get("columns") or {}).items():
+                if mask in KEYED and row.version is not None:
+                    released.setdefault((row.subject, f'"{name}"'), set()).add(row.version)
+        shown = (audit.given(self.register, one, versions, naming) for (one, naming), versions in released.items())
+        bound = self.listing.snapshot().contracts.products
+        by_purpose = (audit.given(self.register, one, naming=f':"{mask}"') for one in bound for mask in KEYED)
+        return any(shown) or any(by_purpose)
 
     @property
     def said(self) -> dict[str, bool]:

@@ -29,7 +29,7 @@ def write(desk: Desk, recipient: str, product: str, target: Path, why: str, *, a
         allowed = allowed_now(desk, recipient, product)
         if not allowed.sealed:
             raise CitylakeError("sealing.none", recipient=recipient, product=product)
-        master, epoch = desk.settings.key("recipients"), allowed.epoch.number
+        master, epoch = desk.views.master, allowed.epoch.number
         opening = {
             name: Sealer(pseudonyms.sealing_key(master, recipient, name, epoch)).opening_key.hex()
             for name in allowed.sealed

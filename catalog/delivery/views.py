@@ -49,9 +49,12 @@ SUPERSEDED_SECONDS = 24 * 3600
 class Views:
     """Extracts for policies, below `lake/views/<channel>/<product>/v<N>/<key>/`."""
 
-    def __init__(self, settings: Settings, work: Work | None = None) -> None:
+    def __init__(
+        self, settings: Settings, work: Work | None = None, shown_keyed: Callable[[], bool] = lambda: False
+    ) -> None:
+        """`shown_keyed`: whether a recipient was shown anything keyed before."""
         self.folders = Folders(settings.lake.root / "views", work or Work())
-        self._settings = settings
+        self._settings, self._shown_keyed = settings, shown_keyed
         self._tables = Tables(lambda product: settings.lake.product(*product.split("/")))
 
     def extract(self, allowed: Allowed) -> Extract:
@@ -157,7 +160,7 @@ class Views:
         if not allowed.limited and not allowed.keyed and not masked and set(columns) == set(whole.columns):
             return WHOLE
         recipient = allowed.recipient or ""
-        keyed = pseudonyms.key_id(self._master, recipient, allowed.epoch.number) if allowed.keyed else None
+        keyed = pseudonyms.key_id(self.master, recipient, allowed.epoch.number) if allowed.keyed else None
         policy: list[object] = [FORMAT, columns, allowed.rows, allowed.divisions, allowed.pseudonyms, keyed]
         if allowed.organisations is not None:  # every other policy keeps its name, and its views
             policy.append(["organisations", allowed.organisations.column, allowed.organisations.codes])
@@ -168,8 +171,10 @@ class Views:
         return hashlib.sha256(canonical(policy).encode()).hexdigest()[:32]
 
     @property
-    def _master(self) -> bytes:
-        return self._settings.key("recipients")
+    def master(self) -> bytes:
+        """The key that those of recipients come from, made at its first use. Raises LostKey: under another one every
+        pseudonym would be another, and no key that was handed out would open anything."""
+        return self._settings.first_key("recipients", self._shown_keyed)
 
     def _build(self, partial: Path, whole: Extract, allowed: Allowed, columns: tuple[str, ...]) -> None:
         with self.folders.connection() as con:
@@ -198,12 +203,12 @@ class Views:
         epoch, found = allowed.epoch.number, dict[str, str]()
         for place, name in enumerate(allowed.pseudonyms):
             found[name] = f"{keyed_hash.NAME}_{epoch}_{place}"
-            key = pseudonyms.column_key(self._master, allowed.recipient or "", name, epoch)
+            key = pseudonyms.column_key(self.master, allowed.recipient or "", name, epoch)
             keyed_hash.register(con, key, found[name])
         for place, name in enumerate(allowed.sealed):
             released = self._opener(con, whole, name)
             found[name] = f"{sealing.NAME}_{epoch}_{place}"
-            mine = Sealer(pseudonyms.sealing_key(self._master, allowed.recipient or "", name, epoch))
+            mine = Sealer(pseudonyms.sealing_key(self.master, allowed.recipient or "", name, epoch))
             sealing.register(con, partial(_sealed_anew, released, mine), found[name])
         return found
 

@@ -6,7 +6,7 @@ written there is no answer.
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal, TypedDict, Unpack
@@ -32,7 +32,7 @@ ACTIONS: Final = frozenset(
         *("grant.give", "grant.approve", "grant.revoke", "user.create", "user.change", "user.end"),
         *("release.propose", "release.approve", "release.refuse"),
         *("audit.read", "anomaly.list", "anomaly.settle", "pseudonym.rotate", "pseudonym.transition"),
-        "sealing.key",
+        *("sealing.key", "head.accept"),
         *("access.list", "token.renew"),
         *("identity.bind", "identity.unbind", "notice.acknowledge"),
         *("user.invite", "user.join", "password.change", "second_factor.set", "sign_in", "sign_out", "session.end"),
@@ -144,6 +144,17 @@ def first_break(register: Register) -> int | None:
     """The first row that does not fit the hash chain, or None."""
     with register.engine.connect() as connection:
         return chain.first_break(connection, table)
+
+
+def given(register: Register, product: str, versions: Collection[int] | None = None, naming: str = "") -> bool:
+    """Whether a recipient was ever allowed a read of a product; of one of these versions, in a row that has a text."""
+    reads = (table.c.outcome == "allowed") & table.c.recipient.is_not(None) & table.c.version.is_not(None)
+    query = sa.select(table.c.sequence).where(reads & (table.c.product == product)).limit(1)
+    if versions is not None:
+        query = query.where(table.c.version.in_(versions))
+    if naming:
+        query = query.where(table.c.body.contains(naming, autoescape=True))
+    return bool(register.rows(query))
 
 
 def recent(

@@ -81,6 +81,12 @@ def require_finished(home: Path) -> None:
         raise CitylakeError("erase.unfinished", order=order)
 
 
+def erasing_key(settings: Settings, ledger: Ledger) -> bytes:
+    """The key of the marks of erased persons, made at its first use. Raises LostKey: by another one nobody would be
+    found who was erased, and each would come back."""
+    return settings.first_key(KEY, lambda: bool(ledger.standing_erasures()))
+
+
 class Erasure:
     """Erasing persons in one home, under the run lock."""
 
@@ -88,7 +94,7 @@ class Erasure:
         self.settings, self.contracts, self.register = settings, contracts, register
         self.lake, self.home = settings.lake, settings.home
         self.ledger = Ledger(register)
-        self.key = settings.key(KEY)
+        self.key = erasing_key(settings, self.ledger)
 
     def carry_out(self, person: str, order: Order) -> dict[str, Any]:
         """Erase a person; the body of the receipt. An order that was carried out already is not carried out again.

@@ -54,7 +54,7 @@ def in_product(
         if changes and files:
             done |= {str(file) for file in files}
             made = _made(product, entry)
-            channel_keys.register_kept(con, kept_key, product.channel, (mask for _, mask in made.values()))
+            channel_keys.register(con, kept_key, product.channel, (mask for _, mask in made.values()))
             found, lacking = _found(con, made, files, changes)
             if lacking:
                 raise CitylakeError("erase.unfound", product=product.id, version=entry.version, rows=lacking)

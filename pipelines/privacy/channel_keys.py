@@ -4,7 +4,6 @@ Each channel has keys of its own: what one shows of a person cannot be joined wi
 """
 
 from collections.abc import Callable, Iterable
-from functools import cache
 
 import duckdb
 
@@ -13,22 +12,16 @@ from pipelines.privacy import pseudonyms, sealing
 from pipelines.privacy.masks import masks
 
 
-def register(con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channel: str) -> None:
-    """Add the functions of keyed masks to a connection. `key`: the key of this name; that of sealing is asked for when
-    the first value is sealed."""
-    pseudonyms.register(con, key(f"pseudonym_{channel}"))
-    sealer = cache(lambda: sealer_of(key, channel))
-    sealing.register(con, lambda text: sealer().seal(text))
-
-
-def register_kept(
+def register(
     con: duckdb.DuckDBPyConnection, key: Callable[[str], bytes], channel: str, masked_by: Iterable[str | None]
 ) -> None:
-    """The same, to make what a release with these masks says once more. `key`: a key that is there already, asked for
-    at once; what it raises for one that is gone passes through."""
-    for name in needed(channel, masked_by):
-        key(name)
-    register(con, key, channel)
+    """Add the functions of those of these masks of a channel that need a key. `key`: the key of this name, asked for at
+    once; what it raises for one that is gone passes through, as nothing does out of a function of DuckDB."""
+    names = needed(channel, masked_by)
+    if sealing_key(channel) in names:
+        sealing.register(con, sealer_of(key, channel).seal)
+    if pseudonym_key(channel) in names:
+        pseudonyms.register(con, key(pseudonym_key(channel)))
 
 
 def sealer_of(key: Callable[[str], bytes], channel: str) -> Sealer:
@@ -41,7 +34,12 @@ def sealing_key(channel: str) -> str:
     return f"sealed_{channel}"
 
 
-def needed(channel: str, masked_by: Iterable[str | None]) -> list[str]:
-    """The keys without which rows that were released through these masks cannot be made again."""
-    seals = any(masks[mask].about.opens for mask in masked_by if mask is not None)
-    return [f"pseudonym_{channel}", *([sealing_key(channel)] if seals else [])]
+def pseudonym_key(channel: str) -> str:
+    """The name of the key that a channel hashes with."""
+    return f"pseudonym_{channel}"
+
+
+def needed(channel: str, masked_by: Iterable[str | None]) -> set[str]:
+    """The keys without which values cannot be made as these masks made them."""
+    keyed = [masks[mask].about for mask in masked_by if mask is not None and masks[mask].about.needs_key]
+    return {sealing_key(channel) if one.opens else pseudonym_key(channel) for one in keyed}

@@ -133,6 +133,10 @@ class Receipts:
         query = self._of(subject).where(table.c.stage == stage.value).limit(limit)
         return [Receipt(**row) for row in self.register.rows(query)]
 
+    def any_of(self, stage: Stage) -> bool:
+        """Whether there is a receipt of a stage, of whatever subject."""
+        return bool(self.register.rows(sa.select(table.c.id).where(table.c.stage == stage.value).limit(1)))
+
     def of_edition(self, stage: Stage, subject: str, edition: str) -> list[Receipt]:
         """The receipts of one stage of a subject whose body names the edition, newest first."""
         named = table.c.body["edition"].as_string() == edition

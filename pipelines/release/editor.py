@@ -195,7 +195,8 @@ class Editor:
     ) -> None:
         with self._alone(product.id, product.contract, outcomes):
             location = self.lake.product_candidate(self.edition.id, product.channel, product.name)
-            channel_keys.register(self.con, self.settings.key, product.channel)
+            masked_by = (column.mask for column in product.columns)
+            channel_keys.register(self.con, self._channel_key, product.channel, masked_by)
             counts = self._counted(product, relation)
             version = write_candidate(self.con, product, relation, location, counts)
             rows = delta.row_count(delta.open_table(location, version))
@@ -207,6 +208,19 @@ class Editor:
                 self.con, product, self.contracts, shown, model_rows, mark, counts, self.sensitivity, self.today
             )
             self._decide(candidate, evidence, [], approved, outcomes, refusals)
+
+    def _channel_key(self, name: str) -> bytes:
+        """The key of a channel, made unless something was released under it. Raises LostKey: under another one every
+        pseudonym would be another."""
+        return self.settings.first_key(name, lambda: name in self._keys_used())
+
+    def _keys_used(self) -> set[str]:
+        """The keys under which the newest releases of products, withdrawn ones too, were made."""
+        names = set[str]()
+        for subject, entry in self.newest.items():
+            masked_by = [mask for _, mask in (entry.body.get("columns") or {}).values()]
+            names |= channel_keys.needed(subject.partition("/")[0], masked_by)
+        return names
 
     def _counted(self, product: Product, relation: str) -> Counted | None:
         """What a table of counts is cut from, with the release before, from which what is withheld must not follow."""

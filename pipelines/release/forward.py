@@ -54,9 +54,9 @@ def standings(
     column: str | None,
 ) -> Iterator[Standing]:
     """Every version, kept or current, of every product of a model in which a row stands and shows a column of the model
-    (None: any); the newest first. `key`: the key of this name, for the keyed masks of channels."""
+    (None: any); the newest first. `key`: the key of this name, for the keyed masks of channels; what it raises for one
+    that is gone passes through."""
     for product in contract.products:
-        channel_keys.register(released.con, key, product.channel)
         states: list[list[tuple[str | None, ...]]] = []
         entries = [one for one in released.kept if one.subject == product.id]
         for entry in sorted(entries, key=lambda one: one.sequence, reverse=True):
@@ -68,6 +68,7 @@ def standings(
             whose = product.form.organisations.column if product.form.organisations else None
             belongs = whose if whose in columns else None
             limits = [name for name in (limited, belongs) if name is not None]
+            channel_keys.register(released.con, key, product.channel, (columns[name][1] for name in (*limits, *shown)))
             about = Standing(product, entry.version, entry.at, None if column is None else shown[0], limited)
             try:
                 found = _found(released, contract, entry, row, columns, [*limits, *shown])
@@ -99,7 +100,7 @@ def row_of_product(
     for name in shown:
         if name not in made:
             raise CitylakeError("explain.no_column", model=product.id, column=name, known="、".join(made))
-    channel_keys.register(released.con, key, product.channel)
+    channel_keys.register(released.con, key, product.channel, (made[name].mask for name in shown))
     fitting = " AND ".join(
         f"CAST({masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
         for name, value in shown.items()

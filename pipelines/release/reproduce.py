@@ -289,9 +289,7 @@ class _Reproduction:
         product = self.product
         if product is None:
             return built
-        channel_keys.register_kept(
-            con, self.settings.kept_key, product.channel, (column.mask for column in product.columns)
-        )
+        channel_keys.register(con, self.settings.kept_key, product.channel, (column.mask for column in product.columns))
         location = self.scratch.product_candidate(self.entry.edition, product.channel, product.name)
         return location, write_candidate(con, product, _rows(built), location, self._counted(con, product, built))
 

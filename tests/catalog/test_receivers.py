@@ -107,7 +107,7 @@ def test_who_asked_for_a_licence_received_the_rows_of_that_licence(own_city: Cit
     own_city.grant("戊", LICENCES)
     answer = client.get(f"/verify/licence/{GOOD}", headers=bearer(early), params={"on": "2025-01-01"})
     assert answer.json()["genuine"] is False, "before it was issued; no row was shown"
-    marks = {hashed(own_city.settings, GOOD): Sure.PART}
+    marks = {hashed(own_city.settings, own_city.register, GOOD): Sure.PART}
     holder, status = (
         found(own_city, place(LICENCES, 0, column, 5, lookups=marks)) for column in ("holder_masked", "licence_status")
     )

@@ -17,6 +17,7 @@ from catalog.policy import audit, epochs, users
 from citylake.main import app
 from pipelines import engine
 from pipelines.codecs.sm4 import PREFIX
+from pipelines.lake.errors import LostKey
 from pipelines.messages import CitylakeError
 from pipelines.privacy import channel_keys
 from pipelines.release.products import product_query
@@ -47,7 +48,7 @@ def sealing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         city.contracts = Desk(city.settings, city.register).listing.snapshot().contracts
         cut = home / "cut.parquet"
         with engine.connect(city.settings.lake.scratch()) as con:
-            channel_keys.register(con, city.settings.key, "sharing")
+            channel_keys.register(con, city.settings.key, "sharing", ("pseudonym", "sealed"))
             query = product_query(city.contracts.products[PERSONS], f"({MODEL})")
             con.execute(f"COPY ({query}) TO '{cut}' (FORMAT parquet)")
         city.release(PERSONS, query=f"SELECT * FROM '{cut}'")
@@ -179,6 +180,46 @@ def test_without_the_channels_key_every_road_says_so_and_none_is_made(
     finally:
         file.write_text(kept, "utf-8")
     assert roads.read("rows ndjson", PERSONS, token).rows.total() == ROWS
+
+
+def test_the_key_of_recipients_is_made_once(sealing: City) -> None:
+    """Not for a second time: what was shown keyed and the keys that were handed out would be another's."""
+    file = sealing.settings.key_file("recipients")
+    roads, token = Roads(sealing, sealing.client()), sealing.recipient("壬")
+    sealing.grant("壬", columns=["sex"])
+    assert roads.read("rows ndjson", PERSONS, token).status == 200
+    sealing.recipient("癸")
+    sealing.grant("癸")
+    desk = Desk(sealing.settings, sealing.register)
+    seen = desk.admit(desk.callers.on_behalf("癸"), PERSONS, "rows.read", "rows")
+    kept = file.read_text("utf-8") if file.exists() else None
+    assert kept is not None
+    desk.answered(seen, "rows.read", "rows")
+    file.unlink()
+    try:
+        with pytest.raises(LostKey, match=file.name):
+            Desk(sealing.settings, sealing.register).views.extract(seen.allowed)
+        assert not file.exists()
+        other = sealing.recipient("子")
+        sealing.grant("子")
+        assert Roads(sealing, sealing.client()).read("rows ndjson", PERSONS, other).status == 503
+    finally:
+        file.write_text(kept, "utf-8")
+
+
+def test_a_key_of_recipients_that_never_was_is_made(own_city: City) -> None:
+    """Reads that showed nothing keyed need none, and do not tell of one."""
+    file = own_city.settings.key_file("recipients")
+    roads, token = Roads(own_city, own_city.client()), own_city.recipient("甲")
+    own_city.grant("甲", columns=["sex", "name"])
+    assert roads.read("rows ndjson", PERSONS, token).status == 200 and not file.exists()
+    other = own_city.recipient("乙")
+    own_city.grant("乙")
+    assert roads.read("rows ndjson", PERSONS, other).status == 200 and file.exists()
+    file.unlink()
+    third = own_city.recipient("丙")
+    own_city.grant("丙")
+    assert Roads(own_city, own_city.client()).read("rows ndjson", PERSONS, third).status == 503 and not file.exists()
 
 
 def test_a_csv_of_the_example_is_read_as_it_is() -> None:

@@ -176,7 +176,7 @@ def test_every_question_is_audited_and_no_identifier_is_kept(town: City, client:
     assert (row["action"], row["outcome"], row["product"]) == ("licence.verify", "allowed", PRODUCT)
     assert row["recipient"] == "窗口核验" and row["grant"] is not None
     assert (body["verdict"], body["as_of"], body["purpose"]) == ("genuine", "2026-03-15", "核验测试")
-    assert body["licence"] == hashed(town.settings, GOOD.lower())
+    assert body["licence"] == hashed(town.settings, town.register, GOOD.lower())
     assert GOOD not in json.dumps(body)
     assert audit.first_break(town.register) is None
 

@@ -36,7 +36,7 @@ def cut(home: Home, product: Product, rows: str) -> str:
     """A query of what a product shows of rows, sealed and keyed as a release does it."""
     file = home.settings.home / "cut.parquet"
     with duckdb.connect() as con:
-        channel_keys.register(con, home.settings.key, product.channel)
+        channel_keys.register(con, home.settings.key, product.channel, (one.mask for one in product.columns))
         con.execute(f"COPY ({product_query(product, f'({rows})')}) TO '{file}' (FORMAT parquet)")
     return f"SELECT * FROM '{file}'"
 

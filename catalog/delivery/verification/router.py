@@ -19,7 +19,9 @@ from catalog import metering
 from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.verification.licences import KEY, PRODUCT, Answer, cleaned, verify
+from catalog.policy import audit
 from catalog.policy.decision import Reason
+from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.settings import Settings
 
@@ -43,16 +45,20 @@ def build_router(desk: Desk) -> APIRouter:
         desk.hold_back(caller, PRODUCT, ACTION, ROAD, wait, desk.rates.untold(bucket))
         today = _today(desk)
         answer = _answer(desk, admission, identifier, _day(request.query_params, today))
-        facts = {"verdict": answer.verdict.value, "licence": hashed(desk.settings, identifier)}
+        facts = {"verdict": answer.verdict.value, "licence": hashed(desk.settings, desk.register, identifier)}
         desk.answered(admission, ACTION, ROAD, as_of=answer.asked_for.isoformat(), **facts)
         return JSONResponse(answer.to_json(), headers=HEADERS)
 
     return router
 
 
-def hashed(settings: Settings, identifier: str) -> str:
-    """An identifier as the audit keeps it: HMAC-SHA-256 under a key of this installation, in hexadecimal."""
-    return hmac.new(settings.key("audit"), cleaned(identifier).encode(), hashlib.sha256).hexdigest()
+def hashed(settings: Settings, register: Register, identifier: str) -> str:
+    """An identifier as the audit keeps it: HMAC-SHA-256 under a key of this installation, in hexadecimal.
+
+    Raises LostKey: under another key who asked for it would not be found any more.
+    """
+    key = settings.first_key("audit", lambda: audit.given(register, PRODUCT))
+    return hmac.new(key, cleaned(identifier).encode(), hashlib.sha256).hexdigest()
 
 
 def _answer(desk: Desk, admission: Admission, identifier: str, day: date) -> Answer:
