@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from catalog.policy import heads as policy_heads
 from catalog.policy.audit import record
 from catalog.reporting import forms, quality
 from citylake.output import opened_register, private_file, told
@@ -117,6 +118,22 @@ def export_heads(
             partial.write_text("".join(f"{head.line()}\n" for head in known), "utf-8", newline="")
         code = "bundle.audit_heads" if of_audit else "bundle.heads"
         typer.echo(say(code, file=file, heads=len(known), last=known[-1].last))
+        register.close()
+
+
+@app.command()
+def accept_head(
+    who: Annotated[str, typer.Option(help="安全员 / a security officer")],
+    why: Annotated[str, typer.Option(help="为什么认可 / why it is ours")],
+    of_audit: Annotated[bool, typer.Option("--audit", help="审计的签名头 / that of the audit")] = False,
+) -> None:
+    """认可已移交的旧钥匙所签的最后一个签名头 / vouch for the last head, of a key that was handed over."""
+    with told():
+        settings = Settings.from_environment()
+        register, of = opened_register(settings), audit if of_audit else ledger
+        _sealed(register, settings)  # the other book first: its last key is the one that may say so
+        last, made = policy_heads.accept(register, _signer(settings), of, why, actor=who)
+        typer.echo(say("heads.accepted", chain=of.name, head=last, by=made.sequence))
         register.close()
 
 

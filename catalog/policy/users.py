@@ -62,6 +62,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "pseudonym.rotate": frozenset({"security_officer"}),
     "pseudonym.transition": frozenset({"steward"}),
     "sealing.key": frozenset({"security_officer"}),
+    "head.accept": frozenset({"security_officer"}),
 }
 """The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
 LOOKS: Final[Mapping[str, frozenset[str]]] = {

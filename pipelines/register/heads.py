@@ -10,7 +10,7 @@ module, which runs without citylake and says again how heads are hashed).
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -91,6 +91,27 @@ def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | No
     return newest
 
 
+def accept(register: Register, signer: Signer, of: sa.Table, said: Mapping[str, str]) -> Head:
+    """Sign over heads of a key that the other chain had left, because somebody vouches that they are ours: `said`, who
+    and why, stands in the head. Only a key that signed the other chain since can say so.
+
+    Raises CitylakeError for a chain that is signed without it, for one without rows since, and as `seal` does.
+    """
+    before = _proved_last(register, of)
+    if before is None or not _last_retired(register, before, of):
+        raise CitylakeError("heads.nothing_to_accept", chain=of.name)
+    made = _seal(register, signer, of, said)
+    if made is None:
+        raise CitylakeError("heads.no_rows_since", chain=of.name, head=before.sequence)
+    return made
+
+
+def last_retired(register: Register, of: sa.Table) -> int | None:
+    """The number of the last head of a chain if its key is one that the other chain had left by then; else None."""
+    before = newest(register, of)
+    return before.sequence if before is not None and _last_retired(register, before, of) else None
+
+
 def listed(register: Register, of: sa.Table = ledger) -> Iterator[Head]:
     """Every head of a chain, in order."""
     yield from map(_head, register.rows(_stamped(of).order_by(TABLES[of.name].c.sequence)))
@@ -162,17 +183,18 @@ def leaf_hash(text: str) -> bytes:
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 
-def _seal(register: Register, signer: Signer, of: sa.Table) -> Head | None:
+def _seal(register: Register, signer: Signer, of: sa.Table, accepted: Mapping[str, str] | None = None) -> Head | None:
     """One head over the next rows, None if there are none. A device may take its time: the register is not held
-    meanwhile, and what another one signed first is signed no second time."""
+    meanwhile, and what another one signed first is signed no second time. `accepted`: who vouches for a last head of a
+    retired key, and why."""
     table = TABLES[of.name]
     while True:
         before = _proved_last(register, of)
         rows = _rows_since(register, before, of)
         if not rows:
             return None
-        _refuse_retired(register, before, signer, of)
-        made = _made(before, rows, signer, of)
+        _refuse_retired(register, before, signer, of, accepted is not None)
+        made = _made(before, rows, signer, of, accepted)
         row = {**vars(made), "leaves": json.dumps(made.leaves)}
         del row["stamp"]
         with register.begin() as connection:
@@ -191,20 +213,42 @@ def _proved_last(register: Register, of: sa.Table) -> Head | None:
     return last
 
 
-def _refuse_retired(register: Register, before: Head | None, signer: Signer, of: sa.Table) -> None:
-    """Neither the last head nor the next one is of a key that the other chain had left by then, as check.py would tell.
+def _refuse_retired(
+    register: Register, before: Head | None, signer: Signer, of: sa.Table, accepted: bool = False
+) -> None:
+    """Neither the last head, unless somebody `accepted` it, nor the next one is of a key that the other chain had left
+    by then, as check.py would tell.
 
     Raises CitylakeError: a former key hands over where it signed last, not again after whoever stole it.
     """
     if before is None:
         return
-    key, theirs = signer.public_key(Encoding.DER).hex(), _keys(register, audit if of is ledger else ledger)
-    at = datetime.fromisoformat(before.says["at"])
-    mine = {one for _, one in _keys(register, of)}
-    then, by_now = [one for made, one in theirs if made < at], [one for _, one in theirs]
-    last_retired = before.says["key"] in then and then[-1] not in mine
-    if last_retired or (key in by_now and by_now[-1] not in {*mine, key}):
+    key, other = signer.public_key(Encoding.DER).hex(), _other(of)
+    if key == before.says["key"] and _only_of(register, other, key):
+        return  # nobody ever changed keys: nothing else is read
+    mine, by_now = {one for _, one in _keys(register, of)}, [one for _, one in _keys(register, other)]
+    vouched = accepted and key in by_now
+    left = _last_retired(register, before, of) and not vouched
+    if left or (key in by_now and by_now[-1] not in {*mine, key}):
         raise CitylakeError("heads.retired", chain=of.name, head=before.sequence)
+
+
+def _last_retired(register: Register, before: Head, of: sa.Table) -> bool:
+    """Whether the last head is of a key that the other chain had left when it was made."""
+    at, mine = datetime.fromisoformat(before.says["at"]), {one for _, one in _keys(register, of)}
+    then = [one for made, one in _keys(register, _other(of)) if made < at]
+    return before.says["key"] in then and then[-1] not in mine
+
+
+def _other(of: sa.Table) -> sa.Table:
+    return audit if of is ledger else ledger
+
+
+def _only_of(register: Register, of: sa.Table, key: str) -> bool:
+    """Whether no head of a chain is of another key."""
+    table = TABLES[of.name]
+    others = ~table.c.statement.contains(f'"key":"{key}"')
+    return not register.rows(sa.select(table.c.sequence).where(others).limit(1))
 
 
 def _keys(register: Register, of: sa.Table) -> list[tuple[datetime, str]]:
@@ -229,7 +273,13 @@ def _rows_since(register: Register, before: Head | None, of: sa.Table) -> list[d
     return rows
 
 
-def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer, of: sa.Table) -> Head:
+def _made(
+    before: Head | None,
+    rows: Sequence[dict[str, Any]],
+    signer: Signer,
+    of: sa.Table,
+    accepted: Mapping[str, str] | None = None,
+) -> Head:
     leaves = [leaf_hash(chain.row_text(row)) for row in rows]
     number, last = before.sequence + 1 if before else 1, int(rows[-1]["sequence"])
     statement = chain.canonical(
@@ -245,6 +295,7 @@ def _made(before: Head | None, rows: Sequence[dict[str, Any]], signer: Signer, o
             "algorithm": signer.algorithm,
             "key": signer.public_key(Encoding.DER).hex(),
             **(handover(before, signer) if before else {}),
+            **({} if accepted is None else {"accepted": dict(accepted)}),
             **({} if of is ledger else {"of": of.name}),  # heads of the ledger were there first and do not say it
         }
     )

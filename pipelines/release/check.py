@@ -92,6 +92,10 @@ TEXTS = {
         "{where}：第 {number} 个签名头仍用已移交的旧钥匙：{other} 此前已换钥匙，旧钥匙可能被他人使用",
         "{where}: head {number} is of a key that was retired: {other} had changed it before; somebody else may have it",
     ),
+    "head.accepted": (
+        "{where}：第 {number} 个签名头仍用已移交的旧钥匙（{other} 此前已换），{who} 在第 {by} 个签名头中认可：{why}",
+        "{where}: head {number} is of a key that {other} had changed before; {who} vouches for it in head {by}: {why}",
+    ),
     "head.unreadable": ("{where}：第 {line} 行不是签名头", "{where}: line {line} is not a head"),
     "head.algorithm": (
         "{where}：第 {number} 个签名头的算法 {algorithm} 本程序不认识，签名未核验",
@@ -834,15 +838,30 @@ class Book:
     def retired(self) -> None:
         """No head is of a key that had handed over in the other book before: who has a retired key signs nothing."""
         for other in self.check.books:
-            mine, theirs, place = set[bytes](), set[bytes](), 0
+            mine, theirs, place, waiting = set[bytes](), set[bytes](), 0, list[Head]()
             for head in self.heads:
                 mine.add(head.key)
                 while place < len(other.heads) and other.heads[place].at < head.at:
                     theirs.add(other.heads[place].key)
                     place += 1
                 if head.key in theirs and other.heads[place - 1].key not in mine:
-                    about = {"number": head.says["number"], "other": other.heads_file}
-                    self.problem("head.retired", where=self.heads_file, **about)
+                    waiting.append(head)
+                elif waiting:
+                    self.retired_since(waiting, other, head if head.key in theirs else None)
+                    waiting = []
+            self.retired_since(waiting, other, None)
+
+    def retired_since(self, heads: Sequence[Head], other: Book, then: Head | None) -> None:
+        """Heads of a retired key are a problem, unless the one behind them, of the key that followed, says that
+        somebody vouches for them: whoever has only the retired key cannot make that."""
+        said = json.loads(then.text).get("accepted") if then is not None else None
+        for head in heads:
+            about = {"number": head.says["number"], "other": other.heads_file}
+            if then is not None and isinstance(said, dict):
+                told = {name: str(said.get(name, "—")) for name in ("who", "why")}
+                say("·", "head.accepted", where=self.heads_file, by=then.says["number"], **about, **told)
+            else:
+                self.problem("head.retired", where=self.heads_file, **about)
 
     def stamps(self, trusted: Sequence[Certificate]) -> None:
         """The stamps on heads are those of an authority that the auditor trusts, and of the times that heads say."""

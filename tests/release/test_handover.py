@@ -3,6 +3,7 @@ whoever kept a key finds good. Both keys are Ed25519; the register is a small on
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,9 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.policy import audit as reads
+from catalog.policy import heads as accepting
+from catalog.policy import users
+from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
 from pipelines.register.heads import TABLES
@@ -21,6 +25,8 @@ from pipelines.register.signer import Ed25519Signer, Signer
 from pipelines.register.tables import audit, ledger
 from pipelines.release import bundle
 from pipelines.release.ledger import RELEASE, Entry, Ledger
+from pipelines.settings import REPOSITORY
+from tests.catalog.small_city import GUARD, STEWARD, appoint
 from tests.release.test_bundle import ZONE, checked, found
 
 OLD = Ed25519Signer(b"1" * 32)
@@ -111,6 +117,60 @@ def test_a_key_that_handed_over_in_one_book_signs_nothing_more_in_the_other(book
     assert any(
         one.startswith("audit_heads.jsonl: head 2 is of a key that was retired: heads.jsonl") for one in problems
     )
+
+
+def stuck(books: Books) -> None:
+    """The audit was signed with the old key after the ledger had left it."""
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    books.signed(ledger, NEW)
+    with pytest.MonkeyPatch.context() as outdated:
+        outdated.setattr(heads, "_refuse_retired", lambda *_: None)
+        books.signed(audit, OLD)
+    with pytest.raises(CitylakeError):
+        books.signed(audit, NEW)
+
+
+def test_a_security_officer_vouches_for_a_head_of_a_retired_key(books: Books) -> None:
+    appoint(books.register, load(REPOSITORY / "data_contracts"))
+    stuck(books)
+    for wrong in (OLD, Ed25519Signer(b"3" * 32, [OLD, NEW])):
+        with pytest.raises(CitylakeError) as error:
+            accepting.accept(books.register, wrong, audit, "自己用旧配置签的", actor=GUARD)
+        assert error.value.code == "heads.retired", "only the key that followed may say so"
+    last, made = accepting.accept(books.register, NEW, audit, "自己用旧配置签的", actor=GUARD)
+    assert (last, made.sequence, made.says["accepted"]) == (2, 3, {"who": GUARD, "why": "自己用旧配置签的"})
+    books.signed(audit, NEW), books.signed(ledger, NEW)
+    for kept in (OLD, NEW):
+        said = books.said(books.export(NEW), kept)
+        assert not found(said) and "vouches for it in head 3: 自己用旧配置签的" in said
+        shutil.rmtree(books.folder / "bundle")
+    with pytest.raises(CitylakeError) as error:
+        accepting.accept(books.register, NEW, audit, "再来", actor=GUARD)
+    assert error.value.code == "heads.nothing_to_accept"
+
+
+def test_nobody_else_vouches_and_a_thief_of_the_old_key_cannot(books: Books) -> None:
+    appoint(books.register, load(REPOSITORY / "data_contracts"))
+    stuck(books)
+    with pytest.raises(users.NotAllowed):
+        accepting.accept(books.register, NEW, audit, "试", actor=STEWARD)
+    own = Ed25519Signer(b"9" * 32, [OLD])
+    with pytest.MonkeyPatch.context() as thief:
+        thief.setattr(heads, "_refuse_retired", lambda *_: None)
+        heads.accept(books.register, own, audit, {"who": "安全员", "why": "伪造"})
+    problems = books.problems(books.export(NEW), NEW)
+    assert any(one.startswith("audit_heads.jsonl: head 2 is of a key that was retired") for one in problems)
+
+
+def test_keys_are_read_only_where_they_changed(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = heads._keys
+    monkeypatch.setattr(heads, "_keys", lambda register, of: read.append(of.name) or real(register, of))
+    for _ in range(3):
+        books.signed(ledger, OLD), books.signed(audit, OLD)
+    assert not read
+    books.signed(ledger, NEW)
+    assert read
 
 
 def test_a_key_that_comes_back_is_not_retired(books: Books) -> None:

@@ -1,0 +1,31 @@
+"""A security officer vouches for a signed head of a key that was handed over: the way out for a book that is signed no
+more. Belongs here: who may, and the audit. Does not belong here: heads themselves (`pipelines.register.heads`).
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog.policy import audit, users
+from pipelines.messages import CitylakeError
+from pipelines.register import Register, heads
+from pipelines.register.heads import Head
+from pipelines.register.signer import Signer
+
+ACT = "head.accept"
+
+
+def accept(register: Register, signer: Signer, of: sa.Table, why: str, *, actor: str) -> tuple[int, Head]:
+    """Accept the last head of a book; its number and the head that says so. Audited first, so that the audit has a row.
+
+    Raises CitylakeError for a book that needs none, or has no rows since; NotAllowed.
+    """
+    if not why.strip():
+        raise CitylakeError("withdrawal.who_and_why")
+    with users.acting(register, ACT, actor) as (connection, _):
+        last = heads.last_retired(register, of)
+        if last is None:
+            raise CitylakeError("heads.nothing_to_accept", chain=of.name)
+        said: dict[str, Any] = {"actor": actor, "why": why.strip(), "chain": of.name, "head": last}
+        audit.append(connection, ACT, "allowed", said)
+    return last, heads.accept(register, signer, of, {"who": actor, "why": why.strip()})
