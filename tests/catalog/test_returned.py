@@ -16,13 +16,19 @@ from catalog.delivery.deliveries import deliver, named
 from catalog.delivery.desk import Desk
 from catalog.delivery.files.returned import Account
 from catalog.delivery.push import narrowed
+from catalog.policy import administration
 from catalog.policy.decision import Allowed
 from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.register.receipts import Receipts, Stage
+from simulator.server import Server
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import Office, add_deliveries, end_grants, expected, put_into
-from tests.catalog.small_city import PERSONS, SYNTHETIC, City
+from tests.catalog.pushed import PUSHED, Pushed
+from tests.catalog.pushed import RECIPIENT as PUSHED_TO
+from tests.catalog.remembered import CHECK, bind
+from tests.catalog.remembered import COUNTIES as WHOSE
+from tests.catalog.small_city import APPROVER, PERSONS, STEWARD, SYNTHETIC, City
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.catalog.test_tables import drawn
 from tests.city import seed_from_clock
@@ -124,6 +130,60 @@ def test_a_county_without_a_grant_of_its_own_receives_nothing(
         "returned.341503",
         "returned",
     ]
+
+
+MIXED = SYNTHETIC.replace("['张', '王', '李', '赵'][1 + i % 4] || '**'", "'甲' || i").replace(
+    "['金安区', '金安区', '裕安区', '叶集区'][1 + i % 4]", "['金安区', '裕安区', '叶集区'][1 + i % 3]"
+)
+"""Rows whose county says nothing of their division."""
+
+
+@pytest.mark.server
+def test_rows_of_an_organisation_are_delivered_and_returned_at_every_version(tmp_path: Path) -> None:
+    """A limit by organisation, by table and folder, and with that of a division for a county: just what both allow."""
+    for name in ("counties", "pushed", "postgres"):
+        (tmp_path / name).mkdir()
+    city, store = released_city(tmp_path / "city"), FolderBackend(tmp_path / "counties")
+    bind(city)
+    server = Server(tmp_path / "postgres")
+    server.start()
+    try:
+        pushed = Pushed(city, server, tmp_path / "pushed")
+        city.recipient("裕安区平台", "cab")
+        to = {"341503": {"recipient": "裕安区平台", "connection": "counties", "folder": "341503"}}
+        form = {"by": "division", "product": PERSONS, "formats": ["csv"], "to": to}
+        file = city.settings.contracts / "city.yaml"
+        listed = json.dumps(form, ensure_ascii=False)
+        text = file.read_text("utf-8").replace("\ndeliveries:\n", f"\ndeliveries:\n  returned: {listed}\n", 1)
+        city.settings.store_secret("counties", store.address)
+        connection = "\nconnections:\n  counties: {description: 县区, secret: counties}\n"
+        file.write_text(text.replace("\nconnections:\n", connection, 1), "utf-8")
+        desk, office = Desk(city.settings, city.register), Office(store, "341503", tmp_path)
+        pushed.desk, city.contracts = desk, desk.listing.snapshot().contracts
+        grant(city, PUSHED_TO, organisations=["own"], columns=["name", "county_name"])
+        grant(city, "裕安区平台", organisations=["psb"], columns=["name", "division_code", "county_name"])
+        for shift in range(3):
+            city.release(PERSONS, query=MIXED.replace("range(0, {rows})", f"range({shift}, {41 - shift})"))
+            values = (city.values(PERSONS, name) for name in ("name", "division_code", "county_name"))
+            shown = list(zip(*values, strict=True))
+            for road in PUSHED:
+                assert pushed.deliver(road) is None
+                held = pushed.held(road, ["name", "county_name"])
+                assert held == Counter((name, county) for name, _, county in shown if county == WHOSE["psb"])
+            assert put_into(desk, "returned.341503").how == ("changes" if shift else "snapshot")
+            office.take()
+            mine = Counter(one for one in shown if one[1].startswith("341503") and one[2] == WHOSE["psb"])
+            assert office.rows == mine and 0 < mine.total() < sum(one[1].startswith("341503") for one in shown)
+            assert office.taken[-1]["rows"] == mine.total()
+    finally:
+        server.stop()
+
+
+def grant(city: City, name: str, **limits: Any) -> None:
+    """A grant for what sees every column, in force."""
+    made = administration.grant(city.register, city.contracts, name, PERSONS, purpose=CHECK, actor=STEWARD, **limits)
+    if made.pending:
+        administration.approve_grant(city.register, made.id, actor=APPROVER)
 
 
 def test_an_account_counts_only_rows_that_are_shown_today(
