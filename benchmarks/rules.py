@@ -55,7 +55,7 @@ quality:
   - present_with: {column: residence_address, other: floating_status}
   - one_of_present: {columns: [address, residence_address]}
 """
-_VALUES = """'341502' AS county_code, registered_on AS established_on, cancelled_on AS status_date,
+VALUES = """'341502' AS county_code, registered_on AS established_on, cancelled_on AS status_date,
     cast(i % 300 AS INTEGER) AS employees, cast(i % 4000 AS DOUBLE) AS total_assets"""
 
 
@@ -68,7 +68,7 @@ def scan(file: str, folder: Path) -> int:
 
 def judged(file: str, folder: Path) -> int:
     """How many rows fail a rule, or repeat another."""
-    known, contract = _contract()
+    known, contract = register()
     with connect(folder / "spill") as con:
         kinds = con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(file)})").fetchall()
         admission = compile_contract(contract, known, TODAY, {name: kind for name, kind, *_ in kinds})
@@ -88,7 +88,7 @@ def judged(file: str, folder: Path) -> int:
 
 def measured(file: str, folder: Path) -> int:
     """How many failures the rules count."""
-    known, contract = _contract()
+    known, contract = register()
     with connect(folder / "spill") as con:
         context = rule_context(known, today=TODAY, relation=f"read_parquet({literal(file)})")
         return sum(result.failed for result in measure(con, _rules(contract), context))
@@ -96,7 +96,7 @@ def measured(file: str, folder: Path) -> int:
 
 def expectations(file: str, folder: Path) -> int:
     """How many failures Great Expectations counts; every rule has an answer, and it is that of `measured`."""
-    known, contract = _contract()
+    known, contract = register()
     with connect(folder / "spill") as con:
         context = rule_context(known, today=TODAY, relation=f"read_parquet({literal(file)})")
         opinions = second_opinion(con, _rules(contract), context).opinions
@@ -108,7 +108,7 @@ def pandas(file: str, folder: Path) -> int:
     """How many rules Great Expectations answers of a data frame: of all that are no queries."""
     from great_expectations.expectations.core import UnexpectedRowsExpectation
 
-    known, contract = _contract()
+    known, contract = register()
     gx = library()
     with connect(folder / "spill") as con:
         context = rule_context(known, today=TODAY, relation=f"read_parquet({literal(file)})")
@@ -122,7 +122,7 @@ def pandas(file: str, folder: Path) -> int:
 
 
 @cache
-def _contract() -> tuple[Contracts, SourceContract]:
+def register() -> tuple[Contracts, SourceContract]:
     """The contracts, read once and before anything is measured."""
     root = contracts(Path(tempfile.mkdtemp()))
     first, _, last = CONTRACT.partition("quality:\n")
@@ -144,7 +144,7 @@ def _rules(contract: SourceContract) -> list[Rule]:
 def _agree(file: str) -> None:
     """Both count the same, rule by rule."""
     with tempfile.TemporaryDirectory() as folder, connect(Path(folder) / "spill") as con:
-        known, contract = _contract()
+        known, contract = register()
         context = rule_context(known, today=TODAY, relation=f"read_parquet({literal(file)})")
         asked = _rules(contract)
         assert agreement(measure(con, asked, context), second_opinion(con, asked, context).opinions) == []
@@ -166,7 +166,7 @@ def main(rows: int) -> None:
         file = str(Path(home) / "rows.parquet")
         with connect(Path(home) / "spill") as con:
             numbered = f"SELECT *, cast(record_no AS BIGINT) AS i FROM ({people(rows)})"
-            write_file(con, f"SELECT * EXCLUDE (i), {_VALUES} FROM ({numbered})", Path(file))
+            write_file(con, f"SELECT * EXCLUDE (i), {VALUES} FROM ({numbered})", Path(file))
         print(f"{rows} rows, {COLUMNS} columns, {RULES} rules")
         _agree(file)
         contenders: dict[str, Contender] = dict(CONTENDERS)
@@ -183,7 +183,7 @@ def main(rows: int) -> None:
 
 if __name__ == "__main__":
     if "--one" in sys.argv:
-        _contract()
+        register()
         if sys.argv[-1] in ("expectations", "pandas"):
             library()  # imports before the call do not count
         one((LESS | CONTENDERS)[sys.argv[-1]], sys.stdin.read())

@@ -15,7 +15,7 @@ from pipelines.codecs.texts import Shape
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
 from pipelines.contracts.models import CorrectionForm
-from pipelines.contracts.rules import Context, Kind
+from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED, DIRTY = "_row", "_failed", "_dirty"
 FRESH, TOLD = "fresh", "told"
@@ -51,7 +51,7 @@ class Judgement:
     """One way a row can fail: `predicate` is SQL over the cast columns; false refuses the row.
 
     `after`: rules of which none may have failed, for one defect is told once. `alone`: the column, if it looks at
-    nothing but what that was delivered as; `longest`: if that is all it asks, how many characters that may have.
+    nothing but what that was delivered as; `asked`: the rule of the contract, if it is one.
     """
 
     rule: str
@@ -59,15 +59,17 @@ class Judgement:
     predicate: str
     after: tuple[str, ...] = ()
     alone: str | None = None
-    longest: int | None = None
+    asked: Rule | None = None
 
 
 @dataclass(frozen=True)
 class Cleared:
-    """What is known of all rows that are to be judged: columns that are `clean` texts, `rules` that none of them fails,
-    and functions of identity numbers and codes whose answer for a column is `right`."""
+    """What is known of all rows that are to be judged: columns that are `clean` texts, `closed` days (see `Admission`)
+    of which none is an open end, `rules` that no row fails, and functions of identity numbers and codes whose answer
+    for a column is `right`."""
 
     clean: Collection[str] = ()
+    closed: Collection[str] = ()
     rules: Collection[str] = ()
     right: Collection[tuple[str, str]] = ()
 
@@ -99,18 +101,24 @@ class Admission:
     """Rules about events together -> query for the `_row` of those in `FRESH` that contradict others or `TOLD`."""
     watched: tuple[str, ...]
     """The columns that those rules look at."""
+    stored: Mapping[str, str]
+    """The columns that are stored as what they are, with their DuckDB types."""
+    closed: frozenset[str]
+    """The columns that are stored as days, and are what they are where that is no day that stands for none."""
+    context: Context
 
     def judged(self, raw: str, kept: str, cleared: Cleared = NOTHING) -> str:
         """Every row of `raw` (see `raw_rows`): `_row` (its position), `_dirty` (whether a text may need cleaning),
         `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ... What is known of all of them is not
         asked again."""
-        layers = (*self.decode(self.carried, clean=cleared.clean), *self._judging(cleared))
+        stored = {**self.stored, **dict.fromkeys(cleared.closed, "DATE")}
+        layers = (*self.decode(stored, self.carried, clean=cleared.clean), *self._judging(cleared))
         rows = _layered(f"SELECT * FROM {raw}", layers)
         return f"SELECT {ROW}, {DIRTY}, {kept}, {', '.join(self.masks)} FROM ({rows})"
 
     def decoded(self, rows: str) -> str:
         """The contract's columns of some rows, with `_row` and `_op`. `rows`: raw rows with `_op` and `_dirty`."""
-        return _layered(rows, (*self.decode([ROW, "_op", DIRTY]), f"{ROW}, _op, {self._names}"))
+        return _layered(rows, (*self.decode(self.stored, [ROW, "_op", DIRTY]), f"{ROW}, _op, {self._names}"))
 
     @property
     def masks(self) -> list[str]:
@@ -165,12 +173,17 @@ def compile_contract(
     replaced = {*quarantined, *(one.column for one in contract.form.corrections)}
     judgements = tuple(_judgements(contract, context, raw, replaced))
     carried = (ROW, *(name for name in (UNREAD, ERASED, EMPTIED) if name in raw))
-    decode = partial(_decoding, contract, contracts, raw, quarantined)
+    stored = dict(_all_stored(contract, raw, quarantined, cleaning.SPELLING))
+    but_open = _all_stored(contract, raw, quarantined, {*cleaning.SPELLING, "open_end"})
+    closed = frozenset(name for name, kind in but_open if kind == "DATE" and name not in stored)
+    decode = partial(_decoding, contract, contracts, quarantined)
     together = replace(context, relation=FRESH, previous=TOLD)
     events = [rule for rule in contract.rules if rule.about.scope == "history"]
     watched = tuple(dict.fromkeys(name for rule in events for name in rule.columns))
     history = {rule.id: rule.sql(together) for rule in events}
-    return Admission(contract, judgements, frozenset(replaced), decode, carried, history, watched)
+    return Admission(
+        contract, judgements, frozenset(replaced), decode, carried, history, watched, stored, closed, context
+    )
 
 
 def raw_rows(raw: str) -> str:
@@ -219,17 +232,13 @@ def _layered(query: str, layers: Iterable[str]) -> str:
 def _decoding(
     contract: SourceContract,
     contracts: Contracts,
-    raw: Mapping[str, str],
     quarantined: Collection[str],
+    stored: Mapping[str, str],
     carried: Sequence[str],
     clean: Collection[str] = (),
 ) -> Iterator[str]:
     """From raw values to typed columns. The rows say themselves which of them are dirty, unless that is not `carried`:
     then all are looked at, and say it afterwards; columns known to be `clean` are not."""
-    compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}  # as texts
-    read = {*compared, *quarantined}
-    plain = [column for column in contract.columns if column.name not in read]
-    stored = {column.name: kind for column in plain if (kind := _stored(column, raw))}
     texts = [column for column in contract.columns if column.name not in stored]
     kept = ", ".join([*carried, *map(identifier, stored)])
     yield _received(contract.columns, stored, ", ".join(carried), quarantined)
@@ -252,11 +261,18 @@ def _decoding(
     yield _cast(contract.columns, stored, contracts.city.timezone, ", ".join(carried))
 
 
-def _stored(column: Column, raw: Mapping[str, str]) -> str | None:
-    """The type in which a source stored a value that needs no reading: no step would change how it prints."""
-    kind = raw.get(column.physical_name)
-    fits = kind in _STORED.get(column.definition.logicalType, ())
-    return kind if fits and all(step.verb in cleaning.SPELLING for step in column.clean) else None
+def _all_stored(
+    contract: SourceContract, raw: Mapping[str, str], quarantined: Collection[str], steps: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """The columns that need no reading unless for cleaning steps other than `steps`, none of which changes how a stored
+    value prints, with the types in which they are stored. Those that corrections look at are compared as texts."""
+    compared = {name for one in contract.form.corrections for name in (one.column, *one.where)}
+    read = {*compared, *quarantined}
+    for column in contract.columns:
+        kind = raw.get(column.physical_name, "")
+        fits = column.name not in read and kind in _STORED.get(column.definition.logicalType, ())
+        if fits and all(step.verb in steps for step in column.clean):
+            yield column.name, kind
 
 
 def _received(
@@ -389,8 +405,7 @@ def _judgements(
                 emptied = f"list_has_any(string_split({EMPTIED}, ','), [{literals(rule.columns)}])"
                 asked = f"(({asked}) OR coalesce({emptied}, false))"
             about = alone[rule.columns[0]] if len(rule.columns) == 1 else None
-            longest = rule.arguments["length"] if rule.verb == "max_length" else None
-            yield Judgement(rule.id, rule.about.kind, asked, after, about, longest)
+            yield Judgement(rule.id, rule.about.kind, asked, after, about, rule)
 
 
 def _mask(judgements: Sequence[Judgement], answers: Mapping[str, str], number: int) -> str:

@@ -106,13 +106,18 @@ def _open_ends(_: CodeLists, *, values: list[str] | None = None) -> Shape:
     return Shape("|".join(days), "", tuple(value[:4] for value in ends))
 
 
+def open_ends(values: list[str] | None = None) -> list[str]:
+    """What stands for "no date", days as YYYY-MM-DD."""
+    return [re.sub(_DAY, r"\1-\2-\3", value) for value in values or OPEN_ENDS]
+
+
 @steps.register(_open_ends)
 def open_end(text: str, _: CodeLists, *, values: list[str] | None = None) -> str:
     """A date that stands for "no date" becomes NULL, however it is written and whatever time of day follows it.
 
     `values` take the place of `OPEN_ENDS`.
     """
-    days = [re.sub(_DAY, r"\1-\2-\3", value) for value in values or OPEN_ENDS]
+    days = open_ends(values)
     return rf"CASE WHEN regexp_replace({text}, '{_DAY}', '\1-\2-\3') IN ({literals(days)}) THEN NULL ELSE {text} END"
 
 

@@ -10,7 +10,7 @@ import duckdb
 from pipelines.codecs.sql import literal
 
 _DAYS = "range(TIMESTAMP '1980-01-01', TIMESTAMP '2038-01-01', INTERVAL 1 DAY)"
-_END = "TIMESTAMP '2038-01-01'"
+END = "TIMESTAMP '2038-01-01'"
 
 
 def instant(local: str, zone: str) -> str:
@@ -18,16 +18,16 @@ def instant(local: str, zone: str) -> str:
 
     DuckDB's timezone() works out the calendar of each value, for 120 ns; China's clocks stand still since 1991.
     """
-    since, ahead = _steady(zone)
-    steady = f"{local} >= TIMESTAMP {literal(since)} AND {local} < {_END}"
+    since, ahead = still_since(zone)
+    steady = f"{local} >= TIMESTAMP {literal(since)} AND {local} < {END}"
     moved = f"make_timestamptz(epoch_us({local}) - ({ahead}))"
     return f"CASE WHEN {steady} THEN {moved} ELSE timezone({literal(zone)}, {local}) END"
 
 
 def local(moment: str, zone: str) -> str:
     """The local time of an instant, by the same arithmetic: to ask the calendar costs 120 ns here too."""
-    since, ahead = _steady(zone)
-    first, end = (f"make_timestamptz(epoch_us({bound}) - ({ahead}))" for bound in (f"TIMESTAMP {literal(since)}", _END))
+    since, ahead = still_since(zone)
+    first, end = (f"make_timestamptz(epoch_us({bound}) - ({ahead}))" for bound in (f"TIMESTAMP {literal(since)}", END))
     moved = f"make_timestamp(epoch_us({moment}) + ({ahead}))"
     return (
         f"CASE WHEN {moment} >= {first} AND {moment} < {end} THEN {moved} ELSE timezone({literal(zone)}, {moment}) END"
@@ -41,7 +41,7 @@ def of_our_era(moment: str) -> str:
 
 
 @cache
-def _steady(zone: str) -> tuple[str, int]:
+def still_since(zone: str) -> tuple[str, int]:
     """The local time since which the clocks of a zone do not move, and the microseconds that they are ahead of UTC, by
     DuckDB's own calendar."""
     ahead = f"epoch_us(day) - epoch_us(timezone({literal(zone)}, day))"

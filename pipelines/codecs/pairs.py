@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.codecs.texts import bits
+from pipelines.codecs.texts import Texts, bits, booleans
 
 Numbers = npt.NDArray[np.int32]
 Verdicts = npt.NDArray[np.int8]
@@ -41,14 +41,12 @@ class Judge:
 
     def numbers(self, column: Any) -> Verdicts:
         """The same of an array with 32-bit offsets, for numpy; what stands for null is not said."""
-        ends = np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)
-        data = column.buffers()[2]
-        signs = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
-        fitting = np.diff(ends) == self.length
+        texts = Texts(column)
+        fitting = texts.lengths == self.length
         if fitting.all():
-            return self._judged(signs[ends[0] : ends[-1]].reshape(len(column), self.length))
+            return self._judged(texts.signs.reshape(len(column), self.length))
         found = np.full(len(column), MALFORMED, np.int8)
-        found[fitting] = self._judged(signs[ends[:-1][fitting, np.newaxis] + np.arange(self.length)])
+        found[fitting] = self.numbers(column.filter(booleans(fitting)))
         return found
 
     def _judged(self, signs: npt.NDArray[np.uint8]) -> Verdicts:

@@ -8,7 +8,7 @@ the shapes are belongs to the cleaning steps.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ class Texts:
         self._bytes = np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
         self.lengths = np.diff(self._ends)
 
+    @property
+    def signs(self) -> npt.NDArray[np.uint8]:
+        """The bytes of all texts."""
+        return self._bytes[self._ends[0] : self._ends[-1]]
+
     def shaped(self, shapes: Sequence[Shape]) -> Rows:
         """Where a text has one of some shapes."""
         rows = _together(self._candidates(shape) for shape in shapes)
@@ -59,6 +64,31 @@ class Texts:
         """Where a text has more characters than that; no character has less than one byte."""
         rows = np.flatnonzero(self.lengths > characters)
         return self._those(rows, lambda texts: pc.greater(pc.utf8_length(texts), characters))
+
+    def unlike(self, pattern: str, signs: str, leads: Sequence[bytes], shortest: int) -> Rows:
+        """Where a text does not match an RE2 pattern as a whole. One matches that has neither one of some signs (see
+        `Shape`) nor a character that begins with one of some pairs of bytes, and at least so many bytes."""
+        short = np.flatnonzero(self.lengths < shortest)
+        rows = _together([self._containing(signs), *map(self._with, leads), short])
+        return self._those(rows, lambda texts: pc.invert(pc.match_substring_regex(texts, f"^(?:{pattern})$")))
+
+    def eight(self, place: int) -> npt.NDArray[np.uint64]:
+        """Eight bytes of each text from a place on, the first of them the lowest; any, where a text ends before."""
+        padded = np.pad(self.signs, (0, place + 8))
+        words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
+        found: npt.NDArray[np.uint64] = words[self._ends[:-1] - self._ends[0] + place]
+        return found
+
+    def from_end(self, place: int) -> npt.NDArray[np.uint8]:
+        """The byte at a place of each text counted from its end, 1 the last; any, where a text is shorter."""
+        padded = self.signs if len(self.signs) else np.zeros(1, np.uint8)
+        found: npt.NDArray[np.uint8] = padded.take(self._ends[1:] - self._ends[0] - place, mode="wrap")
+        return found
+
+    @cached_property
+    def _present(self) -> npt.NDArray[np.bool_]:
+        """Where there is a text."""
+        return bits(self.column.is_valid()) if self.column.null_count else np.ones(len(self.column), bool)
 
     def _those(self, rows: Rows, condition: Any) -> Rows:
         """Which of some rows satisfy a condition."""
@@ -71,6 +101,7 @@ class Texts:
         if shape.lengths != ANY_LENGTH:
             fitting = (self.lengths >= shape.lengths.start) & (self.lengths < shape.lengths.stop)
             if not fitting.all():
+                fitting &= self._present
                 rows = np.flatnonzero(fitting)
                 return rows[Texts(self.column.take(places(rows)))._marked(shape)] if len(rows) else rows
         return self._marked(shape)
@@ -78,9 +109,7 @@ class Texts:
     def _marked(self, shape: Shape) -> Rows:
         if shape.signs is None:
             return np.arange(len(self.column))
-        empty = np.flatnonzero(self.lengths == 0)
-        if self.column.null_count and len(empty):
-            empty = empty[bits(self.column.take(places(empty)).is_valid())]
+        empty = np.flatnonzero((self.lengths == 0) & self._present)
         return _together([self._containing(shape.signs), self._beginning(shape.prefixes), empty])
 
     def _containing(self, signs: str) -> Rows:
@@ -95,22 +124,33 @@ class Texts:
                 found.append(np.searchsorted(self._ends, start + np.flatnonzero(hit), side="right") - 1)
         return _together(found)
 
+    def _with(self, pair: bytes) -> Rows:
+        """Where a text has a pair of bytes."""
+        hit = np.flatnonzero((self.signs[:-1] == pair[0]) & (self.signs[1:] == pair[1]))
+        return np.unique(np.searchsorted(self._ends, self._ends[0] + hit, side="right") - 1)
+
     def _beginning(self, prefixes: tuple[str, ...]) -> Rows:
-        """Where a text may begin with a prefix: one whose first four bytes are its."""
+        """Where a text may begin with a prefix: one whose first eight bytes are its."""
         if not prefixes or not len(self._bytes):
             return _NONE
-        places = self._ends[:-1, np.newaxis] + np.arange(4)
-        first = self._bytes.take(places, mode="clip").view("<u4")[:, 0]
+        first = self.eight(0)
         hit = np.zeros(len(first), bool)
-        for prefix in {prefix.encode()[:4] for prefix in prefixes}:
+        for prefix in {prefix.encode()[:8] for prefix in prefixes}:
             mask = (1 << 8 * len(prefix)) - 1
-            hit |= first & np.uint32(mask) == int.from_bytes(prefix, "little")
+            hit |= first & np.uint64(mask) == int.from_bytes(prefix, "little")
         return np.flatnonzero(hit)
 
 
 def places(rows: Rows) -> Any:
     """For Arrow; `pa.array` would import pandas for what is numpy's, as `to_numpy` does, which takes 0.3 s."""
     return pa.Array.from_buffers(pa.int64(), len(rows), [None, pa.py_buffer(np.ascontiguousarray(rows, np.int64))])
+
+
+def booleans(answers: npt.NDArray[np.bool_]) -> Any:
+    """True and false for Arrow, for the same reason."""
+    return pa.Array.from_buffers(
+        pa.bool_(), len(answers), [None, pa.py_buffer(np.packbits(answers, bitorder="little"))]
+    )
 
 
 def bits(answers: Any) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.registers import people
+from benchmarks.rules import VALUES, register
 from pipelines.admission import screen
 from pipelines.admission.compile import Admission, compile_contract, raw_rows
 from pipelines.codecs import functions
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import EMPTIED, ERASED
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import CorrectionForm
 from tests.admission.conftest import TODAY, Intake
 from tests.admission.test_admit import GOOD
@@ -93,6 +96,123 @@ def test_any_delivery_is_judged_as_without_a_look(source: str, contracts: Contra
     assert repr(found) == repr(full)
 
 
+moments = st.integers(-(10**16), 10**16) | st.integers(10**15, 2 * 10**15) | st.sampled_from([-(2**63) + 1, 2**63 - 1])
+days = st.integers(-800_000, 3_000_000) | st.integers(-20_000, 25_000)
+ends = st.sampled_from([(date.fromisoformat(day) - date(1970, 1, 1)).days for day in ("9999-12-31", "1900-01-01")])
+TYPED: dict[pa.DataType, st.SearchStrategy[Any]] = {
+    pa.string(): value,
+    pa.date32(): days | ends | st.none(),
+    pa.timestamp("us"): moments | st.none(),
+    pa.float64(): st.floats() | st.sampled_from([0.0, -1.0, 10.0**7, 10.0**8]) | st.none(),
+    pa.int32(): st.sampled_from([-1, 0, 10**6, 10**6 + 1, -(2**31), 2**31 - 1]) | st.none(),
+}
+NUMBERED = {pa.date32(): pa.int32(), pa.timestamp("us"): pa.int64()}
+"""Days and times that Python does not have are written as the numbers that they are stored as."""
+
+
+@pytest.fixture(scope="module")
+def wide() -> tuple[Contracts, SourceContract, pa.Table]:
+    """The register of the benchmark, with 50 rules of nearly all kinds, and rows of it as a database has them."""
+    known, contract = register()
+    with connection() as con:
+        rows = con.execute(f"SELECT *, {VALUES} FROM (SELECT *, record_no::BIGINT AS i FROM ({people(240)}))")
+        return known, contract, rows.to_arrow_table().drop_columns(["i"])
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_values_that_are_no_texts_are_judged_as_without_a_look(
+    wide: tuple[Contracts, SourceContract, pa.Table], data: st.DataObject
+) -> None:
+    contracts, contract, rows = wide
+    some = rows.take(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=20)))
+    cells = {field.name: some[field.name].to_pylist() for field in some.schema}
+    kinds = {field.name: field.type for field in some.schema}
+    table = {name: pa.array(column, kinds[name]) for name, column in cells.items()}
+    for name in data.draw(st.lists(st.sampled_from(sorted(cells)), max_size=12)):
+        plain = NUMBERED.get(kinds[name], kinds[name])
+        column = table[name].cast(plain).to_pylist()
+        for row in data.draw(st.lists(st.integers(0, len(some) - 1), max_size=4)):
+            same = [one for one in cells if kinds[one] == kinds[name] == pa.string()]
+            other = [cells[one][row] for one in same] or [None]
+            column[row] = data.draw(TYPED[kinds[name]] | st.sampled_from(other))
+        table[name] = pa.array(column, plain).cast(kinds[name])
+    if data.draw(st.booleans()):
+        table["source_updated_at"] = table["source_updated_at"].cast(pa.timestamp("us", "UTC"))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(pa.table(table), path, use_dictionary=data.draw(st.booleans()), row_group_size=7)
+        found, full = answers(compile_contract(contract, contracts, TODAY, stored_types(path)), contracts, path)
+    assert repr(found) == repr(full)
+
+
+LATE, EARLY = date(2026, 1, 2), date(1850, 1, 1)
+BROKEN: list[tuple[dict[str, Any], str]] = [
+    ({"established_on": LATE}, "ordered"),
+    ({"registered_on": LATE}, "ordered(registered_on+cancelled_on)"),
+    ({"birth_date": LATE, "source_updated_at": datetime(2026, 1, 1)}, "ordered(birth_date+source_updated_at)"),
+    ({"birth_date": LATE, "source_updated_at": datetime(2026, 1, 1, 12)}, "age_at_least"),
+    ({"floating_status": "9", "status_date": None}, "status_date.requires"),
+    ({"residence_address": "六安市金安区皖西大道0号0室", "address": "六安市金安区皖西大道0号0室"}, "address.differs"),
+    ({"record_no": "H0", "household_no": "H0"}, "record_no.differs"),
+    ({"floating_status": "1", "residence_address": None}, "residence_address.present_with"),
+    ({"address": None, "residence_address": None}, "one_of_present"),
+    ({"birth_date": date(1999, 9, 9)}, "birth_date_matches_id"),
+    ({"birth_date": EARLY}, "birth_date.between"),
+    ({"cancelled_on": EARLY}, "cancelled_on.between"),
+    ({"source_updated_at": datetime(2026, 11, 25)}, "source_updated_at.between"),
+    ({"registered_capital": -0.5}, "registered_capital.between"),
+    ({"total_assets": float("nan")}, "total_assets.type"),
+    ({"employees": 1_000_001}, "employees.between"),
+    ({"birth_date": None}, "birth_date.required"),
+    ({"source_updated_at": None}, "source_updated_at.required"),
+    ({"mobile": "12912345678"}, "mobile.matches"),
+    ({"name": "张"}, "name.chinese_name"),
+    ({"name": "张䷀"}, "name.chinese_name"),
+    ({"ethnicity": "99"}, "ethnicity.in_codes"),
+]
+
+
+@pytest.mark.parametrize("repeating", [False, ["floating_status", "residence_address", "sex"], True])
+def test_each_rule_is_found_broken(
+    wide: tuple[Contracts, SourceContract, pa.Table], written: Callable[[pa.Table, Any], Path], repeating: Any
+) -> None:
+    """One row for each, and rows that differ in sex from their number."""
+    contracts, contract, rows = wide
+    good = rows.slice(20, 1).to_pylist()[0]
+    cells = [good, *({**good, **change} for change, _ in BROKEN), *({**good, "sex": sex} for sex in "12")]
+    path = written(pa.Table.from_pylist(cells, rows.schema), repeating)
+    admission = compile_contract(contract, contracts, TODAY, stored_types(path))
+    found, full = answers(admission, contracts, path)
+    assert repr(found) == repr(full)
+    failed = [{one.rule for bit, one in enumerate(admission.judgements) if row[-1] >> bit & 1} for row in found]
+    assert failed[0] == set()
+    assert [rule for (_, rule), rules in zip(BROKEN, failed[1:], strict=False) if rule not in rules] == []
+    assert sorted(failed[-2:], key=len) == [set(), {"sex_matches_id"}]
+
+
+def stored_types(path: Path) -> dict[str, str]:
+    with connection() as con:
+        return {name: kind for name, kind, *_ in con.execute(f"DESCRIBE FROM '{path}'").fetchall()}
+
+
+@pytest.mark.parametrize("repeating", [False, True])
+def test_of_rows_that_are_right_nothing_is_asked_again(
+    wide: tuple[Contracts, SourceContract, pa.Table], written: Callable[[pa.Table, Any], Path], repeating: bool
+) -> None:
+    contracts, contract, rows = wide
+    few = ["sex", "ethnicity", "household_relation", "division_code", "education", "marital_status", "origin_county"]
+    path = written(rows, repeating or [*few, "floating_status", "county_code", "name"])
+    admission = compile_contract(contract, contracts, TODAY, stored_types(path))
+    with connection() as con:
+        screened = screen.Screen(con, admission, contracts, path, path.parent)
+        found = screened.suspects(path.with_name("suspects.parquet"))
+        bad = con.execute(f"SELECT count(*) FILTER (_failed_0 > 0) FROM ({admission.judged(raw_rows(str(path)), '1')})")
+        assert (found,) == bad.fetchone()
+    left = {judgement.rule for judgement in admission.judgements} - set(screened.cleared.rules)
+    assert left == ({"birth_date_matches_id", "sex_matches_id"} if repeating else set())
+
+
 def _correction(column: str, key: str, some: list[str | None]) -> CorrectionForm:
     where = {key: some[-1] or "1"}
     return CorrectionForm.model_construct(
@@ -121,7 +241,7 @@ def test_what_nothing_is_wrong_with_is_asked_no_function(
         query = screen.judged(con, admission, contracts, path, "1 AS one", path.with_name("suspects.parquet"))
     assert not functions.called(query)
     assert {"id_number.gb11643_format", "id_number.gb11643_check_digit", "id_number.gb11643_content"} <= set(
-        screen.Screen(connection(), admission, contracts, path).cleared.rules
+        screen.Screen(connection(), admission, contracts, path, path.parent).cleared.rules
     )
 
 

@@ -5,10 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.admission.looks import NOT_HAN, NOT_HAN_LEADS
 from pipelines.codecs import texts as looked
 from pipelines.codecs.cleaning import steps, touched
 from pipelines.codecs.sql import literal
 from pipelines.codecs.texts import Shape, Texts
+from pipelines.contracts.rules.rows import CHINESE_NAME
 from tests.codecs.test_cleaning import amounts, codes, dates, documents, likely, shape, texts
 from tests.memory import connection
 
@@ -57,3 +59,31 @@ def test_shapes_are_looked_for_together() -> None:
     column = pa.array([" x", "n/A", "x", None, "", "x\u3000"])
     assert Texts(column).shaped([shape("trim"), shape("null_words")]).tolist() == [0, 1, 4, 5]
     assert Texts(column).shaped([]).tolist() == []
+
+
+@given(
+    column=st.lists(st.text("张三丽中·䷀\u4dbf\u4e00\u9fff\ua000〇㐀𠀀a ", max_size=5) | st.none(), max_size=20),
+    before=st.integers(0, 2),
+)
+def test_names_that_are_none_are_found(column: list[str | None], before: int) -> None:
+    padded = pa.array([*["a"] * before, *column], pa.string()).slice(before)
+    fits = pa.compute.match_substring_regex(padded, f"^(?:{CHINESE_NAME})$").to_pylist()
+    found = Texts(padded).unlike(CHINESE_NAME, NOT_HAN, NOT_HAN_LEADS, 6).tolist()
+    assert found == [row for row, fit in enumerate(fits) if fit is False]
+
+
+def test_every_character_is_known_to_be_one_of_names_or_not() -> None:
+    signs = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
+    for form in ("{}", "张{}", "{}三", "{0}{0}"):
+        column = pa.array([form.format(sign) for sign in signs])
+        fits = pa.compute.match_substring_regex(column, f"^(?:{CHINESE_NAME})$")
+        expected = pa.compute.indices_nonzero(pa.compute.invert(fits)).to_pylist()
+        assert Texts(column).unlike(CHINESE_NAME, NOT_HAN, NOT_HAN_LEADS, 6).tolist() == expected
+
+
+@given(column=st.lists(st.text("0123456789", max_size=20) | st.none(), max_size=8), place=st.integers(0, 9))
+def test_eight_bytes_are_those_of_the_text(column: list[str | None], place: int) -> None:
+    found = Texts(pa.array(["0", *column], pa.string()).slice(1)).eight(place)
+    for text, number in zip(column, found.tolist(), strict=True):
+        if text and len(text) >= place + 8:
+            assert number == int.from_bytes(text[place : place + 8].encode(), "little")

@@ -17,6 +17,7 @@ _NO_RESULT = "#NO_RESULT!(?s:.*)"
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
 _HAN = r"[\x{3007}\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{20000}-\x{3FFFF}]"
+CHINESE_NAME = f"({_HAN}+·)+{_HAN}+|{_HAN}{{2,}}"
 
 
 @row(Kind.COMPLETENESS, Dimension.COMPLETENESS)
@@ -50,7 +51,7 @@ def between(context: Context, *, column: Column, minimum: Bound | None = None, m
     Raises VerbError if neither bound is given.
     """
     bounds = ((">=", minimum), ("<=", maximum))
-    tests = [f"{identifier(column)} {sign} {_bound(context, bound)}" for sign, bound in bounds if bound is not None]
+    tests = [f"{identifier(column)} {sign} {bound(context, one)}" for sign, one in bounds if one is not None]
     if not tests:
         raise VerbError("arguments.no_bound")
     return " AND ".join(tests)
@@ -165,7 +166,7 @@ def told_in_text(_: Context, *, column: Column, text: Column, per: int) -> str:
 @row(Kind.FORMAT, Dimension.NORMALISATION)
 def chinese_name(_: Context, *, column: Column) -> str:
     """Two or more Chinese characters (extension planes included); single middle dots may stand between them."""
-    return f"regexp_full_match({identifier(column)}, '({_HAN}+·)+{_HAN}+|{_HAN}{{2,}}')"
+    return f"regexp_full_match({identifier(column)}, '{CHINESE_NAME}')"
 
 
 @row(Kind.FORMAT, Dimension.NORMALISATION)
@@ -192,10 +193,11 @@ def same_part(_: Context, *, column: Column, other: Column, length: int, start: 
     return f"{mine} = {theirs}"
 
 
-def _bound(context: Context, bound: Bound) -> str:
-    days = days_after_today(bound)
+def bound(context: Context, told: Bound) -> str:
+    """A bound of `between` as SQL."""
+    days = days_after_today(told)
     if days is None:
-        return literal(bound)
+        return literal(told)
     if context.today is None:
         return f"current_date + {days}"
     return literal((context.today + timedelta(days=days)).isoformat())
