@@ -7,11 +7,12 @@ stored. Files that are no longer kept have no places.
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Collection, Mapping
-from itertools import groupby
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.connectors.base import Request
@@ -45,17 +46,16 @@ def _of_several(
     request: Request, arguments: Mapping[str, Any], folder: Path, rows: Collection[int]
 ) -> dict[int, Place]:
     """Of a delivery of many files: its rows follow each other as its files do."""
-    names = pq.read_table(folder / request.target.name, columns=[FILE]).column(FILE).to_pylist()
     found: dict[int, Place] = {}
-    start = 0
+    asked = sorted(rows)
     request.scratch.mkdir(parents=True, exist_ok=True)
     with (
         tarfile.open(folder / ARCHIVE, encoding="utf-8") as archive,
         tempfile.TemporaryDirectory(prefix="places-", dir=request.scratch) as copies,
     ):
-        for name, group in groupby(names):
-            end = start + sum(1 for _ in group)
-            if wanted := [row - start for row in rows if start <= row < end]:
+        for name, start, end in files_of(folder / request.target.name):
+            first, last = bisect_left(asked, start), bisect_left(asked, end)
+            if wanted := [row - start for row in asked[first:last]]:
                 stream = archive.extractfile(name)
                 assert stream is not None  # only plain files were packed
                 copy = Path(copies) / "copy"
@@ -63,8 +63,24 @@ def _of_several(
                     shutil.copyfileobj(stream, out)
                 placed = _of_file(LocalFile(copy, name, request), arguments, wanted)
                 found |= {row + start: place for row, place in placed.items()}
-            start = end
     return found
+
+
+def files_of(batch: Path) -> Iterator[tuple[str, int, int]]:
+    """The files of a batch of many, each with its first row and the one behind its last. Names are never held by row:
+    a batch of millions would take hundreds of megabytes for them."""
+    name, first, end = "", 0, 0
+    with pq.ParquetFile(batch) as file:
+        for group in file.iter_batches(columns=[FILE]):
+            runs, begun = pc.run_end_encode(group.column(0)), end
+            for one, until in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+                if one != name:
+                    if end > first:
+                        yield name, first, end
+                    name, first = one, end
+                end = begun + until
+    if end > first:
+        yield name, first, end
 
 
 def _of_file(file: LocalFile, arguments: Mapping[str, Any], rows: Collection[int]) -> dict[int, Place]:

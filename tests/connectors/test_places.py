@@ -1,15 +1,19 @@
 """Where refused rows stand: found again in the files of a delivery as they lie in raw, one file or many."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.connectors.base import Request
 from pipelines.connectors.drop_batch import ARCHIVE
 from pipelines.connectors.formats import Place
-from pipelines.connectors.places import places
+from pipelines.connectors.places import files_of, places
 from tests.connectors.formats.test_archive import zipped
 
 NAMES = ("id", "name")
@@ -67,3 +71,27 @@ def test_what_is_not_kept_has_no_place(puller: Callable[..., Any], tmp_path: Pat
     (tmp_path / ARCHIVE).write_bytes(b"damaged")
     assert places(request, {"format": "csv"}, tmp_path, "x", [0]) == {}
     assert places(request, {"format": "of another connector"}, tmp_path, "x", [0]) == {}
+
+
+@pytest.mark.parametrize("group", [1, 2, 7, 100])
+def test_files_of_a_batch_are_told_whatever_its_row_groups(tmp_path: Path, group: int) -> None:
+    names = ["a", "a", "b", "c", "c", "c", "甲", "a", "a", "a", "a", "d"]
+    pq.write_table(pa.table({"_file": names}), tmp_path / "rows.parquet", row_group_size=group)
+    expected = [("a", 0, 2), ("b", 2, 3), ("c", 3, 6), ("甲", 6, 7), ("a", 7, 11), ("d", 11, 12)]
+    assert list(files_of(tmp_path / "rows.parquet")) == expected
+    pq.write_table(pa.table({"_file": pa.array([], pa.string())}), tmp_path / "none.parquet")
+    assert list(files_of(tmp_path / "none.parquet")) == []
+
+
+def test_no_list_of_names_is_made_of_a_batch(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        con.execute(
+            "COPY (SELECT '部门/2026-11/报送_' || (i // 100)::INT || '.csv' AS _file FROM range(300000) t(i) ORDER BY i) "
+            f"TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)"
+        )
+    tracemalloc.start()
+    try:
+        assert sum(end - start for _, start, end in files_of(tmp_path / "rows.parquet")) == 300_000
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000, "a list of all names took 30 MB"
+    finally:
+        tracemalloc.stop()
