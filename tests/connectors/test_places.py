@@ -86,7 +86,7 @@ def test_files_of_a_batch_are_told_whatever_its_row_groups(tmp_path: Path, group
 def test_no_list_of_names_is_made_of_a_batch(tmp_path: Path) -> None:
     with duckdb.connect() as con:
         con.execute(
-            "COPY (SELECT '部门/2026-11/报送_' || (i // 100)::INT || '.csv' AS _file FROM range(300000) t(i) ORDER BY i) "
+            "COPY (SELECT '部门/2026-11/报送_' || (i // 100)::INT AS _file FROM range(300000) t(i) ORDER BY i) "
             f"TO '{tmp_path / 'rows.parquet'}' (FORMAT parquet)"
         )
     tracemalloc.start()

@@ -6,9 +6,9 @@ Importing this package registers them all.
 
 from pipelines.connectors.formats import columnar, dbase, delimited, features, markup, objects, workbook
 from pipelines.connectors.formats.delimited import HeaderRow
+from pipelines.connectors.formats.notes import Notes
 from pipelines.connectors.formats.reading import Format, opened
 from pipelines.connectors.formats.table import LocalFile, Place, Table, check_options, formats
-from pipelines.connectors.formats.workbook import Notes
 
 __all__ = [
     "Format",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pipelines.connectors.formats.cutter import Cutter, Record
 from pipelines.connectors.formats.encodings import Damage, Known, blocks, check_damage
+from pipelines.connectors.formats.notes import NoteRows
 from pipelines.connectors.formats.table import LocalFile, Place
 
 
@@ -34,6 +35,7 @@ class CsvRows:
 
     file: LocalFile
     layout: Layout
+    notes: NoteRows = field(default_factory=lambda: NoteRows(()))
     damage: Damage = field(default_factory=Damage)
 
     def cutter(self) -> Cutter:
@@ -41,6 +43,10 @@ class CsvRows:
         cutter = cutter_of(self.file, self.layout.delimiter)
         cutter.line = self.layout.lines
         return cutter
+
+    def begin(self) -> None:
+        """Nothing was read yet."""
+        self.damage, self.notes.count = Damage(), 0
 
     def rows(self) -> Iterator[list[str]]:
         """Each row with a value for each name and one for UNREAD."""
@@ -52,7 +58,7 @@ class CsvRows:
 
     def _placed(self) -> Iterator[tuple[list[str], int]]:
         cutter = self.cutter()
-        self.damage = Damage()
+        self.begin()
         for block in blocks(self.file, self.layout.encoding, self.layout.offset, self.damage, self.layout.line_break):
             for place, line in enumerate(block.lines):
                 record = cutter.feed(line, place in block.damaged)
@@ -62,10 +68,11 @@ class CsvRows:
         check_damage(self.file, self.layout.encoding, self.damage)
 
     def row(self, record: Record) -> list[str]:
-        """A record as a row; empty for a blank line. A delimiter may end rows where it ends the header."""
+        """A record as a row; empty for a blank line, and for one that is no data. A delimiter may end rows where it
+        ends the header."""
         wanted = len(self.layout.names)
         fields, text = record
-        if not text:
+        if not text or (fields is not None and self.notes.has(fields)):
             return []
         if fields is None or not wanted <= len(fields) <= self.layout.widest or any(fields[wanted:]):
             return [*[""] * wanted, text]

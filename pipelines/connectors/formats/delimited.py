@@ -23,6 +23,7 @@ from pipelines.connectors.formats.encodings import (
     not_encoded,
     shown,
 )
+from pipelines.connectors.formats.notes import NoteRows, Notes
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats
 from pipelines.messages import CitylakeError
 
@@ -35,17 +36,23 @@ DELIMITERS = (",", ";", "|", "\t")
 
 @formats.register(FormatAbout())
 def csv(
-    file: LocalFile, *, encoding: Encoding = "utf-8", delimiter: Delimiter = ",", header_row: HeaderRow = 1
+    file: LocalFile,
+    *,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = ",",
+    header_row: HeaderRow = 1,
+    notes: Notes | None = None,
 ) -> Table:
-    """Delimited text. A row that is damaged, or of too few or too many fields, has only its text, in UNREAD.
+    """Delimited text. A row that is damaged, or of too few or too many fields, has only its text, in UNREAD. Rows whose
+    first filled field is one of `notes`, as in a workbook, are no data, however many fields they have.
 
     Raises CitylakeError for an encoding that is plainly another, quotes that leave rows untold, an unusable header,
     while the rows are read too.
     """
     known = known_encoding(file, encoding)
     layout = _layout(file, known, delimiter, header_row)
-    rows = CsvRows(file, layout)
-    return Table(layout.names, lambda request: fast_csv.write(rows, request), rows.places)
+    rows = CsvRows(file, layout, NoteRows(notes or (), layout.delimiter))
+    return Table(layout.names, lambda request: fast_csv.write(rows, request), rows.places, lambda: rows.notes.count)
 
 
 def _layout(file: LocalFile, encoding: Known, delimiter: Delimiter, header_row: HeaderRow) -> Layout:

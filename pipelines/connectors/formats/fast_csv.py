@@ -19,7 +19,7 @@ import duckdb
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD, Request, write_rows
 from pipelines.connectors.formats.csv_rows import CsvRows
-from pipelines.connectors.formats.encodings import BOM, Damage, as_utf8, blocks, byte_blocks, check_damage
+from pipelines.connectors.formats.encodings import BOM, as_utf8, blocks, byte_blocks, check_damage
 from pipelines.engine import connect
 from pipelines.lake.parquet import write_file
 
@@ -113,7 +113,7 @@ def _vouched(table: CsvRows, path: Path) -> _Plain | None:
     """The file itself, or its rows in UTF-8 at `path`, if DuckDB can be trusted with it; else None."""
     layout = table.layout
     width = len(layout.names)
-    if width < 2 or layout.widest > width or layout.line_break != b"\n":
+    if width < 2 or layout.widest > width or layout.line_break != b"\n" or table.notes:
         return None
     inspector = _Inspector(layout.delimiter.encode(), width)
     if layout.encoding == "utf-8" and layout.plain:
@@ -197,7 +197,8 @@ class _Inspector:
 
 def _sieved(table: CsvRows, path: Path) -> _Plain:
     """All rows as canonical CSV at `path`. Raises CitylakeError as reading them does."""
-    layout, table.damage = table.layout, Damage()
+    layout = table.layout
+    table.begin()
     delimiter, others = layout.delimiter, len(layout.names) - 1
     mark = f"\x1a{secrets.token_hex(16)}\x1a"  # stands in no file
     special = re.compile(f'["\r\n{delimiter}{BOM}]')
@@ -218,6 +219,7 @@ def _sieved(table: CsvRows, path: Path) -> _Plain:
                     and place not in block.damaged
                     and others
                     and not line.startswith(BOM)
+                    and not table.notes.may_be(line)
                 ):
                     cutter.line += 1
                     clean.append(line)

@@ -4,7 +4,6 @@ Only so is a number that Excel has ruined told from a text. What a cell shows is
 cell in every row that it covers. Formulas are never computed here: one whose result nobody kept comes as its own text.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
@@ -18,6 +17,7 @@ from pipelines.connectors.base import header_names, listed
 from pipelines.connectors.formats.cell_errors import errors_of
 from pipelines.connectors.formats.delimited import LOOK, HeaderRow
 from pipelines.connectors.formats.kinds import kind_of
+from pipelines.connectors.formats.notes import NoteRows, Notes
 from pipelines.connectors.formats.probe import check_readable
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 from pipelines.messages import translate
@@ -29,10 +29,6 @@ SHEET = "_sheet"
 JOINT = "_"
 """What stands between the names of a column that several header rows give."""
 
-Notes = list[Annotated[str, Field(pattern=r"^\S+$")]]
-"""Words, without blanks, that rows of totals and remarks begin with."""
-ENDED = r"(?:$|[:：(（\d\s])"
-"""What follows such a word. Other text behind it makes another word, as in the name of a firm: 合计科技有限公司."""
 Cell = tuple[int, int]
 """Row and column in the sheet, from 0."""
 Line = list[str]
@@ -68,7 +64,7 @@ def workbook(
         kind = kind_of(file.path)
         about = {f"kind_{language}": translate(f"format.kind.{kind}", language) for language in ("zh", "en")}
         raise file.error("format.no_workbook", **about) from error
-    told = _Notes(notes or ())
+    told = NoteRows(notes or ())
     parts = [_part(file, page, header_row, header_rows, told) for page in pages]
     if not parts:
         raise file.error("pull.no_header")
@@ -141,29 +137,13 @@ class _Part(NamedTuple):
     lines: Iterator[tuple[int, Line]]
 
 
-def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int, told: "_Notes") -> _Part:
+def _part(file: LocalFile, page: _Page, header_row: HeaderRow, rows: int, told: NoteRows) -> _Part:
     start = _found(file, page, rows) if header_row == "auto" else header_row - 1
     lines = page.lines(start + rows)
     header = list(islice(lines, start, start + rows))
     names = header_names(_joined(header), file.origin, file.request.owner)
     numbered = enumerate(lines, start + rows + 1)
     return _Part(page, names, ((number, line) for number, line in numbered if any(line) and not told.has(line)))
-
-
-class _Notes:
-    """Rows of totals and remarks, told by their first filled cell (合  计 is 合计 too), and how many there were."""
-
-    def __init__(self, words: Sequence[str]) -> None:
-        spaced = "|".join(r"\s*".join(map(re.escape, word)) for word in words)
-        self._begins = re.compile(rf"\s*(?:{spaced}){ENDED}") if words else None
-        self.count = 0
-
-    def has(self, line: Line) -> bool:
-        """Whether a row with any value is one."""
-        if self._begins is None or self._begins.match(next(filter(None, line))) is None:
-            return False
-        self.count += 1
-        return True
 
 
 def _places(file: LocalFile, parts: Sequence[_Part]) -> Iterator[Place]:

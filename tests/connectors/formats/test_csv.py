@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.connectors.base import UNREAD
-from pipelines.connectors.formats import cutter, encodings, fast_csv
+from pipelines.connectors.formats import cutter, encodings, fast_csv, opened
 from pipelines.connectors.formats.csv_rows import CsvRows
 from pipelines.connectors.formats.delimited import _layout
+from pipelines.connectors.formats.notes import NoteRows
 from pipelines.messages import CitylakeError
-from tests.connectors.formats.reading import local, read, request
+from tests.connectors.formats.reading import local, read, read_file, request
 
 many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PIECES = ["a", "甲", "䃥", "𠮷", ",", '"', '""', "\n", "\r", "\r\n", " ", "\t", ";", "\u3000", "\u2028", "\x85", "\x00",
@@ -284,3 +285,59 @@ def test_an_open_quote_that_never_ends_is_said_early(monkeypatch: pytest.MonkeyP
     with pytest.raises(CitylakeError) as caught:
         read(b'id,name\n1,"' + b'a""\n' * 1000)
     assert (caught.value.code, caught.value.arguments["line"]) == ("pull.csv_broken", 2)
+
+
+NOTED = (
+    "id,name,amount\n"
+    "1,甲,2\n"
+    "合计科技有限公司,乙,3\n"
+    ",合计,5\n"
+    '"合  计",,5\n'
+    "填报人：张三\n"
+    "填报人 李四 审核人 王五,,,,\n"
+    '"备注：\n两行",,\n'
+    "填报人张三\n"
+    "合计\n"
+    "2,丙,4\n"
+    "合计：1,2\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_totals_and_remarks_that_a_contract_names_are_left_out(tmp_path: Path, encoding: str, end: str) -> None:
+    """However many fields they have; what only begins so is a row, or a refused one."""
+    file = local(tmp_path, NOTED.replace("\n", end).encode(encoding))
+    options: dict[str, Any] = {"encoding": encoding, "notes": ["合计", "填报人", "备注"]}
+    rows = read_file(file, "csv", **options)
+    assert [(row["id"], row[UNREAD]) for row in rows] == [
+        ("1", None),
+        ("合计科技有限公司", None),
+        (None, "填报人张三"),
+        ("2", None),
+    ]
+    with opened(file, "csv", **options) as table:
+        assert table.write(file.request) == 4 and table.left_out() == 7
+    with opened(file, "csv", **options) as table:
+        assert [place.number for place in table.places()] == [2, 3, 10, 12]
+    assert len(read_file(file, "csv", encoding=encoding)) == 11, "without the contract's word all are rows"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=st.lists(
+        st.lists(
+            st.sampled_from(["", "合计", "合 计", "合计：", "合计x", "1", '"合计"', '"a\n合计"', " 合计"]), max_size=4
+        ),
+        max_size=8,
+    )
+)
+def test_every_way_of_reading_leaves_out_the_same(tmp_path: Path, lines: list[list[str]]) -> None:
+    text = "a,b,c\n" + "".join(f"{','.join(line)}\n" for line in lines)
+    file = local(tmp_path, text.encode())
+    layout = _layout(file, "utf-8", ",", 1)
+    slow, fast = (CsvRows(file, layout, NoteRows(["合计"], ",")) for _ in range(2))
+    expected = [[value or None for value in row] for row in slow.rows()]
+    assert fast_csv.write(fast, file.request) == len(expected)
+    assert [list(row) for row in pl.read_parquet(file.request.target).rows()] == expected
+    assert fast.notes.count == slow.notes.count
