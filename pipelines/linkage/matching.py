@@ -44,6 +44,9 @@ KEYS: Mapping[str, str] = {
 CHILD = 7
 """Years. Younger children often have no number yet, and a twin may be registered before the other."""
 
+SCORED = 20_000
+"""Rows scored at a time: Splink keeps all marks of both sides of a pair, and choosing among pairs spills nothing."""
+
 SOUNDED = 100_000
 """Names whose sounds are made at a time: as Python's objects those of a large city's million would be gigabytes."""
 
@@ -101,13 +104,21 @@ def score(con: duckdb.DuckDBPyConnection, model: Mapping[str, Any]) -> None:
     logging.getLogger("splink").setLevel(logging.ERROR)
     database = DuckDBAPI(con)
     tables = [database.register(name, dataset_display_name=name) for name in ("a_row", "b_person")]
-    predicted = Linker(tables, dict(model), log_level=logging.ERROR).inference.predict(threshold_match_weight=-1e6)
-    levels = ", ".join(f"gamma_{one['output_column_name']}" for one in model["comparisons"])
-    con.execute(
-        f"CREATE TEMP TABLE pair AS SELECT DISTINCT ON (number, claim) unique_id_l AS number, claim_r AS claim, "
-        f"round(match_weight, {DECIMALS}) AS weight, birth_date_r AS birth, {levels} FROM {predicted.physical_name} "
-        f"WHERE claim_l IS DISTINCT FROM claim_r ORDER BY number, claim, weight DESC, {levels}, birth"
-    )
+    linker = Linker(tables, dict(model), log_level=logging.ERROR)
+    levels = [f"gamma_{one['output_column_name']}" for one in model["comparisons"]]
+    listed = ", ".join(f"{level} INT" for level in levels)
+    con.execute(f"CREATE TEMP TABLE pair (number BIGINT, claim VARCHAR, weight DOUBLE, birth DATE, {listed})")
+    ((rows,),) = con.execute("SELECT count(*) FROM a_row").fetchall()
+    parts = rows // SCORED + 1
+    for part in range(1, parts + 1):
+        predicted = linker.inference.predict_chunk(left_chunk=(part, parts), threshold_match_weight=-1e6)
+        con.execute(
+            f"INSERT INTO pair SELECT DISTINCT ON (number, claim) unique_id_l AS number, claim_r AS claim, "
+            f"round(match_weight, {DECIMALS}) AS weight, birth_date_r AS birth, {', '.join(levels)} "
+            f"FROM {predicted.physical_name} WHERE claim_l IS DISTINCT FROM claim_r "
+            f"ORDER BY number, claim, weight DESC, {', '.join(levels)}, birth"
+        )
+        predicted.drop_table_from_database_and_remove_from_cache()
 
 
 def decide(con: duckdb.DuckDBPyConnection, model: Model, today: date) -> None:

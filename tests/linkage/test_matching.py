@@ -1,4 +1,4 @@
-"""Scores are the same on any number of threads, and names that sound alike are alike."""
+"""Scores are the same on any number of threads and in any number of parts, and names that sound alike are alike."""
 
 import duckdb
 import pytest
@@ -24,11 +24,13 @@ def decisions(seed: int, threads: int) -> list[tuple[object, ...]]:
         return [*con.execute(query).fetchall(), *pairs]
 
 
-def test_scores_do_not_depend_on_threads() -> None:
+def test_scores_depend_neither_on_threads_nor_on_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     seed = seed_from_clock()
     print(f"\ncity seed {seed} (repeat with CITYLAKE_TEST_SEED)")
     alone = decisions(seed, 1)
     assert len(alone) > 100
+    monkeypatch.setattr(matching, "SCORED", 20)
+    monkeypatch.setattr(matching, "SOUNDED", 1_000)
     assert decisions(seed, 4) == alone
 
 
