@@ -69,6 +69,7 @@ bench: $(VENV)/.dev
 	@$(BIN)/python -m benchmarks.geometry
 	@$(BIN)/python -m benchmarks.addresses
 	@$(BIN)/python -m benchmarks.linkage
+	@$(BIN)/python -m benchmarks.truth
 	@$(BIN)/python -m benchmarks.lineage
 	@$(BIN)/python -m benchmarks.audit
 	@$(BIN)/python -m benchmarks.rows

@@ -119,7 +119,7 @@ def _cell_lines(cell: Cell, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
     if cell.computed_from:
         yield say("explain.computed", columns=", ".join(cell.computed_from))
     if cell.basis:
-        yield say("explain.basis", basis=cell.basis)
+        yield say("explain.basis", basis=cell.basis, confidence=cell.confidence)
     for source in cell.sources:
         yield f"<- [{numbers[source.row]}] {source.physical}" + (f" = {source.raw}" if source.raw is not None else "")
 

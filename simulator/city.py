@@ -27,6 +27,7 @@ from simulator.dirt import PLANTED_COLUMNS, DirtRates, Planted
 from simulator.disturbances import HALF, MISSING_COLUMN, NEW_COLUMN, RENAMED_COLUMN, Fault, PlantedFault
 from simulator.loading import State
 from simulator.outside import Outside
+from simulator.person import PERSON_COLUMNS, Person
 from simulator.registers import Table
 from simulator.schema import TRUTH, Connection, database_exists
 from simulator.server import DATABASES, HOST, READER, Server
@@ -185,6 +186,14 @@ class DemoCity:
             rows = truth.execute(query, [dataset, list(keys)]).fetchall()
         names = catalogue.register_of(dataset).place.names if rows else ()
         return {key: dict(zip(names, row, strict=True)) for key, row in rows}
+
+    def people(self) -> list[Person]:
+        """Everybody of the household register as they truly are at present, in order of record numbers: the living, the
+        dead and the departed. A defect that a person's row carries is no part of the truth."""
+        columns = sql.SQL(", ").join(map(sql.Identifier, PERSON_COLUMNS))
+        query = sql.SQL("SELECT {} FROM truth.person ORDER BY rybh").format(columns)
+        with self._server.connect(TRUTH) as truth:
+            return [Person(*row) for row in truth.execute(query)]
 
     def department_rows(self) -> Iterator[dict[str, Any]]:
         """The rows of the department's table as it shows itself at present, streamed."""

@@ -85,7 +85,7 @@ def _claims(file: Located, place: Place, forms: Sequence[models.ClaimForm], cont
         since, until = _day(file, (*at, "from"), form.since), _last_day(file, at, form)
         if until is not None and until < since:
             raise error("contract.claim_order", file, (*at, "to"), since=since, until=until)
-        claim = Claim(form.source, column, form.basis, since, until)
+        claim = Claim(form.source, column, form.basis, form.confidence, since, until)
         if any(_overlap(claim, other) for other in claims):
             raise error("contract.claim_twice", file, (*at, "source"), source=form.source, field=place[-1])
         claims.append(claim)

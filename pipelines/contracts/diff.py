@@ -161,7 +161,7 @@ def _authority_changes(subject: str, contract: ProductContract, old: Contracts, 
             extended = then[: len(first)] == first
             what = "authority_extended" if extended else "authority_changed"
             yield change(subject, what, column.name, old=" > ".join(first) or "—", new=" > ".join(then) or "—")
-        elif [claim.basis for claim in was] != [claim.basis for claim in now]:
+        elif [(one.basis, one.confidence) for one in was] != [(one.basis, one.confidence) for one in now]:
             yield change(subject, "authority_basis_changed", column.name)
 
 

@@ -271,12 +271,15 @@ class AddressForm(Strict):
     division: FieldName | None = None
 
 
+Confidence = Literal["high", "medium", "low"]
+
+
 class ErasureRefusal(Strict):
     """Why the rows of a source stay when a person is erased: the legal basis, where it was read, how sure it is."""
 
     basis: Text
     source: Text
-    confidence: Literal["high", "medium", "low"]
+    confidence: Confidence
 
 
 class ErasureForm(Strict):
@@ -576,11 +579,13 @@ class ProductForm(Strict):
 
 
 class ClaimForm(Strict):
-    """One entry of authority.yaml: a source that may say what a field is, on what basis, and on which days."""
+    """One entry of authority.yaml: a source that may say what a field is, on what basis, and on which days.
+    `confidence`: how sure it is that this source knows better than those below it."""
 
     source: SourceName
     column: FieldName | None = None
     basis: Text
+    confidence: Confidence
     since: Day = Field(alias="from")
     until: Day | None = Field(default=None, alias="to")
 

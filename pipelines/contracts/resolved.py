@@ -138,11 +138,13 @@ class ProductContract:
 
 @dataclass(frozen=True)
 class Claim:
-    """A source that may say what a field of a library is: with which column, on what basis, on which days."""
+    """A source that may say what a field of a library is: with which column, on what basis and how surely, on which
+    days."""
 
     source: str
     column: str
     basis: str
+    confidence: str
     since: date
     until: date | None
 

@@ -78,7 +78,8 @@ class SourceCell:
 class Cell:
     """One library cell. `value` is None unless it was asked for; `empty` says that it has none.
 
-    `basis` is the rule by which the source was chosen; `computed_from` are the columns a computed cell was made from.
+    `basis` is the rule by which the source was chosen, `confidence` how sure it is; `computed_from` are the columns a
+    computed cell was made from.
     """
 
     column: str
@@ -86,6 +87,7 @@ class Cell:
     empty: bool
     value: str | None
     basis: str | None
+    confidence: str | None
     computed_from: tuple[str, ...]
     sources: tuple[SourceCell, ...]
 
@@ -190,6 +192,7 @@ class Explainer:
             empty=row[name] is None,
             value=row[name] if self.values else None,
             basis=claim.basis if claim else None,
+            confidence=claim.confidence if claim else None,
             computed_from=computed,
             sources=tuple(dict.fromkeys(found)),
         )

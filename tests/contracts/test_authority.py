@@ -16,12 +16,13 @@ PERSON = "products/population/person.yaml"
 MATRIX = """\
 population/person:
   name:
-    - {source: psb/person, basis: 户口登记条例, from: "2020-01-01", to: "2025-12-31"}
-    - {source: psb/person, basis: 新规定, from: "2026-01-01"}
+    - {source: psb/person, basis: 户口登记条例, confidence: high, from: "2020-01-01", to: "2025-12-31"}
+    - {source: psb/person, basis: 新规定, confidence: high, from: "2026-01-01"}
   person_id:
     - source: psb/person
       column: id_number
       basis: 身份号码
+      confidence: medium
       from: "2020-01-01"
 """
 
@@ -57,6 +58,7 @@ MISTAKES = [
     ('from: "2026-01-01"', 'from: "1.1.2026"', "日期写作 YYYY-MM-DD", ""),
     ("basis: 新规定", "bases: 新规定", "不认识的键 bases", "basis"),
     (", basis: 新规定", "", "缺少必填键 basis", ""),
+    ("confidence: medium", "confidence: 中", "high|medium|low", ""),
 ]
 
 

@@ -183,12 +183,12 @@ def test_a_changed_field_is_a_change_of_every_contract_that_uses_it(
 MATRIX = """\
 population/person:
   name:
-    - {source: psb/person, basis: 户口登记条例, from: "2020-01-01"}
+    - {source: psb/person, basis: 户口登记条例, confidence: high, from: "2020-01-01"}
   birth_date:
-    - {source: psb/person, basis: 户口登记条例, from: "2020-01-01", to: "2025-12-31"}
-    - {source: psb/person, column: updated_at, basis: 新规定, from: "2026-01-01"}
+    - {source: psb/person, basis: 户口登记条例, confidence: high, from: "2020-01-01", to: "2025-12-31"}
+    - {source: psb/person, column: updated_at, basis: 新规定, confidence: high, from: "2026-01-01"}
 """
-LATER = '    - {source: psb/person, basis: 补充规定, from: "2026-01-01"}\n'
+LATER = '    - {source: psb/person, basis: 补充规定, confidence: high, from: "2026-01-01"}\n'
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,7 @@ LATER = '    - {source: psb/person, basis: 补充规定, from: "2026-01-01"}\n'
         ("column: updated_at, ", "", "birth_date", "changed", True, "> psb/person.birth_date [2026-01-01/..]"),
         ("  birth_date:\n", "  sex:\n" + LATER + "  birth_date:\n", "sex", "extended", False, "— → psb/person.sex"),
         ("basis: 新规定", "basis: 居民身份证法", "birth_date", "basis_changed", False, "依据"),
+        ("新规定, confidence: high", "新规定, confidence: low", "birth_date", "basis_changed", False, "把握"),
     ],
 )  # fmt: skip
 def test_who_says_what_a_column_is_changes(

@@ -425,8 +425,8 @@ def with_claims(contracts: Contracts, *claims: Claim) -> Contracts:
 
 
 SECOND_HALF = date(2026, 7, 1), date(2026, 12, 31)
-REGISTER = Claim("psb/household_person", "mobile", "", date(2021, 3, 1), None)
-INSURANCE = Claim("hrssb/insurance", "mobile", "", *SECOND_HALF)
+REGISTER = Claim("psb/household_person", "mobile", "", "high", date(2021, 3, 1), None)
+INSURANCE = Claim("hrssb/insurance", "mobile", "", "low", *SECOND_HALF)
 
 
 def test_a_claim_counts_from_its_first_to_its_last_day(tmp_path: Path, contracts: Contracts) -> None:

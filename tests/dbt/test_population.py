@@ -212,6 +212,8 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         *(household(person, marital_status="10", household_no=f"H{person[1]}") for person in adults),
         household("remarried", marital_status="22", household_no="H9", name="王小明", mobile="13800000001"),
         household("child", name="孩子", birth_date="2026-10-02", household_no="H1"),
+        household("moved", household_no="H10", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
+        household("visited", household_no="H11", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
         household("namesake", name="孩子", birth_date="2026-10-02", household_no="H7"),
         household("twin_a", name="双胞", birth_date="2026-10-03", household_no="H2"),
         household("twin_b", name="双胞", birth_date="2026-10-03", household_no="H2"),
@@ -250,8 +252,13 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
     bench.load(
         "hc/health_record",
         {"person_id": "single", "name": "王一一", "record_status": "1", "health_record_no": "E1",
-         "opened_on": "2020-01-01", "residence_address": "现住址", "division_code": f"{YUAN}001001"},
+         "opened_on": "2020-01-01", "followed_up_on": "2026-03-01", "residence_address": "现住址",
+         "division_code": f"{YUAN}001001"},
         {"person_id": "m1", "name": "旧档", "record_status": "0", "health_record_no": "E2", "opened_on": "2020-01-01"},
+        {"person_id": "moved", "record_status": "1", "health_record_no": "E3", "opened_on": "2020-01-01",
+         "residence_address": "旧址", "division_code": f"{YUAN}001001"},
+        {"person_id": "visited", "record_status": "1", "health_record_no": "E4", "opened_on": "2020-01-01",
+         "followed_up_on": "2026-02-02", "residence_address": "现住址", "division_code": f"{YUAN}001001"},
     )  # fmt: skip
     born = {"sex": "1", "mother_person_id": "w1", "father_person_id": "m1"}
     bench.load(
@@ -308,11 +315,13 @@ def test_tags_are_of_known_persons_and_of_what_still_holds(families: Bench) -> N
     columns = "person_id, person_tag, tag_source, since, until, source_rows"
     assert families.rows("lib_population__person_tag", columns) == [
         ("child", "pupil", "esb/pupil", date(2026, 9, 1), None, '{"esb/pupil":"1:0"}'),
+        ("moved", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:2"}'),
         ("remarried", "insured", "hrssb/insurance", date(2020, 1, 1), None, '{"hrssb/insurance":"1:1"}'),
         ("single", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:0"}'),
         ("single", "medical_insured", "hsb/insured", date(2015, 1, 1), None, '{"hsb/insured":"1:0"}'),
         ("single", "subsistence", "cab/subsistence_allowance", date(2024, 1, 1), None,
          '{"cab/subsistence_allowance":"1:0"}'),
+        ("visited", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:3"}'),
         ("w4", "deceased", "cab/cremation", date(2026, 9, 1), None, '{"cab/cremation":"1:0"}'),
     ]  # fmt: skip
 
@@ -341,3 +350,12 @@ def test_without_other_sources_the_health_record_says_where_one_lives(families: 
     columns = "residence_division, residence_address"
     assert families.rows("lib_population__person", columns, "person_id = 'single'") == [(f"{YUAN}001001", "现住址")]
     assert families.rows("lib_population__person", "residence_status", "person_id = 'single'") == [("1",)]
+
+
+def test_a_health_record_says_where_one_lives_if_somebody_looked_since_the_register_changed(families: Bench) -> None:
+    columns = "person_id, residence_division, residence_address, attr_source"
+    found = families.rows("lib_population__person", columns, "person_id in ('moved', 'visited')")
+    assert [row[:3] for row in found] == [
+        ("moved", f"{JINAN}001001", "新址"), ("visited", f"{YUAN}001001", "现住址"),
+    ]  # fmt: skip
+    assert [json.loads(row[3])["residence_address"] for row in found] == ["psb/household_person", "hc/health_record"]

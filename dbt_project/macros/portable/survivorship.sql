@@ -4,15 +4,19 @@
    on the edition's day: `authority_matrix` is generated from it. #}
 
 {# The aliases that may say what a field is, in order. A source that the model does not join would be lost in silence.
-   Errors wait until the model is built: raised while dbt parses, they would stop every model. #}
-{% macro claimants(library, field, aliases) %}
+   Errors wait until the model is built: raised while dbt parses, they would stop every model.
+   `unless`: field -> source -> SQL of when what that source says does not count. #}
+{% macro claimants(library, field, aliases, unless={}) %}
   {% set found = [] %}
   {% for source in authority_matrix().get(library, {}).get(field, []) %}
     {% if execute and source not in aliases %}
       {% do exceptions.raise_compiler_error(library ~ '.' ~ field ~ '：数源 ' ~ source ~ ' 没有参与连接 / the model does not join '
           ~ source ~ ', which authority.yaml names') %}
     {% endif %}
-    {% do found.append({'source': source, 'alias': aliases[source], 'value': aliases[source] ~ '.' ~ field}) %}
+    {% set value = aliases[source] ~ '.' ~ field %}
+    {% set void = unless.get(field, {}).get(source) %}
+    {% set value = 'case when ' ~ void ~ ' then null else ' ~ value ~ ' end' if void else value %}
+    {% do found.append({'source': source, 'alias': aliases[source], 'value': value}) %}
   {% endfor %}
   {% if execute and not found %}
     {% do exceptions.raise_compiler_error(library ~ '.' ~ field ~ '：当日没有数源 / no source counts on this day') %}
@@ -33,8 +37,8 @@
 
 
 {# The value of a field: that of the first source that has one. #}
-{% macro survive(library, field, aliases) %}
-  {{- surviving_value(claimants(library, field, aliases)) -}}
+{% macro survive(library, field, aliases, unless={}) %}
+  {{- surviving_value(claimants(library, field, aliases, unless)) -}}
 {%- endmacro %}
 
 
@@ -60,10 +64,10 @@
 
 
 {# JSON text {field: source} of the fields that several sources may say. #}
-{% macro attr_source(library, aliases) %}
+{% macro attr_source(library, aliases, unless={}) %}
   {%- set pairs = [] -%}
   {%- for field in authority_matrix().get(library, {}) -%}
-    {%- set found = claimants(library, field, aliases) -%}
+    {%- set found = claimants(library, field, aliases, unless) -%}
     {%- if found | length > 1 -%}
       {%- do pairs.append("'\"" ~ field ~ "\":\"' || " ~ surviving_source(found) ~ " || '\"'") -%}
     {%- endif -%}

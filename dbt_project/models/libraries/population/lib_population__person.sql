@@ -1,6 +1,8 @@
 -- 自然人，一人一行：户籍登记和流动人口登记中出现过的每一个人。各字段按一数一源规则取值，人口状态由登记证据判定。
 -- One row per person who ever stood in the household or the floating register. Each field has the value of the first
 -- department that authority.yaml names and that has one; what the others say is kept in lib_population__conflict.
+-- A health record that was opened or followed up before the household register last changed does not say where somebody
+-- lives: people have moved since, and nobody has looked.
 -- Dead is who was cremated, whatever the household register still lists, and whom the register itself cancelled as dead.
 {{ config(key='person_id', fixed=['lib_geography__division']) }}
 {% set sources = {
@@ -8,6 +10,8 @@
     'cab/marriage': 'm', 'cab/cremation': 'c',
 } %}
 {% set library = 'population/person' %}
+{% set moved_since = {'hc/health_record': 'e.said_on < ' ~ city_date('h.source_updated_at')} %}
+{% set unless = {'residence_division': moved_since, 'residence_address': moved_since} %}
 with person as (
     select
         coalesce(h.person_id, f.person_id) as person_id,
@@ -20,8 +24,8 @@ with person as (
         {{ survive(library, 'household_relation', sources) }} as household_relation,
         {{ survive(library, 'division_code', sources) }} as division_code,
         {{ survive(library, 'address', sources) }} as address,
-        {{ survive(library, 'residence_division', sources) }} as residence_division,
-        {{ survive(library, 'residence_address', sources) }} as residence_address,
+        {{ survive(library, 'residence_division', sources, unless) }} as residence_division,
+        {{ survive(library, 'residence_address', sources, unless) }} as residence_address,
         {{ survive(library, 'origin_county', sources) }} as origin_county,
         {{ survive(library, 'education', sources) }} as education,
         {{ survive(library, 'marital_status', sources) }} as marital_status,
@@ -50,7 +54,7 @@ with person as (
             when h.registered = 0 then 'left_register'
             else 'floating_ended'
         end as residence_evidence,
-        {{ attr_source(library, sources) }} as attr_source,
+        {{ attr_source(library, sources, unless) }} as attr_source,
         {{ source_rows(sources, {'cab/cremation#spouse': 'm.spouse_death_row'}) }} as source_rows
     from {{ ref('int_population__register') }} h
     full outer join {{ ref('int_population__floating') }} f on f.person_id = h.person_id
