@@ -1,5 +1,6 @@
-"""Which cells of a workbook are errors (#N/A, #REF!) or formulas without a result, as programs write them that compute
-nothing: calamine gives both as empty, and neither is an empty cell.
+"""What cells of a workbook show that calamine does not tell: which of them are errors (#N/A, #REF!) or formulas without
+a result, as programs write them that compute nothing: it gives both as empty, and neither is an empty cell. And whole
+numbers that only their format 000000 gives zeros in front: the sender saw a code with them.
 
 Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
 as a whole, and refused if they have any.
@@ -34,13 +35,17 @@ _OLD_ERROR = re.compile(
     rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]\0\0\0\xff\xff",  # the result of a formula
     re.DOTALL,
 )
+_PADDED = re.compile(r"(0{2,})(?:;.*)?")
+"""A number format that gives zeros in front and nothing else."""
+WIDEST = 15
+"""Digits of a number that Excel keeps."""
 _REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
-    """The text of every error and every formula without a result in the sheet with that number, by row and column from
-    0. Empty for ods, whose errors are texts.
+    """The text of every error, every formula without a result and every number padded with zeros in the sheet with that
+    number, by row and column from 0. Empty for ods, whose errors are texts; of old xls files padding is not known.
 
     Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with an
     error cell.
@@ -56,7 +61,11 @@ def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
             if "xl/workbook.xml" not in parts.namelist() or number < 0:
                 return {}
             data = parts.read(_part(parts, number))
-            return dict(_errors(data)) if _ERROR.search(data) else {}
+            padded = _padded(parts)
+            styles = "|".join(padded).encode()
+            if not _ERROR.search(data) and not (padded and re.search(rb"""\ss\s*=\s*["'](?:%s)["']""" % styles, data)):
+                return {}
+            return dict(_errors(data, padded))
     except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
         raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
 
@@ -80,10 +89,37 @@ def _part(parts: zipfile.ZipFile, number: int) -> str:
     return normpath(join("/xl", target)).lstrip("/")
 
 
-def _errors(data: bytes) -> Iterator[tuple[tuple[int, int], str]]:
+def _padded(parts: zipfile.ZipFile) -> dict[str, int]:
+    """The styles of cells, by their number, whose format pads whole numbers with zeros, with the width."""
+    if "xl/styles.xml" not in parts.namelist():
+        return {}
+    styles = fromstring(parts.read("xl/styles.xml"))
+    widths = {
+        one.attrib["numFmtId"]: len(found[1])
+        for one in styles.iter()
+        if _local(one) == "numFmt" and (found := _PADDED.fullmatch(one.attrib.get("formatCode", "")))
+    }
+    cells = next((one for one in styles if _local(one) == "cellXfs"), ())
+    formats = (one.get("numFmtId", "") for one in cells)
+    return {str(number): widths[one] for number, one in enumerate(formats) if one in widths}
+
+
+def _shown(cell: Element, padded: Mapping[str, int]) -> str | None:
+    """What a whole number shows whose format pads it; None for another cell."""
+    width = padded.get(cell.get("s", ""))
+    value = next((one.text or "" for one in cell if _local(one) == "v"), "")
+    if width is None or cell.get("t", "n") != "n" or not (value.isascii() and value.isdigit()):
+        return None
+    return value.zfill(width) if len(value) <= WIDEST else None
+
+
+def _errors(data: bytes, padded: Mapping[str, int]) -> Iterator[tuple[tuple[int, int], str]]:
     for _, cell in iterparse(BytesIO(data)):
         if _local(cell) == "c":
-            if (text := _said(cell)) is not None:
+            text = _said(cell)
+            if text is None:
+                text = _shown(cell, padded)
+            if text is not None:
                 letters, row = _REFERENCE.findall(cell.attrib["r"])[0]
                 yield (int(row) - 1, _column(letters)), text
         elif _local(cell) == "row":

@@ -323,3 +323,23 @@ def test_ods_by_the_book(tmp_path: Path) -> None:
             "</office:spreadsheet></office:body></office:document-content>",
         )
     assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}]
+
+
+def test_zeros_that_only_the_format_of_a_cell_shows_are_read(book: Callable[..., LocalFile]) -> None:
+    """The sender saw a code with them; other formats and long numbers are as ever."""
+
+    def codes(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["id", "name"])
+        six, both = (workbook.add_format({"num_format": code}) for code in ("000000", "0000;-0000"))
+        other = workbook.add_format({"num_format": "0.00"})
+        for line, (value, form) in enumerate([(123, six), (1234567, six), (7, both), (1.5, six), (12, other)], 1):
+            sheet.write_number(line, 0, value, form)
+            sheet.write_number(line, 1, 5)
+        sheet.write_formula(6, 0, "=1+1", six, 2)
+        sheet.write_string(7, 0, "8", six)
+        sheet.write_number(8, 0, 10**15, six)
+
+    rows = [row["id"] for row in read_file(book(codes), "xlsx")]
+    assert rows == ["000123", "1234567", "0007", "1.5", "12", "000002", "8", "1.00000000000000E+15"]
+    assert {row["name"] for row in read_file(book(codes), "xlsx")[:5]} == {"5"}
