@@ -231,9 +231,23 @@ class Allowed:
         return tuple(name for name in self.columns if name not in masked)
 
     def shows(self, other: "Allowed") -> bool:
-        """Whether it lets through all that another decision by the same grant does, of an earlier version maybe."""
-        limits = (self.divisions, self.organisations) == (other.divisions, other.organisations)
-        return limits and set(other.columns) <= set(self.columns) and set(other.plain) <= set(self.plain)
+        """Whether it lets through all that another one by the same grant does, of an earlier version maybe, or a part
+        of it that lies in one division."""
+        columns = set(other.columns) <= set(self.columns) and set(other.plain) <= set(self.plain)
+        return columns and self._reaches(other) and self._concerns(other)
+
+    def _reaches(self, other: "Allowed") -> bool:
+        """Whether its divisions hold those of another one."""
+        if self.divisions is None or other.divisions is None:
+            return self.divisions is None
+        return self.rows == other.rows and all(code.startswith(self.divisions) for code in other.divisions)
+
+    def _concerns(self, other: "Allowed") -> bool:
+        """Whether its organisations are at least those of another one."""
+        if self.organisations is None or other.organisations is None:
+            return self.organisations is None
+        same = self.organisations.column == other.organisations.column
+        return same and set(other.organisations.codes) <= set(self.organisations.codes)
 
     @property
     def coarser(self) -> tuple[tuple[str, str], ...]:

@@ -52,6 +52,12 @@ def returning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, 
     yield city, Desk(city.settings, city.register), store
 
 
+@pytest.fixture(autouse=True)
+def packing_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So each part is asked about once more before it leaves."""
+    monkeypatch.setattr("catalog.delivery.desk.LONG", 0)
+
+
 def account(desk: Desk) -> Account:
     made = deliver(desk, "returned", "test")
     assert isinstance(made, Account)
