@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -18,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from catalog.delivery.desk import Refused
+from catalog.delivery.extracts import WHOLE
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.policy import administration, suspension, tokens
 from catalog.policy.decision import MARTS, ROADS
@@ -306,6 +308,8 @@ def _broken(city: City, kind: Kind, problem: str) -> str:
 
 PUSHED = ("tables", "files")
 POSITION = "component_position"
+TELLING = 9
+"""Bytes of a value that stands in no file by chance."""
 MARTS_FILE = "/marts/marts.duckdb"
 PRODUCTS = (*LIMITED, AGES, FREE, LICENCES, UNRELEASED, GONE, UNKNOWN)
 
@@ -428,6 +432,22 @@ def _compare_pushed(stage: Stage, kind: Kind, product: str, road: str, where: st
     assert isinstance(right, Sight), where
     extract = desk.views.extract(admission.allowed)
     assert (extract.columns, extract.rows) == (right.columns, stage.shown(product, right).total()), where
+    if extract.key != WHOLE and product in stage.rows:
+        _search_bytes(stage, product, right, desk.views.folder(product, extract.version), extract.key, where)
+
+
+def _search_bytes(stage: Stage, product: str, right: Sight, folder: Path, key: str, where: str) -> None:
+    """No file that is made for what may be seen, rows, their order or index, has a value that is not: of a column or a
+    row that is hidden, long enough to be none by chance."""
+    keyed, rows = stage.keyed(product), stage.rows[product]
+    seen = [row for row in rows if within(row, right.divisions) and of(row, right.organisations)]
+    shown = "\n".join(str(row[name]) for row in seen for name in right.columns if name not in keyed)
+    values = {value for row in rows for value in row.values() if value is not None and len(value.encode()) >= TELLING}
+    hidden = [value.encode() for value in values if value not in shown]
+    files = [file for place in folder.glob(f"*{key}*") for file in place.rglob("*") if file.is_file()]
+    assert files, where
+    for content in (file.read_bytes() for file in files):
+        assert not [value for value in hidden if value in content], where
 
 
 def _compare_lookup(stage: Stage, kind: Kind, where: str) -> None:
