@@ -1,7 +1,8 @@
 """From CSV files to raw Parquet and to admitted core: against DuckDB's own CSV-to-Parquet of the same file.
 
-`python -m benchmarks.files [ROWS]`. Files of 20 columns, of which one row in a hundred breaks a rule: UTF-8, the
-same in GBK, and UTF-8 of which another one in a hundred is damaged (bytes, too many or too few fields).
+`python -m benchmarks.files [ROWS [KIND]]`. Files of 20 columns, of which one row in a hundred breaks a rule: UTF-8, the
+same in GBK, and UTF-8 of which another one in a hundred is damaged (bytes, too many or too few fields). And `many`: a
+thousand files of three rows each, dropped together.
 """
 
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.contender import Contender, one
 from benchmarks.measure import table
-from benchmarks.registers import SOURCE, contracts, people
+from benchmarks.registers import CHANGES, SNAPSHOT, SOURCE, contracts, people
 from pipelines.admission.admit import admit
 from pipelines.admission.receive import receive
 from pipelines.connectors.base import Request
@@ -25,6 +26,9 @@ from pipelines.register.receipts import Receipts
 
 ENCODINGS = {"utf8": "utf-8", "dirty": "utf-8", "gbk": "gbk"}
 CONNECTOR = "{file_drop: {connection: psb, files: FILE, format: csv, encoding: ENCODING, complete: marker}}"
+TOGETHER = CONNECTOR.replace("marker", "marker, together: true")
+MANY, FEW = 1_000, 3
+"""How many small files, and rows of each."""
 
 
 def damaged(number: int, line: bytes) -> bytes:
@@ -48,6 +52,17 @@ def write(folder: Path, rows: int) -> None:
             gbk.write(line.decode().encode("gbk"))
 
 
+def write_many(folder: Path) -> None:
+    """The small files, each with its marker."""
+    folder.mkdir()
+    with (folder.parent / "utf8.csv").open("rb") as source:
+        header = source.readline()
+        for number in range(MANY):
+            file = folder / f"many_{number:04}.csv"
+            file.write_bytes(header + b"".join(source.readline() for _ in range(FEW)))
+            file.with_name(f"{file.name}.ok").touch()
+
+
 def duckdb_parquet(kind: str, file: Path, folder: Path) -> int:
     """DuckDB as it is used by hand: sniffed, all text. What it cannot read it leaves out."""
     errors = ", ignore_errors = true" if kind == "dirty" else ""
@@ -68,7 +83,9 @@ def raw(kind: str, file: Path, folder: Path) -> int:
 
 def admitted(kind: str, file: Path, folder: Path) -> int:
     """Dropped file kept and hashed, rows in raw, every rule judged, core and quarantine committed."""
-    known = load(contracts(folder, CONNECTOR.replace("FILE", file.name).replace("ENCODING", ENCODINGS[kind])))
+    connector = TOGETHER if kind == "many" else CONNECTOR
+    connector = connector.replace("FILE", file.name).replace("ENCODING", ENCODINGS.get(kind, "utf-8"))
+    known = load(contracts(folder, connector, CHANGES if kind == "many" else SNAPSHOT))
     lake = Lake(folder / "lake")
     lake.prepare()
     register = Register(f"sqlite:///{folder / 'register.db'}")
@@ -93,20 +110,22 @@ CONTENDERS: dict[str, Contender] = {
     for way in WAYS
     if (kind, way) != ("gbk", duckdb_parquet)  # it knows no GBK
 }
+CONTENDERS["many"] = lambda home, folder: admitted("many", Path(home) / "many" / "many_*.csv", folder)
 
 
-def main(rows: int) -> None:
-    """Write the files and run every contender on each of them."""
+def main(rows: int, kind: str) -> None:
+    """Write the files and run every contender on each of them, or those of one kind."""
     with tempfile.TemporaryDirectory() as home:
         write(Path(home), rows)
-        for kind in ENCODINGS:
-            (Path(home) / f"{kind}.csv.ok").touch()
+        for encoded in ENCODINGS:
+            (Path(home) / f"{encoded}.csv.ok").touch()
         print(f"{rows} rows x 20 columns of CSV")
-        table("benchmarks.files", CONTENDERS, home)
+        write_many(Path(home) / "many")
+        table("benchmarks.files", [name for name in CONTENDERS if name.startswith(kind)], home)
 
 
 if __name__ == "__main__":
     if "--one" in sys.argv:
         one(CONTENDERS[sys.argv[-1]], sys.stdin.read())
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000, sys.argv[2] if len(sys.argv) > 2 else "")

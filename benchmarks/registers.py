@@ -8,6 +8,8 @@ from pathlib import Path
 
 from benchmarks.measure import REPOSITORY
 
+SNAPSHOT = "{mode: snapshot_diff, key: [record_no], newest: source_updated_at, deletionCeiling: 0.5, volumeFloor: 0.5}"
+CHANGES = "{mode: cursor, key: [record_no], cursor: source_updated_at}"
 SOURCE = "psb/bench_person"
 TABLE = "bench.person"
 DATABASE = "{database: {connection: psb, table: bench.person}}"
@@ -18,7 +20,7 @@ version: 1.0.0
 status: active
 description: 基准测试用的登记表。
 connector: {CONNECTOR}
-load: {mode: snapshot_diff, key: [record_no], newest: source_updated_at, deletionCeiling: 0.5, volumeFloor: 0.5}
+load: {LOAD}
 slaProperties: {frequency: 每日, retention: 10y}
 properties:
   - {name: record_no, required: true}
@@ -101,9 +103,10 @@ def _by(divisor: int) -> str:
     return f"cast((i - i % {divisor}) / {divisor} AS bigint)"
 
 
-def contracts(folder: Path, connector: str = DATABASE) -> Path:
-    """The city's contracts with that of the register beside them; `connector`: how it is delivered, as YAML."""
+def contracts(folder: Path, connector: str = DATABASE, load: str = SNAPSHOT) -> Path:
+    """The city's contracts with that of the register beside them; how it is delivered and loaded as YAML."""
     copy = folder / "data_contracts"
     shutil.copytree(REPOSITORY / "data_contracts", copy)
-    (copy / "sources" / f"{SOURCE}.yaml").write_text(CONTRACT.replace("{CONNECTOR}", connector), "utf-8")
+    text = CONTRACT.replace("{CONNECTOR}", connector).replace("{LOAD}", load)
+    (copy / "sources" / f"{SOURCE}.yaml").write_text(text, "utf-8")
     return copy

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from benchmarks.contender import Contender, one
 from benchmarks.measure import table
-from benchmarks.registers import CONTRACT, SOURCE, contracts, people
+from benchmarks.registers import CONTRACT, DATABASE, SNAPSHOT, SOURCE, contracts, people
 from pipelines.admission import screen
 from pipelines.admission.compile import compile_contract
 from pipelines.codecs.sql import literal
@@ -126,7 +126,7 @@ def register() -> tuple[Contracts, SourceContract]:
     """The contracts, read once and before anything is measured."""
     root = contracts(Path(tempfile.mkdtemp()))
     first, _, last = CONTRACT.partition("quality:\n")
-    text = (first + _MORE + last).replace("{CONNECTOR}", "{database: {connection: psb, table: bench.person}}")
+    text = (first + _MORE + last).replace("{CONNECTOR}", DATABASE).replace("{LOAD}", SNAPSHOT)
     (root / "sources" / f"{SOURCE}.yaml").write_text(text, "utf-8")
     known = load(root)
     shutil.rmtree(root.parent)
