@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.truth import persons
+from benchmarks.truth import credit, persons
 from benchmarks.truth.counts import MODELS, counts
 from benchmarks.truth.licences import in_force
 from benchmarks.truth.survival import Survivors
@@ -23,6 +23,10 @@ def report(town: LivedTown) -> Iterator[str]:
     yield from (f"  truly {true}, said {said} ({why}): {count}" for (true, said, why), count in mixed.items())
     yield str(counts(town))
     yield from (f"licence {kind} {found}" for kind, found in in_force(town).items())
+    town.build(*credit.MODELS)
+    yield from (f"{source} {credit.fields(town, source)}" for source in credit.LIBRARY)
+    yield from (f"public {source} {shown}" for source, shown in credit.public(town).items())
+    yield str(credit.scores(town))
     yield from survival("person", persons.survivors(town))
 
 

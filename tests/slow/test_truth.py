@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.truth import persons
+from benchmarks.truth import credit, persons
 from benchmarks.truth.__main__ import PERSONS
 from benchmarks.truth.counts import MODELS, counts
 from benchmarks.truth.licences import in_force
@@ -97,3 +97,19 @@ def test_the_licences_in_force_are_those_that_truly_are(town: LivedTown) -> None
         assert found.twice <= 0, kind
         assert within(found.said - found.right, 0.01, found.said), kind
         assert within(found.true - found.right, 0.05, found.true), kind
+
+
+def test_credit_is_what_its_offices_decided(town: LivedTown) -> None:
+    """Field by field; the public sees nothing that is over or repaired, and every score is that of another formula. A
+    changed row that was refused leaves what stood before."""
+    town.build(*credit.MODELS)
+    for source in credit.LIBRARY:
+        found = credit.fields(town, source)
+        print(source, found)
+        assert found.cells > 300 and within(sum(found.wrong.values()), 0.001, found.cells), source
+    for source, shown in credit.public(town).items():
+        print(source, shown)
+        assert shown.shown > 5 and within(len(shown.wrongly), 0.02, shown.shown), source
+    scores = credit.scores(town)
+    print(scores)
+    assert scores.scored > 50 and within(scores.scored - scores.exact, 0.005, scores.scored)
