@@ -119,4 +119,5 @@ def test_every_answer_of_the_catalogue_says_so(town: Town, contracts: Contracts)
     admission = desk.admit(Caller(), OPEN, "product.get", "rows")
     held, offering = desk.views.extract(admission.allowed), admission.offering
     assert describe(contracts, offering, held, [], None, [], {}, made_up=bool(desk.said))["citylake:is_test"] is True
-    assert dict(about_book(offering, "http://x", held.version, held.columns, held.rows).facts)["web.sheet.is_test"]
+    book = about_book(offering, "http://x", admission.allowed, held.columns, held.rows, bool(desk.said))
+    assert dict(book.facts)["web.sheet.is_test"]
