@@ -101,8 +101,9 @@ def link(
         tables.replace(con, lake, LINK, _LINKS, number)
         asked = [*_uncertain(con), *_two_numbers(con, model), *bearing.questions]
         rows = dict(con.execute("SELECT coalesce(basis, word), count(*) FROM outcome GROUP BY ALL").fetchall())
-        wrong = f"SELECT dataset, count(*) FROM outcome WHERE why = '{CONTRADICTED}' GROUP BY ALL ORDER BY ALL"
-        contradicted = dict(con.execute(wrong).fetchall())
+        wrong = f"why = '{CONTRADICTED}' AND NOT by_name AND basis IS DISTINCT FROM 'steward'"
+        counted = f"SELECT dataset, count(*) FROM outcome WHERE {wrong} GROUP BY ALL ORDER BY ALL"
+        contradicted = dict(con.execute(counted).fetchall())
     shared = {name: {"numbers": len({*on}), "records": len(on)} for name, on in sorted(bearing.shared.items())}
     return Linked(rows, reviews.ask(asked), events, shared, contradicted)
 
@@ -170,8 +171,9 @@ def _outcome(con: duckdb.DuckDBPyConnection, model: Model) -> None:
     A stranger keeps its own number until it is accepted for somebody else, so it is no row of `link`.
     """
     con.execute(
-        "CREATE TEMP TABLE outcome AS SELECT r.dataset, r.row_key, t.place, r.why, r.claim AS own, d.claim AS likely, "
-        "d.weight, d.ahead, d.word, coalesce(a.person, CASE WHEN d.word = 'accept' THEN d.claim END) AS claim, "
+        "CREATE TEMP TABLE outcome AS SELECT r.dataset, r.row_key, t.place, r.why, r.by_name, r.claim AS own, "
+        "d.claim AS likely, d.weight, d.ahead, d.word, "
+        "coalesce(a.person, CASE WHEN d.word = 'accept' THEN d.claim END) AS claim, "
         "CASE WHEN a.person IS NOT NULL THEN 'steward' WHEN d.word = 'accept' THEN 'model' END AS basis, "
         f"{literal(model.version)} AS model "
         "FROM residue r JOIN told t USING (dataset, row_key) LEFT JOIN decision d USING (number) "

@@ -175,14 +175,14 @@ def test_words_about_a_row(desk: Desk) -> None:
     asked whether it is the mother all the same."""
     desk.people(PARENT)
     desk.bench.load(RECORDS, RENAMED)
-    desk.link()
+    assert desk.link().contradicted == {}, "the department is not told before the steward has looked"
     (question,) = desk.reviews.open()
     assert (question["why"], question["person"], question["row_key"]) == ("contradicted", "c-mother", "E1")
     assert desk.linked() == {"E1": None}
     with pytest.raises(CitylakeError):
         desk.reviews.decide(question["id"] + 1, "accept", "张专员", "")
     desk.reviews.decide(question["id"], "accept", "张专员", "本人改名")
-    desk.link()
+    assert desk.link().contradicted == {}
     assert (desk.linked(), desk.reviews.open()) == ({"E1": "c-mother"}, [])
     assert desk.rows(tables.LINK, "basis, weight, model") == [("steward", None, None)]
     desk.reviews.decide(question["id"], "reject", "张专员", "核实后不是")
