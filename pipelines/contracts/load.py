@@ -65,6 +65,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+RELEASES_SAY = 2
+"""Counts up when releases say more of what they show: then every product is released once to say it."""
 NOTICE_LEVEL = 2
 LAYERS = ("lib_", "mart_")
 """How the names of models with a contract begin."""
@@ -202,7 +204,7 @@ class _Loader:
             derived=derived,
             rules=rules,
             connector=connector,
-            hash=self._hash(form, [*columns, *(item.column for item in derived)], rules),
+            hash=self._meaning(form, [*columns, *(item.column for item in derived)], rules),
             across=across,
         )
 
@@ -229,6 +231,7 @@ class _Loader:
         views = list(self._views(file, form, columns))
         check_joins(file, rules, [(channel, found) for channel, _, found in views])
         shown = [column.column for _, _, found in views for column in found]
+        meaning = self._meaning(form, [*columns, *shown], rules)
         contract = ProductContract(
             id=f"{library}/{dataset}",
             library=library,
@@ -238,7 +241,8 @@ class _Loader:
             columns=columns,
             rules=rules,
             products=(),
-            hash=self._hash(form, [*columns, *shown], rules),
+            hash=self._released_by(form, meaning),
+            meaning=meaning,
             advice=tuple(
                 self.resolver.rule(file, ("advice", index), call, {}, names) for index, call in enumerate(form.advice)
             ),
@@ -378,11 +382,16 @@ class _Loader:
             told = {"column": form.name, "mask": form.otherwise, "type": kind, "made": made}
             raise error("contract.otherwise_type", file, at, **told)
 
-    def _hash(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
+    def _released_by(self, form: models.ProductForm, meaning: str) -> str:
+        """SHA-256 of all by which the products of a contract are released anew: what it means, the texts of purposes
+        where it names any, and what releases say of themselves."""
+        texts = self.codes[PURPOSES].hash if _names_purposes(form) else None
+        return hashlib.sha256(json.dumps([RELEASES_SAY, meaning, texts]).encode()).hexdigest()
+
+    def _meaning(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
         listed = {step.arguments["codes"] for column in columns for step in column.clean if "codes" in step.arguments}
         listed |= {rule.arguments["codes"] for rule in rules if "codes" in rule.arguments}
-        listed |= {PURPOSES} if _names_purposes(form) else set()
         meaning = {
             "form": form.model_dump(mode="json", by_alias=True),
             "fields": {column.name: column.definition.model_dump(mode="json") for column in columns},
@@ -391,9 +400,9 @@ class _Loader:
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _names_purposes(form: models.Strict) -> bool:
+def _names_purposes(form: models.ProductForm) -> bool:
     """Whether a contract shows a column for some purposes only; then it is released anew when the list changes."""
-    if not isinstance(form, models.ProductForm) or form.channels.sharing is None:
+    if form.channels.sharing is None:
         return False
     columns = form.channels.sharing.properties
     return any(isinstance(column, models.ChannelColumn) and column.purposes for column in columns)

@@ -126,6 +126,8 @@ class ProductContract:
     rules: tuple[Rule, ...]
     products: tuple[Product, ...]
     hash: str
+    meaning: str
+    """What releases that do not say what they show named as their contract."""
     advice: tuple[Rule, ...] = ()
     """Rules that do not close the gate; what they find is an issue of the owner."""
 

@@ -175,7 +175,7 @@ class _Reproduction:
             other = {path: then.get(path, "-") for path in now | then if now.get(path) != then.get(path)}
         elif self._inputs(rewritings) != self.entry.body["inputs"]:  # the receipt is from before files were told
             raise CitylakeError("reproduce.code_unknown", **about, inputs=self.entry.body["inputs"])
-        if self.contract.hash != self.entry.body["contract"]:
+        if self.entry.body["contract"] not in {self.contract.hash, self.contract.meaning}:
             other[str(self.contract.path)] = self.entry.body["contract"]
         if other:
             listed = "、".join(f"{path}（{one}）" for path, one in sorted(other.items()))

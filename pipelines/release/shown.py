@@ -24,9 +24,12 @@ def released_columns(product: Product, body: Mapping[str, Any]) -> tuple[str, ..
     """The columns of the contract that a release made just as the contract makes them now: from that source, so masked.
 
     An allow-list or mask that was tightened since acts at once: the column is closed until the next release. A release
-    that does not say how its columns were made shows none. Another column with the last day of a row is closed too, and
-    with it the product: which rows may be shown by both was not asked.
+    that does not say how its columns were made shows none; nor does one that does not say what else it showed, once its
+    contract is another one: what that opens cannot be told. Another column with the last day of a row is closed too,
+    and with it the product: which rows may be shown by both was not asked.
     """
+    if "shows" not in body and body.get("contract") != product.contract.meaning:
+        return ()
     released, until = body.get("columns") or {}, shown_until(product, body)
     moved = until if _shows(body).get("shown_until") not in {None, until} else None
     same = (column for column in product.columns if released.get(column.name) == [column.source, column.mask])

@@ -1,8 +1,10 @@
 """A contract that shows more than its release was let out to show opens nothing; one that shows less acts at once."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product as pairs
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,9 +80,33 @@ def test_no_purpose_sees_more_than_contract_and_release_both_show(contracts: Con
 
 def test_a_release_of_before_shows_columns_for_purposes_to_nobody(contracts: Contracts) -> None:
     product = bound(contracts.products[FIGURES], WAYS[0])
-    body = {"columns": said_of(product)["columns"]}
+    body = of_before(product)
     assert seen(offered(product, body), "a") is None and seen(offered(product, said_of(product)), "a") == "plain"
     assert seen(offered(bound(product, WAYS[-1]), body), "x") == "plain"
+
+
+@pytest.mark.parametrize(
+    ("product", "words"),
+    [("sharing/licence_verify", "lookup: {"), ("sharing/credit_list", "shownUntil: "), (FIGURES, "# nothing\n")],
+)
+def test_a_release_of_before_is_closed_by_another_contract(tmp_path: Path, product: str, words: str) -> None:
+    """What a file of contracts drops opens nothing, although the release does not say that it was there."""
+    root = tmp_path / "data_contracts"
+    shutil.copytree(REPOSITORY / "data_contracts", root)
+    shutil.copytree(REPOSITORY / "dbt_project", tmp_path / "dbt_project")
+    before = load(root).products[product]
+    assert before.contract.hash != before.contract.meaning, "so that the next run releases it"
+    file, lines = before.contract.path, before.contract.path.read_text("utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.lstrip().startswith(words)]
+    file.write_text("".join(kept), "utf-8")
+    now = load(root).products[product]
+    assert bool(released_columns(now, of_before(before))) == (kept == lines)
+    assert released_columns(before, of_before(before)) and released_columns(now, said_of(before))
+
+
+def of_before(product: Product) -> dict[str, Any]:
+    """The body of a release that does not say what it shows, only by which contract it was made."""
+    return {"columns": said_of(product)["columns"], "contract": product.contract.meaning}
 
 
 Changed = Callable[[Product], Product]
