@@ -13,17 +13,18 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import IO, Any, cast
+from typing import IO, Any, Self, cast
 
 from pipelines.messages import CitylakeError
 
 DEEPEST = 4
 """Archives in archives that are opened."""
 HEAD = 512
+CHUNK = 1 << 20
 ENCRYPTED = 1
 """The flag of a member of a zip."""
 PACKED: dict[bytes, Callable[[Any], Any]] = {
@@ -42,6 +43,10 @@ CLOSED = (
     b"KDMV",  # vmdk
     b"vhdxfile",
     b"PGDMP",
+    b"--\n-- PostgreSQL database dump",
+    b"BORG_SEG",
+    b"070701",  # cpio
+    b"070707",
     b"Salted__",
     b"age-encryption.org",
     b"-----BEGIN PGP",
@@ -59,6 +64,7 @@ class Item:
 
     `path`: how messages call it, `below`: its path in the folder of backups, the names of archives among it.
     `modified`: when it was written as far as it says so. `closed`: it may hold files, and nothing here opens it.
+    `head`: its first bytes, unless it is of the home whatever it holds.
     `file`: where it lies, unless it is in an archive; then `stream` gives its bytes, once.
     """
 
@@ -68,6 +74,7 @@ class Item:
     stream: IO[bytes] | None = field(default=None, repr=False)
     file: Path | None = None
     closed: bool = False
+    head: bytes = field(default=b"", repr=False)
 
     def sha256(self) -> str:
         """The hash of its bytes."""
@@ -87,23 +94,33 @@ class Item:
         return self.stream
 
 
-def items(folder: Path, scratch: Path, whole: Callable[[PurePath], bool]) -> Iterator[Iterator[Item]]:
+def items(
+    folder: Path, scratch: Path, whole: Callable[[PurePath], bool], folders: Collection[Path]
+) -> Iterator[Iterator[Item]]:
     """By file of a folder of backups: itself, or what is in it if it is an archive. `whole`: which paths in it are
-    files of their own, whatever is in them.
+    files of their own, whatever is in them. `folders`: all that are looked at; links to others, and those that lead
+    nowhere, are closed.
 
     Raises CitylakeError for a folder that is not there, and for a file that cannot be read.
     """
     if not folder.is_dir():
         raise CitylakeError("erase.no_backup_folder", folder=folder)
+    known = [one.resolve() for one in folders]
     for file in _files(folder):
-        yield _of_file(file, file.relative_to(folder), scratch, whole)
+        below = file.relative_to(folder)
+        if file.is_file():
+            yield _of_file(file, below, scratch, whole)
+        elif not any(Path(os.path.realpath(file)).is_relative_to(one) for one in known):
+            yield iter([Item(file, below, None, closed=True)])
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    """The files below a folder, and the links to folders or to nothing."""
     try:
         for parent, folders, names in os.walk(folder, onerror=_raise):
             folders.sort()
-            yield from (file for name in sorted(names) if (file := Path(parent, name)).is_file())
+            found = (Path(parent, name) for name in sorted([*folders, *names]))
+            yield from (one for one in found if one.is_symlink() or one.is_file())
     except OSError as error:
         raise _unread(Path(error.filename or folder), error) from error
 
@@ -145,7 +162,7 @@ def _opened(item: Item, stream: Any, scratch: Path, whole: Callable[[PurePath], 
     elif head.startswith(ZIPS):
         yield from _of_zip(item, scratch, whole, deep - 1)
     elif _is_tar(head):
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is not None:
@@ -153,7 +170,28 @@ def _opened(item: Item, stream: Any, scratch: Path, whole: Callable[[PurePath], 
                     one = Item(item.path / name, item.below / name, member.mtime, content)
                     yield from _opened(one, content, scratch, whole, deep - 1)
     else:
-        yield item
+        yield replace(item, head=head)
+
+
+class _Member(tarfile.TarInfo):
+    """A member of an archive that is read to its end: `tarfile` takes what it cannot read behind the first member, an
+    end that is not there and the end of the first of two archives for the end of all."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            rest, behind = 0, cast("Any", archive.fileobj)
+            while chunk := behind.read(CHUNK):
+                rest += len(chunk)
+                if chunk.strip(b"\0"):
+                    raise tarfile.ReadError("data behind the end of the archive") from None
+            if rest < tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("the archive has no end") from None
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
 
 
 def _is_tar(head: bytes) -> bool:
@@ -170,7 +208,10 @@ def _of_zip(item: Item, scratch: Path, whole: Callable[[PurePath], bool], deep: 
         TemporaryDirectory(dir=scratch) as place,
         zipfile.ZipFile(item.file or item.copy(Path(place, "zip"))) as archive,
     ):
-        for member in archive.infolist():
+        members = archive.infolist()
+        if min((member.header_offset for member in members), default=archive.start_dir):
+            raise zipfile.BadZipFile("data before the first member")
+        for member in members:
             name = member.filename.lstrip("/")
             path, below = item.path / name, item.below / name
             if member.flag_bits & ENCRYPTED:

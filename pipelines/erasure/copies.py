@@ -1,15 +1,17 @@
 """Backups that still hold a person, or may: files from before an order, in the folders of backups that are configured.
 
-Copies of the home are found (rsync, hard links, mounted snapshots, archives); links to folders are not followed, and
-nothing in a backup is changed. Clean is only what is known to be: the receipt says what the order rewrote, the lake of
-now was searched, and of any other file the logs and receipts of now say whether it was written since. The time of a
-file is believed only where it says that the file is older: whoever copies without times makes all of them new.
+Copies of the home are found (rsync, hard links, mounted snapshots, archives); links to folders are not followed but
+told, and nothing in a backup is changed. Clean is only what is known to be: the receipt says what the order rewrote,
+the lake of now was searched, and of any other file the logs and receipts of now say whether it was written since. A
+file in no place of a home is clean only with the bytes that the home has now, or as a register with the receipt. The
+time of a file is believed only where it says that the file is older: whoever copies without times makes all of them
+new.
 """
 
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -36,12 +38,17 @@ REMADE = {"marts", VIEWS}
 ZONES = {"raw", "core", "quarantine", "linkage", "matched", "released", "candidate", "hashes", "corrections", "spool"}
 UNTOLD = {"hashes", "corrections", "spool"}
 """Those of them whose files are written anew under their names, and say nowhere when."""
+BESIDE = {"logs", "reports", "secrets", "deliveries", "dagster", "dbt", "city", "run.lock", "drill.json"}
+"""What a home has beside its lake and says nowhere when it was written."""
+SQLITE = b"SQLite format 3\0"
+LONGEST_BATCH = 18
+"""Digits of the number of a batch that a register can hold."""
 LOG, LAST_CHECKPOINT = "_delta_log", "_last_checkpoint"
 
 
 @dataclass
 class Copies:
-    """Files of backups: those that are as before an order, those from before it of which nobody knows, and those that
+    """Files of backups: those that are as before an order, those of which nobody knows whether they are, and those that
     nothing here opens."""
 
     held: list[Path] = field(default_factory=list)
@@ -61,7 +68,7 @@ def copies(settings: Settings, register: Register, order: Recorded) -> Copies:
     for folder in settings.backups:
         with TemporaryDirectory(dir=settings.lake.scratch()) as place:
             look = _Look(settings, order, since, Path(place), found)
-            for file in items(folder, Path(place), look.is_whole):
+            for file in items(folder, Path(place), look.is_whole, settings.backups):
                 for item in file:
                     look.at(item)
                 look.put_registers()
@@ -91,7 +98,7 @@ class Since:
         if log:
             return _committed(log)
         match parts:
-            case ("raw", org, dataset, batch, *_) if batch.isdecimal():
+            case ("raw", org, dataset, batch, *_) if batch.isdecimal() and len(batch) <= LONGEST_BATCH:
                 return self.batch(f"{org}/{dataset}", int(batch))
             case ("candidate", edition, *_):
                 return self.edition(edition)
@@ -134,7 +141,8 @@ class _Look:
     """Telling what the files of one folder of backups are to one order."""
 
     def __init__(self, settings: Settings, order: Recorded, since: Since, place: Path, found: Copies) -> None:
-        self.root, self.order, self.since, self.place, self.found = settings.lake.root, order, since, place, found
+        self.home, self.root = settings.home, settings.lake.root
+        self.order, self.since, self.place, self.found = order, since, place, found
         self.before: dict[str, set[str]] = {}
         self.left: dict[str, set[str]] = {}
         for name, (old, new) in order.body["files"].items():
@@ -162,8 +170,10 @@ class _Look:
             self._put_by(item)
         elif REMADE & {*below.parts[:-1]}:
             self.told_by_register.append((item, self.found.held))
-        elif below.name in self.before or _zone(below) is not None:
-            self._of_lake(item)
+        elif (zone := _zone(below)) is not None:
+            self._of_lake(item, zone)
+        elif item.head:  # an empty file holds nobody
+            self._of_other(item)
 
     def put_registers(self) -> None:
         """Judge the registers of what was looked at since the last time."""
@@ -182,23 +192,23 @@ class _Look:
         unless the file is older by its own time."""
         for item, where in self.told_by_register:
             parts = item.below.parts
-            home = next(place for place, part in enumerate(parts) if part in REMADE | ZONES | {LAKE})
+            home = next(place for place, part in enumerate(parts) if part in REMADE | ZONES | BESIDE | {LAKE})
             since = self.has_receipt.get(PurePath(*parts[:home]), False)
             if not since or (item.modified is not None and item.modified < self.since.at_order):
                 where.append(item.path)
 
-    def _of_lake(self, item: Item) -> None:
-        """A file by a name that the order rewrote, or one of the lake. Clean is what the order left, what the lake has
-        now in its place, and what was written since."""
+    def _of_lake(self, item: Item, zone: int) -> None:
+        """A file of the lake. Clean is what the order left, what the lake has now in its place, and what was written
+        since. `zone`: the place of its zone in its path."""
         log = b""
         if item.below.parent.name == LOG and item.below.suffix == ".json":
             item = replace(item, file=item.file or item.copy(self.place / LOG))  # what it says is read, and its hash
             log = (item.file or item.path).read_bytes()
-        name, zone = item.below.name, _zone(item.below)
+        name = item.below.name
         digest = self._digest(item) if name in self.before or name in self.left else ""
         if digest in self.before.get(name, ()):
             self.found.held.append(item.path)
-        elif zone is not None and name != LAST_CHECKPOINT and digest not in self.left.get(name, ()):
+        elif name != LAST_CHECKPOINT and digest not in self.left.get(name, ()):
             parts = item.below.parts[zone:]
             ours = self.root.joinpath(*parts)
             if self.since.wrote(parts, log) or (
@@ -209,6 +219,32 @@ class _Look:
                 self.told_by_register.append((item, self.found.unknown))
             else:
                 self.found.unknown.append(item.path)
+
+    def _of_other(self, item: Item) -> None:
+        """A file in no place of the lake: its copy under another name, another database, what other programs store.
+        Clean is what the order left, what the home has now at the end of this path, and a register with the receipt."""
+        if item.head.startswith(SQLITE):
+            item = replace(item, file=item.file or item.copy(self.place / "sqlite"))
+            if self._has_receipt({REGISTER: item.file or item.path}):
+                return
+        name, ours = item.below.name, list(self._ours(item.below))
+        digest = self._digest(item) if ours or name in self.before or name in self.left else ""
+        if digest in self.before.get(name, ()):
+            self.found.held.append(item.path)
+        elif digest in self.left.get(name, ()) or digest in map(self._of_file, ours):
+            return
+        elif (BESIDE | {LAKE}) & {*item.below.parts}:
+            self.told_by_register.append((item, self.found.unknown))
+        else:
+            self.found.unknown.append(item.path)
+
+    def _ours(self, below: PurePath) -> Iterator[Path]:
+        """The files that the home, its lake or a zone of that has now at a path, or at the end of it."""
+        parts = below.parts
+        for start in range(len(parts) if ".." not in parts else 0):
+            for root in (self.home, self.root, *(self.root / zone for zone in sorted(ZONES))):
+                if (file := root.joinpath(*parts[start:])).is_file():
+                    yield file
 
     def _put_by(self, item: Item) -> None:
         """Put a register, or what is written ahead of it, by to be judged with the other one."""

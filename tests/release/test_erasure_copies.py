@@ -258,6 +258,118 @@ def test_what_is_not_opened_is_no_clean_backup(home: Settings, backups: Path, or
         copies(home, order)
 
 
+NOT_KNOWN = {
+    "register.sql": b"--\n-- PostgreSQL database dump\n--\n",
+    "marts-20261101.duckdb": bytes(8) + b"DUCK" + bytes(100),
+    "core-20261101/psb/household_person/merged.parquet": b"PAR1 merged since",
+    "restic/data/ab/ab12": b"\x91\x13" * 400,
+    "borg/data/0/1": b"BORG_SEG" + bytes(100),
+    "home.cpio": b"070701" + b"0" * 300,
+    "home.exe": b"MZ" + bytes(600) + b"PK\3\4",
+    f"raw/psb/household_person/{'9' * 25}/rows.parquet": b"x",
+    "a/" + NAME.rpartition("/")[2]: b"neither of before nor of since",
+}
+
+
+@pytest.mark.parametrize("name", NOT_KNOWN)
+def test_what_nothing_knows_is_no_clean_backup(home: Settings, backups: Path, order: Recorded, name: str) -> None:
+    shutil.rmtree(backups)
+    file = backups / name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(NOT_KNOWN[name])
+    found = copies(home, order)
+    assert [*found.unknown, *found.closed] == [file] and not found.held
+    file.write_bytes(b"")
+    if "raw" not in file.parts:
+        assert copies(home, order) == Copies(), "an empty file holds nobody"
+
+
+def test_a_register_by_another_name_is_asked_for_the_receipt(home: Settings, backups: Path) -> None:
+    named = backups / "register-20261101.db"
+    shutil.copyfile(home.home / "register.db", named)
+    order = ordered(home, backups)
+    for day in ("1", "2"):
+        shutil.rmtree(backups / day)
+    assert copies(home, order).unknown == [named]
+    shutil.copyfile(home.home / "register.db", named)
+    assert copies(home, order) == Copies()
+    packed = backups / "register-20261101.db.gz"
+    packed.write_bytes(gzip.compress(named.read_bytes()))
+    assert copies(home, order) == Copies()
+
+
+def test_what_a_home_has_beside_its_lake_is_clean_beside_its_register(home: Settings, backups: Path) -> None:
+    """As the home has it now, or by its time; elsewhere nobody knows."""
+    order = ordered(home, backups)
+    shutil.rmtree(backups)
+    key, log = home.home / "secrets" / "erased.key", backups / "1" / "logs" / "a.log"
+    write(key, "key")
+    shutil.copytree(key.parent, backups / "1" / "secrets")
+    log.parent.mkdir()
+    log.write_text("a line", "utf-8")
+    assert copies(home, order).unknown == [log]
+    shutil.copyfile(home.home / "register.db", backups / "1" / "register.db")
+    assert copies(home, order) == Copies()
+    write(log, "a line of before")
+    assert copies(home, order).unknown == [log]
+
+
+def test_links_to_what_is_not_looked_at_are_told(
+    home: Settings, backups: Path, order: Recorded, tmp_path: Path
+) -> None:
+    shutil.rmtree(backups)
+    (backups / "1").mkdir(parents=True)
+    (backups / "latest").symlink_to(backups / "1")
+    assert copies(home, order) == Copies()
+    (tmp_path / "elsewhere").mkdir()
+    links = [backups / "daily", backups / "nowhere", backups / "self"]
+    for link, target in zip(links, (tmp_path / "elsewhere", tmp_path / "gone", backups / "self"), strict=True):
+        link.symlink_to(target)
+    assert copies(home, order).closed == links[:2]
+
+
+def tarred(**members: bytes) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+def zipped(name: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, b"")
+    return content.getvalue()
+
+
+WHOLE = tarred(first=b"", second=b"before")
+DAMAGED = {
+    "header.tar": WHOLE[:512] + b"\xff" + WHOLE[513:],
+    "cut.tar": WHOLE[:512],
+    "half.tar": WHOLE[:700],
+    "end.tar": WHOLE[: 3 * 512],
+    "one-block.tar": WHOLE[: 4 * 512],
+    "joined.tar": tarred(first=b"") + tarred(second=b"before"),
+    "joined.zip": zipped("first") + zipped("second"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_archive_is_read_to_its_end_or_not_clean(
+    home: Settings, backups: Path, order: Recorded, name: str, pack: Callable[[bytes], bytes]
+) -> None:
+    """`tarfile` takes damage behind the first member for the end, and the end of a first archive for that of all."""
+    shutil.rmtree(backups)
+    backups.mkdir()
+    (backups / name).write_bytes(pack(DAMAGED[name]))
+    with pytest.raises(CitylakeError, match=name):
+        copies(home, order)
+
+
 def test_what_stands_ahead_of_a_register_goes_with_it(home: Settings, backups: Path) -> None:
     """Where no register lies beside it nobody knows what it holds."""
     order = ordered(home, backups)
