@@ -7,7 +7,7 @@ where rows come from, and what replayed rows change. Does not belong here: which
 and whole tables, of which the delivery in force alone is judged again (`changes`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -37,31 +37,31 @@ Parts = tuple[tuple[int, int], ...]
 class Origins:
     """Where the rows of batches come from that the source did not deliver as they are.
 
-    `own`: the parts of the batch itself, if it replays others; `replays`: those of all replays; `returned`: batches of
-    corrected rows.
+    `own`: the parts of the batch itself, if it replays others; `replays`: those of all replays; `apart`: batches that
+    stand on their own, of corrected rows or of replays of which nobody knows which rows they repeat.
     """
 
     own: Parts = ()
     replays: tuple[tuple[int, Parts], ...] = ()
-    returned: tuple[int, ...] = ()
+    apart: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, receipts: Receipts, pull: Receipt | None) -> "Origins":
         """From the receipts of a source; nothing for a batch that does not replay changes."""
         if pull is None or not (own := _parts(pull)):
             return cls()
-        replays = tuple((one.batch or 0, _parts(one)) for one in receipts.pulls(pull.subject, REPLAY))
-        returned = tuple(one.batch or 0 for one in receipts.pulls(pull.subject, RETURNED))
-        return cls(own, replays, returned)
+        replays = tuple((one.batch or 0, _parts(one, dict(own))) for one in receipts.pulls(pull.subject, REPLAY))
+        returned = (one.batch or 0 for one in receipts.pulls(pull.subject, RETURNED))
+        return cls(own, replays, (*returned, *(batch for batch, parts in replays if not parts)))
 
     def register(self, con: duckdb.DuckDBPyConnection) -> None:
         """Make tables `part` (first, origin): from which row on the batch repeats which other; `told_by` (batch, first,
-        origin): the same of earlier replays; `returned` (batch)."""
+        origin): the same of earlier replays; `apart` (batch)."""
         parts = list(_starts(self.own))
         earlier = [(batch, *start) for batch, parts in self.replays for start in _starts(parts)]
         _table(con, "part", ("first", "origin"), parts)
         _table(con, "told_by", ("batch", "first", "origin"), earlier)
-        _table(con, "returned", ("batch",), [(batch,) for batch in self.returned])
+        _table(con, "apart", ("batch",), [(batch,) for batch in self.apart])
 
 
 def taken_again(load: models.Load) -> type[Changes]:
@@ -69,14 +69,25 @@ def taken_again(load: models.Load) -> type[Changes]:
     return _MODES[load.mode]
 
 
-def _parts(pull: Receipt) -> Parts:
-    return tuple((batch, rows) for batch, rows in pull.body.get(PARTS, ()))
+def _parts(pull: Receipt, again: Mapping[int, int] | None = None) -> Parts:
+    """The parts of a replay. `again`: batches that are replayed now, with their rows.
+
+    Receipts written before there were parts name batches alone, and rows of several lie in raw in no order. Where these
+    come from is known if it is one batch; if all are replayed now, it does not matter which one.
+    """
+    if PARTS in pull.body or not pull.body["origin"].startswith(REPLAY):
+        return tuple((batch, rows) for batch, rows in pull.body.get(PARTS, ()))
+    told, again = [int(batch) for batch in pull.body["origin"].removeprefix(REPLAY).split(",")], again or {}
+    if len(told) > 1 and not again.keys() >= {*told}:
+        return ()
+    return ((max(told, key=lambda batch: again.get(batch, 0)), pull.body["rows"]),)  # one that has rows now, if any
 
 
 def _starts(parts: Parts) -> Iterator[tuple[int, int]]:
     first = 0
     for batch, rows in parts:
-        yield first, batch
+        if rows:  # two parts that begin at one row could not be told apart
+            yield first, batch
         first += rows
 
 
@@ -110,10 +121,10 @@ class ReplayedChanges(IncrementalChanges):
     def known(self) -> str:
         """Table `known` with the batch that each row came with, and whether that is replayed."""
         # A department's correction is not undone by the row that it corrects, told again in another batch.
-        returned = "0" if self.first_stands else "l._batch"
+        apart = "0" if self.first_stands else "l._batch"
         return (
             f"CREATE TABLE known AS SELECT *, _origin IN (SELECT origin FROM part) AS _again FROM ("
-            f"SELECT {self.names('l.')}, l._op, l.{HASH}, CASE WHEN l._batch IN (FROM returned) THEN {returned} "
+            f"SELECT {self.names('l.')}, l._op, l.{HASH}, CASE WHEN l._batch IN (FROM apart) THEN {apart} "
             f"ELSE coalesce(o.origin, l._batch) END AS _origin FROM ("
             f"SELECT {self.names('l.')}, l._op, l._batch, l.{ROW}, {self.stored_hash('l.')} FROM core_log l "
             f"SEMI JOIN (SELECT {self.keys()} FROM judged WHERE {self.good}) a ON {self.same_key('l', 'a')} "

@@ -18,6 +18,7 @@ from pipelines.admission import receive
 from pipelines.admission.admit import Admitted
 from pipelines.admission.changes import CHANGED
 from pipelines.admission.receive import Corrected, Delivery
+from pipelines.admission.replays import Origins
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.contracts.models import WholeTable
 from pipelines.register.receipts import RETURNED, Stage
@@ -38,6 +39,7 @@ from tests.admission.test_load_modes import (
     wedding,
 )
 from tests.admission.test_snapshots import DIFF, REPLACE
+from tests.memory import connection
 
 lakes = settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 """Every example fills lakes of its own with dozens of keys: that is enough to find what goes wrong for one of them,
@@ -134,13 +136,19 @@ class Kept:
         self.intake.contract = contract
         return self.intake.admit(delivery)
 
-    def replayed(self, first: int, last: int, corrected: Sequence[tuple[int, int]] = ()) -> Admitted:
-        """The batches of a range, or of a whole table the last one, by the right contract."""
-        self.intake.contract = self.right
+    def replayed(
+        self,
+        first: int,
+        last: int,
+        corrected: Sequence[tuple[int, int]] = (),
+        contract: SourceContract | None = None,
+    ) -> Admitted:
+        """The batches of a range, or of a whole table the last one, by the right contract or another one."""
+        self.intake.contract = contract or self.right
         pulls = [one for one in self.intake.receipts.pulls(self.right.id, "table") if first <= (one.batch or 0) <= last]
         if isinstance(self.right.form.load, WholeTable):
             pulls = self.intake.receipts.pulls(self.right.id, "table")[-1:]
-        delivery = receive.replayed(self.right, self.intake.lake, pulls, self.intake.receipts, corrected)
+        delivery = receive.replayed(self.intake.contract, self.intake.lake, pulls, self.intake.receipts, corrected)
         return self._ours(delivery)
 
     def returned(self, told: Told, answers: tuple[int, int], folder: Path) -> Admitted:
@@ -244,6 +252,47 @@ def test_what_a_later_batch_said_is_not_overwritten(kept: Callable[[str], Kept],
         assert now["case_no"] == "1"
     else:
         assert now == before
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "mended"),
+    [((1, 2), (1, 2), 2), ((1, 2), (2, 2), 0), ((2, 2), (1, 2), 1), ((2, 2), (2, 2), 1)],
+    ids=["all of both", "a part", "more", "all of one"],
+)
+@pytest.mark.parametrize("mode", ["cursor", "change_log", "append"])
+def test_what_a_replay_of_before_the_upgrade_wrote_is_mended(
+    kept: Callable[[str], Kept],
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    before: tuple[int, int],
+    now: tuple[int, int],
+    mended: int,
+) -> None:
+    """Its receipt names batches, not which rows are of which: if it were several, a part of them cannot be told from
+    what came later."""
+    source, log = kept(mode), mode == "change_log"
+    mistakes = CHANGES if log else STEPS
+    refusing = mistakes["a column that refuses all" if log else "another column, which refuses some"](source.right)
+    for order, key in ((3, "a"), (6, "b")):
+        assert source.told([Told(key, order, "2", "I")], refusing).refused == 1
+    with monkeypatch.context() as older:
+        older.setattr(receive, "PARTS", "nothing")
+        source.replayed(*before, contract=mistakes["a column not used"](source.right))
+    written, column = len(source.state), "contribution_base" if log else "case_no"
+    assert written == before[1] - before[0] + 1
+    outcome = source.replayed(*now)
+    assert (outcome.updated, outcome.inserted, outcome.refused) == (mended, len(source.state) - written, 0)
+    unread = [row for row in source.state.values() if row.get(column) is None]
+    assert len(unread) == written - mended
+    assert source.replayed(*now).updated == 0
+
+
+def test_rows_are_of_the_batch_that_has_rows() -> None:
+    """Also where an empty one stands beside it, before or behind."""
+    with connection() as con:
+        Origins(((1, 0), (2, 5), (3, 0), (4, 2)), ((7, ((1, 0), (2, 5), (3, 0))),)).register(con)
+        assert con.execute("FROM part ORDER BY ALL").fetchall() == [(0, 2), (5, 4)]
+        assert con.execute("FROM told_by").fetchall() == [(7, 0, 2)]
 
 
 def test_a_second_telling_replayed_alone_neither_counts_nor_is_blamed(kept: Callable[[str], Kept]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.codecs.cleaning import NULL_WORDS, date_of, integer_of, number_of, steps, time_of, touched
+from pipelines.codecs.texts import Shape
 from tests.memory import connection
 
 Run = Callable[..., Any]
@@ -133,7 +134,7 @@ def test_doing_it_twice_changes_nothing_more(run: Run, name: str, text: str) -> 
     assert run(apply(name), once) == once
 
 
-def shape(name: str) -> str:
+def shape(name: str) -> Shape:
     return steps[name].about(LISTS, **ARGUMENTS.get(name, {}))
 
 
