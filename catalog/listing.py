@@ -159,13 +159,19 @@ class Listing:
         return (self._contracts or self.snapshot().contracts).city
 
     def readable_versions(self, subject: str) -> dict[int, dict[str, Any]]:
-        """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal
-        whose period is not over and that were not taken back themselves.
+        """The versions a caller may begin to read, with their releases' bodies: those that stand.
 
         Of a product with `shownUntil` only the published one: earlier ones tell of rows whose end was set since.
         """
-        offering = self.snapshot().find(subject)
-        newest_only = offering is not None and offering.offer.shown_until is not None
+        offering, versions = self.snapshot().find(subject), self.standing_versions(subject)
+        if offering is None or offering.offer.shown_until is None:
+            return versions
+        newest = None if offering.release is None else offering.release.version
+        return {version: body for version, body in versions.items() if version == newest}
+
+    def standing_versions(self, subject: str) -> dict[int, dict[str, Any]]:
+        """The versions a caller may still be reading, with their releases' bodies: those since the last withdrawal
+        whose period is not over and that were not taken back themselves."""
         columns, versions = ledger_table.c, dict[int, dict[str, Any]]()
         moves = (columns.subject == subject) & columns.kind.in_([RELEASE, WITHDRAWAL, PAST_WITHDRAWAL])
         query = sa.select(columns.kind, columns.version, columns.body).where(moves).order_by(columns.sequence.desc())
@@ -177,8 +183,6 @@ class Listing:
                 closed.add(row["version"])
             else:
                 versions.setdefault(row["version"], json.loads(row["body"]))
-                if newest_only:
-                    break
         return {version: body for version, body in versions.items() if version not in closed}
 
     def ended_versions(self, subject: str) -> Collection[int]:

@@ -233,8 +233,8 @@ class Desk:
             raise self.refuse(caller, allowed.product, decision.reason, action, road, **facts)
         of_now = replace(allowed, day=decision.day, epoch=decision.epoch)
         outdated = not self.views.same(allowed, of_now)  # by midnight, or by new pseudonyms
-        readable = allowed.version in self.listing.readable_versions(allowed.product)
-        if outdated or not readable or not decision.shows(allowed):
+        standing = allowed.version in self.listing.standing_versions(allowed.product)
+        if outdated or not standing or not decision.shows(allowed):
             raise self.refuse(caller, allowed.product, Reason.NOT_PUBLISHED, action, road, **facts)
 
     def _now(self, caller: Caller) -> Caller:
@@ -244,11 +244,11 @@ class Desk:
         return caller if caller.recipient is None else self.callers.on_behalf(caller.recipient)
 
     def marts_stand(self, caller: Caller, file: MartsFile, action: str, road: str, **facts: Any) -> None:
-        """The same for a file of the analysts' database: each release that is in it must still be one that is read."""
+        """The same for a file of the analysts' database: no release that is in it may have been taken back."""
         decision = self.decide_marts(caller := self._now(caller), road)
         if isinstance(decision, Denied):
             raise self.refuse(caller, MARTS, decision.reason, action, road, **facts)
-        if any(version not in self.listing.readable_versions(name) for name, version in file.releases):
+        if any(version not in self.listing.standing_versions(name) for name, version in file.releases):
             raise self.refuse(caller, MARTS, Reason.NOT_PUBLISHED, action, road, **facts)
 
     def answered_marts(self, caller: Caller, allowed: Allowed, action: str, road: str, **facts: Any) -> None:
@@ -330,7 +330,7 @@ class Desk:
         return [dict(zip(extract.columns, row, strict=True)) for row in self.preview(extract, extract.rows)]
 
     def clean(self) -> None:
-        """Delete the views of versions that nobody may read any more, and of older ones that nobody reads."""
+        """Delete the views of versions that were taken back, and of older ones that nobody reads."""
         now = self.listing.snapshot()
         published = now.contracts.products.keys() & now.published.keys()  # of any other no version can be read
-        self.views.clean({name: self.listing.readable_versions(name).keys() for name in published})
+        self.views.clean({name: self.listing.standing_versions(name).keys() for name in published})

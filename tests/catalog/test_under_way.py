@@ -4,15 +4,19 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from catalog import metering
 from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.marts import MartsFile
 from catalog.policy import administration, audit, suspension
 from catalog.policy.decision import MARTS, Reason
 from pipelines.release import withdrawal
+from pipelines.release.ledger import RELEASE, Entry
+from pipelines.release.shown import said_of
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
 from tests.catalog.small_city import ADMINISTRATOR, DIVISIONS, GUARD, PERSONS, STEWARD, SYNTHETIC, City
@@ -188,6 +192,32 @@ def test_the_analysts_file_ends_with_any_release_in_it(own_city: City) -> None:
     with pytest.raises(Refused) as refused:
         desk.marts_stand(caller, file, "download", "web")
     assert refused.value.reason is Reason.SUSPENDED
+
+
+def test_an_ordinary_release_ends_no_answer(own_city: City) -> None:
+    """Nor of a product of which only the newest version may be begun: its rows are shown until their day."""
+    product = own_city.contracts.products["analyst/credit_list"]
+    assert product.contract.form.shownUntil
+    own_city.refresh_marts()
+    own_city.recipient("甲")
+    own_city.grant("甲", MARTS)
+
+    def released(version: int) -> None:
+        body = {**said_of(product), "rows": 1, "model": product.contract.form.model, "model_version": 0}
+        as_of = {"as_of": "2026-11-01"}
+        own_city.ledger.record([Entry(RELEASE, product.id, f"2026-11-0{version + 1}.1", version, {**body, **as_of})])
+
+    released(0)
+    desk = Desk(own_city.settings, own_city.register)
+    caller, file = own_city.callers().on_behalf("甲"), MartsFile(Path("none"), 1, "", 1, ((product.id, 0),))
+    desk.marts_stand(caller, file, "download", "web")
+    released(1)
+    assert desk.listing.readable_versions(product.id).keys() == {1}
+    desk.marts_stand(caller, file, "download", "web")
+    withdrawal.withdraw(own_city.register, own_city.contracts, product.id, "李安全", "误发", 0)
+    with pytest.raises(Refused) as refused:
+        desk.marts_stand(caller, file, "download", "web")
+    assert refused.value.reason is Reason.NOT_PUBLISHED
 
 
 def test_a_smaller_grant_does_not_hold_a_larger_answer(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
