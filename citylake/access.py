@@ -352,9 +352,9 @@ def show() -> None:
         for one in admin.list_tokens(register):
             as_json({"kind": "Token", **vars(one), "ends_soon": one.ends_soon(moment)})
         grants = admin.list_grants(register)
-        soon = ending.ending(grants, moment)
+        soon = {one.grant.id for one in ending.ending(grants, moment)}
         for given in grants:
-            as_json({"kind": "Grant", **vars(given), "ends_soon": given in soon})
+            as_json({"kind": "Grant", **vars(given), "ends_soon": given.id in soon})
         _list(suspension.listed(register))
 
 

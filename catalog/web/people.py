@@ -143,6 +143,7 @@ def build_router(site: Site) -> APIRouter:
         decision = desk.decide_marts(caller, ROAD)
         reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
         moment, tokens = now(), list_tokens(desk.register, caller.recipient) if caller.recipient else []
+        soon = ending.ending(caller.grants, moment)
         person = site.person(request)
         if person is not None and not person.lacks and users.ACTS[renewal.ACT] & users.counting(person.user.roles):
             tokens = renewal.of_organisation(desk.register, person.user.organisation)
@@ -155,7 +156,7 @@ def build_router(site: Site) -> APIRouter:
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
-            ending=[(one, ending.hanging(desk.listing.city(), one)) for one in ending.ending(caller.grants, now())],
+            ending=[(one.grant, ending.hanging(desk.listing.city(), one)) for one in soon],
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
             corrected=_corrected(caller.recipient) if caller.recipient else [],
             quota=metering.stands(desk, request, caller) if caller.recipient else None,

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from catalog.delivery import ending
 from catalog.policy import administration
 from catalog.policy.administration import SOON
-from catalog.policy.decision import Grant
+from catalog.policy.decision import ROADS, Allowed, Caller, Grant, Offer, decide
 from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
@@ -22,28 +23,57 @@ from tests.catalog.small_city import PERSONS, STEWARD, City, bearer
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+OFFER = Offer(PERSONS, "sharing", "有条件共享", ("a", "b"), "division", frozenset(), 1)
 grants = st.builds(
-    lambda number, who, start, days, revoked, pending: Grant(
-        *(number, who, PERSONS, None, None, "试", None, NOW + start * DAY, NOW + (start + days) * DAY),
+    lambda number, who, start, days, revoked, pending, columns, divisions, roads: Grant(
+        *(number, who, PERSONS, divisions, columns, "试", None, NOW + start * DAY, NOW + (start + days) * DAY),
         revoked=NOW if revoked else None,
         pending=pending,
+        roads=roads,
     ),
     st.integers(1, 10**6),
     st.sampled_from("甲乙"),
     *(st.integers(-60, 60), st.integers(1, 60), st.booleans(), st.booleans()),
+    st.sampled_from([None, None, ("a",), ("b",)]),
+    st.sampled_from([None, None, ("3415",), ("341502", "341503")]),
+    st.sampled_from([None, None, ("web",), ("tables", "files")]),
 )
 
 
 @given(st.lists(grants, max_size=6, unique_by=lambda one: one.id))
-def test_it_is_told_while_the_recipient_would_stand_without(drawn: list[Grant]) -> None:
-    """Before its end there is a grant, at its end there is none that goes on."""
-    told = {one.id for one in ending.ending(drawn, NOW)}
+def test_it_is_told_while_the_recipient_would_stand_with_less(drawn: list[Grant]) -> None:
+    """By some road it is what is read by until its end, and at its end less is read, as the decision itself says."""
+    told = {one.grant.id: one.roads for one in ending.ending(drawn, NOW)}
     for one in drawn:
+        caller = Caller(recipient=one.recipient, grants=tuple(drawn))
         stands = one.revoked is None and not one.pending and one.valid_from <= NOW < one.valid_until
-        others = [other for other in drawn if other.recipient == one.recipient and other.revoked is None]
-        at_end = [other for other in others if not other.pending and other.valid_from <= one.valid_until]
-        covered = any(other.valid_until > one.valid_until for other in at_end)
-        assert (one.id in told) == (stands and one.valid_until - NOW <= SOON and not covered)
+
+        def falls(road: str, one: Grant = one, caller: Caller = caller) -> bool:
+            last = decide(caller, OFFER, one.valid_until - timedelta(microseconds=1), road=road)
+            then = decide(caller, OFFER, one.valid_until, road=road)
+            mine = isinstance(last, Allowed) and last.grant == one.id
+            return mine and not (isinstance(then, Allowed) and then.shows(last))
+
+        soon = stands and one.valid_until - NOW <= SOON
+        assert told.get(one.id, ()) == (tuple(filter(falls, ROADS)) if soon else ())
+
+
+def test_a_successor_that_cannot_carry_it_is_none() -> None:
+    """Deliveries end with a grant after which one for pages goes on; two that share its roads carry it together."""
+    first = Grant(1, "甲", PERSONS, None, ("a",), "试", None, NOW - DAY, NOW + DAY, None)
+    wide = replace(first, id=2, valid_from=first.valid_until, valid_until=NOW + 300 * DAY)
+    assert ending.ending([first, wide], NOW) == []
+    web, rest = replace(wide, roads=("web",)), replace(wide, id=3, roads=tuple(one for one in ROADS if one != "web"))
+    assert ending.ending([first, web, rest], NOW) == []
+    for less in (
+        web,
+        replace(wide, columns=("b",)),
+        replace(wide, divisions=("341502",)),
+        replace(rest, columns=("b",)),
+    ):
+        (told,) = ending.ending([first, less], NOW)
+        assert told.grant == first and "tables" in told.roads
+        assert ("web" in told.roads) is (less is not web)
 
 
 @pytest.fixture
