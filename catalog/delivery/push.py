@@ -20,8 +20,10 @@ from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.signing import signer_of
 
-BY_CONTRACT = frozenset({Reason.GRANT_EMPTY, Reason.COLUMNS_PENDING})
-"""A grant is in force, but a contract leaves nothing of it: another contract, a release or an approval may fill it."""
+BY_CONTRACT = frozenset(
+    {Reason.GRANT_EMPTY, Reason.COLUMNS_PENDING, Reason.RELEASE_PENDING, Reason.LOOKUP_ONLY, Reason.NOT_SHARED}
+)
+"""A contract leaves nothing to deliver, whatever was granted: another contract, a release or an approval may."""
 PASSING = BY_CONTRACT | {Reason.SUSPENDED}
 """The denials that may pass: they stop a delivery. By any other nothing covers what the recipient has, and the delivery
 ends."""

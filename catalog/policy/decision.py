@@ -32,6 +32,7 @@ class Reason(StrEnum):
     GRANT_ELSEWHERE = "grant_elsewhere"
     GRANT_EMPTY = "grant_empty"
     COLUMNS_PENDING = "columns_pending"
+    RELEASE_PENDING = "release_pending"
     PURPOSE_OTHER = "purpose_other"
     COLUMN_NOT_GRANTED = "column_not_granted"
     LOOKUP_ONLY = "lookup_only"
@@ -44,6 +45,8 @@ class Reason(StrEnum):
     VERSION_UNKNOWN = "version_unknown"
 
 
+OVER = frozenset({Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED})
+"""Somebody had a grant, and nothing covers what they have by it."""
 ROADS = ("web", "delta_sharing", "rows", "verification", "tables", "files")
 """How data is read: pages with their downloads, Delta Sharing, rows by address, look-ups of licences, tables and
 folders that are kept up to date at the recipient's."""
@@ -305,10 +308,8 @@ def decide(
         return Denied(Reason.UNKNOWN_PRODUCT)
     if product.version is None:
         return Denied(Reason.NOT_PUBLISHED)
-    if product.shown_until is not None and product.shown_until.column not in product.columns:
-        return Denied(Reason.NOT_PUBLISHED)  # the release cannot say which of its rows may be shown
     if product.lookup and not one_key:
-        return Denied(Reason.LOOKUP_ONLY)
+        return _closed(Reason.LOOKUP_ONLY, caller, product, now, road)
     if product.channel == "open":
         return _allow(caller, product, product.version, None, now)
     if caller.recipient is None:
@@ -318,7 +319,15 @@ def decide(
     if product.channel == "analyst" or (product.channel == "sharing" and product.share_type == "有条件共享"):
         grant = _in_force(caller, product, now, road)
         return grant if isinstance(grant, Denied) else _allow(caller, product, product.version, grant, now)
-    return Denied(Reason.NOT_SHARED)
+    return _closed(Reason.NOT_SHARED, caller, product, now, road)
+
+
+def _closed(reason: Reason, caller: Caller, product: Offer, now: datetime, road: str | None) -> Denied:
+    """Why a product that is closed by its contract is not read. Whoever's grant is over is told that: by it what they
+    have is called back, and by a contract it is not."""
+    free = product.channel == "open" or (product.channel == "sharing" and product.share_type == "无条件共享")
+    granted = None if free else _in_force(caller, product, now, road)
+    return granted if isinstance(granted, Denied) and granted.reason in OVER else Denied(reason)
 
 
 def _in_force(caller: Caller, product: Offer, now: datetime, road: str | None) -> Grant | Denied:
@@ -354,6 +363,8 @@ def _other(caller: Caller, product: Offer, grant: Grant) -> Reason | None:
 
 
 def _allow(caller: Caller, product: Offer, version: int, grant: Grant | None, now: datetime) -> Decision:
+    if not product.columns or (product.shown_until and product.shown_until.column not in product.columns):
+        return Denied(Reason.RELEASE_PENDING)  # by contract and release nothing is shown, or nobody knows which rows
     wanted = None if grant is None else grant.columns
     columns = tuple(name for name in product.columns if wanted is None or name in wanted)
     if grant is not None and grant.given_by is not None and grant.approver is None:

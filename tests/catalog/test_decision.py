@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.delivery.push import PASSING
 from catalog.policy.decision import (
     ANONYMOUS,
+    OVER,
     ROADS,
     Allowed,
     Caller,
@@ -18,6 +21,7 @@ from catalog.policy.decision import (
     OfOrganisations,
     Organisations,
     Reason,
+    ShownUntil,
     decide,
 )
 
@@ -85,6 +89,26 @@ def test_what_became_sensitive_waits_for_a_second_person() -> None:
     assert approved.columns == older.columns == COLUMNS
     alone = grant(given_by="a", columns=("name",))
     assert reason(caller(alone), now_sensitive) is Reason.COLUMNS_PENDING
+
+
+CLOSED_BY_CONTRACT = {
+    Reason.NOT_SHARED: {"share_type": "不予共享"},
+    Reason.LOOKUP_ONLY: {"lookup": True},
+    Reason.RELEASE_PENDING: {"shown_until": ShownUntil("gone", "UTC")},
+    Reason.GRANT_EMPTY: {"columns": ("another",)},
+}
+
+
+@pytest.mark.parametrize(("why", "change"), CLOSED_BY_CONTRACT.items())
+def test_a_contract_stops_deliveries_and_only_the_end_of_the_grant_ends_them(
+    why: Reason, change: dict[str, Any]
+) -> None:
+    closed = replace(offer(), **change)
+    assert reason(caller(grant(columns=("name",))), closed) is why and why in PASSING
+    for over in (grant(columns=("name",), revoked=NOW), grant(columns=("name",), valid_until=NOW)):
+        assert reason(caller(over), closed) in OVER - PASSING
+    everybody = replace(closed, channel="open")
+    assert reason(caller(grant(revoked=NOW)), replace(everybody, lookup=True)) is Reason.LOOKUP_ONLY
 
 
 def test_open_products_are_for_anyone() -> None:

@@ -109,7 +109,7 @@ class Stage:
         if product in (UNRELEASED, GONE):
             return "not_published"
         if product == LICENCES and road != "verification":
-            return "lookup_only"
+            return kind.refused if kind.refused in ("grant_revoked", "grant_expired") else "lookup_only"
         everything = ("*",)
         if product != MARTS:
             everything = tuple(column.name for column in self.city.contracts.products[product].columns)

@@ -136,7 +136,7 @@ def test_other_terms_are_the_stricter_of_contract_and_release(contracts: Contrac
     other = of_contract(shownUntil=second)(product)
     assert second not in released_columns(other, said_of(until))
     moved = decide(caller(grant(product=FIGURES)), offered(other, said_of(until)), NOW)
-    assert moved == Denied(Reason.NOT_PUBLISHED), "which rows both show was not asked"
+    assert moved == Denied(Reason.RELEASE_PENDING), "which rows both show was not asked"
     rows = replace(product, form=product.form.model_copy(update={"rows": second}))
     before = replace(product, form=product.form.model_copy(update={"rows": first}))
     assert offered(rows, said_of(before)).rows is None, "a grant's divisions were meant for another column"
