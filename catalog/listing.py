@@ -26,7 +26,7 @@ from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.shown import (
     bound_columns,
-    released_by_lookup,
+    lookups_a_minute,
     released_columns,
     released_level,
     same_limit,
@@ -60,6 +60,11 @@ class Offering:
     purposes: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Codes of purposes by the texts that mean them."""
 
+    @property
+    def lookups(self) -> int | None:
+        """How many times a minute a recipient may ask for one key of it; None if it is read as a table."""
+        return lookups_a_minute(self.product, self.release.body if self.release else {})
+
     @cached_property
     def offer(self) -> Offer:
         """What policy needs to know of it."""
@@ -76,7 +81,7 @@ class Offering:
             pseudonyms=frozenset(column.name for column in product.columns if column.pseudonymised),
             sealed=frozenset(column.name for column in product.columns if column.sealed),
             version=self.release.version if self.release else None,
-            lookup=product.form.lookup is not None or released_by_lookup(body),
+            lookup=self.lookups is not None,
             approval=self.approval,
             shown_until=None if until is None else ShownUntil(until, self.zone),
             organisations=whose if whose and whose.column in columns else None,

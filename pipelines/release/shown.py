@@ -69,9 +69,12 @@ def share_type(product: Product, body: Mapping[str, Any]) -> str:
     return min(now, then, key=_NARROW.index)
 
 
-def released_by_lookup(body: Mapping[str, Any]) -> bool:
-    """Whether a release gives rows one key at a time only."""
-    return _shows(body).get("lookup") is not None
+def lookups_a_minute(product: Product, body: Mapping[str, Any]) -> int | None:
+    """How many times a minute a recipient may ask for one key, by contract or release, whichever says fewer; None if
+    both give rows as a table."""
+    now, then = product.form.lookup, _shows(body).get("lookup")
+    said = ([now.perMinute] if now else []) + ([then["perMinute"]] if then else [])
+    return min(said, default=None)
 
 
 def shown_until(product: Product, body: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,7 @@ from catalog.policy import audit
 from catalog.policy.rates import TOLD_SECONDS, Rates
 from citylake.main import app as commands
 from pipelines.codecs.sql import literal
+from pipelines.contracts.load import load
 from simulator.licences import BUSINESS, identifier, licence_types
 from simulator.organisation_codes import authorities
 from tests.catalog.serving import serving
@@ -111,6 +112,23 @@ def test_the_status_as_of_a_day(
     answer = told(client, number, token, on=day.isoformat())
     assert (answer["verdict"], answer["inForce"], answer["asOf"]) == (verdict, in_force, day.isoformat())
     assert (answer["licence"] or {}).get("licence_status") == status
+
+
+def test_a_contract_that_drops_its_lookup_changes_nothing_before_the_release(tmp_path: Path) -> None:
+    city = City(tmp_path)
+    root = city.own_contracts()
+    (file,) = (one for one in root.rglob("*.yaml") if " lookup: {" in one.read_text("utf-8"))
+    text = file.read_text("utf-8")
+    few = re.sub(r"perMinute: \d+", "perMinute: 2", text)
+    file.write_text(few, "utf-8")
+    city.contracts = load(root)
+    city.release(PRODUCT, query=rows())
+    issued = city.recipient("窗口")
+    city.grant("窗口", PRODUCT)
+    for now in (text, re.sub(r"\n *lookup: .*", "", text)):
+        file.write_text(now, "utf-8")
+        with city.client() as client:
+            assert [ask(client, GOOD, issued).status_code for _ in range(4)] == [200, 200, 429, 429]
 
 
 def test_what_is_no_licence_of_the_city_is_told_apart(client: TestClient, token: str) -> None:

@@ -12,9 +12,10 @@ import pytest
 from catalog.listing import Offering
 from catalog.policy.decision import Allowed, Denied, Offer, Reason, decide
 from pipelines.contracts.load import load
+from pipelines.contracts.models import Lookup
 from pipelines.contracts.resolved import Contracts, Product, ShownColumn
 from pipelines.release.ledger import RELEASE, Recorded
-from pipelines.release.shown import released_columns, said_of
+from pipelines.release.shown import lookups_a_minute, released_columns, said_of
 from pipelines.settings import REPOSITORY
 from tests.catalog.test_decision import NOW, caller, grant
 
@@ -126,9 +127,15 @@ def test_other_terms_are_the_stricter_of_contract_and_release(contracts: Contrac
     free = of_contract(share=form.share.model_copy(update={"type": "无条件共享"}))(product)
     assert offered(free, said_of(product)).share_type == offered(product, said_of(free)).share_type == "有条件共享"
     assert offered(free, said_of(free)).share_type == "无条件共享"
-    lookup = replace(product, form=product.form.model_copy(update={"lookup": {"perMinute": 1}}))
-    assert offered(product, {**said_of(product), "shows": {**said_of(product)["shows"], "lookup": {}}}).lookup
-    assert offered(lookup, said_of(product)).lookup and not offered(product, said_of(product)).lookup
+    few, many = (
+        replace(product, form=product.form.model_copy(update={"lookup": Lookup(key="a", perMinute=most)}))
+        for most in (5, 60)
+    )
+    both = list(pairs((few, many, product), (few, many)))
+    assert [lookups_a_minute(now, said_of(then)) for now, then in both] == [5, 5, 5, 60, 5, 60]
+    assert all(offered(now, said_of(then)).lookup for now, then in both)
+    assert lookups_a_minute(few, said_of(product)) == 5 and offered(few, said_of(product)).lookup
+    assert lookups_a_minute(product, said_of(product)) is None and not offered(product, said_of(product)).lookup
     first, second, *_ = (column.name for column in product.columns)
     until = of_contract(shownUntil=first)(product)
     kept = offered(product, said_of(until))

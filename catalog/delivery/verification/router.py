@@ -1,8 +1,8 @@
 """The road of the verification service: `GET /verify/licence/{identifier}?on=YYYY-MM-DD`, for recipients with a grant.
 
-One identifier a question, at most so many a minute as the product's contract says, and every question is a row of the
-audit: who asked on which grant, what was answered, and the identifier as a keyed hash, so that an auditor who has a
-licence in hand can find who asked for it, and nobody can read which licences were asked for.
+One identifier a question, at most so many a minute as the product's contract and release say, and every question is a
+row of the audit: who asked on which grant, what was answered, and the identifier as a keyed hash, so that an auditor
+who has a licence in hand can find who asked for it, and nobody can read which licences were asked for.
 """
 
 import hashlib
@@ -38,11 +38,9 @@ def build_router(desk: Desk) -> APIRouter:
     def verify_licence(request: Request, identifier: str) -> JSONResponse:
         caller = metering.asks(desk, request, metering.shows(desk, request), ACTION, ROAD)
         admission = desk.admit(caller, PRODUCT, ACTION, ROAD, one_key=True)
-        lookup = admission.offering.product.form.lookup
-        assert lookup is not None  # the contract of this product has one
-        bucket = f"{PRODUCT} {caller.recipient}"
-        wait = desk.rates.wait(bucket, lookup.perMinute)
-        desk.hold_back(caller, PRODUCT, ACTION, ROAD, wait, desk.rates.untold(bucket))
+        if (most := admission.offering.lookups) is not None:  # what was released as a table can be had whole
+            bucket = f"{PRODUCT} {caller.recipient}"
+            desk.hold_back(caller, PRODUCT, ACTION, ROAD, desk.rates.wait(bucket, most), desk.rates.untold(bucket))
         today = _today(desk)
         answer = _answer(desk, admission, identifier, _day(request.query_params, today))
         facts = {"verdict": answer.verdict.value, "licence": hashed(desk.settings, desk.register, identifier)}
