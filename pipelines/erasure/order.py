@@ -233,9 +233,8 @@ class Erasure:
             changes = find.in_model(con, lake, contract, contracts, wanted)
             found.planned += changes
             for product in contract.products if changes else ():
-                if product.form.anonymity is None and lake.product(product.channel, product.name).is_dir():
-                    versions = [one for one in self.ledger.kept_releases() if one.subject == product.id]
-                    found.planned += in_product(con, lake, self.settings.kept_key, product, versions, changes)
+                versions = [one for one in self.ledger.kept_releases() if one.subject == product.id]
+                found.planned += in_product(con, lake, self.settings.kept_key, product, versions, changes)
         if not journal.refused:
             found.planned += find.in_linkage(con, lake, wanted)
         for name, source in contracts.sources.items():

@@ -36,12 +36,14 @@ def in_product(
     versions: Sequence[Recorded],
     model: Sequence[Planned],
 ) -> Iterator[Planned]:
-    """The changes of a product that follow from those of its model. `versions`: all its releases; `kept_key`: the key
-    of this name, for the keyed masks of its channel.
+    """The changes of a product that follow from those of its model; none if it was made anonymous, for then it has no
+    row of its model. `versions`: all its releases; `kept_key`: the key of this name, for keyed masks of its channel.
 
     Raises LostKey, and CitylakeError for a release in which not every row is found.
     """
     location = lake.product(product.channel, product.name)
+    if product.form.anonymity is not None or not location.is_dir():
+        return
     source = lake.released(product.contract.library, product.contract.form.model)
     done: set[str] = set()
     for entry in versions:

@@ -308,7 +308,9 @@ class Search:
 
     def _kept(self, subject: str) -> set[int]:
         """The versions of a subject that are not ended yet."""
-        released = {one.version for one in self._moves[subject] if one.kind == RELEASE and one.version is not None}
+        released = {
+            one.version for one in self._moves.get(subject, ()) if one.kind == RELEASE and one.version is not None
+        }
         return released - self._done.get(subject, {}).keys()
 
     def _needed(self, model: ProductContract, ended: Mapping[str, Collection[int]]) -> set[int]:
@@ -355,11 +357,10 @@ class Search:
         changes, since = _planned(con, name, location, "told")
         planned = list(changes)
         for product in model.products if changes else ():
-            if self.lake.product(product.channel, product.name).is_dir():
-                kept = self._kept(product.id)
-                versions = [one for one in self._moves[product.id] if one.kind == RELEASE and one.version in kept]
-                found = in_product(con, self.lake, self.settings.kept_key, product, versions, changes)
-                planned += [one for one in found if one.file not in going]
+            kept, moves = self._kept(product.id), self._moves.get(product.id, ())
+            versions = [one for one in moves if one.kind == RELEASE and one.version in kept]
+            found = in_product(con, self.lake, self.settings.kept_key, product, versions, changes)
+            planned += [one for one in found if one.file not in going]
         return planned, since
 
     @cached_property

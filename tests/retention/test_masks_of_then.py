@@ -1,6 +1,7 @@
 """Versions that were published under other masks are erased by these: no file of them holds anything of the person."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import duckdb
 import pytest
 
 from pipelines.contracts.load import Contracts
+from pipelines.contracts.models import Anonymity
 from pipelines.engine import connect
 from pipelines.erasure.order import JOURNAL, Erasure, Order
 from pipelines.erasure.products import in_product
@@ -98,6 +100,26 @@ def test_a_release_that_does_not_say_how_it_was_made_is_not_taken_for_one_withou
     twice = Twice(contracts, tmp_path, monkeypatch, told=False)
     with pytest.raises(CitylakeError, match="第 0 版"):
         twice.erasure.carry_out("p2", ORDER)
+
+
+def test_a_product_that_was_made_anonymous_has_no_row_of_its_model(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an order nor the end of a history's period looks for one: it would end before it begins."""
+    home, product = Home(tmp_path, only(contracts, models=[PERSON])), contracts.products[PRODUCT]
+    rows = values([("p1", "赵一")], "person_id", "name")
+    version = home.release(PERSON, TODAY, rows, monkeypatch)
+    counted = values([("赵", 1)], "name", "persons")
+    about = {"model": PERSON, "model_version": version, "columns": {"name": ["name", "surname"]}}
+    home.release(PRODUCT, TODAY, counted, monkeypatch, **about)
+    form = product.form.model_copy(update={"anonymity": Anonymity(k=5, count="persons", quasi=["name"])})
+    (model,) = files_of(home.lake.subject(PERSON))
+    changes, releases = [Planned(PERSON, model, Change([0]))], home.ledger.releases()[1:]
+    with connect(home.lake.scratch()) as con:
+        key = home.settings.kept_key
+        assert not list(in_product(con, home.lake, key, replace(product, form=form), releases, changes))
+        with pytest.raises(CitylakeError, match="1 行"):
+            list(in_product(con, home.lake, key, product, releases, changes))
 
 
 def test_of_rows_that_say_the_same_each_has_its_own_fate(
