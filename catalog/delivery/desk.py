@@ -238,9 +238,11 @@ class Desk:
             raise self.refuse(caller, allowed.product, Reason.NOT_PUBLISHED, action, road, **facts)
 
     def _now(self, caller: Caller) -> Caller:
-        """The same caller, as the register knows them now."""
+        """The same caller, as the register knows them now. An access token ends before the client that it is of."""
         if caller.token is not None:
-            return replace(self.callers.from_token_id(caller.token), purpose=caller.purpose)
+            found = replace(self.callers.from_token_id(caller.token), purpose=caller.purpose)
+            over = caller.exchanged and caller.expires is not None and caller.expires <= now()
+            return replace(found, problem=found.problem or Reason.TOKEN_EXPIRED) if over else found
         return caller if caller.recipient is None else self.callers.on_behalf(caller.recipient)
 
     def marts_stand(self, caller: Caller, file: MartsFile, action: str, road: str, **facts: Any) -> None:

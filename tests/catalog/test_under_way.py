@@ -1,9 +1,12 @@
 """An answer under way ends when what it was given by ends: the client sees that it is cut, the audit says why."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,13 +17,14 @@ from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import MartsFile
 from catalog.policy import administration, audit, suspension
 from catalog.policy.decision import MARTS, Reason
+from pipelines.register.store import now
 from pipelines.release import withdrawal
 from pipelines.release.ledger import RELEASE, Entry
 from pipelines.release.shown import said_of
 from tests.catalog.conftest import released_city
 from tests.catalog.serving import serving
-from tests.catalog.small_city import ADMINISTRATOR, DIVISIONS, GUARD, PERSONS, STEWARD, SYNTHETIC, City
-from tests.catalog.test_signed_urls import address
+from tests.catalog.small_city import ADMINISTRATOR, DIVISIONS, GUARD, PERSONS, STEWARD, SYNTHETIC, City, bearer
+from tests.catalog.test_signed_urls import TABLE, address
 
 ROADS = ("download", "rows.read", "file.read")
 MEGABYTES = 4
@@ -217,6 +221,39 @@ def test_an_ordinary_release_ends_no_answer(own_city: City) -> None:
     withdrawal.withdraw(own_city.register, own_city.contracts, product.id, "李安全", "误发", 0)
     with pytest.raises(Refused) as refused:
         desk.marts_stand(caller, file, "download", "web")
+    assert refused.value.reason is Reason.NOT_PUBLISHED
+
+
+def test_an_access_token_that_ends_ends_its_answers(own_city: City) -> None:
+    """Though the client that it was exchanged for is good for long."""
+    issued = own_city.oauth_client("甲")
+    own_city.grant("甲")
+    desk = Desk(own_city.settings, own_city.register)
+    shown = desk.callers.access_token(desk.callers.from_client(issued.client_id, issued.client_secret))[0]
+    caller = desk.callers.from_token(shown)
+    desk.stands(admission := desk.admit(caller, PERSONS, "rows.read", "rows"), "rows.read", "rows")
+    over = replace(caller, expires=now() - timedelta(seconds=1))
+    with pytest.raises(Refused) as refused:
+        desk.stands(replace(admission, caller=over), "rows.read", "rows")
+    assert refused.value.reason is Reason.TOKEN_EXPIRED
+
+
+def test_a_file_of_changes_ends_with_either_version(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = own_city.release(PERSONS, 41)
+    own_city.release(PERSONS, 43)
+    token = own_city.recipient("甲")
+    own_city.grant("甲")
+    asked = list[Callable[[int], None]]()
+    monkeypatch.setattr(metering, "lasts", lambda request, stands: asked.append(stands))
+    client = own_city.client()
+    answer = client.get(f"{TABLE}/changes?startingVersion={before + 1}", headers=bearer(token))
+    (url,) = (line["cdf"]["url"] for line in map(json.loads, answer.text.splitlines()) if "cdf" in line)
+    sent = urlsplit(url)
+    assert client.get(f"{sent.path}?{sent.query}").status_code == 200
+    asked[-1](0)
+    withdrawal.withdraw(own_city.register, own_city.contracts, PERSONS, "李安全", "误发", before)
+    with pytest.raises(Refused) as refused:
+        asked[-1](1)
     assert refused.value.reason is Reason.NOT_PUBLISHED
 
 

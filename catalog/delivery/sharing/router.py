@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -153,10 +154,11 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         if problem:
             raise desk.refuse(caller, None, problem, "file.read", ROAD)
         admission = desk.admit(caller, address.product, "file.read", ROAD)
-        then = desk.at_version(admission, number)
-        extract = _extract(desk, admission, then, key) if then else None
+        then, earlier = desk.at_version(admission, number), since(key)  # a file of changes, not of rows
+        before = None if earlier is None else desk.at_version(admission, earlier)
+        extract = _extract(desk, before, then, key) if then else None
         part = next((item for item in extract.parts if item.name == name), None) if extract else None
-        if {number, since(key)} & set(desk.listing.ended_versions(address.product)):
+        if {number, earlier} & set(desk.listing.ended_versions(address.product)):
             raise desk.refuse(caller, address.product, Reason.VERSION_ENDED, "file.read", ROAD)
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
@@ -168,23 +170,27 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
             "method": request.method,
             "range": asked_range(request.headers.get("range")),
         }
-        if (earlier := since(key)) is not None:  # a file of changes, not of rows
+        if earlier is not None:
             facts["since"] = earlier
         if request.method == "GET":
             facts["sha256"] = desk.hashes.get(extract.folder / part.name, part.rows)
         desk.answered(then, "file.read", ROAD, **facts)
-        metering.lasts(request, lambda sent: desk.stands(then, "file.read", ROAD, sent=sent))
+        metering.lasts(request, partial(_stand, desk, [one for one in (before, then) if one]))
         about = described.link(described.addresses(desk.url, then.offering.product))
         headers = {"Cache-Control": "private, no-store", **about}
         return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
 
 
-def _extract(desk: Desk, admission: Admission, then: Admission, key: str) -> Extract | None:
-    """The view, or the change set, that a key names for this caller; None for one that cannot be read now."""
-    earlier = since(key)
-    if earlier is None:
+def _stand(desk: Desk, reads: list[Admission], sent: int) -> None:
+    """Raises as `Desk.stands`, by each version that a file tells of: a change set holds rows of two."""
+    for one in reads:
+        desk.stands(one, "file.read", ROAD, sent=sent)
+
+
+def _extract(desk: Desk, before: Admission | None, then: Admission, key: str) -> Extract | None:
+    """The view, or the change set from `before`, that a key names; None for one that cannot be read now."""
+    if since(key) is None:
         return desk.views.extract(then.allowed)
-    before = desk.at_version(admission, earlier)
     try:
         return desk.changes(before, then) if before else None
     except SchemaChanged:
