@@ -81,15 +81,19 @@ class Preparation:
         self.receipts.add(Stage.ACROSS, contract.id, seen.stored())
 
     def _link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
-        """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands."""
+        """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands; if
+        nothing ever was, nothing is found, so that models that read it are not built: without links they would say of
+        thousands that they have no health record."""
         lake, operator = self.settings.lake, self.contracts.city.operator
         tables.ensure(lake)
+        failed = False
         try:
             if participants(self.contracts, sources):
                 self._link_changed(sources, number)
             self.failures.gone(LINKAGE, operator, "run", "lake")
         except Exception as error:
             self.failures.add(LINKAGE, operator, error)
+            failed = True
         asked = self.reviews.open()
         waiting = len(asked)
         found = [Finding("linkage.waiting", {"questions": waiting}, "warning", rows=waiting)] if waiting else []
@@ -99,8 +103,10 @@ class Preparation:
         found += [self._shared(name, told) for name, told in sorted(body.get("shared", {}).items()) if name in known]
         wrong = sorted(body.get("contradicted", {}).items())
         found += [self._contradicted(name, rows) for name, rows in wrong if name in known]
+        if failed:
+            found.append(Finding("linkage.before" if last is not None else "linkage.never", {}, "error"))
         self.issues.report(LINKAGE, operator, "linkage", found)
-        return tables.shown(lake)
+        return {} if failed and last is None else tables.shown(lake)
 
     def _shared(self, dataset: str, told: Mapping[str, int]) -> Finding:
         """The numbers that a register has for several people, as a finding of whoever keeps the register."""
