@@ -41,7 +41,8 @@ def in_force(town: LivedTown) -> dict[str, InForce]:
     for kind in sorted({str(row["ZZLXDM"]) for row in true.values()}):
         mine = {identifier for identifier, row in true.items() if row["ZZLXDM"] == kind}
         told = {identifier for identifier, (other, _) in said.items() if other == kind}
-        truly = Counter(true[one]["CZZTDM"] for one in mine)
+        # somebody who is registered with two numbers truly has two, and is one holder
+        truly = Counter(said[one][1] if one in said else true[one]["CZZTDM"] for one in mine)
         held = Counter(said[one][1] for one in told)
         twice = sum(count > 1 for count in held.values()) - sum(count > 1 for count in truly.values())
         found[kind] = InForce(len(mine), len(told), len(mine & told), twice)
