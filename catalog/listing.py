@@ -25,10 +25,10 @@ from pipelines.register import Register
 from pipelines.register.tables import ledger as ledger_table
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.shown import (
+    asking_columns,
     bound_columns,
     lookups_a_minute,
     released_columns,
-    released_level,
     same_limit,
     share_type,
     shown_until,
@@ -52,7 +52,7 @@ class Offering:
     product: Product
     release: Recorded | None
     approval: frozenset[str] = frozenset()
-    """Its columns of levels that ask for a second person's approval."""
+    """Its columns that ask for a second person's approval, by city or release."""
     zone: str = "UTC"
     """Where days begin and end."""
     organisations: Organisations | None = None
@@ -119,16 +119,13 @@ class Snapshot:
         return self._offerings[product.id]
 
     def _made(self, product: Product) -> Offering:
-        levels = self.contracts.city.levels
         form, whose = product.form.organisations, None
         if form is not None:
             known = self.contracts.codes_of_organisations(form.departments)
             whose = Organisations(form.column, frozenset((org, code) for org, codes in known.items() for code in codes))
         release, purposes = self.published.get(product.id), self.contracts.purposes
-        body = release.body if release else {}
-        asking = (one for one in product.columns if levels[released_level(one, body)].approval)
-        approval = frozenset(column.name for column in asking)
-        return Offering(product, release, approval, self.contracts.city.timezone, whose, purposes)
+        asking = asking_columns(product, release.body if release else {}, self.contracts.city)
+        return Offering(product, release, asking, self.contracts.city.timezone, whose, purposes)
 
 
 class Listing:

@@ -174,7 +174,7 @@ class Offer:
     version: int | None
     lookup: bool = False
     approval: frozenset[str] = frozenset()
-    """The columns of levels that ask for a second person's approval, as contracts say now."""
+    """The columns of levels that ask for a second person's approval, by city or release."""
     shown_until: ShownUntil | None = None
     """None if every row may be shown as long as its release is the published one."""
     organisations: Organisations | None = None

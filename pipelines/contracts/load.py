@@ -384,9 +384,10 @@ class _Loader:
 
     def _released_by(self, form: models.ProductForm, meaning: str) -> str:
         """SHA-256 of all by which the products of a contract are released anew: what it means, the texts of purposes
-        where it names any, and what releases say of themselves."""
+        where it names any, which levels ask for a second person, and what releases say of themselves."""
         texts = self.codes[PURPOSES].hash if _names_purposes(form) else None
-        return hashlib.sha256(json.dumps([RELEASES_SAY, meaning, texts]).encode()).hexdigest()
+        asking = sorted(level for level, said in self.city.levels.items() if said.approval)
+        return hashlib.sha256(json.dumps([RELEASES_SAY, meaning, texts, asking]).encode()).hexdigest()
 
     def _meaning(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""

@@ -309,7 +309,7 @@ class Editor:
             body["confirmation"] = self.confirmed[candidate.subject].sequence
         if candidate.product is None:
             return body
-        return {**body, "model": candidate.contract.form.model, **said_of(candidate.product)}
+        return {**body, "model": candidate.contract.form.model, **said_of(candidate.product, self.contracts.city)}
 
     def _context(self, name: str, relation: str) -> Any:
         previous = self._relation_of_published(name) if name in self.published else None

@@ -8,16 +8,18 @@ a ledger entry's body. Who may see it is decided by policy; nothing here opens d
 from collections.abc import Mapping
 from typing import Any
 
+from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Product, ShownColumn
 from pipelines.release.approval import terms
 
 _NARROW = ("不予共享", "有条件共享", "无条件共享")
 
 
-def said_of(product: Product) -> dict[str, Any]:
-    """What the body of a release says of what it shows."""
+def said_of(product: Product, city: CityForm) -> dict[str, Any]:
+    """What the body of a release says of what it shows, and which columns ask for a second person's word."""
     columns = {column.name: [column.source, column.mask] for column in product.columns}
-    return {"columns": columns, "shows": terms(product)}
+    asking = sorted(column.name for column in product.columns if city.levels[column.level].approval)
+    return {"columns": columns, "shows": {**terms(product), "asking": asking}}
 
 
 def released_columns(product: Product, body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -56,10 +58,12 @@ def bound_columns(product: Product, body: Mapping[str, Any]) -> dict[str, tuple[
     return found
 
 
-def released_level(column: ShownColumn, body: Mapping[str, Any]) -> int:
-    """The level of a column by contract or release, whichever is higher."""
-    said = _shows(body)["columns"].get(column.name)
-    return max(column.level, said[2]) if said else column.level
+def asking_columns(product: Product, body: Mapping[str, Any], city: CityForm) -> frozenset[str]:
+    """The columns that ask for a second person's word on grants: by the levels of city or release, whichever are
+    higher, or since they did when they were released."""
+    then = _shows(body).get("asking", ())
+    levels = {column.name: _released_level(column, body) for column in product.columns}
+    return frozenset(name for name, level in levels.items() if name in then or city.levels[level].approval)
 
 
 def share_type(product: Product, body: Mapping[str, Any]) -> str:
@@ -87,6 +91,12 @@ def same_limit(product: Product, body: Mapping[str, Any], limit: str) -> bool:
     grant names was meant for that column."""
     said, says = _shows(body).get(limit), getattr(product.form, limit)
     return said is None or said == (says if limit == "rows" or says is None else says.model_dump(mode="json"))
+
+
+def _released_level(column: ShownColumn, body: Mapping[str, Any]) -> int:
+    """The level of a column by contract or release, whichever is higher."""
+    said = _shows(body)["columns"].get(column.name)
+    return max(column.level, said[2]) if said else column.level
 
 
 def _shows(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -213,7 +213,7 @@ class City:
         said = {
             "rows": delta.row_count(table),
             "contract": product.contract.hash,
-            **said_of(product),
+            **said_of(product, self.contracts.city),
             "as_of": "2026-11-01",
             "evidence": CHECKS,
             "rules": [],

@@ -207,7 +207,12 @@ def test_an_ordinary_release_ends_no_answer(own_city: City) -> None:
     own_city.grant("甲", MARTS)
 
     def released(version: int) -> None:
-        body = {**said_of(product), "rows": 1, "model": product.contract.form.model, "model_version": 0}
+        body = {
+            **said_of(product, own_city.contracts.city),
+            "rows": 1,
+            "model": product.contract.form.model,
+            "model_version": 0,
+        }
         as_of = {"as_of": "2026-11-01"}
         own_city.ledger.record([Entry(RELEASE, product.id, f"2026-11-0{version + 1}.1", version, {**body, **as_of})])
 

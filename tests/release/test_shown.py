@@ -15,7 +15,7 @@ from pipelines.contracts.load import load
 from pipelines.contracts.models import Lookup
 from pipelines.contracts.resolved import Contracts, Product, ShownColumn
 from pipelines.release.ledger import RELEASE, Recorded
-from pipelines.release.shown import lookups_a_minute, released_columns, said_of
+from pipelines.release.shown import asking_columns, lookups_a_minute, released_columns, said_of
 from pipelines.settings import REPOSITORY
 from tests.catalog.test_decision import NOW, caller, grant
 
@@ -64,7 +64,7 @@ def test_no_purpose_sees_more_than_contract_and_release_both_show(contracts: Con
     product = contracts.products[FIGURES]
     for then, now in pairs(WAYS, WAYS):
         offers = [
-            offered(bound(product, one), said_of(bound(product, two)))
+            offered(bound(product, one), said(bound(product, two)))
             for one, two in ((now, then), (now, now), (then, then))
         ]
         for text in "abcx":
@@ -82,7 +82,7 @@ def test_no_purpose_sees_more_than_contract_and_release_both_show(contracts: Con
 def test_a_release_of_before_shows_columns_for_purposes_to_nobody(contracts: Contracts) -> None:
     product = bound(contracts.products[FIGURES], WAYS[0])
     body = of_before(product)
-    assert seen(offered(product, body), "a") is None and seen(offered(product, said_of(product)), "a") == "plain"
+    assert seen(offered(product, body), "a") is None and seen(offered(product, said(product)), "a") == "plain"
     assert seen(offered(bound(product, WAYS[-1]), body), "x") == "plain"
 
 
@@ -102,12 +102,28 @@ def test_a_release_of_before_is_closed_by_another_contract(tmp_path: Path, produ
     file.write_text("".join(kept), "utf-8")
     now = load(root).products[product]
     assert bool(released_columns(now, of_before(before))) == (kept == lines)
-    assert released_columns(before, of_before(before)) and released_columns(now, said_of(before))
+    assert released_columns(before, of_before(before)) and released_columns(now, said(before))
+
+
+def said(product: Product) -> dict[str, Any]:
+    return said_of(product, load(REPOSITORY / "data_contracts").city)
 
 
 def of_before(product: Product) -> dict[str, Any]:
     """The body of a release that does not say what it shows, only by which contract it was made."""
-    return {"columns": said_of(product)["columns"], "contract": product.contract.meaning}
+    return {"columns": said(product)["columns"], "contract": product.contract.meaning}
+
+
+def test_a_level_that_asks_for_nobody_any_more_waits_for_the_release(contracts: Contracts) -> None:
+    product = contracts.products["sharing/person_of_division"]
+    asking = {column.name for column in product.columns if contracts.city.levels[column.level].approval}
+    levels = {level: form.model_copy(update={"approval": False}) for level, form in contracts.city.levels.items()}
+    lax, strict = contracts.city.model_copy(update={"levels": levels}), contracts.city
+    now = {
+        (now, then): asking_columns(product, said_of(product, lax if then else strict), lax if now else strict)
+        for now, then in pairs((False, True), (False, True))
+    }
+    assert asking and now == {pair: set() if all(pair) else asking for pair in pairs((False, True), (False, True))}
 
 
 Changed = Callable[[Product], Product]
@@ -125,26 +141,26 @@ def test_other_terms_are_the_stricter_of_contract_and_release(contracts: Contrac
     product = contracts.products[FIGURES]
     form = product.contract.form
     free = of_contract(share=form.share.model_copy(update={"type": "无条件共享"}))(product)
-    assert offered(free, said_of(product)).share_type == offered(product, said_of(free)).share_type == "有条件共享"
-    assert offered(free, said_of(free)).share_type == "无条件共享"
+    assert offered(free, said(product)).share_type == offered(product, said(free)).share_type == "有条件共享"
+    assert offered(free, said(free)).share_type == "无条件共享"
     few, many = (
         replace(product, form=product.form.model_copy(update={"lookup": Lookup(key="a", perMinute=most)}))
         for most in (5, 60)
     )
     both = list(pairs((few, many, product), (few, many)))
-    assert [lookups_a_minute(now, said_of(then)) for now, then in both] == [5, 5, 5, 60, 5, 60]
-    assert all(offered(now, said_of(then)).lookup for now, then in both)
-    assert lookups_a_minute(few, said_of(product)) == 5 and offered(few, said_of(product)).lookup
-    assert lookups_a_minute(product, said_of(product)) is None and not offered(product, said_of(product)).lookup
+    assert [lookups_a_minute(now, said(then)) for now, then in both] == [5, 5, 5, 60, 5, 60]
+    assert all(offered(now, said(then)).lookup for now, then in both)
+    assert lookups_a_minute(few, said(product)) == 5 and offered(few, said(product)).lookup
+    assert lookups_a_minute(product, said(product)) is None and not offered(product, said(product)).lookup
     first, second, *_ = (column.name for column in product.columns)
     until = of_contract(shownUntil=first)(product)
-    kept = offered(product, said_of(until))
+    kept = offered(product, said(until))
     assert kept.shown_until is not None and kept.shown_until.column == first, "a limit that was dropped stays"
     other = of_contract(shownUntil=second)(product)
-    assert second not in released_columns(other, said_of(until))
-    moved = decide(caller(grant(product=FIGURES)), offered(other, said_of(until)), NOW)
+    assert second not in released_columns(other, said(until))
+    moved = decide(caller(grant(product=FIGURES)), offered(other, said(until)), NOW)
     assert moved == Denied(Reason.RELEASE_PENDING), "which rows both show was not asked"
     rows = replace(product, form=product.form.model_copy(update={"rows": second}))
     before = replace(product, form=product.form.model_copy(update={"rows": first}))
-    assert offered(rows, said_of(before)).rows is None, "a grant's divisions were meant for another column"
-    assert offered(rows, said_of(rows)).rows == second
+    assert offered(rows, said(before)).rows is None, "a grant's divisions were meant for another column"
+    assert offered(rows, said(rows)).rows == second
