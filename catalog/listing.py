@@ -188,7 +188,7 @@ class Listing:
         return {version: body for version, body in versions.items() if version not in closed}
 
     def ended_versions(self, subject: str) -> Collection[int]:
-        """The versions that were ended because the period of their contract was over."""
+        """The versions that were ended: the period of their contract was over, or an order asked for it."""
         with holding(self._lock):
             self._look_at_ledger()
             return self._ended.get(subject, {}).keys()

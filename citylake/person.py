@@ -52,12 +52,19 @@ def person(
         bool, typer.Option("--apply", help="来源改正之前先按正确的值入库 / let it count before the source mends it")
     ] = False,
     order: Annotated[str | None, typer.Option(help="删除令编号 / number of the order to erase")] = None,
+    end_versions: Annotated[
+        bool,
+        typer.Option(
+            "--end-versions",
+            help="产品的旧版本中找不到应删的行时整版清除 / end old versions of products in which a row is not found",
+        ),
+    ] = False,
 ) -> None:
     """查阅、更正、删除一个人在各库和各来源中的记录，留痕 / see, correct or erase what is kept of a person; recorded."""
     with told():
         settings = Settings.from_environment()
         if action == "erase":
-            _erase(settings, person, order, who, why)
+            _erase(settings, person, order, who, why, end_versions)
         elif action == "check-erased":
             _check_erased(settings, order)
         elif action == "lift-erasure":
@@ -121,14 +128,17 @@ def _lift(settings: Settings, person: str, who: str, why: str) -> None:
     typer.echo(say("erase.lifted", orders="、".join(orders)))
 
 
-def _erase(settings: Settings, person: str, order: str | None, who: str, why: str) -> None:
+def _erase(settings: Settings, person: str, order: str | None, who: str, why: str, end_versions: bool) -> None:
     if order is None:
         raise CitylakeError("erase.no_order")
     with opened(settings, f"erase-{uuid.uuid4()}", erasing=True) as run:
-        done = Erasure(settings, run.contracts, run.register).carry_out(person, Order(order, who, why))
+        given = Order(order, who, why, end_versions)
+        done = Erasure(settings, run.contracts, run.register).carry_out(person, given)
         run.marts()
     for place, counts in done["places"].items():
         typer.echo(say("erase.place", place=place, **counts))
+    for product, versions in done.get("versions", {}).items():  # receipts of before have none
+        typer.echo(say("erase.ended", product=product, versions="、".join(map(str, versions))))
     for one in done["refused"]:
         typer.echo(say("erase.refused", **one))
     if done["kept"]:

@@ -24,10 +24,12 @@ from pipelines.register.store import now
 
 @dataclass
 class Found:
-    """What a search found: changes of files, and files that go as a whole."""
+    """What a search found: changes of files, files that go as a whole, and by product the versions that end as a whole,
+    for not every row that is to go was found in them."""
 
     planned: list[Planned] = field(default_factory=list)
     dropped: list[Path] = field(default_factory=list)
+    versions: dict[str, list[int]] = field(default_factory=dict)
 
 
 def in_raw(

@@ -18,7 +18,7 @@ import duckdb
 
 from pipelines.admission import granted
 from pipelines.codecs.sql import identifier, literals
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, Product
 from pipelines.engine import connect
 from pipelines.erasure import find, marks, search
 from pipelines.erasure.find import Found
@@ -27,13 +27,13 @@ from pipelines.erasure.rows import Wanted, persons
 from pipelines.erasure.traces import Traces, of_register, traces_in
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import Checksums, checksums
-from pipelines.lake.cleanup import forget_views
+from pipelines.lake.cleanup import forget_views, unneeded
 from pipelines.lake.lineage import upstream
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
-from pipelines.release.ledger import ERASURE, Entry, Ledger
+from pipelines.release.ledger import ERASURE, Entry, Ledger, Recorded
 from pipelines.release.person import Person
 from pipelines.release.publish import files_folder, write_downloads
 from pipelines.release.rows import ReleasedRows
@@ -47,11 +47,13 @@ KEY = "erasure"
 
 @dataclass(frozen=True)
 class Order:
-    """An order: its number, who gave it, and why."""
+    """An order: its number, who gave it, and why. `end_versions`: earlier versions of products in which not every row
+    is found end as a whole."""
 
     number: str
     who: str
     why: str
+    end_versions: bool = False
 
 
 @dataclass
@@ -60,9 +62,10 @@ class Journal:
 
     `releases`: by subject and version the fingerprint before. `refused`: sources whose rows stay, and why; `kept`:
     models that are built from them, which stay too. `unknown`: folders that no contract tells how to read any more.
+    `versions`: by product those that end as a whole.
     """
 
-    order: dict[str, str]
+    order: dict[str, Any]
     person: str
     wanted: dict[str, Any]
     files: list[dict[str, Any]] = field(default_factory=list)
@@ -72,6 +75,7 @@ class Journal:
     refused: list[dict[str, Any]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    versions: dict[str, list[int]] = field(default_factory=dict)
 
 
 def require_finished(home: Path) -> None:
@@ -113,7 +117,7 @@ class Erasure:
             self._write(journal)
         with connect(self.lake.scratch()) as con:
             self._rewrite(con, journal)
-            self._drop(journal)
+            self._drop(con, journal)
             of_register(self.register, self._traces(journal))
             self._prove(con, journal)
         return self._record(journal)
@@ -161,15 +165,21 @@ class Erasure:
         journal.files = [one.stored(self.home) for one in found.planned]
         journal.dropped = {self._name(path): checksums(path) for path in found.dropped}
         journal.unknown = sorted(self._name(folder) for folder in self._unknown())
-        journal.releases = self._fingerprints({one.place for one in found.planned})
+        journal.versions = found.versions
+        journal.releases = self._fingerprints({one.place for one in found.planned} | found.versions.keys())
         journal.downloads = {
             self._name(file): checksums(file)
-            for subject in journal.releases
-            if subject.startswith("open/")
-            for version in journal.releases[subject]
-            for file in sorted(files_folder(self.lake, self.contracts.products[subject], int(version)).glob("*"))
+            for subject, version in self._open(journal)
+            for file in sorted(files_folder(self.lake, self.contracts.products[subject], version).glob("*"))
         }
         return journal
+
+    def _open(self, journal: Journal) -> Iterator[tuple[str, int]]:
+        """The versions of open products that lose rows and stay: their downloads are to say the same."""
+        for subject, versions in journal.releases.items():
+            for version in map(int, versions) if subject.startswith("open/") else ():
+                if version not in journal.versions.get(subject, ()):
+                    yield subject, version
 
     def _unknown(self) -> Iterator[Path]:
         """Folders of sources, models and products that stand in no contract any more: nobody searches them."""
@@ -227,6 +237,7 @@ class Erasure:
         """Everything in which the person stands now."""
         found, contracts, lake = Found(), self.contracts, self.lake
         left = {one["source"] for one in journal.refused}
+        ended = found.versions if journal.order.get("end_versions") else None
         for model, contract in contracts.models.items():
             if model in journal.kept:
                 continue
@@ -234,7 +245,8 @@ class Erasure:
             found.planned += changes
             for product in contract.products if changes else ():
                 versions = [one for one in self.ledger.kept_releases() if one.subject == product.id]
-                found.planned += in_product(con, lake, self.settings.kept_key, product, versions, changes)
+                found.planned += in_product(con, lake, self.settings.kept_key, product, versions, changes, ended)
+                found.dropped += self._ended(product, versions, found.versions.get(product.id, ()))
         if not journal.refused:
             found.planned += find.in_linkage(con, lake, wanted)
         for name, source in contracts.sources.items():
@@ -251,6 +263,14 @@ class Erasure:
         found.dropped += traces_in(self.home, wanted)
         return found
 
+    def _ended(self, product: Product, versions: Sequence[Recorded], ended: Sequence[int]) -> Iterator[Path]:
+        """The files that only versions of a product need which end as a whole, and their downloads."""
+        if ended:
+            kept = {one.version for one in versions if one.version is not None} - {*ended}
+            yield from unneeded(self.lake.product(product.channel, product.name), kept)
+            for version in ended:
+                yield from sorted(files_folder(self.lake, product, version).glob("*"))
+
     def _fingerprints(self, places: set[str]) -> dict[str, dict[str, str]]:
         """By subject and version what every release of some subjects is now."""
         found: dict[str, dict[str, str]] = {}
@@ -263,13 +283,13 @@ class Erasure:
     def _rewrite(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
         """Rewrite what was not rewritten before a kill, then make logs and downloads say the same."""
         carry_out(con, self.home, journal.files)
-        for subject, versions in journal.releases.items():
-            for version in versions if subject.startswith("open/") else ():
-                write_downloads(con, self.lake, self.contracts.products[subject], int(version))
+        for subject, version in self._open(journal):
+            write_downloads(con, self.lake, self.contracts.products[subject], version)
 
-    def _drop(self, journal: Journal) -> None:
+    def _drop(self, con: duckdb.DuckDBPyConnection, journal: Journal) -> None:
         """Files that go as a whole, and everything that is made again from what is left."""
         drop(self.home, journal.dropped)
+        carry_out(con, self.home, (), [self._name(self.lake.subject(name)) for name in journal.versions])
         for place in {one["place"] for one in journal.files}:
             zone, _, source = place.partition("/")
             if zone == "core":
@@ -295,6 +315,8 @@ class Erasure:
     def _record(self, journal: Journal) -> dict[str, Any]:
         """The receipt in the ledger; then the journal goes."""
         now = self._fingerprints(set(journal.releases))
+        for subject, versions in journal.versions.items():
+            now[subject] = {name: mark for name, mark in now[subject].items() if int(name) not in versions}
         places: dict[str, dict[str, int]] = {}
         for one in journal.files:
             counts = places.setdefault(one["place"], {"rows": 0, "cells": 0})
@@ -311,11 +333,12 @@ class Erasure:
             "files": {name: [old, checksums(self.home / name)] for name, old in changed.items()}
             | {name: [old, None] for name, old in journal.dropped.items()},
             "releases": {
-                subject: {version: [old, now[subject][version]] for version, old in versions.items()}
+                subject: {version: [old, now[subject].get(version)] for version, old in versions.items()}
                 for subject, versions in journal.releases.items()
             },
             "refused": journal.refused,
             "kept": journal.kept,
+            "versions": journal.versions,
             "unknown": journal.unknown,
             "backups": [str(folder) for folder in self.settings.backups],  # none: nobody looked into any
         }

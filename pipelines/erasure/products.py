@@ -2,7 +2,7 @@
 
 A product's row is found by what it must say: the model's row through the masks that this release was made with, which
 the ledger keeps; those of today may be others. Of rows that say the same as others just as many go. A release in which
-a row is not found is told: nobody may believe that it is gone.
+a row is not found is told, or ends as a whole: nobody may believe that it is gone.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,11 +35,14 @@ def in_product(
     product: Product,
     versions: Sequence[Recorded],
     model: Sequence[Planned],
+    ended: dict[str, list[int]] | None = None,
 ) -> Iterator[Planned]:
     """The changes of a product that follow from those of its model; none if it was made anonymous, for then it has no
     row of its model. `versions`: all its releases; `kept_key`: the key of this name, for keyed masks of its channel.
+    `ended`: where given, takes the releases in which not every row is found, which are to end as a whole.
 
-    Raises LostKey, and CitylakeError for a release in which not every row is found.
+    Raises LostKey, and CitylakeError for a release in which not every row is found and that is the newest or may not
+    end.
     """
     location = lake.product(product.channel, product.name)
     if product.form.anonymity is not None or not location.is_dir():
@@ -54,22 +57,20 @@ def in_product(
         files = [location / file.path for file in _files(location, entry.version)]
         files = [file for file in files if str(file) not in done and file.is_file()]
         if changes and files:
-            done |= {str(file) for file in files}
-            made = _made(product, entry)
-            channel_keys.register(con, kept_key, product.channel, (mask for _, mask in made.values()))
-            found, lacking = _found(con, made, files, changes)
-            if lacking:
-                raise CitylakeError("erase.unfound", product=product.id, version=entry.version, rows=lacking)
-            yield from _planned(product, location, made, files, found)
-
-
-def _made(product: Product, entry: Recorded) -> Made:
-    """How a release made its columns. Raises CitylakeError for a mask that no code knows any more."""
-    made = made_then(entry.body) or made_now(product)
-    for _, mask in made.values():
-        if mask is not None and mask not in masks:
-            raise CitylakeError("erase.mask_gone", product=product.id, version=entry.version, mask=mask)
-    return made
+            made, about = made_then(entry.body) or made_now(product), {"product": product.id, "version": entry.version}
+            if gone := {mask for _, mask in made.values() if mask is not None} - masks.keys():
+                problem = CitylakeError("erase.mask_gone", **about, mask="、".join(sorted(gone)))
+            else:
+                channel_keys.register(con, kept_key, product.channel, (mask for _, mask in made.values()))
+                found, lacking = _found(con, made, files, changes)
+                if not lacking:
+                    done |= {str(file) for file in files}
+                    yield from _planned(product, location, made, files, found)
+                    continue
+                problem = CitylakeError("erase.unfound", **about, rows=lacking)
+            if ended is None or entry.version in {versions[-1].version, delta.latest(location)}:
+                raise problem
+            ended.setdefault(product.id, []).append(entry.version)  # its files may be of a later one, which is searched
 
 
 def _files(location: Path, version: int) -> list[delta.TableFile]:

@@ -154,9 +154,10 @@ class Ledger:
         return versions
 
     def ended_versions(self) -> dict[str, dict[int, Recorded]]:
-        """The versions that were ended because their period was over, by subject, each with the row that says so."""
+        """The versions that were ended, for their period was over or by an order, by subject, each with the row that
+        says so."""
         found: dict[str, dict[int, Recorded]] = {}
-        for entry in self.of_kind(RETENTION):
+        for entry in self.rewritings():
             for subject, versions in entry.body["releases"].items():
                 ended = {int(version): entry for version, (_, after) in versions.items() if after is None}
                 found.setdefault(subject, {}).update(ended)

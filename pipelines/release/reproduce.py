@@ -141,11 +141,12 @@ class _Reproduction:
         return [one for one in self.ledger.history(subject, DECISIONS) if one.kind in (RELEASE, WITHDRAWAL)]
 
     def _require_kept(self, subject: str, entry: Recorded) -> None:
-        """Raises CitylakeError for a version whose period was over: of it, only its ledger row is left."""
+        """Raises CitylakeError for a version that was ended: of it, only its ledger row is left."""
         ended = self.ledger.ended_versions().get(subject, {}).get(entry.version or 0)
         if ended is not None:
             about = {"subject": subject, "version": entry.version, "order": ended.subject}
-            raise CitylakeError("reproduce.ended", **about, day=ended.body["as_of"])
+            day = ended.body.get("as_of") or ended.at.date()  # an order has no day of its own
+            raise CitylakeError("reproduce.ended", **about, day=day)
 
     def _contract(self, subject: str) -> tuple[ProductContract, Product | None]:
         """The contract of a subject, and its channel if it is a product."""

@@ -19,7 +19,7 @@ from citylake.main import app
 from pipelines.engine import connect
 from pipelines.erasure import copies as module
 from pipelines.erasure.copies import Copies
-from pipelines.erasure.order import Erasure
+from pipelines.erasure.order import Erasure, Order
 from pipelines.lake import delta
 from pipelines.lake.checksums import checksums
 from pipelines.lake.columns import query_schema
@@ -439,4 +439,19 @@ def test_without_backups_nobody_is_told_that_they_are_clean(home: Settings, monk
     word = ["--order", ORDER, "--who", "专员", "--why", "本人申请"]
     result = CliRunner().invoke(app, ["person", "p1", "erase", *word])
     assert result.exit_code == 0 and "没有配置备份目录（CITYLAKE_BACKUPS）" in result.output
-    assert f"check-erased --order {ORDER}" in result.output
+    assert f"check-erased --order {ORDER}" in result.output and "整版清除" not in result.output
+
+
+def test_an_order_is_told_to_end_versions_and_tells_which(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(home.home))
+    given: list[Order] = []
+
+    def carry_out(_: Erasure, person: str, order: Order) -> dict[str, object]:
+        given.append(order)
+        return {"places": {}, "refused": [], "kept": [], "unknown": [], "files": {}, "versions": {"open/ages": [0, 2]}}
+
+    monkeypatch.setattr(Erasure, "carry_out", carry_out)
+    word = ["--order", ORDER, "--who", "专员", "--why", "本人申请", "--end-versions"]
+    result = CliRunner().invoke(app, ["person", "p1", "erase", *word])
+    assert given == [Order(ORDER, "专员", "本人申请", end_versions=True)]
+    assert "open/ages：第 0、2 版" in result.output and "整版清除" in result.output

@@ -18,6 +18,7 @@ from pipelines.lake.rewrite import Change, Planned
 from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.privacy.masks import masks
+from pipelines.release.verify import releases
 from tests.retention.homes import Home, only, values
 from tests.retention.test_sealed_columns import cut, sealing
 from tests.traces import traces
@@ -98,8 +99,38 @@ def test_a_release_that_does_not_say_how_it_was_made_is_not_taken_for_one_withou
     contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice = Twice(contracts, tmp_path, monkeypatch, told=False)
-    with pytest.raises(CitylakeError, match="第 0 版"):
+    with pytest.raises(CitylakeError, match=r"第 0 版.*--end-versions"):
         twice.erasure.carry_out("p2", ORDER)
+
+
+@pytest.mark.parametrize("how", ["other code", "no code"])
+def test_an_order_may_end_a_version_in_which_a_row_is_not_found(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """As retention ends it: files go, the log keeps no value, the ledger says so; the present one never ends."""
+    twice = Twice(contracts, tmp_path, monkeypatch)
+    location = twice.home.lake.product(*PRODUCT.split("/"))
+    wanted, files = replace(ORDER, end_versions=True), len(files_of(location))
+    with monkeypatch.context() as patched:
+        patched.delitem(masks, "year")
+        with pytest.raises(CitylakeError, match=r"第 1 版"):
+            twice.erasure.carry_out("p2", wanted)
+    assert not twice.home.ledger.erasures() and len(files_of(location)) == files
+    with monkeypatch.context() as patched:
+        if how == "no code":
+            patched.delitem(masks, "surname")
+        else:
+            patched.setitem(masks, "surname", masks["id_6_4"])
+        body = twice.erasure.carry_out("p2", wanted)
+    assert body["versions"] == {PRODUCT: [0]} and body["places"][PRODUCT]["rows"] == files - 1 == 1
+    assert body["releases"][PRODUCT]["0"][1] is None and body["releases"][PRODUCT]["1"][1] is not None
+    assert len(files_of(location)) == 1 and twice.rows(1) == 3
+    assert not traces(twice.home.lake.root, ("34150219800101200", "341502********2002", "钱一二", "钱**", "1980-01-02"))
+    ledger = twice.home.ledger
+    assert [*ledger.ended_versions()[PRODUCT]] == [0] and ledger.released_versions()[PRODUCT] == {1}
+    found = {one.version: one for one in releases(twice.home.lake, ledger) if one.subject == PRODUCT}
+    assert [found[version].state for version in (0, 1)] == ["ended", "erased"]
+    assert found[0].orders == (ORDER.number,)
 
 
 def test_a_product_that_was_made_anonymous_has_no_row_of_its_model(
