@@ -103,7 +103,7 @@ def _run(desk: Desk, name: str, full: bool) -> bool:
             as_json(vars(done))
         return True
     except Refused as refused:
-        typer.secho(refusal(name, refused), err=True)
+        typer.secho(refusal(desk.register, name, refused), err=True)
     except AuditUnavailable:
         typer.secho(say("web.error.no_audit"), err=True)
     except CitylakeError as error:

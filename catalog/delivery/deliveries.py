@@ -1,5 +1,6 @@
 """All deliveries of city.yaml by their names, whatever each writes into."""
 
+import json
 from collections.abc import Iterator
 
 from catalog.delivery.desk import Desk, Refused
@@ -11,6 +12,8 @@ from catalog.delivery.push import BY_CONTRACT, Delivered
 from catalog.delivery.tables.deliver import deliver as deliver_table
 from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
 from pipelines.messages import CitylakeError, say
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
 
 Form = DeliveryForm | FileTask | ReturnForm
 
@@ -46,12 +49,22 @@ def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | 
     return returned.account(desk, name, form, run)
 
 
-def refusal(name: str, refused: Refused) -> str:
-    """Why a delivery was refused, and where it only stops until contracts say otherwise, what to do."""
-    told = say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}"))
+def refusal(register: Register, name: str, refused: Refused) -> str:
+    """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and what else failed
+    when it stopped."""
+    told = [say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}"))]
     if refused.reason in BY_CONTRACT:
-        told += "\n" + say("deliver.by_contract", name=name, product=refused.product)
-    return told
+        rule = "deliver.by_contract_ended" if _has_ended(register, name) else "deliver.by_contract"
+        told.append(say(rule, name=name, product=refused.product))
+    if refused.__cause__ is not None:
+        told.append(str(refused.__cause__))
+    return "\n".join(told)
+
+
+def _has_ended(register: Register, name: str) -> bool:
+    """Whether the last receipt of a delivery tells its end."""
+    last = Receipts(register, "").last(Stage.DELIVERY, name)
+    return last is not None and json.loads(last.body["statement"]).get("how") == "ended"
 
 
 def _expanded(name: str, form: DeliveryForm | FileDeliveryForm | ReturnForm) -> Iterator[tuple[str, Form]]:

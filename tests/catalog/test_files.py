@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from catalog.delivery.deliveries import deliver
+from catalog.delivery.deliveries import deliver, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files import deliver as delivering
 from catalog.delivery.files.deliver import DeliveredFiles
@@ -397,6 +397,29 @@ def test_a_contract_that_empties_a_grant_stops_its_packages_but_takes_erased_one
         contract.write_text(whole, "utf-8")
     filing.city.release(PERSONS, 52)
     assert deliver(Desk(filing.city.settings, filing.city.register), f"{filing.kind}_files", "test").how == "changes"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_a_store_that_is_away_does_not_hide_why_a_delivery_stopped(
+    filing: Filing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filing.grant()
+    filing.deliver()
+    suspension.suspend(filing.city.register, filing.city.contracts, "recipient", RECIPIENT, "演练", actor=GUARD)
+    away = CitylakeError("deliver.unreachable", connection="front", problem="gone")
+
+    def unreachable(*_: object) -> Outbox:
+        raise away
+
+    try:
+        with monkeypatch.context() as patch, pytest.raises(Refused) as refused:
+            patch.setattr(delivering, "open_outbox", unreachable)
+            filing.deliver()
+    finally:
+        suspension.lift(filing.city.register, "recipient", RECIPIENT, "演练结束", actor=GUARD)
+    assert refused.value.reason is Reason.SUSPENDED
+    told = refusal(filing.city.register, "any", refused.value)
+    assert translate("web.reason.suspended", "zh") in told and str(away) in told
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)

@@ -26,7 +26,8 @@ from assets import deliveries
 from assets.deliveries import delivery_assets
 from catalog.delivery import dictionary, receipt
 from catalog.delivery.changes import key_named
-from catalog.delivery.desk import Refused
+from catalog.delivery.deliveries import deliver, refusal
+from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.push import Push
 from catalog.delivery.tables import rows
 from catalog.delivery.tables.deliver import open_target
@@ -471,6 +472,44 @@ def test_a_contract_that_empties_a_grant_stops_its_delivery_and_no_other(bureau:
     done = CliRunner().invoke(app, ["deliver", "run", bureau.name("persons_empty")], env=where)
     assert (done.exit_code, json.loads(done.stdout)["how"]) == (0, "changes")
     assert bureau.equal("persons_empty")
+
+
+@pytest.mark.parametrize("bureau", ["postgresql"], indirect=True)  # what is decided, whatever the database
+def test_of_a_delivery_that_ended_by_contract_before_it_is_not_told_that_data_stay(
+    bureau: Bureau, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until such contracts only stopped deliveries, they ended them."""
+    bureau.grant(columns=["education"])
+    bureau.deliver("persons_empty")
+    contract = bureau.city.own_contracts() / "products" / "population" / "person.yaml"
+    whole = contract.read_text("utf-8")
+    bound = "      - {name: education, purposes: [subsistence_check]}\n"
+    name, product = bureau.name("persons_empty"), PERSONS
+    try:
+        contract.write_text(whole.replace("      - education\n", bound, 1), "utf-8")
+        desk = Desk(bureau.city.settings, bureau.city.register)
+        with monkeypatch.context() as patch:
+            patch.setattr("catalog.delivery.tables.deliver.PASSING", frozenset())
+            assert deliver(desk, name, "test").how == "ended"  # type: ignore[union-attr]
+        with pytest.raises(Refused) as refused:
+            deliver(desk, name, "test")
+    finally:
+        contract.write_text(whole, "utf-8")
+    told = refusal(bureau.city.register, name, refused.value)
+    assert translate("deliver.by_contract_ended", "zh", name=name, product=product) in told
+    assert translate("deliver.by_contract", "en", name=name, product=product) not in told
+
+
+def test_the_dictionary_is_written_again_where_it_says_anything_else(bureau: Bureau) -> None:
+    """As after an upgrade that makes it, empty, beside a table whose version stays."""
+    bureau.grant()
+    bureau.deliver()
+    meanings = "SELECT * FROM _citylake_dictionary ORDER BY number"
+    written = bureau.receiver.run(meanings)
+    for change in ("DELETE FROM _citylake_dictionary", "UPDATE _citylake_dictionary SET name_zh = 'x'"):
+        bureau.receiver.run(change)
+        assert bureau.deliver().how == "unchanged"
+        assert bureau.receiver.run(meanings) == written != []
 
 
 def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -> None:

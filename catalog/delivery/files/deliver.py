@@ -108,7 +108,7 @@ class _Delivery(Push):
             asked = self.ask()
         except Refused as refused:
             if refused.reason in PASSING:
-                self._stop()
+                self._stop(refused)
             elif ended := self._end(refused.reason):
                 return ended
             raise
@@ -321,13 +321,17 @@ class _Delivery(Push):
                 outbox.remove(name)
         return bool(left)
 
-    def _stop(self) -> None:
-        """Nothing ends and nothing is told, but what was erased goes all the same."""
-        outbox = self._open()
+    def _stop(self, refused: Refused) -> None:
+        """Nothing ends and nothing is told, but what was erased goes all the same. Raises the refusal, with the error
+        behind it, if the store cannot be reached or refuses."""
         try:
-            self._take_away(outbox, self._erased(outbox))
-        finally:
-            outbox.close()
+            outbox = self._open()
+            try:
+                self._take_away(outbox, self._erased(outbox))
+            finally:
+                outbox.close()
+        except CitylakeError as problem:
+            raise refused from problem
 
     def _end(self, reason: Reason) -> Delivered | None:
         """Tell the recipient that the delivery ended; None if there never was one."""

@@ -124,6 +124,7 @@ class _Delivery(Push):
         if (position.version, position.policy, position.state) == (version, goal.policy, CURRENT):
             if target.totals() != goal.totals:
                 raise Astray
+            self._describe(target, goal)
             return Delivered(self.name, "unchanged", version, rows_after)
         before = self._before(position, goal)
         try:
@@ -177,9 +178,8 @@ class _Delivery(Push):
 
     def _arrive(self, target: Target, goal: _Goal, **facts: Any) -> None:
         """Write position, receipt and dictionary, in the transaction of the rows."""
-        extract, product = goal.extract, goal.admission.offering.product
-        entries = dictionary.entries(product, extract.columns, goal.admission.allowed.masks)
-        target.describe(self.name, meanings(entries, product.form.licence))
+        self._describe(target, goal)
+        extract = goal.extract
         statement, signature = self.sign(
             table=self.form.table,
             version=extract.version,
@@ -200,6 +200,14 @@ class _Delivery(Push):
             signature=signature,
         )
         target.move(self.name, told)
+
+    def _describe(self, target: Target, goal: _Goal) -> None:
+        """Write the dictionary, if it says anything else."""
+        product = goal.admission.offering.product
+        entries = dictionary.entries(product, goal.extract.columns, goal.admission.allowed.masks)
+        said = meanings(entries, product.form.licence)
+        if target.described(self.name) != said:
+            target.describe(self.name, said)
 
     def _end(self, reason: Reason) -> Delivered | None:
         """Tell the recipient that the delivery ended; None if there never was one."""

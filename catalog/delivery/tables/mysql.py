@@ -175,6 +175,11 @@ class MysqlTable:
         sets = ", ".join(f"{_quoted(column)} = %s" for column in said)
         self._run(f"UPDATE {self._positions} SET {sets} WHERE delivery = %s", (*said.values(), name))
 
+    def described(self, name: str) -> list[Meaning]:
+        listed = ", ".join(map(_quoted, MEANINGS))
+        select = f"SELECT {listed} FROM {self._dictionary} WHERE delivery = %s ORDER BY number"
+        return [Meaning(*row) for row in self._run(select, (name,))]
+
     def describe(self, name: str, said: Sequence[Meaning]) -> None:
         self._run(f"DELETE FROM {self._dictionary} WHERE delivery = %s", (name,))
         listed, places = ", ".join(map(_quoted, ("delivery", *MEANINGS))), ", ".join(["%s"] * (1 + len(MEANINGS)))

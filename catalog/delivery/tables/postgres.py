@@ -150,6 +150,11 @@ class PostgresTable:
         update = sql.SQL("UPDATE {} SET {} WHERE delivery = %s").format(self._positions, sets)
         self._con.execute(update, (*said.values(), name))
 
+    def described(self, name: str) -> list[Meaning]:
+        listed = sql.SQL(", ").join(map(sql.Identifier, MEANINGS))
+        select = sql.SQL("SELECT {} FROM {} WHERE delivery = %s ORDER BY number").format(listed, self._dictionary)
+        return [Meaning(*row) for row in self._con.execute(select, (name,)).fetchall()]
+
     def describe(self, name: str, said: Sequence[Meaning]) -> None:
         self._con.execute(sql.SQL("DELETE FROM {} WHERE delivery = %s").format(self._dictionary), (name,))
         listed = sql.SQL(", ").join(map(sql.Identifier, ("delivery", *MEANINGS)))

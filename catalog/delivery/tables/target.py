@@ -111,6 +111,9 @@ class Target(Protocol):
     def move(self, name: str, position: Position) -> None:
         """Write the position."""
 
+    def described(self, name: str) -> list[Meaning]:
+        """What is written there of the meaning of its columns, in their order."""
+
     def describe(self, name: str, said: Sequence[Meaning]) -> None:
         """Write what its columns mean."""
 
