@@ -215,11 +215,11 @@ class Editor:
         return self.settings.first_key(name, lambda: name in self._keys_used())
 
     def _keys_used(self) -> set[str]:
-        """The keys under which the newest releases of products, withdrawn ones too, were made."""
+        """The keys under which products were released, also withdrawn ones and columns that newer releases dropped."""
         names = set[str]()
-        for subject, entry in self.newest.items():
+        for entry in self.ledger.of_kind(RELEASE):
             masked_by = [mask for _, mask in (entry.body.get("columns") or {}).values()]
-            names |= channel_keys.needed(subject.partition("/")[0], masked_by)
+            names |= channel_keys.needed(entry.subject.partition("/")[0], masked_by)
         return names
 
     def _counted(self, product: Product, relation: str) -> Counted | None:

@@ -50,6 +50,14 @@ def test_a_release_makes_no_second_key_for_a_channel(own_city: City) -> None:
     assert not file.exists() and own_city.settings.has_key(channel_keys.pseudonym_key("analyst")), "that never was"
 
 
+def test_a_key_of_a_column_that_newer_releases_dropped_is_made_no_second_time(own_city: City) -> None:
+    for subject in own_city.ledger.published():
+        if subject.startswith("sharing/"):
+            own_city.release(subject, columns={"name": ["name", None]})
+    with editor(own_city).con as con, pytest.raises(LostKey, match=CHANNEL):
+        channel_keys.register(con, editor(own_city)._channel_key, "sharing", ["pseudonym"])
+
+
 def test_nobody_is_told_where_a_row_stands_by_another_key(own_city: City) -> None:
     contract, key = own_city.contracts.models[MODEL], own_city.settings.kept_key
     product, entry = own_city.contracts.products[PERSONS], own_city.ledger.published()[PERSONS]
