@@ -11,6 +11,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import Register, heads
 from pipelines.register.heads import Head
 from pipelines.register.signer import Signer
+from pipelines.register.tables import audit as audited
 
 ACT = "head.accept"
 
@@ -18,14 +19,13 @@ ACT = "head.accept"
 def accept(register: Register, signer: Signer, of: sa.Table, why: str, *, actor: str) -> tuple[int, Head]:
     """Accept the last head of a book; its number and the head that says so. Audited first, so that the audit has a row.
 
-    Raises CitylakeError for a book that needs none, or has no rows since; NotAllowed.
+    Raises CitylakeError for a book that needs none, has no rows since, or cannot be signed with this key, and then
+    audits nothing as done; NotAllowed.
     """
     if not why.strip():
         raise CitylakeError("withdrawal.who_and_why")
     with users.acting(register, ACT, actor) as (connection, _):
-        last = heads.last_retired(register, of)
-        if last is None:
-            raise CitylakeError("heads.nothing_to_accept", chain=of.name)
+        last = heads.acceptable(register, signer, of, rows_follow=of is audited)
         said: dict[str, Any] = {"actor": actor, "why": why.strip(), "chain": of.name, "head": last}
         audit.append(connection, ACT, "allowed", said)
     return last, heads.accept(register, signer, of, {"who": actor, "why": why.strip()})

@@ -95,21 +95,28 @@ def accept(register: Register, signer: Signer, of: sa.Table, said: Mapping[str, 
     """Sign over heads of a key that the other chain had left, because somebody vouches that they are ours: `said`, who
     and why, stands in the head. Only a key that signed the other chain since can say so.
 
-    Raises CitylakeError for a chain that is signed without it, for one without rows since, and as `seal` does.
+    Raises CitylakeError as `acceptable` and `seal` do.
+    """
+    acceptable(register, signer, of)
+    made = _seal(register, signer, of, said)
+    if made is None:  # somebody else accepted it meanwhile
+        raise CitylakeError("heads.nothing_to_accept", chain=of.name)
+    return made
+
+
+def acceptable(register: Register, signer: Signer, of: sa.Table, rows_follow: bool = False) -> int:
+    """The number of the last head of a chain, which somebody may vouch for with this key; `rows_follow`: the chain gets
+    a row before it is signed.
+
+    Raises CitylakeError for a chain that is signed without it, for another key, for a chain without rows since.
     """
     before = _proved_last(register, of)
     if before is None or not _last_retired(register, before, of):
         raise CitylakeError("heads.nothing_to_accept", chain=of.name)
-    made = _seal(register, signer, of, said)
-    if made is None:
+    _refuse_retired(register, before, signer, of, True)
+    if not rows_follow and not _rows_since(register, before, of):
         raise CitylakeError("heads.no_rows_since", chain=of.name, head=before.sequence)
-    return made
-
-
-def last_retired(register: Register, of: sa.Table) -> int | None:
-    """The number of the last head of a chain if its key is one that the other chain had left by then; else None."""
-    before = newest(register, of)
-    return before.sequence if before is not None and _last_retired(register, before, of) else None
+    return before.sequence
 
 
 def listed(register: Register, of: sa.Table = ledger) -> Iterator[Head]:

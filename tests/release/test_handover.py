@@ -149,6 +149,23 @@ def test_a_security_officer_vouches_for_a_head_of_a_retired_key(books: Books) ->
     assert error.value.code == "heads.nothing_to_accept"
 
 
+def test_nothing_is_told_as_accepted_that_cannot_be(books: Books) -> None:
+    """A book without new rows has no next head to say it in; another key signs none."""
+    appoint(books.register, load(REPOSITORY / "data_contracts"))
+    books.signed(ledger, OLD), books.signed(audit, OLD)
+    books.signed(audit, NEW)
+    with pytest.MonkeyPatch.context() as outdated:
+        outdated.setattr(heads, "_refuse_retired", lambda *_: None)
+        books.signed(ledger, OLD)
+    refused = []
+    for signer, of in ((NEW, ledger), (OLD, ledger), (NEW, audit)):
+        with pytest.raises(CitylakeError) as error:
+            accepting.accept(books.register, signer, of, "旧配置签的", actor=GUARD)
+        refused.append(error.value.code)
+    assert refused == ["heads.no_rows_since", "heads.retired", "heads.nothing_to_accept"]
+    assert not books.register.rows(sa.select(audit).where(audit.c.action == accepting.ACT))
+
+
 def test_nobody_else_vouches_and_a_thief_of_the_old_key_cannot(books: Books) -> None:
     appoint(books.register, load(REPOSITORY / "data_contracts"))
     stuck(books)
