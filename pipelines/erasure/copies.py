@@ -32,6 +32,8 @@ from pipelines.settings import Settings
 REGISTER = "register.db"
 REGISTERS = (REGISTER, f"{REGISTER}-wal")
 """The register, and beside it what SQLite has written and not put in its place yet."""
+INDEX = f"{REGISTER}-shm"
+"""The numbers of the pages written ahead: in a copy of a home at work, and holds no row."""
 LAKE = "lake"
 REMADE = {"marts", VIEWS}
 """Folders of what was made of rows: an order deletes all of it, and its receipt does not name the files."""
@@ -172,7 +174,7 @@ class _Look:
             self.told_by_register.append((item, self.found.held))
         elif (zone := _zone(below)) is not None:
             self._of_lake(item, zone)
-        elif item.head:  # an empty file holds nobody
+        elif item.head and below.name != INDEX:  # an empty file holds nobody
             self._of_other(item)
 
     def put_registers(self) -> None:

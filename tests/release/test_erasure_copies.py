@@ -379,6 +379,8 @@ def test_what_stands_ahead_of_a_register_goes_with_it(home: Settings, backups: P
     subprocess.run(["cp", home.home / "register.db", alone.parent], check=True)
     alone.write_bytes(b"")
     assert copies(home, order) == Copies()
+    write(alone.with_name("register.db-shm"), "numbers of pages, in a copy of a home at work")
+    assert copies(home, order) == Copies()
 
 
 def test_what_cannot_be_looked_into_is_no_clean_backup(
