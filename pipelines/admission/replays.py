@@ -113,6 +113,11 @@ class ReplayedChanges(IncrementalChanges):
         """That row `later` replaces row `earlier`, which came before, when neither is a deletion of core."""
         raise NotImplementedError
 
+    def overtakes(self) -> str:
+        """That an accepted row replaces what core knows of its key from a batch that is not replayed."""
+        later, earlier = self.beats("a", "k"), self.beats("k", "a")
+        return f"CASE WHEN a._origin > k._origin THEN k._op = 'D' OR {later} ELSE k._op <> 'D' AND NOT ({earlier}) END"
+
     def placed(self) -> Iterator[str]:
         """View `placed`."""
         batch = f"ASOF JOIN part p ON j.{ROW} >= p.first"
@@ -135,16 +140,12 @@ class ReplayedChanges(IncrementalChanges):
     def replaced(self, operation: str, deletes: str = "false") -> str:
         """Table `changes` of the accepted rows that count now and say something else than core. `deletes`: that one
         deletes its key."""
-        later, earlier = self.beats("a", "k"), self.beats("k", "a")
-        counts = (
-            f"k._again OR CASE WHEN a._origin > k._origin THEN k._op = 'D' OR {later} "
-            f"ELSE k._op <> 'D' AND NOT ({earlier}) END"
-        )
         differs = f"a.{HASH} <> k.{HASH} OR (k._op = 'D') <> ({deletes})"
         return (
             f"CREATE TABLE changes AS SELECT a.{ROW}, a._dirty, {operation} AS _op "
             f"FROM (SELECT a.*, p.origin AS _origin FROM accepted a ASOF JOIN part p ON a.{ROW} >= p.first) a "
-            f"LEFT JOIN known k ON {self.same_key('a', 'k')} WHERE {self.unknown} OR (({counts}) AND ({differs}))"
+            f"LEFT JOIN known k ON {self.same_key('a', 'k')} WHERE {self.unknown} "
+            f"OR ((k._again OR {self.overtakes()}) AND ({differs}))"
         )
 
     def ranked_by_batch(self) -> str:
@@ -189,6 +190,13 @@ class ReplayedLog(ReplayedChanges, LogChanges):
         assert isinstance(self.load, models.ChangeLog)
         order = identifier(self.load.order)
         return f"coalesce({later}.{order} > {earlier}.{order}, false)"
+
+    def overtakes(self) -> str:
+        """A deletion has a number too; only one that the source did not tell has none, and stands."""
+        assert isinstance(self.load, models.ChangeLog)
+        order = identifier(self.load.order)
+        same = f"a._origin < k._origin AND coalesce(a.{order} = k.{order}, k._op <> 'D')"
+        return f"({self.beats('a', 'k')} OR {same})"
 
     def statements(self) -> Iterator[str]:
         assert isinstance(self.load, models.ChangeLog)

@@ -295,6 +295,20 @@ def test_rows_are_of_the_batch_that_has_rows() -> None:
         assert con.execute("FROM told_by").fetchall() == [(7, 0, 2)]
 
 
+def test_a_deletion_is_overtaken_by_numbers_alone(kept: Callable[[str], Kept]) -> None:
+    """Neither does a lower number of a later batch undo it, nor does it outdo a higher one of an earlier batch."""
+    source = kept("change_log")
+    refusing = CHANGES["a column that refuses all"](source.right)
+    assert source.told([Told("high", 9, "1", "I")], refusing).refused == 1
+    source.told([Told("low", 5, "1", "D"), Told("high", 5, "1", "D")], source.right)
+    source.told([Told("low", 3, "1", "I")], source.right)
+    assert source.state == {}
+    outcome = source.replayed(3, 3)
+    assert (outcome.inserted, source.state) == (0, {})
+    outcome = source.replayed(1, 1)
+    assert (outcome.inserted, set(source.state)) == (1, {("high", "170")})
+
+
 def test_a_second_telling_replayed_alone_neither_counts_nor_is_blamed(kept: Callable[[str], Kept]) -> None:
     source = kept("append")
     source.told([Told("a", 1, "1")], STEPS["a column not used"](source.right))
