@@ -112,13 +112,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(tables, filters(), sorts, st.integers(1, 9))
+@given(tables, filters() | st.just([]), sorts | st.just(()), st.integers(1, 9), st.sampled_from([0, queries.FEW]))
 def test_pages_put_together_are_the_rows(
-    bench: Bench, rows: list[dict[str, Any]], asks: list[tuple[str, str, Any]], sort: tuple[str, ...], size: int
+    bench: Bench,
+    rows: list[dict[str, Any]],
+    asks: list[tuple[str, str, Any]],
+    sort: tuple[str, ...],
+    size: int,
+    few: int,
 ) -> None:
     query = [(name, f"{operator}.{_written(value)}") for name, operator, value in asks]
     query += [("sort", ",".join(sort))] if sort else []
-    read, pages = bench.read(bench.table(rows), query, size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(queries, "FEW", few)  # both ways in which a page is cut
+        read, pages = bench.read(bench.table(rows), query, size)
     expected = [row for row in rows if all(_holds(row[name], operator, value) for name, operator, value in asks)]
     expected.sort(key=lambda row: [_rank(row[name]) for name in FIELDS])
     for item in reversed(sort):

@@ -34,6 +34,8 @@ from pipelines.waits import waits
 MEMORY = os.environ.get("CITYLAKE_ROWS_MEMORY", "512MB")
 """What all answers together may use of DuckDB's memory."""
 BATCH = 20_000
+GROUP = 20_480
+"""Rows of a page that are in memory until they are written: ten vectors of DuckDB."""
 
 MEDIA_TYPES: Mapping[str, str] = {
     "json": formats.MEDIA_TYPES["json"],
@@ -120,11 +122,12 @@ class Pages:
 
     def _write(self, con: duckdb.DuckDBPyConnection, order: _Order) -> Page:
         page, target = literal(str(order.folder / "page.parquet")), order.folder / f"answer.{order.kind}"
-        asked = f"COPY ({order.query.text}) TO {page} (FORMAT parquet)"
+        asked = f"COPY ({order.query.text}) TO {page} (FORMAT parquet, ROW_GROUP_SIZE {GROUP})"
         ((found,),) = con.execute(asked, list(order.query.parameters)).fetchall()
         rows = min(int(found), order.limit)
         shown = ", ".join(identifier(column.name) for column in order.question.shown)
-        query = f"SELECT {shown} FROM read_parquet({page}) LIMIT {rows}"
+        # By position, for LIMIT holds what it lets through in memory to keep its order.
+        query = f"SELECT {shown} FROM read_parquet({page}, file_row_number = true) WHERE file_row_number < {rows}"
         if order.kind == "xlsx":
             workbooks.require_rows(rows)
             workbooks.write(con, query, target, order.about(rows))

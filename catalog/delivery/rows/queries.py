@@ -13,6 +13,9 @@ from catalog.delivery.rows.question import OPERATORS, Aggregate, Filter, Order, 
 from pipelines.codecs.sql import identifier, literal
 
 POSITION = Column("file_row_number", "integer", "BIGINT", (63,))
+FEW = 20_000
+"""Rows up to which a page is cut by LIMIT, which ends the reading but holds all its rows in memory to keep their order.
+More rows are cut by position and stream."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ def page(question: Question, file: Path, after: Place | None, rows: int) -> Quer
     if ordering and ordering[0].column is not POSITION:
         by = ", ".join(f"{identifier(o.column.name)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in ordering)
         order_by = f" ORDER BY {by}"
+    elif rows > FEW and ordering and not question.filters:
+        end = f"{identifier(POSITION.name)} <= {_value(POSITION)} + {int(rows)}"
+        text = f"SELECT {shown}{places} FROM ({source.text}) WHERE {begin.text} AND {end}"
+        return Query(text, (*begin.parameters, (after and after[0]) or "-1"))
     text = f"SELECT {shown}{places} FROM ({source.text}) WHERE {begin.text}{order_by} LIMIT {int(rows)}"
     return Query(text, (*source.parameters, *begin.parameters))
 

@@ -1,0 +1,47 @@
+"""An export of many rows takes no more memory than one of few: it streams, from the query to the last byte."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.clients import service
+from benchmarks.measure import UNLIMITED
+from tests.catalog.small_city import PERSONS, SYNTHETIC, City, bearer
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]  # half a million rows
+FEW, MANY = 50_000, 500_000
+WIDE = SYNTHETIC.replace("'**' as name", "repeat(md5('a' || i), 4) as name")
+
+
+def most(process: int) -> int:
+    """The most megabytes that a process has had in memory."""
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text("utf-8").splitlines())
+    return int(told["VmHWM"].removesuffix("kB")) // 1024
+
+
+def exported(address: str, token: str, limit: int) -> tuple[int, int]:
+    """Rows and megabytes that came."""
+    url = f"{address}/api/v1/products/{PERSONS}/rows?limit={limit}&format=ndjson"
+    rows = size = 0
+    with httpx.stream("GET", url, headers=bearer(token), timeout=120, trust_env=False) as answer:
+        for piece in answer.iter_raw(1 << 20):
+            rows, size = rows + piece.count(b"\n"), size + len(piece)
+    return rows, size >> 20
+
+
+def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
+    city = City(tmp_path)
+    city.limit(UNLIMITED)
+    city.release(PERSONS, MANY, WIDE)
+    token = city.recipient("甲")
+    city.grant("甲")
+    with service(city.settings) as (address, _):
+        assert exported(address, token, 1)[0] == 1  # the view is made once, and sorting all rows takes more than this
+    with service(city.settings) as (address, server):
+        assert exported(address, token, FEW)[0] == FEW
+        before = most(server.pid)
+        rows, megabytes = exported(address, token, 1_000_000)
+        after = most(server.pid)
+    assert rows == MANY and megabytes > 150
+    assert after - before < 120, f"{before} MB, then {after} MB"
