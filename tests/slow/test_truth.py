@@ -19,7 +19,7 @@ from tests.city import seed_from_clock
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-MISSED = {AT_HOME: 0.003, AWAY: 0.05, CAME_IN: 0.02, GONE: 0.02, DEAD: 0.03}
+MISSED = {AT_HOME: 0.003, AWAY: 0.08, CAME_IN: 0.02, GONE: 0.02, DEAD: 0.03}
 """Of those in the library who truly have a residence status, the share that may be said to have another."""
 WRONG = {AT_HOME: 0.003, AWAY: 0.05, CAME_IN: 0.02, GONE: 0.02, DEAD: 0.02}
 """Of those said to have it, the share that may not have it."""
