@@ -35,7 +35,7 @@ def delivery_assets(contracts: Contracts) -> list[dg.AssetsDefinition]:
                 if made := deliver(desk, name, run.id):
                     done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
             except Refused as refused:
-                context.log.error(refusal(name, refused))
+                context.log.error(refusal(desk.register, name, refused))
                 failed.append(name)
             except (CitylakeError, AuditUnavailable) as problem:
                 context.log.error(f"{name}: {problem or type(problem).__name__}")
