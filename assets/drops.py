@@ -55,8 +55,8 @@ def look(contracts: Contracts, settings: Settings) -> tuple[str, list[dg.AssetKe
     Each store is listed once, however many sources deliver there, and none waits for another that does not answer.
     """
     by_connection: dict[str, list[SourceContract]] = defaultdict(list)
-    for source in dropped_sources(contracts):
-        by_connection[source.connector.arguments["connection"]].append(source)
+    for dropped in dropped_sources(contracts):
+        by_connection[dropped.connector.arguments["connection"]].append(dropped)
     pool = ThreadPoolExecutor(max(len(by_connection), 1))
     asked = [pool.submit(_files, connection, there, contracts, settings) for connection, there in by_connection.items()]
     answered, _ = wait(asked, PATIENCE)

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
@@ -52,7 +52,7 @@ def core(
         with private_file(file, settings.home) as partial, connect(settings.lake.scratch()) as con:
             target = f"{literal(str(partial))} ({form})"
             ((rows,),) = con.execute(f"COPY ({query}) TO {target}").fetchall()
-            moment = {"batch": batch} if known_on is None else {"known_on": known_on.date().isoformat()}
+            moment: dict[str, Any] = {"batch": batch} if known_on is None else {"known_on": known_on.date().isoformat()}
             body = {"who": who, "why": why, "rows": rows, "sha256": sha256(partial), "core": moment}
             receipts.add(Stage.EXPORT, source, body)  # before the file has its name: none is out without a receipt
         typer.echo(say("core.written", subject=source, file=file, rows=rows))

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -108,7 +108,7 @@ def _published(settings: Settings) -> tuple[str, bool]:
     return run_job(settings, "city")
 
 
-def _serve(settings: Settings, browser: bool, result: dict[str, object]) -> None:
+def _serve(settings: Settings, browser: bool, result: Mapping[str, object]) -> None:
     """Portal and Dagster UI until interrupted; each in its own process group, ended together."""
     prepare_dagster(settings)
     _require_free(settings.port, "CITYLAKE_PORT")

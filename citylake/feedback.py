@@ -39,9 +39,9 @@ def raise_(
             raise CitylakeError("feedback.origin")
         feedback, contracts = _opened()
         number = feedback.raise_(subject, column, origin, who, what, row)  # type: ignore[arg-type]
-        (row,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
-        typer.echo(say("feedback.raised", number=number, owner=row["owner"]))
-        for line in due_text(row, contracts):
+        (issue,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
+        typer.echo(say("feedback.raised", number=number, owner=issue["owner"]))
+        for line in due_text(issue, contracts):
             typer.echo(line)
 
 

@@ -36,9 +36,9 @@ def show(
         register = opened_register(settings)
         released = ReleasedRows(load(settings.contracts), settings.lake, register)
         found = history(released, model, key_of(key))
-        days = [_day(text) for text in (true_on, known_on)]
-        require_kept(released.ledger, model, *(day or date.max for day in days))
-        for line in _changes(found, values) if days == [None, None] else _state(found, *days, values):
+        true, known = _day(true_on), _day(known_on)
+        require_kept(released.ledger, model, true or date.max, known or date.max)
+        for line in _state(found, true, known, values) if true or known else _changes(found, values):
             typer.echo(line)
         if (horizon := kept_since(released.ledger, model)) is not None:
             typer.echo(say("retention.history_since", horizon=horizon))

@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -240,7 +241,7 @@ def _refused(source: SourceContract, lake: Lake) -> list[Refused]:
     return found
 
 
-def _shown(row: Mapping[str, Any], rules: Collection[str], histories: Collection[str]) -> Iterator[str]:
+def _shown(row: Mapping[str, Any], rules: Collection[str], histories: AbstractSet[str]) -> Iterator[str]:
     """The lines that a row which could be read shows by itself, or by the rules that refused it."""
     if any(_AS_NUMBER.fullmatch(str(value)) for value in row.values()):
         yield _EXCEL

@@ -126,7 +126,7 @@ def test_a_replay_of_what_the_source_has_mended_since_is_told_still(intake: Call
     deliver(source, old)
     deliver(source, [row | {"居住地区划": "341503"} for row in births(2)])
     replay = source.raw(old)
-    source.receipts.add(Stage.PULL, BIRTH, {"origin": f"{REPLAY}1"}, replay.batch)
+    source.receipts.add(Stage.PULL, BIRTH, {"origin": f"{REPLAY}1", "rows": len(old)}, replay.batch)
     assert told(source.admit(replay)) == ["correction.no_longer_matches:wrong_code"]
 
 
