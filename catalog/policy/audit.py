@@ -39,6 +39,8 @@ ACTIONS: Final = frozenset(
     }
 )
 """What a row can be about; each has its name in both languages, `web.action.*`."""
+ABOUT: Final = ("table.version", "table.metadata", "product.get")
+"""Actions that name a version and show no row of it."""
 
 
 _ROAD: ContextVar[str | None] = ContextVar("road", default=None)
@@ -147,9 +149,11 @@ def first_break(register: Register) -> int | None:
 
 
 def given(register: Register, product: str, versions: Collection[int] | None = None, naming: str = "") -> bool:
-    """Whether a recipient was ever allowed a read of a product; of one of these versions, in a row that has a text."""
+    """Whether a recipient was ever shown a row of a product; of one of these versions, by an audit row that has a
+    text."""
     reads = (table.c.outcome == "allowed") & table.c.recipient.is_not(None) & table.c.version.is_not(None)
-    query = sa.select(table.c.sequence).where(reads & (table.c.product == product)).limit(1)
+    shown = reads & table.c.action.not_in(ABOUT) & (table.c.product == product)
+    query = sa.select(table.c.sequence).where(shown).limit(1)
     if versions is not None:
         query = query.where(table.c.version.in_(versions))
     if naming:

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from catalog.policy import inquiry, users
+from catalog.policy.audit import ABOUT
 from catalog.policy.inquiry import Asked
-from catalog.policy.recall import ABOUT
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.tables import audit as table

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
@@ -24,8 +25,6 @@ from pipelines.register.times import as_utc
 from pipelines.release.ledger import Ledger, Recorded
 
 AREA = "recall"
-ABOUT = ("table.version", "table.metadata", "product.get")
-"""Actions that name a version and show no row of it."""
 
 
 @dataclass(frozen=True)

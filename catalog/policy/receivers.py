@@ -13,8 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
-from catalog.policy.recall import ABOUT
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import audit as table

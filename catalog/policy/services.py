@@ -7,8 +7,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
-from catalog.policy.recall import ABOUT
 from pipelines.contracts.resolved import Contracts
 from pipelines.register import Register
 from pipelines.register.tables import audit as table

@@ -158,7 +158,7 @@ class Ledger:
         says so."""
         found: dict[str, dict[int, Recorded]] = {}
         for entry in self.rewritings():
-            for subject, versions in entry.body["releases"].items():
+            for subject, versions in entry.body.get("releases", {}).items():
                 ended = {int(version): entry for version, (_, after) in versions.items() if after is None}
                 found.setdefault(subject, {}).update(ended)
         return {subject: versions for subject, versions in found.items() if versions}

@@ -21,7 +21,7 @@ from pipelines.release.forward import row_of_product, standings
 from pipelines.release.ledger import ERASURE, RELEASE, Entry
 from pipelines.release.rows import ReleasedRows
 from pipelines.run import opened
-from tests.catalog.small_city import AGES, MODEL, PERSONS, REGISTER, City
+from tests.catalog.small_city import AGES, MODEL, PERSONS, REGISTER, City, bearer
 
 CHANNEL = channel_keys.pseudonym_key("sharing")
 
@@ -99,3 +99,16 @@ def test_what_shows_nothing_keyed_needs_no_key(own_city: City) -> None:
     shown = {column.mask for column in own_city.contracts.products[AGES].columns}
     assert channel_keys.needed("open", shown) == set()
     assert channel_keys.needed("sharing", ["pseudonym", "sealed", "year", None]) == {CHANNEL, "sealed_sharing"}
+
+
+def test_who_only_asked_for_the_version_is_shown_rows_all_the_same(own_city: City) -> None:
+    """That is what clients of Delta Sharing ask first, before there is a key of recipients."""
+    token, client = own_city.recipient("甲"), own_city.client()
+    own_city.grant("甲")
+    address = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
+    assert not own_city.settings.has_key("recipients")
+    assert client.get(f"{address}/version", headers=bearer(token)).status_code == 200
+    assert client.get(f"/api/v1/products/{PERSONS}", headers=bearer(token)).status_code == 200
+    assert client.post(f"{address}/query", headers=bearer(token), json={}).status_code == 200
+    own_city.settings.key_file("recipients").unlink()
+    assert client.post(f"{address}/query", headers=bearer(token), json={}).status_code == 503

@@ -215,7 +215,7 @@ def test_a_release_that_cannot_say_until_when_is_closed(own_city: City, start: d
     columns = {name: [name, None] for name in ("list_record_no", "uscc")}
     own_city.release(SHARED, query=query, columns=columns)
     token, client = own_city.recipient("信用查询"), own_city.client()
-    assert client.get(f"/datasets/{SHARED}/preview", headers=bearer(token)).status_code == 404
+    assert client.get(f"/datasets/{SHARED}/preview", headers=bearer(token)).status_code == 403
 
 
 def test_analysts_get_no_database_with_a_row_that_is_over(own_city: City, clock: Clock, start: date) -> None:
