@@ -4,7 +4,7 @@ Belongs here: the order of these steps, and what stands when one fails. How rows
 addresses are matched and placed to `geo`. Models read what is found as sources, beside core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -82,14 +82,14 @@ class Preparation:
 
     def _link(self, sources: Mapping[str, CoreVersion], number: int) -> dict[str, Prepared]:
         """Link rows to persons and number these, if anything changed. If it fails, what was linked before stands; if
-        nothing ever was, nothing is found, so that models that read it are not built: without links they would say of
-        thousands that they have no health record."""
+        a source of now never was, nothing is found, so that models that read it are not built: without links they
+        would say of thousands that they have no health record."""
         lake, operator = self.settings.lake, self.contracts.city.operator
         tables.ensure(lake)
-        failed = False
+        failed, taking_part = False, sorted(participants(self.contracts, sources))
         try:
-            if participants(self.contracts, sources):
-                self._link_changed(sources, number)
+            if taking_part:
+                self._link_changed(sources, number, taking_part)
             self.failures.gone(LINKAGE, operator, "run", "lake")
         except Exception as error:
             self.failures.add(LINKAGE, operator, error)
@@ -103,10 +103,11 @@ class Preparation:
         found += [self._shared(name, told) for name, told in sorted(body.get("shared", {}).items()) if name in known]
         wrong = sorted(body.get("contradicted", {}).items())
         found += [self._contradicted(name, rows) for name, rows in wrong if name in known]
+        never = last is None or not {*taking_part} <= {*body.get("participants", taking_part)}
         if failed:
-            found.append(Finding("linkage.before" if last is not None else "linkage.never", {}, "error"))
+            found.append(Finding("linkage.never" if never else "linkage.before", {}, "error"))
         self.issues.report(LINKAGE, operator, "linkage", found)
-        return {} if failed and last is None else tables.shown(lake)
+        return {} if failed and never else tables.shown(lake)
 
     def _shared(self, dataset: str, told: Mapping[str, int]) -> Finding:
         """The numbers that a register has for several people, as a finding of whoever keeps the register."""
@@ -118,14 +119,14 @@ class Preparation:
         owner, said = self.contracts.sources[dataset].org, {"dataset": dataset, "rows": rows}
         return Finding("linkage.contradicted", said, "warning", key=dataset, rows=rows, owner=owner)
 
-    def _link_changed(self, sources: Mapping[str, CoreVersion], number: int) -> None:
+    def _link_changed(self, sources: Mapping[str, CoreVersion], number: int, taking_part: Sequence[str]) -> None:
         model = self.settings.contracts / step.MODEL
         inputs = step.inputs(self.contracts, sources, model, self.reviews, self.today)
         last = self.receipts.last(Stage.LINK, LINKAGE)
         if last is None or last.body["inputs"] != inputs or "contradicted" not in last.body:
             lake = self.settings.lake
             linked = step.link(self.contracts, sources, lake, Model.read(model), self.reviews, self.today, number)
-            self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, **vars(linked)})
+            self.receipts.add(Stage.LINK, LINKAGE, {"inputs": inputs, "participants": taking_part, **vars(linked)})
 
     def _match(self, sources: Mapping[str, CoreVersion]) -> dict[str, Prepared]:
         """Match addresses, place them and what layers hold. A failure stops the models that read this, no other."""

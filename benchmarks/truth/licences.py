@@ -1,6 +1,6 @@
 """Which licences are in force on the town's day, against the catalogue as it would be if nothing were spoilt."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 from benchmarks.truth.town import LivedTown
@@ -14,7 +14,8 @@ DELETED = "D"
 @dataclass(frozen=True)
 class InForce:
     """Of one type of licence: how many are truly in force, how many the library says are, and both. `twice`: holders
-    who have two in force by the library, beyond those who truly have."""
+    with several in force by the library that are not all truly in force, or that people with several numbers have of
+    whom the register does not say that they are one or the other."""
 
     true: int
     said: int
@@ -37,13 +38,18 @@ def in_force(town: LivedTown) -> dict[str, InForce]:
     }
     columns = "licence_identifier, licence_type, coalesce(holder_person_id, holder_uscc, licence_identifier)"
     said = {identifier: (kind, holder) for identifier, kind, holder in town.rows(LICENCE, columns, "in_force")}
-    found = {}
+    found, doubtful = {}, town.doubtful_numbers()
     for kind in sorted({str(row["ZZLXDM"]) for row in true.values()}):
         mine = {identifier for identifier, row in true.items() if row["ZZLXDM"] == kind}
         told = {identifier for identifier, (other, _) in said.items() if other == kind}
-        # somebody who is registered with two numbers truly has two, and is one holder
-        truly = Counter(said[one][1] if one in said else true[one]["CZZTDM"] for one in mine)
-        held = Counter(said[one][1] for one in told)
-        twice = sum(count > 1 for count in held.values()) - sum(count > 1 for count in truly.values())
+        held = defaultdict(list)
+        for one in told:
+            held[said[one][1]].append(one)
+        several = [{*ones} for ones in held.values() if len(ones) > 1]
+        numbers = [{str(true[one]["CZZTDM"]) for one in ones & mine} for ones in several]
+        twice = sum(
+            not ones <= mine or (len(whose) > 1 and not whose <= doubtful)
+            for ones, whose in zip(several, numbers, strict=True)
+        )
         found[kind] = InForce(len(mine), len(told), len(mine & told), twice)
     return found

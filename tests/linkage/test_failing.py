@@ -38,6 +38,7 @@ class Home:
         self.issues, self.runs = Issues(self.register), 0
         self.bench.load(REGISTER, {**PERSON, "record_no": "1"})
         self.bench.load(RECORDS, RECORD)
+        self.delivered = {REGISTER, RECORDS}
 
     def prepare(self) -> tuple[Mapping[str, Prepared], list[str]]:
         """As a run does; what models are shown, and what failed."""
@@ -45,7 +46,7 @@ class Home:
         receipts, reviews = Receipts(self.register, f"run {self.runs}"), Reviews(self.register)
         failures = Failures(receipts, self.issues, self.settings.home / "logs" / "test.log")
         about = (self.settings, self.bench.contracts, receipts, self.issues, reviews, failures, TODAY)
-        sources = {name: one for name, one in self.bench.versions() if name in (REGISTER, RECORDS)}
+        sources = {name: one for name, one in self.bench.versions() if name in self.delivered}
         return Preparation(*about).prepare(sources, self.runs), list(failures.subjects)
 
     def told(self) -> set[str]:
@@ -81,6 +82,18 @@ def test_what_was_linked_before_stands_and_is_told(home: Home, monkeypatch: pyte
     shown, failed = home.prepare()
     assert failed == [LINKAGE] and home.told() == {"run.failed", "linkage.before"}
     assert {name: one.version for name, one in shown.items()} == {name: one.version for name, one in before.items()}
+
+
+def test_a_source_that_joins_is_not_built_without_links(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.delivered = {REGISTER}
+    home.prepare()
+    home.delivered = {REGISTER, RECORDS}
+    with monkeypatch.context() as broken:
+        broken.setattr(step, "link", fails)
+        shown, failed = home.prepare()
+    assert failed == [LINKAGE] and home.told() == {"run.failed", "linkage.never"}
+    assert not [name for name in shown if name.startswith("linkage.")]
+    assert "linkage.link" in home.prepare()[0] and home.told() == set()
 
 
 def test_only_what_stands_on_links_waits_for_them(contracts: Contracts, tmp_path: Path) -> None:
