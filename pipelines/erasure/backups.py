@@ -203,7 +203,8 @@ def _is_tar(head: bytes) -> bool:
 
 
 def _of_zip(item: Item, scratch: Path, whole: Callable[[PurePath], bool], deep: int) -> Iterator[Item]:
-    """What is in a zip, whose directory stands at its end."""
+    """What is in a zip, whose directory stands at its end. Members have the time of the zip: their own is local time of
+    nobody knows where."""
     with (
         TemporaryDirectory(dir=scratch) as place,
         zipfile.ZipFile(item.file or item.copy(Path(place, "zip"))) as archive,
@@ -218,4 +219,4 @@ def _of_zip(item: Item, scratch: Path, whole: Callable[[PurePath], bool], deep: 
                 yield Item(path, below, None, closed=True)
             elif not member.is_dir():
                 with archive.open(member) as content:
-                    yield from _opened(Item(path, below, None, content), content, scratch, whole, deep)
+                    yield from _opened(Item(path, below, item.modified, content), content, scratch, whole, deep)

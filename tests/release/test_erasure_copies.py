@@ -314,6 +314,21 @@ def test_what_a_home_has_beside_its_lake_is_clean_beside_its_register(home: Sett
     assert copies(home, order).unknown == [log]
 
 
+@pytest.mark.parametrize("folder", ["lake", "logs", "deliveries", "marts"])
+def test_what_is_in_a_zip_is_as_old_as_the_zip(home: Settings, backups: Path, folder: str) -> None:
+    order = ordered(home, backups)
+    shutil.rmtree(backups)
+    (backups / folder).mkdir(parents=True)
+    shutil.copyfile(home.home / "register.db", backups / "register.db")
+    archive = backups / folder / "old.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("rows.csv", "of the person")
+    assert copies(home, order) == Copies(), "since the order"
+    os.utime(archive, (1_700_000_000, 1_700_000_000))
+    found = copies(home, order)
+    assert [*found.unknown, *found.held] == [archive / "rows.csv"]
+
+
 def test_links_to_what_is_not_looked_at_are_told(
     home: Settings, backups: Path, order: Recorded, tmp_path: Path
 ) -> None:
