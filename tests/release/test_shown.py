@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from catalog.listing import Offering
-from catalog.policy.decision import Allowed, Denied, Offer, Reason, decide
+from catalog.delivery.marts import Marts
+from catalog.listing import Offering, Snapshot
+from catalog.policy.decision import MARTS, Allowed, Denied, Offer, Reason, decide
 from pipelines.contracts.load import load
 from pipelines.contracts.models import Lookup
 from pipelines.contracts.resolved import Contracts, Product, ShownColumn
+from pipelines.lake.zones import Lake
 from pipelines.release.ledger import RELEASE, Recorded
 from pipelines.release.shown import asking_columns, lookups_a_minute, released_columns, said_of
 from pipelines.settings import REPOSITORY
@@ -124,6 +126,20 @@ def test_a_level_that_asks_for_nobody_any_more_waits_for_the_release(contracts: 
         for now, then in pairs((False, True), (False, True))
     }
     assert asking and now == {pair: set() if all(pair) else asking for pair in pairs((False, True), (False, True))}
+
+
+def test_nor_does_such_a_level_open_the_analysts_database(contracts: Contracts, tmp_path: Path) -> None:
+    """It is given whole, so one column of one product in it that waits is enough."""
+    products = [one for one in contracts.products.values() if one.channel == "analyst"]
+    levels = {level: form.model_copy(update={"approval": False}) for level, form in contracts.city.levels.items()}
+    lax = replace(contracts, city=contracts.city.model_copy(update={"levels": levels}))
+    link, alone = tmp_path / "marts.duckdb", caller(grant(product=MARTS, given_by="a"))
+    link.touch()
+    for then, opens in ((contracts.city, False), (lax.city, True)):
+        shown = {one.id: Recorded(1, NOW, RELEASE, one.id, "e", 3, said_of(one, then), "") for one in products}
+        offer = Marts(link, Lake(tmp_path)).offer(Snapshot(lax, shown, None))
+        decision = decide(alone, offer, NOW)
+        assert isinstance(decision, Allowed) if opens else decision == Denied(Reason.COLUMNS_PENDING)
 
 
 Changed = Callable[[Product], Product]
