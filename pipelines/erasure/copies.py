@@ -191,11 +191,13 @@ class _Look:
 
     def put_told_by_registers(self) -> None:
         """Judge what only the register of its backup tells: clean is what one says that has the receipt of the order,
-        unless the file is older by its own time."""
+        unless the file is older by its own time. Folders of backups may have the names of a home's: of the folders that
+        may be the home, the nearest with a register is."""
         for item, where in self.told_by_register:
             parts = item.below.parts
-            home = next(place for place, part in enumerate(parts) if part in REMADE | ZONES | BESIDE | {LAKE})
-            since = self.has_receipt.get(PurePath(*parts[:home]), False)
+            places = [place for place, part in enumerate(parts) if part in REMADE | ZONES | BESIDE | {LAKE}]
+            homes = (PurePath(*parts[:place]) for place in reversed(places))
+            since = next((self.has_receipt[home] for home in homes if home in self.has_receipt), False)
             if not since or (item.modified is not None and item.modified < self.since.at_order):
                 where.append(item.path)
 

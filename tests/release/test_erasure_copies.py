@@ -329,6 +329,29 @@ def test_what_is_in_a_zip_is_as_old_as_the_zip(home: Settings, backups: Path, fo
     assert [*found.unknown, *found.held] == [archive / "rows.csv"]
 
 
+@pytest.mark.parametrize("folder", ["city", "logs", "reports", "dbt", "dagster", "deliveries", "secrets", "lake"])
+def test_a_folder_of_backups_may_have_the_name_of_one_of_a_home(home: Settings, backups: Path, folder: str) -> None:
+    """Told by the register of its own home, not by one further up, nor by one of another day."""
+    before = (home.home / "register.db").read_bytes()
+    order = ordered(home, backups)
+    shutil.rmtree(backups)
+    day = backups / folder / "1"
+    files = [day / "logs/a.log", day / "marts/marts-1.duckdb"]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_text("since", "utf-8")
+    shutil.copyfile(home.home / "register.db", day / "register.db")
+    assert copies(home, order) == Copies()
+    shutil.copyfile(home.home / "register.db", backups / "register.db")
+    (day / "register.db").write_bytes(before)
+    found = copies(home, order)
+    assert found.unknown == files[:1] and found.held == [day / "register.db", files[1]]
+    day.rename(backups / "old")
+    (backups / "old" / "register.db").unlink()
+    found = copies(home, order)
+    assert [*found.unknown, *found.held] == [backups / "old" / file.relative_to(day) for file in files]
+
+
 def test_links_to_what_is_not_looked_at_are_told(
     home: Settings, backups: Path, order: Recorded, tmp_path: Path
 ) -> None:
