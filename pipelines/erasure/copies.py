@@ -9,6 +9,7 @@ new.
 """
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
@@ -108,7 +109,7 @@ class Since:
                 return self.released.get((f"{channel}/{product}", version.removeprefix("v")), 0)
         for place in range(len(parts) - 1, 1, -1):
             table = self.root.joinpath(*parts[:place])
-            if (table / LOG).is_dir():
+            if os.path.isdir(table / LOG):
                 return self.table(table).get("/".join(parts[place:]), 0)
         return 0
 
@@ -216,7 +217,7 @@ class _Look:
             parts = item.below.parts[zone:]
             ours = self.root.joinpath(*parts)
             if self.since.wrote(parts, log) or (
-                ours.is_file() and self._of_file(ours) == (digest or self._digest(item))
+                os.path.isfile(ours) and self._of_file(ours) == (digest or self._digest(item))
             ):
                 return
             if parts[0] in UNTOLD:
@@ -243,11 +244,12 @@ class _Look:
             self.found.unknown.append(item.path)
 
     def _ours(self, below: PurePath) -> Iterator[Path]:
-        """The files that the home, its lake or a zone of that has now at a path, or at the end of it."""
+        """The files that the home, its lake or a zone of that has now at a path, or at the end of it. Names in archives
+        may be longer than those of files can be: `os.path` says of them that there is no file, `Path` raises."""
         parts = below.parts
         for start in range(len(parts) if ".." not in parts else 0):
             for root in (self.home, self.root, *(self.root / zone for zone in sorted(ZONES))):
-                if (file := root.joinpath(*parts[start:])).is_file():
+                if os.path.isfile(file := root.joinpath(*parts[start:])):
                     yield file
 
     def _put_by(self, item: Item) -> None:

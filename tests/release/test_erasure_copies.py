@@ -352,6 +352,34 @@ def test_a_folder_of_backups_may_have_the_name_of_one_of_a_home(home: Settings, 
     assert [*found.unknown, *found.held] == [backups / "old" / file.relative_to(day) for file in files]
 
 
+LONG = "长" * 86
+"""A name of 258 bytes: archives hold such, file systems do not."""
+TOO_LONG = {
+    "name": LONG,
+    "beside": f"logs/{LONG}/a",
+    "file": f"lake/core/psb/{LONG}",
+    "table": f"core/{LONG}/t/a",
+    "batch": f"raw/psb/{LONG}/1/a",
+    "path": "/".join(["d" * 200] * 25),
+}
+
+
+@pytest.mark.parametrize("name", TOO_LONG.values(), ids=TOO_LONG)
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_name_that_no_file_can_have_is_nothing_that_the_home_has(
+    home: Settings, backups: Path, order: Recorded, name: str, kind: str
+) -> None:
+    shutil.rmtree(backups)
+    backups.mkdir()
+    archive = backups / f"1.{kind}"
+    if kind == "tar":
+        archive.write_bytes(tarred(**{name: b"x"}))
+    else:
+        with zipfile.ZipFile(archive, "w") as content:
+            content.writestr(name, "x")
+    assert copies(home, order).unknown == [archive / name]
+
+
 def test_links_to_what_is_not_looked_at_are_told(
     home: Settings, backups: Path, order: Recorded, tmp_path: Path
 ) -> None:
