@@ -10,12 +10,16 @@ from catalog.delivery.files.deliver import deliver as deliver_files
 from catalog.delivery.files.returned import Account
 from catalog.delivery.push import BY_CONTRACT, Delivered
 from catalog.delivery.tables.deliver import deliver as deliver_table
+from catalog.policy.decision import Reason
 from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 
 Form = DeliveryForm | FileTask | ReturnForm
+_OF_RECIPIENT = {Reason.GRANT_REQUIRED: "deliver.no_grant", Reason.TOKEN_INVALID: "deliver.no_recipient"}
+"""What to do where it is not the contract alone. A delivery shows no token: whose token is not valid, is not
+registered."""
 
 
 def all_deliveries(city: CityForm) -> dict[str, Form]:
@@ -53,8 +57,10 @@ def refusal(register: Register, name: str, refused: Refused) -> str:
     """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and what else failed
     when it stopped."""
     told = [say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}"))]
-    if refused.reason in BY_CONTRACT:
+    rule = _OF_RECIPIENT.get(refused.reason)
+    if rule is None and refused.reason in BY_CONTRACT:
         rule = "deliver.by_contract_ended" if _has_ended(register, name) else "deliver.by_contract"
+    if rule is not None:
         told.append(say(rule, name=name, product=refused.product))
     if refused.__cause__ is not None:
         told.append(str(refused.__cause__))

@@ -21,9 +21,13 @@ from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.signing import signer_of
 
 BY_CONTRACT = frozenset(
-    {Reason.GRANT_EMPTY, Reason.COLUMNS_PENDING, Reason.RELEASE_PENDING, Reason.LOOKUP_ONLY, Reason.NOT_SHARED}
+    {
+        *(Reason.GRANT_EMPTY, Reason.COLUMNS_PENDING, Reason.RELEASE_PENDING, Reason.LOOKUP_ONLY, Reason.NOT_SHARED),
+        Reason.GRANT_REQUIRED,
+    }
 )
-"""A contract leaves nothing to deliver, whatever was granted: another contract, a release or an approval may."""
+"""A contract leaves nothing to deliver, whatever was granted: another contract, a release or an approval may. A grant
+is asked for where there never was one: what was delivered before was free then."""
 PASSING = BY_CONTRACT | {Reason.SUSPENDED}
 """The denials that may pass: they stop a delivery. By any other nothing covers what the recipient has, and the delivery
 ends."""

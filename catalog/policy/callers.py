@@ -145,7 +145,7 @@ class Callers:
         epoch = epochs.in_force(asked.c.name, now())
         found = self._register.rows(sa.select(asked.c.organisation, suspended, *epoch).where(asked.c.name == recipient))
         if not found:
-            return Caller(problem=Reason.GRANT_REQUIRED)
+            return Caller(problem=Reason.TOKEN_INVALID)  # a grant that is missing only stops a delivery
         grants, problem = self._grants(recipient), Reason.SUSPENDED if found[0]["suspended"] else None
         whose, epoch_now = found[0]["organisation"], epochs.epoch_of(found[0])
         return Caller(recipient=recipient, grants=grants, problem=problem, organisation=whose, epoch=epoch_now)

@@ -96,6 +96,7 @@ CLOSED_BY_CONTRACT = {
     Reason.LOOKUP_ONLY: {"lookup": True},
     Reason.RELEASE_PENDING: {"shown_until": ShownUntil("gone", "UTC")},
     Reason.GRANT_EMPTY: {"columns": ("another",)},
+    Reason.GRANT_REQUIRED: {"share_type": "有条件共享"},
 }
 
 
@@ -104,7 +105,8 @@ def test_a_contract_stops_deliveries_and_only_the_end_of_the_grant_ends_them(
     why: Reason, change: dict[str, Any]
 ) -> None:
     closed = replace(offer(), **change)
-    assert reason(caller(grant(columns=("name",))), closed) is why and why in PASSING
+    held = () if why is Reason.GRANT_REQUIRED else (grant(columns=("name",)),)  # it was free: nobody had to have one
+    assert reason(caller(*held), closed) is why and why in PASSING
     for over in (grant(columns=("name",), revoked=NOW), grant(columns=("name",), valid_until=NOW)):
         assert reason(caller(over), closed) in OVER - PASSING
     everybody = replace(closed, channel="open")

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -30,6 +31,7 @@ from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import ERASURE, PAST_WITHDRAWAL, Entry
+from pipelines.release.shown import said_of
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import (
     FOLDER,
@@ -42,7 +44,7 @@ from tests.catalog.filing import (
     killed_by,
     put_into,
 )
-from tests.catalog.small_city import AGES, GUARD, PERSONS, City
+from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, City
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.catalog.test_receipts_of_reads import verified
 from tests.catalog.test_tables import drawn
@@ -64,6 +66,10 @@ class Filing:
 
     def office(self, folder: str = FOLDER) -> Office:
         return Office(self.store, folder, self.folder)
+
+    def tree(self, folder: str) -> dict[Path, bytes]:
+        """Every file in a folder, as it is."""
+        return {path: path.read_bytes() for path in self.office(folder).look().rglob("*") if path.is_file()}
 
     def grant(self, **limits: Any) -> None:
         end_grants(self.city, RECIPIENT)
@@ -420,6 +426,42 @@ def test_a_store_that_is_away_does_not_hide_why_a_delivery_stopped(
     assert refused.value.reason is Reason.SUSPENDED
     told = refusal(filing.city.register, "any", refused.value)
     assert translate("web.reason.suspended", "zh") in told and str(away) in told
+
+
+@pytest.mark.parametrize("filing", ["folder"], indirect=True)
+def test_a_contract_that_asks_for_grants_now_takes_nothing_from_who_never_needed_one(filing: Filing) -> None:
+    """What was free when it was delivered stays, and whoever runs it is told what to do."""
+    name, city = "从未授权", filing.city
+    city.recipient(name)
+    place = {"recipient": name, "product": PERSONS, "connection": "folder", "folder": "free"}
+    task = delivering.FileTask(**place, formats=("csv",), content="full", when_ended="empty")
+    contract = city.own_contracts() / "products" / "population" / "person.yaml"
+    whole, shows = contract.read_text("utf-8"), said_of(city.contracts.products[PERSONS], city.contracts.city)["shows"]
+    free = whole.replace("type: 有条件共享", "type: 无条件共享")
+    city.release(PERSONS, 42, shows={**shows, "share": "无条件共享"})
+    try:
+        contract.write_text(free, "utf-8")
+        assert free != whole
+        desk = Desk(city.settings, city.register)
+        assert delivering.deliver(desk, "free", task, "test").how == "snapshot"
+    finally:
+        contract.write_text(whole, "utf-8")
+    held = filing.tree("free")
+    desk = Desk(city.settings, city.register)
+    with pytest.raises(Refused) as refused:
+        delivering.deliver(desk, "free", task, "test")
+    assert filing.tree("free") == held
+    told = refusal(city.register, "free", refused.value)
+    assert translate("deliver.no_grant", "zh", name="free", product=PERSONS) in told
+    unknown = replace(task, recipient="没有登记", folder="unknown")
+    with pytest.raises(Refused) as refused:
+        delivering.deliver(desk, "unknown", unknown, "test")
+    assert translate("deliver.no_recipient", "en", name="unknown", product=PERSONS) in refusal(
+        city.register, "unknown", refused.value
+    )
+    given = city.grant(name)
+    administration.revoke_grant(city.register, given.id, actor=STEWARD)
+    assert delivering.deliver(desk, "free", task, "test").how == "ended", "so it is called back"
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)
