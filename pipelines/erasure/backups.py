@@ -7,6 +7,7 @@ memory; one inside another is copied first if it is a zip. Does not belong here:
 import bz2
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import shutil
@@ -14,6 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
@@ -28,9 +30,11 @@ CHUNK = 1 << 20
 ENCRYPTED = 1
 """The flag of a member of a zip."""
 PACKED: dict[bytes, Callable[[Any], Any]] = {
-    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"\x1f\x8b": lambda packed: gzip.GzipFile(fileobj=packed),
+    b"BZh": lambda packed: io.BufferedReader(_Streams(packed, bz2.BZ2Decompressor, b"")),
+    b"\xfd7zXZ\x00": lambda packed: io.BufferedReader(
+        _Streams(packed, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ), b"\0")
+    ),
 }
 ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 CLOSED = (
@@ -87,11 +91,15 @@ class Item:
             shutil.copyfileobj(stream, out)
         return target
 
-    def _bytes(self) -> IO[bytes]:
-        if self.file is not None:
-            return self.file.open("rb")
-        assert self.stream is not None
-        return self.stream
+    @contextmanager
+    def _bytes(self) -> Iterator[IO[bytes]]:
+        try:
+            source = self.file.open("rb") if self.file is not None else self.stream
+            assert source is not None
+            with source:
+                yield source
+        except (OSError, *DAMAGED) as error:
+            raise _unread(self.path, error) from error
 
 
 def items(
@@ -192,6 +200,40 @@ class _Member(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
+
+
+class _Streams(io.RawIOBase):
+    """What is packed in a file, in one stream or several, to its end: `BZ2File` and `LZMAFile` take what is no stream
+    and stands behind one for the end. `padding`: the bytes that may stand between and behind streams."""
+
+    def __init__(self, packed: IO[bytes], stream: Callable[[], Any], padding: bytes) -> None:
+        self._packed, self._stream, self._padding = packed, stream, padding
+        self._now = stream()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        data = b""
+        while not data:
+            if self._now.eof:
+                if not (packed := self._behind()):
+                    return 0
+                self._now = self._stream()
+            else:
+                packed = self._packed.read(CHUNK) if self._now.needs_input else b""
+                if self._now.needs_input and not packed:
+                    raise EOFError("the file ends in a stream")
+            data = self._now.decompress(packed, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _behind(self) -> bytes:
+        """What begins behind a stream, without the padding."""
+        behind: bytes = self._now.unused_data.lstrip(self._padding)
+        while not behind and (packed := self._packed.read(CHUNK)):
+            behind = packed.lstrip(self._padding)
+        return behind
 
 
 def _is_tar(head: bytes) -> bool:

@@ -436,6 +436,28 @@ def test_an_archive_is_read_to_its_end_or_not_clean(
         copies(home, order)
 
 
+@pytest.mark.parametrize("kind", PACK)
+def test_what_is_packed_is_read_to_its_end(home: Settings, backups: Path, kind: str) -> None:
+    """In one stream or several; what stands behind and is none is not passed over. xz and gz may be padded."""
+    order = ordered(home, backups)
+    register = (home.home / "register.db").read_bytes()
+    shutil.rmtree(backups)
+    backups.mkdir()
+    file, pack = backups / f"register-1.db.{kind}", PACK[kind]
+    padding = b"" if kind == "bz2" else bytes(8)
+    parts = [pack(register[:300]), padding, pack(b""), pack(register[300:]), padding]
+    file.write_bytes(b"".join(parts))
+    assert copies(home, order) == Copies()
+    whole = pack(register)
+    for cut in (whole[: len(whole) // 2], whole[:-1], whole + b"of the person", whole + pack(b"more")[:9]):
+        file.write_bytes(cut)
+        with pytest.raises(CitylakeError, match=file.name):
+            copies(home, order)
+    file.write_bytes(pack(b"") + b"of the person")
+    with pytest.raises(CitylakeError, match=file.name):
+        copies(home, order)
+
+
 def test_what_stands_ahead_of_a_register_goes_with_it(home: Settings, backups: Path) -> None:
     """Where no register lies beside it nobody knows what it holds."""
     order = ordered(home, backups)
