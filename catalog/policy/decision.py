@@ -45,8 +45,9 @@ class Reason(StrEnum):
     VERSION_UNKNOWN = "version_unknown"
 
 
-OVER = frozenset({Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED})
-"""Somebody had a grant, and nothing covers what they have by it."""
+_UNSAID = frozenset({Reason.GRANT_REQUIRED, Reason.PURPOSE_OTHER})
+"""What says nothing of whether somebody's grants cover what they have: there is none, or the read is for another
+purpose than theirs."""
 ROADS = ("web", "delta_sharing", "rows", "verification", "tables", "files")
 """How data is read: pages with their downloads, Delta Sharing, rows by address, look-ups of licences, tables and
 folders that are kept up to date at the recipient's."""
@@ -323,11 +324,11 @@ def decide(
 
 
 def _closed(reason: Reason, caller: Caller, product: Offer, now: datetime, road: str | None) -> Denied:
-    """Why a product that is closed by its contract is not read. Whoever's grant is over is told that: by it what they
-    have is called back, and by a contract it is not."""
+    """Why a product that is closed by its contract is not read. Whoever has grants none of which is in force is told
+    that, as of an open one: by it what they have is called back, and by a contract it is not."""
     free = product.channel == "open" or (product.channel == "sharing" and product.share_type == "无条件共享")
     granted = None if free else _in_force(caller, product, now, road)
-    return granted if isinstance(granted, Denied) and granted.reason in OVER else Denied(reason)
+    return granted if isinstance(granted, Denied) and granted.reason not in _UNSAID else Denied(reason)
 
 
 def _in_force(caller: Caller, product: Offer, now: datetime, road: str | None) -> Grant | Denied:

@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.delivery.push import PASSING
 from catalog.policy.decision import (
     ANONYMOUS,
-    OVER,
     ROADS,
     Allowed,
     Caller,
@@ -108,7 +107,7 @@ def test_a_contract_stops_deliveries_and_only_the_end_of_the_grant_ends_them(
     held = () if why is Reason.GRANT_REQUIRED else (grant(columns=("name",)),)  # it was free: nobody had to have one
     assert reason(caller(*held), closed) is why and why in PASSING
     for over in (grant(columns=("name",), revoked=NOW), grant(columns=("name",), valid_until=NOW)):
-        assert reason(caller(over), closed) in OVER - PASSING
+        assert reason(caller(over), closed) in {Reason.GRANT_REVOKED, Reason.GRANT_EXPIRED} - PASSING
     everybody = replace(closed, channel="open")
     assert reason(caller(grant(revoked=NOW)), replace(everybody, lookup=True)) is Reason.LOOKUP_ONLY
 
@@ -234,6 +233,28 @@ def test_never_more_than_one_grant_in_force_gives(given_grants: list[Grant], wha
     assert used.columns is None or set(decision.columns) <= set(used.columns)
     assert (used.divisions is None) == (decision.divisions is None)
     assert used.divisions is None or set(decision.divisions or ()) == set(used.divisions)
+
+
+@given(st.lists(grants, max_size=4), st.sampled_from([*CLOSED_BY_CONTRACT.values()]))
+@example([grant(revoked=NOW), grant(id=2, pending=True)], CLOSED_BY_CONTRACT[Reason.NOT_SHARED])
+@example([grant(revoked=NOW), grant(id=2, roads=("web",))], CLOSED_BY_CONTRACT[Reason.LOOKUP_ONLY])
+@example([grant(valid_until=NOW), grant(id=2, valid_from=NOW + DAY)], CLOSED_BY_CONTRACT[Reason.NOT_SHARED])
+def test_a_product_that_its_contract_closed_ends_deliveries_where_an_open_one_does(
+    given_grants: list[Grant], change: dict[str, Any]
+) -> None:
+    """And for the same reason, whichever of somebody's grants is the newest."""
+
+    def ends(what: Offer) -> Reason | None:
+        decision = decide(caller(*given_grants), what, NOW, road="tables")
+        return decision.reason if isinstance(decision, Denied) and decision.reason not in PASSING else None
+
+    assert ends(replace(offer(), **change)) is ends(offer())
+
+
+def test_whoever_reads_a_closed_product_for_another_purpose_is_told_that_it_is_closed() -> None:
+    other = replace(caller(grant()), purpose="another")
+    assert reason(other, offer()) is Reason.PURPOSE_OTHER
+    assert reason(other, offer(share="不予共享")) is Reason.NOT_SHARED
 
 
 def _in_force(item: Grant, what: Offer) -> bool:
