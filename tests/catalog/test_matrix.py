@@ -81,6 +81,13 @@ class Kind:
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
     suspended: bool = False
 
+    def denied(self, product: str, road: str) -> str | None:
+        """Why its grant of a product is none by this road, None if it is in force."""
+        if product not in self.limits:
+            return self.refused
+        roads = self.limits[product].get("roads")
+        return "grant_road" if roads is not None and road not in roads else None
+
 
 @dataclass(frozen=True)
 class Sight:
@@ -109,7 +116,8 @@ class Stage:
         if product in (UNRELEASED, GONE):
             return "not_published"
         if product == LICENCES and road != "verification":
-            return kind.refused if kind.refused in ("grant_revoked", "grant_expired") else "lookup_only"
+            why = kind.denied(product, road)
+            return "lookup_only" if why in (None, "grant_required") else why
         everything = ("*",)
         if product != MARTS:
             everything = tuple(column.name for column in self.city.contracts.products[product].columns)
@@ -119,11 +127,9 @@ class Stage:
             return "token_required"
         if product == FREE:
             return Sight(everything)
-        if product not in kind.limits:
-            return kind.refused
+        if (why := kind.denied(product, road)) is not None:
+            return why
         limits = kind.limits[product]
-        if limits.get("roads") is not None and road not in limits["roads"]:
-            return "grant_road"
         chosen = limits.get("columns")
         columns = tuple(name for name in everything if chosen is None or name in chosen)
         return Sight(columns, limits.get("divisions"), limits.get("organisations"))
