@@ -137,6 +137,16 @@ class ReplayedChanges(IncrementalChanges):
             f") l ASOF LEFT JOIN told_by o ON o.batch = l._batch AND l.{ROW} >= o.first)"
         )
 
+    def counting(self) -> Iterator[str]:
+        """Tables `accepted`, of the rows that count, and `known`; nothing is refused late, and nothing missing is
+        deleted."""
+        yield from self.placed()
+        yield self.ranked_by_batch()
+        yield self.nothing_late()
+        yield self.accepted()
+        yield self.known()
+        yield self.nothing_deleted()
+
     def replaced(self, operation: str, deletes: str = "false") -> str:
         """Table `changes` of the accepted rows that count now and say something else than core. `deletes`: that one
         deletes its key."""
@@ -172,12 +182,7 @@ class ReplayedCursor(ReplayedChanges, CursorChanges):
         return self.not_older(models.newest(self.load), later, earlier)
 
     def statements(self) -> Iterator[str]:
-        yield from self.placed()
-        yield self.ranked_by_batch()
-        yield self.nothing_late()
-        yield self.accepted()
-        yield self.known()
-        yield self.nothing_deleted()
+        yield from self.counting()
         yield self.replaced(f"CASE WHEN {self.unknown} OR k._op = 'D' THEN 'I' ELSE 'U' END")
 
 
@@ -200,12 +205,7 @@ class ReplayedLog(ReplayedChanges, LogChanges):
 
     def statements(self) -> Iterator[str]:
         assert isinstance(self.load, models.ChangeLog)
-        yield from self.placed()
-        yield self.ranked_by_batch()
-        yield self.nothing_late()
-        yield self.accepted()
-        yield self.known()
-        yield self.nothing_deleted()
+        yield from self.counting()
         deletes = f"a.{identifier(self.load.operation)} = 'D'"
         gone = f"{self.unknown} OR k._op = 'D'"
         yield self.replaced(f"CASE WHEN {deletes} THEN 'D' WHEN {gone} THEN 'I' ELSE 'U' END", deletes)
