@@ -16,7 +16,7 @@ from catalog.delivery.deliveries import all_deliveries
 from catalog.delivery.files.deliver import FileTask
 from catalog.policy.administration import SOON
 from catalog.policy.callers import load_grants
-from catalog.policy.decision import ROADS, Grant
+from catalog.policy.decision import ROADS, Grant, within
 from pipelines.contracts.models import CityForm, DeliveryForm
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
@@ -97,9 +97,7 @@ def _covers(then: Grant, grant: Grant) -> bool:
         mine is None or (wanted is not None and set(wanted) <= set(mine))
         for mine, wanted in ((then.columns, grant.columns), (then.organisations, grant.organisations))
     )
-    if not columns or not organisations or then.divisions is None:
-        return columns and organisations
-    return grant.divisions is not None and all(code.startswith(then.divisions) for code in grant.divisions)
+    return columns and organisations and within(grant.divisions, then.divisions)
 
 
 def _finding(city: CityForm, one: Ending) -> Finding:

@@ -185,6 +185,11 @@ class Offer:
     purposes: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Codes of purposes by whatever text means them; any other text is a purpose of its own, in no contract's list."""
 
+    @property
+    def free(self) -> bool:
+        """Whether nobody needs a grant to read it."""
+        return self.channel == "open" or (self.channel == "sharing" and self.share_type == "无条件共享")
+
     def purpose(self, text: str) -> str:
         """The code of a purpose; of one that has none, its text."""
         return self.purposes.get(text, text)
@@ -242,9 +247,7 @@ class Allowed:
 
     def _reaches(self, other: "Allowed") -> bool:
         """Whether its divisions hold those of another one."""
-        if self.divisions is None or other.divisions is None:
-            return self.divisions is None
-        return self.rows == other.rows and all(code.startswith(self.divisions) for code in other.divisions)
+        return within(other.divisions, self.divisions) and (self.divisions is None or self.rows == other.rows)
 
     def _concerns(self, other: "Allowed") -> bool:
         """Whether its organisations are at least those of another one."""
@@ -283,6 +286,11 @@ class Allowed:
         return {**said, "masks": dict(self.masks)} if self.masks else said
 
 
+def within(inner: tuple[str, ...] | None, outer: tuple[str, ...] | None) -> bool:
+    """Whether divisions lie in others; None: no limit."""
+    return outer is None or (inner is not None and all(code.startswith(outer) for code in inner))
+
+
 @dataclass(frozen=True)
 class Denied:
     """Nothing may be read."""
@@ -315,7 +323,7 @@ def decide(
         return _allow(caller, product, product.version, None, now)
     if caller.recipient is None:
         return Denied(Reason.TOKEN_REQUIRED)
-    if product.channel == "sharing" and product.share_type == "无条件共享":
+    if product.free:
         return _allow(caller, product, product.version, None, now)
     if product.channel == "analyst" or (product.channel == "sharing" and product.share_type == "有条件共享"):
         grant = _in_force(caller, product, now, road)
@@ -326,8 +334,7 @@ def decide(
 def _closed(reason: Reason, caller: Caller, product: Offer, now: datetime, road: str | None) -> Denied:
     """Why a product that is closed by its contract is not read. Whoever has grants none of which is in force is told
     that, as of an open one: by it what they have is called back, and by a contract it is not."""
-    free = product.channel == "open" or (product.channel == "sharing" and product.share_type == "无条件共享")
-    granted = None if free else _in_force(caller, product, now, road)
+    granted = None if product.free else _in_force(caller, product, now, road)
     return granted if isinstance(granted, Denied) and granted.reason not in _UNSAID else Denied(reason)
 
 

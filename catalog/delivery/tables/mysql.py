@@ -178,14 +178,14 @@ class MysqlTable:
     def described(self, name: str) -> list[Meaning]:
         listed = ", ".join(map(_quoted, MEANINGS))
         select = f"SELECT {listed} FROM {self._dictionary} WHERE delivery = %s ORDER BY number"
-        return [Meaning(*row) for row in self._run(select, (name,))]
+        return [tuple(row) for row in self._run(select, (name,))]
 
     def describe(self, name: str, said: Sequence[Meaning]) -> None:
         self._run(f"DELETE FROM {self._dictionary} WHERE delivery = %s", (name,))
         listed, places = ", ".join(map(_quoted, ("delivery", *MEANINGS))), ", ".join(["%s"] * (1 + len(MEANINGS)))
         with self._con.cursor() as cursor:
             insert = f"INSERT INTO {self._dictionary} ({listed}) VALUES ({places})"
-            cursor.executemany(insert, [(name, *vars(one).values()) for one in said])
+            cursor.executemany(insert, [(name, *one) for one in said])
 
     def close(self) -> None:
         self._con.close()

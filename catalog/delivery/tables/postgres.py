@@ -153,14 +153,14 @@ class PostgresTable:
     def described(self, name: str) -> list[Meaning]:
         listed = sql.SQL(", ").join(map(sql.Identifier, MEANINGS))
         select = sql.SQL("SELECT {} FROM {} WHERE delivery = %s ORDER BY number").format(listed, self._dictionary)
-        return [Meaning(*row) for row in self._con.execute(select, (name,)).fetchall()]
+        return [tuple(row) for row in self._con.execute(select, (name,)).fetchall()]
 
     def describe(self, name: str, said: Sequence[Meaning]) -> None:
         self._con.execute(sql.SQL("DELETE FROM {} WHERE delivery = %s").format(self._dictionary), (name,))
         listed = sql.SQL(", ").join(map(sql.Identifier, ("delivery", *MEANINGS)))
         places = sql.SQL(", ").join([sql.Placeholder()] * (1 + len(MEANINGS)))
         insert = sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(self._dictionary, listed, places)
-        self._con.cursor().executemany(insert, [(name, *vars(one).values()) for one in said])
+        self._con.cursor().executemany(insert, [(name, *one) for one in said])
 
     def close(self) -> None:
         self._con.close()

@@ -36,37 +36,20 @@ class Position:
     signature: str
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What one column of a table means, as its dictionary says it, and the licence of all of them. `number`: its place,
-    from 1 on."""
-
-    number: int
-    column_name: str
-    name_zh: str
-    name_en: str
-    type: str
-    level: int
-    mask: str | None
-    unit: str | None
-    standard: str | None
-    codes: str | None
-    description: str | None
-    licence: str | None
-
-
 _DECIMAL = re.compile(r"decimal(?:\((\d+),\s*(\d+)\))?")
 FIELDS = tuple(field.name for field in fields(Position))
-MEANINGS = tuple(field.name for field in fields(Meaning))
+_SAID = ("name_zh", "name_en", "type", "level", "mask", "unit", "standard", "codes", "description")
+"""What the dictionary says of a column that stands here by the same name."""
+MEANINGS = ("number", "column_name", *_SAID, "licence")
+Meaning = tuple[int | str | None, ...]
+"""What one column of a table means: the values of MEANINGS. `number`: its place, from 1 on."""
 NOWHERE = Position("", None, "", 0, 0, "", "", "")
 
 
 def meanings(entries: Sequence[Entry], licence: str | None) -> list[Meaning]:
     """The rows of the dictionary beside a table of these columns."""
-    same: list[dict[str, Any]] = [{name: getattr(one, name) for name in MEANINGS[2:-1]} for one in entries]
     return [
-        Meaning(number=number, column_name=one.column, licence=licence, **told)
-        for number, (one, told) in enumerate(zip(entries, same, strict=True), 1)
+        (number, one.column, *(getattr(one, name) for name in _SAID), licence) for number, one in enumerate(entries, 1)
     ]
 
 
