@@ -55,14 +55,14 @@ def list_() -> None:
     with told():
         settings = Settings.from_environment()
         register = opened_register(settings)
-        receipts, soon = Receipts(register, RUN), ending.ending(load_grants(register), now())
-        city = load(settings.contracts).city
+        receipts, city = Receipts(register, RUN), load(settings.contracts).city
+        soon = {name for one in ending.ending(load_grants(register), now()) for name in ending.hanging(city, one)}
         for name, form in all_deliveries(city).items():
             last = receipts.last(Stage.DELIVERY, name)
             said = json.loads(last.body["statement"]) if last else {}
             last_told = {key: said.get(key) for key in ("at", "how", "version", "rows", "package", "until")}
-            ends = {"ends_soon": any(name in ending.hanging(city, one) for one in soon)}
-            as_json({"delivery": name, "product": form.product, **_described(form), **last_told, **ends})
+            about = {"product": form.product, **_described(form), **last_told, "ends_soon": name in soon}
+            as_json({"delivery": name, **about})
         register.close()
 
 
