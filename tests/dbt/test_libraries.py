@@ -441,6 +441,20 @@ def test_a_claim_counts_from_its_first_to_its_last_day(tmp_path: Path, contracts
     assert found == {"2026-06-30": "1", "2026-07-01": "2", "2026-12-31": "2", "2027-01-01": "1"}
 
 
+def test_where_every_column_has_one_source_no_choice_is_told(tmp_path: Path, contracts: Contracts) -> None:
+    """`attr_source` of a library whose columns each have one source left is empty, and the library is built."""
+    alone = {
+        library: {column: claims[:1] for column, claims in contracts.authority[library].items()}
+        for library in ("population/person", "legal_entity/entity")
+    }
+    bench = new_bench(tmp_path, replace(contracts, authority={**contracts.authority, **alone}))
+    bench.load("psb/household_person", {"record_no": "R", "person_id": "p", "mobile": "1", "division_code": COUNTY})
+    bench.load("amr/enterprise", enterprise("A"))
+    bench.build("lib_geography__division", "lib_population__person", "lib_legal_entity__entity")
+    assert bench.rows("lib_population__person", "mobile, attr_source") == [("1", "{}")]
+    assert bench.rows("lib_legal_entity__entity", "uscc, attr_source") == [("A", "{}")]
+
+
 def test_the_matrix_is_an_input_of_every_model_and_the_day_only_where_a_claim_begins_or_ends(
     contracts: Contracts,
 ) -> None:

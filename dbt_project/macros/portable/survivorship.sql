@@ -95,9 +95,10 @@
 {%- endmacro %}
 
 
-{# A JSON object as text from SQL texts of its pairs; pairs that are NULL are left out. #}
+{# A JSON object as text from SQL texts of its pairs; pairs that are NULL are left out. Without any pair it is empty: on a
+   day on which every column of a library has one source there is no choice to tell. #}
 {% macro json_object(pairs) -%}
-  '{' || concat_ws(',', {{ pairs | join(', ') }}) || '}'
+  {{ "'{' || concat_ws(',', " ~ pairs | join(', ') ~ ") || '}'" if pairs else "'{}'" }}
 {%- endmacro %}
 
 
