@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from catalog.delivery.verification.licences import PRODUCT, Verdict, verify
+from catalog.delivery.verification.licences import PRODUCT, verify
 from catalog.delivery.verification.router import ACTION, hashed
 from catalog.policy import audit
 from citylake.output import as_json, opened_register, told
@@ -52,5 +52,5 @@ def verify_licence(
         audit.record(register, ACTION, "allowed", body, product=PRODUCT, version=entry.version)
         as_json(answer.to_json())
         register.close()
-    if answer.verdict is not Verdict.GENUINE:
+    if not answer.genuine:
         raise typer.Exit(1)

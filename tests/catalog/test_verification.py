@@ -29,19 +29,23 @@ from tests.catalog.small_city import City, bearer
 
 ISSUER = authorities()["amr"]
 KIND, NAME = licence_types()[BUSINESS]
-GOOD, ENDED, UNKNOWN = (identifier(KIND, ISSUER.uscc, f"{number:012d}", 1) for number in (1, 2, 3))
+GOOD, ENDED, UNKNOWN, LATE = (identifier(KIND, ISSUER.uscc, f"{number:012d}", 1) for number in (1, 2, 3, 4))
 HOLDER, FIRM = "欧阳春晓", "六安市某某商贸有限公司"
 ISSUED, SUSPENDED, RESUMED, REVOKED = (date(2026, month, 10) for month in (1, 3, 4, 6))
+LONG_BEFORE = date(2012, 6, 1)
+"""On which LATE was issued, which the catalogue has since ISSUED only."""
 
 
 def rows() -> str:
-    """GOOD was suspended for a month; ENDED ends on a day and was revoked before that."""
+    """GOOD was suspended for a month; ENDED ends on a day and was revoked before that; LATE is older
+    than its entry in the catalogue."""
     changes = [
         (GOOD, 1, ISSUED, SUSPENDED, "1", None, HOLDER),
         (GOOD, 4, SUSPENDED, RESUMED, "7", None, HOLDER),
         (GOOD, 6, RESUMED, None, "1", None, HOLDER),
         (ENDED, 2, ISSUED, REVOKED, "1", date(2026, 5, 1), FIRM),
         (ENDED, 5, REVOKED, None, "4", date(2026, 5, 1), FIRM),
+        (LATE, 7, ISSUED, None, "1", None, FIRM),
     ]
     return " union all ".join(
         f"select {literal(number)} as licence_identifier, {change}::bigint as change_no, date '{since}' as since_day, "
@@ -49,7 +53,8 @@ def rows() -> str:
         f"date '{ISSUED}' as valid_from, "
         f"{literal(to and str(to))}::date as valid_to, '{KIND}' as licence_type, '{NAME}' as licence_name, "
         f"'2' as holder_type, '{name[0]}' || repeat('*', {len(name) - 1}) as holder_masked, "
-        f"'六安{ISSUER.name}' as issuer_name, '{ISSUER.uscc}' as issuer_uscc, date '{ISSUED}' as issued_on, "
+        f"'六安{ISSUER.name}' as issuer_name, '{ISSUER.uscc}' as issuer_uscc, "
+        f"date '{LONG_BEFORE if number == LATE else ISSUED}' as issued_on, "
         f"date '2026-11-01' as as_of"
         for number, change, since, until, status, to, name in changes
     )
@@ -104,6 +109,10 @@ def test_a_genuine_licence_and_what_it_is_today(client: TestClient, token: str) 
         (ENDED, date(2026, 5, 1), "genuine", "1", True),
         (ENDED, date(2026, 5, 2), "genuine", "1", False),
         (ENDED, REVOKED, "genuine", "4", False),
+        (LATE, LONG_BEFORE - timedelta(days=1), "not_yet_issued", None, None),
+        (LATE, LONG_BEFORE, "status_not_known", None, None),
+        (LATE, ISSUED - timedelta(days=1), "status_not_known", None, None),
+        (LATE, ISSUED, "genuine", "1", True),
     ],
 )
 def test_the_status_as_of_a_day(
@@ -112,6 +121,7 @@ def test_the_status_as_of_a_day(
     answer = told(client, number, token, on=day.isoformat())
     assert (answer["verdict"], answer["inForce"], answer["asOf"]) == (verdict, in_force, day.isoformat())
     assert (answer["licence"] or {}).get("licence_status") == status
+    assert answer["genuine"] == (verdict != "not_yet_issued")
 
 
 def test_a_contract_that_drops_its_lookup_changes_nothing_before_the_release(tmp_path: Path) -> None:

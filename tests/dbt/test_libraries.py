@@ -123,6 +123,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         enterprise("B", entity_type="9500"),
         enterprise("C"),
     )
+    social = enterprise("51S")
+    del social["entity_type"]
+    bench.load("cab/social_organisation", social)
     bench.load(
         "amr/enterprise_change",
         {"alteration_no": "V1", "subject_no": "N-1", "altered_on": "2021-01-01"},
@@ -209,7 +212,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence_change(1, "L1", "2020-01-31", "I", "1"),
         licence_change(3, "L1", "2020-03-01", "U", "7"),
         licence_change(4, "L1", "2020-03-02", "U", "1"),
-        licence_change(6, "L1", "2021-01-01", "U", "1", valid_to="2030-01-01"),
+        licence_change(6, "L1", "2021-01-01", "U", "1", valid_to="2030-01-01", issued_on="2021-01-01"),
         licence_change(2, "L2", "2020-01-31", "I", "1", associated_licence="L0"),
         licence_change(5, "L2", "2020-05-01", "U", "3"),
         licence_change(7, "L2", "2022-01-01", "U", "1"),
@@ -244,7 +247,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
 
 def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
     columns = "uscc, subject_no, entity_name, county_name, legal_representative_person_id"
-    assert bench.rows("lib_legal_entity__entity", columns) == [
+    assert bench.rows("lib_legal_entity__entity", columns, "entity_class <> '51'") == [
         ("A", "N-2", "六安A（集团）有限公司", "金安区", "zhang"),
         ("B", "N-B", "六安B（集团）有限公司", "金安区", "zhang"),
         ("C", "N-C", "六安C（集团）有限公司", "金安区", "zhang"),
@@ -298,6 +301,8 @@ def test_the_life_of_a_licence_is_told_change_by_change(bench: Bench) -> None:
     assert bench.rows("lib_e_licence__event", "licence_event, after_end", "licence_identifier in ('L2', 'gone')") == [
         ("cancelled", False), ("changed", True), ("deleted", False), ("issued", False), ("renewed", False),
     ]  # fmt: skip
+    issued = dict(bench.rows("lib_e_licence__period", "change_no, issued_on", "licence_identifier = 'L1'"))
+    assert issued == {**dict.fromkeys((1, 3, 4), date(2020, 1, 1)), 6: date(2021, 1, 1)}
     periods = bench.rows("lib_e_licence__period", "licence_identifier, change_no, holder_name")
     assert periods == [("L1", n, "证照名称1") for n in (1, 3, 4, 6)] + [("L2", n, "证照名称2") for n in (2, 5, 7)]
 
@@ -355,8 +360,9 @@ def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> N
         ("C", "broken", 1, -35.0), ("C", "fine_major", 3, -150.0), ("C", "fine_minor", 1, -20.0),
         ("C", "list_minor", 1, -60.0), ("C", "list_serious", 1, -125.0),
     ]  # fmt: skip
+    # an association has no type of enterprise and is scored all the same; nothing is known of it
     assert bench.rows("lib_credit__score", "uscc, base_points, score, credit_grade") == [
-        ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
+        ("51S", 700.0, 700.0, "B"), ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
     ]  # fmt: skip
     own = {row[0] for row in bench.rows("lib_credit__score_event", "event_no", "uscc = 'B'")}
     assert own == set()  # a sole trader is a natural person in business

@@ -23,13 +23,16 @@ IN_FORCE = "1"
 
 
 class Verdict(StrEnum):
-    """What is said of an identifier. All but `GENUINE` mean that no licence of this city bears it (on that day)."""
+    """What is said of an identifier. All but `GENUINE` and `NO_STATUS` mean that no licence of this city bears it (on
+    that day)."""
 
     GENUINE = "genuine"
     MALFORMED = "malformed"
     WRONG_CHECK = "wrong_check_character"
     UNKNOWN = "not_in_catalogue"
     NOT_YET = "not_yet_issued"
+    NO_STATUS = "status_not_known"
+    """Issued by then, but entered in the catalogue later: what its status was on that day nobody has recorded."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,16 @@ class Answer:
     licence: Mapping[str, Any] | None = None
     in_force: bool | None = None
 
+    @property
+    def genuine(self) -> bool:
+        """Whether a licence of this city bears the identifier on that day."""
+        return self.verdict in (Verdict.GENUINE, Verdict.NO_STATUS)
+
     def to_json(self) -> dict[str, Any]:
         """The answer as the service and the command tell it; days are ISO 8601."""
         return {
             "identifier": self.identifier,
-            "genuine": self.verdict is Verdict.GENUINE,
+            "genuine": self.genuine,
             "verdict": self.verdict.value,
             "asOf": self.asked_for.isoformat(),
             "knownOn": self.known_on.isoformat() if self.known_on else None,
@@ -87,7 +95,7 @@ def verify(
         return Answer(number, Verdict.UNKNOWN, day, known_on)
     then = [row for row in rows if _since(row) <= day]
     if not then:
-        return Answer(number, Verdict.NOT_YET, day, known_on)
+        return Answer(number, Verdict.NOT_YET if _issued_after(rows[0], day) else Verdict.NO_STATUS, day, known_on)
     return Answer(number, Verdict.GENUINE, day, known_on, then[-1], _in_force(then[-1], day))
 
 
@@ -104,6 +112,12 @@ def _since(row: Mapping[str, Any]) -> date:
     """The first day of a row; one that does not tell it holds always."""
     since = row.get("since_day")
     return since if isinstance(since, date) else date.min
+
+
+def _issued_after(row: Mapping[str, Any], day: date) -> bool:
+    """Whether a licence was issued after a day, by what the row says; one that does not tell says nothing of it."""
+    issued = row.get("issued_on")
+    return isinstance(issued, date) and issued > day
 
 
 def _in_force(row: Mapping[str, Any], day: date) -> bool | None:

@@ -1,6 +1,6 @@
--- 法人信用评分，一个存续的法人一行：基础分加各项得分，得分说明见 lib_credit__score_part；等级按分档表。
--- One row per legal person in business: the base and the points of every factor, which add up to the score; the grade is
--- the highest whose lowest score is reached. The formula and its weights are this platform's own proposal.
+-- 信用评分，登记部门登记且存续的主体一行（个体工商户除外）：基础分加各项得分，得分说明见 lib_credit__score_part；等级按分档表。
+-- One row per entity that a register has in business, but for sole traders: the base and the points of every factor,
+-- which add up to the score; the grade is the highest whose lowest score is reached. The formula and its weights are this platform's own proposal.
 with part as (
     select
         uscc,
@@ -29,7 +29,7 @@ scored as (
     from {{ ref('lib_legal_entity__entity') }} n
     cross join {{ ref('stg_drc__credit_weight') }} b
     left join part p on p.uscc = n.uscc
-    where b.factor_code = 'base' and n.entity_class <> '92' and n.entity_type <> '9500' and n.entity_status = '1'
+    where b.factor_code = 'base' and n.entity_class <> '92' and coalesce(n.entity_type, '') <> '9500' and n.entity_status = '1'
 ),
 graded as (
     select

@@ -36,5 +36,5 @@ from event e
 join {{ ref('lib_legal_entity__entity') }} n on n.uscc = e.uscc
 join {{ ref('stg_drc__credit_weight') }} w on w.factor_code = e.factor_code
 cross join {{ source('lake', 'edition') }} d
-where n.entity_class <> '92' and n.entity_type <> '9500' and e.event_on <= d.as_of
+where n.entity_class <> '92' and coalesce(n.entity_type, '') <> '9500' and e.event_on <= d.as_of
     and {{ age_years('e.event_on', 'd.as_of') }} < w.window_years

@@ -3,9 +3,10 @@
 -- licences that were deleted as entered by mistake.
 select
     e.licence_identifier, e.change_no, e.since_day, e.until_day, e.licence_status, e.valid_from, e.valid_to,
-    l.licence_type, l.licence_name, l.holder_type, l.holder_name, l.issuer_name, l.issuer_uscc, l.issued_on,
+    l.licence_type, l.licence_name, l.holder_type, l.holder_name, l.issuer_name, l.issuer_uscc, c.issued_on,
     d.as_of,
     replace(concat_ws(',', e.source_rows, l.source_rows), '},{', ',') as source_rows
 from {{ ref('lib_e_licence__event') }} e
+join {{ ref('stg_dsrb__e_licence_change') }} c on c.change_no = e.change_no
 join {{ ref('lib_e_licence__licence') }} l on l.licence_identifier = e.licence_identifier
 cross join {{ source('lake', 'edition') }} d
