@@ -114,7 +114,7 @@ def build(
     lost = {line["name"]: line["lost"] for line in relations if line["kind"] == "lost"}
     work = work or lake.scratch() / "dbt"
     by_key = dict[str, ByKey]()
-    with _keys(lake, edition) as keyed, _environment(lake, edition, snapshot, keyed / LINES), _session(target):
+    with _folder(lake, edition) as own, _environment(lake, edition, snapshot, own), _session(target):
         project = place_project(project_dir, work, generated or {})
         manifest = parse(project, work, target)
         found = graph(manifest)
@@ -124,7 +124,7 @@ def build(
             known = Project(found, {})
             if since.built:
                 known = Project(found, whole_sql(project_dir, work, generated), columns(since.now))
-            by_key = _find_keys(known, since, relations, chosen, keyed)
+            by_key = _find_keys(known, since, relations, chosen, own)
         options = ["--threads", str(threads if target == DUCKDB else 1), *(["--full-refresh"] if full_refresh else [])]
         outcome = invoke(["build", "--select", *chosen, *options, *arguments(project, work, target)], manifest)
     results = _results(outcome)
@@ -152,9 +152,9 @@ def _find_keys(
 
 
 @contextmanager
-def _keys(lake: Lake, edition: str) -> Iterator[Path]:
-    """A folder for changed keys. They are ids of persons: it goes whatever becomes of the build."""
-    folder = lake.scratch() / f"{edition}-keys"
+def _folder(lake: Lake, edition: str) -> Iterator[Path]:
+    """A folder for changed keys and interim results. They are about persons: it goes whatever becomes of the build."""
+    folder = lake.scratch() / f"{edition}-build"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / LINES).write_text("", encoding="utf-8")
     try:
@@ -164,14 +164,15 @@ def _keys(lake: Lake, edition: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _environment(lake: Lake, edition: str, snapshot: Path, keyed: Path) -> Iterator[None]:
+def _environment(lake: Lake, edition: str, snapshot: Path, own: Path) -> Iterator[None]:
     """What macros and the plugin read; dbt takes it from the environment."""
     (lake.scratch() / "spill").mkdir(parents=True, exist_ok=True)
     given = {
         "CITYLAKE_LAKE": str(lake.root),
         "CITYLAKE_EDITION": edition,
         "CITYLAKE_SNAPSHOT": str(snapshot),
-        "CITYLAKE_KEYED": str(keyed),
+        "CITYLAKE_KEYED": str(own / LINES),
+        "CITYLAKE_INTERIM": str(own),
         "CITYLAKE_SPILL": str(lake.scratch() / "spill"),
     }
     before = {name: os.environ.get(name) for name in given}
@@ -187,14 +188,14 @@ def _environment(lake: Lake, edition: str, snapshot: Path, keyed: Path) -> Itera
 
 
 def _with_views(found: Mapping[str, Model], select: Sequence[str] | None) -> list[str]:
-    """The selected models and, since views live only in this run, every view they read through."""
+    """The selected models and every view they read through: these live only in this run."""
     if select is None:
         return list(found)
     if unknown := sorted(set(select) - found.keys()):
         raise BuildFailed("lake.unknown_models", models=", ".join(unknown))
     chosen, waiting = set(select), list(select)
     while waiting:
-        views = [name for name in found[waiting.pop()].depends_on if found[name].materialized == "view"]
+        views = [name for name in found[waiting.pop()].depends_on if found[name].library is None]
         waiting += [name for name in views if name not in chosen]
         chosen.update(views)
     return sorted(chosen)

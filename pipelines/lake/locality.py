@@ -214,7 +214,7 @@ class Project:
     def view(self, relation: str) -> exp.Expr | None:
         """The query of a relation, None if it is no view."""
         name = relation.rpartition(".")[2]
-        shown = name in self.graph and self.graph[name].materialized == "view"
+        shown = name in self.graph and self.graph[name].library is None
         return self.query(name) if shown and relation == f"{self.graph[name].layer}.{name}" else None
 
     def _restricted(self, query: exp.Expr, key: str, fixed: frozenset[str], found: _Found) -> exp.Expr:
@@ -492,7 +492,7 @@ class Project:
             model = self.graph.get(query.name)
             if model is None:
                 return False
-            return model.key == key or (model.materialized == "view" and self.filled(self.query(query.name), key))
+            return model.key == key or (model.library is None and self.filled(self.query(query.name), key))
         if not isinstance(query, exp.Select):
             return False
         sources = sources_of(query)

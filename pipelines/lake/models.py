@@ -32,12 +32,14 @@ QUIET = (
 class Model:
     """One model: `layer` is its schema (staging, lib, mart), `sources` are like `core.psb__person`, `path` is in the
     project; `strategy` is the incremental strategy of a `delta` model, None when it is always built whole. `key`: the
-    column by which it may be built for some rows alone, as locality proves; `fixed`: what it then reads whole."""
+    column by which it may be built for some rows alone, as locality proves; `fixed`: what it then reads whole.
+
+    What has no `library` lives only in the build of what reads it: a view, or an interim result, which is a view whose
+    rows are kept for that build."""
 
     name: str
     layer: str
     library: str | None
-    materialized: str
     strategy: str | None
     depends_on: tuple[str, ...]
     sources: tuple[str, ...]
@@ -225,7 +227,6 @@ def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
         name=node.name,
         layer=node.schema,
         library=library_of(node.name) if node.config.materialized == "delta" else None,
-        materialized=node.config.materialized,
         strategy=node.config.get("incremental_strategy"),
         depends_on=tuple(sorted(nodes[key].name for key in parents if key in nodes)),
         sources=tuple(sorted(f"{source.schema}.{source.identifier}" for source in sources)),

@@ -39,17 +39,17 @@ def code_files(
 
 def views(models: Mapping[str, Model], name: str) -> set[str]:
     """The views through which a model reads: they live only in its build."""
-    return {parent for parent in _parents(models, name) if models[parent].materialized == "view"}
+    return {parent for parent in _parents(models, name) if models[parent].library is None}
 
 
 def tables(models: Mapping[str, Model], name: str) -> set[str]:
     """The released models that a model reads, directly or through views."""
-    return {parent for parent in _parents(models, name) if models[parent].materialized != "view"}
+    return {parent for parent in _parents(models, name) if models[parent].library is not None}
 
 
 def _parents(models: Mapping[str, Model], name: str) -> Iterator[str]:
     """What a model reads, up to the first table on every way."""
     for parent in models[name].depends_on:
         yield parent
-        if models[parent].materialized == "view":
+        if models[parent].library is None:
             yield from _parents(models, parent)

@@ -465,7 +465,7 @@ def test_the_matrix_is_an_input_of_every_model_and_the_day_only_where_a_claim_be
     contracts: Contracts,
 ) -> None:
     changing = with_claims(contracts, INSURANCE, REGISTER)
-    model = Model("lib_macro__series", "lib", "macro", "delta", None, (), (), "models/x.sql", "")
+    model = Model("lib_macro__series", "lib", "macro", None, (), (), "models/x.sql", "")
 
     def inputs(of: Contracts, day: date) -> str:
         path = "models/libraries/macro/lib_macro__series.sql"

@@ -96,7 +96,7 @@ NOT_LOCAL = {
 
 
 def project(sql: str, fixed: tuple[str, ...] = ()) -> Project:
-    model = Model("lib_t__m", "lib", "t", "delta", None, (), (), "m.sql", "", "k", fixed)
+    model = Model("lib_t__m", "lib", "t", None, (), (), "m.sql", "", "k", fixed)
     return Project({"lib_t__m": model}, {"lib_t__m": sql}, {name: COLUMNS for name in (*SOURCES, "core.w")})
 
 

@@ -36,3 +36,31 @@ def test_a_build_spills_into_its_own_lake(city: City) -> None:
     city.models["models/marts/mart_court__urgent.sql"] = "select current_setting('temp_directory') as place"
     result = city.build(["mart_court__urgent"])
     assert city.candidate_rows(result, "mart_court__urgent") == [(str(city.lake.scratch() / "spill"),)]
+
+
+def test_an_interim_result_is_computed_once_for_all_who_read_it_and_gone_with_the_build(city: City) -> None:
+    interim = "{{ config(materialized='interim') }}\nselect case_id, random() as dice from {{ ref('stg_court__case') }}"
+    city.models |= {
+        "models/libraries/int_court__dice.sql": interim,
+        "models/libraries/lib_court__one.sql": "select * from {{ ref('int_court__dice') }}",
+        "models/libraries/lib_court__two.sql": "select * from {{ ref('int_court__dice') }} where case_id is not null",
+    }
+    result = city.build(["lib_court__one", "lib_court__two"])
+    assert set(result.models) == {"stg_court__case", "int_court__dice", "lib_court__one", "lib_court__two"}
+    assert result.models["int_court__dice"].location is None
+    one, two = (city.candidate_rows(result, name) for name in ("lib_court__one", "lib_court__two"))
+    assert len(one) == 1000
+    assert one == two, "it was computed twice"
+    assert {path.name for path in city.lake.scratch().rglob("*.parquet")} == set()
+
+
+def test_an_interim_result_that_fails_skips_who_reads_it_and_is_gone(city: City) -> None:
+    interim = "{{ config(materialized='interim') }}\nselect cast(status as int) as n from {{ ref('stg_court__case') }}"
+    city.models |= {
+        "models/libraries/int_court__dice.sql": interim,
+        "models/libraries/lib_court__one.sql": "select * from {{ ref('int_court__dice') }}",
+    }
+    models = city.build(["lib_court__one"]).models
+    assert (models["int_court__dice"].status, models["lib_court__one"].status) == ("error", "skipped")
+    assert "int_court__dice" in models["lib_court__one"].message
+    assert {path.name for path in city.lake.scratch().rglob("*.parquet")} == set()

@@ -10,7 +10,7 @@ from pipelines.release.since import concerns
 
 
 def model(name: str, depends_on: tuple[str, ...] = (), sources: tuple[str, ...] = ()) -> Model:
-    return Model(name, "lib", None, "delta", None, depends_on, sources, f"{name}.sql", "")
+    return Model(name, "lib", None, None, depends_on, sources, f"{name}.sql", "")
 
 
 GRAPH = {

@@ -71,12 +71,12 @@
 
 
 {# The person of such a side, who is related to whom and what that one is, and how the claim is known: its sides as they
-   were told, what it says and what it rests on. #}
+   were told, what it says and what kind of evidence it has. #}
 {% macro side_of_claim() -%}
   {{ of_side('person_id', 'related_person_id') }} as person_id,
   {{ of_side('related_person_id', 'person_id') }} as related_person_id,
   {{ of_side('person_relation', 'inverse_relation') }} as person_relation,
-  c.relation_evidence, c.relation_source, c.source_rows,
+  c.relation_evidence, c.relation_source,
   c.person_id as first_id,
   c.related_person_id as second_id,
   c.person_relation as first_relation

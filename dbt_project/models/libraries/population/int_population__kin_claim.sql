@@ -5,7 +5,7 @@
 -- child follows from a marriage before the birth alone; whoever that child is married to is then an in-law of both. Each
 -- claim stands once: `person_relation` is what the related person is, `inverse_relation` what the person is;
 -- `through_id` is the child through whom the two are related.
-{{ config(materialized='view') }}
+{{ config(materialized='interim') }}
 
 with register as (
     select person_id, name, sex, birth_date, household_no, household_relation, marital_status, _batch, _row
@@ -127,11 +127,8 @@ presumed as (
         a.household_no,
         {{ source_row('a') }} as person_row,
         {{ source_row('w') }} as wedding_row,
-        {{ source_row('b') }} as source_row,
-        {{ source_rows(
-            {'psb/household_person': 'b', 'psb/household_person#person': 'a', 'cab/marriage': 'w'},
-            {'psb/household_person#head': 'a.head_row'}
-        ) }} as source_rows
+        a.head_row,
+        {{ source_row('b') }} as source_row
     from member a
     join wedding w on w.person_id = a.person_id and w.spouse_id = a.head_id
     join member b on b.household_no = a.household_no
@@ -207,7 +204,11 @@ claim as (
     union all
     select
         person_id, related_person_id, person_relation, inverse_relation, 'presumed', 'psb/household_person',
-        cast(null as date), cast(null as string), source_row, source_rows
+        cast(null as date), cast(null as string), source_row,
+        {{ source_rows({}, {
+            'psb/household_person': 'source_row', 'psb/household_person#person': 'person_row',
+            'cab/marriage': 'wedding_row', 'psb/household_person#head': 'head_row'
+        }) }}
     from presumed
     union all
     select

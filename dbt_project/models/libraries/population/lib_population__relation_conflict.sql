@@ -3,7 +3,12 @@
 -- if two claims are worth the same or the better one is refused itself, and what is not kept. `#kept` is the source row of
 -- what is kept, or of the divorce or wedding that refutes.
 with refused as (
-    select * from {{ ref('int_population__kin') }} where verdict not in ('holds', 'said_again')
+    select r.*, c.source_rows
+    from {{ ref('int_population__kin_refused') }} r
+    join {{ ref('int_population__kin_claim') }} c
+        on c.person_id = r.first_id and c.related_person_id = r.second_id
+        and c.relation_evidence = r.relation_evidence and c.person_relation = r.first_relation
+    where r.verdict not in ('said_again', 'unfounded')
 ),
 kept as (
     select

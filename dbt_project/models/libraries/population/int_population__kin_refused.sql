@@ -1,42 +1,41 @@
--- 亲属关系说法的取舍，双方各一行：verdict 为 holds 的采用，其余注明与什么矛盾、采用的是哪一说。
--- Every claim of kinship, weighed: `holds` in both directions, or what speaks against it and what is kept instead, in the
--- direction that contradicts. Of two words for a pair the one of the first source holds. One has one spouse, one father,
--- one mother: the word of the first source holds, and if it names two, neither. A marriage that the marriage register
--- ended, or a later one, refutes the household register. A parent is at least 12 years older than the child. What fails
--- in one direction fails in both. Nearly everything holds, so only what may fail is ranked: a window over all claims of a
--- city is many times what memory holds.
-{{ config(materialized='view') }}
+-- 亲属关系说法中不采用的，注明与什么矛盾、采用的是哪一说；同一说法可与两方各矛盾一次。其余的都采用。
+-- The claims of kinship that do not hold, in the direction that contradicts: what speaks against each and what is kept
+-- instead. Every other claim holds, in both directions. Of two words for a pair the one of the first source holds. One has
+-- one spouse, one father, one mother: the word of the first source holds, and if it names two, neither. A marriage that the
+-- marriage register ended, or a later one, refutes the household register. A parent is at least 12 years older than the
+-- child. What fails in one direction fails in both: `first_id`, `second_id`, `relation_evidence` and `first_relation` tell
+-- the claim; its source rows stand there. Nearly everything holds, so only what may fail is ranked: a window over all
+-- claims of a city is many times what memory holds.
+{{ config(materialized='interim') }}
+{% set claims = ref('int_population__kin_claim') %}
+{% set one_id = 'case when c.person_id < c.related_person_id then c.person_id else c.related_person_id end' %}
+{% set other_id = 'case when c.person_id < c.related_person_id then c.related_person_id else c.person_id end' %}
 {% set in_pair = '
-    partition by c.one_id, c.other_id
+    partition by s.one_id, s.other_id
     order by c.trust asc nulls last, c.person_id asc nulls last, c.person_relation asc nulls last
 ' %}
 {% set kept = 'case when (k.side = 1) = (c.teller_kept = c.person_id) then c.relation_kept else c.inverse_kept end' %}
 
-with claim as (
-    select
-        person_id, related_person_id, person_relation, inverse_relation, relation_evidence, relation_source, since,
-        through_id, source_row, source_rows, trust,
-        case when person_id < related_person_id then person_id else related_person_id end as one_id,
-        case when person_id < related_person_id then related_person_id else person_id end as other_id
-    from {{ ref('int_population__kin_claim') }}
-),
-several as (
-    select one_id, other_id from claim group by one_id, other_id having count(*) > 1
+with several as (
+    select {{ one_id }} as one_id, {{ other_id }} as other_id
+    from {{ claims }} c
+    group by {{ one_id }}, {{ other_id }}
+    having count(*) > 1
 ),
 told_again as (
     select *
     from (
         select
             c.person_id, c.related_person_id, c.person_relation, c.inverse_relation, c.relation_evidence,
-            c.relation_source, c.source_rows,
+            c.relation_source,
             row_number() over ({{ in_pair }}) as place,
             first_value(c.person_id) over ({{ in_pair }}) as teller_kept,
             first_value(c.person_relation) over ({{ in_pair }}) as relation_kept,
             first_value(c.inverse_relation) over ({{ in_pair }}) as inverse_kept,
             first_value(c.relation_source) over ({{ in_pair }}) as source_kept,
             first_value(c.source_row) over ({{ in_pair }}) as row_kept
-        from claim c
-        join several s on s.one_id = c.one_id and s.other_id = c.other_id
+        from {{ claims }} c
+        join several s on s.one_id = {{ one_id }} and s.other_id = {{ other_id }}
     ) ranked
     where place > 1
 ),
@@ -48,7 +47,7 @@ refutable as (
         cast(null as string) as kept_person_id,
         cast(null as string) as source_kept,
         cast(null as string) as row_kept
-    from {{ both_sides('claim') }}
+    from {{ both_sides(claims) }}
     join {{ ref('lib_population__person') }} p on p.person_id = {{ of_side('person_id', 'related_person_id') }}
     join {{ ref('lib_population__person') }} o on o.person_id = {{ of_side('related_person_id', 'person_id') }}
     where {{ years_older(of_side('person_relation', 'inverse_relation')) }} is not null
@@ -61,7 +60,7 @@ refutable as (
         case when m.marital_status = '20' then m.spouse_id end,
         'cab/marriage',
         {{ source_row('m') }}
-    from {{ both_sides('claim') }}
+    from {{ both_sides(claims) }}
     join {{ ref('int_population__marriage') }} m on m.person_id = {{ of_side('person_id', 'related_person_id') }}
     where {{ kin_class('c.person_relation') }} = '1' and c.relation_source = 'psb/household_person' and (
         (m.marital_status = '20' and m.spouse_id <> {{ of_side('related_person_id', 'person_id') }})
@@ -83,7 +82,7 @@ contested as (
             {{ of_side('person_id', 'related_person_id') }} as person_id,
             {{ of_side('related_person_id', 'person_id') }} as related_person_id,
             {{ only_one(of_side('person_relation', 'inverse_relation')) }} as role
-        from {{ both_sides('claim') }}
+        from {{ both_sides(claims) }}
     ) told
     where role is not null
     group by person_id, role
@@ -98,7 +97,7 @@ ranked as (
             c.source_row,
             c.trust,
             {{ only_one(of_side('person_relation', 'inverse_relation')) }} as role
-        from {{ both_sides('claim') }}
+        from {{ both_sides(claims) }}
     ) w
     join contested x on x.person_id = w.person_id and x.role = w.role
     left join told_again a
@@ -133,8 +132,8 @@ refused as (
     select * from refuted
     union all
     select
-        person_id, related_person_id, person_relation, relation_evidence, relation_source, source_rows, first_id,
-        second_id, first_relation,
+        person_id, related_person_id, person_relation, relation_evidence, relation_source, first_id, second_id,
+        first_relation,
         case role when 'spouse' then 'second_spouse' else 'second_parent' end,
         case when rivals = 1 then best_relation end,
         case when rivals = 1 then best_id end,
@@ -155,43 +154,21 @@ doubtful as (
     select second_id as person_id from refused where relation_evidence = 'register' and verdict <> 'said_again'
     union
     select c.related_person_id
-    from claim c
+    from {{ claims }} c
     join refused_pair f on f.person_id = c.person_id and f.related_person_id = c.related_person_id
     where c.relation_evidence = 'register'
-),
-failed as (
-    select first_id, second_id, relation_evidence from refused
-    union
-    select c.person_id, c.related_person_id, c.relation_evidence
-    from claim c
-    left join doubtful d on d.person_id = c.person_id
-    left join doubtful e on e.person_id = c.related_person_id
-    left join doubtful t on t.person_id = c.through_id
-    left join refused_pair f on f.person_id = c.person_id and f.related_person_id = c.through_id
-    left join refused_pair s on s.person_id = c.related_person_id and s.related_person_id = c.through_id
-    where c.relation_evidence in ('derived', 'presumed')
-        and coalesce(d.person_id, e.person_id, t.person_id, f.person_id, s.person_id) is not null
-),
-holding as (
-    select c.*
-    from claim c
-    left join failed f
-        on f.first_id = c.person_id and f.second_id = c.related_person_id and f.relation_evidence = c.relation_evidence
-    where f.first_id is null
 )
-select
-    {{ of_side('person_id', 'related_person_id') }} as person_id,
-    {{ of_side('related_person_id', 'person_id') }} as related_person_id,
-    {{ of_side('person_relation', 'inverse_relation') }} as person_relation,
-    c.relation_evidence, c.relation_source, c.since, c.source_rows,
-    'holds' as verdict,
-    cast(null as string) as relation_kept,
-    cast(null as string) as kept_person_id,
-    cast(null as string) as source_kept,
-    cast(null as string) as row_kept
-from {{ both_sides('holding') }}
+select * from refused
 union all
 select
-    person_id, related_person_id, person_relation, relation_evidence, relation_source, cast(null as date), source_rows,
-    verdict, relation_kept, kept_person_id, source_kept, row_kept
-from refused
+    c.person_id, c.related_person_id, c.person_relation, c.relation_evidence, c.relation_source, c.person_id,
+    c.related_person_id, c.person_relation,
+    'unfounded', cast(null as string), cast(null as string), cast(null as string), cast(null as string)
+from {{ claims }} c
+left join doubtful d on d.person_id = c.person_id
+left join doubtful e on e.person_id = c.related_person_id
+left join doubtful t on t.person_id = c.through_id
+left join refused_pair f on f.person_id = c.person_id and f.related_person_id = c.through_id
+left join refused_pair s on s.person_id = c.related_person_id and s.related_person_id = c.through_id
+where c.relation_evidence in ('derived', 'presumed')
+    and coalesce(d.person_id, e.person_id, t.person_id, f.person_id, s.person_id) is not null
