@@ -64,7 +64,9 @@ class Request:
     rows from the position on are wanted. `spool`: this source's durable folder for what was received and is not yet
     in raw; the connector makes it if it needs it. `previous`: gives the rows that were there at the position, as a
     raw file; None if they are not kept any more as they came, or no source delivered the newest batch. `made_up`:
-    whether this home holds made-up data, so that more of them may come.
+    whether this home holds made-up data, so that more of them may come. `most`: only a look is taken and nothing kept:
+    about so many rows are enough, and a broker forgets none of them. Files come whole all the same: where one is
+    damaged is not known before.
     """
 
     target: Path
@@ -79,6 +81,7 @@ class Request:
     spool: Path = Path("spool")
     previous: Callable[[], Path | None] = lambda: None
     made_up: bool = False
+    most: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,18 @@
 """Connector `mqtt`: what sensors publish, drained from a broker's session and acknowledged only when durable.
 
 A message is written to the spool, synced to the disk, and only then acknowledged. A spool file is deleted when raw
-holds its rows and the register says so. So a kill at any moment loses nothing; it may bring a message twice, which is
-why contracts load messages as events with a key.
+holds its rows and the register says so. A pull ends when the broker has taken its receipts in. So a kill at any moment
+loses nothing; it may bring a message twice, which is why contracts load messages as events with a key.
 """
 
 import base64
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -30,6 +32,8 @@ PATIENCE = 10.0
 GROUP = 500
 """Messages synced together at most; fewer when the broker pauses, as it does when its window is full."""
 PAUSE = 0.005
+NOWHERE = "citylake/receipts"
+"""A topic that nobody subscribes to."""
 
 
 @connectors.register(About(asks=False))
@@ -47,6 +51,9 @@ def mqtt(
     Columns: the keys of the JSON objects, all text; `_topic`; UNREAD holds what was no JSON object. The first
     pull makes the session: the broker keeps what is published afterwards. Position: the spool files that are in raw.
     """
+    origin = f"{connection}:{','.join(topics)}"
+    if request.most is not None:
+        return _delivered(_seen(request, connection, topics, client_id, quiet, request.most), request, origin)
     request.spool.mkdir(parents=True, exist_ok=True, mode=0o700)
     for name in request.position.get("spooled", []):
         (request.spool / name).unlink(missing_ok=True)
@@ -60,13 +67,34 @@ def mqtt(
             break
         messages += found
         spooled.append(file.name)
+    pulled = _delivered(messages, request, origin)
+    return pulled and replace(pulled, position={"spooled": spooled}, more=more or len(spooled) < len(waiting))
+
+
+def _delivered(messages: list[dict[str, str]], request: Request, origin: str) -> Pulled | None:
+    """The messages as rows of the target; None for none."""
     if not messages:
         return None
     names, rows = _rows(messages, request)
     count = write_rows(request, names, rows)
-    shown = tuple(name for name in names if name != TOPIC)
-    origin = f"{connection}:{','.join(topics)}"
-    return Pulled(count, shown, origin, {"spooled": spooled}, more or len(spooled) < len(waiting))
+    return Pulled(count, tuple(name for name in names if name != TOPIC), origin)
+
+
+def _seen(
+    request: Request, connection: str, topics: list[str], client_id: str, quiet: float, most: int
+) -> list[dict[str, str]]:
+    """What is published until nothing came for `quiet` seconds, told to a session of its own that ends with the look:
+    that of `client_id` keeps all of it, and whoever drains it is not cut off."""
+    arrived: list[paho.MQTTMessage] = []
+    passing, address = f"{client_id}-{secrets.token_hex(4)}", request.secret(connection)
+    session = _session(address, topics, passing, connection, request.owner, arrived.append, passing=True)
+    with session as (client, events):
+        try:
+            _expect(client, events, "subscribed")
+            _wait(client, arrived, quiet)
+        except _Failed as error:
+            raise _unreachable(connection, error, request.owner) from None
+    return [_kept(message) for message in arrived[:most]]
 
 
 def subscribe(address: str, topics: list[str], client_id: str, connection: str, owner: str) -> None:
@@ -92,11 +120,20 @@ def _drain(request: Request, connection: str, topics: list[str], client_id: str,
                     client.ack(message.mid, message.qos)
                 taken += len(arrived)
                 arrived.clear()
+            _settle(client, events)
         except _Failed as error:
             if not taken:
                 raise _unreachable(connection, error, request.owner) from None
             return True  # what is in the spool is delivered; the next pull finds out how the broker is
     return taken >= largest
+
+
+def _settle(client: paho.Client, events: list[str]) -> None:
+    """Wait until the broker has taken in what was acknowledged. It handles packets in their order, so its answer to one
+    sent behind the receipts says so. A connection that is closed while it still brings messages is reset, and receipts
+    that the broker has not read by then are gone: their messages would come again. Raises _Failed."""
+    client.unsubscribe(NOWHERE)
+    _expect(client, events, "settled")
 
 
 def _late(client: paho.Client, events: list[str], arrived: list[paho.MQTTMessage]) -> bool:
@@ -183,20 +220,23 @@ def _session(
     connection: str,
     owner: str,
     receive: Callable[[paho.MQTTMessage], None],
+    *,
+    passing: bool = False,
 ) -> Iterator[tuple[paho.Client, list[str]]]:
-    """A connected client whose session the broker keeps (MQTT 3.1.1, clean session off), subscribing with QoS 1, and
-    what the broker has answered.
+    """A connected client whose session the broker keeps (MQTT 3.1.1, clean session off) unless it is `passing`,
+    subscribing with QoS 1, and what the broker has answered.
 
     Raises CitylakeError when the broker does not answer or refuses.
     """
     events: list[str] = []
     client = paho.Client(
-        CallbackAPIVersion.VERSION2, client_id, clean_session=False, protocol=paho.MQTTv311, manual_ack=True
+        CallbackAPIVersion.VERSION2, client_id, clean_session=passing, protocol=paho.MQTTv311, manual_ack=True
     )
     client.on_connect = lambda _c, _u, _f, reason, _p: events.append("refused" if reason.is_failure else "connected")
     client.on_subscribe = lambda _c, _u, _m, reasons, _p: events.append(
         "refused" if any(reason.is_failure for reason in reasons) else "subscribed"
     )
+    client.on_unsubscribe = lambda _c, _u, _m, _r, _p: events.append("settled")
     client.on_message = lambda _c, _u, message: receive(message)
     try:
         try:
