@@ -1,4 +1,4 @@
-"""`citylake contract`: check, export, compare, generate the editors' schemas, and ask for levels of columns."""
+"""`citylake contract`: draft, check, export, compare, generate the editors' schemas, and ask for levels of columns."""
 
 from datetime import datetime
 from pathlib import Path
@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from citylake import draft
 from citylake.lineage import about
 from citylake.output import told
 from pipelines.contracts import coverage as coverages
@@ -91,6 +92,9 @@ def lineage(
             raise typer.Exit(1)
         if model is None:
             typer.echo(say("lineage.ok", models=len(found.graph), products=len(loaded.products)))
+
+
+app.command("draft")(draft.draft)
 
 
 def _folder(contracts: Path | None) -> Path:

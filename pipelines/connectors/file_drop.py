@@ -88,7 +88,11 @@ def file_drop(
     with open_store(request.secret(connection), connection, request.owner) as store:
         try:
             box = DropBox(store, request, files, complete)
-            return drop_batch.take(box, request, write) if together else _take_one(box, request, write)
+            return (
+                drop_batch.take(box, request, write)
+                if together and request.most is None
+                else _take_one(box, request, write)
+            )
         except StoreError as error:
             raise store.error("pull.store_unreachable", problem=error.problem) from None
 

@@ -136,7 +136,9 @@ class _Gathering:
             self.untried = False
             if records and records == self.last:
                 page = self._repeated(page)
-            problem = self._problem(page)
+            enough = self._enough(page)
+            page = replace(page, following=None) if enough else page
+            problem = None if enough else self._problem(page)
             if problem is not None:
                 self.spool.drop()
                 raise problem
@@ -144,6 +146,11 @@ class _Gathering:
             self._count(page)
             self.last = records
         self.body.unlink(missing_ok=True)
+
+    def _enough(self, page: Page) -> bool:
+        """Whether a look has seen what it wants with this page; then what follows is not asked for."""
+        most = self.interface.request.most
+        return most is not None and self.count + page.count >= most
 
     def _count(self, page: Page) -> None:
         self.seen.add(json.dumps(page.asked, sort_keys=True))

@@ -26,7 +26,7 @@ from pipelines.contracts.counts import check_counts
 from pipelines.contracts.deliveries import check_deliveries
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
-from pipelines.contracts.mistakes import check_column, check_known, error, structure_error
+from pipelines.contracts.mistakes import check_column, check_decided, check_known, error, structure_error
 from pipelines.contracts.resolve import Resolver
 from pipelines.contracts.resolved import (
     ORGANISATIONS,
@@ -461,6 +461,7 @@ def _adapter(form: Any) -> TypeAdapter[Any]:
 def _form(file: Located, form: type[T]) -> T:
     if file.value is None:
         raise error("contract.empty", file, ())
+    check_decided(file)
     adapter = _adapter(form)  # type: ignore[arg-type]  # types and aliases are hashable
     try:
         checked: T = adapter.validate_python(file.value)

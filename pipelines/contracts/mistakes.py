@@ -35,6 +35,9 @@ _PATTERNS = {
     models.DAY_PATTERN: "problem.day",
 }
 
+UNDECIDED = "待定"
+"""How a text in a draft begins in whose place a person must write something."""
+
 # Missing keys of which more can be said than that they are missing.
 _MISSING = {"licence": "contract.licence_missing"}
 
@@ -90,6 +93,14 @@ def _key_inside(details: ErrorDetails) -> str:
     last = details["loc"][-1] if details["loc"] else ""
     mapped = details["type"] in ("missing", "extra_forbidden", "literal_error", "greater_than_equal")
     return last if mapped and isinstance(last, str) else ""
+
+
+def check_decided(file: Located) -> None:
+    """Raises CitylakeError for a draft in which a person has still something to decide, with the first such place."""
+    texts = [(place, text) for place, text in file.texts.items() if text.startswith(UNDECIDED)]
+    if texts:
+        place, text = min(texts, key=lambda one: file.line(one[0]))
+        raise error("contract.undecided", file, place, text=text, more=len(texts) - 1)
 
 
 def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any]) -> CitylakeError:

@@ -97,7 +97,7 @@ def test_a_session_is_one_that_cannot_write(server: MariaDB, source: Puller) -> 
     server.run("DROP TABLE IF EXISTS t", "CREATE TABLE t (id int)")
     server.run("CREATE OR REPLACE USER almighty@'%' IDENTIFIED BY 'x'", "GRANT ALL ON *.* TO almighty@'%'")
     address = server.address().replace(source.secret.split("@")[0], "mysql://almighty:x")
-    con = mysql._connect("source", address)
+    con = mysql.connect("source", address)
     for statement in mysql._SESSION:
         con.query(statement)
     with pytest.raises(pymysql.MySQLError, match="READ ONLY"):

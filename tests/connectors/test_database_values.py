@@ -124,7 +124,7 @@ def test_a_sqlite_file_is_only_read(file: Engine, tmp_path: Path, puller: Callab
     file.fill({"id": "integer"}, [["1"]])
     path = file.address.removeprefix("sqlite:///")
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        sqlite._open(path).execute("DELETE FROM t")
+        sqlite.opened(path).execute("DELETE FROM t")
     (tmp_path / "text.db").write_text("no database, but as long as the header of one would have to be " * 50)
     with pytest.raises(CitylakeError) as caught:
         puller("database", f"sqlite:///{tmp_path / 'text.db'}", ["id"]).pull(table="t")

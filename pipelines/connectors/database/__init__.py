@@ -14,13 +14,16 @@ Pull = Callable[[Request, str, str, str], Pulled | None]
 """Pulls a table: the request, the connection's name, the table as the contract writes it, the connection string."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*)://")
-_WAYS: dict[str, Pull] = {
-    "postgresql": postgres.pull,
-    "postgres": postgres.pull,
-    "mysql": mysql.pull,
-    "mariadb": mysql.pull,
-    "sqlite": sqlite.pull,
-}
+_NAMES = {"postgres": "postgresql", "mariadb": "mysql"}
+_WAYS: dict[str, Pull] = {"postgresql": postgres.pull, "mysql": mysql.pull, "sqlite": sqlite.pull}
+
+
+def scheme_of(address: str) -> str:
+    """The way in of a connection string: postgresql, mysql, sqlite, or the scheme of another dialect."""
+    found = _SCHEME.match(address)
+    # Without a scheme it is PostgreSQL's other form, `host=... dbname=...`; with a driver named, SQLAlchemy's.
+    scheme = found[1].lower() if found else "postgresql"
+    return _NAMES.get(scheme, scheme)
 
 
 @connectors.register(About(asks=True))
@@ -28,7 +31,4 @@ def database(request: Request, *, connection: str, table: str) -> Pulled | None:
     """Pull `schema.table`. Raises CitylakeError if the driver, the server, the table or a column of the contract is
     missing, and for a cell that has no exact text."""
     address = request.secret(connection)
-    found = _SCHEME.match(address)
-    # Without a scheme it is PostgreSQL's other form, `host=... dbname=...`; with a driver named, SQLAlchemy's.
-    pull = _WAYS.get(found[1].lower(), generic.pull) if found else postgres.pull
-    return pull(request, connection, table, address)
+    return _WAYS.get(scheme_of(address), generic.pull)(request, connection, table, address)

@@ -187,6 +187,11 @@ class Reading:
         return max(zip(found, _TEXT_TIMES, strict=True), key=lambda one: one[0])[1]
 
 
+def limit(request: Request) -> str:
+    """The end of a statement that asks for no more rows than a look needs."""
+    return "" if request.most is None else f" LIMIT {request.most}"
+
+
 def require_kind(request: Request, column: str, kind: Kind | None, type_: str) -> Kind:
     """The kind of a cursor column. Raises CitylakeError if its type has no order to go on from."""
     if kind is None:

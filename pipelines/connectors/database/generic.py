@@ -5,8 +5,8 @@ was tried with real servers, and what was not, is in docs/databases.md.
 """
 
 import re
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ReflectedColumn
@@ -47,10 +47,15 @@ _READ_ONLY = {
 
 def pull(request: Request, connection: str, table: str, address: str) -> Pulled | None:
     """Pull `schema.table`, or `table` of the schema that the login sees first."""
+    with failing(request, connection, table, address), closing(engine_of(address).connect()) as con:
+        return _pull(request, connection, table, con)
+
+
+@contextmanager
+def failing(request: Request, connection: str, table: str, address: str) -> Iterator[None]:
+    """What goes wrong on the way, told without secrets."""
     try:
-        engine = _engine(address)
-        with closing(engine.connect()) as con:
-            return _pull(request, connection, table, con)
+        yield
     except (sa.exc.NoSuchModuleError, ModuleNotFoundError):
         scheme = re.split("://", address, maxsplit=1)[0].lower()
         package = _PACKAGES.get(scheme, "—")
@@ -68,7 +73,7 @@ def _as_error(error: BaseException) -> Exception:
     return error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
 
 
-def _engine(address: str) -> sa.Engine:
+def engine_of(address: str) -> sa.Engine:
     """An engine that keeps no connections, quotes no values in its errors, and does not wait for ever."""
     url = sa.make_url(address)
     given = {name: value for name, value in patience.of_driver(url.get_driver_name()).items() if name not in url.query}
@@ -89,6 +94,8 @@ def _pull(request: Request, connection: str, table: str, con: sa.Connection) -> 
     condition = reading.condition() if reading else None
     if condition is not None:
         query = query.where(condition)
+    if request.most is not None:
+        query = query.limit(request.most)
     # Values come as the driver makes them: SQLAlchemy's own conversions round decimals and stop at unknown codes.
     rows = con.execution_options(stream_results=True, yield_per=PIECE).execute(query)
     with TextFile(request.target, list(columns)) as file:

@@ -18,7 +18,15 @@ from sqlalchemy.dialects import mysql
 
 from pipelines.connectors.base import Pulled, Request, require_columns, taken
 from pipelines.connectors.database import mysql_rows, patience
-from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
+from pipelines.connectors.database.cursors import (
+    Column,
+    Kind,
+    Reading,
+    limit,
+    named,
+    require_kind,
+    without_digits,
+)
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import TextFile
 from pipelines.messages import CitylakeError
@@ -51,7 +59,7 @@ _YEAR_ONE = "0001-01-01"
 def pull(request: Request, connection: str, table: str, address: str) -> Pulled | None:
     """Pull `database.table`, or `table` of the database that the connection string names."""
     try:
-        con = _connect(connection, address)
+        con = connect(connection, address)
     except (pymysql.MySQLError, sa.exc.ArgumentError, ValueError, OSError) as error:
         raise unreachable(request, connection, error, address) from None
     try:
@@ -61,7 +69,8 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
         raise unreachable(request, connection, error, address) from None
 
 
-def _connect(connection: str, address: str) -> Any:
+def connect(connection: str, address: str) -> Any:
+    """A connection of the driver. Raises its errors, ValueError or OSError, CitylakeError for an unknown option."""
     url = sa.make_url(address)
     unknown = sorted(set(url.query) - {*_OPTIONS, "charset"})
     if unknown:
@@ -93,7 +102,7 @@ def _pull(request: Request, connection: str, table: str, con: Any) -> Pulled | N
     require_columns(request, list(columns), table)
     columns = taken(request, columns)
     reading = _reading(request, columns)
-    query = _query(schema, name, columns, reading)
+    query = _query(schema, name, columns, reading) + limit(request)
     with TextFile(request.target, list(columns)) as file:
         for block in _blocks(con, query, len(columns)):
             file.add([_text(request, values, *column) for values, column in zip(block, columns.items(), strict=True)])

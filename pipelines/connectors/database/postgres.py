@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import LOOKED_AT, Pulled, Request, require_columns, taken
 from pipelines.connectors.database import patience
-from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind
+from pipelines.connectors.database.cursors import Column, Kind, Reading, limit, named, require_kind
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.engine import connect, load_extension
 from pipelines.lake.errors import NO_SPACE
@@ -76,7 +76,7 @@ def _pull(request: Request, connection: str, table: str, conninfo: str) -> Pulle
         require_columns(request, list(columns), table, lambda: con.execute(some).fetchall())
         columns = taken(request, columns)
         reading = _reading(request, columns)
-        rows = _rows(schema, name, columns, _where(reading))
+        rows = _rows(schema, name, columns, _where(reading) + limit(request))
         count = write_file(con, f"SELECT {', '.join(map(identifier, columns))} FROM {rows}", request.target)
     if reading is not None and not count:
         return None

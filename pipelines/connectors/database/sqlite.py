@@ -14,7 +14,15 @@ from sqlalchemy.dialects import sqlite
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import Pulled, Request, require_columns, taken
-from pipelines.connectors.database.cursors import Column, Kind, Reading, named, require_kind, without_digits
+from pipelines.connectors.database.cursors import (
+    Column,
+    Kind,
+    Reading,
+    limit,
+    named,
+    require_kind,
+    without_digits,
+)
 from pipelines.connectors.database.failures import no_table, unreachable
 from pipelines.connectors.database.texts import TextFile, columns_of
 from pipelines.messages import CitylakeError
@@ -33,7 +41,7 @@ _DIALECT = sqlite.dialect(paramstyle="named")  # others double every % in a name
 def pull(request: Request, connection: str, table: str, address: str) -> Pulled | None:
     """Pull `table`. `address`: sqlite:/// and the absolute path of the file."""
     try:
-        with closing(_open(sa.make_url(address).database or "")) as con:
+        with closing(opened(sa.make_url(address).database or "")) as con:
             return _pull(request, connection, table, con)
     except (sqlite3.Error, sa.exc.ArgumentError) as error:
         if found := _NOT_TEXT.match(str(error)):  # the rest of the message is the value
@@ -41,7 +49,7 @@ def pull(request: Request, connection: str, table: str, address: str) -> Pulled 
         raise unreachable(request, connection, error, address) from None
 
 
-def _open(path: str) -> sqlite3.Connection:
+def opened(path: str) -> sqlite3.Connection:
     if not Path(path).is_absolute():
         raise sqlite3.OperationalError("the path of a file must be absolute")
     con = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=PATIENCE, isolation_level=None)
@@ -57,7 +65,8 @@ def _pull(request: Request, connection: str, table: str, con: sqlite3.Connection
     require_columns(request, list(columns), table)
     columns = taken(request, columns)
     reading = _reading(request, columns)
-    rows = con.execute(f"SELECT {', '.join(map(identifier, columns))} FROM {identifier(table)}{_where(reading)}")
+    ending = _where(reading) + limit(request)
+    rows = con.execute(f"SELECT {', '.join(map(identifier, columns))} FROM {identifier(table)}{ending}")
     with TextFile(request.target, list(columns)) as file:
         while piece := rows.fetchmany(PIECE):
             file.add(columns_of(piece, len(columns)))

@@ -7,6 +7,7 @@ the contract says `follow`, as its change feed where one leads there from the ro
 
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from pipelines.connectors.exchange.files import download
 from pipelines.connectors.exchange.follow import followed, shape
 from pipelines.connectors.exchange.profile import read_profile
 from pipelines.connectors.exchange.rows import write_files
-from pipelines.connectors.exchange.server import NoFeed, Server
+from pipelines.connectors.exchange.server import Answer, NoFeed, Server
 from pipelines.lake.delta import IS_TEST
 
 __all__ = ["exchange"]
@@ -48,11 +49,21 @@ def exchange(request: Request, *, connection: str, table: TableName, follow: boo
         if follow and (made := _followed(request, server, seen)) is not None:
             return _pulled(made, seen, server, {"by": "changes"})
         with tempfile.TemporaryDirectory(prefix="exchange-", dir=request.scratch) as folder:
-            shared, parts = download(server, Path(folder), server.query)
+            shared, parts = download(server, Path(folder), _asking(request, server))
             _require_real(request, shared, server)
             require_columns(request, shared.columns, f"{connection}:{table}")  # a newer version may have come
             rows = write_files(request, shared, parts, server)
     return _pulled(rows, shared, server, {"by": "snapshot"} if follow else {})
+
+
+def _asking(request: Request, server: Server) -> Callable[[], Answer]:
+    """How the server is asked for the version: for all its files, or for the first one where a look is enough."""
+
+    def first() -> Answer:
+        shared, files = server.query()
+        return shared, files[:1]
+
+    return server.query if request.most is None else first
 
 
 def _require_real(request: Request, shared: SharedTable, server: Server) -> None:

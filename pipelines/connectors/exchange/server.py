@@ -80,7 +80,8 @@ class Server:
     def __init__(self, profile: Profile, connection: str, table: str, owner: str) -> None:
         self.connection, self.table, self.owner = connection, table, owner
         share, schema, name = (quote(part, safe="") for part in table.split("."))
-        self._address = f"{profile.endpoint}/shares/{share}/schemas/{schema}/tables/{name}"
+        self._shares = f"{profile.endpoint}/shares"
+        self._address = f"{self._shares}/{share}/schemas/{schema}/tables/{name}"
         headers = {CAPABILITIES: f"responseformat=parquet,delta;{END}"}
         self._oauth = profile.client
         bearer = InHeader("Authorization", f"Bearer {profile.token}")
@@ -117,6 +118,15 @@ class Server:
                 raise
             why = error.arguments.get("status") or error.arguments.get("problem") or "answer"
             raise NoFeed(str(why)) from None
+
+    def offered(self) -> list[str]:
+        """All tables that this recipient may read, as contracts name them. Raises CitylakeError."""
+        found = [
+            one
+            for share in self._listed(self._shares)
+            for one in self._listed(f"{self._shares}/{_part(share)}/all-tables")
+        ]
+        return sorted(f"{one['share']}.{one['schema']}.{one['name']}" for one in found)
 
     def error(self, code: str, **about: object) -> CitylakeError:
         """An error about this table."""
@@ -162,11 +172,32 @@ class Server:
         except (ValueError, KeyError, TypeError, AttributeError, StopIteration, RecursionError):
             raise self.error("pull.exchange_answer") from None
 
+    def _listed(self, address: str) -> list[Line]:
+        return self._patiently(lambda: self._items(address))
+
+    def _items(self, address: str) -> list[Line]:
+        """The items of a list of the protocol, of all its pages."""
+        found: list[Line] = []
+        page = None
+        try:
+            while True:
+                with closing(self._arrive("GET", address, None, {"pageToken": page} if page else None)) as response:
+                    self._require_ok(response)
+                    said = json.loads(response.read())
+                found += said.get("items") or []
+                page = said.get("nextPageToken")
+                if not page:
+                    return found
+        except httpx.RequestError as error:
+            raise Interrupted("pull.exchange_unreachable", problem=type(error).__name__) from None
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise self.error("pull.exchange_answer") from None
+
     def _lines(self, method: str, what: str, question: Line) -> Iterator[Line]:
         """What an answer's headers say in a line of their own, then its lines. When they end, the last has come."""
         body, params = (question, None) if method == "POST" else (None, question)
         try:
-            with closing(self._arrive(method, what, body, params)) as response:
+            with closing(self._arrive(method, f"{self._address}/{what}", body, params)) as response:
                 self._require_ok(response)
                 said = {name: response.headers.get(name, "") for name in ("date", MADE_UP_HEADER)}
                 yield {TABLE_VERSION: response.headers[TABLE_VERSION], **said}
@@ -181,16 +212,16 @@ class Server:
         if (ends and end is None and what != "metadata") or (end and end.get("errorMessage")):  # metadata has no stream
             raise Interrupted("pull.exchange_unreachable", problem="EndOfStream")
 
-    def _arrive(self, method: str, what: str, body: Line | None, params: Line | None) -> httpx.Response:
+    def _arrive(self, method: str, address: str, body: Line | None, params: Line | None) -> httpx.Response:
         """An answer, its body not read yet; asked once more with a new token if the one at hand has ended."""
-        response = self._send(method, what, body, params)
+        response = self._send(method, address, body, params)
         if response.status_code == httpx.codes.UNAUTHORIZED and self._proof.renew():
             response.close()
-            response = self._send(method, what, body, params)
+            response = self._send(method, address, body, params)
         return response
 
-    def _send(self, method: str, what: str, body: Line | None, params: Line | None) -> httpx.Response:
-        request = self._client.build_request(method, f"{self._address}/{what}", json=body, params=params)
+    def _send(self, method: str, address: str, body: Line | None, params: Line | None) -> httpx.Response:
+        request = self._client.build_request(method, address, json=body, params=params)
         self._proof.sign(request)
         return self._client.send(request, stream=True)
 
@@ -213,6 +244,10 @@ class Server:
         about = {"status": status, "reason": _reason(response)}
         codes = {401: "pull.exchange_denied", 403: "pull.exchange_denied", 404: "pull.exchange_no_table"}
         raise self.error(codes.get(status, "pull.exchange_refused"), **about)
+
+
+def _part(item: Line) -> str:
+    return quote(str(item["name"]), safe="")
 
 
 def _split(response: httpx.Response) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ be: it would open others, and through them any file of this machine.
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,15 @@ def gpkg(file: LocalFile, *, layer: str | None = None) -> Table:
         raise file.error("format.unreadable", format="gpkg", problem=type(error).__name__) from None
     names = header_names([*package.attributes, *_own(file)], file.origin, file.request.owner)
     return table_of_rows(names, package.rows(), numbered(file, package.rows, package.table))
+
+
+def layers_of(file: LocalFile) -> list[str]:
+    """The layers of a GeoPackage; none of a file that is no such one."""
+    try:
+        with closing(sqlite3.connect(f"{file.path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as con:
+            return [name for (name,) in con.execute("SELECT table_name FROM gpkg_geometry_columns ORDER BY 1")]
+    except sqlite3.Error:
+        return []
 
 
 def _named(found: Any) -> str:

@@ -5,6 +5,7 @@ Entities of its own and references out of the document are refused: they are how
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, tostring
@@ -38,29 +39,50 @@ def xml(file: LocalFile, *, records: str) -> Table:
     )
 
 
+def repeated(file: LocalFile) -> str | None:
+    """The element that may be a record, for a contract that does not say: below the outermost one, with children, and
+    the most frequent. None if there is none. Raises CitylakeError as reading does."""
+    counts, above = Counter[str](), list[Element]()
+    for event, element in _parsed(file):
+        if event == "start":
+            above.append(element)
+            continue
+        above.pop()
+        if above:
+            counts[_local(element.tag)] += bool(len(element))
+        if len(above) == 1:
+            above[0].remove(element)
+    return max((name for name in counts if counts[name]), key=lambda name: counts[name], default=None)
+
+
 def _records(file: LocalFile, name: str) -> Iterator[Element]:
     """The elements of that name, outermost ones only; what was read is dropped on the way."""
-    encoding = _chinese(file)
-    parser = DefusedXMLParser(target=TreeBuilder(), encoding="utf-8" if encoding else None)
     above: list[Element] = []
     inside = 0
+    for event, element in _parsed(file):
+        if event == "start":
+            above.append(element)
+            inside += bool(inside) or _local(element.tag) == name
+            continue
+        above.pop()
+        if inside > 1:
+            inside -= 1
+            continue
+        if inside:
+            inside = 0
+            yield element
+        if above:
+            above[-1].remove(element)
+
+
+def _parsed(file: LocalFile) -> Iterator[tuple[str, Element]]:
+    """The elements of a document as they begin and end."""
+    encoding = _chinese(file)
+    parser = DefusedXMLParser(target=TreeBuilder(), encoding="utf-8" if encoding else None)
     try:
         with file.path.open("rb") as plain:
             stream = _Utf8(file, encoding) if encoding else plain
-            for event, element in iterparse(stream, ("start", "end"), parser):
-                if event == "start":
-                    above.append(element)
-                    inside += bool(inside) or _local(element.tag) == name
-                    continue
-                above.pop()
-                if inside > 1:
-                    inside -= 1
-                    continue
-                if inside:
-                    inside = 0
-                    yield element
-                if above:
-                    above[-1].remove(element)
+            yield from iterparse(stream, ("start", "end"), parser)
     except ParseError as error:
         line, column = error.position
         raise file.error("format.no_xml", line=line, byte=column + 1) from None

@@ -80,6 +80,15 @@ def document(file: LocalFile, encoding: Encoding = "utf-8") -> Any:
         raise file.error("format.no_json", **about) from None
 
 
+def arrays(found: Any, under: str = "") -> Iterator[tuple[str, int]]:
+    """Where arrays of objects lie in a document, keys with slashes between them, and how long each is."""
+    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        yield under, len(found)
+    for key, value in found.items() if isinstance(found, dict) else ():
+        if "/" not in key:
+            yield from arrays(value, f"{under}/{key}" if under else key)
+
+
 def array(file: LocalFile, found: Any, records: str | None) -> list[Any]:
     """The records of a document. Raises CitylakeError if there is no array."""
     for key in records.split("/") if records else ():

@@ -83,13 +83,28 @@ def workbook(
     return table_of_rows([*names, SHEET] if marked else names, rows, lambda: _places(file, parts), lambda: told.count)
 
 
-def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
-    """The sheets to read. People hide a sheet that is not meant, as that of the year before."""
-    shown = [
+def sheets_of(file: LocalFile) -> list[str]:
+    """The sheets that people see. Raises CitylakeError for a file that is no workbook."""
+    check_readable(file)
+    try:
+        with file.path.open("rb") as stream:
+            return _shown(CalamineWorkbook.from_filelike(stream))
+    except (CalamineError, OSError) as error:
+        raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
+
+
+def _shown(book: CalamineWorkbook) -> list[str]:
+    """People hide a sheet that is not meant, as that of the year before."""
+    return [
         one.name
         for one in book.sheets_metadata
         if one.visible == SheetVisibleEnum.Visible and one.typ == SheetTypeEnum.WorkSheet
     ]
+
+
+def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
+    """The sheets to read."""
+    shown = _shown(book)
     if sheet is not None and sheet not in book.sheet_names:
         raise file.error("pull.no_sheet", sheet=sheet, names=listed(book.sheet_names))
     return shown if sheets else [sheet] if sheet else shown[:1]

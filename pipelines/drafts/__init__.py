@@ -1,0 +1,1 @@
+"""Drafts of contracts: what a source offers, what its values look like, and which fields they may be."""

@@ -1,0 +1,327 @@
+"""Drafts of contracts: from real servers and files, with nothing of a row in them, refused until they are decided."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.contracts.load import load
+from simulator.identity import identity_number
+from simulator.server import Server
+from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine, sqlite_engine
+from tests.connectors.rest_server import Answer, Asked, as_json
+from tests.connectors.rest_server import Server as RestServer
+from tests.connectors.test_catalogues import CkanPortal
+
+pytestmark = pytest.mark.server
+
+runner = CliRunner()
+PERSONS = [(identity_number("341502", date(1980, 1, 1 + n), "12"[n % 2], n), f"1390000{n:04d}") for n in range(20)]
+SECRETS = [value for pair in PERSONS for value in pair] + ["张秘密", "geheim"]
+COLUMNS = {"bh": "integer", "sfzh": "varchar(18)", "xbdm": "varchar(10)", "lxdh": "varchar(20)", "qita": "varchar(50)",
+           "gxsj": "time"}  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own with the city's contracts, and a home."""
+    shutil.copytree(repository / "data_contracts", tmp_path / "project" / "data_contracts")
+    monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(tmp_path / "project"))
+    return tmp_path
+
+
+def drafted(*arguments: str, code: int = 0) -> str:
+    result = runner.invoke(app, ["contract", "draft", *arguments])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    assert not any(secret in result.output for secret in SECRETS)
+    return result.output
+
+
+def written(folder: Path, name: str) -> tuple[str, dict[str, Any]]:
+    text = (folder / "sources" / "psb" / f"{name}.yaml").read_text("utf-8")
+    assert not any(secret in text for secret in SECRETS)
+    return text, yaml.safe_load(text)
+
+
+def decide(project: Path, folder: Path, name: str, **decided: str) -> None:
+    """What a steward does: puts words where 待定 stands, moves the fields and the contract."""
+    contracts = project / "project" / "data_contracts"
+    words = {"frequency": "每日", "retention": "10y", "status": "active", **decided}
+
+    def word(text: str) -> str:
+        for key, value in words.items():
+            text = re.sub(rf'({key}: \[?)"待定[^"]*"', rf"\g<1>{value}", text)
+        return re.sub(r'"待定[^"]*"', '"已定"', text)
+
+    target = contracts / "sources" / "psb" / f"{name}.yaml"
+    target.write_text(word((folder / "sources" / "psb" / f"{name}.yaml").read_text("utf-8")), "utf-8")
+    if (folder / "fields.yaml").is_file():
+        with (contracts / "fields.yaml").open("a", encoding="utf-8") as file:
+            file.write("\n" + word((folder / "fields.yaml").read_text("utf-8")))
+
+
+def check(project: Path) -> str:
+    return runner.invoke(app, ["contract", "check", "--contracts", str(project / "project" / "data_contracts")]).output
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["postgresql", "mysql", "sqlite", "postgresql+psycopg"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    scheme: str = request.param
+    if scheme == "sqlite":
+        return sqlite_engine(tmp_path)
+    if scheme == "mysql":
+        return mysql_engine(request.getfixturevalue("mariadb"))
+    return postgres_engine(request.getfixturevalue("postgres"), scheme)
+
+
+def filled(engine: Engine) -> None:
+    """A table of persons with a key, and remarks where the database keeps any."""
+    types = {name: engine.types.get(kind, kind) for name, kind in COLUMNS.items()}
+    listed = [f"{name} {kind}" for name, kind in types.items()]
+    listed[0] += " PRIMARY KEY"
+    listed[-1] += " NOT NULL"
+    if engine.name == "mysql":
+        listed[4] += " COMMENT '备注，随便写'"
+    engine.run(f"DROP TABLE IF EXISTS {engine.table}")
+    engine.run(
+        f"CREATE TABLE {engine.table} ({', '.join(listed)})" + (" COMMENT '人员表'" if engine.name == "mysql" else "")
+    )
+    if engine.name.startswith("postgresql"):
+        engine.run(f"COMMENT ON COLUMN {engine.table}.qita IS '备注，随便写'")
+        engine.run(f"COMMENT ON TABLE {engine.table} IS '人员表'")
+    engine.add(
+        [
+            [
+                str(n),
+                f"'{number}'",
+                "'男'" if n % 2 else "'女'",
+                f"'{mobile}'",
+                "'张秘密 geheim'",
+                "'2026-01-02 03:04:05'",
+            ]
+            for n, (number, mobile) in enumerate(PERSONS)
+        ]
+    )
+
+
+def test_a_table_of_every_database(project: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(engine)
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
+    assert engine.table in drafted("psb").split()
+    out = project / "drafts"
+    told = drafted("psb", engine.table, "--org", "psb", "--to", str(out))
+    assert "待定" in told and "contract check" in told
+    _, made = written(out, "t")
+    assert made["connector"] == {"database": {"connection": "psb", "table": engine.table}}
+    properties = {one.get("physicalName", one["name"]): one for one in made["properties"]}
+    assert list(properties) == list(COLUMNS)
+    assert properties["sfzh"]["name"] == "id_number" and properties["xbdm"]["name"] == "sex"
+    assert properties["lxdh"]["name"] == "mobile" and properties["gxsj"]["name"] == "source_updated_at"
+    assert made["load"]["mode"] == "cursor"
+    assert made["load"]["key"] == [properties["bh"]["name"]]
+    new = yaml.safe_load((out / "fields.yaml").read_text("utf-8"))
+    assert not any(secret in (out / "fields.yaml").read_text("utf-8") for secret in SECRETS)
+    other = new[properties["qita"]["name"]]
+    assert other["classification"] == 4
+    if engine.name != "sqlite":
+        assert made["name"] == "人员表" and other["businessName"] == "备注"
+        assert properties["gxsj"]["required"]
+    name = "t"
+    shutil.copy(out / "sources" / "psb" / f"{name}.yaml", project / "project" / "data_contracts" / "sources" / "psb")
+    assert "待定" in check(project) and f"{name}.yaml 第" in check(project)
+    decide(project, out, name)
+    assert "合同检查通过" in check(project)
+    assert f"psb/{name}" in load(project / "project" / "data_contracts").sources
+
+
+def rows() -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "身份证号": [number for number, _ in PERSONS],
+            "性别": ["男", "女"] * 10,
+            "手机": [mobile for _, mobile in PERSONS],
+            "说明": ["张秘密 geheim"] * 20,
+            "登记日期": ["2026-01-02"] * 20,
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", ["gbk", "utf-8", "xlsx", "json", "ndjson", "parquet", "xml", "zip"])
+def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
+    text = rows().write_csv()
+    file = project / f"登记20260102.{dict.fromkeys(('gbk', 'utf-8'), 'csv').get(kind, kind)}"
+    match kind:
+        case "gbk" | "utf-8":
+            file.write_bytes(text.encode(kind))
+        case "xlsx":
+            rows().write_excel(file)
+        case "json":
+            file.write_text(json.dumps({"data": {"list": rows().to_dicts()}}, ensure_ascii=False), "utf-8")
+        case "ndjson":
+            rows().write_ndjson(file)
+        case "parquet":
+            rows().write_parquet(file)
+        case "xml":
+            records = "".join(
+                f"<行>{''.join(f'<{name}>{value}</{name}>' for name, value in row.items())}</行>"
+                for row in rows().to_dicts()
+            )
+            file.write_text(f"<表>{records}</表>", "utf-8")
+        case "zip":
+            import zipfile
+
+            with zipfile.ZipFile(file, "w") as archive:
+                archive.writestr("a.csv", text)
+    out = project / "drafts"
+    drafted(str(file), "--org", "psb", "--to", str(out))
+    _, made = written(out, "deng_ji")
+    call = made["connector"]["file_drop"]
+    assert call["files"].startswith("登记*.") and call["connection"].startswith("待定")
+    assert call["format"] == ("csv" if kind in ("gbk", "utf-8", "zip") else kind)
+    assert call.get("records") == {"json": "data/list", "xml": "行"}.get(kind)
+    assert kind not in ("gbk", "utf-8") or call["encoding"] == {"gbk": "gb18030"}.get(kind, kind)
+    found = {one.get("physicalName", one["name"]): one["name"] for one in made["properties"]}
+    assert found["身份证号"] == "id_number" and found["性别"] == "sex" and found["登记日期"] == "registered_on"
+    assert made["load"]["key"][0].startswith("待定")
+    decide(project, out, "deng_ji", connection="hc", key="id_number")
+    assert "合同检查通过" in check(project)
+
+
+def test_a_folder_of_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = project / "drop"
+    drop.mkdir()
+    for day in ("20260101", "20260102"):
+        (drop / f"dj{day}.csv").write_text(rows().write_csv(), "utf-8")
+        (drop / f"dj{day}.csv.ok").touch()
+    monkeypatch.setenv("CITYLAKE_SECRET_HC_DROP", drop.as_uri())
+    assert drafted("hc").splitlines()[0] == "dj*.csv"
+    out = project / "drafts"
+    drafted("hc", "--all", "--org", "psb", "--to", str(out))
+    _, made = written(out, "dj")
+    assert made["connector"]["file_drop"]["connection"] == "hc" and "complete" not in made["connector"]["file_drop"]
+    decide(project, out, "dj", key="id_number")
+    assert "合同检查通过" in check(project)
+
+
+def test_an_interface_and_a_file_of_a_portal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def handle(asked: Asked) -> Answer:
+        if asked.path == "/a.csv":
+            return 200, {"Content-Type": "text/csv"}, rows().write_csv().encode("gbk")
+        return as_json({"code": 0, "data": {"list": rows().to_dicts(), "total": 20}})
+
+    server = RestServer(handle)
+    try:
+        monkeypatch.setenv("CITYLAKE_SECRET_HOTLINE_API", server.url)
+        assert "--verb" in drafted("hotline", code=1)
+        out = project / "drafts"
+        drafted("hotline", "/api/list", "--verb", "rest_api", "--org", "psb", "--to", str(out))
+        drafted("hotline", "/a.csv", "--verb", "open_portal", "--org", "psb", "--to", str(project / "others"))
+        _, made = written(out, "list")
+        _, portal = written(project / "others", "a")
+    finally:
+        server.stop()
+    for one in (made, portal):
+        assert "id_number" in {column["name"] for column in one["properties"]}
+    assert made["connector"]["rest_api"]["path"] == "/api/list"
+
+
+def test_personal_values_in_a_column_that_should_have_none_raise_its_level(project: Path) -> None:
+    file = project / "a.csv"
+    lines = "\n".join(f"R{n},{number if n == 7 else 'x'}" for n, (number, _) in enumerate(PERSONS))
+    file.write_text(f"record_no,备考\n{lines}\n", "utf-8")
+    out = project / "drafts"
+    drafted(str(file), "--org", "psb", "--to", str(out))
+    written(out, "a")
+    fields = yaml.safe_load((out / "fields.yaml").read_text("utf-8"))
+    assert next(iter(fields.values()))["classification"] == 4
+    assert "1 个是公民身份号码" in (out / "fields.yaml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nowhere"], "既不是"),
+        (["psb", "t"], "CITYLAKE_SECRET_PSB_DSN"),
+        (["psb", "--org", "nobody"], "没有部门"),
+        (["psb", "x", "--with", "["], "YAML"),
+    ],
+)
+def test_what_cannot_be_drafted_is_said(
+    project: Path, arguments: list[str], part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "--with" in arguments:
+        monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", "sqlite:////nowhere.db")
+    assert part in drafted(*arguments, code=1)
+
+
+def test_drafts_are_never_written_over(project: Path) -> None:
+    file = project / "a.csv"
+    file.write_text(rows().write_csv(), "utf-8")
+    drafted(str(file), "--org", "psb", "--to", str(project / "drafts"))
+    before = (project / "drafts" / "sources" / "psb" / "a.yaml").read_text("utf-8")
+    assert "a.yaml" in drafted(str(file), "--org", "psb", "--to", str(project / "drafts"), code=1)
+    assert (project / "drafts" / "sources" / "psb" / "a.yaml").read_text("utf-8") == before
+    assert "--to" in drafted(str(file), "--org", "psb", code=1)
+
+
+def test_what_another_server_shares_is_listed_by_pages(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def handle(asked: Asked) -> Answer:
+        if asked.path == "/shares":
+            second = "pageToken" in asked.query
+            return as_json(
+                {"items": [{"name": "市 b" if second else "a"}], **({} if second else {"nextPageToken": "2"})}
+            )
+        return as_json({"items": [{"share": "s", "schema": "x", "name": f"t{len(asked.path)}"}]})
+
+    server = RestServer(handle)
+    try:
+        profile = {"shareCredentialsVersion": 1, "endpoint": server.url, "bearerToken": "geheim"}
+        monkeypatch.setenv("CITYLAKE_SECRET_HOTLINE_API", json.dumps(profile))
+        assert drafted("hotline").splitlines()[:2] == ["s.x.t20", "s.x.t32"]
+    finally:
+        server.stop()
+    assert [one.raw for one in server.asked][-1] == "/shares/%E5%B8%82%20b/all-tables"
+
+
+def test_a_resource_of_a_catalogue(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    portal = CkanPortal(3)
+    portal.files["/files/a.csv"] = rows().write_csv().encode()
+    server = RestServer(portal)
+    try:
+        monkeypatch.setenv("CITYLAKE_SECRET_SB_PORTAL", server.url)
+        asked = ["sb", "--verb", "open_portal", "--with", "{catalogue: {kind: ckan}}"]
+        names = drafted(*asked).splitlines()[:3]
+        assert len(names) == 3 and all("/" in name for name in names)
+        drafted("sb", names[0], *asked[1:], "--org", "psb", "--to", str(project / "drafts"))
+    finally:
+        server.stop()
+    (path,) = (project / "drafts" / "sources" / "psb").iterdir()
+    call = yaml.safe_load(path.read_text("utf-8"))["connector"]["open_portal"]
+    named = call["catalogue"]
+    assert named["kind"] == "ckan" and f"{named['dataset']}/{named['resource']}" == names[0]
