@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from citylake.compared.libraries.report import truth_report
 from citylake.compared.report import first_report, keep_drill
 from citylake.drill import drill as held
 from citylake.drill import report
@@ -50,6 +51,9 @@ def up(
             run_id, success = _published(settings)
             _say("demo.compared")
             typer.echo(first_report(settings, city), err=True)
+            if (truth := truth_report(settings, city)) is not None:
+                _say("demo.truth")
+                typer.echo(truth, err=True)
             result = {**summary(settings, run_id), "seconds": round(time.monotonic() - started, 1)}
             if not once:
                 _serve(settings, browser, result)

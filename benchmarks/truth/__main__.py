@@ -4,15 +4,21 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.truth import credit, persons
-from benchmarks.truth.counts import MODELS, counts
-from benchmarks.truth.licences import in_force
+from benchmarks.truth import counts
+from benchmarks.truth.persons import survivors
 from benchmarks.truth.survival import Survivors
 from benchmarks.truth.town import DAYS, LivedTown
+from citylake.compared.libraries import credit, entities, licences, macro, owners, persons
+from citylake.compared.libraries.answers import Answers
 
 PERSONS = 4_000
+MODELS = tuple(
+    dict.fromkeys(model for library in (counts, entities, owners, licences, credit, macro) for model in library.MODELS)
+)
+"""All that is measured."""
 
 
 def report(town: LivedTown) -> Iterator[str]:
@@ -21,13 +27,29 @@ def report(town: LivedTown) -> Iterator[str]:
     for status, share in shares.items():
         yield f"{persons.STATUSES[status]:16} {share} recall {share.recall:.4f} precision {share.precision:.4f}"
     yield from (f"  truly {true}, said {said} ({why}): {count}" for (true, said, why), count in mixed.items())
-    yield str(counts(town))
-    yield from (f"licence {kind} {found}" for kind, found in in_force(town).items())
-    town.build(*credit.MODELS)
+    yield str(counts.counts(town))
+    yield from (f"{name:34} {found}" for name, found in asked(town))
     yield from (f"{source} {credit.fields(town, source)}" for source in credit.LIBRARY)
-    yield from (f"public {source} {shown}" for source, shown in credit.public(town).items())
     yield str(credit.scores(town))
-    yield from survival("person", persons.survivors(town))
+    yield from survival("person", survivors(town))
+
+
+def asked(town: LivedTown) -> Iterator[tuple[str, Answers]]:
+    """Every question about entities, licences, credit and the macro-economy."""
+    known = entities.Entities(town)
+    for question in ("known", "standing", "in_business", "heads"):
+        yield from ((f"{question} {kind}", one) for kind, one in getattr(known, question)().items())
+    yield from ((question, getattr(known, question)()) for question in ("branches", "altered", "former_names"))
+    owned = owners.Owners(town, known)
+    yield from (("holdings", owned.holdings()), ("ends", owned.ends()))
+    yield from ((f"control {state}", one) for state, one in owned.control().items())
+    held = licences.Licences(town)
+    yield from ((f"licence {kind}", one) for kind, one in held.in_force().items())
+    yield from ((f"licence {event}", one) for event, one in held.events().items())
+    yield from (("several of one type", held.several()), ("expiring", held.expiring()))
+    yield "verified today", held.verified(held.log, town.today)
+    yield from ((f"public {source}", one) for source, one in credit.public(town, town.today).items())
+    yield "known yesterday", macro.known_on(town, town.today - timedelta(days=1))
 
 
 def survival(name: str, found: Survivors) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks.truth import persons
 from benchmarks.truth.town import LivedTown
+from citylake.compared.libraries import persons
 from simulator.standing import registered_by_town, residents_by_town
 
 TOWN_DAY, RECONCILIATION = "mart_population__town_day", "mart_population__reconciliation"

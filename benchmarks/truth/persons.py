@@ -1,20 +1,17 @@
-"""Persons of the population library against those of the simulator: residence status, and what is true of each."""
+"""What is true of each person, for the golden cells of the population library."""
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.truth.survival import Library, Survivors, named, survive
+from benchmarks.truth.survival import Library, Survivors, survive
 from benchmarks.truth.town import LivedTown
+from citylake.compared.libraries.persons import MODELS, PERSON
+from citylake.compared.libraries.told import doubtful_numbers, named
 from pipelines.contracts.load import Contracts
 from simulator.department import COLUMN_NAMES, row_of
-from simulator.standing import AT_HOME, AWAY, CAME_IN, DEAD, GONE, Standing, standings
+from simulator.standing import CAME_IN, DEAD, Standing, standings
 
-PERSON = "lib_population__person"
-MODELS = ("lib_geography__division", PERSON)
 REGISTER, FLOATING = "psb/household_person", "psb/floating_person"
-STATUSES = {AT_HOME: "registered", AWAY: "registered_away", CAME_IN: "floating", GONE: "moved_out", DEAD: "dead"}
 BY_REGISTER = (
     "name", "sex", "ethnicity", "birth_date", "education", "mobile", "birth_place", "native_place", "military_status",
     "division_code", "address",
@@ -30,55 +27,10 @@ DIGITS = {"marital_status": 1}
 """Columns of which so many characters are compared: remarried is a kind of married."""
 
 
-@dataclass
-class Share:
-    """Of one residence status: persons who truly have it, who are said to have it, and both; `unknown`: of the first,
-    those whom the library does not know at all, for every row of them was refused."""
-
-    true: int = 0
-    said: int = 0
-    right: int = 0
-    unknown: int = 0
-
-    @property
-    def recall(self) -> float:
-        """Of those who truly have the status and are in the library, the share that is said to have it."""
-        return self.right / max(self.true - self.unknown, 1)
-
-    @property
-    def precision(self) -> float:
-        """Of those said to have the status the share that truly has it."""
-        return self.right / max(self.said, 1)
-
-
-def residence(town: LivedTown) -> tuple[dict[str, Share], Counter[tuple[str, str, str]]]:
-    """Shares by status, and how often one was said for the other on which evidence: true, said, evidence."""
-    true, doubtful = standings(town.city), town.doubtful_numbers()
-    found = {
-        number: (status, evidence)
-        for number, status, evidence in town.rows(
-            PERSON, "id_number, residence_status, residence_evidence", "id_number is not null"
-        )
-        if number not in doubtful
-    }
-    shares, mixed = {status: Share() for status in STATUSES}, Counter[tuple[str, str, str]]()
-    for number, one in true.items():
-        if number not in doubtful:
-            shares[one.status].true += 1
-            shares[one.status].unknown += number not in found
-    for number, (status, evidence) in found.items():
-        shares[status].said += 1
-        really = true[number].status if number in true else "nobody"
-        shares[status].right += really == status
-        if really != status:
-            mixed[really, status, evidence] += 1
-    return shares, mixed
-
-
 def survivors(town: LivedTown) -> Survivors:
     """Each column of the library beside the truth: by the matrix, and by each of its sources alone."""
     true = {number: truth_of(one, town.contracts) for number, one in standings(town.city).items()}
-    for number in town.doubtful_numbers():
+    for number in doubtful_numbers(town.city):
         true.pop(number, None)
     return survive(
         town, Library("population/person", PERSON, "id_number", MODELS, "lib_population__conflict", DIGITS), true

@@ -6,13 +6,11 @@ What is true belongs to the modules of persons and of entities.
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from itertools import permutations
 from math import sqrt
 from typing import Any
 
 from benchmarks.truth.town import LivedTown
-from pipelines.contracts.load import Contracts
 
 DEVIATIONS = 3
 """By so many deviations an order has to be better before it is more than chance."""
@@ -168,17 +166,3 @@ def _conflicts(town: LivedTown, library: Library) -> frozenset[tuple[str, str, s
     shown = dict(town.rows(library.model, f"{own}, {library.key}", f"{library.key} is not null"))
     rows = town.rows(library.conflicts, f"{own}, conflict_field, source_other")
     return frozenset((shown[key], name, source) for key, name, source in rows if key in shown)
-
-
-def named(row: Mapping[str, str | None], dataset: str, contracts: Contracts) -> dict[str, Any]:
-    """A clean row of a register by the names of its contract, days as days and numbers as numbers."""
-    found: dict[str, Any] = {}
-    for column in contracts.sources[dataset].columns:
-        value, kind = row.get(column.physical_name), column.definition.logicalType
-        if value is not None and kind == "date":
-            found[column.name] = date.fromisoformat(value[:10])
-        elif value is not None and kind in ("number", "integer"):
-            found[column.name] = float(value)
-        else:
-            found[column.name] = value
-    return found

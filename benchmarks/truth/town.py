@@ -26,8 +26,9 @@ SOURCES = (
     "amr/abnormal", "amr/annual_report", "cab/social_organisation", "sto/institution", "ara/collective",
     "txb/taxpayer", "dsrb/e_licence", "dsrb/e_licence_change", "dsrb/licence_expiry", "drc/permit", "drc/penalty",
     "drc/credit_list", "drc/credit_repair", "drc/credit_commitment", "drc/credit_weight", "drc/credit_grade",
+    "sb/macro_series", "sb/macro_observation",
 )  # fmt: skip
-"""What persons, entities, licences and credit are made of; the other libraries are not measured here."""
+"""What persons, entities, licences, credit and the macro-economy are made of; addresses are measured elsewhere."""
 
 
 class LivedTown:
@@ -56,12 +57,12 @@ class LivedTown:
         """Let days pass."""
         self.city.tick(days)
 
-    def build(self, *models: str, authority: Authority | None = None) -> None:
-        """Build models as of the town's day, by the matrix or by another one."""
+    def build(self, *models: str, authority: Authority | None = None, day: date | None = None) -> None:
+        """Build models as of the town's day or another one, by the matrix or by another one."""
         bench = self.built
         if authority is not None:
             bench = Bench(bench.lake, replace(bench.contracts, authority=authority), bench.work)
-        bench.build(*models, day=self.today)
+        bench.build(*models, day=day or self.today)
         self.built.locations |= bench.locations
 
     def rows(self, model: str, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
@@ -85,11 +86,6 @@ class LivedTown:
     @property
     def lake(self) -> Lake:
         return self.built.lake
-
-    def doubtful_numbers(self) -> set[str]:
-        """Numbers that are registered for two people, and those that these people have: they prove nothing."""
-        shared = [one for one in self.city.planted() if one.kind == "shared" and one.ended is None]
-        return {str(number) for one in shared for number in (one.shown, one.true)}
 
     def close(self) -> None:
         """Stop the town's servers."""

@@ -42,9 +42,13 @@ def summed(scores: Iterable[Score]) -> list[Score]:
     return list(total.values())
 
 
-def table(scores: Iterable[Score], undetectable: Mapping[str, int]) -> str:
+PLANTED = ("planted.of", "planted.planted", "planted.found", "planted.recall", "planted.told", "planted.precision")
+TRUE = ("truth.of", "truth.true", "truth.right", "planted.recall", "truth.said", "planted.precision")
+"""Heads of the columns, of what was planted and of what is true."""
+
+
+def table(scores: Iterable[Score], undetectable: Mapping[str, int], head: Sequence[str] = PLANTED) -> str:
     """The scores as a table, Chinese first. `undetectable`: what was declared so in advance, with how often it was."""
-    head = ["planted.of", "planted.planted", "planted.found", "planted.recall", "planted.told", "planted.precision"]
     rows = [[_both(name) for name in head]]
     for score in summed(scores):
         told = ["—", "—"] if score.told is None else [f"{score.told:,}", f"{score.precision:.4f}"]

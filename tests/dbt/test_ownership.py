@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from libraries import PROJECT
 
+from citylake.compared.libraries import owners
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.models import compiled, place_project
@@ -166,6 +167,18 @@ def test_shares_and_control_are_those_of_an_exact_solution(models: Models, edges
         # Never too much; too little by no more than what is said to circulate still.
         assert -1e-5 <= float(share) - reached <= left[key[0]] + 1e-5, (key, reached, float(share))
     assert ends.keys() <= solution.keys()
+
+
+@given(edges=graphs())
+@settings(max_examples=60, deadline=None)
+def test_the_truth_that_towns_are_held_against_is_the_exact_solution_too(edges: Edges) -> None:
+    """What `citylake.compared` computes of a graph, without any SQL."""
+    holdings = [owners.Holding(f"{pair}", *pair, share / 100) for pair, share in edges.items()]
+    assert owners.controllers(holdings) == {company: controller(edges, company) for company, _ in edges}
+    solution = exact(edges)
+    if solution is not None:
+        found = {key: share for key, share in owners.stakes(holdings).items() if key[1] != owners.CIRCULAR}
+        assert found == pytest.approx({key: float(share) for key, share in solution.items()}, abs=1e-6)
 
 
 def test_a_long_chain_is_walked_to_its_end(models: Models) -> None:

@@ -10,17 +10,20 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from benchmarks.truth.survival import named
-from benchmarks.truth.town import LivedTown
-from citylake.compared.rows import place
+from citylake.compared.libraries.answers import UNEXPLAINED, Answers, Planted, answers
+from citylake.compared.libraries.entities import ENTITY, Entities
+from citylake.compared.libraries.told import Libraries, Row, clean
+from simulator.firms import ACTIVE, SELF_EMPLOYED
 
-ENTITIES = "amr/enterprise"
 PERMIT, PENALTY, LISTING, COMMITMENT = "drc/permit", "drc/penalty", "drc/credit_list", "drc/credit_commitment"
 REPAIR = "drc/credit_repair"
+PUBLIC = (
+    "lib_geography__division", ENTITY, "lib_credit__permit", "lib_credit__penalty", "lib_credit__listing",
+    "lib_credit__permit_public", "lib_credit__penalty_public", "lib_credit__listing_public",
+)  # fmt: skip
+"""What the public sees, and what it is made of."""
 MODELS = (
-    "lib_geography__division", "lib_legal_entity__entity", "lib_credit__permit", "lib_credit__penalty",
-    "lib_credit__listing", "lib_credit__commitment", "lib_credit__repair", "lib_credit__permit_public",
-    "lib_credit__penalty_public", "lib_credit__listing_public", "lib_credit__score_event", "lib_credit__score_part",
+    *PUBLIC, "lib_credit__commitment", "lib_credit__repair", "lib_credit__score_event", "lib_credit__score_part",
     "lib_credit__score",
 )  # fmt: skip
 LIBRARY = {
@@ -31,8 +34,8 @@ LIBRARY = {
     REPAIR: ("lib_credit__repair", "repair_no"),
 }
 """By source the model that has its records, and their key."""
-SOLE_TRADER = "9500"
-Row = dict[str, Any]
+SOLE_TRADER = "92"
+"""The first two characters of the code of one."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ class Fields:
     wrong: Mapping[str, int]
 
 
-def fields(town: LivedTown, source: str) -> Fields:
+def fields(libraries: Libraries, source: str) -> Fields:
     """Every column that the library takes from its source as it is."""
     model, key = LIBRARY[source]
-    true = {row[key]: row for row in clean(town, source)}
-    told = {column.name for column in town.contracts.sources[source].columns} - {"source_updated_at", key}
-    columns = [column.name for column in town.contracts.models[model].columns if column.name in told]
-    rows = {row[0]: row[1:] for row in town.rows(model, ", ".join([key, *columns]))}
+    true = {row[key]: row for row in clean(libraries, source)}
+    told = {column.name for column in libraries.contracts.sources[source].columns} - {"source_updated_at", key}
+    columns = [column.name for column in libraries.contracts.models[model].columns if column.name in told]
+    rows = {row[0]: row[1:] for row in libraries.rows(model, ", ".join([key, *columns]))}
     wrong: Counter[str] = Counter()
     for number in true.keys() & rows.keys():
         for name, value in zip(columns, rows[number], strict=True):
@@ -61,56 +64,64 @@ def fields(town: LivedTown, source: str) -> Fields:
     return Fields(len(true), known, known * len(columns), {name: count for name, count in wrong.items() if count})
 
 
-def clean(town: LivedTown, source: str) -> list[Row]:
-    """The clean records of a source by the names of its contract."""
-    return [named(row, source, town.contracts) for row in town.city.records(place(town.contracts.sources[source]))]
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Of one public view: what should be in it on the day, what is, and what is and should not."""
-
-    true: int
-    shown: int
-    wrongly: tuple[str, ...]
-
-
-def public(town: LivedTown) -> dict[str, Shown]:
-    """By source. Of legal persons of the register that are no sole traders, valid, and until publicity ends."""
-    known, found, records = _companies(town), {}, Records(town)
+def public(libraries: Libraries, day: date) -> dict[str, Answers]:
+    """By source: which records the public sees as of a day, and about whom. Of legal persons of the registers that are
+    no sole traders, valid, and until publicity ends."""
+    entities, planted = Entities(libraries), Planted(libraries)
+    known, found, records = legal_persons(entities), {}, Records(libraries, day)
     for source, rows in (
         (PERMIT, records.valid(PERMIT)),
         (PENALTY, records.in_publicity()),
         (LISTING, records.listed()),
     ):
         model, key = LIBRARY[source]
-        true = {row[key] for row in rows if row["subject_category"] == "1" and row["uscc"] in known}
-        shown = {number for (number,) in town.rows(f"{model}_public", key)}
-        found[source] = Shown(len(true), len(shown), tuple(sorted(shown - true)))
+        true = {row[key]: row["uscc"] for row in rows if row["subject_category"] == "1" and row["uscc"] in known}
+        said = dict(libraries.rows(f"{model}_public", f"{key}, uscc"))
+        subjects = {row[key]: row["uscc"] for row in records.of(source)}
+
+        def why(number: str, source: str = source, subjects: Mapping[str, str | None] = subjects) -> str:
+            own = planted.of(source, number) or records.repair_of(number, planted)
+            subject = subjects.get(number)
+            return own or (UNEXPLAINED if subject is None else entities.why(subject))
+
+        found[source] = answers(true, said, why)
     return found
 
 
-def _companies(town: LivedTown) -> dict[str, Row]:
-    rows = clean(town, ENTITIES)
-    return {row["uscc"]: row for row in rows if row["entity_type"] != SOLE_TRADER and row["uscc"][:2] != "92"}
+def legal_persons(entities: Entities) -> dict[str, Row]:
+    """Whom registers truly know, but for sole traders: their names are persons' names."""
+    return {
+        uscc: row
+        for uscc, row in entities.true.items()
+        if row["entity_type"] != SELF_EMPLOYED and uscc[:2] != SOLE_TRADER
+    }
 
 
 class Records:
-    """The clean records that there are on the town's day; with `accepted` only those of which a library has the row."""
+    """The clean records as of a day; with `accepted` only those of which a library has the row."""
 
-    def __init__(self, town: LivedTown, accepted: bool = False) -> None:
-        self._today = town.today
-        self._rows = {source: clean(town, source) for source in LIBRARY}
+    def __init__(self, libraries: Libraries, day: date, accepted: bool = False) -> None:
+        self._today = day
+        self._rows = {source: clean(libraries, source) for source in LIBRARY}
         if accepted:
             for source, (model, key) in LIBRARY.items():
-                known = {number for (number,) in town.rows(model, key)}
+                known = {number for (number,) in libraries.rows(model, key)}
                 self._rows[source] = [row for row in self._rows[source] if row[key] in known]
 
-    def valid(self, source: str) -> list[Row]:
+    def of(self, source: str) -> list[dict[str, Any]]:
+        """All records of a source."""
+        return self._rows[source]
+
+    def repair_of(self, number: str, planted: Planted) -> str | None:
+        """What is wrong with the row of a repair of a record."""
+        mine = (row["repair_no"] for row in self._rows[REPAIR] if row["repaired_record_no"] == number)
+        return next((wrong for one in mine if (wrong := planted.of(REPAIR, one))), None)
+
+    def valid(self, source: str) -> list[dict[str, Any]]:
         """Decisions that were not taken back."""
         return [row for row in self._rows[source] if row["document_status"] == "1"]
 
-    def in_publicity(self) -> list[Row]:
+    def in_publicity(self) -> list[dict[str, Any]]:
         """Penalties until publicity ends, or a granted repair ends it."""
         withdrawn, today = self._withdrawn("1"), self._today
         return [
@@ -119,7 +130,7 @@ class Records:
             if (row["publicity_end"] or today) >= today < withdrawn.get(row["credit_record_no"], date.max)
         ]
 
-    def listed(self) -> list[Row]:
+    def listed(self) -> list[dict[str, Any]]:
         """Entries in lists until the subject is removed, or a granted repair ends it."""
         withdrawn, today = self._withdrawn("2"), self._today
         return [
@@ -156,9 +167,9 @@ class Records:
 
 @dataclass(frozen=True)
 class Scores:
-    """Companies in business: how many there truly are and how many the library scores. Of these `right` have the score
-    of all that truly is, `exact` that of the records the library has; `apart`: by how many points the others are off
-    that."""
+    """Legal persons in business: how many there truly are and how many the library scores. Of these `right` have the
+    score of all that truly is, `exact` that of the records the library has; `apart`: by how many points the others are
+    off that."""
 
     true: int
     scored: int
@@ -167,27 +178,29 @@ class Scores:
     apart: Mapping[float, int]
 
 
-def scores(town: LivedTown) -> Scores:
+def scores(libraries: Libraries) -> Scores:
     """Every score computed again."""
-    true, known = _computed(town, Records(town)), _computed(town, Records(town, accepted=True))
-    said = {uscc: float(score) for uscc, score in town.rows("lib_credit__score", "uscc, score")}
+    entities, today = Entities(libraries), libraries.today
+    true = _computed(libraries, entities, Records(libraries, today))
+    known = _computed(libraries, entities, Records(libraries, today, accepted=True))
+    said = {uscc: float(score) for uscc, score in libraries.rows("lib_credit__score", "uscc, score")}
     off = Counter(said[uscc] - known[uscc] for uscc in known.keys() & said.keys())
     right = sum(said[uscc] == true[uscc] for uscc in true.keys() & said.keys())
     return Scores(len(true), off.total(), right, off.pop(0.0, 0), dict(off))
 
 
-def _computed(town: LivedTown, records: Records) -> dict[str, float]:
-    path = town.contracts.root / "reference" / "credit_weights.csv"
+def _computed(libraries: Libraries, entities: Entities, records: Records) -> dict[str, float]:
+    path = libraries.contracts.root / "reference" / "credit_weights.csv"
     weights = {row["factor_code"]: row for row in csv.DictReader(path.read_text("utf-8").splitlines())}
     counts: dict[str | None, Counter[str]] = defaultdict(Counter)
     for factor, uscc, day in records.events():
-        years = town.today.year - day.year - ((town.today.month, town.today.day) < (day.month, day.day))
-        if day <= town.today and years < int(weights[factor]["window_years"]):
+        years = libraries.today.year - day.year - ((libraries.today.month, libraries.today.day) < (day.month, day.day))
+        if day <= libraries.today and years < int(weights[factor]["window_years"]):
             counts[uscc][factor] += 1
     return {
         uscc: float(weights["base"]["points_each"]) + sum(_points(weights[one], n) for one, n in counts[uscc].items())
-        for uscc, row in _companies(town).items()
-        if row["entity_status"] == "1"
+        for uscc, row in legal_persons(entities).items()
+        if row["entity_status"] == ACTIVE
     }
 
 
