@@ -123,7 +123,8 @@ def controller(edges: Edges, company: str) -> tuple[str, str | None, int | None]
         above = next((holder for (held, holder), share in edges.items() if held == company and share > 50), None)
         depth += 1
         if above is None:
-            return "no_majority", None, None
+            known = sum(share for (held, _), share in edges.items() if held == company)
+            return "no_majority" if known >= 50 else "incomplete", None, None
         if above not in companies:
             return "controlled", above, depth
         if above in seen:
@@ -208,6 +209,14 @@ def test_companies_that_control_each_other_have_no_controller(models: Models) ->
     assert {holder: share for company, holder, share, _ in stakes if company == "CC"}["P1"] == pytest.approx(
         1, abs=1e-5
     )
+
+
+def test_less_than_half_of_the_shares_does_not_tell_who_controls(models: Models) -> None:
+    """Whoever has the other 51 may control the company, and the one that it has whole."""
+    _, controls = models.run({("CA", "CB"): 100, ("CB", "P1"): 49, ("CC", "P1"): 40, ("CC", "P2"): 10})
+    assert controls == {
+        "CA": ("incomplete", None, None), "CB": ("incomplete", None, None), "CC": ("no_majority", None, None),
+    }  # fmt: skip
 
 
 def test_exactly_half_controls_nothing(models: Models) -> None:

@@ -118,7 +118,7 @@ def test_stakes_and_controllers_are_those_of_the_truth(town: Town, contracts: Co
         kinds = {"1": "state", "N": "collective"}
         if code is not None:
             assert kind == (kinds.get(code[0], "entity") if code in known else "outside")
-    assert {"controlled", "no_majority"} <= {row[1] for row in rows}
+    assert {"controlled", "incomplete"} <= {row[1] for row in rows}
     ends = {kind for (kind,) in town.rows("lib_legal_entity__stake", "holder_kind")}
     assert ends >= {"person", "state", "outside", "unidentified"}
 
@@ -188,7 +188,7 @@ def climbed(company: str, held: dict[str, dict[str, float]]) -> tuple[str, str |
         steps += 1
         above = next((end for end, share in held[company].items() if share > 0.5), None)
         if above is None:
-            return "no_majority", None, None
+            return "no_majority" if round(sum(held[company].values()), 6) >= 0.5 else "incomplete", None, None
         if above not in held:
             return "controlled", above, steps
         if above in seen:

@@ -17,7 +17,7 @@ from pipelines.lake import delta
 SHAREHOLDER, STAKE, CONTROL = (f"lib_legal_entity__{name}" for name in ("shareholder", "stake", "control"))
 MODELS = (SHAREHOLDER, STAKE, CONTROL)
 SHARES = "amr/shareholder"
-CIRCULAR, CONTROLLED, NO_MAJORITY = "circular", "controlled", "no_majority"
+CIRCULAR, CONTROLLED, NO_MAJORITY, INCOMPLETE = "circular", "controlled", "no_majority", "incomplete"
 _LEFT = 1e-9
 """Of a company what may stay under way: shares are compared to four digits."""
 
@@ -64,7 +64,8 @@ def controllers(holdings: Iterable[Holding]) -> dict[str, tuple[str, str | None,
         while True:
             above = next((holder for holder, share in of[place].items() if share > 0.5), None)
             if above is None:
-                found[company] = (NO_MAJORITY, None, None)
+                known = round(sum(of[place].values()), 6)
+                found[company] = (NO_MAJORITY if known >= 0.5 else INCOMPLETE, None, None)
             elif above not in of:
                 found[company] = (CONTROLLED, above, len(seen))
             elif above in seen:
@@ -115,11 +116,11 @@ class Owners:
         return answers(true, said, lambda key: "rows" if key[0] in wrong else UNEXPLAINED)
 
     def control(self) -> dict[str, Answers]:
-        """By state of control: who controls a company in how many steps."""
+        """By state of control: who controls a company in how many steps. That nobody can tell is no answer."""
         columns = "uscc, control_state, controller_uscc, controller_person_id, control_depth"
         said = {
             row[0]: (row[1], self._who("", row[2], row[3]) if row[1] == CONTROLLED else None, row[4])
-            for row in self._libraries.rows(CONTROL, columns)
+            for row in self._libraries.rows(CONTROL, columns, f"control_state <> '{INCOMPLETE}'")
         }
         true, wrong = controllers(self.true.values()), self._touched()
         return {

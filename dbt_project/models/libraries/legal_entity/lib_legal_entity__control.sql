@@ -1,6 +1,7 @@
 -- 最终控制人，一家有股东登记的公司一行：沿逐层持股过半的链条向上，到自然人、机关或没有过半股东的公司为止。
 -- One row per company with registered shareholders: up the chain of majorities to its end. Companies that control each
--- other have no end: nobody outside controls them.
+-- other have no end: nobody outside controls them. Where less than half of a company's shares is registered, who is
+-- missing may have the majority: then nobody can tell.
 with {{ ownership_edges() }},
 majority as (
     select uscc, holder_key, holder_kind, shareholder_person_id, shareholder_uscc, chain
@@ -13,6 +14,9 @@ majority as (
     ) summed
     where share > 0.5
 ),
+registered as (
+    select uscc, round(sum(share), 6) as share from held group by uscc
+),
 rise as (
     select uscc, shareholder_uscc as holder, chain from majority where holder_kind = 'company'
 ),
@@ -21,13 +25,17 @@ found as (
     select
         t.uscc,
         case
-            when m.uscc is null then 'no_majority' when m.holder_kind = 'company' then 'circular' else 'controlled'
+            when m.uscc is null and g.share < 0.5 then 'incomplete'
+            when m.uscc is null then 'no_majority'
+            when m.holder_kind = 'company' then 'circular'
+            else 'controlled'
         end as control_state,
         m.holder_kind, m.shareholder_person_id, m.shareholder_uscc,
         {{ joined_chain('t.chain', "coalesce(m.chain, '000')") }} as chain,
         own.chain as own_chain
     from top_{{ walked_steps() }} t
     left join majority m on m.uscc = t.holder
+    join registered g on g.uscc = t.holder
     join (select uscc, min(chain) as chain from held group by uscc) own on own.uscc = t.uscc
 )
 select
