@@ -23,6 +23,7 @@ from citylake import (
     release,
     reproduce,
     retention,
+    sources,
     withdrawal,
 )
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # local variables may hold rows
 )
 app.add_typer(contracts.app, name="contract")
+app.add_typer(sources.app, name="source")
 app.add_typer(access.app, name="access")
 app.add_typer(audit.app, name="audit")
 app.add_typer(demo.app, name="demo")

@@ -77,13 +77,13 @@ def receive(
     folder = lake.raw(contract.org, contract.dataset)
     partial = _emptied(contract, lake)
     last = receipts.last(Stage.PULL, contract.id)
-    position = _position(contract, last, receipts)
+    position = position_of(contract, last, receipts)
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
         try:
             asked = asking(contract, contracts, lake, partial / RAW_FILE)
             asked = replace(asked, secret=secret, position=position, made_up=made_up)
-            pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last)))
+            pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last, receipts)))
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
             looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
@@ -97,7 +97,7 @@ def receive(
             receipts.add(Stage.SEEN, contract.id, {"position": position})
         delivered = receipts.last_delivered(contract.id)
         return None if delivered is None else kept(contract, lake, delivered)
-    unknown = _unknown(contract, pulled.columns)
+    unknown = unknown_columns(contract, pulled.columns)
     if (
         last
         and last.body["contract"] == contract.hash
@@ -216,7 +216,7 @@ def _ours(
     folder = lake.raw(contract.org, contract.dataset)
     last = receipts.last(Stage.PULL, contract.id)
     batch = (last.batch or 0) + 1 if last else 1
-    pulled = replace(pulled, position=_position(contract, last, receipts))
+    pulled = replace(pulled, position=position_of(contract, last, receipts))
     _keep(folder / "partial", folder / str(batch))
     path = folder / str(batch) / RAW_FILE
     body = _receipt(pulled, path, contract, time.monotonic() - started)
@@ -228,33 +228,36 @@ def kept(contract: SourceContract, lake: Lake, receipt: Receipt) -> Delivery:
     """The batch in raw that a receipt of a pull tells of."""
     batch = receipt.batch or 0
     path = lake.raw(contract.org, contract.dataset) / str(batch) / RAW_FILE
-    unknown, left_out = _unknown(contract, receipt.body["columns"]), receipt.body.get("left_out", 0)
+    unknown, left_out = unknown_columns(contract, receipt.body["columns"]), receipt.body.get("left_out", 0)
     return Delivery(batch, receipt.body["rows"], path, False, unknown, left_out=left_out)
 
 
-def _position(contract: SourceContract, last: Receipt | None, receipts: Receipts) -> dict[str, Any]:
-    """Where the next pull goes on: what the newest pull or question returned.
+def position_of(contract: SourceContract, last: Receipt | None, receipts: Receipts) -> dict[str, Any]:
+    """Where the next pull goes on: what the newest pull or question returned, or where a steward moved it since.
 
     Another connector or load starts anew; what it brings again is compared with core, so nothing is applied twice.
     """
-    if last is None or last.body.get("asked") != _asked(contract):
+    if last is None or last.body.get("asked") != asked_of(contract):
         return {}
-    seen = receipts.last(Stage.SEEN, contract.id)
-    newest = seen if seen and seen.id > last.id else last
+    told = (last, receipts.last(Stage.SEEN, contract.id), receipts.last(Stage.POSITION, contract.id))
+    newest = max((one for one in told if one), key=lambda one: one.id)
     position: dict[str, Any] = newest.body.get("position", {})
     return position
 
 
-def _previous(contract: SourceContract, lake: Lake, last: Receipt | None) -> Path | None:
+def _previous(contract: SourceContract, lake: Lake, last: Receipt | None, receipts: Receipts) -> Path | None:
     """The rows of the newest batch where the source delivered it, byte for byte as they came: what was seen since said
-    the same."""
+    the same. None where a steward moved the position since: they are not the rows of that one."""
     if last is None or last.body["origin"].startswith((REPLAY, RETURNED)):
+        return None
+    moved = receipts.last(Stage.POSITION, contract.id)
+    if moved is not None and moved.id > last.id:
         return None
     path = kept(contract, lake, last).path
     return path if path.is_file() and sha256(path) == last.body["sha256"] else None
 
 
-def _asked(contract: SourceContract) -> dict[str, Any]:
+def asked_of(contract: SourceContract) -> dict[str, Any]:
     """What a position belongs to: how the source is asked, as the contract writes it."""
     connector = {"verb": contract.connector.verb, **contract.connector.arguments}
     cursor = _cursor(contract)
@@ -294,7 +297,7 @@ def _expected(contract: SourceContract) -> tuple[str, ...]:
     return tuple(column.physical_name for column in contract.columns)
 
 
-def _unknown(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
+def unknown_columns(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
     """Columns that the contract neither uses nor ignores."""
     known = {UNREAD, ERASED, EMPTIED, *_expected(contract), *contract.form.ignored}
     return tuple(name for name in columns if name not in known)
@@ -337,7 +340,7 @@ def _receipt(pulled: Pulled, path: Path, contract: SourceContract, seconds: floa
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
         "position": dict(pulled.position),
-        "asked": _asked(contract),
+        "asked": asked_of(contract),
         "contract": contract.hash,
         "seconds": round(seconds, 3),
     }

@@ -22,6 +22,7 @@ class Stage(StrEnum):
     `across` what rules about two sources found; `export` that refused rows, or what such a rule found, left the house,
     or that a steward looked at what uncertain rows say;
     `correction` that a person asked a source for one; `retention` under which terms data could end;
+    `position` that a steward moved where a source is read on from;
     `delivery` that a recipient's table was brought up to date, with what was signed; `score` what was measured of a
     source by the end of a day.
     """
@@ -42,6 +43,7 @@ class Stage(StrEnum):
     EXPORT = "export"
     CORRECTION = "correction"
     RETENTION = "retention"
+    POSITION = "position"
     DELIVERY = "delivery"
     SCORE = "score"
 

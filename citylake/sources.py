@@ -1,0 +1,101 @@
+"""`citylake source`: try a source before a run does, and move where it is read on from."""
+
+import json
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from citylake.operations import Who, Why
+from citylake.output import known_source, opened_register, told
+from pipelines.admission import position
+from pipelines.admission.profile import Profile
+from pipelines.admission.reasons import reasons
+from pipelines.admission.reasons import told as reasons_told
+from pipelines.admission.renames import ColumnsRenamed
+from pipelines.admission.trial import Trial, trial
+from pipelines.contracts.load import SourceContract, load
+from pipelines.messages import CitylakeError, say, translate
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.run import opened
+from pipelines.settings import Settings
+from pipelines.synthetic import is_test
+
+app = typer.Typer(help="来源：试连、移动读取位置 / try a source, move where it is read on", no_args_is_help=True)
+Source = Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")]
+
+
+@app.command()
+def test(source: Source) -> None:
+    """试读若干行并按合同判定，什么也不留；退出码 1 即不能用 / read some rows, judge them, keep nothing."""
+    with told():
+        settings = Settings.from_environment()
+        contracts = load(settings.contracts)
+        contract = known_source(contracts, source)
+        receipts = Receipts(opened_register(settings), "trial")
+        before = receipts.last(Stage.ADMIT, source)
+        looks = Profile.read(before.body.get("profile", {}) if before else {}).looks
+
+        def secret(name: str) -> str:
+            return settings.connection_string(name, contracts.city.connections[name].secret)
+
+        today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
+        lake, made_up = settings.lake, is_test(settings)
+        try:
+            found = trial(contract, contracts, secret, lake.scratch(), today, looks, made_up=made_up)
+        except ColumnsRenamed as error:
+            for finding in error.findings:
+                typer.echo(say(finding.code, **finding.arguments))
+            raise CitylakeError(error.code, **error.arguments) from None
+        if found is None:
+            raise CitylakeError("trial.nothing", subject=source)
+        _show(contract, found)
+        raise typer.Exit(0 if found.good else 1)
+
+
+def _show(contract: SourceContract, found: Trial) -> None:
+    about = {"subject": contract.id, "origin": found.origin, "rows": found.rows, "refused": found.refused}
+    typer.echo(say("trial.good" if found.good else "trial.empty" if not found.rows else "trial.bad", **about))
+    for name in found.unknown:
+        typer.echo(say("drift.new_column", column=name))
+    for language in ("zh", "en") if found.by_rule else ():
+        known = reasons(contract, language)
+        for rule, rows in sorted(found.by_rule.items(), key=lambda one: -one[1]):
+            reason = reasons_told(rule, known, language)
+            typer.echo(translate("trial.rule", language, rule=rule, rows=rows, reason=reason))
+
+
+@app.command()
+def rewind(
+    source: Source,
+    who: Who,
+    why: Why,
+    value: Annotated[
+        list[str] | None, typer.Option(help="从续取列的这个值起；复合的依次各写一次 / from this value of the cursor on")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="从这一批开始处起 / from where this batch began")] = None,
+) -> None:
+    """移动读取位置，下次运行从那里重新向来源取数 / move where the next run reads on from; the source is asked again."""
+    with told():
+        if bool(value) is (batch is not None):
+            raise CitylakeError("position.one_of")
+        settings = Settings.from_environment()
+        with opened(settings, f"position-{uuid.uuid4()}") as run:
+            contract = known_source(run.contracts, source)
+            if batch is not None:
+                moved = position.to_batch(contract, run.receipts, batch, who, why)
+            else:
+                moved = position.to_value(contract, run.receipts, value or [], who, why)
+        typer.echo(say("position.moved", subject=source, before=_shown(moved.before), after=_shown(moved.after)))
+
+
+def _shown(place: dict[str, Any]) -> str:
+    """A position as a person reads it: the value of the cursor, else how many files or what else is known."""
+    if not place:
+        return "∅"
+    if position.VALUE in place:
+        return json.dumps(place[position.VALUE], ensure_ascii=False)
+    files = place.get("files")
+    return f"{len(files)} files" if isinstance(files, dict) else "、".join(sorted(place))

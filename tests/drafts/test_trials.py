@@ -1,0 +1,160 @@
+"""Trying a source and moving where it is read on from, against real servers, as a steward does it."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from citylake.main import app
+from pipelines.register import Register, tables
+from pipelines.run import opened
+from pipelines.settings import Settings
+from simulator.server import Server
+from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine
+
+pytestmark = pytest.mark.server
+
+runner = CliRunner()
+SOURCE = "psb/trial"
+CONTRACT = """
+name: 试验
+nameEn: trial
+version: 1.0.0
+status: active
+description: 试验
+connector: {{database: {{connection: psb, table: {table}}}}}
+load: {{mode: cursor, key: [record_no], cursor: source_updated_at}}
+slaProperties: {{frequency: 每日, retention: 10y}}
+properties:
+  - {{name: record_no, physicalName: bh}}
+  - {{name: sex, physicalName: xb, required: true}}
+  - {{name: source_updated_at, physicalName: gxsj, required: true}}
+"""
+COLUMNS = {"bh": "integer", "xb": "varchar(10)", "gxsj": "time"}
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mysql"])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("server")
+    if request.param == "mysql":
+        mariadb = MariaDB(folder)
+        yield mysql_engine(mariadb)
+        mariadb.stop()
+        return
+    server = Server(folder)
+    server.start()
+    yield postgres_engine(server)
+    server.stop()
+
+
+@pytest.fixture
+def home(tmp_path: Path, repository: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A city whose one source is a table of the server, with one row in ten that admission refuses."""
+    import shutil
+
+    contracts = tmp_path / "project" / "data_contracts"
+    (contracts / "sources" / "psb").mkdir(parents=True)
+    for name in ("codes", "fields.yaml", "city.yaml"):
+        copy = shutil.copytree if (repository / "data_contracts" / name).is_dir() else shutil.copy
+        copy(repository / "data_contracts" / name, contracts / name)
+    city = contracts / "city.yaml"
+    city.write_text(re.sub(r"^addressBook: .*\n", "", city.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    city.write_text(re.sub(r"^deliveries:\n(?:[ #].*\n|\n)*", "", city.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    (contracts / "sources" / "psb" / "trial.yaml").write_text(CONTRACT.format(table=engine.table), "utf-8")
+    monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(tmp_path / "project"))
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
+    engine.fill(COLUMNS, [])
+    for n in range(20):
+        row = [str(n), "'火星'" if n % 10 == 9 else "'男'", f"'2026-01-{n + 1:02} 08:00:00'"]
+        engine.add([row])
+    return tmp_path
+
+
+def tried(code: int) -> str:
+    result = runner.invoke(app, ["source", "test", SOURCE])
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output and "火星" not in result.output
+    return result.output
+
+
+def test_a_good_source_and_what_admission_would_refuse(home: Path) -> None:
+    told = tried(0)
+    assert "看了 20 行，其中 2 行入库时会退回" in told and "2 行 · sex.in_codes" in told
+    assert list((home / "home" / "lake" / "raw").iterdir()) == []
+    assert list((home / "home" / "lake" / "scratch").glob("trial-*")) == []
+
+
+def test_what_is_wrong_is_told(home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine.run(f"ALTER TABLE {engine.table} ADD extra varchar(10)")
+    assert "extra" in tried(0)
+    engine.run(f"UPDATE {engine.table} SET xb = '火星'")
+    assert "半数以上" in tried(1)
+    engine.run(f"UPDATE {engine.table} SET xb = '男'")
+    engine.run(f"ALTER TABLE {engine.table} RENAME COLUMN xb TO xbdm")
+    assert "xb" in tried(1) and "缺" in tried(1)
+    engine.run(f"DROP TABLE {engine.table}")
+    assert engine.table in tried(1)
+    wrong = re.sub(r"//([^:]+):[^@]*@", r"//\1:geheim@", engine.address)
+    for address in (wrong, re.sub(r":[0-9]+/", ":1/", engine.address), "dm://a:geheim@127.0.0.1/x"):
+        monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", address)
+        assert "geheim" not in tried(1)
+    assert "dmSQLAlchemy" in tried(1)
+    monkeypatch.delenv("CITYLAKE_SECRET_PSB_DSN")
+    assert "CITYLAKE_SECRET_PSB_DSN" in tried(1)
+
+
+def ingest() -> int:
+    """The rows of the last delivery after one more run of the source."""
+    with opened(Settings.from_environment(), "run") as run:
+        done = run.ingest(SOURCE)
+        assert done.status in ("admitted", "unchanged"), done.message
+        assert done.admitted is not None
+        return done.admitted.received
+
+
+def moved(*arguments: str, code: int = 0) -> str:
+    result = runner.invoke(app, ["source", "rewind", SOURCE, "--who", "张专员", "--why", "部门补录", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def receipts() -> list[dict[str, Any]]:
+    register = Register(Settings.from_environment().register_url)
+    try:
+        return list(register.rows(sa.select(tables.receipt).where(tables.receipt.c.stage == "position")))
+    finally:
+        register.close()
+
+
+def test_a_range_is_read_again_from_the_source(home: Path, engine: Engine) -> None:
+    moved("--value", "2026-01-05 00:00:00", code=1)  # nothing was pulled yet
+    assert ingest() == 20
+    engine.run(f"UPDATE {engine.table} SET xb = '女' WHERE bh = 5")  # mended without a new time: no pull would see it
+    told = moved("--value", "2026-01-05 08:00:00")
+    assert "2026-01-20" in told and "2026-01-05" in told
+    assert ingest() == 16
+    with opened(Settings.from_environment(), "look") as run:
+        body = run.receipts.last_delivered(SOURCE)
+        assert body is not None and body.body["position"]["value"].startswith("2026-01-20")
+        admitted = run.receipts.deliveries_admitted(SOURCE, 1)[0].body
+    assert (admitted["updated"], admitted["inserted"]) == (1, 0)
+    (act,) = receipts()
+    assert (act["body"]["who"], act["body"]["why"]) == ("张专员", "部门补录")
+    assert act["body"]["before"]["value"].startswith("2026-01-20")
+    moved("--batch", "1")
+    assert ingest() == 20
+    assert receipts()[-1]["body"]["position"] == {}
+
+
+def test_what_cannot_be_moved_is_said(home: Path) -> None:
+    assert ingest() == 20
+    for arguments in (["--value", "5"], ["--value", "soon"], ["--value", "2026-01-05"], ["--batch", "9"], []):
+        assert "Traceback" not in moved(*arguments, code=1)
+    assert receipts() == []
+    assert json.loads(runner.invoke(app, ["replay", SOURCE, "2020-01-01", "2030-01-01"]).output.splitlines()[-1])
