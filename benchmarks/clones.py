@@ -5,6 +5,9 @@ asked: each copy has persons, households, telephones, names, birth days and reco
 is one to one within the copy. So rows join, disagree and are wrong as often as in the small city. Divisions, addresses,
 other days and codes stay; what tells of no persons (divisions, boundaries) is taken over as it is, but for official
 totals of persons, which grow with them.
+
+How well rows are linked is not to be measured here: an identity number that is masked or has lost a digit does not move
+with that of its person, for the digits that would say how are not there. `linkage` draws whole cities for that.
 """
 
 import shutil

@@ -17,7 +17,7 @@ from simulator.chance import Dice, deck
 
 CITY_NAME = "安徽省六安市"
 
-# Registered population of the counties in ten thousands, approximate: only the proportions matter.
+# Registered population of the counties in ten thousands, approximate.
 COUNTY_PEOPLE = {
     "341502": 92,
     "341503": 103,
@@ -45,7 +45,7 @@ class Village:
     """The address down to the village, for example 安徽省六安市金安区木厂镇莲花村."""
     urban: bool
     weight: float
-    """Expected share of the city's people, relative to the other villages."""
+    """How many people are registered there in truth, in ten thousands: its share of a city of any size."""
 
     @property
     def county(self) -> str:
@@ -72,6 +72,23 @@ def villages() -> tuple[Village, ...]:
         )
         for code, crowding in sorted(raw.items())
     )
+
+
+def crowded(seed: int, persons: int) -> tuple[Village, ...]:
+    """Villages in which so many people live as closely as they really do: those of one drawn town after the other."""
+    towns: dict[str, list[Village]] = {}
+    for village in villages():
+        towns.setdefault(village.code[:9], []).append(village)
+    order = list(towns)
+    Dice(seed, "crowded").shuffle(order)
+    found: list[Village] = []
+    wanted = persons / 10_000
+    for village in (village for town in order for village in towns[town]):
+        if wanted <= 0:
+            break
+        found.append(village)
+        wanted -= village.weight
+    return tuple(sorted(found, key=lambda village: village.code))
 
 
 def random_village(dice: Dice) -> Village:

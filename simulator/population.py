@@ -5,7 +5,7 @@ Composition of a household is in `households`; what a department makes of it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from simulator import divisions
@@ -55,17 +55,21 @@ def household_number(index: int) -> str:
     return f"{index + 1:09d}"
 
 
-def households(seed: int, persons: int) -> Iterator[Household]:
+def households(seed: int, persons: int, among: Sequence[Village] = ()) -> Iterator[Household]:
     """All households of day 0, exactly ``persons`` people, in order of village code.
+
+    They live in the villages ``among`` which they are to be, in all of the city if none are named. A small city has
+    some thirty people in each; ``divisions.crowded`` names as few as they really fill.
 
     Every village has dice of its own. What runs through from village to village are only the record, household and
     identity numbers, and the count of people, so that the last household ends exactly at ``persons``.
     """
     register = Register()
     weight_so_far, made, household_index = 0.0, 0, 0
-    total_weight = sum(village.weight for village in divisions.villages())
+    chosen = among or divisions.villages()
+    total_weight = sum(village.weight for village in chosen)
     town = _Town(seed, "")
-    for village in divisions.villages():
+    for village in chosen:
         weight_so_far += village.weight
         target = round(persons * weight_so_far / total_weight)
         dice = Dice(seed, "village", village.code)

@@ -18,10 +18,16 @@ _PLACES = {
     "town": _TOWN,
     "elsewhere": "true",
 }
+_ALIKE = "sorted_near_l = sorted_near_r"
 _MOBILES = {
     "same mobile": "mobile_l = mobile_r",
     "mobile unknown": "mobile_l IS NULL OR mobile_r IS NULL",
     "other mobile": "true",
+}
+_HOUSEHOLD = {
+    f"{place}, {mobile}": f"({where}) AND ({phone})" if (place, mobile) != ("elsewhere", "other mobile") else "ELSE"
+    for place, where in _PLACES.items()
+    for mobile, phone in _MOBILES.items()
 }
 
 COMPARISONS: Mapping[str, Mapping[str, str]] = {
@@ -39,7 +45,7 @@ COMPARISONS: Mapping[str, Mapping[str, str]] = {
     },
     "id": {
         # A number that is right, and nobody's in the registers, says something only if it is a slip away.
-        "null": "id_l IS NULL OR (claim_l IS NOT NULL AND damerau_levenshtein(id_l, id_r) > 2)",
+        "null": "id_l IS NULL OR id_r IS NULL OR (claim_l IS NOT NULL AND damerau_levenshtein(id_l, id_r) > 2)",
         "masked, end seen": "id_tail_l IS NOT NULL AND id_r LIKE id_pattern_l",
         "masked, end hidden": "id_r LIKE id_pattern_l",
         "one slip": "damerau_levenshtein(id_l, id_r) = 1",
@@ -47,7 +53,9 @@ COMPARISONS: Mapping[str, Mapping[str, str]] = {
         "other": "ELSE",
     },
     "birth": {
-        "null": "birth_l IS NULL OR birth_r IS NULL",
+        # What the number of both says is not counted twice, nor that they were found by name and birth date.
+        "null": "birth_l IS NULL OR birth_r IS NULL OR (birth_l = birth_r AND "
+        f"(coalesce(id_birth_l = id_birth_r, false) OR coalesce({_ALIKE}, false) AND NOT coalesce({_TOWN}, false)))",
         "same": "birth_l = birth_r",
         "day and month exchanged": "birth_swapped_l = birth_r",
         "one slip": "damerau_levenshtein(birth_l, birth_r) = 1",
@@ -55,12 +63,10 @@ COMPARISONS: Mapping[str, Mapping[str, str]] = {
         "other": "ELSE",
     },
     "sex": {"null": "sex_l IS NULL OR sex_r IS NULL", "same": "sex_l = sex_r", "other": "ELSE"},
-    # Place and telephone are those of a household: taken apart, both would count for every member of it.
-    "household": {
-        f"{place}, {mobile}": f"({where}) AND ({phone})" if (place, mobile) != ("elsewhere", "other mobile") else "ELSE"
-        for place, where in _PLACES.items()
-        for mobile, phone in _MOBILES.items()
-    },
+    # Place and telephone are those of a household: taken apart, both would count for every member of it. They say
+    # little between people of different names, who are mostly relatives, and much between namesakes, who are not.
+    "namesake": {"null": f"NOT coalesce({_ALIKE}, false)", **_HOUSEHOLD},
+    "household": {"null": _ALIKE, **_HOUSEHOLD},
 }
 
 

@@ -50,6 +50,9 @@ SCORED = 20_000
 SOUNDED = 100_000
 """Names whose sounds are made at a time: as Python's objects those of a large city's million would be gigabytes."""
 
+PAIR = "number BIGINT, claim VARCHAR, weight DOUBLE, birth DATE, numbered BOOLEAN"
+"""What is known of a row and a person beside the level of each comparison. `numbered`: the person has a number."""
+
 CROWD = 200
 """A key that more persons have tells nothing; a row is not compared by it."""
 
@@ -106,17 +109,17 @@ def score(con: duckdb.DuckDBPyConnection, model: Mapping[str, Any]) -> None:
     tables = [database.register(name, dataset_display_name=name) for name in ("a_row", "b_person")]
     linker = Linker(tables, dict(model), log_level=logging.ERROR)
     levels = [f"gamma_{one['output_column_name']}" for one in model["comparisons"]]
-    listed = ", ".join(f"{level} INT" for level in levels)
-    con.execute(f"CREATE TEMP TABLE pair (number BIGINT, claim VARCHAR, weight DOUBLE, birth DATE, {listed})")
+    con.execute(f"CREATE TEMP TABLE pair ({PAIR}, {', '.join(f'{level} INT' for level in levels)})")
     ((rows,),) = con.execute("SELECT count(*) FROM a_row").fetchall()
     parts = rows // SCORED + 1
     for part in range(1, parts + 1):
         predicted = linker.inference.predict_chunk(left_chunk=(part, parts), threshold_match_weight=-1e6)
         con.execute(
             f"INSERT INTO pair SELECT DISTINCT ON (number, claim) unique_id_l AS number, claim_r AS claim, "
-            f"round(match_weight, {DECIMALS}) AS weight, birth_date_r AS birth, {', '.join(levels)} "
+            f"round(match_weight, {DECIMALS}) AS weight, birth_date_r AS birth, "
+            f"id_r IS NOT NULL AS numbered, {', '.join(levels)} "
             f"FROM {predicted.physical_name} WHERE claim_l IS DISTINCT FROM claim_r "
-            f"ORDER BY number, claim, weight DESC, {', '.join(levels)}, birth"
+            f"ORDER BY number, claim, weight DESC, {', '.join(levels)}, birth, numbered"
         )
         predicted.drop_table_from_database_and_remove_from_cache()
 
@@ -126,11 +129,12 @@ def decide(con: duckdb.DuckDBPyConnection, model: Model, today: date) -> None:
     `claim`, the `weight`, by how much it is `ahead` of the next person (NULL without one), and `word`.
 
     `accept`: the row is about this person. `review`: a steward is asked. `none`: nobody is likely enough. Three kinds
-    of rows are not accepted but asked about: one whose right number is another than that person's (one person with two
-    numbers); one whose number belongs to somebody whom the row contradicts by the name alone while nobody else is
-    likely (a new name, or one number on two persons), where the candidate is the bearer of the number; and one without
-    a number whose name sounds otherwise than that of a person who is `CHILD` at most in the year of `today`, and may
-    have a twin that no register knows yet.
+    of rows are not accepted but asked about: one whose right number is another than that person's while the name sounds
+    the same and the birth date is no other (one person with two numbers; with another name it is a twin, and who has no
+    number in the register, as two people who share one, has this one); one whose number belongs to somebody whom the
+    row contradicts by the name alone while nobody else is likely (a new name, or one number on two persons), where the
+    candidate is the bearer of the number; and one without a number whose name sounds otherwise than that of a person
+    who is `CHILD` at most in the year of `today`, and may have a twin that no register knows yet.
     """
     ranked = (
         "SELECT *, row_number() OVER (PARTITION BY number ORDER BY weight DESC, claim) AS place, "
@@ -139,14 +143,17 @@ def decide(con: duckdb.DuckDBPyConnection, model: Model, today: date) -> None:
     best = (
         "SELECT r.number, r.why, r.by_name, r.claim AS own, p.claim, p.weight, "
         f"round(p.weight - p.next, {DECIMALS}) AS ahead, "
-        f"p.gamma_id > 0 AS slip, p.gamma_id <= 0 AND p.gamma_name < {_SOUNDS_ALIKE} "
+        f"p.numbered, p.gamma_id > 0 AS slip, "
+        f"p.gamma_name >= {_SOUNDS_ALIKE} AND p.gamma_birth NOT BETWEEN 0 AND {_SAME_YEAR} AS alike, "
+        f"p.gamma_id <= 0 AND p.gamma_name < {_SOUNDS_ALIKE} "
         f"AND p.birth > DATE '{today.year - CHILD}-01-01' AS twin "
         f"FROM residue r LEFT JOIN ({ranked}) p ON p.number = r.number AND p.place = 1"
     )
     sure = f"weight >= {model.accept} AND coalesce(ahead, {model.margin}) >= {model.margin}"
     likely = f"weight >= {model.review} AND coalesce(ahead, {model.close}) >= {model.close}"
+    asked = f"CASE WHEN NOT alike OR NOT ({sure}) THEN 'none' WHEN numbered THEN 'review' ELSE 'accept' END"
     word = (
-        f"CASE WHEN why = '{STRANGER}' AND NOT slip THEN CASE WHEN {sure} THEN 'review' ELSE 'none' END "
+        f"CASE WHEN why = '{STRANGER}' AND NOT slip THEN {asked} "
         f"WHEN {sure} AND NOT coalesce(twin, false) THEN 'accept' WHEN {likely} THEN 'review' "
         "WHEN by_name THEN 'owner' ELSE 'none' END"
     )
@@ -204,4 +211,6 @@ def sounds(con: duckdb.DuckDBPyConnection, names: str, table: str) -> None:
 
 _SOUNDS_ALIKE = 3
 """The lowest level of the comparison of names (`comparisons`) at which all characters sound alike."""
+_SAME_YEAR = 1
+"""The highest level of the comparison of birth dates at which they are not one: up from the lowest, 0."""
 _SOUNDS = pa.schema([(name, pa.string()) for name in table_of([])])

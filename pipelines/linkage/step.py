@@ -83,10 +83,7 @@ def link(
             matching.prepare(con)
             matching.score(con, model.splink)
         else:
-            con.execute(
-                "CREATE TEMP TABLE pair "
-                "(number BIGINT, claim VARCHAR, weight DOUBLE, birth DATE, gamma_id INT, gamma_name INT)"
-            )
+            con.execute(f"CREATE TEMP TABLE pair ({matching.PAIR}, gamma_id INT, gamma_name INT, gamma_birth INT)")
         _answered(con, answers)
         con.execute(
             "DELETE FROM pair USING residue r, answered a WHERE pair.number = r.number AND pair.claim = a.person "
@@ -110,7 +107,7 @@ def link(
 
 def _told_apart(con: duckdb.DuckDBPyConnection, bearing: Bearers) -> None:
     """Views `registered` and `told`: records that share a number go by their own claims, and a number that proves
-    nothing stands in no row. Table `listed`: the records that bear or bore such a number."""
+    nothing stands in no row and no record. Table `listed`: the records that bear or bore such a number."""
     apart = [(*key, own) for key, own in sorted(bearing.apart.items())]
     con.execute(f"CREATE TEMP TABLE apart AS FROM {values(apart, 'dataset', 'row_key', 'own')}")
     con.execute(f"CREATE TEMP TABLE closed AS FROM {values([(one,) for one in sorted(bearing.closed)], 'claim')}")
@@ -120,8 +117,9 @@ def _told_apart(con: duckdb.DuckDBPyConnection, bearing: Bearers) -> None:
         f"CREATE TEMP TABLE listed AS SELECT l.*, r.place FROM {said} l JOIN concerned r USING (dataset, row_key)"
     )
     con.execute(
-        "CREATE TEMP VIEW registered AS SELECT r.* REPLACE (coalesce(a.own, r.claim) AS claim) FROM registration r "
-        "LEFT JOIN apart a USING (dataset, row_key)"
+        "CREATE TEMP VIEW registered AS SELECT r.* REPLACE (coalesce(a.own, r.claim) AS claim, "
+        "CASE WHEN a.own IS NULL AND c.claim IS NULL THEN r.id_number END AS id_number) FROM registration r "
+        "LEFT JOIN apart a USING (dataset, row_key) LEFT JOIN closed c ON c.claim = r.claim"
     )
     con.execute(
         "CREATE TEMP VIEW told AS SELECT s.* REPLACE (CASE WHEN c.claim IS NULL THEN s.claim END AS claim, "

@@ -385,6 +385,22 @@ def test_two_records_of_one_who_is_apart_are_not_asked_about(desk: Desk) -> None
     assert {one["why"] for one in desk.reviews.open()} == {SHARED}
 
 
+def test_the_right_number_of_one_of_them_is_taken_from_another_source_without_a_question(desk: Desk) -> None:
+    """The record has no number that it could contradict; when the register corrects it, it is the same person."""
+    register(desk, FIRST, SECOND)
+    theirs = {**RECORD, "health_record_no": "E2", "name": SECOND["name"], "residence_address": ELSEWHERE, **CORRECTED}
+    home = {"division_code": SECOND["division_code"], "mobile": SECOND["mobile"]}
+    desk.bench.load(RECORDS, {**theirs, **home}, {**theirs, **home, "health_record_no": "E3", "name": "赵德清"})
+    desk.link()
+    second = listed(desk)["R2"][0]
+    assert (desk.linked()["E2"], desk.linked().get("E3")) == (second, None), "another name is a twin's"
+    assert [one["why"] for one in desk.reviews.open()] == [SHARED]
+    register(desk, {**SECOND, **CORRECTED}, batch=2, op="U")
+    desk.link()
+    assert listed(desk)["R2"][0] == second and alias(desk)["c-second"] == second
+    assert "E2" not in desk.linked(), "its number places it"
+
+
 def test_the_question_shows_both_and_no_value_is_in_a_question(desk: Desk) -> None:
     register(desk, FIRST, SECOND)
     desk.link()

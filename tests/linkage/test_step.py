@@ -203,7 +203,8 @@ def test_a_question_that_is_settled_closes(desk: Desk) -> None:
     desk.link()
     assert len(desk.reviews.open()) == 1
     desk.people(PERSON, batch=2)
-    desk.bench.load(RECORDS, {**RENAMED, "name": PERSON["name"], "birth_date": PERSON["birth_date"]}, batch=2, op="U")
+    told = {mark: PERSON[mark] for mark in ("name", "sex", "birth_date")}
+    desk.bench.load(RECORDS, {**RENAMED, **told}, batch=2, op="U")
     desk.link()
     assert (desk.linked(), desk.reviews.open()) == ({"E1": "c-son"}, [])
 

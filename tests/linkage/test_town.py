@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.linkage import MODEL
 from citylake.compared import rows
 from citylake.main import app
 from pipelines.codecs import sm3
@@ -16,6 +17,7 @@ from pipelines.issues import Issues
 from pipelines.lake.edition import current_rows
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import BEARER, SHARED
+from pipelines.linkage.matching import Model
 from pipelines.linkage.reviews import Reviews
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
@@ -76,7 +78,7 @@ def test_libraries_know_what_was_linked_and_explain_tells_how(town: Town, contra
             for one in rows:
                 if (one.batch, one.number) == (batch, row):
                     assert one.linked is not None and one.linked.basis == "model"
-                    assert (one.linked.weight, one.linked.model) == (weight, "1")
+                    assert (one.linked.weight, one.linked.model) == (weight, Model.read(MODEL).version)
                     told += 1
         assert told > 0
 

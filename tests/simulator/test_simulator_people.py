@@ -12,7 +12,7 @@ from stdnum.iso7064 import mod_11_2
 
 from simulator import DemoCity
 from simulator.chance import Dice, deck
-from simulator.divisions import address, random_village, short_name, villages
+from simulator.divisions import address, crowded, random_village, short_name, villages
 from simulator.households import Household
 from simulator.identity import (
     ELSEWHERE,
@@ -53,6 +53,17 @@ def test_the_city_of_a_seed_is_the_same_on_every_python_and_in_every_release() -
 @pytest.mark.parametrize("persons", [1, 2, 333, 1_971])
 def test_the_city_has_exactly_as_many_people_as_asked_for(persons: int) -> None:
     assert sum(map(len, households(3, persons))) == persons
+
+
+@pytest.mark.parametrize("persons", [3_000, 30_000])
+def test_villages_can_be_as_full_as_they_really_are(persons: int) -> None:
+    chosen = crowded(11, persons)
+    assert chosen == crowded(11, persons) != crowded(12, persons)
+    lives = Counter(person.division for household in households(11, persons, chosen) for person in household)
+    assert sum(lives.values()) == persons and lives.keys() == {village.code for village in chosen}
+    for village in chosen:
+        assert lives[village.code] == pytest.approx(village.weight * 10_000, rel=0.5)
+    assert persons <= sum(village.weight for village in chosen) * 10_000
 
 
 def test_identity_numbers_are_unique_and_valid(city: list[Household]) -> None:
