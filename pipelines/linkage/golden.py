@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["created", "merged", "split", "retired", "restored"]
+Kind = Literal["created", "merged", "split", "ended", "retired", "restored"]
 CREATED: Literal["created"] = "created"
 MERGED: Literal["merged"] = "merged"
 SPLIT: Literal["split"] = "split"
+ENDED: Literal["ended"] = "ended"
 RETIRED: Literal["retired"] = "retired"
 RESTORED: Literal["restored"] = "restored"
 
@@ -22,7 +23,8 @@ RESTORED: Literal["restored"] = "restored"
 @dataclass(frozen=True, order=True)
 class Event:
     """What became of an id. `created`: it is new. `merged`: it is `other` now. `split`: some of its claims are `other`
-    now, the rest keep it. `retired`: none of its claims is told any more. `restored`: they are told again."""
+    now, the rest keep it. `ended`: no claim has it any more, and from now on it is found as whoever has the claim
+    `other`; the last word counts. `retired`: none of its claims is told any more. `restored`: they are told again."""
 
     kind: Kind
     person_id: str
@@ -47,7 +49,8 @@ def renumber(
 
     `taken`: ids given out before that no claim of the crosswalk has any more. `retired`: ids whose claims were gone.
     Among equals an id stays with the claim that founded it, then with the smallest claim. Claims that are in no cluster
-    keep their id or go where it went, so old ids resolve for ever. Raises ValueError if clusters overlap.
+    keep their id or go where it went. An id that ends stays with a claim that went where it went, the one that founded
+    it if that did: so it is found for ever, also after what it became is parted. Raises ValueError if clusters overlap.
     """
     found = sorted(sorted(set(cluster)) for cluster in clusters if cluster)
     if len({claim for cluster in found for claim in cluster}) != sum(map(len, found)):
@@ -74,6 +77,12 @@ def renumber(
     events += [Event(RETIRED, old) for old in set(crosswalk.values()) - heirs.keys() - retired]
     new = {claim: merged.get(old, old) for claim, old in crosswalk.items()}
     new |= {claim: ids[number] for number, cluster in enumerate(found) for claim in cluster}
+    stays: dict[str, tuple[bool, bool, str]] = {}
+    for claim, old in crosswalk.items():
+        if old in merged:
+            rank = new[claim] != merged[old], claim != old, claim
+            stays[old] = min(stays.get(old, rank), rank)
+    events += [Event(ENDED, old, claim) for old, (*_, claim) in stays.items()]
     return Renumbered(new, tuple(sorted(events, key=lambda one: (one.kind, one.person_id, one.other or ""))))
 
 

@@ -1,6 +1,6 @@
 """Golden ids in the lake: the crosswalk of all claims, brought up to date. Which id stays is decided by `golden`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import duckdb
 
@@ -41,6 +41,7 @@ def update(
         "UNION SELECT person_id FROM before WHERE claim <> person_id)"
     )
     stored, merged = _rows(con, "FROM before SEMI JOIN concerned USING (claim)"), _merged(con)
+    ended = _rows(con, _ended("happened"))
     follow = {own: claim for own, claim in new.items() if own not in stored and _together(inside, own, claim)}
     stand = {claim: person for claim, person in stored.items() if claim not in moved}
     known = {own: stand[claim] for own, claim in (new.items() - follow.items()) if claim in stand} | stand
@@ -48,8 +49,10 @@ def update(
     together = [cluster & told - follow.keys() for cluster in clusters]  # an id is not named after who only follows
     alone = told - {claim for cluster in together for claim in cluster} - follow.keys()
     retired = _retired(con)
-    found = golden.renumber(known, [*together, *({claim} for claim in alone)], merged.keys(), retired)
-    events = values([(one.kind, one.person_id, one.other) for one in found.events], "kind", "person_id", "other")
+    taken = merged.keys() | ended.keys()
+    found = golden.renumber(known, [*together, *({claim} for claim in alone)], taken, retired)
+    kept = [*found.events, *_found_with(ended, merged, stored, moved)]
+    events = values([(one.kind, one.person_id, one.other) for one in kept], "kind", "person_id", "other")
     fresh = "SELECT claim FROM present ANTI JOIN before USING (claim) ANTI JOIN concerned USING (claim)"
     gone = "SELECT claim FROM before ANTI JOIN present USING (claim) ANTI JOIN concerned USING (claim)"
     out = values([(one,) for one in sorted(retired)], "claim")
@@ -76,6 +79,34 @@ def write_aliases(con: duckdb.DuckDBPyConnection, lake: Lake, closed: Collection
     said = values([(claim, None) for claim in sorted(closed)], "claim", "person_id")
     others = f"SELECT claim, person_id FROM {read(lake, CROSSWALK)} WHERE claim <> person_id"
     replace(con, lake, ALIAS, f"FROM ({others}) ANTI JOIN {said} USING (claim) UNION ALL FROM {said}", number)
+
+
+def ended_ids(lake: Lake) -> str:
+    """SQL of the ids that no claim has any more: `person_id`, and the `claim` with whose person each is found."""
+    return f"({_ended(f'{read(lake, EVENT)} WHERE number <= {committed(lake, CROSSWALK)}')})"
+
+
+def _ended(events: str) -> str:
+    last = f"SELECT person_id, arg_max(other, number) AS claim, kind FROM {events} GROUP BY person_id, kind"
+    return f"SELECT person_id, claim FROM ({last}) WHERE kind = '{golden.ENDED}'"
+
+
+def _found_with(
+    ended: Mapping[str, str], merged: Mapping[str, str], stored: Mapping[str, str], moved: Collection[str]
+) -> Iterator[golden.Event]:
+    """Where ids that ended before are found from now on: not with a claim that is somebody else's now. Of those that
+    were merged when nobody wrote down a claim yet, the one they are named after, else one of what they became."""
+    claims: dict[str, str] = {}
+    for claim, person in sorted(stored.items(), reverse=True):
+        if claim not in moved:
+            claims[person] = claim
+    for person, claim in ended.items():
+        if claim in moved and stored.get(claim) in claims:
+            yield golden.Event(golden.ENDED, person, claims[stored[claim]])
+    for person in merged.keys() - ended.keys():
+        stays = person if person in stored else claims.get(golden.resolve(person, merged))
+        if stays is not None:
+            yield golden.Event(golden.ENDED, person, stays)
 
 
 def _write(

@@ -13,7 +13,7 @@ from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.contracts.load import Column, Contracts, ProductContract, SourceContract
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.lake.zones import Lake
-from pipelines.linkage import tables
+from pipelines.linkage import numbering, tables
 from pipelines.messages import CitylakeError, translate
 from pipelines.release.rows import ReleasedRows, Row
 
@@ -50,11 +50,12 @@ class Person:
         lake = released.lake
         if tables.missing(lake):
             raise CitylakeError("person.unknown", person=text)
-        crosswalk = tables.read(lake, tables.CROSSWALK)
-        for column in ("person_id", "claim"):  # an id is its owner's, whoever has the number it is named after now
-            one = f"SELECT person_id FROM {crosswalk} WHERE {column} = {literal(text)} LIMIT 1"
+        crosswalk, ended = tables.read(lake, tables.CROSSWALK), numbering.ended_ids(lake)
+        now = f"(SELECT e.person_id AS text, c.person_id FROM {ended} e JOIN {crosswalk} c USING (claim))"
+        for column, ids in (("person_id", crosswalk), ("text", now), ("claim", crosswalk)):
+            one = f"SELECT person_id FROM {ids} WHERE {column} = {literal(text)} LIMIT 1"
             if (found := released.con.execute(one).fetchone()) is not None:
-                break
+                break  # an id is its owner's, whoever has the number it is named after now
         if found is None:
             self.id, self.ids, self.claims = text, (text,), (text,)
             if not any(self.libraries()):
@@ -63,11 +64,14 @@ class Person:
         self.id = str(found[0])
         same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)}"
         mine = [claim for (claim,) in released.con.execute(f"{same} ORDER BY claim").fetchall()]
+        before = released.con.execute(f"SELECT text, person_id FROM {now} ORDER BY text").fetchall()
+        former = [one for one, person in before if person == self.id]
         taken = f"SELECT person_id FROM {crosswalk} SEMI JOIN ({same}) s ON s.claim = person_id"
-        others = {one for (one,) in released.con.execute(taken).fetchall()} - {self.id}
+        others = {one for one, person in before if person != self.id}
+        others |= {one for (one,) in released.con.execute(taken).fetchall()} - {self.id}
         shared = f"SELECT claim FROM {tables.read(lake, tables.ALIAS)} SEMI JOIN ({same}) USING (claim)"
         closed = {claim for (claim,) in released.con.execute(f"{shared} WHERE person_id IS NULL").fetchall()}
-        self.ids = tuple(dict.fromkeys([self.id, *(claim for claim in mine if claim not in others)]))
+        self.ids = tuple(dict.fromkeys([self.id, *former, *(claim for claim in mine if claim not in others)]))
         self.claims = tuple(claim for claim in mine if claim not in closed)
 
     def libraries(self) -> Iterator[Kept]:

@@ -46,7 +46,19 @@ def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
     made = Desk(new_bench(tmp_path, contracts), register)
     made.bench.load(RECORDS)
     yield made
+    require_found_once(made)
     register.close()
+
+
+def require_found_once(desk: Desk) -> None:
+    """Every id that was ever given out, and not erased, is found by exactly one person."""
+    released = ReleasedRows(desk.bench.contracts, desk.bench.lake, desk.register)
+    with closing(released.con):
+        given_out = {person for _, kind, person, _ in events(desk) if kind == "created"}
+        found = {text: Person(released, text) for text in given_out}
+        present = {one.id: one for one in found.values()}
+        for text, one in found.items():
+            assert [each.id for each in present.values() if text in each.ids] == [one.id]
 
 
 def register(desk: Desk, *records: Mapping[str, Any], batch: int = 1, op: str = "I") -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.linkage.golden import CREATED, MERGED, RESTORED, RETIRED, SPLIT, Event, joined, renumber, resolve
+from pipelines.linkage.golden import CREATED, ENDED, MERGED, RESTORED, RETIRED, SPLIT, Event, joined, renumber, resolve
 
 CLAIMS = [f"c{number:02}" for number in range(12)]
 
@@ -30,15 +30,22 @@ class History:
         self.taken: set[str] = set()
         self.retired: set[str] = set()
         self.merged: dict[str, str] = {}
+        self.ended: dict[str, str] = {}
+        self.last: dict[str, set[str]] = {}
 
     def run(self, clusters: list[set[str]]) -> list[Event]:
+        """`last`: the claims that an id had when it ended."""
         found = renumber(self.crosswalk, clusters, self.taken, self.retired)
-        self.crosswalk = found.crosswalk
+        before, self.crosswalk = self.crosswalk, found.crosswalk
         self.taken |= set(self.crosswalk.values())
         for event in found.events:
             if event.kind == MERGED:
                 assert event.other is not None
                 self.merged[event.person_id] = event.other
+            elif event.kind == ENDED:
+                assert event.other is not None
+                self.ended[event.person_id] = event.other
+                self.last[event.person_id] = {claim for claim, one in before.items() if one == event.person_id}
             elif event.kind == RETIRED:
                 self.retired.add(event.person_id)
             elif event.kind == RESTORED:
@@ -65,6 +72,21 @@ def test_an_id_is_created_once_and_resolves_for_ever(runs: list[list[set[str]]])
         assert set(history.crosswalk.values()) <= created.keys()
         for old in created:
             assert resolve(old, history.merged) in set(history.crosswalk.values()) - history.merged.keys()
+
+
+@given(st.lists(clusterings(), max_size=8))
+def test_an_id_that_ended_is_found_with_whom_it_stood_for(runs: list[list[set[str]]]) -> None:
+    history, created = History(), set[str]()
+    for clusters in runs:
+        events = history.run(clusters)
+        created |= {event.person_id for event in events if event.kind == CREATED}
+        assert created - set(history.crosswalk.values()) == history.ended.keys() == history.merged.keys()
+        for event in events:
+            if event.kind == MERGED:
+                assert history.crosswalk[history.ended[event.person_id]] == event.other
+        for old, claim in history.ended.items():
+            people = {history.crosswalk[one] for one in history.last[old]}
+            assert claim in history.last[old] and history.crosswalk[claim] in people
 
 
 @given(st.lists(clusterings(), min_size=1, max_size=6))
@@ -103,7 +125,7 @@ def test_claims_that_stand_alone_are_not_touched_by_others(runs: list[list[set[s
 def test_a_merge_and_its_undoing() -> None:
     history = History()
     assert history.run([{"a"}, {"b"}]) == [Event(CREATED, "a"), Event(CREATED, "b")]
-    assert history.run([{"a", "b"}]) == [Event(MERGED, "b", "a")]
+    assert history.run([{"a", "b"}]) == [Event(ENDED, "b", "b"), Event(MERGED, "b", "a")]
     assert resolve("b", history.merged) == "a"
     events = history.run([{"a"}, {"b"}])
     assert [event.kind for event in events] == [CREATED, SPLIT]

@@ -142,7 +142,8 @@ def test_namesakes_are_not_told_apart_by_guessing(desk: Desk) -> None:
     desk.link()
     assert desk.rows(tables.ALIAS) == [("c-son", "c-other")]
     assert desk.rows(tables.EVENT, "number, kind, person_id, other") == [
-        (1, "created", "c-other", None), (1, "created", "c-son", None), (2, "merged", "c-son", "c-other"),
+        (1, "created", "c-other", None), (1, "created", "c-son", None),
+        (2, "ended", "c-son", "c-son"), (2, "merged", "c-son", "c-other"),
     ]  # fmt: skip
     desk.reviews.decide(question["id"], "never", "张专员", "是两个人")
     desk.link()
