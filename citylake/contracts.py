@@ -1,12 +1,15 @@
 """`citylake contract`: draft, check, export, compare, generate the editors' schemas, and ask for levels of columns."""
 
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
+import sqlalchemy as sa
 import typer
 
+from catalog.policy.administration import list_recipients
 from citylake import draft
 from citylake.lineage import about
 from citylake.output import told
@@ -14,9 +17,13 @@ from pipelines.contracts import coverage as coverages
 from pipelines.contracts import diff as differences
 from pipelines.contracts import export as odcs
 from pipelines.contracts import schema as schemas
+from pipelines.contracts.deliveries import check_recipients
 from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts
 from pipelines.messages import say
 from pipelines.privacy.sensitivity import sensitivity
+from pipelines.register import Register
+from pipelines.register.tables import recipient
 from pipelines.settings import Settings
 
 app = typer.Typer(help="数据合同 / data contracts", no_args_is_help=True)
@@ -28,6 +35,7 @@ def check(contracts: Folder = None) -> None:
     """检查全部合同 / check all contracts."""
     with told():
         loaded = load(_folder(contracts))
+        _check_recipients(loaded, _folder(contracts))
         counts = {"sources": len(loaded.sources), "products": len(loaded.models), "fields": len(loaded.fields)}
         typer.echo(say("contract.ok", **counts))
 
@@ -95,6 +103,16 @@ def lineage(
 
 
 app.command("draft")(draft.draft)
+
+
+def _check_recipients(loaded: Contracts, folder: Path) -> None:
+    """Deliveries to nobody who is registered are told, where this installation has a register already."""
+    address = sa.make_url(Settings.from_environment().register_url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
+        return
+    with closing(Register(address.render_as_string(hide_password=False))) as register:
+        if sa.inspect(register.engine).has_table(recipient.name):
+            check_recipients(folder, loaded, (one.name for one in list_recipients(register)))
 
 
 def _folder(contracts: Path | None) -> Path:

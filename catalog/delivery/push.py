@@ -28,9 +28,10 @@ BY_CONTRACT = frozenset(
 )
 """A contract leaves nothing to deliver, whatever was granted: another contract, a release or an approval may. A grant
 is asked for where there never was one: what was delivered before was free then."""
-PASSING = BY_CONTRACT | {Reason.SUSPENDED}
+PASSING = BY_CONTRACT | {Reason.SUSPENDED, Reason.TOKEN_INVALID}
 """The denials that may pass: they stop a delivery. By any other nothing covers what the recipient has, and the delivery
-ends."""
+ends. A delivery shows no token: whose token is not valid is not registered, so city.yaml names somebody wrongly, and
+what was delivered to somebody else is not for that to end."""
 KEPT = 1000
 """Receipts of a delivery among which one that the recipient has is looked for."""
 

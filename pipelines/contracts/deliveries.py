@@ -2,13 +2,16 @@
 write to one place. Whether a recipient may have a product is for grants to say, at every delivery.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_known, error
 from pipelines.contracts.models import DeliveryForm, FileDeliveryForm, ReturnForm, ReturnTo
 from pipelines.contracts.resolved import Contracts
+
+CHANGES = "_changes"
+"""What is added to the name of a table for that of its changes."""
 
 
 def check_deliveries(root: Path, contracts: Contracts) -> None:
@@ -23,12 +26,18 @@ def check_deliveries(root: Path, contracts: Contracts) -> None:
         check_known(city, (*place, "product"), "product", delivery.product, contracts.products)
         if isinstance(delivery, DeliveryForm):
             check_known(city, (*place, "connection"), "connection", delivery.connection, contracts.city.connections)
-            table = delivery.table.removeprefix("public.")  # PostgreSQL's own schema, if none is named
-            other = tables.setdefault((delivery.connection, table), name)
-            if other != name:
-                where = (*place, "table")
-                raise error("contract.duplicate_delivery", city, where, name=name, other=other, table=delivery.table)
+            for table in (delivery.table, f"{delivery.table}{CHANGES}")[: 1 + delivery.changes]:
+                plain = table.removeprefix("public.")  # PostgreSQL's own schema, if none is named
+                other = tables.setdefault((delivery.connection, plain), name)
+                if other != name:
+                    where = (*place, "table")
+                    raise error("contract.duplicate_delivery", city, where, name=name, other=other, table=table)
             continue
+        shown = contracts.products[delivery.product].columns
+        if "geojson" in delivery.formats and not any(
+            one.mask is None and one.column.definition.geometry for one in shown
+        ):
+            raise error("contract.delivery_no_geometry", city, (*place, "formats"), product=delivery.product)
         if isinstance(delivery, ReturnForm):
             _check_return(city, place, delivery, contracts)
         for at, to in _folders(place, delivery):
@@ -39,6 +48,20 @@ def check_deliveries(root: Path, contracts: Contracts) -> None:
                 raise error(
                     "contract.duplicate_folder", city, (*at, "folder"), name=mine, other=other, folder=to.folder
                 )
+
+
+def check_recipients(root: Path, contracts: Contracts, registered: Iterable[str]) -> None:
+    """Raises CitylakeError at the first delivery to somebody who is not `registered`, with file and line. For where
+    there is a register to ask."""
+    names = sorted(registered)
+    if not contracts.city.deliveries:
+        return
+    city = read(root / "city.yaml")
+    for name, delivery in contracts.city.deliveries.items():
+        place: Place = ("deliveries", name)
+        recipients = [(place, delivery)] if isinstance(delivery, DeliveryForm) else _folders(place, delivery)
+        for at, to in recipients:
+            check_known(city, (*at, "recipient"), "recipient", to.recipient, names)
 
 
 def _folders(place: Place, form: FileDeliveryForm | ReturnForm) -> Iterator[tuple[Place, FileDeliveryForm | ReturnTo]]:

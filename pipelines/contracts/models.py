@@ -658,15 +658,19 @@ class DeliveryForm(Strict):
     product: ProductName
     connection: Name
     table: Annotated[str, StringConstraints(pattern=r"^[^.\s]+(\.[^.\s]+)?$")]
+    changes: bool = False
+    """Whether each change is a row of a second table too, named as this one and `_changes`."""
     whenEnded: WhenEnded = "keep"
 
 
 class PackagesForm(Strict):
     """What packages of files hold: `full` is always the whole product, `changes` what changed since the package before,
-    where that can be told."""
+    where that can be told. `geojson`: of products that show a geometry."""
 
     product: ProductName
-    formats: Annotated[list[Literal["csv", "parquet", "json", "ndjson"]], Field(min_length=1)] = ["csv"]
+    formats: Annotated[list[Literal["csv", "parquet", "json", "ndjson", "xlsx", "geojson"]], Field(min_length=1)] = [
+        "csv"
+    ]
     content: Literal["full", "changes"] = "changes"
     whenEnded: WhenEnded = "keep"
 

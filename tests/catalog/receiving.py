@@ -24,6 +24,7 @@ LISTS = "sharing/credit_list"
 DELIVERIES = {
     "persons": {"product": PERSONS},
     "persons_empty": {"product": PERSONS, "whenEnded": "empty"},
+    "persons_changes": {"product": PERSONS, "whenEnded": "empty", "changes": "true"},
     "ages": {"product": AGES},
     "divisions": {"product": DIVISIONS},
     "lists": {"product": LISTS},
@@ -57,8 +58,17 @@ class Receiver:
     def clear(self) -> None:
         """Drop what was delivered."""
         self.run("DROP TABLE IF EXISTS t")
+        self.run("DROP TABLE IF EXISTS t_changes")
         self.run("DROP TABLE IF EXISTS _citylake_position")
         self.run("DROP TABLE IF EXISTS _citylake_dictionary")
+        self.run("DROP TABLE IF EXISTS _citylake_progress")
+        for name in self.staging():
+            self.run(f"DROP TABLE {name}")
+
+    def staging(self) -> list[str]:
+        """The tables in which rows are gathered now."""
+        listed = "SELECT table_name FROM information_schema.tables WHERE table_name LIKE '%citylake_load_%'"
+        return [str(name) for (name,) in self.run(listed)]
 
 
 def postgres_receiver(server: Server, database: str) -> Receiver:

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +14,12 @@ from threading import Thread
 from typing import Any
 
 import polars as pl
+import pyogrio.raw
 import pytest
+from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner
 
+from catalog.delivery import workbooks
 from catalog.delivery.deliveries import deliver, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files import deliver as delivering
@@ -44,7 +48,8 @@ from tests.catalog.filing import (
     killed_by,
     put_into,
 )
-from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, City
+from tests.catalog.reading import sheet
+from tests.catalog.small_city import AGES, COMPONENTS, GUARD, PERSONS, STEWARD, City
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.catalog.test_receipts_of_reads import verified
 from tests.catalog.test_tables import drawn
@@ -117,6 +122,10 @@ def with_outboxes(city: City, stores: dict[str, Backend]) -> tuple[City, Desk]:
         forms[f"{kind}_ages"] = {
             **FORM, "product": AGES, "connection": kind, "folder": "ages", "content": "full",
             "formats": ["csv", "parquet", "json", "ndjson"],
+        }  # fmt: skip
+        forms[f"{kind}_sheet"] = {**FORM, "connection": kind, "folder": "sheet", "formats": ["csv", "xlsx"]}
+        forms[f"{kind}_map"] = {
+            **FORM, "product": COMPONENTS, "connection": kind, "folder": "map", "formats": ["csv", "geojson"],
         }  # fmt: skip
     add_deliveries(city, {kind: store.address for kind, store in stores.items()}, forms)
     return city, Desk(city.settings, city.register)
@@ -192,6 +201,77 @@ def test_every_format_holds_the_same_rows_unaltered(filing: Filing) -> None:
     lines = [json.loads(line) for line in (package / "age_structure_by_county.ndjson").read_text("utf-8").splitlines()]
     assert lines == json.loads((package / "age_structure_by_county.json").read_text("utf-8"))
     assert [line["persons"] for line in lines] == whole["persons"].to_list()
+
+
+def described(package: Path, kind: str) -> dict[str, Any]:
+    """What the descriptor of a package says of its file of a format."""
+    (found,) = (one for one in json.loads((package / "datapackage.json").read_text("utf-8"))["resources"]
+                if one["format"] == kind)  # fmt: skip
+    return dict(found)
+
+
+def test_a_book_holds_the_rows_as_texts_and_is_refused_beyond_its_limit(
+    filing: Filing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by calamine; changes too. Nothing of a package that is refused is there."""
+    texts = ["=1+1", "+86", "007", "甲"]
+    rows = {n: (text, "1", 1950, "341502001001", "金安区", None) for n, text in enumerate(texts)}
+    made = {column.name: [column.source, column.mask] for column in filing.city.contracts.products[PERSONS].columns}
+    body = {name: how for name, how in made.items() if name in COLUMNS}
+    office = filing.office("sheet")
+    office.clear()
+    filing.city.release(PERSONS, query=table_of(rows, COLUMNS), columns=body)
+    first = filing.deliver(full=True, name="sheet")
+    rows[1] = ("改", *rows[1][1:])
+    filing.city.release(PERSONS, query=table_of(rows, COLUMNS), columns=body)
+    second = filing.deliver(name="sheet")
+    assert (second.how, second.updated) == ("changes", 1)
+    office.take()
+    assert office.rows == expected(filing.desk, RECIPIENT)[1]
+    for package, wanted in ((first.package, sorted(texts)), (second.package, sorted(["+86", "改"]))):
+        folder = office.look() / package
+        said = described(folder, "xlsx")
+        book = folder / said["path"]
+        names = CalamineWorkbook.from_path(book).sheet_names
+        assert names[0] == said["dialect"]["sheetName"] and len(names) == 2, "with dictionary and licence"
+        held = sheet(book.read_bytes(), 0)
+        assert list(held[0]) == [field["name"] for field in said["schema"]["fields"]] and len(held) == said["rows"]
+        assert sorted(row["name"] for row in held) == wanted
+        with zipfile.ZipFile(book) as parts:
+            assert b"<f>" not in parts.read("xl/worksheets/sheet1.xml"), "no text is a formula"
+    monkeypatch.setattr(workbooks, "MOST_ROWS", 3)
+    with pytest.raises(CitylakeError, match="CSV 或 Parquet") as refused:
+        filing.deliver(full=True, name="sheet")
+    assert PERSONS in str(refused.value)
+    assert sorted(packages_in(filing, "sheet")) == [first.package, second.package]
+
+
+def test_a_layer_is_a_geojson_that_gdal_reads_and_needs_its_geometry(filing: Filing) -> None:
+    office = filing.office("map")
+    office.clear()
+    filing.city.release(COMPONENTS, 12)
+    end_grants(filing.city, RECIPIENT)
+    filing.city.grant(RECIPIENT, COMPONENTS)
+    first = filing.deliver(full=True, name="map")
+    filing.city.release(COMPONENTS, 14)
+    second = filing.deliver(name="map")
+    assert (second.how, second.inserted) == ("changes", 2)
+    for package, rows in ((first.package, 12), (second.package, 2)):
+        folder = office.look() / package
+        check(folder)
+        said = described(folder, "geojson")
+        assert said["mediatype"] == "application/geo+json" and said["rows"] == rows and "schema" not in said
+        about, _, shapes, values = pyogrio.raw.read(folder / said["path"])
+        assert len(shapes) == rows and about["geometry_type"] == "Point"
+        changed = "_change_type" in list(about["fields"])
+        assert changed is (package == second.package)
+        if changed:
+            assert set(values[list(about["fields"]).index("_change_type")]) == {"insert"}
+    end_grants(filing.city, RECIPIENT)
+    filing.city.grant(RECIPIENT, COMPONENTS, columns=["component_no", "county_name"])
+    with pytest.raises(CitylakeError, match="不含几何列"):
+        filing.deliver(full=True, name="map")
+    assert sorted(packages_in(filing, "map")) == [first.package, second.package]
 
 
 STEPS = ("put", "put_text", "show", "remove", "keep")
@@ -424,7 +504,7 @@ def test_a_store_that_is_away_does_not_hide_why_a_delivery_stopped(
     finally:
         suspension.lift(filing.city.register, "recipient", RECIPIENT, "演练结束", actor=GUARD)
     assert refused.value.reason is Reason.SUSPENDED
-    told = refusal(filing.city.register, "any", refused.value)
+    told = "\n".join(refusal(filing.city.register, "any", refused.value).values())
     assert translate("web.reason.suspended", "zh") in told and str(away) in told
 
 
@@ -451,14 +531,14 @@ def test_a_contract_that_asks_for_grants_now_takes_nothing_from_who_never_needed
     with pytest.raises(Refused) as refused:
         delivering.deliver(desk, "free", task, "test")
     assert filing.tree("free") == held
-    told = refusal(city.register, "free", refused.value)
+    told = refusal(city.register, "free", refused.value)["zh"]
     assert translate("deliver.no_grant", "zh", name="free", product=PERSONS) in told
-    unknown = replace(task, recipient="没有登记", folder="unknown")
+    unknown = replace(task, recipient="没有登记", when_ended="empty")
     with pytest.raises(Refused) as refused:
-        delivering.deliver(desk, "unknown", unknown, "test")
-    assert translate("deliver.no_recipient", "en", name="unknown", product=PERSONS) in refusal(
-        city.register, "unknown", refused.value
-    )
+        delivering.deliver(desk, "free", unknown, "test")
+    assert filing.tree("free") == held, "whoever mistypes a recipient takes nothing from the one that was meant"
+    told = refusal(city.register, "free", refused.value)["en"]
+    assert translate("deliver.no_recipient", "en", name="free", product=PERSONS) in told
     given = city.grant(name)
     administration.revoke_grant(city.register, given.id, actor=STEWARD)
     assert delivering.deliver(desk, "free", task, "test").how == "ended", "so it is called back"

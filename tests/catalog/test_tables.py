@@ -22,9 +22,8 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from assets import deliveries
 from assets.deliveries import delivery_assets
-from catalog.delivery import dictionary, receipt
+from catalog.delivery import dictionary, receipt, standing
 from catalog.delivery.changes import key_named
 from catalog.delivery.deliveries import deliver, refusal
 from catalog.delivery.desk import Desk, Refused
@@ -475,6 +474,34 @@ def test_a_contract_that_empties_a_grant_stops_its_delivery_and_no_other(bureau:
 
 
 @pytest.mark.parametrize("bureau", ["postgresql"], indirect=True)  # what is decided, whatever the database
+def test_a_recipient_who_is_not_registered_is_told_by_the_check_and_ends_nothing(bureau: Bureau) -> None:
+    """Whoever mistypes one in city.yaml, or restores a register without it, empties no table."""
+    bureau.grant()
+    name = bureau.name("persons_empty")
+    bureau.deliver("persons_empty")
+    position = bureau.receiver.position()
+    settings = bureau.city.settings
+    where = {"CITYLAKE_HOME": str(settings.home), "CITYLAKE_PROJECT": str(settings.project)}
+    runner, file = CliRunner(), bureau.city.own_contracts() / "city.yaml"
+    whole = file.read_text("utf-8")
+    assert runner.invoke(app, ["contract", "check"], env=where).exit_code == 0
+    lines = whole.splitlines()
+    line = next(at for at in range(lines.index(f"  {name}:"), len(lines)) if lines[at].strip().startswith("recipient:"))
+    try:
+        lines[line] = "    recipient: 前置机库"
+        file.write_text("\n".join(lines) + "\n", "utf-8")
+        checked = runner.invoke(app, ["contract", "check"], env=where)
+        assert checked.exit_code == 1 and f"city.yaml 第 {line + 1} 行" in checked.output
+        assert "前置机库" in checked.output and f"是否想写 {RECIPIENT}" in checked.output
+        done = runner.invoke(app, ["deliver", "run", name], env=where)
+        assert done.exit_code == 1
+        assert translate("deliver.no_recipient", "zh", name=name, product=PERSONS) in done.stderr
+    finally:
+        file.write_text(whole, "utf-8")
+    assert bureau.receiver.position() == position and bureau.equal("persons_empty")
+
+
+@pytest.mark.parametrize("bureau", ["postgresql"], indirect=True)  # what is decided, whatever the database
 def test_of_a_delivery_that_ended_by_contract_before_it_is_not_told_that_data_stay(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,7 +522,7 @@ def test_of_a_delivery_that_ended_by_contract_before_it_is_not_told_that_data_st
             deliver(desk, name, "test")
     finally:
         contract.write_text(whole, "utf-8")
-    told = refusal(bureau.city.register, name, refused.value)
+    told = "\n".join(refusal(bureau.city.register, name, refused.value).values())
     assert translate("deliver.by_contract_ended", "zh", name=name, product=product) in told
     assert translate("deliver.by_contract", "en", name=name, product=product) not in told
 
@@ -561,14 +588,14 @@ def test_after_a_release_one_delivery_that_fails_stops_no_other(
     for receiver in bureaus.receivers.values():
         receiver.clear()
     bureaus.city.release(AGES, 96)
-    deliver = deliveries.deliver
+    deliver = standing.deliver
 
-    def unforeseen(desk: Any, name: str, run: str) -> Any:
+    def unforeseen(desk: Any, name: str, run: str, anew: bool) -> Any:
         if name == "mariadb_divisions":
             raise duckdb.IOException("张三")
-        return deliver(desk, name, run)
+        return deliver(desk, name, run, anew)
 
-    monkeypatch.setattr(deliveries, "deliver", unforeseen)
+    monkeypatch.setattr(standing, "deliver", unforeseen)
     with opened(bureaus.city.settings, "dagster") as run:
         made = dg.materialize(delivery_assets(run.contracts), resources={"run": run}, raise_on_error=False)
     assert not made.success

@@ -342,6 +342,25 @@ MUTATIONS: dict[str, Mutation] = {
         "交付 two 与 one 写入同一连接的同一张表",
         "same table public.t",
     ),
+    "a table of changes that is another delivery's table": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person_of_division, connection: psb, table: t_changes}\n"
+        "  two: {recipient: 乙, product: sharing/person_of_division, connection: psb, table: t, changes: true}\n"
+        "connections:\n",
+        "two: {recipient",
+        "交付 two 与 one 写入同一连接的同一张表",
+        "same table t_changes",
+    ),
+    "a layer of a product without geometry": (
+        CITY,
+        "connections:\n",
+        "deliveries:\n  one: {recipient: 甲, product: sharing/person_of_division, connection: psb, folder: a,\n"
+        "      formats: [csv, geojson]}\nconnections:\n",
+        "      formats: [csv, geojson]",
+        "没有原样展示的几何列",
+        "no column of geometries",
+    ),
     "two deliveries into one folder": (
         CITY,
         "connections:\n",

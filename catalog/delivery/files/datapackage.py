@@ -11,6 +11,7 @@ from catalog.delivery.changes import AFTER, BEFORE, CHANGE_TYPE, DELETE, INSERT
 from catalog.delivery.extracts import Extract
 from catalog.listing import Offering
 from pipelines.contracts.resolved import Contracts, ShownColumn
+from pipelines.messages import translate
 from pipelines.register.times import as_utc
 from pipelines.synthetic import IS_TEST
 
@@ -18,6 +19,8 @@ PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 LICENCE = "LICENCE.txt"
 MEDIA = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
 MEDIA["ndjson"] = "application/x-ndjson"
+MEDIA["xlsx"] = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+MEDIA["geojson"] = "application/geo+json"
 _TYPES = {
     "string": "string",
     "byte": "integer",
@@ -91,7 +94,6 @@ def _resource(
         schema["missingValues"] = [""]
     resource: dict[str, Any] = {
         "name": f"{name}-{file.format}",
-        "type": "table",
         "title": title,
         "path": file.name,
         "format": file.format,
@@ -99,9 +101,12 @@ def _resource(
         "bytes": file.size,
         "hash": f"sha256:{file.sha256}",
         "rows": held.rows,
-        "schema": schema,
     }
-    if file.format != "parquet":
+    if file.format != "geojson":  # no table: its columns are described in the file itself
+        resource |= {"type": "table", "schema": schema}
+    if file.format == "xlsx":
+        resource["dialect"] = {"sheetName": translate("web.sheet.data", "zh")}
+    if file.format not in ("parquet", "xlsx"):
         resource["encoding"] = "utf-8"
     if file.format == "csv":
         resource["dialect"] = {"delimiter": ",", "lineTerminator": "\r\n", "quoteChar": '"', "doubleQuote": True}

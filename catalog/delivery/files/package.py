@@ -7,17 +7,22 @@ Written once for what is in them and kept beside the views, so that whoever goes
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from catalog.delivery import dictionary, formats
+import duckdb
+
+from catalog.delivery import dictionary, formats, layers, workbooks
 from catalog.delivery.changes import CHANGE_TYPE, key_named
 from catalog.delivery.desk import Admission, Desk
+from catalog.delivery.downloads import about_book
 from catalog.delivery.extracts import Extract
 from catalog.delivery.files.datapackage import LICENCE, DataFile, describe
+from catalog.delivery.work import BOOK_COST
+from pipelines.contracts.texts import LANGUAGES
 from pipelines.lake.checksums import checksums
 from pipelines.lake.parquet import sha256
-from pipelines.messages import say
+from pipelines.messages import CitylakeError, say, translate
 from pipelines.register.chain import canonical
 
 FORMAT = 2
@@ -45,7 +50,7 @@ def packed(
 ) -> list[Packed]:
     """The files of a package of `held`: the view of the admission, or the change set to it from version `since`.
 
-    Raises LakeError.
+    Raises LakeError; CitylakeError for what no sheet or layer can hold.
     """
     contracts = desk.listing.snapshot().contracts
     about = [FORMAT, held.key, since, sorted(set(kinds)), key_named(key), admission.offering.product.contract.hash]
@@ -54,7 +59,8 @@ def packed(
 
     def build(folder: Path) -> None:
         offering = admission.offering
-        rows = [_write_rows(desk, held, kind, folder / _named(offering.product.name, since, kind)) for kind in kinds]
+        targets = {kind: folder / _named(offering.product.name, since, kind) for kind in kinds}
+        rows = [_write_rows(desk, admission, held, kind, target) for kind, target in targets.items()]
         described = describe(
             contracts, offering, held, key, since, rows, dict(admission.allowed.masks), made_up=bool(desk.said)
         )
@@ -66,7 +72,8 @@ def packed(
         (folder / LICENCE).write_text(licence + "\n", "utf-8")
         _write_sums(folder)
 
-    folder = desk.views.beside(admission.allowed, name, build, held.rows * len(kinds))
+    cost = sum(BOOK_COST if kind == "xlsx" else 1 for kind in kinds)
+    folder = desk.views.beside(admission.allowed, name, build, held.rows * cost)
     return described(sorted(folder.iterdir()))
 
 
@@ -79,10 +86,42 @@ def _named(product: str, since: int | None, kind: str) -> str:
     return f"{product}{'' if since is None else '_changes'}.{kind}"
 
 
-def _write_rows(desk: Desk, held: Extract, kind: str, target: Path) -> DataFile:
+def _write_rows(desk: Desk, admission: Admission, held: Extract, kind: str, target: Path) -> DataFile:
+    query = f"SELECT * FROM {held.relation} ORDER BY ALL"
     with desk.views.folders.connection() as con:
-        formats.WRITERS[kind](con, f"SELECT * FROM {held.relation} ORDER BY ALL", target)
+        if kind == "xlsx":
+            _write_book(con, desk, admission, held, query, target)
+        elif kind == "geojson":
+            layers.write_geojson(con, query, target, _layer(admission, held))
+        else:
+            formats.WRITERS[kind](con, query, target)
     return DataFile(target.name, kind, target.stat().st_size, sha256(target))
+
+
+def _write_book(
+    con: duckdb.DuckDBPyConnection, desk: Desk, admission: Admission, held: Extract, query: str, target: Path
+) -> None:
+    columns = [column for column in held.columns if column != CHANGE_TYPE]
+    about = about_book(admission.offering, desk.url, admission.allowed, columns, held.rows, bool(desk.said))
+    try:
+        workbooks.require_rows(held.rows)
+        workbooks.write(con, query, target, about)
+    except workbooks.DoesNotFit as problem:
+        told = say(problem.code, **problem.arguments)
+        raise CitylakeError("deliver.no_sheet", product=admission.allowed.product, problem=told) from None
+
+
+def _layer(admission: Admission, held: Extract) -> layers.Layer:
+    """The layer of these rows. Of changes a feature comes up to twice, so it has no id, and says what happened."""
+    offering, allowed = admission.offering, admission.allowed
+    assert offering.release is not None
+    layer = layers.layer_of(offering.product, offering.release, held.columns, dict(allowed.masks))
+    if layer is None:
+        raise CitylakeError("deliver.no_geometry", product=allowed.product)
+    if CHANGE_TYPE not in held.columns:
+        return layer
+    title, title_en = (translate("deliver.change_type", language) for language in LANGUAGES)
+    return replace(layer, key=None, fields=(*layer.fields, layers.Field(CHANGE_TYPE, title, title_en, None)))
 
 
 def _write_sums(folder: Path) -> None:

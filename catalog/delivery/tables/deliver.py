@@ -1,9 +1,10 @@
 """One delivery: ask the grant, find what leads from the recipient's version to the published one, send it, prove it.
 
-The first delivery, and any that no change set leads to, is the whole of the view in one transaction. The grant is asked
-again, and the audit written, before each batch; without either nothing is sent and the transaction is rolled back. An
-end of the grant or of the product is told to the recipient in the position, and empties the table only if the target
-says so.
+The first delivery, and any that no change set leads to, is the whole of the view: it is gathered in a staging table,
+each batch committed with how far it came, so that a run that was killed is gone on with, and takes the place of the
+rows in one transaction. The grant is asked again, and the audit written, before each batch; without either nothing is
+sent. An end of the grant or of the product is told to the recipient in the position, and empties the table only if the
+target says so.
 """
 
 from collections.abc import Iterator
@@ -21,10 +22,12 @@ from catalog.delivery.tables import rows
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.rows import Batch, Totals
-from catalog.delivery.tables.target import CURRENT, Position, Target, meanings
+from catalog.delivery.tables.target import CURRENT, Moment, Position, Progress, Target, meanings, staging_name
+from catalog.delivery.timeline import timeline
 from catalog.policy.decision import Reason
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, translate
+from pipelines.register.store import now
 
 _WAYS: dict[str, type[PostgresTable] | type[MysqlTable]] = {
     "postgresql": PostgresTable,
@@ -93,8 +96,13 @@ class _Delivery(Push):
         extract = self.desk.views.extract(admission.allowed)
         target = open_target(self.desk, self.form)
         try:
-            target.prepare(self.name, {field["name"]: field["type"] for field in extract.fields})
+            columns = {field["name"]: field["type"] for field in extract.fields}
+            target.prepare(self.name, columns, self.form.changes)
             done = self._bring_up(target, asked, admission, extract)
+        except Refused as refused:
+            if refused.reason not in PASSING:
+                target.unstage(self.name)  # what was loaded so far is covered by nothing any more
+            raise
         finally:
             target.close()
         self.keep()
@@ -107,24 +115,29 @@ class _Delivery(Push):
             try:
                 with target.transaction(self.name) as position:
                     self._begin(position, goal)
-                    return self._step(target, con, position, goal)
+                    done = self._step(target, con, position, goal)
             except Astray:
-                with target.transaction(self.name) as position:
-                    self._begin(position, goal)
-                    return self._snapshot(target, con, position, goal)
+                done = None
+            done = done or self._anew(target, con, goal)
+        target.unstage(self.name)
+        return done
 
     def _begin(self, position: Position, goal: _Goal) -> None:
         """Nobody else delivers from here on; but somebody may have, a newer version than the one that was asked for."""
         self.recover(position.statement, position.signature)
         self.ask_again(goal.asked)
 
-    def _step(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
-        """Nothing, a change set or everything, whatever leads from the position to the published version."""
+    def _step(
+        self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal
+    ) -> Delivered | None:
+        """Nothing or a change set, whichever leads from the position to the published version; None if neither does."""
         version, rows_after = goal.extract.version, goal.totals.rows
         if (position.version, position.policy, position.state) == (version, goal.policy, CURRENT):
             if target.totals() != goal.totals:
                 raise Astray
             self._describe(target, goal)
+            if self.form.changes:
+                self._log_begun(target, position, goal)
             return Delivered(self.name, "unchanged", version, rows_after)
         before = self._before(position, goal)
         try:
@@ -132,27 +145,64 @@ class _Delivery(Push):
         except SchemaChanged:
             changes = None
         if before is None or changes is None:
-            return self._snapshot(target, con, position, goal)
+            return None
         held = self.desk.views.extract(before.allowed)
         if held.columns != goal.extract.columns:  # names and checks of rows are made of the values in their order
-            return self._snapshot(target, con, position, goal)
-        self._send(target, goal, rows.changed_rows(con, changes, held, goal.key))
+            return None
+        at = self._log_begun(target, position, goal) if self.form.changes else None
+        self._send(target, goal, rows.changed_rows(con, changes, held, goal.key), at)
         if target.totals() != goal.totals:
             raise Astray
         counts = counted(con, changes)
         self._arrive(target, goal, how="changes", since=position.version, **counts)
         return Delivered(self.name, "changes", version, rows_after, **counts)
 
-    def _snapshot(self, target: Target, con: duckdb.DuckDBPyConnection, position: Position, goal: _Goal) -> Delivered:
+    def _anew(self, target: Target, con: duckdb.DuckDBPyConnection, goal: _Goal) -> Delivered:
+        """All rows, whatever the table holds: gathered beside it, then put in their place."""
+        progress = self._load(target, con, goal)
+        with target.transaction(self.name) as position:
+            self._begin(position, goal)
+            held = self._ours(target, position)
+            self._keep_pace(target, progress)
+            target.take_over(staging_name(self.name), goal.extract.columns, progress.loaded)
+            self._require(target, goal)
+            if self.form.changes:
+                target.begin_log(self._moment(goal))
+            counts = {"inserted": goal.totals.rows, "updated": 0, "deleted": held}
+            self._arrive(target, goal, how="snapshot", since=None, **counts)
+        return Delivered(self.name, "snapshot", goal.extract.version, goal.totals.rows, **counts)
+
+    def _load(self, target: Target, con: duckdb.DuckDBPyConnection, goal: _Goal) -> Progress:
+        """Fill the staging table from where a run before this one was stopped, or from the first row."""
+        staging, start = staging_name(self.name), Progress(self.form.product, goal.extract.version, goal.policy)
+        with target.transaction(self.name) as position:
+            self._ours(target, position)
+            stopped = target.progress(self.name)
+            whole = stopped and stopped.leads_to(start) and target.totals(staging) == stopped.totals
+        if whole and stopped:
+            progress = stopped
+        else:
+            target.stage(self.name, goal.extract.columns, progress := start)
+        for batch in rows.all_rows(con, goal.extract, goal.key, progress.last_row):
+            self.ask_again(goal.asked)
+            self.audit(goal.admission, batch=progress.loaded // rows.BATCH, rows=len(batch.put), deleted=0)
+            with target.transaction(self.name):
+                self._keep_pace(target, progress)
+                target.put(goal.extract.columns, batch.put, staging)
+                target.advance(self.name, progress := progress.after(batch.put))
+        return progress
+
+    def _ours(self, target: Target, position: Position) -> int:
+        """How many rows the table holds. Raises CitylakeError if it holds any before the first delivery."""
         held = target.totals().rows
         if position.version is None and held:
             raise CitylakeError("deliver.not_ours", connection=target.connection, table=target.table, rows=held)
-        target.empty()
-        self._send(target, goal, rows.all_rows(con, goal.extract, goal.key))
-        self._require(target, goal)
-        counts = {"inserted": goal.totals.rows, "updated": 0, "deleted": held}
-        self._arrive(target, goal, how="snapshot", since=None, **counts)
-        return Delivered(self.name, "snapshot", goal.extract.version, goal.totals.rows, **counts)
+        return held
+
+    def _keep_pace(self, target: Target, progress: Progress) -> None:
+        """Raises CitylakeError if somebody else loads the same delivery."""
+        if target.progress(self.name) != progress:
+            raise CitylakeError("deliver.overtaken", name=self.name)
 
     def _require(self, target: Target, goal: _Goal) -> None:
         """Raises CitylakeError unless the table holds just what it should."""
@@ -166,19 +216,43 @@ class _Delivery(Push):
             return None
         return self.before(goal.admission, position.version)
 
-    def _send(self, target: Target, goal: _Goal, batches: Iterator[Batch]) -> None:
-        """Ask the grant again and audit, then send, batch by batch."""
+    @staticmethod
+    def _moment(goal: _Goal) -> Moment:
+        return Moment(goal.extract.version, now(), goal.extract.columns)
+
+    def _log_begun(self, target: Target, position: Position, goal: _Goal) -> Moment:
+        """The table of changes, ready for those of this delivery. It begins anew from the recipient's version if there
+        was none, or if it tells of a version that an erasure or an ended period changed: it may have what was erased.
+        """
+        at, begun = self._moment(goal), target.logged_from()
+        rewritten = timeline(self.desk.listing, self.product).rewritten
+        if begun is None or any(begun <= version < at.version for version in rewritten):
+            assert position.version is not None
+            target.begin_log(replace(at, version=position.version))
+        return at
+
+    def _send(self, target: Target, goal: _Goal, batches: Iterator[Batch], at: Moment | None) -> None:
+        """Ask the grant again and audit, then send, batch by batch; into the table of changes too, if there is one."""
         for number, batch in enumerate(batches):
             self.ask_again(goal.asked)
             self.audit(goal.admission, batch=number, rows=len(batch.put), deleted=len(batch.drop))
             if batch.drop:
+                if at is not None:
+                    target.log("D", at, batch.drop)
                 target.drop(batch.drop)
             if batch.put:
+                names = [row[-2] for row in batch.put]
+                there = target.present(names) if at is not None else set()
                 target.put(goal.extract.columns, batch.put)
+                if at is not None:
+                    target.log("U", at, [name for name in names if name in there])
+                    target.log("I", at, [name for name in names if name not in there])
 
     def _arrive(self, target: Target, goal: _Goal, **facts: Any) -> None:
         """Write position, receipt and dictionary, in the transaction of the rows."""
         self._describe(target, goal)
+        if not self.form.changes:
+            target.clear_log()  # of one that is kept no more nothing stays that nobody would erase from
         extract = goal.extract
         statement, signature = self.sign(
             table=self.form.table,
@@ -215,6 +289,7 @@ class _Delivery(Push):
         try:
             if not target.exists():
                 return None
+            target.unstage(self.name)
             with target.transaction(self.name) as position:
                 if position.version is None and position.state == "":
                     return None
@@ -231,6 +306,7 @@ class _Delivery(Push):
         deleted = target.totals().rows if emptied else 0
         if emptied:
             target.empty()
+            target.clear_log()
         left = target.totals()
         statement, signature = self.sign(
             table=self.form.table,

@@ -18,18 +18,31 @@ from catalog.delivery.tables.target import (
     FIELDS,
     MEANINGS,
     NOWHERE,
+    NUMBER,
+    OPERATION,
     POSITIONS,
+    PROGRESS,
+    STEPS,
+    TIME,
+    VERSION,
     Meaning,
+    Moment,
+    Operation,
     Position,
+    Progress,
     check_values,
     column_types,
     fits,
     misfit,
     own_columns,
     read_position,
+    read_progress,
+    slices,
+    staging_name,
 )
 from pipelines.connectors.database import patience
 from pipelines.connectors.database.failures import safe
+from pipelines.contracts.deliveries import CHANGES
 from pipelines.messages import CitylakeError
 
 TYPES = {
@@ -61,8 +74,8 @@ _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 _OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
-_DROPPED = 1000
-"""Names in one DELETE."""
+_AT_ONCE = 1000
+"""Names in one statement."""
 
 
 class MysqlTable:
@@ -95,11 +108,12 @@ class MysqlTable:
         except (pymysql.MySQLError, sa.exc.ArgumentError, ValueError, OSError) as error:
             problem = safe(error, address)
             raise CitylakeError("deliver.unreachable", connection=connection, problem=problem) from None
-        self._target, self._positions, self._dictionary = (
-            f"{_quoted(self._database)}.{_quoted(one)}" for one in (self._name, POSITIONS, DICTIONARY)
+        self._log_name = f"{self._name}{CHANGES}"
+        self._target, self._log, self._positions, self._dictionary, self._progress = map(
+            self._table, (self._name, self._log_name, POSITIONS, DICTIONARY, PROGRESS)
         )
 
-    def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
+    def prepare(self, name: str, columns: Mapping[str, Any], changes: bool = False) -> None:
         wanted = column_types(columns, TYPES)
         with self._told():
             if not self._columns(self._name):
@@ -107,6 +121,8 @@ class MysqlTable:
                 own = f"{_quoted(ROW)} {_NAME} PRIMARY KEY, {_quoted(CHECK)} bigint NOT NULL"
                 self._run(f"CREATE TABLE {self._target} ({', '.join(defined)}, {own}) ENGINE = InnoDB")
             self._check(wanted)
+            if changes:
+                self._prepare_log(wanted)
             self._run(
                 f"CREATE TABLE IF NOT EXISTS {self._positions} (delivery varchar(100) CHARACTER SET ascii PRIMARY KEY, "
                 "product varchar(200) NOT NULL, version bigint, policy varchar(200) NOT NULL, `rows` bigint NOT NULL, "
@@ -118,6 +134,12 @@ class MysqlTable:
                 "number integer, column_name varchar(200) NOT NULL, name_zh text NOT NULL, name_en text NOT NULL, "
                 "`type` varchar(100) NOT NULL, `level` integer NOT NULL, mask varchar(100), unit text, standard text, "
                 "codes text, description text, licence text, PRIMARY KEY (delivery, number)) "
+                "ENGINE = InnoDB CHARACTER SET utf8mb4"
+            )
+            self._run(
+                f"CREATE TABLE IF NOT EXISTS {self._progress} (delivery varchar(100) CHARACTER SET ascii PRIMARY KEY, "
+                "product varchar(200) NOT NULL, version bigint NOT NULL, policy varchar(200) NOT NULL, "
+                f"last_row {_NAME} NOT NULL, loaded bigint NOT NULL, checksum decimal(38) NOT NULL) "
                 "ENGINE = InnoDB CHARACTER SET utf8mb4"
             )
             self._run(
@@ -147,11 +169,12 @@ class MysqlTable:
     def empty(self) -> None:
         self._run(f"DELETE FROM {self._target}")
 
-    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], staging: str | None = None) -> None:
         names = [_quoted(name).replace("%", "%%") for name in own_columns(columns)]
         places = ", ".join(["%s"] * len(names))
         sets = ", ".join(f"{name} = VALUES({name})" for name in names)
-        insert = f"INSERT INTO {self._target.replace('%', '%%')} ({', '.join(names)}) VALUES ({places}) "
+        into = self._table(staging or self._name).replace("%", "%%")
+        insert = f"INSERT INTO {into} ({', '.join(names)}) VALUES ({places}) "
         plain = [tuple(map(_plain, row)) for row in rows]
         try:
             with self._con.cursor() as cursor:
@@ -161,19 +184,74 @@ class MysqlTable:
             raise
 
     def drop(self, names: Sequence[str]) -> None:
-        for begin in range(0, len(names), _DROPPED):
-            some = list(names[begin : begin + _DROPPED])
+        for some in _by_thousands(names):
             self._run(f"DELETE FROM {self._target} WHERE {_quoted(ROW)} IN %s", (some,))
 
-    def totals(self) -> Totals:
+    def totals(self, staging: str | None = None) -> Totals:
         with self._told():
-            row = self._run(f"SELECT count(*), coalesce(sum({_quoted(CHECK)}), 0) FROM {self._target}")[0]
+            table = self._table(staging or self._name)
+            row = self._run(f"SELECT count(*), coalesce(sum({_quoted(CHECK)}), 0) FROM {table}")[0]
             return Totals(int(row[0]), int(row[1]))
 
+    def stage(self, name: str, columns: Sequence[str], progress: Progress) -> None:
+        self.unstage(name)
+        with self._told():
+            self._run(f"CREATE TABLE {self._table(staging_name(name))} LIKE {self._target}")
+            places = ", ".join(["%s"] * (1 + len(STEPS)))
+            self._run(f"INSERT INTO {self._progress} VALUES ({places})", (name, *vars(progress).values()))
+            self._con.commit()
+
+    def unstage(self, name: str) -> None:
+        with self._told():  # what is loaded counts by its row of progress alone, which goes first and comes last
+            if self._columns(PROGRESS):  # none where nothing was delivered since tables are loaded in steps
+                self._run(f"DELETE FROM {self._progress} WHERE delivery = %s", (name,))
+            self._con.commit()
+            if self._columns(staging_name(name)):
+                self._run(f"DROP TABLE {self._table(staging_name(name))}")
+
+    def progress(self, name: str) -> Progress | None:
+        select = f"SELECT {', '.join(map(_quoted, STEPS))} FROM {self._progress} WHERE delivery = %s"
+        found = read_progress(self._run(select, (name,)))
+        return found if found and self._columns(staging_name(name)) else None
+
+    def advance(self, name: str, progress: Progress) -> None:
+        self._set(self._progress, vars(progress), name)
+
+    def take_over(self, staging: str, columns: Sequence[str], rows: int) -> None:
+        self.empty()
+        listed = ", ".join(map(_quoted, own_columns(columns)))
+        copy = f"INSERT INTO {self._target} ({listed}) SELECT {listed} FROM {self._table(staging)} WHERE {_quoted(ROW)}"
+        copy = copy.replace("%", "%%")
+        for begin, end in slices(rows):
+            before = "" if end is None else f" AND {_quoted(ROW)} < %s"
+            self._run(f"{copy} >= %s{before}", (begin,) if end is None else (begin, end))
+
     def move(self, name: str, position: Position) -> None:
-        said = vars(position)
-        sets = ", ".join(f"{_quoted(column)} = %s" for column in said)
-        self._run(f"UPDATE {self._positions} SET {sets} WHERE delivery = %s", (*said.values(), name))
+        self._set(self._positions, vars(position), name)
+
+    def present(self, names: Sequence[str]) -> set[str]:
+        select = f"SELECT {_quoted(ROW)} FROM {self._target} WHERE {_quoted(ROW)} IN %s"
+        return {row[0] for some in _by_thousands(names) for row in self._run(select, (some,))}
+
+    def log(self, operation: Operation, at: Moment, names: Sequence[str]) -> None:
+        about, shown = (", ".join(map(_quoted, some)) for some in ((OPERATION, VERSION, TIME), (ROW, *at.columns)))
+        insert = f"INSERT INTO {self._log} ({about}, {shown}) SELECT ?, ?, ?, {shown} FROM {self._target}"
+        insert = f"{insert.replace('%', '%%').replace('?, ?, ?', '%s, %s, %s', 1)} WHERE {_quoted(ROW)} IN %s"
+        for some in _by_thousands(names):
+            self._run(insert, (operation, at.version, _plain(at.time), some))
+
+    def begin_log(self, at: Moment) -> None:
+        self.clear_log()
+        insert = f"INSERT INTO {self._log} ({', '.join(map(_quoted, (OPERATION, VERSION, TIME)))})"
+        self._run(f"{insert} VALUES ('F', %s, %s)", (at.version, _plain(at.time)))
+
+    def clear_log(self) -> None:
+        if OPERATION in self._columns(self._log_name):
+            self._run(f"DELETE FROM {self._log}")
+
+    def logged_from(self) -> int | None:
+        found = self._run(f"SELECT min({_quoted(VERSION)}) FROM {self._log}")[0][0]
+        return None if found is None else int(found)
 
     def described(self, name: str) -> list[Meaning]:
         listed = ", ".join(map(_quoted, MEANINGS))
@@ -189,6 +267,13 @@ class MysqlTable:
 
     def close(self) -> None:
         self._con.close()
+
+    def _table(self, name: str) -> str:
+        return f"{_quoted(self._database)}.{_quoted(name)}"
+
+    def _set(self, table: str, said: Mapping[str, Any], name: str) -> None:
+        sets = ", ".join(f"{_quoted(column)} = %s" for column in said)
+        self._run(f"UPDATE {table} SET {sets} WHERE delivery = %s", (*said.values(), name))
 
     def _columns(self, table: str) -> dict[str, str]:
         query = (
@@ -215,9 +300,25 @@ class MysqlTable:
         )
         if str(engine[0][0]).lower() != "innodb":
             raise misfit(self, "—", f"ENGINE = {engine[0][0]} ≠ InnoDB")
+        self._fit(self._target, there, columns)
+
+    def _prepare_log(self, columns: Mapping[str, str]) -> None:
+        own = {OPERATION: "char(1)", VERSION: "bigint", TIME: "datetime(6)", ROW: _NAME}
+        there = self._columns(self._log_name)
+        if not there:
+            number = f"{_quoted(NUMBER)} bigint AUTO_INCREMENT PRIMARY KEY"
+            self._run(f"CREATE TABLE {self._log} ({number}) ENGINE = InnoDB CHARACTER SET utf8mb4")
+            self._fit(self._log, {}, {**own, **columns})
+        elif missing := [name for name in (NUMBER, *own) if name not in there]:
+            raise misfit(self, missing[0], f"{self._log_name} ≠ {CHANGES}")
+        else:
+            self._fit(self._log, there, columns)
+
+    def _fit(self, table: str, there: Mapping[str, str], columns: Mapping[str, str]) -> None:
+        """Add the columns that are missing. Raises CitylakeError for one that does not hold its values."""
         for name, kind in columns.items():
             if name not in there:
-                self._run(f"ALTER TABLE {self._target} ADD COLUMN {_quoted(name)} {_WRITTEN.get(kind, kind)}")
+                self._run(f"ALTER TABLE {table} ADD COLUMN {_quoted(name)} {_WRITTEN.get(kind, kind)}")
             elif not fits(there[name], kind, _ALSO.get(kind, ())):
                 raise misfit(self, name, f"{there[name]} ≠ {kind}")
 
@@ -236,6 +337,11 @@ class MysqlTable:
             raise CitylakeError(
                 "deliver.database", connection=self.connection, table=self.table, problem=problem
             ) from None
+
+
+def _by_thousands(names: Sequence[str]) -> Iterator[list[str]]:
+    for begin in range(0, len(names), _AT_ONCE):
+        yield list(names[begin : begin + _AT_ONCE])
 
 
 def _kind(name: str, digits: int | None, places: int | None, fraction: int | None) -> str:

@@ -44,13 +44,15 @@ def totals(con: duckdb.DuckDBPyConnection, extract: Extract) -> Totals:
     return Totals(int(rows), int(checksum))
 
 
-def all_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str]) -> Iterator[Batch]:
-    """The whole of an extract. `key` is empty where none names rows."""
+def all_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str], after: str = "") -> Iterator[Batch]:
+    """The whole of an extract in the order of the names of rows, or what comes `after` one. `key` is empty where none
+    names rows."""
     columns = _listed(extract.columns)
     same = f"row_number() OVER (PARTITION BY {columns})"
     # in the order of the primary key, in which MySQL keeps rows
-    query = f"""SELECT {columns}, {_name(extract.columns, key, same)}, {_check(extract.columns)}
-        FROM {extract.relation} ORDER BY {ROW}"""
+    query = f"""SELECT * FROM (
+            SELECT {columns}, {_name(extract.columns, key, same)}, {_check(extract.columns)} FROM {extract.relation}
+        ) WHERE {ROW} > {literal(after)} ORDER BY {ROW}"""
     for rows in _batches(con, query):
         yield Batch(rows, [])
 

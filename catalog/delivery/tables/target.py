@@ -3,11 +3,13 @@
 How an engine does it is in the module of its name. Errors of drivers may quote rows, so only their kind and code leave.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any, Literal, Protocol
 
 from catalog.delivery.dictionary import Entry
 from catalog.delivery.tables.rows import CHECK, ROW, Totals
@@ -17,6 +19,8 @@ POSITIONS = "_citylake_position"
 """The table, beside those delivered to, with one row for each delivery."""
 DICTIONARY = "_citylake_dictionary"
 """The table, beside those delivered to, with one row for each column of each delivery: what it means."""
+PROGRESS = "_citylake_progress"
+"""The table, beside those delivered to, with one row for each delivery whose rows are being loaded."""
 CURRENT = "current"
 """The state of a position whose rows may be used; any other is the reason why no more rows come."""
 
@@ -36,6 +40,32 @@ class Position:
     signature: str
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far the loading of all rows has come: of which version, under which policy, up to which row (they come in the
+    order of their names), and what the staging table holds by then."""
+
+    product: str
+    version: int
+    policy: str
+    last_row: str = ""
+    loaded: int = 0
+    checksum: int = 0
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(self.loaded, self.checksum)
+
+    def leads_to(self, other: "Progress") -> bool:
+        """Whether the same rows are being loaded."""
+        return (self.product, self.version, self.policy) == (other.product, other.version, other.policy)
+
+    def after(self, put: Sequence[tuple[Any, ...]]) -> "Progress":
+        """The same after one more batch; `put`: rows that end with their name and check."""
+        checks = sum(row[-1] for row in put)
+        return replace(self, last_row=put[-1][-2], loaded=self.loaded + len(put), checksum=self.checksum + checks)
+
+
 _DECIMAL = re.compile(r"decimal(?:\((\d+),\s*(\d+)\))?")
 FIELDS = tuple(field.name for field in fields(Position))
 _SAID = ("name_zh", "name_en", "type", "level", "mask", "unit", "standard", "codes", "description")
@@ -43,6 +73,15 @@ _SAID = ("name_zh", "name_en", "type", "level", "mask", "unit", "standard", "cod
 MEANINGS = ("number", "column_name", *_SAID, "licence")
 Meaning = tuple[int | str | None, ...]
 """What one column of a table means: the values of MEANINGS. `number`: its place, from 1 on."""
+NUMBER, OPERATION, VERSION, TIME = "_citylake_number", "_citylake_operation", "_citylake_version", "_citylake_time"
+"""Of a table of changes, before the name and the columns of the row: its place, what happened, which version it is part
+of, when it was delivered."""
+Operation = Literal["F", "I", "U", "D"]
+"""`F`: all rows were delivered anew, the table itself is what later changes are to be applied to; `I`, `U`, `D`: a row
+came, has these values now, or is gone and had them."""
+STEPS = tuple(field.name for field in fields(Progress))
+AT_ONCE = 100_000
+"""Rows that one statement takes over from a staging table."""
 NOWHERE = Position("", None, "", 0, 0, "", "", "")
 
 
@@ -51,6 +90,35 @@ def meanings(entries: Sequence[Entry], licence: str | None) -> list[Meaning]:
     return [
         (number, one.column, *(getattr(one, name) for name in _SAID), licence) for number, one in enumerate(entries, 1)
     ]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What all rows of a table of changes say that one delivery writes."""
+
+    version: int
+    time: datetime
+    columns: tuple[str, ...]
+
+
+def staging_name(delivery: str) -> str:
+    """The table beside the target in which all rows of a delivery are gathered before they take its place."""
+    return f"_citylake_load_{hashlib.sha256(delivery.encode()).hexdigest()[:12]}"
+
+
+def slices(rows: int) -> list[tuple[str, str | None]]:
+    """The parts in which a staging table of so many rows is taken over, by names of rows, which are hexadecimal: from,
+    and up to before, None for the last. No statement of a large table then runs as long as the whole does."""
+    begins = [f"{number:02x}" for number in range(256)] if rows > AT_ONCE else [""]
+    return list(zip(begins, [*begins[1:], None], strict=True))
+
+
+def read_progress(rows: Sequence[Sequence[Any]]) -> Progress | None:
+    """The progress in a row of STEPS, None if there is none."""
+    if not rows:
+        return None
+    found = dict(zip(STEPS, rows[0], strict=True))
+    return Progress(**{**found, "checksum": int(found["checksum"])})
 
 
 def read_position(rows: Sequence[Sequence[Any]]) -> Position:
@@ -67,10 +135,10 @@ class Target(Protocol):
     connection: str
     table: str
 
-    def prepare(self, name: str, columns: Mapping[str, Any]) -> None:
+    def prepare(self, name: str, columns: Mapping[str, Any], changes: bool = False) -> None:
         """Create the table and the positions, or check that they fit; add columns that are new. Commits by itself.
 
-        `columns`: Delta types by name, as its JSON says them.
+        `columns`: Delta types by name, as its JSON says them; `changes`: with the table of changes.
         """
 
     def exists(self) -> bool:
@@ -82,17 +150,49 @@ class Target(Protocol):
     def empty(self) -> None:
         """Delete all rows."""
 
-    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Insert rows, or replace those of the same names. `columns` without our own two."""
+    def put(self, columns: Sequence[str], rows: Sequence[tuple[Any, ...]], staging: str | None = None) -> None:
+        """Insert rows, or replace those of the same names, in the table or a staging table beside it. `columns` without
+        our own two."""
 
     def drop(self, names: Sequence[str]) -> None:
         """Delete the rows of these names."""
 
-    def totals(self) -> Totals:
-        """What the table holds now."""
+    def totals(self, staging: str | None = None) -> Totals:
+        """What the table, or a staging table beside it, holds now."""
+
+    def stage(self, name: str, columns: Sequence[str], progress: Progress) -> None:
+        """Make an empty staging table for a delivery, with the `progress` of nothing loaded. `columns` without our own
+        two. Commits by itself."""
+
+    def unstage(self, name: str) -> None:
+        """Throw away what was loaded for a delivery, if anything was. Commits by itself."""
+
+    def progress(self, name: str) -> Progress | None:
+        """How far the loading of a delivery has come, None if nothing is being loaded."""
+
+    def advance(self, name: str, progress: Progress) -> None:
+        """Write how far it has come."""
+
+    def take_over(self, staging: str, columns: Sequence[str], rows: int) -> None:
+        """Replace all rows of the table by the `rows` of a staging table. `columns` without our own two."""
 
     def move(self, name: str, position: Position) -> None:
         """Write the position."""
+
+    def present(self, names: Sequence[str]) -> set[str]:
+        """Which rows of these names the table holds."""
+
+    def log(self, operation: Operation, at: Moment, names: Sequence[str]) -> None:
+        """Write the rows of these names, as they are in the table, into the table of changes."""
+
+    def begin_log(self, at: Moment) -> None:
+        """Empty the table of changes; the table itself is what the next ones are to be applied to."""
+
+    def clear_log(self) -> None:
+        """Empty the table of changes, if there is one."""
+
+    def logged_from(self) -> int | None:
+        """The first version that the table of changes tells of, None if it is empty."""
 
     def described(self, name: str) -> list[Meaning]:
         """What is written there of the meaning of its columns, in their order."""
