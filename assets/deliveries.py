@@ -4,9 +4,9 @@ server that is down fails neither a release nor the delivery to another."""
 import dagster as dg
 
 from assets.releases import EDITION
-from catalog.delivery.deliveries import all_deliveries, deliver, refusal
-from catalog.delivery.desk import Desk, Refused
-from catalog.policy.audit import AuditUnavailable
+from catalog.delivery.deliveries import all_deliveries
+from catalog.delivery.desk import Desk
+from catalog.delivery.standing import attempt
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError, say
 from pipelines.run import Run
@@ -31,17 +31,11 @@ def delivery_assets(contracts: Contracts) -> list[dg.AssetsDefinition]:
         run: Run = context.resources.run
         desk, done, failed = Desk(run.settings, run.register), {}, []
         for name in all_deliveries(contracts.city):
-            try:
-                if made := deliver(desk, name, run.id):
-                    done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
-            except Refused as refused:
-                context.log.error(refusal(desk.register, name, refused))
-                failed.append(name)
-            except (CitylakeError, AuditUnavailable) as problem:
-                context.log.error(f"{name}: {problem or type(problem).__name__}")
-                failed.append(name)
-            except Exception as problem:  # the text of an error that nobody foresaw may quote rows
-                context.log.error(say("deliver.unforeseen", name=name, problem=type(problem).__name__))
+            tried = attempt(desk, name, run.id)
+            if made := tried.done:
+                done[name] = {"how": made.how, "version": made.version, "rows": made.rows}
+            if tried.problem is not None:
+                context.log.error(f"{name}: {tried.told}")
                 failed.append(name)
         if failed:
             raise CitylakeError("deliver.failed", names="、".join(failed))

@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from catalog.delivery import ending
-from catalog.delivery.deliveries import Form, all_deliveries, deliver, named, refusal
-from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.deliveries import Form, all_deliveries, named
+from catalog.delivery.desk import Desk
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.receipt import signed_by, written
-from catalog.policy.audit import AuditUnavailable
+from catalog.delivery.standing import attempt
 from catalog.policy.callers import load_grants
 from citylake.output import as_json, opened_register, told
 from pipelines.contracts.load import load
 from pipelines.contracts.models import DeliveryForm
-from pipelines.messages import CitylakeError, say
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now
 from pipelines.release.signing import signer_of
@@ -98,16 +98,9 @@ def _described(form: Form) -> dict[str, str]:
 
 def _run(desk: Desk, name: str, full: bool) -> bool:
     """Deliver one; the others go on whatever becomes of it."""
-    try:
-        if (done := deliver(desk, name, RUN, full)) is not None:
-            as_json(vars(done))
-        return True
-    except Refused as refused:
-        typer.secho(refusal(desk.register, name, refused), err=True)
-    except AuditUnavailable:
-        typer.secho(say("web.error.no_audit"), err=True)
-    except CitylakeError as error:
-        typer.secho(str(error), err=True)
-    except Exception as error:  # the text of an error that nobody foresaw may quote rows
-        typer.secho(say("deliver.unforeseen", name=name, problem=type(error).__name__), err=True)
-    return False
+    tried = attempt(desk, name, RUN, full)
+    if tried.done is not None:
+        as_json(vars(tried.done))
+    if tried.problem is not None:
+        typer.secho(tried.told, err=True)
+    return tried.problem is None

@@ -12,7 +12,8 @@ from catalog.delivery.push import BY_CONTRACT, Delivered
 from catalog.delivery.tables.deliver import deliver as deliver_table
 from catalog.policy.decision import Reason
 from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
-from pipelines.messages import CitylakeError, say
+from pipelines.contracts.texts import LANGUAGES
+from pipelines.messages import CitylakeError, translate
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 
@@ -53,18 +54,22 @@ def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | 
     return returned.account(desk, name, form, run)
 
 
-def refusal(register: Register, name: str, refused: Refused) -> str:
+def refusal(register: Register, name: str, refused: Refused) -> dict[str, str]:
     """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and what else failed
-    when it stopped."""
-    told = [say("deliver.refused", name=name, reason=say(f"web.reason.{refused.reason.value}"))]
+    when it stopped; by language."""
     rule = _OF_RECIPIENT.get(refused.reason)
     if rule is None and refused.reason in BY_CONTRACT:
         rule = "deliver.by_contract_ended" if _has_ended(register, name) else "deliver.by_contract"
-    if rule is not None:
-        told.append(say(rule, name=name, product=refused.product))
-    if refused.__cause__ is not None:
-        told.append(str(refused.__cause__))
-    return "\n".join(told)
+    told = dict[str, str]()
+    for language in LANGUAGES:
+        reason = translate(f"web.reason.{refused.reason.value}", language)
+        texts = [translate("deliver.refused", language, name=name, reason=reason)]
+        if rule is not None:
+            texts.append(translate(rule, language, name=name, product=refused.product))
+        if isinstance(refused.__cause__, CitylakeError):
+            texts.append(refused.__cause__.text(language))
+        told[language] = "\n".join(texts)
+    return told
 
 
 def _has_ended(register: Register, name: str) -> bool:

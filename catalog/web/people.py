@@ -8,20 +8,24 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog import metering
-from catalog.delivery import ending
+from catalog.delivery import ending, standing
 from catalog.delivery.desk import token_id
-from catalog.policy import audit, recall, renewal, users
+from catalog.delivery.receipt import signed_by, zipped
+from catalog.listing import Snapshot
+from catalog.policy import audit, inquiry, recall, renewal, users
 from catalog.policy.administration import list_tokens, profile
 from catalog.policy.decision import ANONYMOUS, Allowed, Reason
 from catalog.policy.users import NotAllowed
 from catalog.web import cards, sessions
 from catalog.web.forms import Form, number_of, own_path
 from catalog.web.site import Site
+from catalog.web.voice import Voice
 from pipelines.issues import corrections
 from pipelines.issues.calendar import Due
 from pipelines.issues.feedback import due, require_harmless
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.store import now
+from pipelines.release.signing import signer_of
 
 ROAD = "web"
 OWN_READS = 20
@@ -81,6 +85,24 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/access")
     def access(request: Request) -> Response:
         return _access(request)
+
+    @router.get("/access/deliveries/{name}/{number}/receipt.zip")
+    def delivery_receipt(request: Request, name: str, number: str) -> Response:
+        """A receipt of a delivery to whoever asks, with the key that checks it; nobody else's is there."""
+        caller = metering.asks(desk, request, site.caller(request), inquiry.ACT, ROAD)
+        if caller.problem is not None or caller.recipient is None:
+            raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, inquiry.ACT, ROAD)
+        kept = standing.own_receipt(desk.register, name, number_of(number, 9) or 0, caller.recipient)
+        ours = signer_of(desk.settings, desk.listing.city())
+        signer = None if kept is None else signed_by(kept.body["statement"], kept.body["signature"], ours)
+        if kept is None or signer is None:
+            raise desk.refuse(caller, None, Reason.NOT_PUBLISHED, inquiry.ACT, ROAD)
+        body = {"road": ROAD, "delivery": kept.subject, "receipt": kept.id, **token_id(caller)}
+        who: audit.About = {"recipient": caller.recipient, "application": caller.application}
+        audit.record(desk.register, inquiry.ACT, "allowed", body, **who)
+        headers = {"Content-Disposition": 'attachment; filename="receipt.zip"', "Cache-Control": "private, no-store"}
+        content = zipped(kept.body["statement"], kept.body["signature"], signer)
+        return Response(content, headers=headers, media_type="application/zip")
 
     @router.post("/access/acknowledge", dependencies=[Depends(site.own_form)])
     def acknowledge(request: Request, form: Form) -> Response:
@@ -156,6 +178,7 @@ def build_router(site: Site) -> APIRouter:
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
+            deliveries=_deliveries(snapshot, voice, caller.recipient) if caller.recipient else [],
             ending=[(one.grant, ending.hanging(desk.listing.city(), one)) for one in soon],
             recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
             corrected=_corrected(caller.recipient) if caller.recipient else [],
@@ -171,6 +194,13 @@ def build_router(site: Site) -> APIRouter:
         if renewed:
             answer.headers["Cache-Control"] = "no-store"
         return answer
+
+    def _deliveries(snapshot: Snapshot, voice: Voice, recipient: str) -> list[tuple[standing.Standing, str, str]]:
+        """Each with what its product is called and how often that is renewed."""
+        products = snapshot.contracts.products
+        found = standing.standing(desk.register, snapshot.contracts.city, recipient)
+        forms = ((one, products[one.product]) for one in found)
+        return [(one, voice.named(of.form), voice.value(of.contract.form.slaProperties.frequency)) for one, of in forms]
 
     def _corrected(recipient: str) -> list[tuple[dict[str, Any], Due | None]]:
         city = desk.listing.city()

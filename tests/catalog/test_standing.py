@@ -1,0 +1,107 @@
+"""What a recipient sees of deliveries: where they stand, why one failed, and the receipts that it can check."""
+
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from catalog.delivery import receipt, standing
+from catalog.delivery.deliveries import deliver
+from catalog.delivery.desk import Desk
+from catalog.policy import audit, suspension
+from catalog.policy.decision import Reason
+from pipelines.messages import translate
+from tests.catalog.filing import add_deliveries, end_grants
+from tests.catalog.small_city import AGES, GUARD, PERSONS, City, bearer
+
+
+@pytest.fixture
+def desk(own_city: City, tmp_path: Path) -> Desk:
+    """Two recipients with a folder each, one of them with a table behind an address where nobody listens too."""
+    to = {"product": PERSONS, "connection": "drop", "formats": ["csv"]}
+    forms = {
+        "first": {**to, "recipient": "甲", "folder": "a"},
+        "broken": {"product": AGES, "recipient": "甲", "connection": "front", "table": "share.t"},
+        "second": {**to, "recipient": "乙", "folder": "b"},
+    }
+    store = tmp_path / "store"
+    store.mkdir()
+    add_deliveries(own_city, {"drop": f"file://{store}", "front": "postgresql://nobody:geheim@127.0.0.1:1/x"}, forms)
+    return Desk(own_city.settings, own_city.register)
+
+
+def row_of(page: str, delivery: str) -> str:
+    """The line of a delivery in the table."""
+    (table,) = re.findall(r'<table id="deliveries">.*?</table>', page, re.DOTALL)
+    (line,) = (one for one in table.split("<tr>") if f"<code>{delivery}</code>" in one)
+    return line
+
+
+def test_a_recipient_sees_its_own_deliveries_and_takes_their_receipts(own_city: City, desk: Desk) -> None:
+    shown, other = bearer(own_city.recipient("甲")), bearer(own_city.recipient("乙"))
+    own_city.grant("甲"), own_city.grant("乙")
+    client = own_city.client()
+    page = client.get("/access?lang=en", headers=shown).text
+    assert "nothing delivered yet" in row_of(page, "first") and "second" not in page
+    for name in ("first", "second"):
+        assert standing.attempt(desk, name, "test").problem is None
+    tried = standing.attempt(desk, "broken", "test")
+    assert tried.done is None and tried.problem is not None
+    page = client.get("/access?lang=en", headers=shown).text
+    assert "delivered" in row_of(page, "first") and ">40<" in row_of(page, "first")
+    assert "failed" in row_of(page, "broken") and "cannot be reached" in row_of(page, "broken")
+    assert "geheim" not in page and ">0<" not in row_of(page, "broken")
+    (link,) = re.findall(r'href="(/access/deliveries/first/\d+/receipt.zip)"', page)
+    answer = client.get(link, headers=shown)
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as parts:
+        statement, signature = parts.read("statement.json").decode(), parts.read("signature.bin").hex()
+    said = json.loads(statement)
+    assert (said["recipient"], said["delivery"], said["rows"]) == ("甲", "first", 40)
+    assert receipt.holds(statement, signature, said["algorithm"], bytes.fromhex(said["key"]))
+    (told,) = audit.recent(own_city.register, 1)
+    assert (told["action"], told["recipient"], told["outcome"]) == ("audit.read", "甲", "allowed")
+    assert told["body"]["delivery"] == "first"
+    for headers, status in ((other, 404), ({}, 401), (bearer("cl_0123456789abcdef_" + "f" * 64), 401)):
+        assert client.get(link, headers=headers).status_code == status
+    assert client.get("/access/deliveries/first/x/receipt.zip", headers=shown).status_code == 404
+    assert client.get("/access/deliveries/nothing/1/receipt.zip", headers=shown).status_code == 404
+
+
+def test_why_it_failed_stays_until_one_succeeds(own_city: City, desk: Desk) -> None:
+    shown = bearer(own_city.recipient("甲"))
+    own_city.grant("甲")
+    client, register = own_city.client(), own_city.register
+    assert standing.attempt(desk, "first", "test").problem is None
+    suspension.suspend(register, own_city.contracts, "recipient", "甲", "演练", actor=GUARD)
+    tried = standing.attempt(desk, "first", "test")
+    assert tried.problem and translate("web.reason.suspended", "zh") in tried.problem["zh"]
+    assert tried.problem["en"] in tried.told and tried.problem["zh"] in tried.told
+    suspension.lift(register, "recipient", "甲", "演练结束", actor=GUARD)
+    line = row_of(client.get("/access?lang=zh", headers=shown).text, "first")
+    assert "未完成" in line and "receipt.zip" in line
+    made = standing.attempt(desk, "first", "test").done
+    assert made is not None and made.how == "unchanged"
+    assert "未完成" not in row_of(client.get("/access?lang=zh", headers=shown).text, "first")
+    end_grants(own_city, "甲")
+    assert deliver(desk, "first", "test").how == "ended"  # type: ignore[union-attr]
+    line = row_of(client.get("/access?lang=en", headers=shown).text, "first")
+    assert "ended" in line and translate(f"web.reason.{Reason.GRANT_REVOKED.value}", "en") in line
+
+
+def test_a_receipt_of_another_recipient_of_the_same_delivery_is_not_shown(
+    own_city: City, desk: Desk, tmp_path: Path
+) -> None:
+    """As after city.yaml named another recipient for it."""
+    own_city.recipient("甲"), own_city.grant("甲")
+    standing.attempt(desk, "first", "test")
+    file = own_city.own_contracts() / "city.yaml"
+    file.write_text(
+        file.read_text("utf-8").replace('"recipient": "甲", "folder": "a"', '"recipient": "丙", "folder": "a"')
+    )
+    client: TestClient = own_city.client()
+    page = client.get("/access?lang=en", headers=bearer(own_city.recipient("丙"))).text
+    assert "nothing delivered yet" in row_of(page, "first") and "receipt.zip" not in row_of(page, "first")
