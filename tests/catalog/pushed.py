@@ -29,7 +29,7 @@ class Pushed:
     def __init__(self, city: City, server: Server, home: Path) -> None:
         self.database, store = postgres_receiver(server, "pushed"), FolderBackend(home)
         to = {"recipient": RECIPIENT, "product": PERSONS}
-        table = {**to, "connection": "front", "table": "t", "whenEnded": "empty"}
+        table = {**to, "connection": "front", "table": "t", "whenEnded": "empty", "changes": True}
         folder = {**to, "connection": "drop", "folder": FOLDER}
         add_deliveries(
             city, {"front": self.database.address, "drop": store.address}, {"tables": table, "files": folder}
@@ -49,6 +49,7 @@ class Pushed:
     def held(self, road: PushedRoad, columns: Sequence[str]) -> Counter[Row]:
         """All rows that it holds, of them these columns."""
         if road == "tables":
+            self._require_changes()
             if not columns:
                 return Counter({(): int(self.database.run("SELECT count(*) FROM t")[0][0])})
             found = self.database.rows("t", columns)
@@ -56,3 +57,16 @@ class Pushed:
         self.office.take()
         places = [self.office.columns.index(name) for name in columns]
         return Counter(tuple(text(row[place]) for place in places) for row in self.office.rows.elements())
+
+    def _require_changes(self) -> None:
+        """The table of changes tells of no row and no value, beside those that went, that the table does not have."""
+        names = "SELECT column_name FROM information_schema.columns WHERE table_name = 't'"
+        own = [f'"{name}"' for (name,) in self.database.run(names) if name != "_citylake_check"]
+        latest = """SELECT DISTINCT ON (_citylake_row) * FROM t_changes WHERE _citylake_operation <> 'F'
+            ORDER BY _citylake_row, _citylake_number DESC"""
+        shown = ", ".join(own)
+        more = f"SELECT {shown} FROM ({latest}) AS c WHERE _citylake_operation <> 'D' EXCEPT SELECT {shown} FROM t"
+        assert self.database.run(more) == []
+        told = self.database.run("SELECT count(*), count(*) FILTER (WHERE _citylake_operation = 'F') FROM t_changes")
+        ended = self.database.run("SELECT count(*) FROM _citylake_position WHERE state NOT IN ('', 'current')")
+        assert told == [(0, 0)] or (told[0][1] == 1 and ended == [(0,)]), "it goes with the rows that an end takes away"
