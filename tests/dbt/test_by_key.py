@@ -30,7 +30,9 @@ from tests.city import seed_from_clock
 pytestmark = pytest.mark.slow
 
 BY_KEY = [f"lib_population__{name}" for name in ("person", "conflict", "household", "person_tag")]
-MODELS = [*BY_KEY, "lib_geography__division"]
+HISTORY = "lib_population__person_history"
+"""Has no key: it looks at the keys for which its subject is built, if that starts from the version that was told of."""
+MODELS = [*BY_KEY, HISTORY, "lib_geography__division"]
 REGISTER, FLOATING, HEALTH = "psb/household_person", "psb/floating_person", "hc/health_record"
 RECORDS = 100
 """Records of a source on the first day."""
@@ -46,6 +48,7 @@ class Days:
         self.records: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in drawn.SOURCES}
         self.published: dict[str, Released] = {}
         self.built: dict[str, Built] = {}
+        self.told: dict[str, Released] = {}
         self.alias: dict[str, str | None] = {}
         self.link: dict[str, str | None] = {}
         self.parted: dict[tuple[str, str], tuple[str, str]] = {}
@@ -81,8 +84,8 @@ class Days:
         lake, now = self.bench.lake, self._now()
         snapshot = lake.scratch() / f"{edition}.json"
         told = Edition(edition, AS_OF, dict(self.bench.versions()), tables.shown(lake))
-        chosen = BY_KEY if by_key else MODELS
-        write_snapshot(snapshot, told, list(self.published.values()), set(chosen))
+        chosen = [*BY_KEY, HISTORY] if by_key else MODELS
+        write_snapshot(snapshot, told, list(self.published.values()), set(chosen), self.told)
         result = build(
             *(PROJECT, lake, edition, snapshot, chosen),
             work=self.bench.work,
@@ -99,6 +102,8 @@ class Days:
             location, version = result.models[name].location, result.models[name].version
             assert location is not None and version is not None
             self.published[name] = Released(library_of(name), name, location, version)
+        if HISTORY in models:
+            self.told[HISTORY] = self.published[BY_KEY[0]]
         versions = {name: one.version for name, one in self.published.items()}
         for name in models:
             self.built[name] = Built(self._now(), versions)
@@ -158,9 +163,10 @@ def rows(result: BuildResult, name: str) -> list[tuple[Any, ...]]:
     location = result.models[name].location
     assert location is not None
     read = scan(open_table(location, latest(location)))
+    columns = read.columns.replace('"known_in"', "NULL")  # the edition, whose name differs
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        return con.execute(f"SELECT {read.columns} FROM {read.source} ORDER BY ALL").fetchall()
+        return con.execute(f"SELECT {columns} FROM {read.source} ORDER BY ALL").fetchall()
 
 
 def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,10 +177,11 @@ def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch
         assert {name: one.why for name, one in made.by_key.items()} == dict.fromkeys(BY_KEY, "")
         persons = rows(whole, BY_KEY[0])
         assert 0 < (made.by_key[BY_KEY[0]].keys or 0) < len(persons)
-        for name in BY_KEY:
+        for name in (*BY_KEY, HISTORY):
             assert rows(made, name) == rows(whole, name), name
+        assert len(rows(made, HISTORY)) > 0
         if number != 1:  # what is built on the second day is refused, so the third starts from the first
-            days.publish(made, *BY_KEY)
+            days.publish(made, *BY_KEY, HISTORY)
     for source, dropped in ((REGISTER, "stg_psb__household_person"), (HEALTH, "stg_hc__health_record")):
         days.change_source(source, 0.5)  # alone: what another source tells of the same persons would hide the mistake
         whole = days.build(f"whole-{dropped}", by_key=False)
@@ -189,6 +196,19 @@ def without(dropped: str) -> Callable[[Keys, Input, Built], list[str] | ByKey]:
     """How keys are found by somebody who forgets one input."""
     found = Keys._keys
     return lambda keys, one, built: [] if one.relation == dropped else found(keys, one, built)
+
+
+def test_a_history_looks_at_changed_keys_alone_where_its_subject_starts_from_what_it_told_of(
+    days: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "SHARE", 100)
+    for number, alone in ((0, True), (1, False)):
+        days.change()
+        made = days.build(f"keys{number}", by_key=True)
+        (sql,) = (days.bench.work / "target" / "run").rglob(f"{HISTORY}.sql")
+        assert ("where person_id in (select key from" in sql.read_text("utf-8")) == alone
+        assert rows(made, HISTORY) == rows(days.build(f"whole{number}", by_key=False), HISTORY) != []
+        days.publish(made, *BY_KEY)  # its history is refused, so the next one has to tell of both days
 
 
 def test_what_is_not_as_it_was_is_built_whole(days: Days) -> None:

@@ -123,6 +123,17 @@
 {% endmacro %}
 
 
+{% macro duckdb__keys_since_told(subject, history, key) %}
+  {% set rows = run_query(
+      "select k.keys from main.lake_keyed k"
+      ~ " join lake_snapshot base on base.selected and base.kind = 'table' and base.name = k.name"
+      ~ " join lake_snapshot told on told.schema = 'before' and told.name = '" ~ history.identifier ~ "'"
+      ~ " and told.location = base.location and told.version = base.version"
+      ~ " where k.name = '" ~ subject.identifier ~ "' and k.key = '" ~ key ~ "'").rows %}
+  {{ return(rows[0]['keys'] if rows else none) }}
+{% endmacro %}
+
+
 {% macro delta_drop_rows(relation, keyed) %}
   {% do run_query('drop table ' ~ relation.identifier ~ '__keys') %}
   {% for rows in keyed['rows'] %}{% do run_query('drop table keyed_rows_' ~ loop.index0) %}{% endfor %}

@@ -48,6 +48,12 @@
 {% endmacro %}
 
 
+{# Nothing is built by key there. #}
+{% macro spark__keys_since_told(subject, history, key) %}
+  {{ return(none) }}
+{% endmacro %}
+
+
 {# The rows of the model as a temporary view; `_gone` marks those that only remove a key or empty a partition. #}
 {% macro spark_changes(relation, query, delete_when) %}
   {% set changes = relation.identifier ~ '__changes' %}

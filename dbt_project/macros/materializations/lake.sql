@@ -40,6 +40,14 @@
 {% endmacro %}
 
 
+{# SQL of the keys in which a subject may differ from the version its history was told of: those it was built for in this
+   build, if it started from that very version, for all its other rows are copies. None where all may differ. #}
+{% macro keys_since_told(subject, history, key) %}
+  {% if not execute or env_var('CITYLAKE_COMPILE', '') %}{{ return(none) }}{% endif %}
+  {{ return(adapter.dispatch('keys_since_told')(subject, history, key)) }}
+{% endmacro %}
+
+
 {# The rows of a query that are to be stored: `delete_when` marks those that only remove a key or empty a partition. #}
 {% macro lake_stored(query, delete_when) %}
   select * from (

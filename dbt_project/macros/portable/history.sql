@@ -9,6 +9,7 @@
   {%- set told = source('before', this.identifier) -%}
   {%- set before = told if is_incremental() else subject -%}
   {%- set earlier = history_columns(this.identifier, fields) -%}
+  {%- set changed = keys_since_told(subject, this, key) if is_incremental() else none -%}
   {%- set cases = namespace(old=[], new=[], day=[], differ=[cell_differs(key, 'o.' ~ key)]) -%}
   {%- for field in fields -%}
     {%- set number = loop.index -%}
@@ -31,8 +32,8 @@ with cell as (
         case when n.{{ updated }} > o.{{ updated }} or o.{{ key }} is null then cast(n.{{ updated }} as date) end
             as updated_on,
         coalesce(n.source_rows, o.source_rows) as source_rows
-    from {{ subject }} n
-    full outer join {{ before }} o on o.{{ key }} = n.{{ key }}
+    from {{ history_rows(subject, key, changed) }} n
+    full outer join {{ history_rows(before, key, changed) }} o on o.{{ key }} = n.{{ key }}
     cross join (values (0, 'record')
         {%- for field in fields %}, ({{ loop.index }}, '{{ field }}'){% endfor %}) k (number, history_field)
     where {{ 'true' if is_incremental() else 'false' }}
@@ -53,6 +54,13 @@ select
 from cell c
 cross join {{ source('lake', 'build') }} b
 {% endmacro %}
+
+
+{# Rows that may differ from those that were told of: all, or where `changed` gives SQL of the keys, only theirs. Equal rows
+   give no row of a history, whatever its fields. #}
+{% macro history_rows(rows, key, changed) -%}
+  {{ '(select * from ' ~ rows ~ ' where ' ~ key ~ ' in (select key from (' ~ changed ~ ')))' if changed else rows }}
+{%- endmacro %}
 
 
 {# Field to SQL of its earlier value: NULL for one that the library did not have when its history was last made. #}
