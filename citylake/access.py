@@ -19,8 +19,8 @@ from catalog.policy import administration as admin
 from catalog.policy import credentials, epochs, identities, quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import FIRST_EPOCH, ROADS
-from citylake.operations import Why
 from citylake.output import as_json, opened_register, private_file, told
+from citylake.permission import Actor, Why
 from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
@@ -31,7 +31,6 @@ from pipelines.settings import Settings
 
 app = typer.Typer(help="用户、接收方、令牌、授权 / users, recipients, tokens, grants", no_args_is_help=True)
 
-Actor = Annotated[str, typer.Option("--who", envvar="CITYLAKE_ACTOR", help="操作的用户 / the user who acts")]
 Organisation = Annotated[str, typer.Argument(help="单位代码 / organisation code")]
 Used = Annotated[str | None, typer.Option("--application", help="所用的应用系统 / the application that uses it")]
 Profile = Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")]

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.operations import Who, Why
 from citylake.output import known_source, opened_register, private_file, told
+from citylake.permission import Actor, Why, permitted
 from pipelines.contracts.load import SourceContract, load
 from pipelines.evidence.across import Seen, failing, unanswered
 from pipelines.evidence.across_book import write
@@ -46,13 +46,13 @@ def export(
     source: Annotated[str, typer.Argument(help="来源，如 amr/shareholder / the source")],
     rule: Annotated[str, typer.Argument(help="规则编号，见 list / the rule, as list shows it")],
     file: Path,
-    who: Who,
+    who: Actor,
     why: Why,
 ) -> None:
     """导出缺的、不符的是哪些（可能含个人信息，留痕）/ write which ones; may be personal data, recorded."""
     with told():
         settings = Settings.from_environment()
-        register, contracts = opened_register(settings), load(settings.contracts)
+        register, contracts = permitted(settings, "across.export", who, subject=source), load(settings.contracts)
         contract, receipts = known_source(contracts, source), Receipts(register, f"across-{uuid.uuid4()}")
         known, seen = {one.id: one for one in contract.across}, _seen(receipts, contract)
         looked = next((one for one in seen.looked if one.rule == rule), None) if seen else None

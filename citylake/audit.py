@@ -19,8 +19,8 @@ from catalog.delivery.receipt import written
 from catalog.policy import anomalies, audit, inquiry
 from catalog.policy.decision import ROADS
 from catalog.policy.inquiry import Asked
-from citylake.access import Actor
 from citylake.output import as_json, opened_register, private_file, told
+from citylake.permission import Actor
 from pipelines.contracts.load import load
 from pipelines.lake.parquet import sha256
 from pipelines.messages import say

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.operations import Who, Why
-from citylake.output import known_source, opened_register, private_file, told
+from citylake.output import known_source, private_file, told
+from citylake.permission import Actor, Why, permitted
 from pipelines.admission import as_of
 from pipelines.codecs.sql import literal
 from pipelines.contracts.load import load
@@ -26,7 +26,7 @@ FORMATS = {".parquet": "FORMAT parquet, COMPRESSION zstd", ".csv": "FORMAT csv, 
 def core(
     source: Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")],
     file: Annotated[Path, typer.Argument(help="写到 .parquet 或 .csv / the file to write")],
-    who: Who,
+    who: Actor,
     why: Why,
     batch: Annotated[int | None, typer.Option(help="截至这一批 / as of this batch")] = None,
     known_on: Annotated[
@@ -41,7 +41,7 @@ def core(
         if (batch is None) == (known_on is None):
             raise CitylakeError("core.one_moment")
         settings = Settings.from_environment()
-        register, contracts = opened_register(settings), load(settings.contracts)
+        register, contracts = permitted(settings, "core.export", who, subject=source), load(settings.contracts)
         contract, ledger = known_source(contracts, source), Ledger(register)
         receipts, zone = Receipts(register, f"core-{uuid.uuid4()}"), ZoneInfo(contracts.city.timezone)
         if batch is not None:

@@ -12,6 +12,7 @@ from catalog.policy import heads as policy_heads
 from catalog.policy.audit import record
 from catalog.reporting import forms, quality
 from citylake.output import opened_register, private_file, told
+from citylake.permission import Actor, permitted
 from pipelines.contracts.load import load
 from pipelines.evidence import data_docs
 from pipelines.lake.parquet import sha256
@@ -32,6 +33,7 @@ app = typer.Typer(help="证据：离线证据包、签名头、公钥 / evidence
 @app.command("export")
 def export_bundle(
     folder: Annotated[Path, typer.Argument(help="新目录，或一个新的 .zip / a new folder, or a .zip")],
+    who: Actor,
     first: Annotated[datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="首日 / first day")] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="末日 / last day")] = None,
 ) -> None:
@@ -40,7 +42,8 @@ def export_bundle(
         settings = Settings.from_environment()
         if folder.resolve().is_relative_to(settings.home):
             raise CitylakeError("cli.in_the_home", file=folder, home=settings.home)
-        register, city, signer = opened_register(settings), load(settings.contracts).city, _signer(settings)
+        register, city = permitted(settings, "evidence.export", who), load(settings.contracts).city
+        signer = _signer(settings)
         refused = _sealed(register, settings)
         zone = ZoneInfo(city.timezone)
         done = bundle.export(register, signer, folder, city.name, zone, _date(first), _date(until), refused is None)
@@ -123,7 +126,7 @@ def export_heads(
 
 @app.command()
 def accept_head(
-    who: Annotated[str, typer.Option(help="安全员 / a security officer")],
+    who: Actor,
     why: Annotated[str, typer.Option(help="为什么认可 / why it is ours")],
     of_audit: Annotated[bool, typer.Option("--audit", help="审计的签名头 / that of the audit")] = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from citylake.forward import forward_lines
 from citylake.output import opened_register, told
+from citylake.permission import Looker, permit_values
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.explain import Cell, Counted, Explainer, Explanation, SourceRow
@@ -28,15 +29,15 @@ def explain(
     onward: Annotated[
         bool, typer.Option("--forward", help="再列出取得过它的各方 / then list everyone who received it")
     ] = False,
-    who: Annotated[
-        str | None, typer.Option("--who", envvar="CITYLAKE_ACTOR", help="查询审计的用户 / the user who asks the audit")
-    ] = None,
+    who: Looker = None,
 ) -> None:
     """说明已发布的一行或一格从哪里来、到了谁手里 / where a published row or cell comes from, and who received it."""
     with told():
         if onward and who is None:
             raise CitylakeError("forward.who")
         settings = Settings.from_environment()
+        if values:
+            permit_values(settings, who, model)
         register = opened_register(settings)
         contracts = load(settings.contracts)
         with Explainer(contracts, settings.lake, register, values) as explainer:

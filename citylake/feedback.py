@@ -9,6 +9,7 @@ import typer
 from catalog import corrected
 from catalog.delivery import ending
 from citylake.output import opened_register, told
+from citylake.permission import Actor, permitted
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues, corrections, overdue
@@ -19,13 +20,12 @@ from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
 Number = Annotated[int, typer.Argument(help="疑义单号 / number of the issue")]
-Who = Annotated[str, typer.Option(help="姓名或工号 / who")]
 
 
 @app.command("raise")
 def raise_(
     subject: Annotated[str, typer.Argument(help="来源、模型或产品 / a source, model or product")],
-    who: Who,
+    who: Annotated[str, typer.Option(help="提出人，不必是用户 / who says it; need not be a user")],
     what: Annotated[str, typer.Option(help="疑义，不写个人信息 / what is wrong, without personal values")],
     column: Annotated[str | None, typer.Option(help="哪一列 / which column")] = None,
     row: Annotated[
@@ -46,16 +46,16 @@ def raise_(
 
 
 @app.command()
-def verify(number: Number, who: Who, note: Annotated[str, typer.Option(help="说明 / note")] = "—") -> None:
+def verify(number: Number, who: Actor, note: Annotated[str, typer.Option(help="说明 / note")] = "—") -> None:
     """数源部门开始核实 / the department looks into it."""
     with told():
-        _opened()[0].take_up(number, who, note)
+        _answering("issue.verify", number, who).take_up(number, who, note)
 
 
 @app.command()
 def settle(
     number: Number,
-    who: Who,
+    who: Actor,
     note: Annotated[str, typer.Option(help="核实结论 / what was found")],
     source: Annotated[str | None, typer.Option(help="更正的来源 / the source that was corrected")] = None,
     batch: Annotated[int | None, typer.Option(help="更正入库的批次 / the batch that brought it")] = None,
@@ -63,7 +63,7 @@ def settle(
 ) -> None:
     """办结：更正后的批次为证，或数据无误 / close it: a batch proves the correction, or the data are right."""
     with told():
-        feedback, _ = _opened()
+        feedback = _answering("issue.settle", number, who)
         if source is not None and batch is not None and not unfounded:
             feedback.corrected(number, who, note, source, batch)
         elif unfounded and source is None and batch is None:
@@ -118,11 +118,11 @@ def escalate() -> None:
 
 @app.command()
 def acknowledge(
-    number: Number, who: Who, note: Annotated[str, typer.Option(help="如何处理的 / what was done")]
+    number: Number, who: Actor, note: Annotated[str, typer.Option(help="如何处理的 / what was done")]
 ) -> None:
     """接收方确认已按更正更新 / a recipient says that it brought its data up to date."""
     with told():
-        register = _opened()[0].register
+        register = _answering("notice.acknowledge", number, who).register
         require_harmless(note)
         with register.begin() as connection:
             corrections.acknowledge(connection, number, who, note)
@@ -145,3 +145,13 @@ def _opened() -> tuple[Feedback, Contracts]:
     settings = Settings.from_environment()
     contracts = load(settings.contracts)
     return Feedback(opened_register(settings), contracts), contracts
+
+
+def _answering(act: str, number: int, who: str) -> Feedback:
+    """The issues, for a user who may answer this one: a department's user one of their own organisation."""
+    settings = Settings.from_environment()
+    register = opened_register(settings)
+    owner = Issues(register).owner(number)
+    register.close()
+    register = permitted(settings, act, who, number=number, organisation=owner)
+    return Feedback(register, load(settings.contracts))

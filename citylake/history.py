@@ -10,6 +10,7 @@ import typer
 
 from citylake.explain import key_of
 from citylake.output import opened_register, told
+from citylake.permission import Looker, permit_values
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.history import History, as_of, history, kept_since, require_kept
@@ -29,10 +30,13 @@ def show(
     values: Annotated[
         bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
     ] = False,
+    who: Looker = None,
 ) -> None:
     """基础库一行数据的变化，或其在某日的状态 / what changed in a row of a library, or the row as of a day."""
     with told():
         settings = Settings.from_environment()
+        if values:
+            permit_values(settings, who, model)
         register = opened_register(settings)
         released = ReleasedRows(load(settings.contracts), settings.lake, register)
         found = history(released, model, key_of(key))

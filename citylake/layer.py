@@ -7,8 +7,8 @@ import typer
 
 from catalog.delivery import layers
 from catalog.policy import audit
-from citylake.operations import Who, Why
-from citylake.output import opened_register, private_file, told
+from citylake.output import private_file, told
+from citylake.permission import Actor, Why, permitted
 from pipelines.codecs.sql import identifier
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
@@ -29,7 +29,7 @@ FORMATS = {".geojson": "geojson", ".gpkg": "gpkg", ".parquet": "geoparquet"}
 def write(
     product: Annotated[str, typer.Argument(help="图层产品，如 sharing/parcel / the product of a layer")],
     file: Annotated[Path, typer.Argument(help="新文件：.geojson、.gpkg 或 .parquet（GeoParquet）/ the new file")],
-    who: Who,
+    who: Actor,
     why: Why,
 ) -> None:
     """写出一个已发布图层，任何 GIS 软件可读，留痕 / write a released layer for any GIS program; recorded."""
@@ -38,7 +38,8 @@ def write(
         kind = FORMATS.get(file.suffix.lower())
         if kind is None:
             raise CitylakeError("layer.format", file=file)
-        register, contracts = opened_register(settings), load(settings.contracts)
+        register = permitted(settings, "layer.export", who, product=product)
+        contracts = load(settings.contracts)
         layer, columns, until = _published(contracts, register, product)
         read = delta.scan(delta.open_table(settings.lake.product(*product.split("/")), layer.version))
         names = ", ".join(map(identifier, columns))

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
+from citylake.permission import Actor, Looker, Why, permitted
 from pipelines.contracts.load import load
 from pipelines.engine import connect
 from pipelines.linkage import marks
@@ -25,14 +25,15 @@ def review(
     values: Annotated[
         bool, typer.Option("--values", help="显示内容，含个人信息，留痕 / show what both say; personal data, recorded")
     ] = False,
-    who: Annotated[str | None, typer.Option(help="查看人，显示内容时必填 / who looks; needed with --values")] = None,
+    who: Looker = None,
 ) -> None:
     """列出待判断的行 / open questions: which row may be about which person."""
     with told():
         if values and not who:
-            raise CitylakeError("linkage.who")
+            raise CitylakeError("cli.values_who")
         settings = Settings.from_environment()
-        register, contracts = opened_register(settings), load(settings.contracts)
+        register = permitted(settings, "linkage.review", who) if values and who else opened_register(settings)
+        contracts = load(settings.contracts)
         questions, receipts = Reviews(register).open(), Receipts(register, f"review-{uuid.uuid4()}")
         if values and questions:
             body = {"who": who, "linkage": [question["id"] for question in questions]}
@@ -53,7 +54,7 @@ def review(
 def decide(
     number: Annotated[int, typer.Argument(help="问题编号 / the number of the question")],
     word: Annotated[str, typer.Argument(help="accept 是此人、reject 不是、never 永不再问 / the word")],
-    who: Who,
+    who: Actor,
     why: Why,
 ) -> None:
     """判断一行是否是某人，下次运行时生效 / say whether a row is about a person; the next run goes by it."""
@@ -61,7 +62,7 @@ def decide(
         said = next((known for known in WORDS if known == word), None)
         if said is None:
             raise CitylakeError("linkage.no_word", word=word)
-        register = opened_register(Settings.from_environment())
+        register = permitted(Settings.from_environment(), "linkage.decide", who, number=number)
         Reviews(register).decide(number, said, who, why)
         as_json({"question": number, "word": said})
         register.close()

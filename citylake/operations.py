@@ -11,6 +11,7 @@ import typer
 from citylake.feedback import due_text
 from citylake.jobs import run_job
 from citylake.output import as_json, known_source, opened_register, proof_text, told
+from citylake.permission import Actor, Why, permit, permitted
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
@@ -23,8 +24,6 @@ from pipelines.release.verify import releases
 from pipelines.run import decide_batch, opened, summary
 from pipelines.settings import Settings
 
-Who = Annotated[str, typer.Option(help="数据专员姓名或工号 / who decides")]
-Why = Annotated[str, typer.Option(help="理由 / why")]
 IDLE_SECONDS = 75
 """How long a connection stays open between two questions: longer than a proxy before the catalogue keeps its own (60 s
 is usual), else a question and the end of its connection cross now and then."""
@@ -59,22 +58,24 @@ def serve() -> None:
         )
 
 
-def confirm(source: str, batch: int, who: Who, why: Why) -> None:
+def confirm(source: str, batch: int, who: Actor, why: Why) -> None:
     """确认被暂停的批次，下次运行时入库 / confirm a held batch; the next run admits it."""
     _decide(source, batch, Stage.CONFIRM, who, why)
 
 
 def confirm_volume(
-    subject: Annotated[str, typer.Argument(help="模型，如 lib_population__person / the model")], who: Who, why: Why
+    subject: Annotated[str, typer.Argument(help="模型，如 lib_population__person / the model")], who: Actor, why: Why
 ) -> None:
     """确认发布对象变化了的行数，下次运行时按此比较 / confirm a row count that closed the gate."""
     with told():
-        rows = volume.confirm_volume(opened_register(Settings.from_environment()), subject, who, why)
+        register = permitted(Settings.from_environment(), "volume.confirm", who, subject=subject)
+        rows = volume.confirm_volume(register, subject, who, why)
+        register.close()
         for language in ("zh", "en"):
             typer.echo(translate("volume.confirmed", language, subject=subject, rows=rows))
 
 
-def reject(source: str, batch: int, who: Who, why: Why) -> None:
+def reject(source: str, batch: int, who: Actor, why: Why) -> None:
     """驳回被暂停的批次 / reject a held batch."""
     _decide(source, batch, Stage.REJECT, who, why)
 
@@ -150,5 +151,5 @@ def verify() -> None:
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:
     with told():
         settings = Settings.from_environment()
-        opened_register(settings).close()
+        permit(settings, f"batch.{stage.value}", who, subject=source)
         decide_batch(settings, source, batch, stage, who, why)

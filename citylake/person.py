@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from catalog.delivery.ahead import after_release
-from citylake.operations import Who, Why
 from citylake.output import as_json, opened_register, told
+from citylake.permission import Actor, Why, permit, permitted
 from citylake.ready import make_ready
 from pipelines.contracts.load import load
 from pipelines.contracts.models import WholeTable
@@ -40,7 +40,7 @@ def person(
         ),
     ] = "see",
     *,
-    who: Who,
+    who: Actor,
     why: Why,
     values: Annotated[
         bool, typer.Option("--values", help="逐行显示内容，含个人信息 / the rows themselves, personal data")
@@ -66,6 +66,7 @@ def person(
         if action == "erase":
             _erase(settings, person, order, who, why, end_versions)
         elif action == "check-erased":
+            permit(settings, "erasure.check", who)
             _check_erased(settings, order)
         elif action == "lift-erasure":
             _lift(settings, person, who, why)
@@ -76,7 +77,7 @@ def person(
 
 
 def _see(settings: Settings, person: str, who: str, why: str, values: bool) -> None:
-    register, contracts = opened_register(settings), load(settings.contracts)
+    register, contracts = permitted(settings, "person.see", who), load(settings.contracts)
     released = ReleasedRows(contracts, settings.lake, register)
     one, receipts = Person(released, person), Receipts(register, f"person-{uuid.uuid4()}")
     receipts.add(Stage.EXPORT, "person", {"who": who, "why": why, "person": one.id, "values": values})
@@ -102,6 +103,7 @@ def _correct(
 ) -> None:
     if field is None:
         raise CitylakeError("rights.no_field")
+    permit(settings, "person.correct", about["who"])
     with opened(settings, f"correct-{uuid.uuid4()}") as run:
         released = ReleasedRows(run.contracts, settings.lake, run.register)
         one = Person(released, person).id
@@ -121,7 +123,7 @@ def _correct(
 
 
 def _lift(settings: Settings, person: str, who: str, why: str) -> None:
-    register = opened_register(settings)
+    register = permitted(settings, "person.lift", who)
     ledger = Ledger(register)
     orders = lift(ledger, erasing_key(settings, ledger), person, who, why)
     register.close()
@@ -131,6 +133,7 @@ def _lift(settings: Settings, person: str, who: str, why: str) -> None:
 def _erase(settings: Settings, person: str, order: str | None, who: str, why: str, end_versions: bool) -> None:
     if order is None:
         raise CitylakeError("erase.no_order")
+    permit(settings, "person.erase", who)
     with opened(settings, f"erase-{uuid.uuid4()}", erasing=True) as run:
         given = Order(order, who, why, end_versions)
         done = Erasure(settings, run.contracts, run.register).carry_out(person, given)

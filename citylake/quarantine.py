@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.operations import Who, Why
 from citylake.output import as_json, known_source, opened_register, private_file, proof_text, told
+from citylake.permission import Actor, Why, permit, permitted
 from pipelines.admission import correction_book
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons
@@ -55,14 +55,15 @@ def show(
 def export(
     source: Source,
     file: Path,
-    who: Who,
+    who: Actor,
     why: Why,
     rule: Annotated[str | None, typer.Option(help="只导出这条规则退回的行 / only those that this rule refused")] = None,
 ) -> None:
     """导出待改正的退回行（含个人信息，留痕）/ write the open refused rows; personal data, recorded."""
     with told():
         settings = Settings.from_environment()
-        register, contracts = opened_register(settings), load(settings.contracts)
+        register = permitted(settings, "quarantine.export", who, subject=source)
+        contracts = load(settings.contracts)
         contract, receipts = known_source(contracts, source), Receipts(register, f"export-{uuid.uuid4()}")
         with Quarantine(contract, contracts, settings.lake, receipts) as quarantine:
             lines = [line for line in quarantine.lines() if rule is None or rule in line.rules.split(",")]
@@ -82,10 +83,11 @@ def export(
 
 
 @app.command("return")
-def take_back(source: Source, file: Path, who: Who, why: Why) -> None:
+def take_back(source: Source, file: Path, who: Actor, why: Why) -> None:
     """收回改正后的文件并重新入库 / admit the rows of a corrected file."""
     with told():
         settings = Settings.from_environment()
+        permit(settings, "quarantine.return", who, subject=source)
         known_source(load(settings.contracts), source)
         with opened(settings, f"return-{uuid.uuid4()}") as run:
             done = run.take_back(source, file, who, why)

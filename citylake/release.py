@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from catalog.policy import releases
-from citylake.access import Actor
-from citylake.operations import Why
 from citylake.output import as_json, opened_register, told
+from citylake.permission import Actor, Why
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError, say

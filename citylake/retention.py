@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.operations import Who, Why
 from citylake.output import opened_register, told
+from citylake.permission import Actor, Why, permit, permitted
 from pipelines.contracts.load import Contracts, load
 from pipelines.lake.lock import run_lock
 from pipelines.messages import say, translate
@@ -37,7 +37,8 @@ def show(context: typer.Context) -> None:
     if context.invoked_subcommand is not None:
         return
     with told():
-        settings, contracts, register = _opened()
+        settings = Settings.from_environment()
+        contracts, register = load(settings.contracts), opened_register(settings)
         today = _today(contracts)
         for line in _listed(settings, contracts, register, today):
             typer.echo(line)
@@ -45,10 +46,11 @@ def show(context: typer.Context) -> None:
 
 
 @app.command()
-def apply(who: Who, why: Why) -> None:
+def apply(who: Actor, why: Why) -> None:
     """清除到期的数据，记入账本 / end what is due; recorded in the ledger."""
     with told():
         settings = Settings.from_environment()
+        permit(settings, "retention.apply", who)
         with opened(settings, f"retention-{uuid.uuid4()}") as run:
             body = run.retain(who, why)
         if body is None:
@@ -60,7 +62,7 @@ def apply(who: Who, why: Why) -> None:
 @app.command()
 def hold(
     dataset: Annotated[str, typer.Argument(help="来源或模型 / a source, or a model with its products")],
-    who: Who,
+    who: Actor,
     why: Why,
     until: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="最后一日，不写则至解除 / last day")
@@ -68,7 +70,8 @@ def hold(
 ) -> None:
     """保全：到期也不清除 / hold a dataset: nothing of it ends."""
     with told():
-        settings, contracts, register = _opened()
+        settings = Settings.from_environment()
+        register, contracts = permitted(settings, "retention.hold", who, subject=dataset), load(settings.contracts)
         last = until.date() if until else None
         # under the lock: a run that has looked for what is due ends it whatever is held by then
         with run_lock(settings.home, "retention hold", PATIENCE):
@@ -79,18 +82,14 @@ def hold(
 
 
 @app.command()
-def release(number: Annotated[int, typer.Argument(help="保全编号 / number of the hold")], who: Who, why: Why) -> None:
+def release(number: Annotated[int, typer.Argument(help="保全编号 / number of the hold")], who: Actor, why: Why) -> None:
     """解除保全 / lift a hold."""
     with told():
-        _, contracts, register = _opened()
+        settings = Settings.from_environment()
+        register, contracts = permitted(settings, "retention.release", who, number=number), load(settings.contracts)
         lifted = holds.lift(Ledger(register), number, who, why, _today(contracts))
         typer.echo(_both("retention.lifted", lifted))
         register.close()
-
-
-def _opened() -> tuple[Settings, Contracts, Register]:
-    settings = Settings.from_environment()
-    return settings, load(settings.contracts), opened_register(settings)
 
 
 def _today(contracts: Contracts) -> date:

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.operations import Who, Why
 from citylake.output import known_source, opened_register, told
+from citylake.permission import Actor, Why, permit
 from pipelines.admission import position
 from pipelines.admission.profile import Profile
 from pipelines.admission.reasons import reasons
@@ -70,7 +70,7 @@ def _show(contract: SourceContract, found: Trial) -> None:
 @app.command()
 def rewind(
     source: Source,
-    who: Who,
+    who: Actor,
     why: Why,
     value: Annotated[
         list[str] | None, typer.Option(help="从续取列的这个值起；复合的依次各写一次 / from this value of the cursor on")
@@ -82,6 +82,7 @@ def rewind(
         if bool(value) is (batch is not None):
             raise CitylakeError("position.one_of")
         settings = Settings.from_environment()
+        permit(settings, "source.rewind", who, subject=source)
         with opened(settings, f"position-{uuid.uuid4()}") as run:
             contract = known_source(run.contracts, source)
             if batch is not None:

@@ -8,8 +8,8 @@ import typer
 
 from catalog.policy import recall as recalls
 from catalog.policy.recall import Reader, Recall
-from citylake.operations import Who, Why
 from citylake.output import opened_register, told
+from citylake.permission import Actor, Why, permitted
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.lake.errors import RunLocked
@@ -26,13 +26,14 @@ Product = Annotated[str, typer.Argument(help="产品，如 sharing/person_of_div
 
 def withdraw(
     product: Product,
-    who: Who,
+    who: Actor,
     why: Why,
     version: Annotated[int | None, typer.Option(help="只撤回这个旧版本 / only this earlier version")] = None,
 ) -> None:
     """撤回已发布的产品，即刻生效，列出读过的各方 / take a released product back at once; lists who read it."""
     with told():
-        settings, contracts, register = _opened()
+        settings = Settings.from_environment()
+        register, contracts = permitted(settings, "product.withdraw", who, product=product), load(settings.contracts)
         row = withdrawal.withdraw(register, contracts, product, who, why, version)
         code = "withdrawal.done" if row.kind == WITHDRAWAL else "withdrawal.done_past"
         typer.echo(say(code, subject=product, version=row.version, row=row.sequence))
@@ -44,10 +45,10 @@ def withdraw(
         register.close()
 
 
-def reinstate(product: Product, who: Who, why: Why) -> None:
+def reinstate(product: Product, who: Actor, why: Why) -> None:
     """恢复被撤回的产品，下次运行过门后发布 / let a withdrawn product be released again by the next run."""
     with told():
-        register = _opened()[2]
+        register = permitted(Settings.from_environment(), "product.reinstate", who, product=product)
         row = withdrawal.reinstate(register, product, who, why)
         typer.echo(say("withdrawal.reinstated", subject=product, row=row.sequence))
         register.close()
@@ -56,15 +57,18 @@ def reinstate(product: Product, who: Who, why: Why) -> None:
 def recall(
     product: Product,
     answered: Annotated[str | None, typer.Option(help="已答复的接收方 / the recipient that answered")] = None,
-    who: Annotated[str, typer.Option(help="谁办结 / who closes it")] = "",
+    who: Annotated[str, typer.Option(envvar="CITYLAKE_ACTOR", help="办结的用户 / the user who closes it")] = "",
     why: Annotated[str, typer.Option(help="如何处理的 / what was done")] = "",
 ) -> None:
     """列出读过被撤回版本的各方；--answered 办结 / list who read what was withdrawn; close what was answered."""
     with told():
-        _, contracts, register = _opened()
+        settings = Settings.from_environment()
+        if answered is not None and not (who.strip() and why.strip()):
+            raise CitylakeError("withdrawal.who_and_why")
+        asks = answered is None
+        register = opened_register(settings) if asks else permitted(settings, "recall.answer", who, product=product)
+        contracts = load(settings.contracts)
         if answered is not None:
-            if not (who.strip() and why.strip()):
-                raise CitylakeError("withdrawal.who_and_why")
             count = recalls.answer(register, contracts, product, answered, who, why)
             typer.echo(say("recall.answered", subject=product, recipient=answered, count=count))
         found = recalls.tell(register, contracts, product)
@@ -73,11 +77,6 @@ def recall(
         for one in found:
             _show(register, contracts, product, one)
         register.close()
-
-
-def _opened() -> tuple[Settings, Contracts, Register]:
-    settings = Settings.from_environment()
-    return settings, load(settings.contracts), opened_register(settings)
 
 
 def _renew_marts(settings: Settings, contracts: Contracts, register: Register) -> None:

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from pipelines import synthetic
+from pipelines.contracts.load import load
 from pipelines.lake import delta
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import BEARER, SHARED
@@ -22,6 +23,7 @@ from pipelines.release.ledger import Ledger, Recorded
 from pipelines.run import Ingested, Run, opened
 from pipelines.settings import Settings
 from simulator import DemoCity, DirtRates
+from tests.catalog.small_city import appoint
 
 NORMAL = DirtRates()
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -103,7 +105,7 @@ class Town:
 
 
 def published_town(factory: pytest.TempPathFactory, folder: Path, project: Path = REPOSITORY) -> Town:
-    """A town in `folder` of which everything was published by the run `first`; nobody else has it.
+    """A town in `folder` of which everything was published by the run `first`, with users; nobody else has it.
 
     That run costs a minute, so it is made once a session, by whichever process needs it first, and copied. The servers
     of a copy take free ports of their own: with those of the first one copy would get another's, whose server is down
@@ -116,6 +118,8 @@ def published_town(factory: pytest.TempPathFactory, folder: Path, project: Path 
         if not kept.exists():
             made = Town(together / "new town", PERSONS)
             made.run("first")
+            with made.register() as register:
+                appoint(register, load(made.settings.contracts))
             made.close()
             (together / "new town").rename(kept)
     subprocess.run(["cp", "-a", *(str(kept / part) for part in ("city", HOME)), str(folder)], check=True)

@@ -63,12 +63,39 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "pseudonym.transition": frozenset({"steward"}),
     "sealing.key": frozenset({"security_officer"}),
     "head.accept": frozenset({"security_officer"}),
+    "product.withdraw": frozenset({"security_officer", "steward"}),
+    "product.reinstate": frozenset({"security_officer"}),
+    "recall.answer": frozenset({"security_officer", "steward"}),
+    "person.see": frozenset({"steward"}),
+    "person.correct": frozenset({"steward"}),
+    "person.erase": frozenset({"security_officer"}),
+    "person.lift": frozenset({"security_officer"}),
+    "retention.apply": frozenset({"steward", "security_officer"}),
+    "retention.hold": frozenset({"steward", "security_officer"}),
+    "retention.release": frozenset({"security_officer"}),
+    "batch.confirm": frozenset({"steward"}),
+    "batch.reject": frozenset({"steward"}),
+    "volume.confirm": frozenset({"steward"}),
+    "quarantine.export": frozenset({"steward"}),
+    "quarantine.return": frozenset({"steward"}),
+    "across.export": frozenset({"steward"}),
+    "core.export": frozenset({"steward"}),
+    "layer.export": frozenset({"steward"}),
+    "source.rewind": frozenset({"steward"}),
+    "linkage.decide": frozenset({"steward"}),
+    "issue.verify": frozenset({"department_user", "steward"}),
+    "issue.settle": frozenset({"department_user", "steward"}),
+    "notice.acknowledge": frozenset({"department_user", "steward"}),
 }
 """The roles that may do an act. An auditor is in none: whoever looks on changes nothing."""
 LOOKS: Final[Mapping[str, frozenset[str]]] = {
     "audit.read": frozenset({"auditor", "security_officer", "department_user"}),
     "anomaly.list": frozenset({"auditor", "security_officer"}),
     "access.list": frozenset({"steward", "approver", "auditor", "security_officer", "administrator"}),
+    "evidence.export": frozenset({"auditor", "security_officer"}),
+    "erasure.check": frozenset({"auditor", "security_officer", "steward"}),
+    "linkage.review": frozenset({"steward"}),
+    "values.show": frozenset({"steward"}),
 }
 """The roles that may look at something; it changes nothing."""
 SECOND_FACTOR: Final = frozenset({"auditor", "security_officer", "administrator", "approver"})
@@ -105,6 +132,26 @@ def acting(register: Register, act: str, actor: str) -> Iterator[tuple[sa.Connec
     except NotAllowed as error:
         audit.record(register, act, "denied", {"actor": actor, "reason": error.code})
         raise
+
+
+def permit(
+    register: Register,
+    act: str,
+    actor: str,
+    said: Mapping[str, Any],
+    product: str | None = None,
+    organisation: str | None = None,
+) -> None:
+    """Let a user do what writes a record of its own, in the ledger or as a receipt. The row of the audit comes before
+    it: it says who was let do it, and stands also if it then fails.
+
+    `organisation`: whose it is; a department user acts for their own alone. Raises NotAllowed.
+    """
+    with acting(register, act, actor) as (connection, user):
+        may = {**ACTS, **LOOKS}[act] & counting(user.roles)
+        if may == {"department_user"} and organisation not in (None, user.organisation):
+            raise NotAllowed("user.other_organisation", actor=actor, organisation=user.organisation)
+        audit.append(connection, act, "allowed", {"actor": actor, **said}, product=product)
 
 
 def begin(register: Register, contracts: Contracts, name: str, organisation: str) -> User:

@@ -121,6 +121,11 @@ class Issues:
         found = {row["code"].partition(":"): int(row["count"]) for row in self.open(subject)}
         return {rule: rows for (code, _, rule), rows in sorted(found.items()) if code == REFUSED}
 
+    def owner(self, number: int) -> str | None:
+        """The organisation that has to answer an issue; None if there is no such issue."""
+        rows = self.register.rows(sa.select(table.c.owner).where(table.c.id == number))
+        return str(rows[0]["owner"]) if rows else None
+
     def proved(self, subject: str | None = None) -> list[dict[str, Any]]:
         """Closed issues whose solution is known, the newest first: `text` has it under `proof`."""
         query = sa.select(table).where(table.c.status == "closed").order_by(table.c.last_seen.desc(), table.c.id.desc())

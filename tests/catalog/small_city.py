@@ -305,7 +305,9 @@ class City:
 
 
 def appoint(register: Register, contracts: Contracts) -> None:
-    """One user for every role that administers, of an organisation that receives nothing."""
+    """One user for every role that administers, of an organisation that receives nothing; once."""
+    if users.listed(register):
+        return
     users.begin(register, contracts, ADMINISTRATOR, OFFICE)
     for name, role in ((STEWARD, "steward"), (APPROVER, "approver"), (GUARD, "security_officer"), (AUDITOR, "auditor")):
         users.create(register, contracts, name, OFFICE, [role], actor=ADMINISTRATOR)

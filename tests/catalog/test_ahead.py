@@ -221,7 +221,7 @@ def test_an_erasure_leaves_nothing_to_make_for_the_first_reader(
     monkeypatch.setattr(Erasure, "carry_out", carried_out)
     built.clear()
     with as_command(own_city, monkeypatch) as cli:
-        order = ["--order", "六政删〔2026〕3号", "--who", STEWARD, "--why", "本人申请"]
+        order = ["--order", "六政删〔2026〕3号", "--who", GUARD, "--why", "本人申请"]
         told = cli.invoke(app, ["person", "x", "erase", *order])
         assert told.exit_code == 0, told.output
     before = list(built)

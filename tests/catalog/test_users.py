@@ -55,6 +55,7 @@ from tests.catalog.small_city import (
     asking_for,
     bearer,
 )
+from tests.commands.test_roles import COMMANDS
 
 TABLES = (
     *(account, invitation, identity, session_table, application, recipient, token, access, suspension_table),
@@ -135,9 +136,9 @@ def state(city: City) -> list[list[dict[str, object]]]:
 
 def test_every_act_by_every_role(own_city: City) -> None:
     every = acts(own_city)
-    elsewhere = {"pseudonym.transition", "sealing.key", "head.accept"}
+    elsewhere = {"pseudonym.transition", "sealing.key", "head.accept", *COMMANDS}
     assert every.keys() == ACTS.keys() - elsewhere, (
-        "two write a file (test_epochs, test_sealed), one signs (test_handover)"
+        "two write a file (test_epochs, test_sealed), one signs (test_handover), commands ask (test_roles)"
     )
     for role in ROLES:
         users.create(own_city.register, own_city.contracts, role, OFFICE, [role], actor=ADMINISTRATOR)

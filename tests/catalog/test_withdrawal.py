@@ -22,7 +22,7 @@ from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, GUARD, PERSONS, 
 from tests.catalog.test_verification import rows as licences
 
 LAYER = "sharing/component"
-WORD = ("--who", "王专员", "--why", "脱敏规则有漏洞")
+WORD = ("--who", GUARD, "--why", "脱敏规则有漏洞")
 SHARED = "/delta-sharing/shares/{channel}/schemas/{library}/tables/{name}"
 runner = CliRunner()
 
@@ -83,7 +83,7 @@ def test_every_road_of_a_withdrawn_product_ends_at_once(
     others = {AGES, PERSONS, DIVISIONS} - {product}
     assert all(client.get(f"/datasets/{other}").status_code == 200 for other in others)
     tomb = own_city.ledger.history(product)[0]
-    assert (tomb.kind, tomb.version, tomb.body["who"]) == (WITHDRAWAL, 0, "王专员")
+    assert (tomb.kind, tomb.version, tomb.body["who"]) == (WITHDRAWAL, 0, GUARD)
     assert own_city.ledger.released_versions()[product] == {0}, "the files stay"
     assert "撤回" in client.get("/decisions?lang=zh").text
 
@@ -207,7 +207,7 @@ def test_who_read_is_told_until_they_answer(own_city: City, command: Callable[..
     command("withdraw", PERSONS, *WORD)
     (issue,) = Issues(own_city.register).open(PERSONS)
     assert (issue["owner"], issue["count"], issue["severity"]) == ("psb", 2, "error")
-    assert "甲" in issue["text"]["zh"] and "王专员" not in str(issue["text"]) and "漏洞" not in str(issue["text"])
+    assert "甲" in issue["text"]["zh"] and GUARD not in str(issue["text"]) and "漏洞" not in str(issue["text"])
     client.post("/login", data={"token": one})
     assert "已撤回" in client.get("/access?lang=zh").text
     client.cookies.clear()
@@ -215,7 +215,7 @@ def test_who_read_is_told_until_they_answer(own_city: City, command: Callable[..
     assert "已撤回的" not in client.get("/access?lang=zh").text
     assert "没有关于" in command("recall", PERSONS, "--answered", "乙", *WORD, code=1)
     assert "--who" in command("recall", PERSONS, "--answered", "甲", code=1)
-    command("recall", PERSONS, "--answered", "甲", "--who", "王专员", "--why", "已删除副本")
+    command("recall", PERSONS, "--answered", "甲", "--who", GUARD, "--why", "已删除副本")
     assert Issues(own_city.register).open(PERSONS) == []
     assert "已答复" in command("recall", PERSONS) and "已删除副本" in command("issues", "--closed")
     command("reinstate", PERSONS, *WORD)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -60,9 +61,9 @@ def test_levels_derived_from_sql_are_told(home: Path) -> None:
     assert unknown.exit_code == 1
 
 
-def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path) -> None:
-    runner.invoke(app, ["access", "list"])  # makes the register
-    result = runner.invoke(app, ["confirm", "psb/household_person", "7", "--who", "专员", "--why", "核实"])
+def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path, administrator: str) -> None:
+    told("user", "张专员", "dsrb", "--role", "steward")
+    result = runner.invoke(app, ["confirm", "psb/household_person", "7", "--who", "张专员", "--why", "核实"])
     assert result.exit_code == 1
     assert "没有批次 7" in result.output and "no batch 7" in result.output
 
@@ -127,6 +128,9 @@ def test_the_readme_shows_how_a_small_office_gives_data(
             monkeypatch.setenv(*line.removeprefix("export ").split("="))
         else:
             told(*shlex.split(line)[2:])
+    made = {shlex.split(line)[3] for line in shown if line.startswith(("citylake access init", "citylake access user"))}
+    acting = [line for line in lines if line.startswith("citylake ") and "issue raise" not in line]
+    assert {name for line in acting for name in re.findall(r"--who (\S+)", line)} <= made
 
 
 def test_a_profile_file_is_for_its_owner_only(home: Path, tmp_path: Path, administrator: str) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from citylake.main import app
 from pipelines.register.receipts import Stage
 from pipelines.release.ledger import RETENTION, Entry, Ledger
+from tests.catalog.small_city import STEWARD
 from tests.commands.test_quarantine import SECRET, SOURCE, WORD, Home, home, person, project, take_back
 from tests.commands.test_table_returns import DAILY, DIRTY, register, returned
 
@@ -44,7 +45,7 @@ def test_the_table_of_a_source_is_restored_as_of_any_batch(register: Home, tmp_p
     assert (tmp_path / "before.csv").read_text("utf-8").count("\n") == 1
     bodies = [receipt.body for receipt in register.receipts(Stage.EXPORT) if "core" in receipt.body]
     assert [body["core"] for body in bodies][-3:] == [{"batch": 3}, {"batch": 2}, {"batch": 1}]
-    assert {body["who"] for body in bodies} == {"专员"}
+    assert {body["who"] for body in bodies} == {STEWARD}
 
 
 def test_what_cannot_be_restored_is_refused_by_name(register: Home, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from python_calamine import CalamineWorkbook
 from typer.testing import CliRunner, Result
 
 from citylake.main import app
-from pipelines.contracts.load import load
+from pipelines.contracts.load import Contracts, load
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.edition import current_state
@@ -22,13 +22,14 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Sta
 from pipelines.release.explain import Explainer
 from pipelines.run import Ingested, Run, opened
 from pipelines.settings import Settings
+from tests.catalog.small_city import STEWARD, appoint
 from tests.city import REPOSITORY
 
 SOURCE, OTHER = "psb/floating_person", "dsrb/case_step"
 ID, REASON, POSITION = "citylake行标识", "退回原因", "来源位置"
 SECRET = "秘密村"
 """Stands in every row; it may be in the exported file only."""
-WORD = ["--who", "专员", "--why", "核对"]
+WORD = ["--who", STEWARD, "--why", "核对"]
 runner = CliRunner()
 
 
@@ -102,11 +103,19 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(project: Path, contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(project))
     monkeypatch.setenv("CITYLAKE_SECRET_HC_DROP", (tmp_path / "drop").as_uri())
-    yield Home(tmp_path)
+    home = Home(tmp_path)
+    home.settings.prepare()
+
+    def begun(register: Register) -> None:
+        register.upgrade()
+        appoint(register, contracts)
+
+    home.asked(begun)
+    yield home
 
 
 def deliver_book(home: Home, rows: Sequence[Mapping[str, str]], sheet: str) -> None:

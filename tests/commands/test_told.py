@@ -16,7 +16,7 @@ from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.issues import Issues, corrections
 from pipelines.run import opened
-from tests.catalog.small_city import ADMINISTRATOR, PERSONS, URL, appoint, bearer, granted
+from tests.catalog.small_city import ADMINISTRATOR, PERSONS, STEWARD, URL, appoint, bearer, granted
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server
@@ -102,7 +102,20 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     with opened(town.settings, "ingested only") as run:
         batch = run.ingest(SOURCE).admitted.batch
     number = str(issue["id"])
-    ran(town, monkeypatch, "settle", number, "--who", "李", "--note", "已改", "--source", SOURCE, "--batch", str(batch))
+    ran(
+        town,
+        monkeypatch,
+        "settle",
+        number,
+        "--who",
+        STEWARD,
+        "--note",
+        "已改",
+        "--source",
+        SOURCE,
+        "--batch",
+        str(batch),
+    )
     assert "已通知 0 方" in ran(town, monkeypatch, "tell"), "it is not published yet"
     before = town.published()[PERSONS].version
     town.run("published", sources=[])
@@ -126,7 +139,7 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
         page = client.get("/access", headers=bearer(tokens[name])).text
         assert f"#{one['id']}" in page and "education" in page
     assert 'id="corrected"' not in client.get("/access", headers=bearer(tokens["丙"])).text
-    word = ("--who", "民政局 王工", "--note", "已重新下载")
+    word = ("--who", STEWARD, "--note", "已重新下载")
     ran(town, monkeypatch, "acknowledge", str(notices["甲"]["id"]), *word)
     ran(town, monkeypatch, "acknowledge", str(notices["甲"]["id"]), *word, code=1)
     assert "已通知 0 方" in (said := ran(town, monkeypatch, "tell")) and "未确认的通知 1 张" in said

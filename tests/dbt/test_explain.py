@@ -30,6 +30,7 @@ from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.ledger import RELEASE, Ledger
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
 from tests.dbt.planted import plant_disputed_penalty
 from tests.memory import connection
@@ -697,7 +698,7 @@ def test_the_command_tells_department_batch_row_and_rule(town: Town, monkeypatch
     assert re.search(r"市公安局 psb/household_person：第 \d+ 批第 \d+ 行", told.output), told.output
     assert "psb:hzgl.T_CZRK_JBXX" in told.output
     assert "delivered" in told.output and name not in told.output
-    assert name in CliRunner().invoke(app, [*call, "--values"]).output
+    assert name in CliRunner().invoke(app, [*call, "--values", "--who", STEWARD]).output
 
 
 def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -714,7 +715,7 @@ def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.M
     for source in ("市市场监督管理局 amr/enterprise", "市发展和改革委员会 drc/penalty"):
         assert re.search(rf"\] {source}：第 \d+ 批第 \d+ 行", told.output), told.output
     assert len(re.findall(r"<- \[\d+\] \[\d+\]\n", told.output)) == len(counted)
-    shown = CliRunner().invoke(app, [*call, "--values"]).output
+    shown = CliRunner().invoke(app, [*call, "--values", "--who", STEWARD]).output
     for code, kept in counted:
         assert code not in told.output and kept not in told.output
         row = rf"<- \[\d+\] \[\d+\] uscc={code} conflict_field=legal_representative source_other=drc/penalty\n"

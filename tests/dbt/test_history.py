@@ -14,6 +14,7 @@ from pipelines.release.editor import Outcome
 from pipelines.release.history import RECORD, as_of, history
 from pipelines.release.ledger import Recorded
 from pipelines.release.rows import ReleasedRows, Row
+from tests.catalog.small_city import STEWARD
 from tests.city import REPOSITORY, Town, published_town
 
 pytestmark = [pytest.mark.server, pytest.mark.town]
@@ -105,8 +106,8 @@ def test_the_command_tells_changes_without_values(town: Town, monkeypatch: pytes
     asked = ["history", PERSON, f"person_id={person}"]
     told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0 and "died_on" in told.output and f"-> {day}" not in told.output
-    assert f"-> {day}" in CliRunner().invoke(app, [*asked, "--values"]).output
-    state = CliRunner().invoke(app, [*asked, "--values", "--true-on", day])
+    assert f"-> {day}" in CliRunner().invoke(app, [*asked, "--values", "--who", STEWARD]).output
+    state = CliRunner().invoke(app, [*asked, "--values", "--who", STEWARD, "--true-on", day])
     assert f"died_on = {day}" in state.output and "residence_status = 5" in state.output
     wrong = CliRunner().invoke(app, [*asked, "--true-on", "soon"])
     assert wrong.exit_code == 1 and "soon" in wrong.output

@@ -11,10 +11,12 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from citylake.main import app
+from pipelines.contracts.load import Contracts
 from pipelines.register import Register, tables
 from pipelines.run import opened
 from pipelines.settings import Settings
 from simulator.server import Server
+from tests.catalog.small_city import STEWARD, appoint
 from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine
 
 pytestmark = pytest.mark.server
@@ -53,19 +55,21 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def home(tmp_path: Path, repository: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(
+    tmp_path: Path, repository: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, contracts: Contracts
+) -> Path:
     """A city whose one source is a table of the server, with one row in ten that admission refuses."""
     import shutil
 
-    contracts = tmp_path / "project" / "data_contracts"
-    (contracts / "sources" / "psb").mkdir(parents=True)
+    own = tmp_path / "project" / "data_contracts"
+    (own / "sources" / "psb").mkdir(parents=True)
     for name in ("codes", "fields.yaml", "city.yaml"):
         copy = shutil.copytree if (repository / "data_contracts" / name).is_dir() else shutil.copy
-        copy(repository / "data_contracts" / name, contracts / name)
-    city = contracts / "city.yaml"
+        copy(repository / "data_contracts" / name, own / name)
+    city = own / "city.yaml"
     city.write_text(re.sub(r"^addressBook: .*\n", "", city.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
     city.write_text(re.sub(r"^deliveries:\n(?:[ #].*\n|\n)*", "", city.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
-    (contracts / "sources" / "psb" / "trial.yaml").write_text(CONTRACT.format(table=engine.table), "utf-8")
+    (own / "sources" / "psb" / "trial.yaml").write_text(CONTRACT.format(table=engine.table), "utf-8")
     monkeypatch.setenv("CITYLAKE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(tmp_path / "project"))
     monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
@@ -73,6 +77,11 @@ def home(tmp_path: Path, repository: Path, engine: Engine, monkeypatch: pytest.M
     for n in range(20):
         row = [str(n), "'火星'" if n % 10 == 9 else "'男'", f"'2026-01-{n + 1:02} 08:00:00'"]
         engine.add([row])
+    Settings.from_environment().prepare()
+    register = Register(Settings.from_environment().register_url)
+    register.upgrade()
+    appoint(register, contracts)
+    register.close()
     return tmp_path
 
 
@@ -119,7 +128,7 @@ def ingest() -> int:
 
 
 def moved(*arguments: str, code: int = 0) -> str:
-    result = runner.invoke(app, ["source", "rewind", SOURCE, "--who", "张专员", "--why", "部门补录", *arguments])
+    result = runner.invoke(app, ["source", "rewind", SOURCE, "--who", STEWARD, "--why", "部门补录", *arguments])
     assert result.exit_code == code, result.output
     return result.output
 
@@ -145,7 +154,7 @@ def test_a_range_is_read_again_from_the_source(home: Path, engine: Engine) -> No
         admitted = run.receipts.deliveries_admitted(SOURCE, 1)[0].body
     assert (admitted["updated"], admitted["inserted"]) == (1, 0)
     (act,) = receipts()
-    assert (act["body"]["who"], act["body"]["why"]) == ("张专员", "部门补录")
+    assert (act["body"]["who"], act["body"]["why"]) == (STEWARD, "部门补录")
     assert act["body"]["before"]["value"].startswith("2026-01-20")
     moved("--batch", "1")
     assert ingest() == 20

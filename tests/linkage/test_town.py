@@ -23,6 +23,7 @@ from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.explain import Explainer
 from simulator import Planted
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town
 
 pytestmark = pytest.mark.server
@@ -183,7 +184,7 @@ def test_the_steward_sees_no_values_unless_asked_for_and_that_is_recorded(
     assert runner.invoke(app, ["linkage", "review", "--values"]).exit_code == 1  # who looks?
     listed = runner.invoke(app, ["linkage", "review"])
     assert listed.exit_code == 0, listed.output
-    shown = runner.invoke(app, ["linkage", "review", "--values", "--who", "张专员"])
+    shown = runner.invoke(app, ["linkage", "review", "--values", "--who", STEWARD])
     assert shown.exit_code == 0, shown.output
-    assert runner.invoke(app, ["linkage", "decide", "999999", "accept", "--who", "a", "--why", "b"]).exit_code == 1
-    assert runner.invoke(app, ["linkage", "decide", "1", "perhaps", "--who", "a", "--why", "b"]).exit_code == 1
+    assert runner.invoke(app, ["linkage", "decide", "999999", "accept", "--who", STEWARD, "--why", "b"]).exit_code == 1
+    assert runner.invoke(app, ["linkage", "decide", "1", "perhaps", "--who", STEWARD, "--why", "b"]).exit_code == 1

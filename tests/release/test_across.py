@@ -18,6 +18,7 @@ from pipelines.issues import Issues
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.run import opened
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town
 
 pytestmark = pytest.mark.enable_socket
@@ -73,7 +74,7 @@ def test_which_are_missing_is_exported_closed_to_others_and_recorded(
     file, runner = tmp_path / "缺.xlsx", CliRunner()
     listed = runner.invoke(app, ["across", "list", SHARES])
     assert listed.exit_code == 0 and COVERS in listed.output, listed.output
-    done = runner.invoke(app, ["across", "export", SHARES, COVERS, str(file), "--who", "张专员", "--why", "催送"])
+    done = runner.invoke(app, ["across", "export", SHARES, COVERS, str(file), "--who", STEWARD, "--why", "催送"])
     assert done.exit_code == 0, done.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     looked = next(one for one in seen(town, contracts)[SHARES].looked if one.rule == COVERS)
@@ -81,9 +82,11 @@ def test_which_are_missing_is_exported_closed_to_others_and_recorded(
     assert rows[0] == ["主体身份代码", "统一社会信用代码", "主体名称"] and len(rows) == looked.failed + 1
     with town.register() as register:
         (receipt,) = Receipts(register, "test").of_stage(Stage.EXPORT, SHARES, 10)
-    assert receipt.body["who"] == "张专员" and receipt.body["rows"] == looked.failed
+    assert receipt.body["who"] == STEWARD and receipt.body["rows"] == looked.failed
     assert rows[1][0] not in str(receipt.body)
-    wrong = runner.invoke(app, ["across", "export", SHARES, "covers", str(tmp_path / "x"), "--who", "a", "--why", "b"])
+    wrong = runner.invoke(
+        app, ["across", "export", SHARES, "covers", str(tmp_path / "x"), "--who", STEWARD, "--why", "b"]
+    )
     assert wrong.exit_code == 1 and COVERS in wrong.output and not (tmp_path / "x").exists()
 
 

@@ -21,6 +21,7 @@ from pipelines.release import bundle
 from pipelines.release.approval import unbacked
 from pipelines.release.ledger import REFUSAL, RELEASE, Entry, Ledger
 from pipelines.run import Run, opened
+from tests.catalog.small_city import ADMINISTRATOR
 from tests.city import REPOSITORY, Town, published_town
 
 pytestmark = [pytest.mark.server, pytest.mark.town]
@@ -38,9 +39,8 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = published_town(tmp_path_factory, folder, folder / "project")
     with town.register() as register:
         contracts = load(town.settings.contracts)
-        users.begin(register, contracts, "管理员", "dsrb")
-        users.create(register, contracts, "甲", "dsrb", ["steward"], actor="管理员")
-        users.create(register, contracts, "乙", "dsrb", ["approver"], actor="管理员")
+        users.create(register, contracts, "甲", "dsrb", ["steward"], actor=ADMINISTRATOR)
+        users.create(register, contracts, "乙", "dsrb", ["approver"], actor=ADMINISTRATOR)
     yield town
     town.close()
 

@@ -14,12 +14,14 @@ from typer.testing import CliRunner
 from catalog.policy import audit as reads
 from catalog.policy.decision import MARTS
 from citylake.main import app
+from pipelines.contracts.load import Contracts
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
 from pipelines.register.tables import audit, audit_head
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.run import opened
+from tests.catalog.small_city import AUDITOR
 from tests.release.test_bundle import AGES, ZONE, House, build, checked, found, victim
 
 __all__ = ["victim"]
@@ -209,16 +211,23 @@ def test_it_says_who_received_a_product(house: House, tmp_path: Path) -> None:
     assert "没有人读过" in checked(folder, "--received", "open/nothing")[1]
 
 
-def test_the_command_writes_heads_of_the_audit(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_writes_heads_of_the_audit(
+    house: House, contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.staffed(contracts)
     monkeypatch.setenv("CITYLAKE_HOME", str(house.settings.home))
-    for arguments in (["heads", str(tmp_path / "heads.jsonl"), "--audit"], ["export", str(tmp_path / "bundle")]):
+    for arguments in (
+        ["heads", str(tmp_path / "heads.jsonl"), "--audit"],
+        ["export", str(tmp_path / "bundle"), "--who", AUDITOR],
+    ):
         result = CliRunner().invoke(app, ["evidence", *arguments])
         assert result.exit_code == 0 and "审计" in result.output
     assert checked(tmp_path / "bundle", "--audit-heads", tmp_path / "heads.jsonl")[0] == 0
-    house.change(sa.update(audit).where(audit.c.sequence == sum(READS)).values(outcome="denied"))
+    last = sa.select(sa.func.max(audit.c.sequence)).scalar_subquery()
+    house.change(sa.update(audit).where(audit.c.sequence == last).values(outcome="denied"))
     result = CliRunner().invoke(app, ["evidence", "heads", str(tmp_path / "more.jsonl"), "--audit"])
     assert result.exit_code == 1 and not (tmp_path / "more.jsonl").exists()
-    result = CliRunner().invoke(app, ["evidence", "export", str(tmp_path / "told")])
+    result = CliRunner().invoke(app, ["evidence", "export", str(tmp_path / "told"), "--who", AUDITOR])
     assert result.exit_code == 1 and "审计第" in result.output
     assert checked(tmp_path / "told")[0] == 1, "the bundle shows where"
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from citylake.main import app
+from pipelines.contracts.load import Contracts
 from pipelines.issues import Issues
 from pipelines.lake.checksums import checksums
 from pipelines.messages import CitylakeError
@@ -35,6 +36,7 @@ from pipelines.release import bundle, check, pack
 from pipelines.release.ledger import ERASURE, REFUSAL, RELEASE, RETENTION, WITHDRAWAL, Entry, Ledger
 from pipelines.run import opened
 from pipelines.settings import REPOSITORY, Settings
+from tests.catalog.small_city import AUDITOR, appoint
 from tests.city import seed_from_clock
 from tests.documents import reading
 
@@ -70,6 +72,11 @@ class House:
             return register.rows(sa.select(ledger).order_by(ledger.c.sequence))
         finally:
             register.close()
+
+    def staffed(self, contracts: Contracts) -> None:
+        register = Register(self.settings.register_url)
+        appoint(register, contracts)
+        register.close()
 
     def change(self, *statements: sa.Executable) -> None:
         """Write into the register past the platform."""
@@ -640,20 +647,23 @@ def test_a_run_signs_what_it_wrote_and_tells_the_operator_why_not(tmp_path: Path
     register.close()
 
 
-def test_the_commands_write_bundle_heads_and_key(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_write_bundle_heads_and_key(
+    house: House, contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.staffed(contracts)
     monkeypatch.setenv("CITYLAKE_HOME", str(house.settings.home))
     runner = CliRunner()
-    for arguments in (["export", str(tmp_path / "bundle")], ["heads", str(tmp_path / "heads.jsonl")]):
+    for arguments in (["export", str(tmp_path / "bundle"), "--who", AUDITOR], ["heads", str(tmp_path / "heads.jsonl")]):
         result = runner.invoke(app, ["evidence", *arguments])
         assert result.exit_code == 0, result.output
     result = runner.invoke(app, ["evidence", "key"])
     (tmp_path / "key.pem").write_text(result.output)
     options = ("--heads", tmp_path / "heads.jsonl", "--key", tmp_path / "key.pem")
     assert checked(tmp_path / "bundle", *options)[0] == 0
-    again = runner.invoke(app, ["evidence", "export", str(tmp_path / "bundle")])
+    again = runner.invoke(app, ["evidence", "export", str(tmp_path / "bundle"), "--who", AUDITOR])
     assert again.exit_code == 1 and "已存在" in again.output
     house.change(sa.update(ledger).where(ledger.c.sequence == sum(BATCHES)).values(kind="refusal"))
-    result = runner.invoke(app, ["evidence", "export", str(tmp_path / "tampered")])
+    result = runner.invoke(app, ["evidence", "export", str(tmp_path / "tampered"), "--who", AUDITOR])
     assert result.exit_code == 1 and checked(tmp_path / "tampered")[0] == 1
 
 

@@ -19,6 +19,7 @@ from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
 from pipelines.release.corrected import named
 from pipelines.release.rows import ReleasedRows
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -55,7 +56,7 @@ def test_a_correction_counts_until_the_department_delivers_it(
     place = json.loads(books)[SOURCE]
 
     def ask(*arguments: str) -> str:
-        who = ["--who", "专员", "--why", "本人申请更正"]
+        who = ["--who", STEWARD, "--why", "本人申请更正"]
         told = CliRunner().invoke(app, ["person", person, "correct", *arguments, *who])
         assert not told.exception or isinstance(told.exception, SystemExit), told.exception
         return f"{told.exit_code} {told.output}"

@@ -39,6 +39,7 @@ from pipelines.release.verify import releases
 from pipelines.retention import holds
 from pipelines.run import opened
 from pipelines.settings import Settings
+from tests.catalog.small_city import STEWARD
 from tests.city import REPOSITORY, Town, published_town, seed_from_clock
 from tests.traces import content, traces
 
@@ -297,7 +298,7 @@ def test_an_erased_person_is_nowhere_and_does_not_come_back(
     monkeypatch.setenv("CITYLAKE_HOME", str(home))
     everything = tuple(text for one in people for text in one.texts)
     assert traces(home, everything)
-    CliRunner().invoke(app, ["person", people[0].id, "--who", "专员", "--why", "查阅"])  # leaves a receipt with the id
+    CliRunner().invoke(app, ["person", people[0].id, "--who", STEWARD, "--why", "查阅"])  # leaves a receipt with the id
     for number, one in enumerate(people):
         before = tmp_path / str(number)
         subprocess.run(["cp", "-a", str(home / "lake"), str(before)], check=True)

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from citylake.main import app
+from pipelines.contracts.load import Contracts
 from pipelines.engine import connect
 from pipelines.erasure import copies as module
 from pipelines.erasure.copies import Copies
@@ -29,18 +30,20 @@ from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import ERASURE, RELEASE, Entry, Ledger, Recorded
 from pipelines.settings import REPOSITORY, Settings
+from tests.catalog.small_city import GUARD, appoint
 
 NAME = "lake/core/psb/household_person/part-1.parquet"
 ORDER = "删1号"
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Settings:
+def home(tmp_path: Path, contracts: Contracts) -> Settings:
     """A home as it is since the order; its backups are the folder `backups`."""
     settings = Settings(tmp_path / "home", REPOSITORY, 0, 0, "", backups=(tmp_path / "backups",))
     settings.prepare()
     register = Register(f"sqlite:///{settings.home / 'register.db'}")
     register.upgrade()
+    appoint(register, contracts)
     register.close()
     for name, content in ((NAME, "since"), ("lake/core/psb/household_person/other.parquet", "nobody")):
         write(settings.home / name, content)
@@ -495,7 +498,7 @@ def test_an_order_is_done_when_no_backup_holds_the_person(
 ) -> None:
     monkeypatch.setenv("CITYLAKE_HOME", str(home.home))
     monkeypatch.setenv("CITYLAKE_BACKUPS", f"{backups / '1'}:{backups / '2'}")
-    word = ["--who", "专员", "--why", "核对"]
+    word = ["--who", GUARD, "--why", "核对"]
 
     def checked(order: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, ["person", "p1", "check-erased", "--order", order, *word])
@@ -526,7 +529,7 @@ def test_without_backups_nobody_is_told_that_they_are_clean(home: Settings, monk
     monkeypatch.delenv("CITYLAKE_BACKUPS", raising=False)
     done = {"places": {}, "refused": [], "kept": [], "unknown": [], "files": {}}
     monkeypatch.setattr(Erasure, "carry_out", lambda *_: done)
-    word = ["--order", ORDER, "--who", "专员", "--why", "本人申请"]
+    word = ["--order", ORDER, "--who", GUARD, "--why", "本人申请"]
     result = CliRunner().invoke(app, ["person", "p1", "erase", *word])
     assert result.exit_code == 0 and "没有配置备份目录（CITYLAKE_BACKUPS）" in result.output
     assert f"check-erased --order {ORDER}" in result.output and "整版清除" not in result.output
@@ -541,7 +544,7 @@ def test_an_order_is_told_to_end_versions_and_tells_which(home: Settings, monkey
         return {"places": {}, "refused": [], "kept": [], "unknown": [], "files": {}, "versions": {"open/ages": [0, 2]}}
 
     monkeypatch.setattr(Erasure, "carry_out", carry_out)
-    word = ["--order", ORDER, "--who", "专员", "--why", "本人申请", "--end-versions"]
+    word = ["--order", ORDER, "--who", GUARD, "--why", "本人申请", "--end-versions"]
     result = CliRunner().invoke(app, ["person", "p1", "erase", *word])
-    assert given == [Order(ORDER, "专员", "本人申请", end_versions=True)]
+    assert given == [Order(ORDER, GUARD, "本人申请", end_versions=True)]
     assert "open/ages：第 0、2 版" in result.output and "整版清除" in result.output

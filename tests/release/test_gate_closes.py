@@ -16,6 +16,7 @@ from pipelines.release import publish
 from pipelines.release.ledger import CONFIRMATION, REFUSAL, RELEASE, Ledger
 from pipelines.release.volume import confirm_volume, confirmed_volumes
 from pipelines.run import EDITION
+from tests.catalog.small_city import STEWARD
 from tests.city import REPOSITORY, Town, published_town
 from tests.release.test_whole_way import MART, PERSON
 
@@ -147,14 +148,14 @@ def test_a_change_of_volume_that_a_steward_confirms_is_released_and_the_word_is_
     assert command in refused.findings[0].text("zh") and command in refused.findings[0].text("en")
     with town.register() as register, pytest.raises(CitylakeError, match="没有可确认的行数"):
         confirm_volume(register, PERSON, "张专员", "没有未获发布的版本")
-    told = CliRunner().invoke(app, ["confirm-volume", TAGS, "--who", "张专员", "--why", "医保停报，已与医保局核实"])
+    told = CliRunner().invoke(app, ["confirm-volume", TAGS, "--who", STEWARD, "--why", "医保停报，已与医保局核实"])
     assert told.exit_code == 0 and str(refused.rows) in told.output, told.output
     assert town.run("fewer tags confirmed", sources=[])[TAGS].version is not None
     with town.register() as register:
         released, word, refusal, *_ = Ledger(register).history(TAGS)
         assert (released.kind, word.kind, refusal.kind) == (RELEASE, CONFIRMATION, REFUSAL)
         assert released.body["confirmation"] == word.sequence and word.body["refusal"] == refusal.sequence
-        assert (word.body["who"], word.body["rows"]) == ("张专员", released.body["rows"])
+        assert (word.body["who"], word.body["rows"]) == (STEWARD, released.body["rows"])
         assert confirmed_volumes(Ledger(register)) == {}
         with pytest.raises(CitylakeError, match="没有可确认的行数"):
             confirm_volume(register, TAGS, "张专员", "再次")

@@ -14,6 +14,7 @@ from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.geo import shapes, wkt
 from simulator import Planted
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town
 
 pytestmark = pytest.mark.server
@@ -110,7 +111,7 @@ def test_the_steward_writes_a_layer_that_gdal_opens(
 ) -> None:
     monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
     file = tmp_path / f"parcels{suffix}"
-    asked = ["layer", "sharing/parcel", str(file), "--who", "张专员", "--why", "规划"]
+    asked = ["layer", "sharing/parcel", str(file), "--who", STEWARD, "--why", "规划"]
     told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0, told.output
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -122,7 +123,7 @@ def test_the_steward_writes_a_layer_that_gdal_opens(
     with town.register() as register:
         last = audit.recent(register, 1)[0]
     assert (last["action"], last["outcome"], last["product"]) == ("download", "allowed", "sharing/parcel")
-    assert (last["body"]["who"], last["body"]["rows"]) == ("张专员", len(rows))
+    assert (last["body"]["who"], last["body"]["rows"]) == (STEWARD, len(rows))
     again = CliRunner().invoke(app, asked)
     assert again.exit_code == 1 and "已存在" in again.output  # nothing that is there is replaced
 
@@ -139,6 +140,6 @@ def test_what_cannot_be_written_is_told(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, product: str, name: str, message: str
 ) -> None:
     monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
-    told = CliRunner().invoke(app, ["layer", product, str(tmp_path / name), "--who", "a", "--why", "b"])
+    told = CliRunner().invoke(app, ["layer", product, str(tmp_path / name), "--who", STEWARD, "--why", "b"])
     assert told.exit_code == 1 and message in told.output
     assert not (tmp_path / name).exists()

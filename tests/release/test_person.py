@@ -17,6 +17,7 @@ from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.person import Person
 from pipelines.release.rows import ReleasedRows
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server
@@ -132,7 +133,7 @@ def test_the_command_counts_and_shows_rows_only_when_asked(
     town: Town, people: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
-    asked = ["person", people[0], "--who", "专员", "--why", "本人申请查阅"]
+    asked = ["person", people[0], "--who", STEWARD, "--why", "本人申请查阅"]
     ((name, number),) = town.rows("lib_population__person", "name, id_number", f"person_id = {literal(people[0])}")
     told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0 and "lib_population__person" in told.output

@@ -24,6 +24,7 @@ from pipelines.release.ledger import RETENTION, Ledger
 from pipelines.release.verify import releases
 from pipelines.retention.apply import JOURNAL
 from pipelines.run import opened
+from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
 from tests.traces import content, traces
 
@@ -119,7 +120,7 @@ def test_eleven_years_on(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = len(core(town, TABLE, "record_no"))
     assert valid[0][0] < everything and traces(home, marks)
     for source in (CHANGES, AIR):  # without any reading the marts of the air close their gates, rightly
-        held = CliRunner().invoke(app, ["retention", "hold", source, "--who", "甲", "--why", "调取"])
+        held = CliRunner().invoke(app, ["retention", "hold", source, "--who", STEWARD, "--why", "调取"])
         assert held.exit_code == 0, held.output
     before = len(core(town, CHANGES, "_batch"))
     with opened(town.settings, "retention") as run:

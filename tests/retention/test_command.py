@@ -18,6 +18,7 @@ from pipelines.register.receipts import Receipts
 from pipelines.release.ledger import HOLD, HOLD_END, RETENTION
 from pipelines.retention import terms
 from pipelines.retention.apply import JOURNAL
+from tests.catalog.small_city import GUARD, STEWARD, appoint
 from tests.retention.homes import Home
 
 SOURCE = "hsb/settlement"
@@ -31,6 +32,7 @@ def told(*arguments: str) -> Result:
 def home(contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     """Batches of more than ten years, almost ten, and of now; the contract says 10y."""
     home = Home(tmp_path, contracts)
+    appoint(home.register, contracts)
     monkeypatch.setenv("CITYLAKE_HOME", str(home.settings.home))
     monkeypatch.setenv("CITYLAKE_REGISTER", home.settings.register_url)
     today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
@@ -47,21 +49,21 @@ def test_a_steward_sees_holds_lifts_and_ends(home: Home) -> None:
     listed = told()
     assert listed.exit_code == 0 and f"{SOURCE}\t原始批次 raw\t10y\t1\t2\t" in listed.output, listed.output
     assert "现在清除" in listed.output and "一个月内到期" in listed.output
-    held = told("hold", SOURCE, "--who", "甲", "--why", "法院调取")
+    held = told("hold", SOURCE, "--who", STEWARD, "--why", "法院调取")
     assert held.exit_code == 0 and "解除为止" in held.output
     (hold,) = home.ledger.of_kind(HOLD)
     assert f"第 {hold.sequence} 号" in told().output and "法院调取" in told().output
-    assert "没有到期且未保全" in told("apply", "--who", "甲", "--why", "期满").output and batches(home) == {
+    assert "没有到期且未保全" in told("apply", "--who", STEWARD, "--why", "期满").output and batches(home) == {
         "1",
         "2",
         "3",
     }
-    assert told("release", str(hold.sequence), "--who", "乙", "--why", "调取完毕").exit_code == 0
-    assert told("release", str(hold.sequence), "--who", "乙", "--why", "再来").exit_code == 1
-    assert "1 行" in told("apply", "--who", "甲", "--why", "期满").output and batches(home) == {"2", "3"}
-    assert [entry.body["who"] for entry in home.ledger.of_kind(HOLD_END, RETENTION)] == ["乙", "甲"]
+    assert told("release", str(hold.sequence), "--who", GUARD, "--why", "调取完毕").exit_code == 0
+    assert told("release", str(hold.sequence), "--who", GUARD, "--why", "再来").exit_code == 1
+    assert "1 行" in told("apply", "--who", STEWARD, "--why", "期满").output and batches(home) == {"2", "3"}
+    assert [entry.body["who"] for entry in home.ledger.of_kind(HOLD_END, RETENTION)] == [GUARD, STEWARD]
     assert told("apply").exit_code == 2, "who and why are needed"
-    assert told("hold", "no/thing", "--who", "甲", "--why", "无").exit_code == 1
+    assert told("hold", "no/thing", "--who", STEWARD, "--why", "无").exit_code == 1
     assert "没有到期" not in told().output and "现在清除" not in told().output
 
 
@@ -83,15 +85,15 @@ def test_the_daily_job_waits_for_a_steward_when_a_period_changed(home: Home) -> 
         assert daily() == 0 and batches(home) == {"1", "2", "3"}
     (issue,) = Issues(home.register).open(SOURCE)
     assert issue["code"] == "retention.changed" and "永久 → 10y" in issue["text"]["zh"]
-    assert "1 行" in told("apply", "--who", "甲", "--why", "核对无误").output and batches(home) == {"2", "3"}
+    assert "1 行" in told("apply", "--who", STEWARD, "--why", "核对无误").output and batches(home) == {"2", "3"}
     assert daily() == 0 and not Issues(home.register).open(SOURCE)
 
 
 def test_a_hold_that_comes_too_late_is_refused(home: Home) -> None:
     (home.settings.home / JOURNAL).write_text(json.dumps({"due": [{"dataset": SOURCE}]}), "utf-8")
-    refused = told("hold", SOURCE, "--who", "甲", "--why", "法院调取")
+    refused = told("hold", SOURCE, "--who", STEWARD, "--why", "法院调取")
     assert refused.exit_code == 1 and "已来不及" in refused.output and not home.ledger.of_kind(HOLD)
-    assert told("hold", "psb/household_person", "--who", "甲", "--why", "法院调取").exit_code == 0
+    assert told("hold", "psb/household_person", "--who", STEWARD, "--why", "法院调取").exit_code == 0
 
 
 def test_the_daily_job_ends_what_is_due_and_shows_counts(home: Home) -> None:
