@@ -148,7 +148,6 @@ RestLake(Path(home)).receive(address)
         ("spool", "add", 7),
         ("os", "fsync", 3),
         ("paged", "write_rows", 1),
-        ("receive", "_content", 1),
         ("receive", "_keep", 1),
         ("receive", "_receipt", 1),
     ],
