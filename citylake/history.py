@@ -13,7 +13,7 @@ from citylake.output import opened_register, told
 from citylake.permission import Looker, permit_values
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
-from pipelines.release.history import History, as_of, history, kept_since, require_kept
+from pipelines.release.history import BOOKS, History, as_of, history, kept_since, require_kept
 from pipelines.release.rows import ReleasedRows
 from pipelines.settings import Settings
 
@@ -79,3 +79,4 @@ def _state(found: History, true_on: date | None, known_on: date | None, values: 
     for name, value in row.items():
         empty = "" if value is not None else " ∅"
         yield f"{name} = {value}" if values and value is not None else f"{name}{empty}"
+    yield say("history.not_told", columns="、".join(BOOKS))

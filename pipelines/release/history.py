@@ -15,6 +15,8 @@ from pipelines.retention import ended
 
 RECORD = "record"
 """The field that says that a row came or went."""
+BOOKS = ("source_updated_at", "attr_source", "source_rows")
+"""The columns that keep no history: they tell where the present values come from, and so nothing of an earlier day."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one row: its columns that keep a history, as they are, and every change, the first one first.
+    """What is known of one row: its columns as they are, and every change, the first one first.
 
     `row` is None when the row is gone.
     """
@@ -77,12 +79,12 @@ def as_of(found: History, true_on: date, known_on: date) -> Row | None:
     Ask `require_kept` before.
 
     A cell has the value of the change that was known last among those known by `known_on` that hold from `true_on` or
-    earlier; if there is none, the value before the first change of all. Columns without a history are as they are now.
+    earlier; if there is none, the value before the first change of all. The books are left out.
     """
     fields: dict[str, list[Change]] = {}
     for change in found.changes:
         fields.setdefault(change.field, []).append(change)
-    row = dict(found.row or {})
+    row = {name: value for name, value in (found.row or {}).items() if name not in BOOKS}
     row |= {field: _value(changes, true_on, known_on) for field, changes in fields.items()}
     there = row.pop(RECORD, "1" if found.row is not None else "0")
     return row if there == "1" else None

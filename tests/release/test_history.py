@@ -59,3 +59,8 @@ def test_a_row_is_there_from_the_day_it_came_until_the_day_it_went() -> None:
     assert states == [None, {}, None]
     assert as_of(gone, DAY + timedelta(5), DAY + timedelta(5)) == {}  # that it went was not known yet
     assert as_of(gone, DAY + timedelta(5), DAY + timedelta(6)) is None
+
+
+def test_what_tells_where_present_values_come_from_is_not_told_of_another_day() -> None:
+    row = {"x": "a", "source_updated_at": "2026-11-30", "attr_source": "x psb/household_person", "source_rows": "r"}
+    assert as_of(History("m", row, ()), DAY, DAY) == {"x": "a"}

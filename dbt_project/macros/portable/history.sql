@@ -2,6 +2,9 @@
    or went. Bitemporal: `holds_from` is the day from which the new value is true in the world, `known_on` the day of the
    edition that told so. The present row and its history give every earlier state; a row's first values are not repeated.
 
+   `fields`: all columns of the subject but its key and its books (source_updated_at, attr_source, source_rows), which
+   say where the present values come from: a column without a history could not be told as of a day.
+
    `key` is the subject's key. `valid` gives for a field SQL of the day since when its value is true, of the subject's
    columns as `n` (holds_basis 'event'); else the row's `updated` counts if it moved with the change ('source'), else the
    day of the edition ('known'). #}
