@@ -3,6 +3,7 @@
 import html
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,19 @@ def test_python_reads_all_rows(examples: dict[str, str]) -> None:
     plain = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
     done = subprocess.run([sys.executable, "-c", examples["python"]], text=True, capture_output=True, env=plain)
     assert done.stdout.startswith("96 {'county_code':"), done.stderr
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_r_reads_texts_whatever_the_language_of_the_machine(examples: dict[str, str], locale: str) -> None:
+    """In the locale C it once ended at the first Chinese sign, with a warning alone."""
+    told = "cat(nrow(rows), names(rows)[1], rows$county_code[1], utf8ToInt(rows$county_name[1]))"
+    plain = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()} | {"LC_ALL": locale}
+    command = ["Rscript", "--vanilla", "-e", f"{examples['r']}\n{told}"]
+    done = subprocess.run(command, text=True, capture_output=True, env=plain, check=True)
+    wanted = f"32 county_code 341502 {' '.join(str(ord(sign)) for sign in '金安区')}"
+    assert done.stdout.endswith(wanted), done.stdout + done.stderr
 
 
 @pytest.mark.server
