@@ -1,4 +1,5 @@
-"""An export of many rows takes no more memory than one of few: it streams, from the query to the last byte."""
+"""An export of many rows takes no more memory than one of few: it streams, from the query to the last byte. Also one
+that chooses its rows, a million of them."""
 
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from benchmarks.measure import UNLIMITED
 from tests.catalog.small_city import PERSONS, SYNTHETIC, City, bearer
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]  # half a million rows
-FEW, MANY = 50_000, 500_000
+FEW, MANY, MILLION = 50_000, 500_000, 1_000_000
 WIDE = SYNTHETIC.replace("'**' as name", "repeat(md5('a' || i), 4) as name")
 
 
@@ -20,9 +21,9 @@ def most(process: int) -> int:
     return int(told["VmHWM"].removesuffix("kB")) // 1024
 
 
-def exported(address: str, token: str, limit: int) -> tuple[int, int]:
+def exported(address: str, token: str, limit: int, asked: str = "") -> tuple[int, int]:
     """Rows and megabytes that came."""
-    url = f"{address}/api/v1/products/{PERSONS}/rows?limit={limit}&format=ndjson"
+    url = f"{address}/api/v1/products/{PERSONS}/rows?limit={limit}&format=ndjson{asked}"
     rows = size = 0
     with httpx.stream("GET", url, headers=bearer(token), timeout=120, trust_env=False) as answer:
         for piece in answer.iter_raw(1 << 20):
@@ -44,4 +45,23 @@ def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
         rows, megabytes = exported(address, token, 1_000_000)
         after = most(server.pid)
     assert rows == MANY and megabytes > 150
+    assert after - before < 120, f"{before} MB, then {after} MB"
+
+
+def test_an_export_that_chooses_its_rows_takes_no_more_memory_for_more(tmp_path: Path) -> None:
+    """Also where it ends before the last row that fits."""
+    city = City(tmp_path)
+    city.limit(UNLIMITED)
+    city.release(PERSONS, MILLION, WIDE)
+    token = city.recipient("甲")
+    city.grant("甲")
+    asked = "&birth_year=ge.1900"
+    with service(city.settings) as (address, _):
+        assert exported(address, token, 1)[0] == 1
+    with service(city.settings) as (address, server):
+        assert exported(address, token, FEW, asked)[0] == FEW
+        before = most(server.pid)
+        for limit in (MILLION - 1, 1_000_000):
+            assert exported(address, token, limit, asked)[0] == limit
+        after = most(server.pid)
     assert after - before < 120, f"{before} MB, then {after} MB"

@@ -114,7 +114,7 @@ class Pages:
         private(self._folders.root, folder)
         try:
             with self._cursor() as con, disk_full_named(folder):
-                query = queries.page(question, rows.path, after, limit + 1)
+                query = _asked(con, question, rows, after, limit + 1)
                 return self._write(con, _Order(folder, query, question, limit, kind, about))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -172,6 +172,20 @@ def looked_at(question: Question, rows: int, limit: int) -> int:
     """How many of so many rows an answer may have to look at: all to filter, sort or put together, else those given."""
     all_of_them = question.filters or question.sort or question.aggregated
     return rows if all_of_them else min(limit, rows)
+
+
+def _asked(
+    con: duckdb.DuckDBPyConnection, question: Question, rows: Ordered, after: Place | None, limit: int
+) -> queries.Query:
+    """The question for at most `limit` rows after a place. Of many the end is looked for first, by the columns alone
+    that choose and order them: then the rows themselves stream."""
+    if not queries.streams(question, limit):
+        return queries.page(question, rows.path, after, limit)
+    end = None
+    if limit < rows.rows:
+        asked = queries.last(question, rows.path, after, limit)
+        end = con.execute(asked.text, list(asked.parameters)).fetchone()
+    return queries.until(question, rows.path, after, end)
 
 
 def _place(con: duckdb.DuckDBPyConnection, question: Question, page: str, rows: int) -> Place:

@@ -15,7 +15,7 @@ from pipelines.codecs.sql import identifier, literal
 POSITION = Column("file_row_number", "integer", "BIGINT", (63,))
 FEW = 20_000
 """Rows up to which a page is cut by LIMIT, which ends the reading but holds all its rows in memory to keep their order.
-More rows are cut by position and stream."""
+More rows are cut at a place that is looked for before, and stream."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,58 @@ def orders(question: Question) -> tuple[Order, ...]:
 
 def page(question: Question, file: Path, after: Place | None, rows: int) -> Query:
     """At most `rows` rows of a file after a place: the columns shown, then the ordering columns as text."""
-    source, ordering = _source(question, file), orders(question)
-    begin = Query("TRUE") if after is None else _after(ordering, after)
-    shown = ", ".join(identifier(column.name) for column in question.shown)
-    places = "".join(
-        f", CAST({identifier(order.column.name)} AS VARCHAR) AS {identifier(place_column(number))}"
-        for number, order in enumerate(ordering)
+    chosen = _chosen(question, file, after)
+    text = f"SELECT {_shown(question)} FROM {chosen.text}{_order_by(question)} LIMIT {int(rows)}"
+    return Query(text, chosen.parameters)
+
+
+def streams(question: Question, rows: int) -> bool:
+    """Whether a page of at most so many rows is to be cut at a place: `last` looks for it, `until` has the rows."""
+    return rows > FEW and not question.aggregated
+
+
+def last(question: Question, file: Path, after: Place | None, rows: int) -> Query:
+    """The place of the row that is the `rows`th after a place, as text; no row if there are fewer."""
+    chosen = _chosen(question, file, after)
+    names = (identifier(order.column.name) for order in orders(question))
+    ordered = f"SELECT {', '.join(names)} FROM {chosen.text}{_order_by(question)} LIMIT 1 OFFSET {int(rows) - 1}"
+    return Query(f"SELECT {_places(question)} FROM ({ordered})", chosen.parameters)
+
+
+def until(question: Question, file: Path, after: Place | None, end: Place | None) -> Query:
+    """All rows of a file after a place up to another one, that included, as `page` has them; to the end without one."""
+    chosen = _chosen(question, file, after)
+    beyond = Query("FALSE") if end is None else _after(orders(question), end)
+    text = f"SELECT {_shown(question)} FROM {chosen.text} AND NOT {beyond.text}{_order_by(question)}"
+    return Query(text, (*chosen.parameters, *beyond.parameters))
+
+
+def _chosen(question: Question, file: Path, after: Place | None) -> Query:
+    """The rows after a place, as what stands behind FROM."""
+    source = _source(question, file)
+    begin = Query("TRUE") if after is None else _after(orders(question), after)
+    return Query(f"({source.text}) WHERE {begin.text}", (*source.parameters, *begin.parameters))
+
+
+def _shown(question: Question) -> str:
+    return ", ".join([*(identifier(column.name) for column in question.shown), *filter(None, [_places(question)])])
+
+
+def _places(question: Question) -> str:
+    """The ordering columns as text."""
+    return ", ".join(
+        f"CAST({identifier(order.column.name)} AS VARCHAR) AS {identifier(place_column(number))}"
+        for number, order in enumerate(orders(question))
     )
-    order_by = ""  # rows come in the order of the file as it is, and reading ends with the last one wanted
-    if ordering and ordering[0].column is not POSITION:
-        by = ", ".join(f"{identifier(o.column.name)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in ordering)
-        order_by = f" ORDER BY {by}"
-    elif rows > FEW and ordering and not question.filters:
-        end = f"{identifier(POSITION.name)} <= {_value(POSITION)} + {int(rows)}"
-        text = f"SELECT {shown}{places} FROM ({source.text}) WHERE {begin.text} AND {end}"
-        return Query(text, (*begin.parameters, (after and after[0]) or "-1"))
-    text = f"SELECT {shown}{places} FROM ({source.text}) WHERE {begin.text}{order_by} LIMIT {int(rows)}"
-    return Query(text, (*source.parameters, *begin.parameters))
+
+
+def _order_by(question: Question) -> str:
+    """Nothing where rows come in the order of the file as it is: reading then ends with the last one wanted."""
+    ordering = orders(question)
+    if not ordering or ordering[0].column is POSITION:
+        return ""
+    by = ", ".join(f"{identifier(o.column.name)} {'DESC' if o.descending else 'ASC'} NULLS LAST" for o in ordering)
+    return f" ORDER BY {by}"
 
 
 def _source(question: Question, file: Path) -> Query:
