@@ -817,6 +817,6 @@ def test_the_command_delivers_lists_and_writes_receipts(filing: Filing, tmp_path
     assert offline.returncode == 0 and offline.stdout.count("在回执中") == 2, offline.stdout
     listed = [json.loads(line) for line in runner.invoke(app, ["deliver", "list"], env=where).stdout.splitlines()]
     (mine,) = [one for one in listed if one["delivery"] == f"{filing.kind}_files"]
-    assert (mine["kind"], mine["package"], mine["how"]) == ("files", package, "snapshot") and len(listed) == 9
+    assert (mine["kind"], mine["package"], mine["how"]) == ("files", package, "snapshot") and len(listed) == 15
     unknown = runner.invoke(app, ["deliver", "run", "nothing"], env=where)
     assert unknown.exit_code == 1 and "nothing" in unknown.output
