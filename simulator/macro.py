@@ -90,6 +90,8 @@ _FIRST_RELEASES = {
 }
 _FINAL_RELEASE = (12, 28)
 """Yearly accounts are verified once, at the end of the year in which they first came out."""
+_PRICES = 0.011
+"""How much dearer what is produced becomes in a year: growth of production is told at comparable prices."""
 _REVISED = frozenset({"gdp", "gdp_primary", "gdp_secondary", "gdp_tertiary", "digital_core_value_added"})
 _WITH_GROWTH = _REVISED | {"income_urban", "income_rural", "high_tech_firms"}
 """Yearly figures that come with their growth; of shares and of people none is told."""
@@ -171,7 +173,8 @@ def _annual(seed: int, persons: int, last_year: int) -> Iterator[Observation]:
                 for number, (value, day, told) in enumerate(
                     ((first, release, "初步核算"), (final, verified, "最终核实"))
                 ):
-                    growth = _growth(_written(code, value), earlier)
+                    prices = _PRICES if code in (*_SECTORS, "gdp") else 0.0
+                    growth = _growth(_written(code, value), earlier, prices)
                     yield Observation(code, area, str(year), _written(code, value), number, day, told, growth)
 
 
@@ -196,9 +199,9 @@ def _year_before(seed: int, persons: int, code: str, year: int) -> str | None:
     return _written(code, _final_values(seed, persons, code, year - 1)[0][1])
 
 
-def _growth(value: str, earlier: str | None) -> str | None:
-    """The growth that two figures as written show, in % to one decimal."""
-    return f"{(float(value) / float(earlier) - 1) * 100:.1f}" if earlier and float(earlier) else None
+def _growth(value: str, earlier: str | None, prices: float = 0.0) -> str | None:
+    """The growth that two figures as written show, in % to one decimal, less what ``prices`` rose."""
+    return f"{(float(value) / float(earlier) / (1 + prices) - 1) * 100:.1f}" if earlier and float(earlier) else None
 
 
 def _final_values(seed: int, persons: int, code: str, year: int) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from pipelines.codecs.cleaning import steps
+from pipelines.codecs.cleaning import NULL_WORDS, steps
 from pipelines.codecs.derive import derivations
 from pipelines.contracts import models
 from pipelines.contracts.located import Located, Place
@@ -38,8 +38,7 @@ class Resolver:
             if field.codes is not None:
                 check_known(file, (name, "codes"), "code list", field.codes, self.codes)
             check_options(file, (name, "logicalTypeOptions"), field)
-            for index, call in enumerate(field.clean):
-                self.call(file, (name, "clean", index), steps, call)
+            self._clean(file, (name,), field.clean, field.codes)
             for index, source in enumerate(field.lowered.sources if field.lowered else ()):
                 check_known(file, (name, "lowered", "from", index), "field", source, fields)
             for place, call in _implied_rules(field):
@@ -76,9 +75,23 @@ class Resolver:
             level=level,
             required=form.required or form.name in key,
             unique=form.unique,
-            clean=tuple(self.call(file, (*place, "clean", i), steps, call) for i, call in enumerate(calls)),
+            clean=self._clean(file, place, calls, definition.codes),
             description=form.description or field.description,
         )
+
+    def _clean(
+        self, file: Located, place: Place, calls: Sequence[models.StepCall], codes: str | None
+    ) -> tuple[Step, ...]:
+        """The cleaning steps of a column. Raises CitylakeError if `null_words` would empty a word of its code list."""
+        clean = tuple(self.call(file, (*place, "clean", i), steps, call) for i, call in enumerate(calls))
+        words: Iterable[str] = self.codes[codes].rows if codes else ()
+        for index, step in reversed(list(enumerate(clean))):
+            if step.verb == "code_of":
+                words = self.codes[step.arguments["codes"]].spellings
+            lost = [word for word in words if word.upper() in NULL_WORDS] if step.verb == "null_words" else []
+            if lost:
+                raise error("contract.code_is_null_word", file, (*place, "clean", index), word=lost[0])
+        return clean
 
     def derived(self, file: Located, form: models.SourceForm, columns: Sequence[Column]) -> tuple[Derived, ...]:
         """The derived columns of a source."""

@@ -6,6 +6,14 @@ CONNECTOR = "connector: {database: {connection: psb, table: hz.T_RK}}"
 LOAD = "{mode: snapshot_diff, key: [record_no], newest: updated_at, deletionCeiling: 0.02, volumeFloor: 0.9}"
 
 MUTATIONS: dict[str, Mutation] = {
+    "a word of a code list that is taken for no value": (
+        FIELDS,
+        "clean: [code_of: {codes: sex}]",
+        "clean: [null_words, code_of: {codes: sex}]",
+        "clean: [null_words, code_of: {codes: sex}]",
+        "null_words 会把代码表中的“不详”当作空值",
+        "null_words would take '不详' of the code list for no value",
+    ),
     "rows of organisations by a column that is masked": (
         PERSON,
         "    rows: division_code\n",
