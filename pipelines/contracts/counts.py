@@ -17,7 +17,9 @@ FIGURES = ("integer", "number")
 
 def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[str, ShownColumn]) -> None:
     """Raises CitylakeError for an open channel that says neither what it counts nor why it counts nobody, for names
-    that are no columns, texts or groups, for groups that the counts do not determine, and for figures left out."""
+    that are no columns, texts or groups, for groups that the counts do not determine, for figures left out, and for
+    two counts of one breakdown whose totals others show.
+    """
     anonymity = view.anonymity
     if isinstance(view, OpenChannelForm) and (anonymity is None) == (view.notAboutPersons is None):
         raise error("contract.counts_unsaid", file, place)
@@ -38,7 +40,12 @@ def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[
                 check_known(file, (*here, "counts", name, number), "group", group, breakdown.groups)
         if not determined(breakdown):
             raise error("contract.groups_undetermined", file, here, groups="、".join(breakdown.groups))
+        if len(both := sorted(anonymity.totals & breakdown.counts.keys())) > 1:
+            raise error("contract.totals_together", file, (*place, "anonymity", "beside"), columns="、".join(both))
     counts = [anonymity.count, *(name for breakdown in anonymity.breakdowns for name in breakdown.counts)]
+    for other, beside in anonymity.beside.items():
+        for number, name in enumerate(beside.totals):
+            check_known(file, (*place, "anonymity", "beside", other, "totals", number), "count", name, counts[1:])
     for rate, name in anonymity.rates.items():
         check_known(file, (*place, "anonymity", "rates", rate), "count", name, counts)
     said = {name for _, name in _columns(anonymity)}

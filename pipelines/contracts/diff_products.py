@@ -161,7 +161,7 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
             yield change(subject, "within_dropped", name, channel=channel)
     if _weaker(was, now):
         yield change(subject, "diversity_weaker", channel=channel)
-    beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied) for one in (was, now)]
+    beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied, one.beside) for one in (was, now)]
     if beside[0] != beside[1] or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)
 

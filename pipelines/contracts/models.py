@@ -17,6 +17,7 @@ MOMENT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$"
 
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1)]
+ProductName = Annotated[str, StringConstraints(pattern=r"^(open|sharing|analyst)/[a-z][a-z0-9_]*$")]
 Day = Annotated[str, StringConstraints(pattern=DAY_PATTERN)]
 Moment = Annotated[str, StringConstraints(pattern=MOMENT_PATTERN)]
 Semver = Annotated[str, StringConstraints(pattern=SEMVER_PATTERN)]
@@ -388,10 +389,23 @@ class Breakdown(Strict):
 
 
 class OnlyWhere(Strict):
-    """The rows of a table that count people; the others are shown as they are."""
+    """The rows of a table that count people; the others are shown as they are. `unshown`: rows whose figures the
+    channel never shows, for with them it could be told what other open products withhold.
+    """
 
     column: FieldName
     values: Annotated[list[str], Field(min_length=1)]
+    unshown: list[str] = []
+
+
+class CountedBeside(Strict):
+    """Another open product that is made from counts of the same people or cases. `totals`: the counts of which it shows
+    what they are together under each total of `within`, at most one of each breakdown; `because`: why nothing else that
+    it shows is a sum of these.
+    """
+
+    totals: list[FieldName] = []
+    because: Text
 
 
 class Anonymity(Strict):
@@ -400,6 +414,7 @@ class Anonymity(Strict):
     `within`: the columns whose totals are published elsewhere, for instance the county; what is withheld must not
     follow from them. `breakdowns`: what the other counts are made of; `rates`: columns computed from one of these,
     withheld with it. `emptied`: rows stay, without their figures, because everybody knows which rows there are.
+    `beside`: every other open product that is made from counts of the same source of persons.
     """
 
     k: Annotated[int, Field(ge=2)]
@@ -410,6 +425,12 @@ class Anonymity(Strict):
     rates: dict[FieldName, FieldName] = {}
     only: OnlyWhere | None = None
     emptied: bool = False
+    beside: dict[ProductName, CountedBeside] = {}
+
+    @property
+    def totals(self) -> frozenset[str]:
+        """The counts beside the main one of which other open products show the totals."""
+        return frozenset(name for one in self.beside.values() for name in one.totals)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -639,7 +660,6 @@ class AddressBookForm(Strict):
     boundaries: SourceName
 
 
-ProductName = Annotated[str, StringConstraints(pattern=r"^(open|sharing|analyst)/[a-z][a-z0-9_]*$")]
 WhenEnded = Literal["keep", "empty"]
 """Whether what was delivered stays at the recipient's or is taken away when the product is withdrawn or the grant is
 over."""

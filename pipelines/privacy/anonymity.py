@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.models import Anonymity
-from pipelines.privacy.breakdowns import Flags, Numbers, hidden
+from pipelines.contracts.models import Anonymity, Breakdown
+from pipelines.privacy.breakdowns import Flags, Numbers, equations, hidden, people
+from pipelines.privacy.totals import emptied_for, told_elsewhere
 
 Key = tuple[object, ...]
 WHOLE: Final = 0
@@ -29,7 +30,7 @@ class CellCounts:
     `rows`: all rows. `repeated`: rows whose quasi identifiers another row before them has too. `k_min`: the smallest
     group that shares quasi identifiers, in counted units, counts summed where rows repeat; None without a group.
     `violations`: rows whose own count is between 0 and k or negative, or missing beside other counts; a sum never
-    excuses a row.
+    excuses a row. So is a row that shows figures although the channel never shows those of its kind.
     """
 
     rows: int
@@ -82,19 +83,22 @@ def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None)
     and together they count at least k. What the release before showed, and is still so, hides nothing: others go
     first; what it withheld stays withheld as long as it is the same and there are small rows beside it. Of equals the
     smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as `breakdowns`
-    tells. Columns and their types stay as they are; withheld figures are null.
+    tells, and where another open table shows their totals as `totals` does. Columns and their types stay as they are;
+    withheld figures are null.
     """
     cells = counted(table, anonymity)
     withheld = np.zeros(table.num_rows, bool)
     withheld[_bad(table, anonymity)] = True
     withheld[cells.places[_withheld(cells, anonymity, before)]] = True
-    withheld[_empty(table, anonymity)] = True
+    withheld[_empty(table, anonymity) | _unshown(table, anonymity)] = True
     hide, total = dict.fromkeys(figures(anonymity), withheld), _numbers(table, anonymity.count)
     rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(total))
     for breakdown in anonymity.breakdowns:
         names = [*breakdown.counts]
         counts = np.column_stack([_numbers(table, name)[rows] for name in names])
         unseen = hidden(breakdown, anonymity.k, total[rows], counts)
+        for name in anonymity.totals & breakdown.counts.keys():
+            unseen = _for_total(name, breakdown, table, anonymity, rows, unseen)
         for place, name in enumerate(names):
             hide[name] = withheld.copy()
             hide[name][rows] = unseen[:, place]
@@ -104,6 +108,26 @@ def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None)
         emptied = pc.if_else(pa.array(flags), pa.scalar(None, column.type), column)
         table = table.set_column(table.column_names.index(name), table.schema.field(name).with_nullable(True), emptied)
     return table if anonymity.emptied else table.filter(pa.array(~withheld))
+
+
+def _for_total(
+    name: str, breakdown: Breakdown, table: pa.Table, anonymity: Anonymity, rows: npt.NDArray[np.int64], unseen: Flags
+) -> Flags:
+    """Which counts of the rows that are shown must not be, when another open table tells the totals of one of them."""
+    cells = counted(table, anonymity)
+    together = known_together(cells, anonymity.k)
+    parts = {place: together[part] for place, part in zip(cells.places.tolist(), cells.parts, strict=True)}
+    counts = np.column_stack([_numbers(table, one) for one in breakdown.counts])
+    groups, form = people(breakdown, _numbers(table, anonymity.count), counts), equations(breakdown, [name])[1]
+    right, shown = ~np.isnan(groups).any(axis=1), np.isin(np.arange(table.num_rows), rows)
+    of_part, found = np.array([parts.get(place, -1) for place in range(table.num_rows)]), unseen.copy()
+    for number in set(parts.values()):
+        mine = right & (of_part == number)
+        if told_elsewhere(form, groups[mine], anonymity.k):
+            rest, here = groups[mine & ~shown], mine[rows]
+            pooled = rest.sum(axis=0) if len(rest) else None
+            found[here] = emptied_for(breakdown, name, anonymity.k, groups[rows][here], unseen[here], pooled)
+    return found
 
 
 def counted(table: pa.Table, anonymity: Anonymity) -> Cells:
@@ -154,7 +178,18 @@ def k_anonymous(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonym
         FROM cells
     """
     ((rows, repeated, k_min, violations),) = con.execute(query).fetchall()
-    return CellCounts(int(rows), int(repeated), None if k_min is None else int(k_min), int(violations))
+    least = None if k_min is None else int(k_min)
+    return CellCounts(int(rows), int(repeated), least, int(violations) + _said_unshown(con, relation, anonymity))
+
+
+def _said_unshown(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonymity) -> int:
+    """Rows that show figures although the channel must not."""
+    if anonymity.only is None or not anonymity.only.unshown:
+        return 0
+    said = " OR ".join(f"{identifier(name)} IS NOT NULL" for name in figures(anonymity))
+    where = f"{identifier(anonymity.only.column)} IN ({', '.join(map(literal, anonymity.only.unshown))})"
+    ((rows,),) = con.execute(f"SELECT count(*) FROM {relation} WHERE {where} AND ({said})").fetchall()
+    return int(rows)
 
 
 def separating(
@@ -210,8 +245,19 @@ def _counting(table: pa.Table, anonymity: Anonymity) -> Flags:
     """The rows that count people."""
     if anonymity.only is None:
         return np.ones(table.num_rows, bool)
-    column = table[anonymity.only.column]
-    return np.asarray(pc.is_in(column, pa.array(anonymity.only.values, column.type)).to_numpy(), bool)
+    return _among(table, anonymity.only.column, anonymity.only.values)
+
+
+def _unshown(table: pa.Table, anonymity: Anonymity) -> Flags:
+    """The rows whose figures are never shown."""
+    if anonymity.only is None:
+        return np.zeros(table.num_rows, bool)
+    return _among(table, anonymity.only.column, anonymity.only.unshown)
+
+
+def _among(table: pa.Table, name: str, values: Sequence[str]) -> Flags:
+    column = table[name]
+    return np.asarray(pc.is_in(column, pa.array(values, column.type)).to_numpy(), bool)
 
 
 def _bad(table: pa.Table, anonymity: Anonymity) -> Flags:

@@ -1,8 +1,8 @@
 """What somebody can infer who has only what is published: the least and the greatest that each withheld count can be.
 
-Linear programmes over everything that is known: rows that are shown, totals, how counts are made up, and the release
-before. Written apart from what withholds (`anonymity`, `breakdowns`), so that each finds the other's mistakes; which
-totals are known is the one thing both must agree on.
+Linear programmes over everything that is known: rows that are shown, totals, how counts are made up, what other open
+tables tell of the same counts, and the release before. Written apart from what withholds (`anonymity`, `breakdowns`,
+`totals`), so that each finds the other's mistakes; which totals are known is the one thing both must agree on.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from scipy.optimize import linprog
 from scipy.sparse import lil_matrix
 
 from pipelines.contracts.models import Anonymity, Breakdown
 from pipelines.privacy.anonymity import Before, Cells, Key, counted, known_together
-from pipelines.privacy.breakdowns import Numbers, equations, people
+from pipelines.privacy.breakdowns import Flags, Numbers, equations, people
+from pipelines.privacy.totals import told_elsewhere
 
 NEAR: Final = 1e-6
 
@@ -143,39 +145,109 @@ def _least(aim: Numbers, row: Numbers, right: float, limits: list[Limits]) -> fl
     return float(end.fun) if end.status == 0 else -np.inf
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that make up a breakdown: what is told of each (the main count, then the others; NaN: withheld), how many
+    each of its groups truly has, and the number of the total that it is under."""
+
+    said: Numbers
+    groups: Numbers
+    parts: npt.NDArray[np.int64]
+
+
 def _beside(truth: pa.Table, shown: pa.Table, anonymity: Anonymity) -> Iterator[_Found]:
     """The counts withheld in rows that are shown, and the groups below k that they are made of."""
     cells, seen = counted(truth, anonymity), counted(shown, anonymity)
     where = dict(zip(seen.keys, seen.places.tolist(), strict=True))
-    rows = [(place, where[key]) for key, place in zip(cells.keys, cells.places.tolist(), strict=True) if key in where]
-    if not rows:
-        return
-    true = truth.take(pa.array([place for place, _ in rows]))
-    left = shown.take(pa.array([place for _, place in rows]))
+    together = known_together(cells, anonymity.k)
+    parts = np.array([together[part] for part in cells.parts], np.int64)
+    told = np.array([key in where for key in cells.keys], bool)
+    left = shown.take(pa.array([where[key] for key in cells.keys if key in where], pa.int64()))
     for breakdown in anonymity.breakdowns:
-        yield _made_up(breakdown, anonymity, true, left)
+        groups = _groups(breakdown, anonymity, truth.take(pa.array(cells.places)))
+        rows = _Rows(_figures(left, [anonymity.count, *breakdown.counts]), groups[told], parts[told])
+        totals = [name for name in breakdown.counts if name in anonymity.totals]
+        if totals:
+            rows = _with_pools(rows, groups[~told], parts[~told], anonymity.k)
+        if len(rows.parts):
+            yield _made_up(breakdown, anonymity.k, rows, totals)
 
 
-def _made_up(breakdown: Breakdown, anonymity: Anonymity, true: pa.Table, left: pa.Table) -> _Found:
-    """All rows are one programme: they share nothing, so the sum is at its greatest where each of them is."""
-    names = [*breakdown.counts]
+def _figures(table: pa.Table, names: list[str]) -> Numbers:
+    return np.column_stack([np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64) for name in names])
+
+
+def _groups(breakdown: Breakdown, anonymity: Anonymity, table: pa.Table) -> Numbers:
+    said = _figures(table, [anonymity.count, *breakdown.counts])
+    return people(breakdown, said[:, 0], said[:, 1:])
+
+
+def _with_pools(rows: _Rows, groups: Numbers, parts: npt.NDArray[np.int64], k: int) -> _Rows:
+    """With one more row for each part: all that are not shown together, of which only the number is known. A number
+    below k nobody may know: it is the whole table's."""
+    for part in np.unique(parts):
+        pool = np.nansum(groups[parts == part], axis=0)
+        if pool.sum() < k:
+            continue
+        said = np.r_[pool.sum(), np.full(rows.said.shape[1] - 1, np.nan)]
+        rows = _Rows(np.vstack([rows.said, said]), np.vstack([rows.groups, pool]), np.append(rows.parts, part))
+    return rows
+
+
+def _made_up(breakdown: Breakdown, k: int, rows: _Rows, totals: list[str]) -> _Found:
+    """All rows are one programme: they share nothing but a total, of which `_within_total` says what it leaves to each
+    row, so the sum is at its greatest where each of them is."""
+    names, groups = [*breakdown.counts], rows.groups
     matrix = equations(breakdown, names)
-    said = np.column_stack([left[name].cast(pa.float64()).to_numpy() for name in (anonymity.count, *names)])
-    total, rest = (true[anonymity.count].cast(pa.float64()).to_numpy(), [true[name] for name in names])
-    counts = np.column_stack([column.cast(pa.float64()).to_numpy() for column in rest])
-    groups = people(breakdown, np.asarray(total, np.float64), counts)
-    known = ~np.isnan(said)
-    system, right = lil_matrix((int(known.sum()), groups.size)), said[known]
+    known = ~np.isnan(rows.said)
+    system, right = lil_matrix((int(known.sum()), groups.size)), rows.said[known]
     for number, (row, form) in enumerate(zip(*np.nonzero(known), strict=True)):
         system[number, row * len(breakdown.groups) : (row + 1) * len(breakdown.groups)] = matrix[form]
-    small = (groups > NEAR) & (groups < anonymity.k - NEAR)
+    told: dict[str, object] = {"A_eq": system.tocsr(), "b_eq": right}
+    for name in totals:
+        told |= _within_total(matrix[1 + names.index(name)], k, rows, told)
+    small, lone = (groups > NEAR) & (groups < k - NEAR), ~_several(rows.parts)
     asked = [(form, small[:, place]) for place, form in enumerate(np.eye(len(breakdown.groups)))]
-    asked += [(matrix[place], ~known[:, place]) for place in range(1, len(names) + 1)]
+    for place, name in enumerate(names, start=1):
+        asked.append((matrix[place], ~known[:, place] & ~(lone & (name in totals))))
     found: _Found = []
-    for form, rows in asked:
-        if rows.any():
-            aim = (rows[:, None] * form[None, :]).ravel()
-            low, high = (linprog(sign * aim, A_eq=system.tocsr(), b_eq=right).x for sign in (1, -1))
-            ends = [np.asarray(end).reshape(groups.shape) @ form for end in (low, high)]
-            found += list(zip(ends[0][rows], ends[1][rows], (groups @ form)[rows], strict=True))
+    for form, of in asked:
+        if of.any():
+            low, high = (ends[of] for ends in _ends(form, of, rows, told))
+            found += list(zip(low, high, (groups @ form)[of], strict=True))
     return found
+
+
+def _several(parts: npt.NDArray[np.int64]) -> Flags:
+    """Which rows have others under their total: that of a row alone is the figure itself, told by the other table."""
+    _, numbers, sizes = np.unique(parts, return_inverse=True, return_counts=True)
+    return np.asarray(sizes[numbers.ravel()] > 1)
+
+
+def _ends(form: Numbers, of: Flags, rows: _Rows, told: dict[str, object]) -> tuple[Numbers, Numbers]:
+    """The least and the greatest of a form in each of some rows."""
+    aim = (of[:, None] * form[None, :]).ravel()
+    low, high = (np.asarray(linprog(sign * aim, **told).x).reshape(rows.groups.shape) @ form for sign in (1, -1))
+    return low, high
+
+
+def _within_total(form: Numbers, k: int, rows: _Rows, told: dict[str, object]) -> dict[str, object]:
+    """What the totals of a count, told by another table, leave to each row: no further from the truth than the others
+    under the same total can make up for."""
+    true = rows.groups @ form
+    low, high = _ends(form, np.ones(len(true), bool), rows, told)
+    least, greatest = np.full(len(true), -np.inf), np.full(len(true), np.inf)
+    for part in np.unique(rows.parts):
+        mine = np.flatnonzero((rows.parts == part) & ~np.isnan(true))
+        if told_elsewhere(form, rows.groups[mine], k):
+            more, less = (high - true)[mine], (true - low)[mine]
+            least[mine] = true[mine] - (more.sum() - more)
+            greatest[mine] = true[mine] + (less.sum() - less)
+    limited = np.flatnonzero(np.isfinite(least))
+    size, most = len(form), list[float]()
+    system = lil_matrix((2 * len(limited), rows.groups.size))
+    for number, row in enumerate(limited):
+        for place, sign, end in ((2 * number, 1, greatest[row]), (2 * number + 1, -1, -least[row])):
+            system[place, row * size : (row + 1) * size] = sign * form
+            most.append(float(end))
+    return {"A_ub": system.tocsr(), "b_ub": np.array(most)} if most else {}

@@ -82,13 +82,39 @@ def _far(breakdown: Breakdown, found: Numbers) -> Flags:
 
 def _safe(breakdown: Breakdown, k: int, found: Numbers, without: Flags) -> Flags:
     """Whether what is left of each row tells neither a small group nor a count that is not shown."""
-    everything = equations(breakdown, [*breakdown.counts])
-    shown, unseen = everything[np.r_[True, ~without]], everything[1:][without]
-    forms = np.vstack([np.eye(everything.shape[1]), unseen])
-    low, high = _bounds(_independent(shown), found, forms)
+    return ~few(breakdown, k, found, without, without)
+
+
+def few(
+    breakdown: Breakdown, k: int, found: Numbers, without: Flags, asked: Flags, limit: "Limit | None" = None
+) -> Flags:
+    """Of which rows the counts that are shown (not `without`) tell a small group, or one of the counts that are
+    `asked`, nearer than to k values; `limit`: what else is known of them."""
+    unseen = equations(breakdown, [*breakdown.counts])[1:][asked]
+    low, high = ranges(breakdown, found, without, np.vstack([np.eye(len(breakdown.groups)), unseen]), limit)
     values = np.floor(high + NEAR) - np.ceil(low - NEAR) + 1
-    asked = np.column_stack([(found > NEAR) & (found < k - NEAR), np.ones((len(found), len(unseen)), bool)])
-    return np.asarray(((values >= k) | ~asked).all(axis=1))
+    small = (found > NEAR) & (found < k - NEAR)
+    told = np.column_stack([small, np.ones((len(found), len(unseen)), bool)])
+    return np.asarray(((values < k) & told).any(axis=1))
+
+
+Limit = tuple[Numbers, Numbers, Numbers]
+"""A form, and of each row the least and the greatest that it can be."""
+
+
+def ranges(
+    breakdown: Breakdown, found: Numbers, without: Flags, forms: Numbers, limit: Limit | None = None
+) -> tuple[Numbers, Numbers]:
+    """The least and the greatest that each form can be (rows x forms), for groups that are not negative, make up the
+    counts that are shown as the true ones do, and are within the limit."""
+    everything = equations(breakdown, [*breakdown.counts])
+    matrix = _independent(everything[np.r_[True, ~without]])
+    said = found @ matrix.T
+    ends = [_corners(matrix, said, forms, limit)]
+    if limit is not None and len(_independent(np.vstack([matrix, limit[0]]))) > len(matrix):
+        longer = np.vstack([matrix, limit[0]])
+        ends += [_corners(longer, np.column_stack([said, end]), forms, None) for end in limit[1:]]
+    return np.minimum.reduce([low for low, _ in ends]), np.maximum.reduce([high for _, high in ends])
 
 
 def _independent(matrix: Numbers) -> Numbers:
@@ -100,18 +126,21 @@ def _independent(matrix: Numbers) -> Numbers:
     return np.array(kept)
 
 
-def _bounds(matrix: Numbers, found: Numbers, forms: Numbers) -> tuple[Numbers, Numbers]:
-    """The least and the greatest that each form can be for groups that are not negative and satisfy the equations as
-    the true ones do (rows x forms). Forms are linear: their extremes are at the corners, which are all tried."""
-    said, groups = found @ matrix.T, matrix.shape[1]
-    low, high = np.full((len(found), len(forms)), np.inf), np.full((len(found), len(forms)), -np.inf)
+def _corners(matrix: Numbers, said: Numbers, forms: Numbers, limit: Limit | None) -> tuple[Numbers, Numbers]:
+    """The least and the greatest of each form over the corners of what satisfies the equations of each row and is
+    within the limit. Forms are linear: their extremes are at corners, which are all tried."""
+    groups = matrix.shape[1]
+    low, high = np.full((len(said), len(forms)), np.inf), np.full((len(said), len(forms)), -np.inf)
     for basis in combinations(range(groups), len(matrix)):
         square = matrix[:, basis]
         if abs(np.linalg.det(square)) < NEAR:
             continue
-        corner = np.zeros_like(found)
+        corner = np.zeros((len(said), groups))
         corner[:, basis] = said @ np.linalg.inv(square).T
         possible = (corner >= -NEAR).all(axis=1)
+        if limit is not None:
+            form, least, greatest = limit
+            possible &= (corner @ form >= least - NEAR) & (corner @ form <= greatest + NEAR)
         values = corner @ forms.T
         low[possible] = np.minimum(low[possible], values[possible])
         high[possible] = np.maximum(high[possible], values[possible])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from pipelines.contracts.counts import FIGURES
 from pipelines.contracts.dbt import BEFORE, LOG, generated
 from pipelines.contracts.models import FieldDefinition, OpenChannelForm
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
@@ -97,6 +98,7 @@ class Sensitivity:
     attributed: Lineage = field(init=False)
     """The same with what registers of persons say of them above all others (`_attributes`)."""
     _by_relation: dict[str, ProductContract] = field(init=False)
+    _of_figures: dict[str, frozenset[str]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_relation = {self.relation(name): found for name, found in self.contracts.models.items()}
@@ -216,6 +218,7 @@ class Sensitivity:
         able = [name for name, type_ in logical.items() if type_ not in WITHOUT_NUMBERS]
         yield from self._made_from(product, able, self.numbered, "lineage.id_number")
         yield from self._identifying(product)
+        yield from self._beside(product)
 
     def _identifying(self, product: Product) -> Iterator[Problem]:
         """Columns of an open product that are made from attributes of persons and that its contract neither counts by
@@ -230,6 +233,50 @@ class Sensitivity:
         for name in form.reviewed if found is not None else ():
             if name not in sources or not any(self._made_from(product, [sources[name]], self.attributed, "")):
                 yield Problem("lineage.reviewed_idle", {"product": product.id, "column": name})
+
+    def _beside(self, product: Product) -> Iterator[Problem]:
+        """Open tables of counts that are made from one register of persons with this product, or this one with them,
+        and that do not name the other; what is named in vain, and what shows totals with less care."""
+        if self._figures(product) & UNKNOWN:
+            return  # closed anyhow, and nobody can say what it shares
+        form = product.form.anonymity
+        for counts, other in self._counted_together():
+            if product.id in (counts.id, other.id) and other.id not in counts.form.anonymity.beside:  # type: ignore[union-attr]
+                sources = "、".join(sorted(self._registers(counts) & self._registers(other)))
+                yield Problem("lineage.counts_shared", {"product": counts.id, "other": other.id, "sources": sources})
+        shared = {other.id: other for counts, other in self._counted_together() if counts.id == product.id}
+        for name, one in form.beside.items() if form else ():
+            if name not in shared:
+                yield Problem("lineage.beside_idle", {"product": product.id, "other": name})
+            elif (its := shared[name].form.anonymity) and one.totals and form and its.k < form.k:
+                told: dict[str, str | int] = {"product": product.id, "other": name, "k": form.k, "less": its.k}
+                yield Problem("lineage.totals_smaller", told)
+
+    def _counted_together(self) -> Iterator[tuple[Product, Product]]:
+        """Each open table of counts with each other open product that has figures from a register of persons which it
+        counts."""
+        products = [one for one in self.contracts.products.values() if one.channel == "open"]
+        for counts in products:
+            for other in products:
+                if counts.form.anonymity and counts is not other and self._registers(counts) & self._registers(other):
+                    yield counts, other
+
+    def _registers(self, product: Product) -> frozenset[str]:
+        """The sources that hold something of persons and that figures of a product are made from, in whatever way; all
+        of them where that is not understood."""
+        if product.id not in self._of_figures:
+            found, persons = self._figures(product), _of_persons(self.contracts)
+            sources = persons if found & UNKNOWN else {origin.relation for origin in self.drawn.named(found)}
+            self._of_figures[product.id] = persons & sources
+        return self._of_figures[product.id]
+
+    def _figures(self, product: Product) -> Origins:
+        """What flows into the figures of a product, in whatever way."""
+        relation = self.drawn.derived(self.relation(product.contract.form.model))
+        if relation is None:
+            return UNKNOWN
+        figures = (one for one in product.columns if one.column.definition.logicalType in FIGURES)
+        return merged(_flow(relation, one.source) for one in figures).all
 
     def _made_from(self, product: Product, names: Iterable[str], lineage: Lineage, code: str) -> Iterator[Problem]:
         """Those columns into whose values something flows that a lineage puts above all else."""
@@ -421,6 +468,12 @@ def _attributes(contracts: Contracts) -> dict[str, dict[str, int]]:
             for suffix in ("", LOG):
                 levels[f"{_core(source)}{suffix}"] |= dict.fromkeys(said, HIGHEST)
     return levels
+
+
+def _of_persons(contracts: Contracts) -> frozenset[str]:
+    """The sources that hold something of persons: whom they name, or how to find them."""
+    sources = contracts.sources.values()
+    return frozenset(_core(one) for one in sources if any(column.definition.personal for column in one.all_columns))
 
 
 def _keys(contracts: Contracts) -> dict[str, tuple[str, ...]]:

@@ -668,6 +668,23 @@ MUTATIONS: dict[str, Mutation] = {
         "分组 move 不存在。是否想写 moved",
         "no group move",
     ),
+    "two counts of one breakdown whose totals others show": (
+        COUNT,
+        "within: [county_code]}",
+        "breakdowns: [{groups: [a, b], counts: {persons: [a], county_code: [b]}}],"
+        " beside: {open/other: {totals: [persons, county_code], because: 无}}}",
+        "anonymity:",
+        "county_code、persons 的合计",
+        "totals of county_code、persons",
+    ),
+    "total of no count": (
+        COUNT,
+        "within: [county_code]}",
+        "beside: {open/other: {totals: [person], because: 无}}}",
+        "anonymity:",
+        "人数列 person 不存在",
+        "no count person",
+    ),
     "rate of no count": (
         COUNT,
         "within: [county_code]}",

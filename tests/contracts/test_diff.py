@@ -94,6 +94,8 @@ CHANGES = [
     (COUNT, "k: 10", "k: 20", None, "k_raised", False),
     (COUNT, "quasi: [county_code, sex]", "quasi: [county_code]", "sex", "quasi_dropped", True),
     (COUNT, "within: [county_code]", "within: []", "county_code", "within_dropped", True),
+    (COUNT, "within: [county_code]}", "within: [county_code], beside: {open/other: {because: 无}}}", None,
+     "anonymity_changed", True),
     (COUNT, ANONYMITY, "    notAboutPersons: 无\n", None, "anonymity_dropped", True),
     (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
     (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),

@@ -11,7 +11,7 @@ import pytest
 
 from citylake.lineage import about
 from pipelines.contracts.load import Contracts, Product, ProductContract, load
-from pipelines.contracts.models import FieldLowering
+from pipelines.contracts.models import CountedBeside, FieldLowering
 from pipelines.linkage.tables import SHOWN, TABLES
 from pipelines.messages import CitylakeError, translate
 from pipelines.privacy.sensitivity import PREPARED, ROWS, Problem, Sensitivity
@@ -309,6 +309,50 @@ def test_what_people_are_counted_by_is_a_quasi_identifier_whoever_forgets_it(pro
     assert codes([found]) == {"quasi_identifier"} and found.arguments["column"] == column
     (found,) = proved.of_product(with_form(proved, name, anonymity=None, notAboutPersons="无"))[:1]
     assert codes([found]) == {"quasi_identifier"}
+
+
+def beside(proved: Sensitivity, name: str, **beside: CountedBeside) -> Sensitivity:
+    """The same with this product saying what other open products count beside it."""
+    anonymity = proved.contracts.products[name].form.anonymity
+    assert anonymity is not None
+    given = {f"open/{other}": one for other, one in beside.items()}
+    return with_product(proved, with_form(proved, name, anonymity=anonymity.model_copy(update={"beside": given})))
+
+
+def with_product(proved: Sensitivity, product: Product) -> Sensitivity:
+    """The same with another form of one product."""
+    contract = product.contract
+    products = tuple(product if one.id == product.id else one for one in contract.products)
+    models = {**proved.contracts.models, contract.form.model: replace(contract, products=products)}
+    return Sensitivity(replace(proved.contracts, models=models), proved.graph, proved.sql)
+
+
+def test_an_open_table_names_every_other_that_counts_the_same(proved: Sensitivity) -> None:
+    name = "open/evaluation_month"
+    form = proved.contracts.products[name].form.anonymity
+    assert form is not None and form.totals == {"satisfied"}
+    less = {other.removeprefix("open/"): one for other, one in form.beside.items()}
+    del less["county_indicator"]
+    changed = beside(proved, name, **less)
+    for closed in (name, "open/county_indicator"):
+        (found,) = changed.of_product(changed.contracts.products[closed])
+        assert codes([found]) == {"counts_shared"}
+        assert found.arguments["other"] == "open/county_indicator"
+        assert "core.dsrb__service_case" in str(found.arguments["sources"])
+    assert not changed.of_product(changed.contracts.products["open/hotline_month"])
+
+
+def test_what_is_named_beside_in_vain_or_counts_with_less_care_is_told(proved: Sensitivity) -> None:
+    name, other = "open/evaluation_month", "open/county_indicator"
+    form, its = (proved.contracts.products[one].form.anonymity for one in (name, other))
+    assert form is not None and its is not None
+    given = {one.removeprefix("open/"): said for one, said in form.beside.items()}
+    idle = beside(proved, name, **given, hotline_month=CountedBeside(because="…"), gone=CountedBeside(because="…"))
+    found = idle.of_product(idle.contracts.products[name])
+    assert codes(found) == {"beside_idle"} and len(found) == 2
+    changed = with_product(proved, with_form(proved, other, anonymity=its.model_copy(update={"k": 5})))
+    (found_,) = changed.of_product(changed.contracts.products[name])
+    assert codes([found_]) == {"totals_smaller"} and found_.arguments["less"] == 5
 
 
 def test_a_directory_with_the_sex_of_its_representatives_stays_closed(proved: Sensitivity) -> None:
