@@ -390,12 +390,14 @@ class Breakdown(Strict):
 
 class OnlyWhere(Strict):
     """The rows of a table that count people; the others are shown as they are. `unshown`: rows whose figures the
-    channel never shows, for with them it could be told what other open products withhold.
+    channel never shows, for with them it could be told what other open products withhold. `alike`: rows in which a
+    count of these stands again (the kind of row, and which it is taken from): they lose their figures with it.
     """
 
     column: FieldName
     values: Annotated[list[str], Field(min_length=1)]
     unshown: list[str] = []
+    alike: dict[str, str] = {}
 
 
 class CountedBeside(Strict):

@@ -24,7 +24,7 @@ from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Val
 from pipelines.evidence.rules import RuleResult, measure
 from pipelines.evidence.shown import shown_rules, shown_types
 from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
-from pipelines.privacy.anonymity import Before, k_anonymous, separating
+from pipelines.privacy.anonymity import Before, k_anonymous, separating, twins
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.positions import DECIMALS, Box, too_exact
 from pipelines.privacy.scanner import kinds_in, scan, without
@@ -104,7 +104,7 @@ def prove_product(
     if product.channel == "open":
         checks["personal_values"] = partial(_personal_values, con, product, contracts, relation)
     if product.channel == "open" or product.form.anonymity is not None:
-        checks["anonymity"] = partial(_anonymity, con, product, relation)
+        checks["anonymity"] = partial(_anonymity, con, product, relation, counts)
         checks["attack"] = partial(_attack, con, product, relation, counts)
     found = {name: _guarded(name, check) for name, check in checks.items()}
     context = rule_context(contracts, today=today, relation=relation)
@@ -367,7 +367,7 @@ def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, cou
     return Check("attack", "fail" if found else "pass", narrowest, anonymity.k, found)
 
 
-def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Check:
+def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str, counts: Counts | None) -> Check:
     """The smallest group against k; a product that declares no counts of people has neither."""
     anonymity = product.form.anonymity
     if anonymity is None:
@@ -375,6 +375,8 @@ def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str) 
     cells = k_anonymous(con, relation, anonymity)
     told = separating(con, relation, _columns(con, relation), anonymity)
     found = [Statement("evidence.separating", {"column": name}) for name in told]
+    for kind, column, other in twins(counts.truth, anonymity) if counts else ():
+        found.append(Statement("evidence.twin", {"kind": kind, "column": column, "other": other}))
     if cells.violations:
         found.append(Statement("evidence.small_cells", {"rows": cells.violations, "k": anonymity.k}))
     return Check("anonymity", "fail" if found else "pass", cells.k_min, anonymity.k, tuple(found))

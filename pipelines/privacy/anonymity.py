@@ -103,6 +103,8 @@ def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None)
             hide[name] = withheld.copy()
             hide[name][rows] = unseen[:, place]
     hide |= {rate: hide[name] for rate, name in anonymity.rates.items()}
+    again = _again(table, anonymity, np.logical_or.reduce([*hide.values()]))
+    hide = {name: flags | again for name, flags in hide.items()}
     for name, flags in hide.items():
         column = table[name]
         emptied = pc.if_else(pa.array(flags), pa.scalar(None, column.type), column)
@@ -128,6 +130,52 @@ def _for_total(
             pooled = rest.sum(axis=0) if len(rest) else None
             found[here] = emptied_for(breakdown, name, anonymity.k, groups[rows][here], unseen[here], pooled)
     return found
+
+
+def _again(table: pa.Table, anonymity: Anonymity, lost: Flags) -> Flags:
+    """The rows in which counts stand again that some other row loses."""
+    only = anonymity.only
+    if only is None or not only.alike:
+        return np.zeros(table.num_rows, bool)
+    kinds, places = table[only.column].to_pylist(), _places(table, anonymity)
+    without = {(kind, place) for kind, place, flag in zip(kinds, places, lost.tolist(), strict=True) if flag}
+    return np.array([(only.alike.get(kind), place) in without for kind, place in zip(kinds, places, strict=True)], bool)
+
+
+def twins(table: pa.Table, anonymity: Anonymity) -> list[tuple[str, str, str]]:
+    """Rows outside those that count people in which one of their counts stands again, as the whole table shows, and of
+    which the contract does not say so: the kind of row, its column, and the kind that counts. Equal in all places that
+    have both, and not one number everywhere."""
+    only = anonymity.only
+    if only is None:
+        return []
+    kinds, places = table[only.column].to_pylist(), _places(table, anonymity)
+    said: dict[tuple[str, str], dict[Key, object]] = {}
+    for name in figures(anonymity):
+        for kind, place, value in zip(kinds, places, table[name].to_pylist(), strict=True):
+            if value is not None:
+                said.setdefault((kind, name), {})[place] = value
+    found = list[tuple[str, str, str]]()
+    for (kind, name), mine in said.items():
+        free = kind not in only.values and kind not in only.unshown
+        for (other, count), theirs in said.items():
+            counting = other in only.values and count not in anonymity.rates
+            if free and counting and only.alike.get(kind) != other and _same(mine, theirs):
+                found.append((kind, name, other))
+    return sorted(set(found))
+
+
+def _same(mine: Mapping[Key, object], theirs: Mapping[Key, object]) -> bool:
+    """Whether two figures are the same in every place that has both, and not one number everywhere."""
+    both = mine.keys() & theirs.keys()
+    return len({mine[place] for place in both}) > 1 and all(mine[place] == theirs[place] for place in both)
+
+
+def _places(table: pa.Table, anonymity: Anonymity) -> list[Key]:
+    """What each row is about besides its kind."""
+    kind = anonymity.only.column if anonymity.only else None
+    names = [name for name in anonymity.quasi if name != kind]
+    return list(zip(*(table[name].to_pylist() for name in names), strict=True)) if names else [()] * table.num_rows
 
 
 def counted(table: pa.Table, anonymity: Anonymity) -> Cells:

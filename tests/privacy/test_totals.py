@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from pipelines.contracts.models import Anonymity, Breakdown, CountedBeside, OnlyWhere
-from pipelines.privacy.anonymity import k_anonymous, protect
+from pipelines.privacy.anonymity import k_anonymous, protect, twins
 from pipelines.privacy.attack import Attack, bounds
 from pipelines.privacy.breakdowns import NEAR, equations
 
@@ -149,6 +149,37 @@ def test_rows_that_are_never_shown_have_no_figures() -> None:
         con.register("shown", shown)
         assert k_anonymous(con, "truth", anonymity).violations == 1
         assert k_anonymous(con, "shown", anonymity).violations == 0
+
+
+PEOPLE = OnlyWhere(column="kind", values=["share"])
+INDICATORS = Anonymity(k=K, count="whole", quasi=["kind", "county"], only=PEOPLE, emptied=True)
+
+
+def indicators(**kinds: list[int]) -> pa.Table:
+    """Rows of kinds of indicators, one for each county."""
+    rows = [
+        {"kind": kind, "county": place, "whole": n}
+        for kind, values in kinds.items()
+        for place, n in zip("abcd", values, strict=True)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def test_a_count_that_stands_in_another_row_again_is_found() -> None:
+    rows = indicators(share=[3, 40, 50, 12], registered=[3, 40, 50, 12], stations=[3, 4, 5, 1], days=[30, 30, 30, 30])
+    assert twins(rows, INDICATORS) == [("registered", "whole", "share")]
+    said = INDICATORS.model_copy(update={"only": PEOPLE.model_copy(update={"alike": {"registered": "share"}})})
+    assert twins(rows, said) == []
+    assert twins(indicators(share=[30, 30, 30, 30], days=[30, 30, 30, 30]), INDICATORS) == [], "one number everywhere"
+
+
+def test_a_count_that_stands_again_is_withheld_with_the_first() -> None:
+    rows = indicators(share=[3, 40, 50, 12], registered=[3, 40, 50, 12], stations=[3, 4, 5, 1])
+    said = INDICATORS.model_copy(update={"only": PEOPLE.model_copy(update={"alike": {"registered": "share"}})})
+    shown = {(row["kind"], row["county"]): row["whole"] for row in protect(rows, said).to_pylist()}
+    for kind in ("share", "registered"):
+        assert [shown[kind, county] for county in "abcd"] == [None, 40, 50, None]
+    assert [shown["stations", county] for county in "abcd"] == [3, 4, 5, 1]
 
 
 @pytest.mark.parametrize("name", ["good", "satisfied"])
