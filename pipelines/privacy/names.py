@@ -6,7 +6,9 @@ Belongs here: surnames, the words that stand around names, and the SQL tests mad
 A name in a sentence is found where something says that a name stands there:
 
 * after a word for a role (申请人、当事人、法定代表人 ...), up to a sign, the end or a word that goes on about it;
-* before a title (同志、先生、女士 ...), (男，), 等三人;
+* before a title (同志、先生、女士 ...), (男，), 等三人; before what somebody does for others (代为、由……负责) or has
+  (的房屋、的电话 ...);
+* after a role with a middle dot in it (阿依古丽·买买提);
 * in a list: two names beside each other between 、 or joined by 和.
 
 A name by itself, 张某 and 张先生 are not found: the first looks like any other words, the others are how names are
@@ -88,11 +90,18 @@ _AROUND = (
     f"(?:{_ROLES}){_SAID}({_SURE}){_AFTER}",
     f"(?:{_ROLES})(?:是|为|系)?({_PROBABLE}){_AFTER}",
     f"({_PROBABLE}){_TITLES}",
+    f"由({_LIKELY})(?:负责|办理|经办|签收|接待|承办|处理|领取|代)",
+    f"({_LIKELY})(?:代为|代签|代领|代办|代收)",
+    f"({_LIKELY})的(?:房屋|房子|车辆|手机|电话|身份证|户口|住址|家属|孩子|儿子|女儿|妻子|丈夫|父亲|母亲)",
+    f"(?:{_ROLES}){_SAID}([{_HAN}]{{2,6}}·[{_HAN}]{{2,6}})",
     f"({_PROBABLE})(?:[(（,，](?:男|女)[,，)）]|等[0-9一二两三四五六七八九十]*人)",
 )
 _LIST = f"({_LISTED}(?:[、,;] ?|和|与|及){_LISTED})(?:[^{_HAN}]|$|[{_GOES_ON}]|等|[一二两三四五六七八九十]人)"
 _ANY = "|".join((*_AROUND, _LIST))
 _WHOLE = f"^(?:(?:[{_SAFE}{_OTHERS}]|{_COMPOUND}) *[{_HAN}] ?[{_HAN}]?|[{_HAN}]{{2,6}}·[{_HAN}]{{2,6}})$"
+
+_OTHER = f"regexp_matches(w, {literal(f'^(?:{_WORDS})|某|{_BODY}')})"
+"""Whether a find `w` is a common word, left out or a body."""
 
 
 def is_name(text: str) -> str:
@@ -105,11 +114,10 @@ def holds_name(text: str, overruled: Mapping[str, str] | None = None) -> str:
 
     `overruled`: texts by the condition that they stand in the sentence; a name that is a part of one is none.
     """
-    other = f"^(?:{_WORDS})|某|{_BODY}"
     words = f"(?:^|[^{_HAN}]|[和与及])(?:{_WORDS})"
     held = [f"({stands} AND contains({longer}, w))" for stands, longer in (overruled or {}).items()]
     found = [
-        *(_some(text, around, [f"regexp_matches(w, {literal(other)})", *held]) for around in _AROUND),
+        *(_some(text, around, [_OTHER, *held]) for around in _AROUND),
         _some(text, _LIST, [f"regexp_matches(w, {literal(words)})", *held]),
     ]
     return f"CASE WHEN regexp_matches({text}, {literal(_ANY)}) THEN {' OR '.join(found)} ELSE false END"

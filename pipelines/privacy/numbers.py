@@ -1,4 +1,5 @@
-"""How numbers of persons are told in texts: identity numbers, mobiles, plates, and the spellings that hide them.
+"""How numbers of persons are told in texts: identity numbers, telephones, plates, cards, and the spellings that hide
+them.
 
 Belongs here: what a text is made comparable by, and the SQL tests of one text. Does not belong here: names (`names`),
 which columns are searched and what is counted (`scanner`).
@@ -36,6 +37,18 @@ _MOBILE = (
     rf"1[3-9][0-9]({_BETWEEN}{{0,3}}[0-9]{{4}}{_BETWEEN}{{0,3}}[0-9]{{4}}|[.][0-9]{{4}}[.][0-9]{{4}})"
     r"([^0-9.]|[.]([^0-9]|$)|$)"
 )
+# Area code and number, and something that parts them: a run of digits with a 0 before it may be any code.
+_LANDLINE = (
+    rf"(?:^|[^0-9])[(]?0(?:10|2[0-9]|[3-9][0-9]{{2}})(?:[)]{_BETWEEN}?|{_BETWEEN}{{1,2}})[2-9][0-9]{{6,7}}(?:[^0-9]|$)"
+)
+# Cards of Chinese banks begin with 62: no code of ours does, nor an identity number that is not one.
+_CARD = r"(?:^|[^0-9.])(62[0-9]{2}(?:[ -]?[0-9]{4}){3}(?:[ -]?[0-9]{1,3})?)(?:[^0-9.]|[.][^0-9]|[.]?$)"
+_LUHN = (
+    "list_sum(list_transform(range(1, length(w) + 1), lambda i:"
+    " CASE WHEN (length(w) - i) % 2 = 1 THEN (2 * substr(w, i, 1)::INTEGER) % 10 + (2 * substr(w, i, 1)::INTEGER) // 10"
+    " ELSE substr(w, i, 1)::INTEGER END)) % 10 = 0"
+)
+_PASSPORT = "(?:护照|PASSPORT)[^0-9A-Z]{0,8}([A-Z]{1,2}[0-9]{7,8})(?:[^0-9]|$)"
 _EMAIL = r"[A-Z0-9_%+-]@[A-Z0-9-]+(\.[A-Z0-9-]+)*\.[A-Z]{2,}"
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _GAP = r"[\s·._-]?"
@@ -91,6 +104,23 @@ def mobiles(text: str) -> str:
     return f"list_transform({found}, lambda w: right(regexp_replace(w, '[^0-9]', '', 'g'), 11))"
 
 
+def landlines(text: str) -> str:
+    """The fixed telephones with their area codes in a text of digits, without signs."""
+    found = f"regexp_extract_all({text}, {literal(_LANDLINE)})"
+    return f"list_transform({found}, lambda w: regexp_replace(w, '[^0-9]', '', 'g'))"
+
+
+def bank_cards(text: str) -> str:
+    """The numbers of bank cards with a right check digit in a text of digits, without signs."""
+    found = f"regexp_extract_all({text}, {literal(_CARD)}, 1)"
+    return f"list_filter(list_transform({found}, lambda w: regexp_replace(w, '[^0-9]', '', 'g')), lambda w: {_LUHN})"
+
+
+def passports(text: str) -> str:
+    """The numbers in a normal text that are said to be of passports."""
+    return f"regexp_extract_all({text}, {literal(_PASSPORT)}, 1)"
+
+
 def emails(text: str) -> str:
     """The e-mail addresses in a normal text."""
     return f"regexp_extract_all({text}, {literal(f'[A-Z0-9._%+-]*{_EMAIL}')})"
@@ -119,6 +149,26 @@ def holds_first_generation(text: str) -> str:
 def holds_mobile(text: str) -> str:
     """Whether a mobile number stands in a text of digits."""
     return f"regexp_matches({text}, {literal(_MOBILE)})"
+
+
+def holds_landline(text: str) -> str:
+    """Whether a fixed telephone with its area code stands in a text of digits."""
+    return f"regexp_matches({text}, {literal(_LANDLINE)})"
+
+
+def holds_bank_card(text: str) -> str:
+    """Whether the number of a bank card stands in a text of digits."""
+    return f"CASE WHEN regexp_matches({text}, {literal(_CARD)}) THEN len({bank_cards(text)}) > 0 ELSE false END"
+
+
+def holds_passport(text: str) -> str:
+    """Whether a number that is said to be of a passport stands in a normal text."""
+    return f"regexp_matches({text}, {literal(_PASSPORT)})"
+
+
+def is_mobile(number: str) -> str:
+    """Whether a number of any type is a mobile."""
+    return f"({number} BETWEEN 13000000000 AND 19999999999 AND {number} = floor({number}))"
 
 
 def holds_email(text: str) -> str:

@@ -11,7 +11,13 @@ Kinds:
 * `id_number_15`: 15 digits, neither more nor fewer, with a province and a date. There is no check digit: about one in
   60 arbitrary numbers looks like it.
 * `mobile`: 11 digits from 13 on, neither more nor fewer (86 may stand before), also written 3-4-4.
+* `landline`: an area code, a sign and 7 or 8 digits.
+* `bank_card`: 16 to 19 digits from 62 on with the right check digit; chance makes one of ten such numbers look like it.
+* `passport`: one or two letters and 7 or 8 digits after the word.
 * `email`, `plate`: by their form.
+
+In a column of numbers a mobile is found only if most of them are (the share of names): an amount may look like one.
+
 * `name`: a whole column of names only. Most of its values (at least 60 %, of at least 5 different ones) are a surname
   of the list and one or two characters more, and do not end like a place, a body, a people or a thing.
 * `name_in_text`: a name inside a sentence, where something says that it is one; one row suffices.
@@ -19,16 +25,27 @@ Kinds:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.privacy import names, numbers
 
-Kind = Literal["id_number", "id_number_15", "mobile", "email", "plate", "name", "name_in_text"]
+Kind = Literal[
+    "id_number",
+    "id_number_15",
+    "mobile",
+    "landline",
+    "bank_card",
+    "passport",
+    "email",
+    "plate",
+    "name",
+    "name_in_text",
+]
 
-KINDS: tuple[Kind, ...] = ("id_number", "id_number_15", "mobile", "email", "plate", "name", "name_in_text")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 NAME_SHARE, NAME_VARIETY = 0.6, 5
 
@@ -52,14 +69,15 @@ class Found:
 def scan(con: duckdb.DuckDBPyConnection, relation: str, overruled: Sequence[tuple[str, str]] = ()) -> list[Found]:
     """Search every column of a table that can hold a text, in one pass. Empty: nothing found.
 
-    Columns of large whole numbers are searched for identity numbers only: an amount may well look like a mobile.
+    Columns of large whole numbers are searched for identity numbers, and for mobiles as a whole.
     `overruled`: texts of columns in which nothing is to be found; what stands around them, and what goes beyond them (a
     longer name, a number that they are a part of), is found as before.
     """
     columns = _searchable(con, relation)
     searches = [(column, place, kind) for place, (column, kinds) in enumerate(columns.items()) for kind in kinds]
+    found = _mobiles_in_numbers(con, relation)
     if not searches:
-        return []
+        return found
     texts = {column: [text for one, text in overruled if one == column] for column in columns}
     wholes = {column: len(columns) + number for number, column in enumerate(one for one in columns if texts[one])}
     values = [*(_replaced(column, texts[column]) for column in columns), *map(identifier, wholes)]
@@ -77,8 +95,26 @@ def scan(con: duckdb.DuckDBPyConnection, relation: str, overruled: Sequence[tupl
     counts = ", ".join(_count(kind, place, wholes.get(column, place)) for column, place, kind in searches)
     layers = _layers(relation, values, flags)
     (row,) = con.execute(f"SELECT {counts} FROM (SELECT *, {', '.join(tests)} FROM {layers})").fetchall()
-    found = zip(searches, row, strict=True)
-    return [Found(column, kind, rows) for (column, _, kind), rows in found if rows]
+    return found + [Found(column, kind, rows) for (column, _, kind), rows in zip(searches, row, strict=True) if rows]
+
+
+def _mobiles_in_numbers(con: duckdb.DuckDBPyConnection, relation: str) -> list[Found]:
+    """The columns of numbers that are mobiles for the most part, whatever their type."""
+    types = {
+        name: type_.split("(")[0] for name, type_, *_ in con.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    }
+    columns = [name for name, type_ in types.items() if type_ in (*_NUMBERS, "DOUBLE")]
+    if not columns:
+        return []
+    counts = list[str]()
+    for value in map(identifier, columns):
+        mobile = f"FILTER (WHERE {numbers.is_mobile(value)})"
+        most = (
+            f"count(*) {mobile} >= {NAME_SHARE} * count({value}) AND count(DISTINCT {value}) {mobile} >= {NAME_VARIETY}"
+        )
+        counts.append(f"CASE WHEN {most} THEN count(*) {mobile} ELSE 0 END")
+    (row,) = con.execute(f"SELECT {', '.join(counts)} FROM {relation}").fetchall()
+    return [Found(name, "mobile", rows) for name, rows in zip(columns, row, strict=True) if rows]
 
 
 def kinds_in(con: duckdb.DuckDBPyConnection, text: str) -> frozenset[Kind]:
@@ -147,6 +183,9 @@ def _finds(kind: Kind, place: int) -> str:
         "id_number": numbers.id_numbers(digits, joined),
         "id_number_15": numbers.first_generation(digits),
         "mobile": numbers.mobiles(digits),
+        "landline": numbers.landlines(digits),
+        "bank_card": numbers.bank_cards(digits),
+        "passport": numbers.passports(text),
         "email": numbers.emails(text),
         "plate": numbers.plates(text),
     }
@@ -170,6 +209,9 @@ def _test(kind: Kind, place: int) -> str:
         "id_number": numbers.holds_id_number(digits, joined),
         "id_number_15": numbers.holds_first_generation(digits),
         "mobile": numbers.holds_mobile(digits),
+        "landline": numbers.holds_landline(digits),
+        "bank_card": numbers.holds_bank_card(digits),
+        "passport": numbers.holds_passport(text),
         "email": numbers.holds_email(text),
         "plate": numbers.holds_plate(text),
         "name": names.is_name(text),

@@ -39,6 +39,13 @@ def in_numbers(rows: list[tuple[float | None, float | None]], type_: str = "DOUB
         ("116.1234567890,88.12345", 0),
         ("0.123456, 0.654321", 0),
         ("2026-11-23 10:00:00.123456", 0),
+        ("lat 31.741234 alt 50.2 lon 116.512345", 1),
+        ("N31°44'28.4\" E116°30'44.4\"", 1),
+        ("北纬31度44分28.4秒，东经116度30分44.4秒", 1),
+        ("116°30.7407′E 31°44.473′N", 1),
+        ("116°30′44″E，31°44′28″N", 0),  # a second is 31 m
+        ("N45°44'28.4\" E116°30'44.4\"", 0),
+        ("水温31度，116分28.4秒", 0),
     ],
 )
 def test_texts(value: str, rows: int) -> None:
@@ -73,3 +80,20 @@ def test_columns_that_a_contract_admits_and_columns_without_figures() -> None:
     relation = "(SELECT 116.123456::DOUBLE AS a, 31.987654::DOUBLE AS b)"
     assert too_exact(con, relation, BOX, {"a", "b"}) == {}
     assert too_exact(con, "(SELECT 1 AS a)", BOX) == {}
+
+
+@pytest.mark.parametrize(
+    ("easting", "northing", "rows"),
+    [
+        ("39453112.237 + i", "3512345.118 + i", 50),
+        ("453112.237 + i", "3512345.118 + i", 50),
+        ("20453112.237 + i", "3512345.118 + i", 50),
+        ("453110.0 + 10 * i", "3512340.0 + 10 * i", 0),  # ten metres
+        ("39453112.237 + i", "4512345.118 + i", 0),  # far north of the city
+        ("45453112.237 + i", "3512345.118 + i", 0),  # another zone
+        ("12.237 + i", "3512345.118 + i", 0),
+    ],
+)
+def test_metres_of_the_map_projection(easting: str, northing: str, rows: int) -> None:
+    relation = f"(SELECT ({easting})::DOUBLE AS a, ({northing})::DOUBLE AS b FROM range(50) r(i))"
+    assert too_exact(connection(), relation, BOX) == ({"a, b": rows} if rows else {})

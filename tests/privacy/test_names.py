@@ -116,3 +116,22 @@ def test_named(text: str) -> None:
 )
 def test_not_named(text: str) -> None:
     assert found([text]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("李娜代为签收", 1),
+        ("材料由李娜负责", 1),
+        ("张伟的房子漏水", 1),
+        ("业主 阿依古丽·买买提 反映", 1),
+        ("由高新区负责", 0),
+        ("由街道代办", 0),
+        ("由社区工作人员代为签收", 0),
+        ("小区的房子漏水", 0),
+        ("万达·华府南门", 0),
+        ("业主反映万达·华府漏水", 0),
+    ],
+)
+def test_what_somebody_does_or_has_tells_a_name(text: str, rows: int) -> None:
+    assert found([text]) == rows

@@ -135,6 +135,21 @@ NUMBER = "34150219900101001" + digit("34150219900101001")
         ("0.13800138000", set()),
         ("13800138000.50", set()),
         ("138.00138000", set()),
+        ("0564-3312345", {"landline"}),
+        ("（0564）3312345", {"landline"}),
+        ("电话 010 62345678 转 8001", {"landline"}),
+        ("05643312345", set()),  # any code may begin with 0
+        ("0564-33123456789", set()),
+        ("0564-1312345", set()),
+        ("卡号6222021001116245702，", {"bank_card"}),
+        ("6222 0210 0111 6245 702", {"bank_card"}),
+        ("6222021001116245703", set()),
+        ("912102100111624570", set()),
+        ("0.6222021001116245702", set()),
+        ("护照 E12345678", {"passport"}),
+        ("护照号码：EA1234567。", {"passport"}),
+        ("E12345678", set()),
+        ("护照办理大厅", set()),
         ("2026-11-23 10:00:00", set()),
         ("912101021234567890", set()),
         ("d41d13800138000a98ecf8427e4bc9de", set()),
@@ -176,6 +191,26 @@ def test_each_column_is_told_apart_whatever_its_type() -> None:
         Found("c", "email", 1),
         Found("d", "plate", 1),
     ]
+
+
+@pytest.mark.parametrize("type_", ["BIGINT", "DOUBLE", "DECIMAL(18,2)", "HUGEINT"])
+@pytest.mark.parametrize(
+    ("value", "rows"),
+    [
+        ("13800138000 + i", 50),
+        ("CASE WHEN i < 30 THEN 13800138000 + i ELSE i END", 30),
+        ("CASE WHEN i < 29 THEN 13800138000 + i ELSE i END", 0),  # most are no mobiles
+        ("CASE WHEN i < 3 THEN NULL ELSE 13800138000 + i % 4 END", 0),  # four amounts
+        ("13800138000 * 1000 + i", 0),
+    ],
+)
+def test_a_column_of_numbers_that_are_mobiles(type_: str, value: str, rows: int) -> None:
+    found = scan(connection(), f"(SELECT ({value})::{type_} AS a FROM range(50) r(i))")
+    assert found == ([Found("a", "mobile", rows)] if rows else [])
+
+
+def test_amounts_with_fractions_are_no_mobiles() -> None:
+    assert scan(connection(), "(SELECT 13800138000.5 + i AS a FROM range(50) r(i))") == []
 
 
 def test_nothing_to_search() -> None:
