@@ -8,7 +8,7 @@ and who had read what was wrong.
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar
 from pipelines.issues.corrections import AREA as CORRECTED
 from pipelines.messages import CitylakeError
+from pipelines.privacy.said import said_in
 from pipelines.privacy.scanner import scan
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -178,12 +179,12 @@ def _record(
 
 
 def require_harmless(text: str) -> None:
-    """Raises CitylakeError for a text that is too long or holds identity numbers, telephones or the like: issues are
-    read by everybody."""
+    """Raises CitylakeError for a text that is too long or holds identity numbers, telephones, somebody's birth or home
+    or the like: issues are read by everybody."""
     if not text.strip() or len(text) > LONGEST:
         raise CitylakeError("feedback.length", longest=LONGEST)
     with duckdb.connect() as con:
         functions.add_to(con)
-        found: Sequence[Any] = scan(con, f"(SELECT {literal(text)} AS text)")
+        found = {one.kind for one in scan(con, f"(SELECT {literal(text)} AS text)")} | said_in(con, text)
     if found:
-        raise CitylakeError("feedback.personal", kinds="、".join(sorted({one.kind for one in found})))
+        raise CitylakeError("feedback.personal", kinds="、".join(sorted(found)))

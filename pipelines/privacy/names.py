@@ -123,6 +123,16 @@ def holds_name(text: str, overruled: Mapping[str, str] | None = None) -> str:
     return f"CASE WHEN regexp_matches({text}, {literal(_ANY)}) THEN {' OR '.join(found)} ELSE false END"
 
 
+def before_of(text: str) -> str:
+    """Whether what looks like a name stands before 的."""
+    return _some(text, f"({_LIKELY})的", [_OTHER])
+
+
+def looks_named(text: str) -> str:
+    """Whether anything in a sentence looks like a name."""
+    return _some(text, f"({_LIKELY})", [_OTHER])
+
+
 def _some(text: str, pattern: str, other: Sequence[str]) -> str:
     """Whether any find `w` of a pattern's group is nothing other."""
     finds = f"regexp_extract_all({text}, {literal(pattern)}, 1)"

@@ -117,6 +117,11 @@ def test_issues_of_runs_are_not_settled_by_hand(feedback: Feedback, register: Re
         (PERSON, None, "长" * 501, "feedback.length"),
         (PERSON, None, "身份证 34240119800101123X 的电话是 13805640000", "feedback.personal"),
         (PERSON, None, "居民张三丰的出生日期不对", "feedback.personal"),
+        (PERSON, None, "张伟的出生日期应为1990年3月7日，住皋城路12号3栋502", "feedback.personal"),
+        (PERSON, None, "张伟的出生日期不对", "feedback.personal"),
+        (PERSON, None, "李娜 生于1990年3月7日", "feedback.personal"),
+        (PERSON, None, "应为皋城路12号3栋502", "feedback.personal"),
+        (PERSON, None, "应为5幢2单元1203室", "feedback.personal"),
     ],
 )
 def test_what_is_not_taken(feedback: Feedback, subject: str, column: str | None, what: str, code: str) -> None:
