@@ -144,7 +144,7 @@ def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
 def _opened() -> tuple[Feedback, Contracts]:
     settings = Settings.from_environment()
     contracts = load(settings.contracts)
-    return Feedback(opened_register(settings), contracts), contracts
+    return Feedback(opened_register(settings), contracts, settings), contracts
 
 
 def _answering(act: str, number: int, who: str) -> Feedback:
@@ -154,4 +154,4 @@ def _answering(act: str, number: int, who: str) -> Feedback:
     owner = Issues(register).owner(number)
     register.close()
     register = permitted(settings, act, who, number=number, organisation=owner)
-    return Feedback(register, load(settings.contracts))
+    return Feedback(register, load(settings.contracts), settings)

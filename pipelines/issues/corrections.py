@@ -51,7 +51,7 @@ def _correction(register: Register, issue: dict[str, Any]) -> Iterator[Correctio
     if proof.get("feedback") == "corrected":
         query = sa.select(acts).where(acts.c.issue == issue["id"], acts.c.act == "raised")
         for raised in register.rows(query):
-            if raised["proof"] and proof["source"] == issue["subject"]:
+            if "row" in (raised["proof"] or {}) and proof["source"] == issue["subject"]:
                 since = datetime.fromisoformat(proof["admitted"])
                 place = (raised["proof"]["row"], raised["proof"]["column"])
                 yield Correction(issue["id"], issue["subject"], *place, proof["batch"], since)

@@ -3,7 +3,7 @@
 Raised by a steward, a department or the public, taken up (verifying), then either unfounded or corrected at the
 source; the proof of a correction is a batch that was admitted after the issue was raised. Every act is a row with who
 and when. Belongs here: the life of such issues. Does not belong here: problems that runs find (`report` closes those),
-and who had read what was wrong.
+which batch proves what (proof), and who had read what was wrong.
 """
 
 import re
@@ -24,6 +24,7 @@ from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar
 from pipelines.issues.corrections import AREA as CORRECTED
+from pipelines.issues.proof import corrected_by, sources_of
 from pipelines.messages import CitylakeError
 from pipelines.privacy.said import said_in
 from pipelines.privacy.scanner import scan
@@ -33,6 +34,7 @@ from pipelines.register.store import now
 from pipelines.register.tables import issue as issues
 from pipelines.register.tables import issue_act as acts
 from pipelines.register.times import as_utc
+from pipelines.settings import Settings
 
 AREA = "feedback"
 Origin = Literal["steward", "department", "public"]
@@ -61,8 +63,8 @@ class Done:
 class Feedback:
     """The issues that people raise about the data of one home."""
 
-    def __init__(self, register: Register, contracts: Contracts) -> None:
-        self.register, self.contracts = register, contracts
+    def __init__(self, register: Register, contracts: Contracts, settings: Settings) -> None:
+        self.register, self.contracts, self.settings = register, contracts, settings
 
     def raise_(
         self, subject: str, column: str | None, origin: Origin, who: str, what: str, row: str | None = None
@@ -81,7 +83,7 @@ class Feedback:
         finding = Finding(f"{AREA}.{origin}", about, "warning", uuid.uuid4().hex[:12])
         with self.register.begin() as connection:
             number = Issues.open_one(connection, subject, owner, finding)
-            _record(connection, number, who, "raised", what, None if row is None else {"row": row, "column": column})
+            _record(connection, number, who, "raised", what, _doubted(column, row))
         return number
 
     def take_up(self, number: int, who: str, note: str) -> None:
@@ -94,13 +96,20 @@ class Feedback:
 
     def corrected(self, number: int, who: str, note: str, source: str, batch: int) -> None:
         """Close it: the source delivered right data in a batch. Raises CitylakeError if it is none, or closed, or the
-        batch was not delivered and admitted after the issue was raised."""
-        raised = as_utc(self._open(number)["first_seen"])
+        batch was not delivered and admitted after the issue was raised, or says nothing of what was doubted."""
+        issue = self._open(number)
+        raised = as_utc(issue["first_seen"])
+        self._require_sayer(issue, source)
         receipts = Receipts(self.register, AREA)
         pulled, found = (receipts.last(stage, source, batch) for stage in (Stage.PULL, Stage.ADMIT))
         late = pulled is None or pulled.body["origin"].startswith((REPLAY, RETURNED)) or as_utc(pulled.at) <= raised
         if late or found is None or found.body["held"]:  # what we made of earlier deliveries proves nothing
             raise CitylakeError("feedback.no_proof", number=number, source=source, batch=batch)
+        doubted = self._doubted(number)
+        if "row" in doubted and not corrected_by(
+            self.settings.lake, self.contracts.sources[source], doubted["row"], doubted["column"], batch
+        ):
+            raise CitylakeError("feedback.unchanged", number=number, source=source, batch=batch, **doubted)
         proof = {"source": source, "batch": batch, "admitted": as_utc(found.at).isoformat(timespec="seconds")}
         self._act(number, who, "corrected", note, proof)
 
@@ -108,6 +117,18 @@ class Feedback:
         """Everything that was done about an issue, in order."""
         rows = self.register.rows(sa.select(acts).where(acts.c.issue == number).order_by(acts.c.id))
         return [Done(as_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
+
+    def _doubted(self, number: int) -> dict[str, str]:
+        """The column, and the row of a source, that an issue is about, as far as it named them."""
+        return next((done.proof or {} for done in self.history(number) if done.act == "raised"), {})
+
+    def _require_sayer(self, issue: Mapping[str, Any], source: str) -> None:
+        """Raises CitylakeError unless the source says what the issue is about."""
+        column = self._doubted(issue["id"]).get("column")
+        known = sources_of(self.contracts, self.settings.dbt_project, issue["subject"], column)
+        if source not in known:
+            about = {"number": issue["id"], "subject": issue["subject"], "column": column or "—", "source": source}
+            raise CitylakeError("feedback.other_source", **about, known="、".join(sorted(known)) or "—")
 
     def _require_row(self, subject: str, column: str | None, row: str) -> None:
         """Raises CitylakeError unless it is a row of a batch of the source, and the column is said."""
@@ -169,6 +190,13 @@ def due(issue: Mapping[str, Any], city: CityForm) -> Due | None:
         return None
     since = as_utc(issue["first_seen"]).astimezone(ZoneInfo(city.timezone)).date()
     return WorkCalendar(city.workCalendar).due(since, deadline.days)
+
+
+def _doubted(column: str | None, row: str | None) -> dict[str, str] | None:
+    """What the act of raising keeps: the column that is doubted, and in which row."""
+    if column is None:
+        return None
+    return {"column": column} if row is None else {"column": column, "row": row}
 
 
 def _record(

@@ -109,7 +109,7 @@ def test_a_department_by_hand(own_city: City) -> None:
 def test_an_issue_is_closed_in_the_month_in_which_it_was_closed(own_city: City) -> None:
     """Opened and last seen two months ago, and closed now: by a run, by the end of its subject, by an answer."""
     zone, register = ZoneInfo(own_city.contracts.city.timezone), own_city.register
-    desk, people = Issues(register), feedback.Feedback(register, own_city.contracts)
+    desk, people = Issues(register), feedback.Feedback(register, own_city.contracts, own_city.settings)
     desk.report(REGISTER, "psb", "pull", [Finding("pull.no_file", {"file": "x"}, "error")])
     desk.report("psb/old", "psb", "pull", [Finding("pull.no_file", {"file": "y"}, "error")])
     number = people.raise_(REGISTER, None, "steward", "x", "有误")

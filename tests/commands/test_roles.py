@@ -17,6 +17,7 @@ from pipelines.issues import Issues
 from pipelines.issues.feedback import Feedback
 from pipelines.register import Register
 from pipelines.register.tables import ledger, receipt
+from pipelines.settings import Settings
 from tests.catalog.small_city import ADMINISTRATOR, AUDITOR, GUARD, OFFICE, STEWARD, appoint
 
 SOURCE, MODEL, PRODUCT = "psb/household_person", "lib_population__person", "sharing/person_of_division"
@@ -156,7 +157,9 @@ def test_a_department_answers_its_own_issues(register: Register, contracts: Cont
     appoint(register, contracts)
     for name, organisation in (("公安的", "psb"), ("民政的", "cab")):
         users.create(register, contracts, name, organisation, ["department_user"], actor=ADMINISTRATOR)
-    number = Feedback(register, contracts).raise_(SOURCE, None, "public", "某人", "疑有遗漏")
+    number = Feedback(register, contracts, Settings.from_environment()).raise_(
+        SOURCE, None, "public", "某人", "疑有遗漏"
+    )
     settle = ["issue", "settle", str(number), "--note", "已核对", "--unfounded"]
     assert "只能答复本单位" in refused(register, settle, "民政的")
     assert audit.recent(register, 1)[0]["body"] == {"actor": "民政的", "reason": "user.other_organisation"}

@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import engine
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.feedback import Feedback
+from pipelines.issues.proof import sources_of
+from pipelines.lake import delta
+from pipelines.lake.columns import query_schema
+from pipelines.lake.parquet import copy_rows
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.settings import REPOSITORY, Settings
 
 PERSON = "lib_population__person"
 PENALTY = "open/penalty_of_legal_persons"
@@ -26,8 +32,10 @@ def register(tmp_path: Path) -> Iterator[Register]:
 
 
 @pytest.fixture
-def feedback(register: Register, contracts: Contracts) -> Feedback:
-    return Feedback(register, contracts)
+def feedback(register: Register, contracts: Contracts, tmp_path: Path) -> Feedback:
+    settings = Settings(tmp_path / "home", REPOSITORY, 0, 0, "")
+    settings.prepare()
+    return Feedback(register, contracts, settings)
 
 
 def pull(register: Register, source: str, batch: int, origin: str = "psb:hz.T_RK") -> None:
@@ -142,3 +150,66 @@ def test_a_row_is_named_as_libraries_write_it_and_is_there(feedback: Feedback, r
     for row in ("5:0", "5:39"):
         (done,) = feedback.history(raised(row))
         assert done.proof is not None and done.proof["row"] == row
+
+
+@pytest.mark.parametrize(
+    ("subject", "column", "other", "says"),
+    [
+        ("psb/household_person", "name", "hrssb/insurance", "psb/household_person"),  # a source says itself
+        (PERSON, "name", "cab/cremation", "hrssb/insurance"),  # the authority matrix, whatever else the library reads
+        (PERSON, "died_on", "hrssb/insurance", "cab/cremation"),
+        ("sharing/person_of_division", "name", "eeb/air_hour", "psb/household_person"),
+        ("lib_population__relation_conflict", None, "eeb/air_hour", "cab/marriage"),  # all that its SQL reads
+        ("open/age_structure_by_county", None, "eeb/air_hour", "psb/household_person"),  # through the library
+    ],
+)
+def test_only_a_source_that_says_it_proves_its_correction(
+    feedback: Feedback, register: Register, subject: str, column: str | None, other: str, says: str
+) -> None:
+    number = feedback.raise_(subject, column, "department", "民政局", "与本部门记录不符")
+    admit(register, other, 1)
+    admit(register, says, 1)
+    refusal("feedback.other_source", lambda: feedback.corrected(number, "李工", "已更正", other, 1))
+    refusal("feedback.other_source", lambda: feedback.corrected(number, "李工", "已更正", "psb/nothing", 1))
+    feedback.corrected(number, "李工", "已更正", says, 1)
+    assert Issues(register).open(subject) == []
+
+
+def test_every_column_of_every_subject_has_a_source_that_can_correct_it(contracts: Contracts) -> None:
+    project = REPOSITORY / "dbt_project"
+    for name in ("lib_population__person", "lib_legal_entity__entity"):
+        for column in contracts.models[name].columns:
+            known = sources_of(contracts, project, name, column.name)
+            assert known and known <= contracts.sources.keys(), (name, column.name)
+    assert sources_of(contracts, project, "open/nothing", "name") == frozenset()
+
+
+def put(feedback: Feedback, rows: list[tuple[str, str, str, int, int]]) -> None:
+    """A log of core: key, name, what was done, batch, row."""
+    location = feedback.settings.lake.core("psb", "household_person")
+    told, names = ", ".join(map(str, rows)), "record_no, name, _op, _batch, _row"
+    log = f"SELECT {names}, TIMESTAMPTZ '2026-11-02' AS _known_at FROM (VALUES {told}) t({names})"
+    with engine.connect(feedback.settings.lake.scratch()) as con:
+        schema = query_schema(con, log, location.name)
+        delta.commit(location, schema, "append", delta.latest(location), copy_rows(con, log, location))
+
+
+def test_where_a_row_is_known_the_batch_changed_its_cell(feedback: Feedback, register: Register) -> None:
+    source = "psb/household_person"
+    Receipts(register, "run").add(Stage.PULL, source, {"origin": "psb:hz.T_RK", "rows": 9}, 1)
+    put(feedback, [("a", "错", "I", 1, 0), ("b", "错", "I", 1, 1), ("c", "错", "I", 1, 2), ("d", "错", "I", 1, 3)])
+    numbers = [feedback.raise_(source, "name", "steward", "张专员", "有误", f"1:{row}") for row in (0, 1, 2, 3, 8)]
+    for batch in (2, 3, 4):
+        admit(register, source, batch)
+    put(feedback, [("a", "对", "U", 2, 0), ("b", "错", "U", 2, 1), ("c", "错", "D", 2, 0), ("d", "对", "U", 2, 3)])
+    put(feedback, [("a", "更对", "U", 3, 0), ("d", "错", "U", 4, 3)])
+
+    def settle(place: int, batch: int) -> None:
+        feedback.corrected(numbers[place], "公安局", "已更正", source, batch)
+
+    refused = [(0, 4), (1, 2), (1, 3), (2, 3), (3, 2), (3, 4), (4, 2)]
+    for place, batch in refused:  # not touched, the same value, said wrong again, no row of core
+        refusal("feedback.unchanged", lambda place=place, batch=batch: settle(place, batch))
+    settle(0, 2)
+    settle(2, 2)
+    assert {row["id"] for row in Issues(register).open(source)} == {numbers[1], numbers[3], numbers[4]}

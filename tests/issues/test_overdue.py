@@ -13,6 +13,7 @@ from pipelines.issues.feedback import Feedback, due
 from pipelines.issues.overdue import escalate
 from pipelines.register import Register
 from pipelines.register.tables import issue as table
+from pipelines.settings import REPOSITORY, Settings
 
 SUBJECT, MONDAY = "psb/household_person", datetime(2026, 11, 2, 4, tzinfo=UTC)
 
@@ -25,6 +26,11 @@ def register(tmp_path: Path) -> Iterator[Register]:
     register.close()
 
 
+@pytest.fixture
+def feedback(register: Register, contracts: Contracts, tmp_path: Path) -> Feedback:
+    return Feedback(register, contracts, Settings(tmp_path, REPOSITORY, 0, 0, ""))
+
+
 def late(register: Register) -> set[tuple[str, str, str]]:
     return {
         (row["code"], row["subject"], row["owner"])
@@ -33,8 +39,10 @@ def late(register: Register) -> set[tuple[str, str, str]]:
     }
 
 
-def test_the_operator_is_told_of_each_from_the_day_after_its_last(register: Register, contracts: Contracts) -> None:
-    doubt = Feedback(register, contracts).raise_(SUBJECT, "name", "steward", "张专员", "姓名有误")
+def test_the_operator_is_told_of_each_from_the_day_after_its_last(
+    register: Register, contracts: Contracts, feedback: Feedback
+) -> None:
+    doubt = feedback.raise_(SUBJECT, "name", "steward", "张专员", "姓名有误")
     words = (
         "product",
         "versions",
@@ -64,7 +72,7 @@ def test_the_operator_is_told_of_each_from_the_day_after_its_last(register: Regi
     assert escalate(register, city, days[notice] + day) == 1 and late(register) == {of_notice}
     for _ in range(2):
         assert escalate(register, city, days[doubt] + day) == 2 and late(register) == {of_notice, of_doubt}
-    Feedback(register, contracts).unfounded(doubt, "psb", "与户籍一致")
+    feedback.unfounded(doubt, "psb", "与户籍一致")
     with register.begin() as connection:
         corrections.acknowledge(connection, notice, "王工", "已更新")
     assert escalate(register, city, days[doubt] + day) == 0 and late(register) == set()
