@@ -30,6 +30,7 @@ from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
 from pipelines.release import check, pack
+from pipelines.release.ledger import RELEASE, WITHDRAWAL
 
 FORMAT = "citylake-evidence/2"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -58,7 +59,7 @@ def export(
     signed: bool,
 ) -> Exported:
     """Write a bundle into a new folder, or as a new archive if its name says so. Of a period (days of the city) it
-    holds the rows of all heads that touch it.
+    holds the rows of all heads that touch it, and beside them the releases of before that still stood.
 
     `signed`: both chains were just signed without a problem, so rows after the last head only came since, and are left
     out; otherwise they stay and speak for themselves. All heads are in every bundle, those of the audit too.
@@ -69,15 +70,17 @@ def export(
     rows = register.rows(sa.select(ledger).order_by(ledger.c.sequence))
     if not rows:
         raise CitylakeError("bundle.empty")
-    partial = since is not None or until is not None
+    partial, standing = since is not None or until is not None, list[dict[str, Any]]()
     vouched = list(heads.listed(register, audit))  # first: what is read and signed meanwhile is for the next bundle
     read = register.rows(sa.select(audit).order_by(audit.c.sequence))
     if signed:
         rows, read = _vouched_for(rows, known), _vouched_for(read, vouched)
     if partial:
-        rows, read = _of_period(rows, known, zone, since, until), _of_period(read, vouched, zone, since, until)
+        every, rows = rows, _of_period(rows, known, zone, since, until)
         if not rows:
             raise CitylakeError("bundle.no_rows")
+        standing = _standing(every, rows[0]["sequence"])
+        read = _of_period(read, vouched, zone, since, until)
     working = folder.with_name(f".{folder.name}.partial")
     try:
         if folder.exists():
@@ -85,9 +88,11 @@ def export(
         shutil.rmtree(working, ignore_errors=True)
         working.mkdir(mode=0o700)
         evidence = _write(working, register, rows, known, signer)
+        if partial:
+            _lines(working / check.EARLIER, map(chain.row_text, standing))
         _lines(working / "audit.jsonl", map(chain.row_text, read))
         _lines(working / "audit_heads.jsonl", (one.line() for one in vouched))
-        page = pack.pack(city, zone, (since, until), rows, known, len(read), signed)
+        page = pack.pack(city, zone, (since, until), rows, standing, known, len(read), signed)
         (working / pack.FILE).write_bytes(pdf.render(page))
         _write_manifest(working, city, zone, rows, read, partial)
         _sign_manifest(working, signer, known)
@@ -134,6 +139,15 @@ def _of_period(
     ends = [head.last for head in known if head.last >= last]
     first, last = max(starts, default=first), min(ends, default=last)
     return [row for row in rows if first <= row["sequence"] <= last]
+
+
+def _standing(rows: Sequence[dict[str, Any]], first: int) -> list[dict[str, Any]]:
+    """The releases before the row `first` that stood then: the last word on their subjects."""
+    last: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["sequence"] < first and row["kind"] in (RELEASE, WITHDRAWAL):
+            last[row["subject"]] = row
+    return sorted((row for row in last.values() if row["kind"] == RELEASE), key=lambda row: row["sequence"])
 
 
 def _day(at: datetime, zone: ZoneInfo) -> date:

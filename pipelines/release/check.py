@@ -55,7 +55,9 @@ CHECKSUMS = {"sha256": "SHA-256", "sm3": "SM3"}
 PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
-VOUCHED = ("ledger.jsonl", "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
+EARLIER = "earlier.jsonl"
+"""In a bundle of a period: the releases before it that stood when it began."""
+VOUCHED = ("ledger.jsonl", EARLIER, "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
 VOUCHED_FOLDERS = ("evidence/", "editions/")  # with their .json all that a bundle of the unsigned format ever held
 OF_RECEIPT = ("statement.json", "signature.bin", "key.pem")
 RECEIPTS = ("citylake-delivery/1", "citylake-reads/1")
@@ -299,6 +301,12 @@ TEXTS = {
         "{subject} version {version}, {rows} rows, as of {as_of}, ledger row {row}, released {at}{since}",
     ),
     "published.since": ("；此后依第 {row} 条改写或清除", "; rewritten or ended since by row {row}"),
+    "published.earlier": (
+        "证据包自账本第 {first} 条起：此前发布的版本取自 {file}，逐条与签名头核对；"
+        "其间是否另有撤回或更新，须凭整本账本的证据包核对",
+        "the bundle begins with ledger row {first}: versions released before are those of {file}, each checked by its "
+        "head; only a bundle of the whole ledger proves that none was withdrawn or replaced in between",
+    ),
     "published.none": ("没有已发布的内容", "nothing was published"),
     "published.unknown": (
         "证据包止于账本第 {last} 条（{at}），早于所问日终：其后情况不在包内",
@@ -656,7 +664,7 @@ class Check:
         offset = datetime(day.year, day.month, day.day, tzinfo=self.zone).strftime("%z")
         say("", "published.head", day=day, offset=offset, first=self.span[0], last=self.span[1])
         current: dict[str, Row] = {}
-        for row in self.rows:
+        for row in (*self.ledger.earlier, *self.rows):
             if row.at.astimezone(self.zone).date() <= day and row.kind in (RELEASE, WITHDRAWAL):
                 current[row.subject] = row
         shown = [row for _, row in sorted(current.items()) if row.kind == RELEASE]
@@ -676,6 +684,8 @@ class Check:
                 print(("  " if which == 0 else "    ") + TEXTS["published.row"][which].format(**about, since=more))
         if not shown:
             say("  ", "published.none")
+        if self.span[0] > 1:
+            say("·", "published.earlier", first=self.span[0], file=EARLIER)
         known_until = self.rows[-1].at if self.partial and self.rows else self.made
         if self.rows and known_until.astimezone(self.zone).date() <= day:
             at = self.rows[-1].at.astimezone(self.zone).isoformat(timespec="seconds")
@@ -762,7 +772,9 @@ class Book:
         self.heads_file = "heads.jsonl" if name == "ledger" else f"{name}_heads.jsonl"
         self.partial = check.partial
         self.heads = [] if empty else list(self.read_heads(check.folder / self.heads_file, self.heads_file))
-        self.rows = [] if empty else list(self.read_rows())
+        self.rows = [] if empty else list(self.read_rows(self.file))
+        has_earlier = name == "ledger" and self.partial and (check.folder / EARLIER).is_file()
+        self.earlier = list(self.read_rows(EARLIER)) if has_earlier else []
         self.by_number = {row.sequence: row for row in reversed(self.rows)}
 
     def problem(self, code: str, **about: object) -> None:
@@ -775,6 +787,7 @@ class Book:
         self.row_chain()
         self.leaves(self.heads, self.heads_file)
         self.unsigned()
+        self.standing()
 
     # heads
 
@@ -924,9 +937,9 @@ class Book:
 
     # rows
 
-    def read_rows(self) -> Iterator[Row]:
-        """The rows of the bundle in the order of the file."""
-        for line, text in enumerate((self.check.folder / self.file).read_bytes().splitlines(), 1):
+    def read_rows(self, file: str) -> Iterator[Row]:
+        """The rows of a file of the bundle in its order."""
+        for line, text in enumerate((self.check.folder / file).read_bytes().splitlines(), 1):
             try:
                 row = json.loads(text)
                 at = datetime.fromisoformat(row["at"]).replace(tzinfo=timezone.utc)  # noqa: UP017 (Python 3.9)
@@ -963,6 +976,19 @@ class Book:
             for code, numbers in (("row.changed", changed), ("row.gone", gone)):
                 if numbers:
                     self.problem(code, rows=ranges(numbers), number=head.says["number"], where=where)
+
+    def standing(self) -> None:
+        """Each row from before the period is a release of before it that a head signed."""
+        signed = {
+            number: (leaf, int(head.says["number"]))
+            for head in self.heads
+            for number, leaf in enumerate(head.leaves, int(head.says["first"]))
+        }
+        for row in self.earlier:
+            leaf, number = signed.get(row.sequence, ("", 0))
+            early = row.kind == RELEASE and row.sequence < self.span[0]
+            if not early or hashlib.sha256(b"\x00" + row.text).hexdigest() != leaf:
+                self.problem("row.changed", rows=ranges([row.sequence]), number=number, where=EARLIER)
 
     def unsigned(self) -> None:
         """Every row is one that some head covers."""

@@ -16,6 +16,7 @@ from pipelines.lake.checksums import named
 from pipelines.messages import translate
 from pipelines.register.heads import Head
 from pipelines.register.times import as_utc
+from pipelines.release.check import EARLIER
 from pipelines.release.ledger import (
     APPROVAL,
     APPROVAL_END,
@@ -40,12 +41,13 @@ def pack(
     zone: ZoneInfo,
     period: tuple[date | None, date | None],
     rows: Sequence[Row],
+    standing: Sequence[Row],
     known: Sequence[Head],
     read: int,
     signed: bool,
 ) -> Document:
-    """The document of a bundle of these ledger rows (at least one), all heads and so many rows of the audit. `signed`:
-    both chains were just signed without a problem."""
+    """The document of a bundle of these ledger rows (at least one), the releases before them that still stood, all
+    heads and so many rows of the audit. `signed`: both chains were just signed without a problem."""
     heads = [head for head in known if head.last >= rows[0]["sequence"]]
     newest = known[-1] if known else None
     running = (
@@ -59,7 +61,7 @@ def pack(
         (t("until"), _when(rows[-1]["at"], zone)),
         *((t("warning"), text) for text in _warnings(rows, newest, signed)),
     ]
-    sections = [_counts(rows), _heads(heads), _published(rows, zone), _others(rows, zone), _checking()]
+    sections = [_counts(rows), _heads(heads), _published(standing, rows, zone), _others(rows, zone), _checking()]
     return Document(
         "zh",
         t("title", city=city),
@@ -126,10 +128,10 @@ def _heads(heads: Sequence[Head]) -> Section:
     return Section(t("heads"), [Table(t("heads_caption"), columns, rows, t("no_head")), Paragraph(t("kept"), "note")])
 
 
-def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
-    """What was released by these rows and not withdrawn by them, as check.py tells it."""
+def _published(standing: Sequence[Row], rows: Sequence[Row], zone: ZoneInfo) -> Section:
+    """What was released by these rows, or before and stood, and not withdrawn by them, as check.py tells it."""
     current: dict[str, Row] = {}
-    for row in rows:
+    for row in (*standing, *rows):
         if row["kind"] in (RELEASE, WITHDRAWAL):
             current[row["subject"]] = row
     shown: list[list[Cell]] = []
@@ -156,7 +158,9 @@ def _published(rows: Sequence[Row], zone: ZoneInfo) -> Section:
         Column(t("count"), 0.9, True),
         Column(t("hashes"), 3.4),
     )
-    return Section(t("published"), [Table(t("published_caption"), columns, shown, t("nothing"))])
+    first = rows[0]["sequence"]
+    before = [Paragraph(t("published_before", first=first, file=EARLIER), "note")] if first > 1 else []
+    return Section(t("published"), [Table(t("published_caption"), columns, shown, t("nothing")), *before])
 
 
 def _since(rows: Sequence[Row], release: Row, files: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -591,7 +591,8 @@ def test_it_says_what_was_published_on_a_day(house: House, tmp_path: Path) -> No
     for number, row in enumerate(rows):
         row["at"] = noon + timedelta(days=number)
     rows[2] |= {"kind": WITHDRAWAL, "subject": AGES, "version": None, "body": "{}"}
-    rows[3] |= {"kind": REFUSAL, "body": "{}"}
+    for number in (3, 5):
+        rows[number] |= {"kind": REFUSAL, "body": "{}"}
     house.sign_again(rows)
     folder = house.export(tmp_path / "bundle")
     shown = checked(folder, "--published-on", "2026-03-02")[1]
@@ -605,6 +606,28 @@ def test_it_says_what_was_published_on_a_day(house: House, tmp_path: Path) -> No
     part = house.export(tmp_path / "part", since=day, until=day)
     code, output = checked(part, "--heads", house.kept, "--published-on", "2026-03-20")
     assert code == 1 and "ledger rows 5-7 only" in output and "the bundle ends with ledger row 7" in output
+    assert f"{ROADS} version 1, " in output and "ledger row 2" in output, "released before the period, and it stood"
+    assert "the bundle begins with ledger row 5" in output
+    assert f"{AGES} version 0" not in output, "withdrawn before the period"
+
+
+def test_what_is_said_of_before_the_period_was_signed_then(house: House, tmp_path: Path) -> None:
+    day = house.rows()[-1]["at"].replace(tzinfo=UTC).astimezone(ZONE).date()
+    rows = house.rows()
+    for number, row in enumerate(rows):
+        row["at"] -= timedelta(days=len(rows) - number)
+    house.sign_again(rows)
+    last = day - timedelta(days=1)
+    folder = house.export(tmp_path / "part", since=last, until=last)
+    sound = checked(folder)[1]
+    assert "earlier.jsonl" not in sound
+    file = folder / "earlier.jsonl"
+    said = file.read_text("utf-8")
+    assert said.count('"release"') == said.count("\n") > 0
+    file.write_text(said.replace('\\"rows\\":', '\\"rows\\":1'), "utf-8")
+    assert file.read_text("utf-8") != said
+    code, output = checked(folder)
+    assert code == 1 and "(earlier.jsonl)" in output
 
 
 def test_a_part_of_the_ledger_is_checked_by_the_heads_beside_it(house: House, tmp_path: Path) -> None:
