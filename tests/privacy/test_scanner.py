@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.privacy.scanner import Found, kinds_in, scan
+from pipelines.messages import translate
+from pipelines.privacy.scanner import KINDS, Found, Kind, kinds_in, scan
 from tests.memory import connection
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -286,3 +287,11 @@ def test_what_a_text_by_itself_looks_like_is_told() -> None:
     con = connection()
     assert kinds_in(con, "13856471234") == {"mobile"} and kinds_in(con, "张三丰") == {"name"}
     assert kinds_in(con, "13") == kinds_in(con, "申请人") == frozenset()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_has_its_texts(kind: Kind) -> None:
+    """The gate says what was found, and a draft what the values look like."""
+    for language in ("zh", "en"):
+        assert "{" not in translate(f"evidence.personal_{kind}", language, column="a", rows=1)
+        assert "{" not in translate(f"draft.why.{kind}", language, rows=1, filled=2, field="a")
