@@ -106,7 +106,7 @@ class Proposer:
             if definition.businessName in titles:
                 yield "title", name
         if (own := column.name.strip().lower()) in self.contracts.fields:
-            yield "name", own
+            yield "called", own
         checked = {"id_number": look.holds("id_number"), "uscc": look.mostly("uscc")}
         for rule in (_CHECKED[what] for what, holds in checked.items() if holds):
             yield from (("values", name) for name, one in self.contracts.fields.items() if rule in one.quality)

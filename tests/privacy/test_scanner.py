@@ -294,4 +294,4 @@ def test_each_kind_has_its_texts(kind: Kind) -> None:
     """The gate says what was found, and a draft what the values look like."""
     for language in ("zh", "en"):
         assert "{" not in translate(f"evidence.personal_{kind}", language, column="a", rows=1)
-        assert "{" not in translate(f"draft.why.{kind}", language, rows=1, filled=2, field="a")
+        assert "{" not in translate(f"draft.why.{kind}", language, rows=1, filled=2)
