@@ -16,7 +16,7 @@ import typer
 from catalog.delivery import ahead, ending, sealing_keys, transition
 from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
-from catalog.policy import credentials, epochs, identities, quotas, suspension, users
+from catalog.policy import credentials, epochs, identities, keys, quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import FIRST_EPOCH, ROADS
 from citylake.output import as_json, opened_register, private_file, told
@@ -51,6 +51,31 @@ def user(name: str, organisation: Organisation, role: Roles, who: Actor) -> None
     with told():
         settings, register = _open()
         as_json(vars(users.create(register, load(settings.contracts), name, organisation, role, actor=who)))
+
+
+@app.command("key")
+def key_(
+    name: Annotated[str, typer.Argument(help="审批人 / the approver")],
+    file: Annotated[Path, typer.Argument(help="本人公钥（PEM，Ed25519 或 SM2）/ their public key")],
+    who: Actor,
+) -> None:
+    """登记审批人的公钥，此后的批准须以其私钥签名 / enrol an approver's public key; approvals are signed with it."""
+    with told():
+        _, register = _open()
+        try:
+            pem = file.read_bytes()
+        except OSError as error:
+            raise CitylakeError("approver_key.bad", problem=error.strerror) from None
+        row = keys.enrol(register, name, pem, actor=who)
+        typer.echo(say("approver_key.enrolled", user=name, row=row.sequence, algorithm=row.body["algorithm"]))
+
+
+@app.command("end-key")
+def end_key(name: Annotated[str, typer.Argument(help="审批人 / the approver")], who: Actor) -> None:
+    """停用审批人的公钥 / end an approver's key: nothing signed with it counts from now on."""
+    with told():
+        row = keys.end(_open()[1], name, actor=who)
+        typer.echo(say("approver_key.ended", user=name, row=row.sequence))
 
 
 @app.command()

@@ -30,7 +30,7 @@ ACTIONS: Final = frozenset(
         *("recipient.create", "recipient.suspend", "recipient.lift", "organisation.suspend", "organisation.lift"),
         *("application.create", "token.issue", "token.rotate", "token.revoke", "token.exchange", "credential.lock"),
         *("grant.give", "grant.approve", "grant.revoke", "user.create", "user.change", "user.end"),
-        *("release.propose", "release.approve", "release.refuse"),
+        *("release.propose", "release.approve", "release.refuse", "key.enrol", "key.end"),
         *("audit.read", "anomaly.list", "anomaly.settle", "pseudonym.rotate", "pseudonym.transition"),
         *("sealing.key", "head.accept"),
         *("product.withdraw", "product.reinstate", "recall.answer"),

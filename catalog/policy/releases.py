@@ -8,10 +8,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, users
+from catalog.policy import audit, keys, users
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
+from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import ledger as table
 from pipelines.release.approval import Asked, Words, asked, heard, terms
@@ -26,6 +27,7 @@ from pipelines.release.ledger import (
     Recorded,
     appended,
 )
+from pipelines.release.signed import keys_of, same_key, signature
 
 
 def propose(
@@ -57,15 +59,20 @@ def propose(
         return _say(connection, "release.propose", Entry(PROPOSAL, product, _edition(last), None, body))
 
 
-def approve(register: Register, contracts: Contracts, product: str, *, actor: str) -> Recorded:
-    """Approve what another person proposed.
+def approve(register: Register, contracts: Contracts, product: str, signer: Signer, *, actor: str) -> Recorded:
+    """Approve what another person proposed, signed with the approver's own key.
 
-    Raises CitylakeError if nothing waits, or if what the product shows now is not what was proposed; NotAllowed, also
-    for who proposed it.
+    Raises CitylakeError if nothing waits, or if what the product shows now is not what was proposed, and for who has no
+    key; NotAllowed, also for who proposed it and for a key that is not theirs.
     """
     known = _known(contracts, product)
+    waits = heard(Ledger(register)).get(product, Words()).proposal
+    held = keys_of(Ledger(register)).of(actor, keys.LATER)
+    ours = held is not None and same_key(signer, held.body)
+    # before the transaction: a device takes seconds, and nobody else writes meanwhile
+    signed = signature(signer, waits, actor, held) if waits is not None and held is not None and ours else {}
     with users.acting(register, "release.approve", actor) as (connection, _):
-        release, _ = _asked(connection, register, contracts, known)
+        release, ledger = _asked(connection, register, contracts, known)
         proposal = release.words.proposal
         if proposal is None:
             raise CitylakeError("approval.none_waits", subject=product)
@@ -73,7 +80,11 @@ def approve(register: Register, contracts: Contracts, product: str, *, actor: st
             raise users.NotAllowed("approval.own_proposal", actor=actor, subject=product)
         if proposal.body["terms"] != release.terms:
             raise CitylakeError("approval.terms_changed", subject=product, row=proposal.sequence)
-        body = {"who": actor, "proposal": proposal.sequence, "terms": release.terms}
+        if keys.in_force(keys_of(ledger), actor) != held or proposal != waits:
+            raise CitylakeError("approval.said_meanwhile", subject=product)
+        if not ours:
+            raise users.NotAllowed("approval.other_key", actor=actor)
+        body = {"who": actor, "proposal": proposal.sequence, "terms": release.terms, **signed}
         return _say(connection, "release.approve", Entry(APPROVAL, product, proposal.edition, None, body))
 
 

@@ -58,6 +58,8 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "release.propose": frozenset({"steward"}),
     "release.approve": frozenset({"approver"}),
     "release.refuse": frozenset({"steward", "approver", "security_officer"}),
+    "key.enrol": frozenset({"administrator"}),
+    "key.end": frozenset({"administrator", "security_officer"}),
     "anomaly.settle": frozenset({"security_officer"}),
     "pseudonym.rotate": frozenset({"security_officer"}),
     "pseudonym.transition": frozenset({"steward"}),

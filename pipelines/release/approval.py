@@ -17,6 +17,7 @@ from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.record import Statement
 from pipelines.register import chain
 from pipelines.release.ledger import APPROVAL, APPROVAL_END, PROPOSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
+from pipelines.release.signed import Keys, good, keys_of
 
 OVERTAKEN = "evidence.approval_overtaken"
 UNAPPROVED, PROPOSED, CHANGED, USED, TOO_EARLY = (
@@ -116,10 +117,11 @@ def terms(product: Product) -> dict[str, Any]:
     }
 
 
-def after(words: Words, row: Recorded) -> Words:
+def after(words: Words, row: Recorded, keys: Keys) -> Words:
     """What counts of one product after one more row of the ledger about it.
 
-    Approving one's own proposal, or one that is not open, says nothing. A withdrawal ends all that was said before.
+    Approving one's own proposal, or one that is not open, says nothing, nor does an approval that is not signed with
+    the key that its approver had then. A withdrawal ends all that was said before.
     """
     proposal, permit = words.proposal, words.permit
     if row.kind == PROPOSAL:
@@ -129,7 +131,8 @@ def after(words: Words, row: Recorded) -> Words:
     if row.kind == RELEASE and permit is not None:
         return replace(words, permit=replace(permit, used=True))
     if row.kind == APPROVAL and proposal is not None and row.body["proposal"] == proposal.sequence:
-        return Words(None, _permit(proposal, row)) if row.body["who"] != proposal.body["who"] else words
+        counts = row.body["who"] != proposal.body["who"] and good(keys, proposal, row)
+        return Words(None, _permit(proposal, row)) if counts else words
     if row.kind == APPROVAL_END:
         ended = row.body["proposal"]
         open_still = proposal if proposal is None or proposal.sequence != ended else None
@@ -137,17 +140,18 @@ def after(words: Words, row: Recorded) -> Words:
     return words
 
 
-def counting(rows: Iterable[Recorded]) -> Words:
+def counting(rows: Iterable[Recorded], keys: Keys) -> Words:
     """What counts after these rows about one product, in order."""
     words = Words()
     for row in rows:
-        words = after(words, row)
+        words = after(words, row, keys)
     return words
 
 
 def heard(ledger: Ledger) -> dict[str, Words]:
     """What counts now of every product that anything was said of."""
-    return {subject: counting(rows) for subject, rows in _telling(ledger).items()}
+    keys = keys_of(ledger)
+    return {subject: counting(rows, keys) for subject, rows in _telling(ledger).items()}
 
 
 def overtaken(ledger: Ledger, releases: Sequence[Entry]) -> dict[str, Recorded]:
@@ -157,12 +161,12 @@ def overtaken(ledger: Ledger, releases: Sequence[Entry]) -> dict[str, Recorded]:
     The words are folded as for the decision, so a word that counts for nothing stops nothing.
     """
     approved = {one.subject: one.body["approval"] for one in releases if "approval" in one.body}
-    rows = _telling(ledger) if approved else {}
+    rows, keys = (_telling(ledger), keys_of(ledger)) if approved else ({}, Keys())
     found = {}
     for subject, said in approved.items():
-        permit = counting(rows[subject]).permit
+        permit = counting(rows[subject], keys).permit
         if permit is None or not permit.backs(said):
-            found[subject] = _turn(rows[subject])
+            found[subject] = _turn(rows[subject], keys)
     return found
 
 
@@ -192,12 +196,13 @@ def waiting(contracts: Contracts, said: Mapping[str, Words], now: datetime) -> d
 def unbacked(ledger: Ledger) -> Iterator[Recorded]:
     """Releases that say that two persons let them out, where the rows before them say otherwise."""
     words: dict[str, Words] = {}
+    keys = keys_of(ledger)
     for row in ledger.of_kind(PROPOSAL, APPROVAL, APPROVAL_END, WITHDRAWAL, RELEASE):
         standing = words.get(row.subject, Words())
         said = row.body.get("approval") if row.kind == RELEASE else None
         if said is not None and (standing.permit is None or not standing.permit.backs(said)):
             yield row
-        words[row.subject] = after(standing, row)
+        words[row.subject] = after(standing, row, keys)
 
 
 def _telling(ledger: Ledger) -> dict[str, list[Recorded]]:
@@ -210,11 +215,11 @@ def _telling(ledger: Ledger) -> dict[str, list[Recorded]]:
     return {subject: list(group) for subject, group in groupby(rows, lambda row: row.subject)}
 
 
-def _turn(rows: Sequence[Recorded]) -> Recorded:
+def _turn(rows: Sequence[Recorded], keys: Keys) -> Recorded:
     """The last of these rows about one product after which another permit is in force, or none."""
     words, turn = Words(), rows[0]
     for row in rows:
-        then = after(words, row)
+        then = after(words, row, keys)
         if then.permit != words.permit:
             turn = row
         words = then

@@ -53,6 +53,7 @@ RELEASE, WITHDRAWAL, ERASURE, RETENTION = "release", "withdrawal", "erasure", "r
 PAST_WITHDRAWAL = "past_withdrawal"
 CHECKSUMS = {"sha256": "SHA-256", "sm3": "SM3"}
 PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
+APPROVER_KEY, APPROVAL_FORMAT = "approver_key", "citylake-approval/1"
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 EARLIER = "earlier.jsonl"
@@ -219,8 +220,9 @@ TEXTS = {
         "row {row} ({subject} version {version}) says that two persons approved it; the rows before it do not",
     ),
     "told.approvals": (
-        "两人批准的发布：{backed} 次有此前的提请和批准为证，{before} 次的批准早于证据包",
-        "releases that two persons approved: {backed} follow their rows, {before} were approved before this bundle",
+        "两人批准的发布：{backed} 次有此前的提请和批准为证，{before} 次的批准或批准人公钥早于证据包",
+        "releases that two persons approved: {backed} follow their rows, of {before} the approval, or the key of the"
+        " approver, is from before this bundle",
     ),
     "lake.no_hash": (
         "第 {row} 条（{subject} 版本 {version}）未同时载有文件 {file} 的 SHA-256 和 SM3，无从核对："
@@ -586,19 +588,24 @@ class Check:
                 self.problem("edition.changed", row=rows[0], file=file)
 
     def approvals(self) -> None:
-        """A release that says that two persons approved it follows their rows: one proposed, another approved, nobody
-        ended that, approved anew or withdrew the subject since, and it was not used before if each release asks."""
+        """A release that says that two persons approved it follows their rows: one proposed, another approved and
+        signed with the key that they had then, nobody ended that, approved anew or withdrew the subject since, and it
+        was not used before if each release asks."""
         follow = before = 0
         about: dict[str, list[Row]] = {}
         for row in self.rows:
             about.setdefault(row.subject, []).append(row)
+        keys = [row for row in self.rows if row.kind == APPROVER_KEY]
         for row in self.rows:
             said = row.body.get("approval") if row.kind == RELEASE else None
             if said is None:
                 continue
-            if said["proposal"] < self.span[0]:
+            known = {one.sequence: one for one in about[row.subject]}
+            if any(
+                is_before(number, self.span[0]) for number in (said["proposal"], key_named(known, said["row"], keys))
+            ):
                 before += 1
-            elif backed(row, said, about[row.subject]):
+            elif backed(row, said, about[row.subject], keys):
                 follow += 1
             else:
                 self.problem("approval.unbacked", row=row.sequence, subject=row.subject, version=row.version)
@@ -1000,12 +1007,13 @@ class Book:
             say("·", "told.partial", **about, first=self.span[0], last=self.span[1], signed=signed)
 
 
-def backed(release: Row, said: Mapping[str, Any], about: Sequence[Row]) -> bool:
-    """Whether the rows before a release are those that it says. `about`: the rows about its subject."""
+def backed(release: Row, said: Mapping[str, Any], about: Sequence[Row], keys: Sequence[Row]) -> bool:
+    """Whether the rows before a release are those that it says. `about`: the rows about its subject; `keys`: those
+    about keys of approvers."""
     earlier = [one for one in about if one.sequence < release.sequence]
     rows = {one.sequence: one for one in earlier}
     proposal, approval = rows.get(said["proposal"]), rows.get(said["row"])
-    if proposal is None or approval is None or not answers(approval, proposal, earlier):
+    if proposal is None or approval is None or not answers(approval, proposal, earlier, keys):
         return False
     since = [one for one in earlier if one.sequence > approval.sequence]
     others = [one for one in since if one.kind == PROPOSAL]
@@ -1015,14 +1023,14 @@ def backed(release: Row, said: Mapping[str, Any], about: Sequence[Row]) -> bool:
         and proposal.body["terms"] == said["terms"]
         and not any(one.kind == WITHDRAWAL for one in since)
         and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in since)
-        and not any(answers(one, other, earlier) for one in since for other in others)
+        and not any(answers(one, other, earlier, keys) for one in since for other in others)
         and not (said["asks"] == "each" and any(one.kind == RELEASE for one in since))
     )
 
 
-def answers(approval: Row, proposal: Row, about: Sequence[Row]) -> bool:
-    """Whether an approval is another person's word on a proposal that was open then: not replaced, answered or ended,
-    the subject not withdrawn since."""
+def answers(approval: Row, proposal: Row, about: Sequence[Row], keys: Sequence[Row]) -> bool:
+    """Whether an approval is another person's signed word on a proposal that was open then: not replaced, answered or
+    ended, the subject not withdrawn since."""
     if (proposal.kind, approval.kind) != (PROPOSAL, APPROVAL) or approval.body["proposal"] != proposal.sequence:
         return False
     between = [one for one in about if proposal.sequence < one.sequence < approval.sequence]
@@ -1031,8 +1039,46 @@ def answers(approval: Row, proposal: Row, about: Sequence[Row]) -> bool:
         and proposal.body["who"] != approval.body["who"]
         and not any(one.kind in (PROPOSAL, WITHDRAWAL) for one in between)
         and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in between)
-        and not any(answers(one, proposal, about) for one in between if one.kind == APPROVAL)
+        and not any(answers(one, proposal, about, keys) for one in between if one.kind == APPROVAL)
+        and signed_by_approver(approval, proposal, keys)
     )
+
+
+def is_before(number: object, first: int) -> bool:
+    """Whether this is the number of a row before a bundle. Rows begin with 1: a forged 0 is before none."""
+    return isinstance(number, int) and 1 <= number < first
+
+
+def key_named(rows: Mapping[int, Row], approval: int, keys: Sequence[Row]) -> object:
+    """The row of the key with which an approval is signed; of one that is not, and before which no key is known, the
+    first row of all, where a key may stand."""
+    if approval not in rows:
+        return None
+    known = any(one.sequence < approval for one in keys)
+    return rows[approval].body.get("key", None if known else 1)
+
+
+def signed_by_approver(approval: Row, proposal: Row, keys: Sequence[Row]) -> bool:
+    """Whether an approval is signed with the key that its approver had then. Before the first key none was signed."""
+    said, earlier = approval.body, [one for one in keys if one.sequence < approval.sequence]
+    if not earlier and "key" not in said:
+        return True
+    mine = [one for one in earlier if one.body["user"] == said["who"]]
+    key = mine[-1] if mine else None
+    if key is None or key.body["key"] is None or said.get("key") != key.sequence:
+        return False
+    statement: dict[str, Any] = {
+        **{name: proposal.body.get(name) for name in ("terms", "from", "contract", "contract_version")},
+        **{"format": APPROVAL_FORMAT, "product": proposal.subject, "proposal": proposal.sequence},
+        **{"edition": json.loads(proposal.text)["edition"], "proposer": proposal.body["who"]},
+        **{"approver": said["who"], "key": key.sequence},
+    }
+    message = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+    try:
+        given = bytes.fromhex(said.get("signature", ""))
+    except (TypeError, ValueError):
+        return False
+    return signed_with(key.body["algorithm"], bytes.fromhex(key.body["key"]), given, message)
 
 
 def touched(word: Row, release: Row) -> bool:

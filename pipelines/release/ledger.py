@@ -22,6 +22,8 @@ PAST_WITHDRAWAL, REINSTATEMENT = "past_withdrawal", "reinstatement"
 
 PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
 """Somebody proposes what a product shows, another person approves it; either word is refused or ended."""
+APPROVER_KEY, KEYS = "approver_key", "approvers"
+"""The key with which an approver signs from now on, none in a row that ends it; and the subject of such rows."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
 """
 
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,10 +11,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from fastapi.testclient import TestClient
 
 from catalog.app import create_app
-from catalog.policy import administration, users
+from catalog.policy import administration, keys, users
 from catalog.policy.callers import Callers
 from catalog.policy.decision import Grant
 from pipelines import engine
@@ -29,6 +31,7 @@ from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.signer import Ed25519Signer
 from pipelines.release import marts
 from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.release.products import write_files
@@ -311,6 +314,17 @@ def appoint(register: Register, contracts: Contracts) -> None:
     users.begin(register, contracts, ADMINISTRATOR, OFFICE)
     for name, role in ((STEWARD, "steward"), (APPROVER, "approver"), (GUARD, "security_officer"), (AUDITOR, "auditor")):
         users.create(register, contracts, name, OFFICE, [role], actor=ADMINISTRATOR)
+
+
+def key_of(name: str) -> Ed25519Signer:
+    """The private key of somebody."""
+    return Ed25519Signer(hashlib.sha256(name.encode()).digest())
+
+
+def enrolled(register: Register, name: str) -> Ed25519Signer:
+    """The private key of an approver, whose public key is enrolled."""
+    keys.enrol(register, name, key_of(name).public_key(Encoding.PEM), actor=ADMINISTRATOR)
+    return key_of(name)
 
 
 def asking_for(contracts: Contracts, approval: Approval) -> Contracts:

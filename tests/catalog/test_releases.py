@@ -3,8 +3,17 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from typer.testing import CliRunner
 
 from catalog.policy import audit, releases, users
@@ -15,7 +24,17 @@ from pipelines.register.store import now
 from pipelines.release import withdrawal
 from pipelines.release.approval import asked, heard
 from pipelines.release.ledger import APPROVAL, APPROVAL_END, PROPOSAL
-from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, OFFICE, PERSONS, STEWARD, City, asking_for
+from tests.catalog.small_city import (
+    ADMINISTRATOR,
+    AGES,
+    APPROVER,
+    OFFICE,
+    PERSONS,
+    STEWARD,
+    City,
+    asking_for,
+    enrolled,
+)
 
 BOTH = "一人两职"
 CONTRACT = "products/population/age_structure.yaml"
@@ -28,11 +47,12 @@ def test_two_persons_and_what_was_proposed(own_city: City) -> None:
     city, register = own_city, own_city.register
     contracts = asking_for(city.contracts, "standing")
     users.create(register, contracts, BOTH, OFFICE, ["steward", "approver"], actor=ADMINISTRATOR)
+    key = enrolled(register, APPROVER)
     with pytest.raises(CitylakeError) as error:
         releases.propose(register, city.contracts, PERSONS, "试", actor=STEWARD)
     assert error.value.code == "approval.not_asked"
     with pytest.raises(CitylakeError) as error:
-        releases.approve(register, contracts, PERSONS, actor=APPROVER)
+        releases.approve(register, contracts, PERSONS, key, actor=APPROVER)
     assert error.value.code == "approval.none_waits"
     since = now() + timedelta(hours=1)
     proposal = releases.propose(register, contracts, PERSONS, "年度共享", since, actor=BOTH)
@@ -40,7 +60,7 @@ def test_two_persons_and_what_was_proposed(own_city: City) -> None:
         releases.propose(register, contracts, PERSONS, "再试", actor=STEWARD)
     assert error.value.code == "approval.proposed_already"
     with pytest.raises(NotAllowed) as refused:
-        releases.approve(register, contracts, PERSONS, actor=BOTH)
+        releases.approve(register, contracts, PERSONS, key, actor=BOTH)
     assert refused.value.code == "approval.own_proposal"
     row = audit.recent(register, 1)[0]
     assert (row["action"], row["outcome"], row["body"]["actor"]) == ("release.approve", "denied", BOTH)
@@ -49,9 +69,9 @@ def test_two_persons_and_what_was_proposed(own_city: City) -> None:
     model = replace(product.contract, products=(fewer,))
     other = replace(contracts, models={**contracts.models, product.contract.form.model: model})
     with pytest.raises(CitylakeError) as error:
-        releases.approve(register, other, PERSONS, actor=APPROVER)
+        releases.approve(register, other, PERSONS, key, actor=APPROVER)
     assert error.value.code == "approval.terms_changed"
-    approval = releases.approve(register, contracts, PERSONS, actor=APPROVER)
+    approval = releases.approve(register, contracts, PERSONS, key, actor=APPROVER)
     assert (proposal.kind, approval.kind, approval.body["proposal"]) == (PROPOSAL, APPROVAL, proposal.sequence)
     permit = heard(city.ledger)[PERSONS].permit
     assert permit is not None and (permit.proposer, permit.approver, permit.since) == (BOTH, APPROVER, since)
@@ -69,13 +89,19 @@ def test_a_withdrawal_ends_what_was_approved(own_city: City) -> None:
     contracts = asking_for(own_city.contracts, "standing")
     own_city.release(PERSONS)
     releases.propose(own_city.register, contracts, PERSONS, "试", actor=STEWARD)
-    releases.approve(own_city.register, contracts, PERSONS, actor=APPROVER)
+    releases.approve(own_city.register, contracts, PERSONS, enrolled(own_city.register, APPROVER), actor=APPROVER)
     withdrawal.withdraw(own_city.register, contracts, PERSONS, "王", "漏")
     withdrawal.reinstate(own_city.register, PERSONS, "王", "已修正")
     assert heard(own_city.ledger)[PERSONS].permit is None
 
 
-def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+def openssl_key() -> bytes:
+    """A private key as `openssl genpkey` writes it."""
+    key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def test_at_the_command_line_and_on_pages(own_city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     city, runner = own_city, CliRunner()
     path = city.own_contracts() / CONTRACT
     monkeypatch.setenv("CITYLAKE_HOME", str(city.settings.home))
@@ -101,8 +127,19 @@ def test_at_the_command_line_and_on_pages(own_city: City, monkeypatch: pytest.Mo
     code, output = told("propose", AGES, "--who", STEWARD, "--why", "每日发布", "--from", "2026-01-01T09:00")
     assert code == 0 and "已提请发布" in output, output
     assert "等待另一人批准" in str(line()["waits"])
-    assert told("approve", AGES, "--who", STEWARD)[0] == 1
-    code, output = told("approve", AGES, "--who", APPROVER)
+    keyed = ("--key", str(tmp_path / "key.pem"))
+    (tmp_path / "key.pem").write_bytes(openssl_key())
+    assert "citylake access key" in told("approve", AGES, *keyed, "--who", APPROVER)[1]
+    public = load_pem_private_key(openssl_key(), None).public_key()
+    (tmp_path / "public.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    enrol = ["access", "key", APPROVER, str(tmp_path / "public.pem"), "--who", ADMINISTRATOR]
+    assert "（ed25519" in runner.invoke(app, enrol).output
+    assert told("approve", AGES, *keyed, "--who", STEWARD)[0] == 1
+    assert "--key" in told("approve", AGES, "--who", APPROVER)[1]
+    inside = city.settings.home / "key.pem"
+    inside.write_bytes(openssl_key())
+    assert told("approve", AGES, "--key", str(inside), "--who", APPROVER)[0] == 1
+    code, output = told("approve", AGES, *keyed, "--who", APPROVER)
     assert code == 0 and "已批准" in output, output
     assert line()["waits"] == [] and line()["approval"] is not None
     permit = heard(city.ledger)[AGES].permit

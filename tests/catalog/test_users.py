@@ -6,6 +6,7 @@ from itertools import combinations
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from catalog.policy import (
     credentials,
     epochs,
     identities,
+    keys,
     logins,
     releases,
     renewal,
@@ -54,6 +56,8 @@ from tests.catalog.small_city import (
     City,
     asking_for,
     bearer,
+    enrolled,
+    key_of,
 )
 from tests.commands.test_roles import COMMANDS
 
@@ -118,7 +122,9 @@ def acts(city: City) -> dict[str, Act]:
         "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
         "grant.revoke": lambda _, who: administration.revoke_grant(register, first.id, actor=who),
         "release.propose": lambda _, who: releases.propose(register, asking, DIVISIONS, "试", actor=who),
-        "release.approve": lambda _, who: releases.approve(register, asking, PERSONS, actor=who),
+        "release.approve": lambda _, who: releases.approve(register, asking, PERSONS, key_of(who), actor=who),
+        "key.enrol": lambda _, who: keys.enrol(register, GUARD, key_of(GUARD).public_key(Encoding.PEM), actor=who),
+        "key.end": lambda _, who: keys.end(register, APPROVER, actor=who),
         "release.refuse": lambda _, who: releases.refuse(register, PERSONS, "试", actor=who),
         "pseudonym.rotate": lambda _, who: epochs.rotate(register, "甲", "试", actor=who, zone="Asia/Shanghai"),
         "anomaly.settle": lambda _, who: anomalies.settle(register, odd, "已核实", actor=who),
@@ -142,6 +148,7 @@ def test_every_act_by_every_role(own_city: City) -> None:
     )
     for role in ROLES:
         users.create(own_city.register, own_city.contracts, role, OFFICE, [role], actor=ADMINISTRATOR)
+    enrolled(own_city.register, "approver"), enrolled(own_city.register, APPROVER)
     for act, do in every.items():
         for role in [role for role in ROLES if role not in ACTS[act]]:
             before = state(own_city)

@@ -30,6 +30,7 @@ from pipelines.release.ledger import (
     Ledger,
     Recorded,
 )
+from pipelines.release.signed import Keys
 from pipelines.settings import REPOSITORY
 
 PRODUCT = "open/ages"
@@ -99,7 +100,7 @@ class Book:
                 self.run()
 
     def run(self) -> None:
-        release = Asked(self.now, self.asks, f"t{self.shows}", None, counting(self.rows))
+        release = Asked(self.now, self.asks, f"t{self.shows}", None, counting(self.rows, Keys()))
         if decide(PRODUCT, "f", GOOD, None, (), self.withdrawn(), release).approved:
             assert release.words.permit is not None
             self.by_two(release.words)
@@ -107,7 +108,7 @@ class Book:
 
     def stale(self, back: int) -> None:
         """Release by what counted some rows ago, as no run may: something was said meanwhile."""
-        permit = counting(self.rows[: max(len(self.rows) - back, 0)]).permit
+        permit = counting(self.rows[: max(len(self.rows) - back, 0)], Keys()).permit
         if permit is not None:
             self.add(RELEASE, approval=permit.said(self.asks))
 
@@ -135,7 +136,7 @@ def backed_by_check(rows: Sequence[Recorded]) -> list[bool]:
         check.Row(one.sequence, b"", one.sequence, "", one.kind, one.subject, one.version, one.at, one.body)
         for one in rows
     ]
-    return [check.backed(one, one.body["approval"], seen) for one in seen if one.kind == RELEASE]
+    return [check.backed(one, one.body["approval"], seen, ()) for one in seen if one.kind == RELEASE]
 
 
 @given(st.sampled_from(["standing", "each"]), st.lists(acts, max_size=25))
@@ -273,7 +274,7 @@ def test_the_ledger_says_what_its_rows_say(tmp_path: Path) -> None:
     ):
         ledger.record([entry])
         rows = list(reversed(ledger.history(PRODUCT)))
-        assert heard(ledger).get(PRODUCT, Words()) == counting(rows)
+        assert heard(ledger).get(PRODUCT, Words()) == counting(rows, Keys())
         if len(rows) == 8:
             permit = heard(ledger)[PRODUCT].permit
             assert permit is not None and (permit.row, permit.proposer, permit.approver, permit.used) == (

@@ -21,7 +21,7 @@ from pipelines.release import bundle
 from pipelines.release.approval import unbacked
 from pipelines.release.ledger import REFUSAL, RELEASE, Entry, Ledger
 from pipelines.run import Run, opened
-from tests.catalog.small_city import ADMINISTRATOR
+from tests.catalog.small_city import ADMINISTRATOR, enrolled
 from tests.city import REPOSITORY, Town, published_town
 
 pytestmark = [pytest.mark.server, pytest.mark.town]
@@ -87,7 +87,7 @@ def test_it_waits_for_two_persons_and_its_moment(town: Town, tmp_path: Path, mon
     with town.register() as register:
         contracts = load(town.settings.contracts)
         proposal = releases.propose(register, contracts, OPEN, "每日发布", since, actor="甲")
-        approval = releases.approve(register, contracts, OPEN, actor="乙")
+        approval = releases.approve(register, contracts, OPEN, enrolled(register, "乙"), actor="乙")
     assert town.run("too early", at(2), sources=[]) == {}
 
     def stopped(self: Ledger, entries: list[Entry], overtaken: object) -> None:
