@@ -267,6 +267,9 @@ TABLE_CASES: list[tuple[str, dict[str, Any], list[Any], list[Any] | None, int]] 
     ("counts_rows", COUNTED, ["a", None], ["a", None, None], 0),
     ("counts_rows", COUNTED, ["a"], [], 1),
     ("counts_rows", COUNTED, [], [], 0),
+    ("counts_rows", {**COUNTED, "placed": True}, ["a", "b"], ["a", "b", "b", None], 0),
+    ("counts_rows", {**COUNTED, "placed": True}, ["a", None], ["a", None, None], 1),
+    ("counts_rows", {**COUNTED, "placed": True}, ["a"], ["a", "b", None], 1),
 ]
 
 

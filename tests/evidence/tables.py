@@ -341,7 +341,14 @@ def _total(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
 
 
 def _counted(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    people = Counter({"1": 5, "2": 1, None: 1})
+    return _of_people(table, Counter({"1": 5, "2": 1, None: 1}))
+
+
+def _counted_placed(table: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    return _of_people(table, Counter({"1": 5, "2": 1}))
+
+
+def _of_people(table: Sequence[Mapping[str, Any]], people: Counter[str | None]) -> tuple[int, int]:
     told: dict[str | None, list[int | None]] = {}
     for row in table:
         told.setdefault(row["sex"], []).append(row["amount"])
@@ -482,5 +489,9 @@ CASES = [
     Case(rule("volume_change", maximum=0.2), table=_moved),
     Case(rule("sums_to", column="amount", model="model"), table=_total),
     Case(rule("counts_rows", column="amount", model="people", by=["sex"]), table=_counted),
+    Case(
+        replace(rule("counts_rows", column="amount", model="people", by=["sex"], placed=True), id="placed"),
+        table=_counted_placed,
+    ),
 ]
 RULES = [case.rule for case in CASES]

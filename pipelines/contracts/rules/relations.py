@@ -39,14 +39,16 @@ def sums_to(context: Context, *, column: Column, model: Model) -> str:
 
 
 @table(Kind.CONSISTENCY, Dimension.CONSISTENCY)
-def counts_rows(context: Context, *, column: Column, model: Model, by: list[SharedColumn]) -> str:
+def counts_rows(context: Context, *, column: Column, model: Model, by: list[SharedColumn], placed: bool = False) -> str:
     """The column says how many rows of another model have the same values in `by`, and no such values are left out;
-    counts the values for which it does not. `citylake explain` follows a count to those rows.
+    counts the values for which it does not. `placed`: rows of the other model in which one of `by` is empty are counted
+    nowhere. `citylake explain` follows a count to those rows.
     """
     names, number = ", ".join(identifier(name) for name in by), identifier(column)
     said = f"CASE WHEN count({number}) = count(*) THEN sum({number}) END"
     told = f"(SELECT {names}, {said} AS n FROM {context.relation} GROUP BY {names})"
-    there = f"(SELECT {names}, count(*) AS n FROM {context.models[model]} GROUP BY {names})"
+    some = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in by if placed) or "true"
+    there = f"(SELECT {names}, count(*) AS n FROM {context.models[model]} WHERE {some} GROUP BY {names})"
     same = " AND ".join(f"a.{identifier(name)} IS NOT DISTINCT FROM b.{identifier(name)}" for name in by)
     apart = "a.n IS DISTINCT FROM coalesce(b.n, 0)"
     return f"(SELECT count(*) FROM {told} a FULL JOIN {there} b ON {same} WHERE {apart})"

@@ -53,10 +53,11 @@ def _sums_to(asker: Asker, *, column: str, model: str) -> Question:
 
 
 @asks
-def _counts_rows(asker: Asker, *, column: str, model: str, by: list[str]) -> Question:
+def _counts_rows(asker: Asker, *, column: str, model: str, by: list[str], placed: bool = False) -> Question:
     # every row of the other model takes one from what is told for its values: nothing may be left, nothing owed
     names, number = ", ".join(identifier(name) for name in by), identifier(column)
     told = f"SELECT {names}, {number} AS _left, {number} IS NULL AS _untold FROM {{batch}}"
-    taken = f"SELECT {names}, -1, false FROM {escaped(asker.context.models[model])}"
+    some = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in by if placed) or "true"
+    taken = f"SELECT {names}, -1, false FROM {escaped(asker.context.models[model])} WHERE {some}"
     settled = f"GROUP BY {names} HAVING bool_or(_untold) OR sum(_left) <> 0"
     return asker.bad_rows(f"SELECT 1 FROM ({told} UNION ALL {taken}) {settled}")
