@@ -10,6 +10,7 @@ import typer
 from citylake.forward import forward_lines
 from citylake.output import opened_register, told
 from citylake.permission import Looker, permit_values
+from citylake.shown import Reason, record_shown, require_reason
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.explain import Cell, Counted, Explainer, Explanation, SourceRow
@@ -30,6 +31,7 @@ def explain(
         bool, typer.Option("--forward", help="再列出取得过它的各方 / then list everyone who received it")
     ] = False,
     who: Looker = None,
+    why: Reason = None,
 ) -> None:
     """说明已发布的一行或一格从哪里来、到了谁手里 / where a published row or cell comes from, and who received it."""
     with told():
@@ -38,12 +40,16 @@ def explain(
         settings = Settings.from_environment()
         if values:
             permit_values(settings, who, model)
+            require_reason(why)
         register = opened_register(settings)
         contracts = load(settings.contracts)
         with Explainer(contracts, settings.lake, register, values) as explainer:
             of_model = row_of(settings, explainer, model, key_of(key), column)
             try:
-                for line in _lines(explainer.explain(*of_model)):
+                found = explainer.explain(*of_model)
+                if values:
+                    record_shown(register, model, of_model[1], who=who, why=why, column=column)
+                for line in _lines(found):
                     typer.echo(line)
             except CitylakeError as error:  # a model without books still has readers
                 if not onward or error.code != "explain.no_rows":

@@ -11,6 +11,7 @@ import typer
 from citylake.explain import key_of
 from citylake.output import opened_register, told
 from citylake.permission import Looker, permit_values
+from citylake.shown import Reason, record_shown, require_reason
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.history import BOOKS, History, as_of, history, kept_since, require_kept
@@ -31,17 +32,21 @@ def show(
         bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
     ] = False,
     who: Looker = None,
+    why: Reason = None,
 ) -> None:
     """基础库一行数据的变化，或其在某日的状态 / what changed in a row of a library, or the row as of a day."""
     with told():
         settings = Settings.from_environment()
         if values:
             permit_values(settings, who, model)
+            require_reason(why)
         register = opened_register(settings)
         released = ReleasedRows(load(settings.contracts), settings.lake, register)
         found = history(released, model, key_of(key))
         true, known = _day(true_on), _day(known_on)
         require_kept(released.ledger, model, true or date.max, known or date.max)
+        if values:
+            record_shown(register, model, key_of(key), who=who, why=why, true_on=true_on, known_on=known_on)
         for line in _state(found, true, known, values) if true or known else _changes(found, values):
             typer.echo(line)
         if (horizon := kept_since(released.ledger, model)) is not None:

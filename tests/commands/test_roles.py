@@ -48,8 +48,8 @@ COMMANDS = {
     "issue.verify": ["issue", "verify", "1"],
     "issue.settle": ["issue", "settle", "1", "--note", "无误", "--unfounded"],
     "notice.acknowledge": ["issue", "acknowledge", "1", "--note", "已更新"],
-    "values.show": ["explain", MODEL, "person_id=p1", "--values"],
-    "values.show of its past": ["history", MODEL, "person_id=p1", "--values"],
+    "values.show": ["explain", MODEL, "person_id=p1", "--values", "--why", "试"],
+    "values.show of its past": ["history", MODEL, "person_id=p1", "--values", "--why", "试"],
 }
 """By act the command that asks for it."""
 ELSEWHERE = {"access", "audit", "release"}

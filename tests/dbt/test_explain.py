@@ -28,6 +28,7 @@ from pipelines.lake import delta
 from pipelines.lake.zones import library_of
 from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.ledger import RELEASE, Ledger
 from tests.catalog.small_city import STEWARD
@@ -527,6 +528,7 @@ def rests_on_the_register_it_names(case: Case) -> bool:
 
 HOUSEHOLDS = "psb/household_person"
 PEOPLE, CONFLICT = "lib_population", "lib_legal_entity__conflict"
+WORD = ("--who", STEWARD, "--why", "核查")
 ENDS = ("withdrawn_on", "delisted_on")
 FACTORS = ("permit", "kept", "honour", "fine_minor", "fine_major", "list_minor", "list_serious", "broken")
 HOLDINGS = "lib_legal_entity__shareholder"
@@ -698,7 +700,13 @@ def test_the_command_tells_department_batch_row_and_rule(town: Town, monkeypatch
     assert re.search(r"市公安局 psb/household_person：第 \d+ 批第 \d+ 行", told.output), told.output
     assert "psb:hzgl.T_CZRK_JBXX" in told.output
     assert "delivered" in told.output and name not in told.output
-    assert name in CliRunner().invoke(app, [*call, "--values", "--who", STEWARD]).output
+    refused = CliRunner().invoke(app, [*call, "--values", "--who", STEWARD])
+    assert refused.exit_code == 1 and "--why" in refused.output and name not in refused.output
+    assert name in CliRunner().invoke(app, [*call, "--values", *WORD]).output
+    with town.register() as register:
+        (receipt,) = Receipts(register, "test").of_stage(Stage.EXPORT, f"{PEOPLE}__person", 10)
+    said = {"who": STEWARD, "why": "核查", "column": "name", "values": True}
+    assert receipt.body == {"key": {"person_id": person}, **said}
 
 
 def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -715,7 +723,7 @@ def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.M
     for source in ("市市场监督管理局 amr/enterprise", "市发展和改革委员会 drc/penalty"):
         assert re.search(rf"\] {source}：第 \d+ 批第 \d+ 行", told.output), told.output
     assert len(re.findall(r"<- \[\d+\] \[\d+\]\n", told.output)) == len(counted)
-    shown = CliRunner().invoke(app, [*call, "--values", "--who", STEWARD]).output
+    shown = CliRunner().invoke(app, [*call, "--values", *WORD]).output
     for code, kept in counted:
         assert code not in told.output and kept not in told.output
         row = rf"<- \[\d+\] \[\d+\] uscc={code} conflict_field=legal_representative source_other=drc/penalty\n"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from citylake.main import app
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.editor import Outcome
 from pipelines.release.history import BOOKS, RECORD, as_of, history
 from pipelines.release.ledger import Recorded
@@ -118,8 +119,17 @@ def test_the_command_tells_changes_without_values(town: Town, monkeypatch: pytes
     asked = ["history", PERSON, f"person_id={person}"]
     told = CliRunner().invoke(app, asked)
     assert told.exit_code == 0 and "died_on" in told.output and f"-> {day}" not in told.output
-    assert f"-> {day}" in CliRunner().invoke(app, [*asked, "--values", "--who", STEWARD]).output
-    state = CliRunner().invoke(app, [*asked, "--values", "--who", STEWARD, "--true-on", day])
+    refused = CliRunner().invoke(app, [*asked, "--values", "--who", STEWARD])
+    assert refused.exit_code == 1 and "--why" in refused.output and f"-> {day}" not in refused.output
+    shown = [*asked, "--values", "--who", STEWARD, "--why", "核查"]
+    assert f"-> {day}" in CliRunner().invoke(app, shown).output
+    state = CliRunner().invoke(app, [*shown, "--true-on", day])
+    with town.register() as register:
+        receipts = Receipts(register, "test").of_stage(Stage.EXPORT, PERSON, 10)
+    said = {"who": STEWARD, "why": "核查", "key": {"person_id": person}, "values": True}
+    assert sorted((one.body for one in receipts if "key" in one.body), key=str) == sorted(
+        ({**said, "true_on": true, "known_on": None} for true in (day, None)), key=str
+    )
     assert f"died_on = {day}" in state.output and "residence_status = 5" in state.output
     assert "\nattr_source" not in state.output and "attr_source" in state.output  # said to be left out
     wrong = CliRunner().invoke(app, [*asked, "--true-on", "soon"])
