@@ -5,6 +5,7 @@ import typer
 from citylake import (
     access,
     across,
+    asof,
     audit,
     contracts,
     core,
@@ -61,6 +62,7 @@ app.command("verify")(operations.verify)
 app.command("reproduce")(reproduce.show)
 app.command("explain")(explain.explain)
 app.command("history")(history.show)
+app.command("asof")(asof.write)
 app.command("core")(core.core)
 app.command("person")(person.person)
 app.command("layer")(layer.write)

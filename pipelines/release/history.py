@@ -1,4 +1,4 @@
-"""A library row as it was: true on one day, known on another. From the present row and the history of its cells.
+"""Library rows as they were: true on one day, known on another. From the present rows and the history of their cells.
 
 Belongs here: what the rows of a `<model>_history` amount to. Does not belong here: writing them (the dbt macro
 `history`).
@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.load import ProductContract
 from pipelines.messages import CitylakeError
-from pipelines.release.ledger import Ledger
+from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.rows import ReleasedRows, Row
 from pipelines.retention import ended
 
@@ -49,19 +51,26 @@ def history(released: ReleasedRows, model: str, key: Mapping[str, str]) -> Histo
 
     Raises CitylakeError for a model that is unknown, unpublished or keeps no history, and for a row that never was.
     """
-    contract, entry = released.published_model(model)
-    log = f"{model}_history"
-    if log not in released.contracts.models:
-        kept = [name for name in released.contracts.models if f"{name}_history" in released.contracts.models]
-        raise CitylakeError("history.none_kept", model=model, known="、".join(sorted(kept)))
+    contract, entry, book, told = _published(released, model)
     if sorted(key) != sorted(contract.form.key):
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
-    book, told = released.published_model(log)
     rows = released.some(contract, entry.version, key, "LIMIT 1")
     changes = [_change(row) for row in released.some(book, told.version, key, "ORDER BY known_in, history_field")]
     if not rows and not changes:
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
     return History(model, rows[0] if rows else None, tuple(changes))
+
+
+def _published(released: ReleasedRows, model: str) -> tuple[ProductContract, Recorded, ProductContract, Recorded]:
+    """Contract and release of a model and of its history, the model's that was the newest when its history was told:
+    where a history was refused since, it does not lead to the newest rows. Raises CitylakeError."""
+    contract, entry = released.published_model(model)
+    log = f"{model}_history"
+    if log not in released.contracts.models:
+        kept = [name for name in released.contracts.models if f"{name}_history" in released.contracts.models]
+        raise CitylakeError("history.none_kept", model=model, known="、".join(sorted(kept)))
+    book, told = released.published_model(log)
+    return contract, released.ledger.release_beside(model, told) or entry, book, told
 
 
 def kept_since(ledger: Ledger, model: str) -> date | None:
@@ -88,6 +97,38 @@ def as_of(found: History, true_on: date, known_on: date) -> Row | None:
     row |= {field: _value(changes, true_on, known_on) for field, changes in fields.items()}
     there = row.pop(RECORD, "1" if found.row is not None else "0")
     return row if there == "1" else None
+
+
+def all_as_of(released: ReleasedRows, model: str, true_on: date, known_on: date) -> str:
+    """SQL of all rows of a model as they were true on one day, as far as they were known at the end of another: each as
+    `as_of` gives it, every value as text. Ask `require_kept` before. Raises CitylakeError as `history` does."""
+    contract, entry, book, told = _published(released, model)
+    (key,) = map(identifier, contract.form.key)
+    happened = f"known_on <= DATE '{known_on}' AND holds_from <= DATE '{true_on}'"
+    cells = [item.name for item in contract.columns if item.name not in (*contract.form.key, *BOOKS)]
+    kept = {name: number for number, name in enumerate([RECORD, *cells])}
+    changed = ", ".join(
+        f"max({{'edition': known_in, 'value': history_after}}) FILTER ({field} AND {happened}) AS last_{number}, "
+        f"min({{'edition': known_in, 'value': history_before}}) FILTER ({field}) AS first_{number}"
+        for number, field in ((number, f"history_field = {literal(name)}") for name, number in kept.items())
+    )
+    log = f"(SELECT {key} AS changed_key, {changed} FROM {released.relation(book, told.version)} GROUP BY ALL)"
+
+    def value(number: int, now: str) -> str:
+        last, first = f"c.last_{number}", f"c.first_{number}"
+        return (
+            f"CASE WHEN {last} IS NOT NULL THEN {last}.value WHEN {first} IS NOT NULL THEN {first}.value ELSE {now} END"
+        )
+
+    listed = ", ".join(
+        f"{value(kept[name], f'CAST(n.{identifier(name)} AS VARCHAR)')} AS {identifier(name)}" for name in cells
+    )
+    there = value(kept[RECORD], f"CASE WHEN n.{key} IS NULL THEN '0' ELSE '1' END")
+    present = released.relation(contract, entry.version)
+    return (
+        f"SELECT coalesce(n.{key}, c.changed_key) AS {key}, {listed} FROM {present} n "
+        f"FULL JOIN {log} c ON c.changed_key = n.{key} WHERE {there} = '1' ORDER BY 1"
+    )
 
 
 def _value(changes: Sequence[Change], true_on: date, known_on: date) -> str | None:

@@ -49,6 +49,7 @@ COMMANDS = {
     "issue.settle": ["issue", "settle", "1", "--note", "无误", "--unfounded"],
     "notice.acknowledge": ["issue", "acknowledge", "1", "--note", "已更新"],
     "values.show": ["explain", MODEL, "person_id=p1", "--values", "--why", "试"],
+    "values.show of a library": ["asof", MODEL, "人.csv", "--known-on", "2026-11-01", "--why", "试"],
     "values.show of its past": ["history", MODEL, "person_id=p1", "--values", "--why", "试"],
 }
 """By act the command that asks for it."""

@@ -2,8 +2,10 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -134,6 +136,39 @@ def test_the_command_tells_changes_without_values(town: Town, monkeypatch: pytes
     assert "\nattr_source" not in state.output and "attr_source" in state.output  # said to be left out
     wrong = CliRunner().invoke(app, [*asked, "--true-on", "soon"])
     assert wrong.exit_code == 1 and "soon" in wrong.output
+
+
+@pytest.mark.parametrize("model", SUBJECTS)
+def test_a_library_of_a_day_is_written_and_recorded(
+    town: Town, released: ReleasedRows, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against each row by itself."""
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    key = released.contracts.models[model].form.key[0]
+    newest = town.rows(f"{model}_history", "max(known_on), max(holds_from)")[0]
+    for number, day in enumerate((newest[0] - timedelta(days=1), newest[1])):
+        file = tmp_path / f"{number}.parquet"
+        options = ["--true-on" if number else "--known-on", str(day), "--who", STEWARD, "--why", "核查"]
+        told = CliRunner().invoke(app, ["asof", model, str(file), *options])
+        assert told.exit_code == 0 and "attr_source" in told.output, told.output
+        written = duckdb.read_parquet(str(file))
+        rows = [dict(zip(written.columns, row, strict=True)) for row in written.fetchall()]
+        some = {one for (one,) in town.rows(f"{model}_history", f"DISTINCT {key}")[:15]} | {
+            one[key] for one in rows[:5]
+        }
+        for one in some:
+            found = as_of(
+                history(released, model, {key: one}), day if number else date.max, date.max if number else day
+            )
+            row = next((row for row in rows if row[key] == one), None)
+            assert (row is None) == (found is None)
+            assert row is None or found is None or {**row, key: None} == {**dict.fromkeys(row), **found, key: None}
+        with town.register() as register:
+            receipt = Receipts(register, "test").last(Stage.EXPORT, model)
+        assert receipt is not None and receipt.body["rows"] == len(rows)
+        assert receipt.body["as_of"] == {"true_on" if number else "known_on": str(day)}
+    refused = CliRunner().invoke(app, ["asof", model, str(tmp_path / "a.csv"), "--who", STEWARD, "--why", "核查"])
+    assert refused.exit_code == 1 and "--known-on" in refused.output
 
 
 def test_what_keeps_no_history_says_what_does(released: ReleasedRows) -> None:

@@ -1,11 +1,16 @@
 """A row as of a day, from its present state and its changes: against every state it ever had."""
 
 from datetime import date, timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
-from hypothesis import given
+import duckdb
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.release.history import Change, History, as_of
+from pipelines.linkage.tables import values
+from pipelines.release.history import BOOKS, RECORD, Change, History, all_as_of, as_of
+from pipelines.release.rows import ReleasedRows
 
 DAY = date(2026, 1, 1)
 VALUES = st.sampled_from(["a", "b", "c", None])
@@ -64,3 +69,60 @@ def test_a_row_is_there_from_the_day_it_came_until_the_day_it_went() -> None:
 def test_what_tells_where_present_values_come_from_is_not_told_of_another_day() -> None:
     row = {"x": "a", "source_updated_at": "2026-11-30", "attr_source": "x psb/household_person", "source_rows": "r"}
     assert as_of(History("m", row, ()), DAY, DAY) == {"x": "a"}
+
+
+def released(found: dict[str, History]) -> ReleasedRows:
+    """Rows and changes of a library as two relations."""
+    columns, told = ("id", "x", "y", *BOOKS), ("id", "history_field", "history_before", "history_after", "known_in")
+    rows: list[tuple[str | None, ...]] = [
+        (key, one.row["x"], one.row["y"], *BOOKS) for key, one in found.items() if one.row is not None
+    ]
+    changes: list[tuple[str | None, ...]] = [
+        (key, each.field, each.before, each.after, each.known_in, str(each.holds_from), str(each.known_on))
+        for key, one in found.items()
+        for each in one.changes
+    ]
+    listed = values(changes, *told, "held", "known")
+    book = f"(SELECT *, CAST(held AS DATE) AS holds_from, CAST(known AS DATE) AS known_on FROM {listed})"
+    relations = {"m": values(rows, *columns), "m_history": book}
+    models = {
+        name: SimpleNamespace(
+            form=SimpleNamespace(key=["id"], model=name), columns=[SimpleNamespace(name=column) for column in columns]
+        )
+        for name in relations
+    }
+    made: Any = SimpleNamespace(
+        contracts=SimpleNamespace(models=models),
+        published_model=lambda name: (models[name], SimpleNamespace(version=1)),
+        ledger=SimpleNamespace(release_beside=lambda name, entry: None),
+        relation=lambda contract, version: relations[contract.form.model],
+    )
+    return cast(ReleasedRows, made)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.dictionaries(st.sampled_from("pqr"), st.tuples(st.tuples(VALUES, VALUES), STEPS, st.booleans())),
+    st.integers(-6, 9),
+    st.integers(0, 9),
+)
+def test_all_rows_as_of_a_day_are_each_row_as_of_it(library: dict[str, Any], true: int, known: int) -> None:
+    """Also rows that are gone, and those that came."""
+    found = {}
+    for key, (first, steps, gone) in library.items():
+        one = made(first, steps)
+        if gone:
+            last = DAY + timedelta(days=len(steps) + 1)
+            ended = [
+                Change(name, value, None, last, "known", last, "e9") for name, value in (one.row or {}).items() if value
+            ]
+            one = History("m", None, (*one.changes, Change(RECORD, "1", "0", last, "known", last, "e9"), *ended))
+        found[key] = one
+    days = DAY + timedelta(days=true), DAY + timedelta(days=known)
+    expected = {key: row for key, one in found.items() if (row := as_of(one, *days)) is not None}
+    with duckdb.connect() as con:
+        rows = con.execute(all_as_of(released(found), "m", *days)).fetchall()
+    assert [row[0] for row in rows] == sorted(expected)
+    assert {key: {"x": x, "y": y} for key, x, y in rows} == {
+        key: {"x": row.get("x"), "y": row.get("y")} for key, row in expected.items()
+    }
