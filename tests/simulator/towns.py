@@ -26,15 +26,17 @@ Rows = list[dict[str, Any]]
 
 
 def table(city: DemoCity, dataset: str) -> Rows:
-    """The rows a table shows at present, in the order in which it holds them; every value as text."""
+    """The rows a table shows at present, every value as text, ordered by content: the server's own order changes
+    when it vacuums."""
     database = next(name for name, datasets in TABLES.items() if dataset in datasets)
     with psycopg.connect(city.connections()[f"{database}_dsn"], connect_timeout=5) as connection:
         found = connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(*dataset.split("."))))
         names = [column.name for column in found.description or ()]
-        return [
+        rows = [
             {name: None if value is None else str(value) for name, value in zip(names, row, strict=True)}
             for row in found
         ]
+        return sorted(rows, key=repr)
 
 
 def people(city: DemoCity) -> dict[str, dict[str, Any]]:
