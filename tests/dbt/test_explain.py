@@ -302,17 +302,27 @@ def day_of(case: Case) -> str:
 
 
 def still_public(case: Case) -> str:
-    return "coalesce(public_until, date {0}) >= date {0}".format(literal(day_of(case)))
+    return f"coalesce(public_until, date '9999-12-31') >= date {literal(day_of(case))}"
 
 
 def is_last_day_shown(case: Case) -> bool:
-    """The last day of publicity, or the day before the record was removed or its repair ended publicity."""
+    """The last day of publicity, told or the longest time, or the day before removal or repair ended publicity."""
     day = date.fromisoformat(case.cell.value or "")
     found = {value for raw in case.raws.values() for name, value in raw.items() if name == "publicity_end"}
     ends = {
         value for raw in case.raws.values() for name, value in raw.items() if name in ("withdrawn_on", "delisted_on")
     }
-    return str(day) in found or str(day + timedelta(days=1)) in ends
+    return str(day) in found or str(day + timedelta(days=1)) in ends or _is_longest(day, case)
+
+
+def _is_longest(day: date, case: Case) -> bool:
+    """Whether it is the day of a decision as many years later as a penalty without an end may be shown."""
+    years = {raw["publicity_years"] for raw in case.raws.values() if "publicity_years" in raw}
+    decided = {date.fromisoformat(raw["decided_on"] or "") for raw in case.raws.values() if "decided_on" in raw}
+    return any(
+        str(day) == f"{one.year + int(count or 0)}-{one:%m-%d}".replace("-02-29", "-02-28")
+        for one in decided for count in years
+    )  # fmt: skip
 
 
 def is_repaired_record_known(case: Case) -> bool:

@@ -147,13 +147,16 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         decision("F2", "A", "2026-01-01", publicity_end=AS_OF.isoformat()),
         decision("F3", "C", "2026-01-01", penalty_category="2", fine_amount=0.4),
         decision("F4", None, "2026-01-01", subject_category="2", subject_person_id="li"),
+        decision("F9", "A", "2023-10-31", penalty_category="1"),
+        decision("F0", None, "2024-02-29", penalty_category="1", subject_category="2", subject_person_id="li"),
     )
+    bench.load("drc/penalty_publicity", *({"penalty_category": kind, "publicity_years": 3} for kind in "123"))
     bench.load(
         "drc/penalty",
         decision("F5", "C", "2026-03-01", penalty_category="2", fine_amount=0.5),
         decision("F6", "C", "2026-03-02", publicity_end="2027-03-02"),
         decision("F7", "C", "2026-03-03", publicity_end="2026-11-30"),
-        decision("F8", "C", "2026-03-04"),
+        decision("F8", "C", "2026-03-04", penalty_category="3"),
         batch=2,
     )
     yesterday, tomorrow = (AS_OF + timedelta(days=days) for days in (-1, 1))
@@ -321,7 +324,12 @@ def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) 
     assert [row[0] for row in bench.rows("lib_credit__permit_public", "credit_record_no")] == ["P1", "P2"]
     # F1 is past its time of publicity, F5 is repaired from today on, F6 from tomorrow on, F7 and F8 are not repaired
     assert bench.rows("lib_credit__penalty_public", "credit_record_no, public_until") == [
-        ("F2", AS_OF), ("F3", None), ("F6", AS_OF), ("F7", date(2026, 11, 30)), ("F8", None),
+        ("F2", AS_OF), ("F3", date(2029, 1, 1)), ("F6", AS_OF), ("F7", date(2026, 11, 30)), ("F8", date(2029, 3, 4)),
+    ]  # fmt: skip
+    # an end that nobody told is that of the longest time of the kind; of F9 it was yesterday
+    without = "credit_record_no in ('F0', 'F9')"
+    assert bench.rows("lib_credit__penalty", "credit_record_no, public_until", without) == [
+        ("F0", date(2027, 2, 28)), ("F9", AS_OF - timedelta(days=1)),
     ]  # fmt: skip
     # M2 was repaired, M3 is removed from today on
     assert [row[0] for row in bench.rows("lib_credit__listing_public", "list_record_no")] == ["M1", "M4", "M7"]
@@ -335,7 +343,15 @@ def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Ben
     assert bench.rows("lib_credit__subject", columns) == [
         ("A", True, 2, 1, date(2026, 1, 1), date(2026, 1, 1), '{"drc/permit":"1:1","drc/penalty":"1:1"}'),
         ("B", True, 2, 0, date(2026, 1, 2), None, '{"drc/permit":"1:6"}'),
-        ("C", True, 0, 4, None, date(2026, 3, 4), '{"drc/penalty":"2:3"}'),
+        (
+            "C",
+            True,
+            0,
+            4,
+            None,
+            date(2026, 3, 4),
+            '{"drc/penalty":"2:3","drc/penalty_publicity":"1:2"}',
+        ),
         ("unknown", False, 1, 0, date(2026, 1, 1), None, '{"drc/permit":"1:3"}'),
     ]
     counted = f"document_status = '1' and uscc is not null and public_until >= date '{AS_OF}'"
@@ -366,6 +382,13 @@ def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> N
     ]  # fmt: skip
     own = {row[0] for row in bench.rows("lib_credit__score_event", "event_no", "uscc = 'B'")}
     assert own == set()  # a sole trader is a natural person in business
+
+
+def test_every_kind_of_penalty_has_a_longest_time_of_publicity(contracts: Contracts) -> None:
+    with (PROJECT.parent / "data_contracts/reference/penalty_publicity.csv").open(encoding="utf-8") as file:
+        assert {row["penalty_category"] for row in csv.DictReader(file)} == set(
+            contracts.codes["penalty_category"].rows
+        )
 
 
 def test_no_score_leaves_the_scale_and_every_factor_is_computed() -> None:

@@ -102,6 +102,9 @@ class Records:
 
     def __init__(self, libraries: Libraries, day: date, accepted: bool = False) -> None:
         self._today = day
+        path = libraries.contracts.root / "reference" / "penalty_publicity.csv"
+        rows = csv.DictReader(path.read_text("utf-8").splitlines())
+        self._years = {row["penalty_category"]: int(row["publicity_years"]) for row in rows}
         self._rows = {source: clean(libraries, source) for source in LIBRARY}
         if accepted:
             for source, (model, key) in LIBRARY.items():
@@ -122,12 +125,12 @@ class Records:
         return [row for row in self._rows[source] if row["document_status"] == "1"]
 
     def in_publicity(self) -> list[dict[str, Any]]:
-        """Penalties until publicity ends, or a granted repair ends it."""
+        """Penalties until publicity ends, or the longest time for those without an end, or a granted repair ends it."""
         withdrawn, today = self._withdrawn("1"), self._today
         return [
             row
             for row in self.valid(PENALTY)
-            if (row["publicity_end"] or today) >= today < withdrawn.get(row["credit_record_no"], date.max)
+            if (row["publicity_end"] or self._longest(row)) >= today < withdrawn.get(row["credit_record_no"], date.max)
         ]
 
     def listed(self) -> list[dict[str, Any]]:
@@ -154,6 +157,11 @@ class Records:
         for row in self._rows[COMMITMENT]:
             if row["commitment_status"] in ("1", "2"):
                 yield "kept" if row["commitment_status"] == "1" else "broken", row["uscc"], row["checked_on"]
+
+    def _longest(self, row: Row) -> date:
+        day: date = row["decided_on"]
+        leap = (day.month, day.day) == (2, 29)
+        return day.replace(year=day.year + self._years[row["penalty_category"]], day=28 if leap else day.day)
 
     def _withdrawn(self, target: str) -> dict[str, date]:
         """The first day on which a repaired record is no longer shown."""

@@ -7,6 +7,15 @@
 {%- endmacro %}
 
 
+{# The same day some years later, 28 February for the 29th; null for null. #}
+{% macro years_after(day, years) -%}
+  make_date(
+    cast(year({{ day }}) + {{ years }} as integer), cast(month({{ day }}) as integer),
+    cast(case when month({{ day }}) = 2 and day({{ day }}) = 29 then 28 else day({{ day }}) end as integer)
+  )
+{%- endmacro %}
+
+
 {# The day before a day; null for null. #}
 {% macro day_before(day) -%}
   cast({{ day }} - interval '1' day as date)

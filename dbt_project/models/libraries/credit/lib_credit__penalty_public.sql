@@ -11,4 +11,4 @@ join {{ ref('lib_legal_entity__entity') }} e on e.uscc = p.uscc
 cross join {{ source('lake', 'edition') }} d
 where p.subject_category = '1' and e.entity_class <> '92'
     and coalesce(e.entity_type, '') <> '9500' and p.document_status = '1'
-    and coalesce(p.public_until, d.as_of) >= d.as_of
+    and p.public_until >= d.as_of

@@ -15,7 +15,7 @@ with event as (
         p.credit_record_no as event_no, p.decided_on as event_on, p.source_rows
     from {{ ref('lib_credit__penalty') }} p
     cross join {{ source('lake', 'edition') }} d
-    where p.document_status = '1' and coalesce(p.public_until, d.as_of) >= d.as_of
+    where p.document_status = '1' and p.public_until >= d.as_of
     union all
     select
         uscc,

@@ -10,7 +10,7 @@ with decision as (
     select p.uscc, 0 as permit, p.decided_on, p.public_until, p.credit_record_no, p.source_rows
     from {{ ref('lib_credit__penalty') }} p
     cross join {{ source('lake', 'edition') }} d
-    where p.uscc is not null and p.document_status = '1' and coalesce(p.public_until, d.as_of) >= d.as_of
+    where p.uscc is not null and p.document_status = '1' and p.public_until >= d.as_of
 ),
 ranked as (
     select
