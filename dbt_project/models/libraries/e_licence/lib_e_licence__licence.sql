@@ -25,7 +25,9 @@ ranked as (
     from valid
 )
 select
-    licence_identifier, licence_type, licence_name, licence_no, holder_type, holder_name, holder_code_type,
+    licence_identifier, licence_type, licence_name, licence_no,
+    case when holder_type = '2' then licence_no end as entity_licence_no,
+    holder_type, holder_name, holder_code_type,
     case when holder_type = '1' then holder_id end as holder_person_id,
     case when holder_type = '2' then holder_code end as holder_uscc,
     issuer_name, issuer_uscc, issued_on, valid_from, valid_to,
