@@ -289,8 +289,8 @@ def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: 
         "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
     )
     assert holders == [("zhang", None), (None, "A")]
-    numbers = bench.rows("lib_e_licence__licence", "entity_licence_no", "licence_identifier in ('L1', 'L6')")
-    assert numbers == [(None,), ("1",)]  # the number of a person's card may be the identity number
+    numbers = bench.rows("lib_e_licence__licence", "holder_type, entity_licence_no", "licence_identifier in ('L1', 'L6')")
+    assert numbers == [("1", None), ("2", "1")]  # the number of a person's card may be the identity number
 
 
 def test_the_life_of_a_licence_is_told_change_by_change(bench: Bench) -> None:
