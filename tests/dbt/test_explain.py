@@ -503,7 +503,8 @@ def changes(case: Case) -> list[dict[str, str]]:
 def is_of_history(column: str, case: Case) -> bool:
     """What a code stands for in its n-th period: its successor's successor, followed one change at a time."""
     stands: str | None = case.row["code"]
-    begun = [one["effective_on"] for one in changes(case) if one["successor_code"] == stands]
+    county = (stands or "")[:6]  # a town or village begins with its county
+    begun = [one["effective_on"] for one in changes(case) if one["successor_code"] == county]
     since = min(begun) if begun and case.row["code"] != "342401" else None  # it took 六安县 in and was there before
     for number in range(1, int(case.row["period_no"] or 0) + 1):
         ends = [one for one in changes(case) if one["predecessor_code"] == stands and one["change_kind"] != "separated"]

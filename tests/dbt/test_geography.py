@@ -52,6 +52,7 @@ def on(built: Bench, code: str, day: str) -> list[tuple[object, ...]]:
         ("342421", "1995-01-01", [("342401", "succeeded")]),
         ("342421", "2026-01-01", [(None, "split")]),
         ("341502001001", "2026-01-01", [("341502001001", "in_force")]),
+        ("341502001001", "1998-12-31", []),  # its county's code is of 1999
         ("110101", "2026-01-01", []),
     ],
 )
@@ -97,4 +98,15 @@ def test_a_present_division_knows_since_when(built: Bench) -> None:
         date(1999, 1, 1),
         date(1999, 1, 1),
     )
-    assert all(day is None for code, day in since.items() if len(code) == 9)
+    towns = {code: day for code, day in since.items() if len(code) == 9}
+    assert towns and all(day == since[code[:6]] for code, day in towns.items()), (
+        "no town is older than its county's code"
+    )
+
+
+def test_no_town_or_village_is_in_force_before_its_county(built: Bench) -> None:
+    """叶集区 is of December 2015, 341502 and 341503 of 1999: their codes stand for nothing before."""
+    columns = "code, in_force_from"
+    begun = dict(built.rows("lib_geography__division_history", columns, "period_no = 1"))
+    assert {code[:6] for code, day in begun.items() if len(code) > 6 and day == date(2015, 12, 1)} == {"341504"}
+    assert all(day == begun[code[:6]] for code, day in begun.items() if len(code) > 6)

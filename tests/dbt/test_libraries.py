@@ -289,7 +289,9 @@ def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: 
         "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
     )
     assert holders == [("zhang", None), (None, "A")]
-    numbers = bench.rows("lib_e_licence__licence", "holder_type, entity_licence_no", "licence_identifier in ('L1', 'L6')")
+    numbers = bench.rows(
+        "lib_e_licence__licence", "holder_type, entity_licence_no", "licence_identifier in ('L1', 'L6')"
+    )
     assert numbers == [("1", None), ("2", "1")]  # the number of a person's card may be the identity number
 
 

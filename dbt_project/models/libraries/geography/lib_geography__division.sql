@@ -1,6 +1,7 @@
 -- 现行行政区划，一行一个区划，带全称、类别与县区边界。One row per present division with its full name, its kind and, for
 -- counties, the boundary. The code is hierarchical: 6 digits to the county, 9 to the town, 12 to the village; its 7th
--- and 10th digit tell what kind of town or village it is.
+-- and 10th digit tell what kind of town or village it is. A town or village whose own begin is not listed begins with its
+-- county: its code has the county's digits and cannot be older.
 with division as (
     select * from {{ ref('stg_dsrb__division') }}
 ),
@@ -56,4 +57,5 @@ from division d
 left join division county on county.division_level = 'county' and county.code = substr(d.code, 1, 6)
 left join division town on town.division_level = 'town' and town.code = substr(d.code, 1, 9)
 left join {{ ref('stg_nrpb__county_boundary') }} a on a.county_code = d.code
-left join begun b on b.successor_code = d.code
+left join begun own on own.successor_code = d.code
+left join begun b on b.successor_code = coalesce(own.successor_code, substr(d.code, 1, 6))

@@ -1,6 +1,7 @@
 -- 代码在各时段所指，一行一个代码一个时段：先是自己，失效后是后继，后继失效后是其后继（三代以内）。
 -- One row per code and period: what it stands for. First itself, then its successor, then the successor's, up to the
--- third. After a split the code alone does not tell.
+-- third. After a split the code alone does not tell. A town or village begins with its county, whose digits its code has: what
+-- its code was before nobody lists, so of days before nothing is said.
 with code as (
     select code, _batch, _row, cast(null as bigint) as change_batch, cast(null as bigint) as change_row
     from {{ ref('stg_dsrb__division') }}
@@ -23,7 +24,8 @@ chain as (
         e2.ended_on as ended_2, e2.successor_code as successor_2,
         e3.ended_on as ended_3
     from code c
-    left join begun b on b.code = c.code
+    left join begun own on own.code = c.code
+    left join begun b on b.code = coalesce(own.code, substr(c.code, 1, 6))
     left join {{ ref('int_geography__division_end') }} e1 on e1.code = c.code
     left join {{ ref('int_geography__division_end') }} e2 on e2.code = e1.successor_code
     left join {{ ref('int_geography__division_end') }} e3 on e3.code = e2.successor_code
