@@ -29,7 +29,7 @@ from tests.catalog.small_city import City, bearer
 
 ISSUER = authorities()["amr"]
 KIND, NAME = licence_types()[BUSINESS]
-GOOD, ENDED, UNKNOWN, LATE = (identifier(KIND, ISSUER.uscc, f"{number:012d}", 1) for number in (1, 2, 3, 4))
+GOOD, ENDED, UNKNOWN, LATE, REPLACED = (identifier(KIND, ISSUER.uscc, f"{number:012d}", 1) for number in range(1, 6))
 HOLDER, FIRM = "欧阳春晓", "六安市某某商贸有限公司"
 ISSUED, SUSPENDED, RESUMED, REVOKED = (date(2026, month, 10) for month in (1, 3, 4, 6))
 LONG_BEFORE = date(2012, 6, 1)
@@ -38,7 +38,7 @@ LONG_BEFORE = date(2012, 6, 1)
 
 def rows() -> str:
     """GOOD was suspended for a month; ENDED ends on a day and was revoked before that; LATE is older
-    than its entry in the catalogue."""
+    than its entry in the catalogue; a newer one replaced REPLACED on the day on which GOOD was suspended."""
     changes = [
         (GOOD, 1, ISSUED, SUSPENDED, "1", None, HOLDER),
         (GOOD, 4, SUSPENDED, RESUMED, "7", None, HOLDER),
@@ -46,6 +46,7 @@ def rows() -> str:
         (ENDED, 2, ISSUED, REVOKED, "1", date(2026, 5, 1), FIRM),
         (ENDED, 5, REVOKED, None, "4", date(2026, 5, 1), FIRM),
         (LATE, 7, ISSUED, None, "1", None, FIRM),
+        (REPLACED, 8, ISSUED, None, "1", None, FIRM),
     ]
     return " union all ".join(
         f"select {literal(number)} as licence_identifier, {change}::bigint as change_no, date '{since}' as since_day, "
@@ -55,6 +56,7 @@ def rows() -> str:
         f"'2' as holder_type, '{name[0]}' || repeat('*', {len(name) - 1}) as holder_masked, "
         f"'六安{ISSUER.name}' as issuer_name, '{ISSUER.uscc}' as issuer_uscc, "
         f"date '{LONG_BEFORE if number == LATE else ISSUED}' as issued_on, "
+        f"{literal(str(SUSPENDED) if number == REPLACED else None)}::date as superseded_since, "
         f"date '2026-11-01' as as_of"
         for number, change, since, until, status, to, name in changes
     )
@@ -113,6 +115,8 @@ def test_a_genuine_licence_and_what_it_is_today(client: TestClient, token: str) 
         (LATE, LONG_BEFORE, "status_not_known", None, None),
         (LATE, ISSUED - timedelta(days=1), "status_not_known", None, None),
         (LATE, ISSUED, "genuine", "1", True),
+        (REPLACED, SUSPENDED - timedelta(days=1), "genuine", "1", True),
+        (REPLACED, SUSPENDED, "genuine", "1", False),
     ],
 )
 def test_the_status_as_of_a_day(

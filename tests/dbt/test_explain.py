@@ -671,6 +671,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
         == int(case.cell.value or -1)
     ),
     "superseded": lambda case: case.cell.value == "false" or case.row["in_force"] == "false",
+    "superseded_since": lambda case: case.row["superseded"] == "true",
     "in_force": is_in_force,
     "as_of": is_of_the_edition,
     "replaced_at": is_next_vintage,

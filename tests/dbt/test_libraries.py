@@ -221,6 +221,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence_change(7, "L2", "2022-01-01", "U", "1"),
         licence_change(8, "gone", "2022-01-01", "I", "1"),
         licence_change(9, "gone", "2022-01-02", "D", "3"),
+        licence_change(10, "L6", "2019-01-01", "I", "1"),
     )
     bench.load("dsrb/licence_expiry", {"licence_type": "K", "warn_days": 60})
     bench.load(
@@ -310,7 +311,12 @@ def test_the_life_of_a_licence_is_told_change_by_change(bench: Bench) -> None:
     ]  # fmt: skip
     issued = dict(bench.rows("lib_e_licence__period", "change_no, issued_on", "licence_identifier = 'L1'"))
     assert issued == {**dict.fromkeys((1, 3, 4), date(2020, 1, 1)), 6: date(2021, 1, 1)}
-    periods = bench.rows("lib_e_licence__period", "licence_identifier, change_no, holder_name")
+    replaced = bench.rows(
+        "lib_e_licence__period", "licence_identifier, superseded_since", "superseded_since is not null"
+    )
+    assert replaced == [("L6", date(2021, 1, 1))], "the service must say what the library says of a licence replaced"
+    others = "licence_identifier <> 'L6'"
+    periods = bench.rows("lib_e_licence__period", "licence_identifier, change_no, holder_name", others)
     assert periods == [("L1", n, "证照名称1") for n in (1, 3, 4, 6)] + [("L2", n, "证照名称2") for n in (2, 5, 7)]
 
 

@@ -121,7 +121,7 @@ def _issued_after(row: Mapping[str, Any], day: date) -> bool:
 
 
 def _in_force(row: Mapping[str, Any], day: date) -> bool | None:
-    if not {"licence_status", "valid_from", "valid_to"} <= row.keys():
+    if not {"licence_status", "valid_from", "valid_to", "superseded_since"} <= row.keys():
         return None
     begins, ends = row["valid_from"] or date.min, row["valid_to"] or date.max
-    return row["licence_status"] == IN_FORCE and begins <= day <= ends
+    return row["licence_status"] == IN_FORCE and begins <= day <= ends and day < (row["superseded_since"] or date.max)

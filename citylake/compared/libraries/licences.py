@@ -21,7 +21,10 @@ LOG, NOTICE = "dsrb/e_licence", "dsrb/licence_expiry"
 ISSUED, DELETED = "I", "D"
 EVENTS = {EXPIRED: "expired", CANCELLED: "cancelled", REVOKED: "revoked", CHANGED: "replaced", SUSPENDED: "suspended"}
 """What happened to a licence by the status in which a change leaves it."""
-SHOWN = ("licence_identifier", "change_no", "since_day", "licence_status", "valid_from", "valid_to", "issued_on")
+SHOWN = (
+    "licence_identifier", "change_no", "since_day", "licence_status", "valid_from", "valid_to", "issued_on",
+    "superseded_since",
+)  # fmt: skip
 """The columns of the verification product that an answer is made of."""
 
 

@@ -16,13 +16,16 @@ with valid as (
 ranked as (
     select
         *,
-        row_number() over (
+        row_number() over newest_first as place,
+        lag(greatest(issued_on, coalesce(valid_from, issued_on))) over newest_first as newer_since
+    from valid
+    window
+        newest_first as (
             partition by
                 licence_type, holder_code, licence_no, is_valid,
                 case when holder_type = '1' and holder_id is null then holder_name end
             order by issued_on desc nulls last, change_no desc nulls last
-        ) as place
-    from valid
+        )
 )
 select
     licence_identifier, licence_type, licence_name, licence_no,
@@ -34,6 +37,7 @@ select
     valid_to is null as long_term,
     licence_version, associated_licence, case_no, county_code, file_format, file_hash, licence_status,
     is_valid = 1 and place > 1 as superseded,
+    case when is_valid = 1 then newer_since end as superseded_since,
     is_valid = 1 and place = 1 as in_force,
     handled_at, as_of,
     {{ source_rows({'dsrb/e_licence': 'r'}) }} as source_rows
