@@ -159,6 +159,8 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.within:
         if name not in now.within:
             yield change(subject, "within_dropped", name, channel=channel)
+    for name in sorted(was.totals - now.totals):
+        yield change(subject, "totals_dropped", name, channel=channel)
     if _weaker(was, now):
         yield change(subject, "diversity_weaker", channel=channel)
     beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied, one.beside) for one in (was, now)]

@@ -95,7 +95,7 @@ CHANGES = [
     (COUNT, "quasi: [county_code, sex]", "quasi: [county_code]", "sex", "quasi_dropped", True),
     (COUNT, "within: [county_code]", "within: []", "county_code", "within_dropped", True),
     (COUNT, "within: [county_code]}", "within: [county_code], beside: {open/other: {because: 无}}}", None,
-     "anonymity_changed", True),
+     "anonymity_changed", False),
     (COUNT, ANONYMITY, "    notAboutPersons: 无\n", None, "anonymity_dropped", True),
     (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
     (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),
@@ -460,3 +460,18 @@ def test_groups_that_are_asked_less_are_a_weaker_guard(
     models = {**contracts.models, contract.form.model: replace(contract, products=products)}
     found = {item.what for item in diff(contracts, replace(contracts, models=models))}
     assert found == {"anonymity_changed"} | ({"diversity_weaker"} if weaker else set())
+
+
+def test_a_total_of_another_table_that_is_no_longer_minded_is_a_weaker_guard(contracts: Contracts) -> None:
+    name = "open/evaluation_month"
+    product = contracts.products[name]
+    assert product.form.anonymity is not None
+    beside = {other: one.model_copy(update={"totals": []}) for other, one in product.form.anonymity.beside.items()}
+    anonymity = product.form.anonymity.model_copy(update={"beside": beside})
+    now = replace(product, form=product.form.model_copy(update={"anonymity": anonymity}))
+    contract = replace(
+        product.contract, products=tuple(now if one.id == name else one for one in product.contract.products)
+    )
+    changed = replace(contracts, models={**contracts.models, contract.form.model: contract})
+    found = {(one.what, one.column, one.governance) for one in diff(contracts, changed)}
+    assert ("totals_dropped", "satisfied", True) in found
