@@ -8,14 +8,17 @@ import typer
 
 from catalog import corrected
 from catalog.delivery import ending
+from citylake.explain import key_of, row_of
 from citylake.output import opened_register, told
 from citylake.permission import Actor, permitted
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues, corrections, overdue
+from pipelines.issues.corrections import WrongCell
 from pipelines.issues.feedback import Feedback, Origin, due, require_harmless
 from pipelines.messages import CitylakeError, say
 from pipelines.register.store import now
+from pipelines.release.explain import Explainer
 from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
@@ -31,6 +34,9 @@ def raise_(
     row: Annotated[
         str | None, typer.Option(help="来源的哪一行，批次:行号 / which row of a source, batch:number")
     ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="模型或产品的哪一行，列=值 / which row of a model or product, column=value")
+    ] = None,
     origin: Annotated[str, typer.Option("--from", help="steward、department 或 public / who says it")] = "steward",
 ) -> None:
     """提出疑义，转数源部门 / raise an issue; it goes to the department that says the column."""
@@ -38,11 +44,14 @@ def raise_(
         if origin not in get_args(Origin):
             raise CitylakeError("feedback.origin")
         feedback, contracts = _opened()
-        number = feedback.raise_(subject, column, origin, who, what, row)  # type: ignore[arg-type]
+        cells = _cells(feedback, subject, column, key_of(key), row) if key else []
+        number = feedback.raise_(subject, column, origin, who, what, row, cells)  # type: ignore[arg-type]
         (issue,) = [one for one in Issues(feedback.register).open(subject) if one["id"] == number]
         typer.echo(say("feedback.raised", number=number, owner=issue["owner"]))
         for line in due_text(issue, contracts):
             typer.echo(line)
+        if not key and row is None:
+            typer.echo(say("feedback.no_place"))
 
 
 @app.command()
@@ -59,14 +68,19 @@ def settle(
     note: Annotated[str, typer.Option(help="核实结论 / what was found")],
     source: Annotated[str | None, typer.Option(help="更正的来源 / the source that was corrected")] = None,
     batch: Annotated[int | None, typer.Option(help="更正入库的批次 / the batch that brought it")] = None,
+    row: Annotated[
+        str | None, typer.Option(help="来源的哪一行错了，批次:行号 / which row of the source was wrong, batch:number")
+    ] = None,
+    column: Annotated[str | None, typer.Option(help="来源的哪一列错了 / which column of the source")] = None,
     unfounded: Annotated[bool, typer.Option("--unfounded", help="数据无误 / the data are right")] = False,
 ) -> None:
     """办结：更正后的批次为证，或数据无误 / close it: a batch proves the correction, or the data are right."""
     with told():
         feedback = _answering("issue.settle", number, who)
         if source is not None and batch is not None and not unfounded:
-            feedback.corrected(number, who, note, source, batch)
-        elif unfounded and source is None and batch is None:
+            known = feedback.corrected(number, who, note, source, batch, row, column)
+            typer.echo(say("feedback.will_tell" if known else "feedback.nobody_told", number=number))
+        elif unfounded and source is None and batch is None and row is None and column is None:
             feedback.unfounded(number, who, note)
         else:
             raise CitylakeError("feedback.one_of")
@@ -81,8 +95,8 @@ def show(number: Number) -> None:
             typer.echo(f"{done.at:%Y-%m-%d %H:%M}Z {act} {done.who}: {done.note}")
             if done.proof and "batch" in done.proof:
                 typer.echo(f"   {done.proof['source']} #{done.proof['batch']} {done.proof['admitted']}")
-            if done.proof and "row" in done.proof:
-                typer.echo(f"   {done.proof['column']} {done.proof['row']}")
+            for cell in (done.proof or {}).get("cells", ()):
+                typer.echo(f"   {cell['source']} {cell['column']} {cell['row']}")
 
 
 @app.command()
@@ -139,6 +153,21 @@ def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
     state = "overdue" if late else "provisional" if last.provisional else "due"
     area = issue["code"].partition(".")[0]
     return [f"   {line}" for line in say(f"{area}.{state}", day=last.day).splitlines()]
+
+
+def _cells(
+    feedback: Feedback, subject: str, column: str | None, key: dict[str, str], row: str | None
+) -> list[WrongCell]:
+    """The cells of sources behind a cell of a published model or product. Raises CitylakeError if there are none."""
+    if column is None or row is not None or subject in feedback.contracts.sources:
+        raise CitylakeError("feedback.key", subject=subject)
+    settings = feedback.settings
+    with Explainer(feedback.contracts, settings.lake, feedback.register) as explainer:
+        found = explainer.explain(*row_of(settings, explainer, subject, key, column))
+    sources = [source for cell in found.cells for source in cell.sources]
+    if not sources:
+        raise CitylakeError("feedback.no_cell", subject=subject, column=column)
+    return [WrongCell(one.row.dataset, one.column, f"{one.row.batch}:{one.row.number}") for one in sources]
 
 
 def _opened() -> tuple[Feedback, Contracts]:

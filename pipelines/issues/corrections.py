@@ -5,7 +5,7 @@ Belongs here: reading them from issues and receipts, closing notices. Does not b
 (pipelines/release/corrected), and who received it (catalog/corrected).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,15 @@ from pipelines.register.times import as_utc
 AREA = "corrected"
 KEPT = 10_000
 """Receipts of a source among which a correction is looked for."""
+
+
+@dataclass(frozen=True)
+class WrongCell:
+    """A cell of a source that somebody doubts: `row` is its place, `batch:number`."""
+
+    source: str
+    column: str
+    row: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +58,10 @@ def proved(register: Register, after: datetime) -> list[Correction]:
 def _correction(register: Register, issue: dict[str, Any]) -> Iterator[Correction]:
     proof = issue["text"]["proof"]
     if proof.get("feedback") == "corrected":
-        query = sa.select(acts).where(acts.c.issue == issue["id"], acts.c.act == "raised")
-        for raised in register.rows(query):
-            if "row" in (raised["proof"] or {}) and proof["source"] == issue["subject"]:
-                since = datetime.fromisoformat(proof["admitted"])
-                place = (raised["proof"]["row"], raised["proof"]["column"])
-                yield Correction(issue["id"], issue["subject"], *place, proof["batch"], since)
+        since = datetime.fromisoformat(proof["admitted"])
+        for cell in wrong_cells(register, issue):
+            if cell.source == proof["source"]:
+                yield Correction(issue["id"], cell.source, cell.row, cell.column, proof["batch"], since)
     elif proof.get("batches"):
         asked = issue["code"].partition(":")[2]
         for one in Receipts(register, AREA).of_stage(Stage.CORRECTION, issue["subject"], KEPT):
@@ -62,6 +69,18 @@ def _correction(register: Register, issue: dict[str, Any]) -> Iterator[Correctio
                 since = as_utc(one.at if one.body["applied"] else issue["closed"])
                 place = (one.body["row"], one.body["column"])
                 yield Correction(issue["id"], issue["subject"], *place, max(proof["batches"]), since)
+
+
+def wrong_cells(register: Register, issue: Mapping[str, Any]) -> list[WrongCell]:
+    """The cells of sources that an issue is about, as who raised it or who settled it named them."""
+    said = (acts.c.issue == issue["id"]) & acts.c.act.in_(["raised", "corrected"])
+    found: list[WrongCell] = []
+    for row in register.rows(sa.select(acts.c.proof).where(said).order_by(acts.c.id)):
+        proof = row["proof"] or {}
+        found += [WrongCell(**cell) for cell in proof.get("cells", ())]
+        if "row" in proof:  # what was raised about a source before cells were kept
+            found.append(WrongCell(issue["subject"], proof["column"], proof["row"]))
+    return found
 
 
 def acknowledge(connection: sa.Connection, notice: int, who: str, note: str, recipient: str | None = None) -> None:

@@ -8,8 +8,8 @@ which batch proves what (proof), and who had read what was wrong.
 
 import re
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -24,6 +24,7 @@ from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar
 from pipelines.issues.corrections import AREA as CORRECTED
+from pipelines.issues.corrections import WrongCell, wrong_cells
 from pipelines.issues.proof import corrected_by, sources_of
 from pipelines.messages import CitylakeError
 from pipelines.privacy.said import said_in
@@ -67,23 +68,34 @@ class Feedback:
         self.register, self.contracts, self.settings = register, contracts, settings
 
     def raise_(
-        self, subject: str, column: str | None, origin: Origin, who: str, what: str, row: str | None = None
+        self,
+        subject: str,
+        column: str | None,
+        origin: Origin,
+        who: str,
+        what: str,
+        row: str | None = None,
+        cells: Sequence[WrongCell] = (),
     ) -> int:
         """Open an issue about a source, model or product, or a column of it; returns its number. `row`: which row of a
-        source says it, `batch:number` as `citylake explain` names it.
+        source says it, `batch:number` as `citylake explain` names it. `cells`: of a row of a model or product, the
+        cells of sources that it was made from.
 
-        It goes to whoever says the column first by the authority matrix, otherwise to the owner of the subject.
-        Raises CitylakeError for what no contract names, and for a text that holds personal values.
+        It goes to whoever says these cells, or the column first by the authority matrix, otherwise to the owner of the
+        subject. Raises CitylakeError for what no contract names, and for a text that holds personal values.
         """
         owner = self._owner(subject, column)
         require_harmless(what)
         if row is not None:
-            self._require_row(subject, column, row)
+            cells = [self._cell(subject, column, row)]
+        if cells:
+            owner = self.contracts.sources[cells[0].source].org
         about = {"subject": subject, "column": column or "—", "origin": origin, "what": what}
         finding = Finding(f"{AREA}.{origin}", about, "warning", uuid.uuid4().hex[:12])
+        doubted = ({"column": column} if column else {}) | _said(cells)
         with self.register.begin() as connection:
             number = Issues.open_one(connection, subject, owner, finding)
-            _record(connection, number, who, "raised", what, _doubted(column, row))
+            _record(connection, number, who, "raised", what, doubted or None)
         return number
 
     def take_up(self, number: int, who: str, note: str) -> None:
@@ -94,51 +106,79 @@ class Feedback:
         """Close it: the data are right. Raises CitylakeError if it is none, or closed."""
         self._act(number, who, "unfounded", note, {"unfounded": note})
 
-    def corrected(self, number: int, who: str, note: str, source: str, batch: int) -> None:
-        """Close it: the source delivered right data in a batch. Raises CitylakeError if it is none, or closed, or the
-        batch was not delivered and admitted after the issue was raised, or says nothing of what was doubted."""
+    def corrected(
+        self,
+        number: int,
+        who: str,
+        note: str,
+        source: str,
+        batch: int,
+        row: str | None = None,
+        column: str | None = None,
+    ) -> bool:
+        """Close it: the source delivered right data in a batch; whether the wrong row is known, so that who received it
+        can be told. `row` and `column`: which cell of the source was wrong, if who raised it did not say.
+
+        Raises CitylakeError if it is none, or closed, or the batch was not delivered and admitted after the issue was
+        raised, or says nothing of what was doubted."""
         issue = self._open(number)
         raised = as_utc(issue["first_seen"])
-        self._require_sayer(issue, source)
+        known = wrong_cells(self.register, issue)
+        self._require_sayer(issue, known, source)
         receipts = Receipts(self.register, AREA)
         pulled, found = (receipts.last(stage, source, batch) for stage in (Stage.PULL, Stage.ADMIT))
         late = pulled is None or pulled.body["origin"].startswith((REPLAY, RETURNED)) or as_utc(pulled.at) <= raised
         if late or found is None or found.body["held"]:  # what we made of earlier deliveries proves nothing
             raise CitylakeError("feedback.no_proof", number=number, source=source, batch=batch)
-        doubted = self._doubted(number)
-        if "row" in doubted and not corrected_by(
-            self.settings.lake, self.contracts.sources[source], doubted["row"], doubted["column"], batch
-        ):
-            raise CitylakeError("feedback.unchanged", number=number, source=source, batch=batch, **doubted)
+        if known and row is not None:  # another one would prove another correction
+            raise CitylakeError("feedback.row_known", number=number)
+        own = column or (self._column(number) if source == issue["subject"] else None)
+        told = [self._cell(source, own, row)] if row is not None else []
+        cells = told or [cell for cell in known if cell.source == source]
+        self._require_changed(number, cells, batch)
         proof = {"source": source, "batch": batch, "admitted": as_utc(found.at).isoformat(timespec="seconds")}
-        self._act(number, who, "corrected", note, proof)
+        self._act(number, who, "corrected", note, proof | _said(told))
+        return bool(cells)
 
     def history(self, number: int) -> list[Done]:
         """Everything that was done about an issue, in order."""
         rows = self.register.rows(sa.select(acts).where(acts.c.issue == number).order_by(acts.c.id))
         return [Done(as_utc(row["at"]), row["who"], row["act"], row["note"], row["proof"]) for row in rows]
 
-    def _doubted(self, number: int) -> dict[str, str]:
-        """The column, and the row of a source, that an issue is about, as far as it named them."""
-        return next((done.proof or {} for done in self.history(number) if done.act == "raised"), {})
+    def _column(self, number: int) -> str | None:
+        """The column that an issue is about, if it named one."""
+        raised = next((done.proof or {} for done in self.history(number) if done.act == "raised"), {})
+        return raised.get("column")
 
-    def _require_sayer(self, issue: Mapping[str, Any], source: str) -> None:
+    def _require_sayer(self, issue: Mapping[str, Any], cells: Sequence[WrongCell], source: str) -> None:
         """Raises CitylakeError unless the source says what the issue is about."""
-        column = self._doubted(issue["id"]).get("column")
-        known = sources_of(self.contracts, self.settings.dbt_project, issue["subject"], column)
+        column = self._column(issue["id"])
+        said = sources_of(self.contracts, self.settings.dbt_project, issue["subject"], column)
+        known = {cell.source for cell in cells} or said
         if source not in known:
             about = {"number": issue["id"], "subject": issue["subject"], "column": column or "—", "source": source}
             raise CitylakeError("feedback.other_source", **about, known="、".join(sorted(known)) or "—")
 
-    def _require_row(self, subject: str, column: str | None, row: str) -> None:
-        """Raises CitylakeError unless it is a row of a batch of the source, and the column is said."""
+    def _require_changed(self, number: int, cells: Sequence[WrongCell], batch: int) -> None:
+        """Raises CitylakeError if a batch corrected none of the cells of a source that an issue is about."""
+        for cell in cells:
+            if corrected_by(self.settings.lake, self.contracts.sources[cell.source], cell.row, cell.column, batch):
+                return
+        if cells:
+            raise CitylakeError("feedback.unchanged", number=number, batch=batch, **asdict(cells[0]))
+
+    def _cell(self, source: str, column: str | None, row: str) -> WrongCell:
+        """A cell of a source. Raises CitylakeError unless it is in a row of a batch of the source, and the column is
+        said."""
         place = PLACE.fullmatch(row)
-        pulled = Receipts(self.register, AREA).last(Stage.PULL, subject, int(place[1])) if place else None
-        if column is None or place is None or pulled is None or subject not in self.contracts.sources:
-            raise CitylakeError("feedback.no_row", subject=subject, row=row)
+        pulled = Receipts(self.register, AREA).last(Stage.PULL, source, int(place[1])) if place else None
+        if column is None or place is None or pulled is None or source not in self.contracts.sources:
+            raise CitylakeError("feedback.no_row", subject=source, row=row)
+        self._owner(source, column)
         if int(place[2]) >= pulled.body["rows"]:
             rows = pulled.body["rows"]
-            raise CitylakeError("feedback.beyond", subject=subject, row=row, batch=int(place[1]), rows=rows)
+            raise CitylakeError("feedback.beyond", subject=source, row=row, batch=int(place[1]), rows=rows)
+        return WrongCell(source, column, row)
 
     def _owner(self, subject: str, column: str | None) -> str:
         contracts = self.contracts
@@ -192,11 +232,9 @@ def due(issue: Mapping[str, Any], city: CityForm) -> Due | None:
     return WorkCalendar(city.workCalendar).due(since, deadline.days)
 
 
-def _doubted(column: str | None, row: str | None) -> dict[str, str] | None:
-    """What the act of raising keeps: the column that is doubted, and in which row."""
-    if column is None:
-        return None
-    return {"column": column} if row is None else {"column": column, "row": row}
+def _said(cells: Sequence[WrongCell]) -> dict[str, Any]:
+    """What an act keeps of the cells that it names."""
+    return {"cells": [asdict(cell) for cell in cells]} if cells else {}
 
 
 def _record(

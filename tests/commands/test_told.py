@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +16,14 @@ from catalog.policy import administration
 from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.issues import Issues, corrections
+from pipelines.issues.corrections import WrongCell
 from pipelines.run import opened
 from tests.catalog.small_city import ADMINISTRATOR, PERSONS, STEWARD, URL, appoint, bearer, granted
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server
+AGES = "mart_population__age_structure"
+AGED = ("--column", "persons", "--who", "市民", "--what", "人数过少", "--from", "public")
 MODEL, SOURCE, TABLE = "lib_population__person", "psb/household_person", 'hzgl."T_CZRK_JBXX"'
 
 
@@ -36,9 +40,12 @@ class Cell:
     def __init__(self, town: Town) -> None:
         print(f"seed {(seed := seed_from_clock())} (repeat with CITYLAKE_TEST_SEED)")
         where = f"education IS NOT NULL AND division_code IS NOT NULL AND {town.alone('person_id')}"
-        people = town.rows(MODEL, "person_id, division_code, source_rows", f"{where} AND source_rows LIKE '%{SOURCE}%'")
+        told = "person_id, division_code, source_rows, left(id_number, 6) || '********' || right(id_number, 4)"
+        people = town.rows(MODEL, told, f"{where} AND source_rows LIKE '%{SOURCE}%' AND id_number IS NOT NULL")
         shown = {row[0] for row in town.rows(MODEL, "person_id", "residence_status = '1'")}
-        person, self.division, books = random.Random(seed).choice([one for one in people if one[0] in shown])
+        seen = Counter(one[1:2] + one[3:] for one in people)
+        chosen = [one for one in people if one[0] in shown and seen[one[1:2] + one[3:]] == 1]
+        person, self.division, books, self.number = random.Random(seed).choice(chosen)
         self.row = json.loads(books)[SOURCE]
         batch, _, number = self.row.partition(":")
         raw = town.settings.lake.raw(*SOURCE.split("/")) / batch / "rows.parquet"
@@ -91,18 +98,26 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     asked = {"fields": "education", "limit": "5"}
     rows = client.get(f"/api/v1/products/{PERSONS}/rows", params=asked, headers=bearer(tokens["乙"]))
     assert rows.status_code == 200
-    doubt = (SOURCE, "--column", "education", "--who", "张专员", "--what", "文化程度与学籍不符")
-    ran(town, monkeypatch, "raise", *doubt, "--row", "99:0", code=1)
-    ran(town, monkeypatch, "raise", *doubt, "--row", cell.row)
+    doubt = ("--column", "education", "--who", "民政局 李工", "--what", "文化程度与学籍不符")
+    ran(town, monkeypatch, "raise", SOURCE, *doubt, "--row", "99:0", code=1)
+    ran(town, monkeypatch, "raise", SOURCE, *doubt, "--key", "record_no=1", code=1)
+    ran(town, monkeypatch, "raise", PERSONS, *doubt, "--key", f"division_code={cell.division}", "--row", "1:0", code=1)
+    said = ran(town, monkeypatch, "raise", AGES, *AGED, "--key", "county_code=341502", code=1)
+    assert "不逐行记录来源" in said
+    shown = ("--key", f"division_code={cell.division}", "--key", f"id_number={cell.number}")
+    said = ran(town, monkeypatch, "raise", PERSONS, *doubt, *shown)  # a department sees a product, and no raw rows
+    assert "psb" in said and "未写明哪一行" not in said
     with town.register() as register:
-        (issue,) = (one for one in Issues(register).open(SOURCE) if one["code"].startswith("feedback."))
+        (issue,) = (one for one in Issues(register).open(PERSONS) if one["code"].startswith("feedback."))
+        assert corrections.wrong_cells(register, issue) == [WrongCell(SOURCE, "education", cell.row)]
+    number = str(issue["id"])
+    assert f"{SOURCE} education {cell.row}" in ran(town, monkeypatch, "show", number)
     with town.city._server.connect("psb", autocommit=True) as department:
         mended = f'UPDATE {TABLE} SET "WHCD" = %s WHERE "RYBH" = %s'
         assert department.execute(mended, [cell.other, cell.record]).rowcount == 1
     with opened(town.settings, "ingested only") as run:
         batch = run.ingest(SOURCE).admitted.batch
-    number = str(issue["id"])
-    ran(
+    said = ran(
         town,
         monkeypatch,
         "settle",
@@ -116,6 +131,7 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
         "--batch",
         str(batch),
     )
+    assert "更正发布后，将逐一通知" in said
     assert "已通知 0 方" in ran(town, monkeypatch, "tell"), "it is not published yet"
     before = town.published()[PERSONS].version
     town.run("published", sources=[])

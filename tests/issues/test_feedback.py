@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines import engine
 from pipelines.contracts.load import Contracts
-from pipelines.issues import Finding, Issues
+from pipelines.issues import Finding, Issues, corrections
+from pipelines.issues.corrections import WrongCell
 from pipelines.issues.feedback import Feedback
 from pipelines.issues.proof import sources_of
 from pipelines.lake import delta
@@ -17,9 +20,11 @@ from pipelines.lake.parquet import copy_rows
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.tables import issue_act
 from pipelines.settings import REPOSITORY, Settings
 
 PERSON = "lib_population__person"
+START = datetime(2026, 1, 1, tzinfo=UTC)
 PENALTY = "open/penalty_of_legal_persons"
 
 
@@ -149,7 +154,7 @@ def test_a_row_is_named_as_libraries_write_it_and_is_there(feedback: Feedback, r
         refusal("feedback.beyond", lambda row=row: raised(row))
     for row in ("5:0", "5:39"):
         (done,) = feedback.history(raised(row))
-        assert done.proof is not None and done.proof["row"] == row
+        assert done.proof == {"column": "name", "cells": [{"source": source, "column": "name", "row": row}]}
 
 
 @pytest.mark.parametrize(
@@ -213,3 +218,41 @@ def test_where_a_row_is_known_the_batch_changed_its_cell(feedback: Feedback, reg
     settle(0, 2)
     settle(2, 2)
     assert {row["id"] for row in Issues(register).open(source)} == {numbers[1], numbers[3], numbers[4]}
+
+
+def test_who_settles_names_the_wrong_row_if_who_raised_it_did_not(feedback: Feedback, register: Register) -> None:
+    source = "psb/household_person"
+    Receipts(register, "run").add(Stage.PULL, source, {"origin": "psb:hz.T_RK", "rows": 9}, 1)
+    put(feedback, [("a", "错", "I", 1, 0), ("b", "错", "I", 1, 1)])
+    found = [WrongCell(source, "name", "1:0"), WrongCell("hc/health_record", "name", "7:0")]
+    without, other, placed = (
+        feedback.raise_(PERSON, "name", "public", "市民", "姓名有误", cells=cells) for cells in ((), (), found)
+    )
+    assert [issue["owner"] for issue in Issues(register).open(PERSON)] == ["psb"] * 3
+    for name in (source, "hrssb/insurance"):
+        admit(register, name, 2)
+    put(feedback, [("a", "对", "U", 2, 0)])
+
+    def settle(number: int, name: str, row: str | None = None, column: str | None = "name") -> bool:
+        return feedback.corrected(number, "公安局", "已更正", name, 2, row, column)
+
+    refusal("feedback.other_source", lambda: settle(placed, "hrssb/insurance"))  # by the matrix, but it is not this row
+    refusal("feedback.row_known", lambda: settle(placed, source, "1:0"))
+    refusal("feedback.unchanged", lambda: settle(without, source, "1:1"))
+    refusal("feedback.no_row", lambda: settle(without, source, "5:0"))
+    refusal("feedback.no_row", lambda: settle(without, source, "1:0", None))
+    refusal("feedback.unknown_column", lambda: settle(without, source, "1:0", "nam"))
+    assert settle(placed, source, column=None)
+    assert settle(without, source, "1:0")
+    assert not settle(other, source, column=None), "of this one nobody can be told"
+    told = [(one.issue, one.source, one.row, one.column, one.batch) for one in corrections.proved(register, START)]
+    assert told == [(without, source, "1:0", "name", 2), (placed, source, "1:0", "name", 2)]
+
+
+def test_rows_that_were_named_before_cells_were_kept_are_told_of(feedback: Feedback, register: Register) -> None:
+    number = feedback.raise_("psb/household_person", "name", "steward", "张专员", "姓名有误")
+    with register.begin() as connection:
+        connection.execute(sa.update(issue_act).values(proof={"column": "name", "row": "1:0"}))
+    (row,) = Issues(register).open("psb/household_person")
+    assert row["id"] == number
+    assert corrections.wrong_cells(register, row) == [WrongCell("psb/household_person", "name", "1:0")]
