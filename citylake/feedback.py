@@ -15,7 +15,7 @@ from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues, corrections, overdue
 from pipelines.issues.corrections import WrongCell
-from pipelines.issues.feedback import Feedback, Origin, due, require_harmless
+from pipelines.issues.feedback import DUTIES, Feedback, Origin, due, require_harmless
 from pipelines.messages import CitylakeError, say
 from pipelines.register.store import now
 from pipelines.release.explain import Explainer
@@ -144,15 +144,15 @@ def acknowledge(
 
 
 def due_text(issue: dict[str, Any], contracts: Contracts) -> list[str]:
-    """Until when somebody has to answer an open issue, in two languages; nothing for issues that wait for a run."""
+    """Until when the owner of an open issue has to act, in two languages; nothing for issues without a deadline."""
     last = due(issue, contracts.city)
     if last is None:
         return []
     zone = ZoneInfo(contracts.city.timezone)
     late = datetime.now(zone).date() > last.day
     state = "overdue" if late else "provisional" if last.provisional else "due"
-    area = issue["code"].partition(".")[0]
-    return [f"   {line}" for line in say(f"{area}.{state}", day=last.day).splitlines()]
+    duty = DUTIES[issue["code"].partition(".")[0]]
+    return [f"   {line}" for line in say(f"overdue.{duty}.{state}", day=last.day).splitlines()]
 
 
 def _cells(

@@ -752,6 +752,11 @@ class WorkCalendarForm(Strict):
     statutory: list[MonthDay]
 
 
+Duty = Literal["verification", "acknowledgement", "correction", "delivery", "recall"]
+"""What somebody has to do about an issue by a day: verify what was raised, say that a correction was taken over,
+correct what runs found, deliver what is late, answer a withdrawal."""
+
+
 class DeadlineForm(Strict):
     """So many working days for a duty, where that is said and how far this was checked."""
 
@@ -890,7 +895,7 @@ class CityForm(Strict):
     deliveries: dict[Name, AnyDelivery] = {}
     addressBook: AddressBookForm | None = None
     workCalendar: WorkCalendarForm | None = None
-    deadlines: dict[Literal["verification", "acknowledgement"], DeadlineForm] = {}
+    deadlines: dict[Duty, DeadlineForm] = {}
     levels: dict[Level, LevelForm]
     channels: dict[Literal["open", "sharing", "analyst"], ChannelPolicy]
     anomalies: AnomaliesForm | None = None

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
-from pipelines.contracts.models import CityForm
+from pipelines.contracts.models import CityForm, Duty
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar
@@ -43,11 +43,14 @@ Act = Literal["raised", "verifying", "unfounded", "corrected"]
 LONGEST = 500
 PLACE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,11})")
 """A row of a source just as libraries write it, `batch:number`: another spelling would be found in none."""
-DUTIES: Mapping[str, Literal["verification", "acknowledgement"]] = {
+DUTIES: Mapping[str, Duty] = {
     AREA: "verification",
     CORRECTED: "acknowledgement",
+    **dict.fromkeys(("admit", "drift", "across", "advice", "rights"), "correction"),
+    **dict.fromkeys(("pull", "freshness"), "delivery"),
+    "recall": "recall",
 }
-"""By area of issues the duty that has a deadline."""
+"""By area of issues the duty that has a deadline, where the city sets one."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +225,8 @@ class Feedback:
 
 
 def due(issue: Mapping[str, Any], city: CityForm) -> Due | None:
-    """Until when an issue that somebody raised must be verified, or a notice of a correction acknowledged; None for
-    others, and where the city sets no time."""
+    """Until when the owner of an issue must have done their duty about it, from the day of the city since which it is
+    open; None where there is no duty, or the city sets no time."""
     duty = DUTIES.get(issue["code"].partition(".")[0])
     deadline = city.deadlines.get(duty) if duty is not None else None
     if deadline is None or city.workCalendar is None:

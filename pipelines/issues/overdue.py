@@ -1,4 +1,4 @@
-"""Escalation: an issue whose deadline is over becomes an issue of the operator too, until somebody answers it.
+"""Escalation: an issue whose deadline is over becomes an issue of the operator too, until it is closed.
 
 Belongs here: finding what is late, and saying so. Does not belong here: deadlines themselves (feedback.due).
 """

@@ -131,6 +131,18 @@ def test_an_issue_is_closed_in_the_month_in_which_it_was_closed(own_city: City) 
     assert counted == [(3, 0, 3), (0, 0, 3), (0, 3, 0)]
 
 
+def test_what_a_department_has_not_mended_in_time_is_counted(own_city: City) -> None:
+    zone, register = ZoneInfo(own_city.contracts.city.timezone), own_city.register
+    this = facts.period_of(month_of(own_city), zone)
+    Issues(register).report(REGISTER, "psb", "drift", [Finding("drift.new_column", {"column": "x"}, "warning")])
+    Issues(register).report("cab/nothing", "cab", "pull", [Finding("pull.no_file", {"file": "x"}, "error")])
+    with register.begin() as connection:
+        connection.execute(sa.update(issue).where(issue.c.owner == "psb").values(first_seen=this.start - timedelta(60)))
+    for name, overdue in (("psb", 1), ("cab", 0)):
+        scope = facts.scope_of(own_city.contracts, organisation=name)
+        assert facts.gather(own_city.contracts, register, scope, this).issues.overdue == overdue
+
+
 def test_the_city_has_every_department_and_decision(own_city: City) -> None:
     filled(own_city)
     document = quality.report(own_city.contracts, own_city.register, month_of(own_city))

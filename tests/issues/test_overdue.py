@@ -3,14 +3,18 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import sqlalchemy as sa
 
 from pipelines.contracts.load import Contracts
+from pipelines.contracts.models import Duty
 from pipelines.issues import Finding, Issues, corrections
-from pipelines.issues.feedback import Feedback, due
+from pipelines.issues.calendar import WorkCalendar
+from pipelines.issues.feedback import DUTIES, Feedback, due
 from pipelines.issues.overdue import escalate
+from pipelines.messages import say
 from pipelines.register import Register
 from pipelines.register.tables import issue as table
 from pipelines.settings import REPOSITORY, Settings
@@ -76,4 +80,48 @@ def test_the_operator_is_told_of_each_from_the_day_after_its_last(
     with register.begin() as connection:
         corrections.acknowledge(connection, notice, "王工", "已更新")
     assert escalate(register, city, days[doubt] + day) == 0 and late(register) == set()
-    assert len(Issues(register).open()) == 1, "what a run found has no deadline"
+    assert len(Issues(register).open()) == 1, "what a run found today is not late"
+
+
+@pytest.mark.parametrize(
+    ("finding", "duty"),
+    [
+        (Finding("admit.refused", {"rule": "x", "rows": 3}, "error", "x", 3), "correction"),
+        (Finding("drift.new_column", {"column": "x"}, "warning"), "correction"),
+        (Finding("across.references", {}, "warning", "x"), "correction"),
+        (Finding("rights.correction", {}, "warning", "r1"), "correction"),
+        (Finding("freshness.late", {}, "warning"), "delivery"),
+        (Finding("pull.nothing_yet", {"subject": SUBJECT}, "warning"), "delivery"),
+        (Finding("recall.read", {}, "error", "1.甲"), "recall"),
+    ],
+)
+def test_what_runs_find_has_a_day_and_ends_with_the_run_that_finds_it_no_more(
+    register: Register, contracts: Contracts, monkeypatch: pytest.MonkeyPatch, finding: Finding, duty: Duty
+) -> None:
+    monkeypatch.setattr(Finding, "text", lambda *_: "said elsewhere")
+    issues, city = Issues(register), contracts.city
+    assert city.workCalendar is not None
+    area = finding.code.partition(".")[0]
+    issues.report(SUBJECT, "psb", area, [finding])
+    with register.begin() as connection:
+        connection.execute(sa.update(table).values(first_seen=MONDAY))
+    (row,) = issues.open()
+    last = due(row, city)
+    assert last is not None and last == WorkCalendar(city.workCalendar).due(MONDAY.date(), city.deadlines[duty].days)
+    issues.report(SUBJECT, "psb", area, [finding])  # seen again: the day does not move
+    assert due(issues.open()[0], city) == last
+    assert escalate(register, city, last.day) == 0
+    assert escalate(register, city, last.day + timedelta(1)) == 1
+    assert late(register) == {(f"overdue.{duty}:{row['id']}", SUBJECT, city.operator)}
+    assert escalate(register, city.model_copy(update={"deadlines": {}}), last.day + timedelta(1)) == 0
+    assert escalate(register, city, last.day + timedelta(1)) == 1
+    issues.report(SUBJECT, "psb", area, [])
+    assert escalate(register, city, last.day + timedelta(1)) == 0 and issues.open() == []
+
+
+def test_every_duty_is_said_in_words_and_has_a_day_in_the_city(contracts: Contracts) -> None:
+    assert contracts.city.deadlines.keys() == set(DUTIES.values()) == set(get_args(Duty))
+    for duty in get_args(Duty):
+        about = {"number": 1, "owner": "psb", "day": "2026-11-30"}
+        for code in (f"overdue.{duty}", *(f"overdue.{duty}.{state}" for state in ("due", "provisional", "overdue"))):
+            assert "2026-11-30" in say(code, **about), code
