@@ -1,6 +1,7 @@
--- 人口库与公安户籍日报核对，一镇一日一行：日报人数、库内在册人数、差额。逐日保留。
+-- 人口库与公安户籍日报核对，一镇一日一行：日报人数、库内在册人数、差额；没有日报（未报或被拒收）的乡镇也有一行，日报各数为空。逐日保留。
 -- The library held against the household office's own count: what the newest report of each town says, whom the library
 -- knows to stand in the register, how many of these are dead by other registers, and the difference. A day stays as it was.
+-- A town whose reports are all missing or refused is a row too, without the figures of a report: sums are of all towns.
 {{ config(incremental_strategy='replace_partition', partition_by=['as_of']) }}
 with reported as (
     select
@@ -33,9 +34,9 @@ select
     cast({{ share('r.registered_persons - coalesce(l.persons_listed, 0)', 'r.registered_persons') }} as double)
         as missing_share,
     e.as_of
-from reported r
-join {{ ref('lib_geography__division') }} town on town.code = r.town_code
-join {{ ref('lib_geography__division') }} county on county.code = substr(r.town_code, 1, 6)
-left join listed l on l.town_code = r.town_code
+from {{ ref('lib_geography__division') }} town
+join {{ ref('lib_geography__division') }} county on county.code = substr(town.code, 1, 6)
+left join reported r on r.town_code = town.code and r.place = 1
+left join listed l on l.town_code = town.code
 cross join {{ source('lake', 'edition') }} e
-where r.place = 1
+where town.division_level = 'town'
