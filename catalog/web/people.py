@@ -29,6 +29,8 @@ from pipelines.release.signing import signer_of
 
 ROAD = "web"
 OWN_READS = 20
+TELLING = (None, Reason.SUSPENDED)
+"""With which problem a caller is still told what belongs to them: whoever is cut off may know where things stand."""
 Refusal = Literal["no_provider", "provider_failed"]
 
 
@@ -163,8 +165,10 @@ def build_router(site: Site) -> APIRouter:
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
         readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
         decision = desk.decide_marts(caller, ROAD)
-        reads = audit.recent(desk.register, OWN_READS, caller.recipient) if caller.recipient else []
-        moment, tokens = now(), list_tokens(desk.register, caller.recipient) if caller.recipient else []
+        # whoever shows a token that was revoked, perhaps because it leaked, sees nothing of whose it was
+        recipient = caller.recipient if caller.problem in TELLING else None
+        reads = audit.recent(desk.register, OWN_READS, recipient) if recipient else []
+        moment, tokens = now(), list_tokens(desk.register, recipient) if recipient else []
         soon = ending.ending(caller.grants, moment)
         person = site.person(request)
         if person is not None and not person.lacks and users.ACTS[renewal.ACT] & users.counting(person.user.roles):
@@ -174,15 +178,16 @@ def build_router(site: Site) -> APIRouter:
             "access.html",
             status,
             refused=refused,
+            told=recipient is not None,
             readable=[(cards.card(snapshot, voice, item.offering), item.allowed) for item in readable],
             marts=decision if isinstance(decision, Allowed) else None,
             grants={grant.id: grant for grant in caller.grants},
             reads=reads,
-            deliveries=_deliveries(snapshot, voice, caller.recipient) if caller.recipient else [],
+            deliveries=_deliveries(snapshot, voice, recipient) if recipient else [],
             ending=[(one.grant, ending.hanging(desk.listing.city(), one)) for one in soon],
-            recalls=recall.open_for(desk.register, caller.recipient) if caller.recipient else [],
-            corrected=_corrected(caller.recipient) if caller.recipient else [],
-            quota=metering.stands(desk, request, caller) if caller.recipient else None,
+            recalls=recall.open_for(desk.register, recipient) if recipient else [],
+            corrected=_corrected(recipient) if recipient else [],
+            quota=metering.stands(desk, request, caller) if recipient else None,
             tokens=[one for one in tokens if one.revoked is None and moment < one.expires],
             renewed=renewal.lately(tokens, moment),
             may_renew=person is None or person.second_factor,

@@ -286,3 +286,14 @@ def test_secrets_are_hashed_before_the_register_is_kept_from_others(
     assert isinstance(made, administration.IssuedToken)
     rotated = administration.rotate_token(register, made.id, timedelta(), actor=ADMINISTRATOR)
     assert free == [made.id, rotated.id]  # type: ignore[union-attr]
+
+
+def test_a_revoked_token_is_shown_nothing_of_whose_it_was(staffed_city: City, browser: TestClient) -> None:
+    shown = staffed_city.recipient("甲")
+    staffed_city.grant("甲")
+    own = ('id="quota"', 'id="tokens"')
+    page = browser.get("/access", headers=bearer(shown)).text
+    assert all(part in page for part in own)
+    administration.revoke_token(staffed_city.register, token_of(staffed_city).id, actor=GUARD)
+    page = browser.get("/access", headers=bearer(shown)).text
+    assert not any(part in page for part in own)
