@@ -49,7 +49,8 @@ class Reviews:
         self.register = register
 
     def ask(self, questions: Iterable[Question]) -> int:
-        """Make these the open questions: those that were asked before stay as they are, others that are open close.
+        """Make these the open questions: those that were asked before stay, with the place and weight of now; others
+        that are open close.
 
         Returns how many are open.
         """
@@ -61,6 +62,9 @@ class Reviews:
             for start in range(0, len(settled), 500):
                 ids = settled[start : start + 500]
                 connection.execute(sa.update(table).where(table.c.id.in_(ids)).values(closed=now()))
+            for key, one in wanted.items():
+                if key in known and any(known[key][name] != value for name, value in vars(one).items()):
+                    connection.execute(sa.update(table).where(table.c.id == known[key]["id"]).values(**vars(one)))
             new = [{**vars(one), "asked": now()} for key, one in sorted(wanted.items()) if key not in known]
             if new:
                 connection.execute(sa.insert(table), new)
