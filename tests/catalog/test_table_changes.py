@@ -125,20 +125,59 @@ def test_it_begins_anew_with_all_rows_and_after_an_erasure(bureau: Bureau) -> No
     assert bureau.deliver(DELIVERY).how == "snapshot" and operations(bureau) == {("F", fourth): 1}
 
 
+def test_what_was_worked_off_may_go_and_an_erasure_still_empties_it(bureau: Bureau) -> None:
+    """A deleted row has the values of the version before: without the row that told of that one it says so itself."""
+    first = bureau.deliver(DELIVERY).version
+    bureau.city.release(PERSONS, 30)
+    second = bureau.deliver(DELIVERY).version
+    bureau.receiver.run(f"DELETE FROM t_changes WHERE _citylake_version <= {first}")
+    assert bureau.deliver(DELIVERY).how == "unchanged" and operations(bureau) == {("D", second): 10}
+    assert bureau.receiver.run("SELECT DISTINCT _citylake_since FROM t_changes") == [(first,)]
+    rewritten = {PERSONS: {str(first): ["f", "g"]}}
+    bureau.city.ledger.record([Entry(ERASURE, f"删{first}号", "r", None, {"releases": rewritten})])
+    assert bureau.deliver(DELIVERY).how == "unchanged" and operations(bureau) == {("F", second): 1}
+    assert bureau.deliver(DELIVERY).how == "unchanged" and operations(bureau) == {("F", second): 1}
+
+
+def test_a_table_of_changes_from_before_begins_anew_once(bureau: Bureau) -> None:
+    """Its rows do not say which version they lead on from."""
+    bureau.deliver(DELIVERY)
+    bureau.city.release(PERSONS, 30)
+    second = bureau.deliver(DELIVERY).version
+    bureau.receiver.run("ALTER TABLE t_changes DROP COLUMN _citylake_since")
+    bureau.city.release(PERSONS, 31)
+    third = bureau.deliver(DELIVERY).version
+    assert operations(bureau) == {("F", second): 1, ("I", third): 1}
+
+
+def kept_no_more(bureau: Bureau, **changed: str) -> str:
+    """Deliver as if city.yaml did not ask for the table of changes any longer."""
+    desk = Desk(bureau.city.settings, bureau.city.register)
+    form = desk.listing.snapshot().contracts.city.deliveries[bureau.name(DELIVERY)]
+    told = form.model_copy(update={"changes": False, **changed})
+    return deliver_table(desk, bureau.name(DELIVERY), told, "test").how  # type: ignore[arg-type]
+
+
 def test_it_goes_with_the_rows_and_when_it_is_kept_no_more(bureau: Bureau) -> None:
     bureau.deliver(DELIVERY)
-    city = bureau.desk.listing.snapshot().contracts.city
-    form = city.deliveries[bureau.name(DELIVERY)].model_copy(update={"changes": False})
+    assert kept_no_more(bureau) == "unchanged" and operations(bureau) == Counter()
+    assert bureau.deliver(DELIVERY).how == "unchanged" and operations(bureau).total() == 1
     bureau.city.release(PERSONS, 50)
-    desk = Desk(bureau.city.settings, bureau.city.register)
-    assert deliver_table(desk, bureau.name(DELIVERY), form, "test").how == "changes"  # type: ignore[arg-type]
-    assert operations(bureau) == Counter()
+    assert kept_no_more(bureau) == "changes" and operations(bureau) == Counter()
     held = bureau.city.release(PERSONS, 49)
     bureau.deliver(DELIVERY)
     assert operations(bureau) == {("F", held - 1): 1, ("D", held): 1}
     bureau.end()
     assert bureau.deliver(DELIVERY).how == "ended"
     assert operations(bureau) == Counter() and bureau.receiver.run("SELECT count(*) FROM t")[0] == (0,)
+
+
+def test_one_that_is_kept_no_more_goes_at_an_end_that_keeps_the_rows(bureau: Bureau) -> None:
+    bureau.deliver(DELIVERY)
+    bureau.end()
+    assert operations(bureau).total() == 1
+    assert kept_no_more(bureau, whenEnded="keep") == "ended"
+    assert operations(bureau) == Counter() and bureau.receiver.run("SELECT count(*) FROM t")[0] == (40,)
 
 
 def test_a_table_that_is_not_ours_is_left_alone(bureau: Bureau) -> None:

@@ -138,6 +138,8 @@ class _Delivery(Push):
             self._describe(target, goal)
             if self.form.changes:
                 self._log_begun(target, position, goal)
+            else:
+                target.clear_log()
             return Delivered(self.name, "unchanged", version, rows_after)
         before = self._before(position, goal)
         try:
@@ -167,7 +169,7 @@ class _Delivery(Push):
             target.take_over(staging_name(self.name), goal.extract.columns, progress.loaded)
             self._require(target, goal)
             if self.form.changes:
-                target.begin_log(self._moment(goal))
+                target.begin_log(self._moment(goal, goal.extract.version))
             counts = {"inserted": goal.totals.rows, "updated": 0, "deleted": held}
             self._arrive(target, goal, how="snapshot", since=None, **counts)
         return Delivered(self.name, "snapshot", goal.extract.version, goal.totals.rows, **counts)
@@ -217,17 +219,17 @@ class _Delivery(Push):
         return self.before(goal.admission, position.version)
 
     @staticmethod
-    def _moment(goal: _Goal) -> Moment:
-        return Moment(goal.extract.version, now(), goal.extract.columns)
+    def _moment(goal: _Goal, since: int) -> Moment:
+        return Moment(goal.extract.version, now(), goal.extract.columns, since)
 
     def _log_begun(self, target: Target, position: Position, goal: _Goal) -> Moment:
         """The table of changes, ready for those of this delivery. It begins anew from the recipient's version if there
         was none, or if it tells of a version that an erasure or an ended period changed: it may have what was erased.
         """
-        at, begun = self._moment(goal), target.logged_from()
+        assert position.version is not None
+        at, begun = self._moment(goal, position.version), target.logged_from()
         rewritten = timeline(self.desk.listing, self.product).rewritten
         if begun is None or any(begun <= version < at.version for version in rewritten):
-            assert position.version is not None
             target.begin_log(replace(at, version=position.version))
         return at
 
@@ -296,6 +298,8 @@ class _Delivery(Push):
                 self.recover(position.statement, position.signature)
                 if position.state != reason.value:
                     self._tell_end(target, position, reason)
+                if not self.form.changes:
+                    target.clear_log()
             self.keep()
             return Delivered(self.name, "ended", None, target.totals().rows)
         finally:

@@ -17,11 +17,13 @@ from catalog.delivery.tables.target import (
     DICTIONARY,
     FIELDS,
     MEANINGS,
+    MOMENT,
     NOWHERE,
     NUMBER,
     OPERATION,
     POSITIONS,
     PROGRESS,
+    SINCE,
     STEPS,
     TIME,
     VERSION,
@@ -234,24 +236,25 @@ class MysqlTable:
         return {row[0] for some in _by_thousands(names) for row in self._run(select, (some,))}
 
     def log(self, operation: Operation, at: Moment, names: Sequence[str]) -> None:
-        about, shown = (", ".join(map(_quoted, some)) for some in ((OPERATION, VERSION, TIME), (ROW, *at.columns)))
-        insert = f"INSERT INTO {self._log} ({about}, {shown}) SELECT ?, ?, ?, {shown} FROM {self._target}"
-        insert = f"{insert.replace('%', '%%').replace('?, ?, ?', '%s, %s, %s', 1)} WHERE {_quoted(ROW)} IN %s"
+        about, shown = (", ".join(map(_quoted, some)) for some in (MOMENT, (ROW, *at.columns)))
+        insert = f"INSERT INTO {self._log} ({about}, {shown}) SELECT ?, ?, ?, ?, {shown} FROM {self._target}"
+        insert = f"{insert.replace('%', '%%').replace('?, ?, ?, ?', '%s, %s, %s, %s', 1)} WHERE {_quoted(ROW)} IN %s"
         for some in _by_thousands(names):
-            self._run(insert, (operation, at.version, _plain(at.time), some))
+            self._run(insert, (operation, at.version, _plain(at.time), at.since, some))
 
     def begin_log(self, at: Moment) -> None:
         self.clear_log()
-        insert = f"INSERT INTO {self._log} ({', '.join(map(_quoted, (OPERATION, VERSION, TIME)))})"
-        self._run(f"{insert} VALUES ('F', %s, %s)", (at.version, _plain(at.time)))
+        insert = f"INSERT INTO {self._log} ({', '.join(map(_quoted, MOMENT))})"
+        self._run(f"{insert} VALUES ('F', %s, %s, %s)", (at.version, _plain(at.time), at.since))
 
     def clear_log(self) -> None:
         if OPERATION in self._columns(self._log_name):
             self._run(f"DELETE FROM {self._log}")
 
     def logged_from(self) -> int | None:
-        found = self._run(f"SELECT min({_quoted(VERSION)}) FROM {self._log}")[0][0]
-        return None if found is None else int(found)
+        since = _quoted(SINCE)
+        first, unknown = self._run(f"SELECT min({since}), count(*) - count({since}) FROM {self._log}")[0]
+        return None if first is None or unknown else int(first)
 
     def described(self, name: str) -> list[Meaning]:
         listed = ", ".join(map(_quoted, MEANINGS))
@@ -308,11 +311,11 @@ class MysqlTable:
         if not there:
             number = f"{_quoted(NUMBER)} bigint AUTO_INCREMENT PRIMARY KEY"
             self._run(f"CREATE TABLE {self._log} ({number}) ENGINE = InnoDB CHARACTER SET utf8mb4")
-            self._fit(self._log, {}, {**own, **columns})
+            self._fit(self._log, {}, {**own, SINCE: "bigint", **columns})
         elif missing := [name for name in (NUMBER, *own) if name not in there]:
             raise misfit(self, missing[0], f"{self._log_name} ≠ {CHANGES}")
         else:
-            self._fit(self._log, there, columns)
+            self._fit(self._log, there, {SINCE: "bigint", **columns})
 
     def _fit(self, table: str, there: Mapping[str, str], columns: Mapping[str, str]) -> None:
         """Add the columns that are missing. Raises CitylakeError for one that does not hold its values."""

@@ -13,11 +13,13 @@ from catalog.delivery.tables.target import (
     DICTIONARY,
     FIELDS,
     MEANINGS,
+    MOMENT,
     NOWHERE,
     NUMBER,
     OPERATION,
     POSITIONS,
     PROGRESS,
+    SINCE,
     STEPS,
     TIME,
     VERSION,
@@ -217,26 +219,26 @@ class PostgresTable:
         return {row[0] for row in self._con.execute(select, (list(names),)).fetchall()}
 
     def log(self, operation: Operation, at: Moment, names: Sequence[str]) -> None:
-        about = sql.SQL(", ").join(map(sql.Identifier, (OPERATION, VERSION, TIME)))
+        about = sql.SQL(", ").join(map(sql.Identifier, MOMENT))
         shown = sql.SQL(", ").join(map(sql.Identifier, (ROW, *at.columns)))
-        insert = sql.SQL("INSERT INTO {} ({}, {}) SELECT %s, %s, %s, {} FROM {} WHERE {} = ANY(%s)")
+        insert = sql.SQL("INSERT INTO {} ({}, {}) SELECT %s, %s, %s, %s, {} FROM {} WHERE {} = ANY(%s)")
         statement = insert.format(self._log, about, shown, shown, self._target, sql.Identifier(ROW))
-        self._con.execute(statement, (operation, at.version, at.time, list(names)))
+        self._con.execute(statement, (operation, at.version, at.time, at.since, list(names)))
 
     def begin_log(self, at: Moment) -> None:
         self.clear_log()
-        about = sql.SQL(", ").join(map(sql.Identifier, (OPERATION, VERSION, TIME)))
-        insert = sql.SQL("INSERT INTO {} ({}) VALUES ('F', %s, %s)").format(self._log, about)
-        self._con.execute(insert, (at.version, at.time))
+        about = sql.SQL(", ").join(map(sql.Identifier, MOMENT))
+        insert = sql.SQL("INSERT INTO {} ({}) VALUES ('F', %s, %s, %s)").format(self._log, about)
+        self._con.execute(insert, (at.version, at.time, at.since))
 
     def clear_log(self) -> None:
         if OPERATION in self._columns(self._log_name):
             self._con.execute(sql.SQL("DELETE FROM {}").format(self._log))
 
     def logged_from(self) -> int | None:
-        select = sql.SQL("SELECT min({}) FROM {}").format(sql.Identifier(VERSION), self._log)
+        select = sql.SQL("SELECT min({0}), count(*) - count({0}) FROM {1}").format(sql.Identifier(SINCE), self._log)
         row = self._con.execute(select).fetchone()
-        return row[0] if row else None
+        return row[0] if row and row[1] == 0 else None
 
     def described(self, name: str) -> list[Meaning]:
         listed = sql.SQL(", ").join(map(sql.Identifier, MEANINGS))
@@ -293,11 +295,11 @@ class PostgresTable:
         if not there:
             number = sql.SQL("{} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY").format(sql.Identifier(NUMBER))
             self._con.execute(sql.SQL("CREATE TABLE {} ({})").format(self._log, number))
-            self._fit(self._log, {}, {**own, **columns})
+            self._fit(self._log, {}, {**own, SINCE: "bigint", **columns})
         elif missing := [name for name in (NUMBER, *own) if name not in there]:
             raise misfit(self, missing[0], f"{self._log_name} ≠ {CHANGES}")
         else:
-            self._fit(self._log, there, columns)
+            self._fit(self._log, there, {SINCE: "bigint", **columns})
 
     def _fit(self, table: sql.Composable, there: Mapping[str, str], columns: Mapping[str, str]) -> None:
         """Add the columns that are missing. Raises CitylakeError for one that does not hold its values."""

@@ -74,8 +74,11 @@ MEANINGS = ("number", "column_name", *_SAID, "licence")
 Meaning = tuple[int | str | None, ...]
 """What one column of a table means: the values of MEANINGS. `number`: its place, from 1 on."""
 NUMBER, OPERATION, VERSION, TIME = "_citylake_number", "_citylake_operation", "_citylake_version", "_citylake_time"
+SINCE = "_citylake_since"
 """Of a table of changes, before the name and the columns of the row: its place, what happened, which version it is part
-of, when it was delivered."""
+of, when it was delivered, and which version it leads on from: a row that is gone has its values from there."""
+MOMENT = (OPERATION, VERSION, TIME, SINCE)
+"""What `log` and `begin_log` write of a change, whatever row it is of."""
 Operation = Literal["F", "I", "U", "D"]
 """`F`: all rows were delivered anew, the table itself is what later changes are to be applied to; `I`, `U`, `D`: a row
 came, has these values now, or is gone and had them."""
@@ -99,6 +102,7 @@ class Moment:
     version: int
     time: datetime
     columns: tuple[str, ...]
+    since: int
 
 
 def staging_name(delivery: str) -> str:
@@ -192,7 +196,8 @@ class Target(Protocol):
         """Empty the table of changes, if there is one."""
 
     def logged_from(self) -> int | None:
-        """The first version that the table of changes tells of, None if it is empty."""
+        """The first version that the table of changes tells of, whatever was deleted from it; None if it is empty or
+        has a row of which that is not known."""
 
     def described(self, name: str) -> list[Meaning]:
         """What is written there of the meaning of its columns, in their order."""
