@@ -54,9 +54,9 @@ def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | 
     return returned.account(desk, name, form, run)
 
 
-def refusal(register: Register, name: str, refused: Refused) -> dict[str, str]:
-    """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and what else failed
-    when it stopped; by language."""
+def refusal(register: Register, name: str, refused: Refused, behind: bool = True) -> dict[str, str]:
+    """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and, with `behind`,
+    what else failed when it stopped; by language."""
     rule = _OF_RECIPIENT.get(refused.reason)
     if rule is None and refused.reason in BY_CONTRACT:
         rule = "deliver.by_contract_ended" if _has_ended(register, name) else "deliver.by_contract"
@@ -66,7 +66,7 @@ def refusal(register: Register, name: str, refused: Refused) -> dict[str, str]:
         texts = [translate("deliver.refused", language, name=name, reason=reason)]
         if rule is not None:
             texts.append(translate(rule, language, name=name, product=refused.product))
-        if isinstance(refused.__cause__, CitylakeError):
+        if behind and isinstance(refused.__cause__, CitylakeError):
             texts.append(refused.__cause__.text(language))
         told[language] = "\n".join(texts)
     return told

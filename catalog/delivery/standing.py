@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from catalog.delivery.deliveries import all_deliveries, deliver, refusal
+from catalog.delivery.deliveries import Form, all_deliveries, deliver, refusal
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.files.returned import Account
@@ -30,14 +30,21 @@ LATELY = 5
 """Receipts of a delivery that a recipient is shown."""
 Texts = Mapping[str, str]
 """A text by language."""
+_AT_RECIPIENT = frozenset(
+    f"deliver.{code}"
+    for code in ("unreachable", "database", "misfit", "not_ours", "counts", "store", "files", "not_our_folder")
+)
+"""Problems that a recipient can see to: of its database, its table, its folder."""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What became of a try: what it did, None for a return whose product is not published; or its problem."""
+    """What became of a try: what it did, None for a return whose product is not published; or its problem, whole for
+    the operator, and what the recipient is shown of it."""
 
     done: Delivered | Account | None
-    problem: Texts | None
+    problem: Texts | None = None
+    shown: Texts | None = None
 
     @property
     def told(self) -> str:
@@ -71,20 +78,12 @@ class Standing:
 
 def attempt(desk: Desk, name: str, run: str, anew: bool = False) -> Tried:
     """Deliver one, and keep what stopped it for whoever asks; `anew` as in `deliver`. Other deliveries go on."""
-    receipts = Receipts(desk.register, run)
-    try:
-        tried = Tried(deliver(desk, name, run, anew), None)
-    except Refused as refused:
-        tried = Tried(None, refusal(desk.register, name, refused))
-    except AuditUnavailable:
-        tried = Tried(None, _texts("web.error.no_audit"))
-    except CitylakeError as error:
-        tried = Tried(None, {language: error.text(language) for language in LANGUAGES})
-    except Exception as error:  # the text of an error that nobody foresaw may quote rows
-        tried = Tried(None, _texts("deliver.unforeseen", name=name, problem=type(error).__name__))
-    with contextlib.suppress(OperationalError):  # of a register that cannot be written, that is the problem told
-        if tried.problem is not None or _failure(receipts, name) is not None:
-            receipts.add(Stage.FAILURE, _subject(name), {"message": tried.problem})
+    tried = _try(desk, name, run, anew)
+    receipts, recipient = Receipts(desk.register, run), _recipient(all_deliveries(desk.listing.city()).get(name))
+    # of a register that cannot be written, that is the problem told; PostgreSQL and SQLite say it by different errors
+    with contextlib.suppress(OperationalError, InternalError, InterfaceError):
+        if tried.problem is not None or _failure(receipts, name, recipient) is not None:
+            receipts.add(Stage.FAILURE, _subject(name), {"message": tried.shown, "recipient": recipient})
     return tried
 
 
@@ -101,13 +100,42 @@ def standing(register: Register, city: CityForm, recipient: str) -> list[Standin
 def own_receipt(register: Register, delivery: str, number: int, recipient: str) -> Receipt | None:
     """One of the receipts that a recipient is shown of a delivery, None for any other."""
     kept = Receipts(register, "").of_stage(Stage.DELIVERY, delivery, LATELY)
-    return next((one for one in kept if one.id == number and _said(one)["recipient"] == recipient), None)
+    return next((one for one in kept if one.id == number and _said(one).get("recipient") == recipient), None)
+
+
+def _try(desk: Desk, name: str, run: str, anew: bool) -> Tried:
+    ours = _texts("deliver.by_platform", name=name)
+    try:
+        return Tried(deliver(desk, name, run, anew))
+    except Refused as refused:
+        shown = refusal(desk.register, name, refused, behind=_is_theirs(refused.__cause__))
+        return Tried(None, refusal(desk.register, name, refused), shown)
+    except AuditUnavailable:
+        return Tried(None, _texts("web.error.no_audit"), ours)
+    except CitylakeError as error:
+        problem = {language: error.text(language) for language in LANGUAGES}
+        return Tried(None, problem, problem if _is_theirs(error) else ours)
+    except Exception as error:  # the text of an error that nobody foresaw may quote rows
+        return Tried(None, _texts("deliver.unforeseen", name=name, problem=type(error).__name__), ours)
+
+
+def _is_theirs(error: BaseException | None) -> bool:
+    """Whether a problem is the recipient's to see to. What a driver says of paths is of our machine: of certificates,
+    keys and sockets."""
+    if not isinstance(error, CitylakeError) or error.code not in _AT_RECIPIENT:
+        return False
+    return not {"/", "\\"} & set(str(error.arguments.get("problem", "")))
+
+
+def _recipient(form: Form | None) -> str | None:
+    """Whom a delivery is to; None for the account of a return, and for one that city.yaml does not name."""
+    return form.recipient if isinstance(form, DeliveryForm | FileTask) else None
 
 
 def _standing(receipts: Receipts, name: str, form: DeliveryForm | FileTask) -> Standing:
     kept = receipts.of_stage(Stage.DELIVERY, name, LATELY)
-    mine = [(one, said) for one in kept if (said := _said(one))["recipient"] == form.recipient]
-    failure = _failure(receipts, name)
+    mine = [(one, said) for one in kept if (said := _said(one)).get("recipient") == form.recipient]
+    failure = _failure(receipts, name, form.recipient)
     return Standing(
         name=name,
         product=form.product,
@@ -119,10 +147,12 @@ def _standing(receipts: Receipts, name: str, form: DeliveryForm | FileTask) -> S
     )
 
 
-def _failure(receipts: Receipts, name: str) -> Receipt | None:
-    """The failure that no success followed."""
+def _failure(receipts: Receipts, name: str, recipient: str | None) -> Receipt | None:
+    """The failure of a delivery to this recipient that no success followed; another had it before, perhaps."""
     last = receipts.last(Stage.FAILURE, _subject(name))
-    return None if last is None or last.body["message"] is None else last
+    if last is None or last.body["message"] is None or last.body.get("recipient") != recipient:
+        return None
+    return last
 
 
 def _subject(name: str) -> str:

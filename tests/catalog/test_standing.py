@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from catalog.delivery import receipt, standing
 from catalog.delivery.deliveries import deliver
 from catalog.delivery.desk import Desk
 from catalog.policy import audit, suspension
 from catalog.policy.decision import Reason
-from pipelines.messages import translate
+from pipelines.messages import CitylakeError, translate
+from pipelines.register.receipts import Receipts, Stage
 from tests.catalog.filing import add_deliveries, end_grants
 from tests.catalog.small_city import AGES, GUARD, PERSONS, City, bearer
 
@@ -98,10 +100,100 @@ def test_a_receipt_of_another_recipient_of_the_same_delivery_is_not_shown(
     """As after city.yaml named another recipient for it."""
     own_city.recipient("甲"), own_city.grant("甲")
     standing.attempt(desk, "first", "test")
-    file = own_city.own_contracts() / "city.yaml"
-    file.write_text(
-        file.read_text("utf-8").replace('"recipient": "甲", "folder": "a"', '"recipient": "丙", "folder": "a"')
-    )
+    other = bearer(own_city.recipient("丙"))
+    named_instead(own_city, "甲", "丙")
     client: TestClient = own_city.client()
-    page = client.get("/access?lang=en", headers=bearer(own_city.recipient("丙"))).text
+    page = client.get("/access?lang=en", headers=other).text
     assert "nothing delivered yet" in row_of(page, "first") and "receipt.zip" not in row_of(page, "first")
+
+
+def named_instead(city: City, recipient: str, other: str) -> None:
+    """city.yaml names another recipient for the first delivery."""
+    file, folder = city.own_contracts() / "city.yaml", '", "folder": "a"'
+    text = file.read_text("utf-8")
+    assert f"{recipient}{folder}" in text
+    file.write_text(text.replace(f"{recipient}{folder}", f"{other}{folder}"), "utf-8")
+
+
+def test_a_failure_of_the_recipient_before_is_not_shown(own_city: City, desk: Desk) -> None:
+    before, other = bearer(own_city.recipient("甲")), bearer(own_city.recipient("丙"))
+    assert standing.attempt(desk, "first", "test").problem is not None  # there is no grant
+    client: TestClient = own_city.client()
+    assert "failed" in row_of(client.get("/access?lang=en", headers=before).text, "first")
+    named_instead(own_city, "甲", "丙")
+    client, desk = own_city.client(), Desk(own_city.settings, own_city.register)
+    assert "failed" not in row_of(client.get("/access?lang=en", headers=other).text, "first")
+    assert standing.attempt(desk, "first", "test").problem is not None
+    assert "failed" in row_of(client.get("/access?lang=en", headers=other).text, "first")
+    own_city.grant("丙")
+    assert standing.attempt(desk, "first", "test").problem is None
+    assert "failed" not in row_of(client.get("/access?lang=en", headers=other).text, "first")
+
+
+def test_what_is_on_our_side_is_told_to_the_operator_alone(own_city: City, desk: Desk) -> None:
+    """The text names where the secret should be on our machine."""
+    shown = bearer(own_city.recipient("甲"))
+    own_city.grant("甲"), own_city.grant("甲", AGES)
+    home = own_city.settings.home
+    for name, delivery in {"front": "broken", "drop": "first"}.items():
+        (home / "secrets" / name).unlink()
+        tried = standing.attempt(desk, delivery, "test")
+        assert tried.problem and str(home) in tried.told
+        page = own_city.client().get("/access?lang=en", headers=shown).text
+        assert "on its own side" in row_of(page, delivery) and str(home) not in page and "CITYLAKE" not in page
+    suspension.suspend(own_city.register, own_city.contracts, "recipient", "甲", "演练", actor=GUARD)
+    tried = standing.attempt(desk, "first", "test")  # refused, and then the folder could not be opened
+    assert tried.shown and str(home) in tried.told and str(home) not in "".join(tried.shown.values())
+    assert translate("web.reason.suspended", "zh") in tried.shown["zh"]
+
+
+@pytest.mark.parametrize(
+    ("code", "problem", "whole"),
+    [
+        ("deliver.unreachable", "connection refused", True),
+        ("deliver.unreachable", 'root certificate file "/home/operator/root.crt" does not exist', False),
+        ("deliver.overtaken", "", False),
+    ],
+)
+def test_no_path_of_ours_is_in_what_a_driver_says(
+    own_city: City, desk: Desk, monkeypatch: pytest.MonkeyPatch, code: str, problem: str, whole: bool
+) -> None:
+    def fail(*_: object) -> None:
+        raise CitylakeError(code, connection="front", problem=problem, name="first")
+
+    monkeypatch.setattr(standing, "deliver", fail)
+    tried = standing.attempt(desk, "first", "test")
+    assert tried.problem and tried.shown
+    assert problem in tried.told and (tried.shown == tried.problem) is whole
+    last = Receipts(own_city.register, "").last(Stage.FAILURE, "delivery:first")
+    assert last is not None and last.body == {"message": tried.shown, "recipient": "甲"}
+
+
+@pytest.mark.parametrize("kind", [OperationalError, InternalError, InterfaceError])
+def test_a_register_that_cannot_be_written_does_not_stop_the_others(
+    own_city: City, desk: Desk, monkeypatch: pytest.MonkeyPatch, kind: type[DBAPIError]
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind("INSERT", None, Exception("read only"))
+
+    monkeypatch.setattr(Receipts, "add", fail)
+    assert standing.attempt(desk, "first", "test").problem is not None
+
+
+def test_an_account_of_a_return_is_no_receipt_of_anybody(own_city: City) -> None:
+    shown = bearer(own_city.recipient("甲"))
+    own_city.grant("甲")
+    to = {"341502": {"recipient": "甲", "connection": "drop", "folder": "c"}}
+    store = own_city.settings.home / "counties"
+    store.mkdir()
+    form = {"by": "division", "product": PERSONS, "formats": ["csv"], "to": to}
+    add_deliveries(own_city, {"drop": f"file://{store}"}, {"back": form})
+    desk = Desk(own_city.settings, own_city.register)
+    for name in ("back.341502", "back"):
+        assert standing.attempt(desk, name, "test").problem is None
+    kept = Receipts(own_city.register, "").last(Stage.DELIVERY, "back")
+    assert kept is not None
+    client = own_city.client()
+    assert client.get(f"/access/deliveries/back/{kept.id}/receipt.zip", headers=shown).status_code == 404
+    (link,) = re.findall(r'href="(/access/deliveries/back[^"]+)"', client.get("/access", headers=shown).text)
+    assert client.get(link, headers=shown).status_code == 200
