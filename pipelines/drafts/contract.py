@@ -76,7 +76,9 @@ def _lines(draft: Draft) -> Iterator[str]:
     key = set(load["key"])
     for one in draft.proposals:
         entry: dict[str, Any] = {"name": one.field}
-        if one.column.name != one.field:
+        if one.column.place is not None:
+            entry["physicalName"] = undecided("column", place=one.column.place)
+        elif one.column.name != one.field:
             entry["physicalName"] = one.column.name
         if one.field in key or not one.column.nullable:
             entry["required"] = True

@@ -5,8 +5,9 @@ Nothing of a row outlives the making of a draft.
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from pypinyin import lazy_pinyin
@@ -14,10 +15,13 @@ from pypinyin import lazy_pinyin
 from pipelines.connectors.base import Request
 from pipelines.contracts.models import NAME
 from pipelines.contracts.resolved import Contracts
+from pipelines.drafts import naming
 from pipelines.drafts.contract import Draft
 from pipelines.drafts.fields import Proposer, SourceColumn
 from pipelines.drafts.looks import Look, Sample, look
 from pipelines.drafts.offers import Offer
+from pipelines.engine import connect
+from pipelines.messages import CitylakeError
 
 ROWS_FILE = "rows.parquet"
 _LONGEST = 40
@@ -44,23 +48,38 @@ def looking(contracts: Contracts, org: str, secret: Callable[[str], str], scratc
 def drafted(offer: Offer, org: str, request: Request, proposer: Proposer, names: set[str]) -> Draft:
     """The draft of one dataset. `names`: those of other datasets, to which this one's is added. Raises CitylakeError
     when the sample cannot be read."""
-    columns = offer.read(request)
+    with connect(request.scratch) as con:
+        try:
+            columns = offer.read(request)
+        except CitylakeError as error:
+            raise naming.unusable(con, error, offer, request.owner) from None
+        listed = tuple(dict.fromkeys((*offer.told, *(columns or ()))))
+        hidden = naming.persons(con, listed, proposer.knows, offer, request.owner)
+        offer = naming.discreet(con, offer)
     sample = Sample(0, 0, {})
     if columns:
         sample = look(request.target, columns, proposer.contracts.codes, request.scratch)
-    listed = dict.fromkeys((*offer.told, *sample.columns))
-    looks = {name: sample.columns.get(name, Look()) for name in listed}
-    told = [(offer.told.get(name, SourceColumn(name)), one) for name, one in looks.items()]
+    told = {name: _told(offer, name, hidden.get(name), listed) for name in listed}
+    looks = {told[name].name: sample.columns.get(name, Look()) for name in listed}
     return Draft(
         org,
         _dataset(offer.name, names),
         offer.title,
         offer.connector,
         Sample(sample.rows, sample.unread, looks),
-        proposer.propose(told),
-        offer.keys,
+        proposer.propose((one, looks[one.name]) for one in told.values()),
+        [tuple(told[name].name if name in told else name for name in key) for key in offer.keys],
         offer.notes,
     )
+
+
+def _told(offer: Offer, name: str, place: int | None, others: Sequence[str]) -> SourceColumn:
+    """What the source says of a column. One whose name is kept out is called by its place."""
+    one = offer.told.get(name, SourceColumn(name))
+    if place is None:
+        return one
+    free = (f"column_{place}" + "_" * more for more in range(len(others) + 1))
+    return replace(one, name=next(call for call in free if call not in others), place=place)
 
 
 def _dataset(offered: str, names: set[str]) -> str:

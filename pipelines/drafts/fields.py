@@ -35,13 +35,14 @@ _CHECKED = {"id_number": "gb11643_check_digit", "uscc": "gb32100_check_digit"}
 @dataclass(frozen=True)
 class SourceColumn:
     """A column as its source tells it: `title` its remark, `type` where the source knows types, `size` the length of
-    its texts."""
+    its texts. `place`: where it stands, from 1, if its own name is kept out of the draft and `name` stands for it."""
 
     name: str
     title: str = ""
     type: LogicalType | None = None
     nullable: bool = True
     size: int | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Proposer:
             for column in source.columns:
                 found.setdefault(_folded(column.physical_name), Counter())[column.name] += 1
         return found
+
+    def knows(self, text: str) -> bool:
+        """Whether a text is what a department calls a column, or the city a field."""
+        return _folded(text) in self._used or any(one.businessName == text for one in self.contracts.fields.values())
 
     def propose(self, columns: Iterable[tuple[SourceColumn, Look]]) -> list[Proposal]:
         """A proposal for each column; no field twice."""

@@ -119,9 +119,15 @@ def _mobiles_in_numbers(con: duckdb.DuckDBPyConnection, relation: str) -> list[F
 
 def kinds_in(con: duckdb.DuckDBPyConnection, text: str) -> frozenset[Kind]:
     """What a text by itself looks like."""
+    return kinds_of(con, [text])[text]
+
+
+def kinds_of(con: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> dict[str, frozenset[Kind]]:
+    """What each of some texts by itself looks like."""
     tests = ", ".join(_test(kind, 0) for kind in KINDS)
-    (row,) = con.execute(f"SELECT {tests} FROM {_layers('(SELECT 1)', [literal(text)])}").fetchall()
-    return frozenset(kind for kind, held in zip(KINDS, row, strict=True) if held)
+    given = f"(SELECT unnest([{literals(texts)}]::VARCHAR[]) AS given)"
+    rows = con.execute(f"SELECT own, {tests} FROM {_layers(given, ['given'], ['given AS own'])}").fetchall()
+    return {text: frozenset(kind for kind, held in zip(KINDS, row, strict=True) if held) for text, *row in rows}
 
 
 def without(relation: str, texts: Sequence[tuple[str, str]]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import xlsxwriter
 import yaml
 from typer.testing import CliRunner
 
@@ -211,6 +212,101 @@ def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
     assert made["load"]["key"][0].startswith("待定")
     decide(project, out, "deng_ji", connection="hc", key="id_number")
     assert "合同检查通过" in check(project)
+
+
+ROW = ("张三", "34240119900307123X", "13905641234", "2026-01-02")
+AS_NAMES = (*ROW, "zhang_san", "李四", "li_si", "解放路12号")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",".join(ROW) + "\n李四,34240119900307123X,13905641235,2026-01-03\n",
+        "张三,男,解放路12号3室\n李四,女,解放路12号4室\n",
+        "张三,13905641234,13905641234\n李四,13905641235,13905641236\n",
+        "张三,张三\n李四,李四\n",
+        "序号,2026年1月2日\n1,5\n",
+    ],
+)
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_row_in_place_of_the_header_is_refused_and_not_shown(project: Path, text: str, kind: str) -> None:
+    file = project / f"a.{kind}"
+    if kind == "csv":
+        file.write_text(text, "utf-8")
+    else:
+        lines = [line.split(",") for line in text.splitlines()]
+        with xlsxwriter.Workbook(file) as book:
+            sheet = book.add_worksheet()
+            for number, line in enumerate(lines):
+                sheet.write_row(number, 0, line)
+    told = drafted(str(file), "--org", "psb", "--to", str(project / "drafts"), code=1)
+    assert "表头" in told and "header_row" in told
+    assert not any(value in told for value in AS_NAMES)
+    assert not (project / "drafts").exists()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [{"张三": 5, "李四": 6, "区县": "裕安区"}],
+        {"data": {"张三": [{"区县": "裕安区"}], "李四": [{"区县": "裕安区"}]}},
+    ],
+)
+def test_keys_that_are_persons_stay_out_of_the_draft(project: Path, document: Any) -> None:
+    file = project / "a.json"
+    file.write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+    out = project / "drafts"
+    told = drafted(str(file), "--org", "psb", "--to", str(out))
+    made = [*out.rglob("*")]
+    texts = [told, *map(str, made), *(one.read_text("utf-8") for one in made if one.is_file())]
+    assert not any(value in text for text in texts for value in AS_NAMES)
+    drafts = [yaml.safe_load(one.read_text("utf-8")) for one in (out / "sources" / "psb").iterdir()]
+    assert all("区县" in {column.get("physicalName") for column in one["properties"]} for one in drafts)
+    if isinstance(document, list):
+        names = [column.get("physicalName") for column in drafts[0]["properties"]]
+        assert [name.startswith("待定：第 ") for name in names] == [True, True, False]
+    else:
+        assert all(one["connector"]["file_drop"]["records"].startswith("待定") for one in drafts)
+
+
+def test_sheets_and_remarks_that_name_persons_stay_out_of_the_draft(project: Path) -> None:
+    file = project / "a.xlsx"
+    with xlsxwriter.Workbook(file) as book:
+        for name in ("张三", "李四", "人口表"):
+            book.add_worksheet(name).write_column(0, 0, ["区县", "裕安区"])
+    drafted(str(file), "--org", "psb", "--to", str(project / "drafts"))
+    made = [one for one in (project / "drafts").rglob("*.yaml") if one.name != "fields.yaml"]
+    assert not any(value in f"{one}{one.read_text('utf-8')}" for one in made for value in AS_NAMES)
+    sheets = [yaml.safe_load(one.read_text("utf-8"))["connector"]["file_drop"]["sheet"] for one in made]
+    assert sorted(sheet.startswith("待定") for sheet in sheets) == [False, True, True] and "人口表" in sheets
+
+
+def test_a_table_of_a_database_that_was_made_of_a_file_without_a_header(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = sqlite_engine(tmp_path)
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
+    engine.run(f'CREATE TABLE {engine.table} ("张三" varchar(10) PRIMARY KEY, gxsj varchar(20))')
+    drafted("psb", engine.table, "--org", "psb", "--to", str(project / "drafts"))
+    text, made = written(project / "drafts", "t")
+    assert not any(value in text for value in AS_NAMES)
+    assert made["properties"][0]["name"] == "column_1" and made["load"]["key"] == ["column_1"]
+    engine.run(f'ALTER TABLE {engine.table} ADD "13905641234" varchar(10)')
+    told = drafted("psb", engine.table, "--org", "psb", "--to", str(project / "others"), code=1)
+    assert "表头" in told and "13905641234" not in told
+
+
+def test_a_remark_that_names_somebody_is_left_out(
+    postgres: Server, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = postgres_engine(postgres)
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
+    filled(engine)
+    engine.run(f"COMMENT ON TABLE {engine.table} IS '人员表，联系人：张三'")
+    engine.run(f"COMMENT ON COLUMN {engine.table}.qita IS '备注，问 13905641234'")
+    drafted("psb", engine.table, "--org", "psb", "--to", str(project / "drafts"))
+    texts = [one.read_text("utf-8") for one in (project / "drafts").rglob("*.yaml")]
+    assert not any(value in text for text in texts for value in AS_NAMES)
 
 
 def test_a_folder_of_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
