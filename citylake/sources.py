@@ -90,6 +90,8 @@ def rewind(
             else:
                 moved = position.to_value(contract, run.receipts, value or [], who, why)
         typer.echo(say("position.moved", subject=source, before=_shown(moved.before), after=_shown(moved.after)))
+        if moved.forward:
+            typer.echo(say("position.forward", subject=source))
 
 
 def _shown(place: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ again what is kept in raw is a replay and asks the source nothing (`replays`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.admission.receive import asked_of, position_of
@@ -18,14 +18,19 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 FORGETFUL = ("mqtt",)
 """Connectors whose sources do not tell again what was acknowledged."""
 VALUE = "value"
+_COMPACT = {8: "%Y%m%d", 14: "%Y%m%d%H%M%S"}
+"""Days and moments of digits alone, by their length."""
+_YEARS = range(1970, 2100)
+"""Years in which digits are taken for a day: other numbers that could be one are rare."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """A move as it was recorded. Positions are plain JSON."""
+    """A move as it was recorded. Positions are plain JSON. `forward`: what lies between is left out."""
 
     before: dict[str, Any]
     after: dict[str, Any]
+    forward: bool
 
 
 def to_value(contract: SourceContract, receipts: Receipts, values: Sequence[str], who: str, why: str) -> Moved:
@@ -39,7 +44,8 @@ def to_value(contract: SourceContract, receipts: Receipts, values: Sequence[str]
     if known is None:
         raise CitylakeError("position.no_value", subject=contract.id)
     shown = known if isinstance(known, list) else [known]
-    if len(values) != len(shown) or not all(_alike(one, other) for one, other in zip(values, shown, strict=True)):
+    counted = [_counted(contract, column) for column in columns]
+    if len(values) != len(shown) or not all(map(alike, values, shown, counted)):
         raise CitylakeError(
             "position.form", subject=contract.id, columns="、".join(columns), now="，".join(map(str, shown))
         )
@@ -77,25 +83,76 @@ def _move(
     contract: SourceContract, receipts: Receipts, before: dict[str, Any], after: dict[str, Any], who: str, why: str
 ) -> Moved:
     receipts.add(Stage.POSITION, contract.id, {"position": after, "before": before, "who": who, "why": why})
-    return Moved(before, after)
+    return Moved(before, after, _goes_forward(before, after))
 
 
-def _alike(value: str, known: Any) -> bool:
-    """Whether a value is written as the position is: a number, a moment with or without a zone, or a text of digits in
-    the same places."""
-    if isinstance(known, int) or _is_number(str(known)):
-        return _is_number(value) and (isinstance(known, int) or len(value) == len(known) or not known.startswith("0"))
-    try:
-        was = datetime.fromisoformat(str(known))
-        is_ = datetime.fromisoformat(value)
-    except ValueError:
-        return len(value) == len(str(known)) and all(
+def _counted(contract: SourceContract, column: str) -> bool:
+    """Whether a column of the cursor holds numbers, by its contract."""
+    return any(one.name == column and one.definition.logicalType in ("integer", "number") for one in contract.columns)
+
+
+def alike(value: str, known: Any, counted: bool) -> bool:
+    """Whether a value is one of the kind that the position is, and written as it is: a number, a day or moment that
+    exists, with or without a zone, or a text of digits in the same places. `counted`: the column holds numbers, so that
+    digits are no day, whatever they look like."""
+    was = str(known)
+    if not (counted or isinstance(known, int)) and (form := _compact(was)):
+        return len(value) == len(was) and _is_number(value) and _moment(value, form) is not None
+    if _is_number(was):
+        return _is_number(value) and (isinstance(known, int) or len(value) == len(was) or not was.startswith("0"))
+    if (known_moment := _iso(was)) is None:
+        return len(value) == len(was) and all(
             one.isdigit() == other.isdigit() and (one.isdigit() or one == other)
-            for one, other in zip(value, str(known), strict=True)
+            for one, other in zip(value, was, strict=True)
         )
-    # A day alone has ten characters, and is no moment.
-    return (was.tzinfo is None) is (is_.tzinfo is None) and (len(value) > 10) is (len(str(known)) > 10)
+    # A day alone has ten characters, and is no moment; the eleventh stands between day and time.
+    moment = _iso(value)
+    zoned = moment is not None and (moment.tzinfo is None) is (known_moment.tzinfo is None)
+    return zoned and value[4:11:3] == was[4:11:3] and value[10:11] == was[10:11]
+
+
+def _goes_forward(before: dict[str, Any], after: dict[str, Any]) -> bool:
+    """Whether a move leaves out what lies between. False where positions have no order, as sets of files."""
+    if not before:
+        return bool(after)
+    if VALUE not in before or VALUE not in after:
+        return False
+    was, is_ = (
+        [_order(one) for one in (value if isinstance(value, list) else [value])]
+        for value in (before[VALUE], after[VALUE])
+    )
+    return is_ > was
+
+
+def _order(value: Any) -> tuple[str, Any]:
+    """What positions of one kind are compared by; kinds apart, should a source have changed its own."""
+    text = str(value)
+    if _is_number(text):
+        return "number", int(text)
+    moment = _iso(text)
+    return ("text", text) if moment is None else ("time", moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _is_number(text: str) -> bool:
     return text.removeprefix("-").isdecimal() and text.isascii()
+
+
+def _compact(text: str) -> str | None:
+    """The form of a day or moment that is written by digits alone; None for other numbers."""
+    form = _COMPACT.get(len(text))
+    moment = _moment(text, form) if form and _is_number(text) else None
+    return form if moment and moment.year in _YEARS else None
+
+
+def _moment(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        return None
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from citylake.main import app
+from pipelines.admission.position import alike
 from pipelines.contracts.load import Contracts
 from pipelines.register import Register, tables
 from pipelines.run import opened
@@ -156,14 +157,58 @@ def test_a_range_is_read_again_from_the_source(home: Path, engine: Engine) -> No
     (act,) = receipts()
     assert (act["body"]["who"], act["body"]["why"]) == (STEWARD, "部门补录")
     assert act["body"]["before"]["value"].startswith("2026-01-20")
+    assert "之后" not in told
+    assert "之后" not in moved("--batch", "1")
+    assert "其间的行不会取来" in moved("--batch", "2")
     moved("--batch", "1")
     assert ingest() == 20
     assert receipts()[-1]["body"]["position"] == {}
 
 
+def test_a_move_forward_says_that_rows_are_left_out(home: Path, engine: Engine) -> None:
+    assert ingest() == 20
+    assert "其间的行不会取来" in moved("--value", "2026-02-01 00:00:00")
+    engine.add([["50", "'男'", "'2026-01-25 08:00:00'"]])
+    assert "其间的行不会取来" not in moved("--value", "2026-01-20 08:00:00")
+    assert ingest() == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "good", "bad"),
+    [
+        ("2026-11-02 08:00:00", ["2026-02-28 00:00:00", "2026-02-28 00:00:00.5"],
+         ["2026-13-45 00:00:00", "2026-02-30 00:00:00", "2026-11-02", "2026-11-02T08:00:00", "20261102 080000",
+          "2026-11-02 08:00:00+08:00", "5"]),
+        ("2026-11-02T08:00:00+08:00", ["2026-11-01T00:00:00Z"], ["2026-11-01T00:00:00", "2026-11-01 00:00:00+08:00"]),
+        ("2026-11-02", ["2024-02-29"], ["2026-02-29", "2026-W01-1", "20261101", "2026-11-01 00:00:00"]),
+        ("20261102", ["20240229"], ["20260229", "5", "99999999", "20261102000000", "-0261102", "2026-11-02"]),
+        ("20261102080000", ["20261101000000"], ["20261101250000", "20261101", "5"]),
+        ("4711", ["5", "99999999"], ["x", "5.0", "2026-11-02"]),
+        (20261102, ["5"], ["x"]),
+        ("0004711", ["0000005"], ["5"]),
+        ("2026/11/02", ["2026/11/01"], ["2026-11-01", "5"]),
+    ],
+)  # fmt: skip
+def test_a_position_is_of_the_kind_of_the_one_before(known: Any, good: list[str], bad: list[str]) -> None:
+    assert [one for one in good if not alike(one, known, False)] == []
+    assert [one for one in bad if alike(one, known, False)] == []
+
+
+def test_digits_of_a_column_of_numbers_are_no_day() -> None:
+    assert alike("5", "20261102", True) and not alike("soon", "20261102", True)
+
+
 def test_what_cannot_be_moved_is_said(home: Path) -> None:
     assert ingest() == 20
-    for arguments in (["--value", "5"], ["--value", "soon"], ["--value", "2026-01-05"], ["--batch", "9"], []):
+    for arguments in (
+        ["--value", "5"],
+        ["--value", "soon"],
+        ["--value", "2026-01-05"],
+        ["--value", "2026-13-45 00:00:00"],
+        ["--value", "20260105"],
+        ["--batch", "9"],
+        [],
+    ):
         assert "Traceback" not in moved(*arguments, code=1)
     assert receipts() == []
     assert json.loads(runner.invoke(app, ["replay", SOURCE, "2020-01-01", "2030-01-01"]).output.splitlines()[-1])
