@@ -504,8 +504,9 @@ def test_a_store_that_is_away_does_not_hide_why_a_delivery_stopped(
     finally:
         suspension.lift(filing.city.register, "recipient", RECIPIENT, "演练结束", actor=GUARD)
     assert refused.value.reason is Reason.SUSPENDED
-    told = "\n".join(refusal(filing.city.register, "any", refused.value).values())
-    assert translate("web.reason.suspended", "zh") in told and str(away) in told
+    told = refusal(filing.city.register, "any", refused.value)
+    for language in ("zh", "en"):
+        assert translate("web.reason.suspended", language) in told[language] and away.text(language) in told[language]
 
 
 @pytest.mark.parametrize("filing", ["folder"], indirect=True)
