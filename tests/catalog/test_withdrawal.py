@@ -151,14 +151,15 @@ def test_licences_layers_and_indicator_pages_end_too(
     asked, layer = f"/verify/licence/{'0' * 5}", f"/datasets/{LAYER}/download/geojson"
     assert client.get(asked, headers=bearer(token)).status_code == 200
     assert client.get(layer, headers=bearer(token)).status_code == 200
-    command("layer", LAYER, str(tmp_path / "before.geojson"), *WORD)
+    steward = ("--who", STEWARD, "--why", "核对")
+    command("layer", LAYER, str(tmp_path / "before.geojson"), *steward)
     assert "政务系统上云率" in client.get("/indicators?lang=zh").text
     assert "<svg" in client.get("/indicators/map").text
     for product in (LICENCES, LAYER, PLAN, COUNTIES):
         command("withdraw", product, *WORD)
     assert client.get(asked, headers=bearer(token)).status_code == 404
     assert client.get(layer, headers=bearer(token)).status_code == 404
-    command("layer", LAYER, str(tmp_path / "after.geojson"), *WORD, code=1)
+    assert "没有已发布的图层" in command("layer", LAYER, str(tmp_path / "after.geojson"), *steward, code=1)
     assert not (tmp_path / "after.geojson").exists()
     assert "政务系统上云率" not in client.get("/indicators?lang=zh").text
     assert "<svg" not in client.get("/indicators/map").text

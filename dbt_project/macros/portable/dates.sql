@@ -9,9 +9,10 @@
 
 {# The same day some years later, 28 February for the 29th; null for null. #}
 {% macro years_after(day, years) -%}
-  make_date(
-    cast(year({{ day }}) + {{ years }} as integer), cast(month({{ day }}) as integer),
-    cast(case when month({{ day }}) = 2 and day({{ day }}) = 29 then 28 else day({{ day }}) end as integer)
+  cast(
+    cast(year({{ day }}) + {{ years }} as string)
+    || case when month({{ day }}) = 2 and day({{ day }}) = 29 then '-02-28' else substr(cast({{ day }} as string), 5) end
+    as date
   )
 {%- endmacro %}
 

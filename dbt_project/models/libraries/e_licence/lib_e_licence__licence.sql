@@ -16,16 +16,19 @@ with valid as (
 ranked as (
     select
         *,
-        row_number() over newest_first as place,
-        lag(greatest(issued_on, coalesce(valid_from, issued_on))) over newest_first as newer_since
-    from valid
-    window
-        newest_first as (
+        row_number() over (
             partition by
                 licence_type, holder_code, licence_no, is_valid,
                 case when holder_type = '1' and holder_id is null then holder_name end
             order by issued_on desc nulls last, change_no desc nulls last
-        )
+        ) as place,
+        lag(greatest(issued_on, coalesce(valid_from, issued_on))) over (
+            partition by
+                licence_type, holder_code, licence_no, is_valid,
+                case when holder_type = '1' and holder_id is null then holder_name end
+            order by issued_on desc nulls last, change_no desc nulls last
+        ) as newer_since
+    from valid
 )
 select
     licence_identifier, licence_type, licence_name, licence_no,
