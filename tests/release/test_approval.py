@@ -110,8 +110,8 @@ def test_it_waits_for_two_persons_and_its_moment(town: Town, tmp_path: Path, mon
 
     rewrite(
         town,
-        "within: [county_code]}\n    properties: [county_code, county_name, ",
-        "within: [county_code]}\n    properties: [county_code, ",
+        "一个总数，不按性别和年龄段分}\n    properties: [county_code, county_name, ",
+        "一个总数，不按性别和年龄段分}\n    properties: [county_code, ",
     )
     published = town.published()[OPEN]
     outcomes = town.run("shows less", at(5), sources=[])  # type: ignore[assignment]
