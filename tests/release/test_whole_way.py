@@ -19,6 +19,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import heads
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
+from pipelines.register.tables import audit
 from pipelines.release import bundle
 from pipelines.release.ledger import Ledger
 from pipelines.run import decide_batch, opened
@@ -48,6 +49,7 @@ def test_an_auditor_checks_it_without_citylake(town: Town, tmp_path: Path) -> No
     signer = Ed25519Signer(town.settings.key(SIGNING))
     with town.register() as register:
         assert sum(len(head.leaves) for head in heads.listed(register)) == len(Ledger(register).releases())
+        heads.seal(register, signer, audit)  # the users of the town were made since its run
         done = bundle.export(
             register, signer, tmp_path / "bundle", "六安市", ZoneInfo("Asia/Shanghai"), None, None, False
         )
