@@ -30,7 +30,6 @@ from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
 from pipelines.release import check, pack
-from pipelines.release.ledger import RELEASE, WITHDRAWAL
 
 FORMAT = "citylake-evidence/2"
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
@@ -79,7 +78,8 @@ def export(
         every, rows = rows, _of_period(rows, known, zone, since, until)
         if not rows:
             raise CitylakeError("bundle.no_rows")
-        standing = _standing(every, rows[0]["sequence"])
+        first = rows[0]["sequence"]
+        standing = pack.stood(row for row in every if row["sequence"] < first)
         read = _of_period(read, vouched, zone, since, until)
     working = folder.with_name(f".{folder.name}.partial")
     try:
@@ -139,15 +139,6 @@ def _of_period(
     ends = [head.last for head in known if head.last >= last]
     first, last = max(starts, default=first), min(ends, default=last)
     return [row for row in rows if first <= row["sequence"] <= last]
-
-
-def _standing(rows: Sequence[dict[str, Any]], first: int) -> list[dict[str, Any]]:
-    """The releases before the row `first` that stood then: the last word on their subjects."""
-    last: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row["sequence"] < first and row["kind"] in (RELEASE, WITHDRAWAL):
-            last[row["subject"]] = row
-    return sorted((row for row in last.values() if row["kind"] == RELEASE), key=lambda row: row["sequence"])
 
 
 def _day(at: datetime, zone: ZoneInfo) -> date:

@@ -6,9 +6,9 @@ auditor's file; `bundle` writes it and signs the list of files that names it.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pipelines.documents.model import Cell, Column, Document, Paragraph, Section, Table, Words
@@ -34,6 +34,7 @@ FILE = "pack.pdf"
 MOST = 1000
 """Rows that a page lists one by one; the bundle has them all."""
 Row = Mapping[str, Any]
+R = TypeVar("R", bound=Row)
 
 
 def pack(
@@ -128,16 +129,17 @@ def _heads(heads: Sequence[Head]) -> Section:
     return Section(t("heads"), [Table(t("heads_caption"), columns, rows, t("no_head")), Paragraph(t("kept"), "note")])
 
 
+def stood(rows: Iterable[R]) -> list[R]:
+    """The releases among ledger rows that none of the later ones replaced or withdrew, by subject."""
+    last = {row["subject"]: row for row in rows if row["kind"] in (RELEASE, WITHDRAWAL)}
+    return [row for _, row in sorted(last.items()) if row["kind"] == RELEASE]
+
+
 def _published(standing: Sequence[Row], rows: Sequence[Row], zone: ZoneInfo) -> Section:
     """What was released by these rows, or before and stood, and not withdrawn by them, as check.py tells it."""
-    current: dict[str, Row] = {}
-    for row in (*standing, *rows):
-        if row["kind"] in (RELEASE, WITHDRAWAL):
-            current[row["subject"]] = row
     shown: list[list[Cell]] = []
-    for subject, row in sorted(current.items()):
-        if row["kind"] != RELEASE:
-            continue
+    for row in stood((*standing, *rows)):
+        subject = row["subject"]
         body = json.loads(row["body"])
         since = _since(rows, row, body.get("files", ()))
         files = [t("file", file=one["name"], **named(one)) for one in body.get("files", ())]

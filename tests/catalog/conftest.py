@@ -11,6 +11,8 @@ from fastapi.testclient import TestClient
 
 from catalog.app import create_app
 from pipelines.register.tables import metadata
+from simulator.server import Server
+from tests.catalog.receiving import Bureau, Bureaus, mariadb_receiver, postgres_receiver
 from tests.catalog.signing_in import Clock
 from tests.catalog.small_city import (
     AGE_CELLS,
@@ -28,6 +30,7 @@ from tests.catalog.small_city import (
     City,
     appoint,
 )
+from tests.connectors.databases import MariaDB
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +58,27 @@ def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
 def own_city(tmp_path: Path) -> City:
     """A city that a test may release to, withdraw from and damage."""
     return released_city(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bureaus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureaus]:
+    """A city that delivers into a database of a real PostgreSQL and of a real MariaDB."""
+    server, mariadb = Server(tmp_path_factory.mktemp("postgres")), MariaDB(tmp_path_factory.mktemp("mariadb"))
+    server.start()
+    receivers = [postgres_receiver(server, "bureau"), mariadb_receiver(mariadb, "bureau")]
+    yield Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
+    server.stop()
+    mariadb.stop()
+
+
+@pytest.fixture(params=("postgresql", "mariadb"))
+def bureau(request: pytest.FixtureRequest, bureaus: Bureaus) -> Bureau:
+    """One of the two databases, empty, and a grant to it."""
+    made = Bureau(bureaus, request.param)
+    made.receiver.clear()
+    made.city.release(PERSONS)
+    made.grant()
+    return made
 
 
 @pytest.fixture(scope="module")

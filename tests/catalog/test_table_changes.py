@@ -3,7 +3,6 @@ lead from each version to the next, and keep nothing that the table may not have
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,36 +13,14 @@ from catalog.delivery.tables.deliver import deliver as deliver_table
 from catalog.policy import epochs
 from pipelines.messages import CitylakeError
 from pipelines.release.ledger import ERASURE, Entry
-from simulator.server import Server
-from tests.catalog.conftest import released_city
-from tests.catalog.receiving import RECIPIENT, Bureau, Bureaus, mariadb_receiver, postgres_receiver
+from tests.catalog.receiving import RECIPIENT, Bureau
 from tests.catalog.small_city import GUARD, PERSONS
 from tests.catalog.test_changes import COLUMNS, table_of
 from tests.catalog.test_tables import drawn
 from tests.city import seed_from_clock
-from tests.connectors.databases import MariaDB
 
 pytestmark = pytest.mark.server
 DELIVERY = "persons_changes"
-
-
-@pytest.fixture(scope="module")
-def bureaus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureaus]:
-    server, mariadb = Server(tmp_path_factory.mktemp("postgres")), MariaDB(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    receivers = [postgres_receiver(server, "bureau"), mariadb_receiver(mariadb, "bureau")]
-    yield Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
-    server.stop()
-    mariadb.stop()
-
-
-@pytest.fixture(params=("postgresql", "mariadb"))
-def bureau(request: pytest.FixtureRequest, bureaus: Bureaus) -> Bureau:
-    made = Bureau(bureaus, request.param)
-    made.receiver.clear()
-    made.city.release(PERSONS)
-    made.grant()
-    return made
 
 
 def operations(bureau: Bureau) -> Counter[tuple[str, int]]:

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,33 +16,11 @@ from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.policy import administration, audit, suspension
 from pipelines.messages import CitylakeError
-from simulator.server import Server
-from tests.catalog.conftest import released_city
-from tests.catalog.receiving import RECIPIENT, Bureau, Bureaus, mariadb_receiver, postgres_receiver
+from tests.catalog.receiving import RECIPIENT, Bureau
 from tests.catalog.small_city import GUARD, PERSONS, STEWARD
-from tests.connectors.databases import MariaDB
 
 pytestmark = pytest.mark.server
 MANY = 110_000
-
-
-@pytest.fixture(scope="module")
-def bureaus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureaus]:
-    server, mariadb = Server(tmp_path_factory.mktemp("postgres")), MariaDB(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    receivers = [postgres_receiver(server, "bureau"), mariadb_receiver(mariadb, "bureau")]
-    yield Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
-    server.stop()
-    mariadb.stop()
-
-
-@pytest.fixture(params=("postgresql", "mariadb"))
-def bureau(request: pytest.FixtureRequest, bureaus: Bureaus) -> Bureau:
-    made = Bureau(bureaus, request.param)
-    made.receiver.clear()
-    made.city.release(PERSONS)
-    made.grant()
-    return made
 
 
 @pytest.fixture
