@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
+from simulator.server import Server
+from tests.connectors.databases import MariaDB
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -78,3 +81,20 @@ def proved(contracts: Contracts, tmp_path_factory: pytest.TempPathFactory) -> Se
 @pytest.fixture(scope="session", autouse=True)
 def quiet_dependencies() -> None:
     os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "DAGSTER_DISABLE_TELEMETRY": "1"}
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL of a test file's own."""
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB of a test file's own."""
+    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
+    yield server
+    server.stop()

@@ -61,14 +61,10 @@ def own_city(tmp_path: Path) -> City:
 
 
 @pytest.fixture(scope="module")
-def bureaus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bureaus]:
+def bureaus(tmp_path_factory: pytest.TempPathFactory, postgres: Server, mariadb: MariaDB) -> Bureaus:
     """A city that delivers into a database of a real PostgreSQL and of a real MariaDB."""
-    server, mariadb = Server(tmp_path_factory.mktemp("postgres")), MariaDB(tmp_path_factory.mktemp("mariadb"))
-    server.start()
-    receivers = [postgres_receiver(server, "bureau"), mariadb_receiver(mariadb, "bureau")]
-    yield Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
-    server.stop()
-    mariadb.stop()
+    receivers = [postgres_receiver(postgres, "bureau"), mariadb_receiver(mariadb, "bureau")]
+    return Bureaus(released_city(tmp_path_factory.mktemp("bureaus")), receivers)
 
 
 @pytest.fixture(params=("postgresql", "mariadb"))

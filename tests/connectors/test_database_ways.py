@@ -1,6 +1,6 @@
 """One table through every engine: the same text cells in raw, and the same answers when something is wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -8,7 +8,6 @@ import pytest
 
 from pipelines.connectors.base import connectors
 from pipelines.messages import CitylakeError
-from simulator.server import Server
 from tests.connectors.conftest import Puller
 from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine, sqlite_engine
 
@@ -38,21 +37,6 @@ SHOWN = [
     ("4", "换行\n，\"引号\" '单' \t", "0.0000000000", "0", "2026-12-31", "2026-01-01 00:00:00.000001", "1234.5678",
      "41", " x "),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=WAYS)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from citylake.main import app
 from pipelines.contracts.load import load
 from simulator.identity import identity_number
 from simulator.server import Server
-from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine, sqlite_engine
+from tests.connectors.databases import Engine, mysql_engine, postgres_engine, sqlite_engine
 from tests.connectors.rest_server import Answer, Asked, as_json
 from tests.connectors.rest_server import Server as RestServer
 from tests.connectors.test_catalogues import CkanPortal
@@ -74,21 +73,6 @@ def decide(project: Path, folder: Path, name: str, **decided: str) -> None:
 
 def check(project: Path) -> str:
     return runner.invoke(app, ["contract", "check", "--contracts", str(project / "project" / "data_contracts")]).output
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(params=["postgresql", "mysql", "sqlite", "postgresql+psycopg"])
