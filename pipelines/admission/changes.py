@@ -166,7 +166,8 @@ class TableChanges(Changes):
 
     def state(self) -> str:
         """A query of all keys with their hashes as they are once the changes are applied."""
-        rest = f"SELECT {self.keys()} FROM {self.table} a ANTI JOIN accepted o ON o.{ROW} = a.{ROW}"
+        aside = f"SELECT {ROW} FROM {self.table} WHERE NOT ({self.counts}) UNION ALL {_SET_ASIDE}"  # few
+        rest = f"SELECT {self.keys()} FROM {self.table} a SEMI JOIN ({aside}) o ON o.{ROW} = a.{ROW}"
         return (
             f"SELECT {self.keys()}, {HASH} FROM accepted UNION ALL "
             f"SELECT {self.keys('k.')}, k.{HASH} FROM known k SEMI JOIN ({rest}) r ON {self.same_key('k', 'r')} "

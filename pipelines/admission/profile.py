@@ -194,9 +194,9 @@ def _unknown(
     if column.definition.codes is None or column.definition.personal is not None:
         return {}, 0
     known, name = lists[column.definition.codes].rows, identifier(column.name)
-    found = con.execute(
-        f"SELECT {name}, count(*) FROM looked WHERE {name} NOT IN ({literals(known)}) GROUP BY 1 ORDER BY 2 DESC, 1"
-    ).fetchall()
+    present = f"SELECT {name}, count(*) FROM looked WHERE {name} IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1"
+    # Compared here: DuckDB takes 50 microseconds to plan each code of a list, and a list of divisions has thousands.
+    found = [(value, rows) for value, rows in con.execute(present).fetchall() if value not in known]
     lengths = {len(code) for code in known}
     codes = {value: rows for value, rows in found if rows > OFTEN and _like_code(value, lengths)}
     return dict(islice(codes.items(), 20)), sum(rows for value, rows in found if not _like_code(value, lengths))

@@ -159,6 +159,21 @@ def bits(answers: Any) -> npt.NDArray[np.bool_]:
     return np.unpackbits(packed, count=answers.offset + len(answers), bitorder="little")[answers.offset :].view(bool)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, as Python says too; to decode them costs seven times as much. Up to 2 GB."""
+    ends = pa.py_buffer(np.array([0, len(data)], np.int32))
+    try:
+        pa.Array.from_buffers(pa.string(), 1, [None, ends, pa.py_buffer(data)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def count_of(data: bytes, sign: bytes) -> int:
+    """How often a byte stands in some: where that is often, for a quarter of what `bytes.count` takes."""
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == sign[0]))
+
+
 def each(signs: str) -> str:
     """Some signs as ranges of one."""
     return "".join(sign * 2 for sign in signs)

@@ -87,3 +87,39 @@ def test_eight_bytes_are_those_of_the_text(column: list[str | None], place: int)
     for text, number in zip(column, found.tolist(), strict=True):
         if text and len(text) >= place + 8:
             assert number == int.from_bytes(text[place : place + 8].encode(), "little")
+
+
+odd_bytes = st.lists(
+    st.binary(max_size=4)
+    | st.text(max_size=4).map(str.encode)
+    | st.sampled_from([b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90"]),
+    max_size=12,
+).map(b"".join)
+
+
+@given(data=odd_bytes | st.tuples(st.text(max_size=80).map(str.encode), odd_bytes).map(b"".join))
+def test_bytes_are_utf8_when_python_says_so(data: bytes) -> None:
+    assert looked.is_utf8(data) == _decodes(data)
+
+
+def test_every_beginning_of_a_character_is_told_from_what_is_none() -> None:
+    """All of one and of two bytes, and these with some behind them."""
+    heads = [bytes([first, second]) for first in range(256) for second in range(256)]
+    for data in (bytes([first]) for first in range(256)):
+        assert looked.is_utf8(data) == _decodes(data), data
+    for head in heads:
+        for tail in (b"", b"\x80", b"\xbf", b"\x80\x80", b"\xbf\xbf", b"\x7f", b"a"):
+            assert looked.is_utf8(head + tail) == _decodes(head + tail), head + tail
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@given(data=st.binary(max_size=60))
+def test_signs_are_counted(data: bytes) -> None:
+    assert looked.count_of(data, b",") == data.count(b",")

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.texts import count_of, is_utf8
 from pipelines.connectors.base import UNREAD, Request, write_rows
 from pipelines.connectors.formats.csv_rows import CsvRows
 from pipelines.connectors.formats.encodings import BOM, as_utf8, blocks, byte_blocks, check_damage
@@ -165,13 +166,11 @@ class _Inspector:
 
     def passes(self, data: bytes) -> bool:
         """Whether these lines are beyond doubt. Bytes that are no UTF-8 have made DuckDB fail in itself."""
-        try:
-            data.decode()
-        except UnicodeDecodeError:
+        if not is_utf8(data):
             return False
-        rows = data.count(b"\n") + (not data.endswith(b"\n"))
+        rows = count_of(data, b"\n") + (not data.endswith(b"\n"))
         self.rows += rows
-        self.delimiters += data.count(self.delimiter)
+        self.delimiters += count_of(data, self.delimiter)
         self.quoted = self.quoted or b'"' in data
         if self.at_start and data.startswith(BOM.encode()):
             return False
