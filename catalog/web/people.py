@@ -164,6 +164,7 @@ def build_router(site: Site) -> APIRouter:
         why nothing was."""
         caller, snapshot, voice = site.caller(request), desk.listing.snapshot(), site.voice(request)
         readable = [item for item in desk.visible(caller, snapshot, ROAD) if item.offering.product.channel != "open"]
+        readable.sort(key=lambda item: item.allowed.grant is None)  # what was granted to them, before what all may have
         decision = desk.decide_marts(caller, ROAD)
         # whoever shows a token that was revoked, perhaps because it leaked, sees nothing of whose it was
         recipient = caller.recipient if caller.problem in TELLING else None

@@ -2,6 +2,7 @@
 
 import copy
 import random
+import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
@@ -70,6 +71,12 @@ def test_rows_answer_as_their_document_says(client: TestClient, token: str, exam
         assert found.get("200", 0) >= examples // 3, (product, found)
     found = conforms(document, client, router.PREFIX, [token], examples // 3, number)
     assert found.get("404", 0) > examples // 3, found
+
+
+def test_what_was_granted_comes_before_what_every_department_may_have(client: TestClient, token: str) -> None:
+    page = client.get("/access", headers={"Authorization": f"Bearer {token}"}).text
+    listed = re.findall(r'<th scope="row"><a href="/datasets/([^"]+)"', page)
+    assert listed[0] == SHARED and len(listed) > 5
 
 
 def test_the_document_names_every_route_of_the_api(client: TestClient) -> None:
