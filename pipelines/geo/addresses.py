@@ -3,7 +3,8 @@
 A text is taken apart (`address_text`), its divisions are found by name within each other, and what is left is compared
 with the standard addresses of that village. Where several villages or several addresses fit, none is taken.
 The division a row is registered under may decide between villages, or stand in for one that the text leaves out; it
-never overrules the text.
+never overrules the text. That the register has no such address is said only of a text that was read to its end, in a
+village that it names and a street that the register knows there.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,15 @@ from typing import Final
 import duckdb
 
 from pipelines.codecs.sql import literal
-from pipelines.geo.address_text import county_names, normalised, parts, town_names, village_names, without_city
+from pipelines.geo.address_text import (
+    county_names,
+    in_digits,
+    normalised,
+    parts,
+    town_names,
+    village_names,
+    without_city,
+)
 
 MATCHED: Final = "address_matched"
 """The table that `match` leaves: text, hint, status, division_code, address_id, basis."""
@@ -32,9 +41,9 @@ class Status(StrEnum):
     INCOMPLETE = "incomplete"
     """There are such houses, and the text leaves out which flat or street: one address is never chosen for another."""
     ABSENT = "absent"
-    """Read as far as its village, where the register has no such address."""
+    """Read to its end, in a street that the register knows in the village that is named, and not in the register."""
     UNREAD = "unread"
-    """No village of the city, or something behind the house number that was not understood."""
+    """No village of the city, or something behind it that was not understood, as a street unknown to the register."""
 
 
 class Basis(StrEnum):
@@ -63,11 +72,15 @@ def match(con: duckdb.DuckDBPyConnection, texts: str, standard: str, divisions: 
 
 
 def _names(con: duckdb.DuckDBPyConnection, divisions: Sequence[tuple[str, str, str]]) -> None:
-    con.execute("CREATE OR REPLACE TEMP TABLE geo_name (level VARCHAR, name VARCHAR, code VARCHAR)")
+    con.execute("CREATE OR REPLACE TEMP TABLE geo_name (level VARCHAR, name VARCHAR, code VARCHAR, exact BOOLEAN)")
     for level, names in (
-        ("county", county_names(divisions)), ("town", town_names(divisions)), ("village", village_names(divisions)),
-    ):  # fmt: skip
-        rows = [f"({literal(level)}, {literal(name)}, {literal(code)})" for name, code in sorted(set(names))]
+        ("county", [(*name, True) for name in county_names(divisions)]),
+        ("town", town_names(divisions)),
+        ("village", [(*name, True) for name in village_names(divisions)]),
+    ):
+        rows = [
+            f"({literal(level)}, {literal(name)}, {literal(code)}, {exact})" for name, code, exact in sorted(set(names))
+        ]
         if rows:
             con.execute(f"INSERT INTO geo_name VALUES {', '.join(rows)}")
 
@@ -75,16 +88,23 @@ def _names(con: duckdb.DuckDBPyConnection, divisions: Sequence[tuple[str, str, s
 def _standard(con: duckdb.DuckDBPyConnection, standard: str) -> None:
     fields = ("street", "gate", "building", "unit", "room")
     listed = ", ".join(f"coalesce({name}, '') AS {name}" for name in fields)
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE geo_standard AS SELECT address_id, division_code, {listed} FROM ({standard})"
-    )
+    con.execute(f"""
+        CREATE OR REPLACE TEMP TABLE geo_standard AS
+        WITH given AS (SELECT address_id, division_code, {listed} FROM ({standard})),
+        streets AS (
+            SELECT street, {in_digits("clean")} AS clean
+            FROM (SELECT DISTINCT street, {normalised("street")} AS clean FROM given)
+        )
+        SELECT given.* REPLACE (streets.clean AS street) FROM given JOIN streets USING (street)
+    """)
 
 
 def _taken_apart(con: duckdb.DuckDBPyConnection, texts: str) -> None:
     read = ", ".join(f"{expression} AS {name}" for name, expression in parts("clean").items())
     con.execute(
         f"CREATE OR REPLACE TEMP TABLE geo_part AS SELECT text, hint, {read} FROM ("
-        f"SELECT text, hint, {normalised('text')} AS clean FROM ({texts}) WHERE text IS NOT NULL GROUP BY text, hint)"
+        f"SELECT text, hint, {in_digits('clean')} AS clean FROM ("
+        f"SELECT text, hint, {normalised('text')} AS clean FROM ({texts}) WHERE text IS NOT NULL GROUP BY text, hint))"
     )
 
 
@@ -92,7 +112,8 @@ def _villages(con: duckdb.DuckDBPyConnection) -> None:
     """geo_village: for each head the places it may begin with, and what is left: street or group.
 
     Names are looked for one behind the other: county, town, village, each of which may be left out. Of readings that
-    name a village those that explain most of the text remain.
+    name a village those that explain most of the text remain. `exchanged`: that the word of the town (镇, 乡) is that
+    of another town of the same name.
     """
     towns, villages = _beginning("counted", "town"), _beginning("towned", "village")
     con.execute(f"""
@@ -108,20 +129,21 @@ def _villages(con: duckdb.DuckDBPyConnection) -> None:
             FROM begun, geo_name n WHERE n.level = 'county' AND starts_with(rest, n.name)
         ),
         towned AS (
-            SELECT head, rest, county, NULL AS town FROM counted
+            SELECT head, rest, county, NULL AS town, false AS exchanged FROM counted
             UNION ALL
-            SELECT head, behind, coalesce(county, substr(code, 1, 6)), code FROM {towns}
-            WHERE county IS NULL OR starts_with(code, county)
+            SELECT head, behind, coalesce(county, substr(code, 1, 6)), code,
+                NOT exact AND bool_or(exact) OVER (PARTITION BY head, county, behind)
+            FROM {towns} WHERE county IS NULL OR starts_with(code, county)
         ),
         placed AS (
-            SELECT head, behind AS street, code AS village, NULL AS town, NULL AS county FROM {villages}
+            SELECT head, behind AS street, code AS village, NULL AS town, NULL AS county, exchanged FROM {villages}
             WHERE (town IS NULL OR starts_with(code, town)) AND (county IS NULL OR starts_with(code, county))
                 AND NOT regexp_matches(behind, '{_CUT_SHORT}')
             UNION ALL
-            SELECT head, rest, NULL, town, county FROM towned
+            SELECT head, rest, NULL, town, county, exchanged FROM towned
             WHERE town IS NULL OR NOT regexp_matches(rest, '{_CUT_SHORT}')
         )
-        SELECT head, village, street, town, county FROM placed
+        SELECT head, village, street, town, county, exchanged FROM placed
         QUALIFY rank() OVER (
             PARTITION BY head, village IS NULL ORDER BY length(street)) = 1
     """)
@@ -130,7 +152,7 @@ def _villages(con: duckdb.DuckDBPyConnection) -> None:
 def _beginning(relation: str, level: str) -> str:
     """SQL of the rows of a relation whose `rest` begins with a name of a level: its code, and what is `behind` it."""
     return (
-        f"(SELECT c.*, n.code, substr(rest, 1 + length(n.name)) AS behind "
+        f"(SELECT c.*, n.code, n.exact, substr(rest, 1 + length(n.name)) AS behind "
         f"FROM {relation} c, range(1, {_LONGEST + 1}) l(size), geo_name n "
         f"WHERE n.level = '{level}' AND size <= length(rest) AND n.name = substr(rest, 1, size))"
     )
@@ -144,7 +166,8 @@ def _placed(con: duckdb.DuckDBPyConnection) -> None:
             SELECT p.text, p.hint, count(DISTINCT v.village) AS villages, min(v.village) AS village,
                 min(v.street) AS street, bool_or(v.village = p.hint) AS fits,
                 min(v.street) FILTER (v.village = p.hint) AS street_of_hint
-            FROM geo_part p JOIN geo_village v ON v.head = p.head AND v.village IS NOT NULL GROUP BY p.text, p.hint
+            FROM geo_part p JOIN geo_village v ON v.head = p.head AND v.village IS NOT NULL
+            WHERE NOT v.exchanged OR v.village = p.hint GROUP BY p.text, p.hint
         ),
         unsaid AS (
             SELECT p.text, p.hint, count(DISTINCT v.street) AS streets, min(v.street) AS street
@@ -170,10 +193,11 @@ def _decided(con: duckdb.DuckDBPyConnection) -> None:
         CREATE OR REPLACE TEMP TABLE {MATCHED} AS
         WITH fitting AS (
             SELECT p.text, p.hint, s.address_id, p.unit = s.unit AS same_unit,
-                p.street = s.street AND p.building = s.building AND p.room = s.room AS same
+                p.street = s.street AND p.building = s.building AND (p.room = s.room OR p.side <> '') AS same
             FROM geo_placed p JOIN geo_standard s ON s.division_code = p.village AND s.gate = p.gate
                 AND (p.street = '' OR s.street = p.street) AND (p.building = '' OR s.building = p.building)
-                AND (p.unit = '' OR s.unit = '' OR s.unit = p.unit) AND (p.room = '' OR s.room = p.room)
+                AND (p.unit = '' OR s.unit = '' OR s.unit = p.unit)
+                AND (p.room = '' OR s.room IN (p.room, p.room || p.side))
             WHERE p.gate <> '' AND p.rest = ''
         ),
         counted AS (
@@ -181,6 +205,17 @@ def _decided(con: duckdb.DuckDBPyConnection) -> None:
                 count(*) FILTER (same AND same_unit) AS exact, min(address_id) FILTER (same AND same_unit) AS exact_id,
                 count(*) FILTER (same) AS close, min(address_id) FILTER (same) AS close_id
             FROM fitting GROUP BY text, hint
+        ),
+        unfound AS (
+            SELECT p.text, p.hint,
+                CASE WHEN count(*) FILTER (s.gate = p.gate OR starts_with(s.gate, p.gate || '-')) = 0
+                    OR count(*) FILTER (s.gate = p.gate AND (p.building <> '' OR s.building = '')) > 0
+                    THEN '{Status.ABSENT}' ELSE '{Status.INCOMPLETE}' END AS status
+            FROM geo_placed p
+            JOIN geo_standard s ON s.division_code = p.village AND s.street = p.street
+            LEFT JOIN counted c ON c.text = p.text AND c.hint IS NOT DISTINCT FROM p.hint
+            WHERE c.text IS NULL AND p.basis = '{Basis.TEXT}' AND p.rest = '' AND regexp_full_match(p.gate, '[0-9]+')
+            GROUP BY p.text, p.hint
         ),
         decided AS (
             SELECT p.text, p.hint, p.village, p.basis,
@@ -190,11 +225,15 @@ def _decided(con: duckdb.DuckDBPyConnection) -> None:
                     WHEN c.exact = 1 OR (coalesce(c.exact, 0) = 0 AND c.close = 1) THEN '{Status.MATCHED}'
                     WHEN c.close > 1 THEN '{Status.AMBIGUOUS}'
                     WHEN c.text IS NOT NULL OR p.gate = '' THEN '{Status.INCOMPLETE}'
-                    ELSE '{Status.ABSENT}'
+                    WHEN u.status IS NOT NULL THEN u.status
+                    WHEN p.several THEN '{Status.AMBIGUOUS}'
+                    WHEN p.street = '' THEN '{Status.INCOMPLETE}'
+                    ELSE '{Status.UNREAD}'
                 END AS status,
                 CASE WHEN c.exact = 1 THEN c.exact_id ELSE c.close_id END AS found
             FROM geo_placed p
             LEFT JOIN counted c ON c.text = p.text AND c.hint IS NOT DISTINCT FROM p.hint
+            LEFT JOIN unfound u ON u.text = p.text AND u.hint IS NOT DISTINCT FROM p.hint
         )
         SELECT text, hint, status, village AS division_code,
             CASE WHEN status = '{Status.MATCHED}' THEN found END AS address_id,
