@@ -6,6 +6,7 @@ Fetching the resource, and what is in it, does not belong here.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired
 
@@ -13,9 +14,10 @@ import httpx
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
+from pipelines.connectors import json_ld, rdf
 from pipelines.connectors.base import Request, read_json
-from pipelines.connectors.http import Refused, Site, Unreadable, Wanted
-from pipelines.connectors.json_ld import Graph, Node
+from pipelines.connectors.http import Answer, Refused, Site, Unreadable, Wanted
+from pipelines.connectors.linked_data import Graph, Node
 from pipelines.connectors.paged import Interface
 from pipelines.connectors.paging import Asked, ByOffset, first
 from pipelines.connectors.rest_api import Paths, Question, Success, since_value
@@ -29,6 +31,7 @@ MODIFIED = "modified"
 MOST_PAGES = 1000
 LARGEST = 50_000_000
 """Bytes of one answer about a catalogue, which has to fit into memory."""
+_ACCEPTED = "application/ld+json, application/json, text/turtle;q=0.9, application/rdf+xml;q=0.8"
 _ISO: Since = {"written": "iso"}
 _SUCCESS: Success = {"under": "success", "values": [True]}
 _OFFSET: ByOffset = {"by": "offset", "size": 100}
@@ -45,7 +48,7 @@ class Ckan(TypedDict):
 
 @with_config(STRICT)
 class Dcat(TypedDict):
-    """A DCAT catalogue in JSON-LD at `path`; `dataset` and `resource` by @id, identifier or title."""
+    """A DCAT catalogue in JSON-LD, Turtle or RDF/XML at `path`; `dataset`, `resource` by @id, identifier or title."""
 
     kind: Literal["dcat"]
     path: str
@@ -115,7 +118,7 @@ def _on_ckan(site: Site, dataset: str, name: str, into: Path) -> tuple[httpx.URL
 def _on_dcat(site: Site, path: str, dataset: str, name: str, into: Path) -> tuple[httpx.URL, str, str]:
     url = site.address(path)
     for _ in range(MOST_PAGES):
-        graph = site.fetch(_question(url), into, lambda _: _graph(into))
+        graph = site.fetch(_question(url), into, partial(_graph_in, into, url.path))
         named = [node for node in graph.datasets() if _is_named(graph, node, dataset)]
         if len(named) > 1:
             raise _none_such(site, dataset, len(named))
@@ -141,7 +144,7 @@ def _is_named(graph: Graph, node: Node, name: str) -> bool:
 
 
 def _question(url: httpx.URL) -> Wanted:
-    return Wanted(url, headers={"Accept": "application/ld+json, application/json"}, largest=LARGEST)
+    return Wanted(url, headers={"Accept": _ACCEPTED}, largest=LARGEST)
 
 
 def _parsed(file: Path) -> Any:
@@ -151,11 +154,19 @@ def _parsed(file: Path) -> Any:
         raise Unreadable(type(error).__name__) from None
 
 
-def _graph(file: Path) -> Graph:
+def _graph_in(file: Path, path: str, _: Answer) -> Graph:
     try:
-        return Graph(_parsed(file))
+        return _graph(file.read_text("utf-8-sig"), path)
     except (ValueError, RecursionError) as error:
         raise Unreadable(type(error).__name__) from None
+
+
+def _graph(text: str, path: str) -> Graph:
+    """A catalogue's page by how it begins: portals name the type of Turtle in many ways. `path`: of its address.
+    Raises ValueError or RecursionError for what is none."""
+    if text.lstrip()[:1] in ("{", "["):
+        return json_ld.graph(read_json(text))
+    return rdf.graph(text, path)
 
 
 def listing(request: Request, site: Site, catalogue: Catalogue) -> Interface:
@@ -173,6 +184,7 @@ def listing(request: Request, site: Site, catalogue: Catalogue) -> Interface:
         path=path,
         wanted=lambda asked: _question(site.page(asked["link"]) if "link" in asked else site.address(path)),
         reader=_DcatDatasets(str(since) if since else None),
+        parsed=partial(_graph, path=site.address(path).path),
         first={},
         question={"listing": catalogue, "since": since},
         since=_ISO,
@@ -239,13 +251,12 @@ class _DcatDatasets:
     def __init__(self, since: str | None) -> None:
         self._since = _moment(since)
 
-    def records(self, found: Any) -> list[Any]:
-        return list(self._rows(Graph(found)))
+    def records(self, found: Graph) -> list[Any]:
+        return list(self._rows(found))
 
-    def going_on(self, found: Any, asked: Asked, count: int, header: str) -> tuple[int | None, Asked | None]:
-        graph = Graph(found)
-        link = graph.following()
-        return (graph.total() if self._since is None else None), {"link": link} if link else None
+    def going_on(self, found: Graph, asked: Asked, count: int, header: str) -> tuple[int | None, Asked | None]:
+        link = found.following()
+        return (found.total() if self._since is None else None), {"link": link} if link else None
 
     def _rows(self, graph: Graph) -> Iterator[dict[str, Any]]:
         for node in graph.datasets():
@@ -259,14 +270,14 @@ def _dcat_row(graph: Graph, node: Node, modified: str | None) -> dict[str, Any]:
     distributions = list(graph.nodes(node, "distribution"))
     licences = (graph.text(one, "license") for one in (node, *distributions))
     return {
-        "dataset_id": graph.text(node, "identifier") or node.id or None,
+        "dataset_id": graph.text(node, "identifier") or node.name,
         "title": graph.text(node, "title"),
         "publisher": graph.text(node, "publisher"),
         "licence": next((licence for licence in licences if licence), None),
         MODIFIED: modified,
         "resources": [
             {
-                "id": one.id or None,
+                "id": one.name,
                 "name": graph.text(one, "title"),
                 "format": graph.text(one, "format", "mediaType"),
                 "url": graph.text(one, "downloadURL", "accessURL"),

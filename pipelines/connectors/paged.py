@@ -58,7 +58,8 @@ class Interface:
 
     `path`: how messages call it. `wanted`: the question for a page. `counted`: pages are told by counting; then
     `absent_ends`: status 404 says that there is no further one. `question`: plain JSON, what a spool belongs to.
-    `since`: how the cursor is written, where only new rows are wanted.
+    `since`: how the cursor is written, where only new rows are wanted. `parsed`: what the reader reads of a page's
+    text; raises ValueError or RecursionError for what is no page.
     """
 
     request: Request
@@ -72,6 +73,7 @@ class Interface:
     absent_ends: bool = False
     since: Since | None = None
     encoding: Encoding = "utf-8"
+    parsed: Callable[[str], Any] = read_json
     most_pages: int = 100_000
     resume_within: int = 6 * 3600
 
@@ -127,7 +129,7 @@ class _Gathering:
             self._count(page)
             last = page
         if last is not None and last.body is not None:
-            self.last = interface.reader.records(read_json(last.body))
+            self.last = interface.reader.records(interface.parsed(last.body))
 
     def run(self) -> None:
         """Fetch until the end. Raises Refused with all pages kept, CitylakeError with none if they make no whole."""
@@ -196,7 +198,7 @@ class _Gathering:
         reader = self.interface.reader
         try:
             body = self.body.read_bytes().decode(self.interface.encoding).removeprefix("\ufeff")
-            found = read_json(body)
+            found = self.interface.parsed(body)
             records = reader.records(found)
             header = ", ".join(answer.headers.get_list("Link"))
             total, following = reader.going_on(found, asked, len(records), header)
@@ -266,7 +268,7 @@ def _objects(interface: Interface, spool: Spool, sure: bool) -> Iterator[tuple[A
     """All records, each with its text, which nobody needs of objects that are rows for `sure`."""
     for page in spool.pages():
         if page.count and page.body is not None:
-            for value in interface.reader.records(read_json(page.body)):
+            for value in interface.reader.records(interface.parsed(page.body)):
                 # Escapes keep what is no Unicode; without need of them the text is as people write it.
                 needed = not (sure and isinstance(value, dict))
                 yield value, json.dumps(value, ensure_ascii=not page.plain) if needed else ""

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from rdflib import BNode, Graph, Literal, Namespace, URIRef
+from rdflib.namespace import DCAT, DCTERMS, FOAF, RDF, XSD
 
 from pipelines.connectors import http
 from pipelines.connectors.base import UNREAD, Cursor
@@ -16,6 +18,8 @@ from tests.connectors.rest_server import Asked, Server, as_json
 pytestmark = pytest.mark.server
 
 COLUMNS = ["dataset_id", "title", "publisher", "licence", "modified", "resources"]
+HYDRA = Namespace("http://www.w3.org/ns/hydra/core#")
+WRITTEN = {"/catalog.ttl": "turtle", "/catalog.xml": "pretty-xml"}
 KEY = {"by": "header", "header": "Authorization"}
 
 
@@ -263,6 +267,34 @@ def dcat_page(url: str, number: int, last: int) -> dict[str, Any]:
     }
 
 
+def described(url: str, path: str, number: int, last: int) -> bytes:
+    """The same page as ckanext-dcat writes it, in Turtle or RDF/XML; with relative addresses and nameless nodes."""
+    page, dataset = URIRef(f"{url}{path}?page={number}"), URIRef(f"{url}/dataset/{number}")
+    organisation, distribution = BNode(), BNode()
+    found = Graph()
+    found.add((page, RDF.type, HYDRA.PagedCollection))
+    found.add((page, HYDRA.totalItems, Literal(last)))
+    if number < last:
+        found.add((page, HYDRA.nextPage, URIRef(f"{url}{path}?page={number + 1}")))
+    found.add((URIRef(f"{url}/catalog"), RDF.type, DCAT.Catalog))
+    found.add((URIRef(f"{url}/catalog"), DCAT.dataset, dataset))
+    found.add((dataset, RDF.type, DCAT.Dataset))
+    found.add((dataset, DCTERMS.identifier, Literal(f"id-{number}")))
+    found.add((dataset, DCTERMS.title, Literal("Air", lang="en")))
+    found.add((dataset, DCTERMS.title, Literal(f"空气 {number}", lang="zh-CN")))
+    found.add((dataset, DCTERMS.publisher, organisation))
+    found.add((organisation, FOAF.name, Literal("市生态环境局")))
+    found.add((dataset, DCTERMS.modified, Literal(f"2026-11-0{number}T08:00:00+08:00", datatype=XSD.dateTime)))
+    for name, file in (("小时值", "a.csv"), ("日值", "b.csv"), ("月值", "c.csv")):
+        found.add((dataset, DCAT.distribution, distribution))
+        found.add((distribution, RDF.type, DCAT.Distribution))
+        found.add((distribution, DCTERMS.title, Literal(name)))
+        found.add((distribution, DCTERMS.license, URIRef("http://creativecommons.org/licenses/by/4.0/")))
+        found.add((distribution, DCAT.downloadURL, URIRef(f"/files/{file}")))
+        distribution = BNode()
+    return found.serialize(format=WRITTEN[path], encoding="utf-8")
+
+
 NESTED = {
     "@type": "dcat:Catalog",
     "dataset": [
@@ -286,6 +318,9 @@ def dcat(portal: Portal) -> Portal:
             return (304, {}, b"") if asked.headers.get("if-none-match") == '"a"' else (200, {"ETag": '"a"'}, b"id\n1\n")
         if asked.path == "/data.json":
             return as_json(NESTED)
+        if asked.path in WRITTEN:
+            body = described(portal.server.url, asked.path, int(asked.query.get("page", 1)), 3)
+            return 200, {"Content-Type": "application/octet-stream"}, body
         return as_json(dcat_page(portal.server.url, int(asked.query.get("page", 1)), 3))
 
     portal.server.handle = serve
@@ -298,6 +333,8 @@ def dcat(portal: Portal) -> Portal:
         {"path": "catalog.jsonld", "dataset": "id-2", "resource": "小时值"},
         {"path": "catalog.jsonld", "dataset": "空气 3", "resource": "小时值"},
         {"path": "data.json", "dataset": "n-1", "resource": "a.csv"},
+        {"path": "catalog.ttl", "dataset": "id-1", "resource": "小时值"},
+        {"path": "catalog.xml", "dataset": "空气 1", "resource": "小时值"},
     ],
 )
 def test_a_resource_of_a_dcat_catalogue(dcat: Portal, catalogue: dict[str, str]) -> None:
@@ -325,14 +362,45 @@ def test_the_list_of_a_dcat_catalogue(dcat: Portal) -> None:
     assert (resource["name"], resource["url"]) == ("a.csv", "files/a.csv")
 
 
+@pytest.mark.parametrize("path", ["catalog.ttl", "catalog.xml"])
+def test_a_catalogue_in_another_writing_has_the_same_list(dcat: Portal, path: str) -> None:
+    pulls = [lists(dcat, {"kind": "dcat", "path": path})() for _ in range(3)]
+    assert pulls[0] == pulls[1] == pulls[2]  # nameless nodes have other names each time
+    about = [
+        {name: row[name] for name in COLUMNS[:5]} for row in lists(dcat, {"kind": "dcat", "path": "catalog.jsonld"})()
+    ]
+    assert [{name: row[name] for name in COLUMNS[:5]} for row in pulls[0]] == about
+    resources = json.loads(pulls[0][0]["resources"])
+    assert {(one["id"], one["name"], one["url"]) for one in resources} == {
+        (None, "小时值", "/files/a.csv"),
+        (None, "日值", "/files/b.csv"),
+        (None, "月值", "/files/c.csv"),
+    }
+
+
 def test_changed_datasets_of_dcat(dcat: Portal) -> None:
     pull = lists(dcat, {"kind": "dcat", "path": "catalog.jsonld"}, Cursor("modified", 86400))
     assert len(pull()) == 3
     assert [row["dataset_id"] for row in pull()] == ["id-2", "id-3"]
 
 
-@pytest.mark.parametrize("body", [b"<rdf:RDF/>", b"[" * 100_000])
-def test_a_catalogue_that_is_no_json_ld_is_said(dcat: Portal, body: bytes) -> None:
+BOMB = b'<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "b">]><rdf:RDF xmlns:rdf="%s">&a;</rdf:RDF>'
+NO_CATALOGUES = (
+    b"",
+    b"[" * 100_000,
+    b"<rdf:RDF/>",
+    b'<?xml version="1.0"?><html><body>404</body></html>',
+    b"<!DOCTYPE html><html><body>404</body></html>",
+    b"<html>",
+    b"not found",
+    b"<a> <b> " + b"[ <b> " * 20_000,
+    b"<a> <b> \xb3\xc7",
+    BOMB % str(RDF).encode(),
+)
+
+
+@pytest.mark.parametrize("body", NO_CATALOGUES)
+def test_what_is_no_catalogue_is_said(dcat: Portal, body: bytes) -> None:
     dcat.server.handle = lambda _: (200, {}, body)
     assert refused(lists(dcat, {"kind": "dcat", "path": "catalog.rdf"})) == "pull.unreadable_page"
     assert refused(lambda: dcat.resource(kind="dcat", path="x", dataset="d", resource="r")) == "pull.unreadable"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.connectors import json_ld
 from pipelines.connectors.base import read_json
-from pipelines.connectors.json_ld import Graph
 from pipelines.connectors.paging import filled, next_link
 from pipelines.connectors.since import Greatest, Written, step_back
 from pipelines.connectors.spool import Page, Spool
@@ -169,7 +169,7 @@ ANY_JSON = st.recursive(
 
 @given(ANY_JSON)
 def test_no_document_breaks_the_reading_of_catalogues(document: object) -> None:
-    graph = Graph(document)
+    graph = json_ld.graph(document)
     for node in graph.datasets():
         for name in ("title", "distribution"):
             assert graph.text(node, name) is None or isinstance(graph.text(node, name), str)
