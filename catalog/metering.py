@@ -174,6 +174,11 @@ def shows(desk: Desk, request: Request) -> Caller:
     return meter.caller
 
 
+def begins_anew(request: Request) -> None:
+    """Note that what was found of the request is thrown away: who asks is looked at again. What was counted stays."""
+    _meter(request).caller = None
+
+
 def stated(request: Request) -> str | None:
     """What a request says it is for, None if it says nothing: text in UTF-8, or percent-encoded, as headers may be."""
     header = request.headers.get(PURPOSE)

@@ -26,7 +26,7 @@ from catalog.policy.quotas import Quotas
 from catalog.policy.rates import Rates
 from pipelines import synthetic
 from pipelines.register import Register
-from pipelines.register.group import Entry
+from pipelines.register.chain import Entry
 from pipelines.register.store import now
 from pipelines.release.ledger import RELEASE
 from pipelines.release.shown import released_columns

@@ -14,7 +14,8 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 import sqlalchemy as sa
 
 from pipelines.register import Register, chain
-from pipelines.register.group import Entry, NotWritten, gathering, group
+from pipelines.register.chain import Entry
+from pipelines.register.group import NotWritten, gathering, group
 from pipelines.register.tables import audit as table
 
 log = logging.getLogger(__name__)
@@ -104,10 +105,13 @@ def write(register: Register, row: Entry) -> None:
         raise _unavailable(error) from error
 
 
-async def written(register: Register, row: Entry) -> None:
-    """The same for a coroutine, which waits without keeping a thread. Raises AuditUnavailable."""
+async def written(register: Register, row: Entry) -> bool:
+    """The same for a coroutine, which waits without keeping a thread: whether the row stood, and so is there.
+
+    Raises AuditUnavailable.
+    """
     try:
-        await gathering(register, table).append(register, row)
+        return await gathering(register, table).append(register, row)
     except NotWritten as error:
         raise _unavailable(error) from error
 

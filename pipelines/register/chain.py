@@ -10,15 +10,29 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from pipelines.register.store import now
+from pipelines.register.tables import NUMBER
 
 FIRST = "0" * 64
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode
+
+
+class Entry(NamedTuple):
+    """A row to append, with the canonical text of its body. `basis`: the register's number that it was decided by; the
+    row is written only while the register has it. None: it was decided by what was read for it."""
+
+    row: Mapping[str, Any]
+    body: str
+    basis: int | None = None
+
+    def stands(self, number: int | None) -> bool:
+        """Whether it may be written while the register has this number."""
+        return self.basis is None or self.basis == number
 
 
 def canonical(value: Any) -> str:
@@ -37,23 +51,29 @@ def append_all(
 ) -> list[dict[str, Any]]:
     """The same for several rows with the same columns, at least one, each with the canonical text of its body."""
     take_place(connection, table)
-    newest, into = _statements(table)
-    last = connection.execute(newest).first()
-    found = _linked((last.sequence, last.hash) if last else None, entries)
-    connection.execute(into, found)
+    last = connection.execute(newest(table)).first()
+    found = linked((last.sequence, last.hash) if last else None, entries)
+    connection.execute(_into(table), found)
     return found
 
 
-def append_plainly(
-    connection: sqlite3.Connection, table: sa.Table, entries: Sequence[tuple[Mapping[str, Any], str]]
-) -> None:
-    """`append_all` past SQLAlchemy, inside a transaction of `Register.begin_plainly`. The rows are the same."""
-    newest, into, values = _plain_statements(table)
-    last = connection.execute(newest).fetchall()
-    connection.executemany(into, map(values, _linked(last[0] if last else None, entries)))
+def append_plainly(connection: sqlite3.Connection, table: sa.Table, entries: Sequence[Entry]) -> list[bool]:
+    """`append_all` past SQLAlchemy, inside a transaction of `Register.begin_plainly`. The rows are the same. Which of
+    them were written: those that stand."""
+    ask, into, values = _plain_statements(table)
+    last, number = connection.execute(ask).fetchall(), connection.execute(NUMBER).fetchall()
+    written = [entry.stands(number[0][0] if number else None) for entry in entries]
+    rows = linked(last[0] if last else None, pairs(entries, written))
+    connection.executemany(into, map(values, rows))
+    return written
 
 
-def _linked(last: tuple[int, str] | None, entries: Sequence[tuple[Mapping[str, Any], str]]) -> list[dict[str, Any]]:
+def pairs(entries: Sequence[Entry], written: Sequence[bool]) -> list[tuple[Mapping[str, Any], str]]:
+    """Those of them that are written."""
+    return [(entry.row, entry.body) for entry, good in zip(entries, written, strict=True) if good]
+
+
+def linked(last: tuple[int, str] | None, entries: Sequence[tuple[Mapping[str, Any], str]]) -> list[dict[str, Any]]:
     """The rows that follow a row of this number and hash, as they are to be stored."""
     sequence, previous = last or (0, FIRST)
     found = []
@@ -66,30 +86,39 @@ def _linked(last: tuple[int, str] | None, entries: Sequence[tuple[Mapping[str, A
 
 
 @cache
-def _statements(table: sa.Table) -> tuple[sa.Select[Any], sa.Insert]:
-    """The newest row of a chain, and adding rows; put together once, for the audit has a row of every read."""
-    newest = sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
-    return newest, sa.insert(table)
+def newest(table: sa.Table) -> sa.Select[Any]:
+    """The newest row of a chain; put together once, for the audit has a row of every read."""
+    return sa.select(table.c.sequence, table.c.hash).order_by(table.c.sequence.desc()).limit(1)
+
+
+@cache
+def _into(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
 
 
 @cache
 def _plain_statements(table: sa.Table) -> tuple[str, str, Callable[[Mapping[str, Any]], list[Any]]]:
-    """The same as text for SQLite, and the values of a row in their order, in the form that SQLAlchemy stores."""
+    """The newest row and adding rows as text for SQLite, and the values of a row in their order, in the form that
+    SQLAlchemy stores."""
     dialect = sqlite.dialect()
-    newest, into = _statements(table)
     processes = [(column.name, column.type.dialect_impl(dialect).bind_processor(dialect)) for column in table.c]
 
     def values(row: Mapping[str, Any]) -> list[Any]:
         return [process(row.get(name)) if process else row.get(name) for name, process in processes]
 
-    literal = newest.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    return str(literal), str(into.compile(dialect=dialect)), values
+    literal = newest(table).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return str(literal), str(_into(table).compile(dialect=dialect)), values
 
 
 def take_place(connection: sa.Connection, table: sa.Table) -> None:
     """Wait until no other writer appends to a table, and keep others out until the transaction ends."""
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
-        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
+        connection.execute(sa.text(place_of(table)))
+
+
+def place_of(table: sa.Table) -> str:
+    """How PostgreSQL is told to keep others out."""
+    return f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"
 
 
 def row_hash(row: Mapping[str, Any]) -> str:

@@ -7,13 +7,14 @@ for each other. Does not belong here: what the rows say.
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 
 from pipelines.register import chain
+from pipelines.register.chain import Entry
+from pipelines.register.line import taken, used
 from pipelines.register.store import Register
 from pipelines.waits import waits
 
@@ -22,19 +23,13 @@ class NotWritten(Exception):
     """The transaction failed that the row was to be written in: none of its rows is there."""
 
 
-class Entry(NamedTuple):
-    """A row to append, with the canonical text of its body."""
-
-    row: Mapping[str, Any]
-    body: str
-
-
 class _Waiting:
     """Rows of somebody who waits for them to be durable."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self.entries = entries
         self.done = False
+        self.written: Sequence[bool] = ()
         self.error: Exception | None = None
 
 
@@ -47,8 +42,8 @@ class GroupCommit:
         self._queue: list[_Waiting] = []
         self._writing = False
 
-    def append(self, register: Register, entries: Sequence[Entry]) -> None:
-        """Append rows, all or none; they are durable when this returns. Raises NotWritten."""
+    def append(self, register: Register, entries: Sequence[Entry]) -> Sequence[bool]:
+        """Append rows, all that stand or none; they are durable when this returns which stood. Raises NotWritten."""
         waits()
         mine = _Waiting(entries)
         with self._change:
@@ -62,12 +57,15 @@ class GroupCommit:
             self._write(register, batch)
         if mine.error is not None:
             raise NotWritten from mine.error
+        return mine.written
 
     def _write(self, register: Register, batch: list[_Waiting]) -> None:
         """Write what waits, its own row included, and let everybody go on."""
         error: Exception | None = NotWritten()  # what those who wait are told if this thread is interrupted
         try:
-            self._append(register, [entry for one in batch for entry in one.entries])
+            written = iter(self._append(register, [entry for one in batch for entry in one.entries]))
+            for one in batch:
+                one.written = [next(written) for _ in one.entries]
             error = None
         except Exception as problem:
             error = problem
@@ -78,31 +76,31 @@ class GroupCommit:
                 self._writing = False
                 self._change.notify_all()
 
-    def _append(self, register: Register, entries: list[Entry]) -> None:
+    def _append(self, register: Register, entries: list[Entry]) -> list[bool]:
         if register.engine.dialect.name == "sqlite":
             with register.begin_plainly() as plain:
-                chain.append_plainly(plain, self._table, entries)
-        else:
-            with register.begin() as connection:
-                chain.append_all(connection, self._table, entries)
+                return chain.append_plainly(plain, self._table, entries)
+        with used(register, taken(register)) as line:
+            return line.append(self._table, entries)
 
 
 class Gathering:
     """Appends to one chain of one register for the coroutines of one event loop: what comes during a transaction is in
     the next."""
 
-    def __init__(self, commit: GroupCommit) -> None:
+    def __init__(self, commit: GroupCommit, table: sa.Table) -> None:
         self._commit = commit
-        self._queue: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._table = table
+        self._queue: list[tuple[Entry, asyncio.Future[bool]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def append(self, register: Register, entry: Entry) -> None:
-        """Append one row; it is durable when this returns. Raises NotWritten."""
-        mine = asyncio.get_running_loop().create_future()
+    async def append(self, register: Register, entry: Entry) -> bool:
+        """Append one row; it is durable when this returns whether it stood. Raises NotWritten."""
+        mine: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append((entry, mine))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all(register))
-        await mine
+        return await mine
 
     async def _write_all(self, register: Register) -> None:
         try:
@@ -112,21 +110,33 @@ class Gathering:
         finally:
             self._writer = None
 
-    async def _write(self, register: Register, batch: list[tuple[Entry, asyncio.Future[None]]]) -> None:
+    async def _write(self, register: Register, batch: list[tuple[Entry, asyncio.Future[bool]]]) -> None:
         cause: BaseException | None = NotWritten()  # what those who wait are told if this task is cancelled
+        written: Sequence[bool] = [False] * len(batch)
         try:
-            await asyncio.to_thread(self._commit.append, register, [entry for entry, _ in batch])
+            written = await self._append(register, [entry for entry, _ in batch])
             cause = None
         except NotWritten as problem:
             cause = problem.__cause__
         finally:
-            for _, waiting in batch:
+            for (_, waiting), stood in zip(batch, written, strict=True):
                 if waiting.done():  # whoever waited was cancelled
                     continue
                 if cause is None:
-                    waiting.set_result(None)
+                    waiting.set_result(stood)
                 else:
                     waiting.set_exception(_failed(cause))
+
+    async def _append(self, register: Register, entries: list[Entry]) -> Sequence[bool]:
+        """In the loop over a line that is open; a thread opens one, and writes to SQLite."""
+        line = taken(register)
+        if line is None:
+            return await asyncio.to_thread(self._commit.append, register, entries)
+        try:
+            with used(register, line):
+                return await line.append_in_loop(self._table, entries)
+        except Exception as error:
+            raise NotWritten from error
 
 
 def _failed(cause: BaseException) -> NotWritten:
@@ -159,5 +169,5 @@ def gathering(register: Register, table: sa.Table) -> Gathering:
     commit = group(register, table)
     mine = _gatherings.setdefault(asyncio.get_running_loop(), WeakKeyDictionary())
     if commit not in mine:
-        mine[commit] = Gathering(commit)
+        mine[commit] = Gathering(commit, table)
     return mine[commit]

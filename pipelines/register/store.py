@@ -13,11 +13,10 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from pipelines.register.tables import basis
-from pipelines.waits import waits
+from pipelines.register.tables import NUMBER, basis
+from pipelines.waits import assumed, waits
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_BASIS = "SELECT number FROM basis WHERE id = 1"
 
 
 class Register:
@@ -33,6 +32,9 @@ class Register:
         self._alone = self.engine.execution_options(alone=True)
         self._write = self.engine.execution_options(write=True)
         self._looking = deque[Any]()
+        self._number: int | None = None
+        self.lines = deque[Any]()
+        """Connections that are kept for appending to chains on PostgreSQL, those that nobody uses just now."""
         self._writer: sqlite3.Connection | None = None
 
     def upgrade(self) -> None:
@@ -60,8 +62,8 @@ class Register:
         Errors are those of `begin`. The connection is dropped with them, so that nothing of one that broke is left.
         """
         waits()
-        with self._turn, self._told_as_sqlalchemy_does():
-            connection, self._writer = self._writer or self._apart(), None
+        with self._turn, self.told_as_sqlalchemy_does():
+            connection, self._writer = self._writer or self.apart(), None
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
@@ -73,7 +75,8 @@ class Register:
                         connection.rollback()
 
     @contextlib.contextmanager
-    def _told_as_sqlalchemy_does(self) -> Iterator[None]:
+    def told_as_sqlalchemy_does(self) -> Iterator[None]:
+        """Errors of the driver as SQLAlchemy raises them."""
         driver: Any = self.engine.dialect.loaded_dbapi
         try:
             yield
@@ -93,13 +96,18 @@ class Register:
         """The number that moves with everything that decisions are made from: what was read after an equal one would be
         read again now. None if there is no such number: then nothing may be remembered.
 
-        Every read asks, so it is asked past SQLAlchemy, on connections that are kept for it. SQLite has it in memory.
+        Every read asks, so it is asked past SQLAlchemy, on connections that are kept for it. Where nobody may wait it
+        is the one that was read last: whoever makes something of it has to prove it (`pipelines.waits.assumed`).
         """
-        if self.engine.dialect.name != "sqlite":
-            waits()
+        if (taken := assumed(self._number)) is not None:
+            return taken
+        self._number = self._read_basis()
+        return self._number
+
+    def _read_basis(self) -> int | None:
         try:
             connection = self._looker()
-            found = connection.execute(_BASIS).fetchall()
+            found = connection.execute(NUMBER).fetchall()
         except self.engine.dialect.loaded_dbapi.Error:  # it broke and is dropped; the pool knows how to get another
             rows = self.rows(sa.select(basis.c.number).where(basis.c.id == 1))
             return int(rows[0]["number"]) if rows else None
@@ -110,15 +118,16 @@ class Register:
         """A connection where each statement is a transaction by itself."""
         with contextlib.suppress(IndexError):
             return self._looking.pop()
-        connection = self._apart()
+        connection = self.apart()
         if self.engine.dialect.name == "postgresql":
             connection.autocommit = True
         else:
             connection.execute("PRAGMA busy_timeout = 0")  # whoever would wait asks through the pool
         return connection
 
-    def _apart(self) -> Any:
-        """A new connection of the driver, outside the pool."""
+    def apart(self) -> Any:
+        """A new connection of the driver, outside the pool; whoever asks for it closes it."""
+        waits()
         pooled = self.engine.raw_connection()
         pooled.detach()
         return pooled.dbapi_connection
@@ -129,8 +138,9 @@ class Register:
             if self._writer is not None:
                 self._writer.close()
             self._writer = None
-        while self._looking:
-            self._looking.pop().close()
+        for kept in (self._looking, self.lines):
+            while kept:
+                kept.pop().close()
         self.engine.dispose()
 
 

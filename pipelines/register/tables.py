@@ -277,6 +277,8 @@ basis = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("number", sa.BigInteger, nullable=False),
 )
+NUMBER = "SELECT number FROM basis WHERE id = 1"
+"""Asked past SQLAlchemy: by every read."""
 """One row. Its number grows, by triggers, in every transaction that writes to a table which decisions about reads are
 made from (token, recipient, access, suspension, pseudonym_epoch, ledger): while it is the same, so are they."""
 

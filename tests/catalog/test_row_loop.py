@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from catalog.delivery.rows import router
 from catalog.policy import administration, audit
-from pipelines.waits import WouldWait, holding, waits, without_waiting
+from pipelines.waits import Tried, WouldWait, holding, waits, without_waiting
 from tests.catalog.small_city import GUARD, PERSONS, SYNTHETIC, City, bearer, outcomes
 
 ROWS = f"/api/v1/products/{PERSONS}/rows"
@@ -66,12 +66,12 @@ def test_a_row_is_answered_where_it_was_asked_and_opens_nothing(
     made: list[str] = []
 
     @contextmanager
-    def heard() -> Iterator[None]:
+    def heard() -> Iterator[Tried]:
         opened.clear()
         listening.append(True)
         try:
-            with without_waiting():
-                yield
+            with without_waiting() as tried:
+                yield tried
         finally:
             listening.clear()
             made.extend(opened)
@@ -89,11 +89,15 @@ def test_whatever_changed_is_looked_at_by_a_thread_and_heard_at_once(
     own_city: City, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = Asking(own_city, own_city.client())
+    monkeypatch.setattr("catalog.listing.CONTRACTS_LOOK_SECONDS", 600)
     with threads(monkeypatch) as used:
         own_city.release(PERSONS)
         assert asking.ask() == 200 and used
+        assert asking.ask() == 200  # it is noted that the version is read
+        used.clear()
+        assert asking.ask() == 200 and not used
         administration.revoke_grant(own_city.register, 1, actor=GUARD)
-        assert asking.ask() == 403
+        assert asking.ask() == 403 and used
     assert outcomes(audit.recent(own_city.register))[-1] == ("rows.read", "denied")
 
 

@@ -17,8 +17,9 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines.register import Register, chain
-from pipelines.register.group import Entry, GroupCommit, NotWritten, gathering, group
-from pipelines.register.tables import audit
+from pipelines.register.chain import Entry
+from pipelines.register.group import GroupCommit, NotWritten, gathering, group
+from pipelines.register.tables import audit, basis
 
 ROW = {"recipient": None, "action": "test", "product": None, "version": None, "outcome": "allowed", "grant": None}
 WRITER = """
@@ -151,15 +152,38 @@ def test_the_kept_connection_is_as_durable_as_the_others(register: Register) -> 
     assert pragmas == [(2,), ("wal",)]
 
 
-async def _gathered(register: Register, numbers: range) -> list[BaseException | None]:
+async def gathered(register: Register, numbers: range) -> list[BaseException | bool]:
     """As many coroutines append a row each, all at once; what they were told."""
     waiting = (gathering(register, audit).append(register, _entry(number)) for number in numbers)
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
+def what_stands_is_written(register: Register) -> None:
+    """For an empty register: of rows that were decided by a number, those whose number it is."""
+    number = register.basis() or 0
+    chosen = (None, number, number + 1, number - 1, number)
+    entries = [_entry(at)._replace(basis=decided) for at, decided in enumerate(chosen)]
+    stands = [True, True, False, False, True]
+    assert list(group(register, audit).append(register, entries)) == stands and bodies(register) == ["0", "1", "4"]
+
+    async def ask() -> list[bool]:
+        return list(await asyncio.gather(*(gathering(register, audit).append(register, entry) for entry in entries)))
+
+    assert asyncio.run(ask()) == stands
+    assert list(group(register, audit).append(register, entries[2:4])) == [False] * 2
+    with register.begin() as connection:
+        connection.execute(sa.delete(basis))
+    assert list(group(register, audit).append(register, entries)) == [True] + [False] * 4
+    assert bodies(register) == ["0", "1", "4", "0", "1", "4", "0"] and unbroken(register)
+
+
+def test_a_row_is_written_only_while_it_stands(register: Register) -> None:
+    what_stands_is_written(register)
+
+
 def test_coroutines_wait_for_a_transaction_together(register: Register) -> None:
     commits = counted(register)
-    assert asyncio.run(_gathered(register, range(100))) == [None] * 100
+    assert asyncio.run(gathered(register, range(100))) == [True] * 100
     assert sorted(map(int, bodies(register))) == list(range(100)) and unbroken(register)
     assert commits["commits"] == 1
 
@@ -177,12 +201,12 @@ def test_every_coroutine_is_told_that_the_transaction_failed(register: Register)
         connection.execute(
             sa.text("CREATE TRIGGER refuse BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
         )
-    told = asyncio.run(_gathered(register, range(9)))
+    told = asyncio.run(gathered(register, range(9)))
     assert all(isinstance(error, NotWritten) and error.__cause__ for error in told) and len(set(map(id, told))) == 9
     assert bodies(register) == []
     with register.begin() as connection:
         connection.execute(sa.text("DROP TRIGGER refuse"))
-    assert asyncio.run(_gathered(register, range(3))) == [None] * 3 and unbroken(register)
+    assert asyncio.run(gathered(register, range(3))) == [True] * 3 and unbroken(register)
 
 
 def test_a_coroutine_that_gives_up_takes_nothing_from_the_others(register: Register) -> None:
@@ -192,7 +216,7 @@ def test_a_coroutine_that_gives_up_takes_nothing_from_the_others(register: Regis
         await asyncio.sleep(0)
         tasks[0].cancel()
         found = await asyncio.gather(*tasks, return_exceptions=True)
-        assert isinstance(found[0], asyncio.CancelledError) and found[1:] == [None] * 4
+        assert isinstance(found[0], asyncio.CancelledError) and found[1:] == [True] * 4
         await mine.append(register, _entry(5))
 
     asyncio.run(ask())
@@ -211,10 +235,10 @@ def test_what_comes_during_a_transaction_is_in_the_next(register: Register, monk
         monkeypatch.setattr(chain, "append_plainly", slow)
         first = asyncio.create_task(gathering(register, audit).append(register, _entry(0)))
         assert await asyncio.to_thread(writing.wait, 60)
-        others = asyncio.create_task(_gathered(register, range(1, 8)))
+        others = asyncio.create_task(gathered(register, range(1, 8)))
         await asyncio.sleep(0.05)
         go_on.set()
-        assert await others == [None] * 7
+        assert await others == [True] * 7
         await first
 
     commits = counted(register)
