@@ -28,6 +28,7 @@ from pipelines.erasure.marks import NOBODY, Erased
 from pipelines.lake.parquet import make_durable, sha256, write_file
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
+from pipelines.privacy.source_names import shown
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 
 RAW_FILE = "rows.parquet"
@@ -298,9 +299,10 @@ def _expected(contract: SourceContract) -> tuple[str, ...]:
 
 
 def unknown_columns(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
-    """Columns that the contract neither uses nor ignores."""
+    """Columns that the contract neither uses nor ignores, as people may be told of them."""
     known = {UNREAD, ERASED, EMPTIED, *_expected(contract), *contract.form.ignored}
-    return tuple(name for name in columns if name not in known)
+    unknown = [name for name in columns if name not in known]
+    return shown(unknown) if unknown else ()
 
 
 def _repeats(path: Path, rows: int, last: Receipt, folder: Path, lake: Lake) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.messages import CitylakeError
+from pipelines.privacy.source_names import has_value, shown
 from pipelines.verbs import Registry
 
 T = TypeVar("T")
@@ -102,12 +103,14 @@ class Pulled:
 
 class ColumnsMissing(CitylakeError):
     """Columns of the contract are not at the source. `sample`: some values of each new column, none where the
-    connector cannot look; they tell what was renamed, and must not be shown."""
+    connector cannot look; they tell what was renamed, and must not be shown. Columns that are called like somebody
+    stand there by their place."""
 
     def __init__(self, origin: str, missing: Sequence[str], sample: Mapping[str, Sequence[Any]]) -> None:
-        super().__init__("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(list(sample)))
+        extra = shown(list(sample))
+        super().__init__("pull.columns_missing", table=origin, missing=listed(missing), extra=listed(extra))
         self.missing = tuple(missing)
-        self.sample = sample
+        self.sample = dict(zip(extra, sample.values(), strict=True))
 
 
 def taken(request: Request, columns: Mapping[str, T]) -> dict[str, T]:
@@ -121,13 +124,16 @@ def require_columns(
     origin: str,
     rows: Callable[[], Iterable[Sequence[Any]]] | None = None,
 ) -> None:
-    """Raise ColumnsMissing naming missing and new columns unless all expected ones are there.
+    """Raise ColumnsMissing naming missing and new columns unless all expected ones are there, or CitylakeError, without
+    any name, where a row stands in the place of the names.
 
     `rows`: rows of the source, values in the order of `columns`; asked only if a column is missing.
     """
     missing = [name for name in request.expected if name not in columns]
     if missing:
         extra = [name for name in columns if name not in request.expected and name not in request.ignored]
+        if has_value(extra):
+            raise CitylakeError("pull.row_as_header", file=origin, missing=listed(missing), owner=request.owner)
         seen = _first(rows) if rows and extra else []
         places = {name: columns.index(name) for name in extra}
         raise ColumnsMissing(origin, missing, {name: [row[at] for row in seen] for name, at in places.items()})
@@ -149,7 +155,7 @@ def first_written(path: Path, names: Sequence[str]) -> Iterator[Sequence[Any]]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message."""
+    """Names for a message. Those that a source gives are `shown` first."""
     return "、".join(f"“{name}”" for name in names) or "—"
 
 
@@ -190,6 +196,9 @@ def header_names(names: list[str], origin: str, owner: str) -> tuple[str, ...]:
     folded = [name.casefold() for name in (*names, UNREAD)]
     repeated = sorted({name for name in names if folded.count(name.casefold()) > 1 or not name or "\0" in name})
     if repeated:
+        if has_value(names):
+            raise CitylakeError("pull.row_as_header", file=origin, missing="—", owner=owner)
+        repeated = [one for name, one in zip(names, shown(names), strict=True) if name in repeated]
         raise CitylakeError("pull.bad_header", file=origin, names=listed(repeated), owner=owner)
     return tuple(names)
 

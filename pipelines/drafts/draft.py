@@ -52,7 +52,9 @@ def drafted(offer: Offer, org: str, request: Request, proposer: Proposer, names:
         try:
             columns = offer.read(request)
         except CitylakeError as error:
-            raise naming.unusable(con, error, offer, request.owner) from None
+            if error.code == "pull.row_as_header":
+                raise naming.row_as_header(offer, request.owner) from None
+            raise
         listed = tuple(dict.fromkeys((*offer.told, *(columns or ()))))
         hidden = naming.persons(con, listed, proposer.knows, offer, request.owner)
         offer = naming.discreet(con, offer)

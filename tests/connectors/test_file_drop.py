@@ -162,6 +162,25 @@ def test_what_is_no_table_is_said(drop: Drop, text: str, code: str, told: dict[s
     assert "birth_1.csv" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        ("张三丰,男,13900000001,1990-03-07", "pull.row_as_header"),
+        ("13900000001,13900000001", "pull.row_as_header"),
+        ("id,李建国", "pull.columns_missing"),
+        ("id,李建国,李建国", "pull.bad_header"),
+    ],
+)
+def test_a_row_in_the_place_of_the_header_is_not_shown(drop: Drop, header: str, code: str) -> None:
+    drop.put("birth_1.csv", f"{header}\n1,甲\n")
+    error = drop.refused()
+    assert error.code == code
+    said = " ".join([error.text("zh"), error.text("en"), str(error.arguments)])
+    assert "birth_1.csv" in said
+    assert not [one for one in ("张三丰", "李建国", "13900000001", "1990-03-07") if one in said]
+    assert code == "pull.row_as_header" or "“#2”" in said or "“#1”" in said
+
+
 def test_a_quote_that_swallows_a_large_file_is_said(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutter, "LONGEST_FIELD", 1000)
     drop.put("birth_1.csv", f'{HEADER}1,"甲\n' + "2,乙\n" * 1000)

@@ -103,6 +103,9 @@ def test_a_good_source_and_what_admission_would_refuse(home: Path) -> None:
 def test_what_is_wrong_is_told(home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.run(f"ALTER TABLE {engine.table} ADD extra varchar(10)")
     assert "extra" in tried(0)
+    engine.run(f"ALTER TABLE {engine.table} ADD 李建国 varchar(10)")
+    told = tried(0)
+    assert "extra" in told and "#2" in told and "李建国" not in told
     engine.run(f"UPDATE {engine.table} SET xb = '火星'")
     assert "半数以上" in tried(1)
     engine.run(f"UPDATE {engine.table} SET xb = '男'")

@@ -20,6 +20,7 @@ from pipelines.connectors.formats.dbase import DbfTable
 from pipelines.connectors.formats.objects import array, coordinate, document, dumped, flat, table_of_objects
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered, table_of_rows
 from pipelines.geo import wkt
+from pipelines.privacy.source_names import shown
 
 GEOMETRY, CRS = "geometry", "_crs"
 BATCH = 5_000
@@ -159,7 +160,7 @@ class _Package:
             known = [name for (name,) in con.execute("SELECT table_name FROM gpkg_geometry_columns ORDER BY 1")]
             wanted = [name for name in known if layer is None or name.decode() == layer]
             if len(wanted) != 1:
-                names = listed([name.decode() for name in known])
+                names = listed(shown([name.decode() for name in known]))
                 raise file.error("format.layer", layer=layer or "—", names=names)
             self.table = wanted[0].decode()
             query = "SELECT column_name, srs_id FROM gpkg_geometry_columns WHERE table_name = ?"

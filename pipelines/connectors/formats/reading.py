@@ -14,6 +14,7 @@ from pipelines.connectors.formats.archive import is_archive, unpacked
 from pipelines.connectors.formats.table import LocalFile, Table, formats
 from pipelines.engine import connect
 from pipelines.lake.parquet import write_file
+from pipelines.privacy.source_names import shown
 
 Format = Literal["csv", "xlsx", "xls", "ods", "json", "ndjson", "xml", "geojson", "shapefile", "gpkg", "parquet", "dbf"]
 """The formats by name, for signatures of connectors."""
@@ -61,7 +62,10 @@ def _one_after_the_other(file: LocalFile, members: Sequence[LocalFile], tables: 
     for one, table in zip(members[1:], others, strict=True):
         if table.names != first.names:
             raise file.error(
-                "format.members_differ", member=one.origin, names=listed(table.names), first=listed(first.names)
+                "format.members_differ",
+                member=one.origin,
+                names=listed(shown(table.names)),
+                first=listed(shown(first.names)),
             )
     if not others:
         return first

@@ -21,6 +21,7 @@ from pipelines.connectors.formats.notes import NoteRows, Notes
 from pipelines.connectors.formats.probe import check_readable
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 from pipelines.messages import translate
+from pipelines.privacy.source_names import shown
 
 EXACT = 10**15
 """Excel keeps 15 digits. A longer whole number in a cell may have lost its last ones."""
@@ -72,7 +73,10 @@ def workbook(
     for part in parts:
         if part.names != names:
             raise file.error(
-                "format.sheets_differ", sheet=part.page.name, names=listed(part.names), first=listed(names)
+                "format.sheets_differ",
+                sheet=shown([part.page.name])[0],
+                names=listed(shown(part.names)),
+                first=listed(shown(names)),
             )
     marked = SHEET in file.request.expected and SHEET not in names
     rows = (
@@ -88,12 +92,12 @@ def sheets_of(file: LocalFile) -> list[str]:
     check_readable(file)
     try:
         with file.path.open("rb") as stream:
-            return _shown(CalamineWorkbook.from_filelike(stream))
+            return _seen(CalamineWorkbook.from_filelike(stream))
     except (CalamineError, OSError) as error:
         raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
 
 
-def _shown(book: CalamineWorkbook) -> list[str]:
+def _seen(book: CalamineWorkbook) -> list[str]:
     """People hide a sheet that is not meant, as that of the year before."""
     return [
         one.name
@@ -104,10 +108,10 @@ def _shown(book: CalamineWorkbook) -> list[str]:
 
 def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: str | None) -> list[str]:
     """The sheets to read."""
-    shown = _shown(book)
+    seen = _seen(book)
     if sheet is not None and sheet not in book.sheet_names:
-        raise file.error("pull.no_sheet", sheet=sheet, names=listed(book.sheet_names))
-    return shown if sheets else [sheet] if sheet else shown[:1]
+        raise file.error("pull.no_sheet", sheet=sheet, names=listed(shown(book.sheet_names)))
+    return seen if sheets else [sheet] if sheet else seen[:1]
 
 
 class _Page:

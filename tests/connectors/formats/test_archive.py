@@ -104,6 +104,7 @@ def test_encrypted_members_are_said() -> None:
     [
         (zipped({"a.txt": b"x"}), "format.no_member"),
         (zipped({"a.csv": b"id\n1\n", "b.csv": b"no\n1\n"}), "format.members_differ"),
+        (zipped({"a.csv": b"id\n1\n", "b.csv": "id,李建国\n1,2\n".encode()}), "format.members_differ"),
         (b"id,name\n", "format.no_archive"),
         (b"Rar!\x1a\x07\x00", "format.archive_kind"),
         (b"", "format.no_archive"),
@@ -112,7 +113,9 @@ def test_encrypted_members_are_said() -> None:
     ],
 )
 def test_what_is_no_archive_is_said(data: bytes, code: str) -> None:
-    assert refused(data).code == code
+    error = refused(data)
+    assert error.code == code
+    assert "李建国" not in error.text("zh") + error.text("en") + str(error.arguments)  # a column called like somebody
 
 
 def test_an_archive_without_a_member_named_is_said() -> None:
