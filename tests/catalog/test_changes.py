@@ -216,6 +216,46 @@ def test_a_version_between_that_was_ended_is_passed_over(own_city: City) -> None
     assert follower.follow() and follower.version == 2 and sum(follower.rows.values()) == 60
 
 
+def test_a_feed_over_a_changed_grant_is_refused_until_a_new_snapshot_is_taken(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    columns, reader = ["person_ref", "division_code", "name"], Follower(client, token, TABLE)
+    follower, other = Follower(client, token, TABLE), Follower(client, own_city.recipient("乙"), TABLE)
+    own_city.grant("乙", divisions=["341502"], columns=columns)
+    given_grant = own_city.grant("甲", divisions=["341502"], columns=columns)
+    follower.snapshot()
+    other.snapshot()
+    for limits in (
+        {"divisions": ["341503"]},
+        {"divisions": ["341502", "341503"]},
+        {"divisions": ["341502", "341503"], "columns": columns[:2]},
+        {"columns": columns[:2]},
+    ):
+        administration.revoke_grant(own_city.register, given_grant.id, actor=STEWARD)
+        given_grant = own_city.grant("甲", **{"columns": columns, **limits})
+        own_city.release(PERSONS, 60)
+        assert not follower.follow(), limits
+        follower.snapshot()
+        own_city.release(PERSONS, 52)
+        reader.snapshot()
+        assert follower.follow() and follower.rows == reader.rows
+        assert other.follow(), "the grants of others are theirs"
+
+
+def test_who_stopped_within_a_feed_does_not_go_on_under_another_grant(own_city: City) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    given_grant, follower = own_city.grant("甲", divisions=["341502"]), Follower(client, token, TABLE)
+    for rows in (50, 60, 70):
+        own_city.release(PERSONS, rows)
+    follower.snapshot(0)
+    assert follower.follow(2) and follower.version == 2
+    administration.revoke_grant(own_city.register, given_grant.id, actor=STEWARD)
+    own_city.grant("甲", divisions=["341503"])
+    follower.version = 1  # it has put one of the two steps in place
+    assert not follower.follow()
+    follower.version = 2
+    assert not follower.follow()
+
+
 def test_a_feed_is_asked_for_by_moments_too_and_mistakes_are_the_clients(own_city: City) -> None:
     own_city.release(AGES, 60)
     own_city.release(AGES, 72)

@@ -1,8 +1,8 @@
 """The change data feed: which steps between releases a question asks for, and what is told of each.
 
 A step is a release and the one before it that can be read. Where the follower's own version cannot be read any more,
-shows other columns, or may have been read with pseudonyms of an earlier epoch, no changes lead on from it, and the
-answer says to take a new snapshot.
+shows other columns, or may have been read with pseudonyms of an earlier epoch or by another policy, no changes lead on
+from it, and the answer says to take a new snapshot.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from catalog.delivery.sharing import travel
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.travel import Asked
 from catalog.delivery.timeline import NoWay, Timeline, timeline
+from catalog.policy import held
 from pipelines.register.times import as_utc
 from pipelines.release.ledger import Recorded
 
@@ -65,9 +66,7 @@ def read_feed(desk: Desk, admission: Admission, question: Mapping[str, str], zon
 def _walk(
     desk: Desk, admission: Admission, start: int, base: Recorded | None, releases: tuple[Recorded, ...]
 ) -> Feed | None:
-    if base is not None:
-        _require_pseudonyms(admission, base)
-    before, steps = None if base is None else _read(desk, admission, base), list[Step]()
+    before, steps = None if base is None else _base(desk, admission, base), list[Step]()
     for release in releases:
         after = _read(desk, admission, release)
         if before is None:
@@ -79,6 +78,17 @@ def _walk(
                 raise BadRequest("web.sharing.schema_changed", version=release.version) from problem
         before = after
     return None if before is None else Feed(start, before, tuple(steps))
+
+
+def _base(desk: Desk, admission: Admission, base: Recorded) -> Admission:
+    """The read of what the follower has, by the policy of now. Raises BadRequest where they may have it by another one:
+    what a grant or a contract took away since is in neither end of a difference made by the policy of now."""
+    _require_pseudonyms(admission, base)
+    before = _read(desk, admission, base)
+    shown = held.policies(desk.register, before.allowed.product, before.allowed.recipient, base)
+    if shown - {desk.views.extract(before.allowed).key}:
+        raise BadRequest("web.sharing.other_policy", version=base.version)
+    return before
 
 
 def _require_pseudonyms(admission: Admission, base: Recorded) -> None:
