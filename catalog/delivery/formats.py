@@ -41,6 +41,9 @@ GEOGRAPHIC: tuple[Format, ...] = ("geojson", "gpkg", "geoparquet")
 FORMATS: tuple[Format, ...] = tuple(kind for kind in MEDIA_TYPES if kind not in GEOGRAPHIC)
 """Of every product."""
 
+CSV_GROUP = 8_192
+"""Rows that are read at once to be written as CSV; several such groups are in memory, as text."""
+
 _TIMES = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 _FLOATS = ("FLOAT", "DOUBLE")
 
@@ -51,7 +54,7 @@ def _write_parquet(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> 
 
 def _write_csv(con: duckdb.DuckDBPyConnection, query: str, target: Path) -> None:
     ordered = target.with_name("rows.parquet")
-    _write_parquet(con, query, ordered)
+    con.execute(f"COPY ({query}) TO {literal(str(ordered))} (FORMAT parquet, ROW_GROUP_SIZE {CSV_GROUP})")
     write_csv(ordered, target)
     ordered.unlink()
 

@@ -21,9 +21,9 @@ def most(process: int) -> int:
     return int(told["VmHWM"].removesuffix("kB")) // 1024
 
 
-def exported(address: str, token: str, limit: int, asked: str = "") -> tuple[int, int]:
-    """Rows and megabytes that came."""
-    url = f"{address}/api/v1/products/{PERSONS}/rows?limit={limit}&format=ndjson{asked}"
+def exported(address: str, token: str, limit: int, asked: str = "", kind: str = "ndjson") -> tuple[int, int]:
+    """Lines and megabytes that came."""
+    url = f"{address}/api/v1/products/{PERSONS}/rows?limit={limit}&format={kind}{asked}"
     rows = size = 0
     with httpx.stream("GET", url, headers=bearer(token), timeout=120, trust_env=False) as answer:
         for piece in answer.iter_raw(1 << 20):
@@ -46,6 +46,24 @@ def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
         after = most(server.pid)
     assert rows == MANY and megabytes > 150
     assert after - before < 120, f"{before} MB, then {after} MB"
+
+
+def test_a_million_wide_rows_as_csv_take_no_more_memory_than_few(tmp_path: Path) -> None:
+    city = City(tmp_path)
+    city.limit(UNLIMITED)
+    city.release(PERSONS, MILLION, WIDE)
+    token = city.recipient("甲")
+    city.grant("甲")
+    with service(city.settings) as (address, _):
+        assert exported(address, token, 1)[0] == 1
+    with service(city.settings) as (address, server):
+        assert exported(address, token, FEW, kind="csv")[0] == FEW + 1
+        before = most(server.pid)
+        for _ in range(3):
+            rows, megabytes = exported(address, token, 1_000_000, kind="csv")
+        after = most(server.pid)
+    assert rows == MILLION + 1 and megabytes > 200
+    assert after < 750 and after - before < 120, f"{before} MB, then {after} MB"
 
 
 def test_an_export_that_chooses_its_rows_takes_no_more_memory_for_more(tmp_path: Path) -> None:
