@@ -34,6 +34,7 @@ from catalog.web import (
     account,
     api_docs,
     audits,
+    failing,
     indicators,
     marts,
     pages,
@@ -80,7 +81,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(verification.build_router(desk))
     app.include_router(oauth.build_router(desk))
     app.include_router(access.build_router(site))
-    areas = (pages, indicators, papers, reports, quality, marts, people, account, provider, audits, reads, api_docs)
+    areas = (
+        pages,
+        indicators,
+        papers,
+        reports,
+        failing,
+        quality,
+        marts,
+        people,
+        account,
+        provider,
+        audits,
+        reads,
+        api_docs,
+    )
     for area in areas:
         app.include_router(area.build_router(site))
     app.mount("/static", StaticFiles(directory=HERE / "static"))

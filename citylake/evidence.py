@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from catalog.policy import heads as policy_heads
 from catalog.policy.audit import record
 from catalog.reporting import forms, quality
+from citylake import failing
 from citylake.output import opened_register, private_file, told
 from citylake.permission import Actor, permitted
 from pipelines.contracts.load import load
@@ -28,6 +29,7 @@ from pipelines.release.signing import signer_of
 from pipelines.settings import Settings
 
 app = typer.Typer(help="证据：离线证据包、签名头、公钥 / evidence for auditors", no_args_is_help=True)
+app.command("failing")(failing.export)
 
 
 @app.command("export")
@@ -69,7 +71,9 @@ def quality_report(
             raise CitylakeError("report.one_scope")
         register, contracts = opened_register(settings), load(settings.contracts)
         month = month or f"{now().astimezone(ZoneInfo(contracts.city.timezone)):%Y-%m}"
-        document = quality.report(contracts, register, month, dataset, department, "en" if english else "zh")
+        document = quality.report(
+            contracts, register, month, dataset, department, "en" if english else "zh", url=settings.url
+        )
         with private_file(file, settings.home) as partial:
             forms.write(document, form, partial)
             digest = sha256(partial)

@@ -4,7 +4,6 @@ The steps that Dagster shows and the command line starts. Each step fails alone:
 an owner, the rest of the run goes on, and the last release stays published.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,7 +30,7 @@ from pipelines.evidence import days
 from pipelines.failures import Failures
 from pipelines.issues import REFUSED, Finding, Issues, Severity
 from pipelines.lake.build import BuildResult, build
-from pipelines.lake.cleanup import clean
+from pipelines.lake.cleanup import clean, forget_candidates
 from pipelines.lake.edition import Edition, Released, write_snapshot
 from pipelines.lake.errors import disk_full_named
 from pipelines.lake.lock import run_lock
@@ -46,7 +45,7 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Sta
 from pipelines.register.store import now
 from pipelines.register.tables import audit, ledger
 from pipelines.register.times import as_utc
-from pipelines.release import approval, away, marts, plan, stamps
+from pipelines.release import approval, away, failing, marts, plan, stamps
 from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
@@ -345,7 +344,7 @@ class Run:
                 self.issues.report(outcome.subject, outcome.owner, NOTICE, told.findings, told.proof)
             if any(finding.severity == "error" for finding in outcome.findings):
                 self.failures.subjects.append(outcome.subject)
-        shutil.rmtree(self.lake.candidates / built.edition.id, ignore_errors=True)
+        forget_candidates(self.lake, failing.kept_candidates(self.contracts, self.receipts, self.lake))
         return outcomes
 
     def _close_settled(self, built: Built) -> None:
@@ -405,7 +404,7 @@ class Run:
         keep = {self.lake.subject(subject): versions for subject, versions in self.ledger.released_versions().items()}
         # of what was found out about core only the newest is read again
         matched = dict.fromkeys(map(self.lake.matched, MATCHED), ())
-        clean(self.lake, {**keep, **matched})
+        clean(self.lake, {**keep, **matched}, failing.kept_candidates(self.contracts, self.receipts, self.lake))
         try:
             self.marts()
         except Exception as error:  # a run that mends what is lost must be able to start

@@ -39,6 +39,7 @@ ACTIONS: Final = frozenset(
         *("retention.apply", "retention.hold", "retention.release"),
         *("batch.confirm", "batch.reject", "volume.confirm", "quarantine.export", "quarantine.return"),
         *("source.rewind", "across.export", "core.export", "layer.export", "evidence.export", "values.show"),
+        "failing.show",
         *("linkage.review", "linkage.decide", "issue.verify", "issue.settle"),
         *("access.list", "token.renew"),
         *("identity.bind", "identity.unbind", "notice.acknowledge"),

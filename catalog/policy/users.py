@@ -96,6 +96,7 @@ LOOKS: Final[Mapping[str, frozenset[str]]] = {
     "access.list": frozenset({"steward", "approver", "auditor", "security_officer", "administrator"}),
     "evidence.export": frozenset({"auditor", "security_officer"}),
     "erasure.check": frozenset({"auditor", "security_officer", "steward"}),
+    "failing.show": frozenset({"steward", "auditor"}),
     "linkage.review": frozenset({"steward"}),
     "values.show": frozenset({"steward"}),
 }

@@ -82,6 +82,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             title=title,
             release=entry,
             product=subject if subject in snapshot.contracts.products else None,
+            model=entry.body.get("model", subject),
             measured=measured,
             rules=_failing_first(rules),
             columns=lambda names: in_words(_columns(snapshot, entry), names, voice),

@@ -1,4 +1,5 @@
-"""Why a row was refused, in words a department understands: which columns, and what of them does not hold.
+"""Why a row was refused, or fails a rule of a model, in words a department understands: which columns, and what of
+them does not hold.
 
 The words of the rules are those of the message catalogue (`rule.<verb>`). No value of a row is ever in a reason.
 """
@@ -7,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from pipelines.admission.changes import CHANGED, CORRECTED, DUPLICATE
 from pipelines.admission.compile import ERASED_ROW, UNREADABLE
-from pipelines.contracts.resolved import SourceContract
+from pipelines.contracts.resolved import ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
 from pipelines.messages import translate
 
@@ -18,6 +19,16 @@ DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years", "toleran
 def reasons(contract: SourceContract, language: str) -> Mapping[str, str]:
     """The reason behind every rule that can refuse a row of this source, by rule id; `language` is `zh` or `en`."""
     return dict(_reasons(contract, language))
+
+
+def of_model(contract: ProductContract, language: str) -> Mapping[str, str]:
+    """What every rule and every advice of a model asks, by rule id; of one without a column, of the whole table."""
+    whole = translate("quarantine.whole_table", language)
+    labels = {column.name: f"{_name(column.definition, language)}（{column.name}）" for column in contract.columns}
+    rules = (*contract.rules, *contract.advice)
+    return {
+        rule.id: _of_rule(rule, labels, language) if rule.columns else _about(whole, rule, language) for rule in rules
+    }
 
 
 def told(rules: str, known: Mapping[str, str], language: str) -> str:
@@ -39,13 +50,15 @@ def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str
         if kind != "string":
             demand = translate(f"quarantine.type.{kind}", language)
             yield f"{column.name}.type", _reason(labels[column.name], demand, "", language)
-    for rule in contract.rules:
-        if rule.about.of_rows:
-            columns = "、".join(labels[name] for name in rule.columns)
-            yield (
-                rule.id,
-                _reason(columns, translate(f"rule.{rule.verb}", language), _details(rule, language), language),
-            )
+    yield from ((rule.id, _of_rule(rule, labels, language)) for rule in contract.rules if rule.about.of_rows)
+
+
+def _of_rule(rule: Rule, labels: Mapping[str, str], language: str) -> str:
+    return _about("、".join(labels[name] for name in rule.columns), rule, language)
+
+
+def _about(what: str, rule: Rule, language: str) -> str:
+    return _reason(what, translate(f"rule.{rule.verb}", language), _details(rule, language), language)
 
 
 def _reason(columns: str, demand: str, details: str, language: str) -> str:

@@ -182,6 +182,11 @@ class Contracts:
     """By dbt model name."""
     authority: Authority = field(default_factory=dict)
 
+    @property
+    def shown_to_all(self) -> int:
+        """The highest level that everybody may see: that of the open channel."""
+        return self.city.channels["open"].limit(False)
+
     @cached_property
     def products(self) -> dict[str, Product]:
         """Every product of every channel, by `<channel>/<product>`."""

@@ -27,7 +27,7 @@ from pipelines.erasure.rows import Wanted, persons
 from pipelines.erasure.traces import Traces, of_register, traces_in
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import Checksums, checksums
-from pipelines.lake.cleanup import forget_views, unneeded
+from pipelines.lake.cleanup import forget_candidates, forget_views, unneeded
 from pipelines.lake.lineage import upstream
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Planned, carry_out, drop, write_journal
@@ -297,6 +297,7 @@ class Erasure:
         for name, keys in journal.wanted["keys"].items():
             granted.forget(self.lake, self.contracts.sources[name], keys)
         forget_views(self.lake)
+        forget_candidates(self.lake)
         for path in self.settings.marts.parent.glob("*"):
             path.unlink()
 

@@ -38,18 +38,29 @@ def forget_views(lake: Lake) -> None:
         shutil.rmtree(aside)
 
 
-def clean(lake: Lake, keep: Mapping[Path, Collection[int]], running: Collection[str] = ()) -> Cleaned:
-    """Empty scratch/, drop the candidates of editions that are not running, and drop files no retained version needs.
+def forget_candidates(lake: Lake, kept: Collection[Path] = ()) -> list[str]:
+    """Delete all candidates but these; returns the editions of which none is left."""
+    gone = []
+    for edition in sorted(lake.candidates.glob("*")):
+        mine = [one for one in kept if one.is_relative_to(edition) and one.is_dir()]
+        for location in edition.glob("*/*"):  # of a model; of products all of a channel
+            if location.is_dir() and location not in mine:
+                shutil.rmtree(location)
+        if not mine:
+            shutil.rmtree(edition)
+            gone.append(edition.name)
+    return gone
+
+
+def clean(lake: Lake, keep: Mapping[Path, Collection[int]], candidates: Collection[Path] = ()) -> Cleaned:
+    """Empty scratch/, drop all candidates but these, and drop files no retained version needs.
 
     A table named in `keep` retains those versions and its latest; a table not named retains every version. Log entries
     stay, except a torn newest one that a machine crash left behind and no kept version needs.
     """
     cleaned = Cleaned()
     _empty(lake.scratch())
-    for edition in sorted(lake.candidates.glob("*")):
-        if edition.name not in running:
-            shutil.rmtree(edition)
-            cleaned.editions.append(edition.name)
+    cleaned.editions += forget_candidates(lake, candidates)
     for location in _tables(lake):
         kept = keep.get(location)
         _drop_torn_log(location, max(kept or [-1]))

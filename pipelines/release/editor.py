@@ -31,7 +31,7 @@ from pipelines.privacy import channel_keys
 from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release import plan
+from pipelines.release import failing, plan
 from pipelines.release.approval import OVERTAKEN, UNAPPROVED, Asked, Words, asked, heard, overtaken
 from pipelines.release.decision import Decision, decide
 from pipelines.release.ledger import APPROVAL_END, REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
@@ -116,6 +116,7 @@ class Editor:
         receipt = self.receipts.last(Stage.EDITION, edition.id)
         self.built_from = chain.digest(receipt.body) if receipt else None
         self.relations = {name: self._relation_of_published(name) for name in self.published if "/" not in name}
+        self.judged = set[str]()
         approved: list[Approved] = []
         outcomes: dict[str, Outcome] = {}
         refusals: list[Entry] = []
@@ -151,6 +152,7 @@ class Editor:
         candidate = _Candidate(name, contract, None, built.location, built.version, built.rows or 0, target)
         relation = self._relation(built.location, built.version)
         self.relations[name] = relation
+        self.judged.add(name)
         mark = fingerprint(built.location, built.version)
         evidence = prove_model(self.con, contract, self._context(name, relation), mark)
         refused = sorted(parent for parent in plan.upstream(self.graph, name) if _closed(outcomes.get(parent)))
@@ -259,7 +261,7 @@ class Editor:
     ) -> bool:
         """Record the evidence, take the decision, and put the candidate on one of the two lists."""
         subject, owner = candidate.subject, candidate.contract.form.owner
-        self.receipts.add(Stage.EVIDENCE, subject, self._proof(evidence))
+        self.receipts.add(Stage.EVIDENCE, subject, self._proof(candidate, evidence))
         mark = fingerprint(candidate.location, candidate.version)
         previous, withdrawal = self.published.get(subject), self.withdrawn.get(subject)
         release = self._asked(candidate)
@@ -285,9 +287,20 @@ class Editor:
         said = self.words.get(candidate.subject, Words())
         return asked(candidate.product, self.contracts.city, said, self.now)
 
-    def _proof(self, evidence: Evidence) -> dict[str, Any]:
-        """The evidence as its receipt keeps it; the ledger names it by its hash."""
-        return {"edition": self.edition.id, **evidence.to_json()}
+    def _proof(self, candidate: _Candidate, evidence: Evidence) -> dict[str, Any]:
+        """The evidence as its receipt keeps it; the ledger names it by its hash. Of a model it says what its rules were
+        asked of."""
+        asked = {} if candidate.product else {failing.ASKED: self._rules_asked(candidate).stored()}
+        return {"edition": self.edition.id, **asked, **evidence.to_json()}
+
+    def _rules_asked(self, candidate: _Candidate) -> failing.RulesAsked:
+        """Of what the rules of a model were asked, by versions: so they can be asked again."""
+        name, contract = candidate.subject, candidate.contract
+        versions = {one: entry.version for one, entry in self.published.items()}
+        beside = {one: None if one in self.judged else versions.get(one) for one in failing.models_of(contract)}
+        confirmed = self.confirmed[name].body["rows"] if name in self.confirmed else None
+        about = (contract.hash, self.today, candidate.version, versions.get(name), confirmed)
+        return failing.RulesAsked(*about, beside)
 
     def _body(self, candidate: _Candidate, evidence: Evidence, mark: str) -> dict[str, Any]:
         proof = evidence.to_json()
@@ -299,7 +312,7 @@ class Editor:
             "as_of": self.edition.as_of.isoformat(),
             "evidence": proof["checks"],
             "rules": proof["rules"],
-            "proof": chain.digest(self._proof(evidence)),
+            "proof": chain.digest(self._proof(candidate, evidence)),
             "built_from": self.built_from,
             "code": package_version("citylake"),
             "approver": GATE,

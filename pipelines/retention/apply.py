@@ -18,7 +18,7 @@ from pipelines.engine import connect
 from pipelines.erasure.traces import forget_rows
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import checksums
-from pipelines.lake.cleanup import forget_views
+from pipelines.lake.cleanup import forget_candidates, forget_views
 from pipelines.lake.parquet import make_durable
 from pipelines.lake.rewrite import carry_out, drop, write_journal
 from pipelines.messages import CitylakeError
@@ -146,6 +146,7 @@ class Retention:
                 granted.forget(self.lake, self.contracts.sources[source], {*keys})
         if rows := [(source, key) for source, keys in journal["keys"].items() for key in keys]:
             forget_rows(self.register, rows)
+        forget_candidates(self.lake)  # what was refused is made of rows that may be over now
         if journal["releases"]:
             forget_views(self.lake)
         if any(one["place"].startswith("analyst/") for one in journal["files"]):

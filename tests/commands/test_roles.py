@@ -40,6 +40,7 @@ COMMANDS = {
     "quarantine.return": ["quarantine", "return", SOURCE, "退回.xlsx", "--why", "试"],
     "source.rewind": ["source", "rewind", SOURCE, "--batch", "1", "--why", "试"],
     "across.export": ["across", "export", SOURCE, "covers", "缺.xlsx", "--why", "试"],
+    "failing.show": ["evidence", "failing", MODEL, "-o", "不合格.xlsx", "--why", "试"],
     "core.export": ["core", SOURCE, "表.csv", "--batch", "1", "--why", "试"],
     "layer.export": ["layer", "sharing/parcel", "地块.gpkg", "--why", "试"],
     "evidence.export": ["evidence", "export", "证据"],

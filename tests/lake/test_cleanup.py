@@ -108,13 +108,15 @@ def test_candidates_go_and_their_released_files_stay(lake: Lake, put: Put) -> No
     released, first = lake.released("population", model), lake.candidate("e1", "population", model)
     put(first, "select 1 as id")
     promote(first, 0, released, allow_schema_change=False, metadata={}, transaction=("release", 1))
-    clone_released(released, 0, lake.candidate("e2", "population", model))
+    kept, other = lake.candidate("e2", "population", model), lake.candidate("e2", "population", f"{model}_tag")
+    for location in (kept, other):
+        clone_released(released, 0, location)
     (lake.scratch() / "spill").mkdir()
     (lake.scratch() / "spill" / "x").write_text("x")
-    cleaned = clean(lake, {released: {0}}, running=["e2"])
-    assert cleaned.editions == ["e1"]
+    cleaned = clean(lake, {released: {0}}, [kept, lake.candidate("e0", "population", model)])
+    assert cleaned.editions == ["e1"] and not other.exists()
     assert read_rows(released) == [(1,)]
-    assert read_rows(lake.candidate("e2", "population", model)) == [(1,)]
+    assert read_rows(kept) == [(1,)]
     assert list(lake.scratch().iterdir()) == []
 
 

@@ -1,5 +1,7 @@
 """A failing check, a broken model, a tampered candidate: the last good version stays and an issue has an owner."""
 
+import csv
+import io
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.issues import Issues
+from pipelines.lake.cleanup import forget_candidates
 from pipelines.messages import CitylakeError
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import publish
 from pipelines.release.ledger import CONFIRMATION, REFUSAL, RELEASE, Ledger
 from pipelines.release.volume import confirm_volume, confirmed_volumes
@@ -23,6 +27,7 @@ from tests.release.test_whole_way import MART, PERSON
 pytestmark = [pytest.mark.server, pytest.mark.town]
 
 OPEN = "open/age_structure_by_county"
+PERSON_SQL = "dbt_project/models/libraries/population/lib_population__person.sql"
 TAGS = "lib_population__person_tag"
 TAGS_SQL = "dbt_project/models/libraries/population/lib_population__person_tag.sql"
 
@@ -82,6 +87,59 @@ def test_the_same_refusal_is_recorded_once(town: Town, edited: Any) -> None:
 def test_a_mended_model_is_released_and_the_issue_closes(town: Town) -> None:
     town.run("mended", sources=[])
     assert open_codes(town, MART) == []
+
+
+def test_a_steward_gets_the_rows_for_which_a_model_was_refused(
+    town: Town, edited: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    monkeypatch.setenv("CITYLAKE_PROJECT", str(town.settings.project))
+
+    def told(file: str, *options: str, code: int = 0) -> str:
+        command = ["evidence", "failing", PERSON, "-o", str(tmp_path / file), "--who", STEWARD, "--why", "核实性别"]
+        result = CliRunner().invoke(app, [*command, *options])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    def lines(file: str) -> list[list[str]]:
+        return list(csv.reader(io.StringIO((tmp_path / file).read_text("utf-8-sig"))))
+
+    assert "没有不符合规则的行" in told("无.csv", code=1)
+    edited(PERSON_SQL, "p.name, p.sex,", "p.name, case p.sex when '1' then '2' else p.sex end as sex,")
+    assert town.run("wrong sexes", sources=[])[PERSON].version is None
+    told("遮盖.csv")
+    titles, *rows = lines("遮盖.csv")
+    assert titles[:3] == ["规则", "原因", "人员统一标识"] and titles[-1] == "来源行"
+    with town.register() as register:
+        proof = Receipts(register, "test").last(Stage.EVIDENCE, PERSON)
+        assert proof is not None
+        (failed,) = [one["failed"] for one in proof.body["rules"] if one["failed"]]
+    assert len(rows) == failed > 0
+    assert {row[2] for row in rows} == {"***"} and all("第" in row[-1] and "批第" in row[-1] for row in rows)
+    assert all("公民身份号码=***" in row[3] and "性别代码=***" in row[3] for row in rows)
+    told("全.csv", "--values", "--rule", rows[0][0])
+    shown = {row[2]: row for row in lines("全.csv")[1:]}
+    men = {person: number for person, number in town.rows(PERSON, "person_id, id_number", "sex = '1'")}
+    assert shown.keys() <= men.keys() and len(shown) == failed
+    assert all(f"公民身份号码={men[person]}" in row[3] and "性别代码=2" in row[3] for person, row in shown.items())
+    told("全.xlsx", "--values")
+    assert (tmp_path / "全.xlsx").stat().st_size > 0
+    assert "没有不符合规则的行" in told("已发布.csv", "--published", code=1)
+    assert "没有规则" in told("错.csv", "--rule", "nothing", code=1)
+    with town.register() as register:
+        receipt = Receipts(register, "test").last(Stage.EXPORT, PERSON)
+        assert receipt is not None
+        assert (receipt.body["who"], receipt.body["rows"], receipt.body["values"]) == (STEWARD, failed, True)
+    town.run("the same again", sources=[])
+    told("仍在.csv")
+    assert lines("仍在.csv") == lines("遮盖.csv")
+    forget_candidates(town.settings.lake)  # as an order to erase does
+    assert "已不在" in told("已删.csv", code=1)
+
+
+def test_a_candidate_goes_when_a_later_one_is_released(town: Town) -> None:
+    town.run("mended sexes", sources=[])
+    assert list(town.settings.lake.candidates.iterdir()) == []
 
 
 def test_a_model_that_does_not_build_stops_only_what_stands_on_it(town: Town, edited: Any) -> None:

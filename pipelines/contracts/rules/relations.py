@@ -44,14 +44,22 @@ def counts_rows(context: Context, *, column: Column, model: Model, by: list[Shar
     counts the values for which it does not. `placed`: rows of the other model in which one of `by` is empty are counted
     nowhere. `citylake explain` follows a count to those rows.
     """
+    return f"(SELECT count(*) FROM ({apart(context, column=column, model=model, by=by, placed=placed)}))"
+
+
+def apart(context: Context, *, column: str, model: str, by: list[str], placed: bool = False) -> str:
+    """The values of `by` for which a column says another number (`_said`) than another model has rows (`_counted`)."""
     names, number = ", ".join(identifier(name) for name in by), identifier(column)
     said = f"CASE WHEN count({number}) = count(*) THEN sum({number}) END"
     told = f"(SELECT {names}, {said} AS n FROM {context.relation} GROUP BY {names})"
     some = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in by if placed) or "true"
     there = f"(SELECT {names}, count(*) AS n FROM {context.models[model]} WHERE {some} GROUP BY {names})"
     same = " AND ".join(f"a.{identifier(name)} IS NOT DISTINCT FROM b.{identifier(name)}" for name in by)
-    apart = "a.n IS DISTINCT FROM coalesce(b.n, 0)"
-    return f"(SELECT count(*) FROM {told} a FULL JOIN {there} b ON {same} WHERE {apart})"
+    either = ", ".join(f"coalesce(a.{name}, b.{name}) AS {name}" for name in map(identifier, by))
+    return (
+        f"SELECT {either}, a.n AS _said, coalesce(b.n, 0) AS _counted "
+        f"FROM {told} a FULL JOIN {there} b ON {same} WHERE a.n IS DISTINCT FROM coalesce(b.n, 0)"
+    )
 
 
 @history(Kind.CONSISTENCY, Dimension.CONSISTENCY)
