@@ -20,7 +20,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from catalog.delivery.dictionary import Entry
-from pipelines.documents.model import Bars, Cell, Chart, Document, Paragraph, Section, Share, Table
+from pipelines.documents.model import Bars, Cell, Chart, Document, Link, Paragraph, Section, Share, Table
 from pipelines.messages import translate
 
 MOST_ROWS = 200_000
@@ -134,6 +134,8 @@ def _write_section(book: Workbook, styles: "_Styles", name: str, section: Sectio
             for place, value in enumerate(values):
                 if isinstance(value, Share):
                     sheet.write_number(row, place, value.part, styles.share)
+                elif isinstance(value, Link):
+                    sheet.write_url(row, place, value.address, string=value.text)
                 else:
                     _write_value(sheet, row, place, value, styles, section.title)
             row += 1

@@ -36,7 +36,7 @@ def keep(settings: Settings, contracts: Contracts, register: Register, month: st
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files: list[dict[str, Any]] = []
     for department in (None, *sorted({source.org for source in contracts.sources.values()})):
-        document = quality.report(contracts, register, month, organisation=department)
+        document = quality.report(contracts, register, month, organisation=department, url=settings.url)
         name = f"{quality.file_name(month, scope_of(contracts, organisation=department))}.pdf"
         partial = folder / f".{name}.partial"
         forms.write(document, "pdf", partial)

@@ -6,7 +6,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from catalog.reporting.facts import Facts, Scope, gather, period_of, scope_of
-from pipelines.admission.reasons import reasons
+from pipelines.admission.reasons import of_model, reasons
 from pipelines.contracts.load import Contracts
 from pipelines.documents.model import (
     Bars,
@@ -14,6 +14,7 @@ from pipelines.documents.model import (
     Chart,
     Column,
     Document,
+    Link,
     Paragraph,
     Section,
     Share,
@@ -39,11 +40,14 @@ def report(
     dataset: str | None = None,
     organisation: str | None = None,
     language: Language = "zh",
+    *,
+    url: str,
 ) -> Document:
-    """The report of a month like 2026-11. Raises CitylakeError for an unknown dataset, department or month."""
+    """The report of a month like 2026-11. `url`: of the portal, whose pages show the evidence. Raises CitylakeError for
+    an unknown dataset, department or month."""
     scope = scope_of(contracts, dataset, organisation)
     facts = gather(contracts, register, scope, period_of(month, ZoneInfo(contracts.city.timezone)))
-    return _Report(contracts, facts, language).document()
+    return _Report(contracts, facts, language, url).document()
 
 
 def file_name(month: str, scope: Scope) -> str:
@@ -53,8 +57,8 @@ def file_name(month: str, scope: Scope) -> str:
 
 
 class _Report:
-    def __init__(self, contracts: Contracts, facts: Facts, language: Language) -> None:
-        self.contracts, self.facts, self.language = contracts, facts, language
+    def __init__(self, contracts: Contracts, facts: Facts, language: Language, url: str) -> None:
+        self.contracts, self.facts, self.language, self.url = contracts, facts, language, url
         self.zone = facts.period.zone
 
     def document(self) -> Document:
@@ -69,7 +73,7 @@ class _Report:
             sections += [self.deliveries(), self.late()]
         sections.append(self.issues())
         if facts.scope.subjects:
-            sections.append(self.decisions())
+            sections += [self.decisions(), self.evidence()]
         sections.append(self.glossary())
         return Document(
             self.language,
@@ -258,8 +262,11 @@ class _Report:
         return Section(self.t("defects"), [Table(caption, columns, rows, self.t("no_defects")), *notes])
 
     def reason(self, name: str, rule: str) -> str:
-        source = self.contracts.sources.get(name)
-        return reasons(source, self.language).get(rule, "—") if source else "—"
+        source, product = self.contracts.sources.get(name), self.contracts.products.get(name)
+        if source is not None:
+            return reasons(source, self.language).get(rule, "—")
+        model = product.contract if product else self.contracts.models[name]
+        return of_model(model, self.language).get(rule, "—")
 
     def owner(self, name: str) -> str:
         if name in self.contracts.sources:
@@ -356,6 +363,29 @@ class _Report:
             Column(self.t("hash"), 2.8),
         )
         return Section(self.t("decisions"), [Table(self.t("decisions_caption"), columns, rows, self.t("no_decisions"))])
+
+    def evidence(self) -> Section:
+        """Of every subject the evidence of its last release in the period; of one without, of that which stood."""
+        last = {one.subject: one for one in self.facts.decisions if one.kind == RELEASE}
+        if self.facts.release is not None:
+            last.setdefault(self.facts.release.subject, self.facts.release)
+        rows: list[list[Cell]] = [
+            [
+                f"{self.dataset(subject)}\n{subject}",
+                one.version,
+                Link(f"citylake evidence docs {subject}", f"{self.url}/quality/evidence/{subject}"),
+                one.body["proof"],
+            ]
+            for subject, one in sorted(last.items())
+            if "proof" in one.body
+        ]
+        columns = (
+            Column(self.t("dataset"), 2),
+            Column(self.t("version"), 0.65, True),
+            Column(self.t("evidence_page"), 2.6),
+            Column(self.t("proof"), 2.8),
+        )
+        return Section(self.t("evidence"), [Table(self.t("evidence_caption"), columns, rows, self.t("no_evidence"))])
 
     def glossary(self) -> Section:
         return Section(self.t("glossary"), [Paragraph(self.t(f"glossary.{place}")) for place in range(1, 9)])

@@ -38,7 +38,7 @@ def build_router(site: Site) -> APIRouter:
             scope = facts.scope_of(contracts, dataset or None, department or None)
             with desk.views.folders.work.turn(one), TemporaryDirectory(dir=desk.settings.lake.scratch()) as folder:
                 document = quality.report(
-                    contracts, desk.register, month, dataset or None, department or None, language
+                    contracts, desk.register, month, dataset or None, department or None, language, url=desk.url
                 )
                 file = Path(folder) / f"report.{form}"
                 forms.write(document, form, file)

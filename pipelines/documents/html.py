@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from html import escape
 from itertools import pairwise
 
-from pipelines.documents.model import Bars, Block, Chart, Document, Paragraph, Table, shown
+from pipelines.documents.model import Bars, Block, Cell, Chart, Document, Link, Paragraph, Table, shown
 from pipelines.documents.subset import with_glyphs
 
 WIDTH, HEIGHT, LEFT, BELOW = 680, 170, 46, 22
@@ -83,9 +83,15 @@ def _table(table: Table) -> Iterator[str]:
     )
     yield "</tr></thead>\n<tbody>"
     for row in table.rows:
-        cells = (f"<td{mark}>{escape(shown(cell))}</td>" for cell, mark in zip(row, marks, strict=True))
+        cells = (f"<td{mark}>{_cell(cell)}</td>" for cell, mark in zip(row, marks, strict=True))
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</tbody></table>"
+
+
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, Link):
+        return f'<a href="{escape(cell.address)}">{escape(cell.text)}</a>'
+    return escape(shown(cell))
 
 
 def _bars(bars: Bars) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What a document says, without its form: sections of paragraphs, tables, charts and bars.
 
-Cells are values and no texts, so that a sheet can count with them: numbers, shares, days, texts, None for nothing.
+Cells are values and no texts, so that a sheet can count with them: numbers, shares, days, texts, links, None for
+nothing.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,15 @@ class Share:
         return "100%" if self.part >= 1 else f"{min(self.part * 100, 99.99):.2f}%"
 
 
-Cell = str | int | Share | date | None
+@dataclass(frozen=True)
+class Link:
+    """What leads to a page: on paper the words and the address, elsewhere the words."""
+
+    text: str
+    address: str
+
+
+Cell = str | int | Share | Link | date | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +123,8 @@ def shown(cell: Cell) -> str:
         return "—"
     if isinstance(cell, Share):
         return cell.text
+    if isinstance(cell, Link):
+        return f"{cell.text}\n{cell.address}"
     if isinstance(cell, date):
         return cell.isoformat()
     return f"{cell:,}" if isinstance(cell, int) else cell

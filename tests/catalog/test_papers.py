@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from catalog.reporting import facts, forms, monthly, quality
 from citylake.main import app as commands
-from pipelines.documents import pdf
+from pipelines.documents import html, pdf
 from pipelines.documents.model import Document, Share, Table, shown
 from pipelines.evidence import days, scores
 from pipelines.failures import Failures
@@ -28,7 +28,7 @@ from pipelines.register.receipts import RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, issue
-from tests.catalog.small_city import AGES, MARRIAGES, REGISTER, SERIES, City
+from tests.catalog.small_city import AGES, MARRIAGES, REGISTER, RULES, SERIES, URL, City
 from tests.documents import reading
 
 FLOATING = "psb/floating_person"
@@ -71,7 +71,7 @@ def tables(document: Document) -> dict[str, list[list[object]]]:
 
 def test_a_department_by_hand(own_city: City) -> None:
     filled(own_city)
-    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb")
+    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb", url=URL)
     found = tables(document)
     assert document.title == "市公安局数据质量报告"
     arrived = {str(row[0]).split("\n")[-1]: row[1:] for row in found["本期交付与拒收"]}
@@ -145,7 +145,7 @@ def test_what_a_department_has_not_mended_in_time_is_counted(own_city: City) -> 
 
 def test_the_city_has_every_department_and_decision(own_city: City) -> None:
     filled(own_city)
-    document = quality.report(own_city.contracts, own_city.register, month_of(own_city))
+    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), url=URL)
     found = tables(document)
     day = days.newest_day(own_city.register, [REGISTER])
     kept = days.by_organisation(days.measured(own_city.register, own_city.contracts.sources, day, day))
@@ -159,10 +159,10 @@ def test_the_city_has_every_department_and_decision(own_city: City) -> None:
 
 def test_forms_say_the_same(own_city: City, tmp_path: Path) -> None:
     filled(own_city)
-    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb")
+    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb", url=URL)
     for form in forms.MEDIA_TYPES:
         forms.write(document, form, tmp_path / f"one.{form}")
-        again = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb")
+        again = quality.report(own_city.contracts, own_city.register, month_of(own_city), organisation="psb", url=URL)
         forms.write(again, form, tmp_path / f"two.{form}")
         assert (tmp_path / f"one.{form}").read_bytes() == (tmp_path / f"two.{form}").read_bytes(), form
     copied = "".join(reading.text((tmp_path / "one.pdf").read_bytes()).split())
@@ -227,22 +227,41 @@ def test_what_is_not_there_is_not_found(own_city: City) -> None:
 def test_a_dataset_and_an_empty_month(own_city: City) -> None:
     own_city.release_model()
     own_city.release(AGES)
-    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), dataset=AGES, language="en")
+    document = quality.report(
+        own_city.contracts, own_city.register, month_of(own_city), dataset=AGES, language="en", url=URL
+    )
     assert "Releases and refusals" in tables(document)
-    before = quality.report(own_city.contracts, own_city.register, "2001-02", dataset=SERIES)
+    before = quality.report(own_city.contracts, own_city.register, "2001-02", dataset=SERIES, url=URL)
     assert dict(before.facts)["总分"] == "本期没有评价记录。"
     assert "没有评价记录" in reading.text(pdf.render(before))
+
+
+def test_a_paper_leads_to_its_evidence_and_says_what_a_rule_of_a_model_asks(own_city: City, tmp_path: Path) -> None:
+    model, proof = own_city.contracts.products[AGES].contract.form.model, "5e" * 32
+    rules = [{**RULES[1], "rule": "persons.required", "verb": "required"}]
+    own_city.release_model(model, proof=proof, rules=rules)
+    own_city.release(AGES, model=model, model_version=0)
+    document = quality.report(own_city.contracts, own_city.register, month_of(own_city), dataset=AGES, url=URL)
+    assert any("必填" in str(row) for rows in tables(document).values() for row in rows)
+    page = f"{URL}/quality/evidence/{model}"
+    assert f'<a href="{page}">citylake evidence docs {model}</a>' in (told := html.render(document)) and proof in told
+    paper = reading.text(pdf.render(document)).replace("\n", "")
+    assert proof in paper and page in paper
+    forms.write(document, "xlsx", tmp_path / "report.xlsx")
+    with zipfile.ZipFile(tmp_path / "report.xlsx") as parts:
+        links = [parts.read(name).decode() for name in parts.namelist() if name.endswith(".rels")]
+    assert any(f'Target="{page}"' in one for one in links)
 
 
 def test_a_past_month_stays_as_it_was(own_city: City) -> None:
     """What comes in a later month changes nothing of a report of this one."""
     filled(own_city)
     month = month_of(own_city)
-    first = quality.report(own_city.contracts, own_city.register, month, organisation="cab")
+    first = quality.report(own_city.contracts, own_city.register, month, organisation="cab", url=URL)
     later = now() + timedelta(days=40)
     own_city.admit(REGISTER, 9, 10, 1, {"name.chinese_name": 1})
     days.keep(own_city.contracts, own_city.register, own_city.settings.lake, later)
-    second = quality.report(own_city.contracts, own_city.register, month, organisation="cab")
+    second = quality.report(own_city.contracts, own_city.register, month, organisation="cab", url=URL)
     assert second.sections == first.sections and second.running == first.running
 
 
