@@ -19,6 +19,7 @@ from catalog.policy import administration as admin
 from catalog.policy import credentials, epochs, identities, keys, quotas, suspension, users
 from catalog.policy import services as offered
 from catalog.policy.decision import FIRST_EPOCH, ROADS
+from catalog.policy.limits import limited_in_vain
 from citylake.output import as_json, opened_register, private_file, told
 from citylake.permission import Actor, Why
 from citylake.ready import make_ready
@@ -369,7 +370,8 @@ def quota(
 def show() -> None:
     """列出用户及其绑定、应用系统、接收方、令牌、授权、暂停 / list users, applications, recipients, tokens, grants…"""
     with told():
-        register = _open()[1]
+        settings, register = _open()
+        contracts = load(settings.contracts)
         moment, before = now(), (users.listed, identities.listed, admin.list_applications, admin.list_recipients)
         for rows in before:
             _list(rows(register))
@@ -378,7 +380,8 @@ def show() -> None:
         grants = admin.list_grants(register)
         soon = {one.grant.id for one in ending.ending(grants, moment)}
         for given in grants:
-            as_json({"kind": "Grant", **vars(given), "ends_soon": given.id in soon})
+            limited = {"limited_in_vain": limited_in_vain(contracts, given.product, vars(given))}
+            as_json({"kind": "Grant", **vars(given), "ends_soon": given.id in soon, **limited})
         _list(suspension.listed(register))
 
 

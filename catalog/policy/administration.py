@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, callers, lineage, tokens, users
 from catalog.policy.decision import Grant
-from catalog.policy.limits import limits_of, needs_approval, roads_of
+from catalog.policy.limits import limits_of, needs_approval, require_effect, roads_of
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
@@ -257,8 +257,9 @@ def grant(
     `divisions`: codes of divisions whose rows may be read, a city or county standing for all below it; None for all.
     `organisations`: codes of organisations whose rows may be read, `own` the recipient's own; None for all.
     `roads`: by which of `ROADS`; None for all.
-    Raises CitylakeError for anything unknown, and when a grant of the same product overlaps: it must be revoked first,
-    so that revoking the narrower of two never leaves a wider one in force. Raises NotAllowed, also for a recipient of
+    Raises CitylakeError for anything unknown, for limits on a product that everybody may have whole, and when a grant
+    of the same product overlaps: it must be revoked first, so that revoking the narrower of two never leaves a wider
+    one in force. Raises NotAllowed, also for a recipient of
     the actor's own organisation.
     """
     start = as_utc(valid_from) if valid_from else now()
@@ -278,6 +279,7 @@ def grant(
             "roads": roads_of(roads),
             "pending": needs_approval(contracts, product, limits["columns"]),
         }
+        require_effect(contracts, product, values)
         chain.take_place(connection, access)
         _refuse_overlap(connection, values)
         key = connection.execute(sa.insert(access).values(**values)).inserted_primary_key

@@ -158,6 +158,11 @@ class Bound:
     keyed: bool = False
 
 
+def is_free(channel: str, share_type: str) -> bool:
+    """Whether a product of a channel and share type is for everybody whole: no grant is asked, and none limits it."""
+    return channel == "open" or (channel == "sharing" and share_type == "无条件共享")
+
+
 @dataclass(frozen=True)
 class Offer:
     """What the decision needs of a product. `version` is the published one, None if there is none.
@@ -188,7 +193,7 @@ class Offer:
     @property
     def free(self) -> bool:
         """Whether nobody needs a grant to read it."""
-        return self.channel == "open" or (self.channel == "sharing" and self.share_type == "无条件共享")
+        return is_free(self.channel, self.share_type)
 
     def purpose(self, text: str) -> str:
         """The code of a purpose; of one that has none, its text."""

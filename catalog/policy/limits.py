@@ -4,9 +4,10 @@ Belongs here: that a limit means something, and the form it is kept in. Does not
 (administration), what they let through (decision).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from catalog.policy.decision import MARTS, ROADS
+from catalog.policy.decision import MARTS, ROADS, is_free
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 
@@ -36,6 +37,19 @@ def limits_of(
     if not (divisions is columns is organisations is None):
         raise CitylakeError("web.policy.whole_only", product=product)
     return {"divisions": None, "organisations": None, "columns": None}
+
+
+def require_effect(contracts: Contracts, product: str, limits: Mapping[str, Any]) -> None:
+    """Raises CitylakeError for limits on a product that everybody may have whole: nobody would be limited by them."""
+    if limited_in_vain(contracts, product, limits):
+        raise CitylakeError("web.policy.for_everybody", product=product)
+
+
+def limited_in_vain(contracts: Contracts, product: str, limits: Mapping[str, Any]) -> bool:
+    """Whether the limits of a grant count for nothing, because the contract gives the product to everybody whole."""
+    known = contracts.products.get(product)
+    free = known is not None and is_free(known.channel, known.contract.form.share.type)
+    return free and any(limits[name] is not None for name in ("divisions", "organisations", "columns", "roads"))
 
 
 def needs_approval(contracts: Contracts, product: str, columns: Sequence[str] | None) -> bool:

@@ -1,15 +1,19 @@
 """What an officer does: names are checked, secrets are shown once, every act is audited."""
 
+import json
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from catalog.policy import administration, audit, tokens
 from catalog.policy.decision import MARTS, Caller, Reason
 from catalog.policy.limits import division_prefix
+from citylake.main import app
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
+from pipelines.register.tables import access
 from pipelines.register.tables import token as token_table
 from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, GUARD, PERMITS, PERSONS, STEWARD, City
 
@@ -88,6 +92,28 @@ def test_grants_are_checked(city: City) -> None:
         city.grant("没有登记的人")
     with pytest.raises(CitylakeError, match="用途"):
         administration.grant(city.register, city.contracts, "授权测试", PERSONS, purpose=" ", actor=STEWARD)
+
+
+def test_what_everybody_may_have_is_not_limited(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_city.recipient("不限测试")
+    free = "sharing/population_conflict_count"
+    columns = [column.name for column in own_city.contracts.products[free].columns][:1]
+    for product, limits in ((free, {"columns": columns}), (free, {"roads": ["rows"]}), (AGES, {"roads": ["web"]})):
+        with pytest.raises(CitylakeError, match="限定不起作用") as error:
+            own_city.grant("不限测试", product, **limits)
+        assert error.value.code == "web.policy.for_everybody"
+    given = own_city.grant("不限测试", free)
+    own_city.grant("不限测试", columns=["name"])
+
+    def listed() -> dict[str, bool]:
+        monkeypatch.setenv("CITYLAKE_HOME", str(own_city.settings.home))
+        lines = map(json.loads, CliRunner().invoke(app, ["access", "list"]).output.splitlines())
+        return {one["product"]: one["limited_in_vain"] for one in lines if one["kind"] == "Grant"}
+
+    assert listed() == {free: False, PERSONS: False}
+    with own_city.register.begin() as connection:  # as it was given before
+        connection.execute(sa.update(access).where(access.c.id == given.id).values(columns=columns))
+    assert listed() == {free: True, PERSONS: False}
 
 
 def test_grants_are_limited_to_organisations_that_the_product_knows(city: City) -> None:
