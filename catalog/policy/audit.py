@@ -172,6 +172,13 @@ def given(register: Register, product: str, versions: Collection[int] | None = N
     return bool(register.rows(query))
 
 
+def sent_to(register: Register, delivery: str, action: str) -> bool:
+    """Whether anything was ever sent by a delivery of this name."""
+    named = table.c.body.contains(f'"delivery":{chain.canonical(delivery)}', autoescape=True)
+    query = sa.select(table.c.sequence).where(table.c.action == action, table.c.outcome == "allowed", named)
+    return bool(register.rows(query.limit(1)))
+
+
 def recent(
     register: Register, limit: int = 100, recipient: str | None = None, product: str | None = None
 ) -> list[dict[str, Any]]:

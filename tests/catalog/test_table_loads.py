@@ -12,9 +12,12 @@ import pytest
 
 from catalog.delivery.desk import Refused
 from catalog.delivery.tables import rows
+from catalog.delivery.tables.deliver import deliver as deliver_table
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
+from catalog.delivery.tables.target import staging_name
 from catalog.policy import administration, audit, suspension
+from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError
 from tests.catalog.receiving import RECIPIENT, Bureau
 from tests.catalog.small_city import GUARD, PERSONS, STEWARD
@@ -168,6 +171,24 @@ def test_what_was_loaded_goes_with_the_grant_and_stays_under_a_suspension(
     with pytest.raises(Refused, match="grant_revoked"):
         bureau.deliver()
     assert bureau.receiver.staging() == [] and loaded(bureau) is None and held(bureau) == 0, "or in the next one"
+
+
+def test_what_was_loaded_of_a_delivery_that_was_renamed_goes_and_nothing_else_does(
+    bureau: Bureau, monkeypatch: pytest.MonkeyPatch, small: None
+) -> None:
+    form = bureau.desk.listing.snapshot().contracts.city.deliveries[bureau.name("persons")]
+    assert isinstance(form, DeliveryForm)
+    stop_after(monkeypatch, bureau, 2)
+    with pytest.raises(KeyboardInterrupt):
+        deliver_table(bureau.desk, 'before "renaming"', form, "test")
+    other = staging_name("of another city")
+    bureau.receiver.run(f"CREATE TABLE {other} (mine integer)")
+    bureau.receiver.run("CREATE TABLE _citylake_load_mine (mine integer)")
+    row = "INSERT INTO _citylake_progress VALUES ('of another city', 'p', 1, 'x', '', 3, 7)"
+    bureau.receiver.run(row)
+    assert len(bureau.receiver.staging()) == 3
+    assert bureau.deliver().how == "snapshot" and bureau.equal()
+    assert sorted(bureau.receiver.staging()) == sorted([other, "_citylake_load_mine"]) and loaded(bureau) == 3
 
 
 def test_two_that_load_at_once_lose_and_double_nothing(

@@ -7,6 +7,7 @@ sent. An end of the grant or of the product is told to the recipient in the posi
 target says so.
 """
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -24,6 +25,7 @@ from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.rows import Batch, Totals
 from catalog.delivery.tables.target import CURRENT, Moment, Position, Progress, Target, meanings, staging_name
 from catalog.delivery.timeline import timeline
+from catalog.policy import audit
 from catalog.policy.decision import Reason
 from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError, translate
@@ -98,6 +100,7 @@ class _Delivery(Push):
         try:
             columns = {field["name"]: field["type"] for field in extract.fields}
             target.prepare(self.name, columns, self.form.changes)
+            self._tidy(target)
             done = self._bring_up(target, asked, admission, extract)
         except Refused as refused:
             if refused.reason not in PASSING:
@@ -107,6 +110,15 @@ class _Delivery(Push):
             target.close()
         self.keep()
         return done
+
+    def _tidy(self, target: Target) -> None:
+        """Throw away what was loaded there for deliveries that city.yaml names no more, renamed or taken out: of those
+        alone to which the audit says that we sent rows, for another city may load into the same schema."""
+        named = self.desk.listing.snapshot().contracts.city.deliveries
+        for name in target.loading():
+            if name not in named and audit.sent_to(self.desk.register, name, self.action):
+                with contextlib.suppress(CitylakeError):  # one that cannot be thrown away stops no other delivery
+                    target.unstage(name)
 
     def _bring_up(self, target: Target, asked: Admission, admission: Admission, extract: Extract) -> Delivered:
         with self.desk.views.folders.connection() as con:
@@ -292,6 +304,7 @@ class _Delivery(Push):
             if not target.exists():
                 return None
             target.unstage(self.name)
+            self._tidy(target)
             with target.transaction(self.name) as position:
                 if position.version is None and position.state == "":
                     return None

@@ -211,6 +211,14 @@ class MysqlTable:
             if self._columns(staging_name(name)):
                 self._run(f"DROP TABLE {self._table(staging_name(name))}")
 
+    def loading(self) -> list[str]:
+        with self._told():
+            return (
+                [row[0] for row in self._run(f"SELECT delivery FROM {self._progress}")]
+                if self._columns(PROGRESS)
+                else []
+            )
+
     def progress(self, name: str) -> Progress | None:
         select = f"SELECT {', '.join(map(_quoted, STEPS))} FROM {self._progress} WHERE delivery = %s"
         found = read_progress(self._run(select, (name,)))

@@ -193,6 +193,11 @@ class PostgresTable:
                 self._con.execute(sql.SQL("DELETE FROM {} WHERE delivery = %s").format(self._progress), (name,))
             self._con.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(staging))
 
+    def loading(self) -> list[str]:
+        with self._told():
+            select = sql.SQL("SELECT delivery FROM {}").format(self._progress)
+            return [row[0] for row in self._con.execute(select).fetchall()] if self._columns(PROGRESS) else []
+
     def progress(self, name: str) -> Progress | None:
         listed = sql.SQL(", ").join(map(sql.Identifier, STEPS))
         select = sql.SQL("SELECT {} FROM {} WHERE delivery = %s").format(listed, self._progress)

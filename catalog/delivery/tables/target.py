@@ -171,6 +171,9 @@ class Target(Protocol):
     def unstage(self, name: str) -> None:
         """Throw away what was loaded for a delivery, if anything was. Commits by itself."""
 
+    def loading(self) -> list[str]:
+        """The deliveries of which something is being loaded beside this table or others of its schema."""
+
     def progress(self, name: str) -> Progress | None:
         """How far the loading of a delivery has come, None if nothing is being loaded."""
 
