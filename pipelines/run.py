@@ -445,7 +445,7 @@ class Run:
             return Ingested("waiting", "", None)
         asked = self._asked(contract, admitted)
         found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
-        for area in ("drift", "correction"):
+        for area in ("drift", "correction", "order"):
             mine = [one for one in found if one.code.startswith(f"{area}.")]
             self.issues.report(contract.id, contract.org, area, mine)
         held = self._report_admission(contract, admitted)

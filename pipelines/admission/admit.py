@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -31,8 +31,9 @@ from pipelines.admission.receive import Delivery
 from pipelines.admission.replays import Origins, taken_again
 from pipelines.codecs.derive import argument, derivations
 from pipelines.codecs.sql import identifier, literal
+from pipelines.connectors.base import connectors
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable
+from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable, newest
 from pipelines.engine import ADMISSION_MEMORY, connect
 from pipelines.geo import judging
 from pipelines.issues import Finding
@@ -54,8 +55,8 @@ class Admitted:
     was counted as applied. `by_rule` counts refused rows per rule; a row may fail several. Of the accepted rows of an
     incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
     `profile`: how the columns looked, for the next batch, and how many rows were left out as no data; `drift`:
-    findings; `corrections`: how each fared; `ended`: batch and row of every returned row of a whole table that stands
-    no longer (see `answers`).
+    findings, also about ties; `corrections`: how each fared; `ended`: batch and row of every returned row of a whole
+    table that stands no longer (see `answers`).
     """
 
     batch: int
@@ -175,7 +176,7 @@ class Batch:
             for statement in changes.statements():
                 self.con.execute(statement)
             outcome = self._observed(self._counted(before.last, confirmed or before.returned), drift, before)
-            outcome = replace(outcome, ended=self._ended(changes))
+            outcome = replace(outcome, ended=self._ended(changes), drift=[*outcome.drift, *self._ties(changes)])
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
         return outcome
@@ -234,15 +235,22 @@ class Batch:
         elif isinstance(load, WholeTable):
             answers = before.answers
             taken = ReturnedTable if answers.own else CorrectedTable if answers.standing else None
-        return changes_of(
-            load, columns, self.new_columns, judging.accepted, recomputed, judging.history, judging.watched, taken
-        )
+        placed = connectors[self.contract.connector.verb].about.placed
+        new, good = self.new_columns, judging.accepted
+        return changes_of(load, columns, new, good, recomputed, judging.history, judging.watched, placed, taken)
 
     def _register_answers(self, changes: Changes, answers: Answers) -> None:
         """What the corrections of a whole table are laid beside: their tables, and view `raw`."""
         if isinstance(changes, CorrectedTable | ReturnedTable):
             answers.register(self.con, self.contract, self.contracts, self.quarantine)
             self.con.execute(f"CREATE VIEW raw AS {raw_texts(self.contract, self.raw, self.delivery.path)}")
+
+    def _ties(self, changes: Changes) -> Iterator[dict[str, Any]]:
+        """Findings about rows of one key of which nothing said which one was told last."""
+        for code, query in changes.ties().items():
+            if rows := self._number(query):
+                about = {"columns": "、".join(newest(changes.load)), "rows": rows}
+                yield vars(Finding(code, about, "warning", rows=rows))
 
     def _ended(self, changes: Changes) -> list[list[int]]:
         """The corrections that this delivery ends."""

@@ -20,6 +20,9 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts import models
 
 HASH = "_hash"
+TIED, TOLD_AGAIN = "order.tied", "order.told_again"
+"""Findings about rows of one key and one order with different content: nothing says which of them was told last; a
+change number that core has with another content."""
 DUPLICATE, CHANGED, CORRECTED = "key.duplicate", "key.changed", "row.corrected"
 """Rules that no contract names: two rows of a table with one key; an event told again with another content; a row that
 was right by the present contract, had not its department corrected it."""
@@ -34,7 +37,8 @@ class Changes:
     `history`: rules about events together, each with its query (see `Admission`), which look at the columns `watched`.
 
     `good` is the condition of a good row. `derived`: the derived columns, by name, each with its SQL over a delivered
-    row, where they may have changed for rows that did not; else empty.
+    row, where they may have changed for rows that did not; else empty. `placed`: whether the place of a row in the
+    delivery says when it was told, as in files and pages; a table is told in no order.
     """
 
     load: models.Load
@@ -44,6 +48,7 @@ class Changes:
     derived: dict[str, str]
     history: Mapping[str, str]
     watched: Sequence[str]
+    placed: bool
 
     def statements(self) -> Iterator[str]:
         """In the order in which they are to run."""
@@ -100,9 +105,19 @@ class Changes:
 
     @property
     def newest_first(self) -> str:
-        """The order of rows with one key, so that a tie is not decided by how rows happened to come."""
+        """The order of rows with one key. What was told last comes first; where nothing says so, a tie is at least not
+        decided by how rows happened to come."""
         first = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in models.newest(self.load))
-        return f"{first}{HASH}, {ROW}"
+        return f"{first}{self.of_ties}"
+
+    @property
+    def of_ties(self) -> str:
+        """The order of rows with one key and one order."""
+        return f"{HASH}, {ROW}"
+
+    def ties(self) -> dict[str, str]:
+        """What is to be told of ties that nothing decides: a query of how many keys, by the code of the finding."""
+        return {}
 
     def ranked(self, order: str, among: str = "judged") -> str:
         """Table `ranked`: the rows of `among` whose key another has too, with their place among those.
@@ -283,6 +298,21 @@ class ReturnedTable(TableChanges):
 class IncrementalChanges(Changes):
     """cursor, change_log, append: the delivery is a part; keys that it does not name stay as they are."""
 
+    @property
+    def of_ties(self) -> str:
+        return f"{ROW} DESC" if self.placed else super().of_ties
+
+    def undecided(self) -> dict[str, str]:
+        """The keys of which the row that counts has no better claim than another one of the delivery."""
+        if self.placed:
+            return {}
+        same = " AND ".join(
+            f"a.{name} IS NOT DISTINCT FROM f.{name}" for name in map(identifier, models.newest(self.load))
+        )
+        tied = f"f._place = 1 AND a._place > 1 AND a.{HASH} <> f.{HASH} AND {same}"
+        keys = f"SELECT DISTINCT {self.keys('f.')} FROM ranked f JOIN ranked a ON {self.same_key('a', 'f')} AND {tied}"
+        return {TIED: f"SELECT count(*) FROM ({keys})"}
+
     def known(self) -> str:
         """Table `known`: the last row of the log, deletions included, of every good key.
 
@@ -305,7 +335,13 @@ class IncrementalChanges(Changes):
 
 
 class CursorChanges(IncrementalChanges):
-    """A row counts if it is not older than what is known of its key, and different: overlaps change nothing."""
+    """A row counts if it is not older than what is known of its key, and different: overlaps change nothing.
+
+    Of rows with one cursor that of the later delivery counts, and of one delivery the last row.
+    """
+
+    def ties(self) -> dict[str, str]:
+        return self.undecided()
 
     def statements(self) -> Iterator[str]:
         yield self.ranked(self.newest_first)
@@ -329,8 +365,17 @@ class CursorChanges(IncrementalChanges):
 class LogChanges(IncrementalChanges):
     """A change counts if its order is above all that is known of its key, its deletion included.
 
-    A deletion of a key that core never heard of is written too: an earlier change that comes late must find it.
+    A deletion of a key that core never heard of is written too: an earlier change that comes late must find it. Of
+    changes with one number the last row of a delivery counts, and what core knows before it.
     """
+
+    def ties(self) -> dict[str, str]:
+        assert isinstance(self.load, models.ChangeLog)
+        if self.new_columns:  # every change that core has is told again with another content
+            return self.undecided()
+        order = identifier(self.load.order)
+        again = f"{self.same_key('a', 'k')} AND a.{order} = k.{order} AND a.{HASH} <> k.{HASH}"
+        return self.undecided() | {TOLD_AGAIN: f"SELECT count(*) FROM accepted a JOIN known k ON {again}"}
 
     def statements(self) -> Iterator[str]:
         assert isinstance(self.load, models.ChangeLog)
@@ -408,10 +453,11 @@ def changes_of(
     derived: dict[str, str],
     history: Mapping[str, str],
     watched: Sequence[str],
+    placed: bool,
     taken: type[Changes] | None = None,
 ) -> Changes:
     """The changes of a load's mode; `taken`: how its rows are taken, if not as a delivery like any other."""
-    return (taken or _MODES[load.mode])(load, columns, new_columns, good, derived, history, watched)
+    return (taken or _MODES[load.mode])(load, columns, new_columns, good, derived, history, watched, placed)
 
 
 def to_columns(width: int) -> list[str]:

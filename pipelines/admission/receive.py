@@ -102,7 +102,7 @@ def receive(
     if (
         last
         and last.body["contract"] == contract.hash
-        and _repeats(partial / RAW_FILE, pulled.rows, last, folder, lake)
+        and _repeats(contract, partial / RAW_FILE, pulled.rows, last, lake)
     ):
         shutil.rmtree(partial)
         receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position)})
@@ -305,17 +305,26 @@ def unknown_columns(contract: SourceContract, columns: Iterable[str]) -> tuple[s
     return shown(unknown) if unknown else ()
 
 
-def _repeats(path: Path, rows: int, last: Receipt, folder: Path, lake: Lake) -> bool:
-    """Whether a delivery says what the last one said, in whatever order. Its rows are looked at only if there are as
-    many of them and the files are not equal byte for byte, as those of an unchanged source mostly are."""
-    before = folder / str(last.batch) / RAW_FILE
+def _repeats(contract: SourceContract, path: Path, rows: int, last: Receipt, lake: Lake) -> bool:
+    """Whether a delivery says what the last one said. Its rows are looked at only if there are as many of them and the
+    files are not equal byte for byte, as those of an unchanged source mostly are. Their order says something only where
+    a key is told twice, and the later row counts."""
+    before = lake.raw(contract.org, contract.dataset) / str(last.batch) / RAW_FILE
     if rows != last.body["rows"] or not before.is_file():
         return False
     if sha256(path) == last.body["sha256"]:
         return True
+    ordered = connectors[contract.connector.verb].about.placed and not isinstance(contract.form.load, models.WholeTable)
     with connect(lake.scratch()) as con:
         one, other = (_content(con, file) for file in (path, before))
-    return one == other
+        return one == other and not (ordered and _twice(con, contract, path))
+
+
+def _twice(con: duckdb.DuckDBPyConnection, contract: SourceContract, path: Path) -> bool:
+    """Whether a raw file has two rows of one key."""
+    key = [column.physical_name for column in contract.columns if column.name in contract.form.load.key]
+    rows = f"SELECT 1 FROM read_parquet({literal(str(path))}) GROUP BY {', '.join(map(identifier, key))}"
+    return con.execute(f"{rows} HAVING count(*) > 1 LIMIT 1").fetchone() is not None
 
 
 def _content(con: duckdb.DuckDBPyConnection, path: Path) -> tuple[list[Any], Any]:

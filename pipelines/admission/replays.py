@@ -109,6 +109,10 @@ class ReplayedChanges(IncrementalChanges):
     first_stands: bool
     """Whether of two words that nothing puts in order the first one stands, and not the last."""
 
+    def ties(self) -> dict[str, str]:
+        """What the batches that are replayed told is not told again."""
+        return {}
+
     def beats(self, later: str, earlier: str) -> str:
         """That row `later` replaces row `earlier`, which came before, when neither is a deletion of core."""
         raise NotImplementedError
@@ -118,7 +122,7 @@ class ReplayedChanges(IncrementalChanges):
         later, earlier = self.beats("a", "k"), self.beats("k", "a")
         return f"CASE WHEN a._origin > k._origin THEN k._op = 'D' OR {later} ELSE k._op <> 'D' AND NOT ({earlier}) END"
 
-    def placed(self) -> Iterator[str]:
+    def by_batch(self) -> Iterator[str]:
         """View `placed`."""
         batch = f"ASOF JOIN part p ON j.{ROW} >= p.first"
         yield f"CREATE VIEW placed AS SELECT j.*, p.origin AS _origin FROM judged j {batch}"
@@ -140,7 +144,7 @@ class ReplayedChanges(IncrementalChanges):
     def counting(self) -> Iterator[str]:
         """Tables `accepted`, of the rows that count, and `known`; nothing is refused late, and nothing missing is
         deleted."""
-        yield from self.placed()
+        yield from self.by_batch()
         yield self.ranked_by_batch()
         yield self.nothing_late()
         yield self.accepted()

@@ -162,10 +162,12 @@ def listed(names: Sequence[str]) -> str:
 @dataclass(frozen=True)
 class About:
     """What a connector is. `asks`: an empty answer says that the source has nothing new, so what is there is fresh;
-    otherwise only that nothing was sent.
+    otherwise only that nothing was sent. `placed`: rows come in the order in which the source told them, so that of two
+    rows of one key the last one is the later word; false for what is read in no order.
     """
 
     asks: bool
+    placed: bool = True
 
 
 connectors: Registry[Callable[..., Pulled | None], About] = Registry("connector")

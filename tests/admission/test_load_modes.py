@@ -41,15 +41,14 @@ VALUES = st.sampled_from(["1", "2", "3", BAD])
 ROWS = st.builds(Told, KEYS, ORDERS, VALUES, st.sampled_from("IUUD"))
 
 
-def batches_of(rows: st.SearchStrategy[Any], **limits: Any) -> st.SearchStrategy[list[list[Any]]]:
+def batches_of(rows: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]]]:
     """Deliveries of few rows or of many. A delivery costs the same for many keys as for one, and each key has a
     history of its own: few examples try hundreds."""
-    few, many = (st.lists(rows, min_size=low, max_size=high, **limits) for low, high in ((0, 8), (30, 60)))
+    few, many = (st.lists(rows, min_size=low, max_size=high) for low, high in ((0, 8), (30, 60)))
     return st.lists(st.one_of(few, many), min_size=1, max_size=6)
 
 
-# two rows of one key at one moment have no order: each key tells a moment once
-BATCHES = batches_of(ROWS, unique_by=lambda row: (row.key, row.order))
+BATCHES = batches_of(ROWS)
 FATES = st.lists(st.none() | st.just("again") | st.integers(0, BOUNDARIES - 1), min_size=6, max_size=6)
 """What befalls each delivery: nothing, the same once more, or a kill at a boundary between two steps."""
 lakes = settings(max_examples=12, deadline=None)
@@ -92,12 +91,14 @@ def insurance_row(row: Told) -> dict[str, str]:
 
 
 def intake(folder: str, contracts: Contracts, source: str, load: Any) -> Intake:
+    """A source that tells its rows in order, with a load of its own."""
     contract = contracts.sources[source]
+    contract = replace(contract, connector=replace(contract.connector, verb="file_drop"))
     return Intake(Path(folder), contracts, replace(contract, form=contract.form.model_copy(update={"load": load})))
 
 
 def newest(batch: Sequence[Told]) -> list[Told]:
-    """Of each key the row that was told last, good or bad."""
+    """Of each key the row that was told last, good or bad: of two with one order the later row."""
     return list({row.key: row for row in sorted(batch, key=lambda row: row.order)}.values())
 
 
@@ -227,3 +228,31 @@ def test_a_second_open_marriage_is_refused_across_batches(contracts: Contracts, 
     assert divorced.accepted == 2
     widowed = source.deliver([wedding("6", other, woman, "20200101", before="30")])
     assert widowed.accepted == 1
+
+
+TIED = [Told("a", 1, "1", "I"), Told("a", 1, "2", "D"), Told("b", 1, "1"), Told("c", 2, "1"), Told("c", 2, "1")]
+"""A key with two words of one moment, and two that say nothing twice."""
+
+
+def test_a_tie_that_no_place_decides_is_told_with_its_count(contracts: Contracts, tmp_path: Path) -> None:
+    source = intake(str(tmp_path), contracts, "dsrb/case_step", CURSOR)
+    assert source.deliver([step_row(row) for row in TIED]).findings == []  # the later row was told later
+    source.contract = replace(source.contract, connector=replace(source.contract.connector, verb="database"))
+    rows = [step_row(row) for row in TIED]
+    first = source.deliver(rows)
+    assert [(one.code, one.rows) for one in first.findings] == [("order.tied", 1)]
+    state = source.current()
+    again = source.deliver([*reversed(rows)])
+    assert again.inserted + again.updated + again.deleted == 0
+    assert ([one.code for one in again.findings], source.current()) == (["order.tied"], state)
+    assert "source_updated_at" in again.findings[0].both()
+
+
+def test_a_change_number_used_again_with_another_content_is_told(contracts: Contracts, tmp_path: Path) -> None:
+    source = intake(str(tmp_path), contracts, "hrssb/insurance", LOG)
+    assert source.deliver([insurance_row(row) for row in TIED]).findings == []
+    assert set(source.current()) == {("b", "170"), ("c", "170")}  # the deletion was told last
+    assert source.deliver([insurance_row(row) for row in TIED]).findings == []
+    other = source.deliver([insurance_row(Told("b", 1, "3")), insurance_row(Told("c", 2, "1"))])
+    assert [(one.code, one.rows) for one in other.findings] == [("order.told_again", 1)]
+    assert (other.updated, source.current()[("b", "170")]["enrolled_on"].day) == (0, 1)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.contracts import models
 from pipelines.register.receipts import Stage
 from tests.connectors.raw_lake import RawLake
 
@@ -61,3 +62,22 @@ def test_two_deliveries_are_one_when_their_rows_are(
     for rows in days:
         assert lake.told(rows) == (sorted(rows) != before)
         before = sorted(rows)
+
+
+def test_where_a_later_row_counts_the_order_of_a_file_says_something(tmp_path: Path) -> None:
+    lake, folder = RawLake(tmp_path, "dsrb/division"), tmp_path / "drop"
+    folder.mkdir()
+    given = {"connection": "s", "files": "*.csv", "format": "csv"}
+    connector = replace(lake.contract.connector, verb="file_drop", arguments=given)
+    named = zip(lake.contract.columns, ("id", "at"), strict=False)
+    columns = [replace(column, physical_name=name) for column, name in named]
+    key, cursor = (column.name for column in columns)
+    load = models.CursorLoad(mode="cursor", key=[key], cursor=cursor)
+    form = lake.contract.form.model_copy(update={"load": load})
+    lake.contract = replace(lake.contract, connector=connector, columns=columns, form=form)
+    taken = []
+    for number, rows in enumerate(("1,a\n1,b\n", "1,b\n1,a\n", "1,a\n2,b\n", "2,b\n1,a\n")):
+        (folder / f"{number}.csv").write_text(f"id,at\n{rows}")
+        (folder / f"{number}.csv.ok").touch()
+        taken.append(lake.receive(f"file://{folder}"))
+    assert taken == [True, True, True, False]

@@ -26,7 +26,7 @@ def scheme_of(address: str) -> str:
     return _NAMES.get(scheme, scheme)
 
 
-@connectors.register(About(asks=True))
+@connectors.register(About(asks=True, placed=False))
 def database(request: Request, *, connection: str, table: str) -> Pulled | None:
     """Pull `schema.table`. Raises CitylakeError if the driver, the server, the table or a column of the contract is
     missing, and for a cell that has no exact text."""

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 TableName = Annotated[str, Field(pattern=r"^[^./]+\.[^./]+\.[^./]+$")]
 
 
-@connectors.register(About(asks=True))
+@connectors.register(About(asks=True, placed=False))
 def exchange(request: Request, *, connection: str, table: TableName, follow: bool = False) -> Pulled | None:
     """Pull `share.schema.table`, named as the profile's owner names it; `follow`: by its change feed where it can be.
 
