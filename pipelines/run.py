@@ -611,7 +611,10 @@ def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted |
     """What a delivery showed about its source: drift, and corrections that no longer fit."""
     severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
     new = [Finding("drift.new_column", {"column": name}, severity, name) for name in delivery.unknown_columns]
-    return [*new, *(admitted.findings if admitted else ())]
+    names = "、".join(delivery.again[:5]) + ("…" if len(delivery.again) > 5 else "")
+    about = {"files": names, "rows": len(delivery.again)}
+    again = [Finding("order.file_again", about, "warning", rows=len(delivery.again))] if delivery.again else []
+    return [*new, *again, *(admitted.findings if admitted else ())]
 
 
 def _why(known: Mapping[str, Mapping[str, str]], rule: str) -> dict[str, str]:

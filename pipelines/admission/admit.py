@@ -29,6 +29,7 @@ from pipelines.admission.drift import HOLD, Drift, compare, repeated
 from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
 from pipelines.admission.replays import Origins, taken_again
+from pipelines.admission.taken import newer_file
 from pipelines.codecs.derive import argument, derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import connectors
@@ -91,7 +92,8 @@ class Before:
     their rows, newest first. `same`: the batch repeats or corrects rows of others, which tells nothing new about the
     source; `returned`: it corrects. `corrections`: what the last batch of any kind said of those of the contract;
     `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now;
-    `origins`: of a replay of changes, where its rows and those of core come from."""
+    `origins`: of a replay of changes, where its rows and those of core come from; `newer`: of a whole table the file
+    that was admitted before and is newer by its name."""
 
     last: Admitted | None = None
     history: tuple[tuple[datetime, int], ...] = ()
@@ -101,6 +103,7 @@ class Before:
     answers: Answers = field(default_factory=Answers)
     missed: int = 0
     origins: Origins = field(default_factory=Origins)
+    newer: str = ""
 
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
@@ -118,7 +121,8 @@ class Before:
         missed = sum(not admitted or failure.id > admitted[0].id for failure in failures)
         answers = Answers.read(receipts, contract, batch)
         origins = Origins() if whole else Origins.read(receipts, pull)
-        return cls(last, history, same, returned, corrections, answers, missed, origins)
+        newer = newer_file(contract, receipts, batch) if whole else ""
+        return cls(last, history, same, returned, corrections, answers, missed, origins, newer)
 
 
 class Batch:
@@ -175,7 +179,7 @@ class Batch:
             before.origins.register(self.con)
             for statement in changes.statements():
                 self.con.execute(statement)
-            outcome = self._observed(self._counted(before.last, confirmed or before.returned), drift, before)
+            outcome = self._observed(self._counted(before, confirmed or before.returned), drift, before)
             outcome = replace(outcome, ended=self._ended(changes), drift=[*outcome.drift, *self._ties(changes)])
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
@@ -329,7 +333,7 @@ class Batch:
             f"FROM (SELECT {read.columns} FROM {read.source})"
         )
 
-    def _counted(self, last: Admitted | None, confirmed: bool) -> Admitted:
+    def _counted(self, before: Before, confirmed: bool) -> Admitted:
         received = self._count("judged")
         good = self._number(f"SELECT count(*) FROM judged WHERE {self.admission.accepted}")
         late = self._number(
@@ -350,7 +354,7 @@ class Batch:
             if not isinstance(load, Append):
                 counts["superseded"] = accepted - self._count("accepted")
             counts["repeated"] = accepted - counts.get("superseded", 0) - sum(of_kind.values())
-        held = {} if confirmed else self._guards(received, last.received if last else None, counts["deleted"])
+        held = {} if confirmed else self._guards(received, before, counts["deleted"])
         return Admitted(
             batch=self.delivery.batch,
             received=received,
@@ -363,11 +367,14 @@ class Batch:
             **counts,
         )
 
-    def _guards(self, received: int, previous: int | None, deleted: int) -> dict[str, dict[str, Any]]:
-        """What makes this delivery of a whole table look incomplete (message code -> arguments)."""
+    def _guards(self, received: int, before: Before, deleted: int) -> dict[str, dict[str, Any]]:
+        """What makes this delivery of a whole table look incomplete, or old (message code -> arguments)."""
         load, held = self.contract.form.load, dict[str, dict[str, Any]]()
         if not isinstance(load, WholeTable):
             return held
+        previous = before.last.received if before.last else None
+        if before.newer:
+            held["admit.older_file"] = {"newest": before.newer}
         if previous and received < load.volumeFloor * previous:
             held["admit.volume_floor"] = {"received": received, "previous": previous, "floor": load.volumeFloor}
         current = self._count("current")

@@ -66,7 +66,7 @@ def to_batch(contract: SourceContract, receipts: Receipts, batch: int, who: str,
     place = next((number for number, pull in enumerate(own) if pull.batch == batch), None)
     if place is None:
         raise CitylakeError("position.no_batch", subject=contract.id, batch=batch)
-    return _move(contract, receipts, before, dict(own[place - 1].body["position"]) if place else {}, who, why)
+    return _move(contract, receipts, before, dict(own[place - 1].body["position"]) if place else {}, who, why, batch)
 
 
 def _before(contract: SourceContract, receipts: Receipts) -> dict[str, Any]:
@@ -80,9 +80,18 @@ def _before(contract: SourceContract, receipts: Receipts) -> dict[str, Any]:
 
 
 def _move(
-    contract: SourceContract, receipts: Receipts, before: dict[str, Any], after: dict[str, Any], who: str, why: str
+    contract: SourceContract,
+    receipts: Receipts,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    who: str,
+    why: str,
+    batch: int | None = None,
 ) -> Moved:
-    receipts.add(Stage.POSITION, contract.id, {"position": after, "before": before, "who": who, "why": why})
+    """`batch`: the first one that is to be read again; files that it and later ones took are then not known."""
+    from_there = {} if batch is None else {"batch": batch}
+    body = {"position": after, "before": before, "who": who, "why": why, **from_there}
+    receipts.add(Stage.POSITION, contract.id, body)
     return Moved(before, after, _goes_forward(before, after))
 
 

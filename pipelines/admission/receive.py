@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial as partial_of
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from pipelines.admission.profile import Profile
 from pipelines.admission.renames import renamed
 from pipelines.admission.replays import PARTS
+from pipelines.admission.taken import TAKEN, known_files
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
 from pipelines.contracts import models
@@ -39,7 +41,8 @@ RETURNED_FILE = "returned.xlsx"
 @dataclass(frozen=True)
 class Delivery:
     """A batch in raw. `new` is false when the source delivered nothing since; `more` waits behind this one. `left_out`:
-    rows of it that are not in raw, for its contract says that they are no data."""
+    rows of it that are not in raw, for its contract says that they are no data. `again`: files that came again as they
+    were taken before."""
 
     batch: int
     rows: int
@@ -48,6 +51,7 @@ class Delivery:
     unknown_columns: tuple[str, ...]
     more: bool = False
     left_out: int = 0
+    again: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,11 +83,13 @@ def receive(
     partial = _emptied(contract, lake)
     last = receipts.last(Stage.PULL, contract.id)
     position = position_of(contract, last, receipts)
+    again: list[str] = []
     with ExitStack() as failed:
         failed.callback(shutil.rmtree, partial)  # half a delivery is nothing to keep
         try:
             asked = asking(contract, contracts, lake, partial / RAW_FILE)
-            asked = replace(asked, secret=secret, position=position, made_up=made_up)
+            known = partial_of(known_files, contract, asked_of(contract), receipts)
+            asked = replace(asked, secret=secret, position=position, made_up=made_up, known=known, again=again.append)
             pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last, receipts)))
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on
@@ -97,7 +103,7 @@ def receive(
         if connectors[contract.connector.verb].about.asks:
             receipts.add(Stage.SEEN, contract.id, {"position": position})
         delivered = receipts.last_delivered(contract.id)
-        return None if delivered is None else kept(contract, lake, delivered)
+        return None if delivered is None else replace(kept(contract, lake, delivered), again=tuple(again))
     unknown = unknown_columns(contract, pulled.columns)
     if (
         last
@@ -105,14 +111,14 @@ def receive(
         and _repeats(contract, partial / RAW_FILE, pulled.rows, last, lake)
     ):
         shutil.rmtree(partial)
-        receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position)})
-        return replace(kept(contract, lake, last), unknown_columns=unknown, more=pulled.more)
+        receipts.add(Stage.SEEN, contract.id, {"position": dict(pulled.position), **_taken(pulled)})
+        return replace(kept(contract, lake, last), unknown_columns=unknown, more=pulled.more, again=tuple(again))
     batch = (last.batch or 0) + 1 if last else 1
     _keep(partial, folder / str(batch))
     path = folder / str(batch) / RAW_FILE
     body = _receipt(pulled, path, contract, time.monotonic() - started)
     receipts.add(Stage.PULL, contract.id, body, batch)
-    return Delivery(batch, pulled.rows, path, True, unknown, pulled.more, pulled.left_out)
+    return Delivery(batch, pulled.rows, path, True, unknown, pulled.more, pulled.left_out, tuple(again))
 
 
 def _withhold(contract: SourceContract, contracts: Contracts, partial: Path, lake: Lake, erased: Erased) -> None:
@@ -354,4 +360,10 @@ def _receipt(pulled: Pulled, path: Path, contract: SourceContract, seconds: floa
         "asked": asked_of(contract),
         "contract": contract.hash,
         "seconds": round(seconds, 3),
+        **_taken(pulled),
     }
+
+
+def _taken(pulled: Pulled) -> dict[str, Any]:
+    """What a receipt says of the files that a pull took, if it took files."""
+    return {} if pulled.taken is None else {TAKEN: dict(pulled.taken)}

@@ -67,7 +67,8 @@ class Request:
     raw file; None if they are not kept any more as they came, or no source delivered the newest batch. `made_up`:
     whether this home holds made-up data, so that more of them may come. `most`: only a look is taken and nothing kept:
     about so many rows are enough, and a broker forgets none of them. Files come whole all the same: where one is
-    damaged is not known before.
+    damaged is not known before. `known`: gives the SHA-256 of the file that was taken last under each name; `again`:
+    told the name of a file that came again as it was taken before, and is left where it lies.
     """
 
     target: Path
@@ -83,6 +84,8 @@ class Request:
     previous: Callable[[], Path | None] = lambda: None
     made_up: bool = False
     most: int | None = None
+    known: Callable[[], Mapping[str, str]] = dict
+    again: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Pulled:
 
     `position` (plain JSON, no secret) comes back in the next request once this pull is kept in raw. `more`: another
     delivery waits behind this one. `left_out`: rows that the contract says are no data, as totals in a workbook.
+    `taken`: the SHA-256 of every file that was taken, by name, None where there are none.
     """
 
     rows: int
@@ -99,6 +103,7 @@ class Pulled:
     position: Mapping[str, Any] = field(default_factory=dict)
     more: bool = False
     left_out: int = 0
+    taken: Mapping[str, str] | None = None
 
 
 class ColumnsMissing(CitylakeError):

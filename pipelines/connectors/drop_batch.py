@@ -67,7 +67,7 @@ def take(box: DropBox, request: Request, write: Write) -> Pulled | None:
             left_out += written.left_out
         _join(request, list(names.values()), files, parts)
         require_unchanged(box, marks, request)
-    return Pulled(total, tuple(names.values()), _origin(files), box.position(marks), more, left_out)
+    return Pulled(total, tuple(names.values()), _origin(files), box.position(marks), more, left_out, marks)
 
 
 def require_unchanged(box: DropBox, marks: Mapping[str, str], request: Request) -> None:

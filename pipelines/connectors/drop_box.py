@@ -1,7 +1,8 @@
 """Which files of a store a pull takes: the complete ones that were not taken before, told by name, looks and content.
 
-What is known of earlier pulls comes with the position. What is only worth not doing twice (a look at a file that was
-still young, a file that was touched and is the same) is noted in the source's spool and may be lost.
+What is known of earlier pulls comes with the position, and of files that were gone in between from the receipts. What
+is only worth not doing twice (a look at a file that was still young, a file that was touched and is the same) is noted
+in the source's spool and may be lost.
 """
 
 import json
@@ -46,6 +47,7 @@ class DropBox:
     def __init__(self, store: Store, request: Request, pattern: str, complete: Complete) -> None:
         self.store, self.pattern = store, pattern
         self.taken: dict[str, Mapping[str, str]] = dict(request.position.get("files", {}))
+        self._request, self._known = request, dict[str, str]()
         self._scratch, self._notes = request.scratch, request.spool / NOTES
         notes = self._noted()
         self._same: dict[str, str] = notes["same"]
@@ -67,21 +69,29 @@ class DropBox:
 
     def _is_new(self, file: StoredFile) -> bool:
         """Whether a file is not the one that was taken under its name. Fetches it only if it looks different."""
-        taken = self.taken.get(file.name)
-        if taken is None:
+        taken = self.taken.get(file.name, {})
+        mark = taken.get("sha256") or self._known_files().get(file.name)
+        if mark is None:
             return True
-        if file.looks and file.looks in (taken["looks"], self._same.get(file.name)):
+        if file.looks and file.looks in (taken.get("looks"), self._same.get(file.name)):
             return False
         self._scratch.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="drop-", dir=self._scratch) as folder:
             copy = Path(folder) / "copy"
             self.store.fetch(file, copy)
-            if sha256(copy) != taken["sha256"]:
+            if sha256(copy) != mark:
                 return True
+        if not taken and file.name not in self._same:
+            self._request.again(file.name)
         self._same = {name: looks for name, looks in self._same.items() if name in self.store.listed}
         self._same[file.name] = file.looks
         self._write(same=self._same)
         return False
+
+    def _known_files(self) -> Mapping[str, str]:
+        """The SHA-256 of what was taken last under each name; asked for only if something lies there that is new."""
+        self._known = self._known or dict(self._request.known())
+        return self._known
 
     def _note_young(self, before: Looks) -> None:
         """Note how files look that are not complete yet, and since when."""

@@ -57,7 +57,8 @@ def file_drop(
     `member`: files are archives, and this is the pattern of what to read in them. The arguments after it are options of
     the format: `records` says where the records are, keys with slashes in JSON, the element's name in XML.
 
-    Position: of every file still lying there that was taken, by name, the SHA-256 and how it looked. Raises
+    Position: of every file still lying there that was taken, by name, the SHA-256 and how it looked. What was taken and
+    does not lie there any more is in the receipts. Raises
     CitylakeError for a folder that is missing, a store that does not answer, a file that cannot be read as what it
     is said to be, missing columns, and a file that is changed while it is read.
     """
@@ -107,5 +108,5 @@ def _take_one(box: DropBox, request: Request, write: drop_batch.Write) -> Pulled
     mark = sha256(copy)
     written = write(copy, file.name, request.target)
     drop_batch.require_unchanged(box, {file.name: mark}, request)
-    position, more = box.position({file.name: mark}), next(fresh, None) is not None
-    return Pulled(written.rows, written.names, file.name, position, more, written.left_out)
+    taken, more = {file.name: mark}, next(fresh, None) is not None
+    return Pulled(written.rows, written.names, file.name, box.position(taken), more, written.left_out, taken)

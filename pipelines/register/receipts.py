@@ -1,5 +1,6 @@
 """Receipts: the only record of what ran. Every stage writes one; the state of a batch is what its receipts say."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,6 +88,24 @@ class Receipts:
         if origin:
             query = query.where(_origin(table).startswith(origin, autoescape=True))
         return [Receipt(**row) for row in self.register.rows(query.order_by(table.c.batch))]
+
+    def steps(self, subject: str) -> list[tuple[str, int | None, dict[str, Any]]]:
+        """How a source was read on, in order: stage, batch and of the body what says so (origin, asked, taken, batch,
+        and the files of a position where nothing says what was taken)."""
+        stages = [Stage.PULL.value, Stage.SEEN.value, Stage.POSITION.value]
+        says = [table.c.body[name].label(name) for name in ("origin", "asked", "taken", "batch")]
+        files = sa.case((table.c.body["taken"].as_string().is_(None), table.c.body[("position", "files")].as_string()))
+        query = sa.select(table.c.id, table.c.stage, table.c.batch.label("number"), *says, files.label("files"))
+        query = query.where((table.c.subject == subject) & table.c.stage.in_(stages)).order_by(table.c.id)
+        return [
+            (row.pop("stage"), row.pop("number"), row | {"files": json.loads(row["files"] or "{}")})
+            for row in self.register.rows(query)
+        ]
+
+    def batches(self, stage: Stage, subject: str) -> set[int]:
+        """The batches of a subject that have a receipt of a stage."""
+        mine = (table.c.subject == subject) & (table.c.stage == stage.value)
+        return {row["batch"] for row in self.register.rows(sa.select(table.c.batch).where(mine))}
 
     def last_delivered(self, subject: str) -> Receipt | None:
         """The pull of the newest batch that the source itself delivered."""
