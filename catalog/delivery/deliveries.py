@@ -54,12 +54,24 @@ def deliver(desk: Desk, name: str, run: str, anew: bool = False) -> Delivered | 
     return returned.account(desk, name, form, run)
 
 
-def refusal(register: Register, name: str, refused: Refused, behind: bool = True) -> dict[str, str]:
-    """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and, with `behind`,
-    what else failed when it stopped; by language."""
+def refusal(register: Register, name: str, refused: Refused) -> dict[str, str]:
+    """Why a delivery was refused, where it only stops until contracts say otherwise, what to do, and what else failed
+    when it stopped; by language."""
     rule = _OF_RECIPIENT.get(refused.reason)
     if rule is None and refused.reason in BY_CONTRACT:
         rule = "deliver.by_contract_ended" if _has_ended(register, name) else "deliver.by_contract"
+    return _told(name, refused, rule, behind=True)
+
+
+def refusal_shown(register: Register, name: str, refused: Refused, behind: bool) -> dict[str, str]:
+    """The same for the recipient, who can mend no contract; with `behind`, what else failed."""
+    rule = None
+    if refused.reason in BY_CONTRACT:
+        rule = "deliver.stopped_ended" if _has_ended(register, name) else "deliver.stopped"
+    return _told(name, refused, rule, behind)
+
+
+def _told(name: str, refused: Refused, rule: str | None, behind: bool) -> dict[str, str]:
     told = dict[str, str]()
     for language in LANGUAGES:
         reason = translate(f"web.reason.{refused.reason.value}", language)

@@ -160,6 +160,13 @@ class Push:
         self._add(statement, signature)
         return True
 
+    def require_own(self) -> None:
+        """Raises CitylakeError if what was delivered last was to another recipient: no denial of this one ends that."""
+        last = self.receipts.last(Stage.DELIVERY, self.name)
+        whose = self.recipient if last is None else json.loads(last.body["statement"])["recipient"]
+        if whose != self.recipient:
+            raise CitylakeError("deliver.other_recipient", name=self.name, whose=whose, recipient=self.recipient)
+
     def _add(self, statement: str, signature: str) -> None:
         known = self.receipts.of_stage(Stage.DELIVERY, self.name, KEPT)
         if all(one.body["statement"] != statement for one in known):

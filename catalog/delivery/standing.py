@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from catalog.delivery.deliveries import Form, all_deliveries, deliver, refusal
+from catalog.delivery.deliveries import Form, all_deliveries, deliver, refusal, refusal_shown
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.files.returned import Account
@@ -108,7 +108,7 @@ def _try(desk: Desk, name: str, run: str, anew: bool) -> Tried:
     try:
         return Tried(deliver(desk, name, run, anew))
     except Refused as refused:
-        shown = refusal(desk.register, name, refused, behind=_is_theirs(refused.__cause__))
+        shown = refusal_shown(desk.register, name, refused, behind=_is_theirs(refused.__cause__))
         return Tried(None, refusal(desk.register, name, refused), shown)
     except AuditUnavailable:
         return Tried(None, _texts("web.error.no_audit"), ours)

@@ -15,6 +15,7 @@ from catalog.delivery.deliveries import deliver
 from catalog.delivery.desk import Desk
 from catalog.policy import audit, suspension
 from catalog.policy.decision import Reason
+from pipelines.contracts.texts import LANGUAGES
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.receipts import Receipts, Stage
 from tests.catalog.filing import add_deliveries, end_grants
@@ -128,6 +129,35 @@ def test_a_failure_of_the_recipient_before_is_not_shown(own_city: City, desk: De
     own_city.grant("丙")
     assert standing.attempt(desk, "first", "test").problem is None
     assert "failed" not in row_of(client.get("/access?lang=en", headers=other).text, "first")
+
+
+def test_what_another_recipient_has_is_not_for_a_denial_to_end(own_city: City, desk: Desk, tmp_path: Path) -> None:
+    own_city.recipient("甲"), own_city.grant("甲"), own_city.recipient("丙"), own_city.grant("丙")
+    assert standing.attempt(desk, "first", "test").problem is None
+    end_grants(own_city, "丙")
+    there = {file: file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file()}
+    assert there
+    named_instead(own_city, "甲", "丙")
+    desk = Desk(own_city.settings, own_city.register)
+    tried = standing.attempt(desk, "first", "test")
+    told = translate("deliver.other_recipient", "en", name="first", whose="甲", recipient="丙")
+    assert tried.problem is not None and tried.problem["en"].endswith(told)
+    assert tried.shown is not None and "甲" not in "".join(tried.shown.values())
+    assert {file: file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file()} == there
+
+
+def test_what_a_contract_stops_is_told_to_a_recipient_without_our_advice(own_city: City, desk: Desk) -> None:
+    own_city.recipient("甲"), own_city.grant("甲", columns=["education"])
+    assert standing.attempt(desk, "first", "test").problem is None
+    contract = own_city.own_contracts() / "products" / "population" / "person.yaml"
+    plain, bound = "      - education\n", "      - {name: education, purposes: [subsistence_check]}\n"
+    contract.write_text(contract.read_text("utf-8").replace(plain, bound, 1), "utf-8")
+    tried = standing.attempt(Desk(own_city.settings, own_city.register), "first", "test")
+    assert tried.problem is not None and tried.shown is not None
+    for language in LANGUAGES:
+        assert translate("deliver.by_contract", language, name="first", product=PERSONS) in tried.problem[language]
+        assert tried.shown[language].splitlines()[1:] == [translate("deliver.stopped", language, name="first")]
+        assert translate("web.reason.grant_empty", language) in tried.shown[language]
 
 
 def test_what_is_on_our_side_is_told_to_the_operator_alone(own_city: City, desk: Desk) -> None:

@@ -41,6 +41,7 @@ from pipelines.release.ledger import RETENTION, Entry
 from pipelines.run import opened
 from simulator.server import Server
 from tests.catalog.conftest import released_city
+from tests.catalog.filing import end_grants
 from tests.catalog.receiving import (
     DELIVERIES,
     PASSWORD,
@@ -482,6 +483,28 @@ def test_a_recipient_who_is_not_registered_is_told_by_the_check_and_ends_nothing
         assert translate("deliver.no_recipient", "zh", name=name, product=PERSONS) in done.stderr
     finally:
         file.write_text(whole, "utf-8")
+    assert bureau.receiver.position() == position and bureau.equal("persons_empty")
+
+
+@pytest.mark.parametrize("bureau", ["postgresql"], indirect=True)  # what is decided, whatever the database
+def test_what_another_recipient_has_is_not_for_a_denial_to_end(bureau: Bureau) -> None:
+    bureau.grant()
+    name, other = bureau.name("persons_empty"), "另一前置机"
+    bureau.deliver("persons_empty")
+    position = bureau.receiver.position()
+    if other not in {one.name for one in administration.list_recipients(bureau.city.register)}:
+        bureau.city.recipient(other)
+    bureau.city.grant(other), end_grants(bureau.city, other)
+    file = bureau.city.own_contracts() / "city.yaml"
+    whole = file.read_text("utf-8")
+    before, named, after = whole.partition(f"  {name}:\n")
+    try:
+        file.write_text(before + named + after.replace(f"recipient: {RECIPIENT}", f"recipient: {other}", 1), "utf-8")
+        with pytest.raises(CitylakeError) as told:
+            deliver(Desk(bureau.city.settings, bureau.city.register), name, "test")
+    finally:
+        file.write_text(whole, "utf-8")
+    assert told.value.code == "deliver.other_recipient" and RECIPIENT in str(told.value)
     assert bureau.receiver.position() == position and bureau.equal("persons_empty")
 
 

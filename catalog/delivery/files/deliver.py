@@ -338,6 +338,7 @@ class _Delivery(Push):
         outbox = self._open()
         try:
             last = self._last(outbox)
+            self.require_own()
             self._clear(outbox, last["number"] + 1)
             if last["number"] == 0:
                 return None

@@ -309,6 +309,7 @@ class _Delivery(Push):
                 if position.version is None and position.state == "":
                     return None
                 self.recover(position.statement, position.signature)
+                self.require_own()
                 if position.state != reason.value:
                     self._tell_end(target, position, reason)
                 if not self.form.changes:

@@ -213,11 +213,8 @@ class MysqlTable:
 
     def loading(self) -> list[str]:
         with self._told():
-            return (
-                [row[0] for row in self._run(f"SELECT delivery FROM {self._progress}")]
-                if self._columns(PROGRESS)
-                else []
-            )
+            found = self._run(f"SELECT delivery FROM {self._progress}") if self._columns(PROGRESS) else []
+            return [row[0] for row in found]
 
     def progress(self, name: str) -> Progress | None:
         select = f"SELECT {', '.join(map(_quoted, STEPS))} FROM {self._progress} WHERE delivery = %s"
