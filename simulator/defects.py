@@ -350,6 +350,9 @@ DEFECTS: tuple[Defect, ...] = (
     Defect("birth_with_slashes", CLEANABLE, d.BIRTH, _birth_written("{0.year}/{0.month}/{0.day}")),
     Defect("phone_placeholder", CLEANABLE, d.PHONE, _instead_of_nothing(d.PHONE, "\\N", "无", "暂无")),
     Defect("education_placeholder", CLEANABLE, d.EDUCATION, _instead_of_nothing(d.EDUCATION, "\\N", "无", "暂无")),
+    Defect(
+        "former_name_placeholder", CLEANABLE, d.FORMER_NAME, _instead_of_nothing(d.FORMER_NAME, "\\N", "无", "暂无")
+    ),
     Defect("phone_spaces", CLEANABLE, d.PHONE, _phone_written("{} {} {}")),
     Defect("phone_prefix", CLEANABLE, d.PHONE, _phone_written("+86{}{}{}", "+86 {}{}{}")),
     Defect("ethnicity_long_word", CLEANABLE, d.ETHNICITY, _ethnicity_word("汉族")),

@@ -1,7 +1,7 @@
 """The household department's table as the department itself laid it out, odd names included, and a person's row in it.
 
 Rows made here are clean; what clerks do to them belongs to `defects`. Facts that nothing else depends on (native place,
-military service, police station) follow from what the truth knows of a person, and are not kept there.
+military service, former name, police station) follow from what the truth knows of a person, and are not kept there.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from zlib import crc32
 
+from simulator.names import surname_of
 from simulator.person import MALE, Person
 
 DATABASE = "psb"
@@ -45,6 +46,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("SWZXLB", "varchar(20)"),  # kind of death
     ("ZXRQ", "varchar(20)"),  # cancelled on
     ("ZXBS", "varchar(10)"),  # 1: cancelled; the row stays for some days
+    ("CYM", "varchar(100)"),  # former name
     ("BZ", "varchar(200)"),  # remarks
     ("GXSJ", "timestamp(0) without time zone"),  # last update, local time (+08:00)
 )
@@ -75,6 +77,7 @@ COLUMN_NAMES = tuple(name for name, _ in COLUMNS)
     DEATH_KIND,
     CANCELLED_ON,
     CANCELLED,
+    FORMER_NAME,
     REMARKS,
     UPDATED,
 ) = range(len(COLUMNS))
@@ -83,6 +86,7 @@ COLUMN_NAMES = tuple(name for name, _ in COLUMNS)
 
 DAYS_KEPT = 5
 """Days for which the row of somebody who died or left stays in the table, marked as cancelled."""
+_CALLED_BEFORE = ("小毛", "大宝", "跃进", "卫东", "红卫", "招弟", "来娣", "建国", "文革", "小兰")
 _OLD_COUNTIES = ("342401", "342421", "342422", "342423", "342425", "342426", "342427")
 _KINDS = ("1",) * 80 + ("3",) * 12 + ("4",) * 6 + ("2",) * 2
 _MOVES = ("1",) * 6 + ("2",) * 11 + ("4",) * 2 + ("3",)
@@ -107,6 +111,7 @@ def row_of(person: Person) -> Row:
         person.phone,
         *_particulars(person),
         *_cancellation(person),
+        _former_name(person),
         person.remarks,
         person.updated.isoformat(" "),
     ]
@@ -120,6 +125,16 @@ def _particulars(person: Person) -> Row:
     served = person.sex == MALE and person.birth.year < 2004 and lot % 17 == 0
     group = f"{person.division}{int(person.household) % 24 + 1:03d}"
     return [home, native, _KINDS[lot // 7 % 100], "2" if served else "0", f"{person.division[:9]}000", group]
+
+
+def _former_name(person: Person) -> str | None:
+    """What somebody was called before: most often another given name, and nothing for nearly everybody."""
+    lot = crc32(f"{person.rybh} {person.id_number}".encode())
+    surname = surname_of(person.name)
+    if lot % 40 or "·" in person.name:
+        return None
+    given = _CALLED_BEFORE[lot // 40 % len(_CALLED_BEFORE)]
+    return surname + given if surname + given != person.name else None
 
 
 def _cancellation(person: Person) -> Row:

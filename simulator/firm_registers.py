@@ -25,6 +25,9 @@ from simulator.firms import (
     end,
     found,
     founding_day,
+    is_paid_up,
+    registration_number,
+    revocation_reason,
     subject_number,
     with_history,
 )
@@ -61,6 +64,7 @@ RENMINBI = "156"
 # Per registered person and day, and the fewest a day.
 _FOUNDED, _ALTERED, _ENDED, _REPAIRED = (0.00006, 3), (0.00008, 4), (0.00003, 1), (0.00005, 1)
 _ENDS = deck(f"{DEREGISTERED}*5 {REVOKED}")
+_FULL_WIDTH = {ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"}
 _FAR = ("9999-09-09", "9999-12-31", "2099-12-31", "长期", "9999-09-09 00:00:00", SENTINEL_1899)
 
 ENTITIES = Table(
@@ -89,9 +93,12 @@ ENTITIES = Table(
         ("CANDATE", "varchar(20)"),
         ("APPRDATE", "varchar(20)"),
         ("SUP_UNISCID", "varchar(40)"),  # the company that a branch belongs to
+        ("REGNO", "varchar(40)"),  # registration number of before the unified codes
+        ("RECCAP", "varchar(30)"),  # paid in, in 万元
+        ("REVREASON", "varchar(200)"),
         ("S_EXT_TIMESTAMP", "timestamp(0)"),
     ),
-    moment=21,
+    moment=24,
 )
 (
     SUBJECT,
@@ -115,6 +122,9 @@ ENTITIES = Table(
     STATUS_DATE,
     APPROVED,
     SUPERIOR,
+    REGISTRATION,
+    PAID_IN,
+    REVOKED_FOR,
     UPDATED,
 ) = range(len(ENTITIES.columns))
 """Positions of the columns in a row of ``ENTITIES``."""
@@ -190,6 +200,11 @@ ENTITY_MISTAKES: tuple[Mistake, ...] = (
     absent("status_date_missing", STATUS_DATE, lambda row: row[STATUS] in ("2", "3", "5")),
     before("ended_before_founded", ESTABLISHED, STATUS_DATE),
     instead_of_nothing("status_without_date", STATUS_DATE, *_FAR[:3], "1900-01-01"),
+    changed("registration_number_full_width", "cleanable", REGISTRATION, lambda v, d: v.translate(_FULL_WIDTH)),
+    changed("registration_number_short", FORMAT, REGISTRATION, lambda v, d: v[:-3]),
+    instead_of_nothing("paid_in_placeholder", PAID_IN, "无", "\\N", "暂无"),
+    changed("paid_in_negative", RANGE, PAID_IN, lambda v, d: f"-{v}"),
+    instead_of_nothing("revocation_placeholder", REVOKED_FOR, "无", "\\N", "暂无"),
     duplicate(SUBJECT),
     Mistake("older_copy", DUPLICATE, SUBJECT, _older_copy),
 )
@@ -351,6 +366,9 @@ def row_of(firm: Firm) -> Row:
         _text(firm.status_date),
         firm.approved.isoformat(),
         firm.superior,
+        registration_number(firm),
+        firm.capital if firm.entity_type in WITH_CAPITAL and is_paid_up(subject_number(firm.number)) else None,
+        revocation_reason(firm),
         firm.updated.isoformat(" "),
     ]
 

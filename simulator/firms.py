@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zlib import crc32
 
 from simulator import divisions
 from simulator.chance import Dice, deck
@@ -34,6 +35,12 @@ _CAPITALS = {
     CO_OPERATIVE: deck("20 50*3 100*4 200*2 300 500"),
 }
 _COMPANY_CAPITALS = deck("3 10*3 30*2 50*6 100*8 200*5 300*3 500*4 600 800 1000*3 2000*2 5000 1080 1200")
+_REVOKED_FOR = (
+    "成立后无正当理由超过六个月未开业",
+    "开业后自行停业连续六个月以上",
+    "提交虚假材料取得登记",
+    "伪造、涂改营业执照，情节严重",
+)
 SHARE_WITHOUT_CAPITAL = 0.3
 """Share of those who need not state a capital and do not."""
 SHARE_ALTERED = 0.22
@@ -184,6 +191,25 @@ def alter(dice: Dice, firm: Firm, day: date, successor: Person) -> Alteration:
     firm.approved = day
     firm.updated = _office_moment(dice, day)
     return Alteration(firm.number, item, before, _current(firm, item), day, firm.updated)
+
+
+def registration_number(firm: Firm) -> str:
+    """The number of before the unified codes, 15 digits (GS 15-2006): the last checks the others."""
+    digits, kept = f"{firm.county}{firm.number % 10**8:08d}", 10
+    for digit in digits:
+        kept = (kept + int(digit)) % 10 or 10
+        kept = kept * 2 % 11
+    return f"{digits}{(11 - kept) % 10}"
+
+
+def is_paid_up(subject: str) -> bool:
+    """Whether the holders of the firm of a number have paid what they subscribed; of most nothing is told."""
+    return crc32(subject.encode()) % 5 < 2
+
+
+def revocation_reason(firm: Firm) -> str | None:
+    """Why a licence was revoked."""
+    return _REVOKED_FOR[firm.number % len(_REVOKED_FOR)] if firm.status == REVOKED else None
 
 
 def end(dice: Dice, firm: Firm, status: str, day: date) -> None:

@@ -12,7 +12,7 @@ from simulator import ownership
 from simulator.bodies import head_of
 from simulator.chance import Dice, deck
 from simulator.defects import CODE, CONSISTENCY, FORMAT, PLAUSIBLE, RANGE
-from simulator.firms import ACTIVE, SOLE_OWNER_COMPANY, WITH_CAPITAL
+from simulator.firms import ACTIVE, SOLE_OWNER_COMPANY, WITH_CAPITAL, is_paid_up
 from simulator.mistakes import (
     apart,
     changed,
@@ -183,7 +183,7 @@ class Shareholders:
             holder.uscc,
             holder.identity,
             f"{subscribed:g}",
-            f"{subscribed:g}" if dice.chance(0.4) else None,
+            f"{subscribed:g}" if is_paid_up(firm.number) else None,
             f"{holding.share / 100:g}",
             dice.pick(("1", "1", "1", "1", "2", "3")),
             firm.founded.isoformat(),

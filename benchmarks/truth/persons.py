@@ -14,10 +14,10 @@ from simulator.standing import CAME_IN, DEAD, Standing, standings
 REGISTER, FLOATING = "psb/household_person", "psb/floating_person"
 BY_REGISTER = (
     "name", "sex", "ethnicity", "birth_date", "education", "mobile", "birth_place", "native_place", "military_status",
-    "division_code", "address",
+    "division_code", "address", "former_name",
 )  # fmt: skip
 """Columns whose truth is the clean row of the household register, of who was ever in it."""
-WHILE_REGISTERED = ("household_no", "household_relation", "registration_kind", "police_station")
+WHILE_REGISTERED = ("household_no", "household_relation", "registration_kind", "police_station", "residents_group")
 """The same, of who is in it now."""
 WHEN_LEFT = ("moved_out_on", "move_out_kind", "death_kind", "cancelled_on")
 """The same, of who has left it."""

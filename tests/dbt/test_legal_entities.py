@@ -65,7 +65,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     bench.load("cab/cremation", {"death_certificate_no": "H", "person_id": "wang", "died_on": "2026-02-01"})
     bench.load(
         "amr/enterprise",
-        registered(FIRM, "六安甲有限公司", entity_type="1100", county_code=COUNTY, domicile="梅山路"),
+        registered(FIRM, "六安甲有限公司", entity_type="1100", county_code=COUNTY, domicile="梅山路",
+                   registration_number="341502000000011", paid_capital=30.0),
         registered(BRANCH, "乙分公司", entity_type="2100", county_code=COUNTY, superior_uscc=FIRM,
                    legal_representative="李肆", legal_representative_person_id="li"),
     )  # fmt: skip
@@ -135,6 +136,11 @@ def test_the_ended_are_kept_with_the_day_of_their_end_and_the_latest_entry_count
 
 def test_branches_name_the_company_they_belong_to(bench: Bench) -> None:
     assert bench.rows(ENTITY, "uscc, sub_of", "sub_of is not null") == [(BRANCH, FIRM)]
+
+
+def test_the_register_says_the_old_number_and_what_was_paid_in(bench: Bench) -> None:
+    columns = "uscc, registration_number, paid_capital, revocation_reason"
+    assert bench.rows(ENTITY, columns, "paid_capital is not null") == [(FIRM, "341502000000011", 30.0, None)]
 
 
 def test_what_only_one_office_knows_is_there(bench: Bench) -> None:

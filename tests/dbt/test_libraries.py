@@ -231,7 +231,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     )
     bench.load(
         "sb/macro_observation",
-        figure("2024", 0, "2025-01-25", 2000.0),
+        {**figure("2024", 0, "2025-01-25", 2000.0), "figure_stage": "preliminary"},
         figure("2024", 1, "2025-12-28", 2010.5),
         figure("2025", 0, "2026-01-25", 2100.0, yoy=4.5),
         figure("2025", 1, "2026-10-30", 2110.0, yoy=4.6),
@@ -427,6 +427,7 @@ def test_every_vintage_stays_and_the_past_can_be_read_as_it_was(bench: Bench) ->
 
 def test_what_comes_out_on_the_day_itself_is_not_known_yet(bench: Bench) -> None:
     """An edition has no hour: a figure of half past nine must not be in the run of two o'clock in the night."""
+    assert bench.rows("lib_macro__observation", "series_value", "figure_stage = 'preliminary'") == [(2000.0,)]
     assert bench.rows("lib_macro__observation", "sum(1)", "series_value = 2120.0") == [(None,)]
     assert bench.rows("lib_macro__observation", "replaced_at", "series_value = 2110.0") == [(None,)]
     assert bench.rows("lib_macro__benchmark", "sum(1)", "series_value = 999.0") == [(None,)]

@@ -15,7 +15,7 @@ MODELS = ["lib_geography__division", *(f"lib_population__{name}" for name in NAM
 
 
 ASKED = {"birth_place": "342401", "native_place": "342426", "registration_kind": "1", "military_status": "2",
-         "police_station": "341502001000"}  # fmt: skip
+         "police_station": "341502001000", "residents_group": "341502001001003", "former_name": "王小毛"}  # fmt: skip
 
 
 def household(person: str, division: str = f"{JINAN}001001", **given: object) -> dict[str, object]:
@@ -59,7 +59,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         household("twice", name="旧名", record_no="R-1", source_updated_at="2025-01-01 00:00:00+00"),
         household("twice", name="新名", record_no="R-2", **ASKED),
         household("dead", household_relation="10"),
-        household("away", household_no="H2", education="10"),
+        household("away", household_no="H2", education="10", former_name="王一"),
         household("left", mobile="13800000001"),
         household("left_dead"),
         household("came_back", household_no="H3", household_relation="10", birth_date="1950-01-01"),
@@ -131,11 +131,15 @@ def test_who_moved_out_is_told_by_the_register(bench: Bench) -> None:
 
 def test_the_registers_say_where_somebody_comes_from_and_who_sees_to_the_registration(bench: Bench) -> None:
     """Of who left the register what is true of a life stays, and what was true of the registration ends."""
-    columns = "person_id, birth_place, native_place, military_status, registration_kind, police_station"
+    columns = (
+        "person_id, birth_place, native_place, former_name, military_status, registration_kind, police_station, "
+        "residents_group"
+    )
     assert bench.rows("lib_population__person", columns, "birth_place is not null") == [
-        ("listed_dead", "342401", "342426", "2", None, None),
-        ("twice", "342401", "342426", "2", "1", "341502001000"),
+        ("listed_dead", "342401", "342426", "王小毛", "2", None, None, None),
+        ("twice", "342401", "342426", "王小毛", "2", "1", "341502001000", "341502001001003"),
     ]
+    assert bench.rows("lib_population__person", "former_name", "person_id = 'away'") == [(None,)]  # it was the name
     permits = bench.rows("lib_population__person", "person_id, residence_permit_no", "residence_permit_no is not null")
     assert permits == [("stranger", "JZ1")]
 

@@ -72,6 +72,7 @@ def test_an_address_is_of_the_building_at_its_gate(town: Town) -> None:
 
 
 def test_counts_are_those_of_the_registers(town: Town) -> None:
+    assert {level for (level,) in town.rows("lib_geography__address", "distinct address_level")} == {"gate", "room"}
     addresses = town.rows("lib_geography__address", "division_code, street, gate_no, building_no")
     for *gate, count in town.rows(
         "lib_geography__building", "division_code, street, gate_no, building_no, address_count"

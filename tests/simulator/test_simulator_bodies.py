@@ -75,6 +75,19 @@ def test_the_shares_of_a_company_are_all_there_are(town: Town) -> None:
     assert set(shares) == set(capital)
 
 
+def test_what_a_company_has_been_paid_is_what_its_holders_paid(town: Town) -> None:
+    paid: dict[str, float] = defaultdict(float)
+    subscribed: dict[str, float] = defaultdict(float)
+    for row in town.city.records(SHARES):
+        paid[str(row["PRIPID"])] += float(row["ACCONAM"] or 0)
+        subscribed[str(row["PRIPID"])] += float(row["SUBCONAM"] or 0)
+    firms = [row for row in town.city.records(ENTITIES) if row["PRIPID"] in subscribed]
+    unchanged = [row for row in firms if abs(float(row["REGCAP"]) - subscribed[row["PRIPID"]]) < 0.1]
+    assert len(unchanged) > 0.9 * len(firms)
+    assert all(abs(float(row["RECCAP"] or 0) - paid[row["PRIPID"]]) < 0.1 for row in unchanged)
+    assert 0.2 < sum(row["RECCAP"] is not None for row in firms) / len(firms) < 0.6
+
+
 def test_companies_hold_companies_and_some_each_other(town: Town) -> None:
     numbers = {row[USCC]: row["PRIPID"] for row in town.city.records(ENTITIES)}
     edges = {(row["PRIPID"], numbers[row["BLICNO"]]) for row in town.city.records(SHARES) if row["BLICNO"] in numbers}

@@ -111,6 +111,7 @@ SHOWS: dict[str, Callable[[Person, Row], bool]] = {
     "birth_with_slashes": lambda p, r: date(*map(int, value(r, "CSRQ ").split("/"))) == p.birth,
     "phone_placeholder": lambda p, r: value(r, "LXDH") in ("\\N", "无", "暂无") and p.phone is None,
     "education_placeholder": lambda p, r: value(r, "WHCD") in ("\\N", "无", "暂无") and p.education is None,
+    "former_name_placeholder": lambda p, r: value(r, "CYM") in ("\\N", "无", "暂无"),
     "phone_spaces": lambda p, r: value(r, "LXDH").count(" ") == 2 and digits_only(r, "LXDH") == p.phone,
     "phone_prefix": lambda p, r: value(r, "LXDH").startswith("+86") and digits_only(r, "LXDH") == f"86{p.phone}",
     "ethnicity_long_word": lambda p, r: value(r, "MZDM") == "汉族" and p.ethnicity == "01",

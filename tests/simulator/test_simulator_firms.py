@@ -82,6 +82,16 @@ def test_entities_contradict_themselves_nowhere(town: Town) -> None:
         assert row["REGCAP"] is not None or row["ENTTYPE"] not in ("1100", "1130", "1200")
         assert re.fullmatch(r"[A-T]\d{4}", row["INDUSTRYCO"])
         assert row["DOM"].startswith("安徽省六安市")
+        assert (row["REVREASON"] is not None) == (row["REGSTATE"] == "2")
+        assert re.fullmatch(r"3415\d{11}", row["REGNO"]) and has_right_check(row["REGNO"])
+
+
+def has_right_check(number: str) -> bool:
+    """The check of GS 15-2006 (ISO 7064, MOD 11,10)."""
+    kept = 10
+    for digit in number[:-1]:
+        kept = ((kept + int(digit)) % 10 or 10) * 2 % 11
+    return (kept + int(number[-1])) % 10 == 1
 
 
 def test_alterations_lead_to_what_the_register_says_now(town: Town) -> None:

@@ -13,6 +13,14 @@ select
     a.building_no,
     a.building_unit,
     a.room_no,
+    case
+        when a.room_no is not null then 'room'
+        when a.building_unit is not null then 'unit'
+        when a.building_no is not null then 'building'
+        when a.gate_no is not null then 'gate'
+        when a.street is not null then 'street'
+        else 'division'
+    end as address_level,
     b.building_code,
     a.longitude,
     a.latitude,

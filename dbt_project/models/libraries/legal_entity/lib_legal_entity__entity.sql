@@ -19,6 +19,7 @@ with entity as (
         {{ survive(library, 'established_on', sources) }} as established_on,
         a.approval_date,
         {{ survive(library, 'registered_capital', sources) }} as registered_capital,
+        a.registration_number, a.paid_capital, a.revocation_reason,
         a.currency, a.industry_code, a.registration_authority,
         coalesce(s.business_authority, i.business_authority) as business_authority,
         {{ survive(library, 'county_code', sources) }} as county_code,
@@ -54,7 +55,7 @@ select
     e.industry_code, e.registration_authority, e.business_authority, e.county_code,
     county.division_name as county_name,
     e.domicile, e.legal_representative, e.legal_representative_person_id, e.business_scope, e.term_from, e.term_to,
-    e.valid_to, e.sub_of, e.annual_check, e.institution_level, e.funding, e.headcount, e.taxpayer_status,
+    e.valid_to, e.registration_number, e.paid_capital, e.revocation_reason, e.sub_of, e.annual_check, e.institution_level, e.funding, e.headcount, e.taxpayer_status,
     e.tax_credit_level, e.register_source, e.source_updated_at, e.attr_source, e.source_rows
 from entity e
 left join {{ ref('lib_geography__division') }} county on county.code = e.county_code

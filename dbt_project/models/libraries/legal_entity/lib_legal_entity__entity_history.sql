@@ -6,5 +6,6 @@
     'approval_date', 'registered_capital', 'currency', 'industry_code', 'registration_authority', 'business_authority',
     'county_code', 'county_name', 'domicile', 'legal_representative', 'legal_representative_person_id',
     'business_scope', 'term_from', 'term_to', 'valid_to', 'sub_of', 'annual_check', 'institution_level', 'funding',
-    'headcount', 'taxpayer_status', 'tax_credit_level', 'register_source',
-], 'source_updated_at', {'entity_status': 'n.status_date', 'status_date': 'n.status_date'}) }}
+    'headcount', 'taxpayer_status', 'tax_credit_level', 'register_source', 'registration_number', 'paid_capital',
+    'revocation_reason',
+], 'source_updated_at', {'entity_status': 'n.status_date', 'status_date': 'n.status_date', 'revocation_reason': 'n.status_date'}) }}

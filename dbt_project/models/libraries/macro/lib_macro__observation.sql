@@ -20,8 +20,8 @@ vintage as (
     from released
 )
 select
-    v.series_code, s.series_name, v.area_code, v.period, s.frequency, v.series_value, v.yoy, v.ytd, s.series_unit,
-    v.revision_no, v.published_at, v.replaced_at,
+    v.series_code, s.series_name, v.area_code, v.period, s.frequency, v.series_value, v.figure_stage, v.yoy, v.ytd,
+    s.series_unit, v.revision_no, v.published_at, v.replaced_at,
     v.from_last = 1 as is_latest,
     {{ source_rows({'sb/macro_observation': 'v', 'sb/macro_series': 's'}) }} as source_rows
 from vintage v

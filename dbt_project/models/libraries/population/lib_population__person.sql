@@ -17,6 +17,7 @@ with person as (
         coalesce(h.person_id, f.person_id) as person_id,
         {{ survive(library, 'id_number', sources) }} as id_number,
         {{ survive(library, 'name', sources) }} as name,
+        {{ survive(library, 'former_name', sources) }} as former_name,
         {{ survive(library, 'sex', sources) }} as sex,
         {{ survive(library, 'ethnicity', sources) }} as ethnicity,
         {{ survive(library, 'birth_date', sources) }} as birth_date,
@@ -35,6 +36,7 @@ with person as (
         {{ survive(library, 'registration_kind', sources) }} as registration_kind,
         {{ survive(library, 'military_status', sources) }} as military_status,
         {{ survive(library, 'police_station', sources) }} as police_station,
+        {{ survive(library, 'residents_group', sources) }} as residents_group,
         {{ survive(library, 'residence_permit_no', sources) }} as residence_permit_no,
         {{ survive(library, 'died_on', sources) }} as died_on,
         {{ survive(library, 'moved_out_on', sources) }} as moved_out_on,
@@ -64,14 +66,15 @@ with person as (
     left join {{ ref('int_population__death') }} c on c.person_id = coalesce(h.person_id, f.person_id)
 )
 select
-    p.person_id, p.id_number, p.name, p.sex, p.ethnicity, p.birth_date, p.household_no, p.household_relation,
-    p.division_code,
+    p.person_id, p.id_number, p.name, p.former_name, p.sex, p.ethnicity, p.birth_date, p.household_no,
+    p.household_relation, p.division_code,
     county.code as county_code,
     county.division_name as county_name,
     town.code as town_code,
     town.division_name as town_name,
     p.address, p.residence_division, p.residence_address, p.origin_county, p.education, p.marital_status, p.mobile,
-    p.birth_place, p.native_place, p.registration_kind, p.military_status, p.police_station, p.residence_permit_no,
+    p.birth_place, p.native_place, p.registration_kind, p.military_status, p.police_station, p.residents_group,
+    p.residence_permit_no,
     p.died_on, p.moved_out_on, p.death_certificate_no, p.death_kind, p.move_out_kind, p.cancelled_on,
     case p.residence_evidence
         when 'cremated' then '5'
