@@ -18,6 +18,7 @@ from catalog.access import router as access
 from catalog.bodies import BodyLimit
 from catalog.delivery.desk import Desk, Refused
 from catalog.delivery.marts import Outdated
+from catalog.delivery.ranges import NotSatisfiable
 from catalog.delivery.rows import problems
 from catalog.delivery.rows import router as rows
 from catalog.delivery.sharing import errors
@@ -173,6 +174,12 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
         said = {"code": error.code, "arguments": error.arguments}
         return site.page(request, "does_not_fit.html", 413, product=product, said=said)
 
+    @app.exception_handler(NotSatisfiable)
+    def no_such_part(request: Request, error: NotSatisfiable) -> Response:
+        answer = _http_answer(site, request, 416)
+        answer.headers["Content-Range"] = f"bytes */{error.size}"
+        return answer
+
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:
         return _http_answer(site, request, error.status_code)
@@ -210,7 +217,7 @@ def _add_errors(app: FastAPI, site: Site, desk: Desk) -> None:
 
 
 def _http_answer(site: Site, request: Request, status: int) -> Response:
-    code = {404: "not_found", 405: "method", 413: "too_large"}.get(status, "bad_request")
+    code = {404: "not_found", 405: "method", 413: "too_large", 416: "no_such_part"}.get(status, "bad_request")
     if _machine(request):
         return _machine_answer(request, status, f"web.error.{code}")
     return site.page(request, "error.html", status, code=code)

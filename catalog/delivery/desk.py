@@ -3,9 +3,7 @@
 Knows no protocol and no page; roads turn `Refused` into their own kind of answer.
 """
 
-import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -38,40 +36,9 @@ LONG = 1.0
 """Seconds after which an answer is asked about once more before it is given: it may have been taken back meanwhile."""
 
 
-_RANGE = re.compile(r"bytes=\d*-\d*(,\s*\d*-\d*){0,5}", re.ASCII)
-_ONE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
-LATER = 65_536
-"""Bytes of a file behind which a part begins that continues another one. One that begins sooner is the file again."""
-
-
 def token_id(caller: Caller) -> dict[str, str]:
     """What an audit body says of the token that was shown: its public id, nothing without one."""
     return {} if caller.token is None else {"token_id": caller.token}
-
-
-def asked_range(header: str | None) -> str | None:
-    """A Range header as the audit may keep it: byte ranges, "other" for any other text of a client."""
-    if header is None:
-        return None
-    return header if len(header) < 100 and _RANGE.fullmatch(header) else "other"
-
-
-def asked_part(headers: Mapping[str, str], size: int, etag: str) -> dict[str, Any]:
-    """What an audit body says of the part of a file that is asked for: its range, and whether the answer is the `whole`
-    file all the same, or nearly so."""
-    asked, same = asked_range(headers.get("range")), headers.get("if-range", etag) == etag
-    if asked is None or (same and _begins(asked, size) > LATER):
-        return {"range": asked}
-    return {"range": asked, "whole": True}
-
-
-def _begins(asked: str, size: int) -> int:
-    """Where the answer to a range begins, 0 for what is no single range."""
-    found = _ONE.fullmatch(asked)
-    if found is None or not any(found.groups()):
-        return 0
-    start, end = found.groups()
-    return int(start) if start else size - int(end)
 
 
 class Refused(Exception):

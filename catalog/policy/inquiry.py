@@ -250,11 +250,24 @@ def said(connection: sa.Connection, name: str) -> sa.ColumnElement[Any]:
 
 def again(connection: sa.Connection) -> sa.ColumnElement[bool]:
     """Whether a row of the audit tells of rows that another tells of: files of a question, parts of a file after its
-    first, and questions for headers alone. Whoever wrote the row knows what was answered: `whole` is no part."""
+    first, and answers that gave nothing. Whoever wrote the row knows what was answered: `whole` is no part."""
     part = sa.func.coalesce(said(connection, "range"), "bytes=0-")
-    looked = sa.func.coalesce(said(connection, "method"), "") == "HEAD"
     later = ~part.like("bytes=0-%") & said(connection, "whole").is_(None)
-    return table.c.action.in_(AGAIN) | looked | later
+    return table.c.action.in_(AGAIN) | ~gave(connection) | later
+
+
+def gave(connection: sa.Connection) -> sa.ColumnElement[bool]:
+    """Whether an answer that was allowed had anything but its head: a question for headers alone (HEAD) has not, nor
+    has one with a status of its own, which says that the caller has it already (304) or that no byte of the file lies
+    in the part that was asked for (416)."""
+    looked = sa.func.coalesce(said(connection, "method"), "") == "HEAD"
+    return ~looked & said(connection, "status").is_(None)
+
+
+def that_gave(register: Register, query: sa.Select[Any]) -> list[dict[str, Any]]:
+    """The rows of a query over the audit, of answers that `gave` anything."""
+    with register.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query.where(gave(connection))).mappings()]
 
 
 def _line(row: dict[str, Any], zone: ZoneInfo, owners: dict[str, str]) -> dict[str, Any]:

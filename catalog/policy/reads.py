@@ -50,10 +50,8 @@ def summed(register: Register, zone: ZoneInfo, asked: Asked) -> Reads:
         last: Any = connection.execute(newest).one_or_none()
         sequence, hashed = last or (0, chain.FIRST)
         upto = table.c.sequence <= sequence
-        looked = sa.func.coalesce(inquiry.said(connection, "method"), "") == "HEAD"
-        sent = inquiry.said(connection, "status").is_(None)  # else nothing was: the caller had it already
         others = {*ABOUT, *users.ACTS, *users.LOOKS}  # name a product and show no row of it
-        read = (table.c.product.is_not(None), table.c.action.not_in(others), ~looked, sent, upto)
+        read = (table.c.product.is_not(None), table.c.action.not_in(others), inquiry.gave(connection), upto)
         lines = connection.execute(_lines(connection, zone, replace(asked, outcome="allowed"), read)).mappings().all()
         refused = inquiry.conditions(connection, zone, asked)
         count = sa.select(sa.func.count()).select_from(table)

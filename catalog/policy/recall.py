@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from catalog.policy import inquiry
 from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
 from pipelines.contracts.resolved import Contracts
@@ -140,7 +141,8 @@ def _readers(register: Register, product: str, versions: Sequence[int]) -> Itera
     columns = table.c
     read = (columns.product == product) & columns.version.in_(versions) & (columns.outcome == "allowed")
     query = _counted(columns.version).where(read, columns.action.not_in(ABOUT))
-    rows = register.rows(query.group_by(columns.recipient, recipient_table.c.organisation, columns.version))
+    query = query.group_by(columns.recipient, recipient_table.c.organisation, columns.version)
+    rows = inquiry.that_gave(register, query)
     for name in sorted({row["recipient"] for row in rows}, key=lambda name: (name is None, name or "")):
         mine = [row for row in rows if row["recipient"] == name]
         yield Reader(
@@ -164,7 +166,7 @@ def _readers_of_marts(
     read = (columns.product == MARTS) & (columns.outcome == "allowed") & (columns.action == "download")
     query = _counted().where(read, span).group_by(columns.recipient, recipient_table.c.organisation)
     versions = tuple(one.version for one in releases if one.version is not None)
-    for row in register.rows(query.order_by(columns.recipient)):
+    for row in inquiry.that_gave(register, query.order_by(columns.recipient)):
         yield Reader(row["recipient"], row["organisation"], versions, row["reads"], as_utc(row["last"]), True)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from catalog.policy import inquiry
 from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
 from pipelines.register import Register
@@ -127,7 +128,7 @@ def _of_product(register: Register, product: str, places: Mapping[int, Place]) -
     query = sa.select(table, recipients.c.organisation).select_from(named)
     query = query.where(read, table.c.action.not_in((*ABOUT, *ADDRESSES))).order_by(table.c.sequence)
     arrived: dict[str, set[int]] = {}
-    for row in register.rows(query):
+    for row in inquiry.that_gave(register, query):
         body = json.loads(row["body"])
         sure = _sure(row["action"], body, places[row["version"]])
         if row["action"] in DELIVERIES and sure is Sure.WHOLE:
@@ -147,12 +148,12 @@ def _of_marts(register: Register, product: str, places: Mapping[int, Place]) -> 
     named = table.outerjoin(recipients, recipients.c.name == table.c.recipient)
     read = (table.c.product == MARTS) & (table.c.outcome == "allowed") & (table.c.action == "download")
     query = sa.select(table, recipients.c.organisation).select_from(named).where(read).order_by(table.c.sequence)
-    for row in register.rows(query):
+    for row in inquiry.that_gave(register, query):
         body, at = json.loads(row["body"]), as_utc(row["at"])
         before = [one for one in history if as_utc(one.at) <= at]
         newest = before[-1] if before else None
         version = newest.version if newest is not None and newest.kind == RELEASE else None
-        if version is None or version not in places or _nothing(body):
+        if version is None or version not in places:
             continue
         sure = Sure.WHOLE if body.get("range") is None else Sure.PART
         yield _received(row, body, product, version, sure)
@@ -162,7 +163,7 @@ def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
     """What an audited answer proves of the row at a place; None if it cannot have held it."""
     if (within := place.within(body)) is False:
         return None
-    if _nothing(body) or (body.get("rows") == 0 and action not in DELIVERIES):
+    if body.get("rows") == 0 and action not in DELIVERIES:
         return None
     columns = body.get("columns")
     if place.column is not None and columns is not None and place.column not in columns:
@@ -184,11 +185,6 @@ def _sure(action: str, body: Mapping[str, Any], place: Place) -> Sure | None:
 
 def _codes(body: Mapping[str, Any], limit: str) -> Codes:
     return None if body.get(limit) is None else tuple(body[limit])
-
-
-def _nothing(body: Mapping[str, Any]) -> bool:
-    """Whether the answer had a head only, or said that the client has it already."""
-    return body.get("method") == "HEAD" or body.get("status") == 304
 
 
 def _arrived(register: Register, delivery: str, product: str) -> set[int]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from catalog.policy import inquiry
 from catalog.policy.audit import ABOUT
 from catalog.policy.decision import MARTS
 from pipelines.contracts.resolved import Contracts
@@ -53,7 +54,7 @@ def services(
         sa.func.max(columns.at, type_=columns.at.type).label("last"),
     )
     query = sa.select(columns.product, *counts).where(read, data, columns.at >= now - timedelta(days=LIVE_DAYS))
-    found = {row["product"]: row for row in register.rows(query.group_by(columns.product))}
+    found = {row["product"]: row for row in inquiry.that_gave(register, query.group_by(columns.product))}
     owners = {name: product.contract.form.owner for name, product in sorted(contracts.products.items())}
     there = {
         MARTS: any(name.startswith("analyst/") for name in published),

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from catalog import metering
-from catalog.delivery.desk import Desk, asked_part
+from catalog.delivery import ranges
+from catalog.delivery.desk import Desk
 from catalog.delivery.downloads import SentFile, checksum_headers
 from catalog.delivery.marts import MartsFile, Outdated
 from catalog.policy.decision import Allowed
@@ -40,9 +41,11 @@ def build_router(site: Site) -> APIRouter:
         allowed = desk.admit_marts(caller, "download", ROAD)
         file = desk.marts_file()
         checksums = checksum_headers(file.sha256)
-        about = {"method": request.method, **asked_part(request.headers, file.size, checksums["ETag"])}
+        part = ranges.asked(request.method, request.headers, file.size, checksums["ETag"])
+        about = {"method": request.method, **part.said}
         facts = {"file": file.path.name, "rows": file.rows, "bytes": file.size, "sha256": file.sha256}
         desk.answered_marts(caller, allowed, "download", ROAD, **facts, **about)
+        part.require_bytes()
         metering.gave(request, file.rows, file.size)
         metering.lasts(request, lambda sent: desk.marts_stand(caller, file, "download", ROAD, sent=sent))
         headers = {
@@ -50,7 +53,7 @@ def build_router(site: Site) -> APIRouter:
             **checksums,
             "Cache-Control": "private, no-cache",
         }
-        return SentFile(file.path, headers=headers, media_type=MEDIA_TYPE)
+        return SentFile(file.path, part, headers, MEDIA_TYPE)
 
     return router
 

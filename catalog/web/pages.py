@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from catalog import metering
-from catalog.delivery import described, dictionary, downloads, formats, workbooks
-from catalog.delivery.desk import Admission, Desk, asked_part
+from catalog.delivery import described, dictionary, downloads, formats, ranges, workbooks
+from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.formats import Format
 from catalog.listing import Offering
 from catalog.policy.callers import PUBLIC_TOKEN
@@ -138,12 +138,13 @@ def _add_files(router: APIRouter, site: Site) -> None:
         extract = desk.views.extract(admission.allowed)
         facts = {"policy": extract.key, "format": chosen, "rows": extract.rows, "bytes": file.size}
         headers = _headers(desk, admission, file)
-        part = asked_part(request.headers, file.size, headers["ETag"])
-        about = {"method": request.method, **part, "sha256": file.sha256}
+        part = ranges.asked(request.method, request.headers, file.size, headers["ETag"])
+        about = {"method": request.method, **part.said, "sha256": file.sha256}
         desk.answered(admission, "download", ROAD, **facts, **about)
+        part.require_bytes()
         metering.gave(request, extract.rows, file.size)
         metering.lasts(request, lambda sent: desk.stands(admission, "download", ROAD, sent=sent))
-        return downloads.SentFile(file.path, headers=headers, media_type=formats.MEDIA_TYPES[chosen])
+        return downloads.SentFile(file.path, part, headers, formats.MEDIA_TYPES[chosen])
 
     @router.get("/datasets/{channel}/{name}/dictionary.{kind}")
     def data_dictionary(channel: str, name: str, kind: str) -> Response:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from httpx import Response
 
-from catalog.delivery.desk import asked_part, asked_range
+from catalog.delivery import ranges
 from catalog.delivery.formats import FORMATS
 from catalog.delivery.verification.licences import PRODUCT as LICENCES
 from catalog.metering import DATA
@@ -20,8 +21,12 @@ from catalog.policy import audit
 from catalog.policy.audit import ACTIONS
 from catalog.policy.decision import MARTS, Reason
 from catalog.policy.inquiry import AGAIN, Asked, totals
+from catalog.policy.reads import summed
+from catalog.policy.recall import recalls
+from catalog.policy.services import services
 from catalog.policy.users import ACTS, LOOKS
 from pipelines.messages import catalogue
+from pipelines.register.store import now
 from pipelines.register.tables import audit as table
 from pipelines.settings import REPOSITORY
 from tests.catalog.small_city import AGES, COUNTIES, DIVISIONS, PERSONS, PLAN, City, bearer, outcomes
@@ -157,45 +162,85 @@ def _audit_refused(city: City) -> Iterator[None]:
         connection.execute(sa.text("DROP TRIGGER refuse"))
 
 
-@pytest.mark.parametrize(
-    ("asked", "kept"),
-    [
-        (None, None),
-        ("bytes=0-99", "bytes=0-99"),
-        ("bytes=-4, 7-", "bytes=-4, 7-"),
-        ("bytes=0-1" + ",2-3" * 6, "other"),
-        ("bytes=" + "9" * 100 + "-", "other"),
-        ("张三 341502199001011234", "other"),
-        ("bytes=0-1\n", "other"),
-    ],
-)
-def test_only_byte_ranges_are_kept_of_a_range_header(asked: str | None, kept: str | None) -> None:
-    assert asked_range(asked) == kept
+MANY = ",".join(f"{number}-{number}" for number in range(7))
 
 
 @pytest.mark.parametrize(
-    ("asked", "same", "whole"),
+    ("asked", "sent", "said"),
     [
-        (None, None, False),
-        ("bytes=1-", None, True),
-        ("bytes=65536-", None, True),
-        ("bytes=65537-", None, False),
-        ("bytes=65537-", '"e"', False),
-        ("bytes=65537-", '"x"', True),
-        ("bytes=-999999", None, True),
-        ("bytes=-65536", None, True),
-        ("bytes=-7", None, False),
-        ("bytes=-", None, True),
-        ("bytes=70000-, 0-", None, True),
-        ("Bytes=70000-", None, True),
+        (None, None, {"range": None}),
+        ("bytes=0-99", "bytes=0-99", {"range": "bytes=0-99", "whole": True}),
+        ("Bytes = 70000-999999", "bytes=70000-131070", {"range": "bytes=70000-999999"}),
+        ("bytes=65536-", "bytes=65536-131070", {"range": "bytes=65536-", "whole": True}),
+        ("bytes=65537-", "bytes=65537-131070", {"range": "bytes=65537-"}),
+        ("bytes=-7", "bytes=131064-131070", {"range": "bytes=-7"}),
+        ("bytes=-999999", "bytes=0-131070", {"range": "bytes=-999999", "whole": True}),
+        ("bytes=-4, 7-", "bytes=131067-131070,7-131070", {"range": "bytes=-4,7-", "whole": True}),
+        ("bytes=131071-, 70000-70001", "bytes=70000-70001", {"range": "bytes=131071-,70000-70001"}),
+        (f"bytes={MANY}", f"bytes={MANY}", {"range": "other", "whole": True}),
+        ("bytes=131071-", None, {"range": "bytes=131071-", "status": 416}),
+        ("bytes=-0", None, {"range": "bytes=-0", "status": 416}),
+        *((text, None, {"range": None}) for text in ("bytes=", "bytes=-", "bytes=abc", "bytes=5-3", "bytes=0-1,5-3")),
+        *(
+            (text, None, {"range": None})
+            for text in ("items=0-1", "bytes=1-2\n", "张三 341502199001011234", "bytes=0-1;2")
+        ),
+        ("bytes=" + "9" * 19 + "-", None, {"range": None}),
+        ("bytes=" + ",".join(["0-0"] * 101), None, {"range": None}),
     ],
 )
-def test_what_is_answered_says_whether_a_file_is_counted_again(
-    asked: str | None, same: str | None, whole: bool
+def test_a_range_is_read_once_and_what_is_none_is_ignored(
+    asked: str | None, sent: str | None, said: dict[str, Any]
 ) -> None:
     headers = {} if asked is None else {"range": asked}
-    said = asked_part(headers | ({} if same is None else {"if-range": same}), 131_071, '"e"')
-    assert said == {"range": asked_range(asked), **({"whole": True} if whole else {})}
+    found = ranges.asked("GET", headers, 131_071, '"e"')
+    assert (found.header, found.said) == (sent, said)
+    assert ranges.asked("GET", headers | {"if-range": '"e"'}, 131_071, '"e"') == found
+    whole = ranges.Asked(131_071)
+    assert ranges.asked("HEAD", headers, 131_071, '"e"') == whole
+    assert ranges.asked("GET", headers | {"if-range": '"x"'}, 131_071, '"e"') == whole
+
+
+def test_what_gave_nothing_is_no_read_for_anybody(own_city: City) -> None:
+    client, shown = own_city.client(), bearer(own_city.recipient("甲"))
+    own_city.grant("甲")
+    path, rows = f"/datasets/{PERSONS}/download/csv", f"/api/v1/products/{PERSONS}/rows"
+    query = client.post(f"{TABLE}/query", headers=shown, json={})
+    url = json.loads(query.text.splitlines()[2])["file"]["url"]
+    size = int(client.head(path, headers=shown).headers["content-length"])
+    behind = {"Range": f"bytes={size * 9}-"}
+    for at, language in ((path, "zh"), (url, "zh"), (path, "en")):
+        beyond = client.get(at, headers=shown | behind)
+        assert beyond.status_code == 416 and beyond.headers["content-range"].startswith("bytes */")
+        assert beyond.json()["errorCode"] == "INVALID_PARAMETER_VALUE"
+        assert {"zh": "文件末尾", "en": "end of the file"}[language] in beyond.json()["message"]
+    page = client.get(path, headers=shown | behind | {"Accept": "text/html"})
+    assert page.status_code == 416 and "没有这一段" in page.text
+    assert client.get(rows, headers=shown | {"If-None-Match": "*"}).status_code == 304
+    zone = ZoneInfo("Asia/Shanghai")
+
+    def calls() -> int:
+        found = services(own_city.register, own_city.contracts, own_city.ledger.published(), now())
+        return next(one.calls for one in found if one.product == PERSONS)
+
+    def told() -> list[tuple[str, int]]:
+        entries = summed(own_city.register, zone, Asked(recipient="甲")).entries
+        return [(one["action"], one["reads"]) for one in entries if one["product"] == PERSONS]
+
+    assert calls() == 1 and told() == [("table.query", 1)]
+    (total,) = totals(own_city.register, zone, Asked(recipient="甲", action="download"))
+    assert (total.outcome, total.rows) == ("allowed", 0)
+    for wrong in ("items=0-1", "bytes=5-3"):
+        whole = client.get(path, headers=shown | {"Range": wrong})
+        assert whole.status_code == 200 and len(whole.content) == size
+    assert client.get(url, headers={"Range": "bytes=0-3"}).content == b"PAR1"
+    assert calls() == 4 and told() == [("table.query", 1), ("download", 2), ("file.read", 1)]
+    other = bearer(own_city.recipient("乙"))
+    own_city.grant("乙")
+    assert client.head(path, headers=other).is_success
+    own_city.withdraw(PERSONS)
+    (recall,) = recalls(own_city.register, PERSONS)
+    assert [one.recipient for one in recall.readers] == ["甲"], "who asked for the head alone read nothing"
 
 
 def test_no_header_hides_a_download(staffed_city: City) -> None:
@@ -238,4 +283,4 @@ def test_reads_and_denials_name_the_token(own_city: City) -> None:
     client.get(f"/datasets/{AGES}/preview")
     bodies = [row["body"] for row in audit.recent(own_city.register, 5)]
     assert [body.get("token_id") for body in bodies] == [None, *[token.split("_")[1]] * 4]
-    assert bodies[-1]["range"] == "other" and "my own words" not in str(bodies)
+    assert bodies[-1]["range"] is None and "my own words" not in str(bodies)

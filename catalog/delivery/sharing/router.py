@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
 from catalog import metering
-from catalog.delivery import described, dictionary
+from catalog.delivery import described, dictionary, ranges
 from catalog.delivery.changes import SchemaChanged, since
-from catalog.delivery.desk import Admission, Desk, asked_range, token_id
+from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import SentFile
 from catalog.delivery.extracts import Extract, Part
 from catalog.delivery.sharing import addresses, answers, travel
@@ -162,23 +162,26 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
             raise desk.refuse(caller, address.product, Reason.VERSION_ENDED, "file.read", ROAD)
         if then is None or extract is None or extract.key != key or part is None:
             raise desk.refuse(caller, address.product, Reason.ADDRESS_OUTDATED, "file.read", ROAD)
+        etag = f'"{part.name}"'  # a file that is written anew has another name
+        asked = ranges.asked(request.method, request.headers, part.size, etag)
         facts = {
             "policy": extract.key,
             "file": part.name,
             "rows": part.rows,
             "of": extract.rows,
             "method": request.method,
-            "range": asked_range(request.headers.get("range")),
+            **asked.said,
         }
         if earlier is not None:
             facts["since"] = earlier
         if request.method == "GET":
             facts["sha256"] = desk.hashes.get(extract.folder / part.name, part.rows)
         desk.answered(then, "file.read", ROAD, **facts)
+        asked.require_bytes()
         metering.lasts(request, partial(_stand, desk, [one for one in (before, then) if one]))
         about = described.link(described.addresses(desk.url, then.offering.product))
-        headers = {"Cache-Control": "private, no-store", **about}
-        return SentFile(extract.folder / part.name, headers=headers, media_type="application/octet-stream")
+        headers = {"Cache-Control": "private, no-store", "ETag": etag, **about}
+        return SentFile(extract.folder / part.name, asked, headers, "application/octet-stream")
 
 
 def _stand(desk: Desk, reads: list[Admission], sent: int) -> None:
