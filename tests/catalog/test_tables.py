@@ -557,6 +557,10 @@ def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -
     with pytest.raises(CitylakeError, match="county_code"):
         bureau.deliver("ages")
     bureau.receiver.run("DROP TABLE t")
+    bureau.receiver.run(f"CREATE TABLE t (county_name char(10), {own})")
+    with pytest.raises(CitylakeError, match="county_name"):  # it fills up with blanks, or cuts them off the end
+        bureau.deliver("ages")
+    bureau.receiver.run("DROP TABLE t")
     bureau.receiver.run(f"CREATE TABLE t (county_code varchar(6), remark varchar(9), {own})")
     bureau.receiver.run("INSERT INTO t VALUES ('341502', 'ours', 'x', 1)")
     with pytest.raises(CitylakeError, match="不是平台写入"):

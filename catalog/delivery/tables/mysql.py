@@ -62,12 +62,12 @@ TYPES = {
     "timestamp_ntz": "datetime(6)",
 }
 _ALSO = {
-    "longtext": ("varchar", "char", "text", "mediumtext"),
+    "longtext": ("varchar", "text", "mediumtext"),
     "smallint": ("int", "bigint"),
     "int": ("bigint",),
     "longblob": ("blob", "mediumblob", "varbinary"),
 }
-"""Types of a table that the recipient made which hold the same values."""
+"""Types of a table that the recipient made which hold the same values; `char` cuts blanks off the end."""
 _WRITTEN = {"longtext": "longtext CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"}
 _NAME = "char(64) CHARACTER SET ascii COLLATE ascii_bin"
 _SESSION = (

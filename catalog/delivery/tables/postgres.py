@@ -58,8 +58,8 @@ TYPES = {
     "timestamp": "timestamp with time zone",
     "timestamp_ntz": "timestamp without time zone",
 }
-_ALSO = {"text": ("character varying", "character"), "smallint": ("integer", "bigint"), "integer": ("bigint",)}
-"""Types of a table that the recipient made which hold the same values."""
+_ALSO = {"text": ("character varying",), "smallint": ("integer", "bigint"), "integer": ("bigint",)}
+"""Types of a table that the recipient made which hold the same values; `character` adds blanks."""
 _BATCH = sql.Identifier("_citylake_batch")
 _COLUMNS = """
 SELECT column_name, data_type, numeric_precision, numeric_scale, datetime_precision FROM information_schema.columns
