@@ -260,7 +260,8 @@ def test_a_layer_is_a_geojson_that_gdal_reads_and_needs_its_geometry(filing: Fil
         folder = office.look() / package
         check(folder)
         said = described(folder, "geojson")
-        assert said["mediatype"] == "application/geo+json" and said["rows"] == rows and "schema" not in said
+        assert said["mediatype"] == "application/geo+json" and said["citylake:rows"] == rows
+        assert not said.keys() & {"rows", "schema", "type"}, "a layer is no table to those who validate packages"
         about, _, shapes, values = pyogrio.raw.read(folder / said["path"])
         assert len(shapes) == rows and about["geometry_type"] == "Point"
         changed = "_change_type" in list(about["fields"])
@@ -272,6 +273,20 @@ def test_a_layer_is_a_geojson_that_gdal_reads_and_needs_its_geometry(filing: Fil
     with pytest.raises(CitylakeError, match="不含几何列"):
         filing.deliver(full=True, name="map")
     assert sorted(packages_in(filing, "map")) == [first.package, second.package]
+
+
+def test_a_package_asks_only_what_its_version_was_asked(filing: Filing) -> None:
+    office = filing.office("map")
+    end_grants(filing.city, RECIPIENT)
+    filing.city.grant(RECIPIENT, COMPONENTS)
+    asked = list[set[str]]()
+    for more in ({}, {"contract": "0" * 64}):  # the second by a contract of before
+        office.clear()
+        filing.city.release(COMPONENTS, 12, **more)
+        made = filing.deliver(full=True, name="map")
+        fields = described(office.look() / made.package, "csv")["schema"]["fields"]
+        asked.append({one["name"] for one in fields if one.get("constraints", {}).get("required")})
+    assert {"component_no", "component_class"} <= asked[0] and asked[1] == {"component_no"}
 
 
 STEPS = ("put", "put_text", "show", "remove", "keep")

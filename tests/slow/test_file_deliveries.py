@@ -16,7 +16,7 @@ from catalog.delivery.desk import Desk
 from pipelines.settings import Settings
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries, expected, killed_by, process_of, put_into
-from tests.catalog.small_city import AGES, DIVISIONS, PERSONS
+from tests.catalog.small_city import AGES, COMPONENTS, DIVISIONS, PERSONS
 from tests.city import seed_from_clock
 from tests.connectors.store_servers import SftpBackend, backend
 from tests.environments import environment
@@ -103,19 +103,21 @@ def _written(office: Office) -> set[str]:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
-    """Packages of persons, of changes, of counts and of places, in all formats."""
+    """Packages of persons, of changes, of counts, of places and of a layer, in all formats."""
     city = released_city(tmp_path_factory.mktemp("described"))
     city.recipient(RECIPIENT)
     with backend("folder", tmp_path_factory.mktemp("packages")) as store:
-        products = {"persons": PERSONS, "ages": AGES, "places": DIVISIONS}
+        products = {"persons": PERSONS, "ages": AGES, "places": DIVISIONS, "map": COMPONENTS}
         forms = {
             name: {"recipient": RECIPIENT, "product": product, "connection": "drop", "folder": name}
-            | {"formats": ["csv", "parquet", "json", "ndjson"]}
+            | {"formats": ["csv", "parquet", "json", "ndjson", *(["geojson"] if name == "map" else [])]}
             for name, product in products.items()
         }
         add_deliveries(city, {"drop": store.address}, forms)
         city.grant(RECIPIENT)
         city.grant(RECIPIENT, DIVISIONS)
+        city.grant(RECIPIENT, COMPONENTS)
+        city.release(COMPONENTS, 12)
         desk = Desk(city.settings, city.register)
         for name in forms:
             put_into(desk, name)
@@ -126,7 +128,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
 
 
 def test_frictionless_finds_no_mistake(packages: list[Path]) -> None:
-    assert len(packages) == 4
+    assert len(packages) == 5
     python = environment("frictionless")
     for package in packages:
         run = [str(python), "-c", VALIDATE]

@@ -87,7 +87,10 @@ def _resource(
 ) -> dict[str, Any]:
     name, title = offering.product.name, offering.product.form.name
     shown = {one.name: replace(one, mask=masks.get(one.name, one.mask)) for one in offering.product.columns}
-    schema: dict[str, Any] = {"fields": [_field(field, shown, key, since) for field in held.fields]}
+    assert offering.release is not None
+    # what the contract asks for now was not asked of a version that was released under another one
+    asked = offering.release.body.get("contract") == offering.product.contract.hash
+    schema: dict[str, Any] = {"fields": [_field(field, shown, key, since, asked) for field in held.fields]}
     if key and since is None:
         schema["primaryKey"] = list(key)
     if file.format == "csv":
@@ -100,10 +103,11 @@ def _resource(
         "mediatype": MEDIA[file.format],
         "bytes": file.size,
         "hash": f"sha256:{file.sha256}",
-        "rows": held.rows,
     }
-    if file.format != "geojson":  # no table: its columns are described in the file itself
-        resource |= {"type": "table", "schema": schema}
+    if file.format == "geojson":  # no table: its columns are described in the file itself
+        resource["citylake:rows"] = held.rows
+    else:
+        resource |= {"rows": held.rows, "type": "table", "schema": schema}
     if file.format == "xlsx":
         resource["dialect"] = {"sheetName": translate("web.sheet.data", "zh")}
     if file.format not in ("parquet", "xlsx"):
@@ -114,7 +118,7 @@ def _resource(
 
 
 def _field(
-    field: Mapping[str, Any], shown: Mapping[str, ShownColumn], key: Sequence[str], since: int | None
+    field: Mapping[str, Any], shown: Mapping[str, ShownColumn], key: Sequence[str], since: int | None, asked: bool
 ) -> dict[str, Any]:
     name, kind = field["name"], field["type"]
     told = "number" if isinstance(kind, str) and kind.startswith("decimal") else _TYPES.get(str(kind), "any")
@@ -131,7 +135,7 @@ def _field(
         said["citylake:mask"] = mask
     if column.definition.codes:
         said["citylake:codes"] = column.definition.codes
-    if name in key or (column.required and shown[name].mask is None):
+    if name in key or (asked and column.required and shown[name].mask is None):
         said["constraints"] = {"required": True}
     if list(key) == [name] and since is None:
         said["constraints"]["unique"] = True
