@@ -51,6 +51,19 @@ def test_only_what_the_caller_may_see_is_listed(client: TestClient, token: str) 
         assert (table["share"], table["schema"], table["name"]) == ("sharing", "population", "person_of_division")
 
 
+def test_names_are_not_told_apart_by_case(client: TestClient, token: str) -> None:
+    shown, share = bearer(token), f"{ROOT}/shares/sharing"
+    tables, table = f"{share}/schemas/population/tables", "person_of_division"
+    roads = (share, f"{share}/schemas", f"{share}/all-tables", tables, f"{tables}/{table}/metadata")
+    for road in roads:
+        loud = ROOT + road.removeprefix(ROOT).replace("sharing", "SHARING").replace("population", "Population")
+        loud = loud.replace(table, table.upper())
+        plain, other = (client.get(one, headers=shown) for one in (road, loud))
+        assert (other.status_code, other.text) == (plain.status_code, plain.text) == (200, plain.text), loud
+    query = f"{ROOT}/shares/Sharing/schemas/POPULATION/tables/{table.title()}/query"
+    assert client.post(query, headers=shown, json={}).headers["delta-table-version"] == "0"
+
+
 def test_lists_come_in_pages(client: TestClient, token: str) -> None:
     found, query = [], {"maxResults": "1"}
     while True:

@@ -54,20 +54,21 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
 
     @router.get("/shares/{share}")
     def get_share(request: Request, share: str) -> JSONResponse:
-        _require_share(desk, request, share, "share.get")
+        (name,) = _shares(_require_share(desk, request, share, "share.get"))
         _audit_list(desk, request, "share.get", 1)
-        return JSONResponse({"share": {"name": share, "id": share}})
+        return JSONResponse({"share": {"name": name, "id": name}})
 
     @router.get("/shares/{share}/schemas")
     def list_schemas(request: Request, share: str) -> JSONResponse:
         tables = _require_share(desk, request, share, "schema.list")
         libraries = {item.offering.product.contract.library for item in tables}
-        return _listed(desk, request, "schema.list", {name: {"name": name, "share": share} for name in libraries})
+        found = {name: {"name": name, "share": share.lower()} for name in libraries}
+        return _listed(desk, request, "schema.list", found)
 
     @router.get("/shares/{share}/schemas/{schema}/tables")
     def list_tables(request: Request, share: str, schema: str) -> JSONResponse:
         tables = [_table(item) for item in _require_share(desk, request, share, "table.list")]
-        found = {item["name"]: item for item in tables if item["schema"] == schema}
+        found = {item["name"]: item for item in tables if item["schema"] == schema.lower()}
         if not found:
             raise desk.refuse(_caller(desk, request, "table.list"), None, Reason.UNKNOWN_PRODUCT, "table.list", ROAD)
         return _listed(desk, request, "table.list", found)
@@ -231,7 +232,9 @@ def _shares(visible: list[Admission]) -> set[str]:
 
 
 def _require_share(desk: Desk, request: Request, share: str, action: str) -> list[Admission]:
-    found = [item for item in _visible(desk, request, action) if item.offering.product.channel == share]
+    """What the caller may read of a share. The protocol tells no names apart by case; those of contracts are lower."""
+    named = share.lower()
+    found = [item for item in _visible(desk, request, action) if item.offering.product.channel == named]
     if not found:
         raise desk.refuse(_caller(desk, request, action), None, Reason.UNKNOWN_PRODUCT, action, ROAD)
     return found
@@ -261,7 +264,7 @@ def _audit_list(desk: Desk, request: Request, action: str, count: int) -> None:
 
 
 def _admit(desk: Desk, request: Request, names: tuple[str, str, str], action: str) -> Admission:
-    share, schema, table = names
+    share, schema, table = (name.lower() for name in names)  # the protocol tells none apart by case
     caller, product = _caller(desk, request, action), f"{share}/{table}"
     known = desk.listing.snapshot().find(product)
     if caller.problem is None and (known is None or known.product.contract.library != schema):
