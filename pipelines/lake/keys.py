@@ -24,9 +24,10 @@ from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.edition import CONTROL, CoreVersion, Prepared, current_state
 from pipelines.lake.errors import NO_SPACE
-from pipelines.lake.locality import ROWS, Aside, Input, Local, Project, RowWise
+from pipelines.lake.locality import ROWS, Aside, Input, Local, Pair, Project, RowWise
 from pipelines.lake.models import without_values
 from pipelines.lake.query_parts import parsed
+from pipelines.lake.ties import changing, proved
 from pipelines.lake.zones import schema_of
 
 log = logging.getLogger(__name__)
@@ -82,7 +83,10 @@ class Keys:
     folder: Path
     decided: dict[str, ByKey] = field(default_factory=dict)
     queries: dict[str, str] = field(default_factory=dict)
-    found: dict[tuple[Input, tuple[int, ...]], str] = field(default_factory=dict)
+    found: dict[tuple[Input | Aside, tuple[str, ...]], str] = field(default_factory=dict)
+    ties: dict[Pair, str] = field(default_factory=dict)
+    closed: dict[tuple[frozenset[Pair], str], str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     files: int = 0
     lines: list[dict[str, Any]] = field(default_factory=list)
 
@@ -95,9 +99,13 @@ class Keys:
         Raises NotLocal for a model that is not provably local.
         """
         with self.con:
-            for name in sorted(self.chosen):
-                if self.project.graph[name].key is not None:
+            keyed = [name for name in sorted(self.chosen) if self.project.graph[name].key is not None]
+            kept = [name for name in keyed if self.project.graph[name].library is None]
+            for name in keyed:
+                if name not in kept:
                     self._decide(name)
+            for name in kept:
+                self._keep(name)
         return self.decided
 
     def _decide(self, name: str) -> ByKey:
@@ -115,33 +123,99 @@ class Keys:
         built = self.since.built.get(name)
         if name not in self.released or built is None:
             return ByKey(None, "code" if name in self.released else "first")
-        return self._found(self.project.prove(name), built)
+        return self._found(proved(self.project, name), built)
+
+    def _keep(self, name: str) -> None:
+        """Of an interim result only what its readers need is made, if all of them are built by key."""
+        readers = self._readers(name)
+        if readers and readers <= self.queries.keys():
+            self._tell(proved(self.project, name), _united([self.queries[reader] for reader in sorted(readers)]))
+
+    def _readers(self, name: str) -> set[str]:
+        """The chosen models that read a view, themselves or through others."""
+        found = set[str]()
+        for reader in self.chosen:
+            if name in self.project.graph[reader].depends_on:
+                found |= {reader} if self.project.graph[reader].library else self._readers(reader)
+        return found
 
     def _found(self, proof: Local, built: Built) -> ByKey:
         for relation in proof.fixed:
             if why := self._why_changed(relation, built):
                 return ByKey(None, why)
-        queries = self._of_all(proof.inputs, proof.asides, built)
+        queries = self._of_all(*changing(self.project, proof), built)
+        if queries and not isinstance(queries, ByKey) and self.project.graph[proof.model].tied:
+            queries = self._closed(proof, queries, built)
         if isinstance(queries, ByKey):
             return queries
         none = f"SELECT {identifier(proof.key)} AS key FROM {self.released[proof.model]['source']} WHERE false"
-        query = " UNION ".join(f"SELECT key FROM ({one})" for one in queries) or none
+        query = _united(queries) or none
         count = None
         if not any(LATER in one for one in queries):
             ((count,),) = self.con.execute(f"SELECT count(*) FROM ({query})").fetchall()
             if count > SHARE * self._size(proof):
                 return ByKey(None, "share")
         self.queries[proof.model] = query
+        self._tell(proof, query)
+        return ByKey(count)
+
+    def _tell(self, proof: Local, query: str) -> None:
+        """Write down for the materialisation how a model is built for the keys of a query."""
         self.lines.append(
             {
                 "name": proof.model,
                 "key": proof.key,
                 "keys": query,
-                "rows": [f"SELECT * FROM {one.relation} WHERE {identifier(one.column)} IN" for one in proof.inputs],
+                "rows": [_rows(one, proof.columns.get(one)) for one in proof.inputs],
                 "query": proof.sql,
             }
         )
-        return ByKey(count)
+
+    def _closed(self, proof: Local, queries: Sequence[str], built: Built) -> list[str] | ByKey:
+        """The query of keys, and of all that is tied to them or was. Ties that are gone were of a key that changed."""
+        if any(LATER in one for one in queries):
+            return ByKey(None, "models")
+        pairs = frozenset(proof.pairs)
+        whole = [query for (ties, _), query in self.closed.items() if ties == pairs and query in queries]
+        changed = _united(sorted(set(queries) - set(whole)))
+        if changed and (pairs, changed) not in self.closed:
+            ties = self._ties(proof.pairs, changed, built)
+            if isinstance(ties, ByKey):
+                return ties
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE tie AS {ties}")
+            if not self._reach(changed, SHARE * self._size(proof)):
+                return ByKey(None, "share")
+            self.closed[pairs, changed] = self._stored("FROM reached")
+        return [*whole, *([self.closed[pairs, changed]] if changed else [])]
+
+    def _ties(self, pairs: Sequence[Pair], changed: str, built: Built) -> str | ByKey:
+        """SQL of all ties there are, and of those that changed keys had."""
+        found = list[str]()
+        for pair in pairs:
+            flat = self.project.flat(pair.relation)
+            tables = _tables(flat)
+            if not all(self._is_known(table, built) for table in tables):
+                return ByKey(None, "sources")
+            self._show(tables, built)
+            if pair not in self.ties:
+                self.ties[pair] = self._stored(_tie(flat, pair), "key, other")
+            found += [self.ties[pair], f"{_tie(_then(flat), pair)} WHERE {identifier(pair.key)} IN ({changed})"]
+        return " UNION ALL ".join(found)
+
+    def _reach(self, changed: str, enough: float) -> bool:
+        """Put keys and all that ties lead to from them, step by step, into `reached`. Whether that is not too much."""
+        for table in ("reached", "step"):
+            query = f"SELECT DISTINCT CAST(key AS VARCHAR) AS key FROM ({changed})"
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {query}")
+        ways = (("key", "other"), ("other", "key"))
+        sides = " UNION ALL ".join(f"SELECT {to} AS key FROM tie WHERE {by} IN (FROM step)" for to, by in ways)
+        while True:
+            step = f"SELECT DISTINCT key FROM ({sides}) WHERE key NOT IN (FROM reached) AND key IS NOT NULL"
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE step AS {step}")
+            self.con.execute("INSERT INTO reached FROM step")
+            counts = self.con.execute("SELECT (SELECT count(*) FROM step), (SELECT count(*) FROM reached)").fetchall()
+            if counts[0][0] == 0 or counts[0][1] > enough:
+                return bool(counts[0][1] <= enough)
 
     def _of_all(self, inputs: Sequence[Input], asides: Sequence[Aside], built: Built) -> list[str] | ByKey:
         """Queries of the keys that changed inputs concern, directly or by what is looked up."""
@@ -162,20 +236,23 @@ class Keys:
             return changed
         if any(LATER in one for one in changed):
             return ByKey(None, "models")
-        others = " UNION ".join(f"SELECT key FROM ({one})" for one in changed)
-        found = []
+        others, found, then = _united(changed), list[str](), list[str]()
         for pair in aside.pairs:
             flat = self.project.flat(pair.relation)
             tables = _tables(flat)
             if not all(self._is_known(table, built) for table in tables):
                 return ByKey(None, "sources")
             self._show(tables, built)
+            then += [str(built.sources[_source(table)].version) for table in tables]
             for query in (flat, _then(flat)):
                 found.append(
                     f"SELECT {identifier(pair.key)} AS key FROM ({query.sql('duckdb')}) "
                     f"WHERE {identifier(pair.other)} IN ({others})"
                 )
-        return [self._stored(" UNION ALL ".join(found))]
+        made = (aside, (others, *then))
+        if made not in self.found:
+            self.found[made] = self._stored(" UNION ALL ".join(found))
+        return [self.found[made]]
 
     def _keys(self, one: Input, built: Built) -> list[str] | ByKey:
         """Queries of the keys (`key`) of an input that changed since; or why there are none."""
@@ -221,7 +298,7 @@ class Keys:
             return []
         if not all(self._is_known(table, built) for table in tables):
             return ByKey(None, "sources")
-        made = (one, tuple(built.sources[_source(table)].version for table in tables))
+        made = (one, tuple(str(built.sources[_source(table)].version) for table in tables))
         if made not in self.found:
             query = self._changed_rows(one, flat, tables, built)
             self.found[made] = self._stored(f"SELECT {identifier(one.column)} AS key FROM ({query})")
@@ -233,12 +310,13 @@ class Keys:
         then = built.sources.get(source)
         return source in self.since.now and then is not None and delta.is_readable(then.location, then.version)
 
-    def _stored(self, query: str) -> str:
-        """Put keys into a file of their own; returns the query that reads it."""
+    def _stored(self, query: str, columns: str = "key") -> str:
+        """Put keys into a file of their own, with what is beside them; returns the query that reads it."""
         self.files += 1
         file = literal(str(self.folder / f"keys-{self.files}.parquet"))
-        self.con.execute(f"COPY (SELECT DISTINCT key FROM ({query}) WHERE key IS NOT NULL) TO {file} (FORMAT parquet)")
-        return f"SELECT key FROM read_parquet({file})"
+        rows = f"SELECT DISTINCT {columns} FROM ({query}) WHERE key IS NOT NULL"
+        self.con.execute(f"COPY ({rows}) TO {file} (FORMAT parquet)")
+        return f"SELECT {columns} FROM read_parquet({file})"
 
     def _changed_rows(self, one: Input, flat: exp.Expr, tables: Sequence[str], built: Built) -> str:
         """SQL of rows of a view as it is and as it was, among them every row that only one of the two has."""
@@ -295,7 +373,12 @@ class Keys:
 
     def _size(self, proof: Local) -> int:
         """Rows of the largest input of a model."""
-        tables = {table for one in proof.inputs for table in _tables(self.project.flat(one.relation))}
+        if proof.model not in self.sizes:
+            self.sizes[proof.model] = self._counted(changing(self.project, proof)[0])
+        return self.sizes[proof.model]
+
+    def _counted(self, inputs: Sequence[Input]) -> int:
+        tables = {table for one in inputs for table in _tables(self.project.flat(one.relation))}
         read = [self.since.now[_source(table)] for table in tables if _source(table) in self.since.now]
         places = [(one.location, one.version) for one in read] + [
             (Path(one["location"]), one["version"])
@@ -315,6 +398,17 @@ def columns(now: Mapping[str, Source]) -> dict[str, list[str]]:
         else:
             found[relation] = stored
     return found
+
+
+def _rows(one: Input, columns: Sequence[str] | None) -> str:
+    """The beginning of SQL of the rows of an input: of all columns if it is not known which matter."""
+    listed = ", ".join(map(identifier, columns)) if columns else "*"
+    return f"SELECT {listed} FROM {one.relation} WHERE {identifier(one.column)} IN"
+
+
+def _united(queries: Sequence[str]) -> str:
+    """The query of the keys of several; empty if there are none."""
+    return queries[0] if len(queries) == 1 else " UNION ".join(f"SELECT key FROM ({one})" for one in queries)
 
 
 def _tables(query: exp.Expr) -> list[str]:
@@ -337,6 +431,14 @@ def _relations(place: str, source: Source) -> list[tuple[str, str]]:
     name = _source(place)
     first = delta.lowest(table, "_batch")
     return [(f"{name}{LOG}", rows), (name, current_state(f"{name}{LOG}", source.key, source.columns, first, '"'))]
+
+
+def _tie(query: exp.Expr, pair: Pair) -> str:
+    """SQL of keys and what ties them, as a view shows them."""
+    tied = ", ".join(
+        f"CAST({identifier(one)} AS VARCHAR) AS {name}" for one, name in ((pair.key, "key"), (pair.other, "other"))
+    )
+    return f"SELECT {tied} FROM ({query.sql('duckdb')})"
 
 
 def _then(query: exp.Expr) -> exp.Expr:

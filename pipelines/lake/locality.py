@@ -10,6 +10,7 @@ What cannot be proved is refused: a model with a `key` that is not provably loca
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlglot import exp
@@ -24,6 +25,7 @@ from pipelines.lake.query_parts import (
     conjuncts,
     given_parts,
     is_coalesce,
+    named_columns,
     own_nodes,
     parsed,
     relation_of,
@@ -78,7 +80,9 @@ class Aside:
 @dataclass(frozen=True)
 class Local:
     """A proof: `sql` gives the rows of a model for some keys when ROWS and a number stand for the restricted inputs,
-    in order; `fixed` are the relations that it reads whole, `asides` what it looks up of others."""
+    in order; `fixed` are the relations that it reads whole, `asides` what it looks up of others. `columns`: of an input
+    those that matter, where that is known. `pairs`: of a model that is local only in groups of keys, the relations that
+    say which are of one group."""
 
     model: str
     key: str
@@ -86,6 +90,8 @@ class Local:
     inputs: tuple[Input, ...]
     asides: tuple[Aside, ...]
     fixed: tuple[str, ...]
+    columns: Mapping[Input, tuple[str, ...]]
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ class RowWise:
 
 
 @dataclass
-class _Found:
+class Found:
     """What a proof has found so far."""
 
     inputs: list[Input] = field(default_factory=list)
@@ -128,6 +134,7 @@ class Project:
     sql: Mapping[str, str]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     trees: dict[str, exp.Expr] = field(default_factory=dict)
+    proofs: dict[str, Local] = field(default_factory=dict)
 
     def query(self, name: str) -> exp.Expr:
         """The query of a model; not to be changed."""
@@ -136,22 +143,29 @@ class Project:
         return self.trees[name]
 
     def prove(self, name: str) -> Local:
-        """The proof that a model is local in its key. Raises NotLocal."""
+        """The proof that a model is local in its key, which ties nothing. Raises NotLocal."""
         model = self.graph[name]
         assert model.key is not None
-        found, query = _Found(), self.query(name).copy()
-        try:
+        found, query = Found(), self.query(name).copy()
+        with told_of(model):
             if not self.filled(query, model.key):
                 raise NotLocal("lake.local_null", key=model.key)
             query = self._restricted(query, model.key, frozenset(model.fixed), found)
             if unused := sorted(set(model.fixed) - {one.rpartition(".")[2] for one in found.fixed}):
                 raise NotLocal("lake.local_fixed", relations=", ".join(unused))
-        except NotLocal as error:
-            given = {language: error.text(language) for language in ("zh", "en")}
-            raise NotLocal("lake.local_not", path=model.path, key=model.key, **_told(given)) from error
-        return Local(
-            name, model.key, query.sql("duckdb"), tuple(found.inputs), tuple(found.asides), tuple(sorted(found.fixed))
-        )
+        return self.proof_of(name, query, found)
+
+    def proof_of(self, name: str, query: exp.Expr, found: Found, pairs: Sequence[Pair] = ()) -> Local:
+        """The proof of a model: its query over restricted inputs, and what was found about it."""
+        key, named, columns = self.graph[name].key, named_columns(query), dict[Input, tuple[str, ...]]()
+        shown = self.outputs(self.query(name))
+        assert key is not None
+        for one in found.inputs if named is not None and shown is not None else ():
+            of_input = self.outputs(exp.to_table(one.relation))
+            if of_input is not None:
+                columns[one] = tuple(column for column in of_input if column in {*(named or ()), *(shown or ())})
+        parts = tuple(found.inputs), tuple(found.asides), tuple(sorted(found.fixed))
+        return Local(name, key, query.sql("duckdb"), *parts, columns, tuple(pairs))
 
     def row_wise(self, relation: str, keys: Mapping[str, tuple[str, ...]]) -> RowWise | None:
         """The proof that a view stands for single rows of one source; None if there is none. `keys`: by source."""
@@ -163,7 +177,7 @@ class Project:
         (source,) = sources
         fixed = frozenset(name.partition(".")[2] for name in read if not name.startswith(CORE))
         for key in keys[source]:
-            found, made = _Found(), query.copy()
+            found, made = Found(), query.copy()
             try:
                 lookups = tuple(self._lookups(made, fixed))
                 made = self._restricted(made, key, fixed, found)
@@ -193,7 +207,7 @@ class Project:
 
     def _traced(self, column: exp.Column, sources: Mapping[str, exp.Expr]) -> str | None:
         """The column of a source of core that a column shows as it is."""
-        node = sources[column.table or self._owner(column, sources)]
+        node = sources[column.table or self.owner(column, sources)]
         if isinstance(node, exp.Table):
             return column.name if relation_of(node).startswith(CORE) else None
         if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Select):
@@ -217,7 +231,12 @@ class Project:
         shown = name in self.graph and self.graph[name].library is None
         return self.query(name) if shown and relation == f"{self.graph[name].layer}.{name}" else None
 
-    def _restricted(self, query: exp.Expr, key: str, fixed: frozenset[str], found: _Found) -> exp.Expr:
+    def is_kept(self, relation: str) -> bool:
+        """Whether a relation is an interim result that may be made for some keys alone."""
+        name = relation.rpartition(".")[2]
+        return self.view(relation) is not None and self.graph[name].key is not None
+
+    def _restricted(self, query: exp.Expr, key: str, fixed: frozenset[str], found: Found) -> exp.Expr:
         """The query over restricted inputs. Raises NotLocal."""
         if isinstance(query, exp.Union):
             if set(given_parts(query)) - {"this", "expression", "distinct"}:
@@ -232,7 +251,7 @@ class Project:
         if not isinstance(query, exp.Select):
             raise against("query", query)
         sources = sources_of(query)
-        self._check(query, sources)
+        self.check(query, sources)
         same = self._same(query, sources, key)
         self._check_groups(query, sources, same)
         changing = {alias: node for alias, node in sources.items() if not self._is_fixed(node, fixed)}
@@ -242,10 +261,10 @@ class Project:
         for alias in changing.keys() - restricted.keys():  # first, while all sources are as they were written
             found.asides.append(self._aside(query, alias, sources, same, fixed))
         for alias, column in restricted.items():
-            self._restrict(changing[alias], column, fixed, found)
+            self.restrict(changing[alias], column, fixed, found)
         return query
 
-    def _check(self, query: exp.Select, sources: Mapping[str, exp.Expr]) -> None:
+    def check(self, query: exp.Select, sources: Mapping[str, exp.Expr]) -> None:
         """Nothing may stand in a select whose effect on single keys is unknown."""
         for part in set(given_parts(query)) - SELECT_PARTS:
             raise against("part", query.args[part] if isinstance(query.args[part], exp.Expr) else query)
@@ -267,7 +286,7 @@ class Project:
         """Whether a column is of the select itself: a source that looks at the row beside it is not understood."""
         if column.table:
             return column.table in sources
-        outputs = [self._outputs(node) for node in sources.values()]
+        outputs = [self.outputs(node) for node in sources.values()]
         shown = {item.alias for item in query.expressions if isinstance(item, exp.Alias)}
         return bool(outputs) and (column.name in shown or any(one is None or column.name in one for one in outputs))
 
@@ -275,7 +294,7 @@ class Project:
         """Whatever looks at several rows may look at rows of one key only."""
 
         def by_key(parts: Collection[exp.Expr]) -> bool:
-            return any(self._text(part, sources) in same.always for part in parts)
+            return any(self.text(part, sources) in same.always for part in parts)
 
         group = query.args.get("group")
         if group and not by_key(group.expressions):
@@ -288,7 +307,7 @@ class Project:
             if isinstance(node, WINDOW_FUNCTIONS) and node.find_ancestor(exp.Window, exp.Select) is query:
                 raise against("window", node)
 
-    def _restrict(self, node: exp.Expr, column: str, fixed: frozenset[str], found: _Found) -> None:
+    def restrict(self, node: exp.Expr, column: str, fixed: frozenset[str], found: Found) -> None:
         """Put the restricted rows of a source in its place."""
         if isinstance(node, exp.Subquery):
             node.set("this", self._restricted(node.this, column, fixed, found))
@@ -296,7 +315,7 @@ class Project:
         assert isinstance(node, exp.Table)
         relation, alias = relation_of(node), node.alias_or_name
         if (view := self.view(relation)) is not None:
-            below = _Found(list(found.inputs), list(found.asides), set(found.fixed))
+            below = Found(list(found.inputs), list(found.asides), set(found.fixed))
             try:
                 node.replace(subquery(self._restricted(view.copy(), column, fixed, below), alias))
             except NotLocal:  # then the rows that the view shows are the input
@@ -304,11 +323,7 @@ class Project:
             else:
                 found.inputs, found.asides, found.fixed = below.inputs, below.asides, below.fixed
                 return
-        one = Input(relation, column)
-        if one not in found.inputs:
-            found.inputs.append(one)
-        rows = exp.to_table(f"{ROWS}{found.inputs.index(one)}")
-        node.replace(exp.alias_(rows, alias, table=True))
+        node.replace(input_rows(found, relation, column, alias))
 
     def _is_fixed(self, node: exp.Expr, fixed: frozenset[str]) -> bool:
         return all(table.name in fixed for table in node.find_all(exp.Table))
@@ -329,49 +344,49 @@ class Project:
                     by, column = source_of(other), mine.partition(".")[2]
                     key = same.column_of(by) if by is not None and by != alias else None
                     if source_of(mine) == alias and by is not None and key is not None:
-                        pairs = tuple(self._pairs(sources[by], key, other.partition(".")[2]))
+                        pairs = tuple(self.pairs_of(sources[by], key, other.partition(".")[2]))
                         below = self._changes_of(relation_of(node), column, fixed)
                         return Aside(tuple(below.inputs), tuple(below.asides), pairs)
         raise against("join", node)
 
-    def _changes_of(self, relation: str, column: str, fixed: frozenset[str]) -> _Found:
+    def _changes_of(self, relation: str, column: str, fixed: frozenset[str]) -> Found:
         """What changes the rows of a relation that have some value in a column."""
-        below, source = _Found(), exp.to_table(relation)
-        self._restrict(alone(source), column, fixed, below)
+        below, source = Found(), exp.to_table(relation)
+        self.restrict(alone(source), column, fixed, below)
         if below.fixed:
             raise against("join", source)
         return below
 
-    def _pairs(self, node: exp.Expr, key: str, other: str) -> Iterator[Pair]:
+    def pairs_of(self, node: exp.Expr, key: str, other: str) -> Iterator[Pair]:
         """The relations of which a source shows two columns beside each other."""
         if isinstance(node, exp.Union):
             for query in (node.left, node.right):
                 names = [key, other] if query is node.left else [self._beside(node, key), self._beside(node, other)]
-                yield from self._pairs(query, *names)
+                yield from self.pairs_of(query, *names)
         elif isinstance(node, exp.Subquery):
-            yield from self._pairs(node.this, key, other)
+            yield from self.pairs_of(node.this, key, other)
         elif isinstance(node, exp.Table):
             view = self.view(relation_of(node))
             try:
-                below = [] if view is None else list(self._pairs(view, key, other))
+                below = [] if view is None else list(self.pairs_of(view, key, other))
             except NotLocal:
                 below = []
             yield from below or [Pair(relation_of(node), key, other)]
         elif isinstance(node, exp.Select):
             sources = sources_of(node)
-            shown = [self._shown(node, sources, name) for name in (key, other)]
+            shown = [_or_null(self._shown(node, sources, name)) for name in (key, other)]
             columns = [one for one in shown if isinstance(one, exp.Column)]
-            owners = {one.table or self._owner(one, sources) for one in columns}
+            owners = {one.table or self.owner(one, sources) for one in columns}
             if len(columns) != 2 or len(owners) != 1 or node.args.get("group"):
                 raise against("key", node)
-            yield from self._pairs(sources[owners.pop()], *(one.name for one in columns))
+            yield from self.pairs_of(sources[owners.pop()], *(one.name for one in columns))
         else:
             raise against("query", node)
 
     def _same(self, query: exp.Select, sources: Mapping[str, exp.Expr], key: str) -> Same:
         """Which expressions of a select are the key of its row."""
         shown = self._shown(query, sources, key)
-        text = self._text(shown, sources)
+        text = self.text(shown, sources)
         joins = query.args.get("joins") or []
         if any(side_of(join) == "full" for join in joins):
             same = self._same_of_full_join(query, sources, shown, text)
@@ -397,7 +412,7 @@ class Project:
     ) -> Same:
         """A full join of the first two sources, whose key is the first that either has."""
         first, *later = query.args["joins"]
-        sides = {self._text(one, sources) for one in [shown.this, *shown.expressions]} if is_coalesce(shown) else set()
+        sides = {self.text(one, sources) for one in [shown.this, *shown.expressions]} if is_coalesce(shown) else set()
         pairs = [{left, right} for left, right in self._equal(first.args.get("on"), sources)]
         if side_of(first) != "full" or any(side_of(one) == "full" for one in later) or sides not in pairs:
             raise against("key", shown)
@@ -406,23 +421,23 @@ class Project:
     def _equal(self, condition: exp.Expr | None, sources: Mapping[str, exp.Expr]) -> Iterator[tuple[str, str]]:
         for part in conjuncts(condition):
             if isinstance(part, exp.EQ):
-                yield self._text(part.left, sources), self._text(part.right, sources)
+                yield self.text(part.left, sources), self.text(part.right, sources)
 
-    def _text(self, node: exp.Expr, sources: Mapping[str, exp.Expr]) -> str:
+    def text(self, node: exp.Expr, sources: Mapping[str, exp.Expr]) -> str:
         """An expression as text, every column with the source that it is of."""
 
         def named(part: exp.Expr) -> exp.Expr:
             if isinstance(part, exp.Column) and not isinstance(part.this, exp.Star):
-                return exp.column(part.name.lower(), (part.table or self._owner(part, sources)).lower())
+                return exp.column(part.name.lower(), (part.table or self.owner(part, sources)).lower())
             return part
 
         return node.copy().transform(named).sql("duckdb")
 
-    def _owner(self, column: exp.Column, sources: Mapping[str, exp.Expr]) -> str:
+    def owner(self, column: exp.Column, sources: Mapping[str, exp.Expr]) -> str:
         """The source of a column that is written without one."""
         if len(sources) == 1:
             return next(iter(sources))
-        having = [alias for alias, node in sources.items() if column.name in (self._outputs(node) or [column.name])]
+        having = [alias for alias, node in sources.items() if column.name in (self.outputs(node) or [column.name])]
         if len(having) != 1:
             raise against("column", column)
         return having[0]
@@ -437,7 +452,7 @@ class Project:
                 chosen = {item.table: sources[item.table]} if isinstance(item, exp.Column) else sources
                 only = len(chosen) == 1 and not any(one.alias_or_name == name for one in query.expressions)
                 for alias, node in chosen.items():
-                    outputs = self._outputs(node)
+                    outputs = self.outputs(node)
                     if outputs is None and not only:
                         raise against("column", item)
                     if outputs is None or name in outputs:
@@ -450,22 +465,22 @@ class Project:
 
     def _beside(self, union: exp.Union, key: str) -> str:
         """The column of the second query of a union that stands where the first has the key."""
-        first, second = self._outputs(union.left), self._outputs(union.right)
+        first, second = self.outputs(union.left), self.outputs(union.right)
         if first is None or second is None or first.count(key) != 1 or len(first) != len(second):
             raise against("column", union)
         return second[first.index(key)]
 
-    def _outputs(self, node: exp.Expr) -> list[str] | None:
+    def outputs(self, node: exp.Expr) -> list[str] | None:
         """The columns of a relation in order; None where only data could tell."""
         if isinstance(node, exp.Union):
-            return self._outputs(node.left)
+            return self.outputs(node.left)
         if isinstance(node, exp.Values):
             return [column.name for column in node.args["alias"].columns] if node.args.get("alias") else None
         if isinstance(node, exp.Subquery):
-            return self._outputs(node.this)
+            return self.outputs(node.this)
         if isinstance(node, exp.Table):
             if node.db and node.name in self.sql:
-                return self._outputs(self.query(node.name))
+                return self.outputs(self.query(node.name))
             known = self.columns.get(relation_of(node))
             return None if known is None else list(known)
         if not isinstance(node, exp.Select):
@@ -474,7 +489,7 @@ class Project:
         for item in node.expressions:
             if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
                 for alias in [item.table] if isinstance(item, exp.Column) else sources:
-                    below = self._outputs(sources[alias])
+                    below = self.outputs(sources[alias])
                     if below is None:
                         return None
                     columns += below
@@ -498,26 +513,49 @@ class Project:
         sources = sources_of(query)
         shown = self._shown(query, sources, key)
         if is_coalesce(shown):
-            return all(self._filled_column(query, sources, one) for one in [shown.this, *shown.expressions])
-        return isinstance(shown, exp.Column) and self._filled_column(query, sources, shown)
+            return all(self.filled_column(query, sources, one) for one in [shown.this, *shown.expressions])
+        if isinstance(shown, exp.Case) and (default := shown.args.get("default")) is not None:
+            chosen = [*(one.args["true"] for one in shown.args["ifs"]), default]
+            return all(self.filled_column(query, sources, one) for one in chosen)
+        return isinstance(shown, exp.Column) and self.filled_column(query, sources, shown)
 
-    def _filled_column(self, query: exp.Select, sources: Mapping[str, exp.Expr], column: exp.Expr) -> bool:
+    def filled_column(self, query: exp.Select, sources: Mapping[str, exp.Expr], column: exp.Expr) -> bool:
         """Whether a column of a source is filled in all rows that a select keeps; of a full join: where its side is."""
         if not isinstance(column, exp.Column):
             return False
-        text, joins = self._text(column, sources), query.args.get("joins") or []
+        text, joins = self.text(column, sources), query.args.get("joins") or []
         asked = [join.args.get("on") for join in joins if side_of(join) == "inner"] + [where_of(query)]
         for part in (part for condition in asked for part in conjuncts(condition)):
-            if isinstance(part, exp.EQ) and text in (self._text(part.left, sources), self._text(part.right, sources)):
+            if isinstance(part, exp.EQ) and text in (self.text(part.left, sources), self.text(part.right, sources)):
                 return True
             test = part.this if isinstance(part, exp.Not) else None
             tested = test.this if isinstance(test, exp.Is) and isinstance(test.expression, exp.Null) else None
-            if tested is not None and self._text(tested, sources) == text:
+            if tested is not None and self.text(tested, sources) == text:
                 return True
-        alias = column.table or self._owner(column, sources)
+        alias = column.table or self.owner(column, sources)
         outer = {join.alias_or_name for join in joins if side_of(join) == "left"}
         return alias not in outer and self.filled(sources[alias], column.name)
 
 
-def _told(texts: Mapping[str, str]) -> dict[str, str]:
-    return {f"reason_{language}": text for language, text in texts.items()}
+def input_rows(found: Found, relation: str, column: str, alias: str) -> exp.Expr:
+    """What stands for the restricted rows of an input."""
+    one = Input(relation, column)
+    if one not in found.inputs:
+        found.inputs.append(one)
+    return exp.alias_(exp.to_table(f"{ROWS}{found.inputs.index(one)}"), alias, table=True)
+
+
+def _or_null(node: exp.Expr) -> exp.Expr:
+    """What an expression shows where it is not NULL, if that is one expression."""
+    one = node.args["ifs"] if isinstance(node, exp.Case) and node.args.get("default") is None else []
+    return one[0].args["true"] if len(one) == 1 else node
+
+
+@contextmanager
+def told_of(model: Model) -> Iterator[None]:
+    """What stands against a proof is told of the model."""
+    try:
+        yield
+    except NotLocal as error:
+        reasons = {f"reason_{language}": error.text(language) for language in ("zh", "en")}
+        raise NotLocal("lake.local_not", path=model.path, key=model.key, **reasons) from error

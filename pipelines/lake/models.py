@@ -32,7 +32,8 @@ QUIET = (
 class Model:
     """One model: `layer` is its schema (staging, lib, mart), `sources` are like `core.psb__person`, `path` is in the
     project; `strategy` is the incremental strategy of a `delta` model, None when it is always built whole. `key`: the
-    column by which it may be built for some rows alone, as locality proves; `fixed`: what it then reads whole.
+    column by which it may be built for some rows alone, as locality proves; `fixed`: what it then reads whole; `tied`:
+    what ties keys to each other where one cannot be built without others, as ties proves.
 
     What has no `library` lives only in the build of what reads it: a view, or an interim result, which is a view whose
     rows are kept for that build."""
@@ -47,6 +48,7 @@ class Model:
     description: str
     key: str | None = None
     fixed: tuple[str, ...] = ()
+    tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,11 +236,12 @@ def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
         description=node.description,
         key=node.config.get("key"),
         fixed=tuple(node.config.get("fixed", [])),
+        tied=tuple(node.config.get("tied", [])),
     )
 
 
 def _stored_model(entry: Mapping[str, Any]) -> Model:
-    return Model(**{**entry, **{name: tuple(entry[name]) for name in ("depends_on", "sources", "fixed")}})
+    return Model(**{**entry, **{name: tuple(entry[name]) for name in ("depends_on", "sources", "fixed", "tied")}})
 
 
 def _content_hash(project_dir: Path, generated: Mapping[str, str]) -> str:

@@ -144,6 +144,16 @@ def where_of(query: exp.Select) -> exp.Expr | None:
     return where.this if where else None
 
 
+def named_columns(query: exp.Expr) -> frozenset[str] | None:
+    """The names of all columns that a query speaks of: no other of what it reads matters, but for what it shows. None
+    if rows are compared by columns that it may not name."""
+    for node in query.find_all(exp.SetOperation, exp.Select):
+        compared = isinstance(node, exp.Except | exp.Intersect) or node.args.get("distinct")
+        if compared and any(not isinstance(star.parent, exp.Count) for star in node.find_all(exp.Star)):
+            return None
+    return frozenset(column.name for column in query.find_all(exp.Column))
+
+
 def is_coalesce(node: exp.Expr) -> bool:
     return isinstance(node, exp.Coalesce) and len(node.expressions) == 1
 

@@ -15,13 +15,13 @@ import duckdb
 
 from pipelines.contracts.dbt import BEFORE, LOG, MACROS, generated
 from pipelines.contracts.load import Contracts
-from pipelines.lake import edition, keys, locality, query_parts
+from pipelines.lake import edition, keys, locality, query_parts, ties
 from pipelines.lake.models import Model
 from pipelines.privacy.sensitivity import source_levels
 from pipelines.register.chain import canonical
 from pipelines.release.ledger import Recorded
 
-ENGINE: Final = [Path(str(module.__file__)) for module in (edition, keys, locality, query_parts)]
+ENGINE: Final = [Path(str(module.__file__)) for module in (edition, keys, locality, query_parts, ties)]
 
 
 def model_inputs(

@@ -12,27 +12,24 @@ from typing import Any
 import drawn
 import duckdb
 import pytest
-from libraries import AS_OF, PROJECT, Bench, new_bench
+from days import DIVISION, HISTORY, Builds, rows
+from libraries import Bench, new_bench
 
-from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake import keys
-from pipelines.lake.build import BuildResult, build
-from pipelines.lake.delta import latest, open_table, scan
-from pipelines.lake.edition import Edition, Released, write_snapshot
-from pipelines.lake.keys import Built, ByKey, Keys, Since, Source
+from pipelines.lake.keys import Built, ByKey, Keys
 from pipelines.lake.locality import Input
-from pipelines.lake.zones import library_of
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import BEARER, SHARED
 from tests.city import seed_from_clock
 
 pytestmark = pytest.mark.slow
 
-BY_KEY = [f"lib_population__{name}" for name in ("person", "conflict", "household", "person_tag")]
-HISTORY = "lib_population__person_history"
-"""Has no key: it looks at the keys for which its subject is built, if that starts from the version that was told of."""
-MODELS = [*BY_KEY, HISTORY, "lib_geography__division"]
+BY_KEY = [
+    f"lib_population__{name}"
+    for name in ("person", "conflict", "household", "person_tag", "relation", "relation_conflict")
+]
+MODELS = [*BY_KEY, HISTORY, DIVISION]
 REGISTER, FLOATING, HEALTH = "psb/household_person", "psb/floating_person", "hc/health_record"
 RECORDS = 100
 """Records of a source on the first day."""
@@ -40,15 +37,13 @@ SHARE = 0.03
 """Of the records of a source that many change in a day, and of the persons what is known about who they are."""
 
 
-class Days:
-    """A small core, what is published of it, and days that change it."""
+class Days(Builds):
+    """Days that change a small core."""
 
     def __init__(self, bench: Bench, dice: random.Random) -> None:
-        self.bench, self.dice, self.number = bench, dice, 0
+        super().__init__(bench, [*BY_KEY, HISTORY])
+        self.dice, self.number = dice, 0
         self.records: dict[str, dict[int, dict[str, Any]]] = {name: {} for name in drawn.SOURCES}
-        self.published: dict[str, Released] = {}
-        self.built: dict[str, Built] = {}
-        self.told: dict[str, Released] = {}
         self.alias: dict[str, str | None] = {}
         self.link: dict[str, str | None] = {}
         self.parted: dict[tuple[str, str], tuple[str, str]] = {}
@@ -78,39 +73,6 @@ class Days:
         if gone:
             self.bench.load(name, *(known.pop(number) for number in sorted(gone)), batch=self.number, op="D")
         known |= told
-
-    def build(self, edition: str, by_key: bool) -> BuildResult:
-        """Build everything from what was published last, by key or whole."""
-        lake, now = self.bench.lake, self._now()
-        snapshot = lake.scratch() / f"{edition}.json"
-        told = Edition(edition, AS_OF, dict(self.bench.versions()), tables.shown(lake))
-        chosen = [*BY_KEY, HISTORY] if by_key else MODELS
-        write_snapshot(snapshot, told, list(self.published.values()), set(chosen), self.told)
-        result = build(
-            *(PROJECT, lake, edition, snapshot, chosen),
-            work=self.bench.work,
-            generated=generated(self.bench.contracts, AS_OF),
-            since=Since(now, self.built) if by_key else None,
-        )
-        failed = {name: model.message for name, model in result.models.items() if model.status != "success"}
-        assert failed == {}
-        return result
-
-    def publish(self, result: BuildResult, *models: str) -> None:
-        """Candidates become what is published; what a model reads is what was published beside it."""
-        for name in models:
-            location, version = result.models[name].location, result.models[name].version
-            assert location is not None and version is not None
-            self.published[name] = Released(library_of(name), name, location, version)
-        if HISTORY in models:
-            self.told[HISTORY] = self.published[BY_KEY[0]]
-        versions = {name: one.version for name, one in self.published.items()}
-        for name in models:
-            self.built[name] = Built(self._now(), versions)
-
-    def _now(self) -> dict[str, Source]:
-        sources = {f"core.{name.replace('/', '__')}": one for name, one in self.bench.versions()}
-        return {**sources, **tables.shown(self.bench.lake)}
 
     def _link(self) -> None:
         """Some claims stand for another person or for nobody from now on; some rows of health records are linked, or to
@@ -157,16 +119,6 @@ def days(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iter
     days.change(1)
     days.publish(days.build("first", by_key=False), *MODELS)
     yield days
-
-
-def rows(result: BuildResult, name: str) -> list[tuple[Any, ...]]:
-    location = result.models[name].location
-    assert location is not None
-    read = scan(open_table(location, latest(location)))
-    columns = read.columns.replace('"known_in"', "NULL")  # the edition, whose name differs
-    with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        return con.execute(f"SELECT {columns} FROM {read.source} ORDER BY ALL").fetchall()
 
 
 def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,7 +172,9 @@ def test_what_is_not_as_it_was_is_built_whole(days: Days) -> None:
     }
     result = days.build("keys", by_key=True)
     why = {name.removeprefix("lib_population__"): one.why for name, one in result.by_key.items()}
-    assert why == {"person": "models", "conflict": "sources", "household": "models", "person_tag": "models"}
+    assert why == dict.fromkeys(("person", "household", "person_tag", "relation", "relation_conflict"), "models") | {
+        "conflict": "sources"
+    }
     whole = days.build("whole", by_key=False)
     assert all(rows(result, name) == rows(whole, name) for name in BY_KEY)
 

@@ -22,7 +22,9 @@ from tests.city import Town, published_town
 pytestmark = [pytest.mark.server, pytest.mark.town]
 
 POPULATION = "lib_population__"
-BY_KEY = [f"{POPULATION}{name}" for name in ("conflict", "household", "person", "person_tag")]
+BY_KEY = [
+    f"{POPULATION}{name}" for name in ("conflict", "household", "person", "person_tag", "relation", "relation_conflict")
+]
 SOURCES = ("psb/household_person", "psb/floating_person", "hc/health_record", "cab/marriage", "cab/cremation")
 
 

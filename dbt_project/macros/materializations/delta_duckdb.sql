@@ -103,15 +103,22 @@
 {% endmacro %}
 
 
+{# The changed keys, and the rows of inputs that have one, as temporary tables. #}
+{% macro delta_read_rows(relation, keyed) %}
+  {% set keys = relation.identifier ~ '__keys' %}
+  {% do run_query('create or replace temp table ' ~ keys ~ ' as ' ~ keyed['keys']) %}
+  {% for rows in keyed['rows'] %}
+    {% do run_query('create or replace temp table keyed_rows_' ~ loop.index0 ~ ' as ' ~ rows ~ ' (select key from ' ~ keys ~ ')') %}
+  {% endfor %}
+{% endmacro %}
+
+
 {# Built by key: the rows of the released version that have none of the changed keys, and the model's rows of these keys,
    from only those rows of its inputs that have one. One COPY of the old rows costs less than a merge into their files,
    for keys are spread over all of them. #}
 {% macro delta_by_key(relation, keyed, base, columns) %}
   {% set keys, select_list = relation.identifier ~ '__keys', columns | map(attribute='quoted') | join(', ') %}
-  {% do run_query('create or replace temp table ' ~ keys ~ ' as ' ~ keyed['keys']) %}
-  {% for rows in keyed['rows'] %}
-    {% do run_query('create or replace temp table keyed_rows_' ~ loop.index0 ~ ' as ' ~ rows ~ ' (select key from ' ~ keys ~ ')') %}
-  {% endfor %}
+  {% do delta_read_rows(relation, keyed) %}
   {% set query %}
     select {{ select_list }} from {{ base.source }} old anti join {{ keys }} changed on changed.key = old.{{ keyed['key'] }}
     union all

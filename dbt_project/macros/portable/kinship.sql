@@ -1,6 +1,12 @@
 {# Kinship: what a code of GB/T 4761 says from the other side, and who is whose relative by sex and age. Relations are
    always read "the related person is the person's ...". Where a relation comes from is said by the models. #}
 
+{# By what persons are tied to each other: what is said of kinship in one group hangs on nobody outside it. #}
+{% macro kin_ties() -%}
+  {{ return(['household_no', 'spouse_id', 'mother_person_id', 'father_person_id']) }}
+{%- endmacro %}
+
+
 {# What members are to the head as a table `k` (code, role, to_man, to_woman): `to_man` and `to_woman` are what a male and
    a female head is to the member. Only codes that have such an answer: 其他 (80), 其他亲属 (97) and 非亲属 (99) say
    nothing of whose child somebody is, and the wife of a brother has no exact word for it. `role` is for those from whom

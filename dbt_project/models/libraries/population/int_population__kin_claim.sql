@@ -5,7 +5,7 @@
 -- child follows from a marriage before the birth alone; whoever that child is married to is then an in-law of both. Each
 -- claim stands once: `person_relation` is what the related person is, `inverse_relation` what the person is;
 -- `through_id` is the child through whom the two are related.
-{{ config(materialized='interim') }}
+{{ config(materialized='interim', key='person_id', tied=kin_ties()) }}
 
 with register as (
     select person_id, name, sex, birth_date, household_no, household_relation, marital_status, _batch, _row
@@ -21,10 +21,9 @@ death as (
 birth as (
     select
         b.*,
-        {{ city_date('b.born_at') }} as born_on,
-        coalesce(mother.household_no, '') as mother_household,
-        coalesce(father.household_no, '') as father_household
-    from {{ ref('stg_hc__birth_certificate') }} b
+        mother.household_no as mother_household,
+        father.household_no as father_household
+    from {{ ref('int_population__birth') }} b
     left join register mother on mother.person_id = b.mother_person_id
     left join register father on father.person_id = b.father_person_id
 ),
@@ -37,7 +36,7 @@ candidate as (
         c.sex,
         {{ source_row('b') }} as source_row,
         {{ source_rows({'hc/birth_certificate': 'b', 'psb/household_person': 'c'}) }} as source_rows,
-        count(*) over (partition by b.birth_certificate_no) as children,
+        count(*) over (partition by b.person_id, b.birth_certificate_no) as children,
         count(*) over (partition by c.person_id) as certificates
     from birth b
     join register c

@@ -6,7 +6,7 @@
 -- child. What fails in one direction fails in both: `first_id`, `second_id`, `relation_evidence` and `first_relation` tell
 -- the claim; its source rows stand there. Nearly everything holds, so only what may fail is ranked: a window over all
 -- claims of a city is many times what memory holds.
-{{ config(materialized='interim') }}
+{{ config(materialized='interim', key='person_id', tied=kin_ties()) }}
 {% set claims = ref('int_population__kin_claim') %}
 {% set one_id = 'case when c.person_id < c.related_person_id then c.person_id else c.related_person_id end' %}
 {% set other_id = 'case when c.person_id < c.related_person_id then c.related_person_id else c.person_id end' %}
@@ -161,8 +161,10 @@ doubtful as (
 select * from refused
 union all
 select
-    c.person_id, c.related_person_id, c.person_relation, c.relation_evidence, c.relation_source, c.person_id,
-    c.related_person_id, c.person_relation,
+    c.person_id, c.related_person_id, c.person_relation, c.relation_evidence, c.relation_source,
+    c.person_id as first_id,
+    c.related_person_id as second_id,
+    c.person_relation as first_relation,
     'unfounded', cast(null as string), cast(null as string), cast(null as string), cast(null as string)
 from {{ claims }} c
 left join doubtful d on d.person_id = c.person_id

@@ -2,6 +2,7 @@
 -- One row per claim of kinship that was refused, as the side sees it that it contradicts: what is kept instead, or nothing
 -- if two claims are worth the same or the better one is refused itself, and what is not kept. `#kept` is the source row of
 -- what is kept, or of the divorce or wedding that refutes.
+{{ config(key='person_id', tied=kin_ties()) }}
 with refused as (
     select r.*, c.source_rows
     from {{ ref('int_population__kin_refused') }} r
