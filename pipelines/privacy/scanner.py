@@ -125,9 +125,12 @@ def kinds_in(con: duckdb.DuckDBPyConnection, text: str) -> frozenset[Kind]:
 def kinds_of(con: duckdb.DuckDBPyConnection, texts: Sequence[str]) -> dict[str, frozenset[Kind]]:
     """What each of some texts by itself looks like."""
     tests = ", ".join(_test(kind, 0) for kind in KINDS)
-    given = f"(SELECT unnest([{literals(texts)}]::VARCHAR[]) AS given)"
+    # DuckDB takes neither NUL nor half a character in a statement.
+    asked = {text: text.encode(errors="replace").decode().replace("\0", "?") for text in texts}
+    given = f"(SELECT unnest([{literals(sorted({*asked.values()}))}]::VARCHAR[]) AS given)"
     rows = con.execute(f"SELECT own, {tests} FROM {_layers(given, ['given'], ['given AS own'])}").fetchall()
-    return {text: frozenset(kind for kind, held in zip(KINDS, row, strict=True) if held) for text, *row in rows}
+    found = {own: frozenset(kind for kind, held in zip(KINDS, row, strict=True) if held) for own, *row in rows}
+    return {text: found[said] for text, said in asked.items()}
 
 
 def without(relation: str, texts: Sequence[tuple[str, str]]) -> str:

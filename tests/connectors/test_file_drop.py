@@ -150,6 +150,7 @@ def test_rows_of_another_width_come_whole(drop: Drop) -> None:
         ("id,name,ID\n1,甲,2\n", "pull.bad_header", {}),
         ("id,,name\n1,x,甲\n", "pull.bad_header", {}),
         (f"{UNREAD},id,name\n", "pull.bad_header", {}),
+        ("id,\0,姓名\n", "pull.bad_header", {}),
         ("id,names\n1,甲\n", "pull.columns_missing", {}),
         (f'{HEADER}1,甲\n2,"乙\n3,丙\n', "pull.csv_broken", {"line": 3}),
     ],

@@ -35,7 +35,8 @@ _BROKEN = (
 )  # fmt: skip
 """What the standard library raises for archives that are damaged: whatever their bytes lead it to."""
 _PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"Rar!", b"7z\xbc\xaf\x27\x1c", b"BZh", b"\xfd7zXZ")
-_UNKNOWN = (b"Rar!", b"7z\xbc\xaf\x27\x1c")
+_UNKNOWN = (b"Rar!", b"7z\xbc\xaf\x27\x1c", b"\x1f\x8b")
+"""RAR, 7z, and gzip around a file that is no tar."""
 
 
 class Member(NamedTuple):
@@ -52,6 +53,12 @@ def is_archive(path: Path) -> bool:
         return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
     except EOFError:  # packed, and it breaks off before it says what it is
         return False
+
+
+def is_unknown(path: Path) -> bool:
+    """Whether a file is packed in a way that is not read."""
+    with path.open("rb") as stream:
+        return stream.read(6).startswith(_UNKNOWN)
 
 
 def unpacked(file: LocalFile, pattern: str, folder: Path, may_be_packed: bool = False) -> Iterator[LocalFile]:
@@ -198,9 +205,8 @@ def _opened(file: LocalFile) -> _Zip | _Tar:
         return _Zip(file.path)
     if tarfile.is_tarfile(file.path):
         return _Tar(file)
-    with file.path.open("rb") as stream:
-        if stream.read(6).startswith(_UNKNOWN):
-            raise file.error("format.archive_kind")
+    if is_unknown(file.path):
+        raise file.error("format.archive_kind")
     raise file.error("format.no_archive")
 
 

@@ -16,6 +16,8 @@ from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Ta
 _HEADER = struct.Struct("<BBBBIHH17xB2x")
 _FIELD = struct.Struct("<11sc4xBB14x")
 _END, _DELETED, _HIDDEN = b"\r", b"*", b"0"
+_BEHIND = b"\x1a\0"
+"""What may stand behind the last record."""
 _CODE_PAGES: dict[int, Known] = {0x4D: "gbk", 0x7A: "gbk"}
 _NAMES: dict[str, Known] = {
     "utf-8": "utf-8", "utf8": "utf-8", "65001": "utf-8", "gbk": "gbk", "936": "gbk", "cp936": "gbk", "gb2312": "gbk",
@@ -54,6 +56,10 @@ class DbfTable:
         whole = self.offset + self.count * self.length
         if version & 0x07 not in (2, 3, 4, 5, 0) or not self.length or file.path.stat().st_size < whole:
             raise file.error("format.unreadable", format="dbf", problem="breaks off")
+        with file.path.open("rb") as stream:
+            stream.seek(whole)
+            if stream.read(self.length).strip(_BEHIND):  # whoever wrote it was stopped before it counted
+                raise file.error("format.unreadable", format="dbf", problem="more records than its header counts")
         described = [columns[at : at + _FIELD.size] for at in range(0, len(columns), _FIELD.size)]
         end = next((place for place, one in enumerate(described) if one[:1] == _END), len(described))
         raw = [_FIELD.unpack(one) for one in described[:end] if len(one) == _FIELD.size]

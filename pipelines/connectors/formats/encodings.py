@@ -124,10 +124,11 @@ def _mended(lines: list[bytes], encoding: Known) -> tuple[list[str], frozenset[i
 
 
 def fitting(file: LocalFile) -> str | None:
-    """The encoding in which the whole file is text, `utf-16` by its mark; None if there is none."""
+    """The encoding in which the whole file is text, `utf-16` by its mark or its NULs; None if there is none."""
     with file.path.open("rb") as stream:
-        start = stream.read(2)
-    if start in _MARKS:
+        start = stream.read(BLOCK)
+    nuls = start[::2].count(0), start[1::2].count(0)  # each letter of ASCII has one in UTF-16, always on the same side
+    if start[:2] in _MARKS or (not min(nuls) and max(nuls) * 8 > len(start)):
         return "utf-16"
     return next((known for known in ("utf-8", "gbk", "gb18030") if _fits(file, known)), None)
 

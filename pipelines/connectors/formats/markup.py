@@ -13,13 +13,16 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
-from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, not_encoded
+from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, fitting, not_encoded
 from pipelines.connectors.formats.objects import table_of_objects
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered
 
 _DECLARED = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9_.-]+)["']""")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"
-_CHINESE: dict[str, Known] = {"gb2312": "gbk", "gbk": "gbk", "cp936": "gbk", "gb18030": "gb18030"}
+_CHINESE: dict[str, Known] = {
+    **dict.fromkeys(("gb2312", "gb_2312-80", "euc-cn", "x-euc-cn", "gbk", "x-gbk", "cp936", "windows-936"), "gbk"),
+    **dict.fromkeys(("gb18030", "gb18030-2000", "gb18030-2005", "gb18030-2022", "cp54936"), "gb18030"),
+}  # fmt: skip
 
 
 @formats.register(FormatAbout())
@@ -27,8 +30,9 @@ def xml(file: LocalFile, *, records: str) -> Table:
     """Each element `records` is a row; its attributes and children are columns, children with parts of their own as
     XML, repeated ones as a JSON array of texts.
 
-    A record with text between its children, or with one name for an attribute and a child, has only its text, in
-    UNREAD. Raises CitylakeError for a document that is not well-formed, has entities, or has no such element.
+    A record with text between its children, with one name for an attribute and a child, or for children of two
+    namespaces, has only its text, in UNREAD. Raises CitylakeError for a document that is not well-formed, has entities,
+    or has no such element.
     """
     if next(_records(file, records), None) is None:
         raise file.error("format.no_records", records=f"<{records}>")
@@ -77,23 +81,30 @@ def _records(file: LocalFile, name: str) -> Iterator[Element]:
 
 def _parsed(file: LocalFile) -> Iterator[tuple[str, Element]]:
     """The elements of a document as they begin and end."""
-    encoding = _chinese(file)
+    declared = _declared(file)
+    encoding = _CHINESE.get(declared.lower())
     parser = DefusedXMLParser(target=TreeBuilder(), encoding="utf-8" if encoding else None)
     try:
         with file.path.open("rb") as plain:
             stream = _Utf8(file, encoding) if encoding else plain
             yield from iterparse(stream, ("start", "end"), parser)
     except ParseError as error:
+        if not declared and (fits := fitting(file)) in ("gbk", "gb18030"):
+            raise not_encoded(file, "utf-8", fits) from None  # what a document is that declares nothing
         line, column = error.position
         raise file.error("format.no_xml", line=line, byte=column + 1) from None
     except DefusedXmlException as error:
         raise file.error("format.xml_entities", problem=type(error).__name__) from None
+    except (ValueError, LookupError):  # an encoding that the library does not know, or one of several bytes
+        known = "utf-8 / gbk / gb18030"
+        raise file.error("format.encoding", encoding=declared, fits=known, line=1, byte=1) from None
 
 
 def _columns(record: Element) -> dict[str, str | None] | None:
     columns: dict[str, str | None] = {_local(name): value for name, value in record.attrib.items()}
     found: dict[str, list[str | None]] = {}
-    if _has_text(record.text) or len(columns) < len(record.attrib):
+    whole = {child.tag for child in record}
+    if _has_text(record.text) or len(columns) < len(record.attrib) or len({*map(_local, whole)}) < len(whole):
         return None
     for child in record:
         if _has_text(child.tail):
@@ -125,11 +136,11 @@ def _local(name: str) -> str:
     return name.rpartition("}")[2]
 
 
-def _chinese(file: LocalFile) -> Known | None:
-    """The encoding that a document declares, if it is one that the XML library does not know."""
+def _declared(file: LocalFile) -> str:
+    """The encoding that a document declares; empty if it does not."""
     with file.path.open("rb") as stream:
-        declared = _DECLARED.match(stream.read(200))
-    return _CHINESE.get(declared[1].decode().lower()) if declared else None
+        found = _DECLARED.match(stream.read(200))
+    return found[1].decode() if found else ""
 
 
 class _Utf8:

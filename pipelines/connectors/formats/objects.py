@@ -60,9 +60,12 @@ def ndjson(file: LocalFile, *, encoding: Encoding = "utf-8") -> Table:
 
 
 def table_of_objects(file: LocalFile, objects: Objects, places: Callable[[], Iterator[Place]]) -> Table:
-    """The columns are all names that occur, so records are gone through twice; a file without any has the expected."""
+    """The columns are all names that occur, so records are gone through twice; a file without any has the expected.
+    Raises CitylakeError for a file without any where nothing is expected."""
     request = file.request
     found = dict.fromkeys(name for row in object_rows(objects(), request) for name in row if name != UNREAD)
+    if not found and not request.expected:
+        raise file.error("format.no_objects")
     names = header_names(list(found or request.expected), file.origin, request.owner)
     rows = ([row.get(name) or "" for name in (*names, UNREAD)] for row in object_rows(objects(), request))
     return table_of_rows(names, rows, places)

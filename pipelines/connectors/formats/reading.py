@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pipelines.codecs.sql import identifier, literals
 from pipelines.connectors.base import UNREAD, Request, listed
-from pipelines.connectors.formats.archive import is_archive, unpacked
+from pipelines.connectors.formats.archive import is_archive, is_unknown, unpacked
 from pipelines.connectors.formats.table import LocalFile, Table, formats
 from pipelines.engine import connect
 from pipelines.lake.parquet import write_file
@@ -34,6 +34,8 @@ def opened(file: LocalFile, format: Format, member: str | None = None, **options
     if member is None and not verb.about.archive:
         if format not in _WORKBOOKS and is_archive(file.path):
             raise file.error("format.is_archive", format=format)
+        if is_unknown(file.path):
+            raise file.error("format.archive_kind")
         yield verb.function(file, **given)
         return
     file.request.scratch.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """Archives: the members that are asked for and nothing else, whatever their names lead to and however they swell."""
 
+import gzip
 import io
 import tarfile
 import zipfile
@@ -107,6 +108,7 @@ def test_encrypted_members_are_said() -> None:
         (zipped({"a.csv": b"id\n1\n", "b.csv": "id,李建国\n1,2\n".encode()}), "format.members_differ"),
         (b"id,name\n", "format.no_archive"),
         (b"Rar!\x1a\x07\x00", "format.archive_kind"),
+        (gzip.compress(b"id,name\n"), "format.archive_kind"),
         (b"", "format.no_archive"),
         (zipped({"a.csv": b"id\n" + bytes(range(256)) * 99})[:-200], "format.no_archive"),
         (tarred({"a.csv": b"id\n" + bytes(range(256)) * 99})[:300], "format.archive_broken"),
@@ -120,6 +122,7 @@ def test_what_is_no_archive_is_said(data: bytes, code: str) -> None:
 
 def test_an_archive_without_a_member_named_is_said() -> None:
     assert refused(zipped({"a.csv": b"x"}), member=None).code == "format.is_archive"
+    assert refused(gzip.compress(b"id,name\n"), member=None).code == "format.archive_kind"
 
 
 def test_a_damaged_member_is_said(tmp_path: Path) -> None:

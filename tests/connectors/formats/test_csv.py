@@ -97,7 +97,7 @@ def test_bytes_without_quotes_are_told_line_by_line(data: bytes, encoding: Any) 
     try:
         rows = read(b"id,name\n" + data, encoding=encoding)
     except CitylakeError as error:
-        assert error.code == "format.encoding"
+        assert error.code == "format.encoding" or (error.code == "format.utf16" and b"\0" in data)
         return
     expected: list[tuple[str | None, ...]] = []
     for line in data.split(b"\n"):
@@ -206,6 +206,10 @@ def test_utf_16_is_to_be_written_anew(said: Any, format: str) -> None:
     with pytest.raises(CitylakeError) as caught:
         read('[{"编号": "1"}]\n'.encode("utf-16"), format, encoding=said)
     assert caught.value.code == "format.utf16"
+    if said != "auto":
+        with pytest.raises(CitylakeError) as caught:  # without its mark
+            read(('[{"编号": "1", "name": "x"}]\n' * 5).encode("utf-16-be"), format, encoding=said)
+        assert caught.value.code == "format.utf16"
 
 
 @pytest.mark.parametrize("written", ["utf-8", "utf-8-sig", "gbk", "gb18030"])

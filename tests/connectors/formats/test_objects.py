@@ -126,6 +126,24 @@ def test_xml_records_of_all_kinds() -> None:
     assert "text" in (rows[1][UNREAD] or "")
 
 
+@pytest.mark.parametrize("declared", ["GB2312", "euc-cn", "x-gbk", "GB18030-2022", "gb_2312-80"])
+def test_xml_in_a_chinese_encoding_by_whatever_name(declared: str) -> None:
+    text = f'<?xml version="1.0" encoding="{declared}"?><r><row><id>六安</id></row></r>'
+    assert read(text.encode("gbk"), "xml", records="row")[0]["id"] == "六安"
+
+
+def test_one_name_in_two_namespaces_is_no_list() -> None:
+    data = b'<r xmlns:a="urn:a" xmlns:b="urn:b"><row><a:id>1</a:id><b:id>2</b:id></row><row><a:id>3</a:id></row></r>'
+    rows = read(data, "xml", records="row")
+    assert [row["id"] for row in rows] == [None, "3"]
+    assert "<ns1:id>2" in (rows[0][UNREAD] or "")
+
+
+@pytest.mark.parametrize(("data", "format"), [(b'[{"id": 1}]', "ndjson"), (b"[1, 2]", "json")])
+def test_records_of_which_none_can_be_read_say_no_columns(data: bytes, format: str) -> None:
+    assert refused(data, format).code == "format.no_objects"
+
+
 def test_a_definition_elsewhere_is_not_fetched() -> None:
     assert read(OTHER_DTD, "xml", records="row")[0]["id"] == "1"
 
@@ -145,6 +163,11 @@ OTHER_DTD = b'<!DOCTYPE r SYSTEM "http://example.org/a.dtd"><r><row><id>1</id></
         (b"", "format.no_xml"),
         (b"<r><row><id>\xff</id></row></r>", "format.no_xml"),
         (b'<?xml version="1.0" encoding="GBK"?><r><row><id>\xff</id></row></r>', "format.encoding"),
+        ("<r><row><id>六安</id></row></r>".encode("gbk"), "format.encoding"),
+        *(
+            (f'<?xml version="1.0" encoding="{one}"?><r/>'.encode(), "format.encoding")
+            for one in ("big5", "shift_jis", "foo")
+        ),
         (b"<r/>", "format.no_records"),
     ],
 )

@@ -131,6 +131,15 @@ def test_dbf_that_breaks_off_or_has_memos_is_said() -> None:
         assert caught.value.code == code
 
 
+def test_dbf_whose_header_counts_too_few_is_refused() -> None:
+    whole = dbf(FIELDS, [record(str(number), b"") for number in range(3)])
+    for data in (whole[:4] + struct.pack("<I", 1) + whole[8:], whole.replace(b"\x1a", b"") + b" "):
+        with pytest.raises(CitylakeError) as caught:
+            read(data, "dbf", encoding="gbk")
+        assert caught.value.code == "format.unreadable"
+    assert len(read(whole + b"\x1a\0\0", "dbf", encoding="gbk")) == 3
+
+
 POLYGON = struct.pack("<BIII8d", 1, 3, 1, 4, 0.1, 0.2, 1e-7, 3.0, 116.123456789012345, 31.0, 0.1, 0.2)
 
 
