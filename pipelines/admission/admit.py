@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -57,7 +57,7 @@ class Admitted:
     incremental load `superseded` have a later version in the same batch and `repeated` say nothing new.
     `profile`: how the columns looked, for the next batch, and how many rows were left out as no data; `drift`:
     findings, also about ties; `corrections`: how each fared; `ended`: batch and row of every returned row of a whole
-    table that stands no longer (see `answers`).
+    table that stands no longer (see `answers`); `since`: columns that core got later, with the batch that brought them.
     """
 
     batch: int
@@ -79,6 +79,7 @@ class Admitted:
     drift: list[dict[str, Any]] = field(default_factory=list)
     corrections: Counts = field(default_factory=dict)
     ended: list[list[int]] = field(default_factory=list)
+    since: dict[str, int] = field(default_factory=dict)
 
     @property
     def findings(self) -> list[Finding]:
@@ -93,7 +94,7 @@ class Before:
     source; `returned`: it corrects. `corrections`: what the last batch of any kind said of those of the contract;
     `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now;
     `origins`: of a replay of changes, where its rows and those of core come from; `newer`: of a whole table the file
-    that was admitted before and is newer by its name."""
+    that was admitted before and is newer by its name; `since`: columns that core got later, with their batch."""
 
     last: Admitted | None = None
     history: tuple[tuple[datetime, int], ...] = ()
@@ -104,6 +105,7 @@ class Before:
     missed: int = 0
     origins: Origins = field(default_factory=Origins)
     newer: str = ""
+    since: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
@@ -113,7 +115,7 @@ class Before:
         last = Admitted(**admitted[0].body) if admitted else None
         history = tuple(receipts.volumes(contract.id, volumes.LOOKED))
         newest = receipts.last(Stage.ADMIT, contract.id)
-        corrections = newest.body.get("corrections", {}) if newest else {}
+        corrections, since = ((newest.body.get(name, {}) if newest else {}) for name in ("corrections", "since"))
         origin = str(pull.body["origin"]) if pull else ""
         same, returned = origin.startswith((REPLAY, RETURNED)), origin.startswith(RETURNED)
         whole = isinstance(contract.form.load, WholeTable)  # it brings nothing that one before would have
@@ -122,7 +124,7 @@ class Before:
         answers = Answers.read(receipts, contract, batch)
         origins = Origins() if whole else Origins.read(receipts, pull)
         newer = newer_file(contract, receipts, batch) if whole else ""
-        return cls(last, history, same, returned, corrections, answers, missed, origins, newer)
+        return cls(last, history, same, returned, corrections, answers, missed, origins, newer, since)
 
 
 class Batch:
@@ -180,7 +182,8 @@ class Batch:
             for statement in changes.statements():
                 self.con.execute(statement)
             outcome = self._observed(self._counted(before, confirmed or before.returned), drift, before)
-            outcome = replace(outcome, ended=self._ended(changes), drift=[*outcome.drift, *self._ties(changes)])
+            outcome = replace(outcome, ended=self._ended(changes), since=self._since(before))
+            outcome = replace(outcome, drift=[*outcome.drift, *self._ties(changes)])
             if not outcome.held:
                 outcome = self._apply(outcome, changes, started)
         return outcome
@@ -240,8 +243,12 @@ class Batch:
             answers = before.answers
             taken = ReturnedTable if answers.own else CorrectedTable if answers.standing else None
         placed = connectors[self.contract.connector.verb].about.placed
-        new, good = self.new_columns, judging.accepted
-        return changes_of(load, columns, new, good, recomputed, judging.history, judging.watched, placed, taken)
+        since, good = self._since(before), judging.accepted
+        return changes_of(load, columns, since, good, recomputed, judging.history, judging.watched, placed, taken)
+
+    def _since(self, before: Before) -> dict[str, int]:
+        """The columns that core had not from the beginning, with the batch that brought them."""
+        return {**before.since} | dict.fromkeys(sorted(self.new_columns), self.delivery.batch)
 
     def _register_answers(self, changes: Changes, answers: Answers) -> None:
         """What the corrections of a whole table are laid beside: their tables, and view `raw`."""

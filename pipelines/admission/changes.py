@@ -12,7 +12,7 @@ whole tables, view `current` (the keys of core with their hashes). Makes
 Nothing here decides whether they are written.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.admission.compile import DIRTY, FRESH, ROW, TOLD
@@ -32,7 +32,8 @@ _SET_ASIDE = f"SELECT {ROW} FROM ranked WHERE _place > 1 UNION ALL SELECT {ROW} 
 
 @dataclass(frozen=True)
 class Changes:
-    """The statements of one load. `columns`: the names of the contract; `new_columns`: those that core has not yet.
+    """The statements of one load. `columns`: the names of the contract; `since`: those that core had not from the
+    beginning, with the batch that brought them, be it this one.
 
     `history`: rules about events together, each with its query (see `Admission`), which look at the columns `watched`.
 
@@ -43,7 +44,7 @@ class Changes:
 
     load: models.Load
     columns: Sequence[str]
-    new_columns: Collection[str]
+    since: Mapping[str, int]
     good: str
     derived: dict[str, str]
     history: Mapping[str, str]
@@ -56,18 +57,43 @@ class Changes:
 
     @property
     def compared(self) -> Sequence[str]:
-        """The columns by which two rows of a key differ."""
-        return self.columns
+        """The columns by which two rows of a key differ, but for young ones."""
+        return [name for name in self.columns if not any(name in names for names in self.young.values())]
+
+    @property
+    def young(self) -> dict[int, list[str]]:
+        """Columns that are compared apart, by the batch since which core has them: older rows say nothing of them."""
+        return {}
+
+    @property
+    def hashes(self) -> list[str]:
+        """The names of the hashes of a row: of what is compared with every row, and of young columns."""
+        return [HASH, *(f"{HASH}_{batch}" for batch in self.young)]
 
     @property
     def kept(self) -> str:
         """What of a delivered row is looked at here."""
         values = [*map(identifier, self.compared), *self.derived.values()]
-        return f"{self.names()}, hash({', '.join(values)}) AS {HASH}"
+        return f"{self.names()}, {self._hashed(values, '')}"
 
     def stored_hash(self, side: str) -> str:
-        """The hash of a row of core, comparable with that of a delivered one."""
-        return f"hash({', '.join(side + identifier(name) for name in [*self.compared, *self.derived])}) AS {HASH}"
+        """The hashes of a row of core, comparable with those of a delivered one."""
+        return self._hashed([side + identifier(name) for name in [*self.compared, *self.derived]], side)
+
+    def _hashed(self, values: Sequence[str], side: str) -> str:
+        young = [[side + identifier(name) for name in names] for names in self.young.values()]
+        named = zip([values, *young], self.hashes, strict=True)
+        return ", ".join(f"hash({', '.join(one)}) AS {name}" for one, name in named)
+
+    def alike(self, left: str, right: str) -> str:
+        """That two rows say the same."""
+        return " AND ".join(f"{left}.{name} = {right}.{name}" for name in self.hashes)
+
+    def as_stored(self, row: str, stored: str) -> str:
+        """That a row says what core has of its key, as far as core could know it then."""
+        hashes = ((batch, f"{HASH}_{batch}") for batch in self.young)
+        young = "".join(f" AND ({stored}._batch < {since} OR {row}.{name} = {stored}.{name})" for since, name in hashes)
+        return f"({row}.{HASH} = {stored}.{HASH}{young})"
 
     @property
     def counts(self) -> str:
@@ -113,7 +139,7 @@ class Changes:
     @property
     def of_ties(self) -> str:
         """The order of rows with one key and one order."""
-        return f"{HASH}, {ROW}"
+        return f"{', '.join(self.hashes)}, {ROW}"
 
     def ties(self) -> dict[str, str]:
         """What is to be told of ties that nothing decides: a query of how many keys, by the code of the finding."""
@@ -126,7 +152,7 @@ class Changes:
         """
         twice = f"SELECT hash({self.keys()}) FROM {among} GROUP BY 1 HAVING count(*) > 1"
         return (
-            f"CREATE TABLE ranked AS SELECT {ROW}, {self.names()}, {HASH}, {self.counts} AS _good, "
+            f"CREATE TABLE ranked AS SELECT {ROW}, {self.names()}, {', '.join(self.hashes)}, {self.counts} AS _good, "
             f"row_number() OVER (PARTITION BY {self.keys()} ORDER BY {order}) AS _place FROM {among} "
             f"WHERE hash({self.keys()}) IN ({twice})"
         )
@@ -134,7 +160,7 @@ class Changes:
     def accepted(self, among: str = "judged") -> str:
         """View `accepted`: good rows that no other row of their key outranks, and that were not refused late."""
         return (
-            f"CREATE VIEW accepted AS SELECT {ROW}, {DIRTY}, {self.names()}, {HASH} FROM {among} a "
+            f"CREATE VIEW accepted AS SELECT {ROW}, {DIRTY}, {self.names()}, {', '.join(self.hashes)} FROM {among} a "
             f"ANTI JOIN ({_SET_ASIDE}) o ON o.{ROW} = a.{ROW} WHERE {self.counts}"
         )
 
@@ -309,7 +335,7 @@ class IncrementalChanges(Changes):
         same = " AND ".join(
             f"a.{name} IS NOT DISTINCT FROM f.{name}" for name in map(identifier, models.newest(self.load))
         )
-        tied = f"f._place = 1 AND a._place > 1 AND a.{HASH} <> f.{HASH} AND {same}"
+        tied = f"f._place = 1 AND a._place > 1 AND NOT ({self.alike('a', 'f')}) AND {same}"
         keys = f"SELECT DISTINCT {self.keys('f.')} FROM ranked f JOIN ranked a ON {self.same_key('a', 'f')} AND {tied}"
         return {TIED: f"SELECT count(*) FROM ({keys})"}
 
@@ -319,7 +345,7 @@ class IncrementalChanges(Changes):
         Only the delivered keys are looked up: 10,000 events against 2M rows cost 0.2 CPU s.
         """
         return (
-            f"CREATE TABLE known AS SELECT * EXCLUDE (_last) FROM (SELECT {self.names('l.')}, l._op, "
+            f"CREATE TABLE known AS SELECT * EXCLUDE (_last) FROM (SELECT {self.names('l.')}, l._op, l._batch, "
             f"{self.stored_hash('l.')}, row_number() OVER (PARTITION BY {self.keys('l.')} ORDER BY l._batch DESC) "
             f"AS _last FROM core_log l SEMI JOIN (SELECT {self.keys()} FROM judged WHERE {self.good}) a "
             f"ON {self.same_key('l', 'a')}) WHERE _last = 1"
@@ -332,6 +358,18 @@ class IncrementalChanges(Changes):
     def nothing_late(self) -> str:
         """An empty table `late_refused`."""
         return f"CREATE TABLE late_refused AS SELECT {ROW}, '' AS _rule FROM judged WHERE false"
+
+
+class ToldOnce(IncrementalChanges):
+    """change_log, append: what was told once does not change, but for columns of which nothing could be said then."""
+
+    @property
+    def young(self) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for name in self.columns:
+            if name in self.since and name not in self.load.key:
+                found.setdefault(self.since[name], []).append(name)
+        return found
 
 
 class CursorChanges(IncrementalChanges):
@@ -362,7 +400,7 @@ class CursorChanges(IncrementalChanges):
         return f"coalesce({mine} > {known} OR ({mine} = {known} AND {self.not_older(rest, row, other)}), true)"
 
 
-class LogChanges(IncrementalChanges):
+class LogChanges(ToldOnce):
     """A change counts if its order is above all that is known of its key, its deletion included.
 
     A deletion of a key that core never heard of is written too: an earlier change that comes late must find it. Of
@@ -371,10 +409,8 @@ class LogChanges(IncrementalChanges):
 
     def ties(self) -> dict[str, str]:
         assert isinstance(self.load, models.ChangeLog)
-        if self.new_columns:  # every change that core has is told again with another content
-            return self.undecided()
         order = identifier(self.load.order)
-        again = f"{self.same_key('a', 'k')} AND a.{order} = k.{order} AND a.{HASH} <> k.{HASH}"
+        again = f"{self.same_key('a', 'k')} AND a.{order} = k.{order} AND NOT {self.as_stored('a', 'k')}"
         return self.undecided() | {TOLD_AGAIN: f"SELECT count(*) FROM accepted a JOIN known k ON {again}"}
 
     def statements(self) -> Iterator[str]:
@@ -392,31 +428,32 @@ class LogChanges(IncrementalChanges):
         )
 
 
-class AppendChanges(IncrementalChanges):
+class AppendChanges(ToldOnce):
     """An event counts once. Told again it is ignored; told again with another content it is refused.
 
-    What core knows counts first, then the first telling of the batch. Columns that core lacks are not compared.
+    What core knows counts first, then the first telling of the batch. Of columns that are younger than what core knows
+    nothing was told before: the first telling that has them fills them.
     """
 
-    @property
-    def compared(self) -> Sequence[str]:
-        return [name for name in self.columns if name not in self.new_columns]
-
     def statements(self) -> Iterator[str]:
-        yield self.ranked(ROW, f"(SELECT * FROM judged WHERE {self.good})")
         yield self.known()
         yield self.nothing_deleted()
         yield (
-            f"CREATE TABLE late_refused AS SELECT a.{ROW}, {literal(CHANGED)} AS _rule FROM ranked a "
+            f"CREATE TABLE late_refused AS SELECT a.{ROW}, {literal(CHANGED)} AS _rule FROM judged a "
+            f"JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' "
+            f"WHERE {self.good} AND NOT {self.as_stored('a', 'k')}"
+        )
+        rest = f"SELECT * FROM judged j ANTI JOIN late_refused o ON o.{ROW} = j.{ROW} WHERE {self.good}"
+        yield self.ranked(ROW, f"({rest})")
+        yield (
+            f"INSERT INTO late_refused SELECT a.{ROW}, {literal(CHANGED)} FROM ranked a "
             f"JOIN ranked f ON {self.same_key('a', 'f')} AND f._place = 1 "
-            f"ANTI JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' "
-            f"WHERE a._place > 1 AND a.{HASH} <> f.{HASH} "
-            f"UNION ALL SELECT a.{ROW}, {literal(CHANGED)} FROM judged a "
-            f"JOIN known k ON {self.same_key('a', 'k')} AND k._op <> 'D' WHERE {self.good} AND a.{HASH} <> k.{HASH}"
+            f"WHERE a._place > 1 AND NOT ({self.alike('a', 'f')})"
         )
         yield self.accepted()
         yield from self._contradicted()
-        yield self.changed("'I'", f"{self.unknown} OR k._op = 'D'")
+        new = f"{self.unknown} OR k._op = 'D'"
+        yield self.changed(f"CASE WHEN {new} THEN 'I' ELSE 'U' END", f"{new} OR NOT ({self.alike('a', 'k')})")
 
     def _contradicted(self) -> Iterator[str]:
         """Events that break a rule about events together are refused late: each is good by itself."""
@@ -448,7 +485,7 @@ _MODES: dict[str, type[Changes]] = {
 def changes_of(
     load: models.Load,
     columns: Sequence[str],
-    new_columns: Collection[str],
+    since: Mapping[str, int],
     good: str,
     derived: dict[str, str],
     history: Mapping[str, str],
@@ -457,7 +494,7 @@ def changes_of(
     taken: type[Changes] | None = None,
 ) -> Changes:
     """The changes of a load's mode; `taken`: how its rows are taken, if not as a delivery like any other."""
-    return (taken or _MODES[load.mode])(load, columns, new_columns, good, derived, history, watched, placed)
+    return (taken or _MODES[load.mode])(load, columns, since, good, derived, history, watched, placed)
 
 
 def to_columns(width: int) -> list[str]:

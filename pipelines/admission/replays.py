@@ -113,6 +113,10 @@ class ReplayedChanges(IncrementalChanges):
         """What the batches that are replayed told is not told again."""
         return {}
 
+    def differs(self) -> str:
+        """That an accepted row says something else than core."""
+        return f"a.{HASH} <> k.{HASH}"
+
     def beats(self, later: str, earlier: str) -> str:
         """That row `later` replaces row `earlier`, which came before, when neither is a deletion of core."""
         raise NotImplementedError
@@ -130,10 +134,11 @@ class ReplayedChanges(IncrementalChanges):
     def known(self) -> str:
         """Table `known` with the batch that each row came with, and whether that is replayed."""
         # A department's correction is not undone by the row that it corrects, told again in another batch.
+        hashes = ", ".join(f"l.{name}" for name in self.hashes)
         apart = "0" if self.first_stands else "l._batch"
         return (
             f"CREATE TABLE known AS SELECT *, _origin IN (SELECT origin FROM part) AS _again FROM ("
-            f"SELECT {self.names('l.')}, l._op, l.{HASH}, CASE WHEN l._batch IN (FROM apart) THEN {apart} "
+            f"SELECT {self.names('l.')}, l._op, {hashes}, CASE WHEN l._batch IN (FROM apart) THEN {apart} "
             f"ELSE coalesce(o.origin, l._batch) END AS _origin FROM ("
             f"SELECT {self.names('l.')}, l._op, l._batch, l.{ROW}, {self.stored_hash('l.')} FROM core_log l "
             f"SEMI JOIN (SELECT {self.keys()} FROM judged WHERE {self.good}) a ON {self.same_key('l', 'a')} "
@@ -154,7 +159,7 @@ class ReplayedChanges(IncrementalChanges):
     def replaced(self, operation: str, deletes: str = "false") -> str:
         """Table `changes` of the accepted rows that count now and say something else than core. `deletes`: that one
         deletes its key."""
-        differs = f"a.{HASH} <> k.{HASH} OR (k._op = 'D') <> ({deletes})"
+        differs = f"{self.differs()} OR (k._op = 'D') <> ({deletes})"
         return (
             f"CREATE TABLE changes AS SELECT a.{ROW}, a._dirty, {operation} AS _op "
             f"FROM (SELECT a.*, p.origin AS _origin FROM accepted a ASOF JOIN part p ON a.{ROW} >= p.first) a "
@@ -195,6 +200,11 @@ class ReplayedLog(ReplayedChanges, LogChanges):
 
     first_stands = True
 
+    @property
+    def young(self) -> dict[int, list[str]]:
+        """An entry told again says nothing, so all of a row is compared."""
+        return {}
+
     def beats(self, later: str, earlier: str) -> str:
         assert isinstance(self.load, models.ChangeLog)
         order = identifier(self.load.order)
@@ -221,20 +231,23 @@ class ReplayedAppend(ReplayedChanges, AppendChanges):
 
     first_stands = True
 
-    @property
-    def compared(self) -> Sequence[str]:
-        return self.columns
-
     def beats(self, later: str, earlier: str) -> str:
         return "false"
 
     def statements(self) -> Iterator[str]:
-        yield self.ranked(ROW, f"(SELECT * FROM judged WHERE {self.good})")
+        yield from self.by_batch()
+        yield self.ranked_by_knowledge()
         yield self.known()
         yield self.nothing_deleted()
+        both = (
+            f"{self.says('a', one)} AND {self.says('f', one)} AND a.{HASH}_{one} <> f.{HASH}_{one}"
+            for one in self.young
+        )
+        young = "".join(f" OR ({differ})" for differ in both)
         yield (
             f"CREATE TABLE late_refused AS SELECT a.{ROW}, {literal(CHANGED)} AS _rule FROM ranked a "
-            f"JOIN ranked f ON {self.same_key('a', 'f')} AND f._place = 1 WHERE a._place > 1 AND a.{HASH} <> f.{HASH}"
+            f"JOIN ranked f ON {self.same_key('a', 'f')} AND f._place = 1 "
+            f"WHERE a._place > 1 AND (a.{HASH} <> f.{HASH}{young})"
         )
         yield self.accepted()
         operation = f"CASE WHEN {self.unknown} OR k._op = 'D' THEN 'I' ELSE 'U' END"
@@ -243,6 +256,28 @@ class ReplayedAppend(ReplayedChanges, AppendChanges):
             yield from self.contradicted()
             yield "DROP TABLE changes"
             yield self.replaced(operation)
+
+    def differs(self) -> str:
+        young = "".join(f" OR ({self.says('a', one)} AND a.{HASH}_{one} <> k.{HASH}_{one})" for one in self.young)
+        return super().differs() + young
+
+    def says(self, row: str, since: int) -> str:
+        """That a row says something of the columns that core has since a batch, or could have."""
+        nothing = f"hash({', '.join('NULL' for _ in self.young[since])})"
+        return f"({row}._origin >= {since} OR {row}.{HASH}_{since} <> {nothing})"
+
+    def ranked_by_knowledge(self) -> str:
+        """Table `ranked` of events told more than once: first what says the same as the first telling, and of that the
+        row with the fewest columns that its batch could not know."""
+        twice = f"SELECT hash({self.keys()}) FROM judged WHERE {self.good} GROUP BY 1 HAVING count(*) > 1"
+        unknown = "".join(f"CASE WHEN {self.says('t', one)} THEN 0 ELSE 1 END + " for one in self.young)
+        order = f"t.{HASH} <> t._first, {unknown}0, t.{ROW}" if unknown else f"t.{HASH} <> t._first, t.{ROW}"
+        return (
+            f"CREATE TABLE ranked AS SELECT *, row_number() OVER (PARTITION BY {self.keys('t.')} ORDER BY {order}) "
+            f"AS _place FROM (SELECT {ROW}, {self.names()}, {', '.join(self.hashes)}, _origin, true AS _good, "
+            f"first_value({HASH}) OVER (PARTITION BY {self.keys()} ORDER BY {ROW}) AS _first "
+            f"FROM placed WHERE {self.good} AND hash({self.keys()}) IN ({twice})) t"
+        )
 
     def contradicted(self) -> Iterator[str]:
         """Events that are new or read anew are judged together with the others of core."""
