@@ -36,15 +36,15 @@ Made = TypeVar("Made")
 
 
 class Counts(Protocol):
-    """A table of counts: what its candidate is cut from, and what was released of it before."""
+    """A table of counts: what its candidate is cut from, and what was released of it before, the oldest first."""
 
     @property
     def truth(self) -> pa.Table:
         """All its rows, small or not."""
 
     @property
-    def before(self) -> Before | None:
-        """The release before, None if there is none that could be compared."""
+    def earlier(self) -> Sequence[Before]:
+        """The releases that can still be had and compared."""
 
 
 DEGREE = "度"
@@ -350,7 +350,8 @@ def _admitted_positions(product: Product) -> frozenset[str]:
 
 
 def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, counts: Counts | None) -> Check:
-    """The fewest values that a withheld count may have, for somebody who has this release and the one before."""
+    """The fewest values that a withheld count may have, for somebody who has this release and all before that can still
+    be had."""
     anonymity = product.form.anonymity
     if anonymity is None:
         return Check("attack", "pass", None, None)
@@ -358,8 +359,8 @@ def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, cou
         raise ValueError("a table of counts is proved together with what it was cut from")
     shown = con.sql(f"SELECT * FROM {relation}").to_arrow_table()
     attacks = {"evidence.cells_bounded": bounds(counts.truth, shown, anonymity)}
-    if counts.before is not None:
-        attacks["evidence.cells_differ"] = differences(counts.truth, shown, counts.before, anonymity)
+    if counts.earlier:
+        attacks["evidence.cells_differ"] = differences(counts.truth, shown, counts.earlier, anonymity)
     found = tuple(
         Statement(code, {"cells": attack.broken, "k": anonymity.k}) for code, attack in attacks.items() if attack.broken
     )

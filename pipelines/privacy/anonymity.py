@@ -41,7 +41,7 @@ class CellCounts:
 
 @dataclass(frozen=True)
 class Before:
-    """The release before: what was shown, and what it was cut from, both as tables of the product's columns."""
+    """An earlier release: what was shown, and what it was cut from, both as tables of the product's columns."""
 
     shown: pa.Table
     truth: pa.Table
@@ -75,21 +75,21 @@ def cell_columns(anonymity: Anonymity) -> list[str]:
     return list(dict.fromkeys([*anonymity.quasi, *anonymity.within, *only, anonymity.count]))
 
 
-def protect(table: pa.Table, anonymity: Anonymity, before: Before | None = None) -> pa.Table:
-    """What may be shown of a table of counts.
+def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = ()) -> pa.Table:
+    """What may be shown of a table of counts. `earlier`: the releases that can still be had, the oldest first.
 
     The total of the table may be known (row counts of what it was counted from are public), and so may the totals of
     each part in `within`. What is withheld must not follow from them: of the rows under a known total at least two go,
-    and together they count at least k. What the release before showed, and is still so, hides nothing: others go
-    first; what it withheld stays withheld as long as it is the same and there are small rows beside it. Of equals the
-    smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as `breakdowns`
+    and together they count at least k. What an earlier release showed, and is so ever since, hides nothing: others go
+    first; what the last withheld stays withheld as long as it is the same and there are small rows beside it. Of equals
+    the smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as `breakdowns`
     tells, and where another open table shows their totals as `totals` does. Columns and their types stay as they are;
     withheld figures are null.
     """
     cells = counted(table, anonymity)
     withheld = np.zeros(table.num_rows, bool)
     withheld[_bad(table, anonymity)] = True
-    withheld[cells.places[_withheld(cells, anonymity, before)]] = True
+    withheld[cells.places[_withheld(cells, anonymity, earlier)]] = True
     withheld[_empty(table, anonymity) | _unshown(table, anonymity)] = True
     hide, total = dict.fromkeys(figures(anonymity), withheld), _numbers(table, anonymity.count)
     rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(total))
@@ -322,9 +322,9 @@ def _empty(table: pa.Table, anonymity: Anonymity) -> Flags:
     return np.asarray(_counting(table, anonymity) & (_numbers(table, anonymity.count) == 0))
 
 
-def _withheld(cells: Cells, anonymity: Anonymity, before: Before | None) -> npt.NDArray[np.int64]:
+def _withheld(cells: Cells, anonymity: Anonymity, earlier: Sequence[Before]) -> npt.NDArray[np.int64]:
     """The places in `cells` of the rows that are withheld."""
-    known, kept = _seen(cells, anonymity, before)
+    known, kept = _seen(cells, anonymity, earlier)
     together = known_together(cells, anonymity.k)
     under: dict[int, list[int]] = {}
     for place, part in enumerate(cells.parts):
@@ -335,15 +335,16 @@ def _withheld(cells: Cells, anonymity: Anonymity, before: Before | None) -> npt.
     return np.array(found, np.int64)
 
 
-def _seen(cells: Cells, anonymity: Anonymity, before: Before | None) -> tuple[Flags, Flags]:
-    """Which cells the release before showed as they still are, and which it withheld as they still are."""
-    if before is None:
-        return np.zeros(len(cells.keys), bool), np.zeros(len(cells.keys), bool)
-    shown, truth = counted(before.shown, anonymity).by_key, counted(before.truth, anonymity).by_key
-    pairs = list(zip(cells.keys, cells.counts.tolist(), strict=True))
-    known = np.array([shown.get(key) == count for key, count in pairs], bool)
-    kept = np.array([key not in shown and truth.get(key) == count for key, count in pairs], bool)
-    return known, kept
+def _seen(cells: Cells, anonymity: Anonymity, earlier: Sequence[Before]) -> tuple[Flags, Flags]:
+    """Which cells an earlier release showed as they have been ever since, and which the last withheld as they still
+    are."""
+    same, known, kept = cells.by_key, set[Key](), set[Key]()
+    for number, before in enumerate(reversed(earlier)):
+        shown, truth = counted(before.shown, anonymity).by_key, counted(before.truth, anonymity).by_key
+        same = {key: count for key, count in same.items() if truth.get(key) == count}
+        known |= {key for key, count in same.items() if shown.get(key) == count}
+        kept |= set() if number else same.keys() - shown.keys()
+    return np.array([key in known for key in cells.keys], bool), np.array([key in kept for key in cells.keys], bool)
 
 
 def _under_one_total(places: Sequence[int], counts: Numbers, k: int, known: Flags, kept: Flags) -> list[int]:

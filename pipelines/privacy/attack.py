@@ -1,11 +1,12 @@
 """What somebody can infer who has only what is published: the least and the greatest that each withheld count can be.
 
 Linear programmes over everything that is known: rows that are shown, totals, how counts are made up, what other open
-tables tell of the same counts, and the release before. Written apart from what withholds (`anonymity`, `breakdowns`,
-`totals`), so that each finds the other's mistakes; which totals are known is the one thing both must agree on.
+tables tell of the same counts, and all releases that can still be had. Written apart from what withholds (`anonymity`,
+`breakdowns`, `totals`), so that each finds the other's mistakes; which totals are known is the one thing both must agree
+on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,14 +36,14 @@ class Attack:
 
 def bounds(truth: pa.Table, shown: pa.Table, anonymity: Anonymity) -> Attack:
     """Attack one release from itself: the rows that are withheld, and in those shown the counts that are."""
-    return _together([_rows(truth, shown, anonymity, None), *_beside(truth, shown, anonymity)], anonymity.k)
+    return _together([_rows(truth, shown, anonymity, ()), *_beside(truth, shown, anonymity)], anonymity.k)
 
 
-def differences(truth: pa.Table, shown: pa.Table, before: Before, anonymity: Anonymity) -> Attack:
-    """Attack the withheld rows of a release with the one before, by somebody who knows which of the rows that either of
-    them shows are as they were. Rows that the release before showed as they still are were told by it, and are not
-    counted."""
-    return _together([_rows(truth, shown, anonymity, before)], anonymity.k)
+def differences(truth: pa.Table, shown: pa.Table, earlier: Sequence[Before], anonymity: Anonymity) -> Attack:
+    """Attack the withheld rows of a release with earlier ones, the oldest first, by somebody who has all of them and
+    knows since when each row that one of them shows has been as it is. Rows that one showed as they still are were told
+    by it, and are not counted."""
+    return _together([_rows(truth, shown, anonymity, earlier)], anonymity.k)
 
 
 Limits = tuple[float, float | None]
@@ -58,7 +59,7 @@ def _together(attacks: list[_Found], k: int) -> Attack:
     return Attack(len(every), min(widths, default=None), broken)
 
 
-def _rows(truth: pa.Table, shown: pa.Table, anonymity: Anonymity, before: Before | None) -> _Found:
+def _rows(truth: pa.Table, shown: pa.Table, anonymity: Anonymity, earlier: Sequence[Before]) -> _Found:
     cells, seen = counted(truth, anonymity), counted(shown, anonymity).by_key
     together = known_together(cells, anonymity.k)
     by_total: dict[int, list[int]] = {}
@@ -68,58 +69,111 @@ def _rows(truth: pa.Table, shown: pa.Table, anonymity: Anonymity, before: Before
     total = float(cells.counts.sum())
     if total < anonymity.k:
         return []  # nobody may know so small a total either
-    told = _Told(cells, together, before, anonymity)
+    told = _Told(cells, set(seen), together, earlier, anonymity)
     return [cell for number, places in by_total.items() for cell in told.attacked(number, places)]
 
 
-class _Told:
-    """What is known of the withheld rows under each total."""
+@dataclass(frozen=True)
+class _Then:
+    """What an earlier release tells: which parts had a total together, and by part the rows that it withheld, each with
+    its count and the number of its run."""
 
-    def __init__(self, cells: Cells, together: Mapping[Key, int], before: Before | None, anonymity: Anonymity) -> None:
+    together: Mapping[Key, int]
+    hidden: Mapping[Key, Sequence[tuple[Key, float, int]]]
+
+
+class _Told:
+    """What is known of the withheld rows under each total.
+
+    A row as it stays the same over releases is a run: whoever sees it once in a run has it for all of them.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        seen: set[Key],
+        together: Mapping[Key, int],
+        earlier: Sequence[Before],
+        anonymity: Anonymity,
+    ) -> None:
         self.cells, self.together = cells, together
-        self.then = counted(before.shown, anonymity).by_key if before else {}
-        self.before = counted(before.truth, anonymity) if before else None
-        self.then_together = known_together(self.before, anonymity.k) if self.before else {}
-        if self.before and self.before.counts.sum() < anonymity.k:
-            self.before = None  # nobody knew so small a total
+        self.runs: dict[Key, tuple[float, int]] = {}
+        self.told = set[tuple[Key, int]]()
+        self.then: list[_Then] = []
+        self.asked: dict[tuple[int, bool, float], tuple[float, float]] = {}
+        for one in earlier:
+            self._read(one, anonymity)
+        self._run(cells)
+        self.told |= {(key, self.runs[key][1]) for key in seen if key in self.runs}
+
+    def _read(self, one: Before, anonymity: Anonymity) -> None:
+        then, shown = counted(one.truth, anonymity), counted(one.shown, anonymity).by_key
+        self._run(then)
+        runs = self.runs
+        self.told |= {(key, runs[key][1]) for key, count in shown.items() if key in runs and runs[key][0] == count}
+        if then.counts.sum() < anonymity.k:
+            return  # nobody knew so small a total
+        hidden: dict[Key, list[tuple[Key, float, int]]] = {}
+        for key, part, count in zip(then.keys, then.parts, then.counts.tolist(), strict=True):
+            if key not in shown:
+                hidden.setdefault(part, []).append((key, count, runs[key][1]))
+        self.then.append(_Then(known_together(then, anonymity.k), hidden))
+
+    def _run(self, cells: Cells) -> None:
+        """Go on to the next release: a row that counts otherwise, or is not there, begins another run."""
+        now = cells.by_key
+        for key in self.runs.keys() - now.keys():
+            self.runs[key] = (0.0, self.runs[key][1] + 1)
+        for key, count in now.items():
+            before, run = self.runs.get(key, (count, 0))
+            self.runs[key] = (count, run if before == count else run + 1)
 
     def attacked(self, number: int, places: list[int]) -> Iterator[tuple[float, float, float]]:
         """Bounds of the withheld rows under one total: what is told of them now, and what was told before."""
         counts, keys = self.cells.counts[places].tolist(), [self.cells.keys[place] for place in places]
-        told = [self.then.get(key) == count for key, count in zip(keys, counts, strict=True)]
+        told = [(key, self.runs[key][1]) in self.told for key in keys]
         limits: list[Limits] = [(n, n) if known else (0.0, None) for known, n in zip(told, counts, strict=True)]
-        now = _extremes(np.ones(len(places)), sum(counts), limits)
-        same, rest, left = self._then(number, set(keys))
-        then = _extremes(np.array([float(key in same) for key in keys] + [rest]), left, [*limits, (0.0, None)])
-        for key, known, count, today, before in zip(keys, told, counts, now, then[:-1], strict=True):
+        ends = dict(zip(keys, _extremes(np.ones(len(places)), sum(counts), limits), strict=True))
+        for then in self.then:
+            same, others, left = self._equation(then, number, ends.keys())
+            for key in same:
+                low, high = self._bounds(len(same), others, left)
+                ends[key] = max(ends[key][0], low), min(ends[key][1], high)
+        for key, known, count in zip(keys, told, counts, strict=True):
             if not known:
-                low, high = (max(today[0], before[0]), min(today[1], before[1])) if key in same else today
-                yield low, high, count
+                yield *ends[key], count
 
-    def _then(self, number: int, hidden: set[Key]) -> tuple[set[Key], float, float]:
-        """What the release before tells of rows that are withheld in both and the same: which these are, whether there
-        were others that are not the same any more, and how many all of these were together. What it withheld and is
-        shown now, as it was, is known."""
-        same, changed, left = set[Key](), 0.0, 0.0
-        if self.before is None or not self._known_then(number):
-            return same, changed, left
-        now = self.cells.by_key
-        rows = zip(self.before.keys, self.before.parts, self.before.counts.tolist(), strict=True)
-        for key, part, count in rows:
-            if self.together.get(part) != number or key in self.then:
+    def _equation(self, then: _Then, number: int, hidden: Collection[Key]) -> tuple[list[Key], bool, float]:
+        """What an earlier release tells of rows that were withheld then and are now, the same ever since: which these
+        are, whether there were others that changed, and how many all of these were together. What any release shows of
+        the same run is known and not among them."""
+        same, others, left = list[Key](), False, 0.0
+        if not self._known_then(then, number):
+            return same, others, left
+        mine = (part for part, one in self.together.items() if one == number)
+        for key, count, run in (row for part in mine for row in then.hidden.get(part, ())):
+            if (key, run) in self.told:
                 continue
-            if now.get(key) != count:
-                changed, left = 1.0, left + count
-            elif key in hidden:
-                same.add(key)
-                left += count
-        return same, changed, left
+            left += count
+            if self.runs[key][1] == run and key in hidden:
+                same.append(key)
+            else:
+                others = True
+        return same, others, left
 
-    def _known_then(self, number: int) -> bool:
+    def _bounds(self, same: int, others: bool, left: float) -> tuple[float, float]:
+        """The least and the greatest of one of some unknowns that are `left` together, with others or without."""
+        asked = same, others, left
+        if asked not in self.asked:
+            unknowns = same + others
+            self.asked[asked] = _extremes(np.ones(unknowns), left, [(0.0, None)] * unknowns)[0]
+        return self.asked[asked]
+
+    def _known_then(self, then: _Then, number: int) -> bool:
         """Whether the parts under a total of today had totals of their own then."""
         mine = {part for part, one in self.together.items() if one == number}
-        of_then = {one for part, one in self.then_together.items() if part in mine}
-        return all(part in mine for part, one in self.then_together.items() if one in of_then)
+        of_then = {one for part, one in then.together.items() if part in mine}
+        return all(part in mine for part, one in then.together.items() if one in of_then)
 
 
 def _extremes(row: Numbers, right: float, limits: list[Limits]) -> list[tuple[float, float]]:

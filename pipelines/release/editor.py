@@ -31,12 +31,12 @@ from pipelines.privacy import channel_keys
 from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release import failing, plan
+from pipelines.release import compared, failing, plan
 from pipelines.release.approval import OVERTAKEN, UNAPPROVED, Asked, Words, asked, heard, overtaken
 from pipelines.release.decision import Decision, decide
 from pipelines.release.ledger import APPROVAL_END, REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
 from pipelines.release.notices import Notices, notices
-from pipelines.release.products import Counted, counted, released_before, write_candidate
+from pipelines.release.products import Counted, counted, write_candidate
 from pipelines.release.publish import Approved, publish
 from pipelines.release.shown import said_of
 from pipelines.release.volume import confirmed_volumes
@@ -71,6 +71,8 @@ class _Candidate:
     version: int
     rows: int
     target: Path
+    compared: int | None = None
+    """With how many earlier releases a table of counts was compared; None: it counts nobody."""
 
 
 class Editor:
@@ -203,7 +205,8 @@ class Editor:
             version = write_candidate(self.con, product, relation, location, counts)
             rows = delta.row_count(delta.open_table(location, version))
             target = self.lake.product(product.channel, product.name)
-            candidate = _Candidate(product.id, product.contract, product, location, version, rows, target)
+            number = len(counts.earlier) if counts else None
+            candidate = _Candidate(product.id, product.contract, product, location, version, rows, target, number)
             mark = fingerprint(location, version)
             shown = self._relation(location, version)
             evidence = prove_product(
@@ -225,18 +228,12 @@ class Editor:
         return names
 
     def _counted(self, product: Product, relation: str) -> Counted | None:
-        """What a table of counts is cut from, with the release before, from which what is withheld must not follow."""
+        """What a table of counts is cut from, with all releases from which what is withheld must not follow."""
         counts = counted(self.con, product, relation)
-        if counts is None or (entry := self.newest.get(product.id)) is None:
-            return counts
-        model = product.contract.form.model
-        beside = self.ledger.release_beside(model, entry)
-        places = [(self.lake.product(product.channel, product.name), entry.version or 0)]
-        places += [(self.lake.released(library_of(model), model), beside.version or 0)] if beside else []
-        if beside is None or not all(delta.is_readable(*place) for place in places):
-            return counts  # it was ended or taken out of the lake, and cannot be compared
-        shown, truth = (self._relation(*place) for place in places)
-        return replace(counts, before=released_before(self.con, product, shown, truth))
+        if counts is None:
+            return None
+        releases = compared.earlier(self.ledger, product.id)
+        return replace(counts, earlier=tuple(compared.read(self.con, product, self.lake, self.ledger, releases)))
 
     @contextmanager
     def _alone(self, subject: str, contract: ProductContract, outcomes: dict[str, Outcome]) -> Iterator[None]:
@@ -320,6 +317,8 @@ class Editor:
         }
         if candidate.subject in self.confirmed:
             body["confirmation"] = self.confirmed[candidate.subject].sequence
+        if candidate.compared is not None:
+            body[compared.COMPARED] = candidate.compared
         if candidate.product is None:
             return body
         return {**body, "model": candidate.contract.form.model, **said_of(candidate.product, self.contracts.city)}

@@ -31,10 +31,11 @@ Made = Mapping[str, tuple[str, str | None]]
 
 @dataclass(frozen=True)
 class Counted:
-    """What the candidate of a table of counts is cut from, and what was released of it before."""
+    """What the candidate of a table of counts is cut from, and what was released of it before and can still be had, the
+    oldest first."""
 
     truth: pa.Table
-    before: Before | None
+    earlier: tuple[Before, ...] = ()
 
 
 def made_now(product: Product) -> Made:
@@ -66,7 +67,7 @@ def counted(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> 
     """The whole of a table of counts; None for a product that counts nobody."""
     if product.form.anonymity is None:
         return None
-    return Counted(con.sql(product_query(product, relation)).to_arrow_table(), None)
+    return Counted(con.sql(product_query(product, relation)).to_arrow_table())
 
 
 def released_before(con: duckdb.DuckDBPyConnection, product: Product, shown: str, relation: str) -> Before | None:
@@ -94,7 +95,7 @@ def write_candidate(
     query = product_query(product, relation)
     schema = query_schema(con, query, product.id)
     if counts is not None and product.form.anonymity is not None:
-        con.register("protected", protect(counts.truth, product.form.anonymity, counts.before))
+        con.register("protected", protect(counts.truth, product.form.anonymity, counts.earlier))
         query = "SELECT * FROM protected ORDER BY ALL"
     return delta.commit(location, schema, "table", None, copy_rows(con, query, location))
 

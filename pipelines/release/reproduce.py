@@ -37,10 +37,10 @@ from pipelines.preparation import MATCHED
 from pipelines.privacy import channel_keys
 from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipt, Receipts, Stage
-from pipelines.release import plan
+from pipelines.release import compared, plan
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines, tables, views
-from pipelines.release.products import Counted, counted, released_before, write_candidate
+from pipelines.release.products import Counted, counted, write_candidate
 from pipelines.release.since import concerns
 from pipelines.release.verify import Files, Verified, verified
 from pipelines.retention.apply import JOURNAL as ENDING
@@ -101,6 +101,7 @@ class _Reproduction:
     def __init__(self, settings: Settings, contracts: Contracts, register: Register, scratch: Lake) -> None:
         self.settings, self.contracts, self.lake, self.scratch = settings, contracts, settings.lake, scratch
         self.ledger, self.receipts = Ledger(register), Receipts(register, "reproduce")
+        self.lacking = False
 
     def of(self, subject: str, version: int | None) -> Reproduced:
         self.entry = self._entry(subject, version)
@@ -295,18 +296,19 @@ class _Reproduction:
         return location, write_candidate(con, product, _rows(built), location, self._counted(con, product, built))
 
     def _counted(self, con: duckdb.DuckDBPyConnection, product: Product, built: Place) -> Counted | None:
-        """What a table of counts is cut from, with the release that was published before."""
+        """What a table of counts is cut from, with the releases that it was compared with."""
         counts = counted(con, product, _rows(built))
-        earlier = [one for one in self._decisions(product.id) if one.sequence < self.entry.sequence]
-        entry = next((one for one in earlier if one.kind == RELEASE), None)
-        beside = self.ledger.release_beside(self.model, entry) if entry else None
-        if counts is None or entry is None or beside is None:
-            return counts
-        self._require_kept(product.id, entry)
-        self._require_kept(self.model, beside)
-        shown = _rows((self.lake.product(product.channel, product.name), entry.version or 0))
-        truth = self._at(self.model, beside)
-        return replace(counts, before=released_before(con, product, shown, _rows((truth.location, truth.version))))
+        if counts is None:
+            return None
+        releases = compared.earlier(self.ledger, product.id, self.entry.sequence)
+        number = self.entry.body.get(compared.COMPARED)
+        if number is None:  # the row is from before more than one was compared
+            releases = releases[-1:]
+            for one in releases:
+                self._require_kept(product.id, one)
+        found = compared.read(con, product, self.lake, self.ledger, releases)
+        self.lacking = number is not None and len(found) < number
+        return replace(counts, earlier=tuple(found))
 
     def _compared(
         self, con: duckdb.DuckDBPyConnection, built: Place, found: Verified, orders: tuple[str, ...]
@@ -318,6 +320,8 @@ class _Reproduction:
         if not same and orders and found.state != "corrupt":
             about = {"subject": self.entry.subject, "version": self.version, "orders": "、".join(orders)}
             raise CitylakeError("reproduce.rewritten", **about)
+        if not same and self.lacking:
+            raise CitylakeError("reproduce.compared_gone", subject=self.entry.subject, version=self.version)
         both = {name: kind for name, kind in kinds.items() if shown.get(name) == kind}
         differs = None if same else difference(con, _rows(built), _rows(public), both)
         if differs is not None:

@@ -55,7 +55,7 @@ counted, if not just that; `levels`: of models with other SQL."""
 @pytest.fixture
 def prove(con: duckdb.DuckDBPyConnection, contracts: Contracts, proved: Sensitivity) -> Prove:
     def made(product: Product, relation: str, truth: str | None = None, levels: Sensitivity = proved) -> Evidence:
-        counts = Counted(con.sql(f"SELECT * FROM {truth or cells(GOOD, OTHER)}").to_arrow_table(), None)
+        counts = Counted(con.sql(f"SELECT * FROM {truth or cells(GOOD, OTHER)}").to_arrow_table())
         counted = counts if product.form.anonymity else None
         return prove_product(con, product, contracts, relation, 3, "f2", counted, levels, TODAY)
 

@@ -102,15 +102,62 @@ def test_no_withheld_row_follows_from_the_release_before(
     cells: dict[tuple[str, str, int], int], changes: dict[tuple[str, str, int], int]
 ) -> None:
     """Days of one table: on each of them what is shown is attacked with the day before."""
-    truth, before = by_age(cells), None
+    before = list[Before]()
     for day in ({}, changes, {}):
         cells = cells | day
         truth = by_age(cells)
         shown = protect(truth, BY_COUNTY, before)
         assert bounds(truth, shown, BY_COUNTY).broken == 0
-        if before is not None and _enough_is_new(cells, before):
+        if before and _enough_is_new(cells, before[0]):
             assert differences(truth, shown, before, BY_COUNTY).broken == 0
-        before = Before(shown, truth)
+        before = [Before(shown, truth)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(cells=tables, changes=st.lists(tables, min_size=1, max_size=4))
+def test_all_releases_tell_no_less_than_the_last(
+    cells: dict[tuple[str, str, int], int], changes: list[dict[tuple[str, str, int], int]]
+) -> None:
+    days = list[Before]()
+    for day in ({}, *changes):
+        cells = cells | day
+        truth = by_age(cells)
+        shown = protect(truth, BY_COUNTY, days)
+        last, every = (differences(truth, shown, had, BY_COUNTY) for had in (days[-1:], days))
+        assert every.cells <= last.cells, "rows that an earlier one told are not withheld"
+        assert every.broken >= last.broken - (last.cells - every.cells)
+        assert differences(truth, shown, [*days[:1], *days], BY_COUNTY) == every, "the same again tells nothing"
+        days.append(Before(shown, truth))
+
+
+def test_the_oldest_and_the_newest_tell_what_no_neighbours_do() -> None:
+    """A and B withheld the small row beside another, B a third one too; C shows the other, and the third has changed."""
+    small, other, third, big = ("a", "1", 0), ("a", "1", 1), ("a", "2", 0), ("a", "2", 1)
+    one = {small: 3, other: 20, big: 40}
+    two = one | {third: 15, big: 41}
+    now = two | {third: 16, big: 42}
+
+    def release(cells: dict[tuple[str, str, int], int], *withheld: tuple[str, str, int]) -> Before:
+        return Before(by_age({key: count for key, count in cells.items() if key not in withheld}), by_age(cells))
+
+    a, b, c = release(one, small, other), release(two, small, other, third), release(now, small, third)
+    assert differences(b.truth, b.shown, [a], BY_COUNTY).broken == 0
+    assert differences(c.truth, c.shown, [b], BY_COUNTY).broken == 0
+    assert differences(c.truth, c.shown, [a, b], BY_COUNTY).broken == 1
+    assert differences(c.truth, protect(c.truth, BY_COUNTY, [a, b]), [a, b], BY_COUNTY).broken == 0
+
+
+def test_what_a_release_showed_long_ago_hides_nothing_while_it_is_the_same() -> None:
+    """The neighbour was shown two releases back and withheld in the last; it is what it was."""
+    small, neighbour, third, big = ("a", "1", 0), ("a", "1", 1), ("a", "2", 0), ("a", "2", 1)
+    one = by_age({neighbour: 12, big: 40, third: 30})
+    two = by_age({small: 3, neighbour: 12, big: 41, third: 31})
+    days = [Before(one, one), Before(two.filter(pa.array([False, False, True, True])), two)]
+    now = by_age({small: 3, neighbour: 12, big: 42, third: 32})
+    naive = protect(now, BY_COUNTY, days[1:])
+    assert {row["persons"] for row in naive.to_pylist()} == {32, 42}
+    assert differences(now, naive, days, BY_COUNTY).broken == 1
+    assert {row["persons"] for row in protect(now, BY_COUNTY, days).to_pylist()} == {42}
 
 
 def _enough_is_new(cells: dict[tuple[str, str, int], int], before: Before) -> bool:
@@ -156,10 +203,10 @@ def test_what_yesterday_showed_does_not_hide_what_is_new_today() -> None:
     today = by_age(yesterday | {("a", "1", 1): 3, ("a", "2", 1): 43})
     naive = protect(today, BY_COUNTY)
     assert {row["persons"] for row in naive.to_pylist()} == {30, 43}
-    assert differences(today, naive, before, BY_COUNTY).broken == 1
-    shown = protect(today, BY_COUNTY, before)
+    assert differences(today, naive, [before], BY_COUNTY).broken == 1
+    shown = protect(today, BY_COUNTY, [before])
     assert {row["persons"] for row in shown.to_pylist()} == {20, 30}
-    assert differences(today, shown, before, BY_COUNTY).broken == 0
+    assert differences(today, shown, [before], BY_COUNTY).broken == 0
 
 
 def test_what_cannot_be_hidden_is_told() -> None:
@@ -167,7 +214,7 @@ def test_what_cannot_be_hidden_is_told() -> None:
     yesterday = {("a", "1", 0): 20, ("a", "2", 0): 30}
     before = Before(by_age(yesterday), by_age(yesterday))
     today = by_age(yesterday | {("a", "1", 1): 3})
-    assert differences(today, protect(today, BY_COUNTY, before), before, BY_COUNTY).broken == 1
+    assert differences(today, protect(today, BY_COUNTY, [before]), [before], BY_COUNTY).broken == 1
 
 
 def test_a_neighbour_stays_withheld_while_it_is_the_same() -> None:
@@ -176,8 +223,8 @@ def test_a_neighbour_stays_withheld_while_it_is_the_same() -> None:
     before = Before(protect(truth, BY_COUNTY), truth)
     later = by_age(cells | {("a", "2", 1): 9})  # two small cells now: they would hide each other
     assert [row["persons"] for row in protect(later, BY_COUNTY).to_pylist()] == [15, 30]
-    assert differences(later, protect(later, BY_COUNTY), before, BY_COUNTY).broken == 1
-    assert [row["persons"] for row in protect(later, BY_COUNTY, before).to_pylist()] == [30]
+    assert differences(later, protect(later, BY_COUNTY), [before], BY_COUNTY).broken == 1
+    assert [row["persons"] for row in protect(later, BY_COUNTY, [before]).to_pylist()] == [30]
 
 
 def test_a_county_too_small_for_a_total_of_its_own_takes_another_with_it() -> None:
