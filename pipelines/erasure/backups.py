@@ -59,6 +59,8 @@ CLOSED = (
 """How files begin that hold others, or databases, and that nothing here opens."""
 IMAGES = {".img", ".iso", ".raw", ".dd", ".vhd", ".dmg", ".gpg", ".pgp", ".enc"}
 """Endings of such files that do not begin in a way of their own."""
+CONTINUED = b"M"
+"""The type of a member that began in another archive: of several volumes, each tells of a part only."""
 DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 
 
@@ -172,6 +174,8 @@ def _opened(item: Item, stream: Any, scratch: Path, whole: Callable[[PurePath], 
     elif _is_tar(head):
         with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
             for member in archive:
+                if member.type == CONTINUED:
+                    raise CitylakeError("erase.backup_volume", file=item.path, member=member.name)
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is not None:
                     name = member.name.lstrip("/")

@@ -82,9 +82,9 @@ def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = (
     each part in `within`. What is withheld must not follow from them: of the rows under a known total at least two go,
     and together they count at least k. What an earlier release showed, and is so ever since, hides nothing: others go
     first; what the last withheld stays withheld as long as it is the same and there are small rows beside it. Of equals
-    the smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as `breakdowns`
-    tells, and where another open table shows their totals as `totals` does. Columns and their types stay as they are;
-    withheld figures are null.
+    the smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as
+    `breakdowns` tells, and where another open table shows their totals as `totals` does. Columns and their types stay
+    as they are; withheld figures are null.
     """
     cells = counted(table, anonymity)
     withheld = np.zeros(table.num_rows, bool)

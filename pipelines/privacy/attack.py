@@ -2,8 +2,8 @@
 
 Linear programmes over everything that is known: rows that are shown, totals, how counts are made up, what other open
 tables tell of the same counts, and all releases that can still be had. Written apart from what withholds (`anonymity`,
-`breakdowns`, `totals`), so that each finds the other's mistakes; which totals are known is the one thing both must agree
-on.
+`breakdowns`, `totals`), so that each finds the other's mistakes; which totals are known is the one thing both must
+agree on.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

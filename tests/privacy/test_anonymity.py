@@ -131,7 +131,7 @@ def test_all_releases_tell_no_less_than_the_last(
 
 
 def test_the_oldest_and_the_newest_tell_what_no_neighbours_do() -> None:
-    """A and B withheld the small row beside another, B a third one too; C shows the other, and the third has changed."""
+    """A and B withhold a small row and another, B a third one too; C shows the other; the third changed."""
     small, other, third, big = ("a", "1", 0), ("a", "1", 1), ("a", "2", 0), ("a", "2", 1)
     one = {small: 3, other: 20, big: 40}
     two = one | {third: 15, big: 41}

@@ -439,6 +439,28 @@ def test_an_archive_is_read_to_its_end_or_not_clean(
         copies(home, order)
 
 
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_volume_of_an_archive_is_not_clean(home: Settings, backups: Path, order: Recorded, kind: str) -> None:
+    """A member that began in the volume before is no file for `tarfile`, which passes it over; the first volume ends
+    in one."""
+    shutil.rmtree(backups)
+    backups.mkdir()
+    later, content = tarfile.TarInfo("home/register.db"), b"of the person" * 100
+    later.type, later.size = b"M", len(content)
+    volume = later.tobuf(tarfile.GNU_FORMAT) + content.ljust(1536, b"\0") + bytes(1024)
+    file = backups / f"2.{kind}"
+    file.write_bytes(gzip.compress(volume) if kind == "tar.gz" else volume)
+    with pytest.raises(CitylakeError) as refused:
+        copies(home, order)
+    assert refused.value.code == "erase.backup_volume" and "--multi-volume" in str(refused.value)
+    first = tarfile.TarInfo("home/register.db")
+    first.size = 4096
+    cut = first.tobuf(tarfile.GNU_FORMAT) + content
+    file.write_bytes(gzip.compress(cut) if kind == "tar.gz" else cut)
+    with pytest.raises(CitylakeError, match=file.name):
+        copies(home, order)
+
+
 @pytest.mark.parametrize("kind", PACK)
 def test_what_is_packed_is_read_to_its_end(home: Settings, backups: Path, kind: str) -> None:
     """In one stream or several; what stands behind and is none is not passed over. xz and gz may be padded."""
