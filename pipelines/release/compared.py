@@ -36,7 +36,7 @@ def earlier(ledger: Ledger, product: str, before: int | None = None) -> list[Rec
             open_.clear()
         elif one.kind == PAST_WITHDRAWAL:
             open_ -= {one.version}
-    open_ |= {one.version for one in found[-1:]}
+    open_ |= {one.version for one in found[-1:] if one.version is not None}
     open_ -= _ended(ledger, product, before)
     return [one for one in found if one.version in open_][-MOST:]
 
