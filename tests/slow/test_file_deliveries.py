@@ -32,8 +32,8 @@ uncounted = Checklist(skip_errors=["byte-count", "hash-count"])  # it counts the
 for resource in frictionless.Package("datapackage.json").resources:
     report = resource.validate(uncounted if resource.format in ("parquet", "json") else None)
     assert report.valid, report.to_summary()
-    rows = resource.to_descriptor()["rows"]
-    assert len(resource.read_rows()) == rows, resource.name
+    if resource.format != "geojson":  # a layer is no table
+        assert len(resource.read_rows()) == resource.to_descriptor()["rows"], resource.name
 """
 
 
