@@ -74,7 +74,7 @@ def judged(file: str, folder: Path) -> int:
         admission = compile_contract(contract, known, TODAY, {name: kind for name, kind, *_ in kinds})
         marked = folder / "judged.parquet"
         write_file(
-            con, screen.judged(con, admission, known, Path(file), "record_no", folder / "suspects"), marked, False
+            con, screen.judged(con, admission, known, Path(file), "record_no", folder / "suspects").query, marked, False
         )
         con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(marked))})")
         con.execute(f"CREATE TABLE failing AS SELECT * FROM judged WHERE NOT ({admission.accepted})")

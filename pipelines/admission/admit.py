@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -153,6 +153,8 @@ class Batch:
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
         self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
         self.admission: Admission = self._compiled()
+        self.usual: Collection[str] = ()
+        """Columns that are written as usual in rows that are not dirty (see `screen`)."""
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core has not yet."""
@@ -193,8 +195,9 @@ class Batch:
         file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
         for made in (file, self.suspects):
             self.closing.callback(made.unlink, missing_ok=True)
-        query = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
-        write_file(self.con, query, file, kept=False)
+        found = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
+        self.usual = found.usual
+        write_file(self.con, found.query, file, kept=False)
         self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:
@@ -444,7 +447,8 @@ class Batch:
         names = ", ".join(identifier(column.name) for column in self.contract.columns)
         derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
         changed = self._changed(changes)
-        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self.admission.decoded(changed)})"
+        decoded = self.admission.decoded(changed, self.usual)
+        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({decoded})"
         if not self._count("deleted"):
             return query
         key = self.contract.form.load.key

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
-from pipelines.codecs import cleaning, functions
+from pipelines.codecs import cleaning, functions, usual
 from pipelines.codecs.local_time import instant, of_our_era
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.codecs.texts import Shape
@@ -65,13 +65,14 @@ class Judgement:
 @dataclass(frozen=True)
 class Cleared:
     """What is known of all rows that are to be judged: columns that are `clean` texts, `closed` days (see `Admission`)
-    of which none is an open end, `rules` that no row fails, and functions of identity numbers and codes whose answer
-    for a column is `right`."""
+    of which none is an open end, `rules` that no row fails, functions of identity numbers and codes whose answer for a
+    column is `right`, and columns of texts for something else that are written as `usual` (see `codecs.usual`)."""
 
     clean: Collection[str] = ()
     closed: Collection[str] = ()
     rules: Collection[str] = ()
     right: Collection[tuple[str, str]] = ()
+    usual: Collection[str] = ()
 
     def of(self, predicate: str) -> str:
         """A predicate as it is for such rows."""
@@ -112,13 +113,16 @@ class Admission:
         `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ... What is known of all of them is not
         asked again."""
         stored = {**self.stored, **dict.fromkeys(cleared.closed, "DATE")}
-        layers = (*self.decode(stored, self.carried, clean=cleared.clean), *self._judging(cleared))
+        decoding = self.decode(stored, self.carried, clean=cleared.clean, usually=cleared.usual)
+        layers = (*decoding, *self._judging(cleared))
         rows = _layered(f"SELECT * FROM {raw}", layers)
         return f"SELECT {ROW}, {DIRTY}, {kept}, {', '.join(self.masks)} FROM ({rows})"
 
-    def decoded(self, rows: str) -> str:
-        """The contract's columns of some rows, with `_row` and `_op`. `rows`: raw rows with `_op` and `_dirty`."""
-        return _layered(rows, (*self.decode(self.stored, [ROW, "_op", DIRTY]), f"{ROW}, _op, {self._names}"))
+    def decoded(self, rows: str, usually: Collection[str] = ()) -> str:
+        """The contract's columns of some rows, with `_row` and `_op`. `rows`: raw rows with `_op` and `_dirty`.
+        `usually`: columns of texts for something else that are written as usual in rows that are not dirty."""
+        decoding = self.decode(self.stored, [ROW, "_op", DIRTY], usually=usually)
+        return _layered(rows, (*decoding, f"{ROW}, _op, {self._names}"))
 
     @property
     def masks(self) -> list[str]:
@@ -236,12 +240,15 @@ def _decoding(
     stored: Mapping[str, str],
     carried: Sequence[str],
     clean: Collection[str] = (),
+    usually: Collection[str] = (),
 ) -> Iterator[str]:
     """From raw values to typed columns. The rows say themselves which of them are dirty, unless that is not `carried`:
-    then all are looked at, and say it afterwards; columns known to be `clean` are not."""
+    then all are looked at, and say it afterwards; columns known to be `clean` are not. Columns written `usually` are so
+    in all rows, or in those that say that they are not dirty."""
     texts = [column for column in contract.columns if column.name not in stored]
     kept = ", ".join([*carried, *map(identifier, stored)])
     yield _received(contract.columns, stored, ", ".join(carried), quarantined)
+    read = partial(_read, contracts.city.timezone, usually, DIRTY in carried)
     if DIRTY in carried:
         yield _cleaned(texts, kept, contracts, lambda _: DIRTY)
     else:
@@ -258,7 +265,7 @@ def _decoding(
         )
     if contract.form.corrections:
         yield _corrected(contract, contracts.city.timezone, ", ".join(carried))
-    yield _cast(contract.columns, stored, contracts.city.timezone, ", ".join(carried))
+    yield _cast(contract.columns, stored, contracts.city.timezone, ", ".join(carried), read)
 
 
 def _all_stored(
@@ -341,7 +348,13 @@ def _corrected(contract: SourceContract, timezone: str, carried: str) -> str:
     return ", ".join(parts)
 
 
-def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str, carried: str) -> str:
+def _cast(
+    columns: tuple[Column, ...],
+    stored: Mapping[str, str],
+    timezone: str,
+    carried: str,
+    read: Callable[[Column], str],
+) -> str:
     """Types; a value that cannot be cast leaves NULL and itself beside it, for the type judgement."""
     parts = [carried]
     for column in columns:
@@ -349,8 +362,18 @@ def _cast(columns: tuple[Column, ...], stored: Mapping[str, str], timezone: str,
         if kind != "string":
             parts.append(f"{name} AS {_text(column.name)}")
         typed = _taken_over(name, stored[column.name], timezone) if column.name in stored else None
-        parts.append(f"{typed or _typed(name, kind, timezone)} AS {name}")
+        parts.append(f"{typed or read(column)} AS {name}")
     return ", ".join(parts)
+
+
+def _read(timezone: str, usually: Collection[str], some_dirty: bool, column: Column) -> str:
+    """The value of a cleaned text."""
+    name, kind = identifier(column.name), column.definition.logicalType
+    typed = _typed(name, kind, timezone)
+    if column.name not in usually:
+        return typed
+    short = usual.read(name, kind, timezone)
+    return f"CASE WHEN {DIRTY} THEN {typed} ELSE {short} END" if some_dirty else short
 
 
 def _taken_over(value: str, kind: str, timezone: str) -> str:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.codecs import gb11643
+from pipelines.codecs import gb11643, usual
 from pipelines.codecs.local_time import END, still_since
 from pipelines.codecs.patterns import fixed
 from pipelines.codecs.sql import literal
@@ -43,6 +43,8 @@ class Held(Enum):
     """The same by a dictionary."""
     WRITTEN = auto()
     """A text for something else."""
+    DAY = auto()
+    """A text for a day, YYYY-MM-DD; rows in which one is written otherwise are marked besides."""
     DATE = auto()
     CLOCK = auto()
     """A local time."""
@@ -128,6 +130,20 @@ class Forms:
         """The form of days that stand for none."""
         ends = np.array([_days(day) for day in days], np.int32)
         return lambda block: block.present(name) & np.isin(block.values(name), ends)
+
+    def unusual(self, name: str, kind: str) -> Form:
+        """The form of texts that are not written as values of a logical type usually are."""
+
+        def strange(block: Block) -> Mask:
+            column = block.column(name)
+            if not isinstance(column, pa.DictionaryArray):
+                return usual.unusual(column, kind) & block.present(name)
+            found = usual.unusual(column.dictionary, kind)
+            if not found.any():
+                return np.zeros(len(column), bool)
+            return found.take(codes(column), mode="clip") & block.present(name)
+
+        return strange
 
     @property
     def steady(self) -> tuple[int, int]:
@@ -229,6 +245,10 @@ def _differs(forms: Forms, *, column: str, other: str) -> Form | None:
 
 def _birth_date_matches_id(forms: Forms, *, id: str, birth: str) -> Form | None:
     right = (gb11643.FUNCTION, id) in forms.right and forms.held[id] is Held.TEXT
+    if right and forms.held[birth] is Held.DAY:
+        return lambda block: (
+            _both(block, id, birth) & (Texts(block.column(birth)).days() != Texts(block.column(id)).eight(6))
+        )
     if not right or forms.held[birth] is not Held.DATE:
         return None
     days, first = _written_days()

@@ -5,7 +5,8 @@ memory of Arrow. Texts that are nearly all different: for signs of dirt as bytes
 by tables (`codecs.pairs`). Texts that repeat have a dictionary in the raw file: SQL judges each of those once. What
 rules ask of several columns, or of values that are no texts: by numpy (`looks`). Rows with nothing to be found are
 cleared: what was looked at is not asked again of them, everything else is. The others are suspects, and everything is
-asked of them. So a look may be too strict, but never too kind.
+asked of them. So a look may be too strict, but never too kind. Days, times and numbers that came as texts are looked at
+too: where hardly one is written unusually (`codecs.usual`), those are suspects, and all others are read by a cast.
 
 What SQL says belongs to `compile`, what becomes of judged rows to `admit`.
 """
@@ -17,7 +18,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
@@ -25,6 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.admission.compile import (
+    DIRTY,
     ROW,
     Admission,
     Cleared,
@@ -35,7 +37,7 @@ from pipelines.admission.compile import (
     shapes,
 )
 from pipelines.admission.looks import STORED, Block, Form, Forms, Held, Mask, codes
-from pipelines.codecs import cleaning, functions
+from pipelines.codecs import cleaning, functions, usual
 from pipelines.codecs.local_time import still_since
 from pipelines.codecs.pairs import Judge
 from pipelines.codecs.sql import identifier, literal
@@ -47,6 +49,8 @@ WORTH = 300_000
 """Rows below which a look costs more than it saves: SQL takes 0.1 to 0.2 s to be asked of texts that repeat."""
 FEW = 0.25
 """The share of suspects above which it does so, too."""
+_HARDLY = 0.02
+"""The share of a column's first texts that may be written unusually where the others are to gain from that."""
 _ROWS, _BYTES = 61_440, 1 << 26
 """How many rows, and how much of them, are looked at together, unless texts are long: half a row group of DuckDB. For
 more the memory is taken anew from the system each time, which costs as much as a look."""
@@ -179,6 +183,10 @@ class Screen:
         self.rows: int = self._metadata.num_rows
         self._repeating = [name for name in self._schema.names if self._repeats(name)]
         self._held = dict(self._lying())
+        usually = [column for column in admission.contract.columns if self._usual(column)]
+        for column in usually:
+            if column.definition.logicalType == "date" and column.physical_name not in self._repeating:
+                self._held[column.name] = Held.DAY
         self._ahead = still_since(admission.context.timezone)[1]
         self._forms: list[Form] = []
         clean, rules, right = set[str](), set[str](), set[tuple[str, str]]()
@@ -206,7 +214,10 @@ class Screen:
             column for column in admission.contract.columns if column.name in admission.closed & self._held.keys()
         ]
         self._forms += (forms.open_end(column.name, _open_days(column)) for column in closed)
-        self.cleared = Cleared(clean, [column.name for column in closed], rules, right)
+        self._forms += (forms.unusual(column.name, column.definition.logicalType) for column in usually)
+        self.cleared = Cleared(
+            clean, [column.name for column in closed], rules, right, [column.name for column in usually]
+        )
 
     def suspects(self, file: Path) -> int | None:
         """Write the rows that are not cleared to a file, and count them; None if they are no few."""
@@ -269,6 +280,18 @@ class Screen:
             return forms.of(one.asked)
         return forms.readable(one.alone) if one.alone and self._held.get(one.alone) in STORED else None
 
+    def _usual(self, column: Column) -> bool:
+        """Whether a column is one of texts for something else, of which at first hardly one is written unusually."""
+        kind, physical = column.definition.logicalType, column.physical_name
+        if self._held.get(column.name) is not Held.WRITTEN or kind not in usual.READ:
+            return False
+        with pq.ParquetFile(self._path) as file:
+            first = next(file.iter_batches(_ROWS, columns=[physical], use_threads=False), None)
+        if first is None:
+            return False
+        texts = first.column(0).drop_null()
+        return int(usual.unusual(texts, kind).sum()) <= len(texts) * _HARDLY
+
     def _block(self) -> int:
         groups = map(self._metadata.row_group, range(self._metadata.num_row_groups))
         widest = max((group.total_byte_size // group.num_rows for group in groups if group.num_rows), default=0)
@@ -324,19 +347,27 @@ def _longest(one: Judgement) -> int | None:
     return one.asked.arguments["length"] if one.asked and one.asked.verb == "max_length" else None
 
 
+class Judged(NamedTuple):
+    """A query of judged rows (see `Admission.judged`), and the columns of texts for something else that are written as
+    usual in rows that are not dirty: where there are any, all suspects are."""
+
+    query: str
+    usual: Collection[str] = ()
+
+
 def judged(
     con: duckdb.DuckDBPyConnection, admission: Admission, contracts: Contracts, path: Path, kept: str, suspects: Path
-) -> str:
-    """A query of all rows of a raw file, judged (see `Admission.judged`). Rows that were not cleared by a look are in
-    the file `suspects` afterwards, if there are any; it has to stay as long as the query is asked."""
+) -> Judged:
+    """All rows of a raw file, judged. Rows that were not cleared by a look are in the file `suspects` afterwards, if
+    there are any; it has to stay as long as the query is asked."""
     raw = raw_rows(str(path))
-    everything = admission.judged(raw, kept)
+    everything = Judged(admission.judged(raw, kept))
     if pq.read_metadata(path).num_rows < WORTH:
         return everything
     screen = Screen(con, admission, contracts, path, suspects.parent)
     found = screen.suspects(suspects)
     if found == 0:
-        return admission.judged(raw, kept, screen.cleared)
+        return Judged(admission.judged(raw, kept, screen.cleared), screen.cleared.usual)
     some = _suspect_rows(suspects)
     if found is None or _columns(con, raw) != _columns(con, some):  # types that Arrow does not have
         suspects.unlink(missing_ok=True)
@@ -344,7 +375,10 @@ def judged(
     # only then left out, for judged rows are narrow, and a selection of rows has no dictionaries any more
     cleared = admission.judged(raw, kept, screen.cleared)
     rest = f"SELECT j.* FROM ({cleared}) j ANTI JOIN {some} s ON s.{_NUMBER} = j.{ROW}"
-    return f"{rest} UNION ALL {admission.judged(some, kept)}"
+    told = admission.judged(some, kept)
+    if screen.cleared.usual:
+        told = f"SELECT * REPLACE (true AS {DIRTY}) FROM ({told})"
+    return Judged(f"{rest} UNION ALL {told}", screen.cleared.usual)
 
 
 def delivered(con: duckdb.DuckDBPyConnection, rows: str, path: Path, suspects: Path) -> str:

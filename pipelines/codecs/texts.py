@@ -69,7 +69,7 @@ class Texts:
         """Where a text does not match an RE2 pattern as a whole. One matches that has neither one of some signs (see
         `Shape`) nor a character that begins with one of some pairs of bytes, and at least so many bytes."""
         short = np.flatnonzero(self.lengths < shortest)
-        rows = _together([self._containing(signs), *map(self._with, leads), short])
+        rows = _together([self.containing(signs), *map(self._with, leads), short])
         return self._those(rows, lambda texts: pc.invert(pc.match_substring_regex(texts, f"^(?:{pattern})$")))
 
     def eight(self, place: int) -> npt.NDArray[np.uint64]:
@@ -77,6 +77,13 @@ class Texts:
         padded = np.pad(self.signs, (0, place + 8))
         words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
         found: npt.NDArray[np.uint64] = words[self._ends[:-1] - self._ends[0] + place]
+        return found
+
+    def days(self) -> npt.NDArray[np.uint64]:
+        """The digits of texts written YYYY-MM-DD, eight bytes as one number; any, where a text is written otherwise."""
+        start, end = self.eight(0), self.eight(2)
+        year, month = start & np.uint64(0xFFFFFFFF), start >> np.uint64(40) & np.uint64(0xFFFF)
+        found: npt.NDArray[np.uint64] = year | month << np.uint64(32) | end >> np.uint64(48) << np.uint64(48)
         return found
 
     def from_end(self, place: int) -> npt.NDArray[np.uint8]:
@@ -110,19 +117,38 @@ class Texts:
         if shape.signs is None:
             return np.arange(len(self.column))
         empty = np.flatnonzero((self.lengths == 0) & self._present)
-        return _together([self._containing(shape.signs), self._beginning(shape.prefixes), empty])
+        return _together([self.containing(shape.signs), self._beginning(shape.prefixes), empty])
 
-    def _containing(self, signs: str) -> Rows:
-        """Where a text may have one of some signs: one whose first byte is that of one of them."""
+    def containing(self, signs: str) -> Rows:
+        """Where a text may have one of some signs (see `Shape`): one whose first byte is that of one of them."""
         runs, found = _runs(signs), []
-        for start in range(int(self._ends[0]), int(self._ends[-1]), _BLOCK):
-            block = self._bytes[start : min(start + _BLOCK, int(self._ends[-1]))]
+        for start, block in self._blocks():
             if any((block - first).min() <= width for first, width in runs):
                 hit = np.zeros(len(block), bool)
                 for first, width in runs:
                     hit |= block - first <= width
-                found.append(np.searchsorted(self._ends, start + np.flatnonzero(hit), side="right") - 1)
+                found.append(self._rows(start + np.flatnonzero(hit)))
         return _together(found)
+
+    def outside(self, first: str, last: str) -> Rows:
+        """Where a text has a byte that is none of those from one ASCII character to another."""
+        low, width = np.uint8(ord(first)), ord(last) - ord(first)
+        found = []
+        for start, block in self._blocks():
+            if (block - low).max() > width:
+                found.append(self._rows(start + np.flatnonzero(block - low > width)))
+        return _together(found)
+
+    def _blocks(self) -> Iterator[tuple[int, npt.NDArray[np.uint8]]]:
+        """All bytes some at a time, each time with the place of the first."""
+        end = int(self._ends[-1])
+        return (
+            (start, self._bytes[start : min(start + _BLOCK, end)]) for start in range(int(self._ends[0]), end, _BLOCK)
+        )
+
+    def _rows(self, places: Rows) -> Rows:
+        """The texts that bytes in some places belong to."""
+        return np.searchsorted(self._ends, places, side="right") - 1
 
     def _with(self, pair: bytes) -> Rows:
         """Where a text has a pair of bytes."""

@@ -31,7 +31,9 @@ from tests.memory import connection
 
 SOURCES = ["psb/household_person", "amr/enterprise", "drc/penalty", "dsrb/e_licence", "sto/institution"]
 """Persons' numbers, credit and organisation codes, and a code that is one or the other."""
-clean = st.from_regex(r"[A-Z0-9]{1,9}|(20[0-9]{2}-0[1-9]-1[0-9])|皖西大道[0-9]{1,3}号", fullmatch=True)
+TIMES = "20[0-9]{2}-0[1-9]-[1-3][0-9]|19[89][0-9]-0[1-9]-1[0-9] [0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+NUMBERS = "-?[0-9]{1,8}([.][0-9]{1,4})?"
+clean = st.from_regex(rf"[A-Z0-9]{{1,9}}|{TIMES}|{NUMBERS}|皖西大道[0-9]{{1,3}}号", fullmatch=True)
 value = st.one_of(clean, clean, persons.right_numbers, entities.codes, likely, texts, st.just("长" * 201), st.none())
 
 
@@ -40,6 +42,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few rows there are, and however many suspects."""
     monkeypatch.setattr(screen, "WORTH", 0)
     monkeypatch.setattr(screen, "FEW", 1.0)
+    monkeypatch.setattr(screen, "_HARDLY", 1.0)
 
 
 @pytest.fixture
@@ -56,15 +59,30 @@ def written() -> Iterator[Callable[[pa.Table, Any], Path]]:
 
 
 def answers(admission: Admission, contracts: Contracts, path: Path) -> tuple[list[Any], list[Any]]:
-    """All that is said of the rows of a raw file, with a look and without."""
+    """All that is said of the rows of a raw file, with a look and without, and what they are decoded to. Suspects may
+    count as dirty that are not."""
     columns = ", ".join(identifier(column.name) for column in admission.contract.columns)
     suspects = path.with_name("suspects.parquet")
     suspects.unlink(missing_ok=True)
     with connection() as con:
         con.execute("SET TimeZone = 'UTC'")
-        query = screen.judged(con, admission, contracts, path, columns, suspects)
-        found = con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall()
-        full = con.execute(f"SELECT * FROM ({admission.judged(raw_rows(str(path)), columns)}) ORDER BY _row").fetchall()
+        judged = screen.judged(con, admission, contracts, path, columns, suspects)
+        raw = raw_rows(str(path))
+        found = con.execute(f"SELECT * FROM ({judged.query}) ORDER BY _row").fetchall()
+        full = con.execute(f"SELECT * FROM ({admission.judged(raw, columns)}) ORDER BY _row").fetchall()
+        by_look = f"SELECT r.*, 'I' AS _op, j._dirty FROM {raw} r JOIN ({judged.query}) j ON j._row = r.file_row_number"
+        decoded, in_full = (
+            con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall()
+            for query in (
+                admission.decoded(by_look, judged.usual),
+                admission.decoded(f"SELECT *, 'I' AS _op, true AS _dirty FROM {raw}"),
+            )
+        )
+    assert repr(decoded) == repr(in_full)
+    if judged.usual:
+        dirty = [row[1] for row in found]
+        assert all(more or not less for more, less in zip(dirty, (row[1] for row in full), strict=True))
+        full = [(row[0], more, *row[2:]) for row, more in zip(full, dirty, strict=True)]
     return found, full
 
 
@@ -137,13 +155,22 @@ def test_values_that_are_no_texts_are_judged_as_without_a_look(
             other = [cells[one][row] for one in same] or [None]
             column[row] = data.draw(TYPED[kinds[name]] | st.sampled_from(other))
         table[name] = pa.array(column, plain).cast(kinds[name])
-    if data.draw(st.booleans()):
+    if data.draw(st.booleans()):  # as a file has them
+        table |= {name: _texts(column) for name, column in table.items()}
+    elif data.draw(st.booleans()):
         table["source_updated_at"] = table["source_updated_at"].cast(pa.timestamp("us", "UTC"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         pq.write_table(pa.table(table), path, use_dictionary=data.draw(st.booleans()), row_group_size=7)
         found, full = answers(compile_contract(contract, contracts, TODAY, stored_types(path)), contracts, path)
     assert repr(found) == repr(full)
+
+
+def _texts(column: pa.Array) -> pa.Array:
+    """A column as DuckDB prints it."""
+    with connection() as con:
+        con.register("t", pa.table({"c": column}))
+        return con.execute("SELECT c::VARCHAR AS c FROM t").to_arrow_table()["c"].combine_chunks()
 
 
 LATE, EARLY = date(2026, 1, 2), date(1850, 1, 1)
@@ -229,17 +256,21 @@ def test_no_right_number_fails_a_rule_that_is_not_asked_again(contracts: Contrac
 
 @pytest.mark.parametrize("more", [{}, {ERASED: "2026-05-01"}, {EMPTIED: "id_number"}])
 def test_what_nothing_is_wrong_with_is_asked_no_function(
-    contracts: Contracts, written: Callable[[pa.Table, Any], Path], more: dict[str, str]
+    contracts: Contracts,
+    written: Callable[[pa.Table, Any], Path],
+    more: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The rules of numbers are known to pass, and what other rules ask of the number is known too; also where the
     delivery has rows of an erased person."""
+    monkeypatch.setattr(screen, "_HARDLY", 0.02)  # days are written here in another way
     contract = contracts.sources["psb/household_person"]
     row = {column.physical_name: GOOD.get(column.physical_name) for column in contract.columns} | more
     path = written(pa.table({name: pa.array([value] * 3, pa.string()) for name, value in row.items()}), False)
     admission = compile_contract(contract, contracts, TODAY, dict.fromkeys(row, "VARCHAR"))
     with connection() as con:
-        query = screen.judged(con, admission, contracts, path, "1 AS one", path.with_name("suspects.parquet"))
-    assert not functions.called(query)
+        found = screen.judged(con, admission, contracts, path, "1 AS one", path.with_name("suspects.parquet"))
+    assert not functions.called(found.query)
     assert {"id_number.gb11643_format", "id_number.gb11643_check_digit", "id_number.gb11643_content"} <= set(
         screen.Screen(connection(), admission, contracts, path, path.parent).cleared.rules
     )

@@ -1,5 +1,7 @@
 """Texts looked at as bytes: exactly those are found that have a shape for DuckDB, in any column however stored."""
 
+from datetime import date
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -87,6 +89,15 @@ def test_eight_bytes_are_those_of_the_text(column: list[str | None], place: int)
     for text, number in zip(column, found.tolist(), strict=True):
         if text and len(text) >= place + 8:
             assert number == int.from_bytes(text[place : place + 8].encode(), "little")
+
+
+@given(column=st.lists(st.dates() | st.none(), max_size=20), before=st.integers(0, 2))
+def test_days_are_told_by_their_digits(column: list[date | None], before: int) -> None:
+    texts = [None if day is None else day.isoformat() for day in column]
+    padded = pa.array([*["x"] * before, *texts], pa.string()).slice(before)
+    found = Texts(padded).days().tolist()
+    for day, number in zip(column, found, strict=True):
+        assert day is None or number.to_bytes(8, "little") == day.strftime("%Y%m%d").rjust(8, "0").encode()
 
 
 odd_bytes = st.lists(
