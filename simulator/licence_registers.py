@@ -54,6 +54,8 @@ _YEARS_OF_PERMIT = 5
 _DAYS_TO_ENTER = 400
 """Within so many days after being issued (or after the catalogue began) a licence is entered."""
 _SHARE_ENTERED_BY_MISTAKE = 0.003
+_ISSUED_AGAIN = 97
+"""One in so many cards and business licences was issued again, and the older one is still called valid."""
 _RENEWED_PER_PERSON = 0.0001
 _BUILDERS = "E4710"
 _FAR = ("9999-12-31", "长期", "9999-09-09", "2099-12-31", "长期有效")
@@ -199,12 +201,20 @@ def _cards(city: Everybody) -> Log:
             serial += 1
             begin = max(_birthday(person, OF_AGE), _CARDS_BEGIN)
             issued = begin + timedelta(days=dice.below((city.today - begin).days + 1))
-            yield from _entered(city, _card(SOCIAL_CARD, serial, person, issued, None))
+            card = _card(SOCIAL_CARD, serial, person, issued, None)
+            yield from _entered(city, card)
+            if again := _again(card, serial + 1, city.today):
+                serial += 1
+                yield from _entered(city, again)
         if dice.chance(SHARE_WITH_ID_CARD):
             serial += 1
             begin = max(_birthday(person, OF_AGE), city.today - timedelta(days=_ID_CARD_DAYS))
             issued = begin + timedelta(days=dice.below((city.today - begin).days + 1))
-            yield from _entered(city, _card(ID_CARD, serial, person, issued, id_card_term(person.birth, issued)))
+            card = _card(ID_CARD, serial, person, issued, id_card_term(person.birth, issued))
+            yield from _entered(city, card)
+            if again := _again(card, serial + 1, city.today):
+                serial += 1
+                yield from _entered(city, replace(again, valid_to=id_card_term(person.birth, again.issued)))
 
 
 def _entity_licences(city: Everybody) -> Log:
@@ -214,6 +224,17 @@ def _entity_licences(city: Everybody) -> Log:
         for licence in _licences_of(city.dice, entity, serial + 1):
             serial += 1
             yield from _entered(city, _renewed_until(licence, city.today), entity)
+            if entity.ended is None and licence.kind == BUSINESS and (again := _again(licence, serial + 1, city.today)):
+                serial += 1
+                yield from _entered(city, again)
+
+
+def _again(licence: Licence, serial: int, today: date) -> Licence | None:
+    """The same licence issued once more as another one, of some; the office forgot to end the first."""
+    issued = licence.issued + (today - licence.issued) / 2
+    if licence.serial % _ISSUED_AGAIN or issued == licence.issued:
+        return None
+    return replace(licence, serial=serial, issued=issued)
 
 
 def _licences_of(dice: Dice, entity: Entity, serial: int) -> Iterator[Licence]:

@@ -26,8 +26,8 @@ ROOT = "1.2.156.3005.2"
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _ISSUERS = {ID_CARD: "psb", SOCIAL_CARD: "hrssb", BUSINESS: "amr", FOOD: "amr", CONSTRUCTION: "hurd"}
-_NUMBERS = {ID_CARD: "SFZ", SOCIAL_CARD: "SBK", BUSINESS: "YYZZ", FOOD: "JY", CONSTRUCTION: "D3"}
-"""What the licence's own number begins with; of an identity card not the identity number."""
+_NUMBERS = {BUSINESS: "YYZZ", FOOD: "JY", CONSTRUCTION: "D3"}
+"""What the licence's own number begins with; cards of persons bear the identity number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class Licence:
 
     @property
     def number(self) -> str:
-        """The licence's own number."""
+        """The licence's own number; that of a card is its holder's identity number."""
+        if self.holder_kind == PERSON:
+            return self.holder_code
         return f"{_NUMBERS[self.kind]}3415{self.serial:010d}"
 
     @property

@@ -276,8 +276,9 @@ class _Loader:
                 told = {"name": name, "level": levels[name], "limit": NOTICE_LEVEL}
                 raise error("contract.notice_level", file, ("notice", key), **told)
         check_known(file, ("notice", "departments"), "code list", notice.departments, self.codes)
-        wanted = [*grouped.values(), notice.outcome.column]
-        self.resolver.wanted_models.append((file, ("notice", "outcome"), notice.outcome.model, wanted))
+        if (outcome := notice.outcome) is not None:
+            wanted = [*grouped.values(), outcome.column]
+            self.resolver.wanted_models.append((file, ("notice", "outcome"), outcome.model, wanted))
 
     def _views(
         self, file: Located, form: models.ProductForm, columns: Sequence[Column]

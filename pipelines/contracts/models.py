@@ -558,7 +558,8 @@ class NoticeOutcome(Strict):
 
 
 class Notice(Strict):
-    """Rows that a department is told of before they end, in an issue of its own for each `kind` and month of `ends`.
+    """Rows that a department is told of, in an issue of its own: of those that end for each `kind` and month of `ends`,
+    of those that are superseded (since `ends`) and still called valid for each `kind`.
 
     `to`: the column with the department's credit code; `departments`: the code list whose column `organisation` says
     whose it is. When none of these rows is left, the issue closes with what `outcome` says became of them.
@@ -566,9 +567,10 @@ class Notice(Strict):
 
     to: FieldName
     departments: CodeListName
+    about: Literal["ending", "superseded"]
     kind: FieldName
     ends: FieldName
-    outcome: NoticeOutcome
+    outcome: NoticeOutcome | None = None
 
 
 class ProductForm(Strict):

@@ -185,7 +185,7 @@ class Editor:
         notice = contract.form.notice
         if notice is None:
             return Notices()
-        outcome = self.relations[notice.outcome.model]
+        outcome = self.relations[notice.outcome.model] if notice.outcome is not None else None
         return notices(self.con, contract, notice, relation, outcome, self.contracts, self.today)
 
     def _decide_product(

@@ -1,8 +1,8 @@
 """Notices: rows of a released version that departments are told of in time, as findings of theirs.
 
-A contract says whom and about what (`notice`): one finding for each addressee, kind and month, with counts and days,
-never with what else stands in the rows. What became of the rows, once none is left, is the proof with which the issue
-closes.
+A contract says whom and about what (`notice`): one finding for each addressee and kind, and for each month of what
+ends, with counts and days, never with what else stands in the rows. What became of the rows, once none is left, is the
+proof with which the issue closes, where the contract says where they stay.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs.sql import identifier
-from pipelines.contracts.models import Notice
+from pipelines.contracts.models import Notice, NoticeOutcome
 from pipelines.contracts.resolved import Contracts, ProductContract
 from pipelines.issues import Finding
 
@@ -36,26 +36,38 @@ def notices(
     contract: ProductContract,
     notice: Notice,
     relation: str,
-    outcome: str,
+    outcome: str | None,
     contracts: Contracts,
     day: date,
 ) -> Notices:
     """What departments are told of the rows of `relation`.
 
-    `outcome`: the relation of the model in which the rows stay whatever becomes of them. A code that is no
-    department's is told to the owner of the contract.
+    `outcome`: the relation of the model in which the rows stay whatever becomes of them, if there is one. A code that
+    is no department's is told to the owner of the contract.
     """
     departments = {code: row["organisation"] for code, row in contracts.codes[notice.departments].rows.items()}
-    names = _names(contracts, notice)
     ends = identifier(notice.ends)
-    group = ", ".join((identifier(notice.to), identifier(notice.kind), f"year({ends}) * 100 + month({ends})"))
-    told = con.execute(f"SELECT {group}, count(*), min({ends}) FROM {relation} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3")
+    month_of = f"strftime({ends}, '%Y-%m')" if notice.about == "ending" else "NULL"
+    group = ", ".join((identifier(notice.to), identifier(notice.kind), month_of))
+    told = con.execute(
+        f"SELECT {group}, count(*), min({ends}) FROM {relation} WHERE {ends} IS NOT NULL "
+        "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    )
     findings = []
     for to, kind, month, rows, first in told.fetchall():
-        about = {"kind": kind, "month": f"{month // 100}-{month % 100:02}", "rows": rows, "first": first.isoformat()}
+        about = {"kind": kind, "month": month, "rows": rows, "first": first.isoformat()}
         owner = departments.get(to, contract.form.owner)
-        findings.append(Finding("notice.ending", about, "warning", _key(to, kind, month), rows, owner))
-    became = identifier(notice.outcome.column)
+        findings.append(Finding(f"notice.{notice.about}", about, "warning", _key(to, kind, month), rows, owner))
+    outcomes = _became(con, contracts, notice, group, outcome, day) if outcome is not None else {}
+    return Notices(tuple(findings), outcomes)
+
+
+def _became(
+    con: duckdb.DuckDBPyConnection, contracts: Contracts, notice: Notice, group: str, outcome: str, day: date
+) -> dict[str, dict[str, Any]]:
+    """By identity of the finding of each group: how many rows it has, how many are past their end, what became."""
+    assert notice.outcome is not None  # a relation of outcomes is that of the contract
+    names, ends, became = _names(contracts, notice.outcome), identifier(notice.ends), identifier(notice.outcome.column)
     counted = con.execute(
         f"SELECT {group}, {became}, count(*), count(*) FILTER ({ends} < DATE '{day}') FROM {outcome} "
         f"WHERE {ends} IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
@@ -63,20 +75,21 @@ def notices(
     outcomes: dict[str, dict[str, Any]] = {}
     for to, kind, month, value, rows, over in counted.fetchall():
         said = outcomes.setdefault(
-            f"notice.ending:{_key(to, kind, month)}", {"day": day.isoformat(), "rows": 0, "ended": 0, "became": {}}
+            f"notice.{notice.about}:{_key(to, kind, month)}",
+            {"day": day.isoformat(), "rows": 0, "ended": 0, "became": {}},
         )
         said["rows"] += rows
         said["ended"] += over
         said["became"][names.get(value, str(value))] = rows
-    return Notices(tuple(findings), outcomes)
+    return outcomes
 
 
-def _names(contracts: Contracts, notice: Notice) -> dict[str, str]:
+def _names(contracts: Contracts, outcome: NoticeOutcome) -> dict[str, str]:
     """What the values of the column of outcomes mean."""
-    columns = contracts.models[notice.outcome.model].columns
-    (codes,) = (column.definition.codes for column in columns if column.name == notice.outcome.column)
+    columns = contracts.models[outcome.model].columns
+    (codes,) = (column.definition.codes for column in columns if column.name == outcome.column)
     return {code: row["name"] for code, row in contracts.codes[codes].rows.items()} if codes else {}
 
 
-def _key(to: str, kind: str, month: int) -> str:
-    return f"{to}.{kind}.{month}"
+def _key(to: str, kind: str, month: str | None) -> str:
+    return ".".join((to, kind, *([month.replace("-", "")] if month else [])))

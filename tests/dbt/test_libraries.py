@@ -209,6 +209,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence(10, licence_type="K", valid_to=AS_OF + timedelta(days=61)),
         licence(11, licence_type="K", valid_to=AS_OF),
         licence(12, licence_type="K", valid_to=AS_OF, licence_status="7"),
+        # with a new number: of one type a holder has only one, of the other one for each number
+        licence(13, licence_type="ONE", holder_code="H", licence_no="old", issued_on="2020-05-01"),
+        licence(
+            14, licence_type="ONE", holder_code="H", licence_no="new", issued_on="2022-05-01", valid_from="2022-06-01"
+        ),
+        licence(15, licence_type="SITE", holder_code="H", licence_no="east"),
+        licence(16, licence_type="SITE", holder_code="H", licence_no="west"),
     )
     bench.load(
         "dsrb/e_licence_change",
@@ -222,8 +229,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         licence_change(8, "gone", "2022-01-01", "I", "1"),
         licence_change(9, "gone", "2022-01-02", "D", "3"),
         licence_change(10, "L6", "2019-01-01", "I", "1"),
+        licence_change(11, "L13", "2020-05-01", "I", "1"),
     )
     bench.load("dsrb/licence_expiry", {"licence_type": "K", "warn_days": 60})
+    bench.load(
+        "dsrb/licence_type",
+        {"licence_type": "ONE", "licence_name": "一份", "one_per_holder": "1"},
+        {"licence_type": "SITE", "licence_name": "每处一份", "one_per_holder": "0"},
+    )
     bench.load(
         "sb/macro_series",
         {"series_code": "gdp", "series_name": "地区生产总值", "frequency": "Y", "growth_basis": "nominal"},
@@ -282,9 +295,9 @@ def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: 
     columns = "licence_identifier, superseded, in_force"
     found = {row[0]: row[1:] for row in bench.rows("lib_e_licence__licence", columns)}
     assert found == {
-        **dict.fromkeys(("L1", "L2", "L7", "L9", "L10", "L11"), (False, True)),
+        **dict.fromkeys(("L1", "L2", "L7", "L9", "L10", "L11", "L14", "L15", "L16"), (False, True)),
         **dict.fromkeys(("L3", "L4", "L5", "L8", "L12"), (False, False)),
-        "L6": (True, False),
+        **dict.fromkeys(("L6", "L13"), (True, False)),
     }
     holders = bench.rows(
         "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
@@ -314,8 +327,10 @@ def test_the_life_of_a_licence_is_told_change_by_change(bench: Bench) -> None:
     replaced = bench.rows(
         "lib_e_licence__period", "licence_identifier, superseded_since", "superseded_since is not null"
     )
-    assert replaced == [("L6", date(2021, 1, 1))], "the service must say what the library says of a licence replaced"
-    others = "licence_identifier <> 'L6'"
+    assert replaced == [("L13", date(2022, 6, 1)), ("L6", date(2021, 1, 1))], (
+        "what the library says of a licence replaced"
+    )
+    others = "superseded_since is null"
     periods = bench.rows("lib_e_licence__period", "licence_identifier, change_no, holder_name", others)
     assert periods == [("L1", n, "证照名称1") for n in (1, 3, 4, 6)] + [("L2", n, "证照名称2") for n in (2, 5, 7)]
 

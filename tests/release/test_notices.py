@@ -77,6 +77,27 @@ def test_nothing_ends(contracts: Contracts, desk: Issues) -> None:
     assert only_past.findings == ()
 
 
+def test_the_issuer_is_told_of_licences_that_a_newer_one_replaced(contracts: Contracts, desk: Issues) -> None:
+    """One issue for each issuer and type, not for each month; it closes when none is left."""
+    model = "lib_e_licence__licence"
+    contract = contracts.models[model]
+    notice = contract.form.notice
+    assert isinstance(notice, Notice)
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE licence (issuer_uscc VARCHAR, licence_name VARCHAR, superseded_since DATE)")
+        rows = [(AMR, FOOD, date(2020, 1, 5)), (AMR, FOOD, date(2024, 3, 1)), (HRSSB, CARD, DAY), (AMR, CARD, None)]
+        con.executemany("INSERT INTO licence VALUES (?, ?, ?)", rows)
+        for left in (2, 0):
+            found = notices(con, contract, notice, "licence", None, contracts, DAY)
+            desk.report(model, "dsrb", AREA, found.findings, found.proof)
+            assert len(desk.open()) == left
+            if left:
+                assert {(row["owner"], row["count"]) for row in desk.open()} == {("amr", 2), ("hrssb", 1)}
+                (food,) = (row["text"] for row in desk.open() if row["owner"] == "amr")
+                assert FOOD in food["zh"] and "2020-01-05" in food["zh"] and "2020-01-05" in food["en"]
+            con.execute("UPDATE licence SET superseded_since = NULL")
+
+
 def test_issues_hold_no_identifier(contracts: Contracts) -> None:
     (finding,) = told(contracts, [("1.2.156.3005.2.X", AMR, FOOD, DAY, "1")], DAY).findings
     assert "1.2.156" not in finding.text("zh") + finding.text("en") + finding.identity

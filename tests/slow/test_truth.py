@@ -156,6 +156,9 @@ def test_the_licences_in_force_are_those_that_truly_are(held: Licences) -> None:
     several = held.several()
     print("several", several)
     assert held.twice() == 0 and several.unexplained == ()
+    superseded = held.superseded()
+    print("superseded", superseded)
+    assert superseded.right > 20 and superseded.unexplained == ()
 
 
 def test_the_life_of_every_licence_is_told_and_what_ends_soon(held: Licences) -> None:

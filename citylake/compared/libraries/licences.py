@@ -4,8 +4,9 @@ was done to each and when, what is told of one that somebody asks about on a day
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import pairwise
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,7 @@ LICENCE, EVENT, PERIOD, EXPIRING = (f"lib_e_licence__{name}" for name in ("licen
 MODELS = (LICENCE, EVENT, PERIOD, EXPIRING)
 LOG, NOTICE = "dsrb/e_licence", "dsrb/licence_expiry"
 ISSUED, DELETED = "I", "D"
+YES = "1"
 EVENTS = {EXPIRED: "expired", CANCELLED: "cancelled", REVOKED: "revoked", CHANGED: "replaced", SUSPENDED: "suspended"}
 """What happened to a licence by the status in which a change leaves it."""
 SHOWN = (
@@ -38,11 +40,15 @@ class Licences:
         for row in sorted(clean(libraries, LOG), key=lambda row: float(row["change_no"])):
             self.log[row["licence_identifier"]].append(row)
         self.last = {one: rows[-1] for one, rows in self.log.items() if rows[-1]["operation"] != DELETED}
+        self._alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for one in self.log:
+            self._alike[self._kept_once(one)].append(one)
+        self._superseded = dict(self._replaced())
 
     def in_force(self) -> dict[str, Answers]:
         """By type: which licences are in force. The catalogue keeps some as valid whose last day is over."""
         said = dict(self._libraries.rows(LICENCE, "licence_identifier, licence_type", "in_force"))
-        true = {one: row["licence_type"] for one, row in self.last.items() if _good(row, self._today)}
+        true = {one: row["licence_type"] for one, row in self.last.items() if self._in_force(one, row, self._today)}
         return {
             kind: answers(
                 {one: kind for one, other in true.items() if other == kind},
@@ -53,10 +59,16 @@ class Licences:
         }
 
     def twice(self) -> int:
-        """How many licences too many are in force by the library: of one type, of one true holder, with one number."""
-        rows = self._libraries.rows(LICENCE, "licence_identifier, licence_type, licence_no", "in_force")
-        holders = Counter((kind, self._holder(one), number) for one, kind, number in rows)
+        """How many licences too many are in force by the library: of one type and one true holder, and of types of
+        which a holder may have several also with one number."""
+        rows = self._libraries.rows(LICENCE, "licence_identifier", "in_force")
+        holders = Counter(self._kept_once(one) if one in self.log else (one,) for (one,) in rows)
         return sum(count - 1 for count in holders.values())
+
+    def superseded(self) -> Answers:
+        """Which licences a newer one of their holder replaced although they are called valid, and since when."""
+        said = dict(self._libraries.rows(LICENCE, "licence_identifier, superseded_since", "superseded"))
+        return answers(self._superseded, said, self.why)
 
     def several(self) -> Answers:
         """Who has several licences of one type in force, under whatever numbers, and how many."""
@@ -64,7 +76,7 @@ class Licences:
             (kind, self._holder(one))
             for one, kind in self._libraries.rows(LICENCE, "licence_identifier, licence_type", "in_force")
         )
-        good = (row for row in self.last.values() if _good(row, self._today))
+        good = (row for one, row in self.last.items() if self._in_force(one, row, self._today))
         true = Counter((row["licence_type"], row["holder_code"]) for row in good)
         of: dict[tuple[str, str], list[str]] = defaultdict(list)
         for one, rows in self.log.items():
@@ -119,7 +131,7 @@ class Licences:
         }
         true = {}
         for one, row in self.last.items():
-            if _good(row, self._today) and row["valid_to"] and row["licence_type"] in notice:
+            if self._in_force(one, row, self._today) and row["valid_to"] and row["licence_type"] in notice:
                 left = (row["valid_to"] - self._today).days
                 if left <= notice[row["licence_type"]]:
                     true[one] = left
@@ -127,9 +139,30 @@ class Licences:
         return answers(true, said, self.why)
 
     def why(self, identifier: str) -> str:
-        """What is wrong with a row of the log about a licence."""
-        wrong = (self._planted.of(LOG, str(int(row["change_no"]))) for row in self.log.get(identifier, ()))
+        """What is wrong with a row of the log about a licence, or about one that it replaces or is replaced by."""
+        alike = self._alike[self._kept_once(identifier)] if identifier in self.log else []
+        rows = (row for one in (identifier, *alike) for row in self.log.get(one, ()))
+        wrong = (self._planted.of(LOG, str(int(row["change_no"]))) for row in rows)
         return next((one for one in wrong if one), UNEXPLAINED)
+
+    def _kept_once(self, identifier: str) -> tuple[str, ...]:
+        """What only one valid licence may have at a time: type and holder; of some types besides the number."""
+        row = self.log[identifier][-1]
+        kind = row["licence_type"]
+        once = self._libraries.contracts.codes["licence_type"].rows[kind]["one_per_holder"] == YES
+        return (kind, row["holder_code"], *(() if once else (row["licence_no"],)))
+
+    def _replaced(self) -> Iterator[tuple[str, date]]:
+        """Each licence that is called valid beside a newer one, and the day since which that holds."""
+        for alike in self._alike.values():
+            good = [one for one in alike if one in self.last and _good(self.last[one], self._today)]
+            good.sort(key=lambda one: (self.last[one]["issued_on"], float(self.last[one]["change_no"])))
+            for one, newer in pairwise(good):
+                row = self.last[newer]
+                yield one, max(row["issued_on"], row["valid_from"] or row["issued_on"])
+
+    def _in_force(self, identifier: str, row: Row, day: date) -> bool:
+        return _good(row, day) and day < self._superseded.get(identifier, date.max)
 
     def _holder(self, identifier: str) -> str:
         return str(self.log[identifier][-1]["holder_code"]) if identifier in self.log else identifier
@@ -141,7 +174,7 @@ class Licences:
         if not then:
             issued = self.log[identifier][0]["issued_on"]
             return Verdict.NOT_YET if issued > day else Verdict.NO_STATUS, None, None
-        return Verdict.GENUINE, then[-1]["licence_status"], _good(then[-1], day)
+        return Verdict.GENUINE, then[-1]["licence_status"], self._in_force(identifier, then[-1], day)
 
 
 def _told(
