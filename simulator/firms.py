@@ -55,6 +55,8 @@ NAME, CAPITAL, REPRESENTATIVE, DOMICILE, SCOPE = (
 """Items of an alteration, as the authority writes them."""
 _ELSEWHERE, _ELSEWHERE_BEGINS = ("340100", "340103", "340104", "320102", "341202"), 700_000_000
 """Where companies of other cities are registered, and their organisation numbers, which no firm of the city has."""
+_SHARE_BY_OWNER = 0.1
+"""Of the shops that are not called by the surname alone: those whose name holds the full name of the owner."""
 _ITEMS = deck(f"{NAME}*2 {CAPITAL}*3 {REPRESENTATIVE}*3 {DOMICILE}*4 {SCOPE}*3")
 
 
@@ -110,7 +112,7 @@ def found(dice: Dice, number: int, person: Person, established: date, entity_typ
     kind = entity_type or dice.pick(_TYPES)
     village = village_of(person.division)
     trade = dice.pick(_trades_of(kind))
-    own = f"{person.name[0]}记" if kind == SELF_EMPLOYED and dice.chance(0.25) else brand(dice)
+    own = _own(dice, person) if kind == SELF_EMPLOYED else brand(dice)
     prefix = {SELF_EMPLOYED: "92", CO_OPERATIVE: "93"}.get(kind, "91")
     return Firm(
         number=number,
@@ -261,6 +263,13 @@ def _trades_of(kind: str) -> tuple[Trade, ...]:
     if kind in (SELF_EMPLOYED, SOLE_PROPRIETORSHIP):
         return SHOP_TRADES
     return CO_OPERATIVE_TRADES if kind == CO_OPERATIVE else COMPANY_TRADES
+
+
+def _own(dice: Dice, person: Person) -> str:
+    """What a shop is called: some by the surname of whoever opened it, some by the whole name."""
+    if dice.chance(0.25):
+        return f"{person.name[0]}记"
+    return person.name if dice.chance(_SHARE_BY_OWNER) else brand(dice)
 
 
 def _name(dice: Dice, kind: str, trade: Trade, village: Village, own: str) -> str:

@@ -122,6 +122,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         enterprise("A", subject_no="N-2"),
         enterprise("B", entity_type="9500"),
         enterprise("C"),
+        enterprise("92D", entity_name="金安区张三小吃店", entity_type="9500"),
+        enterprise("92E", entity_name="金安区李四小吃店", entity_type="9500"),
+        enterprise("92F", entity_name="金安区王记小吃店", entity_type="9500"),
+        enterprise("92G", entity_name="金安区好记小吃店", entity_type="9500", legal_representative=None),
+        enterprise("91H", entity_name="六安张三有限公司"),
     )
     social = enterprise("51S")
     del social["entity_type"]
@@ -130,6 +135,16 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         "amr/enterprise_change",
         {"alteration_no": "V1", "subject_no": "N-1", "altered_on": "2021-01-01"},
         {"alteration_no": "V2", "subject_no": "gone", "altered_on": "2021-01-01"},
+        *(
+            {
+                "alteration_no": f"V{n}",
+                "subject_no": f"N-{of}",
+                "altered_on": "2021-01-01",
+                "value_before": "李四",
+                "alteration_item": "法定代表人变更",
+            }
+            for n, of in ((3, "92E"), (4, "92F"))
+        ),
     )
     bench.load(
         "drc/permit",
@@ -264,7 +279,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
 
 def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
     columns = "uscc, subject_no, entity_name, county_name, legal_representative_person_id"
-    assert bench.rows("lib_legal_entity__entity", columns, "entity_class <> '51'") == [
+    assert bench.rows("lib_legal_entity__entity", columns, "length(uscc) = 1") == [
         ("A", "N-2", "六安A（集团）有限公司", "金安区", "zhang"),
         ("B", "N-B", "六安B（集团）有限公司", "金安区", "zhang"),
         ("C", "N-C", "六安C（集团）有限公司", "金安区", "zhang"),
@@ -287,8 +302,18 @@ def test_what_licences_and_decisions_say_otherwise_is_kept(bench: Bench) -> None
     assert bench.rows("lib_legal_entity__conflict_count", "sum(conflicts)") == [(2,)]
 
 
+def test_a_sole_trader_is_not_public_under_a_name_that_holds_that_of_a_head(bench: Bench) -> None:
+    """Of now or of before; one who is unknown cannot be looked for. The name of a company is public in any case."""
+    found = bench.rows("lib_legal_entity__entity", "uscc, public_name", "uscc in ('92D', '92E', '92F', '92G', '91H')")
+    assert found == [
+        ("91H", "六安张三有限公司"), ("92D", None), ("92E", None), ("92F", "金安区王记小吃店"), ("92G", None),
+    ]  # fmt: skip
+
+
 def test_alterations_have_the_code_of_their_entity_if_it_is_registered(bench: Bench) -> None:
-    assert bench.rows("lib_legal_entity__alteration", "alteration_no, uscc") == [("V1", "A"), ("V2", None)]
+    assert bench.rows("lib_legal_entity__alteration", "alteration_no, uscc") == [
+        ("V1", "A"), ("V2", None), ("V3", "92E"), ("V4", "92F"),
+    ]  # fmt: skip
 
 
 def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: Bench) -> None:
@@ -403,7 +428,7 @@ def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> N
     ]  # fmt: skip
     # an association has no type of enterprise and is scored all the same; nothing is known of it
     assert bench.rows("lib_credit__score", "uscc, base_points, score, credit_grade") == [
-        ("51S", 700.0, 700.0, "B"), ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
+        ("51S", 700.0, 700.0, "B"), ("91H", 700.0, 700.0, "B"), ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
     ]  # fmt: skip
     own = {row[0] for row in bench.rows("lib_credit__score_event", "event_no", "uscc = 'B'")}
     assert own == set()  # a sole trader is a natural person in business

@@ -289,12 +289,12 @@ def with_form(proved: Sensitivity, name: str, **update: Any) -> Product:
 
 def test_what_is_made_from_attributes_of_persons_is_declared_or_reviewed(proved: Sensitivity) -> None:
     directory = "open/enterprise_directory"
-    assert set(proved.contracts.products[directory].form.model_dump()["reviewed"]) == {"entity_name", "county_code"}
-    found = proved.of_product(with_form(proved, directory, reviewed={"entity_name": "法人的名称"}))
+    assert set(proved.contracts.products[directory].form.model_dump()["reviewed"]) == {"public_name", "county_code"}
+    found = proved.of_product(with_form(proved, directory, reviewed={"public_name": "法人的名称"}))
     assert codes(found) == {"quasi_identifier"} and found[0].arguments["column"] == "county_code"
     assert str(found[0].arguments["path"]).startswith("core.ara__collective.division_code → ")
     for idle in ("uscc", "no_such_column"):
-        reviewed = {"entity_name": "法人的名称", "county_code": "集体所在的县", idle: "无"}
+        reviewed = {"public_name": "法人的名称", "county_code": "集体所在的县", idle: "无"}
         found = proved.of_product(with_form(proved, directory, reviewed=reviewed))
         assert codes(found) == {"reviewed_idle"} and found[0].arguments["column"] == idle
 

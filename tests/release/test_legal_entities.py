@@ -49,6 +49,24 @@ def test_every_class_has_as_many_entities_as_the_truth(town: Town, contracts: Co
     assert {"11", "12", "13", "31", "51", "52", "53", "91", "92", "93", "N1", "N2", "N3"} <= {kind for _, kind in found}
 
 
+def test_no_name_of_a_sole_trader_is_public_that_holds_the_name_of_a_head(town: Town, contracts: Contracts) -> None:
+    """The head of now or of any time before; every other name is public as it is."""
+    heads: dict[str | None, set[str | None]] = {}
+    for row in accepted(town, contracts, "amr/enterprise"):
+        heads.setdefault(row["PRIPID"], set()).add(row["LEREP"])
+    for row in accepted(town, contracts, "amr/enterprise_change"):
+        if row["ALTITEM"] == "法定代表人变更":
+            heads.setdefault(row["PRIPID"], set()).add(row["ALTBE"])
+    hidden = 0
+    columns = "subject_no, entity_name, public_name, entity_class"
+    for number, name, public, kind in town.rows(ENTITY, columns, "register_source = 'amr/enterprise'"):
+        owners = kind == "92" and any(head is None or head in name for head in heads[number])
+        assert public == (None if owners else name), number
+        hidden += owners
+    assert hidden > 3
+    assert town.rows(ENTITY, "count(*)", "entity_class <> '92' and public_name is distinct from entity_name") == [(0,)]
+
+
 def test_one_code_one_row_and_no_end_without_a_day(town: Town) -> None:
     assert town.rows(ENTITY, "count(*) - count(distinct uscc)") == [(0,)]
     assert town.rows(ENTITY, "count(*)", "entity_status in ('2', '3', '5') and status_date is null") == [(0,)]

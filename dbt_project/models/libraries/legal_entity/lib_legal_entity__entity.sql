@@ -47,9 +47,27 @@ with entity as (
     left join {{ ref('int_legal_entity__licence') }} l on l.uscc = k.uscc
     left join {{ ref('int_legal_entity__permit') }} p on p.uscc = k.uscc
     left join {{ ref('int_legal_entity__penalty') }} c on c.uscc = k.uscc
+),
+-- whoever is or was the head of a sole trader; a shop keeps the name of the one who opened it
+head as (
+    select uscc, legal_representative as head_name from entity
+    union all
+    select a.uscc, c.value_before as head_name
+    from {{ ref('stg_amr__enterprise_change') }} c
+    join {{ ref('stg_amr__enterprise') }} a on a.subject_no = c.subject_no
+    where c.alteration_item = '法定代表人变更'
+),
+named_after as (
+    select e.uscc
+    from entity e
+    join head h on h.uscc = e.uscc
+    where substr(e.uscc, 1, 2) = '92'
+        and (h.head_name is null or e.entity_name like '%' || h.head_name || '%')
+    group by e.uscc
 )
 select
     e.uscc, e.subject_no, e.entity_name,
+    case when n.uscc is null then e.entity_name end as public_name,
     substr(e.uscc, 1, 2) as entity_class,
     e.entity_type, e.entity_status, e.status_date, e.established_on, e.approval_date, e.registered_capital, e.currency,
     e.industry_code, e.registration_authority, e.business_authority, e.county_code,
@@ -59,3 +77,4 @@ select
     e.tax_credit_level, e.register_source, e.source_updated_at, e.attr_source, e.source_rows
 from entity e
 left join {{ ref('lib_geography__division') }} county on county.code = e.county_code
+left join named_after n on n.uscc = e.uscc
