@@ -50,6 +50,8 @@ from pipelines.release.editor import Editor, Outcome
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines
 from pipelines.release.notices import AREA as NOTICE
+from pipelines.release.refused_ends import AREA as REFUSED_ENDS
+from pipelines.release.refused_ends import still_shown
 from pipelines.release.signing import signer_of
 from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
@@ -242,6 +244,7 @@ class Run:
         try:
             with disk_full_named(self.settings.home):
                 outcomes = self._release(self._build())
+                self._report_refused_ends()
                 self.marts()
         except Exception as error:
             self.failures.add(EDITION, self.contracts.city.operator, error)
@@ -346,6 +349,20 @@ class Run:
                 self.failures.subjects.append(outcome.subject)
         forget_candidates(self.lake, failing.kept_candidates(self.contracts, self.receipts, self.lake))
         return outcomes
+
+    def _report_refused_ends(self) -> None:
+        """Tell owners of what is still shown although a row that may end it came, and was refused."""
+        published = self.ledger.published()
+        for model, contract in self.contracts.models.items():
+            entry = published.get(model)
+            if not contract.form.endedBy or entry is None or entry.version is None:
+                continue
+            named = {}
+            for source, column in contract.form.endedBy.items():
+                with self._quarantine(self.contracts.sources[source]) as quarantine:
+                    named[source] = quarantine.named(column)
+            found = list(still_shown(contract, self.lake.subject(model), entry.version, named))
+            self.issues.report(model, contract.form.owner, REFUSED_ENDS, found)
 
     def _close_settled(self, built: Built) -> None:
         """Close the issues of what is published from its present inputs: whatever closed its gate is gone."""

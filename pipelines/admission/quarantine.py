@@ -108,6 +108,15 @@ class Quarantine:
         query = "SELECT m._batch, m._row FROM member m JOIN line l USING (texts) WHERE l.accepted IS NOT NULL"
         return self.con.execute(query).fetchall()
 
+    def named(self, column: str) -> list[str]:
+        """What the open lines say in a column, as admission reads it; nothing of those that say nothing there."""
+        decoded, name = answers.decoded(self.contract, self.contracts, "own"), identifier(column)
+        query = (
+            f"SELECT DISTINCT CAST(d.{name} AS VARCHAR) AS named FROM ({decoded}) d JOIN own o ON o.id = d._row "
+            f"JOIN line l ON l.texts = o.texts WHERE l.settled IS NULL AND d.{name} IS NOT NULL ORDER BY named"
+        )
+        return [value for (value,) in self.con.execute(query).fetchall()]
+
     def _line(
         self, batch: int, row: int, first: str, last: str, times: int, rules: str, texts: Sequence[str], file: str
     ) -> Line:

@@ -224,6 +224,8 @@ class _Loader:
         _check_erasure(file, form, columns, form.key)
         self._check_lowered(file, form.lowered, columns)
         self._check_notice(file, form.notice, columns)
+        for source, column in form.endedBy.items():
+            self.resolver.wanted_sources.append((file, ("endedBy", source), source, [column]))
         _check_shown_until(file, form, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)

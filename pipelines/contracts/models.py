@@ -578,6 +578,8 @@ class ProductForm(Strict):
 
     `advice`: rules that do not close the gate; what they find is an open issue of the owner. `shownUntil`: the column
     with the last day on which a row may be shown; afterwards no channel gives the row out, released again or not.
+    `endedBy`: by source the column in which its rows name the row of this model that they may end; where such a row was
+    refused and what it names is still shown, the owner is told.
     """
 
     name: Text
@@ -600,6 +602,7 @@ class ProductForm(Strict):
     lowered: ProductLowering | None = None
     notice: Notice | None = None
     shownUntil: FieldName | None = None
+    endedBy: dict[SourceName, FieldName] = {}
     channels: Channels = Channels()
 
 

@@ -134,7 +134,7 @@ def _filled(node: Any) -> Any:
         about = {key: node[key] for key in ("description", "default") if key in node}
         return {**about, **_reference(node["x-list"])}
     filled = {key: _filled(value) for key, value in node.items()}
-    if "propertyNames" in node and "x-list" in node["propertyNames"]:
+    if "x-list" in node.get("propertyNames", {}) and "patternProperties" in filled:
         (filled["additionalProperties"],) = filled.pop("patternProperties").values()
     return filled
 

@@ -46,7 +46,7 @@ PLACE = re.compile(r"(0|[1-9][0-9]{0,8}):(0|[1-9][0-9]{0,11})")
 DUTIES: Mapping[str, Duty] = {
     AREA: "verification",
     CORRECTED: "acknowledgement",
-    **dict.fromkeys(("admit", "drift", "order", "across", "advice", "rights"), "correction"),
+    **dict.fromkeys(("admit", "drift", "order", "across", "advice", "rights", "publicity"), "correction"),
     **dict.fromkeys(("pull", "freshness"), "delivery"),
     "recall": "recall",
 }

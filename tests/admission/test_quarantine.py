@@ -115,6 +115,21 @@ def test_the_second_cursor_column_says_what_is_later(contracts: Contracts, tmp_p
     assert lines(source) == []
 
 
+def test_open_rows_say_whom_they_name_as_admission_reads_it(contracts: Contracts, tmp_path: Path) -> None:
+    """Not those that were told right later, and nothing of those that name nobody."""
+    source = intake(str(tmp_path), contracts, "dsrb/case_step", CURSOR)
+    assert named(source) == []
+    nobody = refused_step(Told("d", 1, "bad")) | {"HJBH": ""}
+    source.deliver([*(refused_step(Told(key, 1, "bad")) for key in "ab"), refused_step(Told("c", 1, "1")), nobody])
+    source.deliver([refused_step(Told("b", 2, "1")), refused_step(Told("c", 2, "bad")) | {"HJBH": " c "}])
+    assert named(source) == ["a", "c"]
+
+
+def named(source: Intake) -> list[str]:
+    with Quarantine(source.contract, source.contracts, source.lake, source.receipts) as quarantine:
+        return quarantine.named("step_no")
+
+
 def test_an_event_told_right_later_closes_the_wrong_one_for_good(contracts: Contracts, tmp_path: Path) -> None:
     source = intake(str(tmp_path), contracts, "dsrb/case_step", APPEND)
     wrong, right = (refused_step(Told("a", 0, value)) for value in ("bad", "1"))
