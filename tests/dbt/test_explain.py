@@ -633,7 +633,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "source_other": names_a_source,
     "value_kept": partial(is_conflicting, "kept"),
     "value_other": partial(is_conflicting, "other"),
-    "public_name": lambda case: case.cell.value == case.row["entity_name"],
+    "public_name": lambda case: case.same("public_name", "lib_legal_entity__entity", "uscc"),
     "entity_name": lambda case: case.same("entity_name", "lib_legal_entity__entity", "uscc"),
     "held_share": is_part_of_all_shares,
     "holder_key": is_key_of_the_holder,

@@ -34,7 +34,7 @@ subject as (
     group by uscc
 )
 select
-    s.uscc, e.entity_name,
+    s.uscc, e.entity_name, e.public_name,
     e.uscc is not null as entity_known,
     s.permits, s.penalties, s.last_permit_on, s.last_penalty_on, s.public_until,
     replace(concat_ws(',', s.permit_rows, s.penalty_rows), '},{', ',') as source_rows
