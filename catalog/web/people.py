@@ -109,7 +109,7 @@ def build_router(site: Site) -> APIRouter:
     @router.post("/access/acknowledge", dependencies=[Depends(site.own_form)])
     def acknowledge(request: Request, form: Form) -> Response:
         """A recipient says that it brought up to date what was corrected; of nobody else's notice."""
-        caller = site.caller(request)
+        caller = metering.asks(desk, request, site.caller(request), "notice.acknowledge", ROAD)
         if caller.recipient is None or caller.problem is not None:
             reason = caller.problem or Reason.TOKEN_REQUIRED
             raise desk.refuse(caller, None, reason, "notice.acknowledge", ROAD)

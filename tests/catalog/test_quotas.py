@@ -364,3 +364,11 @@ def test_an_address_is_kept_as_a_name_of_one_day(address: object, one: date, oth
     names = {mine.who(Caller(), str(address), day).name for day in (one, other)}
     assert len(names) == len({one, other}) and all(str(address) not in name for name in names)
     assert mine.who(Caller("r", problem=Reason.SUSPENDED, organisation="psb"), str(address), one).kind == "anonymous"
+
+
+def test_acknowledging_without_a_token_is_counted_too(own_city: City) -> None:
+    client = limited(own_city, anonymous="perMinute: 3, rowsPerDay: 1000, bytesPerDay: 1000000")
+    tries = [client.post("/access/acknowledge", data={"notice": "1", "note": "x"}).status_code for _ in range(6)]
+    assert tries == [401, 401, 401, 429, 429, 429]
+    denied = [row for row in audit.recent(own_city.register, 20) if row["action"] == "notice.acknowledge"]
+    assert len(denied) == 4, "of what is too much one row a minute"
