@@ -3,6 +3,7 @@
 import json
 import uuid
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,9 @@ from pipelines.admission import position
 from pipelines.admission.profile import Profile
 from pipelines.admission.reasons import reasons
 from pipelines.admission.reasons import told as reasons_told
+from pipelines.admission.receive import asked_of, position_of
 from pipelines.admission.renames import ColumnsRenamed
+from pipelines.admission.taken import known_files
 from pipelines.admission.trial import Trial, trial
 from pipelines.contracts.load import SourceContract, load
 from pipelines.messages import CitylakeError, say, translate
@@ -44,7 +47,11 @@ def test(source: Source) -> None:
         today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
         lake, made_up = settings.lake, is_test(settings)
         try:
-            found = trial(contract, contracts, secret, lake.scratch(), today, looks, made_up=made_up)
+            asked = partial(trial, contract, contracts, secret, lake.scratch(), today, looks, made_up=made_up)
+            found = asked(
+                position=position_of(contract, receipts.last(Stage.PULL, source), receipts),
+                known=partial(known_files, contract, asked_of(contract), receipts),
+            )
         except ColumnsRenamed as error:
             for finding in error.findings:
                 typer.echo(say(finding.code, **finding.arguments))
@@ -58,6 +65,8 @@ def test(source: Source) -> None:
 def _show(contract: SourceContract, found: Trial) -> None:
     about = {"subject": contract.id, "origin": found.origin, "rows": found.rows, "refused": found.refused}
     typer.echo(say("trial.good" if found.good else "trial.empty" if not found.rows else "trial.bad", **about))
+    if not found.new:
+        typer.echo(say("trial.known", subject=contract.id))
     for name in found.unknown:
         typer.echo(say("drift.new_column", column=name))
     for language in ("zh", "en") if found.by_rule else ():

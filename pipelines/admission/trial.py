@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -29,13 +30,15 @@ MOST = 1000
 @dataclass(frozen=True)
 class Trial:
     """What a trial found. `rows`: those that were judged; `by_rule`: refused ones by rule, a row may fail several;
-    `unknown`: columns that the contract neither uses nor ignores; `origin`: how the source names itself."""
+    `unknown`: columns that the contract neither uses nor ignores; `origin`: how the source names itself; `new`: whether
+    they are more than what was taken before, which is tried where nothing new waits."""
 
     rows: int
     refused: int
     by_rule: Mapping[str, int]
     unknown: tuple[str, ...]
     origin: str
+    new: bool
 
     @property
     def good(self) -> bool:
@@ -52,8 +55,11 @@ def trial(
     looks: Mapping[str, Look],
     *,
     made_up: bool,
+    position: Mapping[str, Any],
+    known: Callable[[], Mapping[str, str]],
 ) -> Trial | None:
-    """Try a source; None when it has nothing to show now. `looks`: of the last admitted batch.
+    """Try a source; None when it has nothing to show now. `looks`: of the last admitted batch; `position` and `known`:
+    where the next run goes on, and the files that it leaves alone.
 
     Raises CitylakeError for what a run would end with, ColumnsRenamed for missing columns.
     """
@@ -66,7 +72,12 @@ def trial(
         request = replace(asking(contract, contracts, lake, target), secret=secret, most=MOST, made_up=made_up)
         verb, arguments = connectors[contract.connector.verb], contract.connector.arguments
         try:
-            pulled = verb.function(request, **arguments)
+            # Behind a cursor there may be one row that is known: from the beginning there is more to judge.
+            going_on = {} if "value" in position else position
+            pulled = verb.function(replace(request, position=going_on, known=known), **arguments)
+            new = pulled is not None
+            if pulled is None and going_on:
+                pulled = verb.function(request, **arguments)
         except ColumnsMissing as error:
             raise renamed(contract, contracts, lake.scratch(), error, looks) from None
         if pulled is None:
@@ -76,7 +87,7 @@ def trial(
         batch = Batch(contract, contracts, lake, secrets.token_bytes(32), delivery, today, now().isoformat())
         judged = batch.run(Before(), confirmed=True)
         unknown = unknown_columns(contract, pulled.columns)
-        return Trial(rows, judged.refused, judged.by_rule, unknown, pulled.origin)
+        return Trial(rows, judged.refused, judged.by_rule, unknown, pulled.origin, new)
 
 
 def _cut(path: Path) -> int:

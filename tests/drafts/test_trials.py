@@ -100,6 +100,29 @@ def test_a_good_source_and_what_admission_would_refuse(home: Path) -> None:
     assert list((home / "home" / "lake" / "scratch").glob("trial-*")) == []
 
 
+def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract, drop = home / "project/data_contracts/sources/psb/trial.yaml", home / "drop"
+    dropped = "connector: {file_drop: {connection: psb, files: 't_*.csv', format: csv, complete: marker}}"
+    text = re.sub(r"connector: .*", dropped, CONTRACT.format(table="t"))
+    text = text.replace("mode: cursor", "mode: snapshot_diff").replace("cursor: source_updated_at", "volumeFloor: 1")
+    contract.write_text(text, "utf-8")
+    drop.mkdir()
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", drop.as_uri())
+
+    def laid_down(name: str, sex: str) -> None:
+        rows = "".join(f"{number},{sex},2026-01-02 08:00:00\n" for number in range(10))
+        (drop / name).write_text(f"bh,xb,gxsj\n{rows}", "utf-8")
+        (drop / f"{name}.ok").touch()
+
+    laid_down("t_01.csv", "男")
+    assert "没有新的交付" not in tried(0)
+    assert ingest() == 10
+    assert "没有新的交付" in tried(0)
+    laid_down("t_02.csv", "火星")
+    told = tried(1)
+    assert "半数以上" in told and "没有新的交付" not in told
+
+
 def test_what_is_wrong_is_told(home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.run(f"ALTER TABLE {engine.table} ADD extra varchar(10)")
     assert "extra" in tried(0)
