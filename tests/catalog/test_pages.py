@@ -195,7 +195,7 @@ def test_every_link_of_a_page_leads_somewhere(browser: TestClient) -> None:
             link = (about["href"] or "").split("#")[0]
             if link.startswith("/") and link not in seen:
                 seen.add(link)
-                assert browser.get(link, headers=HTML).status_code == 200, (road, link)
+                assert browser.get(link, headers=HTML, follow_redirects=True).status_code == 200, (road, link)
 
 
 def test_messages_and_templates_fit() -> None:
