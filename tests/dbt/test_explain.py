@@ -222,6 +222,18 @@ def is_unit_count(case: Case) -> bool:
     return int(case.cell.value or -1) <= sum(str(unit).startswith(case.row["parcel_no"] or "?") for unit in units)
 
 
+def is_deepest_part(case: Case) -> bool:
+    """The level of the last part of an address that is there."""
+    parts = {
+        "room_no": "room",
+        "building_unit": "unit",
+        "building_no": "building",
+        "gate_no": "gate",
+        "street": "street",
+    }
+    return case.cell.value == next((level for part, level in parts.items() if case.row[part]), "division")
+
+
 def is_address_count(case: Case) -> bool:
     """As many as the address library has with the same place."""
     place = {"street": "road_name"} if "road_name" in case.row else {name: name for name in (
@@ -568,6 +580,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
         (case.cell.value == "unknown")
         == (case.look_up("lib_geography__parcel", "1", f"parcel_no = {literal(case.row['parcel_no'])}") == [])
     ),
+    "address_level": is_deepest_part,
     "unit_count": is_unit_count,
     "address_count": is_address_count,
     "county_code": lambda case: (

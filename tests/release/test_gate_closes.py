@@ -105,7 +105,7 @@ def test_a_steward_gets_the_rows_for_which_a_model_was_refused(
         return list(csv.reader(io.StringIO((tmp_path / file).read_text("utf-8-sig"))))
 
     assert "没有不符合规则的行" in told("无.csv", code=1)
-    edited(PERSON_SQL, "p.name, p.sex,", "p.name, case p.sex when '1' then '2' else p.sex end as sex,")
+    edited(PERSON_SQL, "p.former_name, p.sex,", "p.former_name, case p.sex when '1' then '2' else p.sex end as sex,")
     assert town.run("wrong sexes", sources=[])[PERSON].version is None
     told("遮盖.csv")
     titles, *rows = lines("遮盖.csv")

@@ -2,7 +2,7 @@
 -- The history of entities: one row for each cell that changed between two releases.
 {{ config(incremental_strategy='append') }}
 {{ history(ref('lib_legal_entity__entity'), 'uscc', [
-    'subject_no', 'entity_name', 'entity_class', 'entity_type', 'entity_status', 'status_date', 'established_on',
+    'subject_no', 'entity_name', 'public_name', 'entity_class', 'entity_type', 'entity_status', 'status_date', 'established_on',
     'approval_date', 'registered_capital', 'currency', 'industry_code', 'registration_authority', 'business_authority',
     'county_code', 'county_name', 'domicile', 'legal_representative', 'legal_representative_person_id',
     'business_scope', 'term_from', 'term_to', 'valid_to', 'sub_of', 'annual_check', 'institution_level', 'funding',
