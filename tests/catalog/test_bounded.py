@@ -31,14 +31,20 @@ def exported(address: str, token: str, limit: int, asked: str = "", kind: str = 
     return rows, size >> 20
 
 
-def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
-    city = City(tmp_path)
+def wide_city(folder: Path, rows: int) -> tuple[City, str]:
+    """A city with so many wide rows, and the token of who may have them; a first export was made."""
+    city = City(folder)
     city.limit(UNLIMITED)
-    city.release(PERSONS, MANY, WIDE)
+    city.release(PERSONS, rows, WIDE)
     token = city.recipient("甲")
     city.grant("甲")
     with service(city.settings) as (address, _):
         assert exported(address, token, 1)[0] == 1  # the view is made once, and sorting all rows takes more than this
+    return city, token
+
+
+def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
+    city, token = wide_city(tmp_path, MANY)
     with service(city.settings) as (address, server):
         assert exported(address, token, FEW)[0] == FEW
         before = most(server.pid)
@@ -49,13 +55,7 @@ def test_an_export_takes_no_more_memory_for_more_rows(tmp_path: Path) -> None:
 
 
 def test_a_million_wide_rows_as_csv_take_no_more_memory_than_few(tmp_path: Path) -> None:
-    city = City(tmp_path)
-    city.limit(UNLIMITED)
-    city.release(PERSONS, MILLION, WIDE)
-    token = city.recipient("甲")
-    city.grant("甲")
-    with service(city.settings) as (address, _):
-        assert exported(address, token, 1)[0] == 1
+    city, token = wide_city(tmp_path, MILLION)
     with service(city.settings) as (address, server):
         assert exported(address, token, FEW, kind="csv")[0] == FEW + 1
         before = most(server.pid)
@@ -68,14 +68,8 @@ def test_a_million_wide_rows_as_csv_take_no_more_memory_than_few(tmp_path: Path)
 
 def test_an_export_that_chooses_its_rows_takes_no_more_memory_for_more(tmp_path: Path) -> None:
     """Also where it ends before the last row that fits."""
-    city = City(tmp_path)
-    city.limit(UNLIMITED)
-    city.release(PERSONS, MILLION, WIDE)
-    token = city.recipient("甲")
-    city.grant("甲")
+    city, token = wide_city(tmp_path, MILLION)
     asked = "&birth_year=ge.1900"
-    with service(city.settings) as (address, _):
-        assert exported(address, token, 1)[0] == 1
     with service(city.settings) as (address, server):
         assert exported(address, token, FEW, asked)[0] == FEW
         before = most(server.pid)

@@ -1,7 +1,7 @@
 """Reads from a position on, against a real PostgreSQL: nothing is missed, the source answers by its index, and wrong
 values neither stop the source nor vanish."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from threading import Event, Thread
 from urllib.parse import quote
@@ -47,17 +47,9 @@ class Source:
         return self.puller("database", address, ["id", "at"], Cursor("at", overlap))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("source"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-def source(server: Server, puller: Callable[..., Puller]) -> Source:
-    return Source(server, puller)
+def source(postgres: Server, puller: Callable[..., Puller]) -> Source:
+    return Source(postgres, puller)
 
 
 def ids(puller: Puller) -> list[int] | None:

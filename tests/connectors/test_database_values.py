@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,20 +47,12 @@ POSTGRES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop()
-
-
-def test_postgresqls_types_come_as_it_writes_them(server: Server, puller: Callable[..., Puller]) -> None:
-    engine = postgres_engine(server)
+def test_postgresqls_types_come_as_it_writes_them(postgres: Server, puller: Callable[..., Puller]) -> None:
+    engine = postgres_engine(postgres)
     names = [f"c{number}" for number in range(len(POSTGRES))]
     columns = {name: type_ for name, (type_, _) in zip(names, POSTGRES, strict=True)}
     engine.fill(columns, [[value for _, value in POSTGRES], ["NULL"] * len(POSTGRES)])
-    with server.connect("postgres", options="-c timezone=UTC") as connection:
+    with postgres.connect("postgres", options="-c timezone=UTC") as connection:
         shown = ", ".join(f"c{number}::text" for number in range(len(POSTGRES)))
         expected = connection.execute(f"SELECT {shown} FROM {engine.table}").fetchall()  # type: ignore[call-overload]
     request = puller("database", engine.address, names).request()
@@ -74,14 +66,14 @@ def _plain(cell: str | None) -> str | None:
     return re.sub(r"^(\d+)\.0$", r"\1", cell) if cell else cell
 
 
-def test_one_pull_is_one_connection(server: Server, puller: Callable[..., Puller]) -> None:
-    engine = postgres_engine(server)
+def test_one_pull_is_one_connection(postgres: Server, puller: Callable[..., Puller]) -> None:
+    engine = postgres_engine(postgres)
     engine.run(f"DROP TABLE IF EXISTS {engine.table}")
     engine.run(
         f"CREATE TABLE {engine.table} AS SELECT i AS id, repeat('x', 100) AS x FROM generate_series(1, 300000) i"
     )
     engine.run(f"ANALYZE {engine.table}")
-    with server.connect("postgres", autocommit=True) as connection:
+    with postgres.connect("postgres", autocommit=True) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")  # this one is counted before the pull
         before = _sessions(connection)
         rows = puller("database", engine.address, ["id"]).pull(table=engine.table, columns=["id"])
@@ -169,8 +161,8 @@ def test_values_of_drivers_as_text(value: object, shown: str) -> None:
     assert text(value) == shown
 
 
-def test_a_value_without_an_exact_text_is_refused(server: Server, puller: Callable[..., Puller]) -> None:
-    engine = postgres_engine(server, "postgresql+psycopg")
+def test_a_value_without_an_exact_text_is_refused(postgres: Server, puller: Callable[..., Puller]) -> None:
+    engine = postgres_engine(postgres, "postgresql+psycopg")
     engine.fill({"id": "integer", "j": "jsonb"}, [["1", """'{"secret": 1.10}'"""]])
     with pytest.raises(CitylakeError) as caught:
         puller("database", engine.address, ["id"]).pull(table=engine.table)
