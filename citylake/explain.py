@@ -9,7 +9,7 @@ import typer
 
 from citylake.forward import forward_lines
 from citylake.output import opened_register, told
-from citylake.permission import Looker, permit_values
+from citylake.permission import Looker, Values, permit_values
 from citylake.shown import Reason, record_shown, require_reason
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
@@ -24,9 +24,7 @@ def explain(
     ],
     key: Annotated[list[str], typer.Argument(help="主键，列=值 / the key, column=value")],
     column: Annotated[str | None, typer.Option(help="只解释这一列 / explain this column only")] = None,
-    values: Annotated[
-        bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
-    ] = False,
+    values: Values = False,
     onward: Annotated[
         bool, typer.Option("--forward", help="再列出取得过它的各方 / then list everyone who received it")
     ] = False,

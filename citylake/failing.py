@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from citylake.output import private_file, told
-from citylake.permission import Actor, Why, permit_values, permitted
+from citylake.permission import Actor, Values, Why, permit_values, permitted
 from pipelines.contracts.load import load
 from pipelines.evidence.text_book import MOST_ROWS
 from pipelines.lake.parquet import sha256
@@ -30,9 +30,7 @@ def export(
     published: Annotated[
         bool, typer.Option("--published", help="查已发布版本，不查被拒版本 / of the published version")
     ] = False,
-    values: Annotated[
-        bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
-    ] = False,
+    values: Values = False,
 ) -> None:
     """哪些行不符合模型的规则：主键、原因、来源行，留痕 / which rows fail the rules of a model; recorded."""
     with told():

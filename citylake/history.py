@@ -10,7 +10,7 @@ import typer
 
 from citylake.explain import key_of
 from citylake.output import opened_register, told
-from citylake.permission import Looker, permit_values
+from citylake.permission import Looker, Values, permit_values
 from citylake.shown import Reason, record_shown, require_reason
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
@@ -28,9 +28,7 @@ def show(
     known_on: Annotated[
         str | None, typer.Option("--known-on", help="还原某日所知的状态 / the row as it was known on this day")
     ] = None,
-    values: Annotated[
-        bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")
-    ] = False,
+    values: Values = False,
     who: Looker = None,
     why: Reason = None,
 ) -> None:

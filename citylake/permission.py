@@ -22,6 +22,7 @@ Looker = Annotated[
         "--who", envvar="CITYLAKE_ACTOR", help="操作的用户，要留痕的须写 / the user; needed for what is recorded"
     ),
 ]
+Values = Annotated[bool, typer.Option("--values", help="显示内容，含个人信息 / show values, personal ones too")]
 Why = Annotated[str, typer.Option(help="理由 / why")]
 NAME = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)?")
 """Of a source, model or product. What is called otherwise is a slip, maybe somebody's number, and not in the audit."""

@@ -307,8 +307,7 @@ def _expected(contract: SourceContract) -> tuple[str, ...]:
 def unknown_columns(contract: SourceContract, columns: Iterable[str]) -> tuple[str, ...]:
     """Columns that the contract neither uses nor ignores, as people may be told of them."""
     known = {UNREAD, ERASED, EMPTIED, *_expected(contract), *contract.form.ignored}
-    unknown = [name for name in columns if name not in known]
-    return shown(unknown) if unknown else ()
+    return shown([name for name in columns if name not in known])
 
 
 def _repeats(contract: SourceContract, path: Path, rows: int, last: Receipt, lake: Lake) -> bool:

@@ -7,6 +7,7 @@ of who did, belong to the command that writes it.
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pipelines.admission.reasons import of_model
@@ -59,7 +60,7 @@ class Listing:
     def _name(self, name: str) -> str:
         return next((one.definition.businessName for one in self.contract.columns if one.name == name), name)
 
-    @property
+    @cached_property  # asked for every cell
     def _levels(self) -> Mapping[str, int]:
         return {column.name: column.level for column in self.contract.columns}
 

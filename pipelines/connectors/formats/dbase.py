@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from pipelines.connectors.base import Encoding, header_names
-from pipelines.connectors.formats.encodings import Known, decoded, shown
+from pipelines.connectors.formats.encodings import ALL_KNOWN, Known, decoded, shown
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 
 _HEADER = struct.Struct("<BBBBIHH17xB2x")
@@ -114,9 +114,7 @@ class DbfTable:
             return encoding
         if declared:
             if declared.lower() not in _NAMES:
-                raise self.file.error(
-                    "format.encoding", encoding=declared, fits="utf-8 / gbk / gb18030", line=1, byte=1
-                )
+                raise self.file.error("format.encoding", encoding=declared, fits=ALL_KNOWN, line=1, byte=1)
             return _NAMES[declared.lower()]
         if page in _CODE_PAGES:
             return _CODE_PAGES[page]

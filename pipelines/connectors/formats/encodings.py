@@ -8,13 +8,15 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from pipelines.connectors.formats.table import LocalFile
 from pipelines.messages import CitylakeError
 
 Known = Literal["utf-8", "gbk", "gb18030"]
 """An encoding that a file is read in, once `auto` is settled."""
+ALL_KNOWN = " / ".join(get_args(Known))
+"""For a message about a file that declares none of them."""
 
 BLOCK = 1 << 22
 """Bytes decoded together."""

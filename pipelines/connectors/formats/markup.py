@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder, tostring
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser, iterparse
 
-from pipelines.connectors.formats.encodings import Known, byte_blocks, decoded, fitting, not_encoded
+from pipelines.connectors.formats.encodings import ALL_KNOWN, Known, byte_blocks, decoded, fitting, not_encoded
 from pipelines.connectors.formats.objects import table_of_objects
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered
 
@@ -96,8 +96,7 @@ def _parsed(file: LocalFile) -> Iterator[tuple[str, Element]]:
     except DefusedXmlException as error:
         raise file.error("format.xml_entities", problem=type(error).__name__) from None
     except (ValueError, LookupError):  # an encoding that the library does not know, or one of several bytes
-        known = "utf-8 / gbk / gb18030"
-        raise file.error("format.encoding", encoding=declared, fits=known, line=1, byte=1) from None
+        raise file.error("format.encoding", encoding=declared, fits=ALL_KNOWN, line=1, byte=1) from None
 
 
 def _columns(record: Element) -> dict[str, str | None] | None:
