@@ -383,7 +383,7 @@ def _taken_over(value: str, kind: str, timezone: str) -> str:
         taken = of_our_era(instant(value, timezone)) if kind == "TIMESTAMP" else value
         return f"CASE WHEN {value} BETWEEN {kind} '0001-01-01' AND {kind} '{end}' THEN {taken} END"
     if kind == "DOUBLE":
-        return f"CASE WHEN isfinite({value}) THEN {value} END"
+        return f"CASE WHEN isfinite({value}) THEN {value} + 0.0 END"  # not -0
     return f"cast({value} AS BIGINT)" if kind in _STORED["integer"] else value
 
 

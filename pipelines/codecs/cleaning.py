@@ -10,6 +10,9 @@ texts that it may change, and the caller looks for all shapes of a column at onc
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated
+
+from pydantic import Field
 
 from pipelines.codecs import gb11643, gb11714
 from pipelines.codecs.local_time import instant, of_our_era
@@ -19,6 +22,9 @@ from pipelines.verbs import CodeList, Registry
 
 CodeLists = Mapping[str, Mapping[str, str]]
 """For each code list: spelling -> code (aliases and the codes themselves)."""
+
+Places = Annotated[int, Field(ge=0, le=15)]
+"""How many decimals a number has."""
 
 SPELLING = frozenset({"trim", "half_width", "upper", "null_words", "thousands"})
 """Steps that only repair how people write: they change no date, time or number that its source stored as such."""
@@ -128,6 +134,19 @@ def thousands(text: str, _: CodeLists) -> str:
     return f"CASE WHEN {grouped} THEN regexp_replace({text}, '[,，]', '', 'g') ELSE {text} END"
 
 
+def _rounded(_: CodeLists, *, places: Places) -> Shape:
+    return Shape(rf"[+-]?[0-9]*[.][0-9]{{{places + 1},}}", each("."), (), range(places + 2, ANY_LENGTH.stop))
+
+
+@steps.register(_rounded)
+def rounded(text: str, _: CodeLists, *, places: Places) -> str:
+    """A number with more than `places` decimals is rounded to so many, half away from 0; one of more than 20 digits
+    before the point stays. For sources that write more digits than they mean: 33.33333333333333333333."""
+    longer = f"regexp_full_match({text}, '[+-]?[0-9]{{0,20}}[.][0-9]{{{places + 1},}}')"
+    short = f"coalesce(cast(try_cast({text} AS DECIMAL(38, {places})) AS VARCHAR), {text})"
+    return f"CASE WHEN {longer} THEN {short} ELSE {text} END"
+
+
 @steps.register(_always(r".*[(（\[［【〔﹝].*", each("(（[［【〔﹝")))
 def document_number(text: str, _: CodeLists) -> str:
     """The brackets around the year of a document number become `〔〕`; other brackets stay."""
@@ -194,13 +213,21 @@ def integer_of(text: str) -> str:
 
 def number_of(text: str) -> str:
     """A DOUBLE; NULL for NaN and infinity, which would make every sum what they are, for 1_000, and for what a DOUBLE
-    cannot hold: a whole number with more digits than it keeps, and 1e-400, which is not 0."""
+    cannot keep: a number that it would print with other digits, as 1e-400 or 12345678901234567.89. There is no -0.
+
+    Numbers of 15 digits are kept, but for those so small that a DOUBLE has fewer digits for them.
+    """
     number = f"try_cast({text} AS DOUBLE)"
-    long = f"strlen({text}) > 15 AND regexp_full_match({text}, ' *[+-]?[0-9]+([.]0*)? *')"
-    kept = f"try_cast({number} AS HUGEINT) = try_cast({text} AS HUGEINT)"
-    nought = f"regexp_matches({text}, '^[^eE]*[1-9]')"
+    short = f"strlen({text}) <= 15 AND abs({number}) > 1e-300"
+    kept = f"{_digits(text)} = {_digits(f'cast({number} AS VARCHAR)')}"
     read = f"isfinite({number}) AND NOT contains({text}, '_')"
-    return f"CASE WHEN {read} AND ({number} <> 0 OR NOT {nought}) AND (NOT ({long}) OR {kept}) THEN {number} END"
+    return f"CASE WHEN {read} AND (({short}) OR {kept}) THEN {number} + 0.0 END"
+
+
+def _digits(number: str) -> str:
+    """The digits of a number from the first to the last that is not 0. Of two numbers that are nearly the same, they
+    differ if the numbers do."""
+    return f"trim(regexp_replace({number}, '[eE].*|[^0-9]', '', 'g'), '0')"
 
 
 def time_of(text: str, zone: str) -> str:

@@ -38,7 +38,7 @@ READ: dict[str, Callable[[str, str], str]] = {
     "date": lambda text, _: f"try_cast({text} AS DATE)",
     "timestamp": lambda text, zone: instant(f"try_cast({text} AS TIMESTAMP)", zone),
     "integer": lambda text, _: f"try_cast({text} AS BIGINT)",
-    "number": lambda text, _: f"try_cast({text} AS DOUBLE)",
+    "number": lambda text, _: f"try_cast({text} AS DOUBLE) + 0.0",  # not -0
 }
 """How texts are read, by logical type."""
 

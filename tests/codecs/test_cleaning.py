@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tests.memory import connection
 Run = Callable[..., Any]
 
 LISTS = {"sex": {"1": "1", "2": "2", "男": "1", "男性": "1", "女": "2", "it's": "2"}, "bare": {"1": "1"}}
-ARGUMENTS: dict[str, dict[str, Any]] = {"code_of": {"codes": "sex"}}
+ARGUMENTS: dict[str, dict[str, Any]] = {"code_of": {"codes": "sex"}, "rounded": {"places": 2}}
 
 # step, text, result
 CASES = [
@@ -74,6 +75,14 @@ CASES = [
     ("thousands", "0,500", "0,500"),
     ("thousands", "1,234,5.6", "1,234,5.6"),
     ("thousands", "5000000", "5000000"),
+    ("rounded", "33.33333333333333333333", "33.33"),
+    ("rounded", "-0.125", "-0.13"),
+    ("rounded", "99999999999999999999.995", "100000000000000000000.00"),
+    ("rounded", ".005", "0.01"),
+    ("rounded", "123456789012345678901.125", "123456789012345678901.125"),
+    ("rounded", "1.5", "1.5"),
+    ("rounded", "1.125E3", "1.125E3"),
+    ("rounded", "1.1.125", "1.1.125"),
     ("document_number", "六市监罚〔2021〕15号", "六市监罚〔2021〕15号"),
     ("document_number", "六市监罚（2018）15号", "六市监罚〔2018〕15号"),
     ("document_number", "六市监罚(2018)15号", "六市监罚〔2018〕15号"),
@@ -120,7 +129,7 @@ codes = st.from_regex(r"[A-Z0-9]{8} ?[-—–]{0,2} ?[0-9X] ?", fullmatch=True)
 dates = st.from_regex(
     r"(9999|1900|2099|20[0-9]{2})[-/.]?(12|01|09)[-/.]?(31|01|09)([ T][0-9:.Z+-]{0,8})?", fullmatch=True
 )
-amounts = st.from_regex(r"[+-]?[0-9]{1,4}([,，][0-9]{2,4}){0,3}([.][0-9]{0,2})?", fullmatch=True)
+amounts = st.from_regex(r"[+-]?[0-9]{1,4}([,，][0-9]{2,4}){0,3}([.][0-9]{0,5})?", fullmatch=True)
 documents = st.from_regex(
     r"([六罚()（）〔〕\[\]【】［］ ]{0,3}(2021|18|号)[()（）〔〕\[\]【】［］ ]{0,3}){1,3}", fullmatch=True
 )
@@ -292,7 +301,8 @@ def test_a_whole_number_is_what_is_written(run: Run, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["NaN", "nan", "Infinity", "-inf", "1_000", "1e999", "1,5", "", None, "1e-400", "-0.5e-999", "9007199254740993",
-     "9007199254740993.0", " -9007199254740993", "123456789012345678901234567890123456789012"],
+     "9007199254740993.0", " -9007199254740993", "123456789012345678901234567890123456789012", "12345678901234567.89",
+     "99999999999999.9951", "9.9999999999999999999", "0.10000000000000000555", "1.2345678e-320", "33.333333333333333333"],
 )  # fmt: skip
 def test_what_is_no_number_would_spoil_every_sum(run: Run, text: str | None) -> None:
     assert run(number_of, text) is None
@@ -308,12 +318,22 @@ def test_numbers_are_read_exactly(run: Run, number: float) -> None:
 @settings(max_examples=200, deadline=None)
 def test_a_number_keeps_the_digits_of_a_whole_one_or_is_none(run: Run, number: int, ending: str) -> None:
     found = run(number_of, f"{number}{ending}")
-    assert found == number if float(number) == number else found is None
+    assert found == number if Decimal(repr(float(number))) == number else found is None
 
 
-@pytest.mark.parametrize("text", ["0", "-0", "0.000", "0e5", " 0 ", ".0"])
+@given(
+    text=st.from_regex(r"[+-]?([0-9]{1,20}[.]?[0-9]{0,20}|[.][0-9]{1,20})([eE][+-]?[0-9]{1,3})?", fullmatch=True)
+    | st.decimals(allow_nan=False, allow_infinity=False).map(str)
+)
+@settings(max_examples=300, deadline=None)
+def test_a_number_is_what_is_written_to_its_last_digit_or_is_none(run: Run, text: str) -> None:
+    found, nearest = run(number_of, text), float(text)
+    assert found is None if Decimal(repr(nearest)) != Decimal(text) else repr(found) == repr(nearest + 0.0)
+
+
+@pytest.mark.parametrize("text", ["0", "-0", "0.000", "-0.000", "0e5", " 0 ", ".0"])
 def test_nought_is_a_number(run: Run, text: str) -> None:
-    assert run(number_of, text) == 0
+    assert repr(run(number_of, text)) == "0.0"
 
 
 def moment(text: str) -> str:
