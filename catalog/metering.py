@@ -217,6 +217,14 @@ def asks(desk: Desk, request: Request, caller: Caller, action: str, road: str) -
     return caller
 
 
+def receives(desk: Desk, request: Request, caller: Caller, action: str, road: str) -> tuple[Caller, str]:
+    """As `asks`, for what belongs to a recipient: the caller and their recipient. Raises Refused for nobody too."""
+    asks(desk, request, caller, action, road)
+    if caller.problem is not None or caller.recipient is None:
+        raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, action, road)
+    return caller, caller.recipient
+
+
 def gave(request: Request, rows: int, size: int | None = None) -> None:
     """Note the rows of the answer. `size`: bytes of a file that has them, of which a part may be asked for."""
     meter = _meter(request)

@@ -6,7 +6,7 @@ Belongs here: which act is where, and that the same request made twice does it o
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -18,7 +18,9 @@ from catalog.delivery.desk import Desk
 from catalog.policy import administration as admin
 from catalog.policy import suspension
 from catalog.policy.decision import Grant
+from catalog.policy.limits import limited_in_vain
 from catalog.policy.services import Service, services
+from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now
@@ -68,13 +70,15 @@ class Act:
 
 @dataclass(frozen=True)
 class List:
-    """A list at an address, and by what it may be narrowed. `key`: what names one of it, by which pages go on."""
+    """A list at an address, and by what it may be narrowed. `key`: what names one of it, by which pages go on; `holds`:
+    what is true of one or not, by its name in the answer."""
 
     path: str
     of: type
     key: str
     find: Callable[[Desk, Mapping[str, str]], Sequence[Any]]
     narrowed: tuple[str, ...] = ()
+    holds: Mapping[str, Callable[[Contracts, Any], bool]] = field(default_factory=dict)
 
 
 def _new_recipient(asked: Asked) -> Done:
@@ -204,7 +208,7 @@ ACTS: Final = (
 LISTS: Final = (
     List("/recipients", admin.Recipient, "name", lambda desk, _: admin.list_recipients(desk.register)),
     List("/applications", admin.Application, "name", lambda desk, _: admin.list_applications(desk.register)),
-    List("/services", Service, "product", _services),
+    List("/services", Service, "product", _services, holds={"live": lambda _, one: bool(one.live)}),
     List(
         "/tokens",
         admin.Token,
@@ -218,6 +222,7 @@ LISTS: Final = (
         "id",
         lambda desk, by: admin.list_grants(desk.register, by.get("recipient"), by.get("product")),
         ("recipient", "product"),
+        {"limited_in_vain": lambda contracts, one: limited_in_vain(contracts, one.product, vars(one))},
     ),
     List("/suspensions", suspension.Suspension, "id", lambda desk, _: suspension.listed(desk.register)),
 )

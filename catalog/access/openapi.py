@@ -16,7 +16,6 @@ from catalog.access.renewing import PATH
 from catalog.delivery.rows.openapi import problem_schema
 from catalog.delivery.rows.problems import MEDIA_TYPE
 from catalog.policy.renewal import ACT
-from catalog.policy.services import Service
 from catalog.web.sessions import PERSON_COOKIE
 from pipelines.messages import say
 
@@ -67,10 +66,12 @@ def _self() -> Json:
 
 def _list(one: List) -> Json:
     name = one.path[1:]
+    item = _of(one.of)
+    item["properties"] |= {held: {"type": "boolean", "description": say(f"access.doc.{held}")} for held in one.holds}
     schema = {
         "type": "object",
         "required": [name],
-        "properties": {name: {"type": "array", "items": _of(one.of)}, "next": {"type": "string"}},
+        "properties": {name: {"type": "array", "items": item}, "next": {"type": "string"}},
         "additionalProperties": False,
     }
     text = say(f"access.doc.list.{name}")
@@ -117,8 +118,6 @@ def _of(kind: type) -> Json:
     """What one of a kind looks like."""
     schema: Json = TypeAdapter(kind).json_schema(mode="serialization")
     schema = {**schema, "properties": {**schema["properties"]}, "additionalProperties": False}
-    if kind is Service:
-        schema["properties"]["live"] = {"type": "boolean"}
     if kind in ISSUED:
         schema["properties"]["profile"] = {"type": "object", "description": say("access.doc.profile")}
     return schema

@@ -14,7 +14,7 @@ from catalog.access.forms import Renewal
 from catalog.access.refusals import of_policy
 from catalog.delivery.desk import Desk
 from catalog.policy import renewal
-from catalog.policy.decision import Caller, Reason
+from catalog.policy.decision import Caller
 from pipelines.messages import CitylakeError
 
 PATH = "/renew"
@@ -44,8 +44,4 @@ def _holder(desk: Desk, request: Request) -> Caller:
         caller = desk.callers.from_client(*oauth.basic(header), partial(metering.origin, desk, request))
     else:
         caller = metering.shows(desk, request)
-    metering.asks(desk, request, caller, renewal.ACT, ROAD)
-    problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.token is None else None)
-    if problem is not None:
-        raise desk.refuse(caller, None, problem, renewal.ACT, ROAD)
-    return caller
+    return metering.receives(desk, request, caller, renewal.ACT, ROAD)[0]

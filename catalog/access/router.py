@@ -19,10 +19,9 @@ from catalog.access import openapi, renewing
 from catalog.access.acts import ACTS, AFTER, ISSUED, LIMIT, LISTS, MOST_LISTED, NUMBER, PAGED, TOKEN, Act, Asked, List
 from catalog.access.asking import NOT_KEPT, Body, form_of, issued, require_json, shown
 from catalog.access.refusals import Refusal, of_policy
-from catalog.delivery.desk import token_id
+from catalog.delivery.desk import Desk, token_id
 from catalog.policy import audit, users
 from catalog.policy.decision import ANONYMOUS
-from catalog.policy.services import Service
 from catalog.web import sessions
 from catalog.web.site import Site
 from pipelines.messages import CitylakeError
@@ -66,7 +65,7 @@ def _listing(site: Site, one: List) -> Callable[[Request], JSONResponse]:
             part, following = _page(one, found, by)
             said = {"actor": actor, "road": ROAD, "asked": {"what": one.path[1:], **by}}
             audit.append(connection, LOOK, "allowed", said)
-        answer: dict[str, Any] = {one.path[1:]: [_listed(item) for item in part]}
+        answer: dict[str, Any] = {one.path[1:]: [_listed(desk, one, item) for item in part]}
         return JSONResponse(answer | ({} if following is None else {"next": following}), headers=NOT_KEPT)
 
     return listed
@@ -92,8 +91,9 @@ def _doing(site: Site, act: Act) -> Callable[[Request, bytes], JSONResponse]:
     return done
 
 
-def _listed(found: Any) -> dict[str, Any]:
-    return {**shown(found), "live": found.live} if isinstance(found, Service) else shown(found)
+def _listed(desk: Desk, one: List, item: Any) -> dict[str, Any]:
+    contracts = desk.listing.snapshot().contracts
+    return {**shown(item), **{name: holds(contracts, item) for name, holds in one.holds.items()}}
 
 
 def _actor(site: Site, request: Request, action: str) -> str:

@@ -91,16 +91,14 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/access/deliveries/{name}/{number}/receipt.zip")
     def delivery_receipt(request: Request, name: str, number: str) -> Response:
         """A receipt of a delivery to whoever asks, with the key that checks it; nobody else's is there."""
-        caller = metering.asks(desk, request, site.caller(request), inquiry.ACT, ROAD)
-        if caller.problem is not None or caller.recipient is None:
-            raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, inquiry.ACT, ROAD)
-        kept = standing.own_receipt(desk.register, name, number_of(number, 9) or 0, caller.recipient)
+        caller, recipient = metering.receives(desk, request, site.caller(request), inquiry.ACT, ROAD)
+        kept = standing.own_receipt(desk.register, name, number_of(number, 9) or 0, recipient)
         ours = signer_of(desk.settings, desk.listing.city())
         signer = None if kept is None else signed_by(kept.body["statement"], kept.body["signature"], ours)
         if kept is None or signer is None:
             raise desk.refuse(caller, None, Reason.NOT_PUBLISHED, inquiry.ACT, ROAD)
         body = {"road": ROAD, "delivery": kept.subject, "receipt": kept.id, **token_id(caller)}
-        who: audit.About = {"recipient": caller.recipient, "application": caller.application}
+        who: audit.About = {"recipient": recipient, "application": caller.application}
         audit.record(desk.register, inquiry.ACT, "allowed", body, **who)
         headers = {"Content-Disposition": 'attachment; filename="receipt.zip"', "Cache-Control": "private, no-store"}
         content = zipped(kept.body["statement"], kept.body["signature"], signer)
@@ -109,18 +107,15 @@ def build_router(site: Site) -> APIRouter:
     @router.post("/access/acknowledge", dependencies=[Depends(site.own_form)])
     def acknowledge(request: Request, form: Form) -> Response:
         """A recipient says that it brought up to date what was corrected; of nobody else's notice."""
-        caller = metering.asks(desk, request, site.caller(request), "notice.acknowledge", ROAD)
-        if caller.recipient is None or caller.problem is not None:
-            reason = caller.problem or Reason.TOKEN_REQUIRED
-            raise desk.refuse(caller, None, reason, "notice.acknowledge", ROAD)
+        caller, recipient = metering.receives(desk, request, site.caller(request), "notice.acknowledge", ROAD)
         notice, note = number_of(form.get("notice", ""), 9) or 0, form.get("note", "")
         body = {"road": ROAD, "notice": notice, **token_id(caller)}
-        about: audit.About = {"recipient": caller.recipient, "application": caller.application}
+        about: audit.About = {"recipient": recipient, "application": caller.application}
         try:
-            if notice in {one["id"] for one in corrections.notices(desk.register, caller.recipient)}:
+            if notice in {one["id"] for one in corrections.notices(desk.register, recipient)}:
                 require_harmless(note)
             with desk.register.begin() as connection:
-                corrections.acknowledge(connection, notice, caller.recipient, note, caller.recipient)
+                corrections.acknowledge(connection, notice, recipient, note, recipient)
                 audit.append(connection, "notice.acknowledge", "allowed", body, **about)
         except CitylakeError as error:
             return _access(request, 422, error.text(site.voice(request).language))
@@ -137,9 +132,7 @@ def build_router(site: Site) -> APIRouter:
             if person.lacks:
                 return RedirectResponse("/account", 303)
         else:
-            caller = metering.asks(desk, request, site.caller(request), renewal.ACT, ROAD)
-            if caller.problem is not None or caller.token is None:
-                raise desk.refuse(caller, None, caller.problem or Reason.TOKEN_REQUIRED, renewal.ACT, ROAD)
+            caller, _ = metering.receives(desk, request, site.caller(request), renewal.ACT, ROAD)
             shown = desk.callers.from_token(form.get("secret", ""), partial(metering.origin, desk, request))
             if shown.problem is Reason.LOCKED:
                 raise desk.refuse(shown, None, Reason.LOCKED, renewal.ACT, ROAD)

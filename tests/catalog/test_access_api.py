@@ -116,6 +116,12 @@ def test_lists_by_every_role(staffed_city: City, people: dict[str, TestClient]) 
     steward = people[STEWARD]
     assert [one["recipient"] for one in steward.get(f"{PREFIX}/grants?recipient=乙").json()["grants"]] == ["乙"]
     assert steward.get(f"{PREFIX}/grants?product={DIVISIONS}").json()["grants"][0]["purpose"] == "核验测试"
+    assert not any(one["limited_in_vain"] for one in steward.get(f"{PREFIX}/grants").json()["grants"])
+    given = staffed_city.grant("乙", "sharing/population_conflict_count")
+    with staffed_city.register.begin() as connection:  # as it was given before that was refused
+        connection.execute(sa.update(access).where(access.c.id == given.id).values(roads=["rows"]))
+    listed = steward.get(f"{PREFIX}/grants?recipient=乙").json()["grants"]
+    assert [one["id"] for one in listed if one["limited_in_vain"]] == [given.id]
     assert steward.get(f"{PREFIX}/grants?who=乙").status_code == 400
     assert "argon2" not in steward.get(f"{PREFIX}/tokens").text
     offered = steward.get(f"{PREFIX}/services").json()["services"]
@@ -412,7 +418,9 @@ def test_the_commands_of_the_documentation(staffed_city: City, clock: Clock, rep
     assert done.returncode == 0, done.stderr
     given, listed, renewed = split(done.stdout)
     assert renewed["succeeds"] == shown.split("_")[1] and renewed["profile"]["bearerToken"] == renewed["token"]
-    assert given["pending"] and given["given_by"] == STEWARD and listed["grants"] == [given]
+    assert (
+        given["pending"] and given["given_by"] == STEWARD and listed["grants"] == [given | {"limited_in_vain": False}]
+    )
 
 
 def split(text: str) -> list[dict[str, Any]]:

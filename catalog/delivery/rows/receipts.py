@@ -13,7 +13,6 @@ from catalog.delivery.reads import MOST_DAYS, receipt_for_caller
 from catalog.delivery.rows.problems import Problem
 from catalog.delivery.rows.question import asked
 from catalog.policy import inquiry
-from catalog.policy.decision import Reason
 from catalog.policy.reads import MOST_ENTRIES
 from pipelines.messages import CitylakeError
 from pipelines.release.signing import signer_of
@@ -28,12 +27,9 @@ def add_route(router: APIRouter, desk: Desk) -> None:
 
     @router.get(PATH)
     def receipt(request: Request) -> JSONResponse:
-        caller = metering.asks(desk, request, metering.shows(desk, request), inquiry.ACT, ROAD)
-        problem = caller.problem or (Reason.TOKEN_REQUIRED if caller.recipient is None else None)
-        if problem is not None:
-            raise desk.refuse(caller, None, problem, inquiry.ACT, ROAD)
+        caller, recipient = metering.receives(desk, request, metering.shows(desk, request), inquiry.ACT, ROAD)
         given = asked(request.query_params.multi_items(), ("first", "last")).reserved
-        about = inquiry.Asked(_day(given, "first"), _day(given, "last"), recipient=caller.recipient)
+        about = inquiry.Asked(_day(given, "first"), _day(given, "last"), recipient=recipient)
         if about.first and about.last and about.last < about.first:
             raise Problem("bad_period", "last")
         signer = signer_of(desk.settings, desk.listing.city())
@@ -46,7 +42,7 @@ def add_route(router: APIRouter, desk: Desk) -> None:
                 raise
             raise Problem("receipt_too_many", "first", status=413, most=f"{MOST_ENTRIES:,}") from error
         signed: dict[str, Any] = {"sha256": hashlib.sha256(statement.encode()).hexdigest(), **token_id(caller)}
-        who = {"recipient": caller.recipient, "application": caller.application}
+        who = {"recipient": recipient, "application": caller.application}
         inquiry.record(desk.register, about, ROAD, told, **who, **signed)
         return JSONResponse(
             {"statement": statement, "signature": signature}, headers={"Cache-Control": "private, no-store"}
