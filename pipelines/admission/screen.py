@@ -44,6 +44,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.codecs.texts import Shape, Texts, places
 from pipelines.connectors.base import EMPTIED
 from pipelines.contracts.load import Column, Contracts
+from pipelines.contracts.rules.rows import NOT_WHOLE
 
 WORTH = 300_000
 """Rows below which a look costs more than it saves: SQL takes 0.1 to 0.2 s to be asked of texts that repeat."""
@@ -75,8 +76,8 @@ _STORED = {
 
 @dataclass(frozen=True)
 class _Texts:
-    """What is looked for in a column of texts: shapes that cleaning would change, texts too long, what is no right
-    number."""
+    """What is looked for in a column of texts: shapes that cleaning would change or a rule refuses, texts too long,
+    what is no right number."""
 
     name: str
     shapes: Sequence[Shape]
@@ -309,14 +310,16 @@ class Screen:
     def _look(self, column: Column, contracts: Contracts, function: str | None) -> _Texts:
         lengths = [length for one in self._alone(column.name) if (length := _longest(one)) is not None]
         judge, right = (functions.judge(function), functions.right(function)) if function else (None, 0)
-        return _Texts(column.name, shapes(column, contracts), min(lengths, default=None), judge, right)
+        wrong = [shape for one in self._alone(column.name) if (shape := _wrong(one)) is not None]
+        looked = [*shapes(column, contracts), *wrong]
+        return _Texts(column.name, looked, min(lengths, default=None), judge, right)
 
     def _answered(self, column: str, function: str | None) -> list[str]:
         """The rules that no cleared row fails."""
         return [
             one.rule
             for one in self._alone(column)
-            if _longest(one) is not None or (function and self._passes(one.predicate, function, column))
+            if _longest(one) is not None or _wrong(one) or (function and self._passes(one.predicate, function, column))
         ]
 
     def _alone(self, column: str) -> list[Judgement]:
@@ -340,6 +343,11 @@ def _open_days(column: Column) -> Iterator[date]:
             for day in cleaning.open_ends(**step.arguments):
                 with suppress(ValueError):  # a word, or no day
                     yield date.fromisoformat(day)
+
+
+def _wrong(one: Judgement) -> Shape | None:
+    """The shape of the texts that a rule refuses, if it asks for nothing else."""
+    return NOT_WHOLE if one.asked is not None and one.asked.verb == "cell_whole" else None
 
 
 def _longest(one: Judgement) -> int | None:

@@ -116,7 +116,7 @@ class Resolver:
         cells: bool = False,
     ) -> tuple[Rule, ...]:
         """Rules that follow from the columns, then the contract's own. `events`: rules about history may stand here;
-        `source`: rules about shapes may; `cells`: what comes are cells of a workbook."""
+        `source`: rules about shapes may; `cells`: what comes are, or were, cells of a workbook."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
         for index, column in enumerate(columns):

@@ -34,7 +34,7 @@ LOOK = 100
 DELIMITERS = (",", ";", "|", "\t")
 
 
-@formats.register(FormatAbout())
+@formats.register(FormatAbout(cells=True))
 def csv(
     file: LocalFile,
     *,

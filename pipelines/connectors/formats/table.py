@@ -73,7 +73,8 @@ def numbered(file: LocalFile, records: Callable[[], Iterable[object]], of: str =
 @dataclass(frozen=True)
 class FormatAbout:
     """What a format is. `archive`: its files lie in a zip of their own, as a shapefile's do. `cells`: its values are
-    cells of a workbook, where a long number has lost its last digits and a formula may have no result."""
+    cells of a workbook, or were when it was saved as CSV: a long number has lost its last digits there, and a formula
+    may have no result."""
 
     archive: bool = False
     cells: bool = False

@@ -5,15 +5,19 @@ from typing import Literal
 
 from pipelines.codecs import numbers
 from pipelines.codecs.sql import identifier, literal, literals
+from pipelines.codecs.texts import Shape
 from pipelines.contracts.models import GeometryKind
 from pipelines.contracts.rules.base import Bound, Context, Dimension, Kind, Pattern, Values, day, days_after_today, row
 from pipelines.verbs import CodeList, Column, VerbError
 
-_CUT = r"-?\d\.\d{14}E[+-]\d{1,3}"
+_CUT = r"-?\d+(\.\d+)?E\+\d{2,3}"
+"""How a workbook shows a number of more than 11 digits, and writes it into CSV: 6.22202E+18."""
 _ERRORS = r"#N/A|#NAME\?|#GETTING_DATA|#(DIV/0|REF|VALUE|NUM|NULL|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT|BUSY)!"
 """What a cell of a workbook shows that holds no value."""
 _NO_RESULT = "#NO_RESULT!(?s:.*)"
 """How a formula whose result was not kept is read, by `connectors.formats.cell_errors`."""
+NOT_WHOLE = Shape(f"{_CUT}|{_ERRORS}|{_NO_RESULT}", "#+")
+"""What `cell_whole` refuses, and by what bytes to tell most other texts."""
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the
 # planes of extensions B to J. Radicals, compatibility forms and private-use characters are look-alikes, not names.
 _HAN = r"[\x{3007}\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{20000}-\x{3FFFF}]"
@@ -79,9 +83,10 @@ def not_masked(_: Context, *, column: Column) -> str:
 
 @row(Kind.FORMAT, Dimension.ACCURACY)
 def cell_whole(_: Context, *, column: Column) -> str:
-    """The value is what somebody entered into a workbook: no number of which it keeps the first 15 digits only, as
-    identifiers typed into one are, no error such as #N/A, and no formula whose result was not kept."""
-    return f"NOT regexp_full_match({identifier(column)}, '{_CUT}|{_ERRORS}|{_NO_RESULT}')"
+    """The value is what somebody entered into a workbook: no number of which it shows the first digits only, as
+    identifiers typed into one are (in CSV saved from one too), no error such as #N/A, and no formula whose result was
+    not kept."""
+    return f"NOT regexp_full_match({identifier(column)}, '{NOT_WHOLE.pattern}')"
 
 
 @row(Kind.FORMAT, Dimension.ACCURACY)

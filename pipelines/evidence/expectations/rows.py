@@ -57,7 +57,7 @@ def _plate(asker: Asker, *, column: str) -> Question:
 @asks
 def _cell_whole(asker: Asker, *, column: str) -> Question:
     errors = "#N/A|#GETTING_DATA|#NAME[?]|#(DIV/0|REF|VALUE|NUM|NULL|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT|BUSY)!"
-    regex = rf"^(-?\d[.]\d{{14}}E[+-]\d+|{errors}|#NO_RESULT!(?s:.*))$"
+    regex = rf"^(-?\d+([.]\d+)?E[+]\d\d\d?|{errors}|#NO_RESULT!(?s:.*))$"
     return asker.values("ExpectColumnValuesToNotMatchRegex", column=column, regex=regex)
 
 
