@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from pipelines.contracts.load import Contracts
-from pipelines.evidence import days, scores
+from pipelines.evidence import days
 from pipelines.evidence.days import Measured, Together
 from pipelines.issues import GUARDED, feedback
 from pipelines.messages import CitylakeError
@@ -85,7 +85,8 @@ class IssueCounts:
 @dataclass(frozen=True)
 class Facts:
     """Everything a report says. `at` (UTC): up to when it is known, the same for the same state; `measured`: every
-    source on its last measured day of the period; `release`: the one that a subject's scores are of."""
+    dataset on its last measured day of the period; `release`: of a subject the one that its last release was measured
+    on."""
 
     scope: Scope
     period: Period
@@ -100,13 +101,11 @@ class Facts:
     decisions: Sequence[Recorded]
     issues: IssueCounts
     release: Recorded | None = None
-    release_scores: Sequence[scores.Score] = ()
 
 
 def scope_of(contracts: Contracts, dataset: str | None = None, organisation: str | None = None) -> Scope:
     """What a report of a dataset, a department or neither is about. Raises CitylakeError for what no contract names."""
-    subjects = {name: one.form.owner for name, one in contracts.models.items()}
-    subjects |= {name: one.contract.form.owner for name, one in contracts.products.items()}
+    subjects = {name: owner for name, owner in days.owners(contracts).items() if name not in contracts.sources}
     if dataset is not None:
         if dataset in contracts.sources:
             return Scope("source", dataset, [dataset], [])
@@ -137,14 +136,10 @@ def period_of(month: str, zone: ZoneInfo) -> Period:
 def gather(contracts: Contracts, register: Register, scope: Scope, period: Period) -> Facts:
     """Read everything that a report of this scope and period says."""
     ledger, receipts = Ledger(register), Receipts(register, "report")
-    known = days.measured(register, scope.sources, max(period.last - TREND, date(2000, 1, 1)), period.last)
+    begins = max(period.last - TREND, date(2000, 1, 1))
+    known = days.measured(register, [*scope.sources, *scope.subjects], begins, period.last)
     within = [one for one in known if one.day >= period.first]
-    newest = {one.source: one for one in within}  # in order of days: the last one stays
-    trend = [(one.day, one.total) for one in days.together(known)]
-    release, found = None, list[scores.Score]()
-    if scope.kind == "subject":
-        release, trend = _release(ledger, scope.subjects[0], period)
-        found = scores.of_release(release.body.get("rules", [])) if release else []
+    newest = {one.dataset: one for one in within}  # in order of days: the last one stays
     mine = [one for one in ledger.between(period.start, period.end) if one.subject in set(scope.subjects)]
     at = min(period.end, _newest(register))
     return Facts(
@@ -154,19 +149,18 @@ def gather(contracts: Contracts, register: Register, scope: Scope, period: Perio
         _head(register, period),
         list(newest.values()),
         _sum(period.last, list(newest.values())),
-        trend,
+        [(one.day, one.total) for one in days.together(known)],
         {org: one for org in _organisations(newest) if (one := _sum(period.last, _of(newest, org))) is not None},
         _late(within),
         _arrived(receipts, scope, period),
         mine,
         _issues(contracts, register, scope, period, at),
-        release,
-        found,
+        _release(ledger, scope.subjects[0], period) if scope.kind == "subject" else None,
     )
 
 
 def _sum(day: date, found: Sequence[Measured]) -> Together | None:
-    """The sums of sources on their last days, which need not be the same day."""
+    """The sums of datasets on their last days, which need not be the same day."""
     if not found:
         return None
     (one,) = days.together([Measured(**{**vars(each), "day": day}) for each in found])
@@ -182,24 +176,18 @@ def _of(found: Mapping[str, Measured], organisation: str) -> list[Measured]:
 
 
 def _late(found: Sequence[Measured]) -> dict[str, tuple[int, int]]:
-    """Of every source the days on which it was late, and the days measured."""
+    """Of every dataset the days on which it was late, and the days measured."""
     counted: dict[str, tuple[int, int]] = {}
     for one in found:
-        late, measured = counted.get(one.source, (0, 0))
-        counted[one.source] = (late + (one.late > 0), measured + 1)
+        late, measured = counted.get(one.dataset, (0, 0))
+        counted[one.dataset] = (late + (one.late > 0), measured + 1)
     return counted
 
 
-def _release(ledger: Ledger, subject: str, period: Period) -> tuple[Recorded | None, list[tuple[date, float | None]]]:
-    """The release that rules were measured on, of the last one by the end of the period; the totals of those before."""
+def _release(ledger: Ledger, subject: str, period: Period) -> Recorded | None:
+    """The release that rules were measured on, of the last one by the end of the period."""
     releases = [one for one in ledger.history(subject) if one.kind == RELEASE and as_utc(one.at) < period.end]
-    measured = ledger.measured(releases)
-    trend = []
-    for entry in reversed(releases[:30]):
-        proof = measured.get(entry.sequence)
-        total = scores.total(scores.of_release(proof.body.get("rules", []))) if proof else None
-        trend.append((as_utc(entry.at).astimezone(period.zone).date(), total))
-    return (measured.get(releases[0].sequence) if releases else None), trend
+    return ledger.measured(releases[:1]).get(releases[0].sequence) if releases else None
 
 
 def _arrived(receipts: Receipts, scope: Scope, period: Period) -> dict[str, Arrived]:

@@ -1,6 +1,7 @@
 """The reports of a month that is over, made once and kept: files of the home, their hashes in the ledger.
 
-Of the city and of every department that delivers. A month's row stays its only one, whatever is found out later.
+Of the city and of every department that delivers or owns data. A month's row stays its only one, whatever is found out
+later.
 """
 
 import os
@@ -35,7 +36,7 @@ def keep(settings: Settings, contracts: Contracts, register: Register, month: st
     folder = settings.reports / month
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files: list[dict[str, Any]] = []
-    for department in (None, *sorted({source.org for source in contracts.sources.values()})):
+    for department in (None, *sorted({*days.owners(contracts).values()})):
         document = quality.report(contracts, register, month, organisation=department, url=settings.url)
         name = f"{quality.file_name(month, scope_of(contracts, organisation=department))}.pdf"
         partial = folder / f".{name}.partial"

@@ -22,6 +22,7 @@ from pipelines.documents.model import (
     Words,
 )
 from pipelines.evidence import scores as six
+from pipelines.evidence.days import once
 from pipelines.messages import translate
 from pipelines.register import Register
 from pipelines.register.times import as_utc
@@ -143,8 +144,6 @@ class _Report:
         return [*found, (self.t("total"), said)]
 
     def measured(self) -> Sequence[six.Score]:
-        if self.facts.scope.kind == "subject":
-            return self.facts.release_scores
         return self.facts.together.scores if self.facts.together else []
 
     def scores(self) -> Section:
@@ -191,8 +190,7 @@ class _Report:
         points = [(day.isoformat(), total) for day, total in self.facts.trend]
         if not points:
             return Section(self.t("trend"), [Paragraph(self.t("no_trend"))])
-        code = "trend_releases" if self.facts.scope.kind == "subject" else "trend_days"
-        return Section(self.t("trend"), [Chart(self.t(code, count=len(points)), points)])
+        return Section(self.t("trend"), [Chart(self.t("trend_days", count=len(points)), points)])
 
     def departments(self) -> Section:
         rows: list[list[Cell]] = []
@@ -201,7 +199,7 @@ class _Report:
             rows.append(
                 [
                     self.organisation(org),
-                    one.sources,
+                    one.datasets,
                     None if total is None else Share(total),
                     "—" if total is None else six.grade(total),
                     one.received,
@@ -224,7 +222,11 @@ class _Report:
         for one in self.facts.measured:
             passed = [None if score.passed is None else Share(score.passed) for score in one.scores]
             rows.append(
-                [f"{self.dataset(one.source)}\n{one.source}", *passed, None if one.total is None else Share(one.total)]
+                [
+                    f"{self.dataset(one.dataset)}\n{one.dataset}",
+                    *passed,
+                    None if one.total is None else Share(one.total),
+                ]
             )
         rows.sort(key=lambda row: (row[-1].part if isinstance(row[-1], Share) else 2.0, str(row[0])))
         columns = (
@@ -235,16 +237,8 @@ class _Report:
         return Section(self.t("by_dataset"), [Table(self.t("lowest_first"), columns, rows, self.t("none"))])
 
     def defects(self) -> Section:
-        found: list[tuple[int, str, str]] = []
-        for one in self.facts.measured:
-            found += [(rows, one.source, rule) for rule, rows in one.open.items()]
-        subject = self.facts.scope.subjects[0] if self.facts.scope.kind == "subject" else ""
-        if self.facts.release is not None:
-            found += [
-                (int(rule["failed"]), subject, rule["rule"])
-                for rule in self.facts.release.body.get("rules", [])
-                if rule["failed"]
-            ]
+        measured = once(self.facts.measured)
+        found = [(rows, one.dataset, rule) for one in measured for rule, rows in one.open.items()]
         found.sort(key=lambda item: (-item[0], item[1], item[2]))
         rows: list[list[Cell]] = [
             [f"{self.dataset(name)}\n{name}", rule, self.reason(name, rule), self.owner(name), count]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.evidence.scores import ACCESSIBILITY, Score, of_release
+from pipelines.evidence.scores import Score, merged, of_reading, of_release
 from pipelines.release.ledger import Recorded
 
 HISTORY = 100
@@ -11,7 +11,7 @@ HISTORY = 100
 
 def by_dimension(found: Sequence[Mapping[str, Any]], readable: bool) -> list[Score]:
     """All six dimensions in the order of the standard, whether or not a rule measures them."""
-    return [*of_release(found), Score(ACCESSIBILITY, 1, 1, 0 if readable else 1)]
+    return merged(of_release(found), of_reading(readable))
 
 
 def rules(release: Recorded | None) -> list[Mapping[str, Any]]:

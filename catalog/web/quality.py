@@ -13,7 +13,7 @@ from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
 from catalog.web import cards, findings
 from catalog.web import trend as trends
-from catalog.web.reports import in_words, released_evidence, report_page, title_of
+from catalog.web.reports import in_words, kept_of, released_evidence, report_page, title_of
 from catalog.web.site import Site
 from catalog.web.voice import Voice
 from pipelines.contracts.load import Column, SourceContract
@@ -72,7 +72,7 @@ def _add_quality(router: APIRouter, site: Site) -> None:
         rules = findings.rules(measured)
         dimensions = findings.by_dimension(rules, _readable(desk, subject, entry))
         total = scores.total(dimensions) if rules else None  # that it can be opened is no quality of its rows
-        trend = trends.over_releases(ledger, history)
+        trend, kept = trends.over_releases(ledger, history), kept_of(desk, [subject])
         return report_page(
             site,
             request,
@@ -94,6 +94,8 @@ def _add_quality(router: APIRouter, site: Site) -> None:
             grade=scores.grade(total) if total is not None else "—",
             trend=trend,
             spark=trends.spark([point.total for point in reversed(trend)]),
+            kept=kept,
+            kept_spark=trends.spark([one.total for one in kept]),
             refusals=[item for item in history if item.kind == REFUSAL][:10],
             issues=Issues(desk.register).open(subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),

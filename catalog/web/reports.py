@@ -38,9 +38,9 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/quality/departments")
     def departments(request: Request, day: str = "") -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        sources = snapshot.contracts.sources
-        wanted = _day(day) or days.newest_day(desk.register, sources)
-        found = days.measured(desk.register, sources, _begins(wanted), wanted) if wanted else []
+        datasets = days.owners(snapshot.contracts)
+        wanted = _day(day) or days.newest_day(desk.register, datasets)
+        found = days.measured(desk.register, datasets, _begins(wanted), wanted) if wanted else []
         return report_page(
             site,
             request,
@@ -60,7 +60,11 @@ def build_router(site: Site) -> APIRouter:
             raise HTTPException(404)
         mine = [source for source in snapshot.contracts.sources.values() if source.org == org]
         products = [one for one in snapshot.contracts.products.values() if one.contract.form.owner == org]
-        trend = days.together(_kept(desk, [source.id for source in mine]))
+        models = [one.form for one in snapshot.contracts.models.values() if one.form.owner == org]
+        owned = [(voice.named(one), one.model) for one in models]
+        owned += [(voice.named(one.form), one.id) for one in products]
+        kept = kept_of(desk, [name for name, owner in days.owners(snapshot.contracts).items() if owner == org])
+        newest, trend = {one.dataset: one for one in kept}, days.together(kept)
         return report_page(
             site,
             request,
@@ -71,7 +75,7 @@ def build_router(site: Site) -> APIRouter:
             reports=[source_standing(desk, source) for source in mine],
             trend=trend,
             spark=trends.spark([one.total for one in trend]),
-            products=[(voice.named(one.form), one.id, snapshot.published.get(one.id)) for one in products],
+            owned=[(title, name, snapshot.published.get(name), newest.get(name)) for title, name in owned],
             gates=[(voice.named(one.form), one.id, _gates(desk, one.id)) for one in products],
             issues=[issue for issue in Issues(desk.register).shown() if issue["owner"] == org],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
@@ -83,7 +87,7 @@ def build_router(site: Site) -> APIRouter:
         contract = snapshot.contracts.sources.get(f"{org}/{dataset}")
         if contract is None:
             raise HTTPException(404)
-        report, kept = source_standing(desk, contract), _kept(desk, [contract.id])
+        report, kept = source_standing(desk, contract), kept_of(desk, [contract.id])
         return report_page(
             site,
             request,
@@ -118,7 +122,7 @@ def build_router(site: Site) -> APIRouter:
             about=next((one for one in contract.rules if one.id == rule), None),
             says=reasons(contract, voice.language).get(rule, ""),
             standing=Issues(desk.register).refused(contract.id).get(rule, 0),
-            kept=[(one.day, one.open.get(rule, 0)) for one in reversed(_kept(desk, [contract.id]))],
+            kept=[(one.day, one.open.get(rule, 0)) for one in reversed(kept_of(desk, [contract.id]))],
             issues=[one for one in Issues(desk.register).open(contract.id) if one["code"].endswith(f":{rule}")],
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
@@ -162,10 +166,10 @@ def source_standing(desk: Desk, source: SourceContract) -> Standing:
     return standing.of_source(Receipts(desk.register, "catalogue"), desk.settings.lake, source, now())
 
 
-def _kept(desk: Desk, sources: Sequence[str]) -> list[days.Measured]:
-    """What was measured of some sources on their last days."""
-    newest = days.newest_day(desk.register, sources)
-    return days.measured(desk.register, sources, _begins(newest), newest) if newest else []
+def kept_of(desk: Desk, datasets: Sequence[str]) -> list[days.Measured]:
+    """What was measured of some datasets on their last days."""
+    newest = days.newest_day(desk.register, datasets)
+    return days.measured(desk.register, datasets, _begins(newest), newest) if newest else []
 
 
 def _begins(last: date) -> date:

@@ -67,7 +67,12 @@ def of_batch(contract: SourceContract, received: int, by_rule: Mapping[str, int]
 
 def of_service(timely: bool, readable: bool) -> list[Score]:
     """What is measured on the service and not on rows: delivered in time, and readable now."""
-    return [Score(Dimension.TIMELINESS.value, 1, 1, int(not timely)), Score(ACCESSIBILITY, 1, 1, int(not readable))]
+    return [Score(Dimension.TIMELINESS.value, 1, 1, int(not timely)), *of_reading(readable)]
+
+
+def of_reading(readable: bool) -> list[Score]:
+    """Whether a dataset can be read now."""
+    return [Score(ACCESSIBILITY, 1, 1, int(not readable))]
 
 
 def merged(*lists: Sequence[Score]) -> list[Score]:

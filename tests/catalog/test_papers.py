@@ -148,9 +148,14 @@ def test_the_city_has_every_department_and_decision(own_city: City) -> None:
     document = quality.report(own_city.contracts, own_city.register, month_of(own_city), url=URL)
     found = tables(document)
     day = days.newest_day(own_city.register, [REGISTER])
-    kept = days.by_organisation(days.measured(own_city.register, own_city.contracts.sources, day, day))
-    assert {str(row[0]): row[4:] for row in found["各部门得分"]} == {
-        {"psb": "市公安局", "cab": "市民政局"}[org]: [one.received, one.refused] for org, (one,) in kept.items()
+    kept = days.by_organisation(days.measured(own_city.register, days.owners(own_city.contracts), day, day))
+    assert {str(row[0]): [row[1], *row[4:]] for row in found["各部门得分"]} == {
+        {"psb": "市公安局", "cab": "市民政局", "dsrb": "市数据资源管理局"}[org]: [
+            one.datasets,
+            one.received,
+            one.refused,
+        ]
+        for org, (one,) in kept.items()
     }
     decided = {str(row[0]).split("\n")[-1]: row[1:] for row in found["发布与拒绝"]}
     refusal = own_city.ledger.history(AGES, 1)[0]
@@ -241,7 +246,10 @@ def test_a_paper_leads_to_its_evidence_and_says_what_a_rule_of_a_model_asks(own_
     rules = [{**RULES[1], "rule": "persons.required", "verb": "required"}]
     own_city.release_model(model, proof=proof, rules=rules)
     own_city.release(AGES, model=model, model_version=0)
+    days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
     document = quality.report(own_city.contracts, own_city.register, month_of(own_city), dataset=AGES, url=URL)
+    found = [row[:4] for row in tables(document)["六性得分"]]
+    assert ["准确性", 1, 12342, 12345] in found and ["可访问性", 1, 1, 1] in found
     assert any("必填" in str(row) for rows in tables(document).values() for row in rows)
     page = f"{URL}/quality/evidence/{model}"
     assert f'<a href="{page}">citylake evidence docs {model}</a>' in (told := html.render(document)) and proof in told
@@ -269,7 +277,8 @@ def test_a_month_whose_reports_failed_is_made_up(own_city: City) -> None:
     """Measured in three months that are over: all are made the next time, and what fails is an issue meanwhile."""
     register, settings, zone = own_city.register, own_city.settings, ZoneInfo(own_city.contracts.city.timezone)
     sources = {name: one for name, one in own_city.contracts.sources.items() if one.org in ("psb", "cab")}
-    contracts = replace(own_city.contracts, sources=sources)  # two departments: every report is a font to be cut
+    # two departments: every report is a font to be cut
+    contracts = replace(own_city.contracts, sources=sources, models={})
     own_city.admit(REGISTER, 1, 1000, 30, {"name.chinese_name": 30})
     for month in (10, 12):  # nothing ran in November
         days.keep(contracts, register, settings.lake, datetime(2025, month, 9, 4, tzinfo=UTC))
@@ -296,7 +305,7 @@ def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> N
     asked = (own_city.settings, own_city.contracts, own_city.register, month_of(own_city), "test")
     row = monthly.keep(*asked)
     assert row is not None and row.kind == "report" and monthly.keep(*asked) is None
-    departments = {source.org for source in own_city.contracts.sources.values()}
+    departments = {*days.owners(own_city.contracts).values()}
     assert len(row.body["files"]) == 1 + len(departments)
     folder = own_city.settings.reports / month_of(own_city)
     kept = {file.name: checksums(file) for file in folder.iterdir()}

@@ -317,6 +317,29 @@ def test_departments_by_day_add_up(own_city: City) -> None:
     assert by_day[-2:] == ["1,000", "30"]
 
 
+def test_a_department_that_delivers_nothing_has_the_scores_of_what_it_owns(own_city: City) -> None:
+    own_city.release_model(AGE_MODEL)
+    own_city.release(AGES, model=AGE_MODEL, model_version=0)
+    days.keep(own_city.contracts, own_city.register, own_city.settings.lake, now())
+    client = own_city.client()
+    owner = own_city.contracts.models[AGE_MODEL].form.owner
+    kept = days.measured(own_city.register, days.owners(own_city.contracts), date.min, date.max)
+    once = 12345 * len({one.on for one in kept if one.organisation == owner})
+    page = read(client, f"/quality/organisations/{owner}")
+    (model,) = (cells for cells in page.rows if cells[:1] and cells[0].endswith(AGE_MODEL))
+    (product,) = (cells for cells in page.rows if len(cells) == 9 and cells[0].endswith(AGES))
+    assert product[1:6] == model[1:6] and (model[6], product[6]) == ("0.00%", "100%"), "the model lies in no lake here"
+    assert f"{once:,} / {once:,}" in str(page.rows), "the rules of one version count once"
+    for subject, total in ((AGES, product[7]), (AGE_MODEL, model[7])):
+        (day,) = (cells for cells in read(client, f"/quality/{subject}").rows if cells[:1] == [f"{_day(own_city)}"])
+        assert day[-1] == total
+    assert f"/quality/organisations/{owner}" in client.get("/quality/departments?lang=zh", headers=HTML).text
+
+
+def _day(city: City) -> date | None:
+    return days.newest_day(city.register, [AGES])
+
+
 def test_a_rule_tells_counts_and_where_the_rows_are(own_city: City) -> None:
     for batch, refused in enumerate((5, 2), 1):
         own_city.admit(SERIES, batch, 60, refused, {"series_name.required": refused})

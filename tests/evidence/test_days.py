@@ -16,6 +16,7 @@ from pipelines.issues import REFUSED, Finding, Issues
 from pipelines.lake.zones import Lake
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ledger import RELEASE, WITHDRAWAL, Entry, Ledger
 from pipelines.settings import REPOSITORY
 from tests.city import seed_from_clock
 
@@ -100,8 +101,8 @@ def test_of_a_day_only_the_last_word_is_read(contracts: Contracts, register: Reg
     found = days.measured(counting, sources, last - timedelta(days=3), last)
     assert counting.read == 1 + len(found) and len(found) == 4 * len(sources)
     by_day = [(last - timedelta(days=ago), one) for ago in (3, 2, 1, 0) for one in sorted(sources)]
-    assert [(one.day, one.source) for one in found] == by_day
-    assert all(one.received == 107 for one in found if one.source == sources[0])
+    assert [(one.day, one.dataset) for one in found] == by_day
+    assert all(one.received == 107 for one in found if one.dataset == sources[0])
     counting.close()
 
 
@@ -122,10 +123,10 @@ def test_departments_are_sums_and_no_averages(contracts: Contracts, register: Re
         admit(register, source.id, 1, received, failing)
     days.keep(contracts, register, Lake(tmp_path / "lake"), datetime.now(UTC))
     found = days.measured(register, contracts.sources, date.min, date.max)
-    assert {one.source for one in found} == set(contracts.sources)
+    assert {one.dataset for one in found} == set(contracts.sources)
     for organisation, (together,) in days.by_organisation(found).items():
-        mine = [one for one in found if one.source.startswith(f"{organisation}/")]
-        assert together.sources == len(mine) and together.refused == sum(one.refused for one in mine)
+        mine = [one for one in found if one.dataset.startswith(f"{organisation}/")]
+        assert together.datasets == len(mine) and together.refused == sum(one.refused for one in mine)
         for place, name in enumerate(scores.DIMENSIONS):
             satisfied = sum(one.scores[place].satisfied for one in mine)
             evaluated = sum(one.scores[place].evaluated for one in mine)
@@ -134,3 +135,43 @@ def test_departments_are_sums_and_no_averages(contracts: Contracts, register: Re
             assert together.scores[place].passed == (satisfied / evaluated if evaluated else None)
     (city,) = days.together(found)
     assert sum(one[0].refused for one in days.by_organisation(found).values()) == city.refused
+
+
+MODEL, OPENED = "mart_population__age_structure", "open/age_structure_by_county"
+
+
+def released(register: Register, subject: str, version: int, **body: Any) -> None:
+    Ledger(register).record([Entry(RELEASE, subject, "2026-11-01.1", version, body)])
+
+
+def test_what_is_published_is_measured_each_day_and_its_rules_count_once(
+    contracts: Contracts, register: Register, tmp_path: Path
+) -> None:
+    lake, evening = Lake(tmp_path / "lake"), datetime.now(UTC)
+    rule = {"verb": "between", "kind": "range", "dimension": "准确性", "columns": ["persons"]}
+    rules = [
+        {**rule, "rule": "persons.between", "evaluated": 100, "failed": 3},
+        {**rule, "rule": "table.volume_change", "evaluated": 1, "failed": 0},
+    ]
+    released(register, MODEL, 4, rules=rules)
+    released(register, OPENED, 7, model=MODEL, model_version=4)
+    released(register, "open/no_contract", 1, model=MODEL, model_version=4)
+    released(register, "open/evaluation_month", 1, model="mart_x__not_in_the_ledger", model_version=0)
+    assert days.keep(contracts, register, lake, evening) == 2
+    assert days.keep(contracts, register, lake, evening) == 0
+    owned = days.owners(contracts)
+    assert owned[OPENED] == owned[MODEL] and owned["psb/household_person"] == "psb"
+    model, product = days.measured(register, owned, date.min, date.max)
+    assert [model.dataset, product.dataset] == [MODEL, OPENED]
+    for one in (model, product):
+        by_name = {score.dimension: score for score in one.scores}
+        assert (by_name["准确性"].rules, by_name["准确性"].satisfied, by_name["准确性"].evaluated) == (2, 98, 101)
+        assert by_name["可访问性"].passed == 0, "nothing lies in this lake"
+        assert one.by_rule == one.open == {"persons.between": 3} and one.organisation == owned[MODEL]
+    ((together,),) = days.by_organisation([model, product]).values()
+    sums = {score.dimension: (score.satisfied, score.evaluated) for score in together.scores}
+    assert together.datasets == 2 and sums["准确性"] == (98, 101), "cut from one version: its rules count once"
+    assert sums["可访问性"] == (0, 2)
+    Ledger(register).record([Entry(WITHDRAWAL, OPENED, "2026-11-02.1", None, {"reasons": ["x"]})])
+    assert days.keep(contracts, register, lake, evening + timedelta(days=1)) == 1
+    assert [one.dataset for one in days.measured(register, owned, model.day + timedelta(1), date.max)] == [MODEL]
