@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -26,11 +27,13 @@ from catalog.delivery import dictionary, receipt, standing
 from catalog.delivery.changes import key_named
 from catalog.delivery.deliveries import deliver, refusal
 from catalog.delivery.desk import Desk, Refused
+from catalog.delivery.extracts import Extract
 from catalog.delivery.push import Push
 from catalog.delivery.tables import rows
 from catalog.delivery.tables.deliver import open_target
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
+from catalog.delivery.tables.rows import Room
 from catalog.policy import administration, audit, epochs, suspension
 from catalog.policy.decision import Reason
 from citylake.main import app
@@ -569,6 +572,33 @@ def test_tables_that_are_not_ours_or_do_not_fit_are_left_alone(bureau: Bureau) -
     assert bureau.deliver("ages").rows == 96 and bureau.equal("ages"), "columns that are missing are added"
 
 
+def test_a_column_that_is_too_short_is_named_before_anything_is_written(bureau: Bureau) -> None:
+    mysql = bureau.receiver.engine == "mariadb"
+    name = "char(64) CHARACTER SET ascii" if mysql else "text"
+    own = f"_citylake_row {name} PRIMARY KEY, _citylake_check bigint NOT NULL"
+    bureau.receiver.run(f"CREATE TABLE t (county_name varchar(2), county_code varchar(99), {own})")
+    before = audit.recent(bureau.city.register, 1)
+    with pytest.raises(CitylakeError, match=r"列 county_name 最多 2 个字符，要写入的值最长 \d 个") as caught:
+        bureau.deliver("ages")
+    assert caught.value.code == "deliver.too_long" and "county_code=3415" in str(caught.value)
+    assert bureau.receiver.run("SELECT count(*) FROM t") == [(0,)] and bureau.receiver.staging() == []
+    assert audit.recent(bureau.city.register, 1) == before
+    longer = "MODIFY county_name varchar(9)" if mysql else "ALTER county_name TYPE varchar(9)"
+    bureau.receiver.run(f"ALTER TABLE t {longer}{' CHARACTER SET utf8mb4' if mysql else ''}")
+    assert bureau.deliver("ages").how == "snapshot" and bureau.equal("ages")
+
+
+def test_length_is_told_as_the_column_counts_it(bureau: Bureau, tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        file = tmp_path / "x.parquet"
+        con.execute(f"COPY (SELECT 'a' AS k, '金安区 ' AS t, 'abc'::BLOB AS b) TO '{file}'")
+        fields = ({"name": "k", "type": "string"}, {"name": "t", "type": "string"}, {"name": "b", "type": "binary"})
+        extract = Extract("open/x", 0, "x", tmp_path, fields, (), (), f"read_parquet('{file}')")
+        for room, longest in ((Room("t", 3), 4), (Room("t", 9, True), 10), (Room("b", 2, True), 3)):
+            assert rows.too_long(con, extract, room, ("k",)) == rows.TooLong(longest, 1, ("k=a",))
+            assert rows.too_long(con, extract, replace(room, most=longest), ()) is None
+
+
 def test_errors_of_databases_tell_no_value_and_no_password(bureau: Bureau) -> None:
     bureau.grant(columns=["name", "division_code"])
     bureau.deliver()
@@ -579,6 +609,10 @@ def test_errors_of_databases_tell_no_value_and_no_password(bureau: Bureau) -> No
         f"MODIFY division_code {kind}" if bureau.receiver.engine == "mariadb" else f"ALTER division_code TYPE {kind}"
     )
     bureau.receiver.run(f"ALTER TABLE t {alter}")
+    with pytest.raises(CitylakeError, match="最长 12 个，共 60 行（主键：—）"):  # its key is not for everybody
+        bureau.deliver()
+    bureau.receiver.run(f"ALTER TABLE t {alter.replace('(3)', '(12)')}")
+    bureau.receiver.run("ALTER TABLE t ADD CONSTRAINT short CHECK (char_length(division_code) < 9)")
     with pytest.raises(CitylakeError, match="拒绝了操作") as caught:
         bureau.deliver()
     assert not any(village[:6] in str(caught.value) for village in VILLAGES) and "**" not in str(caught.value)

@@ -123,6 +123,7 @@ class _Delivery(Push):
     def _bring_up(self, target: Target, asked: Admission, admission: Admission, extract: Extract) -> Delivered:
         with self.desk.views.folders.connection() as con:
             key = self.key(con, admission, extract)
+            self._require_room(target, con, admission, extract, key)
             goal = _Goal(asked, admission, extract, key, rows.totals(con, extract))
             try:
                 with target.transaction(self.name) as position:
@@ -133,6 +134,32 @@ class _Delivery(Push):
             done = done or self._anew(target, con, goal)
         target.unstage(self.name)
         return done
+
+    def _require_room(
+        self,
+        target: Target,
+        con: duckdb.DuckDBPyConnection,
+        admission: Admission,
+        extract: Extract,
+        key: tuple[str, ...],
+    ) -> None:
+        """Raises CitylakeError for a column that is too short for a value: a database says only that there is one, and
+        of blanks at the end of a text, which it cuts off, nothing. Rows are named by what everybody may see."""
+        public = self.desk.listing.snapshot().contracts.shown_to_all
+        levels = {shown.name: shown.level for shown in admission.offering.product.columns}
+        telling = key if all(levels[name] <= public for name in key) else ()
+        for room in target.room(self.form.changes):
+            if room.column in extract.columns and (found := rows.too_long(con, extract, room, telling)):
+                raise CitylakeError(
+                    "deliver.too_many_bytes" if room.in_bytes else "deliver.too_long",
+                    connection=target.connection,
+                    table=target.table,
+                    column=room.column,
+                    most=room.most,
+                    longest=found.longest,
+                    rows=found.rows,
+                    first="；".join(found.first) or "—",
+                )
 
     def _begin(self, position: Position, goal: _Goal) -> None:
         """Nobody else delivers from here on; but somebody may have, a newer version than the one that was asked for."""

@@ -12,7 +12,7 @@ from typing import Any
 import pymysql
 import sqlalchemy as sa
 
-from catalog.delivery.tables.rows import CHECK, ROW, Totals
+from catalog.delivery.tables.rows import CHECK, ROW, Room, Totals
 from catalog.delivery.tables.target import (
     DICTIONARY,
     FIELDS,
@@ -76,6 +76,10 @@ _SESSION = (
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
 )
 _OPTIONS = ("ssl_ca", "ssl_cert", "ssl_key", "unix_socket")
+_ROOM = """
+SELECT column_name, min(character_maximum_length), data_type NOT IN ('char', 'varchar') FROM information_schema.columns
+WHERE table_schema = %s AND table_name IN %s AND character_maximum_length < 4294967295 GROUP BY column_name, 3
+"""
 _AT_ONCE = 1000
 """Names in one statement."""
 
@@ -149,6 +153,12 @@ class MysqlTable:
                 (name, *vars(NOWHERE).values()),
             )
             self._con.commit()
+
+    def room(self, changes: bool = False) -> list[Room]:
+        tables = [self._name, self._log_name] if changes else [self._name]
+        with self._told():
+            found = self._run(_ROOM, (self._database, tables))
+            return [Room(str(column), int(most), bool(in_bytes)) for column, most, in_bytes in found]
 
     def exists(self) -> bool:
         with self._told():

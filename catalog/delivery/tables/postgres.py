@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from catalog.delivery.tables.rows import CHECK, ROW, Totals
+from catalog.delivery.tables.rows import CHECK, ROW, Room, Totals
 from catalog.delivery.tables.target import (
     DICTIONARY,
     FIELDS,
@@ -64,6 +64,10 @@ _BATCH = sql.Identifier("_citylake_batch")
 _COLUMNS = """
 SELECT column_name, data_type, numeric_precision, numeric_scale, datetime_precision FROM information_schema.columns
 WHERE table_schema = %s AND table_name = %s
+"""
+_ROOM = """
+SELECT column_name, min(character_maximum_length) FROM information_schema.columns
+WHERE table_schema = %s AND table_name = ANY(%s) AND character_maximum_length IS NOT NULL GROUP BY column_name
 """
 _NAMED = """
 SELECT count(*) FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -124,6 +128,11 @@ class PostgresTable:
             )
             insert = sql.SQL("INSERT INTO {} VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING")
             self._con.execute(insert.format(self._positions), (name, *vars(NOWHERE).values()))
+
+    def room(self, changes: bool = False) -> list[Room]:
+        tables = [self._name, self._log_name] if changes else [self._name]
+        with self._told():
+            return [Room(*row) for row in self._con.execute(_ROOM, (self._schema, tables)).fetchall()]
 
     def exists(self) -> bool:
         with self._told():

@@ -18,6 +18,8 @@ from pipelines.codecs.sql import identifier, literal
 ROW, CHECK = "_citylake_row", "_citylake_check"
 BATCH = 20_000
 """Rows that are sent after one look at the grant and one row of the audit."""
+NAMED = 3
+"""Rows that an error names."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,24 @@ class Totals:
 
     rows: int
     checksum: int
+
+
+@dataclass(frozen=True)
+class Room:
+    """How long the values of a column may be at the recipient's: `most` characters, or bytes."""
+
+    column: str
+    most: int
+    in_bytes: bool = False
+
+
+@dataclass(frozen=True)
+class TooLong:
+    """The values that a column has no room for: how long the longest is, in how many rows, the first of them by key."""
+
+    longest: int
+    rows: int
+    first: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,20 @@ def totals(con: duckdb.DuckDBPyConnection, extract: Extract) -> Totals:
     checks = f"SELECT count(*), coalesce(sum({_check(extract.columns)}), 0)::HUGEINT FROM {extract.relation}"
     rows, checksum = con.execute(checks).fetchall()[0]
     return Totals(int(rows), int(checksum))
+
+
+def too_long(con: duckdb.DuckDBPyConnection, extract: Extract, room: Room, key: Sequence[str]) -> TooLong | None:
+    """What of a column there is no room for, None if there is for all. `key`: the columns by which rows may be told."""
+    column, types = identifier(room.column), {field["name"]: field["type"] for field in extract.fields}
+    size = "octet_length" if types[room.column] == "binary" else "strlen" if room.in_bytes else "length"
+    over = f"FROM {extract.relation} WHERE {size}({column}) > {room.most}"
+    count, longest = con.execute(f"SELECT count(*), max({size}({column})) {over}").fetchall()[0]
+    if not count:
+        return None
+    listed = _listed(key)
+    named = con.execute(f"SELECT {listed} {over} ORDER BY {listed} LIMIT {NAMED}").fetchall() if key else []
+    told = (" ".join(f"{name}={value}" for name, value in zip(key, row, strict=True)) for row in named)
+    return TooLong(int(longest), int(count), tuple(told))
 
 
 def all_rows(con: duckdb.DuckDBPyConnection, extract: Extract, key: Sequence[str], after: str = "") -> Iterator[Batch]:

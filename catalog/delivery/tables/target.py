@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from catalog.delivery.dictionary import Entry
-from catalog.delivery.tables.rows import CHECK, ROW, Totals
+from catalog.delivery.tables.rows import CHECK, ROW, Room, Totals
 from pipelines.messages import CitylakeError
 
 POSITIONS = "_citylake_position"
@@ -144,6 +144,9 @@ class Target(Protocol):
 
         `columns`: Delta types by name, as its JSON says them; `changes`: with the table of changes.
         """
+
+    def room(self, changes: bool = False) -> list[Room]:
+        """The columns of the table, and of its table of `changes`, that do not hold texts and bytes of any length."""
 
     def exists(self) -> bool:
         """Whether the table of positions is there."""
