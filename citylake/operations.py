@@ -84,13 +84,16 @@ def replay(
     source: Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")],
     first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="首日 / first day")],
     last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="末日 / last day")],
+    who: Actor,
+    why: Why,
 ) -> None:
     """按现行合同重新判定某几日收到的批次 / judge what a source delivered on some days again."""
     with told():
         settings = Settings.from_environment()
+        permit(settings, "batch.replay", who, subject=source)
         with opened(settings, f"replay-{uuid.uuid4()}") as run:
             known_source(run.contracts, source)
-            done = run.replay(source, first.date(), last.date())
+            done = run.replay(source, first.date(), last.date(), {"who": who, "why": why})
         counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
         as_json({"source": source, **{name: getattr(done.admitted, name) for name in counts}})
 

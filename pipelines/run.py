@@ -139,8 +139,9 @@ class Run:
             finding = self.failures.add(source, contract.org, error)
             return Ingested("failed", finding.both(), self._last_admitted(source))
 
-    def replay(self, source: str, first: date, last: date) -> Ingested:
-        """Judge the batches received from `first` to `last` (days of the city) again, by the present contract.
+    def replay(self, source: str, first: date, last: date, asked: Mapping[str, str] | None = None) -> Ingested:
+        """Judge the batches received from `first` to `last` (days of the city) again, by the present contract. `asked`:
+        who wants it and why, for the receipt, if it is a person.
 
         What is read of them now replaces what was read of them before, unless another batch said something that counts
         instead; of a key of which nothing is accepted now the last accepted row stays. Of a source that delivers whole
@@ -162,7 +163,7 @@ class Run:
             with self._quarantine(contract) as quarantine:
                 corrected = quarantine.corrected()
         ended.require_raw(self.ledger, contract, [pull.batch or 0 for pull in batches])
-        delivery = replayed(contract, self.lake, batches, self.receipts, corrected)
+        delivery = replayed(contract, self.lake, batches, self.receipts, corrected, asked)
         return self._ingested(contract, delivery, self._admit(contract, delivery))
 
     def _in_force(self, contract: SourceContract, batches: Sequence[Receipt]) -> list[Receipt]:

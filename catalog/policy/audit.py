@@ -37,7 +37,7 @@ ACTIONS: Final = frozenset(
         *("product.withdraw", "product.reinstate", "recall.answer"),
         *("person.see", "person.correct", "person.erase", "person.lift", "erasure.check"),
         *("retention.apply", "retention.hold", "retention.release"),
-        *("batch.confirm", "batch.reject", "volume.confirm", "quarantine.export", "quarantine.return"),
+        *("batch.confirm", "batch.reject", "batch.replay", "volume.confirm", "quarantine.export", "quarantine.return"),
         *("source.rewind", "across.export", "core.export", "layer.export", "evidence.export", "values.show"),
         "failing.show",
         *("linkage.review", "linkage.decide", "issue.verify", "issue.settle"),

@@ -77,6 +77,7 @@ ACTS: Final[Mapping[str, frozenset[str]]] = {
     "retention.release": frozenset({"security_officer"}),
     "batch.confirm": frozenset({"steward"}),
     "batch.reject": frozenset({"steward"}),
+    "batch.replay": frozenset({"steward"}),
     "volume.confirm": frozenset({"steward"}),
     "quarantine.export": frozenset({"steward"}),
     "quarantine.return": frozenset({"steward"}),

@@ -135,10 +135,12 @@ def replayed(
     batches: Sequence[Receipt],
     receipts: Receipts,
     corrected: Sequence[tuple[int, int]] = (),
+    asked: Mapping[str, str] | None = None,
 ) -> Delivery:
     """Kept batches once more as one new batch, to be judged by the present contract. Where to go on does not move.
 
-    `corrected`: batch and row of rows that are left out, for what the department said of them later stands.
+    `corrected`: batch and row of rows that are left out, for what the department said of them later stands. `asked`:
+    who asked for it and why.
     """
     started = time.monotonic()
     partial = _emptied(contract, lake)
@@ -168,7 +170,8 @@ def replayed(
     if sum(rows for _, rows in parts) != count:
         raise AssertionError(f"{contract.id}: {count} rows replayed, {parts} kept")
     origin = REPLAY + ",".join(map(str, paths))
-    return _ours(contract, lake, receipts, Pulled(count, tuple(names), origin), started, {PARTS: parts})
+    more = {PARTS: parts, **({"replayed": dict(asked)} if asked else {})}
+    return _ours(contract, lake, receipts, Pulled(count, tuple(names), origin), started, more)
 
 
 def _not_kept(contract: SourceContract, paths: Mapping[int, str]) -> list[str]:

@@ -35,6 +35,7 @@ COMMANDS = {
     "retention.release": ["retention", "release", "1", "--why", "试"],
     "batch.confirm": ["confirm", SOURCE, "1", "--why", "试"],
     "batch.reject": ["reject", SOURCE, "1", "--why", "试"],
+    "batch.replay": ["replay", SOURCE, "2026-11-01", "2026-11-24", "--why", "试"],
     "volume.confirm": ["confirm-volume", MODEL, "--why", "试"],
     "quarantine.export": ["quarantine", "export", SOURCE, "退回.xlsx", "--why", "试"],
     "quarantine.return": ["quarantine", "return", SOURCE, "退回.xlsx", "--why", "试"],

@@ -14,6 +14,7 @@ from citylake.main import app
 from pipelines.admission.position import alike
 from pipelines.contracts.load import Contracts
 from pipelines.register import Register, tables
+from pipelines.register.receipts import Stage
 from pipelines.run import opened
 from pipelines.settings import Settings
 from simulator.server import Server
@@ -160,10 +161,10 @@ def moved(*arguments: str, code: int = 0) -> str:
     return result.output
 
 
-def receipts() -> list[dict[str, Any]]:
+def receipts(stage: Stage = Stage.POSITION) -> list[dict[str, Any]]:
     register = Register(Settings.from_environment().register_url)
     try:
-        return list(register.rows(sa.select(tables.receipt).where(tables.receipt.c.stage == "position")))
+        return list(register.rows(sa.select(tables.receipt).where(tables.receipt.c.stage == stage)))
     finally:
         register.close()
 
@@ -237,4 +238,12 @@ def test_what_cannot_be_moved_is_said(home: Path) -> None:
     ):
         assert "Traceback" not in moved(*arguments, code=1)
     assert receipts() == []
-    assert json.loads(runner.invoke(app, ["replay", SOURCE, "2020-01-01", "2030-01-01"]).output.splitlines()[-1])
+
+
+def test_a_replay_says_who_wanted_it_and_why(home: Path) -> None:
+    assert ingest() == 20
+    days = ["replay", SOURCE, "2020-01-01", "2030-01-01"]
+    assert runner.invoke(app, days).exit_code == 2
+    said = runner.invoke(app, [*days, "--who", STEWARD, "--why", "规则已改"])
+    assert json.loads(said.output.splitlines()[-1])["received"] == 20
+    assert receipts(Stage.PULL)[-1]["body"]["replayed"] == {"who": STEWARD, "why": "规则已改"}
