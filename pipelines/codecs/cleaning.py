@@ -26,7 +26,7 @@ CodeLists = Mapping[str, Mapping[str, str]]
 Places = Annotated[int, Field(ge=0, le=15)]
 """How many decimals a number has."""
 
-SPELLING = frozenset({"trim", "half_width", "upper", "null_words", "thousands"})
+SPELLING = frozenset({"trim", "half_width", "upper", "null_words", "thousands", "percent"})
 """Steps that only repair how people write: they change no date, time or number that its source stored as such."""
 
 Shaped = Callable[..., Shape]
@@ -132,6 +132,19 @@ def thousands(text: str, _: CodeLists) -> str:
     """Commas between groups of three digits are removed from a number; any other comma stays and is refused."""
     grouped = f"regexp_full_match({text}, '[+-]?[1-9][0-9]{{0,2}}([,，][0-9]{{3}})+([.][0-9]+)?')"
     return f"CASE WHEN {grouped} THEN regexp_replace({text}, '[,，]', '', 'g') ELSE {text} END"
+
+
+@steps.register(_always(r"[+-]?[0-9.]+ *[%％]", each("%％")))
+def percent(text: str, _: CodeLists, *, fraction: bool = False) -> str:
+    """A percentage becomes a number of percent, 12.5% is 12.5; as a `fraction`, 0.125. Anything else stays.
+
+    Columns whose unit is % have this step by themselves.
+    """
+    said = f"regexp_full_match({text}, '[+-]?([0-9]{{1,15}}([.][0-9]{{0,15}})?|[.][0-9]{{1,15}}) *[%％]')"
+    number = f"regexp_replace({text}, ' *[%％]$', '')"
+    if fraction:
+        number = f"cast(try_cast({number} AS DECIMAL(30, 15)) * 0.01 AS VARCHAR)"
+    return f"CASE WHEN {said} THEN {number} ELSE {text} END"
 
 
 def _rounded(_: CodeLists, *, places: Places) -> Shape:

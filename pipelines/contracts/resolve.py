@@ -16,6 +16,8 @@ from pipelines.contracts.resolved import CodeList, Column, Derived, Step
 from pipelines.contracts.rules import Context, Rule, days_after_today, rules
 from pipelines.verbs import Registry, Verb, VerbError
 
+PERCENT = ("%", "％")
+"""The unit of which a number may be delivered with its sign: 12.5%."""
 _PROBE = Context(lists={}, today=date(2000, 1, 1))
 
 
@@ -75,15 +77,19 @@ class Resolver:
             level=level,
             required=form.required or form.name in key,
             unique=form.unique,
-            clean=self._clean(file, place, calls, definition.codes),
+            clean=self._clean(file, place, calls, definition.codes, _of_percent(definition)),
             description=form.description or field.description,
         )
 
     def _clean(
-        self, file: Located, place: Place, calls: Sequence[models.StepCall], codes: str | None
+        self, file: Located, place: Place, calls: Sequence[models.StepCall], codes: str | None, percent: bool = False
     ) -> tuple[Step, ...]:
-        """The cleaning steps of a column. Raises CitylakeError if `null_words` would empty a word of its code list."""
+        """The cleaning steps of a column. `percent`: it holds numbers of percent.
+
+        Raises CitylakeError if `null_words` would empty a word of its code list."""
         clean = tuple(self.call(file, (*place, "clean", i), steps, call) for i, call in enumerate(calls))
+        if percent and "percent" not in {step.verb for step in clean}:
+            clean += (Step("percent", {"fraction": False}),)
         words: Iterable[str] = self.codes[codes].rows if codes else ()
         for index, step in reversed(list(enumerate(clean))):
             if step.verb == "code_of":
@@ -248,6 +254,10 @@ def _fits(bound: int | float | str, kind: str) -> bool:
     except ValueError:
         return days_after_today(bound) is not None
     return True
+
+
+def _of_percent(definition: models.FieldDefinition) -> bool:
+    return definition.unit in PERCENT and definition.logicalType in ("integer", "number")
 
 
 def _overridden(form: models.ColumnForm, field: models.FieldDefinition) -> models.FieldDefinition:

@@ -75,6 +75,12 @@ CASES = [
     ("thousands", "0,500", "0,500"),
     ("thousands", "1,234,5.6", "1,234,5.6"),
     ("thousands", "5000000", "5000000"),
+    ("percent", "12.5%", "12.5"),
+    ("percent", "-3 ％", "-3"),
+    ("percent", ".5%", ".5"),
+    ("percent", "1.2.5%", "1.2.5%"),
+    ("percent", "约 5%", "约 5%"),
+    ("percent", "12.5", "12.5"),
     ("rounded", "33.33333333333333333333", "33.33"),
     ("rounded", "-0.125", "-0.13"),
     ("rounded", "99999999999999999999.995", "100000000000000000000.00"),
@@ -129,7 +135,7 @@ codes = st.from_regex(r"[A-Z0-9]{8} ?[-—–]{0,2} ?[0-9X] ?", fullmatch=True)
 dates = st.from_regex(
     r"(9999|1900|2099|20[0-9]{2})[-/.]?(12|01|09)[-/.]?(31|01|09)([ T][0-9:.Z+-]{0,8})?", fullmatch=True
 )
-amounts = st.from_regex(r"[+-]?[0-9]{1,4}([,，][0-9]{2,4}){0,3}([.][0-9]{0,5})?", fullmatch=True)
+amounts = st.from_regex(r"[+-]?[0-9]{1,4}([,，][0-9]{2,4}){0,3}([.][0-9]{0,5})?( ?[%％])?", fullmatch=True)
 documents = st.from_regex(
     r"([六罚()（）〔〕\[\]【】［］ ]{0,3}(2021|18|号)[()（）〔〕\[\]【】［］ ]{0,3}){1,3}", fullmatch=True
 )
@@ -199,6 +205,13 @@ def test_a_contract_names_its_own_open_ends(run: Run) -> None:
     assert run(named, "2999-12-31 00:00:00") is None
     assert run(named, "无固定期限") is None
     assert run(named, "9999-12-31") == "9999-12-31"
+
+
+def test_a_percentage_may_be_a_fraction(run: Run) -> None:
+    def fraction(text: str) -> str:
+        return number_of(f"({steps['percent'].function(text, LISTS, fraction=True)})")
+
+    assert [run(fraction, text) for text in ("12.5%", "-0.1 ％", "100%", "0.3")] == [0.125, -0.001, 1.0, 0.3]
 
 
 def test_a_list_without_aliases_changes_nothing(run: Run) -> None:

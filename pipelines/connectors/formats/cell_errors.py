@@ -1,15 +1,16 @@
 """What cells of a workbook show that calamine does not tell: which of them are errors (#N/A, #REF!) or formulas without
-a result, as programs write them that compute nothing: it gives both as empty, and neither is an empty cell. And whole
-numbers that only their format 000000 gives zeros in front: the sender saw a code with them.
+a result, as programs write them that compute nothing: it gives both as empty, and neither is an empty cell. And what
+only the format of a number shows, as the sender saw it: zeros in front of a code (000000), and percentages.
 
 Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
-as a whole, and refused if they have any.
+as a whole, and refused if they have an error or a percentage.
 """
 
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from io import BytesIO
 from posixpath import join, normpath
 from xml.etree.ElementTree import Element, ParseError
@@ -17,6 +18,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring, iterparse
 
+from pipelines.connectors.formats.percent_cells import BUILT_IN, is_percent, percent, percent_of_xls, percents_of_ods
 from pipelines.connectors.formats.table import LocalFile
 
 NO_RESULT = "#NO_RESULT!"
@@ -40,15 +42,18 @@ _PADDED = re.compile(r"(0{2,})(?:;.*)?")
 WIDEST = 15
 """Digits of a number that Excel keeps."""
 _REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
+Shown = Callable[[str], str | None]
+"""From the number in a cell to the text that its format shows; None if that says no more than the number."""
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
 def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
-    """The text of every error, every formula without a result and every number padded with zeros in the sheet with that
-    number, by row and column from 0. Empty for ods, whose errors are texts; of old xls files padding is not known.
+    """The text of every error, every formula without a result and every number shown with zeros in front or as a
+    percentage in the sheet with that number, by row and column from 0. Of ods only percentages, for errors are texts
+    there; of old xls files zeros are not known.
 
-    Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with an
-    error cell.
+    Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with a
+    cell that has an error or shows a percentage.
     """
     _check_old(file)
     if not zipfile.is_zipfile(file.path):
@@ -58,14 +63,16 @@ def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
             size = sum(part.file_size for part in parts.infolist())
             if size > LARGEST:
                 raise file.error("format.too_large", limit=LARGEST)
+            if number >= 0 and "content.xml" in parts.namelist():
+                return dict(percents_of_ods(parts.read("content.xml"), number))
             if "xl/workbook.xml" not in parts.namelist() or number < 0:
                 return {}
             data = parts.read(_part(parts, number))
-            padded = _padded(parts)
-            styles = "|".join(padded).encode()
-            if not _ERROR.search(data) and not (padded and re.search(rb"""\ss\s*=\s*["'](?:%s)["']""" % styles, data)):
+            shown = _styles(parts)
+            styles = "|".join(shown).encode()
+            if not _ERROR.search(data) and not (shown and re.search(rb"""\ss\s*=\s*["'](?:%s)["']""" % styles, data)):
                 return {}
-            return dict(_errors(data, padded))
+            return dict(_errors(data, shown))
     except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
         raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
 
@@ -75,9 +82,12 @@ def _check_old(file: LocalFile) -> None:
     with file.path.open("rb") as stream:
         if stream.read(len(_OLD)) != _OLD:
             return
-        if found := _OLD_ERROR.search(stream.read()):
-            row, column = struct.unpack("<HH", found[1] or found[2])
-            raise file.error("format.cell_error", row=row + 1, column=column + 1)
+        data = stream.read()
+    if found := _OLD_ERROR.search(data):
+        row, column = struct.unpack("<HH", found[1] or found[2])
+        raise file.error("format.cell_error", row=row + 1, column=column + 1)
+    if place := percent_of_xls(data):
+        raise file.error("format.cell_percent", row=place[0] + 1, column=place[1] + 1)
 
 
 def _part(parts: zipfile.ZipFile, number: int) -> str:
@@ -89,36 +99,42 @@ def _part(parts: zipfile.ZipFile, number: int) -> str:
     return normpath(join("/xl", target)).lstrip("/")
 
 
-def _padded(parts: zipfile.ZipFile) -> dict[str, int]:
-    """The styles of cells, by their number, whose format pads whole numbers with zeros, with the width."""
+def _styles(parts: zipfile.ZipFile) -> dict[str, Shown]:
+    """The styles of cells, by their number, whose format shows more than the number: with what it shows."""
     if "xl/styles.xml" not in parts.namelist():
         return {}
     styles = fromstring(parts.read("xl/styles.xml"))
-    widths = {
-        one.attrib["numFmtId"]: len(found[1])
-        for one in styles.iter()
-        if _local(one) == "numFmt" and (found := _PADDED.fullmatch(one.attrib.get("formatCode", "")))
-    }
+    shown: dict[str, Shown] = dict.fromkeys(BUILT_IN, percent)
+    for one in styles.iter():
+        if _local(one) == "numFmt":
+            code = one.attrib.get("formatCode", "")
+            if padded := _PADDED.fullmatch(code):
+                shown[one.attrib["numFmtId"]] = partial(_padded, len(padded[1]))
+            elif is_percent(code):
+                shown[one.attrib["numFmtId"]] = percent
     cells = next((one for one in styles if _local(one) == "cellXfs"), ())
     formats = (one.get("numFmtId", "") for one in cells)
-    return {str(number): widths[one] for number, one in enumerate(formats) if one in widths}
+    return {str(number): shown[one] for number, one in enumerate(formats) if one in shown}
 
 
-def _shown(cell: Element, padded: Mapping[str, int]) -> str | None:
-    """What a whole number shows whose format pads it; None for another cell."""
-    width = padded.get(cell.get("s", ""))
+def _padded(width: int, value: str) -> str | None:
+    """A whole number with zeros in front."""
+    return value.zfill(width) if value.isascii() and value.isdigit() and len(value) <= WIDEST else None
+
+
+def _shown(cell: Element, styles: Mapping[str, Shown]) -> str | None:
+    """What a number shows whose format says more than it; None for another cell."""
+    show = styles.get(cell.get("s", ""))
     value = next((one.text or "" for one in cell if _local(one) == "v"), "")
-    if width is None or cell.get("t", "n") != "n" or not (value.isascii() and value.isdigit()):
-        return None
-    return value.zfill(width) if len(value) <= WIDEST else None
+    return show(value) if show is not None and cell.get("t", "n") == "n" else None
 
 
-def _errors(data: bytes, padded: Mapping[str, int]) -> Iterator[tuple[tuple[int, int], str]]:
+def _errors(data: bytes, styles: Mapping[str, Shown]) -> Iterator[tuple[tuple[int, int], str]]:
     for _, cell in iterparse(BytesIO(data)):
         if _local(cell) == "c":
             text = _said(cell)
             if text is None:
-                text = _shown(cell, padded)
+                text = _shown(cell, styles)
             if text is not None:
                 letters, row = _REFERENCE.findall(cell.attrib["r"])[0]
                 yield (int(row) - 1, _column(letters)), text

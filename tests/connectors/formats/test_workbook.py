@@ -296,7 +296,7 @@ def test_a_stray_cell_at_the_end_of_the_sheet_does_not_end_the_process(book: Cal
 
 
 def test_ods_by_the_book(tmp_path: Path) -> None:
-    """The smallest spreadsheet of OpenDocument; an error is its text."""
+    """The smallest spreadsheet of OpenDocument; an error is its text, and a percentage what it shows."""
     cells = [["id", "name"], ["1", "#N/A"]]
     rows = "".join(
         "<table:table-row>"
@@ -305,6 +305,11 @@ def test_ods_by_the_book(tmp_path: Path) -> None:
         )
         + "</table:table-row>"
         for row in cells
+    )
+    rows += (
+        '<table:table-row table:number-rows-repeated="2"><table:table-cell office:value-type="float" office:value="2"/>'
+        '<table:table-cell office:value-type="percentage" office:value="0.125"><text:p>13%</text:p></table:table-cell>'
+        "</table:table-row>"
     )
     spaces = " ".join(
         f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
@@ -322,7 +327,50 @@ def test_ods_by_the_book(tmp_path: Path) -> None:
             f'<table:table table:name="一">{rows}</table:table>'
             "</office:spreadsheet></office:body></office:document-content>",
         )
-    assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}]
+    shown = {"id": "2", "name": "12.5%", UNREAD: None}
+    assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}, shown, shown]
+
+
+SHOWN = [("0%", True), ("0.00%", True), ("#,##0.0%", True), ("[Red]0.0%;-0.0%", True), ("0.0", False),
+         ('0.0"%"', False), ("0.0\\%", False), ("General", False)]  # fmt: skip
+
+
+def test_a_percentage_is_what_its_cell_shows(book: Callable[..., LocalFile]) -> None:
+    """With all its digits, for 12.345% that is shown as 12% is no whole number."""
+
+    def shares(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["id", "name"])
+        for line, (code, _) in enumerate(SHOWN, 1):
+            sheet.write_number(line, 0, 0.07, workbook.add_format({"num_format": code}))
+            sheet.write_number(line, 1, 0.12345)
+        percent = workbook.add_format({"num_format": "0%"})
+        sheet.write_formula(9, 0, "=1/8", percent, 0.125)
+        sheet.write_string(10, 0, "8", percent)
+        sheet.write_number(11, 0, -12, percent)
+        sheet.write_number(12, 0, 0, percent)
+
+    rows = [row["id"] for row in read_file(book(shares), "xlsx")]
+    assert rows == [*("7%" if shown else "0.07" for _, shown in SHOWN), "12.5%", "8", "-1200%", "0%"]
+    assert {row["name"] for row in read_file(book(shares), "xlsx")[:8]} == {"0.12345"}
+
+
+@pytest.mark.parametrize("style", [1, 2, 3, 4])
+@pytest.mark.parametrize("several", [False, True])
+def test_an_old_workbook_with_a_percentage_is_refused(tmp_path: Path, style: int, several: bool) -> None:
+    """Its own formats are found by their code, those of Excel by their number."""
+    data = xls([["id", "name"], ["1", 0.125, 2.0]], style, several)
+    file = local(tmp_path, data)
+    if style in (1, 2):
+        with pytest.raises(CitylakeError) as caught:
+            read_file(file, "xls")
+        assert (caught.value.code, caught.value.arguments["row"], caught.value.arguments["column"]) == (
+            "format.cell_percent",
+            2,
+            2,
+        )
+    else:
+        assert read_file(local(tmp_path, xls([["id", "name"], ["1", 0.125]], style)), "xls")[0]["name"] == "0.125"
 
 
 def test_zeros_that_only_the_format_of_a_cell_shows_are_read(book: Callable[..., LocalFile]) -> None:

@@ -10,9 +10,27 @@ def _record(kind: int, data: bytes) -> bytes:
     return struct.pack("<HH", kind, len(data)) + data
 
 
-def _cell(row: int, column: int, value: str | float | bytes) -> bytes:
+_CODES = {164: "0.0%", 165: '0.0"%"'}
+_NUMBERS = (0, 9, 164, 165, 2)
+"""The number formats of styles 0 to 4."""
+
+
+def _styles() -> bytes:
+    """The number formats and the styles of cells that have them."""
+    texts = ((number, code.encode("latin-1")) for number, code in _CODES.items())
+    formats = (_record(0x041E, struct.pack("<HHB", number, len(code), 0) + code) for number, code in texts)
+    return b"".join(formats) + b"".join(_record(0xE0, struct.pack("<HH16x", 0, number)) for number in _NUMBERS)
+
+
+def _several(row: int, first: int, values: list[float], style: int) -> bytes:
+    """Numbers of a row in one record, each as hundredths."""
+    cells = b"".join(struct.pack("<HI", style, round(value * 100) << 2 | 3) for value in values)
+    return _record(0xBD, struct.pack("<HH", row, first) + cells + struct.pack("<H", first + len(values) - 1))
+
+
+def _cell(row: int, column: int, value: str | float | bytes, style: int) -> bytes:
     """Text, a number, or the code of an error: alone (one byte), or as a formula's result (two, the first ignored)."""
-    place = struct.pack("<HHH", row, column, 0)
+    place = struct.pack("<HHH", row, column, style if isinstance(value, float) else 0)
     if isinstance(value, str):
         return _record(
             0x0204, place + struct.pack("<HB", len(value.encode("utf-16-le")) // 2, 1) + value.encode("utf-16-le")
@@ -25,16 +43,21 @@ def _cell(row: int, column: int, value: str | float | bytes) -> bytes:
     return _record(0x0006, place + result + struct.pack("<HIH", 0, 0, 2) + b"\x1c" + value[1:])
 
 
-def xls(rows: list[list[str | float | bytes]]) -> bytes:
-    """The file: a compound document whose one stream is the workbook."""
-    cells = b"".join(_cell(r, c, value) for r, row in enumerate(rows) for c, value in enumerate(row))
+def xls(rows: list[list[str | float | bytes]], style: int = 0, several: bool = False) -> bytes:
+    """The file: a compound document whose one stream is the workbook. `style` of its numbers, which are `several` to a
+    record."""
+    cells = b""
+    for r, row in enumerate(rows):
+        numbers = [value for value in row if isinstance(value, float)] if several else []
+        cells += b"".join(_cell(r, c, value, style) for c, value in enumerate(row) if value not in numbers)
+        cells += _several(r, row.index(numbers[0]), numbers, style) if numbers else b""
     begin = struct.pack("<HHHHII", 0x0600, 0x0005, 0x0DBB, 0x07CC, 0, 6)
     sheet_begin = struct.pack("<HHHHII", 0x0600, 0x0010, 0x0DBB, 0x07CC, 0, 6)
     dimensions = struct.pack("<IIHHH", 0, len(rows), 0, max(map(len, rows)), 0)
     name = "表".encode("utf-16-le")
-    length = 20 + len(_record(0x85, struct.pack("<IBBBB", 0, 0, 0, 1, 1) + name)) + 4
+    length = 20 + len(_styles()) + len(_record(0x85, struct.pack("<IBBBB", 0, 0, 0, 1, 1) + name)) + 4
     bound = _record(0x85, struct.pack("<IBBBB", length, 0, 0, 1, 1) + name)
-    stream = _record(0x0809, begin) + bound + _record(0x0A, b"")
+    stream = _record(0x0809, begin) + _styles() + bound + _record(0x0A, b"")
     stream += _record(0x0809, sheet_begin) + _record(0x0200, dimensions) + cells + _record(0x0A, b"")
     stream = stream.ljust(max(4096, -(-len(stream) // _SECTOR) * _SECTOR), b"\0")
     count = len(stream) // _SECTOR

@@ -1,0 +1,98 @@
+"""Cells that show a percentage: a workbook keeps 0.125 of what everybody sees as 12.5%.
+
+Which cells of an ods do, and whether any of an old xls does. Belongs here: what is a percentage, and its text. Does not
+belong here: how cells of an xlsx are found (`cell_errors`).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+from xml.etree.ElementTree import Element
+
+from defusedxml.ElementTree import fromstring
+
+BUILT_IN = ("9", "10")
+"""The number formats 0% and 0.00%, which no part of a workbook spells out."""
+_HIDDEN = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+"""What a number format shows as it stands, or does not show: quoted, escaped, filling signs; colours and conditions."""
+_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_MOST = 1_000
+"""How often a filled cell or row of an ods is repeated at most; what is repeated more often is empty."""
+
+_STYLES = re.compile(rb"(?:\xe0\0\x14\0.{20})+", re.DOTALL)
+_STYLE = struct.Struct("<4xHH16x")
+_NUMBER_FORMAT = re.compile(rb"\x1e\x04..(..)(..)([\0\x01])", re.DOTALL)
+_NUMBERS = re.compile(rb"(?:\x03\x02\x0e\0|\x7e\x02\x0a\0|\x06\0..)(....)(..)", re.DOTALL)
+_SEVERAL = re.compile(rb"\xbd\0(..)(....)", re.DOTALL)
+
+
+def is_percent(code: str) -> bool:
+    """Whether a number format shows percentages."""
+    return "%" in _HIDDEN.sub("", code)
+
+
+def percent(value: str) -> str | None:
+    """The percentage that a number is, with all its digits; None if it is no number."""
+    try:
+        number = Decimal(repr(float(value))) * 100
+        return f"{number.normalize():f}%" if number.is_finite() else None
+    except (ValueError, InvalidOperation):
+        return None
+
+
+def percents_of_ods(content: bytes, number: int) -> Iterator[tuple[tuple[int, int], str]]:
+    """The text of every percentage in the sheet with that number, by row and column from 0."""
+    if b'"percentage"' not in content:
+        return
+    sheet = list(fromstring(content).iter(f"{_TABLE}table"))[number]
+    row = 0
+    for line in sheet.iter(f"{_TABLE}table-row"):
+        lines, column = _repeated(line, "rows"), 0
+        for cell in line:
+            cells = _repeated(cell, "columns")
+            if cell.get(f"{_OFFICE}value-type") == "percentage":
+                text = percent(cell.get(f"{_OFFICE}value", ""))
+                for place in range(min(lines, _MOST) * min(cells, _MOST) if text is not None else 0):
+                    down, right = divmod(place, min(cells, _MOST))
+                    yield (row + down, column + right), text or ""
+            column += cells
+        row += lines
+
+
+def _repeated(element: Element, what: str) -> int:
+    return int(element.get(f"{_TABLE}number-{what}-repeated", "1"))
+
+
+def percent_of_xls(data: bytes) -> tuple[int, int] | None:
+    """Row and column from 0 of a cell of an old workbook that shows a percentage, if there is any. Its records are
+    looked for in the bytes."""
+    formats = {int(code) for code in BUILT_IN}
+    for found in _NUMBER_FORMAT.finditer(data):
+        (number,), (length,) = struct.unpack("<H", found[1]), struct.unpack("<H", found[2])
+        wide = found[3] == b"\x01"
+        text = data[found.end() : found.end() + length * (2 if wide else 1)]
+        if is_percent(text.decode("utf-16-le" if wide else "latin-1", "replace")):
+            formats.add(number)
+    styles = max(_STYLES.findall(data), key=len, default=b"")
+    shown = {place for place, (_, number) in enumerate(_STYLE.iter_unpack(styles)) if number in formats}
+    return next(_cells_in(data, shown), None) if shown else None
+
+
+def _cells_in(data: bytes, styles: set[int]) -> Iterator[tuple[int, int]]:
+    """The cells with one of some styles: numbers and formulas, one to a record or several in a row."""
+    for found in _NUMBERS.finditer(data):
+        (style,) = struct.unpack("<H", found[2])
+        if style in styles:
+            row, column = struct.unpack("<HH", found[1])
+            yield row, column
+    for found in _SEVERAL.finditer(data):
+        (length,), (row, first) = struct.unpack("<H", found[1]), struct.unpack("<HH", found[2])
+        count, rest = divmod(length - 6, 6)
+        cells = data[found.end() : found.end() + 6 * max(count, 0) + 2]
+        if rest or len(cells) != 6 * count + 2 or struct.unpack("<H", cells[-2:])[0] != first + count - 1:
+            continue
+        for place, (style, _) in enumerate(struct.iter_unpack("<HI", cells[:-2])):
+            if style in styles:
+                yield row, first + place
