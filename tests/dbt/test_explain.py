@@ -299,6 +299,8 @@ def is_conflicting(which: str, case: Case) -> bool:
     library = "population/person" if "person_id" in case.row else "legal_entity/entity"
     source, field_ = case.row[f"source_{which}"], case.row["conflict_field"] or ""
     (claim,) = [claim for claim in case.contracts.authority[library][field_] if claim.source == source]
+    if claim.column == "id_number":
+        return is_of_the_number({"sex": slice(16, 17), "birth_date": slice(6, 14)}[field_], case)
     raw = case.raws[claim.source]
     return raw[claim.column] == case.cell.value or (field_ == "marital_status" and claim.column != field_)
 

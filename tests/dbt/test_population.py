@@ -219,6 +219,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         household("moved", household_no="H10", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
         household("visited", household_no="H11", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
         household("namesake", name="孩子", birth_date="2026-10-02", household_no="H7"),
+        household("struck", household_no="H12", cancelled="1", died_on="2026-08-31"),
         household("twin_a", name="双胞", birth_date="2026-10-03", household_no="H2"),
         household("twin_b", name="双胞", birth_date="2026-10-03", household_no="H2"),
     )
@@ -233,7 +234,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         marriage("7", "1", "m4", "w4", "2012-01-01"),
         marriage("8", "1", "remarried", "w2", "2018-01-01"),
     )
-    bench.load("cab/cremation", cremation("w4"))
+    bench.load("cab/cremation", cremation("w4"), cremation("struck"))
     bench.load(
         "hrssb/insurance",
         {"person_id": "remarried", "name": "王晓明", "mobile": "13700000003", "insured_status": "2",
@@ -255,7 +256,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
     )  # fmt: skip
     bench.load(
         "hc/health_record",
-        {"person_id": "single", "name": "王一一", "record_status": "1", "health_record_no": "E1",
+        {"person_id": "single", "name": "王一一", "sex": "2", "birth_date": "1990-10-01", "record_status": "1", "health_record_no": "E1",
          "opened_on": "2020-01-01", "followed_up_on": "2026-03-01", "residence_address": "现住址",
          "division_code": f"{YUAN}001001"},
         {"person_id": "m1", "name": "旧档", "record_status": "0", "health_record_no": "E2", "opened_on": "2020-01-01"},
@@ -325,6 +326,7 @@ def test_tags_are_of_known_persons_and_of_what_still_holds(families: Bench) -> N
         ("single", "medical_insured", "hsb/insured", date(2015, 1, 1), None, '{"hsb/insured":"1:0"}'),
         ("single", "subsistence", "cab/subsistence_allowance", date(2024, 1, 1), None,
          '{"cab/subsistence_allowance":"1:0"}'),
+        ("struck", "deceased", "cab/cremation", date(2026, 9, 1), None, '{"cab/cremation":"1:1"}'),
         ("visited", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:3"}'),
         ("w4", "deceased", "cab/cremation", date(2026, 9, 1), None, '{"cab/cremation":"1:0"}'),
     ]  # fmt: skip
@@ -339,14 +341,17 @@ def test_what_other_departments_say_is_kept_and_counted(families: Bench) -> None
         ("m2", "marital_status", "40", "10", "cab/marriage", register),
         ("m4", "marital_status", "30", "10", "cab/marriage", register),
         ("remarried", "mobile", "13800000001", "13700000004", register, "hrssb/insurance"),
+        ("single", "birth_date", "1990-01-01", "1990-10-01", register, "hc/health_record"),
         ("single", "name", "王一", "王一一", register, "hc/health_record"),
+        ("single", "sex", "1", "2", register, "hc/health_record"),
+        ("struck", "died_on", "2026-09-01", "2026-08-31", "cab/cremation", register),
         ("w1", "marital_status", "20", "10", "cab/marriage", register),
         ("w2", "marital_status", "20", "10", "cab/marriage", register),
         ("w4", "marital_status", "20", "10", "cab/marriage", register),
     ]
     counted = families.rows("lib_population__conflict_count", "sum(conflicts), count(*)")
-    assert counted == [(len(conflicts), 3)]
-    ((rows,),) = families.rows("lib_population__conflict", "source_rows", "person_id = 'single'")
+    assert counted == [(len(conflicts), 6)]
+    ((rows,),) = families.rows("lib_population__conflict", "source_rows", "conflict_field = 'name'")
     assert json.loads(rows) == {register: "1:8", "hc/health_record": "1:0"}
 
 

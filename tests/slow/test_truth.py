@@ -98,7 +98,7 @@ def test_a_golden_cell_of_a_person_is_right_or_nobody_said_it(people: Survivors)
 
 
 def test_what_a_source_had_right_and_was_not_believed_is_told_as_a_conflict(people: Survivors) -> None:
-    for name in ("name", "mobile", "marital_status"):
+    for name in ("name", "sex", "birth_date", "mobile", "marital_status", "died_on"):
         cells = people.cells()[name]
         assert cells.told == cells.said.total(), name
 

@@ -104,10 +104,10 @@
 
 {# The disagreements there can be: for each field each source but the first, against the best of those before it.
    `same` gives the SQL under which two spellings of a field count as equal, with ? for the value. #}
-{% macro disagreements(library, aliases, fields, same={}) %}
+{% macro disagreements(library, aliases, fields, same={}, unless={}) %}
   {% set found = [] %}
   {% for field in fields %}
-    {% set claims, form = claimants(library, field, aliases), same.get(field, '?') %}
+    {% set claims, form = claimants(library, field, aliases, unless), same.get(field, '?') %}
     {% for claim in claims[1:] %}
       {% set before = claims[:loop.index] %}
       {% set kept = surviving_value(before) %}

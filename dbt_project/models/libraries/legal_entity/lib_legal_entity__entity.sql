@@ -7,6 +7,7 @@
 {% set library = 'legal_entity/entity' %}
 {# Status and its day, name and number of the head belong together: both are the first register's that has the entity. #}
 {% set registers = ['a', 's', 'i', 'r'] %}
+{% set unless = declared_before_the_end(registers) %}
 
 with entity as (
     select
@@ -14,7 +15,7 @@ with entity as (
         coalesce(a.subject_no, s.subject_no, i.subject_no, r.subject_no) as subject_no,
         {{ survive(library, 'entity_name', sources) }} as entity_name,
         a.entity_type,
-        {{ of_first(registers, 'uscc', 'entity_status') }} as entity_status,
+        {{ survive(library, 'entity_status', sources, unless) }} as entity_status,
         {{ of_first(registers, 'uscc', 'status_date') }} as status_date,
         {{ survive(library, 'established_on', sources) }} as established_on,
         a.approval_date,
@@ -36,7 +37,7 @@ with entity as (
             when i.uscc is not null then 'sto/institution' when r.uscc is not null then 'ara/collective'
         end as register_source,
         {{ survive(library, 'source_updated_at', sources) }} as source_updated_at,
-        {{ attr_source(library, sources) }} as attr_source,
+        {{ attr_source(library, sources, unless) }} as attr_source,
         {{ source_rows(sources) }} as source_rows
     from {{ ref('int_legal_entity__code') }} k
     left join {{ ref('int_legal_entity__enterprise') }} a on a.uscc = k.uscc

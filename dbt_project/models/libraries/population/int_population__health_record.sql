@@ -3,7 +3,7 @@
 {{ config(materialized='view') }}
 
 select
-    person_id, name, mobile, division_code as residence_division, residence_address,
+    person_id, name, sex, birth_date, mobile, division_code as residence_division, residence_address,
     coalesce(followed_up_on, opened_on) as said_on,
     _batch, _row
 from {{ first_of_each(

@@ -7,7 +7,7 @@
     'cab/marriage': 'm', 'cab/cremation': 'c',
 } %}
 {% set found = disagreements(
-    'population/person', sources, ['name', 'mobile', 'marital_status'],
+    'population/person', sources, ['name', 'sex', 'birth_date', 'mobile', 'marital_status', 'died_on'],
     same={'marital_status': 'substr(?, 1, 1)'}) %}
 with conflict as (
     select
