@@ -275,6 +275,13 @@ def is_of_the_number(position: slice, case: Case) -> bool:
     return expected == case.cell.value
 
 
+def is_age_band(case: Case) -> bool:
+    """The age on the day of the edition, told once more."""
+    born, day = (date.fromisoformat(text) for text in (case.row["birth_date"] or "", day_of(case)))
+    years = day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+    return case.cell.value == ("85+" if years >= 85 else f"{years // 5 * 5:02}-{years // 5 * 5 + 4:02}")
+
+
 def is_status(case: Case) -> bool:
     statuses = {
         "cremated": "5", "register_death": "5", "registered_away": "2", "registered": "1", "floating": "3",
@@ -621,6 +628,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     },
     "sex": partial(is_of_the_number, slice(16, 17)),
     "birth_date": partial(is_of_the_number, slice(6, 14)),
+    "age_band": is_age_band,
     "residence_status": is_status,
     f"{PEOPLE}__registered.residence_status": lambda case: (
         case.cell.value in ("1", "2") and case.same("residence_status", f"{PEOPLE}__person", "person_id")
@@ -774,11 +782,20 @@ def test_a_count_is_explained_by_what_was_published_with_it(town: Town, contract
     assert len(set(versions)) == 2
 
 
+def test_a_published_count_of_persons_leads_to_the_persons(town: Town, contracts: Contracts) -> None:
+    model, columns = "mart_population__age_structure", "county_code, sex, age_band, persons"
+    *key, persons = town.rows(model, columns, "persons > 20")[0]
+    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+        found = explainer.explain(model, dict(zip(("county_code", "sex", "age_band"), key, strict=True)))
+    assert found.counted is not None and (found.counted.total, len(found.counted.rows)) == (persons, LISTED)
+    assert {row.sources[0].dataset for row in found.counted.rows} == {"psb/household_person"}
+
+
 @pytest.mark.parametrize(
     ("call", "told"),
     [
         (["lib_population__nobody", "a=b"], "没有模型 lib_population__nobody"),
-        (["mart_population__age_structure", "sex=1"], "不逐行记录来源"),
+        (["mart_population__town_day", "persons=1"], "不逐行记录来源"),
         ([f"{PEOPLE}__person", "person_id"], "不是 列=值 的写法"),
         ([f"{PEOPLE}__person", "nothing=1"], "没有列 nothing"),
         ([f"{PEOPLE}__person", "person_id=0"], "没有这一行"),

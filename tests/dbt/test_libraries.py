@@ -285,7 +285,14 @@ def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
         ("C", "N-C", "六安C（集团）有限公司", "金安区", "zhang"),
     ]
     ((sources, rows),) = bench.rows("lib_legal_entity__entity", "attr_source, source_rows", "uscc = 'A'")
-    said = ("entity_name", "legal_representative", "entity_status", "county_code", "established_on", "source_updated_at")
+    said = (
+        "entity_name",
+        "legal_representative",
+        "entity_status",
+        "county_code",
+        "established_on",
+        "source_updated_at",
+    )
     assert json.loads(sources) == dict.fromkeys(said, "amr/enterprise")
     assert json.loads(rows) == {
         "amr/enterprise": "1:1", "dsrb/e_licence": "1:7", "drc/permit": "1:1", "drc/penalty": "1:0",

@@ -195,7 +195,8 @@ def test_the_registration_in_force_says_where_a_registered_person_lives(bench: B
 
 
 def test_the_statistical_base_has_the_living_of_the_register(bench: Bench) -> None:
-    assert [row[0] for row in bench.rows("lib_population__registered", "person_id")] == ["away", "returned", "twice"]
+    found = bench.rows("lib_population__registered", "person_id, age_band")
+    assert found == [(person, "35-39") for person in ("away", "returned", "twice")]
 
 
 def test_households_count_who_is_listed_and_who_of_them_lives(bench: Bench) -> None:
@@ -219,6 +220,8 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         household("moved", household_no="H10", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
         household("visited", household_no="H11", address="新址", source_updated_at="2026-02-01 00:00:00+00"),
         household("namesake", name="孩子", birth_date="2026-10-02", household_no="H7"),
+        household("gone_head", household_no="H13"),
+        household("lodger", household_no="H13", household_relation="97"),
         household("struck", household_no="H12", cancelled="1", died_on="2026-08-31"),
         household("twin_a", name="双胞", birth_date="2026-10-03", household_no="H2"),
         household("twin_b", name="双胞", birth_date="2026-10-03", household_no="H2"),
@@ -234,7 +237,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         marriage("7", "1", "m4", "w4", "2012-01-01"),
         marriage("8", "1", "remarried", "w2", "2018-01-01"),
     )
-    bench.load("cab/cremation", cremation("w4"), cremation("struck"))
+    bench.load("cab/cremation", cremation("w4"), cremation("struck"), cremation("gone_head"))
     bench.load(
         "hrssb/insurance",
         {"person_id": "remarried", "name": "王晓明", "mobile": "13700000003", "insured_status": "2",
@@ -256,7 +259,8 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
     )  # fmt: skip
     bench.load(
         "hc/health_record",
-        {"person_id": "single", "name": "王一一", "sex": "2", "birth_date": "1990-10-01", "record_status": "1", "health_record_no": "E1",
+        {"person_id": "single", "name": "王一一", "sex": "2", "birth_date": "1990-10-01",
+         "record_status": "1", "health_record_no": "E1",
          "opened_on": "2020-01-01", "followed_up_on": "2026-03-01", "residence_address": "现住址",
          "division_code": f"{YUAN}001001"},
         {"person_id": "m1", "name": "旧档", "record_status": "0", "health_record_no": "E2", "opened_on": "2020-01-01"},
@@ -303,6 +307,14 @@ def test_a_widowed_person_names_the_cremation_of_the_spouse(families: Bench) -> 
     assert json.loads(rows) == {"psb/household_person": "1:6", "cab/marriage": "1:6", "cab/cremation#spouse": "1:0"}
 
 
+def test_who_died_is_no_head_and_nobody_is_taken_for_the_next(families: Bench) -> None:
+    """The household office has not named the next head; row and place are those of who lives there."""
+    columns = "head_person_id, members, living_members, source_rows"
+    ((head, members, living, rows),) = families.rows("lib_population__household", columns, "household_no = 'H13'")
+    ((lodger,),) = families.rows("lib_population__person", "source_rows", "person_id = 'lodger'")
+    assert (head, members, living, rows) == (None, 2, 1, lodger)
+
+
 def test_relations_are_marriages_in_force_and_births_that_one_person_fits(families: Bench) -> None:
     assert families.rows("lib_population__relation", "person_id, person_relation, related_person_id, since") == [
         ("child", "51", "m1", date(2026, 10, 2)),
@@ -320,6 +332,7 @@ def test_tags_are_of_known_persons_and_of_what_still_holds(families: Bench) -> N
     columns = "person_id, person_tag, tag_source, since, until, source_rows"
     assert families.rows("lib_population__person_tag", columns) == [
         ("child", "pupil", "esb/pupil", date(2026, 9, 1), None, '{"esb/pupil":"1:0"}'),
+        ("gone_head", "deceased", "cab/cremation", date(2026, 9, 1), None, '{"cab/cremation":"1:2"}'),
         ("moved", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:2"}'),
         ("remarried", "insured", "hrssb/insurance", date(2020, 1, 1), None, '{"hrssb/insurance":"1:1"}'),
         ("single", "health_record", "hc/health_record", date(2020, 1, 1), None, '{"hc/health_record":"1:0"}'),

@@ -68,7 +68,7 @@ def test_a_failing_rule_closes_the_gate_for_the_model_and_its_products(town: Tow
     edited("dbt_project/models/marts/population/mart_population__age_structure.sql", "count(*)", "count(*) + 1")
     outcome = town.run("wrong sum", sources=[])[MART]
     assert outcome.version is None
-    assert "sums_to" in outcome.findings[0].text("zh")
+    assert "counts_rows" in outcome.findings[0].text("zh")
     assert town.published() == before
     assert open_codes(town, MART) == [("release.refused", "dsrb")]
     with town.register() as register:
