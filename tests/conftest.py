@@ -13,6 +13,7 @@ from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
 from simulator.server import Server
 from tests.connectors.databases import MariaDB
+from tests.power import without_waits
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -33,6 +34,10 @@ if not os.environ.get("CI"):
         "MariaDB is not installed",
     }
 
+FIRST = ("tests/release/test_whole_way.py", "tests/simulator/", "tests/release/", "tests/linkage/", "tests/dbt/")
+"""Where files begin. The first makes the published town while the other processes go through the simulator's tests, and
+then nobody waits for it; short files come last, so that no process is long alone."""
+
 _skipped: list[str] = []
 
 
@@ -40,6 +45,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("server") or item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.enable_socket)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, begins in enumerate(FIRST) if item.nodeid.startswith(begins)), len(FIRST))
 
 
 def pytest_collection_finish() -> None:
@@ -81,6 +91,13 @@ def proved(contracts: Contracts, tmp_path_factory: pytest.TempPathFactory) -> Se
 @pytest.fixture(scope="session", autouse=True)
 def quiet_dependencies() -> None:
     os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "DAGSTER_DISABLE_TELEMETRY": "1"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def power(request: pytest.FixtureRequest) -> Iterator[None]:
+    """It does not fail, except in the slow suite."""
+    slow = any(item.get_closest_marker("slow") for item in request.session.items)
+    yield from iter([None]) if slow else without_waits()
 
 
 @pytest.fixture(scope="module")

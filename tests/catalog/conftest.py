@@ -54,10 +54,19 @@ def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
     return made
 
 
+@pytest.fixture(scope="session")
+def released_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A released city that is only copied: nobody changes it."""
+    home = tmp_path_factory.mktemp("released")
+    released_city(home).register.close()
+    return home
+
+
 @pytest.fixture
-def own_city(tmp_path: Path) -> City:
+def own_city(tmp_path: Path, released_home: Path) -> City:
     """A city that a test may release to, withdraw from and damage."""
-    return released_city(tmp_path)
+    shutil.copytree(released_home, tmp_path, dirs_exist_ok=True)
+    return City(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pipelines.register import Register, chain
+from pipelines.register import Register, chain, store
 from pipelines.register.chain import Entry
 from pipelines.register.group import GroupCommit, NotWritten, gathering, group
 from pipelines.register.tables import audit, basis
+from tests.power import configure_durably
 
 ROW = {"recipient": None, "action": "test", "product": None, "version": None, "outcome": "allowed", "grant": None}
 WRITER = """
@@ -146,8 +147,9 @@ def test_a_register_that_another_process_keeps_is_told_and_used_again(tmp_path: 
     assert bodies(register) == ["1", "3"] and unbroken(register)
 
 
-def test_the_kept_connection_is_as_durable_as_the_others(register: Register) -> None:
-    with register.begin_plainly() as connection:
+def test_the_kept_connection_is_as_durable_as_the_others(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_configure_sqlite", configure_durably)
+    with closing(Register(str(register.engine.url))) as durable, durable.begin_plainly() as connection:
         pragmas = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
     assert pragmas == [(2,), ("wal",)]
 
