@@ -1,9 +1,6 @@
 """A whole installation for tests: a home, the simulated departments, and runs of the engine without Dagster."""
 
-import fcntl
-import json
 import os
-import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +21,7 @@ from pipelines.run import Ingested, Run, opened
 from pipelines.settings import Settings
 from simulator import DemoCity, DirtRates
 from tests.catalog.small_city import appoint
+from tests.once import copy_city, made_once
 
 NORMAL = DirtRates()
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -107,26 +105,17 @@ class Town:
 def published_town(factory: pytest.TempPathFactory, folder: Path, project: Path = REPOSITORY) -> Town:
     """A town in `folder` of which everything was published by the run `first`, with users; nobody else has it.
 
-    That run costs a minute, so it is made once a session, by whichever process needs it first, and copied. The servers
-    of a copy take free ports of their own: with those of the first one copy would get another's, whose server is down
-    for a moment, and be read by its runs.
+    That run costs a minute, so it is made once a session and copied.
     """
-    together = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
-    kept = together / "published town"
-    with (together / "published town.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
-            made = Town(together / "new town", PERSONS)
-            made.run("first")
-            with made.register() as register:
-                appoint(register, load(made.settings.contracts))
-            made.close()
-            (together / "new town").rename(kept)
-    subprocess.run(["cp", "-a", *(str(kept / part) for part in ("city", HOME)), str(folder)], check=True)
-    for notes in (folder / "city").glob("*.json"):
-        said = json.loads(notes.read_text("utf-8"))
-        if "port" in said:
-            notes.write_text(json.dumps(said | {"port": 0}), "utf-8")
+
+    def make(home: Path) -> None:
+        made = Town(home, PERSONS)
+        made.run("first")
+        with made.register() as register:
+            appoint(register, load(made.settings.contracts))
+        made.close()
+
+    copy_city(made_once(factory, "published town", make), folder)
     return Town(folder, PERSONS, project=project)
 
 

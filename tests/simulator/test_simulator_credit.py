@@ -1,23 +1,16 @@
 """Lists, repairs and commitments: about registered subjects, consistent in time, and changing from day to day."""
 
-from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
 
 import pytest
-from towns import Town
+
+from tests.simulator.towns import Town
 
 LISTS, REPAIRS, COMMITMENTS = "xygs.T_XYMD", "xygs.T_XYXF", "xygs.T_XYCN"
 PENALTIES, PERMITS = "xygs.T_XZCF", "xygs.T_XZXK"
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    town = Town(tmp_path_factory.mktemp("town"))
-    yield town
-    town.city.stop()
 
 
 def test_entries_in_lists_are_about_registered_entities_or_people(town: Town) -> None:

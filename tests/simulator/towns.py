@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg import sql
 
 from simulator import DemoCity
+from tests.once import copy_city, made_once
 
 SEED, PERSONS = 7, 2_000
 DAYS = 6
@@ -69,3 +72,25 @@ class Town:
 
     def _tables(self) -> dict[str, Rows]:
         return {dataset: table(self.city, dataset) for datasets in TABLES.values() for dataset in datasets}
+
+
+class Copy(Town):
+    """A copy of a town, which knows what the tables were."""
+
+    def __init__(self, home: Path, told: Path) -> None:
+        self.city = DemoCity(home, SEED, PERSONS)
+        self.city.start()
+        vars(self).update(pickle.loads(told.read_bytes()))
+
+
+def copied_town(factory: pytest.TempPathFactory, folder: Path) -> Town:
+    """A town in `folder` that nobody else has; to live its days takes ten seconds, so they are lived once a session."""
+
+    def make(home: Path) -> None:
+        made = Town(home / "city")
+        made.city.stop()
+        told = {name: value for name, value in vars(made).items() if name != "city"}
+        (home / "told.pickle").write_bytes(pickle.dumps(told))
+
+    copy_city(made_once(factory, "simulated town", make), folder)
+    return Copy(folder / "city", folder / "told.pickle")
