@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.memory import connection
+from tests.memory import Planned, connection
 
 Run = Callable[..., Any]
 
@@ -31,3 +31,9 @@ def run() -> Run:
         return row[0]
 
     return apply
+
+
+@pytest.fixture(scope="session")
+def planned() -> Planned:
+    """Queries on columns of texts."""
+    return Planned()

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.codecs import cleaning, usual
-from pipelines.codecs.sql import literal
 from tests.codecs.test_cleaning import amounts, dates, likely, texts
-from tests.memory import connection
+from tests.memory import Planned
 
 ZONE = "Asia/Shanghai"
 FULL: dict[str, Callable[[str], str]] = {
@@ -59,17 +58,14 @@ any_texts = days | moments | signs | edges | forms | dates | amounts | likely | 
 @pytest.mark.parametrize("kind", FULL)
 @given(column=st.lists(any_texts | st.none(), min_size=1, max_size=30), before=st.integers(0, 2))
 @settings(max_examples=250, deadline=None)
-def test_what_is_usual_is_read_alike(kind: str, column: list[str | None], before: int) -> None:
+def test_what_is_usual_is_read_alike(planned: Planned, kind: str, column: list[str | None], before: int) -> None:
     column = [None if text is None else text.replace("\0", "") for text in column]  # no literal has it
     padded = pa.array([*["x"] * before, *column], pa.string()).slice(before)
     unusual = usual.unusual(padded, kind).tolist()
     plain = [text for text, strange in zip(column, unusual, strict=True) if not strange]
-    rows = ", ".join(f"({'NULL' if text is None else literal(text)}::VARCHAR)" for text in [*plain, None])
-    with connection() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        query = f"SELECT {usual.read('t', kind, ZONE)}, {FULL[kind]('t')}, t FROM (VALUES {rows}) v(t)"
-        for short, full, text in con.execute(f"SELECT a::VARCHAR, b::VARCHAR, t FROM ({query}) q(a, b, t)").fetchall():
-            assert short == full, text
+    query = f"SELECT {usual.read('v', kind, ZONE)}, {FULL[kind]('v')}, v FROM given"
+    for short, full, text in planned.ask(f"SELECT a::VARCHAR, b::VARCHAR, t FROM ({query}) q(a, b, t)", [*plain, None]):
+        assert short == full, text
 
 
 @pytest.mark.parametrize("kind", FULL)
