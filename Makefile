@@ -49,8 +49,10 @@ lint: $(VENV)/.dev
 	@$(BIN)/lint-imports
 	@$(BIN)/citylake contract check
 
-test: lint
-	@$(SHARED) -m "not slow and not town"
+# Checks beside the tests: most of them use one core alone. What they find is told at once; the tests go on.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory lint & checks=$$!; $(SHARED) -m "not slow and not town"; tests=$$?; \
+	wait $$checks || { echo "检查未通过，见上文 / the checks failed, see above" >&2; exit 1; }; exit $$tests
 
 # Days of whole towns: what .ci/run asks for besides, so that `make test` is done in a quarter of an hour.
 test-town: $(VENV)/.dev
