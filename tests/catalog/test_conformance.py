@@ -1,12 +1,14 @@
 """Our own OpenAPI document and that of Delta Sharing against the real service over a published town."""
 
 import copy
+import json
 import random
 import re
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
@@ -15,10 +17,12 @@ from fastapi.testclient import TestClient
 from catalog.app import create_app
 from catalog.delivery.rows import router
 from catalog.delivery.rows.question import FUNCTIONS
+from catalog.delivery.verification import licences
 from catalog.policy import administration
 from catalog.policy.lockout import Lockout
+from pipelines.contracts.load import load
 from tests.catalog.conforming import conforms
-from tests.catalog.small_city import ADMINISTRATOR, appoint, granted
+from tests.catalog.small_city import ADMINISTRATOR, appoint, bearer, granted
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = pytest.mark.server
@@ -28,6 +32,7 @@ ROWS_ONLY = ("cursor", "group", *FUNCTIONS)
 AGGREGATES_ONLY = ("cursor", "fields", "sort")
 """Parameters that are left out, so that what is left makes sense together more often."""
 SHARED = "sharing/person_of_division"
+FILES = "/files/{channel}/{product}/v{version}/{key}/{name}"
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +105,40 @@ def test_delta_sharing_answers_as_the_protocol_says(client: TestClient, token: s
     about = _about_table(document, ("sharing", "population", "person_of_division"))
     found = conforms(about, client, "/delta-sharing", [token, token, token, "cl_wrong"], examples, number)
     assert found.get("200", 0) >= examples // 3, found
+
+
+@pytest.mark.parametrize("examples", [pytest.param(8, id="few"), pytest.param(200, id="many", marks=pytest.mark.slow)])
+def test_licences_and_files_answer_as_their_documents_say(
+    town: Town, client: TestClient, token: str, examples: int
+) -> None:
+    number = seed_from_clock()
+    print("CITYLAKE_TEST_SEED", number)
+    with town.register() as register:
+        granted(register, load(town.settings.contracts), NAME, licences.PRODUCT, purpose="一致性检验")
+    document = client.get("/verify/openapi.json").json()
+    found = conforms(document, client, "/verify", [token, "cl_wrong"], examples, number)
+    assert found.get("200", 0) >= examples // 4, found
+    document = client.get("/delta-sharing/openapi.json").json()
+    query = client.post(
+        "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division/query",
+        json={},
+        headers=bearer(token),
+    )
+    address = urlsplit(json.loads(query.text.splitlines()[2])["file"]["url"])
+    given = dict(zip(("channel", "product", "version", "key", "name"), address.path.split("/")[3:], strict=True))
+    given |= {"version": given["version"].removeprefix("v")} | dict(parse_qsl(address.query))
+    parameters = document["paths"][FILES]["get"]["parameters"]
+    for one in parameters:
+        one["schema"] = {"enum": [given[one["name"]]]} if one["name"] in given else one["schema"]
+        one["required"] = one["name"] in given
+    found = conforms(document, client, "/delta-sharing", [], examples, number)
+    assert found.get("200", 0) >= examples // 2, found
+    for asked, status in (("bytes=0-9", 206), ("bytes=0-1,5-6", 206), (f"bytes={10**9}-", 416)):
+        answer = client.get(f"{address.path}?{address.query}", headers={"Range": asked})
+        described = document["paths"][FILES]["get"]["responses"][str(status)]
+        kind = answer.headers["content-type"].partition(";")[0]
+        assert answer.status_code == status and ("$ref" in described or kind in described["content"])
+        assert status == 416 or "license" in answer.headers["link"]
 
 
 def _about(document: dict[str, Any], product: dict[str, Any], without: Sequence[str] = ()) -> dict[str, Any]:

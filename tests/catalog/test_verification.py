@@ -96,6 +96,8 @@ def test_a_genuine_licence_and_what_it_is_today(client: TestClient, token: str) 
     answer = told(client, GOOD, token)
     assert (answer["genuine"], answer["verdict"], answer["inForce"]) == (True, "genuine", True)
     assert answer["knownOn"] == "2026-11-01"
+    link = ask(client, GOOD, token).headers["link"]
+    assert 'rel="license"' in link and f'/datasets/{PRODUCT}/dictionary.csv>; rel="describedby"' in link
     assert answer["licence"]["issuer_name"] == f"六安{ISSUER.name}" and answer["licence"]["licence_name"] == NAME
     assert answer["licence"]["holder_masked"] == "欧***" and HOLDER not in json.dumps(answer, ensure_ascii=False)
 

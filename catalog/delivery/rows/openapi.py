@@ -25,7 +25,6 @@ _RATES["RateLimit-Policy"] = _TEXT
 
 def document(prefix: str, most_listed: int, token_url: str) -> Json:
     """The description of the API at `prefix`, an address; OAuth clients get their access tokens at `token_url`."""
-    flow = {"tokenUrl": token_url, "scopes": {SCOPE: say("rows.doc.oauth.read")}}
     return {
         "openapi": "3.1.0",
         "info": {"title": say("rows.doc.title"), "version": VERSION, "description": say("rows.doc.about")},
@@ -40,14 +39,7 @@ def document(prefix: str, most_listed: int, token_url: str) -> Json:
             "/openapi.json": {"get": _self()},
         },
         "components": {
-            "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": say("rows.doc.token")},
-                "oauth": {
-                    "type": "oauth2",
-                    "flows": {"clientCredentials": flow},
-                    "description": say("rows.doc.oauth"),
-                },
-            },
+            "securitySchemes": security_schemes(token_url),
             "parameters": {
                 "channel": _place("channel"),
                 "name": _place("name"),
@@ -61,6 +53,15 @@ def document(prefix: str, most_listed: int, token_url: str) -> Json:
             },
             "responses": {str(status): _error(status) for status in (400, 401, 403, 404, 406, 410, 413, 429, 500, 503)},
         },
+    }
+
+
+def security_schemes(token_url: str) -> Json:
+    """By what a recipient's program is known."""
+    flow = {"tokenUrl": token_url, "scopes": {SCOPE: say("rows.doc.oauth.read")}}
+    return {
+        "token": {"type": "http", "scheme": "bearer", "description": say("rows.doc.token")},
+        "oauth": {"type": "oauth2", "flows": {"clientCredentials": flow}, "description": say("rows.doc.oauth")},
     }
 
 

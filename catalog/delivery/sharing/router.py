@@ -15,7 +15,7 @@ from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import SentFile
 from catalog.delivery.extracts import Extract, Part
-from catalog.delivery.sharing import addresses, answers, travel
+from catalog.delivery.sharing import addresses, answers, openapi, travel
 from catalog.delivery.sharing.addresses import Address
 from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
 from catalog.delivery.sharing.errors import BadRequest
@@ -39,7 +39,12 @@ async def _body(request: Request) -> bytes:
 
 def build_router(desk: Desk) -> APIRouter:
     """The protocol's routes over one desk."""
-    router = APIRouter(prefix=PREFIX)
+    router, document = APIRouter(prefix=PREFIX), openapi.document(f"{desk.url}{PREFIX}")
+
+    @router.get("/openapi.json")
+    def describe() -> JSONResponse:
+        return JSONResponse(document)
+
     _add_lists(router, desk)
     _add_tables(router, desk)
     _add_files(router, desk)

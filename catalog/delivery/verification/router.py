@@ -16,10 +16,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from catalog import metering
+from catalog.delivery import described
 from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.sharing.errors import BadRequest
+from catalog.delivery.verification import openapi
 from catalog.delivery.verification.licences import KEY, PRODUCT, Answer, cleaned, verify
 from catalog.policy import audit
+from catalog.policy.administration import TOKEN_ENDPOINT
 from catalog.policy.decision import Reason
 from pipelines.register import Register
 from pipelines.register.store import now
@@ -33,6 +36,11 @@ HEADERS = {"Cache-Control": "private, no-store"}
 def build_router(desk: Desk) -> APIRouter:
     """The service's route over one desk."""
     router = APIRouter(prefix=PREFIX)
+    document = openapi.document(f"{desk.url}{PREFIX}", f"{desk.url}{TOKEN_ENDPOINT}")
+
+    @router.get("/openapi.json")
+    def describe() -> JSONResponse:
+        return JSONResponse(document)
 
     @router.get("/licence/{identifier}")
     def verify_licence(request: Request, identifier: str) -> JSONResponse:
@@ -45,7 +53,8 @@ def build_router(desk: Desk) -> APIRouter:
         answer = _answer(desk, admission, identifier, _day(request.query_params, today))
         facts = {"verdict": answer.verdict.value, "licence": hashed(desk.settings, desk.register, identifier)}
         desk.answered(admission, ACTION, ROAD, as_of=answer.asked_for.isoformat(), **facts)
-        return JSONResponse(answer.to_json(), headers=HEADERS)
+        about = described.link(described.addresses(desk.url, admission.offering.product))
+        return JSONResponse(answer.to_json(), headers={**HEADERS, **about})
 
     return router
 
