@@ -1,13 +1,14 @@
 """A whole city from raw to released libraries, by the engine's own run: what each stage takes.
 
 `python -m benchmarks.city [PERSONS [FOLDER]]`, 60,000 if not said. The simulator draws at most 60,000 persons with all
-their sources, and everything is received and admitted (`admit`; the servers of the city are not counted). Then core is
-copied until there are enough persons (`clones`), and one run publishes it (`publish`): rules about two sources, linkage
-of all rows, addresses, every model, gate and release of all libraries and products, the analysts' database. So what
-admission of millions of rows takes is not measured here (`benchmarks.admission` tells what a row costs), everything
-after it is. What is about no persons (firms, roads, air) is as large as in the small city.
+their sources, and everything is received and admitted (`small`). What tells of no persons (firms, roads, air) is
+received once more, into a home of its own. Then files are written of what departments would deliver of so many copies
+of the others that there are enough persons (`clones`). From there all is measured, in one home: those files are
+received into raw, judged and admitted (`admit`), and one run publishes the city (`publish`): rules about two sources,
+linkage of all rows, addresses, every model, gate and release of all libraries and products, the analysts' database.
+At this size sources are Parquet files; what a database takes for the same is in `benchmarks.admission`.
 
-What stands in the folder is not made again: killed and started again, it goes on with what is not yet admitted, copied
+What stands in the folder is not made again: killed and started again, it goes on with what is not yet written, admitted
 or published. A stage ends with the receipt that tells of it. Seconds are of all processors, memory is the peak of the
 process.
 """
@@ -17,15 +18,15 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from benchmarks.clones import clone, row_counts
+from benchmarks.clones import FILES, about_persons, deliver
 from benchmarks.contender import Contender, one
 from benchmarks.golden import DRAWN, PERSONS, SEED, Watch
 from benchmarks.measure import REPOSITORY, table
 from pipelines import synthetic
 from pipelines.contracts.load import load
-from pipelines.linkage import tables
 from pipelines.preparation import core_versions
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -50,29 +51,50 @@ Took = tuple[str, float, float, float]
 """A stage, its wall seconds, CPU seconds and MB."""
 
 
-def admit(where: str, folder: Path) -> int:
-    """Receive and admit everything a small city delivers first. Returns the rows received."""
+def small(where: str, folder: Path) -> int:
+    """Receive and admit everything a small city delivers first, and what is about no persons once more, for the whole
+    one. Returns the rows received by the first."""
     persons, home = where.split(" ", 1)
-    settings, watch, received = _settings(Path(home) / SMALL), Watch(), 0
+    received = 0
     with DemoCity(folder / "city", SEED, min(int(persons), DRAWN)) as city:
         city.populate()
-        settings.prepare()
-        synthetic.feed(settings, city.connections())
-        with opened(settings, "admit") as run, watch.running():
-            begun = time.time()
-            for source in sorted(run.contracts.sources):
-                admitted = run.ingest(source).admitted
-                received += admitted.received if admitted else 0
-            ended = time.time()
-            _told({"problems": list(run.problems)})
-    _write(Path(home), "admit", [("receive and admit", ended - begun, *watch.between(begun, ended))])
+        for settings in (_settings(Path(home) / SMALL), _whole(Path(home))):
+            settings.prepare()
+            synthetic.feed(settings, city.connections())
+            with opened(settings, "small") as run:
+                left_out = about_persons(run.contracts) if received else set()
+                received += _ingest(run, run.contracts.sources.keys() - left_out)
+    return received
+
+
+def admit(where: str, folder: Path) -> int:
+    """Receive and admit the files of a whole city. Returns the rows received."""
+    home, watch = Path(where.split(" ", 1)[1]), Watch()
+    with opened(_whole(home), "admit") as run, watch.running():
+        begun = time.time()
+        received = _ingest(run, about_persons(run.contracts))
+        ended = time.time()
+    _write(home, "admit", [("receive and admit", ended - begun, *watch.between(begun, ended))])
+    return received
+
+
+def _ingest(run: Run, sources: Collection[str]) -> int:
+    """The rows that were received of these sources. How many were refused, and what was not admitted, is told."""
+    received = refused = 0
+    for source in sorted(sources):
+        admitted = run.ingest(source).admitted
+        if admitted is None or admitted.held:
+            _told({"not admitted": source, "held": admitted and admitted.held})
+        else:
+            received, refused = received + admitted.received, refused + admitted.refused
+    _told({"received": received, "refused": refused, "problems": list(run.problems)})
     return received
 
 
 def publish(where: str, folder: Path) -> int:
     """Publish a city that stands in core. Returns how many libraries and products were released."""
     home, watch = Path(where.split(" ", 1)[1]), Watch()
-    with opened(_settings(home / WHOLE), "publish") as run, watch.running():
+    with opened(_whole(home), "publish") as run, watch.running():
         begun = time.time()
         outcomes = run.publish()
         ended = time.time()
@@ -85,7 +107,7 @@ def publish(where: str, folder: Path) -> int:
     return sum(outcome.version is not None for outcome in outcomes)
 
 
-CONTENDERS: dict[str, Contender] = {"admit": admit, "publish": publish}
+CONTENDERS: dict[str, Contender] = {"small": small, "admit": admit, "publish": publish}
 
 
 def _stages(run: Run, watch: Watch, begun: float, ended: float) -> list[Took]:
@@ -116,44 +138,49 @@ def _write(home: Path, name: str, took: list[Took]) -> None:
     (home / f"{name}.json").write_text(json.dumps(took), "utf-8")
 
 
-def _settings(home: Path) -> Settings:
-    return Settings(home, REPOSITORY, 0, 0, f"sqlite:///{home / 'register.db'}")
+def _settings(home: Path, project: Path = REPOSITORY) -> Settings:
+    return Settings(home, project, 0, 0, f"sqlite:///{home / 'register.db'}")
 
 
-def enlarge(home: Path, copies: int) -> dict[str, int]:
-    """Make a home whose core is so many copies of the small one's. Returns the rows of its sources."""
-    small, whole = _settings(home / SMALL), _settings(home / WHOLE)
-    shutil.rmtree(whole.home, ignore_errors=True)
-    shutil.copytree(small.home, whole.home)
-    shutil.rmtree(whole.lake.root / "core")
-    tables.ensure(small.lake)
-    contracts, register = load(whole.contracts), Register(whole.register_url)
+def _whole(home: Path) -> Settings:
+    """The home of the whole city, whose contracts are made to take files."""
+    project = home / "project"
+    if not project.exists():
+        for name in ("data_contracts", "dbt_project"):
+            shutil.copytree(REPOSITORY / name, project / name)
+    return _settings(home / WHOLE, project)
+
+
+def write_files(home: Path, copies: int) -> dict[str, int]:
+    """Write what the departments of so many copies of the small city deliver. Returns the rows of their files."""
+    small, whole, files = _settings(home / SMALL), _whole(home), home / "files"
+    shutil.rmtree(files, ignore_errors=True)
+    contracts, register = load(small.contracts), Register(small.register_url)
     try:
-        receipts = Receipts(register, "enlarge")
-        sources = clone(small.lake, core_versions(contracts, small.lake, receipts), contracts, whole.lake, copies)
-        for name, source in sources.items():
-            last = receipts.last(Stage.ADMIT, name)
-            assert last is not None
-            receipts.add(Stage.ADMIT, name, last.body | {"core_version": source.version}, source.batch)
+        sources = core_versions(contracts, small.lake, Receipts(register, "files"))
     finally:
         register.close()
-    return row_counts(sources)
+    connection = contracts.city.connections[FILES]
+    whole.store_secret(connection.secret, files.as_uri())
+    return deliver(sources, contracts, whole.project, files, copies)
 
 
 def main(persons: int, home: Path) -> None:
-    """Admit, enlarge, publish, print."""
+    """Draw, write files, admit, publish, print."""
     where, counted = f"{persons} {home}", home / "rows.json"
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "admit.json").exists():
-        shutil.rmtree(home / SMALL, ignore_errors=True)
-        table("benchmarks.city", {"admit": admit}, where, runs=1)
     if not counted.exists():
-        counted.write_text(json.dumps(enlarge(home, max(persons // DRAWN, 1))), "utf-8")
+        for name in (SMALL, WHOLE, "project"):
+            shutil.rmtree(home / name, ignore_errors=True)
+        table("benchmarks.city", {"small": small}, where, runs=1)
+        counted.write_text(json.dumps(write_files(home, max(persons // DRAWN, 1))), "utf-8")
     rows = json.loads(counted.read_text("utf-8"))
-    print(f"{persons} persons, {sum(rows.values())} source rows in {len(rows)} tables")
-    table("benchmarks.city", {"publish": publish}, where, runs=1)
+    print(f"{persons} persons, {sum(rows.values())} source rows about them in {len(rows)} files")
+    for name in ("admit", "publish"):
+        if not (home / f"{name}.json").exists():
+            table("benchmarks.city", {name: CONTENDERS[name]}, where, runs=1)
     print("\n| stage | wall s | CPU s | peak MB |\n|---|---|---|---|")
-    for name in CONTENDERS:
+    for name in ("admit", "publish"):
         for stage, *took in json.loads((home / f"{name}.json").read_text("utf-8")):
             print(f"| {stage} | {' | '.join(f'{value:.1f}' for value in took)} |")
 

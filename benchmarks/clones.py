@@ -1,10 +1,10 @@
 """A lake of millions of persons, made of a small city's: what the simulator would need hours for.
 
 A small city is drawn by the simulator and admitted as every delivery is. Then its core is written again as often as
-asked: each copy has persons, households, telephones, names, birth days and record numbers of its own, by a mapping that
-is one to one within the copy. So rows join, disagree and are wrong as often as in the small city. Divisions, addresses,
-other days and codes stay; what tells of no persons (divisions, boundaries) is taken over as it is, but for official
-totals of persons, which grow with them.
+asked (`clone`), or what departments would deliver of so many copies (`deliver`): each copy has persons, households,
+telephones, names, birth days and record numbers of its own, by a mapping that is one to one within the copy. So rows
+join, disagree and are wrong as often as in the small city. Divisions, addresses, other days and codes stay; what tells
+of no persons (divisions, boundaries) is taken over as it is, but for official totals of persons, which grow with them.
 
 How well rows are linked is not to be measured here: an identity number that is masked or has lost a digit does not move
 with that of its person, for the digits that would say how are not there. `linkage` draws whole cities for that.
@@ -28,7 +28,7 @@ from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, CoreVersion, current_rows
 from pipelines.lake.models import models
-from pipelines.lake.parquet import copy_rows
+from pipelines.lake.parquet import copy_rows, write_file
 from pipelines.lake.zones import Lake
 from pipelines.linkage import step, tables
 from pipelines.linkage.marks import log_of
@@ -58,6 +58,9 @@ and linkage, which compares whoever shares village and birth day, would have to 
 WEIGHTS = {1: 7, 2: 9, 3: 10, 7: 2, 8: 1, 9: 6, 10: 3, 11: 7, 12: 9, 13: 10, 14: 5}
 CHECK_DIGITS = "10X98765432"
 """GB 11643: the weights of the digits that a copy changes, by place, and the check digit of each sum modulo 11."""
+DIRTY = 100
+FILES = "hc"
+"""A connection of the city to files, by which all of these are taken."""
 TOTALS = {
     "psb/population_report": ("true", [f"registered_{who}" for who in ("households", "persons", "males", "females")]),
     "sb/macro_observation": ("series_code = 'resident_population'", ["series_value"]),
@@ -122,7 +125,8 @@ def clone(small: Lake, sources: Sources, contracts: Contracts, big: Lake, copies
             if name in TOTALS:
                 mapped = [_multiplied(con, *TOTALS[name], copies)]
             else:
-                mapped = [_mapped(contract, source, letters, rows, copy) for copy in range(copies)]
+                columns = [*source.columns, *CONTROL]
+                mapped = [_mapped(contract, columns, letters, rows, copy) for copy in range(copies)]
             # The log of a real source has its later batches in files of their own, which is what readers skip by.
             for batches in (f"_batch = {begun}", f"_batch > {begun}"):
                 parts = (f"{rows_of_copy} WHERE {batches}" for rows_of_copy in mapped)
@@ -130,6 +134,68 @@ def clone(small: Lake, sources: Sources, contracts: Contracts, big: Lake, copies
                 found[name] = replace(found[name], version=version)
         _clone_linkage(con, small, big, copies)
     return found
+
+
+def deliver(sources: Sources, contracts: Contracts, project: Path, folder: Path, copies: int) -> dict[str, int]:
+    """Write what departments would deliver of so many copies, a Parquet file of each source that tells of persons, and
+    make its contract in `project` take it there. Returns the rows of each.
+
+    Columns have the names and types by which the source delivers them; one name in `DIRTY` has a blank before it, for
+    real rows are not all clean. Raises ValueError for more than `COPIES`.
+    """
+    if copies > COPIES:
+        raise ValueError(f"{copies} copies: numbers of persons would meet")
+    folder.mkdir(parents=True)
+    found = {}
+    with connect(folder / "scratch") as con:
+        con.execute("SET preserve_insertion_order = true")
+        con.execute(f"SET TimeZone = {literal(contracts.city.timezone)}")
+        letters = _letters(con, [(contracts.sources[name], source) for name, source in sources.items()])
+        for name, source in sources.items():
+            contract = contracts.sources[name]
+            if name not in TOTALS and not _about_persons(contract):
+                continue
+            con.execute(f"CREATE OR REPLACE TEMP TABLE small AS {current_rows(source)}")
+            if name in TOTALS:
+                mapped = [_multiplied(con, *TOTALS[name], copies)]
+            else:
+                mapped = [_mapped(contract, [*source.columns], letters, 0, copy) for copy in range(copies)]
+            file = folder / f"{name.replace('/', '-')}.parquet"
+            found[name] = write_file(con, _as_delivered(con, contract, " UNION ALL ".join(mapped)), file)
+            file.with_name(f"{file.name}.ok").touch()
+            _take_from(project / "data_contracts" / "sources" / f"{name}.yaml", file.name)
+    return found
+
+
+def about_persons(contracts: Contracts) -> set[str]:
+    """The sources of which copies are made."""
+    return {name for name, contract in contracts.sources.items() if name in TOTALS or _about_persons(contract)}
+
+
+def _as_delivered(con: duckdb.DuckDBPyConnection, contract: SourceContract, rows: str) -> str:
+    """Rows of core as their source writes them."""
+    kinds = {name: kind for name, kind, *_ in con.execute("DESCRIBE small").fetchall()}
+    told = []
+    for column in contract.columns:
+        value = identifier(column.name)
+        if kinds[column.name] == "TIMESTAMP WITH TIME ZONE":
+            value = f"CAST({value} AS TIMESTAMP)"
+        elif kinds[column.name] == "BOOLEAN":
+            value = f"CAST({value} AS VARCHAR)"
+        elif column.definition.personal == "name":
+            value = f"CASE WHEN hash({value}) % {DIRTY} = 0 THEN ' ' || {value} ELSE {value} END"
+        told.append(f"{value} AS {identifier(column.physical_name)}")
+    return f"SELECT {', '.join(told)} FROM ({rows})"
+
+
+def _take_from(contract: Path, name: str) -> None:
+    """Make a contract take a file."""
+    text = contract.read_text("utf-8")
+    begin = text.index("\nconnector:") + 1
+    rest = text[begin:].splitlines(keepends=True)
+    end = 1 + next(place for place, line in enumerate(rest[1:]) if not line.startswith((" ", "#")))
+    told = f'connector: {{file_drop: {{connection: {FILES}, files: "{name}", format: parquet, complete: marker}}}}\n'
+    contract.write_text(text[:begin] + told + "".join(rest[end:]), "utf-8")
 
 
 def change(sources: Sources, contracts: Contracts, lake: Lake, every: int) -> dict[str, CoreVersion]:
@@ -182,11 +248,11 @@ def _clone_linkage(con: duckdb.DuckDBPyConnection, small: Lake, big: Lake, copie
         tables.replace(con, big, name, " UNION ALL ".join(parts))
 
 
-def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: int, copy: int) -> str:
-    """The rows of a copy of a source of which so many rows were received."""
+def _mapped(contract: SourceContract, wanted: Sequence[str], letters: str, rows: int, copy: int) -> str:
+    """The rows of a copy of a source of which so many rows were received, with these columns."""
     columns = {column.name: column for column in contract.all_columns}
     found, moved = [], []
-    for name in [*source.columns, *CONTROL]:
+    for name in wanted:
         value, column = identifier(name), columns.get(name)
         personal = column.definition.personal if column else None
         if name == "_row":
@@ -202,7 +268,7 @@ def _mapped(contract: SourceContract, source: CoreVersion, letters: str, rows: i
             value = _digits(value, MOBILE_PLACES, copy)
         elif personal == "name":
             value = _name(value, letters, copy)
-        elif column is not None and (name in source.key or name in NUMBERS):
+        elif column is not None and (name in contract.form.load.key or name in NUMBERS):
             integer = column.definition.logicalType == "integer"
             value = f"{value} + CAST({copy * SPAN} AS BIGINT)" if integer else _text(value, copy)
         found.append(f"{value} AS {identifier(name)}")
