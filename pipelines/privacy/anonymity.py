@@ -6,6 +6,7 @@ is shown is tried by `attack`, which shares none of this but who knows which tot
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import duckdb
@@ -65,14 +66,18 @@ class Cells:
 
 def figures(anonymity: Anonymity) -> list[str]:
     """The columns that say something of people: the count, those beside it, and what is computed from these."""
-    beside = [name for breakdown in anonymity.breakdowns for name in breakdown.counts]
-    return [anonymity.count, *beside, *anonymity.rates]
+    return [anonymity.count, *beside_columns(anonymity), *anonymity.rates]
 
 
 def cell_columns(anonymity: Anonymity) -> list[str]:
     """The columns that tell which cells there are, and how many each counts."""
     only = [anonymity.only.column] if anonymity.only else []
     return list(dict.fromkeys([*anonymity.quasi, *anonymity.within, *only, anonymity.count]))
+
+
+def beside_columns(anonymity: Anonymity) -> list[str]:
+    """The counts beside the main one."""
+    return list(dict.fromkeys(name for breakdown in anonymity.breakdowns for name in breakdown.counts))
 
 
 def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = ()) -> pa.Table:
@@ -83,8 +88,9 @@ def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = (
     and together they count at least k. What an earlier release showed, and is so ever since, hides nothing: others go
     first; what the last withheld stays withheld as long as it is the same and there are small rows beside it. Of equals
     the smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as
-    `breakdowns` tells, and where another open table shows their totals as `totals` does. Columns and their types stay
-    as they are; withheld figures are null.
+    `breakdowns` tells, and where another open table shows their totals as `totals` does; one that an earlier release
+    told of the row as it has been ever since hides nothing either. Columns and their types stay as they are; withheld
+    figures are null.
     """
     cells = counted(table, anonymity)
     withheld = np.zeros(table.num_rows, bool)
@@ -93,12 +99,12 @@ def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = (
     withheld[_empty(table, anonymity) | _unshown(table, anonymity)] = True
     hide, total = dict.fromkeys(figures(anonymity), withheld), _numbers(table, anonymity.count)
     rows = np.flatnonzero(_counting(table, anonymity) & ~withheld & ~np.isnan(total))
-    for breakdown in anonymity.breakdowns:
+    for breakdown, told in zip(anonymity.breakdowns, _told(table, anonymity, cells, earlier), strict=True):
         names = [*breakdown.counts]
         counts = np.column_stack([_numbers(table, name)[rows] for name in names])
-        unseen = hidden(breakdown, anonymity.k, total[rows], counts)
+        unseen = hidden(breakdown, anonymity.k, total[rows], counts, told[rows, 1:])
         for name in anonymity.totals & breakdown.counts.keys():
-            unseen = _for_total(name, breakdown, table, anonymity, rows, unseen)
+            unseen = _for_total(name, breakdown, table, anonymity, rows, unseen, told)
         for place, name in enumerate(names):
             hide[name] = withheld.copy()
             hide[name][rows] = unseen[:, place]
@@ -112,10 +118,47 @@ def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = (
     return table if anonymity.emptied else table.filter(pa.array(~withheld))
 
 
+def _told(table: pa.Table, anonymity: Anonymity, cells: Cells, earlier: Sequence[Before]) -> list[Flags]:
+    """Of every breakdown and row, whether an earlier release told the main count and those of the breakdown, and
+    all have been as they are ever since."""
+    every = [anonymity.count, *beside_columns(anonymity)]
+    places = [[0, *map(every.index, breakdown.counts)] for breakdown in anonymity.breakdowns]
+    told = [np.zeros((table.num_rows, len(mine)), bool) for mine in places]
+    if not earlier or not places:
+        return told
+    where = dict(zip(cells.keys, cells.places.tolist(), strict=True))
+    now, same = _said(table, anonymity, every), [set(cells.keys) for _ in places]
+    for before in reversed(earlier):
+        truth, shown = (_said(one, anonymity, every) for one in (before.truth, before.shown))
+        for number, mine in enumerate(places):
+            of = itemgetter(*mine)
+            same[number] = {key for key in same[number] if key in truth and of(truth[key]) == of(now[key])}
+            for key in same[number] & shown.keys():
+                told[number][where[key]] |= [one is not None for one in of(shown[key])]
+                if None not in of(shown[key]):
+                    same[number].remove(key)  # nothing is left to be told
+    return told
+
+
+def _said(table: pa.Table, anonymity: Anonymity, names: Sequence[str]) -> dict[Key, Key]:
+    """What a table says of its cells in some columns, None where it has none."""
+    cells = counted(table, anonymity)
+    rows, none = table.take(pa.array(cells.places)), [None] * len(cells.keys)
+    said = [rows[name].to_pylist() if name in table.column_names else none for name in names]
+    return dict(zip(cells.keys, zip(*said, strict=True), strict=True))
+
+
 def _for_total(
-    name: str, breakdown: Breakdown, table: pa.Table, anonymity: Anonymity, rows: npt.NDArray[np.int64], unseen: Flags
+    name: str,
+    breakdown: Breakdown,
+    table: pa.Table,
+    anonymity: Anonymity,
+    rows: npt.NDArray[np.int64],
+    unseen: Flags,
+    told: Flags,
 ) -> Flags:
-    """Which counts of the rows that are shown must not be, when another open table tells the totals of one of them."""
+    """Which counts of the rows that are shown must not be, when another open table tells the totals of one of them.
+    Rows that are not shown are known only together, but for those that an earlier release told."""
     cells = counted(table, anonymity)
     together = known_together(cells, anonymity.k)
     parts = {place: together[part] for place, part in zip(cells.places.tolist(), cells.parts, strict=True)}
@@ -126,9 +169,12 @@ def _for_total(
     for number in set(parts.values()):
         mine = right & (of_part == number)
         if told_elsewhere(form, groups[mine], anonymity.k):
-            rest, here = groups[mine & ~shown], mine[rows]
-            pooled = rest.sum(axis=0) if len(rest) else None
-            found[here] = emptied_for(breakdown, name, anonymity.k, groups[rows][here], unseen[here], pooled)
+            here, apart, rest = mine[rows], mine & ~shown & told[:, 0], groups[mine & ~shown & ~told[:, 0]]
+            pool = rest.sum(axis=0, keepdims=True)[: len(rest)]
+            whole = np.vstack([groups[rows][here], groups[apart], pool])
+            known = np.vstack([told[rows][here], told[apart], np.zeros((len(pool), told.shape[1]), bool)])[:, 1:]
+            hide = np.vstack([unseen[here], np.ones((len(whole) - here.sum(), unseen.shape[1]), bool)])
+            found[here] = emptied_for(breakdown, name, anonymity.k, whole, hide, known)[: here.sum()]
     return found
 
 

@@ -8,6 +8,7 @@ agree on.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -36,14 +37,15 @@ class Attack:
 
 def bounds(truth: pa.Table, shown: pa.Table, anonymity: Anonymity) -> Attack:
     """Attack one release from itself: the rows that are withheld, and in those shown the counts that are."""
-    return _together([_rows(truth, shown, anonymity, ()), *_beside(truth, shown, anonymity)], anonymity.k)
+    return _together([_rows(truth, shown, anonymity, ()), *_beside(truth, shown, anonymity, ())], anonymity.k)
 
 
 def differences(truth: pa.Table, shown: pa.Table, earlier: Sequence[Before], anonymity: Anonymity) -> Attack:
-    """Attack the withheld rows of a release with earlier ones, the oldest first, by somebody who has all of them and
-    knows since when each row that one of them shows has been as it is. Rows that one showed as they still are were told
-    by it, and are not counted."""
-    return _together([_rows(truth, shown, anonymity, earlier)], anonymity.k)
+    """Attack what a release withholds with earlier ones, the oldest first, by somebody who has all of them and knows
+    since when each row that one of them shows has been as it is. Rows and counts that one showed as they still are were
+    told by it, and are not counted."""
+    attacks = [_rows(truth, shown, anonymity, earlier), *_beside(truth, shown, anonymity, earlier)]
+    return _together(attacks, anonymity.k)
 
 
 Limits = tuple[float, float | None]
@@ -209,22 +211,65 @@ class _Rows:
     parts: npt.NDArray[np.int64]
 
 
-def _beside(truth: pa.Table, shown: pa.Table, anonymity: Anonymity) -> Iterator[_Found]:
-    """The counts withheld in rows that are shown, and the groups below k that they are made of."""
-    cells, seen = counted(truth, anonymity), counted(shown, anonymity)
-    where = dict(zip(seen.keys, seen.places.tolist(), strict=True))
+def _beside(truth: pa.Table, shown: pa.Table, anonymity: Anonymity, earlier: Sequence[Before]) -> Iterator[_Found]:
+    """The counts withheld in rows whose number is told, and the groups below k that they are made of."""
+    cells = counted(truth, anonymity)
     together = known_together(cells, anonymity.k)
     parts = np.array([together[part] for part in cells.parts], np.int64)
-    told = np.array([key in where for key in cells.keys], bool)
-    left = shown.take(pa.array([where[key] for key in cells.keys if key in where], pa.int64()))
-    for breakdown in anonymity.breakdowns:
+    figures = _told(cells, [*earlier, Before(shown, truth)], anonymity)
+    for breakdown, said in zip(anonymity.breakdowns, figures, strict=True):
         groups = _groups(breakdown, anonymity, truth.take(pa.array(cells.places)))
-        rows = _Rows(_figures(left, [anonymity.count, *breakdown.counts]), groups[told], parts[told])
+        told = ~np.isnan(said[:, 0])
+        rows = _Rows(said[told], groups[told], parts[told])
         totals = [name for name in breakdown.counts if name in anonymity.totals]
         if totals:
             rows = _with_pools(rows, groups[~told], parts[~told], anonymity.k)
         if len(rows.parts):
             yield _made_up(breakdown, anonymity.k, rows, totals)
+
+
+def _told(cells: Cells, releases: Sequence[Before], anonymity: Anonymity) -> list[Numbers]:
+    """Of each breakdown and cell the main count and those beside it, where one of the releases, the present one last,
+    shows them and all have been as they are ever since; NaN: none does."""
+    told = [_ToldBeside([anonymity.count, *breakdown.counts], cells) for breakdown in anonymity.breakdowns]
+    every = sorted({name for one in told for name in one.names})
+    for release in reversed(releases if told else ()):
+        then, shown = (_by_key(table, anonymity, every) for table in (release.truth, release.shown))
+        for one in told:
+            one.read(then, shown, [every.index(name) for name in one.names])
+    return [one.said for one in told]
+
+
+class _ToldBeside:
+    """What is told of one breakdown, read from the newest release backwards. `said`: of each cell its figures."""
+
+    def __init__(self, names: Sequence[str], cells: Cells) -> None:
+        self.names, self.places = names, dict(zip(cells.keys, range(len(cells.keys)), strict=True))
+        self.said = np.full((len(self.places), len(names)), np.nan)
+        self.since: dict[Key, tuple[float, ...]] | None = None
+
+    def read(self, then: Mapping[Key, list[float]], shown: Mapping[Key, list[float]], columns: Sequence[int]) -> None:
+        """One release: a cell that was another one then was told nothing of by it, nor by any before."""
+        keys = self.places.keys() if self.since is None else self.since.keys()
+        of = itemgetter(*columns)
+        truth = {key: of(then[key]) for key in keys if key in then}
+        if self.since is not None:
+            truth = {key: figures for key, figures in truth.items() if figures == self.since[key]}
+        self.since = truth
+        for key in truth.keys() & shown.keys():
+            for place, (one, true) in enumerate(zip(of(shown[key]), truth[key], strict=True)):
+                if one == true:  # what was rewritten since may show what no longer is
+                    self.said[self.places[key], place] = true
+            if not np.isnan(self.said[self.places[key]]).any():
+                del truth[key]  # nothing is left to be told
+
+
+def _by_key(table: pa.Table, anonymity: Anonymity, names: Sequence[str]) -> dict[Key, list[float]]:
+    """Figures of the cells of a table, NaN where it shows or has none: no two of these are the same."""
+    cells = counted(table, anonymity)
+    rows, none = table.take(pa.array(cells.places)), np.full(len(cells.keys), np.nan)
+    figures = [_figures(rows, [name])[:, 0] if name in table.column_names else none for name in names]
+    return dict(zip(cells.keys, np.column_stack(figures).tolist(), strict=True))
 
 
 def _figures(table: pa.Table, names: list[str]) -> Numbers:

@@ -38,10 +38,11 @@ def people(breakdown: Breakdown, total: Numbers, counts: Numbers) -> Numbers:
     return found
 
 
-def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers) -> Flags:
+def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers, told: Flags) -> Flags:
     """Which counts of which rows must not be shown, as few as can be, and of these the smallest.
 
-    `total` (n) is the main count, at least k; `counts` (n x m) are in the order of the breakdown. A row whose groups
+    `total` (n) is the main count, at least k; `counts` (n x m) are in the order of the breakdown; `told` (n x m) those
+    that an earlier release told of the row as it is, so that to withhold them hides nothing. A row whose groups
     are all empty or at least k, of which enough have anybody and which is near enough to the whole table shows
     everything; one that is not diverse or near enough, or contradicts itself, nothing. In any other no group below k,
     and no count that is not shown, can be told from what is shown nearer than to k values.
@@ -61,7 +62,7 @@ def hidden(breakdown: Breakdown, k: int, total: Numbers, counts: Numbers) -> Fla
         best = np.zeros((len(open_rows), len(names)), bool)
         for chosen in combinations(range(len(names)), size):
             without = np.isin(np.arange(len(names)), chosen)
-            safe = _safe(breakdown, k, found[open_rows], without)
+            safe = _safe(breakdown, k, found[open_rows], without & ~told[open_rows])
             loss = np.where(safe, counts[open_rows][:, without].sum(axis=1), np.inf)
             better = loss < cost
             cost[better], best[better] = loss[better], without
@@ -80,9 +81,18 @@ def _far(breakdown: Breakdown, found: Numbers) -> Flags:
     return np.asarray(distance > breakdown.closeness + NEAR)
 
 
-def _safe(breakdown: Breakdown, k: int, found: Numbers, without: Flags) -> Flags:
-    """Whether what is left of each row tells neither a small group nor a count that is not shown."""
-    return ~few(breakdown, k, found, without, without)
+def _safe(breakdown: Breakdown, k: int, found: Numbers, unseen: Flags) -> Flags:
+    """Whether what is seen of each row tells neither a small group nor a count that is not seen."""
+    safe = np.zeros(len(found), bool)
+    for without, rows in alike(unseen):
+        safe[rows] = ~few(breakdown, k, found[rows], without, without)
+    return safe
+
+
+def alike(unseen: Flags) -> list[tuple[Flags, npt.NDArray[np.int64]]]:
+    """The rows of which the same counts are not seen: which these are, and which rows."""
+    kinds, numbers = np.unique(unseen, axis=0, return_inverse=True)
+    return [(kind, np.flatnonzero(numbers.ravel() == number).astype(np.int64)) for number, kind in enumerate(kinds)]
 
 
 def few(

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.contracts.models import Breakdown
-from pipelines.privacy.breakdowns import NEAR, Flags, Numbers, equations, few, ranges
+from pipelines.privacy.breakdowns import NEAR, Flags, Numbers, alike, equations, few, ranges
 
 
 def told_elsewhere(form: Numbers, groups: Numbers, k: int) -> bool:
@@ -25,24 +24,21 @@ def told_elsewhere(form: Numbers, groups: Numbers, k: int) -> bool:
     return told >= k - NEAR and float(groups.sum()) - told >= k - NEAR
 
 
-def emptied_for(breakdown: Breakdown, total: str, k: int, groups: Numbers, hide: Flags, rest: Numbers | None) -> Flags:
+def emptied_for(breakdown: Breakdown, total: str, k: int, groups: Numbers, hide: Flags, told: Flags) -> Flags:
     """Which counts of the rows of one part must not be shown when the part's `total` of one of them is known.
 
-    `groups` (rows x groups): how many each group has; `hide`: what is emptied anyhow; `rest`: the groups of all rows
-    that are not shown at all, together; None: there are none. One row after the other is emptied wholly, first the one
-    that helps most for what is lost, until the total tells of nobody.
+    `groups` (rows x groups): how many each group has, of rows that are shown and of what is not; `hide`: what is
+    emptied anyhow; `told`: what earlier releases told of it, so that emptying it hides nothing. One row after the other
+    is emptied wholly, first the one that helps most for what is lost, until the total tells of nobody.
     """
-    names = [*breakdown.counts]
-    form = equations(breakdown, [total])[1]
-    rows = groups if rest is None else np.vstack([groups, rest])
-    hide = hide.copy() if rest is None else np.vstack([hide, np.ones(len(names), bool)])
-    part = _Part(breakdown, names.index(total), form, k, rows, hide)
+    hide, names = hide.copy(), [*breakdown.counts]
+    part = _Part(breakdown, names.index(total), equations(breakdown, [total])[1], k, groups, hide, told)
     while len(unsafe := part.unsafe()):
         row = part.next_to_empty(unsafe)
         if row is None:
             break
         hide[row] = True
-    return hide[: len(groups)]
+    return hide
 
 
 @dataclass(frozen=True)
@@ -55,6 +51,12 @@ class _Part:
     k: int
     groups: Numbers
     hide: Flags
+    told: Flags
+
+    @property
+    def unseen(self) -> Flags:
+        """The counts that nobody has."""
+        return np.asarray(self.hide & ~self.told)
 
     def unsafe(self) -> Sequence[int]:
         """The rows of which a group or a count that is not shown is told nearer than to k values."""
@@ -64,7 +66,7 @@ class _Part:
         least = np.maximum(low, true - (more.sum() - more))
         greatest = np.minimum(high, true + (less.sum() - less))
         found: list[int] = []
-        for without, rows in self._alike():
+        for without, rows in alike(self.unseen):
             if not without[self.place]:
                 continue  # the count is shown: the total tells nothing more of it
             limit = (self.form, least[rows], greatest[rows])
@@ -80,7 +82,7 @@ class _Part:
         true = self.groups @ self.form
         low, high = self._alone(true)
         whole = self.groups.sum(axis=1)
-        left = np.asarray(~self.hide.all(axis=1), bool)
+        left = np.asarray((~self.hide & ~self.told).any(axis=1), bool)
         upwards, downwards = np.minimum(whole - high, self.k), np.minimum(low, self.k)
         scarce_upwards = (high - true).sum() <= (true - low).sum()
         for room in (upwards, downwards) if scarce_upwards else (downwards, upwards):
@@ -92,13 +94,8 @@ class _Part:
     def _alone(self, true: Numbers) -> tuple[Numbers, Numbers]:
         """The least and the greatest that the count can be in each row by itself."""
         low, high = true.copy(), true.copy()
-        for without, rows in self._alike():
+        for without, rows in alike(self.unseen):
             if without[self.place]:
                 ends = ranges(self.breakdown, self.groups[rows], without, self.form[None, :])
                 low[rows], high[rows] = ends[0][:, 0], ends[1][:, 0]
         return low, high
-
-    def _alike(self) -> list[tuple[Flags, npt.NDArray[np.int64]]]:
-        """Which counts are emptied, and the rows of which these are."""
-        kinds, numbers = np.unique(self.hide, axis=0, return_inverse=True)
-        return [(kind, np.flatnonzero(numbers.ravel() == number).astype(np.int64)) for number, kind in enumerate(kinds)]

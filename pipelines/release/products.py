@@ -20,7 +20,7 @@ from pipelines.lake import delta
 from pipelines.lake.checksums import checksums
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows, make_durable
-from pipelines.privacy.anonymity import Before, cell_columns, protect
+from pipelines.privacy.anonymity import Before, beside_columns, cell_columns, protect
 from pipelines.privacy.masks import masks
 
 TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -72,11 +72,14 @@ def counted(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> 
 
 def released_before(con: duckdb.DuckDBPyConnection, product: Product, shown: str, relation: str) -> Before | None:
     """What a version of a table of counts showed, and what it was cut from, as far as it tells of small cells. None if
-    it lacks a column that does: it was another table."""
+    it lacks a column that tells which cells there are: it was another table. Other counts it may lack."""
     assert product.form.anonymity is not None
-    names = cell_columns(product.form.anonymity)
+    made = made_now(product)
+    shows, had = (set(con.sql(f"SELECT * FROM {one}").columns) for one in (shown, relation))
+    beside = [name for name in beside_columns(product.form.anonymity) if name in shows and made[name][0] in had]
+    names = [*cell_columns(product.form.anonymity), *beside]
     columns = ", ".join(map(identifier, names))
-    cells = {name: how for name, how in made_now(product).items() if name in names}
+    cells = {name: how for name, how in made.items() if name in names}
     try:
         return Before(
             con.sql(f"SELECT {columns} FROM {shown}").to_arrow_table(),

@@ -23,6 +23,7 @@ STATES = Breakdown(
 )
 REPEATS = Breakdown(groups=["repeated", "first"], counts={"repeated": ["repeated"]}, insensitive="as above")
 CASES = Anonymity(k=K, count="cases", quasi=["county"], breakdowns=[STATES, REPEATS], rates={"rate": "finished"})
+ROWS_ONLY = CASES.model_copy(update={"breakdowns": [], "rates": {}})
 Cell = tuple[str | None, str, int | None]
 Rows = list[dict[str, Any]]
 
@@ -254,6 +255,50 @@ def test_no_group_follows_from_the_counts_that_are_shown(rows: list[tuple[int, i
         groups += [true["repeated"], true["overdue"] - groups[1], true["cases"] - true["on_time"] - true["overdue"]]
         if not any(0 < n < K for n in groups):
             assert row == true
+
+
+def emptied(table: pa.Table, county: str, *names: str) -> pa.Table:
+    """The table without some counts of a row."""
+    rows = [row | dict.fromkeys(names) if row["county"] == county else row for row in table.to_pylist()]
+    return pa.Table.from_pylist(rows, table.schema)
+
+
+def test_counts_that_three_releases_withhold_in_turn_are_put_together() -> None:
+    """Two of the row are late. The first release withholds how many are finished, the second the whole row, the third
+    how many of them in time. Nobody learns it from one of them, or from two that follow each other."""
+    row = (20, 2, 15, 20, 0)
+    truths = [of_cases([row, (20 + day, 20, 20, 20, 0)]) for day in range(3)]
+    one = Before(emptied(truths[0], "0", "finished", "rate"), truths[0])
+    two = Before(truths[1].slice(1), truths[1])
+    now, three = truths[2], emptied(truths[2], "0", "on_time")
+    for before in ([], [two]):
+        assert bounds(now, three, CASES).broken == differences(now, three, before, CASES).broken == 0
+    found = differences(now, three, [one, two], CASES)
+    assert found.broken == 1 and found.narrowest == 1, "finished less on time, as the first and the third tell"
+    shown = protect(now, CASES, [one, two])
+    assert protect(now, CASES).to_pylist()[0]["on_time"] is None, "the smallest, if nobody had told it"
+    assert shown.to_pylist()[0]["finished"] is None and differences(now, shown, [one, two], CASES).broken == 0
+    changed = Before(emptied(of_cases([(21, 2, 15, 20, 0)]), "0", "finished", "rate"), of_cases([(21, 2, 15, 20, 0)]))
+    assert differences(now, three, [changed, two], CASES).broken == 0, "of another row it tells nothing"
+    older = Before(*(table.drop_columns(["finished", "on_time"]) for table in (one.shown, one.truth)))
+    assert differences(now, three, [older, two], CASES).broken == 0, "a product that had no such counts"
+
+
+@settings(max_examples=40, deadline=None)
+@given(days=st.lists(st.dictionaries(st.integers(0, 3), states, min_size=1), min_size=1, max_size=4))
+def test_no_group_follows_from_the_counts_that_all_releases_show(
+    days: list[dict[int, tuple[int, int, int, int, int]]],
+) -> None:
+    rows, before = {number: (0, 0, 0, 0, 0) for number in range(4)}, list[Before]()
+    for day in days:
+        rows |= day
+        truth = of_cases(list(rows.values()))
+        shown = protect(truth, CASES, before)
+        alone, all_of_them = bounds(truth, shown, CASES), differences(truth, shown, before, CASES)
+        if differences(truth, shown, before, ROWS_ONLY).broken == 0:
+            assert all_of_them.broken == 0
+        assert alone.broken == 0
+        before.append(Before(shown, truth))
 
 
 def test_as_few_counts_are_withheld_as_can_be() -> None:

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from pipelines.contracts.load import load
+from pipelines.privacy.anonymity import beside_columns, cell_columns
 from pipelines.register import Register
 from pipelines.release import compared
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, RETENTION, WITHDRAWAL, Entry, Ledger
+from pipelines.release.products import released_before
+from pipelines.settings import REPOSITORY
 
 PRODUCT = "open/ages"
 
@@ -65,3 +70,15 @@ def test_no_more_than_the_most_are_compared(ledger: Ledger, monkeypatch: pytest.
     for number in range(5):
         said(ledger, RELEASE, number)
     assert versions(ledger) == [3, 4]
+
+
+def test_a_release_without_a_count_beside_the_main_one_is_compared_without_it() -> None:
+    product = load(REPOSITORY / "data_contracts").products["open/case_month"]
+    assert product.form.anonymity is not None
+    cells, beside = cell_columns(product.form.anonymity), beside_columns(product.form.anonymity)
+    with duckdb.connect() as con:
+        for names in ([*cells, *beside], [*cells, *beside[1:]], cells[1:]):
+            con.execute(f"CREATE OR REPLACE TABLE then AS SELECT {', '.join(f'1 AS {name}' for name in names)}")
+            before = released_before(con, product, "then", "then")
+            assert (before and before.shown.column_names) == (names if cells[0] in names else None)
+            assert before is None or before.truth.column_names == names
