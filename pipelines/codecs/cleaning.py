@@ -147,6 +147,13 @@ def percent(text: str, _: CodeLists, *, fraction: bool = False) -> str:
     return f"CASE WHEN {said} THEN {number} ELSE {text} END"
 
 
+@steps.register(_always(r".*[.][0-9]{7,}.*", each("."), range(8, ANY_LENGTH.stop)))
+def microseconds(text: str, _: CodeLists) -> str:
+    """What a time says beyond microseconds is cut off: 08:00:00.1234567 as some databases write it. Else such a text is
+    refused, for no time keeps it."""
+    return rf"regexp_replace({text}, '(:[0-9]{{2}}[.][0-9]{{6}})[0-9]+', '\1')"
+
+
 def _rounded(_: CodeLists, *, places: Places) -> Shape:
     return Shape(rf"[+-]?[0-9]*[.][0-9]{{{places + 1},}}", each("."), (), range(places + 2, ANY_LENGTH.stop))
 
@@ -245,21 +252,40 @@ def _digits(number: str) -> str:
 
 def time_of(text: str, zone: str) -> str:
     """A TIMESTAMPTZ from a day, with a time of day behind it or not. One with an offset keeps it, another is of `zone`.
+    Also from 20240501080000, and 2024年5月1日 8:00 or 8时00分.
 
     NULL for all else: DuckDB would take 24-05-01 for a day of the year 24 and read over UTC behind a time. NULL too for
-    offsets that no clock has, and for what is not in the years 1 to 9999 of UTC: nothing else could read it.
+    offsets that no clock has, for what is not in the years 1 to 9999 of UTC: nothing else could read it; and for more
+    than microseconds, which would be cut off.
     """
     usual = f"{text} GLOB '{'-'.join('[0-9]' * width for width in (4, 2, 2))} {':'.join(['[0-9][0-9]'] * 3)}'"
     inside = f"{text} BETWEEN '0001-01-02' AND '9999-12-31'"
     day, clock = "[0-9]{4}[-/][0-9]{1,2}[-/][0-9]{1,2}", "[ T][0-9:.]+"
     offset = "Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?"
     here = instant(f"try_cast({text} AS TIMESTAMP)", zone)
+    parts = "', '".join(["y", "m", "d", "h", "i", "s"])
+    digits = f"regexp_extract({text}, '^(....)(..)(..)(..)(..)(..)$', ['{parts}'])"
+    compact = f"try_cast({_day_and_time(digits)} AS TIMESTAMP)"
+    spoken = "[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日"
+    at = "[0-9]{1,2}(:[0-9]{2}){1,2}([.][0-9]+)?|[0-9]{1,2}时([0-9]{1,2}分([0-9]{1,2}秒)?)?"
+    said = (
+        f"regexp_extract({text}, '([0-9]+)年([0-9]+)月([0-9]+)日 *([0-9]*)[:时]?([0-9]*)[:分]?([0-9.]*)', ['{parts}'])"
+    )
     return (
-        f"CASE WHEN {usual} AND {inside} THEN {here} "
+        f"CASE WHEN {usual} AND {inside} THEN {here} WHEN regexp_matches({text}, '[.][0-9]{{6}}[0-9]*[1-9]') THEN NULL "
+        f"WHEN regexp_full_match({text}, '[0-9]{{14}}') THEN {of_our_era(instant(compact, zone))} "
+        f"WHEN regexp_full_match({text}, ' *{spoken} *({at})? *') "
+        f"THEN {of_our_era(instant(f'try_cast({_day_and_time(said)} AS TIMESTAMP)', zone))} "
         f"WHEN regexp_full_match({text}, ' *{day}{clock}({offset}) *') "
         f"THEN {of_our_era(f'try_cast({text} AS TIMESTAMPTZ)')} "
         f"WHEN regexp_full_match({text}, ' *{day}({clock})? *') THEN {of_our_era(here)} END"
     )
+
+
+def _day_and_time(parts: str) -> str:
+    """The text of a day and a time of day, from its parts; what is not told of the time is 0."""
+    clock = ", ".join(f"coalesce(nullif({parts}.{name}, ''), '0')" for name in "his")
+    return f"concat(concat_ws('-', {parts}.y, {parts}.m, {parts}.d), ' ', concat_ws(':', {clock}))"
 
 
 def touched(text: str, shapes: Iterable[Shape]) -> str:

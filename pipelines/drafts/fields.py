@@ -28,6 +28,15 @@ _PERSONAL: Mapping[Kind, str] = {
 }
 """What fields call a kind of personal value."""
 _TITLE_END = re.compile(r"[\s(（\[【:：,，;；、。/]")
+_UNIT = re.compile(r"[（(\[【]\s*(?:单位[:：])?\s*([^（()）\[\]【】]+?)\s*[）)\]】]\s*$")
+"""What stands in brackets at the end of a header."""
+_UNITS = frozenset(
+    [
+        *("元", "千元", "万元", "亿元", "%", "‰", "人", "万人", "户", "个", "件", "次", "家", "辆", "岁", "天", "小时"),
+        *("亩", "公顷", "米", "公里", "平方米", "平方公里", "吨", "万吨", "千克"),
+    ]
+)
+"""Units that headers name; those of the city's fields are others."""
 _CHECKED = {"id_number": "gb11643_check_digit", "uscc": "gb32100_check_digit"}
 """What has a check digit, by the rule that asks for it."""
 
@@ -119,6 +128,8 @@ class Proposer:
     def _agrees(self, definition: FieldDefinition, column: SourceColumn, look: Look) -> bool:
         """Whether neither the values nor the source's own type speak against a field."""
         kind = definition.logicalType
+        if kind in ("integer", "number") and self._unit(column) not in (None, definition.unit):
+            return False
         if column.type in ("date", "timestamp") and kind != column.type:
             return False
         if definition.geometry is not None:
@@ -148,6 +159,8 @@ class Proposer:
             "description": undecided("meaning"),
         }
         definition["logicalType"] = "string" if personal or codes else kind
+        if definition["logicalType"] in ("integer", "number") and (unit := self._unit(column)):
+            definition["unit"] = unit
         if definition["logicalType"] == "string" and column.size and codes is None:
             definition["logicalTypeOptions"] = {"maxLength": column.size}
         definition["classification"] = self._level(look) or self.highest
@@ -163,6 +176,13 @@ class Proposer:
             definition["quality"] = ["gb11643_format", "gb11643_check_digit", "gb11643_content"]
         why = [] if self._level(look) else [("unknown_level", {"level": self.highest})]
         return Proposal(column, name, definition, None, [("new", {}), *_seen(look), *why])
+
+    def _unit(self, column: SourceColumn) -> str | None:
+        """The unit that a header or remark names: 金额（万元）."""
+        known = _UNITS | {one.unit for one in self.contracts.fields.values() if one.unit}
+        found = (_UNIT.search(text) for text in (column.title, column.name))
+        units = (one[1].replace("％", "%") for one in found if one)
+        return next((unit for unit in units if unit in known), None)
 
     def _level(self, look: Look) -> int | None:
         """The level that personal values ask for, were there but one of them; None where none was found."""

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import yaml
 from typer.testing import CliRunner
 
 from citylake.main import app
-from pipelines.contracts.load import load
+from pipelines.contracts.load import Contracts, load
+from pipelines.drafts.fields import Proposer, SourceColumn
+from pipelines.drafts.looks import Look
 from simulator.identity import identity_number
 from simulator.server import Server
 from tests.connectors.databases import Engine, mysql_engine, postgres_engine, sqlite_engine
@@ -341,6 +344,21 @@ def test_personal_values_in_a_column_that_should_have_none_raise_its_level(proje
     fields = yaml.safe_load((out / "fields.yaml").read_text("utf-8"))
     assert next(iter(fields.values()))["classification"] == 4
     assert "1 个是公民身份号码" in (out / "fields.yaml").read_text("utf-8")
+
+
+def test_the_unit_that_a_header_names_is_the_unit_of_the_field(contracts: Contracts) -> None:
+    """And no field of another unit is meant, whatever it is called."""
+    look = Look(filled=3, distinct=3, longest=4, fits={"number": 3})
+    known = contracts.fields["monthly_amount"].model_copy(update={"businessName": "合计数"})
+    city = replace(contracts, fields={**contracts.fields, "total": known})
+    headers = (("合计数（万元）", ""), ("b", "合计数(单位：元)"), ("增幅【％】", ""), ("数量（见附件）", ""))
+    made = Proposer(city).propose((SourceColumn(name, title), look) for name, title in headers)
+    assert [(one.field == "total", (one.new or {}).get("unit")) for one in made] == [
+        (False, "万元"),
+        (True, None),
+        (False, "%"),
+        (False, None),
+    ]
 
 
 @pytest.mark.parametrize(

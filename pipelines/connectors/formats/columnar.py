@@ -22,12 +22,13 @@ WIDEST_DECIMAL = 38
 
 @formats.register(FormatAbout())
 def parquet(file: LocalFile) -> Table:
-    """All columns as text, rows in the file's order. Times with a zone come in UTC, empty texts as none.
+    """All columns as text with all that they say, rows in the file's order. Times with a zone come in UTC, empty texts
+    as none.
 
     Raises CitylakeError for what is no Parquet, for text that is no UTF-8, and for types that no text can keep.
     """
     try:
-        columns = [(column.name, column.type) for column in pq.read_schema(file.path)]
+        columns = _columns(file.path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise file.error("format.unreadable", format="parquet", problem=type(error).__name__) from None
     for name, kind in columns:
@@ -44,7 +45,8 @@ def _copied(file: LocalFile, names: tuple[str, ...], request: Request) -> int:
         source = f"read_parquet({literal(str(path))}, hive_partitioning = false)"
         try:
             types = {name: kind for name, kind, *_ in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-            texts = [f"{_text(identifier(name), types[name])} AS {identifier(name)}" for name in names]
+            zoned = {name for name, kind in _columns(file.path) if _too_fine(kind)}
+            texts = [f"{_text(identifier(name), types[name], name in zoned)} AS {identifier(name)}" for name in names]
             with disk_full_named(request.target.parent):
                 query = f"SELECT {', '.join(texts)}, NULL::VARCHAR AS {identifier(UNREAD)} FROM {source}"
                 return write_file(con, query, request.target)
@@ -56,15 +58,44 @@ def _copied(file: LocalFile, names: tuple[str, ...], request: Request) -> int:
 
 @contextmanager
 def _named(file: LocalFile, request: Request) -> Iterator[Path]:
-    """The file under a name without wildcards: DuckDB takes a name for a pattern."""
+    """The file under a name without wildcards: DuckDB takes a name for a pattern. Nanoseconds with a zone are without
+    it there."""
     request.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=request.scratch, prefix="parquet-") as folder:
         path = Path(folder) / "rows.parquet"
-        path.symlink_to(file.path.resolve())
+        if any(_too_fine(kind) for _, kind in _columns(file.path)):
+            _in_utc(file.path, path)
+        else:
+            path.symlink_to(file.path.resolve())
         yield path
 
 
-def _text(column: str, kind: str) -> str:
+def _columns(path: Path) -> list[tuple[str, pa.DataType]]:
+    return [(column.name, column.type) for column in pq.read_schema(path)]
+
+
+def _too_fine(kind: pa.DataType) -> bool:
+    """Whether it is a time of which DuckDB keeps microseconds only, though it keeps nanoseconds without a zone."""
+    return bool(pa.types.is_timestamp(kind) and kind.unit == "ns" and kind.tz is not None)
+
+
+def _in_utc(source: Path, target: Path) -> None:
+    """Copy a file with its nanoseconds as times of UTC that have no zone."""
+    with pq.ParquetFile(source) as file:
+        fields = [one.with_type(pa.timestamp("ns")) if _too_fine(one.type) else one for one in file.schema_arrow]
+        schema = pa.schema(fields)
+        with pq.ParquetWriter(target, schema) as writer:
+            for batch in file.iter_batches():
+                columns = (
+                    column.cast(pa.int64()).cast(one.type) if _too_fine(column.type) else column
+                    for column, one in zip(batch.columns, fields, strict=True)
+                )
+                writer.write_batch(pa.RecordBatch.from_arrays(list(columns), schema=schema))
+
+
+def _text(column: str, kind: str, in_utc: bool) -> str:
+    if in_utc:
+        return f"{column}::VARCHAR || '+00'"
     if kind == "VARCHAR":
         return f"nullif({column}, '')"
     if kind == "BLOB":
@@ -80,6 +111,8 @@ def _can_be_kept(kind: pa.DataType, nested: bool = False) -> bool:
         return bool(kind.precision <= WIDEST_DECIMAL)
     if pa.types.is_nested(kind):
         return all(_can_be_kept(kind.field(place).type, True) for place in range(kind.num_fields))
+    if nested and _too_fine(kind):
+        return False
     if pa.types.is_time64(kind):
         return bool(kind.unit == "us")  # DuckDB cuts nanoseconds off
     return not (nested and (pa.types.is_binary(kind) or pa.types.is_large_binary(kind)))

@@ -25,6 +25,7 @@ from pipelines.privacy.source_names import shown
 
 EXACT = 10**15
 """Excel keeps 15 digits. A longer whole number in a cell may have lost its last ones."""
+UNSURE = date(1900, 2, 28)
 SHEET = "_sheet"
 """The column that says from which sheet a row is, for a contract that expects it."""
 JOINT = "_"
@@ -196,7 +197,8 @@ def _fitted(line: Line, wanted: int) -> Line:
 
 
 def text_of(cell: Any) -> str:
-    """A cell as text. A whole number of more than 15 digits is shown as Excel shows it: what it was is lost."""
+    """A cell as text. A whole number of more than 15 digits is shown as Excel shows it: what it was is lost. So is
+    which day the last of February 1900 was: Excel counts a 29th, and calamine gives the 28th for both."""
     if cell is None:
         return ""
     if isinstance(cell, bool):
@@ -205,6 +207,10 @@ def text_of(cell: Any) -> str:
         if abs(cell) >= EXACT:
             return f"{float(cell):.14E}"
         return str(int(cell)) if float(cell).is_integer() else repr(cell)
+    if isinstance(cell, datetime) and cell.date() == UNSURE:
+        return f"{cell.date().isoformat()}?"
     if isinstance(cell, datetime):
         return cell.isoformat(" ") if cell.time() != datetime.min.time() else cell.date().isoformat()
+    if cell == UNSURE:
+        return f"{cell.isoformat()}?"
     return cell.isoformat() if isinstance(cell, date) else str(cell)

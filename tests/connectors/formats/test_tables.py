@@ -44,6 +44,7 @@ def test_every_type_of_parquet_as_text(tmp_path: Path) -> None:
         day=pa.array([date(2026, 1, 2), date(1, 1, 1), None]),
         moment=pa.array([1, 10**18 + 1, None], pa.timestamp("ns")),
         zoned=pa.array([datetime(2026, 1, 2, 3, 4, 5, 6000), None, None], pa.timestamp("ms", "Asia/Shanghai")),
+        fine=pa.array([10**18 + 1, 10**18, None], pa.timestamp("ns", "Asia/Shanghai")),
         clock=pa.array([time(3, 4, 5, 6), None, None], pa.time64("us")),
         yes=pa.array([True, False, None]),
         bytes=pa.array([b"\xff\x00", b"", None]),
@@ -53,9 +54,11 @@ def test_every_type_of_parquet_as_text(tmp_path: Path) -> None:
     rows = read_file(file, "parquet")
     assert [list(row.values()) for row in rows[:2]] == [
         ["甲", "18446744073709551615", "1.10", "0.30000000000000004", "0.1", "2026-01-02",
-         "1970-01-01 00:00:00.000000001", "2026-01-02 03:04:05.006+00", "03:04:05.000006", "true", "ff00",
+         "1970-01-01 00:00:00.000000001", "2026-01-02 03:04:05.006+00",
+         "2001-09-09 01:46:40.000000001+00", "03:04:05.000006", "true", "ff00",
          '[{"a":12345678901234567890.10}]', "a", None],
-        [None, "0", "-0.01", "1e+22", "16777216.0", "0001-01-01", "2001-09-09 01:46:40.000000001", None, None,
+        [None, "0", "-0.01", "1e+22", "16777216.0", "0001-01-01", "2001-09-09 01:46:40.000000001", None,
+         "2001-09-09 01:46:40+00", None,
          "false", None, "[]", None, None],
     ]  # fmt: skip
     assert set(rows[2].values()) == {None}
@@ -63,7 +66,12 @@ def test_every_type_of_parquet_as_text(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "column",
-    [pa.array([Decimal(10) ** 45], pa.decimal256(50, 2)), pa.array([1], pa.time64("ns")), pa.array([[b"\xff"]])],
+    [
+        pa.array([Decimal(10) ** 45], pa.decimal256(50, 2)),
+        pa.array([1], pa.time64("ns")),
+        pa.array([[1]], pa.list_(pa.timestamp("ns", "UTC"))),
+        pa.array([[b"\xff"]]),
+    ],
 )
 def test_types_that_would_lose_something_are_refused(tmp_path: Path, column: pa.Array) -> None:
     with pytest.raises(CitylakeError) as caught:

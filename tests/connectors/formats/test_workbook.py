@@ -331,6 +331,26 @@ def test_ods_by_the_book(tmp_path: Path) -> None:
     assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}, shown, shown]
 
 
+def test_a_day_that_two_numbers_of_excel_mean_is_refused(book: Callable[..., LocalFile]) -> None:
+    """Excel counts a 29 February 1900; calamine gives the 28th for both."""
+
+    def days(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["id", "name"])
+        day, moment = (workbook.add_format({"num_format": code}) for code in ("yyyy-mm-dd", "yyyy-mm-dd hh:mm"))
+        for line, serial in enumerate([58, 59, 60, 61], 1):
+            sheet.write_number(line, 0, serial, day)
+            sheet.write_number(line, 1, serial + 0.25, moment)
+
+    rows = [(row["id"], row["name"]) for row in read_file(book(days), "xlsx")]
+    assert rows == [
+        ("1900-02-27", "1900-02-27 06:00:00"),
+        ("1900-02-28?", "1900-02-28?"),
+        ("1900-02-28?", "1900-02-28?"),
+        ("1900-03-01", "1900-03-01 06:00:00"),
+    ]
+
+
 SHOWN = [("0%", True), ("0.00%", True), ("#,##0.0%", True), ("[Red]0.0%;-0.0%", True), ("0.0", False),
          ('0.0"%"', False), ("0.0\\%", False), ("General", False)]  # fmt: skip
 
