@@ -4,19 +4,22 @@ whole version, and the next run goes on. Packages are read by Frictionless' own 
 import json
 import os
 import random
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from catalog.delivery.desk import Desk
-from pipelines.settings import Settings
+from pipelines.settings import REPOSITORY, Settings
 from tests.catalog.conftest import released_city
 from tests.catalog.filing import FOLDER, RECIPIENT, Office, add_deliveries, expected, killed_by, process_of, put_into
-from tests.catalog.small_city import AGES, COMPONENTS, DIVISIONS, PERSONS
+from tests.catalog.small_city import ADMINISTRATOR, AGES, APPROVER, COMPONENTS, DIVISIONS, PERSONS, STEWARD
 from tests.city import seed_from_clock
 from tests.connectors.store_servers import SftpBackend, backend
 from tests.environments import environment
@@ -110,7 +113,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Path]]:
         products = {"persons": PERSONS, "ages": AGES, "places": DIVISIONS, "map": COMPONENTS}
         forms = {
             name: {"recipient": RECIPIENT, "product": product, "connection": "drop", "folder": name}
-            | {"formats": ["csv", "parquet", "json", "ndjson", *(["geojson"] if name == "map" else [])]}
+            | {"formats": ["csv", "parquet", "json", "ndjson", "xlsx", *(["geojson"] if name == "map" else [])]}
             for name, product in products.items()
         }
         add_deliveries(city, {"drop": store.address}, forms)
@@ -139,3 +142,28 @@ def test_frictionless_finds_no_mistake(packages: list[Path]) -> None:
     file = packages[0] / described["resources"][0]["path"]
     file.write_bytes(file.read_bytes()[:-20])
     assert subprocess.run(run, cwd=packages[0], capture_output=True, check=False).returncode != 0
+
+
+def test_the_example_of_the_documentation(tmp_path: Path) -> None:
+    """The contract and the commands of docs/deliveries.md as they stand there, but for its people and its folder."""
+    city, drop, programs = released_city(tmp_path / "city"), tmp_path / "drop", tmp_path / "bin"
+    text = (REPOSITORY / "docs/deliveries.md").read_text("utf-8").partition("# 文件交付")[2]
+    said, script = re.findall(r"^```(?:yaml|sh)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[:2]
+    form = yaml.safe_load(said)
+    add_deliveries(city, {one["secret"]: "none yet" for one in form["connections"].values()}, form["deliveries"])
+    for here, there in {"/tmp/drop": str(drop), "王主任": ADMINISTRATOR, "张专员": STEWARD, "李审批": APPROVER}.items():
+        assert here in script
+        script = script.replace(here, there)
+    programs.mkdir()
+    query = "import duckdb, sys; print(duckdb.sql(sys.argv[2]).fetchall())"
+    for name, run in {"citylake": "-m citylake", "duckdb": f"-c '{query}'"}.items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {run} "$@"\n', "utf-8")
+        (programs / name).chmod(0o755)
+    environ = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
+    environ |= {"CITYLAKE_HOME": str(city.settings.home), "CITYLAKE_PROJECT": str(city.settings.project)}
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAILED" not in done.stdout and "Signature Verified Successfully" in done.stdout
+    rows = json.loads(next(iter(drop.glob("persons/000001-v*/statement.json"))).read_text("utf-8"))["rows"]
+    assert done.stdout.splitlines()[-1] == f"[({rows},)]"
