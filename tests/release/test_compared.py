@@ -78,7 +78,7 @@ def test_a_release_without_a_count_beside_the_main_one_is_compared_without_it() 
     cells, beside = cell_columns(product.form.anonymity), beside_columns(product.form.anonymity)
     with duckdb.connect() as con:
         for names in ([*cells, *beside], [*cells, *beside[1:]], cells[1:]):
-            con.execute(f"CREATE OR REPLACE TABLE then AS SELECT {', '.join(f'1 AS {name}' for name in names)}")
-            before = released_before(con, product, "then", "then")
+            con.execute(f"CREATE OR REPLACE TABLE old AS SELECT {', '.join(f'1 AS {name}' for name in names)}")
+            before = released_before(con, product, "old", "old")
             assert (before and before.shown.column_names) == (names if cells[0] in names else None)
             assert before is None or before.truth.column_names == names
