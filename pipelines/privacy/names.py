@@ -8,7 +8,8 @@ A name in a sentence is found where something says that a name stands there:
 * after a word for a role (申请人、当事人、法定代表人 ...), up to a sign, the end or a word that goes on about it;
 * before a title (同志、先生、女士 ...), (男，), 等三人; before what somebody does for others (代为、由……负责) or has
   (的房屋、的电话 ...);
-* after a role with a middle dot in it (阿依古丽·买买提);
+* after a role with a middle dot in it (阿依古丽·买买提), made of given names of peoples without surnames (扎西卓玛), or
+  in pinyin (ZHANG WEI, Wang Xiaoming);
 * in a list: two names beside each other between 、 or joined by 和.
 
 A name by itself, 张某 and 张先生 are not found: the first looks like any other words, the others are how names are
@@ -77,6 +78,29 @@ _WORDS = (
     "梅[花]|丁[字]|彭[湃]|曹[操]|韩[国]|吴[江]|赵[州]|朱[红]|侯[车]|葛[根]|来[电访]"
 ).replace("|郭|", "|")
 _SPACE_OR_DOT = "[ ·]?"
+# Given names of peoples who have no surnames, or write none: Tibetan, Uyghur and Kazakh, Mongolian. Places, things and
+# common words that look like one are left out (拉萨、呼和、白马).
+_GIVEN = (
+    "扎西|卓玛|次仁|才仁|才让|达瓦|尼玛|索朗|索南|旺堆|旺姆|旺久|拉姆|央金|央宗|格桑|多吉|多杰|平措|白玛|仁增|仁青|德吉|曲珍|曲吉|丹增|旦增|"
+    "洛桑|罗桑|巴桑|边巴|普布|米玛|拉巴|顿珠|群培|强巴|云丹|贡布|措姆|卓嘎|桑杰|嘉措|江措|加措|次旺|次丹|晋美|坚赞|坚参|土登|阿旺|"
+    "阿依|古丽|努尔|买买提|艾力|艾合买提|阿卜杜拉|阿布都|吐尔逊|吐尔洪|热合曼|依明|玉素甫|玉素普|麦麦提|木合塔尔|帕提古丽|阿迪力|"
+    "阿孜古丽|热依汗|萨迪克|卡德尔|库尔班|肉孜|托合提|依布拉音|艾尼瓦尔|米热|迪丽|热巴|"
+    "巴特尔|其其格|娜仁|托娅|苏日娜|格日勒|巴图|那日苏|萨日娜|乌日娜|斯琴|高娃|朝鲁|宝音|额尔敦|敖登|乌兰|哈斯"
+)
+_MADE_OF_GIVEN = f"(?:{_GIVEN}){{1,3}}"
+# Surnames and syllables in pinyin, of texts in capitals.
+_PINYIN_SURNAMES = (
+    "WANG|LI|ZHANG|LIU|CHEN|YANG|ZHAO|HUANG|ZHOU|WU|XU|SUN|HU|ZHU|GAO|LIN|HE|GUO|MA|LUO|LIANG|SONG|ZHENG|XIE|HAN|TANG|FENG|"
+    "YU|DONG|XIAO|CHENG|CAO|YUAN|DENG|XUE|LU|FU|SHEN|ZENG|PENG|LYU|LV|SU|JIANG|CAI|JIA|DING|WEI|YE|YAN|PAN|DU|DAI|XIA|ZHONG|"
+    "TIAN|REN|FAN|FANG|SHI|YAO|TAN|LIAO|ZOU|XIONG|JIN|HAO|KONG|BAI|CUI|KANG|MAO|QIU|QIN|GU|HOU|SHAO|MENG|LONG|WAN|DUAN|QIAN|"
+    "YIN|LEI|YI|CHANG|WEN|NIE|OUYANG|SIMA|ZHUGE"
+)
+_SYLLABLE = (
+    "(?:ZH|CH|SH|[BPMFDTNLGKHJQXRZCSYW])?"
+    "(?:IANG|IONG|UANG|ANG|ENG|ING|ONG|IAN|IAO|UAI|UAN|AI|AN|AO|EI|EN|ER|IA|IE|IN|IU|OU|UA|UE|UI|UN|UO|VE|A|E|I|O|U|V)"
+)
+_DIVISION = "(?:SHENG|SHI|QU|XIAN|ZHEN|XIANG|CUN|JIE|LU|DADAO|JIEDAO)"
+_PINYIN = f"(?:{_PINYIN_SURNAMES})[ ,]{{1,2}}{_SYLLABLE}(?:[ '-]?{_SYLLABLE})?"
 _TITLES = "(?:同志|先生|女士|小姐|老师|医生|师傅)"
 _LIKELY = f"(?:{_COMPOUND}|[{_SAFE}{_OTHERS}]){_SPACE_OR_DOT}[{_HAN}]?[{_USUAL}]"
 _LISTED = f"(?:(?:{_COMPOUND})[{_HAN}]{{1,2}}|[{_SAFE}][{_HAN}]?[{_USUAL}]|[{_OTHERS}][{_HAN}][{_USUAL}])"
@@ -94,11 +118,16 @@ _AROUND = (
     f"({_LIKELY})(?:代为|代签|代领|代办|代收)",
     f"({_LIKELY})的(?:房屋|房子|车辆|手机|电话|身份证|户口|住址|家属|孩子|儿子|女儿|妻子|丈夫|父亲|母亲)",
     f"(?:{_ROLES}){_SAID}([{_HAN}]{{2,6}}·[{_HAN}]{{2,6}})",
+    f"(?:{_ROLES})(?:{_SAID}|是|为|系)?({_MADE_OF_GIVEN}){_AFTER}",
+    f"(?:{_ROLES}|NAME|CONTACT){_SAID}({_PINYIN}) ?(?:[^A-Z ]|$)",
     f"({_PROBABLE})(?:[(（,，](?:男|女)[,，)）]|等[0-9一二两三四五六七八九十]*人)",
 )
 _LIST = f"({_LISTED}(?:[、,;] ?|和|与|及){_LISTED})(?:[^{_HAN}]|$|[{_GOES_ON}]|等|[一二两三四五六七八九十]人)"
 _ANY = "|".join((*_AROUND, _LIST))
-_WHOLE = f"^(?:(?:[{_SAFE}{_OTHERS}]|{_COMPOUND}) *[{_HAN}] ?[{_HAN}]?|[{_HAN}]{{2,6}}·[{_HAN}]{{2,6}})$"
+_WHOLE = (
+    f"^(?:(?:[{_SAFE}{_OTHERS}]|{_COMPOUND}) *[{_HAN}] ?[{_HAN}]?|[{_HAN}]{{2,6}}·[{_HAN}]{{2,6}}"
+    f"|{_MADE_OF_GIVEN}|{_PINYIN})$"
+)
 
 _OTHER = f"regexp_matches(w, {literal(f'^(?:{_WORDS})|某|{_BODY}')})"
 """Whether a find `w` is a common word, left out or a body."""
@@ -106,7 +135,8 @@ _OTHER = f"regexp_matches(w, {literal(f'^(?:{_WORDS})|某|{_BODY}')})"
 
 def is_name(text: str) -> str:
     """Whether a text is a name and nothing else."""
-    return f"regexp_matches({text}, {literal(_WHOLE)}) AND NOT regexp_matches({text}, {literal(_PLACE_OR_THING)})"
+    other = f"{_PLACE_OR_THING}|[ ,]{_DIVISION}$"
+    return f"regexp_matches({text}, {literal(_WHOLE)}) AND NOT regexp_matches({text}, {literal(other)})"
 
 
 def holds_name(text: str, overruled: Mapping[str, str] | None = None) -> str:

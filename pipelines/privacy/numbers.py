@@ -48,7 +48,12 @@ _LUHN = (
     " CASE WHEN (length(w) - i) % 2 = 1 THEN (2 * substr(w, i, 1)::INTEGER) % 10 + (2 * substr(w, i, 1)::INTEGER) // 10"
     " ELSE substr(w, i, 1)::INTEGER END)) % 10 = 0"
 )
-_PASSPORT = "(?:护照|PASSPORT)[^0-9A-Z]{0,8}([A-Z]{1,2}[0-9]{7,8})(?:[^0-9]|$)"
+_PASSPORT = "(?:护照|PASSPORT|通行证|回乡证|台胞证)[^0-9A-Z]{0,8}([A-Z]{1,2}[0-9]{7,10})(?:[^0-9]|$)"
+# Of permits of people from Taiwan: they have no letter.
+_MAINLAND = "(?:台胞证|来往大陆通行证)[^0-9A-Z]{0,8}([0-9]{8})(?:[^0-9]|$)"
+# By its form alone, for a whole column: ordinary and official passports, permits to and of Hong Kong, Macau and Taiwan.
+# Codes of registers begin with zeros, and letters of many kinds.
+_TRAVEL = "[EGC][1-9][0-9]{7}|[EC][A-HJ-NP-Z][0-9]{7}|[DSP]E[0-9]{7}|[HM][0-9]{8}(?:[0-9]{2})?"
 _EMAIL = r"[A-Z0-9_%+-]@[A-Z0-9-]+(\.[A-Z0-9-]+)*\.[A-Z]{2,}"
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
 _GAP = r"[\s·._-]?"
@@ -117,8 +122,14 @@ def bank_cards(text: str) -> str:
 
 
 def passports(text: str) -> str:
-    """The numbers in a normal text that are said to be of passports."""
-    return f"regexp_extract_all({text}, {literal(_PASSPORT)}, 1)"
+    """The numbers in a normal text that are said to be of passports, or of permits to cross a border."""
+    found = (f"regexp_extract_all({text}, {literal(pattern)}, 1)" for pattern in (_PASSPORT, _MAINLAND))
+    return f"list_concat({', '.join(found)})"
+
+
+def travel_documents(text: str) -> str:
+    """The text itself as a list, if it has the form of a passport's number or of such a permit's."""
+    return f"regexp_extract_all({text}, {literal(f'^(?:{_TRAVEL})$')})"
 
 
 def emails(text: str) -> str:
@@ -162,8 +173,13 @@ def holds_bank_card(text: str) -> str:
 
 
 def holds_passport(text: str) -> str:
-    """Whether a number that is said to be of a passport stands in a normal text."""
-    return f"regexp_matches({text}, {literal(_PASSPORT)})"
+    """Whether a number that is said to be of a passport or such a permit stands in a normal text."""
+    return f"regexp_matches({text}, {literal(f'{_PASSPORT}|{_MAINLAND}')})"
+
+
+def is_travel_document(text: str) -> str:
+    """Whether a normal text has the form of a passport's number or of such a permit's."""
+    return f"regexp_full_match({text}, {literal(_TRAVEL)})"
 
 
 def is_mobile(number: str) -> str:

@@ -13,13 +13,16 @@ Kinds:
 * `mobile`: 11 digits from 13 on, neither more nor fewer (86 may stand before), also written 3-4-4.
 * `landline`: an area code, a sign and 7 or 8 digits.
 * `bank_card`: 16 to 19 digits from 62 on with the right check digit; chance makes one of ten such numbers look like it.
-* `passport`: one or two letters and 7 or 8 digits after the word.
+* `passport`: one or two letters and 7 to 10 digits after a word for a passport or a permit to cross a border, and 8
+  digits after one for the permit of people from Taiwan.
 * `email`, `plate`: by their form.
 
 In a column of numbers a mobile is found only if most of them are (the share of names): an amount may look like one.
 
+* `travel_document`: a whole column of numbers of passports and such permits, told by their form alone.
 * `name`: a whole column of names only. Most of its values (at least 60 %, of at least 5 different ones) are a surname
-  of the list and one or two characters more, and do not end like a place, a body, a people or a thing.
+  of the list and one or two characters more, and do not end like a place, a body, a people or a thing; or given names
+  of peoples without surnames, or names in pinyin.
 * `name_in_text`: a name inside a sentence, where something says that it is one; one row suffices.
 """
 
@@ -41,12 +44,14 @@ Kind = Literal[
     "passport",
     "email",
     "plate",
+    "travel_document",
     "name",
     "name_in_text",
 ]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+_WHOLE_COLUMNS: tuple[Kind, ...] = ("name", "travel_document")
 NAME_SHARE, NAME_VARIETY = 0.6, 5
 
 # Types that cannot hold an identity number or a text; any other, nested or not, is searched in its written form.
@@ -197,6 +202,7 @@ def _finds(kind: Kind, place: int) -> str:
         "passport": numbers.passports(text),
         "email": numbers.emails(text),
         "plate": numbers.plates(text),
+        "travel_document": numbers.travel_documents(text),
     }
     return finds[kind]
 
@@ -223,6 +229,7 @@ def _test(kind: Kind, place: int) -> str:
         "passport": numbers.holds_passport(text),
         "email": numbers.holds_email(text),
         "plate": numbers.holds_plate(text),
+        "travel_document": numbers.is_travel_document(text),
         "name": names.is_name(text),
         "name_in_text": names.holds_name(text),
     }
@@ -230,10 +237,11 @@ def _test(kind: Kind, place: int) -> str:
 
 
 def _count(kind: Kind, place: int, whole: int) -> str:
-    """The rows where a kind was found; for names only if the column, nothing of it replaced, consists of them."""
+    """The rows where a kind was found; of what is told of whole columns only if the column, nothing of it replaced,
+    consists of them."""
     found = f"{kind}_{place}"
     rows = f"count(*) FILTER (WHERE {found})"
-    if kind != "name":
+    if kind not in _WHOLE_COLUMNS:
         return rows
     varied = f"count(DISTINCT t{whole}) FILTER (WHERE {found}) >= {NAME_VARIETY}"
     return f"CASE WHEN {rows} >= {NAME_SHARE} * count(t{whole}) AND {varied} THEN {rows} ELSE 0 END"

@@ -151,6 +151,11 @@ NUMBER = "34150219900101001" + digit("34150219900101001")
         ("护照号码：EA1234567。", {"passport"}),
         ("E12345678", set()),
         ("护照办理大厅", set()),
+        ("港澳通行证：C12345678", {"passport"}),
+        ("回乡证号 H1234567801", {"passport"}),
+        ("台湾居民来往大陆通行证 12345678", {"passport"}),
+        ("通行证办理20260101，台胞证2026-01-01", set()),
+        ("车辆通行证 皖K1234", set()),
         ("2026-11-23 10:00:00", set()),
         ("912101021234567890", set()),
         ("d41d13800138000a98ecf8427e4bc9de", set()),
@@ -175,10 +180,31 @@ def test_forms(value: str, kinds: set[str]) -> None:
         (["欧阳明月", "司马光", "诸葛正", "上官云飞", "夏侯杰", "尉迟恭"], True),
         (["张 三", "李　明", "王芳", "赵 六", "陈七"], True),
         (["艾力·买买提", "古丽娜尔·依明", "王芳", "赵六", "陈七"], True),
+        (["卓玛", "扎西", "次仁多吉", "格桑央宗", "丹增"], True),
+        (["阿依古丽", "买买提艾力", "吐尔逊", "努尔古丽", "巴特尔"], True),
+        (["ZHANG WEI", "Li Xiaoming", "Wang, Fang", "OUYANG MINGYUE", "Zhao Yun"], True),
+        (["Jin'an Qu", "YE JI QU", "Huoqiu Xian", "LI ZHA ZHEN", "ZHANG DIAN ZHEN", "Shucheng Xian"], False),
+        (["LU AN", "MEI SHAN LU", "JIE FANG LU", "WAN XI LU", "HUANG HE LU", "TANG SHAN LU"], False),
+        (["拉萨", "呼和浩特", "格桑花", "扎西德勒餐厅", "达瓦路", "古丽商行"], False),
     ],
 )
 def test_columns_of_names(values: list[str | None], looks_like_names: bool) -> None:
     assert ("name" in found_in(*values)) is looks_like_names
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        (["E12345678", "G23456789", "EA1234567", "PE1234567", "E32345678"], 5),
+        (["H12345678", "M1234567801", "C12345678", "CA1234567", "H22345678", "无"], 5),
+        (["E12345678"] * 50, 0),
+        ([f"G{number:08}" for number in range(50)], 0),  # codes of registers begin with zeros
+        ([f"P{number}" for number in range(12345678, 12345728)], 0),
+        ([f"CE{number}号" for number in range(12345678, 12345728)], 0),
+    ],
+)
+def test_a_column_of_passports_and_permits(values: list[str], rows: int) -> None:
+    assert found_in(*values) == ({"travel_document": rows} if rows else {})
 
 
 def test_each_column_is_told_apart_whatever_its_type() -> None:
