@@ -25,11 +25,14 @@ from citylake import (
     reproduce,
     retention,
     sources,
+    usage,
     withdrawal,
 )
 
+usage.headings()
 app = typer.Typer(
     name="citylake",
+    cls=usage.Commands,
     help="六安市政务数据湖与数据共享开放平台 / a city's data lake and its publication",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # local variables may hold rows
