@@ -47,7 +47,7 @@ def explain(
                 found = explainer.explain(*of_model)
                 if values:
                     record_shown(register, model, of_model[1], who=who, why=why, column=column)
-                for line in _lines(found):
+                for line in _lines(found, values):
                     typer.echo(line)
             except CitylakeError as error:  # a model without books still has readers
                 if not onward or error.code != "explain.no_rows":
@@ -88,10 +88,11 @@ def _pair(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _lines(found: Explanation) -> Iterator[str]:
+def _lines(found: Explanation, values: bool) -> Iterator[str]:
     """The raw rows with a number each, then the cells and the counted rows, which name them by number."""
     about = {"model": found.model, "version": found.version, "edition": found.edition}
     yield say("explain.row", **about, released=f"{found.released:%Y-%m-%d %H:%M}")
+    yield from moved_lines(found.moved, values)
     numbers = {row: number for number, row in enumerate(dict.fromkeys(_raw_rows(found)), 1)}
     for row, number in numbers.items():
         told = say("explain.source", **_about(row))
@@ -102,6 +103,14 @@ def _lines(found: Explanation) -> Iterator[str]:
         yield "\n".join(_cell_lines(cell, numbers)).replace("\n", "\n    ")
     if found.counted:
         yield "\n".join(_counted_lines(found.counted, numbers)).replace("\n", "\n    ")
+
+
+def moved_lines(moved: Mapping[str, str], values: bool, code: str = "explain.id_moved") -> Iterator[str]:
+    """That ids in the key are others today; which, only with values."""
+    for column, now in moved.items():
+        yield say(code, column=column)
+        if values:
+            yield f"{column} = {now}"
 
 
 def _raw_rows(found: Explanation) -> Iterator[SourceRow]:

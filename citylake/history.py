@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from citylake.explain import key_of
+from citylake.explain import key_of, moved_lines
 from citylake.output import opened_register, told
 from citylake.permission import Looker, Values, permit_values
 from citylake.shown import Reason, record_shown, require_reason
@@ -45,6 +45,8 @@ def show(
         require_kept(released.ledger, model, true or date.max, known or date.max)
         if values:
             record_shown(register, model, key_of(key), who=who, why=why, true_on=true_on, known_on=known_on)
+        for line in moved_lines(found.moved, values, "history.until_then" if found.until_then else "explain.id_moved"):
+            typer.echo(line)
         for line in _state(found, true, known, values) if true or known else _changes(found, values):
             typer.echo(line)
         if (horizon := kept_since(released.ledger, model)) is not None:

@@ -8,7 +8,7 @@ them (the models write `source_rows` and `attr_source`), and lineage of whole ta
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pipelines.admission.receive import RAW_FILE
@@ -24,6 +24,7 @@ from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.ledger import Recorded
+from pipelines.release.person import moved_ids
 from pipelines.release.rows import ReleasedRows
 from pipelines.retention import ended
 
@@ -117,7 +118,8 @@ class Counted:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A released row and the origin of its cells; of a row that counts others, those it counts."""
+    """A released row and the origin of its cells; of a row that counts others, those it counts. `moved`: ids of persons
+    in the key that was asked for that merged or were split since, by column the id of today, of which the row is."""
 
     model: str
     version: int
@@ -125,6 +127,7 @@ class Explanation:
     released: datetime
     cells: tuple[Cell, ...]
     counted: Counted | None = None
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 class Explainer:
@@ -138,7 +141,8 @@ class Explainer:
         self.released = ReleasedRows(contracts, lake, register)
 
     def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
-        """The origin of every cell of one row, or of one column of it.
+        """The origin of every cell of one row, or of one column of it. An id of a person that ended is found under that
+        of today.
 
         The cells of a row that counts others have no raw rows of their own: `counted` leads to them.
 
@@ -149,11 +153,13 @@ class Explainer:
         for name in [*key, *([column] if column else [])]:
             if name not in names:
                 raise CitylakeError("explain.no_column", model=model, column=name, known="、".join(names))
-        row = self.released.one(contract, entry.version, key)
+        there = self.released.count(contract, entry.version, key)
+        moved = {} if there else moved_ids(self.released, contract, key)
+        row = self.released.one(contract, entry.version, {**key, **moved})
         cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
         rule = _counting(contract)
         counted = self._counted(rule, entry, row) if rule else None
-        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells, counted)
+        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells, counted, moved)
 
     def _library(self, model: str) -> tuple[ProductContract, Recorded]:
         contract = self.contracts.models.get(model)

@@ -5,13 +5,14 @@ Belongs here: what the rows of a `<model>_history` amount to. Does not belong he
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.load import ProductContract
 from pipelines.messages import CitylakeError
 from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.person import moved_ids
 from pipelines.release.rows import ReleasedRows, Row
 from pipelines.retention import ended
 
@@ -38,12 +39,16 @@ class Change:
 class History:
     """What is known of one row: its columns as they are, and every change, the first one first.
 
-    `row` is None when the row is gone.
+    `row` is None when the row is gone. `moved`: ids of persons in the key that merged or were split since, by column
+    the id of today. If the row stood under its own id, this is what was told of it until then (`until_then`); else all
+    this is of the id of today.
     """
 
     model: str
     row: Row | None
     changes: tuple[Change, ...]
+    moved: Mapping[str, str] = field(default_factory=dict)
+    until_then: bool = False
 
 
 def history(released: ReleasedRows, model: str, key: Mapping[str, str]) -> History:
@@ -56,9 +61,14 @@ def history(released: ReleasedRows, model: str, key: Mapping[str, str]) -> Histo
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
     rows = released.some(contract, entry.version, key, "LIMIT 1")
     changes = [_change(row) for row in released.some(book, told.version, key, "ORDER BY known_in, history_field")]
-    if not rows and not changes:
+    if rows:
+        return History(model, rows[0], tuple(changes))
+    moved = moved_ids(released, contract, key)
+    if not changes and not moved:
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
-    return History(model, rows[0] if rows else None, tuple(changes))
+    if changes:
+        return History(model, None, tuple(changes), moved, until_then=bool(moved))
+    return replace(history(released, model, {**key, **moved}), moved=moved)
 
 
 def _published(released: ReleasedRows, model: str) -> tuple[ProductContract, Recorded, ProductContract, Recorded]:

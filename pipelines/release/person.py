@@ -50,18 +50,14 @@ class Person:
         lake = released.lake
         if tables.missing(lake):
             raise CitylakeError("person.unknown", person=text)
-        crosswalk, ended = tables.read(lake, tables.CROSSWALK), numbering.ended_ids(lake)
-        now = f"(SELECT e.person_id AS text, c.person_id FROM {ended} e JOIN {crosswalk} c USING (claim))"
-        for column, ids in (("person_id", crosswalk), ("text", now), ("claim", crosswalk)):
-            one = f"SELECT person_id FROM {ids} WHERE {column} = {literal(text)} LIMIT 1"
-            if (found := released.con.execute(one).fetchone()) is not None:
-                break  # an id is its owner's, whoever has the number it is named after now
+        crosswalk, now = tables.read(lake, tables.CROSSWALK), _found_now(lake)
+        found = present_id(released, text)
         if found is None:
             self.id, self.ids, self.claims = text, (text,), (text,)
             if not any(self.libraries()):
                 raise CitylakeError("person.unknown", person=text)
             return
-        self.id = str(found[0])
+        self.id = found
         same = f"SELECT claim FROM {crosswalk} WHERE person_id = {literal(self.id)}"
         mine = [claim for (claim,) in released.con.execute(f"{same} ORDER BY claim").fetchall()]
         before = released.con.execute(f"SELECT text, person_id FROM {now} ORDER BY text").fetchall()
@@ -102,6 +98,30 @@ class Person:
                 if rows:
                     owner = _organisation(self.released.contracts, contract.org)
                     yield Kept(name, contract.form.name, owner, columns, tuple(rows))
+
+
+def present_id(released: ReleasedRows, text: str) -> str | None:
+    """The id of today of the person that an id, or a claim, means; None if none is known."""
+    if tables.missing(released.lake):
+        return None
+    crosswalk = tables.read(released.lake, tables.CROSSWALK)
+    for column, ids in (("person_id", crosswalk), ("text", _found_now(released.lake)), ("claim", crosswalk)):
+        one = f"SELECT person_id FROM {ids} WHERE {column} = {literal(text)} LIMIT 1"
+        if (found := released.con.execute(one).fetchone()) is not None:
+            return str(found[0])  # an id is its owner's, whoever has the number it is named after now
+    return None
+
+
+def moved_ids(released: ReleasedRows, contract: ProductContract, key: Mapping[str, str]) -> dict[str, str]:
+    """Of a key with which a model has no row: ids of persons in it that ended, by column the id of today."""
+    found = {name: present_id(released, key[name]) for name in _of_persons(contract.columns) if name in key}
+    return {name: now for name, now in found.items() if now is not None and now != key[name]}
+
+
+def _found_now(lake: Lake) -> str:
+    """SQL of the ids that ended (`text`), each with the id under which its person is found today."""
+    crosswalk, ended = tables.read(lake, tables.CROSSWALK), numbering.ended_ids(lake)
+    return f"(SELECT e.person_id AS text, c.person_id FROM {ended} e JOIN {crosswalk} c USING (claim))"
 
 
 def _rows(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.contracts.load import Contracts
+from pipelines.linkage import golden, tables
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.editor import Outcome
@@ -188,3 +189,31 @@ def test_what_keeps_no_history_says_what_does(released: ReleasedRows) -> None:
         history(released, "lib_population__household", {"household_no": "1"})
     with pytest.raises(CitylakeError):
         history(released, PERSON, {"person_id": "f" * 32})
+
+
+def test_an_id_that_ended_is_found_under_that_of_today(
+    town: Town, released: ReleasedRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CITYLAKE_HOME", str(town.settings.home))
+    lake = town.settings.lake
+    ((claim, now),) = released.con.execute(
+        f"SELECT claim, person_id FROM {tables.read(lake, tables.CROSSWALK)} JOIN "
+        f"{released.relation(released.contracts.models[PERSON], released.published[PERSON].version)} USING (person_id) "
+        "ORDER BY claim LIMIT 1"
+    ).fetchall()
+    old = "e" * 32
+    told = tables.values([(old, claim)], "person_id", "other")
+    number = tables.committed(lake, tables.CROSSWALK)
+    ended = f"SELECT {number} AS number, '{golden.ENDED}' AS kind, * FROM {told}"
+    with duckdb.connect() as con:
+        tables.append(con, lake, tables.EVENT, ended, number)
+    found = history(released, PERSON, {"person_id": old})
+    assert (found.moved, found.until_then) == ({"person_id": now}, False)
+    assert found.row is not None and found.row["person_id"] == now
+    for command in ("explain", "history"):
+        shown = CliRunner().invoke(app, [command, PERSON, f"person_id={old}"])
+        assert shown.exit_code == 0 and "不再使用" in shown.output and now not in shown.output
+        shown = CliRunner().invoke(
+            app, [command, PERSON, f"person_id={old}", "--values", "--who", STEWARD, "--why", "核查"]
+        )
+        assert f"person_id = {now}" in shown.output

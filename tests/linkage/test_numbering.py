@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import pytest
@@ -15,8 +16,9 @@ from pipelines.contracts.load import Contracts
 from pipelines.lake.zones import Lake
 from pipelines.linkage import golden, numbering, tables
 from pipelines.register import Register
-from pipelines.release.person import Person
-from pipelines.release.rows import ReleasedRows
+from pipelines.release.history import history
+from pipelines.release.person import Person, present_id
+from pipelines.release.rows import ReleasedRows, Row
 
 CLAIMS = [letter * 32 for letter in "abcd"]
 PAIRS = [(one, other) for one in CLAIMS for other in CLAIMS if one < other]
@@ -50,7 +52,9 @@ def people(lake: Lake, contracts: Contracts, register: Register) -> dict[str, Pe
     """By every id that was ever given out, whom it finds."""
     released = ReleasedRows(contracts, lake, register)
     with closing(released.con):
-        return {one: Person(released, one) for one in created(lake)}
+        found = {one: Person(released, one) for one in created(lake)}
+        assert all(present_id(released, one) == person.id for one, person in found.items())
+        return found
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,6 +69,32 @@ def test_every_id_is_found_by_exactly_one_person(contracts: Contracts, register:
     assert held.keys() >= found.keys() and set(held.values()) == {1}
     assert all(text in one.ids and present[one.id].ids == one.ids for text, one in found.items())
     assert Counter(claim for one in present.values() for claim in one.claims) == Counter(CLAIMS)
+
+
+def test_what_was_told_under_an_id_that_ended_stays_its_history(
+    tmp_path: Path, contracts: Contracts, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row went with the id; the answer leads on to the id of today. Without a row of its own all is that one's."""
+    lake, (one, other), model = Lake(tmp_path), CLAIMS[:2], "lib_population__person"
+    number(lake, [[], [(one, other)]])
+    went = {"history_field": "record", "history_before": "1", "history_after": "0", "holds_from": "2026-11-01"}
+    change = went | {"holds_basis": "delivered", "known_on": "2026-11-02", "known_in": "e1"}
+    told: dict[tuple[str, str], list[Row]] = {
+        (model, one): [{"person_id": one}], (f"{model}_history", other): [{**change}]
+    }  # fmt: skip
+    release = SimpleNamespace(version=1)
+    published = (contracts.models[model], release, contracts.models[f"{model}_history"], release)
+    monkeypatch.setattr("pipelines.release.history._published", lambda *_: published)
+    released = ReleasedRows(contracts, lake, register)
+    monkeypatch.setattr(released, "some", lambda form, _, key, __: told.get((form.form.model, key["person_id"]), []))
+    with closing(released.con):
+        ended = history(released, model, {"person_id": other})
+        assert (ended.row, len(ended.changes), ended.until_then) == (None, 1, True)
+        assert ended.moved == {"person_id": one}
+        told[f"{model}_history", other] = []
+        now = history(released, model, {"person_id": other})
+        assert (now.row, now.moved, now.until_then) == ({"person_id": one}, {"person_id": one}, False)
+        assert history(released, model, {"person_id": one}).moved == {}
 
 
 def test_an_id_of_after_an_undone_merge_is_found_and_looked_for(
