@@ -1,11 +1,14 @@
 -- 人口库与公安户籍日报核对，一镇一日一行：日报人数、库内在册人数、差额；没有日报（未报或被拒收）的乡镇也有一行，日报各数为空。逐日保留。
 -- The library held against the household office's own count: what the newest report of each town says, whom the library
 -- knows to stand in the register, how many of these are dead by other registers, and the difference. A day stays as it was.
+-- So are households, sexes, and who was struck off on the day of the report because of death or because of moving away.
+-- Births of the day are not: the register does not say on which day somebody was entered.
 -- A town whose reports are all missing or refused is a row too, without the figures of a report: sums are of all towns.
 {{ config(incremental_strategy='replace_partition', partition_by=['as_of']) }}
 with reported as (
     select
-        r.town_code, r.report_day, r.registered_persons, r._batch, r._row,
+        r.town_code, r.report_day, r.registered_persons, r.registered_households, r.registered_males,
+        r.registered_females, r.deaths_registered, r.departures_registered,
         row_number() over (
             partition by r.town_code order by r.report_day desc nulls last, r.population_report_no asc nulls last
         ) as place
@@ -15,11 +18,25 @@ listed as (
     select
         substr(h.division_code, 1, 9) as town_code,
         cast(count(*) as bigint) as persons_listed,
-        cast(sum(case when p.residence_status = '5' then 1 else 0 end) as bigint) as persons_dead_listed
+        cast(sum(case when p.residence_status = '5' then 1 else 0 end) as bigint) as persons_dead_listed,
+        cast(count(distinct h.household_no) as bigint) as households_listed,
+        cast(sum(case when h.sex = '1' then 1 else 0 end) as bigint) as males_listed,
+        cast(sum(case when h.sex = '2' then 1 else 0 end) as bigint) as females_listed
     from {{ ref('int_population__register') }} h
     join {{ ref('lib_population__person') }} p on p.person_id = h.person_id
     where h.registered = 1
     group by substr(h.division_code, 1, 9)
+),
+struck_off as (
+    select
+        substr(h.division_code, 1, 9) as town_code,
+        h.cancelled_on,
+        cast(sum(case when h.died_on is not null then 1 else 0 end) as bigint) as deaths_listed,
+        cast(sum(case when h.died_on is null and h.moved_out_on is not null then 1 else 0 end) as bigint)
+            as departures_listed
+    from {{ ref('int_population__register') }} h
+    where h.registered = 0 and h.cancelled_on is not null
+    group by substr(h.division_code, 1, 9), h.cancelled_on
 )
 select
     county.code as county_code,
@@ -33,10 +50,29 @@ select
     cast(r.registered_persons - coalesce(l.persons_listed, 0) as bigint) as persons_missing,
     cast({{ share('r.registered_persons - coalesce(l.persons_listed, 0)', 'r.registered_persons') }} as double)
         as missing_share,
+    r.registered_households,
+    coalesce(l.households_listed, 0) as households_listed,
+    cast(r.registered_households - coalesce(l.households_listed, 0) as bigint) as households_missing,
+    cast({{ share('r.registered_households - coalesce(l.households_listed, 0)', 'r.registered_households') }} as double) as households_missing_share,
+    r.registered_males,
+    coalesce(l.males_listed, 0) as males_listed,
+    cast(r.registered_males - coalesce(l.males_listed, 0) as bigint) as males_missing,
+    cast({{ share('r.registered_males - coalesce(l.males_listed, 0)', 'r.registered_males') }} as double) as males_missing_share,
+    r.registered_females,
+    coalesce(l.females_listed, 0) as females_listed,
+    cast(r.registered_females - coalesce(l.females_listed, 0) as bigint) as females_missing,
+    cast({{ share('r.registered_females - coalesce(l.females_listed, 0)', 'r.registered_females') }} as double) as females_missing_share,
+    r.deaths_registered,
+    coalesce(s.deaths_listed, 0) as deaths_listed,
+    cast(r.deaths_registered - coalesce(s.deaths_listed, 0) as bigint) as deaths_missing,
+    r.departures_registered,
+    coalesce(s.departures_listed, 0) as departures_listed,
+    cast(r.departures_registered - coalesce(s.departures_listed, 0) as bigint) as departures_missing,
     e.as_of
 from {{ ref('lib_geography__division') }} town
 join {{ ref('lib_geography__division') }} county on county.code = substr(town.code, 1, 6)
 left join reported r on r.town_code = town.code and r.place = 1
 left join listed l on l.town_code = town.code
+left join struck_off s on s.town_code = town.code and s.cancelled_on = r.report_day
 cross join {{ source('lake', 'edition') }} e
 where town.division_level = 'town'
