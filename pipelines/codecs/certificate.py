@@ -6,6 +6,13 @@ returns an SQL expression. A predicate is true, false, or NULL where an earlier 
 defect is reported once. The credit codes inside are not judged by themselves: the check character covers them.
 """
 
+from typing import Literal
+
+Part = Literal["type", "issuer", "version"]
+"""What an identifier says of its certificate."""
+
+_PLACES = {"type": 6, "issuer": 7, "version": 9}
+_CREDIT_CODE = 18
 _ROOT = r"1\.2\.156\.3005\.2"
 _TYPE = "[0-9A-Z]{18}[0-9]{3}"
 # The standard wants a credit code; identifiers of Hefei name the division instead.
@@ -29,3 +36,13 @@ def check_character_right(identifier: str) -> str:
     # The check character brings the sum to 1 modulo 36; the step doubles it once more.
     state = f"list_reduce({values}, lambda p, x: ((p + x - 1) % 36 + 1) * 2 % 37, 36)"
     return f"CASE WHEN {well_formed(identifier)} THEN {state} = 2 END"
+
+
+def says(identifier: str, part: Part, other: str) -> str:
+    """What the identifier says of its certificate is what `other`, an expression of any type, says. NULL if it is not
+    well formed, and of an issuer if it names a division: no credit code says the same."""
+    told = f"split_part({identifier}, '.', {_PLACES[part]})"
+    if part == "version":
+        return f"CASE WHEN {well_formed(identifier)} THEN cast({told} AS INTEGER) = cast({other} AS INTEGER) END"
+    whole = f" AND length({told}) = {_CREDIT_CODE}" if part == "issuer" else ""
+    return f"CASE WHEN {well_formed(identifier)}{whole} THEN {told} = {other} END"

@@ -170,6 +170,7 @@ SUBJECT = {"column": "a", "kind": "b", "person": "1"}
 
 # verb, arguments, SQL of the values of a and b, expected (True, False or None)
 SUM = {"column": "a", "parts": ["b", "b"]}
+SAYS = {"column": "a", "part": "issuer", "other": "b"}
 PART = {"column": "a", "other": "b", "length": 6, "other_start": 3}
 TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("ordered", ORDER, "DATE '2026-11-23'", "DATE '2026-11-23'", True),
@@ -186,6 +187,15 @@ TWO_CASES: list[tuple[str, dict[str, Any], str, str, bool | None]] = [
     ("same_part", PART, "'341502012001'", "'0234150299'", True),
     ("same_part", PART, "'341502012001'", "'0234150399'", False),
     ("same_part", PART, "NULL::VARCHAR", "'0234150399'", None),
+    ("certificate_says", SAYS, f"'{CERTIFICATE}'", "'11430000006122244L'", True),
+    ("certificate_says", SAYS, f"'{CERTIFICATE}'", "'91341502MA2N12344B'", False),
+    ("certificate_says", SAYS, f"'{CERTIFICATE}'", "NULL::VARCHAR", None),
+    ("certificate_says", SAYS, f"'{CERTIFICATE}.0'", "'11430000006122244L'", None),
+    ("certificate_says", SAYS, f"'{CERTIFICATE.replace('11430000006122244L', '341500')}'", "'341500'", None),
+    ("certificate_says", SAYS | {"part": "type"}, f"'{CERTIFICATE}'", "'11100000000013338W011'", True),
+    ("certificate_says", SAYS | {"part": "type"}, f"'{CERTIFICATE}'", "'11100000000013338W012'", False),
+    ("certificate_says", SAYS | {"part": "version"}, f"'{CERTIFICATE}'", "2", True),
+    ("certificate_says", SAYS | {"part": "version"}, f"'{CERTIFICATE}'", "3", False),
     ("differs", {"column": "a", "other": "b"}, "'x'", "'y'", True),
     ("differs", {"column": "a", "other": "b"}, "'x'", "'x'", False),
     ("differs", {"column": "a", "other": "b"}, "'x'", "NULL::VARCHAR", None),

@@ -114,7 +114,13 @@ RIGHT_SHAPES = set(SHAPES[:2])
 _CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 _CREDIT_KINDS = re.compile("1[1239]|2[19]|3[123459]|4[19]|5[12349]|6[129]|7[129]|8[19]|9[123]|A[19]|N[1239]|Y1")
 # each right, wrong in the last character, wrong inside with a right last character
-CREDIT_CODES = ["91341502MA2N12344B", "N2341502MF12345670", "91341502MA2N12344C", "91341502MA2N123458"]
+CREDIT_CODES = [
+    "11430000006122244L",
+    "91341502MA2N12344B",
+    "N2341502MF12345670",
+    "91341502MA2N12344C",
+    "91341502MA2N123458",
+]
 _ROOT = "1.2.156.3005.2."
 _FIELDS = "11100000000013338W011.11430000006122244L.20230000403."
 CERTIFICATES = [
@@ -250,6 +256,11 @@ def certificate_form(code: str) -> bool:
     signs = (kind + issuer + serial + version + check).isalnum()
     sizes = (len(kind), len(issuer), len(version), len(check))
     return signs and ".".join([*root, ""]) == _ROOT and sizes in {(21, 18, 3, 1), (21, 6, 3, 1)} and serial != ""
+
+
+def certificate_field(code: str | None, place: int) -> str | None:
+    """A field of a certificate identifier; None if it is not well formed."""
+    return code.split(".")[place] if code is not None and certificate_form(code) else None
 
 
 def certificate_digit(code: str | None) -> Verdict:
@@ -393,6 +404,18 @@ CASES = [
     Case(rule("gb11714_check_digit", column="organisation"), lambda row: organisation_digit(row["organisation"])),
     Case(rule("certificate_format", column="certificate"), lambda row: of(row["certificate"], certificate_form)),
     Case(rule("certificate_check_digit", column="certificate"), lambda row: certificate_digit(row["certificate"])),
+    Case(
+        rule("certificate_says", column="certificate", part="issuer", other="credit"),
+        lambda row: both(
+            certificate_field(row["certificate"], 6), row["credit"], lambda told, other: len(told) == 6 or told == other
+        ),
+    ),
+    Case(
+        replace(rule("certificate_says", column="certificate", part="version", other="amount"), id="version"),
+        lambda row: both(
+            certificate_field(row["certificate"], 8), row["amount"], lambda told, other: int(told) == other
+        ),
+    ),
     Case(rule("phone", column="phone"), lambda row: of(row["phone"], lambda v: v == PHONES[0])),
     Case(
         replace(rule("phone", column="phone", kind="any"), id="any phone"),

@@ -76,6 +76,12 @@ def certificate_check_digit(_: Context, *, column: Column) -> str:
 
 
 @row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
+def certificate_says(_: Context, *, column: Column, part: certificate.Part, other: Column) -> str:
+    """A part of the identifier of a certificate (GB/T 36904-2018) is what `other` says; NULL if the format is wrong."""
+    return certificate.says(identifier(column), part, identifier(other))
+
+
+@row(Kind.CONSISTENCY, Dimension.CONSISTENCY)
 def gb11643_sex(_: Context, *, column: Column, sex: Literal["1", "2"]) -> str:
     """The identity number is that of a man (1) or a woman (2); NULL if the number is wrong."""
     return gb11643.of_sex(identifier(column), literal(sex))

@@ -70,6 +70,17 @@ def _certificate_check_digit(asker: Asker, *, column: str) -> Question:
 
 
 @asks
+def _certificate_says(asker: Asker, *, column: str, part: str, other: str) -> Question:
+    group = {"type": 1, "issuer": 2, "version": 3}[part]
+    fields = r"^1[.]2[.]156[.]3005[.]2[.](.{21})[.](.{18}|.{6})[.][^.]+[.](...)[.].$"
+    told = f"regexp_extract({identifier(column)}, '{escaped(fields)}', {group})"
+    wanted = f"right('000' || {identifier(other)}, 3)" if part == "version" else identifier(other)
+    judged = f"{told} <> {wanted}" + (f" AND len({told}) > 6" if part == "issuer" else "")
+    whole = f"regexp_full_match({identifier(column)}, '{escaped(_CERTIFICATE)}')"
+    return asker.bad_rows(f"SELECT 1 FROM {{batch}} WHERE {whole} AND {judged}")
+
+
+@asks
 def _gb11643_sex(asker: Asker, *, column: str, sex: str) -> Question:
     parities = {"1": "'1', '3', '5', '7', '9'", "2": "'0', '2', '4', '6', '8'"}
     return asker.bad_rows(
