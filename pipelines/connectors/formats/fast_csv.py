@@ -71,10 +71,9 @@ def _copied(plain: _Plain, table: CsvRows, request: Request) -> int | None:
     if plain.guard:  # counted when it is met, and left out
         query += f" WHERE CASE WHEN {first} = {literal(plain.guard)} THEN nextval('guards') < 0 ELSE true END"
     with connect(request.scratch) as con:
+        con.execute("SET preserve_insertion_order = true")  # places in the file are counted along these rows
         if plain.quoted:  # threads would have to guess whether they begin inside of quotes
             con.execute("SET threads = 1")
-        else:
-            con.execute("SET preserve_insertion_order = true")
         con.execute("CREATE SEQUENCE guards START 0 MINVALUE 0")
         try:
             count = write_file(con, query, request.target)

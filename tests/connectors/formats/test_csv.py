@@ -3,10 +3,13 @@
 import csv
 import io
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -16,6 +19,7 @@ from pipelines.connectors.formats import cutter, encodings, fast_csv, opened
 from pipelines.connectors.formats.csv_rows import CsvRows
 from pipelines.connectors.formats.delimited import _layout
 from pipelines.connectors.formats.notes import NoteRows
+from pipelines.engine import connect
 from pipelines.messages import CitylakeError
 from tests.connectors.formats.reading import local, read, read_file, request
 
@@ -282,6 +286,28 @@ def test_clean_files_take_the_fast_way() -> None:
         found = ways(data)
         assert found["_vouched"] == found["exact"]
     assert ways("id,name\n1,甲\n".encode("gbk"), "gbk")["_vouched"] == [("1", "甲", None)]
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_many_threads_keep_the_order_of_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quoted: bool) -> None:
+    """Where a refused row stands is told by counting: row groups must lie as the lines do, quotes or not."""
+
+    @contextmanager
+    def threads(scratch: Path) -> Iterator[Any]:
+        with connect(scratch) as con:
+            con.execute("SET threads = 8")
+            yield con
+
+    monkeypatch.setattr(fast_csv, "connect", threads)
+    rows = 400_000
+    name = '"x\n,y"' if quoted else "x"
+    data = "id,name\n" + "".join(f"{n},{name}\n" for n in range(rows))
+    file = local(tmp_path, data.encode())
+    table = CsvRows(file, _layout(file, "utf-8", ",", 1))
+    assert fast_csv.write(table, request(tmp_path)) == rows
+    written = pl.read_parquet(tmp_path / "rows.parquet", columns=["id"])["id"].cast(pl.Int64)
+    assert pq.ParquetFile(tmp_path / "rows.parquet").num_row_groups > 2
+    assert written.equals(pl.int_range(rows, eager=True).alias("id"))
 
 
 def test_an_open_quote_that_never_ends_is_said_early(monkeypatch: pytest.MonkeyPatch) -> None:
