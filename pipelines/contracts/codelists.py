@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipelines.contracts.located import read_text
+from pipelines.contracts.mistakes import Noted
 from pipelines.contracts.resolved import CodeList
 from pipelines.contracts.texts import both
 from pipelines.messages import CitylakeError
 
 
 def load_code_lists(folder: Path) -> dict[str, CodeList]:
-    """All lists of a folder by name. Raises CitylakeError at the first mistake, with file and line."""
-    return {path.stem: load_code_list(path) for path in sorted(folder.glob("*.csv"))}
+    """All lists of a folder by name. Raises CitylakeError for the first mistake of each, with file and line."""
+    lists, noted = dict[str, CodeList](), Noted()
+    for path in sorted(folder.glob("*.csv")):
+        with noted:
+            lists[path.stem] = load_code_list(path)
+    noted.check()
+    return lists
 
 
 def load_code_list(path: Path) -> CodeList:

@@ -26,7 +26,7 @@ from pipelines.contracts.counts import check_counts
 from pipelines.contracts.deliveries import check_deliveries
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
-from pipelines.contracts.mistakes import check_column, check_decided, check_known, error, structure_error
+from pipelines.contracts.mistakes import Noted, check_column, check_decided, check_known, error, structure_errors
 from pipelines.contracts.resolve import Resolver
 from pipelines.contracts.resolved import (
     ORGANISATIONS,
@@ -65,6 +65,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+FIELDS = dict[models.Name, models.FieldDefinition]
+"""The form of fields.yaml."""
 RELEASES_SAY = 2
 """Counts up when releases say more of what they show: then every product is released once to say it."""
 NOTICE_LEVEL = 2
@@ -74,8 +76,8 @@ LAYERS = ("lib_", "mart_")
 
 
 def load(root: Path) -> Contracts:
-    """Read and check all contracts below `root`. Raises CitylakeError at the first mistake, with file and line, or for
-    an installed connector that cannot be used.
+    """Read and check all contracts below `root`. Raises CitylakeError with the mistakes of all files, each with file
+    and line, or for an installed connector that cannot be used. What depends on what is wrong is not looked at.
 
     What this process has read before is not read again while every byte is the same.
     """
@@ -107,29 +109,61 @@ class _Loader:
         self.root = root
         if not (root / "city.yaml").is_file():
             raise CitylakeError("contract.no_city", file=root / "city.yaml")
-        self.codes = load_code_lists(root / "codes")
-        if "organisations" not in self.codes:
-            raise CitylakeError("contract.no_file", file=root / "codes" / "organisations.csv")
-        self.city = self._city(read(root / "city.yaml"))
-        self.resolver = Resolver(self.codes)
-        fields = read(root / "fields.yaml")
-        self.resolver.add_fields(fields, _form(fields, dict[models.Name, models.FieldDefinition]))
+        noted = Noted()
+        with noted:
+            self.codes = load_code_lists(root / "codes")
+            if "organisations" not in self.codes:
+                raise CitylakeError("contract.no_file", file=root / "codes" / "organisations.csv")
+            self.resolver = Resolver(self.codes)
+            with noted:
+                self.city = self._city(read(root / "city.yaml"))
+            fields = read(root / "fields.yaml")
+            self.resolver.add_fields(fields, _form(fields, FIELDS))
+        if noted.found:
+            self._check_forms(noted)
+        noted.check()
+
+    def _check_forms(self, noted: Noted) -> None:
+        """The forms of all files, where what they mean cannot be asked."""
+        with noted:
+            _form(read(self.root / "city.yaml"), models.CityForm)
+        with noted:
+            _form(read(self.root / "fields.yaml"), FIELDS)
+        for folder, form in (("sources", models.SourceForm), ("products", models.ProductForm)):
+            with noted:
+                for path in _files(self.root / folder):
+                    with noted:
+                        _form(read(path), form)
 
     def load(self) -> Contracts:
         """The whole of it."""
-        sources = [self._source(path) for path in _files(self.root / "sources")]
-        products = [self._product(path) for path in _files(self.root / "products")]
-        _check_unique(products)
+        noted = Noted()
+        sources: list[SourceContract] = []
+        products: list[ProductContract] = []
+        with noted:
+            for path in _files(self.root / "sources"):
+                with noted:
+                    sources.append(self._source(path))
+        with noted:
+            for path in _files(self.root / "products"):
+                with noted:
+                    products.append(self._product(path))
+        noted.check()
+        with noted:
+            _check_unique(products)
         known = {contract.form.model: [column.name for column in contract.columns] for contract in products}
         for file, place, model, columns in self.resolver.wanted_models:
-            check_known(file, place, "model", model, known)
-            for column in columns:
-                check_column(file, place, column, known[model])
+            with noted:
+                check_known(file, place, "model", model, known)
+                for column in columns:
+                    check_column(file, place, column, known[model])
         delivered = {source.id: [column.name for column in source.all_columns] for source in sources}
         for file, place, other, columns in self.resolver.wanted_sources:
-            check_known(file, place, "source", other, delivered)
-            for column in columns:
-                check_column(file, place, column, delivered[other])
+            with noted:
+                check_known(file, place, "source", other, delivered)
+                for column in columns:
+                    check_column(file, place, column, delivered[other])
+        noted.check()
         contracts = Contracts(
             self.root,
             self.city,
@@ -139,16 +173,24 @@ class _Loader:
             {product.form.model: product for product in products},
         )
         for product in products:
-            check_computed(product, contracts)
+            with noted:
+                check_computed(product, contracts)
         for source in sources:
-            _check_ground(source, contracts.sources)
-            _check_across(source, contracts.sources)
+            with noted:
+                _check_ground(source, contracts.sources)
+            with noted:
+                _check_across(source, contracts.sources)
         if book := self.city.addressBook:
             city = read(self.root / "city.yaml")
-            for key, source in book.model_dump().items():
-                check_known(city, ("addressBook", key), "source", source, contracts.sources)
-        check_deliveries(self.root, contracts)
-        return self._with_authority(contracts)
+            for key, named in book.model_dump().items():
+                with noted:
+                    check_known(city, ("addressBook", key), "source", named, contracts.sources)
+        with noted:
+            check_deliveries(self.root, contracts)
+        with noted:
+            contracts = self._with_authority(contracts)
+        noted.check()
+        return contracts
 
     def _with_authority(self, contracts: Contracts) -> Contracts:
         """A city whose libraries have one source each needs no matrix."""
@@ -173,27 +215,32 @@ class _Loader:
         needed = [getattr(form.load, name) for name in ("order", "operation") if hasattr(form.load, name)]
         columns = self.resolver.columns(file, form.properties, [*form.load.key, *needed])
         derived = self.resolver.derived(file, form, columns)
-        _check_physical(file, form, columns)
-        _check_load(file, form.load, columns)
-        check_corrections(file, form, columns, self.codes)
-        _check_linkage(file, form, columns, derived)
-        _check_erasure(file, form, [*columns, *(item.column for item in derived)], form.load.key)
+        noted = Noted()
+        with noted:
+            _check_physical(file, form, columns)
+        with noted:
+            _check_load(file, form.load, columns)
+            check_corrections(file, form, columns, self.codes)
+        with noted:
+            _check_linkage(file, form, columns, derived)
+        with noted:
+            _check_erasure(file, form, [*columns, *(item.column for item in derived)], form.load.key)
         for index, address in enumerate(form.addresses):
             for key, name in address.model_dump(exclude_none=True).items():
-                check_column(file, ("addresses", index, key), name, [column.name for column in columns])
-        _check_layer(file, form.layer, columns)
-        connector = self.resolver.call(file, ("connector",), connectors, form.connector)
-        if "connection" in connector.arguments:
-            place = ("connector", connector.verb, "connection")
-            check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
-        appends = isinstance(form.load, models.Append)
-        if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
-            raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
-        own = connector.arguments.get("format")
-        cells = own is not None and formats[own].about.cells
-        # judged before anything is derived
-        rules = self.resolver.rules(file, form.quality, columns, appends, source=True, cells=cells)
-        across = self.resolver.across(file, form.across, [*columns, *(item.column for item in derived)])
+                with noted:
+                    check_column(file, ("addresses", index, key), name, [column.name for column in columns])
+        with noted:
+            _check_layer(file, form.layer, columns)
+        cells, appends = False, isinstance(form.load, models.Append)
+        with noted:
+            connector = self._connector(file, form)
+            own = connector.arguments.get("format")
+            cells = own is not None and formats[own].about.cells
+        with noted:  # judged before anything is derived
+            rules = self.resolver.rules(file, form.quality, columns, appends, source=True, cells=cells)
+        with noted:
+            across = self.resolver.across(file, form.across, [*columns, *(item.column for item in derived)])
+        noted.check()
         return SourceContract(
             id=f"{org}/{path.stem}",
             org=org,
@@ -207,6 +254,16 @@ class _Loader:
             hash=self._meaning(form, [*columns, *(item.column for item in derived)], rules),
             across=across,
         )
+
+    def _connector(self, file: Located, form: models.SourceForm) -> Step:
+        """The connector of a source, whose connection is known."""
+        connector = self.resolver.call(file, ("connector",), connectors, form.connector)
+        if "connection" in connector.arguments:
+            place = ("connector", connector.verb, "connection")
+            check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
+        if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
+            raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
+        return connector
 
     def _product(self, path: Path) -> ProductContract:
         file = read(path)
@@ -465,11 +522,12 @@ def _form(file: Located, form: type[T]) -> T:
     if file.value is None:
         raise error("contract.empty", file, ())
     check_decided(file)
-    adapter = _adapter(form)  # type: ignore[arg-type]  # types and aliases are hashable
+    adapter, noted = _adapter(form), Noted()  # type: ignore[arg-type]  # types and aliases are hashable
     try:
         checked: T = adapter.validate_python(file.value)
     except ValidationError as found:
-        raise structure_error(file, found, adapter) from found
+        noted.found += structure_errors(file, found, adapter)
+    noted.check()
     return checked
 
 

@@ -5,7 +5,7 @@ Decides which of several complaints is the useful one and words it in both langu
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -40,6 +40,44 @@ UNDECIDED = "待定"
 
 # Missing keys of which more can be said than that they are missing.
 _MISSING = {"licence": "contract.licence_missing"}
+
+
+class Mistakes(CitylakeError):
+    """Several mistakes, told together. Code and arguments are those of the first."""
+
+    def __init__(self, each: Sequence[CitylakeError]) -> None:
+        super().__init__(each[0].code, **each[0].arguments)
+        self.each = tuple(each)
+        self.args = ("\n".join(map(str, each)),)
+
+    def text(self, language: str) -> str:
+        """All of them in one language."""
+        return "\n".join(one.text(language) for one in self.each)
+
+
+class Noted:
+    """Collects mistakes: what is done under it may raise one, and what follows it is checked all the same."""
+
+    def __init__(self) -> None:
+        self.found: list[CitylakeError] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None, _: object) -> bool:
+        if not isinstance(problem, CitylakeError):
+            return False
+        told = {str(one) for one in self.found}
+        each = problem.each if isinstance(problem, Mistakes) else (problem,)
+        self.found += [one for one in each if str(one) not in told]
+        return True
+
+    def check(self) -> None:
+        """Raises CitylakeError if there was any mistake."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            raise Mistakes(self.found)
 
 
 def error(code: str, file: Located, place: Place, **arguments: object) -> CitylakeError:
@@ -103,16 +141,33 @@ def check_decided(file: Located) -> None:
         raise error("contract.undecided", file, place, text=text, more=len(texts) - 1)
 
 
-def structure_error(file: Located, found: ValidationError, form: TypeAdapter[Any]) -> CitylakeError:
-    """The one structural mistake to tell first.
+def structure_errors(file: Located, found: ValidationError, form: TypeAdapter[Any]) -> Iterator[CitylakeError]:
+    """The structural mistakes, one for a place.
 
-    An unknown key comes before the missing key that it was probably meant to be; else the earliest line wins. Of the
-    complaints of a union's alternatives, the one that got furthest is told.
+    An unknown key takes the place of the missing key that it was probably meant to be; else the earliest line comes
+    first. Of the complaints of a union's alternatives, the one that got furthest is told.
     """
     located = [(_place(file.value, details["loc"]), details) for details in found.errors(include_url=False)]
     relevant = [(place, details) for place, details in located if not _is_other_branch(place, details, located)]
     order = {"extra_forbidden": 0, "missing": 2}
-    place, details = min(relevant, key=lambda item: (order.get(item[1]["type"], 1), file.line(item[0])))
+    relevant.sort(key=lambda item: (order.get(item[1]["type"], 1), file.line(item[0])))
+    told: list[Place] = []
+    for place, details in relevant:
+        inside = (*place, details["loc"][-1]) if details["type"] == "missing" else place
+        keys = [str(one[-1]) for one in told if one[:-1] == place and details["type"] == "missing"]
+        meant = difflib.get_close_matches(str(inside[-1]) if inside else "", keys, n=1)
+        if not meant and not any(inside[: len(one)] == one or one[: len(inside)] == inside for one in told):
+            yield _structure_error(file, place, details, relevant, form)
+        told.append(inside)
+
+
+def _structure_error(
+    file: Located,
+    place: Place,
+    details: ErrorDetails,
+    relevant: Sequence[tuple[Place, ErrorDetails]],
+    form: TypeAdapter[Any],
+) -> CitylakeError:
     key = details["loc"][-1]
     if details["type"] == "extra_forbidden":
         hints = _hints(str(key), _keys(form.json_schema(), place[:-1]))

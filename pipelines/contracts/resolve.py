@@ -11,7 +11,7 @@ from pipelines.codecs.cleaning import NULL_WORDS, steps
 from pipelines.codecs.derive import derivations
 from pipelines.contracts import models
 from pipelines.contracts.located import Located, Place
-from pipelines.contracts.mistakes import call_error, check_column, check_known, error
+from pipelines.contracts.mistakes import Noted, call_error, check_column, check_known, error
 from pipelines.contracts.resolved import CodeList, Column, Derived, Step
 from pipelines.contracts.rules import Context, Rule, days_after_today, rules
 from pipelines.verbs import Registry, Verb, VerbError
@@ -36,27 +36,37 @@ class Resolver:
 
     def add_fields(self, file: Located, fields: Mapping[str, models.FieldDefinition]) -> None:
         """Check fields.yaml and keep it. Raises CitylakeError for unknown verbs, code lists and senseless limits."""
+        noted = Noted()
         for name, field in fields.items():
-            if field.codes is not None:
-                check_known(file, (name, "codes"), "code list", field.codes, self.codes)
-            check_options(file, (name, "logicalTypeOptions"), field)
-            self._clean(file, (name,), field.clean, field.codes)
-            for index, source in enumerate(field.lowered.sources if field.lowered else ()):
-                check_known(file, (name, "lowered", "from", index), "field", source, fields)
-            for place, call in _implied_rules(field):
-                self.rule(file, (name, *place), call, {"column": name}, [name])
+            with noted:
+                self._check_field(file, name, field, fields)
+        noted.check()
         self.fields.update(fields)
+
+    def _check_field(
+        self, file: Located, name: str, field: models.FieldDefinition, fields: Mapping[str, models.FieldDefinition]
+    ) -> None:
+        if field.codes is not None:
+            check_known(file, (name, "codes"), "code list", field.codes, self.codes)
+        check_options(file, (name, "logicalTypeOptions"), field)
+        self._clean(file, (name,), field.clean, field.codes)
+        for index, source in enumerate(field.lowered.sources if field.lowered else ()):
+            check_known(file, (name, "lowered", "from", index), "field", source, fields)
+        for place, call in _implied_rules(field):
+            self.rule(file, (name, *place), call, {"column": name}, [name])
 
     def columns(
         self, file: Located, properties: Sequence[str | models.ColumnForm], key: Sequence[str]
     ) -> tuple[Column, ...]:
         """The columns of `properties`. Columns of the key are required whether they say so or not."""
-        columns: dict[str, Column] = {}
+        columns, noted = dict[str, Column](), Noted()
         for index, item in enumerate(properties):
-            column = self.column(file, ("properties", index), item, key)
-            if column.name in columns:
-                raise error("contract.duplicate_key", file, ("properties", index), key=column.name)
-            columns[column.name] = column
+            with noted:
+                column = self.column(file, ("properties", index), item, key)
+                if column.name in columns:
+                    raise error("contract.duplicate_key", file, ("properties", index), key=column.name)
+                columns[column.name] = column
+        noted.check()
         return tuple(columns.values())
 
     def column(self, file: Located, place: Place, item: str | models.ColumnForm, key: Sequence[str] = ()) -> Column:
@@ -130,19 +140,22 @@ class Resolver:
             for place, call in (*_implied_rules(column.definition, column), *kept):
                 rule = self.rule(file, ("properties", index, *place), call, {"column": column.name}, names)
                 found.setdefault(rule.id, rule)
+        noted = Noted()
         for index, call in enumerate(calls):
             place = ("quality", index)
-            rule = self.rule(file, place, call, {}, names)
-            _check_bounds_of_rule(file, place, rule, columns)
-            if found.get(rule.id, rule) != rule:
-                # not a comma: quarantine writes the rules that a row failed with commas between them
-                rule = Rule(f"{rule.verb}({'+'.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
-            if found.setdefault(rule.id, rule) != rule:
-                raise error("contract.duplicate_rule", file, place, rule=rule.id)
-            if rule.about.scope == "across" and source:
-                raise error("contract.rule_across", file, place, rule=rule.verb)
-            if rule.about.scope == "history" and not events:
-                raise error("contract.rule_of_events", file, place, rule=rule.verb)
+            with noted:
+                rule = self.rule(file, place, call, {}, names)
+                _check_bounds_of_rule(file, place, rule, columns)
+                if found.get(rule.id, rule) != rule:
+                    # not a comma: quarantine writes the rules that a row failed with commas between them
+                    rule = Rule(f"{rule.verb}({'+'.join(rule.columns)})", rule.verb, rule.columns, rule.arguments)
+                if found.setdefault(rule.id, rule) != rule:
+                    raise error("contract.duplicate_rule", file, place, rule=rule.id)
+                if rule.about.scope == "across" and source:
+                    raise error("contract.rule_across", file, place, rule=rule.verb)
+                if rule.about.scope == "history" and not events:
+                    raise error("contract.rule_of_events", file, place, rule=rule.verb)
+        noted.check()
         if not source and (shape := next((rule for rule in found.values() if rule.about.scope == "shape"), None)):
             raise error("contract.rule_of_shapes", file, ("quality",), rule=shape.verb)
         return tuple(found.values())

@@ -8,6 +8,7 @@ from mutated_files import CITY, COUNT, FIELDS, PERSON, SEX, SOURCE
 from mutations import MUTATIONS
 
 from pipelines.contracts.load import load
+from pipelines.contracts.mistakes import Mistakes
 from pipelines.messages import CitylakeError
 
 Edit = Callable[[str, str, str], None]
@@ -28,6 +29,43 @@ def test_a_mistake_is_told_where_it_stands(city: Path, edit: Edit, mutation: str
     assert zh in chinese
     assert en in english
     assert "{" not in chinese.replace("{32}", "").split("行：")[1].split("应为：")[0]
+
+
+AT_ONCE = {
+    "forms and columns": [
+        (SOURCE, "{name: sex,", "{name: sx,", "第 14 行：字段 sx 不存在"),
+        (SOURCE, "{name: name,", "{name: nam,", "第 13 行：字段 nam 不存在"),
+        (COUNT, "version: 1.0.0", "version: one", "第 3 行：version 的值"),
+        (COUNT, "status: active", "statu: active", "第 4 行：不认识的键 statu"),
+    ],
+    "what one contract names": [
+        (SOURCE, "newest: updated_at", "newest: updated", "第 7 行：updated 不是本合同的列"),
+        (SOURCE, "connection: psb", "connection: pbs", "第 6 行：连接 pbs 不存在"),
+        (SOURCE, "birth: birth_date}", "birth: birth_dat}\n  - nonsense", "第 21 行：birth_dat 不是"),
+        (SOURCE, "  - nonsense", "  - nonsenses", "第 22 行：规则 nonsenses 不存在"),
+    ],
+    "under a wrong code list": [
+        (SEX, "未知的性别", "", "第 2 行：代码表有误"),
+        (CITY, "operator:", "operater:", "不认识的键 operater"),
+        (SOURCE, "version: 1.0.0", "versio: 1.0.0", "第 3 行：不认识的键 versio"),
+    ],
+}
+
+
+@pytest.mark.parametrize("edits", AT_ONCE.values(), ids=AT_ONCE)
+def test_all_mistakes_of_all_files_are_told_at_once(
+    city: Path, edit: Edit, edits: list[tuple[str, str, str, str]]
+) -> None:
+    """Each with its file and line, and nothing that only follows from another."""
+    for file, old, new, _ in edits:
+        edit(file, old, new)
+    with pytest.raises(Mistakes) as caught:
+        load(city)
+    each = [one.text("zh") for one in caught.value.each]
+    assert len(each) == len(edits), each
+    for file, _, _, told in edits:
+        assert any(str(city / file) in one and told in one for one in each), (told, each)
+        assert told in str(caught.value)
 
 
 def test_the_table_of_mistakes_is_long_enough() -> None:
