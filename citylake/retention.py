@@ -17,7 +17,7 @@ from pipelines.messages import say, translate
 from pipelines.register import Register
 from pipelines.release.ledger import Ledger
 from pipelines.retention import holds
-from pipelines.retention.apply import require_not_begun
+from pipelines.retention.apply import require_not_begun, unfound
 from pipelines.retention.due import Due, Search
 from pipelines.retention.period import due_on
 from pipelines.run import opened
@@ -98,7 +98,8 @@ def _today(contracts: Contracts) -> date:
 
 def _listed(settings: Settings, contracts: Contracts, register: Register, today: date) -> Iterator[str]:
     """The table of what is due now and within a month, then the holds."""
-    now = Search(settings, contracts, register).due(today).due
+    found = Search(settings, contracts, register).due(today)
+    now = found.due
     ahead = due_on(today, AHEAD) or today
     later = [*_more(now, Search(settings, contracts, register).due(ahead).due, ahead)]
     lines = [*_lines(now, "now"), *_lines(later, "later")]
@@ -108,6 +109,8 @@ def _listed(settings: Settings, contracts: Contracts, register: Register, today:
         yield from lines
     else:
         yield say("retention.nothing")
+    for name in found.unfound:
+        yield from (say(one.code, **one.arguments) for one in unfound(name, found.unfound))
     for one in holds.in_force(Ledger(register), today):
         yield _both("retention.hold", one)
     if lines:

@@ -55,7 +55,7 @@ from pipelines.release.refused_ends import still_shown
 from pipelines.release.signing import signer_of
 from pipelines.release.since import CODE, Publications
 from pipelines.retention import ended, terms
-from pipelines.retention.apply import Retention
+from pipelines.retention.apply import Retention, unfound
 from pipelines.settings import Settings
 from pipelines.synthetic import is_test, require_mark
 
@@ -182,16 +182,19 @@ class Run:
         """End what is due today by the contracts' periods; what the ledger says of it, None if nothing was due.
 
         `unattended`: nobody looked. Then nothing of a dataset ends whose terms are new; if they are others than before,
-        that is an issue of the operator until a steward ends what is due.
+        that is an issue of the operator until a steward ends what is due. So is a history of which a row that is due is
+        not found in a product.
         """
         now, before = terms.of(self.contracts, self.today), terms.stood(self.receipts)
         changed = terms.changed(now, before) if unattended else set[str]()
         left = changed | (now.keys() - before.keys()) if unattended else changed
-        body = Retention(self.settings, self.contracts, self.register).apply(self.today, who, why, left)
+        retention = Retention(self.settings, self.contracts, self.register)
+        body = retention.apply(self.today, who, why, left)
         terms.stand(self.receipts, now | {name: before[name] for name in changed})
         for name in now:
             periods = {"before": before[name][0], "retention": now[name][0]} if name in changed else {}
             findings = [Finding("retention.changed", {"subject": name, **periods}, "warning")] if periods else []
+            findings += unfound(name, retention.unfound)
             self.issues.report(name, self.contracts.city.operator, "retention", findings)
         if body is not None:
             self.marts()

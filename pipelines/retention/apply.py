@@ -6,7 +6,7 @@ the home next finishes what a killed one began.
 
 import json
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from pipelines.admission import granted
 from pipelines.contracts.load import Contracts, ProductContract, SourceContract
 from pipelines.engine import connect
 from pipelines.erasure.traces import forget_rows
+from pipelines.issues import Finding
 from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import checksums
 from pipelines.lake.cleanup import forget_candidates, forget_views
@@ -40,6 +41,14 @@ def require_not_begun(home: Path, dataset: str) -> None:
         raise CitylakeError("retention.begun", dataset=dataset)
 
 
+def unfound(dataset: str, errors: Mapping[str, CitylakeError]) -> list[Finding]:
+    """What an issue of a dataset says of which a row that is due was not found."""
+    if dataset not in errors:
+        return []
+    why = {f"reason_{language}": errors[dataset].text(language) for language in ("zh", "en")}
+    return [Finding("retention.unfound", {"subject": dataset, **why}, "error")]
+
+
 class Retention:
     """Ending what is due in one home, under the run lock."""
 
@@ -47,11 +56,13 @@ class Retention:
         self.settings, self.contracts, self.register = settings, contracts, register
         self.lake, self.home, self.ledger = settings.lake, settings.home, Ledger(register)
         self.journal = self.home / JOURNAL
+        self.unfound: dict[str, CitylakeError] = {}
 
     def apply(self, today: date, who: str, why: str, left: Collection[str] = ()) -> dict[str, Any] | None:
         """End everything that is due on a day, not held, and not of a dataset that is `left`; the body of the ledger
-        row, None if nothing was due."""
+        row, None if nothing was due. What is due and was left since its rows were not found is in `unfound`."""
         found = Search(self.settings, self.contracts, self.register).due(today, left)
+        self.unfound = found.unfound
         if not found.carried:
             return None
         write_journal(self.journal, self._planned(found, today, who, why))

@@ -38,6 +38,7 @@ from pipelines.lake.edition import row_key
 from pipelines.lake.parquet import columns_of, files_of, read_files
 from pipelines.lake.rewrite import Change, Planned
 from pipelines.linkage import tables
+from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts, Stage
 from pipelines.register.times import as_utc
@@ -74,7 +75,7 @@ class Due:
 class Found:
     """What is due and not held, to be carried out. `batches`: by source those whose raw goes; `versions`: by subject
     those that end; `keys`: by source the keys of which no row is left; `horizons`: by dataset the newest day that is
-    due there."""
+    due there; `unfound`: by history why no change of it goes, though some are due."""
 
     due: list[Due] = field(default_factory=list)
     planned: list[Planned] = field(default_factory=list)
@@ -83,6 +84,7 @@ class Found:
     versions: dict[str, list[int]] = field(default_factory=dict)
     keys: dict[str, list[str]] = field(default_factory=dict)
     horizons: dict[str, str] = field(default_factory=dict)
+    unfound: dict[str, CitylakeError] = field(default_factory=dict)
 
     @property
     def carried(self) -> list[Due]:
@@ -284,7 +286,11 @@ class Search:
         if days := [day for versions in ended.values() for day in versions.values()]:
             rows = sum(pq.read_metadata(path).num_rows for path in dropped if path.suffix == ".parquet")
             found.due.append(_due(name, "released", period, dropped, rows, min(days), held))
-        changes, since = self._history(con, model, until, {*dropped} if held is None else set())
+        try:
+            changes, since = self._history(con, model, until, {*dropped} if held is None else set())
+        except CitylakeError as error:  # of one history; nobody can prove that its rows are gone, so none goes
+            found.unfound[name] = error
+            changes, since = [], None
         found.due += _rewritten(name, "history", period, [one for one in changes if one.place == name], since, held)
         if held is not None:
             return
@@ -341,7 +347,8 @@ class Search:
         self, con: duckdb.DuckDBPyConnection, model: ProductContract, until: date, going: Collection[Path]
     ) -> tuple[list[Planned], date | None]:
         """The changes in a history that were known and true long enough ago, in all of its versions and products. Of a
-        cell never one that is later known than one which stays: what was known on a later day stays what it was."""
+        cell never one that is later known than one which stays: what was known on a later day stays what it was. Raises
+        CitylakeError if a product does not have all of them."""
         name = model.form.model
         location = self.lake.subject(name)
         subject = name.removesuffix(HISTORY)

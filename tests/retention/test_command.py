@@ -3,6 +3,7 @@
 import json
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -12,12 +13,14 @@ from typer.testing import CliRunner, Result
 from assets.resources import run_resource
 from assets.retention import ended
 from citylake.main import app
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.issues import Issues
+from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts
 from pipelines.release.ledger import HOLD, HOLD_END, RETENTION
 from pipelines.retention import terms
 from pipelines.retention.apply import JOURNAL
+from pipelines.retention.due import Search
 from tests.catalog.small_city import GUARD, STEWARD, appoint
 from tests.retention.homes import Home
 
@@ -87,6 +90,28 @@ def test_the_daily_job_waits_for_a_steward_when_a_period_changed(home: Home) -> 
     assert issue["code"] == "retention.changed" and "永久 → 10y" in issue["text"]["zh"]
     assert "1 行" in told("apply", "--who", STEWARD, "--why", "核对无误").output and batches(home) == {"2", "3"}
     assert daily() == 0 and not Issues(home.register).open(SOURCE)
+
+
+def test_a_history_with_a_row_that_is_not_found_is_named_and_an_issue(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, asked = "lib_population__person_history", Search._history
+
+    def lacking(search: Search, con: Any, model: ProductContract, *rest: Any) -> Any:
+        if model.form.model == history:
+            raise CitylakeError("erase.unfound", product="sharing/x", version=3, rows=2)
+        return asked(search, con, model, *rest)
+
+    daily()
+    monkeypatch.setattr(Search, "_history", lacking)
+    monkeypatch.setattr("pipelines.retention.due.horizon", lambda today, period: today)
+    assert history in (said := told().output) and "sharing/x 第 3 版" in said
+    told("apply", "--who", STEWARD, "--why", "期满")
+    (issue,) = Issues(home.register).open(history)
+    assert issue["code"] == "retention.unfound" and "sharing/x" in issue["text"]["en"] and not batches(home)
+    monkeypatch.setattr(Search, "_history", asked)
+    daily()
+    assert not Issues(home.register).open(history)
 
 
 def test_a_hold_that_comes_too_late_is_refused(home: Home) -> None:

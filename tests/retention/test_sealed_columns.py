@@ -14,6 +14,7 @@ from pipelines.lake.errors import LostKey
 from pipelines.linkage import tables
 from pipelines.privacy import channel_keys
 from pipelines.release.products import product_query
+from pipelines.retention.apply import unfound
 from tests.retention.homes import Home, only, values
 
 TODAY = date(2026, 11, 26)
@@ -99,3 +100,28 @@ def test_changes_of_a_history_end_in_a_product_that_shows_them_sealed(
     body = home.retention.apply(TODAY, "甲", "期满")
     assert body is not None and body["rows"] == 1
     assert opened(home, product, "history_before") == ["stays"]
+
+
+def test_a_row_that_is_not_found_stops_its_history_and_nothing_else(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "lib_population__registered"
+    few = only(contracts, models=[PERSON, HISTORY, other], person_history="30d", registered="30d")
+    home = Home(tmp_path, sealing(few, HISTORY, contracts.products[PRODUCT], {"history_field": None}))
+    names = ("person_id", "history_field", "known_in", "known_on", "holds_from", "history_before")
+    long_ago = TODAY - timedelta(60)
+    rows = values([("p1", "due", "e1", long_ago, long_ago, "due")], *names)
+    model = home.release(HISTORY, TODAY, rows, monkeypatch)
+    (product,) = home.contracts.models[HISTORY].products
+    about = {"model": HISTORY, "model_version": model}
+    home.release(product.id, TODAY, "SELECT 'another' AS history_field", monkeypatch, **about)
+    for day in (long_ago, TODAY - timedelta(40), TODAY):
+        home.release(other, day, "SELECT 1 AS said", monkeypatch)
+    found = home.search.due(TODAY)
+    assert [one.dataset for one in found.due] == [other] and found.unfound[HISTORY].code == "erase.unfound"
+    retention = home.retention
+    body = retention.apply(TODAY, "甲", "期满")
+    assert body is not None and {one["dataset"] for one in body["due"]} == {other}
+    assert HISTORY not in body["horizons"] and home.rows(home.lake.subject(HISTORY), "history_before") == [("due",)]
+    (finding,) = unfound(HISTORY, retention.unfound)
+    assert product.id in finding.arguments["reason_zh"] and unfound(other, retention.unfound) == []
