@@ -39,9 +39,7 @@ def change_set(views: Views, before: Allowed, after: Allowed, key: Sequence[str]
     otherwise every row that is there more or less often is told by `insert` and `delete`, as often as it differs.
     Raises SchemaChanged, LakeError.
     """
-    old, new = views.extract(before), views.extract(after)
-    if _types(old) != _types(new):
-        raise SchemaChanged
+    old, new = both(views, before, after)
     name = f"changes-{FORMAT}-{before.version}-{key_named(key)}-{new.key}"
 
     def build(partial: Path) -> None:
@@ -49,6 +47,14 @@ def change_set(views: Views, before: Allowed, after: Allowed, key: Sequence[str]
             write_extract(con, _changes(con, old, new, key), partial, after.product)
 
     return read_extract(views.beside(after, name, build, old.rows + new.rows), after.product, after.version, name)
+
+
+def both(views: Views, before: Allowed, after: Allowed) -> tuple[Extract, Extract]:
+    """The views of two versions. Raises SchemaChanged, LakeError."""
+    old, new = views.extract(before), views.extract(after)
+    if _types(old) != _types(new):
+        raise SchemaChanged
+    return old, new
 
 
 def since(key: str) -> int | None:

@@ -17,11 +17,11 @@ _WHOLE, _STEPS = "table.query", "table.changes"
 
 def policies(register: Register, product: str, recipient: str | None, release: Recorded) -> frozenset[str]:
     """The names of the policies by which a recipient (None: anybody without a token) was shown the rows of a release,
-    by the whole of it or by changes that lead to it or past it: whoever follows may stop at any of their steps."""
+    by the whole of it or by changes or files that lead to it or past it: whoever follows may stop at any step."""
     columns, version = table.c, release.version
     with register.engine.connect() as connection:
         start = sa.cast(inquiry.said(connection, "since"), sa.BigInteger)
-        passed = (columns.action == _STEPS) & (columns.version >= version) & (start <= version)
+        passed = columns.action.in_((_STEPS, _WHOLE)) & (columns.version >= version) & (start <= version)
         read = (columns.action == _WHOLE) & (columns.version == version)
         mine = (columns.product == product, columns.recipient == recipient, columns.outcome == "allowed")
         policy = inquiry.said(connection, "policy")

@@ -156,7 +156,10 @@ def test_a_limit_leaves_out_files_it_does_not_need(client: TestClient) -> None:
         b'{"version": true}',
         b'{"timestamp": "2026-13-01"}',
         b'{"version": 0, "timestamp": "2026-01-01"}',
-        b'{"startingVersion": 0}',
+        b'{"startingVersion": "first"}',
+        b'{"startingVersion": 99}',
+        b'{"startingVersion": 0, "version": 0}',
+        b'{"startingVersion": 0, "endingVersion": -1}',
         b'{"endingVersion": 1}',
     ],
 )

@@ -1,10 +1,12 @@
 """Reading earlier versions by the protocol: by number and by moment, only while they may be read."""
 
+import io
 import json
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
@@ -15,6 +17,7 @@ from catalog.delivery.sharing.travel import asked
 from catalog.policy import audit
 from pipelines.register.times import as_utc
 from pipelines.release.ledger import RETENTION, Entry
+from tests.catalog.filing import end_grants
 from tests.catalog.small_city import PERSONS, City, bearer
 
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
@@ -68,6 +71,39 @@ def test_every_version_can_be_read_by_number_and_moment(own_city: City, follower
             else:
                 assert answer.headers["delta-table-version"] == str(found)
     assert query(follower)[1]["metaData"]["version"] == 2
+
+
+def test_a_query_since_a_version_tells_which_files_each_release_replaced(own_city: City, follower: Any) -> None:
+    """What streams of Spark ask for. Whoever adds and removes files as they are told holds the newest version."""
+    client, shown = follower
+    for kind in ("parquet", "delta"):
+        asked, held = {**shown, "delta-sharing-capabilities": f"responseformat={kind}"}, dict[str, str]()
+        answer = client.post(f"{TABLE}/query", headers=asked, json={"startingVersion": 0})
+        assert answer.headers["delta-table-version"] == "0"
+        told = []
+        for line in map(json.loads, answer.text.splitlines()[2:]):
+            about = line["file"] if kind == "delta" else next(iter(line.values()))
+            (name, action), *_ = about["deltaSingleAction"].items() if kind == "delta" else line.items()
+            told.append((name, about["version"]))
+            address = action["path" if kind == "delta" else "url"]
+            assert client.get(address).status_code == 200 and about["expirationTimestamp"] and about["timestamp"]
+            if name == "add":
+                held[about["id"]] = address
+            else:
+                del held[about["id"]]
+        assert told == [("add", 0), ("remove", 1), ("add", 1), ("remove", 2), ("add", 2)]
+        (newest,) = (pq.read_table(io.BytesIO(client.get(one).content)) for one in held.values())
+        assert newest.num_rows == ROWS[2] // 2 and "341503" not in str(newest.to_pylist())
+    row = audit.recent(own_city.register, 20, recipient="甲")
+    (said,) = {str(one["body"]) for one in row if one["action"] == "table.query"}
+    assert "'since': 0" in said and f"'rows': {sum(ROWS) // 2 + (ROWS[0] + ROWS[1]) // 2}" in said
+    assert [next(iter(line)) for line in query(follower, startingVersion=1, endingVersion=1)[2:]] == ["remove", "add"]
+    end_grants(own_city, "甲")
+    own_city.grant("甲", divisions=["341503"])
+    answer = client.post(f"{TABLE}/query", headers=shown, json={"startingVersion": 2})
+    assert answer.status_code == 400 and "重新读取整张表" in answer.json()["message"], (
+        "it holds files of another policy"
+    )
 
 
 def test_what_was_read_is_audited_with_its_version(own_city: City, follower: Any) -> None:

@@ -59,6 +59,20 @@ class TableAnswer:
                 action = {"cdc": {"path": url(step, part), **cdf, "dataChange": False}}
                 yield _line({"file": {**about, "size": part.size, "deltaSingleAction": action}})
 
+    def replaced(self, kind: ResponseFormat, before: Extract | None, url: Url, expires: int) -> Iterator[str]:
+        """One line for each file that this version took away, and for each of its own."""
+        for number, part in enumerate(before.parts if before else ()):
+            assert before is not None
+            about, path = {**self._about("", expires), "id": f"{before.edition}-{number}"}, url(before, part)
+            values = {"partitionValues": dict(part.partition), "size": part.size}
+            if kind == "parquet":
+                yield _line({"remove": {"url": path, **about, **values}})
+            else:
+                gone = {"path": path, **values, "deletionTimestamp": self._created(), "dataChange": True}
+                action = {"remove": {**gone, "extendedFileMetadata": True}}
+                yield _line({"file": {**about, "size": part.size, "deltaSingleAction": action}})
+        yield from self._added("add", kind, list(self.extract.parts), url, expires)
+
     def _added(
         self, name: Literal["file", "add"], kind: ResponseFormat, parts: list[Part], url: Url, expires: int
     ) -> Iterator[str]:

@@ -1,14 +1,17 @@
-"""The change data feed: which steps between releases a question asks for, and what is told of each.
+"""The change data feed: which steps between releases a question asks for, and what is told of each: its rows that
+changed (`/changes`), or its files that took the place of others (a query with `startingVersion`).
 
 A step is a release and the one before it that can be read. Where the follower's own version cannot be read any more,
 shows other columns, or may have been read with pseudonyms of an earlier epoch or by another policy, no changes lead on
 from it, and the answer says to take a new snapshot.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
-from catalog.delivery.changes import SchemaChanged
+from catalog.delivery.changes import SchemaChanged, both
 from catalog.delivery.desk import Admission, Desk
 from catalog.delivery.extracts import Extract
 from catalog.delivery.sharing import travel
@@ -26,11 +29,31 @@ HISTORY = "includeHistoricalMetadata"
 
 @dataclass(frozen=True)
 class Step:
-    """What a release brought. `extract`: its change set, or the whole of it where nothing went before."""
+    """What a release brought: the read of it, and of the one before it, None where the follower has nothing."""
 
-    admission: Admission
-    extract: Extract
-    whole: bool
+    before: Admission | None
+    after: Admission
+
+    def changes(self, desk: Desk) -> Extract:
+        """Its change set, or the whole of it where nothing went before. Raises BadRequest, LakeError."""
+        if self.before is None:
+            return desk.views.extract(self.after.allowed)
+        with self._same_columns():
+            return desk.changes(self.before, self.after)
+
+    def files(self, desk: Desk) -> tuple[Extract | None, Extract]:
+        """The view before, if there was one, and the view. Raises BadRequest, LakeError."""
+        if self.before is None:
+            return None, desk.views.extract(self.after.allowed)
+        with self._same_columns():
+            return both(desk.views, self.before.allowed, self.after.allowed)
+
+    @contextmanager
+    def _same_columns(self) -> Iterator[None]:
+        try:
+            yield
+        except SchemaChanged as problem:
+            raise BadRequest("web.sharing.schema_changed", version=self.after.allowed.version) from problem
 
 
 @dataclass(frozen=True)
@@ -42,12 +65,12 @@ class Feed:
     steps: tuple[Step, ...]
 
 
-def read_feed(desk: Desk, admission: Admission, question: Mapping[str, str], zone: str) -> Feed | None:
+def read_feed(desk: Desk, admission: Admission, question: Mapping[str, Any], zone: str) -> Feed | None:
     """The feed a question asks for, None when nothing in its range can be read. Raises BadRequest, LakeError."""
     starting = travel.asked(question, travel.STARTING_VERSION, travel.STARTING_TIMESTAMP, zone)
     ending = travel.asked(question, travel.ENDING_VERSION, travel.ENDING_TIMESTAMP, zone)
     travel.require_only(question, travel.RANGE, "web.sharing.not_of_changes")
-    if question.get(HISTORY, "false").lower() not in ("true", "false"):  # columns never change within a feed
+    if str(question.get(HISTORY, "false")).lower() not in ("true", "false"):  # columns never change within a feed
         raise BadRequest("web.sharing.bad_flag", name=HISTORY, value=question[HISTORY][:40])
     versions = timeline(desk.listing, admission.allowed.product)
     start = _start(versions, starting, admission)
@@ -69,13 +92,7 @@ def _walk(
     before, steps = None if base is None else _base(desk, admission, base), list[Step]()
     for release in releases:
         after = _read(desk, admission, release)
-        if before is None:
-            steps.append(Step(after, desk.views.extract(after.allowed), whole=True))
-        else:
-            try:
-                steps.append(Step(after, desk.changes(before, after), whole=False))
-            except SchemaChanged as problem:
-                raise BadRequest("web.sharing.schema_changed", version=release.version) from problem
+        steps.append(Step(before, after))
         before = after
     return None if before is None else Feed(start, before, tuple(steps))
 

@@ -19,7 +19,7 @@ from catalog.delivery.sharing import addresses, answers, openapi, travel
 from catalog.delivery.sharing.addresses import Address
 from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
 from catalog.delivery.sharing.errors import BadRequest
-from catalog.delivery.sharing.feed import read_feed
+from catalog.delivery.sharing.feed import Feed, read_feed
 from catalog.delivery.sharing.paging import page
 from catalog.delivery.timeline import timeline
 from catalog.policy import audit
@@ -108,8 +108,10 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
     ) -> Response:
         admission = _admit(desk, request, (share, schema, table), "table.query")
         question = _question(body)
-        limit, admission = _limit(question), _at(desk, admission, question, "table.query")
-        kind = answers.response_format(request.headers.get(CAPABILITIES))
+        limit, kind = _limit(question), answers.response_format(request.headers.get(CAPABILITIES))
+        if question.get(travel.STARTING_VERSION) is not None:
+            return _files_since(desk, admission, question, kind)
+        admission = _at(desk, admission, question, "table.query")
         answer = _answer(desk, admission)
         expires = addresses.expiry()
         parts = answers.limited(answer.extract.parts, limit)
@@ -124,24 +126,53 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
     def table_changes(request: Request, share: str, schema: str, table: str) -> Response:
         admission = _admit(desk, request, (share, schema, table), "table.changes")
         kind = answers.response_format(request.headers.get(CAPABILITIES))
-        feed = read_feed(desk, admission, request.query_params, _zone(desk))
-        if feed is None:
-            product = admission.allowed.product
-            raise desk.refuse(admission.caller, product, Reason.VERSION_UNKNOWN, "table.changes", ROAD)
+        feed = _feed(desk, admission, request.query_params, "table.changes")
         expires = addresses.expiry()
-        answer = _answer(desk, feed.last)
-        lines = list(answer.lines(kind, feed.start))
+        url, lines, told = _signing(desk, admission.caller, expires), list[str](), list[Extract]()
         for step in feed.steps:
-            url = _signing(desk, admission.caller, expires)
-            lines += _answer(desk, step.admission).changes(kind, step.extract, url, expires)
-        facts = {
-            "policy": answer.extract.key,
-            "since": feed.start,
-            "rows": sum(step.extract.rows for step in feed.steps),
-            "files": sum(len(step.extract.parts) for step in feed.steps),
-        }
-        desk.answered(feed.last, "table.changes", ROAD, **facts)
-        return _lines(feed.last, kind, "".join(lines), feed.start)
+            told.append(step.changes(desk))
+            lines += _answer(desk, step.after).changes(kind, told[-1], url, expires)
+        return _fed(desk, feed, kind, lines, told, "table.changes")
+
+
+def _files_since(
+    desk: Desk, admission: Admission, question: Mapping[str, Any], kind: answers.ResponseFormat
+) -> Response:
+    """A query for what streams read: the files that each release since a version took away and brought."""
+    asked = (travel.STARTING_VERSION, travel.ENDING_VERSION)
+    travel.require_only(question, asked, "web.sharing.not_of_changes")
+    named = {name: question[name] for name in asked if question.get(name) is not None}
+    feed = _feed(desk, admission, named, "table.query")
+    expires = addresses.expiry()
+    url, lines, told = _signing(desk, admission.caller, expires), list[str](), list[Extract]()
+    for step in feed.steps:
+        before, after = step.files(desk)
+        told += [one for one in (before, after) if one]
+        lines += _answer(desk, step.after).replaced(kind, before, url, expires)
+    return _fed(desk, feed, kind, lines, told, "table.query")
+
+
+def _feed(desk: Desk, admission: Admission, question: Mapping[str, Any], action: str) -> Feed:
+    """Raises BadRequest, Refused."""
+    feed = read_feed(desk, admission, question, _zone(desk))
+    if feed is None:
+        raise desk.refuse(admission.caller, admission.allowed.product, Reason.VERSION_UNKNOWN, action, ROAD)
+    return feed
+
+
+def _fed(
+    desk: Desk, feed: Feed, kind: answers.ResponseFormat, lines: list[str], told: list[Extract], action: str
+) -> Response:
+    """The answer of these lines, audited. `told`: whose files they name."""
+    answer = _answer(desk, feed.last)
+    facts = {
+        "policy": answer.extract.key,
+        "since": feed.start,
+        "rows": sum(one.rows for one in told),
+        "files": sum(len(one.parts) for one in told),
+    }
+    desk.answered(feed.last, action, ROAD, **facts)
+    return _lines(feed.last, kind, "".join([*answer.lines(kind, feed.start), *lines]), feed.start)
 
 
 def _add_files(router: APIRouter, desk: Desk) -> None:
