@@ -4,7 +4,7 @@ Belongs here: what the rows of a `<model>_history` amount to. Does not belong he
 `history`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -45,6 +45,7 @@ class History:
     """
 
     model: str
+    key: tuple[str, ...]
     row: Row | None
     changes: tuple[Change, ...]
     moved: Mapping[str, str] = field(default_factory=dict)
@@ -61,13 +62,14 @@ def history(released: ReleasedRows, model: str, key: Mapping[str, str]) -> Histo
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
     rows = released.some(contract, entry.version, key, "LIMIT 1")
     changes = [_change(row) for row in released.some(book, told.version, key, "ORDER BY known_in, history_field")]
+    columns = tuple(contract.form.key)
     if rows:
-        return History(model, rows[0], tuple(changes))
+        return History(model, columns, rows[0], tuple(changes))
     moved = moved_ids(released, contract, key)
     if not changes and not moved:
         raise CitylakeError("explain.no_row", model=model, key="、".join(contract.form.key))
     if changes:
-        return History(model, None, tuple(changes), moved, until_then=bool(moved))
+        return History(model, columns, None, tuple(changes), moved, until_then=bool(moved))
     return replace(history(released, model, {**key, **moved}), moved=moved)
 
 
@@ -98,15 +100,34 @@ def as_of(found: History, true_on: date, known_on: date) -> Row | None:
     Ask `require_kept` before.
 
     A cell has the value of the change that was known last among those known by `known_on` that hold from `true_on` or
-    earlier; if there is none, the value before the first change of all. The books are left out.
+    earlier; if there is none, the value before the first change of all. That a row goes is told of the record and of
+    each cell with a value, that it comes of the record alone: with its last coming a cell has the value that the next
+    change found. The books are left out.
     """
-    fields: dict[str, list[Change]] = {}
-    for change in found.changes:
-        fields.setdefault(change.field, []).append(change)
+
+    def happened(change: Change) -> bool:
+        return change.known_on <= known_on and change.holds_from <= true_on
+
+    records = [change for change in found.changes if change.field == RECORD]
+    present = "0" if found.row is None else "1"
+    told = [change for change in records if happened(change)]
+    there = told[-1].after if told else records[0].before if records else present
+    if there != "1":
+        return None
+    came = told[-1].known_in if told else ""
+    later = [change for change in found.changes if change.known_in > came]
+    gone = next((change.known_in for change in later if change.field == RECORD), None)
     row = {name: value for name, value in (found.row or {}).items() if name not in BOOKS}
-    row |= {field: _value(changes, true_on, known_on) for field, changes in fields.items()}
-    there = row.pop(RECORD, "1" if found.row is not None else "0")
-    return row if there == "1" else None
+    for name in {*row, *(change.field for change in found.changes)} - {RECORD, *found.key}:
+        cell = [change for change in later if change.field == name]
+        known = [change for change in cell if happened(change)]
+        if known:
+            row[name] = known[-1].after
+        elif cell and (gone is None or cell[0].known_in <= gone):
+            row[name] = cell[0].before
+        elif gone is not None:
+            row[name] = None  # it went without a word of this cell, which had no value then
+    return row
 
 
 def all_as_of(released: ReleasedRows, model: str, true_on: date, known_on: date) -> str:
@@ -116,34 +137,45 @@ def all_as_of(released: ReleasedRows, model: str, true_on: date, known_on: date)
     (key,) = map(identifier, contract.form.key)
     happened = f"known_on <= DATE '{known_on}' AND holds_from <= DATE '{true_on}'"
     cells = [item.name for item in contract.columns if item.name not in (*contract.form.key, *BOOKS)]
-    kept = {name: number for number, name in enumerate([RECORD, *cells])}
+    record = f"history_field = {literal(RECORD)}"
     changed = ", ".join(
         f"max({{'edition': known_in, 'value': history_after}}) FILTER ({field} AND {happened}) AS last_{number}, "
         f"min({{'edition': known_in, 'value': history_before}}) FILTER ({field}) AS first_{number}"
-        for number, field in ((number, f"history_field = {literal(name)}") for name, number in kept.items())
+        for number, field in enumerate(f"history_field = {literal(name)}" for name in cells)
     )
-    log = f"(SELECT {key} AS changed_key, {changed} FROM {released.relation(book, told.version)} GROUP BY ALL)"
+    read = released.relation(book, told.version)
+    records = (
+        f"(SELECT {key} AS came_key, max(known_in) FILTER (history_after = '1' AND {happened}) AS came, "
+        f"max({{'edition': known_in, 'value': history_after}}) FILTER ({happened}) AS last, "
+        f"min({{'edition': known_in, 'value': history_before}}) AS first FROM {read} WHERE {record} GROUP BY ALL)"
+    )
+    log = (
+        f"(SELECT {key} AS changed_key, min(known_in) FILTER ({record}) AS gone, {changed} FROM {read} "
+        f"LEFT JOIN {records} ON came_key = {key} WHERE known_in > coalesce(came, '') GROUP BY ALL)"
+    )
 
     def value(number: int, now: str) -> str:
         last, first = f"c.last_{number}", f"c.first_{number}"
         return (
-            f"CASE WHEN {last} IS NOT NULL THEN {last}.value WHEN {first} IS NOT NULL THEN {first}.value ELSE {now} END"
+            f"CASE WHEN {last} IS NOT NULL THEN {last}.value "
+            f"WHEN {first}.edition <= coalesce(c.gone, {first}.edition) THEN {first}.value "
+            f"WHEN c.gone IS NULL THEN {now} END"
         )
 
     listed = ", ".join(
-        f"{value(kept[name], f'CAST(n.{identifier(name)} AS VARCHAR)')} AS {identifier(name)}" for name in cells
+        f"{value(number, f'CAST(n.{identifier(name)} AS VARCHAR)')} AS {identifier(name)}"
+        for number, name in enumerate(cells)
     )
-    there = value(kept[RECORD], f"CASE WHEN n.{key} IS NULL THEN '0' ELSE '1' END")
+    there = (
+        f"CASE WHEN r.last IS NOT NULL THEN r.last.value WHEN r.first IS NOT NULL THEN r.first.value "
+        f"WHEN n.{key} IS NOT NULL THEN '1' END"
+    )
     present = released.relation(contract, entry.version)
     return (
-        f"SELECT coalesce(n.{key}, c.changed_key) AS {key}, {listed} FROM {present} n "
-        f"FULL JOIN {log} c ON c.changed_key = n.{key} WHERE {there} = '1' ORDER BY 1"
+        f"SELECT coalesce(n.{key}, r.came_key) AS {key}, {listed} FROM {present} n "
+        f"FULL JOIN {records} r ON r.came_key = n.{key} "
+        f"LEFT JOIN {log} c ON c.changed_key = coalesce(n.{key}, r.came_key) WHERE {there} = '1' ORDER BY 1"
     )
-
-
-def _value(changes: Sequence[Change], true_on: date, known_on: date) -> str | None:
-    told = [change for change in changes if change.known_on <= known_on and change.holds_from <= true_on]
-    return told[-1].after if told else changes[0].before
 
 
 def _change(row: Row) -> Change:

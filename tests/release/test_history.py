@@ -1,5 +1,6 @@
 """A row as of a day, from its present state and its changes: against every state it ever had."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,7 +28,7 @@ def made(first: tuple[str | None, str | None], steps: list[tuple[str | None, str
                 held = known - timedelta(days=late)
                 changes.append(Change(field, now[field], value, held, "source", known, f"e{number}"))
                 now[field] = value
-    return History("lib_town__house", dict(now), tuple(changes))
+    return History("lib_town__house", ("id",), dict(now), tuple(changes))
 
 
 @given(st.tuples(VALUES, VALUES), STEPS)
@@ -59,7 +60,7 @@ def change(before: str, after: str, held: int, known: int) -> Change:
 
 
 def test_a_row_is_there_from_the_day_it_came_until_the_day_it_went() -> None:
-    gone = History("m", None, (change("0", "1", 1, 2), change("1", "0", 5, 6)))
+    gone = History("m", ("id",), None, (change("0", "1", 1, 2), change("1", "0", 5, 6)))
     states = [as_of(gone, DAY + timedelta(true), DAY + timedelta(known)) for true, known in ((0, 9), (1, 9), (1, 1))]
     assert states == [None, {}, None]
     assert as_of(gone, DAY + timedelta(5), DAY + timedelta(5)) == {}  # that it went was not known yet
@@ -68,7 +69,7 @@ def test_a_row_is_there_from_the_day_it_came_until_the_day_it_went() -> None:
 
 def test_what_tells_where_present_values_come_from_is_not_told_of_another_day() -> None:
     row = {"x": "a", "source_updated_at": "2026-11-30", "attr_source": "x psb/household_person", "source_rows": "r"}
-    assert as_of(History("m", row, ()), DAY, DAY) == {"x": "a"}
+    assert as_of(History("m", ("id",), row, ()), DAY, DAY) == {"x": "a"}
 
 
 def released(found: dict[str, History]) -> ReleasedRows:
@@ -116,7 +117,9 @@ def test_all_rows_as_of_a_day_are_each_row_as_of_it(library: dict[str, Any], tru
             ended = [
                 Change(name, value, None, last, "known", last, "e9") for name, value in (one.row or {}).items() if value
             ]
-            one = History("m", None, (*one.changes, Change(RECORD, "1", "0", last, "known", last, "e9"), *ended))
+            one = History(
+                "m", ("id",), None, (*one.changes, Change(RECORD, "1", "0", last, "known", last, "e9"), *ended)
+            )
         found[key] = one
     days = DAY + timedelta(days=true), DAY + timedelta(days=known)
     expected = {key: row for key, one in found.items() if (row := as_of(one, *days)) is not None}
@@ -126,3 +129,65 @@ def test_all_rows_as_of_a_day_are_each_row_as_of_it(library: dict[str, Any], tru
     assert {key: {"x": x, "y": y} for key, x, y in rows} == {
         key: {"x": row.get("x"), "y": row.get("y")} for key, row in expected.items()
     }
+
+
+LIVES = st.lists(st.tuples(st.none() | st.tuples(VALUES, VALUES), st.integers(0, 5)), max_size=8)
+"""What a row is from one day to the next, None while it is not there, and how many days ago that became true."""
+
+
+def logged(first: tuple[str | None, str | None] | None, life: list[Any]) -> History:
+    """As the macro `history` tells it: a row that goes with each cell that has a value, one that comes without any."""
+    changes, now = [], first
+    for number, (then, late) in enumerate(life, 1):
+        known = DAY + timedelta(days=number)
+        held = known if then is None else known - timedelta(days=late)
+        told: list[tuple[str, str | None, str | None]] = []
+        if (now is None) != (then is None):
+            told.append((RECORD, "0" if now is None else "1", "0" if then is None else "1"))
+        if now is not None:
+            told += [(name, now[place], then[place] if then else None) for place, name in enumerate("xy")]
+        changes += [
+            Change(name, before, after, held, "source", known, f"e{number}")
+            for name, before, after in told
+            if before != after
+        ]
+        now = then
+    return History("m", ("id",), None if now is None else {"id": "k", **dict(zip("xy", now, strict=True))}, (*changes,))
+
+
+def remembered(first: Any, life: list[Any], true: int, known: int) -> tuple[str | None, str | None] | None:
+    """The plain model: each day tells of the record and of its cells from when on they are what they are; of one that
+    came, of all of them. A later word about a day overrules an earlier one."""
+    there, cells, now = first is not None, list(first or (None, None)), first
+    for number, (then, late) in enumerate(life, 1):
+        if number <= known and number - (0 if then is None else late) <= true:
+            if (now is None) != (then is None):
+                there = then is not None
+            for place in range(2):
+                if then is not None and (now is None or now[place] != then[place]):
+                    cells[place] = then[place]
+        now = then
+    return (cells[0], cells[1]) if there else None
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.dictionaries(st.sampled_from("pqr"), st.tuples(st.none() | st.tuples(VALUES, VALUES), LIVES)),
+    st.integers(-6, 9),
+    st.integers(0, 9),
+)
+def test_a_row_that_goes_and_comes_back_has_its_values(library: dict[str, Any], true: int, known: int) -> None:
+    """Going, coming back and changing in any order, on both axes, of one row and of all."""
+    days = DAY + timedelta(days=true), DAY + timedelta(days=known)
+    found = {}
+    for key, (first, life) in library.items():
+        one = logged(first, life)
+        found[key] = replace(one, row=one.row and {**one.row, "id": key})
+    expected = {
+        key: row for key, (first, life) in library.items() if (row := remembered(first, life, true, known)) is not None
+    }
+    alone = {key: row for key, one in found.items() if (row := as_of(one, *days)) is not None}
+    assert {key: (row.get("x"), row.get("y")) for key, row in alone.items()} == expected
+    with duckdb.connect() as con:
+        rows = con.execute(all_as_of(released(found), "m", *days)).fetchall()
+    assert {key: (x, y) for key, x, y in rows} == expected
