@@ -23,7 +23,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,6 +170,10 @@ TEXTS = {
     "bad.file": ("{file} 不能读：{problem}", "{file} cannot be read: {problem}"),
     "bad.key": ("{file} 不是 PEM 公钥：{problem}", "{file} holds no PEM public key: {problem}"),
     "bad.tsa": ("{file} 不是 PEM 证书：{problem}", "{file} holds no PEM certificate: {problem}"),
+    "kept.none": (
+        "您留存的签名头文件 {file} 中没有签名头，什么也核对不了：请给出您当时导出的文件",
+        "{file}, the heads that you kept, holds no head, so nothing was compared: give the file that you exported then",
+    ),
     "kept.gone": (
         "您留存的第 {number} 个签名头（{zh}第 {first}–{last} 条）不在证据包中：{zh}末尾被截去，或签名头被删除",
         "head {number} that you kept ({en} rows {first}-{last}) is missing: the {en} was cut, or heads deleted",
@@ -206,6 +210,10 @@ TEXTS = {
     "evidence.changed": (
         "第 {row} 条（{subject}）的证据文件 {file} 被改动：与账本所载哈希不符",
         "row {row} ({subject}): evidence file {file} was changed: its hash is not what the ledger says",
+    ),
+    "evidence.unnamed": (
+        "账本没有任何一条提到 {file}：它不是证据，可能是后来放入的",
+        "no ledger row names {file}: it is no evidence, somebody may have put it there",
     ),
     "edition.gone": (
         "第 {row} 条所载的构建清单 {file} 缺失",
@@ -573,6 +581,7 @@ class Check:
                 self.problem("evidence.changed", **about)
             else:
                 checked += 1
+        self.unnamed("evidence", {f"{row.sequence}.json" for row in self.rows if row.body.get("proof") is not None})
         say("·", "told.evidence", checked=checked, without=without)
 
     def editions(self) -> None:
@@ -586,6 +595,14 @@ class Check:
                 self.problem("edition.gone", row=rows[0], file=file)
             elif sha256(self.folder / file) != wanted:
                 self.problem("edition.changed", row=rows[0], file=file)
+        self.unnamed("editions", {f"{row.body['built_from']}.json" for row in self.rows if row.body.get("built_from")})
+
+    def unnamed(self, folder: str, named: Set[str]) -> None:
+        """Nothing else lies where evidence does: who has the key can put it into the manifest, but into no row."""
+        for path in sorted((self.folder / folder).rglob("*")):
+            name = path.relative_to(self.folder / folder).as_posix()
+            if path.is_file() and name not in named:
+                self.problem("evidence.unnamed", file=f"{folder}/{name}")
 
     def approvals(self) -> None:
         """A release that says that two persons approved it follows their rows: one proposed, another approved and
@@ -671,7 +688,8 @@ class Check:
         offset = datetime(day.year, day.month, day.day, tzinfo=self.zone).strftime("%z")
         say("", "published.head", day=day, offset=offset, first=self.span[0], last=self.span[1])
         current: dict[str, Row] = {}
-        for row in (*self.ledger.earlier, *self.rows):
+        earlier = sorted(self.ledger.earlier, key=lambda row: row.sequence)  # whoever wrote the file chose its order
+        for row in (*earlier, *self.rows):
             if row.at.astimezone(self.zone).date() <= day and row.kind in (RELEASE, WITHDRAWAL):
                 current[row.subject] = row
         shown = [row for _, row in sorted(current.items()) if row.kind == RELEASE]
@@ -933,6 +951,8 @@ class Book:
         """The heads that were kept elsewhere are those of the bundle, and vouch for its rows."""
         ours = {head.says["number"]: head for head in self.heads}
         kept = list(self.read_heads(file, str(file)))
+        if not kept:
+            self.problem("kept.none", file=file)
         for head in kept:
             if head.says["number"] not in ours:
                 self.problem("kept.gone", **head.about)

@@ -428,6 +428,35 @@ def test_changed_evidence_is_told_by_row(house: House, tmp_path: Path, victim: i
     assert f"evidence/{victim}.json is missing" in checked(folder)[1]
 
 
+def test_evidence_that_no_row_names_is_told_though_the_manifest_has_it(house: House, tmp_path: Path) -> None:
+    """A row without evidence is given some, by who has the key: the manifest names it and is signed."""
+    rows = house.rows()
+    rows[-1] |= {"body": '{"rows":1}'}
+    house.sign_again(rows)
+    folder = house.export(tmp_path / "bundle")
+    assert checked(folder)[0] == 0
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    for name in (f"evidence/{len(rows)}.json", "editions/more.json"):
+        (folder / name).write_text('{"checks":[]}')
+        manifest["files"][name] = check.sha256(folder / name)
+    message = json.dumps(manifest).encode()
+    (folder / "manifest.json").write_bytes(message)
+    said = json.loads((folder / check.SIGNATURE).read_bytes())
+    (folder / check.SIGNATURE).write_text(json.dumps(said | {"signature": house.signer.sign(message).hex()}))
+    problems = found(checked(folder)[1])
+    assert [one.split(":")[0] for one in problems] == [
+        f"no ledger row names evidence/{len(rows)}.json",
+        "no ledger row names editions/more.json",
+    ]
+
+
+def test_an_empty_file_of_kept_heads_compares_nothing_and_says_so(house: House, tmp_path: Path) -> None:
+    folder = house.export(tmp_path / "bundle")
+    (tmp_path / "empty.jsonl").touch()
+    code, output = checked(folder, "--heads", tmp_path / "empty.jsonl")
+    assert code == 1 and "holds no head, so nothing was compared" in output
+
+
 def test_what_a_release_was_built_from_cannot_be_changed(house: House, tmp_path: Path, victim: int) -> None:
     mine = (receipt.c.stage == Stage.EDITION.value) & (receipt.c.subject == f"e{victim - 1}")
     house.change(sa.update(receipt).where(mine).values(body=sources_of(victim + 1000)))
@@ -628,6 +657,11 @@ def test_what_is_said_of_before_the_period_was_signed_then(house: House, tmp_pat
     assert file.read_text("utf-8") != said
     code, output = checked(folder)
     assert code == 1 and "(earlier.jsonl)" in output
+    before = house.rows()[-2]  # of the subject that the period has no row of
+    older = next(row for row in house.rows() if row["subject"] == before["subject"])
+    file.write_text(f"{chain.row_text(before)}\n{chain.row_text(older)}\n", "utf-8")
+    output = checked(folder, "--published-on", last)[1]
+    assert f"{before['subject']} version {before['version']}, " in output, "the later row counts, wherever it stands"
 
 
 def test_a_part_of_the_ledger_is_checked_by_the_heads_beside_it(house: House, tmp_path: Path) -> None:
