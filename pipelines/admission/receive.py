@@ -300,6 +300,7 @@ def asking(contract: SourceContract, contracts: Contracts, lake: Lake, target: P
         scratch=lake.scratch(),
         cursor=_cursor(contract),
         spool=lake.spool(contract.org, contract.dataset),
+        sessions=lambda connection: contracts.city.connections[connection].sessions,
     )
 
 

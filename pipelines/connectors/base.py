@@ -68,7 +68,8 @@ class Request:
     whether this home holds made-up data, so that more of them may come. `most`: only a look is taken and nothing kept:
     about so many rows are enough, and a broker forgets none of them. Files come whole all the same: where one is
     damaged is not known before. `known`: gives the SHA-256 of the file that was taken last under each name; `again`:
-    told the name of a file that came again as it was taken before, and is left where it lies.
+    told the name of a file that came again as it was taken before, and is left where it lies. `sessions`: how many the
+    server of a connection stands, None if nobody said.
     """
 
     target: Path
@@ -86,6 +87,7 @@ class Request:
     most: int | None = None
     known: Callable[[], Mapping[str, str]] = dict
     again: Callable[[str], None] = lambda _: None
+    sessions: Callable[[str], int | None] = lambda _: None
 
 
 @dataclass(frozen=True)

@@ -623,10 +623,12 @@ AuthorityForm = dict[Text, Annotated[dict[Name, Annotated[list[ClaimForm], Field
 
 
 class ConnectionForm(Strict):
-    """Where a source lives; `secret` names the environment variable or file that holds the connection string."""
+    """Where a source lives; `secret` names the environment variable or file that holds the connection string.
+    `sessions`: how many pulls may ask a database at a time, each over one session."""
 
     description: Text
     secret: Name
+    sessions: Annotated[int, Field(ge=1, le=64)] | None = None
 
 
 class LevelForm(Strict):

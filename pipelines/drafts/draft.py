@@ -42,6 +42,7 @@ def looking(contracts: Contracts, org: str, secret: Callable[[str], str], scratc
             scratch=Path(folder) / "scratch",
             spool=Path(folder) / "spool",
             made_up=True,
+            sessions=lambda connection: contracts.city.connections[connection].sessions,
         )
 
 

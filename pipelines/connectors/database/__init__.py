@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from pipelines.connectors.base import About, Pulled, Request, connectors
 from pipelines.connectors.database import generic, mysql, postgres, sqlite
+from pipelines.connectors.database.turns import turn
 
 Pull = Callable[[Request, str, str, str], Pulled | None]
 """Pulls a table: the request, the connection's name, the table as the contract writes it, the connection string."""
@@ -31,4 +32,5 @@ def database(request: Request, *, connection: str, table: str) -> Pulled | None:
     """Pull `schema.table`. Raises CitylakeError if the driver, the server, the table or a column of the contract is
     missing, and for a cell that has no exact text."""
     address = request.secret(connection)
-    return _WAYS.get(scheme_of(address), generic.pull)(request, connection, table, address)
+    with turn(connection, request.sessions(connection), request.owner):
+        return _WAYS.get(scheme_of(address), generic.pull)(request, connection, table, address)
