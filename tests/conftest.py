@@ -13,6 +13,7 @@ from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
 from simulator.server import Server
 from tests.connectors.databases import MariaDB
+from tests.migrated import by_copy
 from tests.power import without_waits
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -98,6 +99,12 @@ def power(request: pytest.FixtureRequest) -> Iterator[None]:
     """It does not fail, except in the slow suite."""
     slow = any(item.get_closest_marker("slow") for item in request.session.items)
     yield from iter([None]) if slow else without_waits()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations(power: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Of a new register: they take 30 ms, a copy one."""
+    yield from by_copy(tmp_path_factory.mktemp("register") / "empty.db")
 
 
 @pytest.fixture(scope="module")
