@@ -3,7 +3,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do $
 VENV ?= .venv
 # Processes that share the test files: one per core, or 0 for one after the other.
 WORKERS ?= auto
-# What tests draw follows from this number; without it every run draws anew and prints it.
+# What tests draw follows from this number; without it every run draws anew and prints it. CITYLAKE_TEST_DRAWS=4 draws
+# four times as often where that takes long (tests/draws.py).
 DRAWN := $(if $(CITYLAKE_TEST_SEED),--hypothesis-seed=$(CITYLAKE_TEST_SEED))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet

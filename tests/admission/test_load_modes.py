@@ -16,6 +16,7 @@ from pipelines.admission.changes import CHANGED
 from pipelines.contracts import models
 from pipelines.contracts.load import Contracts
 from tests.admission.conftest import BOUNDARIES, Intake
+from tests.draws import draws
 
 DAY = "2026-01-01 00:00:{:02}"
 BAD = "bad"
@@ -51,7 +52,7 @@ def batches_of(rows: st.SearchStrategy[Any]) -> st.SearchStrategy[list[list[Any]
 BATCHES = batches_of(ROWS)
 FATES = st.lists(st.none() | st.just("again") | st.integers(0, BOUNDARIES - 1), min_size=6, max_size=6)
 """What befalls each delivery: nothing, the same once more, or a kill at a boundary between two steps."""
-lakes = settings(max_examples=12, deadline=None)
+lakes = settings(max_examples=draws(6), deadline=None)
 """Every example fills a lake of its own, with dozens of keys that each have a history."""
 
 

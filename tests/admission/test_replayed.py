@@ -39,9 +39,10 @@ from tests.admission.test_load_modes import (
     wedding,
 )
 from tests.admission.test_snapshots import DIFF, REPLACE
+from tests.draws import draws
 from tests.memory import connection
 
-lakes = settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+lakes = settings(max_examples=draws(2), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 """Every example fills lakes of its own with dozens of keys: that is enough to find what goes wrong for one of them,
 and none can be made small in a time that anybody would wait."""
 BATCH = st.lists(ROWS, min_size=20, max_size=50)

@@ -23,6 +23,7 @@ from pipelines.register.receipts import RETURNED, Stage
 from tests.admission.conftest import Intake, Rows
 from tests.admission.test_corrections import correcting, correction
 from tests.admission.test_snapshots import row as step_row
+from tests.draws import draws
 
 BAD = "bad"
 
@@ -167,7 +168,7 @@ BACK = st.sampled_from("abcdef")
 TABLE = st.lists(ROW, min_size=1, max_size=8, unique_by=lambda row: (row.key, row.place))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=draws(8), deadline=None)
 @given(st.data())
 def test_core_and_open_lines_are_those_of_a_plain_model(contracts: Contracts, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

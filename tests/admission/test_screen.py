@@ -27,6 +27,7 @@ from tests.admission.test_admit import GOOD
 from tests.codecs import test_gb11643 as persons
 from tests.codecs import test_gb32100 as entities
 from tests.codecs.test_cleaning import likely, texts
+from tests.draws import draws
 from tests.memory import connection
 
 SOURCES = ["psb/household_person", "amr/enterprise", "drc/penalty", "dsrb/e_licence", "sto/institution"]
@@ -89,7 +90,7 @@ def answers(admission: Admission, contracts: Contracts, path: Path) -> tuple[lis
 
 @pytest.mark.parametrize("source", SOURCES)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(8), deadline=None)
 def test_any_delivery_is_judged_as_without_a_look(source: str, contracts: Contracts, data: st.DataObject) -> None:
     contract = contracts.sources[source]
     names = [column.physical_name for column in contract.columns]
@@ -139,7 +140,7 @@ def wide() -> tuple[Contracts, SourceContract, pa.Table]:
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(12), deadline=None)
 def test_values_that_are_no_texts_are_judged_as_without_a_look(
     wide: tuple[Contracts, SourceContract, pa.Table], data: st.DataObject
 ) -> None:

@@ -14,6 +14,7 @@ from pipelines.issues.calendar import WorkCalendar
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import receipt
 from tests.admission.conftest import Intake
+from tests.draws import draws
 
 DAY = timedelta(days=1)
 BIRTH = "hc/birth_certificate"
@@ -60,7 +61,7 @@ def drawn(case: tuple[date, int, dict[str, float], bool, list[float]], kinds: Ki
     return series(first, len(noise), rows)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(case=weeks())
 def test_weekends_and_festivals_are_told_to_nobody(
     calendar: WorkCalendar, case: tuple[date, int, dict[str, float], bool, list[float]]
@@ -68,7 +69,7 @@ def test_weekends_and_festivals_are_told_to_nobody(
     assert told(drawn(case, Kinds(calendar)), calendar) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(case=weeks(), place=st.integers(60, 179), factor=st.sampled_from([0.3, 0.5, 1.6, 3.0]))
 def test_a_planted_jump_is_told(
     calendar: WorkCalendar,
@@ -118,7 +119,7 @@ def test_a_holiday_may_be_quieter_not_louder_than_others(calendar: WorkCalendar)
     assert unusual(Volume(festival, 0), resting[::-1], calendar) is None, "as on every day of rest"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(25), deadline=None)
 @given(
     first=st.dates(date(2025, 7, 1), date(2026, 6, 1)),
     known=st.integers(9, 120),

@@ -16,6 +16,7 @@ from pipelines.register.times import as_utc
 from pipelines.release.ledger import ERASURE, RETENTION, Entry
 from tests.catalog.following import Follower
 from tests.catalog.small_city import AGES, PERSONS, STEWARD, VILLAGES, City, bearer
+from tests.draws import draws
 
 TABLE = "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
 OPEN = "/delta-sharing/shares/open/schemas/population/tables/age_structure_by_county"
@@ -68,7 +69,7 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> tuple[City, TestClient
 
 
 @settings(
-    max_examples=15,
+    max_examples=draws(8),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],  # a released version stays: shrinking would take hours
     suppress_health_check=[HealthCheck.function_scoped_fixture],

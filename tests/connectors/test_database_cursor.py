@@ -16,6 +16,7 @@ from pipelines.messages import CitylakeError
 from simulator.server import Server
 from tests.connectors.conftest import Puller
 from tests.connectors.databases import Engine, MariaDB, mysql_engine, postgres_engine, sqlite_engine
+from tests.draws import draws
 
 pytestmark = pytest.mark.server
 
@@ -166,7 +167,7 @@ def moment(at: int | None) -> str:
     return "'9999-12-31 00:00:00'" if at == 10**10 else f"'{START + timedelta(seconds=at)}'"
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overlap=OVERLAPS, steps=STEPS)
 def test_a_composite_cursor_brings_what_its_model_says(engine: Engine, overlap: int, steps: list[Step]) -> None:
     engine.fill({"id": "integer", "changed": "time", "number": "integer"}, [])
@@ -190,7 +191,7 @@ def found_again(found: Puller, engine: Engine, kept: bool) -> list[int] | None:
     return None if rows is None else sorted(int(row["id"]) for row in rows)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_rows_that_come_in_order_come_once(engine: Engine, steps: list[Step]) -> None:
     """Without late rows a composite cursor misses none and repeats none, however many share a moment."""

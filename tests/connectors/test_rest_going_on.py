@@ -23,6 +23,7 @@ from tests.connectors.conftest import Puller
 from tests.connectors.raw_lake import RestLake
 from tests.connectors.rest_interface import WAYS, Interface, ids, numbered
 from tests.connectors.rest_server import FAULTS, Asked, Server, Table
+from tests.draws import draws
 
 pytestmark = pytest.mark.server
 
@@ -199,7 +200,7 @@ def table_server() -> Iterator[Server]:
     server.stop()
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=st.lists(st.dictionaries(st.sampled_from(["名称", "n", "x y"]), JSON), max_size=12),
     way=st.sampled_from(sorted(WAYS)),

@@ -23,6 +23,7 @@ from pipelines.lake.query_parts import NotLocal
 from pipelines.lake.ties import proved
 from pipelines.linkage import tables
 from tests.city import seed_from_clock
+from tests.draws import draws
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = ("core.t", "core.u", "core.v")
@@ -133,7 +134,7 @@ TWICE = st.lists(TABLES, min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize("name", LOCAL)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(now=TWICE, then=TWICE, kept=st.sets(st.integers(0, 4)))
 def test_what_is_proved_holds(name: str, con: duckdb.DuckDBPyConnection, now: Data, then: Data, kept: set[int]) -> None:
     proof = project(LOCAL[name], ("w",) if name == "fixed" else ()).prove("lib_t__m")

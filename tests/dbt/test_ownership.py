@@ -20,6 +20,7 @@ from citylake.compared.libraries import owners
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.models import compiled, place_project
+from tests.draws import draws
 
 STAKE, CONTROL, HELD = (f"lib_legal_entity__{name}" for name in ("stake", "control", "shareholder"))
 STEPS = 32
@@ -150,7 +151,7 @@ def graphs(draw: st.DrawFn) -> Edges:
 
 
 @given(edges=graphs())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_shares_and_control_are_those_of_an_exact_solution(models: Models, edges: Edges) -> None:
     stakes, controls = models.run(edges)
     found = {(company, holder): (share, depth) for company, holder, share, depth in stakes}
@@ -171,7 +172,7 @@ def test_shares_and_control_are_those_of_an_exact_solution(models: Models, edges
 
 
 @given(edges=graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 def test_the_truth_that_towns_are_held_against_is_the_exact_solution_too(edges: Edges) -> None:
     """What `citylake.compared` computes of a graph, without any SQL."""
     holdings = [owners.Holding(f"{pair}", *pair, share / 100) for pair, share in edges.items()]

@@ -16,6 +16,7 @@ from pipelines.contracts.rules import Context, Rule, rules
 from pipelines.evidence.rules import measure
 from pipelines.evidence.suite import agreement, second_opinion
 from tests.city import seed_from_clock
+from tests.draws import draws
 from tests.memory import connection
 
 TODAY = date(2026, 11, 23)
@@ -138,7 +139,7 @@ def test_every_verb_about_two_datasets_is_tried() -> None:
     assert tried == {verb for verb, found in rules.items() if found.about.scope == "across"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(50), deadline=None)
 @given(ours=tables, theirs=tables)
 def test_they_count_what_they_mean(ours: list[Row], theirs: list[Row]) -> None:
     con = filled(ours, theirs)
@@ -152,7 +153,7 @@ def test_they_count_what_they_mean(ours: list[Row], theirs: list[Row]) -> None:
     assert (found.evaluated, found.failed) == apart(summaries, theirs)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(12), deadline=None)
 @given(ours=tables, theirs=tables)
 def test_the_second_opinion_agrees(ours: list[Row], theirs: list[Row]) -> None:
     con = filled(one_a_key(ours), theirs)
@@ -161,7 +162,7 @@ def test_the_second_opinion_agrees(ours: list[Row], theirs: list[Row]) -> None:
         assert agreement(results, opinion.opinions) == [], case
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(table=measured)
 def test_what_is_far_from_its_group_is_named(table: list[Row]) -> None:
     con = filled(table, [])
@@ -170,7 +171,7 @@ def test_what_is_far_from_its_group_is_named(table: list[Row]) -> None:
         assert (found.evaluated, found.failed) == far(table, *about), case
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=draws(8), deadline=None)
 @given(table=measured)
 def test_the_second_opinion_agrees_on_outliers(table: list[Row]) -> None:
     con = filled(table, [])

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from pipelines.contracts.rules import Context, Dimension, Kind, rules
 from pipelines.evidence.rules import RuleResult, measure
+from tests.draws import draws
 from tests.evidence.tables import CASES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
 from tests.memory import connection
 
@@ -17,7 +18,7 @@ def test_every_rule_verb_has_a_case() -> None:
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(35), deadline=None)
 @given(table=tables)
 def test_measure_counts_what_the_rules_mean(table: list[Row]) -> None:
     results = measure(filled(table), RULES, CONTEXT)

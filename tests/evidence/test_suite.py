@@ -20,6 +20,7 @@ from pipelines.evidence.expectations.shape import HELD_AS, shape
 from pipelines.evidence.gate import TYPES
 from pipelines.evidence.rules import measure
 from pipelines.evidence.suite import Disagreement, Opinion, SuiteError, agreement, library, second_opinion
+from tests.draws import draws
 from tests.evidence.tables import CASES, CERTIFICATES, CONTEXT, RULES, TODAY, Row, filled, rule, tables
 from tests.memory import connection
 
@@ -66,7 +67,7 @@ def test_a_type_is_judged_alike(logical: LogicalType) -> None:
     }
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=draws(10), deadline=None)
 @given(table=tables)
 def test_both_agree_on_dirty_tables(table: list[Row]) -> None:
     con = filled(table)

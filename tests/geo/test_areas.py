@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines import geo
 from pipelines.geo.areas import NOWHERE, Areas
 from tests.city import seed_from_clock
+from tests.draws import draws
 
 BOUNDARIES = Path(__file__).parents[2] / "data_contracts/codes/county_boundary.geojson"
 FEATURES = json.loads(BOUNDARIES.read_text("utf-8"))["features"]
@@ -58,7 +59,7 @@ areas = st.lists(st.lists(rings, min_size=1, max_size=3), min_size=1, max_size=2
     st.lists(positions, min_size=1, max_size=30),
     st.sampled_from([1, 2, 7, 64]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=draws(100), deadline=None)
 def test_points_are_where_fractions_say(parts: list[list[list[Ring]]], points: list[Point], cells: int) -> None:
     texts = [wkt_of(area) for area in parts]
     corners = [corner for area in parts for polygon in area for ring in polygon for corner in ring]

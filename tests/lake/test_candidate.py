@@ -16,6 +16,7 @@ from small_tables import put_query, read_rows
 from pipelines.lake.candidate import clone_released, fingerprint, promote
 from pipelines.lake.delta import commit_metadata, latest, open_table, table_files
 from pipelines.lake.errors import ChangedColumns, DiskFull, StaleWrite, TornFile
+from tests.draws import draws
 
 Put = Callable[..., int]
 
@@ -162,7 +163,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=draws(6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=1, max_size=6))
 def test_released_equals_the_candidate_after_any_history(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Any, int, int, bool]]

@@ -12,6 +12,7 @@ from pipelines.contracts.models import Anonymity, Breakdown
 from pipelines.privacy.anonymity import Before, CellCounts, k_anonymous, protect, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.breakdowns import determined
+from tests.draws import draws
 
 K = 10
 BY_SEX = Anonymity(k=K, count="persons", quasi=["county", "sex"])
@@ -83,7 +84,7 @@ keys = st.tuples(st.sampled_from("abc"), st.sampled_from("12"), st.integers(0, 3
 tables = st.dictionaries(keys, st.integers(0, 25), max_size=16)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(80), deadline=None)
 @given(cells=tables)
 def test_no_withheld_row_follows_from_totals(cells: dict[tuple[str, str, int], int]) -> None:
     truth = by_age(cells)
@@ -97,7 +98,7 @@ def test_no_withheld_row_follows_from_totals(cells: dict[tuple[str, str, int], i
         assert shown.num_rows == sum(n > 0 for n in cells.values())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=draws(80), deadline=None)
 @given(cells=tables, changes=tables)
 def test_no_withheld_row_follows_from_the_release_before(
     cells: dict[tuple[str, str, int], int], changes: dict[tuple[str, str, int], int]
@@ -114,7 +115,7 @@ def test_no_withheld_row_follows_from_the_release_before(
         before = [Before(shown, truth)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=draws(40), deadline=None)
 @given(cells=tables, changes=st.lists(tables, min_size=1, max_size=4))
 def test_all_releases_tell_no_less_than_the_last(
     cells: dict[tuple[str, str, int], int], changes: list[dict[tuple[str, str, int], int]]
@@ -239,7 +240,7 @@ def test_a_county_too_small_for_a_total_of_its_own_takes_another_with_it() -> No
 states = st.tuples(*[st.integers(0, 40) for _ in range(4)], st.integers(0, 60))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=draws(60), deadline=None)
 @given(rows=st.lists(states, max_size=5))
 def test_no_group_follows_from_the_counts_that_are_shown(rows: list[tuple[int, int, int, int, int]]) -> None:
     truth = of_cases(rows)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.messages import translate
 from pipelines.privacy.scanner import KINDS, Found, Kind, kinds_in, scan
+from tests.draws import draws
 from tests.memory import connection
 
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -37,20 +38,20 @@ anything = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_
 wordy = st.text(string.ascii_letters + "，。张三县\n ", max_size=20)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(before=anything, body=bodies, after=anything)
 def test_an_identity_number_is_found_in_any_text(before: str, body: str, after: str) -> None:
     assert found_in("x", before + body + digit(body) + after, None)["id_number"] == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(before=wordy, body=bodies, wrong=st.integers(1, 10), after=wordy)
 def test_a_wrong_check_digit_is_not_an_identity_number(before: str, body: str, wrong: int, after: str) -> None:
     place = ("10X98765432".index(digit(body)) + wrong) % 11
     assert "id_number" not in found_in(before + "," + body + "10X98765432"[place] + "," + after)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(before=wordy, number=st.integers(13_000_000_000, 19_999_999_999), after=wordy)
 def test_a_mobile_is_found_between_other_characters(before: str, number: int, after: str) -> None:
     assert found_in(before + str(number) + after) == {"mobile": 1}
@@ -59,7 +60,7 @@ def test_a_mobile_is_found_between_other_characters(before: str, number: int, af
 signs = st.sampled_from(["", ".", "_", "\t", "—", "——", "·", "-", " ", " - ", "/", "\u200b", "："])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(before=wordy, body=bodies, gaps=st.lists(signs, min_size=5, max_size=5), after=wordy)
 def test_no_sign_between_its_parts_hides_an_identity_number(
     before: str, body: str, gaps: list[str], after: str
@@ -69,7 +70,7 @@ def test_no_sign_between_its_parts_hides_an_identity_number(
     assert found_in(before + written + after)["id_number"] == 1
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=draws(30), deadline=None)
 @given(
     before=wordy,
     number=st.integers(13_000_000_000, 19_999_999_999).map(str),
@@ -80,7 +81,7 @@ def test_no_sign_between_its_parts_hides_a_mobile(before: str, number: str, sign
     assert found_in(before + sign.join((number[:3], number[3:7], number[7:])) + after) == {"mobile": 1}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=draws(15), deadline=None)
 @given(
     values=st.lists(
         st.decimals(-(10**12), 10**12, places=6, allow_nan=False, allow_infinity=False), min_size=1, max_size=200

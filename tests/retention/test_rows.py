@@ -23,13 +23,14 @@ from pipelines.linkage.reviews import Question, Reviews
 from pipelines.register.receipts import REPLAY
 from pipelines.release.ledger import RETENTION
 from pipelines.retention.apply import JOURNAL
+from tests.draws import draws
 from tests.retention.homes import Home, noon, only, values
 from tests.traces import traces
 
 TODAY = date(2026, 11, 26)
 UNITS = {"d": "days", "m": "months", "y": "years"}
 TABLE, EVENTS = "psb/household_person", "hsb/settlement"
-QUICK = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=draws(4), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @dataclass(frozen=True)
