@@ -18,7 +18,15 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring, iterparse
 
-from pipelines.connectors.formats.percent_cells import BUILT_IN, is_percent, percent, percent_of_xls, percents_of_ods
+from pipelines.connectors.formats.percent_cells import (
+    BUILT_IN,
+    is_percent,
+    is_scaled,
+    percent,
+    percent_of_xls,
+    percents_of_ods,
+    scaled,
+)
 from pipelines.connectors.formats.table import LocalFile
 
 NO_RESULT = "#NO_RESULT!"
@@ -112,6 +120,8 @@ def _styles(parts: zipfile.ZipFile) -> dict[str, Shown]:
                 shown[one.attrib["numFmtId"]] = partial(_padded, len(padded[1]))
             elif is_percent(code):
                 shown[one.attrib["numFmtId"]] = percent
+            elif is_scaled(code):
+                shown[one.attrib["numFmtId"]] = partial(scaled, code)
     cells = next((one for one in styles if _local(one) == "cellXfs"), ())
     formats = (one.get("numFmtId", "") for one in cells)
     return {str(number): shown[one] for number, one in enumerate(formats) if one in shown}

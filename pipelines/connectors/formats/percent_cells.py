@@ -1,7 +1,8 @@
-"""Cells that show a percentage: a workbook keeps 0.125 of what everybody sees as 12.5%.
+"""Cells that show another number than they hold: a workbook keeps 0.125 of what everybody sees as 12.5%, and 12345 of
+what the format `0!.0,` shows as 1.2, in 万.
 
-Which cells of an ods do, and whether any of an old xls does. Belongs here: what is a percentage, and its text. Does not
-belong here: how cells of an xlsx are found (`cell_errors`).
+Which cells of an ods are percentages, and whether any of an old xls is. Belongs here: which formats do that, and the
+text of such a number. Does not belong here: how cells of an xlsx are found (`cell_errors`).
 """
 
 import re
@@ -14,7 +15,7 @@ from defusedxml.ElementTree import fromstring
 
 BUILT_IN = ("9", "10")
 """The number formats 0% and 0.00%, which no part of a workbook spells out."""
-_HIDDEN = re.compile(r'"[^"]*"|\\.|_.|\*.|\[[^\]]*\]')
+_HIDDEN = re.compile(r'"[^"]*"|[\\!].|_.|\*.|\[[^\]]*\]')
 """What a number format shows as it stands, or does not show: quoted, escaped, filling signs; colours and conditions."""
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -40,6 +41,20 @@ def percent(value: str) -> str | None:
         return f"{number.normalize():f}%" if number.is_finite() else None
     except (ValueError, InvalidOperation):
         return None
+
+
+_THOUSANDTHS = re.compile(r"[0#?],+(?![0#?,])")
+
+
+def is_scaled(code: str) -> bool:
+    """Whether a number format shows thousandths of the number, or what a point set by hand makes of them."""
+    return _THOUSANDTHS.search(_HIDDEN.sub("", code)) is not None
+
+
+def scaled(code: str, value: str) -> str:
+    """The text of a number that is shown so. It is no number: nobody can tell whether the number is meant or what
+    people see."""
+    return f"{value} [{code}]"
 
 
 def percents_of_ods(content: bytes, number: int) -> Iterator[tuple[tuple[int, int], str]]:

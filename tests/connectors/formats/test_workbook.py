@@ -375,6 +375,30 @@ def test_a_percentage_is_what_its_cell_shows(book: Callable[..., LocalFile]) -> 
     assert {row["name"] for row in read_file(book(shares), "xlsx")[:8]} == {"0.12345"}
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("0!.0,", "12345 [0!.0,]"),
+        ("0\\.0,", "12345 [0\\.0,]"),
+        ("#,##0,", "12345 [#,##0,]"),
+        ("0.00,,", "12345 [0.00,,]"),
+        ("#,##0", "12345"),
+        ("#,##0.00;-#,##0.00", "12345"),
+        ('0"千,"', "12345"),
+    ],
+)
+def test_a_number_that_is_shown_smaller_is_none(book: Callable[..., LocalFile], code: str, text: str) -> None:
+    """A column in 万元 and a cell that shows 1.2 and holds 12345: either may be meant."""
+
+    def sums(workbook: xlsxwriter.Workbook) -> None:
+        sheet = workbook.add_worksheet()
+        sheet.write_row(0, 0, ["id", "name"])
+        sheet.write_number(1, 0, 12345, workbook.add_format({"num_format": code}))
+        sheet.write_number(1, 1, 12345)
+
+    assert [(row["id"], row["name"]) for row in read_file(book(sums), "xlsx")] == [(text, "12345")]
+
+
 @pytest.mark.parametrize("style", [1, 2, 3, 4])
 @pytest.mark.parametrize("several", [False, True])
 def test_an_old_workbook_with_a_percentage_is_refused(tmp_path: Path, style: int, several: bool) -> None:
