@@ -52,7 +52,7 @@ _MONTHLY_TOTALS = {
 }
 # Likewise at the end of January 2025.
 _BALANCES = {"deposits": (4_350.0, 0.008), "loans": (3_920.0, 0.009)}
-_RATES = {"cpi": 100.1, "industrial_growth": 7.6, "fixed_investment_growth": 4.2}
+_RATES = {"cpi": 100.1, "industrial_growth": 7.6, "industrial_growth_month": 0.6, "fixed_investment_growth": 4.2}
 _SECTORS = ("gdp_primary", "gdp_secondary", "gdp_tertiary")
 """Gross domestic product is the sum of these as published, so that the figures add up."""
 _DIGITS = {
@@ -70,6 +70,7 @@ _MONTHLY_DAYS = {
     "electricity": 13,
     "trade": 16,
     "industrial_growth": 18,
+    "industrial_growth_month": 18,
     "fixed_investment_growth": 18,
     "retail_sales": 18,
 }
@@ -88,6 +89,9 @@ _FIRST_RELEASES = {
     "high_tech_share": (3, 20),
     "high_tech_firms": (2, 24),
 }
+_QUARTERS = ((0.213, 4, 20), (0.462, 7, 18), (0.720, 10, 20))
+"""Share of the year's product that is made by the end of each of the first three quarters, and when that comes out. The
+fourth is the year as it is first reckoned."""
 _FINAL_RELEASE = (12, 28)
 """Yearly accounts are verified once, at the end of the year in which they first came out."""
 _PRICES = 0.011
@@ -125,7 +129,7 @@ def indicators() -> dict[str, dict[str, str]]:
 
 def published(seed: int, persons: int, by: date) -> list[Observation]:
     """Everything published until and on a day, in order of publication; ``persons`` are those of day 0."""
-    observations = [*_annual(seed, persons, by.year), *_monthly(seed, persons, by)]
+    observations = [*_annual(seed, persons, by.year), *_quarterly(seed, persons, by.year), *_monthly(seed, persons, by)]
     known = [entry for entry in observations if entry.published.date() <= by]
     return sorted(known, key=lambda entry: (entry.published, entry.indicator, entry.area, entry.period))
 
@@ -176,6 +180,25 @@ def _annual(seed: int, persons: int, last_year: int) -> Iterator[Observation]:
                     prices = _PRICES if code in (*_SECTORS, "gdp") else 0.0
                     growth = _growth(_written(code, value), earlier, prices)
                     yield Observation(code, area, str(year), _written(code, value), number, day, told, growth)
+
+
+def _quarterly(seed: int, persons: int, last_year: int) -> Iterator[Observation]:
+    """Gross domestic product since the beginning of each year, with its growth at comparable prices."""
+    before: list[str] = []
+    for year in range(FIRST_YEAR, last_year + 1):
+        whole = _preliminary(seed, persons, "gdp", year)
+        parts = [
+            (whole * share * _about(_dice(seed, "gdp_quarter", f"{year}Q{number}"), 0.004), _moment(date(year, *day)))
+            for number, (share, *day) in enumerate(_QUARTERS, 1)
+        ]
+        told = [(_written("gdp", value), day) for value, day in (*parts, (whole, first_release("gdp", year)))]
+        for number, (value, day) in enumerate(told):
+            earlier = before[number] if before else None
+            if number == len(_QUARTERS):  # the whole year grows as the yearly figure does
+                earlier = _year_before(seed, persons, "gdp", year)
+            growth = _growth(value, earlier, _PRICES)
+            yield Observation("gdp_quarter", CITY, f"{year}Q{number + 1}", value, 0, day, "累计值", growth, value)
+        before = [value for value, _ in told]
 
 
 def first_release(code: str, year: int) -> datetime:

@@ -182,7 +182,8 @@ def test_the_figures_cover_every_indicator_and_all_years() -> None:
         periods = {row["period"] for row in rows if row["indicator"] == code}
         years = {str(year) for year in range(2019, 2025)}
         months = {f"2025-{month:02d}" for month in range(1, 12)}
-        assert periods == (years if entry["frequency"] == "Y" else months)
+        quarters = {f"{year}Q{number}" for year in range(2019, 2026) for number in range(1, 5)} - {"2025Q4"}
+        assert periods == {"Y": years, "Q": quarters, "M": months}[entry["frequency"]]
     areas = {code: {row["area"] for row in rows if row["indicator"] == code} for code in macro.indicators()}
     assert areas["gdp"] == {"341500"} and areas["digital_core_share_province"] == {"340000"}
     assert areas["resident_population"] == {
@@ -208,6 +209,9 @@ def test_figures_add_up_in_every_revision() -> None:
             if code == "resident_population" and period == str(year) and area != "341500"
         ]  # fmt: skip
         assert values["resident_population", "341500", str(year), "0"] == pytest.approx(sum(counties))
+    for year in range(2019, 2026):  # the year as it was first reckoned is what its quarters come to
+        quarters = [values["gdp_quarter", "341500", f"{year}Q{number}", "0"] for number in range(1, 5)]
+        assert quarters == sorted(quarters) and quarters[-1] == values["gdp", "341500", str(year), "0"]
     totals = [values["retail_sales", "341500", f"2025-{month:02d}", "0"] for month in range(1, 13)]
     assert totals == sorted(totals)
 
