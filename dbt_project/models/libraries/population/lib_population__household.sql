@@ -10,7 +10,7 @@ with ranked as (
         count(case when residence_status <> '5' then 1 end) over (partition by household_no) as living_members,
         row_number() over (
             partition by household_no
-            order by case residence_status when '5' then 2 else 1 end asc,
+            order by case residence_status when '5' then 2 else 1 end asc nulls last,
                 case household_relation when '02' then 1 when '01' then 2 else 3 end asc nulls last,
                 birth_date asc nulls last, person_id asc nulls last
         ) as place
