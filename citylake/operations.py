@@ -16,11 +16,11 @@ from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import heads, tables
-from pipelines.register.receipts import Stage
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import volume
 from pipelines.release.approval import unbacked
 from pipelines.release.ledger import Ledger
-from pipelines.release.verify import releases
+from pipelines.release.verify import releases, unproved
 from pipelines.run import decide_batch, opened, summary
 from pipelines.settings import Settings
 
@@ -115,7 +115,7 @@ def issues(
 
 
 def verify() -> None:
-    """校验账本、审计的哈希链和签名头，全部发布版本 / verify ledger, audit, their heads, every released version."""
+    """校验账本、审计的哈希链和签名头，全部证据和发布版本 / verify ledger, audit, heads, evidence, every version."""
     from catalog.policy import audit
     from catalog.reporting import monthly
 
@@ -132,6 +132,9 @@ def verify() -> None:
             if different is not None:
                 raise CitylakeError("verify.not_signed", chain=table.name, sequence=different.row, head=different.head)
             typer.echo(f"{table.name}: OK")
+        for row in unproved(Ledger(register), Receipts(register, "verify")):
+            raise CitylakeError("verify.unproved", row=row.sequence, subject=row.subject, edition=row.edition)
+        typer.echo("evidence: OK")
         states: Counter[str] = Counter()
         for one in releases(settings.lake, Ledger(register)):
             about = {"subject": one.subject, "version": one.version}

@@ -1,7 +1,7 @@
 """Receipts: the only record of what ran. Every stage writes one; the state of a batch is what its receipts say."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -163,6 +163,13 @@ class Receipts:
         named = table.c.body["edition"].as_string() == edition
         query = self._of(subject).where((table.c.stage == stage.value) & named)
         return [Receipt(**row) for row in self.register.rows(query)]
+
+    def bodies(self, stage: Stage, subject: str | None = None) -> Iterator[dict[str, Any]]:
+        """What all receipts of a stage say, or those of one subject."""
+        query = sa.select(table.c.body).where(table.c.stage == stage.value)
+        if subject is not None:
+            query = query.where(table.c.subject == subject)
+        return (row["body"] for row in self.register.rows(query))
 
     def between(
         self, stages: Collection[Stage], subjects: Collection[str], first: datetime, end: datetime

@@ -1,4 +1,5 @@
-"""Whether what was released is still what the ledger says: every version of every subject, by its fingerprint.
+"""Whether what was released is still what the ledger says: every version of every subject, by its fingerprint, and what
+it was proved by and built from, by its hash.
 
 A version that an order to erase a person changed is neither unchanged nor corrupt: the receipt says what it was before
 and what it is since. Nor is one that was ended, or a history that was shortened, because a contract's period was over.
@@ -15,8 +16,10 @@ from pipelines.lake.candidate import fingerprint
 from pipelines.lake.checksums import NAMES, Checksums, differing, named
 from pipelines.lake.errors import LacksChecksums, LakeError
 from pipelines.lake.zones import Lake
+from pipelines.register import chain
+from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.files import below, changes_of, followed
-from pipelines.release.ledger import ERASURE, Ledger, Recorded
+from pipelines.release.ledger import ERASURE, REFUSAL, RELEASE, Ledger, Recorded
 
 State = Literal["unchanged", "erased", "shortened", "ended", "corrupt"]
 
@@ -43,6 +46,22 @@ def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
             yield Verified(entry.subject, entry.version, "ended", (word.subject,))
         else:
             yield verified(files, entry, entry.version)
+
+
+def unproved(ledger: Ledger, receipts: Receipts) -> Iterator[Recorded]:
+    """The decisions of which the evidence, or the list of what was built from what, is gone or is not what the ledger
+    says."""
+    rows = ledger.of_kind(RELEASE, REFUSAL)
+    built = {chain.digest(body) for body in receipts.bodies(Stage.EDITION)}
+    by_subject: dict[str, list[Recorded]] = {}
+    for row in rows:
+        by_subject.setdefault(row.subject, []).append(row)
+    for subject, mine in by_subject.items():
+        proofs = {chain.digest(body) for body in receipts.bodies(Stage.EVIDENCE, subject)}
+        for row in mine:
+            asked = ((row.body.get("proof"), proofs), (row.body.get("built_from"), built))
+            if any(said is not None and said not in known for said, known in asked):
+                yield row
 
 
 class Files:

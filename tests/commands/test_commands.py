@@ -108,7 +108,7 @@ def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path, 
     token = json.loads(runner.invoke(app, ["access", "token", "cab-desk"]).output)["token"]
     assert token.startswith("cl_")
     assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
-    assert runner.invoke(app, ["verify"]).output.count("OK") == 3
+    assert runner.invoke(app, ["verify"]).output.count("OK") == 4
 
 
 def test_the_readme_shows_how_a_small_office_gives_data(

@@ -32,7 +32,7 @@ from pipelines.register import Register, chain, heads
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.tables import head, ledger, receipt
-from pipelines.release import bundle, check, pack
+from pipelines.release import bundle, check, pack, verify
 from pipelines.release.ledger import ERASURE, REFUSAL, RELEASE, RETENTION, WITHDRAWAL, Entry, Ledger
 from pipelines.run import opened
 from pipelines.settings import REPOSITORY, Settings
@@ -426,6 +426,21 @@ def test_changed_evidence_is_told_by_row(house: House, tmp_path: Path, victim: i
     assert [f"row {victim} " in one and "was changed" in one for one in found(checked(folder)[1])] == [True]
     (folder / "evidence" / f"{victim}.json").unlink()
     assert f"evidence/{victim}.json is missing" in checked(folder)[1]
+
+
+def test_the_platform_tells_itself_whose_evidence_was_changed(made: House, house: House, victim: int) -> None:
+    def unproved(one: House) -> list[int]:
+        register = Register(one.settings.register_url)
+        found = [row.sequence for row in verify.unproved(Ledger(register), Receipts(register, "test"))]
+        register.close()
+        return sorted(found)
+
+    assert unproved(made) == []
+    mine = (receipt.c.stage == Stage.EDITION.value) & (receipt.c.subject == f"e{victim - 1}")
+    house.change(sa.update(receipt).where(mine).values(body=sources_of(victim + 1000)))
+    assert unproved(house) == [victim]
+    house.change(sa.delete(receipt).where(receipt.c.id == victim + 1))
+    assert unproved(house) == [victim, victim + 1]
 
 
 def test_evidence_that_no_row_names_is_told_though_the_manifest_has_it(house: House, tmp_path: Path) -> None:
