@@ -88,6 +88,7 @@ class Keys:
     closed: dict[tuple[frozenset[Pair], str], str] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     files: int = 0
+    told: list[tuple[Local, str]] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,6 +107,7 @@ class Keys:
                     self._decide(name)
             for name in kept:
                 self._keep(name)
+            self._tell(self._rows_once())
         return self.decided
 
     def _decide(self, name: str) -> ByKey:
@@ -129,7 +131,8 @@ class Keys:
         """Of an interim result only what its readers need is made, if all of them are built by key."""
         readers = self._readers(name)
         if readers and readers <= self.queries.keys():
-            self._tell(proved(self.project, name), _united([self.queries[reader] for reader in sorted(readers)]))
+            keys = _united([self.queries[reader] for reader in sorted(readers)])
+            self.told.append((proved(self.project, name), keys))
 
     def _readers(self, name: str) -> set[str]:
         """The chosen models that read a view, themselves or through others."""
@@ -156,20 +159,53 @@ class Keys:
             if count > SHARE * self._size(proof):
                 return ByKey(None, "share")
         self.queries[proof.model] = query
-        self._tell(proof, query)
+        self.told.append((proof, query))
         return ByKey(count)
 
-    def _tell(self, proof: Local, query: str) -> None:
-        """Write down for the materialisation how a model is built for the keys of a query."""
-        self.lines.append(
-            {
-                "name": proof.model,
-                "key": proof.key,
-                "keys": query,
-                "rows": [_rows(one, proof.columns.get(one)) for one in proof.inputs],
-                "query": proof.sql,
-            }
-        )
+    def _tell(self, once: Mapping[Input, str]) -> None:
+        """Write down for the materialisation how each model is built for its keys, from inputs read `once`."""
+        for proof, query in self.told:
+            rows = [_rows(one, proof.columns.get(one), once.get(one, one.relation)) for one in proof.inputs]
+            line = {"name": proof.model, "key": proof.key, "keys": query, "rows": rows, "query": proof.sql}
+            self.lines.append(line)
+
+    def _rows_once(self) -> dict[Input, str]:
+        """Of what several models read for their keys alone, the rows of the keys of all of them: each would read
+        through all rows for a few. What models read that this build makes is not there yet."""
+        readers = dict[Input, list[tuple[Local, str]]]()
+        for proof, query in self.told:
+            for one in proof.inputs if LATER not in query else ():
+                readers.setdefault(one, []).append((proof, query))
+        found = dict[Input, str]()
+        for one, reading in readers.items():
+            if len(reading) < 2 or not self._is_of_sources(one.relation):
+                continue
+            try:
+                found[one] = self._read(one, reading)
+            except duckdb.Error as error:  # what is wrong with an input its readers tell
+                if NO_SPACE.search(str(error)):
+                    raise
+                log.warning("%s is read by each model: %s", one.relation, without_values(str(error)))
+        return found
+
+    def _is_of_sources(self, relation: str) -> bool:
+        """Whether a relation is made of sources alone, each time that it is read: no interim result, no model."""
+        if (view := self.project.view(relation)) is None:
+            return _source(relation) in self.since.now
+        return not self.project.is_kept(relation) and all(map(self._is_of_sources, _tables(view)))
+
+    def _read(self, one: Input, reading: Sequence[tuple[Local, str]]) -> str:
+        """The rows of an input that these models read, in a file of their own."""
+        flat = self.project.flat(one.relation)
+        self._show(_tables(flat), self.since.now)
+        listed = [proof.columns.get(one) for proof, _ in reading]
+        wanted = [] if None in listed else list(dict.fromkeys(name for names in listed for name in names or ()))
+        keys = _united(sorted({query for _, query in reading}))
+        shown = f"({flat.sql('duckdb')})"
+        self.files += 1
+        file = literal(str(self.folder / f"rows-{self.files}.parquet"))
+        self.con.execute(f"COPY ({_rows(one, wanted, shown)} ({keys})) TO {file} (FORMAT parquet)")
+        return f"read_parquet({file})"
 
     def _closed(self, proof: Local, queries: Sequence[str], built: Built) -> list[str] | ByKey:
         """The query of keys, and of all that is tied to them or was. Ties that are gone were of a key that changed."""
@@ -196,7 +232,7 @@ class Keys:
             tables = _tables(flat)
             if not all(self._is_known(table, built) for table in tables):
                 return ByKey(None, "sources")
-            self._show(tables, built)
+            self._show_both(tables, built)
             if pair not in self.ties:
                 self.ties[pair] = self._stored(_tie(flat, pair), "key, other")
             found += [self.ties[pair], f"{_tie(_then(flat), pair)} WHERE {identifier(pair.key)} IN ({changed})"]
@@ -242,7 +278,7 @@ class Keys:
             tables = _tables(flat)
             if not all(self._is_known(table, built) for table in tables):
                 return ByKey(None, "sources")
-            self._show(tables, built)
+            self._show_both(tables, built)
             then += [str(built.sources[_source(table)].version) for table in tables]
             for query in (flat, _then(flat)):
                 found.append(
@@ -320,7 +356,7 @@ class Keys:
 
     def _changed_rows(self, one: Input, flat: exp.Expr, tables: Sequence[str], built: Built) -> str:
         """SQL of rows of a view as it is and as it was, among them every row that only one of the two has."""
-        self._show(tables, built)
+        self._show_both(tables, built)
         keys = {name: source.key for name, source in self.since.now.items() if isinstance(source, CoreVersion)}
         proof = self.project.row_wise(one.relation, keys)
         ids = self._ids(proof, built) if proof else None
@@ -361,15 +397,18 @@ class Keys:
             )
         return " UNION ".join(found)
 
-    def _show(self, tables: Sequence[str], built: Built) -> None:
+    def _show_both(self, tables: Sequence[str], built: Built) -> None:
         """Views of sources as they are and, in EARLIER, as they were."""
+        self._show(tables, self.since.now)
+        self._show(tables, built.sources, f"{EARLIER}.")
+
+    def _show(self, tables: Sequence[str], sources: Mapping[str, Source], below: str = "") -> None:
+        """Views of sources, under their own names or below a schema."""
         for table in tables:
-            schema, _, name = table.partition(".")
-            source = _source(table)
-            for place, one in ((table, self.since.now[source]), (f"{EARLIER}.{schema}__{name}", built.sources[source])):
-                self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {place.partition('.')[0]}")
-                for relation, query in _relations(place, one):
-                    self.con.execute(f"CREATE OR REPLACE VIEW {relation} AS {query}")
+            place = f"{below}{table.replace('.', '__', 1)}" if below else table
+            self.con.execute(f"CREATE SCHEMA IF NOT EXISTS {place.partition('.')[0]}")
+            for relation, query in _relations(place, sources[_source(table)]):
+                self.con.execute(f"CREATE OR REPLACE VIEW {relation} AS {query}")
 
     def _size(self, proof: Local) -> int:
         """Rows of the largest input of a model."""
@@ -400,10 +439,10 @@ def columns(now: Mapping[str, Source]) -> dict[str, list[str]]:
     return found
 
 
-def _rows(one: Input, columns: Sequence[str] | None) -> str:
-    """The beginning of SQL of the rows of an input: of all columns if it is not known which matter."""
+def _rows(one: Input, columns: Sequence[str] | None, shown: str) -> str:
+    """The beginning of SQL of the rows of an input as it is `shown`: of all columns if it is not known which matter."""
     listed = ", ".join(map(identifier, columns)) if columns else "*"
-    return f"SELECT {listed} FROM {one.relation} WHERE {identifier(one.column)} IN"
+    return f"SELECT {listed} FROM {shown} WHERE {identifier(one.column)} IN"
 
 
 def _united(queries: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ and deleted again, marriages of the merged with themselves, ids that come togeth
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +31,8 @@ BY_KEY = [
 ]
 MODELS = [*BY_KEY, HISTORY, DIVISION]
 REGISTER, FLOATING, HEALTH = "psb/household_person", "psb/floating_person", "hc/health_record"
+READ_BY_SEVERAL = ("psb__household_person", "psb__floating_person", "hc__health_record", "cab__cremation")
+"""Sources that several models read by key, and so are read once for all of them."""
 RECORDS = 100
 """Records of a source on the first day."""
 SHARE = 0.03
@@ -123,6 +125,9 @@ def days(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Iter
 
 def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "SHARE", 100)  # so few persons are there that a day concerns many of them
+    read_once = list[Mapping[Input, str]]()
+    told = Keys._tell
+    monkeypatch.setattr(Keys, "_tell", lambda self, once: (read_once.append(once), told(self, once)))
     for number in range(3):
         days.change()
         made, whole = days.build(f"keys{number}", by_key=True), days.build(f"whole{number}", by_key=False)
@@ -134,6 +139,9 @@ def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch
         assert len(rows(made, HISTORY)) > 0
         if number != 1:  # what is built on the second day is refused, so the third starts from the first
             days.publish(made, *BY_KEY, HISTORY)
+    for once in read_once:
+        assert {Input(f"staging.stg_{name}", "person_id") for name in READ_BY_SEVERAL} <= once.keys()
+        assert not any("kin_" in one.relation or one.relation.startswith("lib.") for one in once)
     for source, dropped in ((REGISTER, "stg_psb__household_person"), (HEALTH, "stg_hc__health_record")):
         days.change_source(source, 0.5)  # alone: what another source tells of the same persons would hide the mistake
         whole = days.build(f"whole-{dropped}", by_key=False)
