@@ -39,33 +39,36 @@ told_again as (
     ) ranked
     where place > 1
 ),
+-- sides of claims before they meet anybody: joined as they stand, an engine may pair each claim with each marriage
 refutable as (
     select
-        {{ side_of_claim() }},
+        w.*,
         'too_young' as verdict,
         cast(null as string) as relation_kept,
         cast(null as string) as kept_person_id,
         cast(null as string) as source_kept,
         cast(null as string) as row_kept
-    from {{ both_sides(claims) }}
-    join {{ ref('lib_population__person') }} p on p.person_id = {{ of_side('person_id', 'related_person_id') }}
-    join {{ ref('lib_population__person') }} o on o.person_id = {{ of_side('related_person_id', 'person_id') }}
-    where {{ years_older(of_side('person_relation', 'inverse_relation')) }} is not null
-        and {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older(of_side('person_relation', 'inverse_relation')) }}
+    from (select {{ side_of_claim() }} from {{ both_sides(claims) }}) w
+    join {{ ref('lib_population__person') }} p on p.person_id = w.person_id
+    join {{ ref('lib_population__person') }} o on o.person_id = w.related_person_id
+    where {{ years_older('w.person_relation') }} is not null
+        and {{ age_years('o.birth_date', 'p.birth_date') }} < {{ years_older('w.person_relation') }}
     union all
     select
-        {{ side_of_claim() }},
+        w.*,
         'marriage_register',
         case when m.marital_status = '20' then '10' end,
         case when m.marital_status = '20' then m.spouse_id end,
         'cab/marriage',
         {{ source_row('m') }}
-    from {{ both_sides(claims) }}
-    join {{ ref('int_population__marriage') }} m on m.person_id = {{ of_side('person_id', 'related_person_id') }}
-    where {{ kin_class('c.person_relation') }} = '1' and c.relation_source = 'psb/household_person' and (
-        (m.marital_status = '20' and m.spouse_id <> {{ of_side('related_person_id', 'person_id') }})
-        or (m.marital_status = '40' and m.spouse_id = {{ of_side('related_person_id', 'person_id') }})
-    )
+    from (
+        select {{ side_of_claim() }}
+        from {{ both_sides(claims) }}
+        where {{ kin_class('c.person_relation') }} = '1' and c.relation_source = 'psb/household_person'
+    ) w
+    join {{ ref('int_population__marriage') }} m on m.person_id = w.person_id
+    where (m.marital_status = '20' and m.spouse_id <> w.related_person_id)
+        or (m.marital_status = '40' and m.spouse_id = w.related_person_id)
 ),
 refuted as (
     select r.*
