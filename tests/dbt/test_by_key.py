@@ -127,7 +127,12 @@ def test_days_built_by_key_have_the_rows_of_whole_builds(days: Days, monkeypatch
     monkeypatch.setattr(keys, "SHARE", 100)  # so few persons are there that a day concerns many of them
     read_once = list[Mapping[Input, str]]()
     told = Keys._tell
-    monkeypatch.setattr(Keys, "_tell", lambda self, once: (read_once.append(once), told(self, once)))
+
+    def noted(self: Keys, once: Mapping[Input, str]) -> None:
+        read_once.append(once)
+        told(self, once)
+
+    monkeypatch.setattr(Keys, "_tell", noted)
     for number in range(3):
         days.change()
         made, whole = days.build(f"keys{number}", by_key=True), days.build(f"whole{number}", by_key=False)
