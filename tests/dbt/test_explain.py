@@ -350,7 +350,8 @@ def is_repaired_record_known(case: Case) -> bool:
     model, key = {"1": ("penalty", "credit_record_no"), "2": ("listing", "list_record_no")}[
         case.row["repair_target"] or ""
     ]
-    found = case.look_up(f"lib_credit__{model}", key, f"{key} = {literal(case.row['repaired_record_no'])}")
+    record = f"{key} = {literal(case.row['repaired_record_no'])} and uscc = {literal(case.row['uscc'])}"
+    found = case.look_up(f"lib_credit__{model}", key, record)
     return str(bool(found)).lower() == case.cell.value
 
 

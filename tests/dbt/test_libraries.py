@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 from libraries import AS_OF, PROJECT, Bench, new_bench
 
@@ -14,6 +15,9 @@ from pipelines.contracts.authority import order_on
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.contracts.resolved import Claim
+from pipelines.contracts.rules.base import Context
+from pipelines.evidence.rules import measure
+from pipelines.lake.delta import open_table, scan
 from pipelines.lake.models import Model
 from pipelines.release.plan import model_inputs
 
@@ -57,10 +61,12 @@ def decision(number: str, uscc: str | None, day: str, **given: object) -> dict[s
     }  # fmt: skip
 
 
-def repair(number: str, target: str, record: str, result: str, withdrawn: object = None) -> dict[str, object]:
+def repair(
+    number: str, target: str, record: str, result: str, withdrawn: object = None, uscc: str = "C"
+) -> dict[str, object]:
     return {
         "repair_no": number, "repair_target": target, "repaired_record_no": record, "repair_result": result,
-        "withdrawn_on": withdrawn, "uscc": "A", "applied_on": "2026-08-01",
+        "withdrawn_on": withdrawn, "uscc": uscc, "applied_on": "2026-08-01",
     }  # fmt: skip
 
 
@@ -184,6 +190,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         repair("R5", "2", "M2", "1", yesterday),
         repair("R6", "2", "F8", "1", yesterday),
         repair("R7", "1", "F6", "1", "2027-12-31"),
+        # of another firm: the publicity of C stays as it is
+        repair("R8", "1", "F8", "1", yesterday, uscc="A"),
+        repair("R9", "2", "M1", "1", yesterday, uscc="A"),
     )
     bench.load(
         "drc/credit_list",
@@ -417,10 +426,23 @@ def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Ben
     assert ends and dict(found) == dict(ends), "a row may be shown until the first penalty that it counts ends"
 
 
-def test_repairs_know_whether_their_record_is_there(bench: Bench) -> None:
+def test_repairs_know_whether_their_record_is_there_and_of_their_subject(bench: Bench) -> None:
     assert bench.rows("lib_credit__repair", "repair_no, record_known") == [
-        *((f"R{number}", True) for number in range(1, 6)), ("R6", False), ("R7", True),
+        *((f"R{number}", True) for number in range(1, 6)), ("R6", False), ("R7", True), ("R8", False), ("R9", False),
     ]  # fmt: skip
+
+
+def test_a_grant_about_a_record_of_somebody_else_is_told_to_its_department(bench: Bench, contracts: Contracts) -> None:
+    """It ends nobody's publicity, and so the firm that it is for is still shown: somebody must correct it."""
+    relations = {
+        name: scan(open_table(bench.locations[f"lib_credit__{name}"])).source
+        for name in ("repair", "penalty", "listing")
+    }
+    models = {f"lib_credit__{name}": relation for name, relation in relations.items()}
+    context = Context({}, AS_OF, relations["repair"], models=models)
+    with duckdb.connect() as con:
+        found = measure(con, contracts.models["lib_credit__repair"].advice, context)
+    assert [one.failed for one in found] == [1, 2]  # R8; R6 and R9
 
 
 def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> None:

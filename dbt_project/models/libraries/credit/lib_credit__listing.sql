@@ -6,7 +6,8 @@ with entry as (
         least({{ day_before('l.delisted_on') }}, {{ day_before('r.withdrawn_on') }}) as public_until,
         {{ source_rows({'drc/credit_list': 'l', 'drc/credit_repair': 'r'}) }} as source_rows
     from {{ ref('stg_drc__credit_list') }} l
-    left join {{ ref('int_credit__repair') }} r on r.repair_target = '2' and r.repaired_record_no = l.list_record_no
+    left join {{ ref('int_credit__repair') }} r
+        on r.repair_target = '2' and r.repaired_record_no = l.list_record_no and r.uscc = l.uscc
 )
 select
     l.list_record_no, l.list_type, l.subject_name, l.subject_category, l.uscc, l.subject_person_id,

@@ -1,4 +1,5 @@
--- 信用修复，一次申请一行；标明所修复的记录是否在库中。One row per application; says whether the library has the record.
+-- 信用修复，一次申请一行；标明所修复的记录是否在库中且属该主体。
+-- One row per application; says whether the library has the record as one of this subject.
 select
     r.repair_no, r.repair_target, r.repaired_record_no, r.uscc, r.applied_on, r.repair_accepted_on,
     r.repair_decided_on, r.repair_result, r.repair_reason, r.withdrawn_on,
@@ -6,5 +7,7 @@ select
     r.authority_name, r.authority_uscc, r.source_updated_at,
     {{ source_rows({'drc/credit_repair': 'r'}) }} as source_rows
 from {{ ref('stg_drc__credit_repair') }} r
-left join {{ ref('stg_drc__penalty') }} p on r.repair_target = '1' and p.credit_record_no = r.repaired_record_no
-left join {{ ref('stg_drc__credit_list') }} l on r.repair_target = '2' and l.list_record_no = r.repaired_record_no
+left join {{ ref('stg_drc__penalty') }} p
+    on r.repair_target = '1' and p.credit_record_no = r.repaired_record_no and p.uscc = r.uscc
+left join {{ ref('stg_drc__credit_list') }} l
+    on r.repair_target = '2' and l.list_record_no = r.repaired_record_no and l.uscc = r.uscc
