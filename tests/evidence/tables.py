@@ -263,6 +263,12 @@ def certificate_field(code: str | None, place: int) -> str | None:
     return code.split(".")[place] if code is not None and certificate_form(code) else None
 
 
+def certificate_issuer(code: str | None) -> str | None:
+    """The credit code of the issuer in a certificate identifier; None if there is another or none."""
+    issuer = certificate_field(code, 6)
+    return issuer if issuer is not None and len(issuer) == 18 else None
+
+
 def certificate_digit(code: str | None) -> Verdict:
     """The check character fits; None if the identifier is not well formed."""
     if code is None or not certificate_form(code):
@@ -406,9 +412,7 @@ CASES = [
     Case(rule("certificate_check_digit", column="certificate"), lambda row: certificate_digit(row["certificate"])),
     Case(
         rule("certificate_says", column="certificate", part="issuer", other="credit"),
-        lambda row: both(
-            certificate_field(row["certificate"], 6), row["credit"], lambda told, other: len(told) == 6 or told == other
-        ),
+        lambda row: both(certificate_issuer(row["certificate"]), row["credit"], lambda told, other: told == other),
     ),
     Case(
         replace(rule("certificate_says", column="certificate", part="version", other="amount"), id="version"),
