@@ -12,6 +12,7 @@ import dagster as dg
 from assets.ahead import ahead
 from assets.anomalies import EARLY, anomalies
 from assets.corrections import MORNING, corrections
+from assets.dead import WITHOUT_LOCK, bury_dead_runs
 from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
@@ -61,18 +62,25 @@ class Timetable:
     """Jobs, and the schedules that start some of them, by the city's clock."""
 
     timezone: str
+    home: Path
     jobs: list[Any] = field(default_factory=list)
     schedules: list[dg.ScheduleDefinition] = field(default_factory=list)
 
     def job(
-        self, name: str, what: dg.AssetSelection, description: str, cron: str | None = None, when: str | None = None
+        self,
+        name: str,
+        what: dg.AssetSelection,
+        description: str,
+        cron: str | None = None,
+        when: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Any:
         """A job, started by `cron` if given; `when` describes the schedule if the job's description does not."""
         executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
-        job = dg.define_asset_job(name, selection=what, executor_def=executor, description=description)
+        job = dg.define_asset_job(name, selection=what, executor_def=executor, description=description, tags=tags)
         self.jobs.append(job)
         if cron is not None:
-            self.schedules.append(_schedule(job, cron, self.timezone, when or description))
+            self.schedules.append(_schedule(job, cron, self, when or description))
         return job
 
 
@@ -82,17 +90,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sources = source_assets(contracts)
     published = [release_assets(contracts, _graph(settings, contracts)), health, ahead, *delivery_assets(contracts)]
     freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies, corrections, overdue]
-    select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
+    select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone, settings.home)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
     _cadences(table, contracts, select(*published))
     dropped = [source_key(source.id) for source in dropped_sources(contracts)]
     drops = table.job("drops", select(*dropped, *published), say("dagster.drops"))
-    table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR)
+    table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR, tags=WITHOUT_LOCK)
     table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
-    table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY)
-    table.job("corrections", select(corrections), say("dagster.corrections"), MORNING)
-    table.job("deadlines", select(overdue), say("dagster.overdue"), NIGHT)
-    table.job("scores", select(measured), say("dagster.scores"), EVENING)
+    table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY, tags=WITHOUT_LOCK)
+    table.job("corrections", select(corrections), say("dagster.corrections"), MORNING, tags=WITHOUT_LOCK)
+    table.job("deadlines", select(overdue), say("dagster.overdue"), NIGHT, tags=WITHOUT_LOCK)
+    table.job("scores", select(measured), say("dagster.scores"), EVENING, tags=WITHOUT_LOCK)
     table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(
         assets=[*sources, *published, replay_asset(contracts), *own],
@@ -125,13 +133,14 @@ def _cadences(table: Timetable, contracts: Contracts, published: dg.AssetSelecti
         table.job(name, selection, say("dagster.cadence", cycle=named), cron, when)
 
 
-def _schedule(job: Any, cron: str, timezone: str, description: str) -> dg.ScheduleDefinition:
+def _schedule(job: Any, cron: str, table: Timetable, description: str) -> dg.ScheduleDefinition:
     """A schedule whose runs do not pile up: none is asked for while one of the same job waits or goes.
 
     A run that meets another one's lock waits for it by itself.
     """
 
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        bury_dead_runs(context.instance, table.home)
         recent = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED, created_after=datetime.now(UTC) - DEAD)
         if context.instance.get_runs_count(recent):
             return dg.SkipReason(say("dagster.still_going", job=job.name))
@@ -142,7 +151,7 @@ def _schedule(job: Any, cron: str, timezone: str, description: str) -> dg.Schedu
         job=job,
         cron_schedule=cron,
         execution_fn=ask,
-        execution_timezone=timezone,
+        execution_timezone=table.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=description,
     )

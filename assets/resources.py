@@ -19,15 +19,4 @@ def run_resource(context: dg.InitResourceContext) -> Iterator[Run]:
     tags = context.run.tags if context.run else {}
     patience = PATIENCE if any(tag in tags for tag in UNATTENDED) else 0
     with opened(Settings.from_environment(), context.run_id or "adhoc", patience) as run:
-        _bury_dead_runs(context)
         yield run
-
-
-def _bury_dead_runs(context: dg.InitResourceContext) -> None:
-    """Runs that a killed process left as started look alive in the UI for ever. We hold the lock: they are not."""
-    instance = context.instance
-    if instance is None:
-        return
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        if run.run_id != context.run_id:
-            instance.report_run_failed(run, say("run.died"))

@@ -22,6 +22,8 @@ DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
+# Jobs without the lock say themselves how long they may take.
+run_monitoring: {enabled: true}
 """
 
 

@@ -52,7 +52,7 @@ def test_a_complete_file_asks_for_one_run(settings: Settings, contracts: Contrac
     (sensor,) = definitions.get_repository_def().sensor_defs
 
     def evaluate(cursor: str | None) -> dg.SensorResult:
-        with dg.build_sensor_context(cursor=cursor) as context:
+        with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance, cursor) as context:
             return sensor(context)
 
     assert evaluate(None).run_requests in (None, [])
