@@ -7,7 +7,7 @@ select
     r.authority_name, r.authority_uscc, r.source_updated_at,
     {{ source_rows({'drc/credit_repair': 'r'}) }} as source_rows
 from {{ ref('stg_drc__credit_repair') }} r
-left join {{ ref('stg_drc__penalty') }} p
+left join {{ ref('lib_credit__penalty') }} p
     on r.repair_target = '1' and p.credit_record_no = r.repaired_record_no and p.uscc = r.uscc
-left join {{ ref('stg_drc__credit_list') }} l
+left join {{ ref('lib_credit__listing') }} l
     on r.repair_target = '2' and l.list_record_no = r.repaired_record_no and l.uscc = r.uscc
