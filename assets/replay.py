@@ -55,15 +55,17 @@ def source_of(partition: str) -> str:
 
 
 def _replayed(run: Run, keys: Any) -> Iterator[tuple[str, dict[str, int] | str]]:
-    """What became of every partition, by its key; days without a batch say so."""
+    """What became of every partition, by its key; days without a batch say so. Raises CitylakeError at a source of
+    which a batch is held: what comes after it waits too."""
     for key in sorted(keys, key=lambda key: (key.keys_by_dimension["source"], key.keys_by_dimension["day"])):
         source = source_of(key.keys_by_dimension["source"])
         day = date.fromisoformat(key.keys_by_dimension["day"])
         try:
-            done = run.replay(source, day, day).admitted
+            done = run.replay(source, day, day)
         except CitylakeError as error:
             yield str(key), error.text("zh")
             continue
-        if done is not None:
-            counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
-            yield str(key), {name: getattr(done, name) for name in counts}
+        if done.status not in ("admitted", "unchanged") or done.admitted is None:
+            raise CitylakeError("replay.not_done", subject=source)
+        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
+        yield str(key), {name: getattr(done.admitted, name) for name in counts}
