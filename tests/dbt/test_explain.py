@@ -386,12 +386,13 @@ def is_known(case: Case) -> bool:
     return str(known).lower() == case.cell.value
 
 
-def is_in_force(case: Case) -> bool:
+def is_valid_today(case: Case) -> bool:
     day = case.row["as_of"] or ""
-    valid = case.row["licence_status"] == "1" and (case.row["valid_from"] or day) <= day <= (
-        case.row["valid_to"] or day
-    )
-    return (case.cell.value == "true") == (valid and case.row["superseded"] == "false")
+    return case.row["licence_status"] == "1" and (case.row["valid_from"] or day) <= day <= (case.row["valid_to"] or day)
+
+
+def is_in_force(case: Case) -> bool:
+    return (case.cell.value == "true") == (is_valid_today(case) and case.row["superseded"] == "false")
 
 
 EVENTS = {"2": "expired", "3": "cancelled", "4": "revoked", "5": "withdrawn", "6": "replaced", "7": "suspended"}
@@ -696,7 +697,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
         == int(case.cell.value or -1)
     ),
     "superseded": lambda case: case.cell.value == "false" or case.row["in_force"] == "false",
-    "superseded_since": lambda case: case.row["superseded"] == "true",
+    "superseded_since": lambda case: case.row["superseded"] == "true" or not is_valid_today(case),
     "in_force": is_in_force,
     "as_of": is_of_the_edition,
     "replaced_at": is_next_vintage,

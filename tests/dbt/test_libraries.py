@@ -254,6 +254,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         ),
         licence(15, licence_type="SITE", holder_code="H", licence_no="east"),
         licence(16, licence_type="SITE", holder_code="H", licence_no="west"),
+        # replaced while it was good, and over since; renewed when it was over
+        licence(17, licence_type="ONE", holder_code="I", issued_on="2018-01-01", valid_to=yesterday),
+        licence(18, licence_type="ONE", holder_code="I", issued_on="2018-04-18"),
+        licence(19, licence_type="ONE", holder_code="J", issued_on="2018-01-01", valid_to="2019-12-31"),
+        licence(20, licence_type="ONE", holder_code="J", issued_on="2019-12-01", valid_from="2020-01-01"),
     )
     bench.load(
         "dsrb/e_licence_change",
@@ -350,10 +355,14 @@ def test_a_licence_is_in_force_by_status_and_days_and_if_no_newer_one_is(bench: 
     columns = "licence_identifier, superseded, in_force"
     found = {row[0]: row[1:] for row in bench.rows("lib_e_licence__licence", columns)}
     assert found == {
-        **dict.fromkeys(("L1", "L2", "L7", "L9", "L10", "L11", "L14", "L15", "L16"), (False, True)),
-        **dict.fromkeys(("L3", "L4", "L5", "L8", "L12"), (False, False)),
+        **dict.fromkeys(("L1", "L2", "L7", "L9", "L10", "L11", "L14", "L15", "L16", "L18", "L20"), (False, True)),
+        **dict.fromkeys(("L3", "L4", "L5", "L8", "L12", "L17", "L19"), (False, False)),
         **dict.fromkeys(("L6", "L13"), (True, False)),
     }
+    replaced = bench.rows(
+        "lib_e_licence__licence", "licence_identifier, superseded_since", "superseded_since is not null"
+    )
+    assert replaced == [("L13", date(2022, 6, 1)), ("L17", date(2018, 4, 18)), ("L6", date(2021, 1, 1))]
     holders = bench.rows(
         "lib_e_licence__licence", "holder_person_id, holder_uscc", "licence_identifier in ('L1', 'L6')"
     )

@@ -6,7 +6,6 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import date
-from itertools import pairwise
 
 import duckdb
 import pyarrow as pa
@@ -68,7 +67,8 @@ class Licences:
     def superseded(self) -> Answers:
         """Which licences a newer one of their holder replaced although they are called valid, and since when."""
         said = dict(self._libraries.rows(LICENCE, "licence_identifier, superseded_since", "superseded"))
-        return answers(self._superseded, said, self.why)
+        true = {one: since for one, since in self._superseded.items() if _good(self.last[one], self._today)}
+        return answers(true, said, self.why)
 
     def several(self) -> Answers:
         """Who has several licences of one type in force, under whatever numbers, and how many."""
@@ -153,13 +153,20 @@ class Licences:
         return (kind, row["holder_code"], *(() if once else (row["licence_no"],)))
 
     def _replaced(self) -> Iterator[tuple[str, date]]:
-        """Each licence that is called valid beside a newer one, and the day since which that holds."""
+        """Each licence beside which a newer one was good on its last day, and the day since which."""
         for alike in self._alike.values():
-            good = [one for one in alike if one in self.last and _good(self.last[one], self._today)]
-            good.sort(key=lambda one: (self.last[one]["issued_on"], float(self.last[one]["change_no"])))
-            for one, newer in pairwise(good):
-                row = self.last[newer]
-                yield one, max(row["issued_on"], row["valid_from"] or row["issued_on"])
+            known = [one for one in alike if one in self.last]
+            known.sort(key=lambda one: (self.last[one]["issued_on"], float(self.last[one]["change_no"])))
+            for place, one in enumerate(known):
+                row = self.last[one]
+                day = min(row["valid_to"] or self._today, self._today)
+                day = day if row["licence_status"] == VALID else min(day, _day(row))
+                newer = [other for other in map(self.last.__getitem__, known[place + 1 :]) if _good(other, day)]
+                if newer:
+                    yield (
+                        one,
+                        min(max(other["issued_on"], other["valid_from"] or other["issued_on"]) for other in newer),
+                    )
 
     def _in_force(self, identifier: str, row: Row, day: date) -> bool:
         return _good(row, day) and day < self._superseded.get(identifier, date.max)
