@@ -19,7 +19,8 @@ def by_copy(empty: Path) -> Iterator[None]:
 
     def upgrade(register: Register) -> None:
         named = register.engine.url.database
-        if register.engine.dialect.name == "sqlite" and named and not Path(named).exists():
+        a_file = register.engine.dialect.name == "sqlite" and named and not named.startswith("file:")
+        if a_file and not Path(named).exists():
             shutil.copyfile(empty, named)
         else:
             migrate(register)

@@ -19,7 +19,7 @@ class SqliteLake(RawLake):
 
     def __init__(self, home: Path) -> None:
         super().__init__(home, "dsrb/division")
-        connector = replace(self.contract.connector, verb="database", arguments={"connection": "s", "table": "t"})
+        connector = replace(self.contract.connector, verb="database", arguments={"connection": "psb", "table": "t"})
         column = replace(self.contract.columns[0], physical_name="id")
         self.contract = replace(self.contract, connector=connector, columns=[column])
         self.file = home / "source.db"

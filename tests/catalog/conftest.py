@@ -18,6 +18,7 @@ from tests.catalog.small_city import (
     AGE_CELLS,
     AGE_MODEL,
     AGES,
+    COUNTED,
     COUNTIES,
     DIVISIONS,
     GEOGRAPHY,
@@ -25,7 +26,6 @@ from tests.catalog.small_city import (
     PERSONS,
     PLAN,
     REGISTER,
-    REGISTERED,
     URL,
     City,
     appoint,
@@ -46,7 +46,7 @@ def full_city(tmp_path_factory: pytest.TempPathFactory) -> City:
     made.release(PLAN)
     made.release(COUNTIES)
     made.release_model(GEOGRAPHY)
-    made.prove(AGE_MODEL, AGE_CELLS, {REGISTERED: "range(42)"})
+    made.prove(AGE_MODEL, AGE_CELLS, COUNTED)
     made.admit(REGISTER, 1, 1000, 30, {"name.chinese_name": 20, "birth_date.type": 12})
     made.admit(REGISTER, 2, 1100, 3, {"sex_matches_id": 3})
     made.admit(MARRIAGES, 1, 50, 4, {"male_id_number.gb11643_age": 4})

@@ -144,6 +144,8 @@ AGE_CELLS = """(SELECT * FROM (VALUES
     ('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-01'),
     ('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-01')
 ) AS t(county_code, county_name, sex, age_band, persons, as_of))"""
+COUNTED = {REGISTERED: f"(SELECT county_code, sex, age_band, unnest(range(persons)) AS person FROM {AGE_CELLS})"}
+"""The persons that these cells count."""
 RULES = [
     {
         "rule": "county_code.required",

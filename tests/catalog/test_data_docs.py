@@ -11,7 +11,7 @@ from citylake.main import app
 from pipelines.evidence import data_docs
 from pipelines.register import chain
 from pipelines.register.receipts import Receipts
-from tests.catalog.small_city import AGE_CELLS, AGE_MODEL, MODEL, REGISTERED, City
+from tests.catalog.small_city import AGE_CELLS, AGE_MODEL, COUNTED, MODEL, City
 
 MARK = "机密值7f3a"
 NASTY = '"><script>alert(1)</script>'
@@ -49,7 +49,7 @@ def stands_alone(text: str) -> None:
 
 def test_the_page_stands_alone_and_tells_every_rule(own_city: City) -> None:
     bad = AGE_CELLS.replace("'金安区', '1'", f"'{MARK}', '{MARK}'").replace("'85+'", f"'{MARK}'")
-    evidence = own_city.prove(AGE_MODEL, bad, {REGISTERED: "range(42)"})
+    evidence = own_city.prove(AGE_MODEL, bad, COUNTED)
     client = own_city.client()
     assert f'href="{DOCS}"' in client.get(f"/quality/evidence/{AGE_MODEL}").text
     for language in ("zh", "en"):
@@ -70,7 +70,7 @@ def test_the_page_stands_alone_and_tells_every_rule(own_city: City) -> None:
 
 
 def test_names_and_rules_are_no_markup(own_city: City) -> None:
-    own_city.prove(AGE_MODEL, AGE_CELLS, {REGISTERED: "range(42)"})
+    own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
     kept = data_docs.kept(Receipts(own_city.register, "test"), AGE_MODEL, "2026-11-01.1")
     assert kept is not None
     for result in kept["suite"]["results"]:
@@ -89,7 +89,7 @@ def test_nothing_is_shown_of_what_has_no_suite(own_city: City) -> None:
 
 
 def test_the_command_writes_the_page(own_city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own_city.prove(AGE_MODEL, AGE_CELLS, {REGISTERED: "range(42)"})
+    own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
     monkeypatch.setenv("CITYLAKE_HOME", str(own_city.settings.home))
     file = tmp_path / "docs.html"
     result = CliRunner().invoke(app, ["evidence", "docs", AGE_MODEL, "-o", str(file)])

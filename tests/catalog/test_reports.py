@@ -20,12 +20,12 @@ from tests.catalog.small_city import (
     AGE_CELLS,
     AGE_MODEL,
     AGES,
+    COUNTED,
     DIVISIONS,
     MARRIAGES,
     MODEL,
     PERSONS,
     REGISTER,
-    REGISTERED,
     RULES,
     SERIES,
     City,
@@ -233,7 +233,7 @@ def test_a_page_reads_few_rows_of_the_ledger(own_city: City, monkeypatch: pytest
 
 def test_the_evidence_of_a_real_suite_tells_no_values(own_city: City) -> None:
     bad = AGE_CELLS.replace("'金安区', '1'", f"'{MARK}', '{MARK}'").replace("'85+'", f"'{MARK}'")
-    evidence = own_city.prove(AGE_MODEL, bad, {REGISTERED: "range(42)"})
+    evidence = own_city.prove(AGE_MODEL, bad, COUNTED)
     failed = {rule.rule for rule in evidence.rules if rule.failed}
     assert {"sex.in_codes", "age_band.matches"} <= failed
     client = own_city.client()
@@ -256,7 +256,7 @@ def test_the_evidence_of_a_real_suite_tells_no_values(own_city: City) -> None:
 
 def test_a_dataset_leads_to_the_suite_of_its_model(own_city: City) -> None:
     link = f'href="/quality/evidence/{AGE_MODEL}"'
-    own_city.prove(AGE_MODEL, AGE_CELLS, {REGISTERED: "range(42)"})
+    own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
     client = own_city.client()
     assert link in client.get(f"/quality/{AGES}").text and link in client.get(f"/quality/{AGE_MODEL}").text
     assert client.get(f"/quality/evidence/{AGE_MODEL}").status_code == 200
@@ -275,7 +275,7 @@ def test_names_of_others_are_no_markup(own_city: City) -> None:
     listed = contracts / "codes" / "organisations.csv"
     listed.write_text(listed.read_text("utf-8").replace("市统计局", '"<img src=x onerror=alert(1)>"'), "utf-8")
     own_city.admit(SERIES, 1, 10, 4, {f"{NASTY}.required": 4})
-    evidence = own_city.prove(AGE_MODEL, AGE_CELLS.replace("'00-04'", f"'{NASTY}'"), {REGISTERED: "range(42)"})
+    evidence = own_city.prove(AGE_MODEL, AGE_CELLS.replace("'00-04'", f"'{NASTY}'"), COUNTED)
     own_city.release_model(AGE_MODEL, rules=[{**rule, "rule": NASTY} for rule in evidence.to_json()["rules"]])
     own_city.refuse(AGES, NASTY)
     client = own_city.client()

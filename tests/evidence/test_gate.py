@@ -63,9 +63,10 @@ def prove(con: duckdb.DuckDBPyConnection, contracts: Contracts, proved: Sensitiv
 
 
 def context_of(contracts: Contracts, relation: str, people: int = 42) -> Context:
-    return rule_context(
-        contracts, today=TODAY, relation=relation, models={"lib_population__registered": f"range({people})"}
-    )
+    """What rules are asked with: as many registered people, first those of the good cell, then those of the other."""
+    each = f"(SELECT *, unnest(range(persons)) AS person FROM {cells(GOOD, OTHER)})"
+    registered = f"(SELECT county_code, sex, age_band FROM {each} LIMIT {people})"
+    return rule_context(contracts, today=TODAY, relation=relation, models={"lib_population__registered": registered})
 
 
 def status(evidence: Evidence) -> dict[str, str]:
@@ -138,7 +139,7 @@ def test_a_failing_rule(con: duckdb.DuckDBPyConnection, contract: ProductContrac
     assert check and check.measured == 2 and check.threshold == 0
     assert {str(detail.arguments["rule"]) for detail in check.details} == {
         "unique(county_code,sex,age_band)",
-        "sums_to",
+        "counts_rows",
     }
     assert said(evidence, "rules") == ["evidence.rule_failed"] * 2
 
