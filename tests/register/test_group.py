@@ -39,7 +39,9 @@ for thread in range(8):
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
+def register(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
+    """One that waits for the disk: rows gather while it does."""
+    monkeypatch.setattr(store, "_configure_sqlite", configure_durably)
     register = Register(f"sqlite:///{tmp_path / 'register.db'}")
     register.upgrade()
     yield register
@@ -147,8 +149,7 @@ def test_a_register_that_another_process_keeps_is_told_and_used_again(tmp_path: 
     assert bodies(register) == ["1", "3"] and unbroken(register)
 
 
-def test_the_kept_connection_is_as_durable_as_the_others(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_configure_sqlite", configure_durably)
+def test_the_kept_connection_is_as_durable_as_the_others(register: Register) -> None:
     with closing(Register(str(register.engine.url))) as durable, durable.begin_plainly() as connection:
         pragmas = [connection.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "journal_mode")]
     assert pragmas == [(2,), ("wal",)]
