@@ -22,8 +22,8 @@ from tests.catalog.small_city import ADMINISTRATOR, PERSONS, STEWARD, URL, appoi
 from tests.city import Town, published_town, seed_from_clock
 
 pytestmark = [pytest.mark.server, pytest.mark.town]
-AGES = "mart_population__age_structure"
-AGED = ("--column", "persons", "--who", "市民", "--what", "人数过少", "--from", "public")
+COUNTED = "mart_population__town_day"
+FEW = ("--column", "persons", "--who", "市民", "--what", "人数过少", "--from", "public")
 MODEL, SOURCE, TABLE = "lib_population__person", "psb/household_person", 'hzgl."T_CZRK_JBXX"'
 
 
@@ -102,7 +102,7 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     ran(town, monkeypatch, "raise", SOURCE, *doubt, "--row", "99:0", code=1)
     ran(town, monkeypatch, "raise", SOURCE, *doubt, "--key", "record_no=1", code=1)
     ran(town, monkeypatch, "raise", PERSONS, *doubt, "--key", f"division_code={cell.division}", "--row", "1:0", code=1)
-    said = ran(town, monkeypatch, "raise", AGES, *AGED, "--key", "county_code=341502", code=1)
+    said = ran(town, monkeypatch, "raise", COUNTED, *FEW, "--key", "county_code=341502", code=1)
     assert "不逐行记录来源" in said
     shown = ("--key", f"division_code={cell.division}", "--key", f"id_number={cell.number}")
     said = ran(town, monkeypatch, "raise", PERSONS, *doubt, *shown)  # a department sees a product, and no raw rows
