@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -48,6 +48,8 @@ from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
 
 APPLICATION = "citylake.admission"
 _ADMITTED = "admitted"
+_TOGETHER = 500_000
+"""How many refused rows are written by one statement."""
 
 
 @dataclass(frozen=True)
@@ -406,7 +408,7 @@ class Batch:
         """Quarantine first, then core: the commit to core is what makes the batch admitted. The hashes come last: what
         a killed run did not keep is computed."""
         if delta.committed(self.quarantine, APPLICATION) != outcome.batch:
-            self._commit(self.quarantine, self._refused_query(), outcome.batch, {})
+            self._commit(self.quarantine, self._refused_queries(outcome.refused), outcome.batch, {})
         seconds = round(time.monotonic() - started, 3)
         recorded = {"core_version": self.base, "seconds": seconds}
         outcome = Admitted(**{**vars(outcome), **recorded})
@@ -416,7 +418,7 @@ class Batch:
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
         if isinstance(changes, ReturnedTable):  # the other rows are as they were: the next delivery is to see that
             metadata["contract"] = self._contract_before()
-        version = self._commit(self.core, self._changes_query(changes), outcome.batch, metadata)
+        version = self._commit(self.core, [self._changes_query(changes)], outcome.batch, metadata)
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
 
@@ -426,9 +428,10 @@ class Batch:
         else:
             hashes.drop(self.lake.hashes(self.contract.org, self.contract.dataset))
 
-    def _commit(self, location: Path, query: str, batch: int, metadata: dict[str, str]) -> int:
-        schema = query_schema(self.con, query, self.contract.id)
-        written = copy_rows(self.con, query, location)
+    def _commit(self, location: Path, queries: Sequence[str], batch: int, metadata: dict[str, str]) -> int:
+        long_rows = location == self.quarantine  # each has the whole row as text
+        schema = query_schema(self.con, queries[0], self.contract.id)
+        written = [file for query in queries for file in copy_rows(self.con, query, location, long_rows=long_rows)]
         return delta.commit(
             location,
             schema,
@@ -487,8 +490,16 @@ class Batch:
             null_handling=FunctionNullHandling.SPECIAL,
         )
 
-    def _refused_query(self) -> str:
-        """Refused rows with their rules and the row as received; for the engine and, through issues, the owner."""
+    def _refused_queries(self, refused: int) -> list[str]:
+        """All refused rows; many of them in parts, for a delivery that is refused whole may be larger than memory."""
+        if refused <= _TOGETHER:
+            return [self._refused_query("true")]
+        parts = range(0, self.delivery.rows, _TOGETHER)
+        return [self._refused_query(f"{ROW} BETWEEN {first} AND {first + _TOGETHER - 1}") for first in parts]
+
+    def _refused_query(self, some: str) -> str:
+        """Refused rows with their rules and the row as received; for the engine and, through issues, the owner. `some`:
+        of which rows."""
         failed = ", ".join(
             f"CASE WHEN {self.admission.failed(index)} THEN {literal(judgement.rule)} END"
             for index, judgement in enumerate(self.admission.judgements)
@@ -496,7 +507,7 @@ class Batch:
         masks = ", ".join(self.admission.masks)
         refused = (
             f"SELECT {ROW}, {masks}, _rule FROM judged LEFT JOIN late_refused USING ({ROW}) "
-            f"WHERE NOT ({self.admission.accepted}) OR _rule IS NOT NULL"
+            f"WHERE ({some}) AND (NOT ({self.admission.accepted}) OR _rule IS NOT NULL)"
         )
         # as text, for JSON would make floats of exact numbers
         names = pq.read_schema(self.delivery.path).names

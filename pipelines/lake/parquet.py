@@ -17,6 +17,8 @@ from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.lake.errors import disk_full_named
 
 FILE_SIZE = "256MB"
+GROUP_SIZE = "16MB"
+"""How much of long rows a thread gathers before it writes."""
 _LAYOUT = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 3000"
 _FORMAT = f"{_LAYOUT}, COMPRESSION zstd, COMPRESSION_LEVEL 1"
 """How COPY writes what we keep. A column with more different values in a row group gets no dictionary: a larger limit
@@ -43,14 +45,21 @@ def write_file(con: duckdb.DuckDBPyConnection, query: str, file: Path, kept: boo
 
 
 def copy_rows(
-    con: duckdb.DuckDBPyConnection, query: str, location: Path, partition_by: Sequence[str] = ()
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    location: Path,
+    partition_by: Sequence[str] = (),
+    long_rows: bool = False,
 ) -> list[WrittenFile]:
-    """Write the rows of a query as Parquet files below `location`; an empty result leaves no file.
+    """Write the rows of a query as Parquet files below `location`; an empty result leaves no file. `long_rows`: each
+    may have kilobytes, so that not as many as usual are held in memory together; they come in no order.
 
     The files belong to no table until they are committed. A run killed here leaves orphans for `cleanup.clean`.
     Raises DiskFull, or DuckDB's own error when the query fails.
     """
     layout = f"file_size_bytes '{FILE_SIZE}'"
+    if long_rows:
+        layout += f", row_group_size_bytes '{GROUP_SIZE}'"
     if partition_by:
         layout = f"partition_by ({', '.join(map(identifier, partition_by))})"
     location.mkdir(parents=True, exist_ok=True)

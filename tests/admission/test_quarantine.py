@@ -96,6 +96,20 @@ def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches
         }
 
 
+def test_very_many_refused_rows_are_written_in_parts(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A delivery of millions that is refused whole is larger than the memory of admission."""
+    monkeypatch.setattr("pipelines.admission.admit._TOGETHER", 2)
+    source = intake(str(tmp_path), contracts, "dsrb/case_step", CURSOR)
+    rows = [refused_step(Told(f"k{number}", 1, "bad" if number % 3 else "1")) for number in range(10)]
+    outcome = source.deliver(rows)
+    assert (outcome.received, outcome.refused) == (10, 6)
+    assert [(line.row, line.values["HJBH"]) for line in lines(source)] == [
+        (number, f"k{number}") for number in range(10) if number % 3
+    ]
+
+
 def content_of(line: Line, mode: str) -> tuple[Any, ...]:
     if mode == "cursor":
         return line.values["HJBH"], int(str(line.values["GXSJ"])[-2:]), ""
