@@ -47,6 +47,8 @@ SPAN = 10**9
 """What lies between the numbers of two copies, where they are integers."""
 NUMBERS = ("household_no", "record_no", "residence_permit_no", "change_no")
 """Besides keys: numbers that no two copies may have in common."""
+FORMED = ("health_record_no", "student_no")
+"""Keys with a length or a form that no longer text has: digits of a hash take the place of all but the first sign."""
 DIGITS = "0123456789"
 MOBILE_PLACES = (4, 5, 6)
 """Digits of a telephone that a copy changes."""
@@ -268,15 +270,26 @@ def _mapped(contract: SourceContract, wanted: Sequence[str], letters: str, rows:
             value = _digits(value, MOBILE_PLACES, copy)
         elif personal == "name":
             value = _name(value, letters, copy)
-        elif column is not None and (name in contract.form.load.key or name in NUMBERS):
-            integer = column.definition.logicalType == "integer"
-            value = f"{value} + CAST({copy * SPAN} AS BIGINT)" if integer else _text(value, copy)
+        elif (
+            column is not None
+            and column.definition.codes is None
+            and (name in contract.form.load.key or name in NUMBERS)
+        ):
+            if column.definition.logicalType == "integer":
+                value = f"{value} + CAST({copy * SPAN} AS BIGINT)"
+            else:
+                value = _of_form(value, copy) if name in FORMED else _text(value, copy)
         found.append(f"{value} AS {identifier(name)}")
     return f"SELECT {', '.join(found)} FROM (SELECT {', '.join(['*', *moved])} FROM small)"
 
 
 def _text(key: str, copy: int) -> str:
     return f"{key} || '{copy:03}'"
+
+
+def _of_form(key: str, copy: int) -> str:
+    hashed = f"translate(sha256({_text(key, copy)}), 'abcdef', '012345')"
+    return f"substr({key}, 1, 1) || substr({hashed}, 1, length({key}) - 1)"
 
 
 def _person(claim: str, copy: int) -> str:
