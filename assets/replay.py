@@ -65,7 +65,4 @@ def _replayed(run: Run, keys: Any) -> Iterator[tuple[str, dict[str, int] | str]]
         except CitylakeError as error:
             yield str(key), error.text("zh")
             continue
-        if done.status not in ("admitted", "unchanged") or done.admitted is None:
-            raise CitylakeError("replay.not_done", subject=source)
-        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
-        yield str(key), {name: getattr(done.admitted, name) for name in counts}
+        yield str(key), done.replayed(source)

@@ -94,10 +94,7 @@ def replay(
         with opened(settings, f"replay-{uuid.uuid4()}") as run:
             known_source(run.contracts, source)
             done = run.replay(source, first.date(), last.date(), {"who": who, "why": why})
-        if done.status not in ("admitted", "unchanged") or done.admitted is None:
-            raise CitylakeError("replay.not_done", subject=source)
-        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
-        as_json({"source": source, **{name: getattr(done.admitted, name) for name in counts}})
+        as_json({"source": source, **done.replayed(source)})
 
 
 def issues(

@@ -78,6 +78,14 @@ class Ingested:
     message: str
     admitted: Admitted | None
 
+    def replayed(self, source: str) -> dict[str, int]:
+        """What a replay of the source came to, counted. Raises CitylakeError where a held or rejected batch stopped it:
+        what was admitted last is another batch then."""
+        if self.status not in ("admitted", "unchanged") or self.admitted is None:
+            raise CitylakeError("replay.not_done", subject=source)
+        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
+        return {name: getattr(self.admitted, name) for name in counts}
+
 
 @dataclass(frozen=True)
 class Built:
