@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from assets.ahead import ahead
+from assets.alive import executor
 from assets.anomalies import EARLY, anomalies
 from assets.corrections import MORNING, corrections
-from assets.dead import WITHOUT_LOCK, bury_dead_runs
 from assets.deliveries import delivery_assets
 from assets.drops import drop_sensor, dropped_sources
 from assets.freshness import EVERY_HOUR, freshness_checks
@@ -21,7 +21,7 @@ from assets.overdue import NIGHT, overdue
 from assets.releases import release_assets
 from assets.replay import replay_asset
 from assets.reports import EVENING, FIRST_OF_MONTH, measured, month_reports
-from assets.resources import PATIENCE, run_resource
+from assets.resources import run_resource
 from assets.retention import EVERY_DAY, JOB, ended
 from assets.sources import CADENCES, source_assets, source_key
 from pipelines.contracts.dbt import generated
@@ -53,8 +53,8 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-DEAD = timedelta(seconds=2 * PATIENCE)
-"""A run that did not end after this time keeps no other from starting: it may have been killed."""
+SHORT = {"dagster/max_runtime": "3600"}
+"""Tag of jobs that take no lock of the lake and read the register only: one that hangs is ended after these seconds."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ class Timetable:
     """Jobs, and the schedules that start some of them, by the city's clock."""
 
     timezone: str
-    home: Path
     jobs: list[Any] = field(default_factory=list)
     schedules: list[dg.ScheduleDefinition] = field(default_factory=list)
 
@@ -76,11 +75,10 @@ class Timetable:
         tags: Mapping[str, str] | None = None,
     ) -> Any:
         """A job, started by `cron` if given; `when` describes the schedule if the job's description does not."""
-        executor = dg.in_process_executor  # a step in a process of its own would pay the imports again
         job = dg.define_asset_job(name, selection=what, executor_def=executor, description=description, tags=tags)
         self.jobs.append(job)
         if cron is not None:
-            self.schedules.append(_schedule(job, cron, self, when or description))
+            self.schedules.append(_schedule(job, cron, self.timezone, when or description))
         return job
 
 
@@ -90,17 +88,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     sources = source_assets(contracts)
     published = [release_assets(contracts, _graph(settings, contracts)), health, ahead, *delivery_assets(contracts)]
     freshness, own = freshness_checks(contracts), [ended, measured, month_reports, anomalies, corrections, overdue]
-    select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone, settings.home)
+    select, table = dg.AssetSelection.assets, Timetable(contracts.city.timezone)
     table.job(CITY_JOB, select(*sources, *published), say("dagster.city"))
     _cadences(table, contracts, select(*published))
     dropped = [source_key(source.id) for source in dropped_sources(contracts)]
     drops = table.job("drops", select(*dropped, *published), say("dagster.drops"))
-    table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR, tags=WITHOUT_LOCK)
+    table.job("freshness", dg.AssetSelection.checks(freshness), say("dagster.freshness"), EVERY_HOUR, tags=SHORT)
     table.job(JOB, select(ended), say("dagster.retention"), EVERY_DAY)
-    table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY, tags=WITHOUT_LOCK)
-    table.job("corrections", select(corrections), say("dagster.corrections"), MORNING, tags=WITHOUT_LOCK)
-    table.job("deadlines", select(overdue), say("dagster.overdue"), NIGHT, tags=WITHOUT_LOCK)
-    table.job("scores", select(measured), say("dagster.scores"), EVENING, tags=WITHOUT_LOCK)
+    table.job("unusual_reads", select(anomalies), say("dagster.anomalies"), EARLY, tags=SHORT)
+    table.job("corrections", select(corrections), say("dagster.corrections"), MORNING, tags=SHORT)
+    table.job("deadlines", select(overdue), say("dagster.overdue"), NIGHT, tags=SHORT)
+    table.job("scores", select(measured), say("dagster.scores"), EVENING, tags=SHORT)
     table.job("reports", select(month_reports), say("dagster.month_reports"), FIRST_OF_MONTH)
     return dg.Definitions(
         assets=[*sources, *published, replay_asset(contracts), *own],
@@ -109,7 +107,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         schedules=table.schedules,
         sensors=[drop_sensor(contracts, settings, drops)],
         resources={"run": run_resource},
-        executor=dg.in_process_executor,
+        executor=executor,
     )
 
 
@@ -133,16 +131,14 @@ def _cadences(table: Timetable, contracts: Contracts, published: dg.AssetSelecti
         table.job(name, selection, say("dagster.cadence", cycle=named), cron, when)
 
 
-def _schedule(job: Any, cron: str, table: Timetable, description: str) -> dg.ScheduleDefinition:
+def _schedule(job: Any, cron: str, timezone: str, description: str) -> dg.ScheduleDefinition:
     """A schedule whose runs do not pile up: none is asked for while one of the same job waits or goes.
 
     A run that meets another one's lock waits for it by itself.
     """
 
     def ask(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        bury_dead_runs(context.instance, table.home)
-        recent = dg.RunsFilter(job_name=job.name, statuses=UNFINISHED, created_after=datetime.now(UTC) - DEAD)
-        if context.instance.get_runs_count(recent):
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)):
             return dg.SkipReason(say("dagster.still_going", job=job.name))
         return dg.RunRequest()
 
@@ -151,7 +147,7 @@ def _schedule(job: Any, cron: str, table: Timetable, description: str) -> dg.Sch
         job=job,
         cron_schedule=cron,
         execution_fn=ask,
-        execution_timezone=table.timezone,
+        execution_timezone=timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=description,
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 import dagster as dg
 
-from assets.dead import bury_dead_runs
 from assets.sources import source_key
 from pipelines.connectors.drop_box import waiting
 from pipelines.connectors.stores import StoredFile, StoreError, open_store
@@ -40,7 +39,6 @@ def drop_sensor(contracts: Contracts, settings: Settings, job: Any) -> dg.Sensor
         description=say("dagster.drops"),
     )
     def file_drops(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        bury_dead_runs(context.instance, settings.home)
         mark, sources = look(contracts, settings)
         if not sources:
             return dg.SensorResult(skip_reason=say("dagster.no_drops"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pipelines.messages import translate
+from pipelines.messages import CitylakeError, translate
 from pipelines.register import Register
 from pipelines.register.receipts import Receipt, Receipts
 from pipelines.settings import Settings
@@ -22,8 +22,9 @@ DAGSTER_YAML = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
-# Jobs without the lock say themselves how long they may take.
-run_monitoring: {enabled: true}
+# Whose process was killed has failed, and its place is free again.
+run_launcher: {module: assets.alive, class: Launcher}
+run_monitoring: {enabled: true, poll_interval_seconds: 30}
 """
 
 
@@ -37,7 +38,8 @@ def prepare_dagster(settings: Settings) -> None:
 
 
 def run_job(settings: Settings, job: str) -> tuple[str, bool]:
-    """Run a job of the definitions; returns its run id and whether it succeeded. Raises RunLocked."""
+    """Run a job of the definitions; returns its run id and whether it succeeded. Raises RunLocked, and CitylakeError
+    for a job that is not there."""
     prepare_dagster(settings)
     settings.prepare()
     register = Register(settings.register_url)
@@ -45,10 +47,15 @@ def run_job(settings: Settings, job: str) -> tuple[str, bool]:
     register.close()
     import dagster as dg  # 1.6 CPU seconds: only commands that run jobs pay them
 
+    from assets.alive import hold
     from assets.definitions import defs
 
+    known = [one.name for one in defs.resolve_all_job_defs() if not one.name.startswith("__")]
+    if job not in known:
+        raise CitylakeError("cli.no_job", job=job, known="、".join(sorted(known)))
     run_id = str(uuid.uuid4())
     with dg.DagsterInstance.get() as instance, _progress(settings, run_id):
+        hold(instance, run_id)
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,

@@ -1,7 +1,7 @@
 """The Dagster definitions load, resolve every job, and say everything in Chinese to the steward."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -82,17 +82,6 @@ def test_runs_of_a_schedule_do_not_pile_up(
             asked = schedule.evaluate_tick(context)
     assert len(asked.run_requests or []) == asks
     assert asks or "还在等待或进行" in (asked.skip_message or "")
-
-
-def test_a_killed_run_does_not_stop_a_schedule(
-    definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    repository = definitions.get_repository_def()
-    monkeypatch.setattr("assets.definitions.DEAD", timedelta(0))
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.create_run_for_job(repository.get_job("realtime"), status=dg.DagsterRunStatus.STARTED)
-        with dg.build_schedule_context(instance, scheduled_execution_time=datetime.now(UTC)) as context:
-            assert repository.get_schedule_def("realtime_schedule").evaluate_tick(context).run_requests
 
 
 def test_every_dataset_of_the_contracts_is_an_asset(definitions: dg.Definitions, contracts: Contracts) -> None:
