@@ -16,8 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from catalog.policy.decision import Bound, Offer, Organisations, ShownUntil
+from pipelines.contracts.forms.city import CityForm
 from pipelines.contracts.load import load, stated
-from pipelines.contracts.models import CityForm
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError
 from pipelines.privacy.masks import masks

@@ -25,7 +25,7 @@ from catalog.policy.audit import AuditUnavailable
 from catalog.policy.decision import ANONYMOUS, Caller, Reason
 from catalog.policy.lockout import Origin
 from catalog.policy.quotas import Standing, left_of_day, opens, today
-from pipelines.contracts.models import CallersForm
+from pipelines.contracts.forms.limits import CallersForm
 from pipelines.lake.errors import LakeError
 from pipelines.messages import CitylakeError
 from pipelines.register import Register

@@ -14,8 +14,8 @@ from catalog.delivery.receipt import signed_by, written
 from catalog.delivery.standing import attempt
 from catalog.policy.callers import load_grants
 from citylake.output import as_json, opened_register, told
+from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.contracts.load import load
-from pipelines.contracts.models import DeliveryForm
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.store import now

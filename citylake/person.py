@@ -10,8 +10,8 @@ from catalog.delivery.ahead import after_release
 from citylake.output import as_json, opened_register, told
 from citylake.permission import Actor, Why, permit, permitted
 from citylake.ready import make_ready
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import load
-from pipelines.contracts.models import WholeTable
 from pipelines.erasure.copies import copies
 from pipelines.erasure.lifting import lift
 from pipelines.erasure.order import Erasure, Order, erasing_key

@@ -22,8 +22,8 @@ from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
 from pipelines.admission.renames import ColumnsRenamed
 from pipelines.contracts.dbt import BEFORE, generated
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract, load
-from pipelines.contracts.models import WholeTable
 from pipelines.erasure.marks import Erased
 from pipelines.erasure.order import JOURNAL, erasing_key, require_finished
 from pipelines.evidence import days

@@ -11,7 +11,8 @@ from catalog.delivery.files.returned import Account
 from catalog.delivery.push import BY_CONTRACT, Delivered
 from catalog.delivery.tables.deliver import deliver as deliver_table
 from catalog.policy.decision import Reason
-from pipelines.contracts.models import CityForm, DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.deliveries import DeliveryForm, FileDeliveryForm, PackagesForm, ReturnForm, ReturnTo
 from pipelines.contracts.texts import LANGUAGES
 from pipelines.messages import CitylakeError, translate
 from pipelines.register import Register

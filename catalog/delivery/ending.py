@@ -17,7 +17,8 @@ from catalog.delivery.files.deliver import FileTask
 from catalog.policy.administration import SOON
 from catalog.policy.callers import load_grants
 from catalog.policy.decision import ROADS, Grant, within
-from pipelines.contracts.models import CityForm, DeliveryForm
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.register import Register

@@ -19,7 +19,8 @@ from catalog.delivery.files.deliver import FileTask
 from catalog.delivery.files.returned import Account
 from catalog.delivery.push import Delivered
 from catalog.policy.audit import AuditUnavailable
-from pipelines.contracts.models import CityForm, DeliveryForm
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.contracts.texts import LANGUAGES
 from pipelines.messages import CitylakeError, translate
 from pipelines.register import Register

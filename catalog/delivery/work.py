@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from pipelines.contracts.models import WorkForm
+from pipelines.contracts.forms.limits import WorkForm
 
 CHEAP_ROWS: Final = 50_000
 """What goes through no more rows takes a moment and needs no place."""

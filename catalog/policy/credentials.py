@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from catalog.policy import audit, logins, passwords, second_factor, users
 from catalog.policy.tokens import HASHER, hash_fits
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.store import now

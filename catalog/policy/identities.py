@@ -12,7 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from catalog.policy import audit, logins, users
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.store import now

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from catalog.policy import audit, users
-from pipelines.contracts.models import DeviceForm
+from pipelines.contracts.forms.city import DeviceForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
 from pipelines.register.signer import Ed25519Signer, Signer

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from catalog.policy import audit, users
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import account, credential

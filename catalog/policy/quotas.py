@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from catalog.policy.decision import Caller
 from catalog.policy.rates import Rates
-from pipelines.contracts.models import CallersForm, QuotaForm
+from pipelines.contracts.forms.limits import CallersForm, QuotaForm
 from pipelines.register import Register, chain
 from pipelines.register.tables import usage as table
 

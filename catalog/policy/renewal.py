@@ -15,7 +15,7 @@ from catalog.policy import administration as admin
 from catalog.policy import audit, lineage, suspension, tokens, users
 from catalog.policy.decision import Caller
 from catalog.policy.logins import Person
-from pipelines.contracts.models import CredentialsForm
+from pipelines.contracts.forms.limits import CredentialsForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now

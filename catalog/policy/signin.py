@@ -15,7 +15,7 @@ from catalog.policy import audit, credentials, identities, logins, passwords, se
 from catalog.policy.callers import LOCK
 from catalog.policy.decision import Reason
 from catalog.policy.lockout import Lockout, Origin
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.store import now

@@ -11,7 +11,7 @@ from typing import get_args
 
 from catalog.listing import Offering, Snapshot
 from catalog.web.voice import LANGUAGES, Voice
-from pipelines.contracts.models import Cycle
+from pipelines.contracts.forms.words import Cycle
 from pipelines.messages import catalogue
 
 

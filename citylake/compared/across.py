@@ -11,8 +11,8 @@ from typing import Any
 
 from citylake.compared.rows import place
 from citylake.compared.scores import Score
+from pipelines.contracts.forms.sources import ChangeLog
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import ChangeLog
 from pipelines.contracts.rules import Rule
 from pipelines.evidence.across import Seen, failing
 from pipelines.lake.zones import Lake

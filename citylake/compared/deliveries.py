@@ -14,8 +14,8 @@ import duckdb
 from citylake.compared.rows import by_place, place
 from citylake.compared.scores import Score
 from pipelines.codecs.sql import identifier
+from pipelines.contracts.forms.sources import ChangeLog
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import ChangeLog
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake
 from simulator import DemoCity, PlantedFault

@@ -17,8 +17,8 @@ from citylake.compared.scores import Score
 from pipelines.admission.changes import CHANGED, DUPLICATE
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import UNREAD
+from pipelines.contracts.forms.sources import ChangeLog, WholeTable, newest
 from pipelines.contracts.load import Column, Contracts, SourceContract
-from pipelines.contracts.models import ChangeLog, WholeTable, newest
 from pipelines.lake import delta
 from pipelines.lake.edition import row_key
 from pipelines.lake.zones import Lake

@@ -33,8 +33,8 @@ from pipelines.admission.taken import newer_file
 from pipelines.codecs.derive import argument, derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import connectors
+from pipelines.contracts.forms.sources import Append, ChangeLog, SnapshotDiff, WholeTable, newest
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import Append, ChangeLog, SnapshotDiff, WholeTable, newest
 from pipelines.engine import ADMISSION_MEMORY, connect
 from pipelines.geo import judging
 from pipelines.issues import Finding

@@ -17,8 +17,8 @@ from pipelines.admission.changes import DUPLICATE, to_columns
 from pipelines.admission.compile import DIRTY, ROW, compile_contract, raw_rows
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import UNREAD
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import WholeTable
 from pipelines.lake import delta
 from pipelines.register.receipts import RETURNED, Receipt, Receipts, Stage
 from pipelines.register.store import now

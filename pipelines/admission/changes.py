@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from pipelines.admission.compile import DIRTY, FRESH, ROW, TOLD
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import ChangeLog, Load, newest
 
 HASH = "_hash"
 TIED, TOLD_AGAIN = "order.tied", "order.told_again"
@@ -42,7 +42,7 @@ class Changes:
     delivery says when it was told, as in files and pages; a table is told in no order.
     """
 
-    load: models.Load
+    load: Load
     columns: Sequence[str]
     since: Mapping[str, int]
     good: str
@@ -108,7 +108,7 @@ class Changes:
     def _ordering(self) -> list[str]:
         """What of a row is looked at besides its key."""
         operation = getattr(self.load, "operation", None)
-        wanted = dict.fromkeys((*models.newest(self.load), operation, *self.watched))
+        wanted = dict.fromkeys((*newest(self.load), operation, *self.watched))
         return [name for name in wanted if name and name not in self.load.key]
 
     def keys(self, side: str = "") -> str:
@@ -133,7 +133,7 @@ class Changes:
     def newest_first(self) -> str:
         """The order of rows with one key. What was told last comes first; where nothing says so, a tie is at least not
         decided by how rows happened to come."""
-        first = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in models.newest(self.load))
+        first = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in newest(self.load))
         return f"{first}{self.of_ties}"
 
     @property
@@ -332,9 +332,7 @@ class IncrementalChanges(Changes):
         """The keys of which the row that counts has no better claim than another one of the delivery."""
         if self.placed:
             return {}
-        same = " AND ".join(
-            f"a.{name} IS NOT DISTINCT FROM f.{name}" for name in map(identifier, models.newest(self.load))
-        )
+        same = " AND ".join(f"a.{name} IS NOT DISTINCT FROM f.{name}" for name in map(identifier, newest(self.load)))
         tied = f"f._place = 1 AND a._place > 1 AND NOT ({self.alike('a', 'f')}) AND {same}"
         keys = f"SELECT DISTINCT {self.keys('f.')} FROM ranked f JOIN ranked a ON {self.same_key('a', 'f')} AND {tied}"
         return {TIED: f"SELECT count(*) FROM ({keys})"}
@@ -387,7 +385,7 @@ class CursorChanges(IncrementalChanges):
         yield self.accepted()
         yield self.known()
         yield self.nothing_deleted()
-        later = self.not_older(models.newest(self.load), "a", "k")
+        later = self.not_older(newest(self.load), "a", "k")
         gone = f"{self.unknown} OR k._op = 'D'"
         yield self.changed(f"CASE WHEN {gone} THEN 'I' ELSE 'U' END", f"{gone} OR ({later} AND a.{HASH} <> k.{HASH})")
 
@@ -408,13 +406,13 @@ class LogChanges(ToldOnce):
     """
 
     def ties(self) -> dict[str, str]:
-        assert isinstance(self.load, models.ChangeLog)
+        assert isinstance(self.load, ChangeLog)
         order = identifier(self.load.order)
         again = f"{self.same_key('a', 'k')} AND a.{order} = k.{order} AND NOT {self.as_stored('a', 'k')}"
         return self.undecided() | {TOLD_AGAIN: f"SELECT count(*) FROM accepted a JOIN known k ON {again}"}
 
     def statements(self) -> Iterator[str]:
-        assert isinstance(self.load, models.ChangeLog)
+        assert isinstance(self.load, ChangeLog)
         yield self.ranked(self.newest_first)
         yield self.nothing_late()
         yield self.accepted()
@@ -483,7 +481,7 @@ _MODES: dict[str, type[Changes]] = {
 
 
 def changes_of(
-    load: models.Load,
+    load: Load,
     columns: Sequence[str],
     since: Mapping[str, int],
     good: str,

@@ -13,8 +13,8 @@ from pipelines.codecs.local_time import instant, of_our_era
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.codecs.texts import Shape
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD
+from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.contracts.load import Column, Contracts, SourceContract, rule_context
-from pipelines.contracts.models import CorrectionForm
 from pipelines.contracts.rules import Context, Kind, Rule
 
 ROW, FAILED, DIRTY = "_row", "_failed", "_dirty"

@@ -20,8 +20,8 @@ from pipelines.admission.quarantine import Line, Quarantine, row_id
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Corrected
 from pipelines.connectors.formats.workbook import EXACT, text_of
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import WholeTable
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register.receipts import Receipts

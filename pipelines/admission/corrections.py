@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 
 from pipelines.admission.compile import cleaned, concerns, matches, raw_rows
+from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import CorrectionForm
 from pipelines.issues import Finding
 
 MATCHED, MENDED, UNUSED = "matched", "mended", "unused"

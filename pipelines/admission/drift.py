@@ -14,8 +14,8 @@ from typing import Any
 from pipelines.admission.mixes import BINS, CHANGES, OFTEN, REST, STATES, moved
 from pipelines.admission.profile import ENOUGH, Look, Profile
 from pipelines.admission.volumes import BATCHES, HISTORY, NORMAL, SPREAD, Unusual
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import CodeList, Column, SourceContract
-from pipelines.contracts.models import WholeTable
 from pipelines.contracts.texts import LANGUAGES, both
 from pipelines.issues import Finding
 

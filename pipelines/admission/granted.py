@@ -11,8 +11,8 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
+from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import CorrectionForm
 from pipelines.lake.parquet import make_durable
 from pipelines.lake.rewrite import replace_file
 from pipelines.lake.zones import Lake

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipelines.admission.receive import asked_of, position_of
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import position
 from pipelines.contracts.load import SourceContract
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -36,7 +36,7 @@ class Moved:
 def to_value(contract: SourceContract, receipts: Receipts, values: Sequence[str], who: str, why: str) -> Moved:
     """Read on from a value of the cursor, or a tuple of a composite one. Raises CitylakeError for a source without a
     cursor, one that was never pulled, and values that are not written as the position is."""
-    columns = models.position(contract.form.load)
+    columns = position(contract.form.load)
     before = _before(contract, receipts)
     if not columns:
         raise CitylakeError("position.no_cursor", subject=contract.id, mode=contract.form.load.mode)

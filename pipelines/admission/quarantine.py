@@ -19,7 +19,7 @@ from pipelines.admission.changes import CHANGED
 from pipelines.admission.compile import ERASED_ROW
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.drop_batch import FILE
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import Append, Load, WholeTable, newest
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.lake import delta
@@ -173,7 +173,7 @@ class Quarantine:
         """Corrections that were judged: row `row` of batch `batch` answers row `of_row` of batch `of_batch`; `ended`:
         a later delivery of the table put an end to it."""
         judged, ended = answers.judged(self.receipts, self.contract.id), set[tuple[int, int]]()
-        if isinstance(self.contract.form.load, models.WholeTable):
+        if isinstance(self.contract.form.load, WholeTable):
             ended = answers.ended(self.receipts, self.contract.id)
         over = pa.array(((one.batch, one.row) in ended for one in judged), pa.bool_())
         self.con.register("answers", answers.table(judged).append_column("ended", over))
@@ -182,7 +182,7 @@ class Quarantine:
     def _read_overtaken(self) -> None:
         """Table `overtaken`: the lines for which the source itself said something that counts, and in which batch."""
         load, core = self.contract.form.load, self.lake.core(self.contract.org, self.contract.dataset)
-        if isinstance(load, models.WholeTable):
+        if isinstance(load, WholeTable):
             deliveries = self.receipts.deliveries_admitted(self.contract.id, DELIVERIES)
             batches = [delivery.batch for delivery in deliveries]
             self.con.execute(
@@ -217,12 +217,12 @@ def row_id(source: str, batch: int, row: int) -> str:
     return f"B{batch}R{row}-{check}"
 
 
-def _counts_instead(load: models.Load) -> str:
+def _counts_instead(load: Load) -> str:
     """That row `k` of core counts instead of the refused row `d` of line `o`."""
-    if isinstance(load, models.Append):  # an event is told once; told again, the first telling counts
+    if isinstance(load, Append):  # an event is told once; told again, the first telling counts
         # but who contradicted another telling still does when a replay read that one anew
         return f"k._batch > CASE WHEN contains(o.rules, {literal(CHANGED)}) THEN o.newest.b ELSE o.first.b END"
-    order = models.newest(load)
+    order = newest(load)
     later = f"k._batch > o.newest.b AND coalesce({_beyond(order, '>=')}, true)"
     return f"{_beyond(order, '>')} OR ({later})"
 

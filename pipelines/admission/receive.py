@@ -23,7 +23,7 @@ from pipelines.admission.replays import PARTS
 from pipelines.admission.taken import TAKEN, known_files
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.connectors.base import EMPTIED, ERASED, UNREAD, ColumnsMissing, Cursor, Pulled, Request, connectors
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import WholeTable, position
 from pipelines.contracts.load import Contracts, SourceContract
 from pipelines.engine import connect
 from pipelines.erasure.marks import NOBODY, Erased
@@ -277,7 +277,7 @@ def asked_of(contract: SourceContract) -> dict[str, Any]:
 
 def _cursor(contract: SourceContract) -> Cursor | None:
     load = contract.form.load
-    if not (names := models.position(load)):
+    if not (names := position(load)):
         return None
     physical = {column.name: column.physical_name for column in contract.columns}
     first, *then = (physical[name] for name in names)
@@ -323,7 +323,7 @@ def _repeats(contract: SourceContract, path: Path, rows: int, last: Receipt, lak
         return False
     if sha256(path) == last.body["sha256"]:
         return True
-    ordered = connectors[contract.connector.verb].about.placed and not isinstance(contract.form.load, models.WholeTable)
+    ordered = connectors[contract.connector.verb].about.placed and not isinstance(contract.form.load, WholeTable)
     with connect(lake.scratch()) as con:
         one, other = (_content(con, file) for file in (path, before))
         return one == other and not (ordered and _twice(con, contract, path))

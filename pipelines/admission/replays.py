@@ -24,7 +24,7 @@ from pipelines.admission.changes import (
 )
 from pipelines.admission.compile import FRESH, ROW, TOLD
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import ChangeLog, Load, newest
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts
 
 PARTS = "parts"
@@ -64,7 +64,7 @@ class Origins:
         _table(con, "apart", ("batch",), [(batch,) for batch in self.apart])
 
 
-def taken_again(load: models.Load) -> type[Changes]:
+def taken_again(load: Load) -> type[Changes]:
     """How the rows of a replay are taken."""
     return _MODES[load.mode]
 
@@ -171,10 +171,10 @@ class ReplayedChanges(IncrementalChanges):
         """Table `ranked`, in which a row has a place only if its own batch would have taken it: if it is the newest
         of its key there, and good."""
         origin = "_origin" if self.first_stands else "_origin DESC"
-        newest = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in models.newest(self.load))
+        by_newest = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in newest(self.load))
         twice = f"SELECT hash({self.keys()}) FROM judged GROUP BY 1 HAVING count(*) > 1"
         within = f"row_number() OVER (PARTITION BY {self.keys()}, _origin ORDER BY {self.newest_first})"
-        place = f"row_number() OVER (PARTITION BY {self.keys()}, _taken ORDER BY {newest}{origin})"
+        place = f"row_number() OVER (PARTITION BY {self.keys()}, _taken ORDER BY {by_newest}{origin})"
         return (
             f"CREATE TABLE ranked AS SELECT *, CASE WHEN _taken THEN {place} ELSE 2 END AS _place FROM ("
             f"SELECT {ROW}, {self.names()}, {HASH}, _origin, {self.counts} AS _good, "
@@ -188,7 +188,7 @@ class ReplayedCursor(ReplayedChanges, CursorChanges):
     first_stands = False
 
     def beats(self, later: str, earlier: str) -> str:
-        return self.not_older(models.newest(self.load), later, earlier)
+        return self.not_older(newest(self.load), later, earlier)
 
     def statements(self) -> Iterator[str]:
         yield from self.counting()
@@ -206,19 +206,19 @@ class ReplayedLog(ReplayedChanges, LogChanges):
         return {}
 
     def beats(self, later: str, earlier: str) -> str:
-        assert isinstance(self.load, models.ChangeLog)
+        assert isinstance(self.load, ChangeLog)
         order = identifier(self.load.order)
         return f"coalesce({later}.{order} > {earlier}.{order}, false)"
 
     def overtakes(self) -> str:
         """A deletion has a number too; only one that the source did not tell has none, and stands."""
-        assert isinstance(self.load, models.ChangeLog)
+        assert isinstance(self.load, ChangeLog)
         order = identifier(self.load.order)
         same = f"a._origin < k._origin AND coalesce(a.{order} = k.{order}, k._op <> 'D')"
         return f"({self.beats('a', 'k')} OR {same})"
 
     def statements(self) -> Iterator[str]:
-        assert isinstance(self.load, models.ChangeLog)
+        assert isinstance(self.load, ChangeLog)
         yield from self.counting()
         deletes = f"a.{identifier(self.load.operation)} = 'D'"
         gone = f"{self.unknown} OR k._op = 'D'"

@@ -12,7 +12,7 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from pipelines.admission.profile import ENOUGH
-from pipelines.contracts.models import CityForm
+from pipelines.contracts.forms.city import CityForm
 from pipelines.issues.calendar import WorkCalendar
 from pipelines.register.store import now
 

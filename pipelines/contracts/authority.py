@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.authority import AuthorityForm, ClaimForm
+from pipelines.contracts.forms.fields import ProductColumnForm
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_column, check_known, error
 from pipelines.contracts.resolved import Authority, Claim, Contracts, ProductContract
@@ -38,7 +39,7 @@ def check_computed(contract: ProductContract, contracts: Contracts) -> None:
         return
     file, own = read(contract.path), [column.name for column in contract.columns]
     for index, item in enumerate(contract.form.properties):
-        if isinstance(item, models.ProductColumnForm):
+        if isinstance(item, ProductColumnForm):
             for number, text in enumerate(item.transformSourceObjects):
                 place = ("properties", index, "transformSourceObjects", number)
                 _check_origin(file, place, origin(text), own, contracts)
@@ -62,7 +63,7 @@ def _check_source(file: Located, places: tuple[Place, Place], source: str, colum
     check_column(file, places[1], column, [known.name for known in contracts.sources[source].all_columns])
 
 
-def resolve_authority(file: Located, form: models.AuthorityForm, contracts: Contracts) -> Authority:
+def resolve_authority(file: Located, form: AuthorityForm, contracts: Contracts) -> Authority:
     """The matrix. Raises CitylakeError with file and line for names that do not exist and days that make no sense."""
     products = {contract.id: contract for contract in contracts.models.values()}
     matrix = {}
@@ -75,7 +76,7 @@ def resolve_authority(file: Located, form: models.AuthorityForm, contracts: Cont
     return matrix
 
 
-def _claims(file: Located, place: Place, forms: Sequence[models.ClaimForm], contracts: Contracts) -> tuple[Claim, ...]:
+def _claims(file: Located, place: Place, forms: Sequence[ClaimForm], contracts: Contracts) -> tuple[Claim, ...]:
     claims: list[Claim] = []
     for index, form in enumerate(forms):
         at = (*place, index)
@@ -92,7 +93,7 @@ def _claims(file: Located, place: Place, forms: Sequence[models.ClaimForm], cont
     return tuple(claims)
 
 
-def _last_day(file: Located, at: Place, form: models.ClaimForm) -> date | None:
+def _last_day(file: Located, at: Place, form: ClaimForm) -> date | None:
     return None if form.until is None else _day(file, (*at, "to"), form.until)
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import CorrectionForm, SourceForm
 from pipelines.contracts.located import Located, Place
 from pipelines.contracts.mistakes import check_column, error
 from pipelines.contracts.resolved import CodeList, Column
@@ -18,7 +18,7 @@ SENSITIVE = 3
 
 
 def check_corrections(
-    file: Located, form: models.SourceForm, columns: Sequence[Column], codes: Mapping[str, CodeList]
+    file: Located, form: SourceForm, columns: Sequence[Column], codes: Mapping[str, CodeList]
 ) -> None:
     """Raises CitylakeError, with file and line, for a correction that is repeated, names other columns than the key
     and one beside it, would write down a sensitive value, or sets what a rule of the column refuses."""
@@ -50,7 +50,7 @@ def check_corrections(
             )
 
 
-def _check_sensitive(file: Located, place: Place, one: models.CorrectionForm, columns: Mapping[str, Column]) -> None:
+def _check_sensitive(file: Located, place: Place, one: CorrectionForm, columns: Mapping[str, Column]) -> None:
     """Values of sensitive columns, and keys that are personal themselves, may not be written down."""
     column = columns[one.column]
     personal = next((columns[name] for name in one.where if columns[name].definition.personal is not None), None)

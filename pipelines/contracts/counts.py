@@ -5,9 +5,9 @@ Belongs here: whether a contract says this wholly. What is done about small coun
 
 from collections.abc import Iterator, Mapping
 
+from pipelines.contracts.forms.products import Anonymity, ChannelForm, OpenChannelForm
 from pipelines.contracts.located import Located, Place
 from pipelines.contracts.mistakes import check_column, check_known, error
-from pipelines.contracts.models import Anonymity, ChannelForm, OpenChannelForm
 from pipelines.contracts.resolved import ShownColumn
 from pipelines.privacy.breakdowns import determined
 

@@ -5,9 +5,9 @@ write to one place. Whether a recipient may have a product is for grants to say,
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from pipelines.contracts.forms.deliveries import DeliveryForm, FileDeliveryForm, ReturnForm, ReturnTo
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import check_known, error
-from pipelines.contracts.models import DeliveryForm, FileDeliveryForm, ReturnForm, ReturnTo
 from pipelines.contracts.resolved import Contracts
 
 CHANGES = "_changes"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pipelines.contracts.diff_change import Change, change
 from pipelines.contracts.diff_columns import column_changes
 from pipelines.contracts.diff_products import approval_changes, product_changes
-from pipelines.contracts.models import DriftForm, SourceForm
+from pipelines.contracts.forms.sources import DriftForm, SourceForm
 from pipelines.contracts.resolved import PURPOSES, Claim, Contracts, ProductContract, SourceContract
 from pipelines.contracts.rules import Rule
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from pipelines.contracts.diff_change import Change, change
-from pipelines.contracts.models import Anonymity, Approval, ChannelForm, Lookup, OpenChannelForm, ReleaseForm
+from pipelines.contracts.forms.products import Anonymity, Approval, ChannelForm, Lookup, OpenChannelForm, ReleaseForm
 from pipelines.contracts.resolved import Product, ProductContract, ShownColumn
 from pipelines.privacy.masks import masks
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import yaml
 
 from pipelines.contracts.export_quality import rule_entry
-from pipelines.contracts.models import ChannelForm, ProductForm, SourceForm
+from pipelines.contracts.forms.products import ChannelForm, ProductForm
+from pipelines.contracts.forms.sources import SourceForm
 from pipelines.contracts.resolved import (
     Column,
     Contracts,

@@ -18,12 +18,25 @@ from pydantic import TypeAdapter, ValidationError
 from pipelines.connectors.base import connectors
 from pipelines.connectors.discovery import load_installed
 from pipelines.connectors.formats import formats
-from pipelines.contracts import models
 from pipelines.contracts.authority import check_computed, resolve_authority
 from pipelines.contracts.codelists import load_code_list, load_code_lists
 from pipelines.contracts.corrections import check_corrections
 from pipelines.contracts.counts import check_counts
 from pipelines.contracts.deliveries import check_deliveries
+from pipelines.contracts.forms.authority import AuthorityForm
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.fields import FieldDefinition
+from pipelines.contracts.forms.products import (
+    ChannelColumn,
+    ChannelForm,
+    Channels,
+    Notice,
+    OrganisationRows,
+    ProductForm,
+    ProductLowering,
+)
+from pipelines.contracts.forms.sources import Append, ChangeLog, LayerForm, Load, SourceForm, WholeTable, newest
+from pipelines.contracts.forms.words import NAME, Name, Strict
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import Noted, check_column, check_decided, check_known, error, structure_errors
@@ -65,7 +78,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-FIELDS = dict[models.Name, models.FieldDefinition]
+FIELDS = dict[Name, FieldDefinition]
 """The form of fields.yaml."""
 RELEASES_SAY = 2
 """Counts up when releases say more of what they show: then every product is released once to say it."""
@@ -126,10 +139,10 @@ class _Loader:
     def _check_forms(self, noted: Noted) -> None:
         """The forms of all files, where what they mean cannot be asked."""
         with noted:
-            _form(read(self.root / "city.yaml"), models.CityForm)
+            _form(read(self.root / "city.yaml"), CityForm)
         with noted:
             _form(read(self.root / "fields.yaml"), FIELDS)
-        for folder, form in (("sources", models.SourceForm), ("products", models.ProductForm)):
+        for folder, form in (("sources", SourceForm), ("products", ProductForm)):
             with noted:
                 for path in _files(self.root / folder):
                     with noted:
@@ -197,10 +210,10 @@ class _Loader:
         if not (self.root / "authority.yaml").is_file():
             return contracts
         file = read(self.root / "authority.yaml")
-        return replace(contracts, authority=resolve_authority(file, _form(file, models.AuthorityForm), contracts))
+        return replace(contracts, authority=resolve_authority(file, _form(file, AuthorityForm), contracts))
 
-    def _city(self, file: Located) -> models.CityForm:
-        city = _form(file, models.CityForm)
+    def _city(self, file: Located) -> CityForm:
+        city = _form(file, CityForm)
         check_known(file, ("operator",), "organisation", city.operator, self.codes["organisations"].rows)
         for channel, policy in city.channels.items():
             place: Place = ("channels", channel, "maxLevel")
@@ -209,7 +222,7 @@ class _Loader:
 
     def _source(self, path: Path) -> SourceContract:
         file = read(path)
-        form = _form(file, models.SourceForm)
+        form = _form(file, SourceForm)
         org = path.parent.name
         check_known(file, (), "organisation", org, self.codes["organisations"].rows)
         needed = [getattr(form.load, name) for name in ("order", "operation") if hasattr(form.load, name)]
@@ -231,7 +244,7 @@ class _Loader:
                     check_column(file, ("addresses", index, key), name, [column.name for column in columns])
         with noted:
             _check_layer(file, form.layer, columns)
-        cells, appends = False, isinstance(form.load, models.Append)
+        cells, appends = False, isinstance(form.load, Append)
         with noted:
             connector = self._connector(file, form)
             own = connector.arguments.get("format")
@@ -255,19 +268,19 @@ class _Loader:
             across=across,
         )
 
-    def _connector(self, file: Located, form: models.SourceForm) -> Step:
+    def _connector(self, file: Located, form: SourceForm) -> Step:
         """The connector of a source, whose connection is known."""
         connector = self.resolver.call(file, ("connector",), connectors, form.connector)
         if "connection" in connector.arguments:
             place = ("connector", connector.verb, "connection")
             check_known(file, place, "connection", connector.arguments["connection"], self.city.connections)
-        if connector.arguments.get("together") and isinstance(form.load, models.WholeTable):
+        if connector.arguments.get("together") and isinstance(form.load, WholeTable):
             raise error("contract.together", file, ("connector", connector.verb, "together"), mode=form.load.mode)
         return connector
 
     def _product(self, path: Path) -> ProductContract:
         file = read(path)
-        form = _form(file, models.ProductForm)
+        form = _form(file, ProductForm)
         library, dataset = path.parent.name, path.stem
         names = [f"{layer}{library}__{dataset}" for layer in LAYERS]
         if form.model not in names:
@@ -313,7 +326,7 @@ class _Loader:
         object.__setattr__(contract, "products", products)  # the two point at each other
         return contract
 
-    def _check_lowered(self, file: Located, lowered: models.ProductLowering | None, columns: Sequence[Column]) -> None:
+    def _check_lowered(self, file: Located, lowered: ProductLowering | None, columns: Sequence[Column]) -> None:
         """A lowering names fields, or released models for their rows, and columns of the contract."""
         for index, name in enumerate(lowered.sources if lowered else ()):
             if name.startswith(LAYERS):
@@ -323,7 +336,7 @@ class _Loader:
         for index, name in enumerate(lowered.columns if lowered else ()):
             check_column(file, ("lowered", "columns", index), name, [column.name for column in columns])
 
-    def _check_notice(self, file: Located, notice: models.Notice | None, columns: Sequence[Column]) -> None:
+    def _check_notice(self, file: Located, notice: Notice | None, columns: Sequence[Column]) -> None:
         """What a notice groups by stands in issues, so none of it may be sensitive."""
         if notice is None:
             return
@@ -340,11 +353,11 @@ class _Loader:
             self.resolver.wanted_models.append((file, ("notice", "outcome"), outcome.model, wanted))
 
     def _views(
-        self, file: Located, form: models.ProductForm, columns: Sequence[Column]
-    ) -> Iterator[tuple[str, models.ChannelForm, tuple[ShownColumn, ...]]]:
+        self, file: Located, form: ProductForm, columns: Sequence[Column]
+    ) -> Iterator[tuple[str, ChannelForm, tuple[ShownColumn, ...]]]:
         by_name = {column.name: column for column in columns}
-        for channel in models.Channels.model_fields:
-            view: models.ChannelForm | None = getattr(form.channels, channel)
+        for channel in Channels.model_fields:
+            view: ChannelForm | None = getattr(form.channels, channel)
             if view is not None:
                 check_known(file, ("channels", channel), "channel", channel, self.city.channels)
                 yield channel, view, self._view(file, form, channel, view, by_name)
@@ -352,9 +365,9 @@ class _Loader:
     def _view(
         self,
         file: Located,
-        form: models.ProductForm,
+        form: ProductForm,
         channel: str,
-        view: models.ChannelForm,
+        view: ChannelForm,
         columns: Mapping[str, Column],
     ) -> tuple[ShownColumn, ...]:
         place: Place = ("channels", channel)
@@ -384,7 +397,7 @@ class _Loader:
         return tuple(shown.values())
 
     def _check_organisations(
-        self, file: Located, place: Place, form: models.OrganisationRows, shown: Mapping[str, ShownColumn]
+        self, file: Located, place: Place, form: OrganisationRows, shown: Mapping[str, ShownColumn]
     ) -> None:
         """What grants are limited by must be shown as it is, and the list must say whose its codes are."""
         check_column(file, (*place, "column"), form.column, shown)
@@ -396,9 +409,9 @@ class _Loader:
             raise error("contract.no_departments", file, (*place, "departments"), name=form.departments)
 
     def _shown(
-        self, file: Located, place: Place, channel: str, item: str | models.ChannelColumn, columns: Mapping[str, Column]
+        self, file: Located, place: Place, channel: str, item: str | ChannelColumn, columns: Mapping[str, Column]
     ) -> ShownColumn:
-        form = models.ChannelColumn(name=item) if isinstance(item, str) else item
+        form = ChannelColumn(name=item) if isinstance(item, str) else item
         source = form.source or form.name
         check_column(file, (*place, "from"), source, columns)
         level, definition = columns[source].level, columns[source].definition
@@ -425,7 +438,7 @@ class _Loader:
             )
         return result
 
-    def _check_purposes(self, file: Located, place: Place, form: models.ChannelColumn, source: Column) -> None:
+    def _check_purposes(self, file: Located, place: Place, form: ChannelColumn, source: Column) -> None:
         """Purposes are known, and what is shown for others is a mask of the value itself."""
         known = self.codes[PURPOSES].rows if PURPOSES in self.codes else {}
         for index, name in enumerate(form.purposes):
@@ -442,14 +455,14 @@ class _Loader:
             told = {"column": form.name, "mask": form.otherwise, "type": kind, "made": made}
             raise error("contract.otherwise_type", file, at, **told)
 
-    def _released_by(self, form: models.ProductForm, meaning: str) -> str:
+    def _released_by(self, form: ProductForm, meaning: str) -> str:
         """SHA-256 of all by which the products of a contract are released anew: what it means, the texts of purposes
         where it names any, which levels ask for a second person, and what releases say of themselves."""
         texts = self.codes[PURPOSES].hash if _names_purposes(form) else None
         asking = sorted(level for level, said in self.city.levels.items() if said.approval)
         return hashlib.sha256(json.dumps([RELEASES_SAY, meaning, texts, asking]).encode()).hexdigest()
 
-    def _meaning(self, form: models.Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
+    def _meaning(self, form: Strict, columns: Sequence[Column], rules: Sequence[Rule]) -> str:
         """SHA-256 of all that the contract means: its own text, inherited fields and the code lists it uses."""
         listed = {step.arguments["codes"] for column in columns for step in column.clean if "codes" in step.arguments}
         listed |= {rule.arguments["codes"] for rule in rules if "codes" in rule.arguments}
@@ -461,20 +474,20 @@ class _Loader:
         return hashlib.sha256(json.dumps(meaning, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _names_purposes(form: models.ProductForm) -> bool:
+def _names_purposes(form: ProductForm) -> bool:
     """Whether a contract shows a column for some purposes only; then it is released anew when the list changes."""
     if form.channels.sharing is None:
         return False
     columns = form.channels.sharing.properties
-    return any(isinstance(column, models.ChannelColumn) and column.purposes for column in columns)
+    return any(isinstance(column, ChannelColumn) and column.purposes for column in columns)
 
 
 def _check_bound(
     file: Located,
     place: Place,
-    form: models.ProductForm,
+    form: ProductForm,
     channel: str,
-    view: models.ChannelForm,
+    view: ChannelForm,
     shown: Mapping[str, ShownColumn],
 ) -> None:
     """Columns for some purposes stand where every read has a grant, and rows are limited by none of them."""
@@ -503,7 +516,7 @@ def _check_moment(file: Located, place: Place, text: str) -> None:
         raise error("contract.release_moment", file, place, value=text) from None
 
 
-def _check_shown_until(file: Located, form: models.ProductForm, columns: Sequence[Column]) -> None:
+def _check_shown_until(file: Located, form: ProductForm, columns: Sequence[Column]) -> None:
     """The last day on which a row may be shown is a column of days."""
     kinds = {column.name: column.definition.logicalType for column in columns}
     if form.shownUntil is not None:
@@ -539,12 +552,12 @@ def _files(folder: Path) -> list[Path]:
         if len(inside.parts) != 2 or path.suffix != ".yaml":
             raise CitylakeError("contract.stray_file", file=path, line=1)
         for name in (inside.parts[0], path.stem):
-            if not models.NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise CitylakeError("contract.file_name", file=path, line=1, name=name)
     return paths
 
 
-def _check_load(file: Located, form: models.Load, columns: Sequence[Column]) -> None:
+def _check_load(file: Located, form: Load, columns: Sequence[Column]) -> None:
     """Key, order and operation are columns; what a pull continues from has an order that the source can compare."""
     by_name = {column.name: column for column in columns}
     for index, column in enumerate(form.key):
@@ -554,15 +567,13 @@ def _check_load(file: Located, form: models.Load, columns: Sequence[Column]) -> 
         ordered = by_name[name].definition.logicalType in ("integer", "date", "timestamp")
         if place[1] in ("cursor", "order") and not ordered:
             raise error("contract.cursor_type", file, place, column=name)
-        if name in models.newest(form)[: place[2] if len(place) > 2 else 0]:
+        if name in newest(form)[: place[2] if len(place) > 2 else 0]:
             raise error("contract.cursor_twice", file, place, column=name)
-    if isinstance(form, models.ChangeLog) and by_name[form.operation].definition.codes != "operation":
+    if isinstance(form, ChangeLog) and by_name[form.operation].definition.codes != "operation":
         raise error("contract.operation_codes", file, ("load", "operation"), column=form.operation)
 
 
-def _check_linkage(
-    file: Located, form: models.SourceForm, columns: Sequence[Column], derived: Sequence[Derived]
-) -> None:
+def _check_linkage(file: Located, form: SourceForm, columns: Sequence[Column], derived: Sequence[Derived]) -> None:
     """The marks of a person are delivered columns, and the person is derived from the number."""
     if form.linkage is None:
         return
@@ -573,7 +584,7 @@ def _check_linkage(
 
 
 def _check_erasure(
-    file: Located, form: models.SourceForm | models.ProductForm, columns: Sequence[Column], key: Sequence[str]
+    file: Located, form: SourceForm | ProductForm, columns: Sequence[Column], key: Sequence[str]
 ) -> None:
     """What is emptied belongs to a column with ids of persons, and is no key: a row must stay what it is. What else
     tells of a person belongs to such a column too."""
@@ -589,7 +600,7 @@ def _check_erasure(
             check_column(file, ("tells", person, index), name, [column.name for column in columns])
 
 
-def _check_layer(file: Located, form: models.LayerForm | None, columns: Sequence[Column]) -> None:
+def _check_layer(file: Located, form: LayerForm | None, columns: Sequence[Column]) -> None:
     """What a layer names are columns, its shape one of geometries."""
     if form is None:
         return
@@ -632,7 +643,7 @@ def _check_across(source: SourceContract, sources: Mapping[str, SourceContract])
                 raise error("contract.no_number", file, place, column=name, type=kind[name])
 
 
-def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:
+def _named(form: Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:
     """The columns that a load names beside its key, with their places."""
     for key in ("newest", "cursor", "order", "operation"):
         value = getattr(form, key, None)
@@ -642,7 +653,7 @@ def _named(form: models.Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str
             yield ("load", key), value
 
 
-def _check_physical(file: Located, form: models.SourceForm, columns: Sequence[Column]) -> None:
+def _check_physical(file: Located, form: SourceForm, columns: Sequence[Column]) -> None:
     """Each column of the source is read once, or ignored, not both."""
     seen: set[str] = set()
     for index, column in enumerate(columns):
@@ -655,7 +666,7 @@ def _check_physical(file: Located, form: models.SourceForm, columns: Sequence[Co
         seen.add(name)
 
 
-def _state_reasons(file: Located, form: models.ProductForm) -> None:
+def _state_reasons(file: Located, form: ProductForm) -> None:
     """A condition belongs to 有条件, a legal basis to 不予 (政务信息资源目录 elements 10 and 13)."""
     for key, about in (("share", form.share), ("open", form.open)):
         needed = {"有条": "condition", "不予": "basis"}.get(about.type[:2])

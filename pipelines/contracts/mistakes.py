@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.words import DAY_PATTERN, NAME_PATTERN, RETENTION_PATTERN, SEMVER_PATTERN
 from pipelines.contracts.located import Located, Place
 from pipelines.contracts.texts import both
 from pipelines.messages import CitylakeError
@@ -29,10 +29,10 @@ _EXPECTED = {
 }
 # Patterns that say more to a person in words than as a regular expression.
 _PATTERNS = {
-    models.NAME_PATTERN: "problem.name",
-    models.SEMVER_PATTERN: "problem.version",
-    models.RETENTION_PATTERN: "problem.retention",
-    models.DAY_PATTERN: "problem.day",
+    NAME_PATTERN: "problem.name",
+    SEMVER_PATTERN: "problem.version",
+    RETENTION_PATTERN: "problem.retention",
+    DAY_PATTERN: "problem.day",
 }
 
 UNDECIDED = "待定"

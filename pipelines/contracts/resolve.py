@@ -9,7 +9,9 @@ from typing import Any
 
 from pipelines.codecs.cleaning import NULL_WORDS, steps
 from pipelines.codecs.derive import derivations
-from pipelines.contracts import models
+from pipelines.contracts.forms.fields import ColumnForm, FieldDefinition
+from pipelines.contracts.forms.sources import SourceForm
+from pipelines.contracts.forms.words import Call, StepCall
 from pipelines.contracts.located import Located, Place
 from pipelines.contracts.mistakes import Noted, call_error, check_column, check_known, error
 from pipelines.contracts.resolved import CodeList, Column, Derived, Step
@@ -30,11 +32,11 @@ class Resolver:
 
     def __init__(self, codes: Mapping[str, CodeList]) -> None:
         self.codes = codes
-        self.fields: dict[str, models.FieldDefinition] = {}
+        self.fields: dict[str, FieldDefinition] = {}
         self.wanted_models: list[tuple[Located, Place, str, list[str]]] = []
         self.wanted_sources: list[tuple[Located, Place, str, list[str]]] = []
 
-    def add_fields(self, file: Located, fields: Mapping[str, models.FieldDefinition]) -> None:
+    def add_fields(self, file: Located, fields: Mapping[str, FieldDefinition]) -> None:
         """Check fields.yaml and keep it. Raises CitylakeError for unknown verbs, code lists and senseless limits."""
         noted = Noted()
         for name, field in fields.items():
@@ -44,7 +46,7 @@ class Resolver:
         self.fields.update(fields)
 
     def _check_field(
-        self, file: Located, name: str, field: models.FieldDefinition, fields: Mapping[str, models.FieldDefinition]
+        self, file: Located, name: str, field: FieldDefinition, fields: Mapping[str, FieldDefinition]
     ) -> None:
         if field.codes is not None:
             check_known(file, (name, "codes"), "code list", field.codes, self.codes)
@@ -55,9 +57,7 @@ class Resolver:
         for place, call in _implied_rules(field):
             self.rule(file, (name, *place), call, {"column": name}, [name])
 
-    def columns(
-        self, file: Located, properties: Sequence[str | models.ColumnForm], key: Sequence[str]
-    ) -> tuple[Column, ...]:
+    def columns(self, file: Located, properties: Sequence[str | ColumnForm], key: Sequence[str]) -> tuple[Column, ...]:
         """The columns of `properties`. Columns of the key are required whether they say so or not."""
         columns, noted = dict[str, Column](), Noted()
         for index, item in enumerate(properties):
@@ -69,9 +69,9 @@ class Resolver:
         noted.check()
         return tuple(columns.values())
 
-    def column(self, file: Located, place: Place, item: str | models.ColumnForm, key: Sequence[str] = ()) -> Column:
+    def column(self, file: Located, place: Place, item: str | ColumnForm, key: Sequence[str] = ()) -> Column:
         """One column with all that it inherits."""
-        form = models.ColumnForm(name=item) if isinstance(item, str) else item
+        form = ColumnForm(name=item) if isinstance(item, str) else item
         check_known(file, (*place, "name"), "field", form.name, self.fields)
         field = self.fields[form.name]
         level = form.classification or field.classification
@@ -92,7 +92,7 @@ class Resolver:
         )
 
     def _clean(
-        self, file: Located, place: Place, calls: Sequence[models.StepCall], codes: str | None, percent: bool = False
+        self, file: Located, place: Place, calls: Sequence[StepCall], codes: str | None, percent: bool = False
     ) -> tuple[Step, ...]:
         """The cleaning steps of a column. `percent`: it holds numbers of percent.
 
@@ -109,7 +109,7 @@ class Resolver:
                 raise error("contract.code_is_null_word", file, (*place, "clean", index), word=lost[0])
         return clean
 
-    def derived(self, file: Located, form: models.SourceForm, columns: Sequence[Column]) -> tuple[Derived, ...]:
+    def derived(self, file: Located, form: SourceForm, columns: Sequence[Column]) -> tuple[Derived, ...]:
         """The derived columns of a source."""
         names = {column.name for column in columns}
         result: dict[str, Derived] = {}
@@ -125,7 +125,7 @@ class Resolver:
     def rules(
         self,
         file: Located,
-        calls: Sequence[models.Call],
+        calls: Sequence[Call],
         columns: Sequence[Column],
         events: bool,
         source: bool,
@@ -160,7 +160,7 @@ class Resolver:
             raise error("contract.rule_of_shapes", file, ("quality",), rule=shape.verb)
         return tuple(found.values())
 
-    def across(self, file: Located, calls: Sequence[models.Call], columns: Sequence[Column]) -> tuple[Rule, ...]:
+    def across(self, file: Located, calls: Sequence[Call], columns: Sequence[Column]) -> tuple[Rule, ...]:
         """The rules of a source about others."""
         names = [column.name for column in columns]
         found: dict[str, Rule] = {}
@@ -173,9 +173,7 @@ class Resolver:
                 raise error("contract.duplicate_rule", file, place, rule=rule.id)
         return tuple(found.values())
 
-    def rule(
-        self, file: Located, place: Place, call: models.Call, given: Mapping[str, Any], names: Iterable[str]
-    ) -> Rule:
+    def rule(self, file: Located, place: Place, call: Call, given: Mapping[str, Any], names: Iterable[str]) -> Rule:
         """One rule, bound. Its id is `<column>.<verb>` if it judges one column, `unique(...)`, for rules about two
         datasets `<verb>(<columns>:<the other>)`, about rows beside others `<verb>(<columns>)`, or the verb."""
         step = self.call(file, place, rules, call, given, names)
@@ -204,7 +202,7 @@ class Resolver:
         file: Located,
         place: Place,
         registry: Registry[Any, Any],
-        call: models.Call,
+        call: Call,
         given: Mapping[str, Any] | None = None,
         names: Iterable[str] | None = None,
     ) -> Step:
@@ -227,7 +225,7 @@ class Resolver:
         return Step(name, bound)
 
 
-def check_options(file: Located, place: Place, definition: models.FieldDefinition) -> None:
+def check_options(file: Located, place: Place, definition: FieldDefinition) -> None:
     """Limits must make sense for the type: lengths and patterns of text, bounds of the type itself, in order."""
     options, kind = definition.logicalTypeOptions, definition.logicalType
     for name in ("maxLength", "pattern"):
@@ -269,11 +267,11 @@ def _fits(bound: int | float | str, kind: str) -> bool:
     return True
 
 
-def _of_percent(definition: models.FieldDefinition) -> bool:
+def _of_percent(definition: FieldDefinition) -> bool:
     return definition.unit in PERCENT and definition.logicalType in ("integer", "number")
 
 
-def _overridden(form: models.ColumnForm, field: models.FieldDefinition) -> models.FieldDefinition:
+def _overridden(form: ColumnForm, field: FieldDefinition) -> FieldDefinition:
     update: dict[str, Any] = {}
     if form.logicalTypeOptions is not None:
         given = form.logicalTypeOptions.model_dump(exclude_unset=True)
@@ -283,10 +281,10 @@ def _overridden(form: models.ColumnForm, field: models.FieldDefinition) -> model
     return field.model_copy(update=update)
 
 
-def _implied_rules(definition: models.FieldDefinition, column: Column | None = None) -> list[tuple[Place, models.Call]]:
+def _implied_rules(definition: FieldDefinition, column: Column | None = None) -> list[tuple[Place, Call]]:
     """Rules that follow from a definition, and from a column's own marks, each with the place it comes from."""
     options = definition.logicalTypeOptions
-    calls: list[tuple[Place, models.Call]] = []
+    calls: list[tuple[Place, Call]] = []
     if column is not None and column.required:
         calls.append((("required",), "required"))
     if options.maxLength is not None:

@@ -10,7 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.fields import FieldDefinition, ProductColumnForm
+from pipelines.contracts.forms.products import ChannelForm, ProductForm
+from pipelines.contracts.forms.sources import SourceForm
 from pipelines.contracts.rules import Context, Rule
 from pipelines.privacy.masks import masks
 
@@ -35,7 +38,7 @@ class Column:
 
     name: str
     physical_name: str
-    definition: models.FieldDefinition
+    definition: FieldDefinition
     level: int
     required: bool
     unique: bool
@@ -59,7 +62,7 @@ class SourceContract:
     org: str
     dataset: str
     path: Path
-    form: models.SourceForm
+    form: SourceForm
     columns: tuple[Column, ...]
     derived: tuple[Derived, ...]
     rules: tuple[Rule, ...]
@@ -107,7 +110,7 @@ class Product:
     id: str
     channel: str
     name: str
-    form: models.ChannelForm
+    form: ChannelForm
     columns: tuple[ShownColumn, ...]
     contract: "ProductContract" = field(repr=False, compare=False)
     """Back to the contract; left out of comparison, which would never end."""
@@ -121,7 +124,7 @@ class ProductContract:
     library: str
     dataset: str
     path: Path
-    form: models.ProductForm
+    form: ProductForm
     columns: tuple[Column, ...]
     rules: tuple[Rule, ...]
     products: tuple[Product, ...]
@@ -134,7 +137,7 @@ class ProductContract:
     @property
     def computed(self) -> dict[str, tuple[str, ...]]:
         """The columns that are computed, each with what it is computed from, as the contract writes it."""
-        forms = [item for item in self.form.properties if isinstance(item, models.ProductColumnForm)]
+        forms = [item for item in self.form.properties if isinstance(item, ProductColumnForm)]
         return {form.name: tuple(form.transformSourceObjects) for form in forms if form.transformSourceObjects}
 
 
@@ -174,8 +177,8 @@ class Contracts:
     """All contracts of a city."""
 
     root: Path
-    city: models.CityForm
-    fields: Mapping[str, models.FieldDefinition]
+    city: CityForm
+    fields: Mapping[str, FieldDefinition]
     codes: Mapping[str, CodeList]
     sources: Mapping[str, SourceContract]
     models: Mapping[str, ProductContract]

@@ -14,7 +14,12 @@ from pydantic import TypeAdapter
 from pipelines.codecs.cleaning import steps
 from pipelines.codecs.derive import derivations
 from pipelines.connectors.base import connectors
-from pipelines.contracts import models
+from pipelines.contracts.forms.authority import AuthorityForm
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.fields import FieldDefinition
+from pipelines.contracts.forms.products import ProductForm
+from pipelines.contracts.forms.sources import SourceForm
+from pipelines.contracts.forms.words import Name, Strict
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import PURPOSES, Contracts
 from pipelines.contracts.rules import rules
@@ -28,11 +33,11 @@ FOLDER = ".schema"
 Schema = dict[str, Any]
 
 _FORMS: dict[str, Any] = {
-    "source": models.SourceForm,
-    "product": models.ProductForm,
-    "city": models.CityForm,
-    "fields": dict[models.Name, models.FieldDefinition],
-    "authority": models.AuthorityForm,
+    "source": SourceForm,
+    "product": ProductForm,
+    "city": CityForm,
+    "fields": dict[Name, FieldDefinition],
+    "authority": AuthorityForm,
 }
 _REGISTRIES: dict[str, Registry[Any, Any]] = {
     "step": steps,
@@ -78,7 +83,7 @@ def _texts(root: Path) -> dict[Path, str]:
 def _document(name: str, form: Any, contracts: Contracts) -> Schema:
     schema = TypeAdapter(form).json_schema()
     # A form that nothing refers to stands at the root; all others are definitions under their class name.
-    root = form.__name__ if isinstance(form, type) and issubclass(form, models.Strict) else name
+    root = form.__name__ if isinstance(form, type) and issubclass(form, Strict) else name
     parts = {root: schema, **schema.get("$defs", {})}
     for part_name, part in parts.items():
         part.pop("description", None)

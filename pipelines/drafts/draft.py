@@ -13,7 +13,7 @@ from pathlib import Path
 from pypinyin import lazy_pinyin
 
 from pipelines.connectors.base import Request
-from pipelines.contracts.models import NAME
+from pipelines.contracts.forms.words import NAME
 from pipelines.contracts.resolved import Contracts
 from pipelines.drafts import naming
 from pipelines.drafts.contract import Draft

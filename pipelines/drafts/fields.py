@@ -13,7 +13,8 @@ from typing import Any
 
 from pypinyin import lazy_pinyin
 
-from pipelines.contracts.models import NAME, FieldDefinition, LogicalType
+from pipelines.contracts.forms.fields import FieldDefinition
+from pipelines.contracts.forms.words import NAME, LogicalType
 from pipelines.contracts.resolved import Contracts
 from pipelines.drafts.looks import DIVISIONS, Look
 from pipelines.drafts.texts import undecided

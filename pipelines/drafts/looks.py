@@ -12,7 +12,7 @@ import duckdb
 from pipelines.codecs import cleaning, gb32100
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import UNREAD
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.resolved import CodeList
 from pipelines.engine import connect
 from pipelines.privacy.scanner import Kind, scan

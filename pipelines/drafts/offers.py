@@ -21,7 +21,7 @@ from pipelines.connectors.formats.objects import arrays
 from pipelines.connectors.http import Refused, Site, Wanted
 from pipelines.connectors.stores import StoredFile, StoreError, open_store
 from pipelines.connectors.stores.base import MARKER
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.drafts.fields import SourceColumn
 from pipelines.drafts.files import guess
 from pipelines.drafts.texts import undecided

@@ -16,8 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.forms.products import OpenChannelForm, Overruled
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
-from pipelines.contracts.models import LogicalType, OpenChannelForm, Overruled
 from pipelines.contracts.rules import Context, Rule
 from pipelines.evidence.expectations.shape import COLUMNS, type_of
 from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Value

@@ -5,7 +5,7 @@ Rules of the table as a whole (volumes, totals) and of two tables are asked of t
 Of a count that may be withheld only the value is judged, where there is one. Nothing is measured here.
 """
 
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.resolved import Product
 from pipelines.contracts.rules import Rule
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipelines.admission.compile import ERASED_ROW
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import SourceContract
-from pipelines.contracts.models import WholeTable
 from pipelines.evidence import freshness, scores
 from pipelines.lake.zones import Lake
 from pipelines.register.receipts import Receipt, Receipts, Stage

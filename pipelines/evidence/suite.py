@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs.sql import identifier
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.rules import Context, Rule
 from pipelines.evidence.expectations import Asker, Question, question
 from pipelines.evidence.expectations.shape import shape

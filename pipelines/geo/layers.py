@@ -16,8 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.codecs.sql import identifier
+from pipelines.contracts.forms.sources import LayerForm
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import LayerForm
 from pipelines.engine import connect
 from pipelines.geo import areas, datums, doubts, shapes
 from pipelines.geo.areas import Areas

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.forms.city import AddressBookForm
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import AddressBookForm
 from pipelines.engine import connect
 from pipelines.geo import addresses
 from pipelines.geo.addresses import MATCHED, match

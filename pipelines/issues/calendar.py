@@ -7,7 +7,7 @@ reaches into one is provisional too, and moves when the year is announced; so de
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from pipelines.contracts.models import WorkCalendarForm
+from pipelines.contracts.forms.city import WorkCalendarForm
 
 SATURDAY = 5
 

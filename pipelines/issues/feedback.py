@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
-from pipelines.contracts.models import CityForm, Duty
+from pipelines.contracts.forms.city import CityForm, Duty
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.issues.calendar import Due, WorkCalendar

@@ -7,7 +7,7 @@ from datetime import date
 
 import sqlalchemy as sa
 
-from pipelines.contracts.models import CityForm
+from pipelines.contracts.forms.city import CityForm
 from pipelines.issues import Finding, Issues
 from pipelines.issues.feedback import DUTIES, due
 from pipelines.register import Register

@@ -7,8 +7,8 @@ import duckdb
 
 from pipelines.codecs import gb11643
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.forms.sources import LinkageForm
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import LinkageForm
 from pipelines.lake import delta
 from pipelines.lake.edition import CoreVersion, current_rows, row_key
 from pipelines.linkage.matching import MARKS

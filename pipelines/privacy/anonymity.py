@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.models import Anonymity, Breakdown
+from pipelines.contracts.forms.products import Anonymity, Breakdown
 from pipelines.privacy.breakdowns import Flags, Numbers, equations, hidden, people
 from pipelines.privacy.totals import emptied_for, told_elsewhere
 

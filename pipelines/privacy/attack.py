@@ -17,7 +17,7 @@ import pyarrow as pa
 from scipy.optimize import linprog
 from scipy.sparse import lil_matrix
 
-from pipelines.contracts.models import Anonymity, Breakdown
+from pipelines.contracts.forms.products import Anonymity, Breakdown
 from pipelines.privacy.anonymity import Before, Cells, Key, counted, known_together
 from pipelines.privacy.breakdowns import Flags, Numbers, equations, people
 from pipelines.privacy.totals import told_elsewhere

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.contracts.models import Breakdown
+from pipelines.contracts.forms.products import Breakdown
 
 Numbers = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]

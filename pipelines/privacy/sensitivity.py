@@ -14,7 +14,8 @@ from pathlib import Path
 
 from pipelines.contracts.counts import FIGURES
 from pipelines.contracts.dbt import BEFORE, LOG, generated
-from pipelines.contracts.models import FieldDefinition, OpenChannelForm
+from pipelines.contracts.forms.fields import FieldDefinition
+from pipelines.contracts.forms.products import OpenChannelForm
 from pipelines.contracts.resolved import Column, Contracts, Product, ProductContract, SourceContract
 from pipelines.lake.edition import CONTROL
 from pipelines.lake.models import Model, incremental_sql, models, whole_sql

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.contracts.models import Breakdown
+from pipelines.contracts.forms.products import Breakdown
 from pipelines.privacy.breakdowns import NEAR, Flags, Numbers, alike, equations, few, ranges
 
 

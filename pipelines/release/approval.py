@@ -12,7 +12,8 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipelines.contracts.models import Approval, CityForm
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.products import Approval
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.record import Statement
 from pipelines.register import chain

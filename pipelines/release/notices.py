@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs.sql import identifier
-from pipelines.contracts.models import Notice, NoticeOutcome
+from pipelines.contracts.forms.products import Notice, NoticeOutcome
 from pipelines.contracts.resolved import Contracts, ProductContract
 from pipelines.issues import Finding
 

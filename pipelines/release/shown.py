@@ -8,7 +8,7 @@ a ledger entry's body. Who may see it is decided by policy; nothing here opens d
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.contracts.models import CityForm
+from pipelines.contracts.forms.city import CityForm
 from pipelines.contracts.resolved import Product, ShownColumn
 from pipelines.release.approval import terms
 

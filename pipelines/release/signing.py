@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pipelines.contracts.models import CityForm, DeviceForm
+from pipelines.contracts.forms.city import CityForm, DeviceForm
 from pipelines.messages import CitylakeError
 from pipelines.register.signer import SIGNING, Ed25519Signer, Signer
 from pipelines.release.check import public_key, signed_with

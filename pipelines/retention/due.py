@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 
 from pipelines.admission.answers import Answer, Answers
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.forms.sources import Append, WholeTable
 from pipelines.contracts.load import Contracts, Product, ProductContract, SourceContract
-from pipelines.contracts.models import Append, WholeTable
 from pipelines.contracts.rules import counts_rows
 from pipelines.engine import connect
 from pipelines.erasure.products import in_product

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.admission.admit import Admitted
-from pipelines.contracts.models import CorrectionForm
+from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.register.receipts import REPLAY, Stage
 from tests.admission.conftest import Intake
 from tests.admission.test_admit import GOOD

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.admission.changes import CHANGED
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import Append, ChangeLog, CursorLoad, FullReplace
 from pipelines.contracts.load import Contracts
 from tests.admission.conftest import BOUNDARIES, Intake
 from tests.draws import draws
@@ -109,12 +109,10 @@ def check_counts(outcome: Any) -> None:
     assert outcome.accepted == outcome.superseded + outcome.repeated + written
 
 
-CURSOR = models.CursorLoad(mode="cursor", key=["step_no"], cursor="source_updated_at")
-COMPOSITE = models.CursorLoad(mode="cursor", key=["step_no"], cursor=["source_updated_at", "started_at"])
-LOG = models.ChangeLog(
-    mode="change_log", key=["insurance_no", "insurance_type"], order="change_no", operation="operation"
-)
-APPEND = models.Append(mode="append", key=["step_no"])
+CURSOR = CursorLoad(mode="cursor", key=["step_no"], cursor="source_updated_at")
+COMPOSITE = CursorLoad(mode="cursor", key=["step_no"], cursor=["source_updated_at", "started_at"])
+LOG = ChangeLog(mode="change_log", key=["insurance_no", "insurance_type"], order="change_no", operation="operation")
+APPEND = Append(mode="append", key=["step_no"])
 
 
 @pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
@@ -184,7 +182,7 @@ def test_an_event_counts_once_and_never_changes(
 
 
 def test_a_full_replacement_may_delete_everything_but_the_volume_floor(contracts: Contracts, tmp_path: Path) -> None:
-    load = models.FullReplace(mode="full_replace", key=["step_no"], volumeFloor=0.5)
+    load = FullReplace(mode="full_replace", key=["step_no"], volumeFloor=0.5)
     source = intake(str(tmp_path), contracts, "dsrb/case_step", load)
     source.deliver([step_row(Told(key, 0, "1")) for key in "abcd"])
     outcome = source.deliver([step_row(Told(key, 0, "1")) for key in "ef"])

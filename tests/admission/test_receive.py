@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import CursorLoad
 from pipelines.register.receipts import Stage
 from tests.connectors.raw_lake import RawLake
 
@@ -72,7 +72,7 @@ def test_where_a_later_row_counts_the_order_of_a_file_says_something(tmp_path: P
     named = zip(lake.contract.columns, ("id", "at"), strict=False)
     columns = [replace(column, physical_name=name) for column, name in named]
     key, cursor = (column.name for column in columns)
-    load = models.CursorLoad(mode="cursor", key=[key], cursor=cursor)
+    load = CursorLoad(mode="cursor", key=[key], cursor=cursor)
     form = lake.contract.form.model_copy(update={"load": load})
     lake.contract = replace(lake.contract, connector=connector, columns=columns, form=form)
     taken = []

@@ -19,8 +19,8 @@ from pipelines.admission.admit import Admitted
 from pipelines.admission.changes import CHANGED
 from pipelines.admission.receive import Corrected, Delivery
 from pipelines.admission.replays import Origins
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import WholeTable
 from pipelines.register.receipts import RETURNED, Stage
 from tests.admission.conftest import Rows
 from tests.admission.test_load_modes import (

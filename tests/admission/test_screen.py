@@ -20,8 +20,8 @@ from pipelines.admission.compile import Admission, compile_contract, raw_rows
 from pipelines.codecs import functions
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import EMPTIED, ERASED
+from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.contracts.models import CorrectionForm
 from tests.admission.conftest import TODAY, Intake
 from tests.admission.test_admit import GOOD
 from tests.codecs import test_gb11643 as persons

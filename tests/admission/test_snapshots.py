@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import FullReplace, SnapshotDiff, WholeTable
 from pipelines.contracts.load import Contracts
 from pipelines.lake.zones import Lake
 from tests.admission.conftest import BOUNDARIES, Intake
@@ -36,11 +36,11 @@ def row(key: str | None, place: int, value: str) -> dict[str, str]:
 
 LAX = {"key": ["step_no"], "newest": "source_updated_at", "volumeFloor": 0.001}
 """A whole table of which anything may be missing."""
-DIFF = models.SnapshotDiff(mode="snapshot_diff", deletionCeiling=1.0, **LAX)
-REPLACE = models.FullReplace(mode="full_replace", **LAX)
+DIFF = SnapshotDiff(mode="snapshot_diff", deletionCeiling=1.0, **LAX)
+REPLACE = FullReplace(mode="full_replace", **LAX)
 
 
-def snapshots(folder: Path, contracts: Contracts, load: models.WholeTable = DIFF) -> Intake:
+def snapshots(folder: Path, contracts: Contracts, load: WholeTable = DIFF) -> Intake:
     """The steps as a whole table."""
     contract = contracts.sources["dsrb/case_step"]
     return Intake(folder, contracts, replace(contract, form=contract.form.model_copy(update={"load": load})))
@@ -70,7 +70,7 @@ def after(
 @given(deliveries=SNAPSHOTS, forgotten=st.sets(st.integers(0, 5)), fates=FATES)
 def test_applying_the_difference_gives_the_delivery(
     contracts: Contracts,
-    load: models.WholeTable,
+    load: WholeTable,
     deliveries: list[list[tuple[str | None, int, str]]],
     forgotten: set[int],
     fates: list[Any],
@@ -99,7 +99,7 @@ def test_applying_the_difference_gives_the_delivery(
 
 
 @pytest.mark.parametrize("load", [DIFF, REPLACE], ids=["diff", "replace"])
-def test_kills_are_drawn_at_every_boundary(contracts: Contracts, tmp_path: Path, load: models.WholeTable) -> None:
+def test_kills_are_drawn_at_every_boundary(contracts: Contracts, tmp_path: Path, load: WholeTable) -> None:
     source = snapshots(tmp_path, contracts, load)
     source.deliver([row(key, 1, "1") for key in "abc"])
     source.deliver_killed([row("a", 2, "2"), row("b", 1, "1"), row("d", 1, "bad")], BOUNDARIES)

@@ -8,7 +8,7 @@ import pytest
 from pipelines.admission.position import to_batch
 from pipelines.admission.receive import Delivery, receive
 from pipelines.admission.taken import in_order
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import FullReplace
 from pipelines.contracts.load import Contracts
 from pipelines.register.receipts import Stage
 from tests.admission.conftest import Intake
@@ -98,7 +98,7 @@ def tell(source: Intake, name: str, value: str) -> Delivery:
 
 
 def test_an_older_file_of_a_whole_table_is_held(contracts: Contracts, tmp_path: Path) -> None:
-    load = models.FullReplace(mode="full_replace", key=["step_no"], volumeFloor=0.5)
+    load = FullReplace(mode="full_replace", key=["step_no"], volumeFloor=0.5)
     source = intake(str(tmp_path), contracts, "dsrb/case_step", load)
     for name in ("t_9.csv", "t_10.csv", "t_10.csv"):
         assert source.admit(tell(source, name, "2")).held == {}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from assets.replay import KEY, partition_of, replay_asset, source_of
 from assets.resources import run_resource
+from pipelines.contracts.forms.words import NAME_PATTERN
 from pipelines.contracts.load import Contracts, load
-from pipelines.contracts.models import NAME_PATTERN
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage

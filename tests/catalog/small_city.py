@@ -20,8 +20,8 @@ from catalog.policy.callers import Callers
 from catalog.policy.decision import Grant
 from pipelines import engine
 from pipelines.admission.admit import Admitted
+from pipelines.contracts.forms.products import Approval
 from pipelines.contracts.load import load, rule_context
-from pipelines.contracts.models import Approval
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.evidence.gate import prove_model
 from pipelines.evidence.record import Evidence

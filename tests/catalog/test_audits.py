@@ -19,7 +19,7 @@ from catalog.delivery.folders import PARTIAL
 from catalog.delivery.work import Work
 from catalog.policy import administration, audit, inquiry, users
 from catalog.web.audits import ROWS
-from pipelines.contracts.models import WorkForm
+from pipelines.contracts.forms.limits import WorkForm
 from pipelines.issues import Finding, Issues
 from pipelines.register import chain
 from pipelines.register.tables import access

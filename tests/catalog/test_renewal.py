@@ -12,7 +12,7 @@ from catalog.access.router import PREFIX
 from catalog.policy import administration, audit, renewal, suspension, tokens, users
 from catalog.policy.administration import Token, list_tokens
 from catalog.policy.decision import Reason
-from pipelines.contracts.models import CredentialsForm
+from pipelines.contracts.forms.limits import CredentialsForm
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 from pipelines.register.tables import token

@@ -16,7 +16,7 @@ from catalog.policy import audit, credentials, passwords, second_factor, users
 from catalog.policy.credentials import SecondFactors
 from catalog.policy.signin import SignIn
 from citylake.main import app
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.messages import CitylakeError
 from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said, scanned
 from tests.catalog.small_city import ADMINISTRATOR, APPROVER, AUDITOR, GUARD, OFFICE, STEWARD, City

@@ -17,7 +17,7 @@ from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.target import staging_name
 from catalog.policy import administration, audit, suspension
-from pipelines.contracts.models import DeliveryForm
+from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.messages import CitylakeError
 from tests.catalog.receiving import RECIPIENT, Bureau
 from tests.catalog.small_city import GUARD, PERSONS, STEWARD

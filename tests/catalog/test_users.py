@@ -27,7 +27,7 @@ from catalog.policy import (
 from catalog.policy.decision import MARTS
 from catalog.policy.logins import Person
 from catalog.policy.users import ACTS, ROLES, NotAllowed
-from pipelines.contracts.models import CredentialsForm
+from pipelines.contracts.forms.limits import CredentialsForm
 from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now

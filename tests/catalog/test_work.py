@@ -17,7 +17,7 @@ from catalog.delivery.folders import Folders
 from catalog.delivery.rows.pages import looked_at
 from catalog.delivery.rows.question import Question
 from catalog.delivery.work import CHEAP_ROWS, Busy, Work
-from pipelines.contracts.models import WorkForm
+from pipelines.contracts.forms.limits import WorkForm
 from tests.catalog.small_city import AGES, DIVISIONS, PERSONS, City, bearer
 
 API = "/api/v1/products"

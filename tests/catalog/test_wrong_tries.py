@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from catalog.policy import audit, second_factor, tokens, users
 from catalog.policy.lockout import Lockout
 from catalog.policy.signin import SignIn
-from pipelines.contracts.models import SignInForm
+from pipelines.contracts.forms.limits import SignInForm
 from pipelines.register import Register
 from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said
 from tests.catalog.small_city import ADMINISTRATOR, APPROVER, AUDITOR, OFFICE, STEWARD, City

@@ -1,13 +1,15 @@
 """The editors' schemas accept what the loader accepts, offer the names that exist, and are up to date."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from pipelines.contracts import models, schema
+from pipelines.contracts import schema
+from pipelines.contracts.forms.city import CityForm
+from pipelines.contracts.forms.words import Strict
 from pipelines.contracts.located import read
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import catalogue
@@ -63,8 +65,15 @@ def test_they_refuse_unknown_names(
     assert problems(schema.render(small)[name], city / file)
 
 
+def forms_of(base: type[Strict]) -> Iterator[type[Strict]]:
+    for form in base.__subclasses__():
+        yield form
+        yield from forms_of(form)
+
+
 def test_every_key_is_described_in_both_languages() -> None:
-    forms = [form for form in vars(models).values() if isinstance(form, type) and issubclass(form, models.Strict)]
+    forms = list(forms_of(Strict))
+    assert CityForm in forms
     for form in forms:
         for name, field in form.model_fields.items():
             key = field.alias or name

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.contracts.forms.products import Approval
 from pipelines.contracts.load import load
-from pipelines.contracts.models import Approval
 from pipelines.contracts.resolved import Contracts
 from pipelines.evidence.record import Check, Evidence
 from pipelines.register import Register

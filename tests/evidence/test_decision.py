@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pipelines.contracts.models import Approval
+from pipelines.contracts.forms.products import Approval
 from pipelines.evidence.record import Check, Evidence, Statement, Status
 from pipelines.messages import catalogue
 from pipelines.release.approval import Asked, Permit, Words

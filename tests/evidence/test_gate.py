@@ -8,8 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from pipelines.contracts.forms.products import Overruled
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.load import Contracts, Product, ProductContract, rule_context
-from pipelines.contracts.models import LogicalType, Overruled
 from pipelines.contracts.rules import Context
 from pipelines.evidence import gate
 from pipelines.evidence.gate import TYPES, prove_model, prove_product

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from pipelines.codecs import certificate, functions, gb11643, gb11714, gb32100
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import LogicalType
 from pipelines.contracts.rules import Context, rules
 from pipelines.evidence.expectations import Asker, expectations
 from pipelines.evidence.expectations.shape import HELD_AS, shape

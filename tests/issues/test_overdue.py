@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 import sqlalchemy as sa
 
+from pipelines.contracts.forms.city import Duty
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import Duty
 from pipelines.issues import Finding, Issues, corrections
 from pipelines.issues.calendar import WorkCalendar
 from pipelines.issues.feedback import DUTIES, Feedback, due

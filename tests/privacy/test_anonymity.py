@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts.models import Anonymity, Breakdown
+from pipelines.contracts.forms.products import Anonymity, Breakdown
 from pipelines.privacy.anonymity import Before, CellCounts, k_anonymous, protect, separating
 from pipelines.privacy.attack import bounds, differences
 from pipelines.privacy.breakdowns import determined

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from citylake.lineage import about
+from pipelines.contracts.forms.fields import FieldLowering
+from pipelines.contracts.forms.products import CountedBeside
 from pipelines.contracts.load import Contracts, Product, ProductContract, load
-from pipelines.contracts.models import CountedBeside, FieldLowering
 from pipelines.linkage.tables import SHOWN, TABLES
 from pipelines.messages import CitylakeError, translate
 from pipelines.privacy.sensitivity import PREPARED, ROWS, Problem, Sensitivity

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from pipelines.contracts.models import Anonymity, Breakdown, CountedBeside, OnlyWhere
+from pipelines.contracts.forms.products import Anonymity, Breakdown, CountedBeside, OnlyWhere
 from pipelines.privacy.anonymity import k_anonymous, protect, twins
 from pipelines.privacy.attack import Attack, bounds
 from pipelines.privacy.breakdowns import NEAR, equations

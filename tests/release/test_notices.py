@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from citylake.output import proof_text
+from pipelines.contracts.forms.products import Notice
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import Notice
 from pipelines.issues import Issues
 from pipelines.register import Register
 from pipelines.release.notices import AREA, Notices, notices

@@ -12,8 +12,8 @@ import pytest
 from catalog.delivery.marts import Marts
 from catalog.listing import Offering, Snapshot
 from catalog.policy.decision import MARTS, Allowed, Denied, Offer, Reason, decide
+from pipelines.contracts.forms.products import Lookup
 from pipelines.contracts.load import load
-from pipelines.contracts.models import Lookup
 from pipelines.contracts.resolved import Contracts, Product, ShownColumn
 from pipelines.lake.zones import Lake
 from pipelines.release.ledger import RELEASE, Recorded

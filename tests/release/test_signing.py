@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from catalog.delivery import receipt
+from pipelines.contracts.forms.city import CityForm, DeviceForm, SigningForm
 from pipelines.contracts.load import load
-from pipelines.contracts.models import CityForm, DeviceForm, SigningForm
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain, heads
 from pipelines.register.signer import SIGNING, Ed25519Signer, Signer

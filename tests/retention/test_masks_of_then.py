@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from pipelines.contracts.forms.products import Anonymity
 from pipelines.contracts.load import Contracts
-from pipelines.contracts.models import Anonymity
 from pipelines.engine import connect
 from pipelines.erasure.order import JOURNAL, Erasure, Order
 from pipelines.erasure.products import in_product

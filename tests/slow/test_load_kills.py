@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.contracts import models
+from pipelines.contracts.forms.sources import WholeTable
 from tests.admission.conftest import BOUNDARIES, Intake
 from tests.admission.test_load_modes import APPEND, BAD, COMPOSITE, CURSOR, LOG, Told, insurance_row, step_row, tied_row
 from tests.admission.test_snapshots import DIFF, REPLACE
@@ -63,4 +63,4 @@ def test_killed_at_every_boundary(name: str, mode: Any, row: Callable[[Told], di
         found += [source.admit(delivery), source.deliver(third)]
         assert [vars(one) | {"seconds": 0} for one in found] == counts, boundary
         assert left(source) == expected, boundary
-    assert killed == BOUNDARIES - (0 if isinstance(mode, models.WholeTable) else 2)
+    assert killed == BOUNDARIES - (0 if isinstance(mode, WholeTable) else 2)

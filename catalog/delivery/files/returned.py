@@ -13,7 +13,7 @@ from catalog.delivery.files.deliver import CURRENT
 from catalog.delivery.receipt import signed
 from catalog.policy.decision import Allowed
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.models import ReturnForm
+from pipelines.contracts.forms.deliveries import ReturnForm
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import publicity

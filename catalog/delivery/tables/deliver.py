@@ -27,7 +27,7 @@ from catalog.delivery.tables.target import CURRENT, Moment, Position, Progress, 
 from catalog.delivery.timeline import timeline
 from catalog.policy import audit
 from catalog.policy.decision import Reason
-from pipelines.contracts.models import DeliveryForm
+from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.store import now
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pipelines.codecs import numbers
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.codecs.texts import Shape
-from pipelines.contracts.models import GeometryKind
+from pipelines.contracts.forms.words import GeometryKind
 from pipelines.contracts.rules.base import Bound, Context, Dimension, Kind, Pattern, Values, day, days_after_today, row
 from pipelines.verbs import CodeList, Column, VerbError
 

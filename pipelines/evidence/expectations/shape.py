@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipelines.contracts.models import LogicalType
+from pipelines.contracts.forms.words import LogicalType
 from pipelines.evidence.expectations.base import Asker, Question
 
 COLUMNS = "columns"
