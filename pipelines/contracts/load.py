@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,11 +34,19 @@ from pipelines.contracts.forms.products import (
     ProductForm,
     ProductLowering,
 )
-from pipelines.contracts.forms.sources import Append, ChangeLog, LayerForm, Load, SourceForm, WholeTable, newest
+from pipelines.contracts.forms.sources import Append, SourceForm, WholeTable
 from pipelines.contracts.forms.words import NAME, Name, Strict
 from pipelines.contracts.joins import check_joins
 from pipelines.contracts.located import Located, Place, read
 from pipelines.contracts.mistakes import Noted, check_column, check_decided, check_known, error, structure_errors
+from pipelines.contracts.product_checks import (
+    check_bound,
+    check_mask,
+    check_moment,
+    check_reasons,
+    check_shown_until,
+    check_unique,
+)
 from pipelines.contracts.resolve import Resolver
 from pipelines.contracts.resolved import (
     ORGANISATIONS,
@@ -58,6 +65,15 @@ from pipelines.contracts.resolved import (
     rule_context,
 )
 from pipelines.contracts.rules import Rule
+from pipelines.contracts.source_checks import (
+    check_across,
+    check_erasure,
+    check_ground,
+    check_layer,
+    check_linkage,
+    check_load,
+    check_physical,
+)
 from pipelines.messages import CitylakeError
 from pipelines.privacy.masks import masks
 
@@ -83,9 +99,9 @@ FIELDS = dict[Name, FieldDefinition]
 RELEASES_SAY = 2
 """Counts up when releases say more of what they show: then every product is released once to say it."""
 NOTICE_LEVEL = 2
+"""What issues may say at most: they are told beyond the department that they are about."""
 LAYERS = ("lib_", "mart_")
 """How the names of models with a contract begin."""
-"""What issues may say at most: they are told beyond the department that they are about."""
 
 
 def load(root: Path) -> Contracts:
@@ -163,7 +179,7 @@ class _Loader:
                     products.append(self._product(path))
         noted.check()
         with noted:
-            _check_unique(products)
+            check_unique(products)
         known = {contract.form.model: [column.name for column in contract.columns] for contract in products}
         for file, place, model, columns in self.resolver.wanted_models:
             with noted:
@@ -190,9 +206,9 @@ class _Loader:
                 check_computed(product, contracts)
         for source in sources:
             with noted:
-                _check_ground(source, contracts.sources)
+                check_ground(source, contracts.sources)
             with noted:
-                _check_across(source, contracts.sources)
+                check_across(source, contracts.sources)
         if book := self.city.addressBook:
             city = read(self.root / "city.yaml")
             for key, named in book.model_dump().items():
@@ -230,20 +246,20 @@ class _Loader:
         derived = self.resolver.derived(file, form, columns)
         noted = Noted()
         with noted:
-            _check_physical(file, form, columns)
+            check_physical(file, form, columns)
         with noted:
-            _check_load(file, form.load, columns)
+            check_load(file, form.load, columns)
             check_corrections(file, form, columns, self.codes)
         with noted:
-            _check_linkage(file, form, columns, derived)
+            check_linkage(file, form, columns, derived)
         with noted:
-            _check_erasure(file, form, [*columns, *(item.column for item in derived)], form.load.key)
+            check_erasure(file, form, [*columns, *(item.column for item in derived)], form.load.key)
         for index, address in enumerate(form.addresses):
             for key, name in address.model_dump(exclude_none=True).items():
                 with noted:
                     check_column(file, ("addresses", index, key), name, [column.name for column in columns])
         with noted:
-            _check_layer(file, form.layer, columns)
+            check_layer(file, form.layer, columns)
         cells, appends = False, isinstance(form.load, Append)
         with noted:
             connector = self._connector(file, form)
@@ -286,17 +302,17 @@ class _Loader:
         if form.model not in names:
             raise error("contract.model_name", file, ("model",), name=form.model, expected=" / ".join(names))
         check_known(file, ("owner",), "organisation", form.owner, self.codes["organisations"].rows)
-        _state_reasons(file, form)
+        check_reasons(file, form)
         columns = self.resolver.columns(file, form.properties, form.key)
         names = [column.name for column in columns]
         for index, name in enumerate(form.key):
             check_column(file, ("key", index), name, names)
-        _check_erasure(file, form, columns, form.key)
+        check_erasure(file, form, columns, form.key)
         self._check_lowered(file, form.lowered, columns)
         self._check_notice(file, form.notice, columns)
         for source, column in form.endedBy.items():
             self.resolver.wanted_sources.append((file, ("endedBy", source), source, [column]))
-        _check_shown_until(file, form, columns)
+        check_shown_until(file, form, columns)
         key_rule = self.resolver.rule(file, ("key",), {"unique": {"columns": form.key}}, {}, names)
         judged = self.resolver.rules(file, form.quality, columns, events=False, source=False)
         rules = tuple({rule.id: rule for rule in (key_rule, *judged)}.values())
@@ -380,7 +396,7 @@ class _Loader:
             if column.name in shown:
                 raise error("contract.duplicate_key", file, (*place, "properties", index), key=column.name)
             shown[column.name] = column
-        _check_bound(file, place, form, channel, view, shown)
+        check_bound(file, place, form, channel, view, shown)
         if view.rows is not None:
             check_column(file, (*place, "rows"), view.rows, shown)
         if view.organisations is not None:
@@ -388,7 +404,7 @@ class _Loader:
         if view.lookup is not None:
             check_column(file, (*place, "lookup", "key"), view.lookup.key, shown)
         if view.release.notBefore is not None:
-            _check_moment(file, (*place, "release", "notBefore"), view.release.notBefore)
+            check_moment(file, (*place, "release", "notBefore"), view.release.notBefore)
         if form.shownUntil is not None:
             until = shown.get(form.shownUntil)
             if until is None or until.mask is not None or until.source != form.shownUntil:
@@ -418,7 +434,7 @@ class _Loader:
         if channel == "open" and definition.schematic:
             raise error("contract.schematic", file, place, column=source)
         if form.mask is not None:
-            _check_mask(file, (*place, "mask"), form.mask, columns[source])
+            check_mask(file, (*place, "mask"), form.mask, columns[source])
             level = min(level, masks[form.mask].about.level)
             if masks[form.mask].about.opens and (channel != "sharing" or definition.logicalType != "string"):
                 raise error("contract.sealed", file, (*place, "mask"), column=form.name, mask=form.mask)
@@ -449,7 +465,7 @@ class _Loader:
         opens = form.otherwise in masks and masks[form.otherwise].about.opens  # of values that are released plain
         if not form.purposes or form.mask is not None or source.definition.geometry is not None or opens:
             raise error("contract.otherwise", file, at, column=form.name, mask=form.otherwise)
-        _check_mask(file, at, form.otherwise, source)
+        check_mask(file, at, form.otherwise, source)
         kind, made = source.definition.logicalType, masks[form.otherwise].about.made
         if kind != made:  # one name, and another type for each recipient
             told = {"column": form.name, "mask": form.otherwise, "type": kind, "made": made}
@@ -482,50 +498,6 @@ def _names_purposes(form: ProductForm) -> bool:
     return any(isinstance(column, ChannelColumn) and column.purposes for column in columns)
 
 
-def _check_bound(
-    file: Located,
-    place: Place,
-    form: ProductForm,
-    channel: str,
-    view: ChannelForm,
-    shown: Mapping[str, ShownColumn],
-) -> None:
-    """Columns for some purposes stand where every read has a grant, and rows are limited by none of them."""
-    limiting = {view.rows, form.shownUntil, view.organisations and view.organisations.column}
-    for index, column in enumerate(shown.values()):
-        at = (*place, "properties", index)
-        if column.purposes and (channel, form.share.type) != ("sharing", "有条件共享"):
-            raise error("contract.purposes_free", file, at, column=column.name)
-        if column.purposes and column.name in limiting:
-            raise error("contract.purposes_limit", file, at, column=column.name)
-
-
-def _check_mask(file: Located, place: Place, mask: str, column: Column) -> None:
-    """Raises CitylakeError for a mask that is unknown, or could show too much of this column."""
-    check_known(file, place, "mask", mask, masks)
-    definition, fits = column.definition, masks[mask].about.fits
-    kind = "date" if definition.logicalType == "timestamp" else definition.logicalType
-    if fits not in (None, definition.personal, definition.codes, kind):
-        raise error("contract.mask_unfit", file, place, mask=mask, column=column.name)
-
-
-def _check_moment(file: Located, place: Place, text: str) -> None:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise error("contract.release_moment", file, place, value=text) from None
-
-
-def _check_shown_until(file: Located, form: ProductForm, columns: Sequence[Column]) -> None:
-    """The last day on which a row may be shown is a column of days."""
-    kinds = {column.name: column.definition.logicalType for column in columns}
-    if form.shownUntil is not None:
-        check_column(file, ("shownUntil",), form.shownUntil, kinds)
-        if kinds[form.shownUntil] != "date":
-            told = {"column": form.shownUntil, "type": kinds[form.shownUntil]}
-            raise error("contract.shown_until_type", file, ("shownUntil",), **told)
-
-
 @cache
 def _adapter(form: Any) -> TypeAdapter[Any]:
     return TypeAdapter(form)
@@ -555,136 +527,3 @@ def _files(folder: Path) -> list[Path]:
             if not NAME.fullmatch(name):
                 raise CitylakeError("contract.file_name", file=path, line=1, name=name)
     return paths
-
-
-def _check_load(file: Located, form: Load, columns: Sequence[Column]) -> None:
-    """Key, order and operation are columns; what a pull continues from has an order that the source can compare."""
-    by_name = {column.name: column for column in columns}
-    for index, column in enumerate(form.key):
-        check_column(file, ("load", "key", index), column, by_name)
-    for place, name in _named(form):
-        check_column(file, place, name, by_name)
-        ordered = by_name[name].definition.logicalType in ("integer", "date", "timestamp")
-        if place[1] in ("cursor", "order") and not ordered:
-            raise error("contract.cursor_type", file, place, column=name)
-        if name in newest(form)[: place[2] if len(place) > 2 else 0]:
-            raise error("contract.cursor_twice", file, place, column=name)
-    if isinstance(form, ChangeLog) and by_name[form.operation].definition.codes != "operation":
-        raise error("contract.operation_codes", file, ("load", "operation"), column=form.operation)
-
-
-def _check_linkage(file: Located, form: SourceForm, columns: Sequence[Column], derived: Sequence[Derived]) -> None:
-    """The marks of a person are delivered columns, and the person is derived from the number."""
-    if form.linkage is None:
-        return
-    for mark, name in form.linkage.marks.items():
-        check_column(file, ("linkage", mark), name, [column.name for column in columns])
-    made = [item.column.name for item in derived if item.step.arguments["of"] == form.linkage.id_number]
-    check_column(file, ("linkage", "person"), form.linkage.person, made)
-
-
-def _check_erasure(
-    file: Located, form: SourceForm | ProductForm, columns: Sequence[Column], key: Sequence[str]
-) -> None:
-    """What is emptied belongs to a column with ids of persons, and is no key: a row must stay what it is. What else
-    tells of a person belongs to such a column too."""
-    persons = [column.name for column in columns if column.definition.personal == "person"]
-    others = [column.name for column in columns if column.name not in key]
-    for person, names in form.erasure.cells.items():
-        check_column(file, ("erasure", "cells", person), person, [name for name in persons if name in others])
-        for index, name in enumerate(names):
-            check_column(file, ("erasure", "cells", person, index), name, others)
-    for person, names in form.tells.items():
-        check_column(file, ("tells", person), person, persons)
-        for index, name in enumerate(names):
-            check_column(file, ("tells", person, index), name, [column.name for column in columns])
-
-
-def _check_layer(file: Located, form: LayerForm | None, columns: Sequence[Column]) -> None:
-    """What a layer names are columns, its shape one of geometries."""
-    if form is None:
-        return
-    names = {"shape": form.shape, "county": form.county, "ground": form.ground.key if form.ground else None}
-    for key, name in names.items():
-        if name is not None:
-            check_column(file, ("layer", key), name, [column.name for column in columns])
-    if next(column for column in columns if column.name == form.shape).definition.geometry is None:
-        raise error("contract.no_geometry", file, ("layer", "shape"), column=form.shape)
-
-
-def _check_ground(source: SourceContract, sources: Mapping[str, SourceContract]) -> None:
-    """What things stand on is a source with areas."""
-    ground = source.form.layer.ground if source.form.layer else None
-    if ground is None:
-        return
-    file, place = read(source.path), ("layer", "ground")
-    check_known(file, (*place, "source"), "source", ground.source, sources)
-    columns = {column.name: column.definition for column in sources[ground.source].columns}
-    for key in ("key", "shape"):
-        check_column(file, (*place, key), getattr(ground, key), columns)
-    if (geometry := columns[ground.shape].geometry) is None or geometry.kind != "polygon":
-        raise error("contract.no_geometry", file, (*place, "shape"), column=ground.shape)
-
-
-def _check_across(source: SourceContract, sources: Mapping[str, SourceContract]) -> None:
-    """What is matched has the same type in both sources, and what is summed is a number."""
-    for index, rule in enumerate(source.across):
-        file, place, given = read(source.path), ("across", index), rule.arguments
-        ours, theirs = (
-            {column.name: column.definition.logicalType for column in one.all_columns}
-            for one in (source, sources[given.get("of", source.id)])
-        )
-        matched = given.get("columns") or given.get("by", []) if "their" in given else []
-        for mine, other in zip(matched, given.get("their", []), strict=True):
-            if ours[mine] != theirs[other]:
-                raise error("contract.types_differ", file, place, column=mine, type=ours[mine], other=theirs[other])
-        for name, kind in ((given.get("column"), ours), (given.get("amount"), theirs)):
-            if name and kind[name] not in ("integer", "number"):
-                raise error("contract.no_number", file, place, column=name, type=kind[name])
-
-
-def _named(form: Load) -> Iterator[tuple[tuple[str, str] | tuple[str, str, int], str]]:
-    """The columns that a load names beside its key, with their places."""
-    for key in ("newest", "cursor", "order", "operation"):
-        value = getattr(form, key, None)
-        if isinstance(value, list):
-            yield from ((("load", key, index), name) for index, name in enumerate(value))
-        elif value is not None:
-            yield ("load", key), value
-
-
-def _check_physical(file: Located, form: SourceForm, columns: Sequence[Column]) -> None:
-    """Each column of the source is read once, or ignored, not both."""
-    seen: set[str] = set()
-    for index, column in enumerate(columns):
-        if column.physical_name in seen:
-            raise error("contract.duplicate_key", file, ("properties", index), key=column.physical_name)
-        seen.add(column.physical_name)
-    for index, name in enumerate(form.ignored):
-        if name in seen:
-            raise error("contract.duplicate_key", file, ("ignored", index), key=name)
-        seen.add(name)
-
-
-def _state_reasons(file: Located, form: ProductForm) -> None:
-    """A condition belongs to 有条件, a legal basis to 不予 (政务信息资源目录 elements 10 and 13)."""
-    for key, about in (("share", form.share), ("open", form.open)):
-        needed = {"有条": "condition", "不予": "basis"}.get(about.type[:2])
-        if needed and getattr(about, needed) is None:
-            raise error("contract.missing_key", file, (key,), key=f"{key}.{needed}")
-
-
-def _check_unique(contracts: Sequence[ProductContract]) -> None:
-    """Models, products of a channel and catalogue codes are used once."""
-    seen: dict[str, Path] = {}
-    for contract in contracts:
-        catalogue = contract.form.catalogue
-        places: list[tuple[Place, str]] = [
-            (("model",), contract.form.model),
-            (("catalogue", "number"), f"{catalogue.classCode}/{catalogue.number:06d}"),
-            *((("channels", product.channel, "product"), product.id) for product in contract.products),
-        ]
-        for place, name in places:
-            if name in seen:
-                raise error("contract.duplicate_product", read(contract.path), place, name=name, other=seen[name])
-            seen[name] = contract.path
