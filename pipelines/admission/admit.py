@@ -96,7 +96,8 @@ class Before:
     source; `returned`: it corrects. `corrections`: what the last batch of any kind said of those of the contract;
     `answers`: the rows of a whole table that came back; `missed`: pulls that failed since, whose rows may come now;
     `origins`: of a replay of changes, where its rows and those of core come from; `newer`: of a whole table the file
-    that was admitted before and is newer by its name; `since`: columns that core got later, with their batch."""
+    that was admitted before and is newer by its name; `since`: columns that core got later, with their batch;
+    `core_version`: that of core after the last batch of any kind."""
 
     last: Admitted | None = None
     history: tuple[tuple[datetime, int], ...] = ()
@@ -108,6 +109,7 @@ class Before:
     origins: Origins = field(default_factory=Origins)
     newer: str = ""
     since: Mapping[str, int] = field(default_factory=dict)
+    core_version: int | None = None
 
     @classmethod
     def read(cls, receipts: Receipts, contract: SourceContract, batch: int) -> "Before":
@@ -126,7 +128,8 @@ class Before:
         answers = Answers.read(receipts, contract, batch)
         origins = Origins() if whole else Origins.read(receipts, pull)
         newer = newer_file(contract, receipts, batch) if whole else ""
-        return cls(last, history, same, returned, corrections, answers, missed, origins, newer, since)
+        version = newest.body["core_version"] if newest else None
+        return cls(last, history, same, returned, corrections, answers, missed, origins, newer, since, version)
 
 
 class Batch:
@@ -159,7 +162,7 @@ class Batch:
         """Columns that are written as usual in rows that are not dirty (see `screen`)."""
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
-        """Columns that the contract has and core has not yet."""
+        """Columns that the contract has and core had not after the batch before."""
 
     def _compiled(self, quarantined: Set[str] = frozenset()) -> Admission:
         return compile_contract(self.contract, self.contracts, self.today, self.raw, quarantined)
@@ -174,7 +177,7 @@ class Batch:
                 self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
             if any(rule.about.scope == "shape" for rule in self.contract.rules):
                 judging.register(self.con, self.contracts)
-            self._register_log()
+            self._register_log(before.core_version)
             drift = self._drift(before, confirmed)
             if drift.quarantined:
                 self.admission = self._compiled(drift.quarantined)
@@ -323,8 +326,9 @@ class Batch:
             for number, item in enumerate(self.contract.derived)
         }
 
-    def _register_log(self) -> None:
-        """View `core_log`: the log before this batch, with this contract's columns."""
+    def _register_log(self, admitted: int | None) -> None:
+        """View `core_log`: the log before this batch, with this contract's columns. `admitted`: the version of core
+        after the batch before; what a killed run added to that were columns for this one."""
         columns = {column.name: TYPES[column.definition.logicalType] for column in self.contract.all_columns}
         if self.base is None:
             control = "CAST(NULL AS VARCHAR) AS _op, CAST(NULL AS BIGINT) AS _batch, CAST(NULL AS BIGINT) AS _row"
@@ -334,8 +338,9 @@ class Batch:
             return
         table = delta.open_table(self.core, self.base)
         read = delta.scan(table)
-        known = {name for name in delta.column_types(table.schema()) if name not in CONTROL}
-        self.new_columns = columns.keys() - known
+        known = delta.column_types(table.schema()).keys()
+        then = table if admitted in (None, self.base) else delta.open_table(self.core, admitted)
+        self.new_columns = columns.keys() - delta.column_types(then.schema()).keys()
         listed = ", ".join(
             f"CAST({identifier(name) if name in known else 'NULL'} AS {kind}) AS {identifier(name)}"
             for name, kind in columns.items()

@@ -28,12 +28,13 @@ Rows = Sequence[dict[str, Any]]
 
 
 WRITES: tuple[tuple[Any, str], ...] = (
-    (admission, "write_file"), (admission, "copy_rows"), (delta, "commit"), (hashes, "keep"), (hashes, "drop"),
-    (Receipts, "add"),
+    (admission, "write_file"), (admission, "copy_rows"), (delta, "commit"), (delta, "write"), (hashes, "keep"),
+    (hashes, "drop"), (Receipts, "add"),
 )  # fmt: skip
-"""All that admission writes: judged rows, data files and commits of quarantine and core, hashes, the receipt."""
-BOUNDARIES = 16
-"""Before and behind each of the eight writes of a whole table that changes something; other modes have seven."""
+"""All that admission writes: judged rows, data files and commits of quarantine and core, hashes, the receipt. Of a
+commit that adds columns these are one, and the rows another."""
+BOUNDARIES = 20
+"""Before and behind each of the ten writes of a whole table that changes something; other modes have nine."""
 ALWAYS = 2
 """Every batch writes its receipt."""
 

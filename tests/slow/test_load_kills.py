@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from pipelines.admission.admit import Admitted
 from pipelines.contracts.forms.sources import WholeTable
 from tests.admission.conftest import BOUNDARIES, Intake
 from tests.admission.test_load_modes import APPEND, BAD, COMPOSITE, CURSOR, LOG, Told, insurance_row, step_row, tied_row
+from tests.admission.test_replayed import without
 from tests.admission.test_snapshots import DIFF, REPLACE
 from tests.slow.killed_admission import admit, source_in
 
@@ -42,25 +44,46 @@ def left(source: Intake) -> Any:
     return [source.current(batch) for batch in (1, 2, 3)], refused
 
 
-@pytest.mark.parametrize(("name", "mode", "row"), MODES)
-def test_killed_at_every_boundary(name: str, mode: Any, row: Callable[[Told], dict[str, str]], tmp_path: Path) -> None:
-    first, second, third = ([row(one) for one in delivery] for delivery in DELIVERIES)
-    undisturbed = source_in(tmp_path / "undisturbed", name, mode)
-    counts = [vars(undisturbed.deliver(rows)) | {"seconds": 0} for rows in (first, second, third)]
+def check(folder: Path, name: str, mode: Any, deliveries: Any, younger: str | None = None) -> int:
+    """Kill the admission of the second of three deliveries at every boundary; at how many of them one was killed.
+    `younger`: a column that the contract did not use yet when the first one came."""
+    first, second, third = deliveries
+
+    def begun(where: Path) -> tuple[Intake, Admitted]:
+        source = source_in(where, name, mode)
+        now = source.contract
+        source.contract = without(now, younger) if younger else now
+        admitted = source.deliver(first)
+        source.contract = now
+        return source, admitted
+
+    undisturbed, done = begun(folder / "undisturbed")
+    counts = [vars(one) | {"seconds": 0} for one in (done, *map(undisturbed.deliver, (second, third)))]
     expected, killed = left(undisturbed), 0
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["tests.slow.killed_admission"])
     for boundary in range(BOUNDARIES):
-        folder = tmp_path / str(boundary)
-        source = source_in(folder, name, mode)
-        found = [source.deliver(first)]
+        source, done = begun(folder / str(boundary))
         delivery = source.raw(second)
-        process = processes.Process(target=admit, args=(folder, name, mode, delivery, boundary))
+        process = processes.Process(target=admit, args=(folder / str(boundary), name, mode, delivery, boundary))
         process.start()
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         killed += process.exitcode != 0
-        found += [source.admit(delivery), source.deliver(third)]
+        found = [done, source.admit(delivery), source.deliver(third)]
         assert [vars(one) | {"seconds": 0} for one in found] == counts, boundary
         assert left(source) == expected, boundary
+    return killed
+
+
+@pytest.mark.parametrize(("name", "mode", "row"), MODES)
+def test_killed_at_every_boundary(name: str, mode: Any, row: Callable[[Told], dict[str, str]], tmp_path: Path) -> None:
+    deliveries = [[row(one) for one in delivery] for delivery in DELIVERIES]
+    killed = check(tmp_path, name, mode, deliveries)
     assert killed == BOUNDARIES - (0 if isinstance(mode, WholeTable) else 2)
+
+
+@pytest.mark.parametrize("mode", [CURSOR, APPEND, DIFF], ids=["cursor", "append", "snapshot diff"])
+def test_killed_while_a_batch_brings_a_column(mode: Any, tmp_path: Path) -> None:
+    rows = [step_row(Told(key, order, "1")) | {"JSSJ": "2026-01-01 09:00:00"} for order, key in enumerate("abc")]
+    assert check(tmp_path, STEPS, mode, [rows[:2], rows[2:], rows], "ended_at") > BOUNDARIES - 4
