@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Table
 
 from pipelines.admission import correction_book, granted
-from pipelines.admission.admit import Admitted, admit
+from pipelines.admission.admit import Admitted, admit, applied
 from pipelines.admission.compile import ERASED_ROW
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons, told
@@ -449,14 +449,15 @@ class Run:
     def _waiting(self, contract: SourceContract) -> list[Delivery]:
         """Batches in raw that are to be admitted before anything new is pulled.
 
-        Of a whole table the one that the steward confirmed and what was taken back: any other is overtaken by the next
-        delivery. Of an incremental load every one, in order, for the source will not send its rows again.
+        Of a whole table the one that the steward confirmed, what was taken back, and what core took in of a run that
+        was killed before it could say so: any other is overtaken by the next delivery. Of an incremental load every
+        one, in order, for the source will not send its rows again.
         """
         pulls = self.receipts.unsettled(contract.id)
         if isinstance(contract.form.load, WholeTable):
             word = self.receipts.last(Stage.CONFIRM, contract.id)
-            confirmed = word.batch if word else None
-            pulls = [one for one in pulls if one.batch == confirmed or one.body["origin"].startswith(RETURNED)]
+            wanted = {word.batch if word else None, applied(self.lake.core(contract.org, contract.dataset))}
+            pulls = [one for one in pulls if one.batch in wanted or one.body["origin"].startswith(RETURNED)]
         return [kept(contract, self.lake, pull) for pull in pulls]
 
     def _ingested(
@@ -618,7 +619,7 @@ def decide_batch(
     """The steward's word about a batch that is not admitted: confirmed ones are by the next run, rejected ones never.
 
     What is held can be confirmed; whatever is pulled and cannot be admitted can be rejected, its rows are then lost to
-    core. Raises CitylakeError for any other batch.
+    core. Raises CitylakeError for any other batch, and for one that core has already: the next run records that.
     """
     register = Register(settings.register_url)
     receipts = Receipts(register, "steward")
@@ -633,6 +634,8 @@ def decide_batch(
             raise CitylakeError("batch.unknown", subject=source, batch=batch)
         receipts.add(stage, source, {"who": who, "why": why}, batch)
     finally:
+        if batch == applied(settings.lake.core(*source.split("/"))):
+            raise CitylakeError("batch.applied", subject=source, batch=batch)
         register.close()
 
 

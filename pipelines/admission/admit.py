@@ -230,7 +230,7 @@ class Batch:
 
     def _replayed(self) -> Admitted | None:
         """The outcome that a killed run committed to core but did not live to record."""
-        if delta.committed(self.core, APPLICATION) != self.delivery.batch:
+        if applied(self.core) != self.delivery.batch:
             return None  # the usual case, told from the table's state without reading its log back
         version = delta.transaction_commit(self.core, APPLICATION, self.delivery.batch)
         if version is None:
@@ -294,7 +294,7 @@ class Batch:
     def _hashes(self, changes: Changes, version: int | None) -> Path | None:
         """Where the hashes of a core version are kept; None if there is no version, or none that would fit: those of
         a contract whose derived columns are compared too are asked for once."""
-        batch = delta.committed(self.core, APPLICATION)
+        batch = applied(self.core)
         if version is None or batch is None or changes.derived:
             return None
         types = {column.name: TYPES[column.definition.logicalType] for column in self.contract.columns}
@@ -530,6 +530,11 @@ class Batch:
 
     def _number(self, query: str) -> int:
         return int((self.con.execute(query).fetchone() or (0,))[0])
+
+
+def applied(core: Path) -> int | None:
+    """The batch that a table of core took in last, also if a killed run did not live to record it; None without one."""
+    return delta.committed(core, APPLICATION)
 
 
 def admit(

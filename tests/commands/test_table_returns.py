@@ -1,8 +1,12 @@
 """A register that is delivered whole each day: refused rows go out as a workbook, come back, and stay corrected."""
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -10,7 +14,8 @@ from python_calamine import CalamineWorkbook
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
-from pipelines.run import Run, decide_batch
+from pipelines.run import Run, decide_batch, opened
+from pipelines.settings import Settings
 from tests.commands.test_quarantine import (
     REASON,
     SOURCE,
@@ -118,6 +123,35 @@ def test_rows_taken_back_and_killed_are_admitted_before_the_next_table(
     outcome = register.deliver(*DAILY, *DIRTY, person("F61"))
     assert (outcome.admitted.batch, outcome.admitted.deleted) == (3, 0)
     assert register.issues() == [] and {"F70", "F71", "F72"} <= set(register.current())
+
+
+def step_killed(settings: Settings, place: str, step: str, *about: Any) -> None:
+    """A step of a run that the kernel ends where it first calls `place`."""
+    with opened(settings, "killed") as run, patch(place, lambda *_: os.kill(os.getpid(), signal.SIGKILL)):
+        getattr(run, step)(SOURCE, *about)
+
+
+def killed(home: Home, place: str, step: str, *about: Any) -> None:
+    arguments = (home.settings, place, step, *about)
+    process = multiprocessing.get_context("spawn").Process(target=step_killed, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_table_that_a_killed_run_took_in_is_recorded_before_the_next_one(register: Home, tmp_path: Path) -> None:
+    """What it ended would stand otherwise: a wrong row that comes again would be kept back in silence."""
+    register.deliver(*DAILY, *DIRTY)
+    assert take_back(returned(register, tmp_path)).exit_code == 0
+    register.put(*DAILY, NO_KEY, TOO_MANY)
+    killed(register, "pipelines.admission.admit.Batch._keep_hashes", "ingest")
+    assert "F70" not in register.current() and [one.batch for one in register.receipts(Stage.ADMIT)] == [2, 1]
+    with pytest.raises(CitylakeError, match="in core already"):
+        decide_batch(register.settings, SOURCE, 3, Stage.REJECT, "专员", "不全")
+    outcome = register.deliver(*DAILY, *DIRTY)
+    assert (outcome.status, outcome.admitted.batch) == ("admitted", 4)
+    assert [one.batch for one in register.receipts(Stage.ADMIT)] == [4, 3, 2, 1]
+    assert rules(register) == {"id_number.gb11643_check_digit"} and {"F71", "F72"} <= set(register.current())
 
 
 def test_nothing_is_taken_back_while_the_newest_table_is_held(register: Home, tmp_path: Path) -> None:
