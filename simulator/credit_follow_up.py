@@ -221,7 +221,7 @@ class Repairs:
         """Applications for penalties and lists of the years before."""
         dice, number = city.dice, 0
         for target, record, subject, since in _repairable(city):
-            if dice.chance(0.2):
+            if dice.chance(0.3):
                 applied = since + timedelta(days=dice.between(90, 400))
                 if applied <= city.today:
                     number += 1

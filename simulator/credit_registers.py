@@ -336,6 +336,7 @@ class Penalties(_Decisions):
         category = dice.pick(PENALTY_CATEGORIES)
         fine = dice.pick(kind.fines.split()) if category == "2" else None
         taken = dice.pick(("0.12", "0.8", "2.6")) if fine and dice.chance(0.3) else None
+        fine = None if taken and dice.chance(0.2) else fine  # some only lose what the offence brought
         years = dice.pick((0.25, 1, 1, 3, None))
         until = None if years is None else (decided + timedelta(days=int(365 * years))).isoformat()
         return [
@@ -385,10 +386,9 @@ def _id_kind(number: str | None) -> str | None:
 
 def _content(category: str, fine: str | None, taken: str | None) -> str:
     """The penalty in words; amounts of money are in 元 there."""
-    if fine is None:
-        return PENALTY_WORDS[category]
-    text = f"罚款人民币{round(float(fine) * 10_000)}元"
-    return text if taken is None else f"{text}，没收违法所得人民币{round(float(taken) * 10_000)}元"
+    amounts = (("罚款", fine), ("没收违法所得", taken))
+    words = [f"{word}人民币{round(float(amount) * 10_000)}元" for word, amount in amounts if amount is not None]
+    return "，".join(words) or PENALTY_WORDS[category]
 
 
 def _signed(authority: Authority) -> tuple[str, str]:

@@ -173,14 +173,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     )
     bench.load(
         "drc/penalty",
-        # a warning with a fine of much, of unknown amount, of little; and a fine with an order to close
+        # a warning with a fine of much, of unknown amount, of little; a fine with an order to close; a confiscation of
+        # little, of much, of unknown amount, and of what is little beside the fine but not with it
         *(
             decision(
                 f"G{n}", "91H", "2026-01-05", subject_name="六安张三有限公司",
-                penalty_category=one, penalty_category_2=other, fine_amount=fine,
+                penalty_category=one, penalty_category_2=other, fine_amount=fine, confiscated_amount=taken,
             )
-            for n, one, other, fine in (
-                (1, "1", "2", 50), (2, "1", "2", None), (3, "1", "2", 0.4), (4, "2", "4", 0.4), (5, "1", None, None),
+            for n, one, other, fine, taken in (
+                (1, "1", "2", 50, None), (2, "1", "2", None, None), (3, "1", "2", 0.4, None), (4, "2", "4", 0.4, None),
+                (5, "1", None, None, None), (6, "2", None, None, 0.4), (7, "2", None, None, 2.6),
+                (8, "2", None, None, None), (9, "2", None, 0.3, 0.2),
             )
         ),
         batch=3,
@@ -414,7 +417,7 @@ def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) 
     # F1 is past its time of publicity, F5 is repaired from today on, F6 from tomorrow on, F7 and F8 are not repaired
     assert bench.rows("lib_credit__penalty_public", "credit_record_no, public_until") == [
         ("F2", AS_OF), ("F3", date(2029, 1, 1)), ("F6", AS_OF), ("F7", date(2026, 11, 30)), ("F8", date(2029, 3, 4)),
-        *((f"G{n}", date(2029, 1, 5)) for n in range(1, 6)),
+        *((f"G{n}", date(2029, 1, 5)) for n in range(1, 10)),
     ]  # fmt: skip
     # an end that nobody told is that of the longest time of the kind; of F9 it was yesterday
     without = "credit_record_no in ('F0', 'F9')"
@@ -431,7 +434,7 @@ def test_the_public_sees_valid_decisions_about_legal_persons_only(bench: Bench) 
 def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Bench) -> None:
     columns = "uscc, entity_known, permits, penalties, last_permit_on, last_penalty_on, source_rows"
     assert bench.rows("lib_credit__subject", columns) == [
-        ("91H", True, 0, 5, None, date(2026, 1, 5), '{"drc/penalty":"3:0","drc/penalty_publicity":"1:0"}'),
+        ("91H", True, 0, 9, None, date(2026, 1, 5), '{"drc/penalty":"3:0","drc/penalty_publicity":"1:0"}'),
         ("A", True, 2, 1, date(2026, 1, 1), date(2026, 1, 1), '{"drc/permit":"1:1","drc/penalty":"1:1"}'),
         ("B", True, 2, 0, date(2026, 1, 2), None, '{"drc/permit":"1:6"}'),
         (
@@ -476,17 +479,17 @@ def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> N
     """
     parts = bench.rows("lib_credit__score_part", "uscc, factor_code, events, points")
     assert parts == [
-        ("91H", "fine_major", 3, -150.0), ("91H", "fine_minor", 2, -40.0),
+        ("91H", "fine_major", 6, -200.0), ("91H", "fine_minor", 3, -60.0),
         ("A", "fine_major", 1, -50.0), ("A", "honour", 1, 75.0), ("A", "kept", 7, 100.0), ("A", "permit", 2, 10.0),
         ("C", "broken", 1, -35.0), ("C", "fine_major", 3, -150.0), ("C", "fine_minor", 1, -20.0),
         ("C", "list_minor", 1, -60.0), ("C", "list_serious", 1, -125.0),
     ]  # fmt: skip
     # an association has no type of enterprise and is scored all the same; nothing is known of it
     assert bench.rows("lib_credit__score", "uscc, base_points, score, credit_grade") == [
-        ("51S", 700.0, 700.0, "B"), ("91H", 700.0, 510.0, "D"), ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
+        ("51S", 700.0, 700.0, "B"), ("91H", 700.0, 440.0, "D"), ("A", 700.0, 835.0, "B"), ("C", 700.0, 310.0, "D"),
     ]  # fmt: skip
     minor = "uscc = '91H' and factor_code = 'fine_minor'"
-    assert bench.rows("lib_credit__score_event", "event_no", minor) == [("G3",), ("G5",)]
+    assert bench.rows("lib_credit__score_event", "event_no", minor) == [("G3",), ("G5",), ("G6",)]
     own = {row[0] for row in bench.rows("lib_credit__score_event", "event_no", "uscc = 'B'")}
     assert own == set()  # a sole trader is a natural person in business
 

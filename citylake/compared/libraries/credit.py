@@ -147,9 +147,7 @@ class Records:
         for row in self.valid(PERMIT):
             yield "permit", row["uscc"], row["decided_on"]
         for row in self.in_publicity():
-            category, fine = row["penalty_category"], row["fine_amount"]
-            minor = category == "1" or (category == "2" and fine is not None and fine < 0.5)
-            yield "fine_minor" if minor else "fine_major", row["uscc"], row["decided_on"]
+            yield "fine_minor" if _is_minor(row) else "fine_major", row["uscc"], row["decided_on"]
         for row in self.listed():
             kind = row["list_type"]
             factor = "honour" if kind == "9" else "list_minor" if kind in ("3", "6") else "list_serious"
@@ -210,6 +208,13 @@ def _computed(libraries: Libraries, entities: Entities, records: Records) -> dic
         for uscc, row in legal_persons(entities).items()
         if row["entity_status"] == ACTIVE
     }
+
+
+def _is_minor(penalty: Row) -> bool:
+    """Whether a penalty only warns, or takes less than 5000 yuan."""
+    kinds = {penalty["penalty_category"], penalty["penalty_category_2"]} - {None}
+    taken = [amount for name in ("fine_amount", "confiscated_amount") if (amount := penalty[name]) is not None]
+    return kinds <= {"1", "2"} and (sum(taken) < 0.5 if taken else kinds == {"1"})
 
 
 def _points(weight: Mapping[str, str], count: int) -> float:

@@ -1,7 +1,8 @@
 -- 计入信用评分的事件，一行一件：法人的有效许可、公示期内的处罚、在列的名单、已核查的承诺，都在权重表写明的年数之内。
 -- One row per event that counts in the score of a legal person: valid permits, penalties in time of publicity, lists the
 -- subject is in, commitments that were checked; all within the years that the weights say. A penalty is minor if both its
--- kinds are warnings or fines, of less than 5000 yuan together; a fine of which no amount is told is not minor.
+-- kinds are warnings, fines or confiscations, which take less than 5000 yuan together: the law weighs what is confiscated as
+-- it weighs a fine. What takes an amount that is not told is not minor.
 with event as (
     select uscc, 'permit' as factor_code, credit_record_no as event_no, decided_on as event_on, source_rows
     from {{ ref('lib_credit__permit') }}
@@ -12,12 +13,9 @@ with event as (
         case
             when p.penalty_category in ('1', '2')
                 and coalesce(p.penalty_category_2, p.penalty_category) in ('1', '2')
-                and (
-                    p.fine_amount < 0.5
-                    or (
-                        p.fine_amount is null and p.penalty_category = '1'
-                        and coalesce(p.penalty_category_2, '1') = '1'
-                    )
+                and coalesce(
+                    coalesce(p.fine_amount + p.confiscated_amount, p.fine_amount, p.confiscated_amount) < 0.5,
+                    p.penalty_category = '1' and coalesce(p.penalty_category_2, '1') = '1'
                 )
             then 'fine_minor'
             else 'fine_major'
