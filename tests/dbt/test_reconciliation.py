@@ -28,6 +28,10 @@ def report(number: int, day: str, persons: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+def certificate(number: int, moment: str) -> dict[str, object]:
+    return {"birth_certificate_no": f"Q{number}", "born_at": moment, "division_code": f"{EMPTY}001"}
+
+
 @pytest.fixture
 def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Bench:
     bench = new_bench(tmp_path_factory.mktemp("reconciliation"), contracts)
@@ -45,6 +49,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ben
         person(5, REPORTED, moved_out_on="2026-10-31", **gone),
         person(6, REPORTED, died_on="2026-10-29", **gone | {"cancelled_on": "2026-10-30"}),
     )
+    moved = {"moved_out_on": "2026-10-29", **gone | {"cancelled_on": "2026-10-30"}}
+    bench.load(
+        "psb/household_person",
+        person(7, EMPTY, birth_date="2026-10-01", **moved),
+        person(8, EMPTY, birth_date="2026-10-02", **moved),
+        batch=2,
+    )
+    moments = ("2026-07-03 15:59:59+00", "2026-07-03 16:00:00+00", "2026-10-01 15:59:59+00", "2026-10-01 16:00:00+00")
+    bench.load("hc/birth_certificate", *(certificate(number, at) for number, at in enumerate(moments)))
     bench.load("psb/population_report", report(1, "2026-10-30", 9), report(2, "2026-10-31", 3))
     bench.build("lib_geography__division", "lib_population__person", MODEL)
     return bench
@@ -68,3 +81,9 @@ def test_every_figure_of_the_report_is_held_against_the_library(bench: Bench) ->
     ]  # fmt: skip
     assert bench.rows(MODEL, f"{missing}, males_missing_share", f"town_code = '{REPORTED}'") == [(1, 1, 1, 1, -1, 0.5)]
     assert bench.rows(MODEL, missing, f"town_code = '{SILENT}'") == [(None,) * 5]
+
+
+def test_births_are_those_of_90_days_of_which_a_month_has_passed(bench: Bench) -> None:
+    """Certificates of the days before and after are not counted; a child that moved away since was registered."""
+    births = "births_certified, births_listed, births_missing"
+    assert bench.rows(MODEL, f"town_code, {births}") == [(REPORTED, 0, 0, 0), (SILENT, 0, 0, 0), (EMPTY, 2, 1, 1)]
