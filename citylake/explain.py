@@ -3,6 +3,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.release.explain import Cell, Counted, Explainer, Explanation, SourceRow
 from pipelines.release.forward import row_of_product
+from pipelines.release.ingredients import Ingredient
 from pipelines.settings import Settings
 
 
@@ -41,18 +43,13 @@ def explain(
             require_reason(why)
         register = opened_register(settings)
         contracts = load(settings.contracts)
-        with Explainer(contracts, settings.lake, register, values) as explainer:
+        with Explainer(contracts, settings, register, values) as explainer:
             of_model = row_of(settings, explainer, model, key_of(key), column)
-            try:
-                found = explainer.explain(*of_model)
-                if values:
-                    record_shown(register, model, of_model[1], who=who, why=why, column=column)
-                for line in _lines(found, values):
-                    typer.echo(line)
-            except CitylakeError as error:  # a model without books still has readers
-                if not onward or error.code != "explain.no_rows":
-                    raise
-                typer.echo(str(error))
+            found = explainer.explain(*of_model)
+            if values:
+                record_shown(register, model, of_model[1], who=who, why=why, column=column)
+            for line in _lines(found, values):
+                typer.echo(line)
             if onward and who is not None:
                 for line in forward_lines(settings, contracts, register, explainer.released, of_model, who):
                     typer.echo(line)
@@ -89,7 +86,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _lines(found: Explanation, values: bool) -> Iterator[str]:
-    """The raw rows with a number each, then the cells and the counted rows, which name them by number."""
+    """The raw rows with a number each, then the cells and the rows behind them, which name them by number."""
     about = {"model": found.model, "version": found.version, "edition": found.edition}
     yield say("explain.row", **about, released=f"{found.released:%Y-%m-%d %H:%M}")
     yield from moved_lines(found.moved, values)
@@ -101,8 +98,10 @@ def _lines(found: Explanation, values: bool) -> Iterator[str]:
         yield f"[{number}] " + told.replace("\n", "\n    ")
     for cell in found.cells:
         yield "\n".join(_cell_lines(cell, numbers)).replace("\n", "\n    ")
-    if found.counted:
-        yield "\n".join(_counted_lines(found.counted, numbers)).replace("\n", "\n    ")
+    for counted in _behind(found):
+        yield "\n".join(_counted_lines(counted, numbers)).replace("\n", "\n    ")
+    for read in found.made_of:
+        yield say(f"explain.made_of_{'model' if read.organisation is None else 'source'}", **_about_ingredient(read))
 
 
 def moved_lines(moved: Mapping[str, str], values: bool, code: str = "explain.id_moved") -> Iterator[str]:
@@ -116,13 +115,26 @@ def moved_lines(moved: Mapping[str, str], values: bool, code: str = "explain.id_
 def _raw_rows(found: Explanation) -> Iterator[SourceRow]:
     """Every raw row that is named, as often as it is."""
     yield from (source.row for cell in found.cells for source in cell.sources)
-    yield from (source for row in (found.counted.rows if found.counted else ()) for source in row.sources)
+    yield from (source for counted in _behind(found) for row in counted.rows for source in row.sources)
+
+
+def _behind(found: Explanation) -> tuple[Counted, ...]:
+    """The rows of other models behind a row: those it counts, or those with its key."""
+    return (found.counted,) if found.counted else found.alike
 
 
 def _about(row: SourceRow) -> dict[str, object]:
-    delivered = f"{row.delivered:%Y-%m-%d %H:%M}" if row.delivered else "?"
+    delivered = _moment(row.delivered)
     dataset = f"{row.dataset}#{row.role}" if row.role else row.dataset
     return {**vars(row), "dataset": dataset, "delivered": delivered, "origin": row.origin or "?"}
+
+
+def _about_ingredient(read: Ingredient) -> dict[str, object]:
+    return {**vars(read), "delivered": _moment(read.delivered), "origin": read.origin or "?"}
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else "?"
 
 
 def _cell_lines(cell: Cell, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
@@ -140,7 +152,8 @@ def _cell_lines(cell: Cell, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
 
 def _counted_lines(counted: Counted, numbers: Mapping[SourceRow, int]) -> Iterator[str]:
     about = {"column": counted.column, "model": counted.model, "version": counted.version, "total": counted.total}
-    yield say("explain.counted", **about, by=", ".join(counted.by), shown=len(counted.rows))
+    code = "explain.alike" if counted.column is None else "explain.counted"
+    yield say(code, **about, by=", ".join(counted.by), shown=len(counted.rows))
     for row in counted.rows:
         places = " ".join(f"[{numbers[source]}]" for source in row.sources)
         key = " ".join(f"{name}={value}" for name, value in (row.key or {}).items())

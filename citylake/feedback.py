@@ -162,7 +162,7 @@ def _cells(
     if column is None or row is not None or subject in feedback.contracts.sources:
         raise CitylakeError("feedback.key", subject=subject)
     settings = feedback.settings
-    with Explainer(feedback.contracts, settings.lake, feedback.register) as explainer:
+    with Explainer(feedback.contracts, settings, feedback.register) as explainer:
         found = explainer.explain(*row_of(settings, explainer, subject, key, column))
     sources = [source for cell in found.cells for source in cell.sources]
     if not sources:

@@ -110,7 +110,7 @@ def _correct(
         released.con.close()
         versions = core_versions(run.contracts, settings.lake, run.receipts)
         about = {**about, "since": run.today.isoformat()}
-        with Explainer(run.contracts, settings.lake, run.register) as explainer:
+        with Explainer(run.contracts, settings, run.register) as explainer:
             source, asked, row = correct.asked(
                 explainer, run.contracts, versions, one, field, said, wanted, about, applied
             )

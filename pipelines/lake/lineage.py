@@ -4,6 +4,7 @@ Needs no dbt, so that pages and repairs can ask. The graph that builds follow is
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,10 +24,10 @@ class Upstream:
     sources: tuple[str, ...]
 
 
-def upstream(project: Path, model: str) -> Upstream:
-    """What the SQL of a model refers to; empty for a model whose SQL is not there."""
+def upstream(project: Path, model: str, until: Collection[str] = ()) -> Upstream:
+    """What the SQL of a model refers to, but not through the models `until`; empty for one whose SQL is not there."""
     files = {path.stem: path for path in (project / "models").rglob("*.sql")}
-    walk = _Walk(files, _macros(project))
+    walk = _Walk(files, _macros(project), until)
     walk.follow_model(model)
     released = sorted(name for name in walk.models if not name.startswith("stg_"))
     return Upstream(tuple(released), tuple(sorted(walk.sources)))
@@ -44,6 +45,7 @@ class _Walk:
 
     files: dict[str, Path]
     macros: dict[str, str]
+    until: Collection[str]
     models: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
     followed: set[str] = field(default_factory=set)
@@ -61,4 +63,5 @@ class _Walk:
         for parent in _REF.findall(text):
             if parent not in self.models:
                 self.models.add(parent)
-                self.follow_model(parent)
+                if parent not in self.until:
+                    self.follow_model(parent)

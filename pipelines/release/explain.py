@@ -1,6 +1,7 @@
 """Where the cells of a released library row come from: department, dataset, batch and row, delivery, rule.
 
-A row that only counts rows of another model, as its contract's `counts_rows` says, is explained by the rows it counts.
+A row that only counts rows of another model, as its contract's `counts_rows` says, is explained by the rows it counts;
+one of a model that does neither by what its SQL reads, and by the rows of that with the same key.
 
 Belongs here: reading one released row back to the raw rows that it names. Does not belong here: how rows come to name
 them (the models write `source_rows` and `attr_source`), and lineage of whole tables.
@@ -17,16 +18,17 @@ from pipelines.contracts.authority import origin
 from pipelines.contracts.load import Contracts, ProductContract
 from pipelines.contracts.resolved import Claim, SourceContract
 from pipelines.contracts.rules import Rule, counts_rows
-from pipelines.lake.zones import Lake
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import SHARED
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
+from pipelines.release.ingredients import Ingredient, built_by, ingredients
 from pipelines.release.ledger import Recorded
 from pipelines.release.person import moved_ids
 from pipelines.release.rows import ReleasedRows
 from pipelines.retention import ended
+from pipelines.settings import Settings
 
 ROWS, ATTRIBUTES = "source_rows", "attr_source"
 """The columns in which a library row keeps its books; they are not explained themselves."""
@@ -103,12 +105,13 @@ class CountedRow:
 
 @dataclass(frozen=True)
 class Counted:
-    """What stands behind a count: the rows of `model` that have the row's own values in the columns `by`.
+    """What stands behind a count, or behind a row (`column` is None): the rows of `model` that have the row's own
+    values in the columns `by`.
 
     `total` is how many there are in `version`, the one published when the count was; `rows` are the first `LISTED`.
     """
 
-    column: str
+    column: str | None
     model: str
     version: int
     by: tuple[str, ...]
@@ -118,8 +121,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A released row and the origin of its cells; of a row that counts others, those it counts. `moved`: ids of persons
-    in the key that was asked for that merged or were split since, by column the id of today, of which the row is."""
+    """A released row and the origin of its cells; of a row that counts others, those it counts. `made_of`: of a row
+    with a cell of which no raw row is known, what its model reads; `alike`: the rows of that with the same key.
+    `moved`: ids of persons in the key that was asked for that merged or were split since, by column the id of today, of
+    which the row is."""
 
     model: str
     version: int
@@ -127,28 +132,31 @@ class Explanation:
     released: datetime
     cells: tuple[Cell, ...]
     counted: Counted | None = None
+    made_of: tuple[Ingredient, ...] = ()
+    alike: tuple[Counted, ...] = ()
     moved: Mapping[str, str] = field(default_factory=dict)
 
 
 class Explainer:
     """Explains rows of what is published in one home. With `values`, it tells what stands in the cells."""
 
-    def __init__(self, contracts: Contracts, lake: Lake, register: Register, values: bool = False) -> None:
+    def __init__(self, contracts: Contracts, settings: Settings, register: Register, values: bool = False) -> None:
         self.contracts = contracts
-        self.lake = lake
+        self.lake, self.project = settings.lake, settings.dbt_project
         self.values = values
         self.receipts = Receipts(register, "explain")
-        self.released = ReleasedRows(contracts, lake, register)
+        self.released = ReleasedRows(contracts, self.lake, register)
 
     def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
         """The origin of every cell of one row, or of one column of it. An id of a person that ended is found under that
         of today.
 
-        The cells of a row that counts others have no raw rows of their own: `counted` leads to them.
+        The cells of a row that counts others have no raw rows of their own: `counted` leads to them, as `made_of` and
+        `alike` do of whatever else names none.
 
         Raises CitylakeError for a model, column or row that does not exist, and for a key that fits several rows.
         """
-        contract, entry = self._library(model)
+        contract, entry = self.released.published_model(model)
         names = [item.name for item in contract.columns if item.name not in (ROWS, ATTRIBUTES)]
         for name in [*key, *([column] if column else [])]:
             if name not in names:
@@ -159,27 +167,46 @@ class Explainer:
         cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
         rule = _counting(contract)
         counted = self._counted(rule, entry, row) if rule else None
-        return Explanation(model, entry.version or 0, entry.edition, entry.at, cells, counted, moved)
+        built = built_by(self.released, contract, row)
+        told = rule or (_has_books(contract) and all(map(_is_told, cells)))
+        made_of = () if told else self._made_of(contract, built)
+        alike = tuple(self._alike(contract, made_of, row))
+        return Explanation(model, built.version or 0, built.edition, built.at, cells, counted, made_of, alike, moved)
 
-    def _library(self, model: str) -> tuple[ProductContract, Recorded]:
-        contract = self.contracts.models.get(model)
-        if contract and not _has_books(contract) and _counting(contract) is None:
-            raise CitylakeError("explain.no_rows", model=model)
-        return self.released.published_model(model)
+    def _made_of(self, contract: ProductContract, built: Recorded) -> tuple[Ingredient, ...]:
+        return tuple(ingredients(self.released, self.receipts, self.project, contract, built))
 
     def _counted(self, rule: Rule, entry: Recorded, row: Mapping[str, str | None]) -> Counted:
         """The rows that a row counts, in the version that was published when the count was."""
-        contract, _ = self._library(rule.arguments["model"])
+        contract, _ = self.released.published_model(rule.arguments["model"])
         beside = self.released.ledger.release_beside(contract.form.model, entry)
         if beside is None or beside.version is None:
             raise CitylakeError("explain.not_released", model=contract.form.model)
-        version, by = beside.version, tuple(rule.arguments["by"])
+        return self._rows_with(rule.arguments["column"], contract, beside.version, tuple(rule.arguments["by"]), row)
+
+    def _alike(
+        self, contract: ProductContract, made_of: Sequence[Ingredient], row: Mapping[str, str | None]
+    ) -> Iterator[Counted]:
+        """The rows with the key of a row, of the models it is made from that have all columns of it."""
+        for one in made_of:
+            read, key = self.contracts.models.get(one.name), contract.form.key
+            if read is not None and {*key} <= {column.name for column in read.columns}:
+                yield self._rows_with(None, read, one.version, tuple(key), row)
+
+    def _rows_with(
+        self,
+        column: str | None,
+        contract: ProductContract,
+        version: int,
+        by: tuple[str, ...],
+        row: Mapping[str, str | None],
+    ) -> Counted:
         wanted = {name: row[name] for name in by}
         total = self.released.count(contract, version, wanted)
         order = ", ".join(identifier(name) for name in contract.form.key)
         rows = self.released.some(contract, version, wanted, f"ORDER BY {order} LIMIT {LISTED}")
         named = tuple(self._counted_row(contract, found) for found in rows)
-        return Counted(rule.arguments["column"], contract.form.model, version, by, total, named)
+        return Counted(column, contract.form.model, version, by, total, named)
 
     def _counted_row(self, contract: ProductContract, row: Mapping[str, str | None]) -> CountedRow:
         key = {name: row[name] for name in contract.form.key} if self.values else None
@@ -293,6 +320,11 @@ class Explainer:
 
     def __exit__(self, *_: object) -> None:
         self.released.con.close()
+
+
+def _is_told(cell: Cell) -> bool:
+    """Whether a cell's own row says where it is from. One that was joined to the row may not be."""
+    return cell.empty or bool(cell.sources or cell.computed_from)
 
 
 def _has_books(contract: ProductContract) -> bool:

@@ -64,7 +64,7 @@ class Home:
         contracts = load(self.settings.contracts)
 
         def told(register: Register) -> tuple[str, Any]:
-            with Explainer(contracts, self.settings.lake, register, values=True) as explainer:
+            with Explainer(contracts, self.settings, register, values=True) as explainer:
                 found = explainer._source_row(SOURCE, row)
                 return found.origin, explainer._source_cell(found, column).raw
 

@@ -18,11 +18,12 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from citylake.explain import row_of
 from citylake.main import app
 from pipelines.admission.compile import compile_contract, raw_rows
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
-from pipelines.contracts.load import Contracts
+from pipelines.contracts.load import Contracts, Product
 from pipelines.geo import judging, shapes
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
@@ -30,6 +31,7 @@ from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release.explain import ATTRIBUTES, LISTED, ROWS, Cell, Counted, Explainer, Explanation, SourceRow
+from pipelines.release.ingredients import built_by
 from pipelines.release.ledger import RELEASE, Ledger
 from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
@@ -128,7 +130,7 @@ def test_every_cell_leads_back_to_the_raw_rows_it_was_made_from(
     seed = seed_from_clock()
     print(f"CITYLAKE_TEST_SEED={seed}")
     explained: dict[str, int] = {}
-    with town.register() as register, Explainer(contracts, town.settings.lake, register, values=True) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register, values=True) as explainer:
         for model in libraries(contracts):
             for row in sampled(town, contracts, model, seed):
                 found = explainer.explain(model, {name: row[name] or "" for name in contracts.models[model].form.key})
@@ -721,7 +723,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
 
 def test_values_are_shown_only_when_asked_for(town: Town, contracts: Contracts) -> None:
     ((person, name),) = town.rows(f"{PEOPLE}__person", "person_id, name", "residence_status = '1'")[:1]
-    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
         (cell,) = explainer.explain(f"{PEOPLE}__person", {"person_id": person}, "name").cells
     assert (cell.value, cell.sources[0].raw, cell.empty) == (None, None, False)
     assert (cell.sources[0].row.organisation, cell.sources[0].physical) == ("市公安局", "XM")
@@ -771,7 +773,7 @@ def test_the_command_lists_what_a_count_counts(town: Town, monkeypatch: pytest.M
 def test_a_count_is_explained_by_what_was_published_with_it(town: Town, contracts: Contracts) -> None:
     """Of rows that were released later an older count knows nothing."""
     model, columns = f"{PEOPLE}__conflict_count", "conflict_field, source_kept, source_other, conflicts"
-    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
         newest, *_, oldest = (entry for entry in Ledger(register).history(model) if entry.kind == RELEASE)
         versions = []
         for entry in (newest, oldest):
@@ -787,17 +789,86 @@ def test_a_count_is_explained_by_what_was_published_with_it(town: Town, contract
 def test_a_published_count_of_persons_leads_to_the_persons(town: Town, contracts: Contracts) -> None:
     model, columns = "mart_population__age_structure", "county_code, sex, age_band, persons"
     *key, persons = town.rows(model, columns, "persons > 20")[0]
-    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
         found = explainer.explain(model, dict(zip(("county_code", "sex", "age_band"), key, strict=True)))
     assert found.counted is not None and (found.counted.total, len(found.counted.rows)) == (persons, LISTED)
     assert {row.sources[0].dataset for row in found.counted.rows} == {"psb/household_person"}
+
+
+def test_a_cell_of_every_product_is_explained(town: Town, contracts: Contracts) -> None:
+    """One drawn cell of each: by raw rows, by the rows it counts, or by what its model reads; or nothing is there."""
+    seed = seed_from_clock()
+    print(f"CITYLAKE_TEST_SEED={seed}")
+    refused, explained = [], set[str]()
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
+        for product in contracts.products.values():
+            if product.id not in explainer.released.published:
+                continue
+            column = sorted(one.name for one in product.columns)[seed % len(product.columns)]
+            for shown in drawn(town, product, explainer.released.published[product.id].version, seed):
+                try:
+                    model, key, name = row_of(town.settings, explainer, product.id, shown, column)
+                except CitylakeError as error:
+                    assert error.code == "explain.several_rows", (product.id, str(error))
+                    continue  # a product need not show the key of its model
+                found = explainer.explain(model, key, name)
+                (cell,) = found.cells
+                if not (cell.empty or cell.sources or cell.computed_from or found.counted or found.made_of):
+                    refused.append((product.id, column))
+                explained.add(product.id)
+                break
+    assert refused == []
+    assert {"sharing/town_day", "sharing/population_reconciliation", "sharing/macro_comparison"} <= explained
+    assert len(explained) > 60
+
+
+def drawn(town: Town, product: Product, version: int | None, seed: int) -> Iterator[dict[str, str]]:
+    """Some rows that a product shows, without what is empty."""
+    read = delta.scan(delta.open_table(town.settings.lake.product(product.channel, product.name), version))
+    listed = ", ".join(f"CAST({identifier(one.name)} AS VARCHAR)" for one in product.columns)
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        query = f"SELECT * FROM (SELECT {listed} FROM {read.source}) r ORDER BY hash((r::VARCHAR, {seed})) LIMIT 20"
+        rows = con.execute(query).fetchall()
+    for row in rows:
+        yield {one.name: value for one, value in zip(product.columns, row, strict=True) if value is not None}
+
+
+def test_a_row_without_books_leads_to_what_its_model_reads(town: Town, contracts: Contracts) -> None:
+    """Libraries and deliveries of the edition that built it, and the rows with its key where there are some."""
+    reconciliation, comparison = "mart_population__reconciliation", "mart_macro__comparison"
+    day, code = town.rows(reconciliation, "as_of, town_code", "report_day IS NOT NULL")[0]
+    series, period = town.rows(comparison, "series_code, period")[0]
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
+        found = explainer.explain(reconciliation, {"as_of": str(day), "town_code": code}, "persons_listed")
+        published = explainer.released.published
+        compared = explainer.explain(comparison, {"series_code": series, "period": period}, "city_value")
+        pulled = explainer.receipts.last(Stage.PULL, "psb/population_report")
+    read = {one.name: one for one in found.made_of}
+    assert found.edition == published[reconciliation].edition
+    assert read[f"{PEOPLE}__person"].version == published[f"{PEOPLE}__person"].version
+    report = read["psb/population_report"]
+    assert pulled is not None and (report.batch, report.organisation) == (pulled.batch, "市公安局")
+    behind = {one.model: {source.dataset for row in one.rows for source in row.sources} for one in compared.alike}
+    assert behind["lib_macro__observation"] >= {"sb/macro_observation"}
+    assert behind["lib_macro__benchmark"] >= {"sb/macro_benchmark"}
+
+
+def test_a_day_that_is_kept_was_built_by_its_last_release(town: Town, contracts: Contracts) -> None:
+    model = "mart_population__town_day"
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
+        released = explainer.released
+        last, *_ = (one for one in released.ledger.history(model) if one.kind == RELEASE)
+        assert built_by(released, contracts.models[model], {"as_of": last.body["as_of"]}) == last
+        with pytest.raises(CitylakeError, match="说不出这一行由哪些版本得出"):
+            built_by(released, contracts.models[model], {"as_of": "2020-01-01"})
 
 
 @pytest.mark.parametrize(
     ("call", "told"),
     [
         (["lib_population__nobody", "a=b"], "没有模型 lib_population__nobody"),
-        (["mart_population__town_day", "persons=1"], "不逐行记录来源"),
+        (["mart_population__town_day", "persons=no"], "没有这一行"),
         ([f"{PEOPLE}__person", "person_id"], "不是 列=值 的写法"),
         ([f"{PEOPLE}__person", "nothing=1"], "没有列 nothing"),
         ([f"{PEOPLE}__person", "person_id=0"], "没有这一行"),
@@ -820,7 +891,7 @@ def test_raw_rows_that_are_no_longer_kept_are_told(town: Town, contracts: Contra
     try:
         with (
             town.register() as register,
-            Explainer(contracts, town.settings.lake, register, values=True) as explainer,
+            Explainer(contracts, town.settings, register, values=True) as explainer,
             pytest.raises(CitylakeError, match="已不保存"),
         ):
             explainer.explain("lib_macro__series", {"series_code": series})
@@ -830,6 +901,6 @@ def test_raw_rows_that_are_no_longer_kept_are_told(town: Town, contracts: Contra
 
 def test_the_books_are_no_cells_of_their_own(town: Town, contracts: Contracts) -> None:
     ((person,),) = town.rows(f"{PEOPLE}__person", "person_id")[:1]
-    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
         cells = explainer.explain(f"{PEOPLE}__person", {"person_id": person}).cells
     assert not {cell.column for cell in cells} & {ROWS, ATTRIBUTES}

@@ -69,7 +69,7 @@ def test_rows_are_about_whom_they_truly_are(town: Town) -> None:
 
 def test_libraries_know_what_was_linked_and_explain_tells_how(town: Town, contracts: Contracts) -> None:
     found = links(town, "person_id, link_batch, link_row, weight", "basis = 'model' AND dataset = 'hc/health_record'")
-    with town.register() as register, Explainer(contracts, town.settings.lake, register) as explainer:
+    with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
         told = 0
         for person, batch, row, weight in found[:40]:
             if not town.rows(PERSON, "1", f"person_id = '{person}' AND source_rows LIKE '%hc/health_record%'"):

@@ -77,7 +77,7 @@ def test_a_returned_row_is_published_and_explained(town: Town, contracts: Contra
     assert f'"{admitted.batch}:0"' in rows
     with (
         town.register() as register,
-        Explainer(contracts, town.settings.lake, register, values=True) as explainer,
+        Explainer(contracts, town.settings, register, values=True) as explainer,
     ):
         (cell,) = explainer.explain(LIBRARY, {"credit_record_no": key}, "document_no").cells
     (source,) = cell.sources
@@ -129,7 +129,7 @@ def test_a_row_of_a_register_that_comes_whole_each_day_stays_corrected(
     ((person,),) = town.rows(PERSON, "person_id", f'source_rows LIKE \'%"{HOUSEHOLD}"%"{admitted.batch}:0"%\'')
     with (
         town.register() as register,
-        Explainer(contracts, town.settings.lake, register, values=True) as explainer,
+        Explainer(contracts, town.settings, register, values=True) as explainer,
     ):
         (cell,) = explainer.explain(PERSON, {"person_id": person}, "name").cells
     assert (admitted.batch, wanted["XM"]) in {(one.row.batch, one.raw) for one in cell.sources}

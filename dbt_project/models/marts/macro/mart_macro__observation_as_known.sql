@@ -13,6 +13,6 @@ vintage as (
 )
 select
     v.vintage_day, o.series_code, o.series_name, o.area_code, o.period, o.series_value, o.series_unit, o.revision_no,
-    o.published_at
+    o.published_at, o.source_rows
 from {{ ref('lib_macro__observation') }} o
 join vintage v on {{ known_on('o', 'v.vintage_day') }}
