@@ -11,7 +11,8 @@ from pipelines.contracts.load import Contracts
 
 JINAN, YUAN = "341502", "341503"  # 金安区, 裕安区
 NAMES = ("person", "registered", "household", "relation", "person_tag", "conflict", "conflict_count")
-MODELS = ["lib_geography__division", *(f"lib_population__{name}" for name in NAMES)]
+DECEASED = "mart_elderly_social__deceased"
+MODELS = ["lib_geography__division", *(f"lib_population__{name}" for name in NAMES), DECEASED]
 
 
 ASKED = {"birth_place": "342401", "native_place": "342426", "registration_kind": "1", "military_status": "2",
@@ -119,6 +120,17 @@ def test_death_counts_before_the_register_drops_the_person(bench: Bench) -> None
         ("dropped_dead", date(2026, 7, 1), None),
         ("left_dead", date(2026, 9, 1), None),
         ("listed_dead", date(2026, 8, 1), None),
+    ]
+
+
+def test_payers_of_benefits_are_told_of_everybody_who_is_dead_and_of_nobody_else(bench: Bench) -> None:
+    """By whom it is known stands beside it; who was cremated and is in no register is in no library."""
+    found = bench.rows(DECEASED, "person_id, id_number, died_on, residence_evidence, county_name")
+    assert found == [
+        ("dead", "341502199001010004", date(2026, 9, 1), "cremated", "金安区"),
+        ("dropped_dead", "341502199001010012", date(2026, 7, 1), "register_death", "金安区"),
+        ("left_dead", "341502199001010009", date(2026, 9, 1), "cremated", "金安区"),
+        ("listed_dead", "341502199001010011", date(2026, 8, 1), "register_death", "金安区"),
     ]
 
 
