@@ -23,6 +23,7 @@ from catalog.policy.limits import limited_in_vain
 from citylake.output import as_json, opened_register, private_file, told
 from citylake.permission import Actor, Why
 from citylake.ready import make_ready
+from citylake.signing import Device, KeyFile, brought
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
@@ -236,11 +237,12 @@ def grant(
 
 
 @app.command()
-def approve(grant_id: int, who: Actor) -> None:
-    """审批待批的授权，须是另一人 / approve a pending grant: another person than who gave it."""
+def approve(grant_id: int, who: Actor, key: KeyFile = None, device: Device = None) -> None:
+    """审批待批的授权：另一人，有公钥登记即须签名 / approve one of another person; signed once a key is enrolled."""
     with told():
         settings, register = _open()
-        given = admin.approve_grant(register, grant_id, actor=who)
+        signer = brought(settings, register, who, key, device, f"#{grant_id}")
+        given = admin.approve_grant(register, grant_id, signer, actor=who)
         as_json(vars(given))
         _make_ahead(settings, register, given.recipient, given.product)
 

@@ -115,7 +115,7 @@ def issues(
 
 def verify() -> None:
     """校验账本、审计的哈希链和签名头，全部证据和发布版本 / verify ledger, audit, heads, evidence, every version."""
-    from catalog.policy import audit
+    from catalog.policy import audit, proved
     from catalog.reporting import monthly
 
     with told():
@@ -147,9 +147,13 @@ def verify() -> None:
         for row in unapproved:
             about = {"row": row.sequence, "subject": row.subject, "version": row.version}
             typer.echo(say("verify.unapproved", **about), err=True)
+        grants = list(proved.unproved(register))
+        for given in grants:
+            about = {"grant": given.id, "recipient": given.recipient, "product": given.product}
+            typer.echo(say("verify.grant_unproved", **about), err=True)
         for file in monthly.different(settings, Ledger(register)):
             raise CitylakeError("verify.report", file=file)
-        if unapproved:
+        if unapproved or grants:
             raise typer.Exit(1)
 
 

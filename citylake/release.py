@@ -1,15 +1,14 @@
 """`citylake release`: what waits for two persons or for its moment, and their words."""
 
-import shlex
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from catalog.policy import keys, releases
+from catalog.policy import releases
 from citylake.output import as_json, opened_register, told
 from citylake.permission import Actor, Why
+from citylake.signing import Device, KeyFile, brought
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts, Product
 from pipelines.messages import CitylakeError, say
@@ -17,7 +16,6 @@ from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.release.approval import Words, against, asked, heard, local, terms
 from pipelines.release.ledger import Ledger, Recorded
-from pipelines.release.signed import keys_of
 from pipelines.settings import Settings
 
 app = typer.Typer(help="发布：两人批准、定时 / release by two persons, at a set time", no_args_is_help=True)
@@ -55,24 +53,13 @@ def propose(
 
 
 @app.command()
-def approve(
-    product: Named,
-    who: Actor,
-    key: Annotated[Path | None, typer.Option(help="本人私钥文件（PEM，Ed25519）/ the file of one's own key")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="以本人 SM2 密钥签名的命令 / command that signs with an SM2 key")
-    ] = None,
-) -> None:
+def approve(product: Named, who: Actor, key: KeyFile = None, device: Device = None) -> None:
     """批准他人提请的发布，用本人的密钥签名 / approve what another person proposed, signed with one's own key."""
     with told():
         settings = Settings.from_environment()
         contracts, register = load(settings.contracts), opened_register(settings)
-        if key is not None and device is None:
-            signer = keys.of_file(key, settings.home, _password)
-        elif device is not None and key is None:
-            held = keys.in_force(keys_of(Ledger(register)), who)
-            signer = keys.of_device(shlex.split(device), held, Path.cwd())
-        else:
+        signer = brought(settings, register, who, key, device, product)
+        if signer is None:
             raise CitylakeError("approval.key_or_device", subject=product)
         _say(releases.approve(register, contracts, product, signer, actor=who))
         register.close()
@@ -97,10 +84,6 @@ def refuse(product: Named, who: Actor, why: Why) -> None:
 def _opened() -> tuple[Contracts, Register]:
     settings = Settings.from_environment()
     return load(settings.contracts), opened_register(settings)
-
-
-def _password() -> str:
-    return str(typer.prompt("密码 / password", hide_input=True, err=True))
 
 
 def _moment(contracts: Contracts, text: str) -> datetime:

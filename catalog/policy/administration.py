@@ -5,21 +5,25 @@ Checks that names exist; that limits mean something is checked in `limits`, whet
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from catalog.policy import audit, callers, lineage, tokens, users
+from catalog.policy import audit, callers, keys, lineage, tokens, users
 from catalog.policy.decision import Grant
 from catalog.policy.limits import limits_of, needs_approval, require_effect, roads_of
+from catalog.policy.proved import of_grant, terms
 from pipelines.contracts.resolved import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
+from pipelines.register.signer import Signer
 from pipelines.register.store import now
 from pipelines.register.tables import access, application, recipient, token
+from pipelines.register.tables import ledger as ledger_table
 from pipelines.register.times import as_utc, as_utc_or_none
+from pipelines.release.ledger import Ledger
 
 SOON = timedelta(days=30)
 """How long before its end a token without a successor is pointed at."""
@@ -288,10 +292,17 @@ def grant(
     return next(item for item in list_grants(register, name, product) if item.id == key[0])
 
 
-def approve_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
-    """Put a pending grant in force. Raises CitylakeError for one that is unknown or not pending; NotAllowed, also for
-    who gave it and for who is of the recipient's organisation."""
+def approve_grant(register: Register, grant_id: int, signer: Signer | None = None, *, actor: str) -> Grant:
+    """Put a pending grant in force, signed with the approver's own key from the first key on that was enrolled.
+
+    Raises CitylakeError for one that is unknown or not pending, and where a signature is asked for and there is none or
+    no key; NotAllowed, also for who gave it, for who is of the recipient's organisation and for a key not theirs.
+    """
+    ledger = Ledger(register)
+    asked = next((one for one in list_grants(register) if one.id == grant_id), None)
+    word = None if signer is None else keys.word(ledger, signer, None if asked is None else of_grant(asked), actor)
     with users.acting(register, "grant.approve", actor) as (connection, by):
+        chain.take_place(connection, ledger_table)  # no key comes or ends meanwhile
         chain.take_place(connection, access)
         standing = _grant(connection, grant_id)
         if standing.given_by == actor:
@@ -299,9 +310,10 @@ def approve_grant(register: Register, grant_id: int, *, actor: str) -> Grant:
         _require_other_organisation(connection, by, standing.recipient)
         if not standing.pending or standing.revoked is not None:
             raise CitylakeError("user.not_pending", grant=grant_id)
+        signed = keys.said_if_asked(ledger, word, of_grant(standing), actor, f"#{grant_id} {standing.product}")
         said = {"pending": False, "approver": actor, "approved": now()}
         connection.execute(sa.update(access).where(access.c.id == grant_id).values(**said))
-        _audit_grant(connection, "grant.approve", actor, _grant(connection, grant_id))
+        _audit_grant(connection, "grant.approve", actor, _grant(connection, grant_id), signed)
     return next(item for item in list_grants(register) if item.id == grant_id)
 
 
@@ -489,7 +501,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def _audit_grant(connection: sa.Connection, action: str, actor: str, given: Grant) -> None:
-    body = {key: value for key, value in asdict(given).items() if key not in ("id", "recipient", "product", "revoked")}
-    body["actor"] = actor
+def _audit_grant(
+    connection: sa.Connection, action: str, actor: str, given: Grant, signed: Mapping[str, Any] | None = None
+) -> None:
+    body = {**terms(given), "approver": given.approver, "pending": given.pending, "actor": actor, **(signed or {})}
     audit.append(connection, action, "allowed", body, recipient=given.recipient, product=given.product, grant=given.id)

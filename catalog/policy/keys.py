@@ -1,13 +1,15 @@
 """The keys of approvers: an administrator enrols the public one, whoever approves signs with the private one.
 
-Belongs here: enrolling and ending keys, and the signer of a file or device that an approver brings along. Does not
-belong here: which key counts for an approval and what is signed (pipelines/release/signed).
+Belongs here: enrolling and ending keys, the signer of a file or device that an approver brings along, their word with
+its signature. Does not belong here: which key counts for an approval and what is signed (pipelines/release/signed).
 """
 
 import base64
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,7 +29,7 @@ from pipelines.register.store import now
 from pipelines.register.tables import ledger as table
 from pipelines.release.check import ED25519_KEY, public_key
 from pipelines.release.ledger import APPROVER_KEY, KEYS, Entry, Ledger, Recorded, appended
-from pipelines.release.signed import Keys, keys_of
+from pipelines.release.signed import Keys, is_signed, keys_of, signature
 from pipelines.release.signing import DeviceSigner
 
 LATER = 2**62
@@ -75,6 +77,50 @@ def in_force(keys: Keys, user: str) -> Recorded:
     if key is None:
         raise CitylakeError("approver_key.none", user=user)
     return key
+
+
+@dataclass(frozen=True)
+class Word:
+    """What somebody signed: `about` is what they answer for, `key` the row of the key they had, None for none, `said`
+    what the row of an approval says of the signature, nothing where there is none that is theirs."""
+
+    about: Mapping[str, Any] | None
+    key: Recorded | None
+    said: Mapping[str, Any]
+
+    def proved(self, ledger: Ledger, about: Mapping[str, Any], actor: str, subject: str) -> Mapping[str, Any]:
+        """What the row says of the signature, in the transaction that writes it.
+
+        Raises CitylakeError for who has no key now, and if that or what they answer for is not what was signed;
+        NotAllowed for a signature that is not theirs.
+        """
+        if in_force(keys_of(ledger), actor) != self.key or self.about != about:
+            raise CitylakeError("approval.said_meanwhile", subject=subject)
+        if not self.said:
+            raise users.NotAllowed("approval.other_key", actor=actor)
+        return self.said
+
+
+def word(ledger: Ledger, signer: Signer, about: Mapping[str, Any] | None, actor: str) -> Word:
+    """The word of an approver, before the register is kept from others: a device takes seconds. `about`: what they
+    answer for, None if there is nothing, which is for the transaction to tell."""
+    key = keys_of(ledger).of(actor, LATER)
+    if about is None or key is None:
+        return Word(about, key, {})
+    said = signature(signer, about, actor, key)
+    return Word(about, key, said if is_signed(said, about, actor, key) else {})
+
+
+def said_if_asked(
+    ledger: Ledger, word: Word | None, about: Mapping[str, Any], actor: str, subject: str
+) -> Mapping[str, Any]:
+    """The same where a word counts without a signature as long as no approver ever had a key. Raises as `proved` does,
+    and CitylakeError where there has to be one and is none."""
+    if word is not None:
+        return word.proved(ledger, about, actor, subject)
+    if keys_of(ledger).asked(LATER):
+        raise CitylakeError("approval.key_or_device", subject=subject)
+    return {}
 
 
 def of_file(file: Path, home: Path, password: Callable[[], str]) -> Signer:

@@ -27,7 +27,7 @@ from pipelines.release.ledger import (
     Recorded,
     appended,
 )
-from pipelines.release.signed import keys_of, same_key, signature
+from pipelines.release.signed import of_release
 
 
 def propose(
@@ -65,12 +65,9 @@ def approve(register: Register, contracts: Contracts, product: str, signer: Sign
     Raises CitylakeError if nothing waits, or if what the product shows now is not what was proposed, and for who has no
     key; NotAllowed, also for who proposed it and for a key that is not theirs.
     """
-    known = _known(contracts, product)
-    waits = heard(Ledger(register)).get(product, Words()).proposal
-    held = keys_of(Ledger(register)).of(actor, keys.LATER)
-    ours = held is not None and same_key(signer, held.body)
-    # before the transaction: a device takes seconds, and nobody else writes meanwhile
-    signed = signature(signer, waits, actor, held) if waits is not None and held is not None and ours else {}
+    known, before = _known(contracts, product), Ledger(register)
+    waits = heard(before).get(product, Words()).proposal
+    word = keys.word(before, signer, None if waits is None else of_release(waits), actor)
     with users.acting(register, "release.approve", actor) as (connection, _):
         release, ledger = _asked(connection, register, contracts, known)
         proposal = release.words.proposal
@@ -80,10 +77,7 @@ def approve(register: Register, contracts: Contracts, product: str, signer: Sign
             raise users.NotAllowed("approval.own_proposal", actor=actor, subject=product)
         if proposal.body["terms"] != release.terms:
             raise CitylakeError("approval.terms_changed", subject=product, row=proposal.sequence)
-        if keys.in_force(keys_of(ledger), actor) != held or proposal != waits:
-            raise CitylakeError("approval.said_meanwhile", subject=product)
-        if not ours:
-            raise users.NotAllowed("approval.other_key", actor=actor)
+        signed = word.proved(ledger, of_release(proposal), actor, product)
         body = {"who": actor, "proposal": proposal.sequence, "terms": release.terms, **signed}
         return _say(connection, "release.approve", Entry(APPROVAL, product, proposal.edition, None, body))
 

@@ -54,6 +54,12 @@ PAST_WITHDRAWAL = "past_withdrawal"
 CHECKSUMS = {"sha256": "SHA-256", "sm3": "SM3"}
 PROPOSAL, APPROVAL, APPROVAL_END = "proposal", "approval", "approval_end"
 APPROVER_KEY, APPROVAL_FORMAT = "approver_key", "citylake-approval/1"
+KEY_ENROLLED, KEY_ENDED = "key.enrol", "key.end"
+GRANT_APPROVAL, GRANT_FORMAT = "grant.approve", "citylake-grant-approval/1"
+GRANT_TERMS = (
+    *("divisions", "columns", "purpose", "case_number", "valid_from", "valid_until", "given_by"),
+    *("roads", "organisations"),
+)
 MARTS, ANALYSTS = "analyst/marts.duckdb", "analyst/"  # one file with every published product of a channel
 UNSIGNED, SIGNATURE = "citylake-evidence/1", "manifest.sig"
 EARLIER = "earlier.jsonl"
@@ -231,6 +237,15 @@ TEXTS = {
         "两人批准的发布：{backed} 次有此前的提请和批准为证，{before} 次的批准或批准人公钥早于证据包",
         "releases that two persons approved: {backed} follow their rows, of {before} the approval, or the key of the"
         " approver, is from before this bundle",
+    ),
+    "grant.unsigned": (
+        "审计第 {row} 条批准了授权 {grant}，但没有批准人当时的密钥的有效签名",
+        "audit row {row} approves grant {grant} without a good signature of the key that its approver had then",
+    ),
+    "told.grants": (
+        "授权的批准：{signed} 次有批准人的签名为证，{before} 次早于首次签名，或批准人公钥早于证据包",
+        "approvals of grants: {signed} are signed by their approver, {before} are from before the first signature, or"
+        " the key is from before this bundle",
     ),
     "lake.no_hash": (
         "第 {row} 条（{subject} 版本 {version}）未同时载有文件 {file} 的 SHA-256 和 SM3，无从核对："
@@ -628,6 +643,31 @@ class Check:
                 self.problem("approval.unbacked", row=row.sequence, subject=row.subject, version=row.version)
         if follow or before:
             say("·", "told.approvals", backed=follow, before=before)
+
+    def grants(self, rows: Sequence[Row]) -> None:
+        """An approval of a grant, in the audit, is signed with the key that its approver had then; none must before
+        the first that is. A bundle of a period may begin after a key was enrolled."""
+        keys = {row.sequence: row for row in self.rows if row.kind == APPROVER_KEY}
+        held: dict[str, object] = {}
+        signed = before = 0
+        signing = False
+        for row in rows:
+            about, said = json.loads(row.text), row.body
+            if about.get("outcome") != "allowed" or row.kind not in (KEY_ENROLLED, KEY_ENDED, GRANT_APPROVAL):
+                continue
+            if row.kind != GRANT_APPROVAL:
+                held[said["user"]] = said["row"] if row.kind == KEY_ENROLLED else None
+                continue
+            named, mine = said.get("key"), held.get(said["actor"], said.get("key") if self.partial else None)
+            signing = signing or "signature" in said
+            if not signing or (said["actor"] not in held and is_before(named, self.span[0])):
+                before += 1
+            elif named == mine and named in keys and signed_grant(about, said, keys[named]):
+                signed += 1
+            else:
+                self.problem("grant.unsigned", row=row.sequence, grant=about.get("grant"))
+        if signed or before:
+            say("·", "told.grants", signed=signed, before=before)
 
     def rewritings(self) -> list[Row]:
         """The rows that say what was rewritten or ended after it was published, in order."""
@@ -1093,6 +1133,21 @@ def signed_by_approver(approval: Row, proposal: Row, keys: Sequence[Row]) -> boo
         **{"edition": json.loads(proposal.text)["edition"], "proposer": proposal.body["who"]},
         **{"approver": said["who"], "key": key.sequence},
     }
+    return has_signature(said, statement, key)
+
+
+def signed_grant(about: Mapping[str, Any], said: Mapping[str, Any], key: Row) -> bool:
+    """Whether a row of the audit, with this body, approves a grant with the signature of this key."""
+    which = {name: about.get(name) for name in ("grant", "recipient", "product")}
+    terms = {name: said.get(name) for name in GRANT_TERMS}
+    statement = {**which, **terms, "format": GRANT_FORMAT, "approver": said["actor"], "key": key.sequence}
+    return key.body["user"] == said["actor"] and has_signature(said, statement, key)
+
+
+def has_signature(said: Mapping[str, Any], statement: Mapping[str, Any], key: Row) -> bool:
+    """Whether the body of a row has the signature of an enrolled key under a statement."""
+    if key.body["key"] is None:
+        return False
     message = json.dumps(statement, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
     try:
         given = bytes.fromhex(said.get("signature", ""))
@@ -1509,6 +1564,8 @@ def check(arguments: argparse.Namespace) -> int:
     one.evidence()
     one.editions()
     one.approvals()
+    if one.audit:
+        one.grants(one.audit.rows)
     one.told()
     if arguments.lake:
         one.lake(arguments.lake)

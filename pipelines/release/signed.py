@@ -1,14 +1,13 @@
 """Approvals that are signed: the keys of approvers as the ledger enrols them, and what a signature says.
 
 Belongs here: which key counts for an approval, the statement that is signed, whether a row carries a good signature.
-Does not belong here: enrolling keys and signing (catalog/policy/keys, releases), which words count (approval).
+Does not belong here: enrolling keys and signing (catalog/policy/keys), which words count (approval, and of grants
+catalog/policy/proved).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from pipelines.register import chain
 from pipelines.register.signer import Signer
@@ -39,22 +38,28 @@ def keys_of(ledger: Ledger) -> Keys:
     return Keys(tuple(ledger.of_kind(APPROVER_KEY)))
 
 
-def statement(proposal: Recorded, who: str, key: int) -> bytes:
-    """What an approver signs: which proposal, of which product, what it shows, by which contract and after which
-    edition, and with which key (its row)."""
+def of_release(proposal: Recorded) -> dict[str, Any]:
+    """What an approver of a release answers for: which proposal, of which product, what it shows, by which contract and
+    after which edition."""
     said = {name: proposal.body.get(name) for name in ("terms", "from", "contract", "contract_version")}
     about = {"format": FORMAT, "product": proposal.subject, "proposal": proposal.sequence, "edition": proposal.edition}
-    return chain.canonical({**said, **about, "proposer": proposal.body["who"], "approver": who, "key": key}).encode()
+    return {**said, **about, "proposer": proposal.body["who"]}
 
 
-def signature(signer: Signer, proposal: Recorded, who: str, key: Recorded) -> dict[str, Any]:
-    """What the row of an approval says of its signature."""
-    return {"key": key.sequence, "signature": signer.sign(statement(proposal, who, key.sequence)).hex()}
+def signature(signer: Signer, about: Mapping[str, Any], who: str, key: Recorded) -> dict[str, Any]:
+    """What the row of an approval says of its signature. `about`: what its approver answers for."""
+    return {"key": key.sequence, "signature": signer.sign(_statement(about, who, key)).hex()}
 
 
-def same_key(signer: Signer, said: Mapping[str, Any]) -> bool:
-    """Whether somebody signs with the key that a row enrols."""
-    return bool(signer.public_key(Encoding.DER).hex() == said["key"])
+def is_signed(said: Mapping[str, Any], about: Mapping[str, Any], who: str, key: Recorded) -> bool:
+    """Whether what a row says of its signature is that of somebody, with this key, under what they answer for."""
+    if said.get("key") != key.sequence or "signature" not in said:
+        return False
+    try:
+        given = bytes.fromhex(said["signature"])
+    except (TypeError, ValueError):
+        return False
+    return signed_with(key.body["algorithm"], bytes.fromhex(key.body["key"]), given, _statement(about, who, key))
 
 
 def good(keys: Keys, proposal: Recorded, approval: Recorded) -> bool:
@@ -63,12 +68,8 @@ def good(keys: Keys, proposal: Recorded, approval: Recorded) -> bool:
     if not keys.asked(approval.sequence) and "key" not in said:
         return True
     key = keys.of(who, approval.sequence)
-    if key is None or said.get("key") != key.sequence or "signature" not in said:
-        return False
-    try:
-        given = bytes.fromhex(said["signature"])
-    except (TypeError, ValueError):
-        return False
-    return signed_with(
-        key.body["algorithm"], bytes.fromhex(key.body["key"]), given, statement(proposal, who, key.sequence)
-    )
+    return key is not None and is_signed(said, of_release(proposal), who, key)
+
+
+def _statement(about: Mapping[str, Any], who: str, key: Recorded) -> bytes:
+    return chain.canonical({**about, "approver": who, "key": key.sequence}).encode()

@@ -119,7 +119,7 @@ def acts(city: City) -> dict[str, Act]:
         "token.renew": lambda _, who: renewal.by_user(register, CredentialsForm(), theirs, 24, "web", signed_in(who)),
         "token.revoke": lambda _, who: administration.revoke_token(register, issued.id, actor=who),
         "grant.give": lambda _, who: administration.grant(register, contracts, "甲", MARTS, purpose="p", actor=who),
-        "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, actor=who),
+        "grant.approve": lambda _, who: administration.approve_grant(register, waiting.id, key_of(who), actor=who),
         "grant.revoke": lambda _, who: administration.revoke_grant(register, first.id, actor=who),
         "release.propose": lambda _, who: releases.propose(register, asking, DIVISIONS, "试", actor=who),
         "release.approve": lambda _, who: releases.approve(register, asking, PERSONS, key_of(who), actor=who),

@@ -14,7 +14,7 @@ from pipelines.register.signer import Ed25519Signer
 from pipelines.release import check
 from pipelines.release.approval import counting
 from pipelines.release.ledger import APPROVAL, APPROVER_KEY, KEYS, PROPOSAL, RELEASE, Recorded
-from pipelines.release.signed import Keys, signature
+from pipelines.release.signed import Keys, of_release, signature
 
 PRODUCT, AT = "open/ages", datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -38,7 +38,7 @@ def proposes(sequence: int, terms: str) -> Recorded:
 
 
 def approves(sequence: int, proposal: Recorded, key: Recorded, signs: str) -> Recorded:
-    said = signature(key_of(signs), proposal, "乙", key)
+    said = signature(key_of(signs), of_release(proposal), "乙", key)
     return row(sequence, APPROVAL, PRODUCT, who="乙", proposal=proposal.sequence, terms=proposal.body["terms"], **said)
 
 

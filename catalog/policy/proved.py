@@ -1,0 +1,93 @@
+"""What an approver of a grant answers for and signs, and whether grants in force are what the audit has of them.
+
+Belongs here: reading the audit for it. Does not belong here: giving and approving (administration), keys (keys), the
+same question asked of a bundle (pipelines/release/check).
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from catalog.policy.callers import grant_of
+from catalog.policy.decision import Grant
+from pipelines.register import Register, chain
+from pipelines.register.tables import access, audit
+from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.signed import Keys, is_signed, keys_of
+
+FORMAT = "citylake-grant-approval/1"
+_ENROL, _END, _GIVE, _APPROVE = "key.enrol", "key.end", "grant.give", "grant.approve"
+_LATER = frozenset({"id", "recipient", "product", "revoked", "approver", "pending"})
+"""Of a grant what has columns of its own in the audit, and what becomes of it after it was given."""
+_TERMS = tuple(one.name for one in fields(Grant) if one.name not in _LATER)
+
+
+def terms(given: Grant) -> dict[str, Any]:
+    """What a grant lets be read, for what, how long and by whose word."""
+    return {name: getattr(given, name) for name in _TERMS}
+
+
+def of_grant(given: Grant) -> dict[str, Any]:
+    """What an approver of a grant answers for."""
+    return _about(given.id, given.recipient, given.product, terms(given))
+
+
+def unproved(register: Register) -> Iterator[Grant]:
+    """Grants, not revoked, of which the audit does not have that they were given so and, if they had to be, approved:
+    signed with the approver's own key of then, from the first signed approval on.
+
+    Grants older than users are not asked.
+    """
+    audited = _Audited(keys_of(Ledger(register)))
+    acts = audit.c.action.in_((_ENROL, _END, _GIVE, _APPROVE)) & (audit.c.outcome == "allowed")
+    for row in register.rows(sa.select(audit).where(acts).order_by(audit.c.sequence)):
+        audited.read(row)
+    standing = sa.select(access).where(access.c.revoked.is_(None), access.c.given_by.is_not(None))
+    for given in map(grant_of, register.rows(standing.order_by(access.c.id))):
+        if not audited.proves(given):
+            yield given
+
+
+class _Audited:
+    """What the audit has of grants, row by row."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._rows = {row.sequence: row for row in keys.rows}
+        self._key: dict[str, Recorded | None] = {}
+        self._signing = False
+        self._given: dict[int, tuple[str, bool]] = {}
+        self._approved: dict[int, tuple[str, str]] = {}
+
+    def read(self, row: Mapping[str, Any]) -> None:
+        """One more row, the oldest first."""
+        said = json.loads(row["body"])
+        if row["action"] in (_ENROL, _END):
+            self._key[said["user"]] = self._rows.get(said["row"]) if row["action"] == _ENROL else None
+            return
+        # what an older row does not say was not limited
+        about = _about(row["grant"], row["recipient"], row["product"], {name: said.get(name) for name in _TERMS})
+        if row["action"] == _GIVE:
+            self._given[row["grant"]] = (chain.canonical(about), said.get("pending", False))
+        elif self._counts(said, about):
+            self._approved[row["grant"]] = (chain.canonical(about), said["actor"])
+
+    def proves(self, given: Grant) -> bool:
+        """Whether a grant is what was given, and was approved if it had to be."""
+        about = chain.canonical(of_grant(given))
+        found, pending = self._given.get(given.id, ("", False))
+        return found == about and (
+            given.pending or not pending or self._approved.get(given.id) == (about, given.approver)
+        )
+
+    def _counts(self, said: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+        if "signature" not in said:
+            return not self._signing
+        self._signing, key = True, self._key.get(said["actor"])
+        return key is not None and is_signed(said, about, said["actor"], key)
+
+
+def _about(grant: int, recipient: str, product: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    return {"format": FORMAT, "grant": grant, "recipient": recipient, "product": product, **told}
