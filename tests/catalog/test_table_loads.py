@@ -6,9 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from catalog.delivery.desk import Refused
 from catalog.delivery.tables import rows
@@ -16,14 +18,17 @@ from catalog.delivery.tables.deliver import deliver as deliver_table
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
 from catalog.delivery.tables.target import staging_name
-from catalog.policy import administration, audit, suspension
+from catalog.policy import administration, audit, epochs, suspension
 from pipelines.contracts.forms.deliveries import DeliveryForm
 from pipelines.messages import CitylakeError
+from pipelines.register.tables import access
 from tests.catalog.receiving import RECIPIENT, Bureau
 from tests.catalog.small_city import GUARD, PERSONS, STEWARD
 
 pytestmark = pytest.mark.server
 MANY = 110_000
+GONE = ("withdrawn", "new pseudonyms")
+"""After these what was let in is not there any more; after others the grant is not."""
 
 
 @pytest.fixture
@@ -123,6 +128,49 @@ def test_one_killed_while_rows_are_put_in_their_place_sends_none_again(
     assert held(bureau) == 0 and loaded(bureau) == 40
     before = now_in_audit(bureau)
     assert bureau.deliver().how == "snapshot" and bureau.equal() and sent_since(bureau, before) == 0
+
+
+@pytest.mark.parametrize("what", ["withdrawn", "revoked", "expired", "new pseudonyms", "newer version"])
+@pytest.mark.parametrize("how", ["snapshot", "changes"])
+def test_what_is_taken_back_after_the_last_batch_is_not_committed(
+    bureau: Bureau, monkeypatch: pytest.MonkeyPatch, small: None, how: str, what: str
+) -> None:
+    """Putting rows in their place takes minutes, and nothing is sent meanwhile. A newer version takes nothing back."""
+    given, register, before = bureau.grant(), bureau.city.register, 0
+    if how == "changes":
+        before = bureau.deliver().rows
+        bureau.city.release(PERSONS, 60)
+    table = PostgresTable if bureau.receiver.engine == "postgresql" else MysqlTable
+    move = table.move
+
+    def meanwhile(self: Any, *moved: Any) -> None:
+        monkeypatch.setattr(table, "move", move)
+        if what == "withdrawn":
+            bureau.city.withdraw(PERSONS)
+        elif what == "revoked":
+            administration.revoke_grant(register, given.id, actor=STEWARD)
+        elif what == "expired":
+            with register.begin() as connection:
+                over = sa.update(access).where(access.c.id == given.id)
+                connection.execute(over.values(valid_until=datetime.now(UTC)))
+        elif what == "new pseudonyms":
+            epochs.rotate(register, RECIPIENT, "试", actor=GUARD, zone="Asia/Shanghai")
+        else:
+            bureau.city.release(PERSONS, 50)
+        move(self, *moved)
+
+    monkeypatch.setattr(table, "move", meanwhile)
+    if what == "newer version":
+        assert bureau.deliver().how == how and held(bureau) > before
+        assert bureau.deliver().how == "changes" and bureau.equal()
+        return
+    with pytest.raises(Refused):
+        bureau.deliver()
+    assert held(bureau) == before and bureau.receiver.staging() == []
+    denied = audit.recent(register, 1)[0]
+    assert (denied["action"], denied["outcome"]) == ("table.deliver", "not_found" if what in GONE else "denied")
+    if what == "new pseudonyms":
+        assert bureau.deliver().how == "snapshot" and bureau.equal()
 
 
 @pytest.mark.parametrize("what", ["version", "grant", "touched", "dropped"])

@@ -3,8 +3,8 @@
 The first delivery, and any that no change set leads to, is the whole of the view: it is gathered in a staging table,
 each batch committed with how far it came, so that a run that was killed is gone on with, and takes the place of the
 rows in one transaction. The grant is asked again, and the audit written, before each batch; without either nothing is
-sent. An end of the grant or of the product is told to the recipient in the position, and empties the table only if the
-target says so.
+sent. It is asked once more before a transaction is committed. An end of the grant or of the product is told to the
+recipient in the position, and empties the table only if the target says so.
 """
 
 import contextlib
@@ -315,6 +315,8 @@ class _Delivery(Push):
             signature=signature,
         )
         target.move(self.name, told)
+        # putting rows in their place takes minutes: what was taken back meanwhile is not committed
+        self.desk.stands(goal.admission, self.action, self.road, delivery=self.name)
 
     def _describe(self, target: Target, goal: _Goal) -> None:
         """Write the dictionary, if it says anything else."""
