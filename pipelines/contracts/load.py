@@ -4,6 +4,7 @@ Every mistake is told with file and line.
 Nothing else reads YAML of `data_contracts/`. What is loaded is described in `resolved`, whose names are repeated here.
 """
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -128,7 +129,13 @@ def stated(root: Path) -> str:
 
 @lru_cache(maxsize=4)
 def _loaded(root: Path, stated: str, installed: frozenset[str]) -> Contracts:
-    return _Loader(root).load()
+    collecting = gc.isenabled()
+    gc.disable()  # nearly all that is made here stays, and would be looked through again and again: a third of the time
+    try:
+        return _Loader(root).load()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Loader:
