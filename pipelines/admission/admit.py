@@ -41,7 +41,7 @@ from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
-from pipelines.lake.parquet import copy_rows, write_file
+from pipelines.lake.parquet import PASSING, copy_rows, write_file
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -202,7 +202,7 @@ class Batch:
             self.closing.callback(made.unlink, missing_ok=True)
         found = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
         self.usual = found.usual
-        write_file(self.con, found.query, file, kept=False)
+        write_file(self.con, found.query, file, PASSING)
         self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:

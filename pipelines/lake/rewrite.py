@@ -22,7 +22,7 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.checksums import checksums
 from pipelines.lake.delta import latest, open_table
 from pipelines.lake.file_stats import written_stats
-from pipelines.lake.parquet import make_durable, sha256, write_file
+from pipelines.lake.parquet import TABLE, make_durable, sha256, write_file
 
 LAST_CHECKPOINT = "_last_checkpoint"
 
@@ -111,7 +111,7 @@ def rewrite(con: duckdb.DuckDBPyConnection, file: Path, change: Change) -> None:
         con.register("gone_place", pa.table({"place": pa.array(change.gone, pa.int64())}))
         kept = " ANTI JOIN gone_place ON gone_place.place = file_row_number"
     partial = file.with_name(f".{file.name}.partial")
-    write_file(con, f"SELECT {', '.join(shown)} FROM {read}{kept} ORDER BY file_row_number", partial)
+    write_file(con, f"SELECT {', '.join(shown)} FROM {read}{kept} ORDER BY file_row_number", partial, TABLE)
     replace_file(partial, file)
 
 
