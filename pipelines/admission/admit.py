@@ -152,7 +152,7 @@ class Batch:
         self.quarantine = lake.quarantine(contract.org, contract.dataset)
         self.key = key
         self.known_at = known_at
-        self.con = connect(lake.scratch(), ADMISSION_MEMORY)
+        self.con = connect(lake.scratch(), ADMISSION_MEMORY, alone=True)
         self.closing = ExitStack()
         self.suspects = lake.scratch() / f"suspects-{uuid.uuid4().hex}.parquet"
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()

@@ -100,7 +100,7 @@ def _attached(scratch: Path, conninfo: str) -> Iterator[duckdb.DuckDBPyConnectio
 
 @cache
 def _database(scratch: Path) -> duckdb.DuckDBPyConnection:
-    con = connect(scratch)
+    con = connect(scratch, alone=True)
     load_extension(con, "postgres_scanner")
     con.execute("SET pg_use_ctid_scan = false")  # by it every thread would open a connection of its own
     return con

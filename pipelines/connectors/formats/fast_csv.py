@@ -70,10 +70,8 @@ def _copied(plain: _Plain, table: CsvRows, request: Request) -> int | None:
     query = f"SELECT {', '.join(selected)} FROM {_read_csv(plain, len(names), table.layout.delimiter)}"
     if plain.guard:  # counted when it is met, and left out
         query += f" WHERE CASE WHEN {first} = {literal(plain.guard)} THEN nextval('guards') < 0 ELSE true END"
-    with connect(request.scratch) as con:
+    with connect(request.scratch, alone=True) as con:  # several would have to guess whether they begin inside of quotes
         con.execute("SET preserve_insertion_order = true")  # places in the file are counted along these rows
-        if plain.quoted:  # threads would have to guess whether they begin inside of quotes
-            con.execute("SET threads = 1")
         con.execute("CREATE SEQUENCE guards START 0 MINVALUE 0")
         try:
             count = write_file(con, query, request.target)

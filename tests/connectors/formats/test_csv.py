@@ -293,8 +293,8 @@ def test_many_threads_keep_the_order_of_rows(monkeypatch: pytest.MonkeyPatch, tm
     """Where a refused row stands is told by counting: row groups must lie as the lines do, quotes or not."""
 
     @contextmanager
-    def threads(scratch: Path) -> Iterator[Any]:
-        with connect(scratch) as con:
+    def threads(scratch: Path, alone: bool) -> Iterator[Any]:
+        with connect(scratch, alone=alone) as con:
             con.execute("SET threads = 8")
             yield con
 
