@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -158,8 +158,7 @@ class Batch:
         raw = self.con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(str(delivery.path))})").fetchall()
         self.raw: dict[str, str] = {name: kind for name, kind, *_ in raw}
         self.admission: Admission = self._compiled()
-        self.usual: Collection[str] = ()
-        """Columns that are written as usual in rows that are not dirty (see `screen`)."""
+        self.judged = screen.Judged("")
         self.base = delta.latest(self.core)
         self.new_columns: Set[str] = frozenset()
         """Columns that the contract has and core had not after the batch before."""
@@ -200,9 +199,8 @@ class Batch:
         file = self.lake.scratch() / f"judged-{uuid.uuid4().hex}.parquet"
         for made in (file, self.suspects):
             self.closing.callback(made.unlink, missing_ok=True)
-        found = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
-        self.usual = found.usual
-        write_file(self.con, found.query, file, PASSING)
+        self.judged = screen.judged(self.con, self.admission, self.contracts, self.delivery.path, kept, self.suspects)
+        write_file(self.con, self.judged.query, file, PASSING)
         self.con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(file))})")
 
     def _drift(self, before: Before, confirmed: bool) -> Drift:
@@ -454,9 +452,7 @@ class Batch:
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
         names = ", ".join(identifier(column.name) for column in self.contract.columns)
         derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
-        changed = self._changed(changes)
-        decoded = self.admission.decoded(changed, self.usual)
-        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({decoded})"
+        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self._changed(changes)})"
         if not self._count("deleted"):
             return query
         key = self.contract.form.load.key
@@ -470,15 +466,12 @@ class Batch:
         )
 
     def _changed(self, changes: Changes) -> str:
-        """The raw rows that change core. Where there is none yet nearly all do, and the few others are left out."""
-        raw = raw_rows(str(self.delivery.path))
+        """The rows that change core, decoded. Where there is none yet nearly all do, and the others are left out."""
+        path, cleared = self.delivery.path, self.judged.cleared
         if self.base is None and not isinstance(changes.load, ChangeLog):
-            return (
-                f"SELECT r.*, 'I' AS _op, d.{ROW} IS NOT NULL AS {DIRTY} FROM {raw} r "
-                f"ANTI JOIN ({changes.not_accepted()}) o ON o.{ROW} = r.file_row_number "
-                f"LEFT JOIN (SELECT {ROW} FROM judged WHERE {DIRTY}) d ON d.{ROW} = r.file_row_number"
-            )
-        return f"SELECT r.*, c._op, c.{DIRTY} FROM {raw} r JOIN changes c ON c.{ROW} = r.file_row_number"
+            return screen.all_but(changes.not_accepted(), self.admission, cleared, path, self.suspects)
+        both = f"{raw_rows(str(path))} r JOIN changes c ON c.{ROW} = r.file_row_number"
+        return self.admission.decoded(f"SELECT r.*, c._op, c.{DIRTY} FROM {both}", cleared.usual)
 
     def _register_derivation(self, name: str, verb: str, kind: str) -> None:
         function = derivations[verb].function

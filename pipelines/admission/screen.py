@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from pipelines.admission.compile import (
     DIRTY,
+    NOTHING,
     ROW,
     Admission,
     Cleared,
@@ -356,11 +357,11 @@ def _longest(one: Judgement) -> int | None:
 
 
 class Judged(NamedTuple):
-    """A query of judged rows (see `Admission.judged`), and the columns of texts for something else that are written as
-    usual in rows that are not dirty: where there are any, all suspects are."""
+    """A query of judged rows (see `Admission.judged`), and what is known of those that are not in the file of suspects.
+    Where columns of texts for something else are written as usual, all suspects count as dirty."""
 
     query: str
-    usual: Collection[str] = ()
+    cleared: Cleared = NOTHING
 
 
 def judged(
@@ -375,7 +376,7 @@ def judged(
     screen = Screen(con, admission, contracts, path, suspects.parent)
     found = screen.suspects(suspects)
     if found == 0:
-        return Judged(admission.judged(raw, kept, screen.cleared), screen.cleared.usual)
+        return Judged(admission.judged(raw, kept, screen.cleared), screen.cleared)
     some = _suspect_rows(suspects)
     if found is None or _columns(con, raw) != _columns(con, some):  # types that Arrow does not have
         suspects.unlink(missing_ok=True)
@@ -386,7 +387,20 @@ def judged(
     told = admission.judged(some, kept)
     if screen.cleared.usual:
         told = f"SELECT * REPLACE (true AS {DIRTY}) FROM ({told})"
-    return Judged(f"{rest} UNION ALL {told}", screen.cleared.usual)
+    return Judged(f"{rest} UNION ALL {told}", screen.cleared)
+
+
+def all_but(others: str, admission: Admission, cleared: Cleared, path: Path, suspects: Path) -> str:
+    """All rows of a raw file but some others, as inserted ones, decoded (see `Admission.decoded`). `others`: a query of
+    their `_row`. Suspects are taken from their file, so that the rest need not say which of them are dirty."""
+    set_aside, told = others, ""
+    if suspects.exists():
+        some = _suspect_rows(suspects)
+        rows = f"SELECT s.*, 'I' AS _op, true AS {DIRTY} FROM {some} s ANTI JOIN ({others}) o ON o.{ROW} = s.{_NUMBER}"
+        told = f" UNION ALL {admission.decoded(rows)}"
+        set_aside = f"{others} UNION ALL SELECT {_NUMBER} FROM {some}"
+    rest = f"SELECT r.*, 'I' AS _op FROM {raw_rows(str(path))} r ANTI JOIN ({set_aside}) o ON o.{ROW} = r.{_NUMBER}"
+    return admission.decoded_cleared(rest, cleared) + told
 
 
 def delivered(con: duckdb.DuckDBPyConnection, rows: str, path: Path, suspects: Path) -> str:

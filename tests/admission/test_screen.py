@@ -73,15 +73,18 @@ def answers(admission: Admission, contracts: Contracts, path: Path) -> tuple[lis
         found = con.execute(f"SELECT * FROM ({judged.query}) ORDER BY _row").fetchall()
         full = con.execute(f"SELECT * FROM ({admission.judged(raw, columns)}) ORDER BY _row").fetchall()
         by_look = f"SELECT r.*, 'I' AS _op, j._dirty FROM {raw} r JOIN ({judged.query}) j ON j._row = r.file_row_number"
-        decoded, in_full = (
+        third = f"SELECT _row FROM ({judged.query}) WHERE _row % 3 = 1"
+        decoded, rest, in_full = (
             con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall()
             for query in (
-                admission.decoded(by_look, judged.usual),
+                admission.decoded(by_look, judged.cleared.usual),
+                screen.all_but(third, admission, judged.cleared, path, suspects),
                 admission.decoded(f"SELECT *, 'I' AS _op, true AS _dirty FROM {raw}"),
             )
         )
     assert repr(decoded) == repr(in_full)
-    if judged.usual:
+    assert repr(rest) == repr([row for row in in_full if row[0] % 3 != 1])
+    if judged.cleared.usual:
         dirty = [row[1] for row in found]
         assert all(more or not less for more, less in zip(dirty, (row[1] for row in full), strict=True))
         full = [(row[0], more, *row[2:]) for row, more in zip(full, dirty, strict=True)]
