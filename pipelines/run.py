@@ -349,14 +349,16 @@ class Run:
         proved = sensitivity(self.contracts, self.settings.dbt_project, self._dbt, self.today)
         about = (self.settings, self.contracts, self.ledger, self.receipts, self._models(), proved)
         editor = Editor(*about, today=self.today, now=self.started)
-        outcomes = editor.release(built.edition, built.number, built.inputs, built.chosen, built.result)
+        judged = editor.judge(built.edition, built.number, built.inputs, built.chosen, built.result)
+        for outcome in judged.outcomes.values():  # before it is published: after that no run would look at it again
+            self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
+            if (told := outcome.notices) is not None:
+                self.issues.report(outcome.subject, outcome.owner, NOTICE, told.findings, told.proof)
+        outcomes = editor.release(judged)
         for outcome in outcomes:
             for area in ("build", "release"):
                 findings = [finding for finding in outcome.findings if finding.code.startswith(f"{area}.")]
                 self.issues.report(outcome.subject, outcome.owner, area, findings)
-            self.issues.report(outcome.subject, outcome.owner, "advice", outcome.advice)
-            if (told := outcome.notices) is not None:
-                self.issues.report(outcome.subject, outcome.owner, NOTICE, told.findings, told.proof)
             if any(finding.severity == "error" for finding in outcome.findings):
                 self.failures.subjects.append(outcome.subject)
         forget_candidates(self.lake, failing.kept_candidates(self.contracts, self.receipts, self.lake))
@@ -454,7 +456,7 @@ class Run:
         one, in order, for the source will not send its rows again.
         """
         pulls = self.receipts.unsettled(contract.id)
-        if isinstance(contract.form.load, WholeTable):
+        if pulls and isinstance(contract.form.load, WholeTable):
             word = self.receipts.last(Stage.CONFIRM, contract.id)
             wanted = {word.batch if word else None, applied(self.lake.core(contract.org, contract.dataset))}
             pulls = [one for one in pulls if one.batch in wanted or one.body["origin"].startswith(RETURNED)]
@@ -494,9 +496,9 @@ class Run:
         A source that delivers changes does not deliver the row again: the batch with it is judged once more.
         """
         contract = self.contracts.sources[source]
-        granted.write(self.lake, contract, [*granted.read(self.lake, contract), asked])
         body = {"id": asked.id, "column": asked.column, "applied": asked.applied, "who": asked.who, "why": asked.why}
-        self.receipts.add(Stage.CORRECTION, source, {**body, "row": row})
+        self.receipts.add(Stage.CORRECTION, source, {**body, "row": row})  # first: what is in the book is corrected
+        granted.write(self.lake, contract, [*granted.read(self.lake, contract), asked])
         self._asked(contract, None)
 
     def _asked(self, contract: SourceContract, admitted: Admitted | None) -> set[str]:
@@ -632,10 +634,10 @@ def decide_batch(
         held = receipts.last(Stage.HOLD, source, batch) is not None and latest
         if batch not in waiting or (stage is Stage.CONFIRM and not held):
             raise CitylakeError("batch.unknown", subject=source, batch=batch)
-        receipts.add(stage, source, {"who": who, "why": why}, batch)
-    finally:
         if batch == applied(settings.lake.core(*source.split("/"))):
             raise CitylakeError("batch.applied", subject=source, batch=batch)
+        receipts.add(stage, source, {"who": who, "why": why}, batch)
+    finally:
         register.close()
 
 

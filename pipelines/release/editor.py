@@ -63,6 +63,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What was decided of an edition, by subject, and the ledger rows that are to say so."""
+
+    outcomes: Mapping[str, Outcome]
+    entries: Sequence[Entry]
+    refusals: Sequence[Entry]
+
+
+@dataclass(frozen=True)
 class _Candidate:
     subject: str
     contract: ProductContract
@@ -104,15 +113,16 @@ class Editor:
         self.confirmed = confirmed_volumes(ledger)
         self.con = connect(self.lake.scratch())
 
-    def release(
+    def judge(
         self,
         edition: Edition,
         number: int,
         inputs: Mapping[str, str],
         chosen: Sequence[str],
         result: BuildResult,
-    ) -> list[Outcome]:
-        """Decide about every chosen model and its products; publish, record, and say what happened."""
+    ) -> Judged:
+        """Decide about every chosen model and its products, and make all ready that is approved. Nobody reads it yet:
+        what is not recorded by `release` is built and judged again."""
         self.edition, self.inputs = edition, inputs
         self.newest = self.ledger.newest(RELEASE)  # withdrawn ones too: who has them can compare
         receipt = self.receipts.last(Stage.EDITION, edition.id)
@@ -128,8 +138,13 @@ class Editor:
                     self._decide_model(name, result.models[name], approved, outcomes, refusals)
             rewritings = self.ledger.rewritings()
             entries = publish(approved, edition.id, number, self.lake, self.con, self.newest, rewritings)
-        stopped = self.ledger.publish([*entries, *self._new(refusals)], overtaken)
-        for entry in entries:
+        return Judged(outcomes, entries, refusals)
+
+    def release(self, judged: Judged) -> list[Outcome]:
+        """Record what was decided, which publishes it, and say what happened."""
+        outcomes = dict(judged.outcomes)
+        stopped = self.ledger.publish([*judged.entries, *self._new(judged.refusals)], overtaken)
+        for entry in judged.entries:
             outcome = outcomes[entry.subject]
             if entry.subject in stopped:  # while this edition was made
                 outcomes[entry.subject] = replace(outcome, findings=(_stopped(stopped[entry.subject]),))

@@ -11,6 +11,8 @@ from unittest.mock import patch
 import pytest
 from python_calamine import CalamineWorkbook
 
+from pipelines.admission import granted
+from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
@@ -152,6 +154,18 @@ def test_a_table_that_a_killed_run_took_in_is_recorded_before_the_next_one(regis
     assert (outcome.status, outcome.admitted.batch) == ("admitted", 4)
     assert [one.batch for one in register.receipts(Stage.ADMIT)] == [4, 3, 2, 1]
     assert rules(register) == {"id_number.gb11643_check_digit"} and {"F71", "F72"} <= set(register.current())
+
+
+@pytest.mark.parametrize("place", ["register.receipts.Receipts.add", "admission.granted.write", "run.Run._asked"])
+def test_a_correction_that_counts_says_who_asked_for_it(home: Home, place: str) -> None:
+    """Else it would be applied, and nobody be told who had received what was wrong."""
+    home.deliver(person("F1"))
+    about = {"who": "专员", "why": "核对", "since": "2026-11-28"}
+    asked = granted.Asked("r1", "name", {"record_no": "F1"}, "F1", "张三丰", "李四光", True, **about)
+    killed(home, f"pipelines.{place}", "ask", asked, "1:0")
+    known = {receipt.body["id"] for receipt in home.receipts(Stage.CORRECTION)}
+    contract = load(home.settings.contracts).sources[SOURCE]
+    assert {one.id for one in granted.read(home.settings.lake, contract)} <= known
 
 
 def test_nothing_is_taken_back_while_the_newest_table_is_held(register: Home, tmp_path: Path) -> None:

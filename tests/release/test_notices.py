@@ -12,8 +12,15 @@ from citylake.output import proof_text
 from pipelines.contracts.forms.products import Notice
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Issues
+from pipelines.lake.build import BuildResult
+from pipelines.lake.edition import Edition
 from pipelines.register import Register
+from pipelines.release.editor import Editor, Judged, Outcome
+from pipelines.release.ledger import Ledger
 from pipelines.release.notices import AREA, Notices, notices
+from pipelines.run import Built, Run, opened
+from pipelines.settings import Settings
+from tests.city import REPOSITORY
 
 EXPIRING = "lib_e_licence__expiring"
 FOOD, CARD = "食品经营许可证", "社会保障卡"
@@ -96,6 +103,31 @@ def test_the_issuer_is_told_of_licences_that_a_newer_one_replaced(contracts: Con
                 (food,) = (row["text"] for row in desk.open() if row["owner"] == "amr")
                 assert FOOD in food["zh"] and "2020-01-05" in food["zh"] and "2020-01-05" in food["en"]
             con.execute("UPDATE licence SET superseded_since = NULL")
+
+
+def test_departments_are_told_before_a_version_is_published(
+    contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run looks again at a version that is in the ledger: whom a killed one had not told would not be told."""
+    settings = Settings(tmp_path, REPOSITORY, 0, 0, f"sqlite:///{tmp_path / 'register.db'}")
+    ends = told(contracts, [("a", AMR, FOOD, date(2026, 12, 24), "1")], DAY)
+    judged = Judged({EXPIRING: Outcome(EXPIRING, "dsrb", None, 1, (), None, notices=ends)}, [], [])
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr("pipelines.run.sensitivity", lambda *_: None)
+    monkeypatch.setattr(Run, "_models", lambda _: {})
+    monkeypatch.setattr(Editor, "judge", lambda *_: judged)
+    monkeypatch.setattr(Ledger, "publish", kill)
+    with pytest.raises(Killed), opened(settings, "killed") as run:
+        run._release(Built(Edition("e1", DAY, {}), 1, {}, (EXPIRING,), BuildResult({}, [], 0)))
+    register = Register(settings.register_url)
+    assert [row["owner"] for row in Issues(register).open(EXPIRING)] == ["amr"]
+    register.close()
 
 
 def test_issues_hold_no_identifier(contracts: Contracts) -> None:
