@@ -63,9 +63,21 @@ def run_to_the_end(town: Town) -> float:
     """Let a run finish; returns its seconds after the lock was taken."""
     process = started(town)
     begun = time.monotonic()
-    output, _ = process.communicate(timeout=300)
+    try:
+        output, _ = process.communicate(timeout=800)  # pytest itself would end at 900, and leave it running
+    finally:
+        end(process)
     assert output.split() == ["done"]
     return time.monotonic() - begun
+
+
+def end(process: subprocess.Popen[str]) -> bool:
+    """Kill a run; whether it lived still. One that is left behind has the lock and the folders of whatever follows."""
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    return alive
 
 
 def started(town: Town) -> subprocess.Popen[str]:
@@ -80,11 +92,7 @@ def kill_after(town: Town, seconds: float) -> str:
     """Kill a run a while after it took the lock; returns the last stage that left a receipt, or `finished`."""
     process = started(town)
     time.sleep(seconds)
-    alive = process.poll() is None
-    if alive:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    if not alive:
+    if not end(process):
         return "finished"
     with town.register() as register, register.engine.connect() as connection:
         return str(connection.exec_driver_sql("SELECT stage FROM receipt ORDER BY id DESC LIMIT 1").scalar())
@@ -114,8 +122,6 @@ def check_nothing_is_half_visible(town: Town, before: dict[str, object]) -> None
 
 
 def test_the_home_is_not_left_locked(town: Town) -> None:
-    process = started(town)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    assert end(started(town))
     assert Path(town.settings.home / "run.lock").exists()
     run_to_the_end(town)
