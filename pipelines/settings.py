@@ -178,6 +178,7 @@ class Settings:
             with contextlib.suppress(FileExistsError):
                 os.link(fresh, file)  # the first of several processes wins; a half-written key is never seen
             fresh.unlink()
+            sync(file.parent)  # what is made under it outlasts a power cut, so its name has to
         key = bytes.fromhex(file.read_text("utf-8"))
         if len(key) != KEY_BYTES:
             raise CitylakeError("run.bad_key", file=file)

@@ -1,11 +1,13 @@
 """Power that does not fail: quick tests do not wait until the disk has what is written, half their time was that wait.
 
-Belongs here: what waits for the disk, and how it is told not to. What a killed process leaves is the same with it and
-without it. Does not belong here: tests. The slow suite keeps the waits, whose order its killed processes go through.
+Belongs here: what waits for the disk, how it is told not to, and how it is watched. What a killed process leaves is the
+same with it and without it. Does not belong here: tests. The slow suite keeps the waits, whose order its killed
+processes go through.
 """
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,3 +36,14 @@ def without_waits() -> Iterator[None]:
         patch.setattr(store, "_configure_sqlite", _configure)
         patch.setattr(server, "_CONFIGURATION", f"{server._CONFIGURATION}fsync = off\nfull_page_writes = off\n")
         yield
+
+
+def flushed(patch: pytest.MonkeyPatch) -> list[Path]:
+    """The files and folders that are flushed to the disk from now on, in order."""
+    found: list[Path] = []
+
+    def flush(handle: int) -> None:
+        found.append(Path(f"/proc/self/fd/{handle}").readlink())
+
+    patch.setattr(os, "fsync", flush)
+    return found

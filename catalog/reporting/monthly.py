@@ -4,7 +4,6 @@ Of the city and of every department that delivers or owns data. A month's row st
 later.
 """
 
-import os
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipelines.contracts.load import Contracts
 from pipelines.evidence import days
 from pipelines.failures import Failures
 from pipelines.lake.checksums import checksums, differing, named
+from pipelines.lake.rewrite import replace_file
 from pipelines.register import Register
 from pipelines.release.ledger import REPORT, Entry, Ledger, Recorded
 from pipelines.run import REPORTS
@@ -41,7 +41,7 @@ def keep(settings: Settings, contracts: Contracts, register: Register, month: st
         name = f"{quality.file_name(month, scope_of(contracts, organisation=department))}.pdf"
         partial = folder / f".{name}.partial"
         forms.write(document, "pdf", partial)
-        os.replace(partial, folder / name)
+        replace_file(partial, folder / name)  # before the ledger says its hash: the month gets no other row
         files.append({"name": name, "size": (folder / name).stat().st_size, **checksums(folder / name)})
     (row,) = ledger.record([Entry(REPORT, subject, month, None, {"who": who, "files": files})])
     return row

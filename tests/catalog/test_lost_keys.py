@@ -22,6 +22,7 @@ from pipelines.release.ledger import ERASURE, RELEASE, Entry
 from pipelines.release.rows import ReleasedRows
 from pipelines.run import opened
 from tests.catalog.small_city import AGES, MODEL, PERSONS, REGISTER, City, bearer
+from tests.power import flushed
 
 CHANNEL = channel_keys.pseudonym_key("sharing")
 
@@ -35,6 +36,14 @@ def editor(city: City) -> Editor:
     )
     made.edition, made.newest = SimpleNamespace(id="2026-11-02.1"), city.ledger.newest(RELEASE)  # type: ignore[assignment]
     return made
+
+
+def test_the_name_of_a_new_key_is_on_the_disk_before_it_is_used(
+    own_city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = flushed(monkeypatch)
+    assert own_city.settings.key("new")
+    assert disk[-1] == own_city.settings.key_file("new").parent and len(disk) == 2
 
 
 def test_a_release_makes_no_second_key_for_a_channel(own_city: City) -> None:

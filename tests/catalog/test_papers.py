@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -28,8 +29,10 @@ from pipelines.register.receipts import RETURNED, Receipts, Stage
 from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.store import now
 from pipelines.register.tables import audit, issue
+from pipelines.release.ledger import Entry, Ledger, Recorded
 from tests.catalog.small_city import AGES, MARRIAGES, REGISTER, RULES, SERIES, URL, City
 from tests.documents import reading
+from tests.power import flushed
 
 FLOATING = "psb/floating_person"
 
@@ -295,6 +298,22 @@ def test_a_month_whose_reports_failed_is_made_up(own_city: City) -> None:
     (settings.reports / "2025-11").unlink()
     assert [row.edition for row in monthly.make_up(*asked)] == ["2025-11"]
     assert Issues(register).open("reports") == [] and monthly.make_up(*asked) == []
+
+
+def test_reports_of_a_month_are_on_the_disk_before_the_ledger_has_their_hashes(
+    own_city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, record, there = flushed(monkeypatch), Ledger.record, list[Path]()
+
+    def told(ledger: Ledger, entries: Sequence[Entry]) -> list[Recorded]:
+        there.extend(disk)
+        return record(ledger, entries)
+
+    monkeypatch.setattr(Ledger, "record", told)
+    row = monthly.keep(own_city.settings, own_city.contracts, own_city.register, month_of(own_city), "test")
+    folder = own_city.settings.reports / month_of(own_city)
+    assert row is not None and {folder / f".{said['name']}.partial" for said in row.body["files"]} <= {*there}
+    assert there[-1] == folder
 
 
 def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> None:
