@@ -24,6 +24,7 @@ from citylake.output import as_json, opened_register, private_file, told
 from citylake.permission import Actor, Why
 from citylake.ready import make_ready
 from citylake.signing import Device, KeyFile, brought
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.messages import CitylakeError, say
 from pipelines.register import Register
@@ -36,6 +37,8 @@ app = typer.Typer(help="用户、接收方、令牌、授权 / users, recipients
 Organisation = Annotated[str, typer.Argument(help="单位代码 / organisation code")]
 Used = Annotated[str | None, typer.Option("--application", help="所用的应用系统 / the application that uses it")]
 Profile = Annotated[Path | None, typer.Option(help="写出 Delta Sharing 配置文件 / write the profile file")]
+Days = Annotated[int, typer.Option(help="几天内有效 / days it is good for")]
+GrantId = Annotated[int, typer.Argument(max=GREATEST, help="授权编号 / number of the grant")]
 Roles = Annotated[list[str], typer.Option("--role", help=f"角色，可多次 / roles: {', '.join(users.ROLES)}")]
 
 
@@ -155,7 +158,7 @@ def token(
     recipient: str,
     who: Actor,
     application: Used = None,
-    days: int = 90,
+    days: Days = 90,
     profile: Profile = None,
 ) -> None:
     """签发令牌（只显示一次）/ issue a token, shown once."""
@@ -169,7 +172,7 @@ def client(
     recipient: str,
     who: Actor,
     application: Used = None,
-    days: int = 90,
+    days: Days = 90,
     profile: Profile = None,
 ) -> None:
     """签发 OAuth 客户端凭据（密钥只显示一次）/ issue OAuth client credentials, the secret shown once."""
@@ -183,7 +186,7 @@ def rotate(
     token_id: Annotated[str, typer.Argument(help="令牌或客户端的编号 / the id of a token or client")],
     who: Actor,
     overlap: Annotated[str, typer.Option(help="旧的再用多久，如 7d、12h、0d / how long the old one stays good")] = "7d",
-    days: int = 90,
+    days: Days = 90,
     profile: Profile = None,
 ) -> None:
     """换发令牌或客户端：签发新的，旧的到重叠期满为止 / issue a successor; the old one ends after the overlap."""
@@ -213,7 +216,7 @@ def grant(
     column: Annotated[list[str] | None, typer.Option(help="列，可多次 / columns")] = None,
     case_number: Annotated[str | None, typer.Option(help="事项编号 / case number")] = None,
     road: Annotated[list[str] | None, typer.Option(help=f"方式，可多次 / roads: {', '.join(ROADS)}")] = None,
-    days: int = 180,
+    days: Days = 180,
 ) -> None:
     """授权；含三级以上数据的须另一人审批 / grant a product to a recipient; levels may ask for a second person."""
     with told():
@@ -237,7 +240,7 @@ def grant(
 
 
 @app.command()
-def approve(grant_id: int, who: Actor, key: KeyFile = None, device: Device = None) -> None:
+def approve(grant_id: GrantId, who: Actor, key: KeyFile = None, device: Device = None) -> None:
     """审批待批的授权：另一人，有公钥登记即须签名 / approve one of another person; signed once a key is enrolled."""
     with told():
         settings, register = _open()
@@ -248,7 +251,7 @@ def approve(grant_id: int, who: Actor, key: KeyFile = None, device: Device = Non
 
 
 @app.command()
-def revoke_grant(grant_id: int, who: Actor) -> None:
+def revoke_grant(grant_id: GrantId, who: Actor) -> None:
     """撤销授权，或不予审批 / revoke a grant, or refuse a pending one."""
     with told():
         as_json(vars(admin.revoke_grant(_open()[1], grant_id, actor=who)))

@@ -45,7 +45,7 @@ def show(source: Annotated[str | None, typer.Argument(help="只看一个来源 /
 def export(
     source: Annotated[str, typer.Argument(help="来源，如 amr/shareholder / the source")],
     rule: Annotated[str, typer.Argument(help="规则编号，见 list / the rule, as list shows it")],
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="新文件，Excel 工作簿 / a new file, a workbook")],
     who: Actor,
     why: Why,
 ) -> None:

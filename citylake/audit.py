@@ -21,6 +21,7 @@ from catalog.policy.decision import ROADS
 from catalog.policy.inquiry import Asked
 from citylake.output import as_json, opened_register, private_file, told
 from citylake.permission import Actor
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.lake.parquet import sha256
 from pipelines.messages import say
@@ -42,7 +43,7 @@ Road = Annotated[str | None, typer.Option(help=f"方式 / road: {', '.join((*ROA
 Level = Annotated[int | None, typer.Option(min=1, max=4, help="数据级别，至少 / level of the data, at least")]
 Action = Annotated[str | None, typer.Option(help="动作，如 download / what was done")]
 Outcome = Annotated[str | None, typer.Option(help=f"结果 / outcome: {', '.join(get_args(audit.Outcome))}")]
-Grant = Annotated[int | None, typer.Option(help="授权编号 / number of the grant")]
+Grant = Annotated[int | None, typer.Option(max=GREATEST, help="授权编号 / number of the grant")]
 Purpose = Annotated[str | None, typer.Option(help="用途中的文字 / a part of the purpose")]
 Case = Annotated[str | None, typer.Option(help="授权的事项编号 / case number of the grant")]
 
@@ -65,7 +66,9 @@ def show(
     purpose: Purpose = None,
     case: Case = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多几条 / rows at most")] = 50,
-    before: Annotated[int | None, typer.Option(min=1, help="早于第几条 / those older than this row")] = None,
+    before: Annotated[
+        int | None, typer.Option(min=1, max=GREATEST, help="早于第几条 / those older than this row")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("-o", "--output", help="全部写入新的 CSV 文件 / all of them, to a new CSV file")
     ] = None,
@@ -144,7 +147,7 @@ def show_anomalies(
 
 @app.command()
 def settle(
-    number: Annotated[int, typer.Argument(help="问题编号 / number of the issue")],
+    number: Annotated[int, typer.Argument(max=GREATEST, help="问题编号 / number of the issue")],
     who: Actor,
     why: Annotated[str, typer.Option(help="核实结论，不写个人信息 / what was found, without personal values")],
 ) -> None:

@@ -20,7 +20,7 @@ from pipelines.contracts import schema as schemas
 from pipelines.contracts.deliveries import check_recipients
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
-from pipelines.messages import say
+from pipelines.messages import CitylakeError, say
 from pipelines.privacy.sensitivity import sensitivity
 from pipelines.register import Register
 from pipelines.register.tables import recipient
@@ -41,15 +41,23 @@ def check(contracts: Folder = None) -> None:
 
 
 @app.command()
-def export(target: Path, contracts: Folder = None) -> None:
+def export(
+    target: Annotated[Path, typer.Argument(help="写到这个目录 / the folder to write to")], contracts: Folder = None
+) -> None:
     """导出为 ODCS 3.2 / write complete ODCS 3.2 documents into a folder."""
     with told():
-        for path in odcs.write(load(_folder(contracts)), target):
-            typer.echo(str(path))
+        try:
+            for path in odcs.write(load(_folder(contracts)), target):
+                typer.echo(str(path))
+        except OSError as error:
+            raise CitylakeError("cli.cannot_write", file=target, problem=error.strerror) from None
 
 
 @app.command()
-def diff(old: Path, contracts: Folder = None) -> None:
+def diff(
+    old: Annotated[Path, typer.Argument(help="旧的合同目录 / the folder of the old contracts")],
+    contracts: Folder = None,
+) -> None:
     """与旧合同目录比较；有破坏性变化时退出码为 1 / compare with an older folder; exit code 1 if anything breaks."""
     with told():
         before, after = load(old), load(_folder(contracts))

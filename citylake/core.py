@@ -10,6 +10,7 @@ import typer
 
 from citylake.output import known_source, private_file, told
 from citylake.permission import Actor, Why, permitted
+from citylake.usage import GREATEST
 from pipelines.admission import as_of
 from pipelines.codecs.sql import literal
 from pipelines.contracts.load import load
@@ -28,7 +29,7 @@ def core(
     file: Annotated[Path, typer.Argument(help="写到 .parquet 或 .csv / the file to write")],
     who: Actor,
     why: Why,
-    batch: Annotated[int | None, typer.Option(help="截至这一批 / as of this batch")] = None,
+    batch: Annotated[int | None, typer.Option(max=GREATEST, help="截至这一批 / as of this batch")] = None,
     known_on: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="截至这一日终 / as of the end of this day")
     ] = None,

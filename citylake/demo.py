@@ -26,7 +26,7 @@ from pipelines import synthetic
 from pipelines.messages import CitylakeError, translate
 from pipelines.run import summary
 from pipelines.settings import Settings
-from simulator import DemoCity, OtherCity
+from simulator import MOST_PERSONS, DemoCity, OtherCity
 
 app = typer.Typer(help="演示城市 / the demo city", no_args_is_help=True)
 
@@ -37,7 +37,7 @@ PATIENCE = 120
 @app.command()
 def up(
     once: Annotated[bool, typer.Option(help="发布后退出 / exit when everything is published")] = False,
-    scale: Annotated[int, typer.Option(help="人口数 / persons")] = 60_000,
+    scale: Annotated[int, typer.Option(min=1, max=MOST_PERSONS, help="人口数 / persons")] = 60_000,
     seed: Annotated[int, typer.Option(help="随机种子 / seed")] = 341500,
     browser: Annotated[bool, typer.Option(help="打开浏览器 / open a browser")] = True,
 ) -> None:
@@ -64,7 +64,7 @@ def up(
 
 
 @app.command()
-def tick(days: int = 1) -> None:
+def tick(days: Annotated[int, typer.Option(min=1, help="天数 / days")] = 1) -> None:
     """模拟城市过若干天（演示运行时在另一个终端执行）/ let days pass in the simulated city."""
     with told():
         home = Settings.from_environment().home / "city"
@@ -79,7 +79,9 @@ def tick(days: int = 1) -> None:
 @app.command()
 def drill(
     seed: Annotated[int | None, typer.Option(help="随机种子，默认随机 / seed, drawn if not given")] = None,
-    scale: Annotated[int, typer.Option(help="演练城市的人口数 / persons of the drill's own city")] = 3_000,
+    scale: Annotated[
+        int, typer.Option(min=1, max=MOST_PERSONS, help="演练城市的人口数 / persons of the drill's own city")
+    ] = 3_000,
 ) -> None:
     """演练：埋设各种整体故障，核对查出多少 / plant every fault of deliveries, compare what is found."""
     with told():

@@ -11,6 +11,7 @@ from catalog.delivery import ending
 from citylake.explain import key_of, row_of
 from citylake.output import opened_register, told
 from citylake.permission import Actor, permitted
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Issues, corrections, overdue
@@ -22,7 +23,7 @@ from pipelines.release.explain import Explainer
 from pipelines.settings import Settings
 
 app = typer.Typer(help="疑义反馈 / doubts about data", no_args_is_help=True)
-Number = Annotated[int, typer.Argument(help="疑义单号 / number of the issue")]
+Number = Annotated[int, typer.Argument(max=GREATEST, help="疑义单号 / number of the issue")]
 
 
 @app.command("raise")
@@ -67,7 +68,7 @@ def settle(
     who: Actor,
     note: Annotated[str, typer.Option(help="核实结论 / what was found")],
     source: Annotated[str | None, typer.Option(help="更正的来源 / the source that was corrected")] = None,
-    batch: Annotated[int | None, typer.Option(help="更正入库的批次 / the batch that brought it")] = None,
+    batch: Annotated[int | None, typer.Option(max=GREATEST, help="更正入库的批次 / the batch that brought it")] = None,
     row: Annotated[
         str | None, typer.Option(help="来源的哪一行错了，批次:行号 / which row of the source was wrong, batch:number")
     ] = None,

@@ -25,6 +25,8 @@ concurrency: {runs: {max_concurrent_runs: 1}}
 # Whose process was killed has failed, and its place is free again.
 run_launcher: {module: assets.alive, class: Launcher}
 run_monitoring: {enabled: true, poll_interval_seconds: 30}
+# Seconds: on a machine that is busy the imports take minutes, and without the definitions nothing scheduled runs.
+code_servers: {local_startup_timeout: 900}
 """
 
 
@@ -40,8 +42,8 @@ def prepare_dagster(settings: Settings) -> None:
 def run_job(settings: Settings, job: str) -> tuple[str, bool]:
     """Run a job of the definitions; returns its run id and whether it succeeded. Raises RunLocked, and CitylakeError
     for a job that is not there."""
-    prepare_dagster(settings)
     settings.prepare()
+    prepare_dagster(settings)
     register = Register(settings.register_url)
     register.upgrade()  # before the progress reads it and the run opens it
     register.close()

@@ -7,6 +7,7 @@ import typer
 
 from citylake.output import as_json, opened_register, told
 from citylake.permission import Actor, Looker, Why, permitted
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.engine import connect
 from pipelines.linkage import marks
@@ -52,7 +53,7 @@ def review(
 
 @app.command()
 def decide(
-    number: Annotated[int, typer.Argument(help="问题编号 / the number of the question")],
+    number: Annotated[int, typer.Argument(max=GREATEST, help="问题编号 / the number of the question")],
     word: Annotated[str, typer.Argument(help="accept 是此人、reject 不是、never 永不再问 / the word")],
     who: Actor,
     why: Why,

@@ -30,6 +30,7 @@ from citylake import (
 )
 
 usage.headings()
+usage.help_of_arguments()
 app = typer.Typer(
     name="citylake",
     cls=usage.Commands,

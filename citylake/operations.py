@@ -12,6 +12,7 @@ from citylake.feedback import due_text
 from citylake.jobs import run_job
 from citylake.output import as_json, known_source, opened_register, proof_text, told
 from citylake.permission import Actor, Why, permit, permitted
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
@@ -27,6 +28,11 @@ from pipelines.settings import Settings
 IDLE_SECONDS = 75
 """How long a connection stays open between two questions: longer than a proxy before the catalogue keeps its own (60 s
 is usual), else a question and the end of its connection cross now and then."""
+
+Source = Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")]
+Batch = Annotated[
+    int, typer.Argument(max=GREATEST, help="批次号，见 citylake issues / the number that citylake issues tells")
+]
 
 
 def run(job: Annotated[str, typer.Argument(help="任务：city、daily、yearly / the job")] = "city") -> None:
@@ -58,7 +64,7 @@ def serve() -> None:
         )
 
 
-def confirm(source: str, batch: int, who: Actor, why: Why) -> None:
+def confirm(source: Source, batch: Batch, who: Actor, why: Why) -> None:
     """确认被暂停的批次，下次运行时入库 / confirm a held batch; the next run admits it."""
     _decide(source, batch, Stage.CONFIRM, who, why)
 
@@ -75,13 +81,13 @@ def confirm_volume(
             typer.echo(translate("volume.confirmed", language, subject=subject, rows=rows))
 
 
-def reject(source: str, batch: int, who: Actor, why: Why) -> None:
+def reject(source: Source, batch: Batch, who: Actor, why: Why) -> None:
     """驳回被暂停的批次 / reject a held batch."""
     _decide(source, batch, Stage.REJECT, who, why)
 
 
 def replay(
-    source: Annotated[str, typer.Argument(help="来源，如 drc/penalty / the source")],
+    source: Source,
     first: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="首日 / first day")],
     last: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"], help="末日 / last day")],
     who: Actor,

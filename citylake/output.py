@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, InterfaceError, InternalError, OperationalError
 
 from catalog.policy.audit import AuditUnavailable
 from pipelines.contracts.load import Contracts, SourceContract
@@ -29,13 +29,17 @@ def told(code: int = 1) -> Iterator[None]:
         problem = say("cli.no_audit", problem=_of_database(error.__cause__ and error.__cause__.__cause__))
     except (OperationalError, InternalError, InterfaceError) as error:  # read only, locked, not there
         problem = say("cli.no_register", problem=_of_database(error))
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a statement was wrong
+            raise
+        problem = say("cli.no_register", problem=_of_database(error))  # the file is none of SQLite
     typer.secho(problem, err=True, fg=typer.colors.RED)
     raise typer.Exit(code) from None
 
 
 def _of_database(error: BaseException | None) -> str:
     """What a database said of itself, in its words; of any other error the kind alone, its text may quote rows."""
-    if isinstance(error, OperationalError | InternalError | InterfaceError):
+    if isinstance(error, OperationalError | InternalError | InterfaceError) or type(error) is DatabaseError:
         return str(error.orig).partition("\n")[0]
     return type(error).__name__
 

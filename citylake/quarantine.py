@@ -54,7 +54,7 @@ def show(
 @app.command()
 def export(
     source: Source,
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="新文件，Excel 工作簿 / a new file, a workbook")],
     who: Actor,
     why: Why,
     rule: Annotated[str | None, typer.Option(help="只导出这条规则退回的行 / only those that this rule refused")] = None,
@@ -83,7 +83,12 @@ def export(
 
 
 @app.command("return")
-def take_back(source: Source, file: Path, who: Actor, why: Why) -> None:
+def take_back(
+    source: Source,
+    file: Annotated[Path, typer.Argument(help="改正后的工作簿 / the corrected workbook")],
+    who: Actor,
+    why: Why,
+) -> None:
     """收回改正后的文件并重新入库 / admit the rows of a corrected file."""
     with told():
         settings = Settings.from_environment()

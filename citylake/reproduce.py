@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from citylake.output import told
+from citylake.usage import GREATEST
 from pipelines.evidence.record import Statement
 from pipelines.messages import say
 from pipelines.release.reproduce import Reproduced, reproduce
@@ -17,7 +18,9 @@ DIFFERENT, IMPOSSIBLE = 1, 2
 
 def show(
     subject: Annotated[str, typer.Argument(help="模型或 通道/产品 / a model, or channel/product")],
-    version: Annotated[int | None, typer.Option(help="版本，默认为现行发布 / default: the published one")] = None,
+    version: Annotated[
+        int | None, typer.Option(max=GREATEST, help="版本，默认为现行发布 / default: the published one")
+    ] = None,
 ) -> None:
     """由当时的来源版本和代码重建已发布的版本并比对 / build a published version again and compare.
 

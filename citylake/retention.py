@@ -11,6 +11,7 @@ import typer
 
 from citylake.output import opened_register, told
 from citylake.permission import Actor, Why, permit, permitted
+from citylake.usage import GREATEST
 from pipelines.contracts.load import Contracts, load
 from pipelines.lake.lock import run_lock
 from pipelines.messages import say, translate
@@ -82,7 +83,9 @@ def hold(
 
 
 @app.command()
-def release(number: Annotated[int, typer.Argument(help="保全编号 / number of the hold")], who: Actor, why: Why) -> None:
+def release(
+    number: Annotated[int, typer.Argument(max=GREATEST, help="保全编号 / number of the hold")], who: Actor, why: Why
+) -> None:
     """解除保全 / lift a hold."""
     with told():
         settings = Settings.from_environment()

@@ -11,6 +11,7 @@ import typer
 
 from citylake.output import known_source, opened_register, told
 from citylake.permission import Actor, Why, permit
+from citylake.usage import GREATEST
 from pipelines.admission import position
 from pipelines.admission.profile import Profile
 from pipelines.admission.reasons import reasons
@@ -84,7 +85,9 @@ def rewind(
     value: Annotated[
         list[str] | None, typer.Option(help="从续取列的这个值起；复合的依次各写一次 / from this value of the cursor on")
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="从这一批开始处起 / from where this batch began")] = None,
+    batch: Annotated[
+        int | None, typer.Option(max=GREATEST, help="从这一批开始处起 / from where this batch began")
+    ] = None,
 ) -> None:
     """移动读取位置，下次运行从那里重新向来源取数 / move where the next run reads on from; the source is asked again."""
     with told():

@@ -9,9 +9,12 @@ from typing import Any
 
 import click
 from typer import rich_utils
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
 
 from pipelines.messages import say, translate
+
+GREATEST = 2**63 - 1
+"""No row, batch or version has a greater number: registers cannot hold one."""
 
 
 class Commands(TyperGroup):
@@ -35,6 +38,17 @@ def headings() -> None:
     rich_utils.COMMANDS_PANEL_TITLE = _short("usage.commands")
     rich_utils.ERRORS_PANEL_TITLE = _short("usage.error")
     rich_utils.RICH_HELP = _short("usage.help", command_path="{command_path}", help_option="{help_option}")
+
+
+def help_of_arguments() -> None:
+    """Make help show what arguments are: click 8.4 empties the texts that Typer 0.25 has given its arguments."""
+    made = TyperArgument.__init__
+
+    def init(argument: TyperArgument, **given: Any) -> None:
+        made(argument, **given)
+        argument.help = given.get("help")
+
+    TyperArgument.__init__ = init  # type: ignore[method-assign]
 
 
 @contextmanager

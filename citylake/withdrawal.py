@@ -10,6 +10,7 @@ from catalog.policy import recall as recalls
 from catalog.policy.recall import Reader, Recall
 from citylake.output import opened_register, told
 from citylake.permission import Actor, Why, permitted
+from citylake.usage import GREATEST
 from pipelines.contracts.load import load
 from pipelines.contracts.resolved import Contracts
 from pipelines.lake.errors import RunLocked
@@ -28,7 +29,9 @@ def withdraw(
     product: Product,
     who: Actor,
     why: Why,
-    version: Annotated[int | None, typer.Option(help="只撤回这个旧版本 / only this earlier version")] = None,
+    version: Annotated[
+        int | None, typer.Option(max=GREATEST, help="只撤回这个旧版本 / only this earlier version")
+    ] = None,
 ) -> None:
     """撤回已发布的产品，即刻生效，列出读过的各方 / take a released product back at once; lists who read it."""
     with told():

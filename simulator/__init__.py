@@ -3,7 +3,7 @@
 It imports nothing of the engine it tests, else its truth would be circular. Only tests and the command line start it.
 """
 
-from simulator.city import DemoCity, OtherCity
+from simulator.city import MOST_PERSONS, DemoCity, OtherCity
 from simulator.daily import NotPopulated
 from simulator.day import DaySummary
 from simulator.dirt import DirtRates, Planted
@@ -12,6 +12,7 @@ from simulator.faults import NoSuchColumn
 from simulator.server import ServerError
 
 __all__ = [
+    "MOST_PERSONS",
     "DaySummary",
     "DemoCity",
     "DirtRates",

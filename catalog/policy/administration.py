@@ -27,6 +27,8 @@ from pipelines.release.ledger import Ledger
 
 SOON = timedelta(days=30)
 """How long before its end a token without a successor is pointed at."""
+MOST_DAYS = 36_500
+"""Nothing is given for longer than a hundred years."""
 SCOPE = "read"
 """The one scope of OAuth clients: what they may read is what grants say."""
 TOKEN_ENDPOINT = "/oauth/token"
@@ -446,8 +448,8 @@ def _purpose(purpose: str) -> str:
 
 
 def _days(days: int) -> int:
-    if days < 1:
-        raise CitylakeError("web.policy.bad_days", days=days)
+    if not 1 <= days <= MOST_DAYS:
+        raise CitylakeError("web.policy.bad_days", days=days, most=MOST_DAYS)
     return days
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+from pipelines.messages import CitylakeError
 from pipelines.register.tables import NUMBER, basis
 from pipelines.waits import assumed, waits
 
@@ -20,10 +21,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class Register:
-    """A connection pool to the register. Safe to share between threads; open one per process."""
+    """A connection pool to the register. Safe to share between threads; open one per process. Raises CitylakeError for
+    what is no address of a database."""
 
     def __init__(self, url: str) -> None:
-        self.engine = sa.create_engine(url)
+        try:
+            self.engine = sa.create_engine(url)
+        except sa.exc.ArgumentError:
+            raise CitylakeError("register.no_address") from None  # it is not told: a password may stand in it
         self._turn: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.engine.dialect.name == "sqlite":
             self._turn = threading.Lock()

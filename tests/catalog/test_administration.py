@@ -85,6 +85,8 @@ def test_grants_are_checked(city: City) -> None:
         with pytest.raises(CitylakeError) as error:
             city.grant("授权测试", **{"product": PERSONS, **arguments})
         assert error.value.code == code
+    with pytest.raises(CitylakeError, match="36500"):
+        city.grant("授权测试", PERSONS, days=36_501)
     for nowhere in ("", "000000"):
         with pytest.raises(CitylakeError, match="divisions"):
             city.grant("授权测试", divisions=[nowhere])
