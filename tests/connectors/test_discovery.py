@@ -1,11 +1,18 @@
-"""Connectors of installed packages, found by real distributions in a folder of their own, each in a new process."""
+"""Connectors of installed packages, found by real distributions in a folder of their own; in a new process where it is
+about what a process says.
+"""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from pipelines.connectors import discovery
+from pipelines.connectors.base import connectors
+from pipelines.messages import CitylakeError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -59,12 +66,22 @@ def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def check(site: Path) -> str:
-    """What `citylake contract check` says when it refuses."""
-    found = run(site, "-m", "citylake", "contract", "check")
-    assert found.returncode != 0
-    assert "Traceback" not in found.stderr
-    return " ".join((found.stdout + found.stderr).split())
+@pytest.fixture
+def refused(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """What is told when the packages of the folder are refused; afterwards nobody has heard of them."""
+    before, modules = dict(connectors), set(sys.modules)
+    monkeypatch.setattr(discovery, "_loaded", {})
+
+    def told() -> str:
+        monkeypatch.syspath_prepend(site)
+        with pytest.raises(CitylakeError) as error:
+            discovery.load_installed.__wrapped__()
+        return str(error.value)
+
+    yield told
+    discovery._restore(before)
+    for name in {one for one in sys.modules if one.endswith("_connector")} - modules:
+        del sys.modules[name]
 
 
 def test_a_connector_is_one_file_of_an_installed_package(site: Path, tmp_path: Path) -> None:
@@ -76,28 +93,31 @@ def test_a_connector_is_one_file_of_an_installed_package(site: Path, tmp_path: P
 
 def test_a_package_that_does_not_import_is_named(site: Path) -> None:
     install(site, "town-connector", "town_hall", TOWN + "import no_such_driver\n")
-    text = check(site)
+    found = run(site, "-m", "citylake", "contract", "check")
+    assert found.returncode != 0
+    assert "Traceback" not in found.stderr
+    text = " ".join((found.stdout + found.stderr).split())
     assert "town-connector 1.0" in text
     assert "town_hall" in text
     assert "ModuleNotFoundError" in text
 
 
-def test_two_packages_with_one_name_are_refused(site: Path) -> None:
+def test_two_packages_with_one_name_are_refused(site: Path, refused: Callable[[], str]) -> None:
     install(site, "town-connector", "town_hall", TOWN)
     install(site, "other-connector", "town_hall", TOWN)
-    text = check(site)
+    text = refused()
     assert "town-connector 1.0" in text
     assert "other-connector 1.0" in text
 
 
-def test_a_package_cannot_replace_a_connector_of_the_list(site: Path) -> None:
+def test_a_package_cannot_replace_a_connector_of_the_list(site: Path, refused: Callable[[], str]) -> None:
     install(site, "town-connector", "database", TOWN.replace("town_hall", "database"))
-    text = check(site)
+    text = refused()
     assert "town-connector 1.0" in text
     assert "database" in text
 
 
 @pytest.mark.parametrize("text", ["", TOWN.replace("town_hall", "village_hall")])
-def test_a_package_must_register_what_it_declares(site: Path, text: str) -> None:
+def test_a_package_must_register_what_it_declares(site: Path, refused: Callable[[], str], text: str) -> None:
     install(site, "town-connector", "town_hall", text)
-    assert "town-connector 1.0" in check(site)
+    assert "town-connector 1.0" in refused()

@@ -168,6 +168,7 @@ def _bearers(town: Town, question: Mapping[str, str]) -> set[str]:
     return {key for (key,) in _records(town, f"person_id = '{question['person']}'", "record_no")}
 
 
+@pytest.mark.town
 def test_nothing_is_linked_again_when_nothing_was_delivered(town: Town) -> None:
     with town.register() as register:
         before = Receipts(register, "test").last(Stage.LINK, "linkage")

@@ -169,6 +169,7 @@ def test_a_renamed_column_stops_the_source_and_nothing_else(town: Town) -> None:
         assert not [issue for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")]
 
 
+@pytest.mark.town
 def test_a_database_that_is_down_is_an_issue_of_its_owner(town: Town) -> None:
     before = town.published()
     town.city.stop()
