@@ -41,7 +41,7 @@ def headings() -> None:
 
 
 def help_of_arguments() -> None:
-    """Make help show what arguments are: click 8.4 empties the texts that Typer 0.25 has given its arguments."""
+    """Make help show what arguments are: click 8.5 empties the texts that Typer 0.25 has given its arguments."""
     made = TyperArgument.__init__
 
     def init(argument: TyperArgument, **given: Any) -> None:
