@@ -48,7 +48,7 @@ def help_of_arguments() -> None:
         made(argument, **given)
         argument.help = given.get("help")
 
-    TyperArgument.__init__ = init  # type: ignore[method-assign]
+    TyperArgument.__init__ = init  # type: ignore[assignment, method-assign]
 
 
 @contextmanager
