@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.launcher import WorkerStatus
+from dagster._daemon.monitoring import run_monitoring
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
 from assets import alive
@@ -93,3 +94,18 @@ def test_jobs_without_the_lock_of_the_lake_have_a_time_limit(jobs: dg.Repository
     """One that hangs would keep others from running; one that waits for the lock is patient for so long by itself."""
     limited = {job.name for job in jobs.get_all_jobs() if "dagster/max_runtime" in job.run_tags}
     assert limited == {"freshness", "scores", "corrections", "deadlines", "unusual_reads"}
+
+
+def test_a_process_may_take_minutes_to_start(
+    jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine that is busy it does; told as failed it would do nothing when it comes. It does not take for ever."""
+    run = instance.create_run_for_job(jobs.get_job("drops"))
+    begun = run_monitoring.get_current_timestamp()
+    for minutes, status in ((10, dg.DagsterRunStatus.NOT_STARTED), (20, dg.DagsterRunStatus.FAILURE)):
+        monkeypatch.setattr(run_monitoring, "get_current_timestamp", lambda later=60 * minutes: begun + later)
+        record = instance.get_run_record_by_id(run.run_id)
+        assert record is not None
+        run_monitoring.monitor_starting_run(instance, record, logging.getLogger())
+        left = instance.get_run_by_id(run.run_id)
+        assert left is not None and left.status is status
