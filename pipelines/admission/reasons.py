@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pipelines.admission.changes import CHANGED, CORRECTED, DUPLICATE
 from pipelines.admission.compile import ERASED_ROW, UNREADABLE
 from pipelines.contracts.resolved import ProductContract, SourceContract
-from pipelines.contracts.rules import Rule
+from pipelines.contracts.rules import Rule, days_after_today
 from pipelines.messages import translate
 
 DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years", "tolerance", "kilometres")
 """The arguments of rules that tell what is allowed."""
+LIMITS = ("minimum", "maximum")
 
 
 def reasons(contract: SourceContract, language: str) -> Mapping[str, str]:
@@ -68,8 +69,22 @@ def _reason(columns: str, demand: str, details: str, language: str) -> str:
 def _details(rule: Rule, language: str) -> str:
     """What the rule allows, in brackets; empty if it has no bounds of its own."""
     given = [(name, rule.arguments.get(name)) for name in DETAILS]
-    told = [translate(f"quarantine.detail.{name}", language, value=value) for name, value in given if value is not None]
+    told = [_detail(name, value, language) for name, value in given if value is not None]
     return f"（{'，'.join(told)}）" if told else ""
+
+
+def _detail(name: str, value: object, language: str) -> str:
+    if name in LIMITS and isinstance(value, str):  # of a day: a limit of numbers is a number
+        return translate(f"quarantine.day.{name}", language, day=_day(value, language))
+    return translate(f"quarantine.detail.{name}", language, value=value)
+
+
+def _day(bound: str, language: str) -> str:
+    """The day of a limit; one that moves with the day the rows are judged on, in words."""
+    days = days_after_today(bound)
+    if days is None:
+        return bound
+    return translate("quarantine.day.later" if days else "quarantine.day.same", language, days=days)
 
 
 def _labels(contract: SourceContract, language: str) -> dict[str, str]:
