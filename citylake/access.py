@@ -299,7 +299,7 @@ def rotate_pseudonyms(
         typer.Option("--compromised", help="因泄露，不再出具新旧对照 / after a leak: no table leads on"),
     ] = False,
 ) -> None:
-    """更换接收方的化名，各条途径同时生效 / give a recipient new pseudonyms, on every road at once."""
+    """更换接收方的假名，各条途径同时生效 / give a recipient new pseudonyms, on every road at once."""
     with told():
         settings, register = _open()
         zone = load(settings.contracts).city.timezone
@@ -313,7 +313,7 @@ def rotate_pseudonyms(
 
 @app.command("epochs")
 def list_epochs(recipient: str) -> None:
-    """列出接收方化名的各期 / list the epochs of a recipient's pseudonyms."""
+    """列出接收方假名的各期 / list the epochs of a recipient's pseudonyms."""
     with told():
         register = _open()[1]
         rotated, moment = epochs.rotations(register, recipient), now()
@@ -325,7 +325,7 @@ def list_epochs(recipient: str) -> None:
 
 @app.command()
 def pseudonym_transition(recipient: str, product: str, file: Path, who: Actor, why: Why) -> None:
-    """写出新旧化名对照（仅限接收方现在看得到的）/ write old and new pseudonyms of what a recipient is shown."""
+    """写出新旧假名对照（仅限接收方现在看得到的）/ write old and new pseudonyms of what a recipient is shown."""
     with told():
         settings, register = _open()
         with private_file(file, settings.home) as partial:

@@ -207,7 +207,7 @@ def test_the_commands_rotate_list_and_lead_on(own_city: City, commands: Any, tmp
 def test_only_what_the_recipient_is_shown_leads_on(own_city: City, commands: Any, tmp_path: Path) -> None:
     own_city.recipient("甲"), own_city.recipient("乙")
     own_city.grant("乙", columns=["name"])
-    for name, why in (("甲", "现在不能读"), ("乙", "没有化名列")):
+    for name, why in (("甲", "现在不能读"), ("乙", "没有假名列")):
         rotate(own_city, name)
         told = commands("pseudonym-transition", name, PERSONS, tmp_path / "t.csv", "--who", STEWARD, "--why", "w")
         assert told.exit_code == 1 and why in told.output and not (tmp_path / "t.csv").exists()
