@@ -23,6 +23,7 @@ from pipelines.documents.model import (
 )
 from pipelines.evidence import scores as six
 from pipelines.evidence.days import once
+from pipelines.issues import public_text
 from pipelines.messages import translate
 from pipelines.register import Register
 from pipelines.register.times import as_utc
@@ -30,8 +31,6 @@ from pipelines.release.ledger import REFUSAL, RELEASE, WITHDRAWAL, Recorded
 
 Language = Literal["zh", "en"]
 DEFECTS, ISSUES = 25, 15
-PUBLIC = ("admit.", "release.", "drift.")
-"""Issues whose text holds only names of rules and counts, so that everybody may read it; of others only the code."""
 
 
 def report(
@@ -313,7 +312,7 @@ class _Report:
             [
                 row["id"] if isinstance(row["id"], int) else None,
                 f"{self.dataset(row['subject'])}\n{row['subject']}",
-                row["text"][self.language] if row["code"].startswith(PUBLIC) else row["code"],
+                "\n".join(filter(None, public_text(row, self.language))),
                 self.organisation(row["owner"]),
                 row["count"],
                 as_utc(row["first_seen"]).astimezone(self.zone).date(),

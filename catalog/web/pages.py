@@ -53,7 +53,7 @@ def _add_lists(router: APIRouter, site: Site) -> None:
             themes=facets["theme"],
             models=len(models),
             model_rows=sum(int(entry.body.get("rows", 0)) for entry in models),
-            providers=len(facets["provider"]),
+            departments=len({source.org for source in snapshot.contracts.sources.values()}),
             recent=found[:RECENT],
         )
 

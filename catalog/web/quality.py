@@ -13,9 +13,8 @@ from catalog.delivery.desk import Desk
 from catalog.listing import Snapshot
 from catalog.web import cards, findings
 from catalog.web import trend as trends
-from catalog.web.reports import in_words, kept_of, released_evidence, report_page, title_of
+from catalog.web.reports import in_words, kept_of, released_evidence, report_page, source_or_title, title_of
 from catalog.web.site import Site
-from catalog.web.voice import Voice
 from pipelines.contracts.load import Column, SourceContract
 from pipelines.evidence import scores
 from pipelines.issues import Issues
@@ -26,6 +25,8 @@ from pipelines.register.store import now
 from pipelines.release.ledger import REFUSAL, Recorded
 
 DECISIONS = 50
+ISSUES = 100
+"""So many rows of a page."""
 
 
 def build_router(site: Site) -> APIRouter:
@@ -118,17 +119,23 @@ def _add_decisions(router: APIRouter, site: Site) -> None:
         )
 
     @router.get("/issues")
-    def issues(request: Request, owner: str = "") -> Response:
+    def issues(request: Request, owner: str = "", page: str = "") -> Response:
         snapshot, voice = desk.listing.snapshot(), site.voice(request)
-        found = Issues(desk.register).shown()
+        every = Issues(desk.register).shown()
+        found = sorted((issue for issue in every if owner in ("", issue["owner"])), key=_gravest_first)
+        pages = max(1, -(-len(found) // ISSUES))
+        here = min(max(int(page), 1), pages) if page.isascii() and page.isdigit() and len(page) < 7 else 1
         return site.page(
             request,
             "issues.html",
-            total=len(found),
-            owners=Counter(issue["owner"] for issue in found).most_common(),
+            total=len(every),
+            owners=Counter(issue["owner"] for issue in every).most_common(),
             owner=owner,
-            issues=sorted((issue for issue in found if owner in ("", issue["owner"])), key=_gravest_first),
-            titled=lambda subject: _titled(snapshot, voice, subject),
+            found=len(found),
+            issues=found[(here - 1) * ISSUES : here * ISSUES],
+            page=here,
+            pages=pages,
+            titled=lambda subject: source_or_title(snapshot, voice, subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 
@@ -158,12 +165,6 @@ def _failing_first(rules: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 def _gravest_first(issue: Mapping[str, Any]) -> tuple[bool, str, int]:
     """Errors before warnings, then subject by subject, most rows first."""
     return issue["severity"] != "error", issue["subject"], -issue["count"]
-
-
-def _titled(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
-    """The name of what an issue is about, None for steps of a run."""
-    source = snapshot.contracts.sources.get(subject)
-    return voice.named(source.form) if source else title_of(snapshot, voice, subject)
 
 
 def _columns(snapshot: Snapshot, entry: Recorded) -> Sequence[Column]:

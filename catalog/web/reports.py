@@ -78,6 +78,7 @@ def build_router(site: Site) -> APIRouter:
             owned=[(title, name, snapshot.published.get(name), newest.get(name)) for title, name in owned],
             gates=[(voice.named(one.form), one.id, _gates(desk, one.id)) for one in products],
             issues=[issue for issue in Issues(desk.register).shown() if issue["owner"] == org],
+            titled=lambda subject: source_or_title(snapshot, voice, subject),
             organisation=lambda code: cards.organisation(snapshot, voice, code),
         )
 
@@ -159,6 +160,12 @@ def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
     if subject in contracts.products:
         return voice.named(contracts.products[subject].form)
     return voice.named(contracts.models[subject].form) if subject in contracts.models else None
+
+
+def source_or_title(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
+    """The name of what an issue is about, None for steps of a run."""
+    source = snapshot.contracts.sources.get(subject)
+    return voice.named(source.form) if source else title_of(snapshot, voice, subject)
 
 
 def source_standing(desk: Desk, source: SourceContract) -> Standing:

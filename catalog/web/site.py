@@ -85,20 +85,22 @@ class Site:
     def page(self, request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
         """Render a template; a language that is chosen is kept in a cookie, and what a person sees is kept nowhere."""
         voice = self.voice(request)
+        visitor, person = self.caller(request), self.person(request)
         text = self._templates.get_template(template).render(
             voice=voice,
             t=voice.t,
             city=self.desk.listing.snapshot().contracts.city,
             is_test=bool(self.desk.said),
-            visitor=self.caller(request),
-            person=self.person(request),
+            visitor=visitor,
+            person=person,
+            signed_in=visitor.recipient is not None or (person is not None and person.lacks is None),
             path=request.url.path,
             other_language=_with_language(request, "en" if voice.language == "zh" else "zh"),
             style=self._style,
             **context,
         )
         response = HTMLResponse(text, status, headers={"Content-Language": voice.language, "Vary": "Cookie"})
-        response.headers["Cache-Control"] = "private, no-cache" if self.person(request) is None else "no-store"
+        response.headers["Cache-Control"] = "private, no-cache" if person is None else "no-store"
         if request.query_params.get("lang") in LANGUAGES:
             response.set_cookie(LANGUAGE_COOKIE, voice.language, max_age=YEAR_SECONDS, httponly=True, samesite="lax")
         return response

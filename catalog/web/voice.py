@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pipelines.issues import public_text
 from pipelines.messages import catalogue, name_of, translate
 from pipelines.register.times import as_utc
 
@@ -62,6 +63,10 @@ class Voice:
         """A sentence of the evidence, `{code, arguments}`; its code where no message has that id."""
         code = str(said.get("code"))
         return translate(code, self.language, **said.get("arguments", {})) if code in catalogue() else code
+
+    def issue(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """What everybody may read of an issue, and its code where that is not all."""
+        return public_text(row, self.language)
 
     def value(self, text: str) -> str:
         """A value of a contract in this language; in Chinese it is itself."""

@@ -4,14 +4,14 @@ The same problem seen again is the same issue with a higher count. It closes whe
 caller can prove what solved it, the closed issue says so. What people raise is in `feedback`, deadlines in `calendar`.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
-from pipelines.messages import translate
+from pipelines.messages import name_of, translate
 from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.register.tables import issue as table
@@ -22,6 +22,8 @@ ANSWERED = ("recall", "feedback", "anomaly", "corrected")
 """Areas whose issues close by somebody's answer, never by a run."""
 WATCHED = ("ending",)
 """Areas whose issues a job of their own opens and closes, also of what contracts no longer name."""
+PUBLIC = ("admit", "release", "drift")
+"""Areas whose texts hold only names of rules and counts, so that everybody may read them."""
 GUARDED = ("anomaly",)
 """Areas whose issues are for those who may ask about them, not for pages and reports."""
 REFUSED = "admit.refused"
@@ -62,6 +64,14 @@ class Finding:
 def is_guarded(code: str) -> bool:
     """Whether an issue of this identity is for those who may ask about it only."""
     return code.partition(".")[0] in GUARDED
+
+
+def public_text(issue: Mapping[str, Any], language: str) -> tuple[str, str]:
+    """What everybody may read of an issue in `language`: its text; of others what it is about, and its code."""
+    area = issue["code"].partition(".")[0]
+    if area in PUBLIC:
+        return issue["text"][language], ""
+    return name_of(f"issue.area.{area}", language, ""), issue["code"]
 
 
 class Issues:

@@ -99,7 +99,7 @@ def test_jobs_without_the_lock_of_the_lake_have_a_time_limit(jobs: dg.Repository
 def test_a_process_may_take_minutes_to_start(
     jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a machine that is busy it does; told as failed it would do nothing when it comes. It does not take for ever."""
+    """On a machine that is busy it does; told as failed it would do nothing when it comes. Not for ever."""
     run = instance.create_run_for_job(jobs.get_job("drops"))
     begun = run_monitoring.get_current_timestamp()
     for minutes, status in ((10, dg.DagsterRunStatus.NOT_STARTED), (20, dg.DagsterRunStatus.FAILURE)):

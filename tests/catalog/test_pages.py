@@ -188,6 +188,27 @@ def _without_data(text: str, road: str) -> str:
     return "" if road.endswith("/preview") else text.replace("人", "")
 
 
+def test_the_home_page_counts_departments_that_deliver_not_those_that_publish(
+    browser: TestClient, full_city: City
+) -> None:
+    page = " ".join("".join(read(browser, "/", "zh").words).split())
+    orgs = {source.org for source in full_city.contracts.sources.values()}
+    assert f"报送数据的部门{len(orgs)}" in page
+    assert len(orgs) != len({product.contract.form.owner for product in full_city.contracts.products.values()})
+
+
+def test_issues_come_in_pages(browser: TestClient, full_city: City) -> None:
+    many = [Finding("pull.no_file", {"file": "x"}, "warning", str(number)) for number in range(150)]
+    Issues(full_city.register).report(REGISTER, "psb", "pull", many)
+    first, last = (browser.get(f"/issues?owner=psb&page={page}").text for page in (1, 2))
+    assert first.count("pull.no_file") == 100 and last.count("pull.no_file") == 50
+    assert 'href="/issues?owner=psb&amp;page=2" aria-current="page"' in last
+    for nothing in ("0", "-1", "x", "999999999999"):
+        assert browser.get(f"/issues?owner=psb&page={nothing}").status_code == 200
+    assert browser.get("/issues?owner=psb&page=99").text.count("pull.no_file") == 50
+    Issues(full_city.register).report(REGISTER, "psb", "pull", [])
+
+
 def test_every_link_of_a_page_leads_somewhere(browser: TestClient) -> None:
     seen: set[str] = set()
     for road in PAGES:

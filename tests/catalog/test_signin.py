@@ -17,6 +17,7 @@ from catalog.policy.credentials import SecondFactors
 from catalog.policy.signin import SignIn
 from citylake.main import app
 from pipelines.contracts.forms.limits import SignInForm
+from pipelines.issues import Finding, Issues
 from pipelines.messages import CitylakeError
 from tests.catalog.signing_in import ANYWHERE, Clock, Somebody, browsing, is_in, kept, ready, said, scanned
 from tests.catalog.small_city import ADMINISTRATOR, APPROVER, AUDITOR, GUARD, OFFICE, STEWARD, City
@@ -210,6 +211,18 @@ def test_a_steward_needs_no_code_but_may_have_one(staffed_city: City, clock: Clo
     assert person.sign_in(browsing(staffed_city), code="").status_code == 401
     clock.pass_by(seconds=30)
     assert person.sign_in(browsing(staffed_city)).status_code == 303
+
+
+def test_people_who_signed_in_read_what_an_issue_says(staffed_city: City, clock: Clock) -> None:
+    """As recipients do; somebody whose second factor is still to be set up reads what everybody may."""
+    found = Finding("pull.no_file", {"file": "某主机"}, "warning")
+    Issues(staffed_city.register).report("psb/household_person", "psb", "pull", [found])
+    steward = ready(staffed_city, STEWARD, clock, second=False)
+    auditor = ready(staffed_city, AUDITOR, clock, second=False)
+    told = [one.get("/issues?lang=zh").text for one in (steward.browser, auditor.browser, browsing(staffed_city))]
+    assert "某主机" in told[0] and "登录后可以看到" not in told[0]
+    for page in told[1:]:
+        assert "某主机" not in page and "未能取到数据" in page and "登录后可以看到" in page
 
 
 def test_an_invitation_is_good_once_for_a_while_and_ends_what_was_before(staffed_city: City, clock: Clock) -> None:
