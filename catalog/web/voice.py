@@ -1,7 +1,7 @@
 """How pages speak: messages, numbers, sizes and times in one language and the city's time zone."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,7 +102,10 @@ class Voice:
         return as_utc(moment).astimezone(self._zone).strftime("%Y-%m")
 
     def cell(self, value: Any) -> str:
-        """A value of a table as text: dates and times in ISO 8601, times in UTC, numbers unaltered."""
+        """A value of a table as text: dates and times in ISO 8601, times with the offset of the city's zone, numbers
+        unaltered, truth in words."""
+        if isinstance(value, bool):
+            return self.t("cell.yes") if value else self.t("cell.no")
         if isinstance(value, datetime):
-            return as_utc(value).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            return as_utc(value).astimezone(self._zone).isoformat(timespec="seconds")
         return value.isoformat() if isinstance(value, date) else str(value)

@@ -1,7 +1,8 @@
 """Pages: well formed, in one language at a time, without anything from elsewhere; every text is a message."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 
 import catalog
 from catalog.delivery.formats import FORMATS
+from catalog.web.voice import Voice
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Finding, Issues
 from pipelines.lake.lineage import upstream
@@ -412,3 +414,19 @@ def test_what_is_not_known_any_more_is_called_unknown(own_city: City) -> None:
     page = own_city.client().get(f"/quality/{DIVISIONS}?lang=zh", headers=HTML).text
     assert "没有规则记录" in page and "没有对应规则" in page and "未知" not in page
     assert "等级 <strong>—</strong>" in page
+
+
+@pytest.mark.parametrize(
+    ("language", "value", "text"),
+    [
+        ("zh", True, "是"),
+        ("en", False, "no"),
+        ("zh", datetime(2026, 11, 28, 20, 5, tzinfo=UTC), "2026-11-29T04:05:00+08:00"),
+        ("en", date(2026, 11, 28), "2026-11-28"),
+        ("zh", Decimal("0.10"), "0.10"),
+    ],
+)
+def test_cells_of_a_table_are_in_the_zone_that_the_foot_of_the_page_names(
+    language: str, value: object, text: str
+) -> None:
+    assert Voice(language, "Asia/Shanghai").cell(value) == text
