@@ -105,7 +105,7 @@ class Voice:
         """A value of a table as text: dates and times in ISO 8601, times with the offset of the city's zone, numbers
         unaltered, truth in words."""
         if isinstance(value, bool):
-            return self.t("cell.yes") if value else self.t("cell.no")
+            return translate("web.cell.yes" if value else "web.cell.no", self.language)
         if isinstance(value, datetime):
             return as_utc(value).astimezone(self._zone).isoformat(timespec="seconds")
         return value.isoformat() if isinstance(value, date) else str(value)
