@@ -1,5 +1,5 @@
-"""核验 citylake 证据包：不需要 citylake，只需 Python 3.9 以上和 cryptography。
-Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer and `cryptography` are enough.
+"""核验 citylake 证据包：不需要 citylake，只需 Python 3.9 以上和 cryptography 38 以上。
+Checks a bundle of evidence of citylake without citylake: Python 3.9 or newer and `cryptography` 38 or newer are enough.
 
     python check.py [BUNDLE] [--heads FILE] [--audit-heads FILE] [--key FILE] [--tsa FILE] [--lake DIR]
                     [--published-on YYYY-MM-DD] [--received PRODUCT]
@@ -19,6 +19,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import sys
 import tempfile
 import zipfile
@@ -28,24 +29,28 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.x509 import (
-    Certificate,
-    DuplicateExtension,
-    ExtendedKeyUsage,
-    ExtensionNotFound,
-    InvalidVersion,
-    UnsupportedGeneralNameType,
-    load_der_x509_certificate,
-    load_pem_x509_certificates,
-)
-from cryptography.x509.oid import ExtendedKeyUsageOID
+try:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+    from cryptography.x509 import (
+        Certificate,
+        DuplicateExtension,
+        ExtendedKeyUsage,
+        ExtensionNotFound,
+        InvalidVersion,
+        UnsupportedGeneralNameType,
+        load_der_x509_certificate,
+        load_pem_x509_certificate,
+    )
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+except ImportError as missing:
+    print(f"需要 cryptography 38 以上：{missing}\n  cryptography 38 or newer is needed: {missing}", file=sys.stderr)
+    raise SystemExit(2) from None
 
 FIRST = "0" * 64
 SAID = ("number", "at", "first", "last", "chain", "root", "previous", "algorithm", "key")
@@ -1412,9 +1417,18 @@ def believed(certificate: Certificate, moment: datetime, trusted: Sequence[Certi
         return False
     if ExtendedKeyUsageOID.TIME_STAMPING not in uses:
         return False
-    if not certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc:
+    if not valid(certificate, moment):
         return False
     return certificate in trusted or any(issued(certificate, one) for one in trusted)
+
+
+def valid(certificate: Certificate, moment: datetime) -> bool:
+    """Whether a moment, which has a zone, lies within the validity of a certificate."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+    # before cryptography 42 what a certificate says has no zone
+    told = moment.astimezone(timezone.utc).replace(tzinfo=None)  # noqa: UP017 (Python 3.9)
+    return bool(certificate.not_valid_before <= told <= certificate.not_valid_after)
 
 
 def issued(certificate: Certificate, by: Certificate) -> bool:
@@ -1531,10 +1545,14 @@ def say(mark: str, code: str, **about: object) -> None:
 
 def authorities(file: Path) -> list[Certificate]:
     """The certificates (PEM) of a file. Raises NotReadable if there are none."""
+    blocks = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", file.read_bytes(), re.DOTALL)
     try:
-        return load_pem_x509_certificates(file.read_bytes())
+        found = [load_pem_x509_certificate(block) for block in blocks]
     except ValueError as error:
         raise NotReadable("bad.tsa", file=file, problem=error) from error
+    if not found:
+        raise NotReadable("bad.tsa", file=file, problem="-----BEGIN CERTIFICATE-----")
+    return found
 
 
 def check(arguments: argparse.Namespace) -> int:

@@ -225,6 +225,23 @@ def test_a_bundle_that_nobody_touched_is_told_good(made: House, tmp_path: Path) 
     assert (made.settings.home / "secrets" / f"{SIGNING}.key").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_cryptography_of_the_system_is_enough(made: House, tmp_path: Path) -> None:
+    """What a machine of the auditor's may have is years older than ours."""
+    system = [shutil.which("python3", path="/usr/bin:/bin") or "python3", "-I"]
+    if subprocess.run([*system, "-c", "import cryptography"], capture_output=True, check=False).returncode:
+        pytest.skip("the Python of this system has no cryptography")
+    bundle = made.export(tmp_path / "bundle")
+    done = subprocess.run([*system, str(bundle / "check.py"), str(bundle)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_without_cryptography_it_says_what_is_missing() -> None:
+    command = [sys.executable, "-I", "-S", str(Path(check.__file__))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "需要 cryptography 38 以上" in done.stderr and "cryptography 38 or newer is needed" in done.stderr
+
+
 def test_it_needs_the_standard_library_and_cryptography_only() -> None:
     tree = ast.parse(Path(check.__file__).read_text("utf-8"))
     imported = {
