@@ -1,9 +1,10 @@
-"""Telling those who received what was corrected, as an asset with a job and a schedule of its own. It reads what is
-published and opens issues, so no run is needed."""
+"""Telling those who received what was corrected or withdrawn, as an asset with a job and a schedule of its own. It
+reads what is published and opens issues, so no run is needed."""
 
 import dagster as dg
 
 from catalog.corrected import tell
+from catalog.policy import recall
 from pipelines.contracts.load import load
 from pipelines.messages import say, translate
 from pipelines.register import Register
@@ -15,11 +16,12 @@ MORNING = "30 6 * * *"
 
 @dg.asset(key=["notices_of_corrections"], group_name="operations", description=say("dagster.corrections"))
 def corrections(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-    """Open a notice for everybody who received what a source has corrected since."""
+    """Open a notice for everybody who received what a source has corrected since, or read what was withdrawn."""
     settings = Settings.from_environment()
-    register = Register(settings.register_url)
+    contracts, register = load(settings.contracts), Register(settings.register_url)
     try:
-        opened = tell(settings, register, load(settings.contracts))
+        opened, waiting = tell(settings, register, contracts), recall.tell_all(register, contracts)
     finally:
         register.close()
-    return dg.MaterializeResult(metadata={translate("dagster.corrections_opened", "zh"): opened})
+    told = {"dagster.corrections_opened": opened, "dagster.recalls_open": waiting}
+    return dg.MaterializeResult(metadata={translate(name, "zh"): count for name, count in told.items()})

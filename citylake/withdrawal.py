@@ -40,11 +40,11 @@ def withdraw(
         row = withdrawal.withdraw(register, contracts, product, who, why, version)
         code = "withdrawal.done" if row.kind == WITHDRAWAL else "withdrawal.done_past"
         typer.echo(say(code, subject=product, version=row.version, row=row.sequence))
+        if product.startswith("analyst/") and row.kind == WITHDRAWAL:
+            _renew_marts(settings, contracts, register)  # before the audit is asked, which may take its time
         for one in recalls.tell(register, contracts, product):
             if one.withdrawal.sequence == row.sequence:
                 _show(register, contracts, product, one)
-        if product.startswith("analyst/") and row.kind == WITHDRAWAL:
-            _renew_marts(settings, contracts, register)
         register.close()
 
 

@@ -23,7 +23,7 @@ from pipelines.register.tables import audit as table
 from pipelines.register.tables import issue as issue_table
 from pipelines.register.tables import recipient as recipient_table
 from pipelines.register.times import as_utc
-from pipelines.release.ledger import Ledger, Recorded
+from pipelines.release.ledger import PAST_WITHDRAWAL, WITHDRAWAL, Ledger, Recorded
 
 AREA = "recall"
 
@@ -65,6 +65,14 @@ def tell(register: Register, contracts: Contracts, product: str) -> list[Recall]
     found = recalls(register, product)
     _report(register, contracts, product, found, answered(register, product), {})
     return found
+
+
+def tell_all(register: Register, contracts: Contracts) -> int:
+    """The same for everything that was ever withdrawn, for whoever withdrew may have been stopped before it was told;
+    returns how many have not answered."""
+    for product in sorted({one.subject for one in Ledger(register).of_kind(WITHDRAWAL, PAST_WITHDRAWAL)}):
+        tell(register, contracts, product)
+    return sum(row["code"].startswith(f"{AREA}.") for row in Issues(register).open())
 
 
 def answer(register: Register, contracts: Contracts, product: str, recipient: str, who: str, why: str) -> int:

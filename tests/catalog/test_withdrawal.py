@@ -108,6 +108,27 @@ def test_the_analysts_database_without_the_product(own_city: City, command: Call
     assert second.readers == ()
 
 
+def test_a_withdrawal_that_is_stopped_after_its_word_is_finished(
+    own_city: City, command: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, token = own_city.client(), own_city.recipient("甲")
+    own_city.grant("甲", DIVISIONS)
+    own_city.refresh_marts()
+    assert client.get(f"/datasets/{DIVISIONS}/download/csv", headers=bearer(token)).status_code == 200
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recall, "tell", stop)
+        command("withdraw", DIVISIONS, *WORD, code=130)
+    assert not own_city.settings.marts.exists()
+    desk = Issues(own_city.register)
+    assert DIVISIONS in own_city.ledger.withdrawn() and desk.open(DIVISIONS) == []
+    assert recall.tell_all(own_city.register, own_city.contracts) == 1
+    assert [row["code"].partition(":")[0] for row in desk.open(DIVISIONS)] == ["recall.read"]
+
+
 def test_an_answer_that_took_long_is_asked_about_again(own_city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     """Withdrawn, or cut off, while the file was being made."""
     desk = Desk(own_city.settings, own_city.register)
