@@ -48,6 +48,9 @@ def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[
             check_known(file, (*place, "anonymity", "beside", other, "totals", number), "count", name, counts[1:])
     for rate, name in anonymity.rates.items():
         check_known(file, (*place, "anonymity", "rates", rate), "count", name, counts)
+    period: list[tuple[Place, str]] = [(("period",), anonymity.period)] if anonymity.period is not None else []
+    for where, name in [*period, *((("notPeriods", name), name) for name in anonymity.notPeriods)]:
+        check_known(file, (*place, "anonymity", *where), "quasi", name, anonymity.quasi)
     said = {name for _, name in _columns(anonymity)}
     for name, column in shown.items():
         if column.column.definition.logicalType in FIGURES and name not in said:

@@ -75,6 +75,7 @@ _GOVERNANCE = {
     "overruled_added",
     "quasi_dropped",
     "within_dropped",
+    "period_dropped",
     "totals_dropped",
     "row_filter_dropped",
     "shown_until_dropped",

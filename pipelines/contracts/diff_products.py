@@ -159,11 +159,16 @@ def _anonymity_changes(subject: str, channel: str, was: Anonymity | None, now: A
     for name in was.within:
         if name not in now.within:
             yield change(subject, "within_dropped", name, channel=channel)
+    if was.period is not None and now.period != was.period:
+        yield change(subject, "period_dropped", was.period, channel=channel)
     for name in sorted(was.totals - now.totals):
         yield change(subject, "totals_dropped", name, channel=channel)
     if _weaker(was, now):
         yield change(subject, "diversity_weaker", channel=channel)
-    beside = [(one.count, one.breakdowns, one.rates, one.only, one.emptied, one.beside) for one in (was, now)]
+    beside = [
+        (one.count, one.breakdowns, one.rates, one.only, one.emptied, one.beside, one.period, one.notPeriods)
+        for one in (was, now)
+    ]
     if beside[0] != beside[1] or set(now.quasi) - set(was.quasi) or set(now.within) - set(was.within):
         yield change(subject, "anonymity_changed", channel=channel)
 

@@ -25,8 +25,8 @@ from pipelines.evidence.record import Check, Evidence, RuleProof, Statement, Val
 from pipelines.evidence.rules import RuleResult, measure
 from pipelines.evidence.shown import shown_rules, shown_types
 from pipelines.evidence.suite import Disagreement, Opinion, SecondOpinion, SuiteError, agreement, second_opinion
-from pipelines.privacy.anonymity import Before, k_anonymous, separating, twins
-from pipelines.privacy.attack import bounds, differences
+from pipelines.privacy.anonymity import Before, k_anonymous, separating, twins, unsaid_periods
+from pipelines.privacy.attack import bounds, differences, moves
 from pipelines.privacy.positions import DECIMALS, Box, too_exact
 from pipelines.privacy.scanner import kinds_in, scan, without
 from pipelines.privacy.sensitivity import ROWS, Sensitivity
@@ -362,9 +362,9 @@ def _attack(con: duckdb.DuckDBPyConnection, product: Product, relation: str, cou
     attacks = {"evidence.cells_bounded": bounds(counts.truth, shown, anonymity)}
     if counts.earlier:
         attacks["evidence.cells_differ"] = differences(counts.truth, shown, counts.earlier, anonymity)
-    found = tuple(
-        Statement(code, {"cells": attack.broken, "k": anonymity.k}) for code, attack in attacks.items() if attack.broken
-    )
+    broken = {code: attack.broken for code, attack in attacks.items()}
+    broken["evidence.cells_moved"] = moves(shown, counts.earlier, anonymity)
+    found = tuple(Statement(code, {"cells": cells, "k": anonymity.k}) for code, cells in broken.items() if cells)
     narrowest = min((one.narrowest for one in attacks.values() if one.narrowest is not None), default=None)
     return Check("attack", "fail" if found else "pass", narrowest, anonymity.k, found)
 
@@ -377,6 +377,9 @@ def _anonymity(con: duckdb.DuckDBPyConnection, product: Product, relation: str, 
     cells = k_anonymous(con, relation, anonymity)
     told = separating(con, relation, _columns(con, relation), anonymity)
     found = [Statement("evidence.separating", {"column": name}) for name in told]
+    found += [
+        Statement("evidence.period_unsaid", {"column": name}) for name in unsaid_periods(con, relation, anonymity)
+    ]
     for kind, column, other in twins(counts.truth, anonymity) if counts else ():
         found.append(Statement("evidence.twin", {"kind": kind, "column": column, "other": other}))
     if cells.violations:

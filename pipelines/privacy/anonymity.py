@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.forms.products import Anonymity, Breakdown
 from pipelines.privacy.breakdowns import Flags, Numbers, equations, hidden, people
+from pipelines.privacy.periods import all_periods
 from pipelines.privacy.totals import emptied_for, told_elsewhere
 
 Key = tuple[object, ...]
@@ -303,6 +304,17 @@ def separating(
         ((values,),) = con.execute(f"SELECT {_different(name)} FROM {rows}").fetchall()
         names = type_ == "VARCHAR" and any(_one_to_one(con, rows, name, quasi) for quasi in anonymity.quasi)
         if values > 1 and not names:
+            found.append(name)
+    return found
+
+
+def unsaid_periods(con: duckdb.DuckDBPyConnection, relation: str, anonymity: Anonymity) -> list[str]:
+    """The quasi identifiers whose every value is a period although the contract names neither them as the one that is
+    counted by, nor why they are none."""
+    said, found = {anonymity.period, *anonymity.notPeriods}, list[str]()
+    for name in anonymity.quasi:
+        values = con.execute(f"SELECT DISTINCT {identifier(name)} FROM {_only(relation, anonymity)}").fetchall()
+        if name not in said and all_periods(value for (value,) in values):
             found.append(name)
     return found
 

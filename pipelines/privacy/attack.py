@@ -8,6 +8,7 @@ agree on.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from operator import itemgetter
 from typing import Final
 
@@ -18,7 +19,7 @@ from scipy.optimize import linprog
 from scipy.sparse import lil_matrix
 
 from pipelines.contracts.forms.products import Anonymity, Breakdown
-from pipelines.privacy.anonymity import Before, Cells, Key, counted, known_together
+from pipelines.privacy.anonymity import Before, Cells, Key, beside_columns, counted, known_together
 from pipelines.privacy.breakdowns import Flags, Numbers, equations, people
 from pipelines.privacy.totals import told_elsewhere
 
@@ -46,6 +47,49 @@ def differences(truth: pa.Table, shown: pa.Table, earlier: Sequence[Before], ano
     told by it, and are not counted."""
     attacks = [_rows(truth, shown, anonymity, earlier), *_beside(truth, shown, anonymity, earlier)]
     return _together(attacks, anonymity.k)
+
+
+def moves(shown: pa.Table, earlier: Sequence[Before], anonymity: Anonymity) -> int:
+    """By how many rows of a release somebody who has an earlier one can tell of fewer than k: what both show of a row,
+    or what follows from it by subtraction, moved by that few. A row as an earlier one showed it tells nothing new."""
+    before = [_shown_figures(one.shown, anonymity) for one in earlier]
+    told = 0
+    for key, now in _shown_figures(shown, anonymity).items():
+        were = [one[key] for one in before if key in one]
+        told += now not in were and any(_moved(now, then, anonymity) for then in were)
+    return told
+
+
+def _shown_figures(table: pa.Table, anonymity: Anonymity) -> dict[Key, dict[str, float]]:
+    """What a release shows of each row that counts anybody, and of each in which these counts stand again."""
+    only, names = anonymity.only, [anonymity.count, *beside_columns(anonymity)]
+    kind = only.column if only is not None else None
+    identity = [name for name in anonymity.quasi if name not in {*anonymity.notPeriods, kind}]
+    found: dict[Key, dict[str, float]] = {}
+    for row in table.to_pylist():
+        said = {name: float(row[name]) for name in names if row.get(name) is not None}
+        found[row[kind] if kind else None, *(row[name] for name in identity)] = said
+    if only is None:
+        return found
+    counting = {key: said for key, said in found.items() if key[0] in only.values}
+    again = {
+        (kind, *key[1:]): {name: one for name, one in found[kind, *key[1:]].items() if one in said.values()}
+        for key, said in counting.items()
+        for kind, origin in only.alike.items()
+        if origin == key[0] and (kind, *key[1:]) in found
+    }
+    return counting | again
+
+
+def _moved(now: Mapping[str, float], then: Mapping[str, float], anonymity: Anonymity) -> bool:
+    both = now.keys() & then.keys()
+    by = {name: now[name] - then[name] for name in both}
+    differences = list(by.values())
+    for breakdown in anonymity.breakdowns:
+        made = {anonymity.count: {*breakdown.groups}} | {name: {*of} for name, of in breakdown.counts.items()}
+        pairs = permutations(made.keys() & both, 2)
+        differences += [by[whole] - by[part] for whole, part in pairs if made[part] < made[whole]]
+    return any(NEAR < abs(one) < anonymity.k - NEAR for one in differences)
 
 
 Limits = tuple[float, float | None]

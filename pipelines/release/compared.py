@@ -3,6 +3,7 @@
 Belongs here: which releases, and reading them. Does not belong here: what follows from them (`pipelines.privacy`).
 """
 
+from datetime import date
 from typing import Final
 
 import duckdb
@@ -11,8 +12,9 @@ from pipelines.contracts.load import Product
 from pipelines.lake import delta
 from pipelines.lake.zones import Lake, library_of
 from pipelines.privacy.anonymity import Before
+from pipelines.privacy.settled import Settling
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, WITHDRAWAL, Ledger, Recorded
-from pipelines.release.products import released_before
+from pipelines.release.products import Counted, released_before, whole
 
 MOST: Final = 400
 """So many are compared, the newest: more than a year of days."""
@@ -49,12 +51,20 @@ def _ended(ledger: Ledger, product: str, before: int | None) -> set[int]:
     }
 
 
-def read(
-    con: duckdb.DuckDBPyConnection, product: Product, lake: Lake, ledger: Ledger, releases: list[Recorded]
-) -> list[Before]:
-    """What these releases showed, and what they were cut from. One that was taken out of the lake, or was another
-    table, cannot be compared and is left out."""
-    found, model = list[Before](), product.contract.form.model
+def counted(
+    con: duckdb.DuckDBPyConnection,
+    product: Product,
+    relation: str,
+    day: date,
+    lake: Lake,
+    ledger: Ledger,
+    releases: list[Recorded],
+) -> Counted | None:
+    """What the candidate of a table of counts is cut from on a day, after these releases; None for a product that
+    counts nobody. One that was taken out of the lake, or was another table, cannot be compared and is left out."""
+    if product.form.anonymity is None:
+        return None
+    settling, model, found = Settling(product.form.anonymity), product.contract.form.model, list[Before]()
     for one in releases:
         truth = one.body.get("model_version")
         if truth is None:
@@ -65,8 +75,9 @@ def read(
             (lake.released(library_of(model), model), truth),
         ]
         if all(version is not None and delta.is_readable(location, version) for location, version in places):
-            shown, whole = (delta.scan(delta.open_table(*place)) for place in places)
-            relations = (f"(SELECT {table.columns} FROM {table.source})" for table in (shown, whole))
+            tables = (delta.scan(delta.open_table(*place)) for place in places)
+            relations = (f"(SELECT {table.columns} FROM {table.source})" for table in tables)
             table = released_before(con, product, *relations)
-            found += [table] if table is not None else []
-    return found
+            if table is not None:
+                found.append(settling.released(table.shown, table.truth, date.fromisoformat(one.body["as_of"])))
+    return Counted(settling.next(whole(con, product, relation), day), tuple(found))

@@ -36,7 +36,7 @@ from pipelines.release.approval import OVERTAKEN, UNAPPROVED, Asked, Words, aske
 from pipelines.release.decision import Decision, decide
 from pipelines.release.ledger import APPROVAL_END, REFUSAL, RELEASE, WITHDRAWAL, Entry, Ledger, Recorded
 from pipelines.release.notices import Notices, notices
-from pipelines.release.products import Counted, counted, write_candidate
+from pipelines.release.products import Counted, write_candidate
 from pipelines.release.publish import Approved, publish
 from pipelines.release.shown import said_of
 from pipelines.release.volume import confirmed_volumes
@@ -244,11 +244,8 @@ class Editor:
 
     def _counted(self, product: Product, relation: str) -> Counted | None:
         """What a table of counts is cut from, with all releases from which what is withheld must not follow."""
-        counts = counted(self.con, product, relation)
-        if counts is None:
-            return None
         releases = compared.earlier(self.ledger, product.id)
-        return replace(counts, earlier=tuple(compared.read(self.con, product, self.lake, self.ledger, releases)))
+        return compared.counted(self.con, product, relation, self.edition.as_of, self.lake, self.ledger, releases)
 
     @contextmanager
     def _alone(self, subject: str, contract: ProductContract, outcomes: dict[str, Outcome]) -> Iterator[None]:

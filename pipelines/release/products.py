@@ -20,7 +20,7 @@ from pipelines.lake import delta
 from pipelines.lake.checksums import checksums
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows, make_durable
-from pipelines.privacy.anonymity import Before, beside_columns, cell_columns, protect
+from pipelines.privacy.anonymity import Before, cell_columns, figures, protect
 from pipelines.privacy.masks import masks
 
 TIME = "%Y-%m-%dT%H:%M:%S%.fZ"
@@ -31,8 +31,8 @@ Made = Mapping[str, tuple[str, str | None]]
 
 @dataclass(frozen=True)
 class Counted:
-    """What the candidate of a table of counts is cut from, and what was released of it before and can still be had, the
-    oldest first."""
+    """What the candidate of a table of counts is cut from (what waits is in it as it was released), and what was
+    released of it before and can still be had, the oldest first."""
 
     truth: pa.Table
     earlier: tuple[Before, ...] = ()
@@ -63,20 +63,19 @@ def masked(column: str, mask: str | None) -> str:
     return masks[mask].function(identifier(column)) if mask else identifier(column)
 
 
-def counted(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> Counted | None:
-    """The whole of a table of counts; None for a product that counts nobody."""
-    if product.form.anonymity is None:
-        return None
-    return Counted(con.sql(product_query(product, relation)).to_arrow_table())
+def whole(con: duckdb.DuckDBPyConnection, product: Product, relation: str) -> pa.Table:
+    """A table of counts before anything of it waits or is withheld."""
+    return con.sql(product_query(product, relation)).to_arrow_table()
 
 
 def released_before(con: duckdb.DuckDBPyConnection, product: Product, shown: str, relation: str) -> Before | None:
-    """What a version of a table of counts showed, and what it was cut from, as far as it tells of small cells. None if
-    it lacks a column that tells which cells there are: it was another table. Other counts it may lack."""
+    """What a version of a table of counts showed, and the whole table of its day, as far as they tell of people. None
+    if it lacks a column that tells which cells there are: it was another table. Other figures it may lack."""
     assert product.form.anonymity is not None
     made = made_now(product)
     shows, had = (set(con.sql(f"SELECT * FROM {one}").columns) for one in (shown, relation))
-    beside = [name for name in beside_columns(product.form.anonymity) if name in shows and made[name][0] in had]
+    others = figures(product.form.anonymity)[1:]
+    beside = [name for name in dict.fromkeys(others) if name in shows and made[name][0] in had]
     names = [*cell_columns(product.form.anonymity), *beside]
     columns = ", ".join(map(identifier, names))
     cells = {name: how for name, how in made.items() if name in names}

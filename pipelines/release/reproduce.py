@@ -40,7 +40,7 @@ from pipelines.register.receipts import Receipt, Receipts, Stage
 from pipelines.release import compared, plan
 from pipelines.release.ledger import RELEASE, WITHDRAWAL, Ledger, Recorded
 from pipelines.release.made import ENGINES, FILES, MADE, code_files, engines, tables, views
-from pipelines.release.products import Counted, counted, write_candidate
+from pipelines.release.products import Counted, write_candidate
 from pipelines.release.since import concerns
 from pipelines.release.verify import Files, Verified, verified
 from pipelines.retention.apply import JOURNAL as ENDING
@@ -297,18 +297,15 @@ class _Reproduction:
 
     def _counted(self, con: duckdb.DuckDBPyConnection, product: Product, built: Place) -> Counted | None:
         """What a table of counts is cut from, with the releases that it was compared with."""
-        counts = counted(con, product, _rows(built))
-        if counts is None:
-            return None
         releases = compared.earlier(self.ledger, product.id, self.entry.sequence)
         number = self.entry.body.get(compared.COMPARED)
         if number is None:  # the row is from before more than one was compared
             releases = releases[-1:]
             for one in releases:
                 self._require_kept(product.id, one)
-        found = compared.read(con, product, self.lake, self.ledger, releases)
-        self.lacking = number is not None and len(found) < number
-        return replace(counts, earlier=tuple(found))
+        counts = compared.counted(con, product, _rows(built), self.day, self.lake, self.ledger, releases)
+        self.lacking = counts is not None and number is not None and len(counts.earlier) < number
+        return counts
 
     def _compared(
         self, con: duckdb.DuckDBPyConnection, built: Place, found: Verified, orders: tuple[str, ...]

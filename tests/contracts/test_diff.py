@@ -462,6 +462,17 @@ def test_groups_that_are_asked_less_are_a_weaker_guard(
     assert found == {"anonymity_changed"} | ({"diversity_weaker"} if weaker else set())
 
 
+def test_a_table_that_shows_periods_under_way_is_a_weaker_guard(contracts: Contracts) -> None:
+    product = contracts.products["open/case_month"]
+    assert product.form.anonymity is not None
+    anonymity = product.form.anonymity.model_copy(update={"period": None})
+    now = replace(product, form=product.form.model_copy(update={"anonymity": anonymity}))
+    contract = replace(product.contract, products=(now,))
+    changed = replace(contracts, models={**contracts.models, contract.form.model: contract})
+    found = {(one.what, one.column, one.governance) for one in diff(contracts, changed)}
+    assert found == {("period_dropped", "month", True), ("anonymity_changed", None, False)}
+
+
 def test_a_total_of_another_table_that_is_no_longer_minded_is_a_weaker_guard(contracts: Contracts) -> None:
     name = "open/evaluation_month"
     product = contracts.products[name]

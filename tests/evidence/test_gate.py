@@ -17,6 +17,7 @@ from pipelines.evidence.gate import TYPES, prove_model, prove_product
 from pipelines.evidence.record import Check, Evidence
 from pipelines.evidence.rules import measure
 from pipelines.evidence.shown import shown_rules, shown_types, withheld
+from pipelines.privacy.anonymity import Before
 from pipelines.privacy.sensitivity import Sensitivity
 from pipelines.release.decision import REQUIRED, decide
 from pipelines.release.products import Counted
@@ -26,6 +27,7 @@ from tests.memory import connection
 MODEL = "mart_population__age_structure"
 GOOD = "('341502', '金安区', '1', '00-04', 12::BIGINT, DATE '2026-11-23')"
 OTHER = "('341503', '裕安区', '2', '85+', 30::BIGINT, DATE '2026-11-23')"
+ONE_MORE = OTHER.replace("30", "31")
 NAMES = "county_code, county_name, sex, age_band, persons, as_of"
 
 
@@ -239,6 +241,26 @@ def test_a_count_that_follows_from_the_others(prove: Prove, product: Product) ->
     assert evidence.check("attack") == replace(evidence.check("attack"), measured=1, threshold=10, status="fail")
     assert not decide(product.id, "f2", evidence, None).approved
     assert status(prove(product, cells(GOOD), cells(GOOD, OTHER, small)))["attack"] == "pass"
+
+
+def test_a_count_that_moved_by_fewer_than_k_since_any_release(
+    con: duckdb.DuckDBPyConnection, product: Product, contracts: Contracts, proved: Sensitivity
+) -> None:
+    then, now = (con.sql(f"SELECT * FROM {cells(GOOD, other)}").to_arrow_table() for other in (OTHER, ONE_MORE))
+    for earlier, closed in (([then], True), ([now], False), ([then, now], False), ([], False)):
+        counts = Counted(now, tuple(Before(one, one) for one in earlier))
+        evidence = prove_product(con, product, contracts, cells(GOOD, ONE_MORE), 3, "f2", counts, proved, TODAY)
+        assert said(evidence, "attack") == ["evidence.cells_moved"] * closed
+        assert decide(product.id, "f2", evidence, None).approved is not closed
+
+
+def test_an_open_table_by_period_that_does_not_say_so(prove: Prove, product: Product) -> None:
+    months = cells(GOOD.replace("'1', ", "'2026-09', "), OTHER.replace("'1', ", "'2026-10', "))
+    assert "evidence.period_unsaid" in said(prove(product, months, months), "anonymity")
+    assert product.form.anonymity is not None
+    by_month = product.form.anonymity.model_copy(update={"period": "sex"})
+    said_so = replace(product, form=product.form.model_copy(update={"anonymity": by_month}))
+    assert "evidence.period_unsaid" not in said(prove(said_so, months, months), "anonymity")
 
 
 def test_only_a_product_that_withholds_small_cells_may_be_empty(prove: Prove, product: Product) -> None:

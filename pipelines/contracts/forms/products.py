@@ -93,7 +93,9 @@ class Anonymity(Strict):
     `within`: the columns whose totals are published elsewhere, for instance the county; what is withheld must not
     follow from them. `breakdowns`: what the other counts are made of; `rates`: columns computed from one of these,
     withheld with it. `emptied`: rows stay, without their figures, because everybody knows which rows there are.
-    `beside`: every other open product that is made from counts of the same source of persons.
+    `beside`: every other open product that is made from counts of the same source of persons. `period`: the quasi
+    identifier that says when what is counted was; only periods that are over are shown. `notPeriods`: those that look
+    like one and are none, with the reason.
     """
 
     k: Annotated[int, Field(ge=2)]
@@ -105,6 +107,8 @@ class Anonymity(Strict):
     only: OnlyWhere | None = None
     emptied: bool = False
     beside: dict[ProductName, CountedBeside] = {}
+    period: FieldName | None = None
+    notPeriods: dict[FieldName, Text] = {}
 
     @property
     def totals(self) -> frozenset[str]:
