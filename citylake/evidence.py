@@ -95,15 +95,17 @@ def data_docs_page(
         settings = Settings.from_environment()
         register, contracts = opened_register(settings), load(settings.contracts)
         entry = Ledger(register).published().get(subject)
-        found = data_docs.kept(Receipts(register, "export"), subject, entry.edition) if entry else None
+        receipts = Receipts(register, "export")
+        found = data_docs.kept(receipts, subject, entry.edition, entry.body.get("proof")) if entry else None
         about = contracts.models.get(subject) or contracts.products.get(subject)
-        if found is None or about is None:
+        if found is None or found.evidence is None or about is None:
             raise CitylakeError("data_docs.none", subject=subject)
         form = about.form
         text = data_docs.page(found, form.nameEn if english else form.name, "en" if english else "zh")
         with private_file(file, settings.home) as partial:
             partial.write_text(text, "utf-8", newline="")
-        typer.echo(say("data_docs.written", file=file, size=file.stat().st_size, proof=chain.digest(found)))
+        typer.echo(say("data_docs.written", file=file, size=file.stat().st_size, proof=chain.digest(found.evidence)))
+        typer.echo(say(f"data_docs.{found.agreement}"))
         register.close()
 
 

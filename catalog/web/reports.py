@@ -23,6 +23,7 @@ from pipelines.contracts.load import Column, SourceContract
 from pipelines.evidence import data_docs, days, scores, standing
 from pipelines.evidence.standing import Standing
 from pipelines.issues import Issues
+from pipelines.messages import translate
 from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
 
@@ -132,11 +133,15 @@ def build_router(site: Site) -> APIRouter:
     def evidence(request: Request, subject: str) -> Response:
         title, found = _evidence(site, request, subject)
         name = f"evidence-{subject.replace('/', '-')}"
-        return report_page(site, request, name, "report_evidence.html", subject=subject, title=title, evidence=found)
+        said = translate(f"data_docs.{found.agreement}", site.voice(request).language)
+        about = {"subject": subject, "title": title, "found": found, "agreement": said}
+        return report_page(site, request, name, "report_evidence.html", **about)
 
     @router.get("/quality/data-docs/{subject:path}")
     def own_page(request: Request, subject: str) -> Response:
         title, found = _evidence(site, request, subject)
+        if found.evidence is None:
+            raise HTTPException(404)
         language = site.voice(request).language
         headers = {"Content-Security-Policy": data_docs.POLICY, "Content-Language": language, "Vary": "Cookie"}
         text = data_docs.page(found, title, language)
@@ -145,7 +150,7 @@ def build_router(site: Site) -> APIRouter:
     return router
 
 
-def _evidence(site: Site, request: Request, subject: str) -> tuple[str, dict[str, Any]]:
+def _evidence(site: Site, request: Request, subject: str) -> tuple[str, data_docs.Kept]:
     """The name of a subject and the evidence by which it was released. Raises HTTPException for one without either."""
     snapshot = site.desk.listing.snapshot()
     title, found = title_of(snapshot, site.voice(request), subject), released_evidence(site.desk, snapshot, subject)
@@ -226,12 +231,12 @@ def _failing(report: Standing, voice: Voice) -> list[tuple[str, list[str], int]]
     return sorted(found, key=lambda item: (-item[2], item[0]))
 
 
-def released_evidence(desk: Desk, snapshot: Snapshot, subject: str) -> dict[str, Any] | None:
-    """The evidence receipt of the edition in which the subject was released, with its suite."""
+def released_evidence(desk: Desk, snapshot: Snapshot, subject: str) -> data_docs.Kept | None:
+    """The evidence on which the subject was released, as it is kept."""
     entry = snapshot.published.get(subject)
     if entry is None:
         return None
-    return data_docs.kept(Receipts(desk.register, "catalogue"), subject, entry.edition)
+    return data_docs.kept(Receipts(desk.register, "catalogue"), subject, entry.edition, entry.body.get("proof"))
 
 
 def report_page(site: Site, request: Request, file: str, template: str, **context: Any) -> Response:

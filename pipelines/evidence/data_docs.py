@@ -6,9 +6,10 @@ How the portal tells a result in its own words belongs to `catalog.web.reports`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipelines.documents.subset import with_glyphs
 from pipelines.evidence.expectations.base import counted_rows
@@ -27,17 +28,34 @@ TABLE = "Table-Level Expectations"
 FRAME = Path(__file__).with_name("data_docs.j2")
 
 
-def kept(receipts: Receipts, subject: str, edition: str) -> dict[str, Any] | None:
-    """The evidence, suite included, on which an edition released a subject; None where it was released without one."""
-    found = receipts.of_edition(Stage.EVIDENCE, subject, edition)
-    return next((receipt.body for receipt in found if receipt.body.get("suite")), None)
+@dataclass(frozen=True)
+class Kept:
+    """The evidence of a release, suite included, as its receipt keeps it (None: nothing to show), held against the hash
+    by which the row of the ledger names it. `unnamed`: a row of old, which names none."""
+
+    evidence: dict[str, Any] | None
+    agreement: Literal["equal", "changed", "missing", "unnamed"]
 
 
-def page(evidence: Mapping[str, Any], title: str, language: str) -> str:
+def kept(receipts: Receipts, subject: str, edition: str, named: str | None) -> Kept | None:
+    """The evidence on which an edition released a subject, by the hash that its row names; None where it was released
+    without a suite."""
+    found = [one.body for one in receipts.of_edition(Stage.EVIDENCE, subject, edition)]
+    equal = [body for body in found if chain.digest(body) == named]
+    shown = next((body for body in equal or found if body.get("suite")), None)
+    if named is None or equal:
+        return Kept(shown, "equal" if equal else "unnamed") if shown else None
+    return Kept(shown, "changed" if found else "missing")
+
+
+def page(found: Kept, title: str, language: str) -> str:
     """The page of evidence as its receipt keeps it. It holds what the suite holds, and so no value of a row.
 
-    `title`: what people call the subject, in `language`. Raises KeyError for evidence without a suite.
+    `title`: what people call the subject, in `language`. Raises ValueError where no evidence is left.
     """
+    evidence = found.evidence
+    if evidence is None:
+        raise ValueError("there is no evidence to make a page of")
     gx = library()
     counted_rows()  # Great Expectations finds what shows an expectation by its class, which must have been made
     suite = _validation(gx, evidence["suite"])
@@ -47,6 +65,7 @@ def page(evidence: Mapping[str, Any], title: str, language: str) -> str:
         "edition": evidence["edition"],
         "fingerprint": evidence["fingerprint"],
         "proof": chain.digest(evidence),
+        "agreement": found.agreement,
         "version": evidence["suite"]["meta"]["great_expectations_version"],
         "rules": suite.statistics["evaluated_expectations"],
         "unmet": suite.statistics["unsuccessful_expectations"],

@@ -29,7 +29,7 @@ from pipelines.issues import REFUSED, Finding, Issues
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.parquet import copy_rows
-from pipelines.register import Register
+from pipelines.register import Register, chain
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.signer import Ed25519Signer
 from pipelines.release import marts
@@ -248,9 +248,10 @@ class City:
         with engine.connect(self.settings.lake.scratch()) as con:
             evidence = prove_model(con, contract, context, "f1")
             ((rows,),) = con.execute(f"SELECT count(*) FROM {relation}").fetchall()
-        proof = evidence.to_json()
-        Receipts(self.register, "test").add(Stage.EVIDENCE, model, {"edition": "2026-11-01.1", **proof})
-        self.release_model(model, rows, version, rules=proof["rules"], evidence=proof["checks"])
+        proof = {"edition": "2026-11-01.1", **evidence.to_json()}
+        Receipts(self.register, "test").add(Stage.EVIDENCE, model, proof)
+        named = chain.digest(proof)
+        self.release_model(model, rows, version, rules=proof["rules"], evidence=proof["checks"], proof=named)
         return evidence
 
     def admit(

@@ -1,21 +1,26 @@
 """Data Docs of a released model: Great Expectations' own sections on one page that asks nobody for anything."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.evidence import data_docs
+from pipelines.messages import translate
 from pipelines.register import chain
-from pipelines.register.receipts import Receipts
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.register.tables import receipt
 from tests.catalog.small_city import AGE_CELLS, AGE_MODEL, COUNTED, MODEL, City
 
 MARK = "机密值7f3a"
 NASTY = '"><script>alert(1)</script>'
 DOCS = f"/quality/data-docs/{AGE_MODEL}"
+STATES = ("equal", "changed", "missing", "unnamed")
 
 
 class Tags(HTMLParser):
@@ -47,6 +52,37 @@ def stands_alone(text: str) -> None:
     assert "http-equiv" in dict(found.tags[3][1]) and not re.search(r"https?://", text)
 
 
+def kept_of(city: City) -> data_docs.Kept:
+    named = city.ledger.published()[AGE_MODEL].body["proof"]
+    found = data_docs.kept(Receipts(city.register, "test"), AGE_MODEL, "2026-11-01.1", named)
+    assert found is not None and found.agreement == "equal"
+    return found
+
+
+def test_pages_hold_evidence_against_the_ledger(own_city: City) -> None:
+    own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
+    client, page = own_city.client(), f"/quality/evidence/{AGE_MODEL}"
+    alarm, said = 'role="alert"', {name: translate(f"data_docs.{name}", "zh") for name in STATES}
+
+    def told(*roads: str) -> set[str]:
+        return {name for road in roads for name, text in said.items() if text in client.get(road).text}
+
+    assert told(page, DOCS) == {"equal"} and alarm not in client.get(page).text
+    with own_city.register.begin() as connection:
+        mine = receipt.c.stage == Stage.EVIDENCE.value
+        ((body,),) = connection.execute(sa.select(receipt.c.body).where(mine)).all()
+        connection.execute(sa.update(receipt).where(mine).values(body={**body, "fingerprint": "f2"}))
+    assert told(page, DOCS, f"{page}?print=1") == {"changed"} and alarm in client.get(page).text
+    with own_city.register.begin() as connection:
+        connection.execute(sa.update(receipt).where(mine).values(body={"edition": "2026-11-01.1"}))
+    assert told(page) == {"changed"} and client.get(DOCS).status_code == 404
+    with own_city.register.begin() as connection:
+        connection.execute(sa.delete(receipt).where(mine))
+    assert told(page) == {"missing"} and alarm in client.get(page).text
+    own_city.release_model(AGE_MODEL, version=1)
+    assert own_city.client().get(page).status_code == 404, "a row that names none lacks none"
+
+
 def test_the_page_stands_alone_and_tells_every_rule(own_city: City) -> None:
     bad = AGE_CELLS.replace("'金安区', '1'", f"'{MARK}', '{MARK}'").replace("'85+'", f"'{MARK}'")
     evidence = own_city.prove(AGE_MODEL, bad, COUNTED)
@@ -64,20 +100,20 @@ def test_the_page_stands_alone_and_tells_every_rule(own_city: City) -> None:
     asked = len(rules) + len(own_city.contracts.models[AGE_MODEL].columns) + 1  # types of columns, and which there are
     assert failed and f"{failed} of {asked} expectations are not met" in answer.text
     assert answer.text.count('class="fas fa-times text-danger"') == failed
-    kept = data_docs.kept(Receipts(own_city.register, "test"), AGE_MODEL, "2026-11-01.1")
-    assert kept is not None and chain.digest(kept) in answer.text
+    kept = kept_of(own_city)
+    assert kept.evidence is not None and chain.digest(kept.evidence) in answer.text
     assert data_docs.page(kept, "题目", "zh") == data_docs.page(kept, "题目", "zh"), "made again, it is the same page"
 
 
 def test_names_and_rules_are_no_markup(own_city: City) -> None:
     own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
-    kept = data_docs.kept(Receipts(own_city.register, "test"), AGE_MODEL, "2026-11-01.1")
-    assert kept is not None
-    for result in kept["suite"]["results"]:
+    kept = kept_of(own_city)
+    assert kept.evidence is not None
+    for result in kept.evidence["suite"]["results"]:
         result["expectation_config"]["meta"]["rule"] = NASTY
         if "regex" in result["expectation_config"]["kwargs"]:
             result["expectation_config"]["kwargs"]["regex"] = NASTY
-    text = data_docs.page({**kept, "subject": NASTY}, NASTY, "zh")
+    text = data_docs.page(replace(kept, evidence={**kept.evidence, "subject": NASTY}), NASTY, "zh")
     assert "alert(1)" in text
     stands_alone(text)
 
