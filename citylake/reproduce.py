@@ -30,7 +30,7 @@ def show(
         found = reproduce(Settings.from_environment(), subject, version)
         for line in _lines(found):
             typer.echo(line)
-    raise typer.Exit(0 if found.differs is None else DIFFERENT)
+    raise typer.Exit(0 if found.equal else DIFFERENT)
 
 
 def _lines(found: Reproduced) -> Iterator[str]:
@@ -43,12 +43,16 @@ def _lines(found: Reproduced) -> Iterator[str]:
         counts = {"only_rebuilt": differs.only_one, "only_published": differs.only_other}
         yield say("reproduce.different", **about, **counts, columns="、".join(differs.columns) or "-")
         yield say("reproduce.hashes", content=found.content, published=found.published, recorded=found.recorded or "-")
+        for one in found.because:
+            yield say(one.code, **one.arguments)
+    elif not found.equal:
+        yield say("reproduce.other_files", **about, rows=found.rows)
     elif found.bytes_equal:
         yield say("reproduce.equal", **about, rows=found.rows, content=found.content)
     else:
         why = {f"because_{language}": _joined(found.because, language) for language in ("zh", "en")}
         yield say("reproduce.bytes_differ", **about, rows=found.rows, content=found.content, **why)
-    if found.differs is None:
+    if found.equal:
         yield say("reproduce.recorded" if found.recorded else "reproduce.not_recorded", **about)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib.metadata import version as package_version
 from pathlib import Path
 
 import duckdb
@@ -56,9 +57,9 @@ Place = tuple[Path, int]
 class Reproduced:
     """What came of it. `rows` were rebuilt. `content`: their canonical content hash, `published`: that of the published
     rows, `recorded`: that in the ledger, None if an order changed the version since or the row is older than these;
-    `differs`: how the rows differ, None if all hashes are one. `bytes_equal`: the files are the same byte for byte,
-    `because`: why not. `found`: whether the published files are what the ledger says; `orders`: what changed them, or
-    what they were built from, since."""
+    `differs`: how the rows differ, None if all hashes are one. `bytes_equal`: the files are the same byte for byte;
+    `because`: why rows differ, or else the files. `found`: whether the published files are what the ledger says;
+    `orders`: what changed them, or what they were built from, since."""
 
     subject: str
     version: int
@@ -72,12 +73,19 @@ class Reproduced:
     found: Verified
     orders: tuple[str, ...]
 
+    @property
+    def equal(self) -> bool:
+        """Whether the rows are the same and stand in the files that the ledger names: whoever wrote the same rows into
+        other files may have written more."""
+        return self.differs is None and self.found.state != "corrupt"
+
 
 def reproduce(settings: Settings, subject: str, version: int | None = None) -> Reproduced:
     """Build a version of a model or `<channel>/<product>` again, by default the published one, and compare.
 
-    Raises RunLocked while another run holds the home, CitylakeError for what cannot be reproduced: unknown or ended
-    versions, other code than then, inputs that are gone, and contents that differ because of an order since.
+    Raises RunLocked while another run holds the home, CitylakeError for what cannot be reproduced: a ledger whose chain
+    is broken, unknown or ended versions, other code than then, inputs that are gone, and contents that differ because
+    of an order since.
     """
     contracts = load(settings.contracts)
     settings.prepare()
@@ -104,6 +112,8 @@ class _Reproduction:
         self.lacking = False
 
     def of(self, subject: str, version: int | None) -> Reproduced:
+        if row := self.ledger.first_break():
+            raise CitylakeError("reproduce.ledger_broken", row=row)
         self.entry = self._entry(subject, version)
         self.version = self.entry.version or 0
         self.contract, self.product = self._contract(subject)
@@ -232,9 +242,9 @@ class _Reproduction:
                 version = self.receipt.body["sources"][relation]
                 admissions = self.receipts.of_stage(Stage.ADMIT, source, DECISIONS)
                 admitted = next((one.body for one in admissions if one.body["core_version"] == version), None)
-                if admitted is None:
-                    raise CitylakeError("reproduce.input_gone", relation=relation, version=version)
                 location = self.lake.core(contract.org, contract.dataset)
+                if admitted is None or not delta.is_readable(location, version):
+                    raise CitylakeError("reproduce.input_gone", relation=relation, version=version)
                 columns = core_columns(location, version)
                 found[source] = CoreVersion(location, version, admitted["batch"], tuple(admitted["key"]), columns)
         return found
@@ -284,7 +294,10 @@ class _Reproduction:
         return self._at(name, beside)
 
     def _at(self, name: str, entry: Recorded) -> Released:
-        return Released(library_of(name), name, self.lake.released(library_of(name), name), entry.version or 0)
+        location, version = self.lake.released(library_of(name), name), entry.version or 0
+        if not delta.is_readable(location, version):
+            raise CitylakeError("reproduce.input_gone", relation=name, version=version)
+        return Released(library_of(name), name, location, version)
 
     def _cut(self, con: duckdb.DuckDBPyConnection, built: Place) -> Place:
         """What the channel shows of it, if a product is asked for."""
@@ -325,10 +338,20 @@ class _Reproduction:
             other = sorted({name for name, _ in kinds.items() ^ shown.items()})
             differs = replace(differs, columns=(*differs.columns, *other))
         equal = _files(built) == _files(public)
-        because = () if equal else self._because()
+        because = () if equal and same else self._because() if same else self._differs_because(found)
         rows = delta.row_count(delta.open_table(*built))
         about_rows = (self.entry.subject, self.version, rows, content, published, self.recorded, differs)
         return Reproduced(*about_rows, equal, because, found, orders)
+
+    def _differs_because(self, found: Verified) -> tuple[Statement, ...]:
+        """What can be said of where rows that differ come from: what the ledger vouches for is not what changed."""
+        said = []
+        if found.state == "unchanged":
+            said.append(Statement("reproduce.because.inputs", {}))
+        then, now = self.entry.body["code"], package_version("citylake")
+        if then != now:
+            said.append(Statement("reproduce.because.code", {"then": then, "now": now}))
+        return tuple(said)
 
     def _because(self) -> tuple[Statement, ...]:
         """Why files may differ although their rows are the same: threads, where nothing else tells."""

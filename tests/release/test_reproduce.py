@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from pipelines.lake.errors import RunLocked
 from pipelines.lake.lock import run_lock
 from pipelines.lake.parquet import sha256
 from pipelines.messages import CitylakeError
+from pipelines.register import chain
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.register.tables import receipt
+from pipelines.register.tables import ledger, receipt
 from pipelines.release.ledger import Ledger
 from pipelines.release.made import ENGINES, MADE
 from pipelines.release.reproduce import Reproduced, reproduce
@@ -70,27 +72,94 @@ def test_a_product_with_pseudonyms(town: Town, monkeypatch: pytest.MonkeyPatch) 
     assert not list(town.settings.lake.scratch().glob("reproduce-*"))
 
 
-def test_a_tampered_file_is_found_by_its_subject(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    location, version = town.settings.lake.subject(PERSON), town.published()[PERSON].version
+@contextmanager
+def rewritten(location: Path, version: int, change: str) -> Iterator[None]:
+    """The first file of a version of a table written again with this change of a column; as it was afterwards."""
     (file, *_) = delta.table_files(delta.open_table(location, version))
     path = location / file.path
     before = path.read_bytes()
     path.unlink()  # the file may be linked
     (path.parent / "before.parquet").write_bytes(before)
     rows = f"read_parquet('{path.parent / 'before.parquet'}', file_row_number = true)"
-    changed = "CASE WHEN file_row_number = 7 THEN '某' ELSE name END AS name"
-    duckdb.sql(
-        f"COPY (SELECT * EXCLUDE (file_row_number) REPLACE ({changed}) FROM {rows}) TO '{path}' (FORMAT parquet)"
-    )
+    duckdb.sql(f"COPY (SELECT * EXCLUDE (file_row_number) REPLACE ({change}) FROM {rows}) TO '{path}' (FORMAT parquet)")
     try:
-        code, output = command(town, monkeypatch, PERSON)
+        yield
     finally:
         path.write_bytes(before)
         (path.parent / "before.parquet").unlink()
+
+
+def test_a_tampered_file_is_found_by_its_subject(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    location, version = town.settings.lake.subject(PERSON), town.published()[PERSON].version or 0
+    with rewritten(location, version, "CASE WHEN file_row_number = 7 THEN '某' ELSE name END AS name"):
+        code, output = command(town, monkeypatch, PERSON)
     assert code == 1, output
     assert f"{PERSON} 版本 {version}：内容不同。只在重建中的 1 行，只在发布版本中的 1 行；不同的列：name。" in output
     assert "某" not in output  # it says no values
     assert output.count(town.published()[PERSON].body["content"]) == 4  # rebuilt and in the ledger, not published
+
+
+def test_the_same_rows_in_other_files_are_not_equal(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    location, version = town.settings.lake.subject(PERSON), town.published()[PERSON].version or 0
+    with rewritten(location, version, "name AS name"):
+        code, output = command(town, monkeypatch, PERSON)
+    assert code == 1 and "不能视为一致" in output and "内容一致" not in output, output
+
+
+def core_of(town: Town) -> tuple[Path, int]:
+    """The table of core that persons come from, and the version that they were built from."""
+    with town.register() as register:
+        edition = Receipts(register, "").last(Stage.EDITION, town.published()[PERSON].edition)
+    assert edition is not None
+    return town.settings.lake.core("psb", "household_person"), edition.body["sources"]["core.psb__household_person"]
+
+
+def test_a_changed_source_is_told_from_a_changed_release(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    location, version = core_of(town)
+    (file, *_) = delta.table_files(delta.open_table(location, version))
+    logs = {log: log.read_text("utf-8") for log in (location / "_delta_log").glob("*.json")}
+    with rewritten(location, version, "CASE WHEN file_row_number = 7 THEN '某' ELSE name END AS name"):
+        code, output = command(town, monkeypatch, PERSON)
+        assert code == 2 and f"core.psb__household_person 版本 {version}" in output, output
+        now = (location / file.path).stat().st_size
+        for log, text in logs.items():  # who may write everything writes the size, too
+            log.write_text(text.replace(f'"size":{file.size}', f'"size":{now}'), "utf-8")
+        try:
+            code, output = command(town, monkeypatch, PERSON)
+        finally:
+            for log, text in logs.items():
+                log.write_text(text, "utf-8")
+    assert code == 1 and "改动过的是构建所用的来源" in output and "内容一致" not in output, output
+
+
+def test_a_source_that_was_vacuumed_is_named(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    location, version = core_of(town)
+    for gone in (location / delta.table_files(delta.open_table(location, version))[0].path, location / "_delta_log"):
+        moved = gone.with_name("moved-away")
+        gone.rename(moved)
+        try:
+            code, output = command(town, monkeypatch, PERSON)
+        finally:
+            moved.rename(gone)
+        assert code == 2 and f"core.psb__household_person 版本 {version}" in output, output
+
+
+def test_a_ledger_that_was_edited_vouches_for_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = town.published()[PERSON]
+    mine = ledger.c.sequence == entry.sequence
+
+    def write(body: str) -> None:
+        with town.register() as register, register.begin() as connection:
+            connection.execute(sa.update(ledger).where(mine).values(body=body))
+
+    write(chain.canonical({**entry.body, "approver": "某"}))
+    try:
+        code, output = command(town, monkeypatch, PERSON)
+    finally:
+        write(chain.canonical(entry.body))
+    assert code == 2 and f"第 {entry.sequence} 行" in output, output
+    with town.register() as register:
+        assert Ledger(register).first_break() is None
 
 
 def test_what_cannot_be_reproduced_is_told(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
