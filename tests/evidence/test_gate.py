@@ -255,7 +255,7 @@ def test_a_count_that_moved_by_fewer_than_k_since_any_release(
 
 
 def test_an_open_table_by_period_that_does_not_say_so(prove: Prove, product: Product) -> None:
-    months = cells(GOOD.replace("'1', ", "'2026-09', "), OTHER.replace("'1', ", "'2026-10', "))
+    months = cells(GOOD.replace("'1', ", "'2026-09', "), OTHER.replace("'2', ", "'2026-10', "))
     assert "evidence.period_unsaid" in said(prove(product, months, months), "anonymity")
     assert product.form.anonymity is not None
     by_month = product.form.anonymity.model_copy(update={"period": "sex"})
