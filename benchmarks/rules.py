@@ -25,7 +25,7 @@ from benchmarks.measure import table
 from benchmarks.registers import CONTRACT, DATABASE, SNAPSHOT, SOURCE, contracts, people
 from pipelines.admission import screen
 from pipelines.admission.compile import compile_contract
-from pipelines.codecs.sql import literal
+from pipelines.codecs.sql import literal, repeated
 from pipelines.contracts.load import Contracts, SourceContract, load, rule_context
 from pipelines.contracts.rules import Rule, rules
 from pipelines.engine import connect
@@ -81,9 +81,10 @@ def judged(file: str, folder: Path) -> int:
         marks = range(len(admission.judgements))
         counts = ", ".join(f"count(*) FILTER (WHERE {admission.failed(index)})" for index in marks)
         con.execute(f"SELECT {counts} FROM failing").fetchall()
-        twice = "SELECT count(*) - count(DISTINCT record_no) FROM judged"
-        ((failing, repeated),) = con.execute(f"SELECT (SELECT count(*) FROM failing), ({twice})").fetchall()
-        return int(failing + repeated)
+        among = f"judged WHERE hash(record_no) IN ({repeated('record_no', 'judged')})"
+        twice = f"SELECT count(*) - count(DISTINCT record_no) FROM {among}"
+        ((failing, again),) = con.execute(f"SELECT (SELECT count(*) FROM failing), ({twice})").fetchall()
+        return int(failing + again)
 
 
 def measured(file: str, folder: Path) -> int:

