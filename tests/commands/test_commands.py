@@ -5,10 +5,14 @@ import os
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from typer.testing import CliRunner
 
 from citylake.main import app
@@ -109,6 +113,30 @@ def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path, 
     assert token.startswith("cl_")
     assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
     assert runner.invoke(app, ["verify"]).output.count("OK") == 4
+
+
+def test_a_grant_is_approved_with_a_key_and_one_that_was_widened_is_told(
+    home: Path, administrator: str, tmp_path: Path
+) -> None:
+    told("user", "张专员", "dsrb", "--role", "steward")
+    told("user", "审批员", "dsrb", "--role", "approver")
+    told("recipient", "cab-desk", "cab")
+    about = ("cab-desk", "sharing/person_of_division", "--purpose", "低保核对", "--division", "341502")
+    number = str(json.loads(told("grant", *about, "--who", "张专员"))["id"])
+    secret, public = tmp_path / "key.pem", tmp_path / "public.pem"
+    key = Ed25519PrivateKey.generate()
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    told("key", "审批员", str(public))
+    by = ("--who", "审批员")
+    assert "--key" in told("approve", number, *by, code=1)
+    assert not json.loads(told("approve", number, *by, "--key", str(secret)))["pending"]
+    before = runner.invoke(app, ["verify"])
+    assert before.exit_code == 0 and "access revoke-grant" not in before.output, before.output
+    with closing(sqlite3.connect(home / "register.db")) as register, register:
+        register.execute("UPDATE access SET divisions = NULL")
+    after = runner.invoke(app, ["verify"])
+    assert after.exit_code == 1 and f"citylake access revoke-grant {number}" in after.output, after.output
 
 
 def test_the_readme_shows_how_a_small_office_gives_data(
