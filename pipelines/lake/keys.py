@@ -24,8 +24,9 @@ from pipelines.engine import connect
 from pipelines.lake import delta
 from pipelines.lake.edition import CONTROL, CoreVersion, Prepared, current_state
 from pipelines.lake.errors import NO_SPACE
-from pipelines.lake.locality import ROWS, Aside, Input, Local, Pair, Project, RowWise
+from pipelines.lake.locality import Project
 from pipelines.lake.models import without_values
+from pipelines.lake.proofs import ROWS, Aside, Input, Local, Pair, RowWise
 from pipelines.lake.query_parts import parsed
 from pipelines.lake.ties import changing, proved
 from pipelines.lake.zones import schema_of

@@ -15,18 +15,9 @@ from dataclasses import dataclass, field, replace
 import sqlglot
 from sqlglot import exp
 
-from pipelines.lake.locality import (
-    WINDOW_FUNCTIONS,
-    Aside,
-    Found,
-    Input,
-    Local,
-    Pair,
-    Project,
-    input_rows,
-    told_of,
-)
+from pipelines.lake.locality import WINDOW_FUNCTIONS, Project, told_of
 from pipelines.lake.models import Model
+from pipelines.lake.proofs import Aside, Found, Input, Local, Pair, input_rows
 from pipelines.lake.query_parts import (
     NotLocal,
     against,

@@ -18,7 +18,7 @@ from libraries import Bench, new_bench
 from pipelines.contracts.load import Contracts
 from pipelines.lake import keys
 from pipelines.lake.keys import Built, ByKey, Keys
-from pipelines.lake.locality import Input
+from pipelines.lake.proofs import Input
 from pipelines.linkage import tables
 from pipelines.linkage.bearers import BEARER, SHARED
 from tests.city import seed_from_clock

@@ -16,7 +16,7 @@ from libraries import Bench, new_bench
 from pipelines.contracts.load import Contracts
 from pipelines.lake import keys
 from pipelines.lake.keys import Built, ByKey, Keys
-from pipelines.lake.locality import Pair
+from pipelines.lake.proofs import Pair
 from pipelines.linkage import tables
 from tests.city import seed_from_clock
 

@@ -17,8 +17,9 @@ from pipelines.codecs.sql import identifier, literal
 from pipelines.contracts.dbt import generated
 from pipelines.contracts.load import Contracts
 from pipelines.lake.edition import current_state
-from pipelines.lake.locality import ROWS, Aside, Input, Local, Project
+from pipelines.lake.locality import Project
 from pipelines.lake.models import Model, models, whole_sql
+from pipelines.lake.proofs import ROWS, Aside, Input, Local
 from pipelines.lake.query_parts import NotLocal
 from pipelines.lake.ties import proved
 from pipelines.linkage import tables

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.lake.locality import ROWS, Local, Project
+from pipelines.lake.locality import Project
 from pipelines.lake.models import Model
+from pipelines.lake.proofs import ROWS, Local
 from pipelines.lake.query_parts import NotLocal
 from pipelines.lake.ties import proved
 
