@@ -23,3 +23,14 @@ def _sources(graph: dict[str, Model], name: str) -> set[str]:
     core = (source.removesuffix(LOG) for source in model.sources if source.startswith("core."))  # not lake.edition
     own = {source.removeprefix("core.").replace("__", "/") for source in core}
     return own.union(*(_sources(graph, parent) for parent in model.depends_on))
+
+
+def test_a_walk_ends_at_the_models_that_it_is_not_to_pass(repository: Path, contracts: Contracts) -> None:
+    found = upstream(repository / "dbt_project", "mart_population__reconciliation", contracts.models)
+    assert set(found.models) & contracts.models.keys() == {"lib_geography__division", "lib_population__person"}
+    assert found.sources == (
+        "hc/birth_certificate",
+        "psb/floating_person",
+        "psb/household_person",
+        "psb/population_report",
+    )  # insurance and all else that persons are made of is behind the library
