@@ -235,7 +235,7 @@ class Keys:
                 return ByKey(None, "sources")
             self._show_both(tables, built)
             if pair not in self.ties:
-                self.ties[pair] = self._stored(_tie(flat, pair), "key, other")
+                self.ties[pair] = self._written(_tie(flat, pair), "key, other")
             found += [self.ties[pair], f"{_tie(_then(flat), pair)} WHERE {identifier(pair.key)} IN ({changed})"]
         return " UNION ALL ".join(found)
 
@@ -347,11 +347,15 @@ class Keys:
         then = built.sources.get(source)
         return source in self.since.now and then is not None and delta.is_readable(then.location, then.version)
 
-    def _stored(self, query: str, columns: str = "key") -> str:
-        """Put keys into a file of their own, with what is beside them; returns the query that reads it."""
+    def _stored(self, query: str) -> str:
+        """Put keys into a file of their own, each once; returns the query that reads it."""
+        return self._written(f"SELECT DISTINCT key FROM ({query})", "key")
+
+    def _written(self, query: str, columns: str) -> str:
+        """Put keys, with what is beside them, into a file of their own; returns the query that reads it."""
         self.files += 1
         file = literal(str(self.folder / f"keys-{self.files}.parquet"))
-        rows = f"SELECT DISTINCT {columns} FROM ({query}) WHERE key IS NOT NULL"
+        rows = f"SELECT {columns} FROM ({query}) WHERE key IS NOT NULL"
         self.con.execute(f"COPY ({rows}) TO {file} (FORMAT parquet)")
         return f"SELECT {columns} FROM read_parquet({file})"
 
