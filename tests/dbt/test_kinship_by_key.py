@@ -214,19 +214,23 @@ def test_one_thing_alone_is_seen(town: Town) -> None:
 
 
 def test_who_forgets_what_tied_persons_before_has_other_rows(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    town.day([moves], 8)
-    whole = town.build("whole", by_key=False)
-
     def of_today(found: Keys, pairs: Sequence[Pair], changed: str, built: Built) -> str | ByKey:
         ties(found, pairs, changed, built)
         return " UNION ALL ".join(found.ties[pair] for pair in pairs)
 
-    ties = Keys._ties
-    monkeypatch.setattr(Keys, "_ties", of_today)
-    mistaken = town.build("mistaken", by_key=True)
-    assert mistaken.by_key[RELATION].why == ""
-    assert rows(mistaken, RELATION) != rows(whole, RELATION)
-    town.publish(whole, *MODELS)
+    ties, differs = Keys._ties, False
+    for _ in range(5):  # who moves may still be married into the household that he left
+        town.day([moves], 8)
+        whole = town.build("whole", by_key=False)
+        with monkeypatch.context() as patched:
+            patched.setattr(Keys, "_ties", of_today)
+            mistaken = town.build("mistaken", by_key=True)
+        assert mistaken.by_key[RELATION].why == ""
+        differs |= rows(mistaken, RELATION) != rows(whole, RELATION)
+        town.publish(whole, *MODELS)
+        if differs:
+            break
+    assert differs
 
 
 def test_interim_results_are_whole_for_who_is_built_whole(town: Town) -> None:
