@@ -2,12 +2,10 @@
 
 import dagster as dg
 
+from assets.resources import without_lock
 from catalog.policy.anomalies import tell
-from pipelines.contracts.load import load
 from pipelines.messages import say, translate
-from pipelines.register import Register
 from pipelines.register.store import now
-from pipelines.settings import Settings
 
 EARLY = "20 0 * * *"
 """When a day is over by the city's clocks."""
@@ -16,10 +14,6 @@ EARLY = "20 0 * * *"
 @dg.asset(key=["anomalies"], group_name="operations", description=say("dagster.anomalies"))
 def anomalies(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Open issues for reads of the last days that are not as those before."""
-    settings = Settings.from_environment()
-    register = Register(settings.register_url)
-    try:
-        opened = tell(register, load(settings.contracts).city, now())
-    finally:
-        register.close()
+    with without_lock() as (_, contracts, register):
+        opened = tell(register, contracts.city, now())
     return dg.MaterializeResult(metadata={translate("dagster.anomalies_opened", "zh"): opened})

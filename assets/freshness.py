@@ -8,13 +8,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from assets.resources import without_lock
 from assets.sources import source_key
-from pipelines.contracts.load import Contracts, load
+from pipelines.contracts.load import Contracts
 from pipelines.evidence.freshness import watch
 from pipelines.messages import say, translate
-from pipelines.register import Register
 from pipelines.register.store import now
-from pipelines.settings import Settings
 
 CHECK = "freshness"
 EVERY_HOUR = "15 * * * *"
@@ -27,11 +26,9 @@ def freshness_checks(contracts: Contracts) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name="freshness_of_sources", specs=specs, can_subset=True)
     def freshness(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        settings = Settings.from_environment()
         wanted = {key.asset_key for key in context.selected_asset_check_keys}
-        register = Register(settings.register_url)
-        try:
-            for seen in watch(load(settings.contracts), register, now()):
+        with without_lock() as (_, contracts, register):
+            for seen in watch(contracts, register, now()):
                 if source_key(seen.source) not in wanted:
                     continue  # runs of some sources look at those only
                 yield dg.AssetCheckResult(
@@ -45,7 +42,5 @@ def freshness_checks(contracts: Contracts) -> dg.AssetChecksDefinition:
                         translate("dagster.days_late", "zh"): seen.days_late,
                     },
                 )
-        finally:
-            register.close()
 
     return freshness

@@ -6,14 +6,12 @@ and those of days on which nothing ran. Reports are a row of the ledger, so they
 
 import dagster as dg
 
+from assets.resources import without_lock
 from catalog.reporting import monthly
-from pipelines.contracts.load import load
 from pipelines.evidence import days
 from pipelines.messages import CitylakeError, say, translate
-from pipelines.register import Register
 from pipelines.register.store import now
 from pipelines.run import REPORTS, Run
-from pipelines.settings import Settings
 
 EVENING = "50 23 * * *"
 """The end of the day by the city's clocks."""
@@ -24,12 +22,8 @@ FIRST_OF_MONTH = "30 6 1 * *"
 @dg.asset(key=["measured"], group_name="operations", description=say("dagster.scores"))
 def measured(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Write down how every source stands at the end of this day."""
-    settings = Settings.from_environment()
-    register = Register(settings.register_url)
-    try:
-        written = days.keep(load(settings.contracts), register, settings.lake, now())
-    finally:
-        register.close()
+    with without_lock() as (settings, contracts, register):
+        written = days.keep(contracts, register, settings.lake, now())
     return dg.MaterializeResult(metadata={translate("dagster.scored", "zh"): written})
 
 

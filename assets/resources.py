@@ -1,10 +1,16 @@
-"""The run as a Dagster resource: opened once per Dagster run, under the run lock."""
+"""What assets work with: the run as a Dagster resource, opened once per Dagster run under the run lock; contracts and
+register alone, for jobs that take no lock.
+"""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dagster as dg
 
+from pipelines.contracts.load import load
+from pipelines.contracts.resolved import Contracts
 from pipelines.messages import say
+from pipelines.register import Register
 from pipelines.run import Run, opened
 from pipelines.settings import Settings
 
@@ -20,3 +26,16 @@ def run_resource(context: dg.InitResourceContext) -> Iterator[Run]:
     patience = PATIENCE if any(tag in tags for tag in UNATTENDED) else 0
     with opened(Settings.from_environment(), context.run_id or "adhoc", patience) as run:
         yield run
+
+
+@contextmanager
+def without_lock() -> Iterator[tuple[Settings, Contracts, Register]]:
+    """Settings, contracts and register of this installation. The register is brought up to date: after an update such a
+    job may be the first that runs."""
+    settings = Settings.from_environment()
+    contracts, register = load(settings.contracts), Register(settings.register_url)
+    try:
+        register.upgrade()
+        yield settings, contracts, register
+    finally:
+        register.close()

@@ -8,8 +8,12 @@ import dagster as dg
 import pytest
 import sqlalchemy as sa
 
+from assets.anomalies import anomalies
+from assets.corrections import corrections
 from assets.definitions import build_definitions
 from assets.drops import look
+from assets.overdue import overdue
+from assets.reports import measured
 from assets.sources import source_key
 from pipelines.contracts.load import Contracts
 from pipelines.evidence.freshness import watch
@@ -95,3 +99,14 @@ def test_the_checks_say_which_source_is_late(
     late, fresh = (checks[source_key(name)] for name in ("amr/enterprise", "drc/permit"))
     assert (late.passed, fresh.passed) == (False, True)
     assert late.metadata["逾期天数"].value == 8  # nine days and a moment, of which two are granted
+
+
+@pytest.mark.parametrize("asset", [anomalies, corrections, measured, overdue])
+def test_a_job_without_the_lock_may_be_the_first_that_meets_a_register(
+    asset: dg.AssetsDefinition, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first start, and after an update: it brings the register up to date."""
+    monkeypatch.setenv("CITYLAKE_HOME", str(settings.home))
+    monkeypatch.setenv("CITYLAKE_REGISTER", settings.register_url)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([asset], instance=instance).success
