@@ -24,8 +24,8 @@ from citylake.jobs import prepare_dagster, run_job
 from citylake.output import as_json, told
 from pipelines import synthetic
 from pipelines.messages import CitylakeError, translate
-from pipelines.run import summary
 from pipelines.settings import Settings
+from pipelines.summary import summary
 from simulator import MOST_PERSONS, DemoCity, OtherCity
 
 app = typer.Typer(help="演示城市 / the demo city", no_args_is_help=True)

@@ -16,10 +16,11 @@ from citylake.compared.deliveries import Explained, Found, Taken
 from citylake.compared.scores import Score, name_of, summed, table
 from pipelines import synthetic
 from pipelines.contracts.load import Contracts, load
+from pipelines.held import decide_batch
 from pipelines.messages import say
 from pipelines.register.receipts import Stage
 from pipelines.register.times import as_utc
-from pipelines.run import Run, decide_batch, opened
+from pipelines.run import Run, opened
 from pipelines.settings import Settings
 from simulator import DemoCity, Fault, PlantedFault
 from simulator.drill import lasting, schedule

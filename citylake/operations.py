@@ -14,6 +14,7 @@ from citylake.output import as_json, known_source, opened_register, proof_text, 
 from citylake.permission import Actor, Why, permit, permitted
 from citylake.usage import GREATEST
 from pipelines.contracts.load import load
+from pipelines.held import decide_batch
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import heads, tables
@@ -22,8 +23,9 @@ from pipelines.release import volume
 from pipelines.release.approval import unbacked
 from pipelines.release.ledger import Ledger
 from pipelines.release.verify import releases, unproved
-from pipelines.run import decide_batch, opened, summary
+from pipelines.run import opened
 from pipelines.settings import Settings
+from pipelines.summary import summary
 
 IDLE_SECONDS = 75
 """How long a connection stays open between two questions: longer than a proxy before the catalogue keeps its own (60 s

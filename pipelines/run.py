@@ -266,7 +266,7 @@ class Run:
         self.failures.gone(EDITION, self.contracts.city.operator, "run", "lake", "release")
         steps = {EDITION, MARTS, HEADS, AUDIT_HEADS, LINKAGE, ADDRESSES, SCORES, REPORTS}
         steps.update(map(compared, self.contracts.sources))
-        self.issues.close_others({*steps, *self.contracts.sources, *_subjects(self.contracts)})
+        self.issues.close_others({*steps, *self.contracts.sources, *self.contracts.models, *self.contracts.products})
         return outcomes
 
     def _measure(self) -> None:
@@ -615,32 +615,6 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
             register.close()
 
 
-def decide_batch(
-    settings: Settings, source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str
-) -> None:
-    """The steward's word about a batch that is not admitted: confirmed ones are by the next run, rejected ones never.
-
-    What is held can be confirmed; whatever is pulled and cannot be admitted can be rejected, its rows are then lost to
-    core. Raises CitylakeError for any other batch, and for one that core has already: the next run records that.
-    """
-    register = Register(settings.register_url)
-    receipts = Receipts(register, "steward")
-    try:
-        if receipts.last(Stage.CONFIRM, source, batch) or receipts.last(Stage.REJECT, source, batch):
-            raise CitylakeError("batch.decided", subject=source, batch=batch)
-        waiting = [pull.batch for pull in receipts.unsettled(source)]
-        newest = receipts.last(Stage.PULL, source)
-        latest = newest is not None and newest.batch == batch  # core takes the higher number for the later word
-        held = receipts.last(Stage.HOLD, source, batch) is not None and latest
-        if batch not in waiting or (stage is Stage.CONFIRM and not held):
-            raise CitylakeError("batch.unknown", subject=source, batch=batch)
-        if batch == applied(settings.lake.core(*source.split("/"))):
-            raise CitylakeError("batch.applied", subject=source, batch=batch)
-        receipts.add(stage, source, {"who": who, "why": why}, batch)
-    finally:
-        register.close()
-
-
 def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> list[Finding]:
     """What a delivery showed about its source: drift, and corrections that no longer fit."""
     severity: Severity = "warning" if contract.form.drift.new_column == "evolve" else "error"
@@ -658,27 +632,3 @@ def _why(known: Mapping[str, Mapping[str, str]], rule: str) -> dict[str, str]:
 def _blocks(contract: SourceContract, admitted: Admitted | None) -> bool:
     """Whether a batch must be decided before the next: a held one of changes, which the source will not send again."""
     return admitted is not None and bool(admitted.held) and not isinstance(contract.form.load, WholeTable)
-
-
-def _subjects(contracts: Contracts) -> list[str]:
-    return [*contracts.models, *contracts.products]
-
-
-def summary(settings: Settings, run_id: str) -> dict[str, int | list[str]]:
-    """What a run amounts to: rows of the last admitted delivery of every source, releases of the run, what is not out.
-
-    Keys: received, accepted, refused (rows), releases (ledger rows of this run), published and unpublished (subjects).
-    """
-    contracts, register = load(settings.contracts), Register(settings.register_url)
-    receipts, ledger = Receipts(register, run_id), Ledger(register)
-    admitted = [receipt.body for name in contracts.sources for receipt in receipts.deliveries_admitted(name, 1)]
-    published = ledger.published()
-    editions = {receipt.subject for receipt in receipts.of_run(run_id) if receipt.stage == Stage.EDITION}
-    promised = _subjects(contracts)
-    register.close()
-    return {
-        **{name: sum(body[name] for body in admitted) for name in ("received", "accepted", "refused")},
-        "releases": sum(entry.edition in editions for entry in published.values()),
-        "published": len(published),
-        "unpublished": sorted(name for name in promised if name not in published),
-    }

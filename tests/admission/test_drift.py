@@ -16,11 +16,12 @@ from pipelines.admission.admit import Admitted
 from pipelines.admission.drift import HOLD
 from pipelines.admission.profile import SAMPLE, _is_misread
 from pipelines.admission.receive import REPLAY, Delivery
+from pipelines.held import decide_batch
 from pipelines.issues import Finding, Issues
 from pipelines.lake import delta
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.run import Ingested, decide_batch, opened
+from pipelines.run import Ingested, opened
 from pipelines.settings import REPOSITORY, Settings
 from tests.admission.conftest import Intake
 from tests.admission.test_admit import GOOD

@@ -13,10 +13,11 @@ from python_calamine import CalamineWorkbook
 
 from pipelines.admission import granted
 from pipelines.contracts.load import load
+from pipelines.held import decide_batch
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import Stage
-from pipelines.run import Run, decide_batch, opened
+from pipelines.run import Run, opened
 from pipelines.settings import Settings
 from tests.commands.test_quarantine import (
     REASON,

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 from pipelines.contracts.load import Contracts
+from pipelines.held import decide_batch
 from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.messages import CitylakeError
@@ -22,7 +23,7 @@ from pipelines.register.signer import SIGNING, Ed25519Signer
 from pipelines.register.tables import audit
 from pipelines.release import bundle
 from pipelines.release.ledger import Ledger
-from pipelines.run import decide_batch, opened
+from pipelines.run import opened
 from tests.city import Town, published_town
 from tests.release.personal import found_in
 
