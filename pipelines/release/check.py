@@ -548,10 +548,7 @@ class Check:
     def kept_key(self, file: Path) -> None:
         """The public key is the one that was kept elsewhere, or that one handed over to it; and in each book it, or one
         before it, signed: a later key alone would prove nothing of what was signed before it."""
-        try:
-            kept = public_key(file.read_bytes())
-        except ValueError as error:
-            raise NotReadable("bad.key", file=file, problem=error) from error
+        kept = given_key(file)
         if kept not in self.keys:
             self.problem("key.other")
             return
@@ -1208,6 +1205,14 @@ def public_key(pem: bytes) -> bytes:
     return key
 
 
+def given_key(file: Path) -> bytes:
+    """The key of a file that was kept elsewhere. Raises NotReadable if there is none in it."""
+    try:
+        return public_key(file.read_bytes())
+    except ValueError as error:
+        raise NotReadable("bad.key", file=file, problem=error) from error
+
+
 def signed_with(algorithm: str, key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether a signature by a named algorithm is good. `key`: SubjectPublicKeyInfo in DER, of that algorithm."""
     verify = VERIFIERS.get(algorithm)
@@ -1628,7 +1633,7 @@ def check_receipt(arguments: argparse.Namespace) -> int:
     if said.get("format") not in RECEIPTS:  # whatever else this key signs is none, a head of the ledger for one
         say("✗", "receipt.format", format=said.get("format", "—"), known="、".join(RECEIPTS))
         return 1
-    if arguments.key and public_key(arguments.key.read_bytes()) != key:
+    if arguments.key and given_key(arguments.key) != key:
         say("✗", "receipt.key")
         problems += 1
     beside = folder / "key.pem"

@@ -139,6 +139,13 @@ def test_whatever_else_the_key_signs_is_no_receipt(tmp_path: Path, form: Any) ->
     assert done.returncode == 1 and "statement.json 不是回执" in done.stdout and "is no receipt" in done.stdout
 
 
+def test_a_file_without_a_key_is_named_and_not_the_receipt(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.pem"
+    kept.write_text("$ citylake evidence key\n-----BEGIN PUBLIC KEY-----", "utf-8")
+    done = verified(receipt_in(tmp_path / "receipt"), "--key", kept)
+    assert done.returncode == 2 and f"{kept} 不是 PEM 公钥" in done.stdout and f"{kept} holds no PEM" in done.stdout
+
+
 @pytest.mark.parametrize("key", [Ed25519Signer(b"8" * 32).public_key(Encoding.PEM), b"", b"-----BEGIN PUBLIC KEY-----"])
 def test_a_key_beside_the_receipt_that_is_not_its_own_is_told(tmp_path: Path, key: bytes) -> None:
     folder = receipt_in(tmp_path / "receipt")
