@@ -359,13 +359,13 @@ def test_a_rule_tells_counts_and_where_the_rows_are(own_city: City) -> None:
 
 def test_hard_gates_stand_apart_from_scores(own_city: City) -> None:
     owner = own_city.contracts.products[AGES].contract.form.owner
-    closed = [{"check": "anonymity", "status": "fail", "measured": 3, "threshold": 10, "details": []}]
+    closed = [{"check": "匿名性", "status": "fail", "measured": 3, "threshold": 10, "details": []}]
     own_city.ledger.record(
         [Entry("refusal", AGES, "2026-11-03.1", None, {"evidence": closed, "reasons": [], "rows": 1})]
     )
     page = read(own_city.client(), f"/quality/organisations/{owner}")
     (row,) = (cells for cells in page.rows if len(cells) == 3 and cells[0].endswith(AGES))
-    assert row[1:] == ["拒绝", "anonymity"]
+    assert row[1:] == ["拒绝", "匿名性"]
 
 
 def test_pages_of_quality_say_how_many_rows_were_left_out(own_city: City) -> None:
