@@ -32,7 +32,7 @@ from pipelines.engine import connect
 from pipelines.evidence.expectations import Asker, question
 from pipelines.evidence.rules import measure
 from pipelines.evidence.suite import RESULT_FORMAT, agreement, library, quiet_context, second_opinion
-from pipelines.lake.parquet import write_file
+from pipelines.lake.parquet import PASSING, write_file
 
 RULES, COLUMNS, TODAY = 50, 25, date(2026, 11, 23)
 GOAL = 3.0
@@ -73,9 +73,8 @@ def judged(file: str, folder: Path) -> int:
         kinds = con.execute(f"DESCRIBE SELECT * FROM read_parquet({literal(file)})").fetchall()
         admission = compile_contract(contract, known, TODAY, {name: kind for name, kind, *_ in kinds})
         marked = folder / "judged.parquet"
-        write_file(
-            con, screen.judged(con, admission, known, Path(file), "record_no", folder / "suspects").query, marked, False
-        )
+        found = screen.judged(con, admission, known, Path(file), "record_no", folder / "suspects")
+        write_file(con, found.query, marked, PASSING)
         con.execute(f"CREATE VIEW judged AS SELECT * FROM read_parquet({literal(str(marked))})")
         con.execute(f"CREATE TABLE failing AS SELECT * FROM judged WHERE NOT ({admission.accepted})")
         marks = range(len(admission.judgements))
