@@ -192,12 +192,17 @@ def test_a_decision_may_be_withdrawn_later(town: Town) -> None:
     assert all(row["GXSJ"] > first[row["XK_BH"]]["GXSJ"] for row in changed)
 
 
-def test_fines_are_in_ten_thousands_except_where_a_clerk_wrote_yuan(town: Town) -> None:
+def test_amounts_are_in_ten_thousands_except_where_a_clerk_wrote_yuan(town: Town) -> None:
+    """A fine of category 2 alone; a confiscation beside it or by itself."""
+    confiscated = Counter[bool]()
     for row in town.clean(town.last, PENALTIES, "CF_BH"):
-        if row["CF_CFLB1"] == "2":
-            told = f"罚款人民币{round(float(row['CF_NR_FK']) * 10_000)}元"
-            if row["CF_NR_WFFF"] is not None:
-                told += f"，没收违法所得人民币{round(float(row['CF_NR_WFFF']) * 10_000)}元"
-            assert row["CF_NR"] == told
-        else:
-            assert row["CF_NR_FK"] is None
+        amounts = (("罚款", row["CF_NR_FK"]), ("没收违法所得", row["CF_NR_WFFF"]))
+        told = [f"{what}人民币{round(float(amount) * 10_000)}元" for what, amount in amounts if amount is not None]
+        if told:
+            assert row["CF_NR"] == "，".join(told)
+        if row["CF_NR_FK"] is not None:
+            assert row["CF_CFLB1"] == "2"
+        if row["CF_NR_WFFF"] is not None:
+            confiscated[row["CF_NR_FK"] is None] += 1
+
+    assert set(confiscated) == {True, False}
