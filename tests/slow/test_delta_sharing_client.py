@@ -170,7 +170,7 @@ def test_polars_reads_change_files_by_their_address(changed: tuple[City, str]) -
     city, base = changed
     profile = restricted(city, "变更文件", base, divisions=["341502"], columns=list(COLUMNS))
     road = "/shares/sharing/schemas/population/tables/person_of_division/changes?startingVersion=1"
-    urls = re.findall(r"http://[^\"]+", _ask(profile, road).decode())
+    urls = _FILE.findall(_ask(profile, road).decode())
     frames = pl.concat([pl.read_parquet(url) for url in urls])
     assert sorted(frames["_change_type"].value_counts().rows()) == [("delete", 4), ("insert", 10)]
     assert set(frames.columns) == {*COLUMNS, "_change_type"}
@@ -230,6 +230,10 @@ def test_no_hidden_name_or_value_in_any_reachable_byte(served: tuple[City, str])
             assert json.dumps(text)[1:-1].encode() not in content, (road, text)
 
 
+_FILE = re.compile(r'"(?:url|path)":\s*"(http://[^"]+)"')
+"""Where an answer names a file of the table. Its dictionary is the catalogue's, the same for everybody."""
+
+
 def _reachable(profile: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Every answer of the protocol about the table, and every file an answer names."""
     table = "/shares/sharing/schemas/population/tables/person_of_division"
@@ -240,7 +244,7 @@ def _reachable(profile: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
         for road, body in ((f"{table}/version", None), (f"{table}/metadata", None), (f"{table}/query", b"{}"), changes):
             content = _ask(profile, road, body, kind)
             yield f"{road} {kind}", content
-            for url in re.findall(r"http://[^\"]+", content.decode()):
+            for url in _FILE.findall(content.decode()):
                 with urllib.request.urlopen(url) as answer:
                     yield url, answer.read() + str(answer.headers).encode()
     base = profile["endpoint"].removesuffix("/delta-sharing")
