@@ -33,6 +33,7 @@ if not os.environ.get("CI"):
         "headless Chromium is not installed",
         "Mosquitto is not installed",
         "MariaDB is not installed",
+        "R is not installed",
     }
 
 FIRST = ("tests/release/test_whole_way.py", "tests/simulator/", "tests/release/", "tests/linkage/", "tests/dbt/")
