@@ -103,7 +103,7 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     ran(town, monkeypatch, "raise", SOURCE, *doubt, "--key", "record_no=1", code=1)
     ran(town, monkeypatch, "raise", PERSONS, *doubt, "--key", f"division_code={cell.division}", "--row", "1:0", code=1)
     said = ran(town, monkeypatch, "raise", COUNTED, *FEW, "--key", "county_code=341502", code=1)
-    assert "不逐行记录来源" in said
+    assert "请写全主键" in said
     shown = ("--key", f"division_code={cell.division}", "--key", f"id_number={cell.number}")
     said = ran(town, monkeypatch, "raise", PERSONS, *doubt, *shown)  # a department sees a product, and no raw rows
     assert "psb" in said and "未写明哪一行" not in said

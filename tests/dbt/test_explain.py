@@ -809,8 +809,9 @@ def test_a_cell_of_every_product_is_explained(town: Town, contracts: Contracts) 
                 try:
                     model, key, name = row_of(town.settings, explainer, product.id, shown, column)
                 except CitylakeError as error:
-                    assert error.code == "explain.several_rows", (product.id, str(error))
-                    continue  # a product need not show the key of its model
+                    waits = product.channel == "open" and error.code == "explain.no_row"
+                    assert waits or error.code == "explain.several_rows", (product.id, str(error))
+                    continue  # a product need not show the key of its model; an open count may be of an earlier release
                 found = explainer.explain(model, key, name)
                 (cell,) = found.cells
                 if not (cell.empty or cell.sources or cell.computed_from or found.counted or found.made_of):
