@@ -5,7 +5,8 @@ Belongs here: what the catalogue's tests stand on. Does not belong here: tests.
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -52,6 +53,7 @@ PLAN = "open/plan_indicator"
 COUNTIES = "open/county_indicator"
 URL = "http://catalogue.test"
 ADMINISTRATOR, STEWARD, APPROVER, GUARD, AUDITOR, OFFICE = "管理员", "专员", "审批员", "安全员", "审计员", "sto"
+SECOND = "另一审批员"
 VILLAGES = ("341502001001", "341502001002", "341503001001", "341504100001")
 
 SYNTHETIC = f"""
@@ -317,6 +319,17 @@ def appoint(register: Register, contracts: Contracts) -> None:
     users.begin(register, contracts, ADMINISTRATOR, OFFICE)
     for name, role in ((STEWARD, "steward"), (APPROVER, "approver"), (GUARD, "security_officer"), (AUDITOR, "auditor")):
         users.create(register, contracts, name, OFFICE, [role], actor=ADMINISTRATOR)
+
+
+@contextmanager
+def two_approvers(folder: Path, contracts: Contracts) -> Iterator[Register]:
+    """A new register with users, a second approver among them, until the end of the block."""
+    register = Register(f"sqlite:///{folder / 'register.db'}")
+    register.upgrade()
+    appoint(register, contracts)
+    users.create(register, contracts, SECOND, OFFICE, ["approver"], actor=ADMINISTRATOR)
+    yield register
+    register.close()
 
 
 def key_of(name: str) -> Ed25519Signer:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from catalog.policy import audit, keys, releases, users
+from catalog.policy import audit, keys, releases
 from catalog.policy.users import NotAllowed
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
@@ -27,26 +27,20 @@ from tests.catalog.small_city import (
     ADMINISTRATOR,
     APPROVER,
     GUARD,
-    OFFICE,
     PERSONS,
+    SECOND,
     STEWARD,
-    appoint,
     asking_for,
     enrolled,
     key_of,
+    two_approvers,
 )
-
-SECOND = "另一审批员"
 
 
 @pytest.fixture
 def register(tmp_path: Path, contracts: Contracts) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    appoint(register, contracts)
-    users.create(register, contracts, SECOND, OFFICE, ["approver"], actor=ADMINISTRATOR)
-    yield register
-    register.close()
+    with two_approvers(tmp_path, contracts) as register:
+        yield register
 
 
 def pem(name: str) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from catalog.policy import administration, audit, keys, proved, users
+from catalog.policy import administration, audit, keys, proved
 from catalog.policy.decision import Grant
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
@@ -20,19 +20,23 @@ from pipelines.register.tables import access
 from pipelines.register.tables import audit as rows_of
 from pipelines.release import check
 from pipelines.release.ledger import APPROVER_KEY, Ledger
-from tests.catalog.small_city import ADMINISTRATOR, APPROVER, GUARD, OFFICE, PERSONS, STEWARD, appoint, enrolled, key_of
-
-SECOND = "另一审批员"
+from tests.catalog.small_city import (
+    ADMINISTRATOR,
+    APPROVER,
+    GUARD,
+    PERSONS,
+    SECOND,
+    STEWARD,
+    enrolled,
+    key_of,
+    two_approvers,
+)
 
 
 @pytest.fixture
 def register(tmp_path: Path, contracts: Contracts) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    appoint(register, contracts)
-    users.create(register, contracts, SECOND, OFFICE, ["approver"], actor=ADMINISTRATOR)
-    yield register
-    register.close()
+    with two_approvers(tmp_path, contracts) as register:
+        yield register
 
 
 def given(register: Register, contracts: Contracts, name: str) -> Grant:
