@@ -100,6 +100,8 @@ def standing(register: Register, city: CityForm, recipient: str) -> list[Standin
 
 def own_receipt(register: Register, delivery: str, number: int, recipient: str) -> Receipt | None:
     """One of the receipts that a recipient is shown of a delivery, None for any other."""
+    if "\0" in delivery:  # PostgreSQL cannot even be asked for it
+        return None
     kept = Receipts(register, "").of_stage(Stage.DELIVERY, delivery, LATELY)
     return next((one for one in kept if one.id == number and _said(one).get("recipient") == recipient), None)
 

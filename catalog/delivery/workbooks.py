@@ -20,6 +20,7 @@ from xlsxwriter.format import Format
 from xlsxwriter.worksheet import Worksheet
 
 from catalog.delivery.dictionary import Entry
+from pipelines.codecs import books
 from pipelines.documents.model import Bars, Cell, Chart, Document, Link, Paragraph, Section, Share, Table
 from pipelines.messages import translate
 
@@ -36,12 +37,6 @@ _NO_NAME = re.compile(r"[\[\]:*?/\\']")
 """What the name of a sheet may not have."""
 _CUT = -2
 """What xlsxwriter answers when it cut a text to the 32,767 characters of a cell."""
-_OPTIONS = {
-    "constant_memory": True,
-    "strings_to_numbers": False,
-    "strings_to_formulas": False,
-    "strings_to_urls": False,
-}
 _HEADINGS = {
     "column": "web.dictionary.column",
     "name_zh": "web.sheet.name_zh",
@@ -87,7 +82,7 @@ def require_rows(rows: int) -> None:
 
 def write(con: duckdb.DuckDBPyConnection, query: str, target: Path, about: About) -> None:
     """Write the rows of a query as a book. Raises DoesNotFit for a text that no cell can hold."""
-    book = Workbook(str(target), {**_OPTIONS, "tmpdir": str(target.parent)})
+    book = books.streamed(str(target), target.parent)
     book.set_properties({"created": about.made.astimezone(UTC).replace(tzinfo=None)})
     try:
         _write_rows(book, con.execute(query))
@@ -98,7 +93,7 @@ def write(con: duckdb.DuckDBPyConnection, query: str, target: Path, about: About
 
 def write_document(document: Document, target: Path) -> None:
     """Write a document as a book: its front, then one sheet for each section; shares are numbers to count with."""
-    book = Workbook(str(target), {**_OPTIONS, "constant_memory": False})
+    book = Workbook(str(target), books.OPTIONS)
     book.set_properties({"title": document.title, "created": document.at.astimezone(UTC).replace(tzinfo=None)})
     styles = _Styles(book)
     try:

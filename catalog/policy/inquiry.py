@@ -29,9 +29,9 @@ from pipelines.register.times import as_utc
 
 ACT: Final = "audit.read"
 COMMAND: Final = "command"
+"""The road of what was done on the command line."""
 ASKED_ROADS: Final = (*ROADS, "oauth", COMMAND)
 """Of rows of the audit: also roads by which no data is read."""
-"""The road of what was done on the command line."""
 AGAIN: Final = ("file.read",)
 """Reads of files whose rows the question before told of already."""
 BATCH: Final = 5_000

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from python_calamine import CalamineError, CalamineWorkbook
-from xlsxwriter import Workbook
 from xlsxwriter.worksheet import Worksheet
 
 from pipelines.admission.positions import positions
 from pipelines.admission.quarantine import Line, Quarantine, row_id
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Corrected
+from pipelines.codecs import books
 from pipelines.connectors.formats.workbook import EXACT, text_of
 from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract
@@ -30,12 +30,6 @@ MOST_ROWS = 50_000
 """Of one book; the rest follows in the next one."""
 LONGEST = 32_767
 """Characters of a cell. A row with a longer value stays behind: a cut value would come back as a correction."""
-_OPTIONS = {
-    "constant_memory": True,
-    "strings_to_numbers": False,
-    "strings_to_formulas": False,
-    "strings_to_urls": False,
-}
 _ID = re.compile(r"B([0-9]{1,12})R([0-9]{1,12})-[0-9a-f]{6}")
 _SHOWN_AS_NUMBER = re.compile(r"[0-9][.][0-9]+E[+][0-9]+")
 """How Excel shows a number too long for it, once somebody made it text."""
@@ -60,7 +54,7 @@ def write(
 ) -> list[str]:
     """Write a book of the lines that fit one, the first first; returns the ids of the rows written."""
     fitting = [line for line in lines if _fits(line)][:MOST_ROWS]
-    book = Workbook(target, {**_OPTIONS, "tmpdir": str(lake.scratch())})
+    book = books.streamed(target, lake.scratch())
     try:
         _write_about(
             book.add_worksheet(translate("quarantine.sheet.about", "zh")), contract, contracts, about, len(fitting)

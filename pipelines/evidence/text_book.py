@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from xlsxwriter import Workbook
-
+from pipelines.codecs import books
 from pipelines.messages import translate
 
 MOST_ROWS = 1_000_000
@@ -21,8 +20,7 @@ def write(
     target: BinaryIO, about: str, titles: Sequence[str], rows: Iterable[Sequence[str | None]], scratch: Path
 ) -> None:
     """Write the book; there are no more rows than `MOST_ROWS`. `about`: lines of the first sheet."""
-    options = {"constant_memory": True, "strings_to_numbers": False, "strings_to_formulas": False}
-    book = Workbook(target, {**options, "strings_to_urls": False, "tmpdir": str(scratch)})
+    book = books.streamed(target, scratch)
     try:
         first = book.add_worksheet(translate("across.sheet.about", "zh"))
         first.set_column(0, 0, 120)

@@ -36,7 +36,7 @@ from tests.catalog import (
 )
 from tests.catalog.conftest import door, released_city
 from tests.catalog.signing_in import Clock
-from tests.catalog.small_city import City
+from tests.catalog.small_city import PERSONS, City, bearer
 from tests.connectors.store_servers import backend
 
 pytestmark = pytest.mark.server
@@ -159,3 +159,48 @@ def test_what_is_delivered(register: str, tmp_path: Path, test: Callable[..., No
     with backend("folder", store) as outbox:
         city, desk = test_files.with_outboxes(released_city(tmp_path / "city", register), {"folder": outbox})
         run(test, city, filing=test_files.begun(city, desk, outbox, "folder", taken))
+
+
+def test_a_character_that_it_keeps_in_no_text_is_the_clients_fault(register: str, tmp_path: Path) -> None:
+    """U+0000, wherever a client may put a text that is looked for."""
+    city = released_city(tmp_path / "city", register)
+    client, shown = city.client(), bearer(token := city.recipient("甲"))
+    city.grant("甲")
+    name, table = "%00", "/delta-sharing/shares/sharing/schemas/population/tables/person_of_division"
+    found = {
+        place: client.get(place, headers=shown).status_code
+        for place in (
+            f"/delta-sharing/files/{PERSONS}/v0/whole/part.parquet?t={name}&e=1&X-Amz-Signature={name}",
+            f"/delta-sharing/shares/{name}/schemas/{name}/tables/{name}/metadata",
+            f"/delta-sharing/shares?pageToken={name}",
+            f"{table}/changes?startingVersion={name}",
+            f"/api/v1/products/{name}/{name}/rows",
+            f"/api/v1/products/{PERSONS}/rows?name=eq.{name}",
+            f"/api/v1/products/{PERSONS}/rows?{name}=eq.1&cursor={name}",
+            f"/api/v1/receipt?first=2026-11-01&last=2026-11-30&product={name}",
+            f"/verify/licence/{name}",
+            f"/datasets/{name}/{name}",
+            f"/datasets/{PERSONS}/download/{name}",
+            f"/access/deliveries/{name}/1/receipt.zip",
+            f"/access/reads?product={name}&outcome={name}",
+            f"/datasets?q={name}",
+            f"/issues?owner={name}",
+            *(f"/quality/{place}" for place in (name, f"evidence/{name}", f"data-docs/{name}", f"failing/{name}")),
+            *(f"/quality/{place}" for place in (f"organisations/{name}", f"sources/{name}/{name}/rules/{name}")),
+        )
+    }
+    for place, form in {
+        "/login": {"token": "\0", "next": "/\0"},
+        "/login/account": {"name": "\0", "password": "\0", "code": "\0"},
+        "/join": {"invitation": "\0", "new": "\0", "again": "\0"},
+        "/oauth/token": {"grant_type": "client_credentials", "client_id": "\0", "client_secret": "\0"},
+    }.items():
+        found[place] = client.post(place, data=form).status_code
+    assert client.post("/login", data={"token": token}).status_code == 303
+    for place, form in {
+        "/access/acknowledge": {"notice": "1", "note": "\0"},
+        "/access/renew": {"overlap": "1", "token": "\0", "secret": "\0"},
+    }.items():
+        found[place] = client.post(place, data=form).status_code
+    city.register.close()
+    assert {place: status for place, status in found.items() if status >= 500} == {}

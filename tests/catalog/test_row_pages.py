@@ -174,6 +174,27 @@ def test_aggregates_are_those_of_duckdb(
     assert [tuple(map(_plain, row)) for row in read] == [tuple(map(_plain, row)) for row in plain]
 
 
+@pytest.mark.parametrize("kind", ["timestamp", "timestamp_ntz"])
+@pytest.mark.parametrize(
+    "text", ["2026-01-01T08:00:00+08:00", "2026-01-01T00:00:00Z", "2026-01-01 00:00", "2025-12-31T22:30-01:30"]
+)
+def test_a_moment_is_the_same_however_it_is_written(kind: str, text: str) -> None:
+    """Also of a column without a zone, which is in UTC."""
+    column = column_of({"name": "moment", "type": kind})
+    (wanted,) = question(asked([("moment", f"eq.{text}")]), [column]).filters
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        query = f"SELECT CAST(? AS {column.sql}) = {literal('2026-01-01 00:00:00')}::{column.sql}"
+        assert con.execute(query, list(wanted.values)).fetchone() == (True,)
+
+
+@pytest.mark.parametrize("offset", ["+00:00:00.000001", "-23:59:59.999999", "+08:00:30"])
+def test_a_moment_of_any_offset_is_a_value(bench: Bench, offset: str) -> None:
+    table = bench.table([{**dict.fromkeys(FIELDS), "moment": FIRST}])
+    rows, _ = bench.read(table, [("moment", f"le.2026-01-03T00:00:00{offset}")], 5)
+    assert len(rows) == 1
+
+
 def test_a_sum_beyond_what_can_be_written_is_the_clients_matter(bench: Bench) -> None:
     empty = dict.fromkeys(FIELDS)
     table = bench.table([{**empty, "real": 1e308}, {**empty, "real": 1e308}])

@@ -155,6 +155,8 @@ def test_a_limit_leaves_out_files_it_does_not_need(client: TestClient) -> None:
         b'{"version": -1}',
         b'{"version": true}',
         b'{"timestamp": "2026-13-01"}',
+        b'{"timestamp": "\\ud800"}',
+        b'{"version": "\\udfff"}',
         b'{"version": 0, "timestamp": "2026-01-01"}',
         b'{"startingVersion": "first"}',
         b'{"startingVersion": 99}',

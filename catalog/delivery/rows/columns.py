@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from catalog.delivery.rows.problems import Problem
@@ -117,7 +117,9 @@ def _date(text: str, column: Column) -> str:
 def _timestamp(text: str, column: Column) -> str:
     if not text.isascii() or not _DAY.match(text):
         raise ValueError
-    return datetime.fromisoformat(text).isoformat(sep=" ")
+    moment = datetime.fromisoformat(text)
+    # DuckDB works in UTC, passes over the offset where a column has no zone, and knows none of microseconds
+    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat(sep=" ")
 
 
 def _other(text: str, column: Column) -> str:

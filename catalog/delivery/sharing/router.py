@@ -181,11 +181,11 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
         query, number = request.query_params, _version(version)
         address = Address(f"{channel}/{product}", number, key, name, query.get("t", ""))
         signature = query.get(addresses.SIGNATURE, "")
-        caller = desk.callers.from_token_id(address.token) if address.token else desk.callers.from_token(None)
-        caller = replace(caller, purpose=metering.stated(request))
         problem = addresses.problem(address, desk.settings.key("urls"), query.get("e", ""), signature)
-        if problem is Reason.ADDRESS_INVALID:
-            caller = Caller()  # anybody may have written the token's id into it
+        caller = Caller()  # anybody may have written the token's id into an address that is none of ours
+        if problem is not Reason.ADDRESS_INVALID and address.token:
+            caller = desk.callers.from_token_id(address.token)
+        caller = replace(caller, purpose=metering.stated(request))
         # nor does anybody spend what is another's with an old address of theirs
         metering.asks(desk, request, Caller() if problem else caller, "file.read", ROAD)
         if problem:
@@ -337,6 +337,7 @@ def _question(body: bytes) -> dict[str, Any]:
     """The JSON object of a query, empty for an empty body. Raises BadRequest."""
     try:
         question = json.loads(body or b"{}")
+        json.dumps(question, ensure_ascii=False).encode()  # half a character cannot be named in any answer
     except (ValueError, RecursionError) as error:
         raise BadRequest("web.sharing.bad_json") from error
     if not isinstance(question, dict):
