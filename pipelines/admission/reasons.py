@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from pipelines.admission.changes import CHANGED, CORRECTED, DUPLICATE
 from pipelines.admission.compile import ERASED_ROW, UNREADABLE
+from pipelines.contracts.forms.fields import FieldDefinition
 from pipelines.contracts.resolved import ProductContract, SourceContract
 from pipelines.contracts.rules import Rule, days_after_today
 from pipelines.messages import translate
@@ -15,6 +16,8 @@ from pipelines.messages import translate
 DETAILS = ("length", "pattern", "codes", "minimum", "maximum", "years", "tolerance", "kilometres")
 """The arguments of rules that tell what is allowed."""
 LIMITS = ("minimum", "maximum")
+_BETWEEN = {"zh": ("、", "，", "；"), "en": (", ", ", ", "; ")}
+"""By language what stands between columns, between what is allowed, and between reasons."""
 
 
 def reasons(contract: SourceContract, language: str) -> Mapping[str, str]:
@@ -25,7 +28,7 @@ def reasons(contract: SourceContract, language: str) -> Mapping[str, str]:
 def of_model(contract: ProductContract, language: str) -> Mapping[str, str]:
     """What every rule and every advice of a model asks, by rule id; of one without a column, of the whole table."""
     whole = translate("quarantine.whole_table", language)
-    labels = {column.name: f"{_name(column.definition, language)}（{column.name}）" for column in contract.columns}
+    labels = {column.name: _label(column.definition, column.name, language) for column in contract.columns}
     rules = (*contract.rules, *contract.advice)
     return {
         rule.id: _of_rule(rule, labels, language) if rule.columns else _about(whole, rule, language) for rule in rules
@@ -34,13 +37,13 @@ def of_model(contract: ProductContract, language: str) -> Mapping[str, str]:
 
 def told(rules: str, known: Mapping[str, str], language: str) -> str:
     """The reasons of a comma-separated list of rules, one after the other."""
-    unknown = "quarantine.unknown_rule"
-    return "；".join(known.get(rule) or translate(unknown, language, rule=rule) for rule in rules.split(","))
+    unknown, between = "quarantine.unknown_rule", _BETWEEN[language][2]
+    return between.join(known.get(rule) or translate(unknown, language, rule=rule) for rule in rules.split(","))
 
 
 def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str]]:
     labels = _labels(contract, language)
-    key = "、".join(labels[name] for name in contract.form.load.key)
+    key = _BETWEEN[language][0].join(labels[name] for name in contract.form.load.key)
     yield DUPLICATE, translate("quarantine.duplicate", language, columns=key)
     yield CHANGED, translate("quarantine.changed", language, columns=key)
     yield CORRECTED, translate("quarantine.corrected", language)
@@ -55,7 +58,7 @@ def _reasons(contract: SourceContract, language: str) -> Iterator[tuple[str, str
 
 
 def _of_rule(rule: Rule, labels: Mapping[str, str], language: str) -> str:
-    return _about("、".join(labels[name] for name in rule.columns), rule, language)
+    return _about(_BETWEEN[language][0].join(labels[name] for name in rule.columns), rule, language)
 
 
 def _about(what: str, rule: Rule, language: str) -> str:
@@ -70,7 +73,7 @@ def _details(rule: Rule, language: str) -> str:
     """What the rule allows, in brackets; empty if it has no bounds of its own."""
     given = [(name, rule.arguments.get(name)) for name in DETAILS]
     told = [_detail(name, value, language) for name, value in given if value is not None]
-    return f"（{'，'.join(told)}）" if told else ""
+    return translate("quarantine.details", language, details=_BETWEEN[language][1].join(told)) if told else ""
 
 
 def _detail(name: str, value: object, language: str) -> str:
@@ -89,11 +92,10 @@ def _day(bound: str, language: str) -> str:
 
 def _labels(contract: SourceContract, language: str) -> dict[str, str]:
     """Every column by name, as `姓名（XM）`."""
-    return {
-        column.name: f"{_name(column.definition, language)}（{column.physical_name.strip()}）"
-        for column in contract.all_columns
-    }
+    columns = contract.all_columns
+    return {one.name: _label(one.definition, one.physical_name.strip(), language) for one in columns}
 
 
-def _name(definition: object, language: str) -> str:
-    return str(getattr(definition, "businessName" if language == "zh" else "businessNameEn"))
+def _label(definition: FieldDefinition, column: str, language: str) -> str:
+    name = definition.businessName if language == "zh" else definition.businessNameEn
+    return translate("quarantine.column", language, name=name, column=column)
