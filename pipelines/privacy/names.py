@@ -5,7 +5,8 @@ Belongs here: surnames, the words that stand around names, and the SQL tests mad
 
 A name in a sentence is found where something says that a name stands there:
 
-* after a word for a role (申请人、当事人、法定代表人 ...), up to a sign, the end or a word that goes on about it;
+* after a word for a role (申请人、当事人 ...) or by which people speak of themselves (我叫、我是、本人), up to a sign,
+  the end or a word that goes on about it;
 * before a title (同志、先生、女士 ...), (男，), 等三人; before what somebody does for others (代为、由……负责) or has
   (的房屋、的电话 ...);
 * after a role with a middle dot in it (阿依古丽·买买提), made of given names of peoples without surnames (扎西卓玛), or
@@ -113,6 +114,7 @@ _SAID = "(?:[)）】]?(?:姓名)?[:： ]+|[（(【]|姓名|名叫)"
 _AROUND = (
     f"(?:{_ROLES}){_SAID}({_SURE}){_AFTER}",
     f"(?:{_ROLES})(?:是|为|系)?({_PROBABLE}){_AFTER}",
+    f"(?:我叫|我是|本人叫?)({_PROBABLE}){_AFTER}",
     f"({_PROBABLE}){_TITLES}",
     f"由({_LIKELY})(?:负责|办理|经办|签收|接待|承办|处理|领取|代)",
     f"({_LIKELY})(?:代为|代签|代领|代办|代收)",
