@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -129,7 +130,8 @@ def verify() -> None:
     with told():
         settings = Settings.from_environment()
         register = opened_register(settings)
-        chains = ((tables.ledger, Ledger(register).first_break()), (tables.audit, audit.first_break(register)))
+        ledger = Ledger(register)
+        chains = ((tables.ledger, ledger.first_break()), (tables.audit, audit.first_break(register)))
         for table, broken in chains:
             if broken is not None:
                 raise CitylakeError("verify.broken", chain=table.name, sequence=broken)
@@ -139,30 +141,49 @@ def verify() -> None:
             if different is not None:
                 raise CitylakeError("verify.not_signed", chain=table.name, sequence=different.row, head=different.head)
             typer.echo(f"{table.name}: OK")
-        for row in unproved(Ledger(register), Receipts(register, "verify")):
-            raise CitylakeError("verify.unproved", row=row.sequence, subject=row.subject, edition=row.edition)
-        typer.echo("evidence: OK")
-        states: Counter[str] = Counter()
-        for one in releases(settings.lake, Ledger(register)):
-            about = {"subject": one.subject, "version": one.version}
-            if one.state == "corrupt":
-                raise CitylakeError("verify.corrupt", **about, what=one.what)
-            if one.state in ("erased", "shortened", "ended"):
-                typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
-            states[one.state] += 1
+        wrong = _problems(
+            say("verify.unproved", row=row.sequence, subject=row.subject, edition=row.edition)
+            for row in unproved(ledger, Receipts(register, "verify"))
+        )
+        if not wrong:
+            typer.echo("evidence: OK")
+        wrong += _verified_releases(settings, ledger)
+        wrong += _problems(
+            say("verify.unapproved", row=row.sequence, subject=row.subject, version=row.version)
+            for row in unbacked(ledger)
+        )
+        wrong += _problems(
+            say("verify.grant_unproved", grant=given.id, recipient=given.recipient, product=given.product)
+            for given in proved.unproved(register)
+        )
+        wrong += _problems(say("verify.report", file=file) for file in monthly.different(settings, ledger))
+        register.close()
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _verified_releases(settings: Settings, ledger: Ledger) -> int:
+    """Tell of every release that is not as it was published; how many are not what the ledger says."""
+    states: Counter[str] = Counter()
+    for one in releases(settings.lake, ledger):
+        about = {"subject": one.subject, "version": one.version}
+        if one.state == "corrupt":
+            _problems([say("verify.corrupt", **about, what=one.what)])
+        elif one.state != "unchanged":
+            typer.echo(say(f"verify.{one.state}", **about, orders="、".join(one.orders)))
+        states[one.state] += 1
+    if not states["corrupt"]:
         typer.echo(f"releases: OK ({states.total()})")
-        unapproved = list(unbacked(Ledger(register)))
-        for row in unapproved:
-            about = {"row": row.sequence, "subject": row.subject, "version": row.version}
-            typer.echo(say("verify.unapproved", **about), err=True)
-        grants = list(proved.unproved(register))
-        for given in grants:
-            about = {"grant": given.id, "recipient": given.recipient, "product": given.product}
-            typer.echo(say("verify.grant_unproved", **about), err=True)
-        for file in monthly.different(settings, Ledger(register)):
-            raise CitylakeError("verify.report", file=file)
-        if unapproved or grants:
-            raise typer.Exit(1)
+    return states["corrupt"]
+
+
+def _problems(texts: Iterable[str]) -> int:
+    """Tell each problem, and go on: whoever changed one thing may have changed others. How many there are."""
+    count = 0
+    for text in texts:
+        typer.secho(text, err=True, fg=typer.colors.RED)
+        count += 1
+    return count
 
 
 def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT], who: str, why: str) -> None:

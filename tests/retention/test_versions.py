@@ -4,7 +4,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from citylake.main import app
 from pipelines.contracts.load import Contracts
 from pipelines.lake.checksums import checksums, named
 from pipelines.lake.errors import LacksChecksums
@@ -63,6 +65,17 @@ def test_a_version_that_is_gone_without_a_word_is_corrupt(home: Home) -> None:
         if file.stat().st_size:
             file.unlink()
     assert states(home) == ["ended", "ended", "corrupt", "corrupt"]
+
+
+def test_the_command_tells_every_version_that_was_changed(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever changed one may have changed others, and hidden them behind it."""
+    changed = [home.lake.root / one.body["data"][0]["path"] for one in home.ledger.releases()][1:3]
+    for path in changed:
+        path.write_bytes(path.read_bytes()[::-1])
+    monkeypatch.setenv("CITYLAKE_HOME", str(home.settings.home))
+    told = CliRunner().invoke(app, ["verify"])
+    assert told.exit_code == 1 and "releases: OK" not in told.output
+    assert [str(path) in told.output for path in changed] == [True, True], told.output
 
 
 def test_a_changed_byte_is_found_in_every_version_that_has_it(home: Home) -> None:
