@@ -206,10 +206,14 @@ def test_bytes_are_those_that_were_sent(own_city: City) -> None:
     assert (left["bytes"]["used"], left["rows"]["used"]) == (sent, rows), "a look costs nothing"
 
 
-def test_of_a_part_of_a_file_its_share_of_the_rows_counts(own_city: City) -> None:
+@pytest.mark.parametrize("road", ["download", "signed"])
+def test_of_a_part_of_a_file_its_share_of_the_rows_counts(own_city: City, road: str) -> None:
     client, token = own_city.client(), own_city.recipient("甲")
     own_city.grant("甲")
     shown, path = bearer(token), f"/datasets/{PERSONS}/download/csv"
+    if road == "signed":
+        lines = client.post(f"{TABLE}/query", headers=shown, json={}).text.splitlines()
+        path = json.loads(lines[-1])["file"]["url"]
     size, used = int(client.head(path, headers=shown).headers["content-length"]), 0
     for asked, sent in (("bytes=0-", size), (f"bytes=0-{size // 2}", size // 2 + 1), ("bytes=0-0", 1)):
         answer = client.get(path, headers={**shown, "Range": asked})

@@ -215,6 +215,7 @@ def _add_files(router: APIRouter, desk: Desk) -> None:
             facts["sha256"] = desk.hashes.get(extract.folder / part.name, part.rows)
         desk.answered(then, "file.read", ROAD, **facts)
         asked.require_bytes()
+        metering.gave(request, part.rows, part.size)
         metering.lasts(request, partial(_stand, desk, [one for one in (before, then) if one]))
         about = described.link(described.addresses(desk.url, then.offering.product))
         headers = {"Cache-Control": "private, no-store", "ETag": etag, **about}
