@@ -162,7 +162,7 @@ def test_other_refusals_are_problems_too(client: TestClient) -> None:
     problem(client.post(ROWS), 405, "method")
     problem(client.get("/api/v1/nothing"), 404, "not_found")
     problem(client.get(f"{API}/open/nothing/rows"), 404, "unknown_product")
-    problem(client.get(f"{ROWS}?as_of=77"), 404, "not_published")
+    problem(client.get(f"{ROWS}?as_of=77"), 404, "version_unknown")
     problem(client.get(f"{API}/{PERSONS}/rows"), 401, "token_required")
     problem(client.get(ROWS, headers=bearer("cl_nonsense")), 401, "token_invalid")
     assert client.head(ROWS).status_code == 200
@@ -205,7 +205,7 @@ def test_a_page_stays_on_its_version_when_another_is_published(own_city: City) -
     own_city.withdraw(AGES)
     assert client.get(begun).status_code == 404
     own_city.release(AGES, 96)
-    problem(client.get(begun), 404, "not_published")
+    problem(client.get(begun), 404, "version_unknown")
 
 
 def test_a_cursor_is_good_for_its_question_alone(city: City, client: TestClient) -> None:

@@ -304,7 +304,7 @@ def _at(desk: Desk, admission: Admission, found: Asked) -> Admission:
     then = desk.at_version(admission, version)
     if then is None:
         ended = version in desk.listing.ended_versions(product)
-        raise desk.refuse(caller, product, Reason.VERSION_ENDED if ended else Reason.NOT_PUBLISHED, "rows.read", ROAD)
+        raise desk.refuse(caller, product, Reason.VERSION_ENDED if ended else Reason.VERSION_UNKNOWN, "rows.read", ROAD)
     if not then.allowed.columns:
         raise desk.refuse(caller, product, Reason.GRANT_EMPTY, "rows.read", ROAD)
     history = desk.listing.ledger.history(product, 1000)
