@@ -7,6 +7,7 @@ the version travel with the file. Which rows may be given out is decided elsewhe
 """
 
 import json
+import math
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -160,7 +161,7 @@ def write_geojson(con: duckdb.DuckDBPyConnection, query: str, target: Path, laye
             if layer.key is not None:
                 feature["id"] = row[layer.key]
             geometry = {"type": shape.kind, "coordinates": shape.coordinates} if shape else None
-            values = {one.name: _plain(row[one.name]) for one in layer.fields}
+            values = {one.name: _plain_json(row[one.name]) for one in layer.fields}
             feature |= {"geometry": geometry, "properties": values}
             out.write(f"{separator}{_json(feature)}")
             separator = ",\n"
@@ -252,6 +253,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return float(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _plain_json(value: Any) -> Any:
+    """The same, and nothing for a number that JSON does not have."""
+    plain = _plain(value)
+    return None if isinstance(plain, float) and not math.isfinite(plain) else plain
 
 
 def _json(value: Any) -> str:

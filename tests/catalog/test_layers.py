@@ -17,7 +17,7 @@ import pytest
 
 from catalog.delivery import layers
 from catalog.delivery.formats import GEOGRAPHIC, MEDIA_TYPES
-from catalog.delivery.layers import Layer, layer_of
+from catalog.delivery.layers import Field, Layer, layer_of
 from pipelines.contracts.resolved import Contracts
 from pipelines.geo import shapes, wkt
 from pipelines.release.ledger import Recorded
@@ -232,6 +232,15 @@ def test_a_layer_without_features_is_still_a_layer(
         assert pyogrio.read_info(file)["features"] == 0
     layers.WRITERS["geoparquet"](con, "SELECT * FROM rows WHERE false", tmp_path / "empty.parquet", layer)
     assert pq.read_table(tmp_path / "empty.parquet").num_rows == 0
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_a_number_that_json_does_not_have_is_left_out(tmp_path: Path, number: str) -> None:
+    layer = Layer("spots", "点", "spots", "shape", None, (Field("size", "大小", "size", None),), "—", 0, "—", AT)
+    query, target = f"SELECT 'POINT (116.5 31.7)' AS shape, '{number}'::DOUBLE AS size", tmp_path / "spots.geojson"
+    layers.WRITERS["geojson"](duckdb.connect(), query, target, layer)
+    (feature,) = json.loads(target.read_text("utf-8"))["features"]
+    assert feature["properties"] == {"size": None}
 
 
 def test_what_shows_no_geometry_is_no_layer(contracts: Contracts) -> None:
