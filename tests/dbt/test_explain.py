@@ -669,6 +669,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "total_share": lambda case: 0 <= float(case.cell.value or -1) <= 1.000001 and bool(case.raws),
     "ownership_depth": is_length_of_the_chain,
     "control_depth": is_length_of_the_chain,
+    "controller_investment_no": lambda case: any(case.cell.value in raw.values() for raw in case.raws.values()),
     "control_state": lambda case: (case.cell.value == "controlled") == (case.row["controller_kind"] is not None),
     "entity_tag": lambda case: bool(case.raws),
     "entity_class": partial(is_start_of, "uscc", 2),

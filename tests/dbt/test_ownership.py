@@ -46,20 +46,22 @@ class Models:
         """Stakes (company, holder, share, depth), and by company its control (state, controller, depth)."""
         companies = {company for company, _ in edges}
         with duckdb.connect() as con:
-            con.execute("CREATE TABLE held_table (uscc VARCHAR, holder_key VARCHAR, holder_kind VARCHAR, "
-                        "shareholder_person_id VARCHAR, shareholder_uscc VARCHAR, held_share DOUBLE, "
-                        "source_rows VARCHAR)")  # fmt: skip
+            con.execute("CREATE TABLE held_table (investment_no VARCHAR, uscc VARCHAR, holder_key VARCHAR, "
+                        "holder_kind VARCHAR, shareholder_person_id VARCHAR, shareholder_uscc VARCHAR, "
+                        "held_share DOUBLE, source_rows VARCHAR)")  # fmt: skip
             for number, ((company, holder), share) in enumerate(edges.items()):
-                inner, natural = holder in companies, holder.startswith("P")
-                kind = "company" if inner else "person" if natural else "state"
+                kinds = {"P": "person", "U": "unidentified"}
+                kind = "company" if holder in companies else kinds.get(holder[0], "state")
                 rows = f'{{"amr/shareholder":"1:{number}","amr/enterprise":"1:{number}"}}'
-                values = [company, holder, kind, holder if natural else None, None if natural else holder, share / 100]
-                con.execute("INSERT INTO held_table VALUES (?, ?, ?, ?, ?, ?, ?)", [*values, rows])
+                person, code = (holder if kind in told else None for told in (("person",), ("company", "state")))
+                values = [holder[1:], company, holder, kind, person, code, share / 100]
+                con.execute("INSERT INTO held_table VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*values, rows])
             stakes = con.execute(
                 f"SELECT uscc, holder_key, total_share, ownership_depth FROM ({self.stake}) ORDER BY ALL"
             ).fetchall()
             controls = con.execute(
-                f"SELECT uscc, control_state, coalesce(controller_person_id, controller_uscc), control_depth "
+                f"SELECT uscc, control_state, coalesce(controller_person_id, controller_uscc, "
+                f"controller_investment_no), control_depth "
                 f"FROM ({self.control})"
             ).fetchall()
         return stakes, {company: (state, who, depth) for company, state, who, depth in controls}
@@ -217,6 +219,13 @@ def test_less_than_half_of_the_shares_does_not_tell_who_controls(models: Models)
     _, controls = models.run({("CA", "CB"): 100, ("CB", "P1"): 49, ("CC", "P1"): 40, ("CC", "P2"): 10})
     assert controls == {
         "CA": ("incomplete", None, None), "CB": ("incomplete", None, None), "CC": ("no_majority", None, None),
+    }  # fmt: skip
+
+
+def test_a_controller_of_whom_nothing_is_known_is_told_by_the_number_of_the_holding(models: Models) -> None:
+    _, controls = models.run({("CA", "CB"): 51, ("CB", "U77"): 60, ("CB", "P1"): 40, ("CC", "U78"): 50})
+    assert controls == {
+        "CA": ("controlled", "77", 2), "CB": ("controlled", "77", 1), "CC": ("no_majority", None, None),
     }  # fmt: skip
 
 

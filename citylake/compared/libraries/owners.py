@@ -18,8 +18,6 @@ SHAREHOLDER, STAKE, CONTROL = (f"lib_legal_entity__{name}" for name in ("shareho
 MODELS = (SHAREHOLDER, STAKE, CONTROL)
 SHARES = "amr/shareholder"
 CIRCULAR, CONTROLLED, NO_MAJORITY, INCOMPLETE = "circular", "controlled", "no_majority", "incomplete"
-NOBODY = "? "
-"""Begins what stands for a holder of whom the register says nothing that identifies; then the number of the holding."""
 _LEFT = 1e-9
 """Of a company what may stay under way: shares are compared to four digits."""
 
@@ -119,16 +117,12 @@ class Owners:
 
     def control(self) -> dict[str, Answers]:
         """By state of control: who controls a company in how many steps. That nobody can tell is no answer."""
-        columns = "uscc, control_state, controller_uscc, controller_person_id, control_depth"
+        columns = "uscc, control_state, controller_investment_no, controller_uscc, controller_person_id, control_depth"
         said = {
-            row[0]: (row[1], self._who("", row[2], row[3]) if row[1] == CONTROLLED else None, row[4])
+            row[0]: (row[1], self._who(*row[2:5]) if row[1] == CONTROLLED else None, row[5])
             for row in self._libraries.rows(CONTROL, columns, f"control_state <> '{INCOMPLETE}'")
         }
-        true = {
-            company: (state, NOBODY if (who or "").startswith(NOBODY) else who, steps)  # it tells of no holding
-            for company, (state, who, steps) in controllers(self.true.values()).items()
-        }
-        wrong = self._touched()
+        true, wrong = controllers(self.true.values()), self._touched()
         return {
             state: answers(
                 {company: one for company, one in true.items() if one[0] == state},
@@ -140,13 +134,13 @@ class Owners:
 
     def _true(self) -> Iterable[Holding]:
         for row in clean(self._libraries, SHARES):
-            holder = row["shareholder_id_number"] or row["shareholder_uscc"] or f"{NOBODY}{row['investment_no']}"
+            holder = row["shareholder_id_number"] or row["shareholder_uscc"] or f"? {row['investment_no']}"
             yield Holding(row["investment_no"], self._companies[row["subject_no"]], holder, row["share_ratio"] / 100)
 
-    def _who(self, number: str, uscc: str | None, person: str | None) -> str:
+    def _who(self, number: str | None, uscc: str | None, person: str | None) -> str:
         if person is not None:
             return self._people.get(person, person)
-        return uscc or f"{NOBODY}{number}"
+        return uscc or f"? {number}"
 
     def _why(self, number: str) -> str:
         wrong = self._entities.planted.of(SHARES, number)

@@ -83,7 +83,7 @@ top_{{ 2 * n }} as (
 {% macro ownership_edges() -%}
 held as (
     select
-        uscc, holder_key, holder_kind, shareholder_person_id, shareholder_uscc, held_share as share,
+        uscc, investment_no, holder_key, holder_kind, shareholder_person_id, shareholder_uscc, held_share as share,
         '001,' || replace(
             replace(substr(source_rows, 2, length(source_rows) - 2), 'amr/shareholder', 'amr/shareholder#' || uscc),
             'amr/enterprise', 'amr/enterprise#' || uscc
