@@ -33,7 +33,7 @@ REPAIRS = table(
     "drc",
     "xygs",
     "T_XYXF",
-    "XF_BH XF_DX XF_JLBH XDR_MC XDR_SHXYM XF_SQRQ XF_SLRQ XF_JDRQ XF_JG XF_SY XF_ZZGSRQ SLJG SLJGDM",
+    "XF_BH XF_DX XF_JLBH XDR_MC XDR_LB XDR_SHXYM XDR_ZJHM XF_SQRQ XF_SLRQ XF_JDRQ XF_JG XF_SY XF_ZZGSRQ SLJG SLJGDM",
     "GXSJ",
 )
 COMMITMENTS = table(
@@ -118,11 +118,15 @@ def _listing_mistakes() -> tuple[Mistake, ...]:
 def _repair_mistakes() -> tuple[Mistake, ...]:
     at = REPAIRS.names.index
     result, withdrawn = at("XF_JG"), at("XF_ZZGSRQ")
+    category, uscc, person = at("XDR_LB"), at("XDR_SHXYM"), at("XDR_ZJHM")
     return (
         missing(at("XF_JLBH")),
         changed("target_no_code", CODE, at("XF_DX"), lambda v, d: "7"),
-        *organisation_mistakes(at("XDR_SHXYM")),
-        missing(at("XDR_SHXYM")),
+        spelled("category_word", category, _MARKED),
+        *organisation_mistakes(uscc),
+        absent("uscc_missing", uscc, lambda row: row[category] != PERSON),
+        *(only(lambda row: row[category] == PERSON, one) for one in id_mistakes(person)),
+        absent("id_missing", person, lambda row: row[category] == PERSON),
         *date_mistakes(at("XF_SQRQ"), "consistency"),
         missing(at("XF_SQRQ")),
         before("accepted_before_applied", at("XF_SQRQ"), at("XF_SLRQ"), "range"),
@@ -231,14 +235,14 @@ class Repairs:
         """New applications; those that wait are decided."""
         dice, number = news.dice, news.count(REPAIRS.dataset)
         waiting = news.truth.execute(
-            "SELECT row FROM truth.record WHERE dataset = %s AND mistake IS NULL AND row[9] = %s ORDER BY key",
-            [REPAIRS.dataset, PENDING],
+            "SELECT row FROM truth.record WHERE dataset = %s AND mistake IS NULL AND row[%s] = %s ORDER BY key",
+            [REPAIRS.dataset, REPAIRS.names.index("XF_JG") + 1, PENDING],
         ).fetchall()
         rows = [row for (old,) in waiting if (row := _decided(dice, list(old), news.today)) != old]
         known = {str(row[REPAIRS.names.index("XF_JLBH")]) for row in self._all(news)}
-        fresh = [row for row in news.some(PENALTIES.dataset, 20, "repair") if row[3] and str(row[0]) not in known]
+        fresh = [row for row in news.some(PENALTIES.dataset, 20, "repair") if str(row[0]) not in known]
         for count, row in enumerate(fresh[:2], 1):
-            rows.append(_repair(dice, number + count, OF_PENALTY, row, _subject(row, 1, 3), news.today, news.today))
+            rows.append(_repair(dice, number + count, OF_PENALTY, row, _punished(row), news.today, news.today))
         return Change(rows)
 
     def _all(self, news: News) -> Iterator[Row]:
@@ -246,25 +250,24 @@ class Repairs:
         yield from (row for (row,) in found)
 
 
-def _repairable(city: Everybody) -> Iterator[tuple[str, Row, tuple[str, str], date]]:
-    """What organisations may have repaired: valid penalties and entries in lists of the untrustworthy."""
+def _repairable(city: Everybody) -> Iterator[tuple[str, Row, Row, date]]:
+    """What may be repaired, and of whom: valid penalties and entries in lists of the untrustworthy."""
     decided, status = PENALTIES.names.index("CF_JDRQ"), PENALTIES.names.index("CF_ZT")
     query = "SELECT row FROM truth.record WHERE dataset = %s ORDER BY key"
     for (row,) in city.truth.execute(query, [PENALTIES.dataset]).fetchall():
-        if row[3] is not None and row[status] == VALID:
-            yield OF_PENALTY, row, _subject(row, 1, 3), date.fromisoformat(row[decided])
+        if row[status] == VALID:
+            yield OF_PENALTY, row, _punished(row), date.fromisoformat(row[decided])
     for (row,) in city.truth.execute(query, [LISTINGS.dataset]).fetchall():
-        if row[4] is not None and row[1] != "9" and row[_REMOVED] is None:
-            yield OF_LISTING, row, _subject(row, 2, 4), date.fromisoformat(row[_LISTED])
+        if row[1] != "9" and row[_REMOVED] is None:
+            yield OF_LISTING, row, row[2:6], date.fromisoformat(row[_LISTED])
 
 
-def _subject(row: Row, name: int, uscc: int) -> tuple[str, str]:
-    return str(row[name]), str(row[uscc])
+def _punished(penalty: Row) -> Row:
+    """The subject of a penalty: name, category, code, identity number."""
+    return [*penalty[1:4], penalty[PENALTIES.names.index("CF_XDR_SFZ")]]
 
 
-def _repair(
-    dice: Dice, number: int, target: str, record: Row, subject: tuple[str, str], applied: date, today: date
-) -> Row:
+def _repair(dice: Dice, number: int, target: str, record: Row, subject: Row, applied: date, today: date) -> Row:
     authority = authorities()["drc"]
     row: Row = [
         f"XF3415{number:010d}", target, record[0], *subject, applied.isoformat(), None, None, PENDING, None, None,

@@ -352,7 +352,8 @@ def is_repaired_record_known(case: Case) -> bool:
     model, key = {"1": ("penalty", "credit_record_no"), "2": ("listing", "list_record_no")}[
         case.row["repair_target"] or ""
     ]
-    record = f"{key} = {literal(case.row['repaired_record_no'])} and uscc = {literal(case.row['uscc'])}"
+    subject = "uscc" if case.row["uscc"] else "subject_person_id"
+    record = f"{key} = {literal(case.row['repaired_record_no'])} and {subject} = {literal(case.row[subject])}"
     found = case.look_up(f"lib_credit__{model}", key, record)
     return str(bool(found)).lower() == case.cell.value
 

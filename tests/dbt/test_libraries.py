@@ -62,11 +62,17 @@ def decision(number: str, uscc: str | None, day: str, **given: object) -> dict[s
 
 
 def repair(
-    number: str, target: str, record: str, result: str, withdrawn: object = None, uscc: str = "C"
+    number: str,
+    target: str,
+    record: str,
+    result: str,
+    withdrawn: object = None,
+    uscc: str | None = "C",
+    **given: object,
 ) -> dict[str, object]:
     return {
         "repair_no": number, "repair_target": target, "repaired_record_no": record, "repair_result": result,
-        "withdrawn_on": withdrawn, "uscc": uscc, "applied_on": "2026-08-01",
+        "withdrawn_on": withdrawn, "uscc": uscc, "applied_on": "2026-08-01", **given,
     }  # fmt: skip
 
 
@@ -210,6 +216,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         # of another firm: the publicity of C stays as it is
         repair("R8", "1", "F8", "1", yesterday, uscc="A"),
         repair("R9", "2", "M1", "1", yesterday, uscc="A"),
+        # of natural persons: the person's own record, and one of somebody else
+        *(
+            repair(number, target, record, "1", AS_OF, uscc=None, subject_category="2", subject_person_id=person)
+            for number, target, record, person in (
+                ("S1", "1", "F4", "li"),
+                ("S2", "2", "M5", "li"),
+                ("S3", "1", "F0", "zhang"),
+            )
+        ),
     )
     bench.load(
         "drc/credit_list",
@@ -457,7 +472,18 @@ def test_subjects_of_credit_are_counted_and_name_their_last_decisions(bench: Ben
 def test_repairs_know_whether_their_record_is_there_and_of_their_subject(bench: Bench) -> None:
     assert bench.rows("lib_credit__repair", "repair_no, record_known") == [
         *((f"R{number}", True) for number in range(1, 6)), ("R6", False), ("R7", True), ("R8", False), ("R9", False),
+        ("S1", True), ("S2", True), ("S3", False),
     ]  # fmt: skip
+
+
+def test_a_repair_ends_the_publicity_of_a_natural_person_and_of_nobody_else(bench: Bench) -> None:
+    about = "subject_category = '2'"
+    yesterday = AS_OF - timedelta(days=1)
+    assert bench.rows("lib_credit__penalty", "credit_record_no, repair_no, public_until", about) == [
+        ("F0", None, date(2027, 2, 28)), ("F4", "S1", yesterday),
+    ]  # fmt: skip
+    found = bench.rows("lib_credit__listing", "list_record_no, repair_no, public_until, in_list", about)
+    assert found == [("M5", "S2", yesterday, False)]
 
 
 def test_a_grant_about_a_record_of_somebody_else_is_told_to_its_department(bench: Bench, contracts: Contracts) -> None:
@@ -470,7 +496,7 @@ def test_a_grant_about_a_record_of_somebody_else_is_told_to_its_department(bench
     context = Context({}, AS_OF, relations["repair"], models=models)
     with duckdb.connect() as con:
         found = measure(con, contracts.models["lib_credit__repair"].advice, context)
-    assert [one.failed for one in found] == [1, 2]  # R8; R6 and R9
+    assert [one.failed for one in found] == [1, 2, 1, 0]  # R8; R6 and R9; S3
 
 
 def test_a_score_is_the_sum_of_points_that_its_events_explain(bench: Bench) -> None:

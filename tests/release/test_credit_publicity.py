@@ -33,8 +33,8 @@ LISTING = """INSERT INTO xygs."T_XYMD" ("MD_BH", "MD_LX", "XDR_LB", "MD_YJ", "MD
     "MD_YCRQ", "XDR_SHXYM", "XDR_MC", "RDJG", "RDJGDM", "GXSJ")
     VALUES (%s, '3', '1', '条例', '未公示年报', '2025-12-30', '已履行义务', %s, %s, %s, %s, %s, %s)"""
 REPAIR = """INSERT INTO xygs."T_XYXF" ("XF_BH", "XF_DX", "XF_JLBH", "XF_SQRQ", "XF_SLRQ", "XF_JDRQ", "XF_JG",
-    "XF_ZZGSRQ", "XDR_SHXYM", "XDR_MC", "SLJG", "SLJGDM", "GXSJ")
-    VALUES ('XF3415TEST', '1', %s, '2025-12-30', '2025-12-31', '2026-01-01', '1', %s, %s, %s, %s, %s, %s)"""
+    "XF_ZZGSRQ", "XDR_LB", "XDR_SHXYM", "XDR_MC", "SLJG", "SLJGDM", "GXSJ")
+    VALUES ('XF3415TEST', '1', %s, '2025-12-30', '2025-12-31', '2026-01-01', '1', %s, '1', %s, %s, %s, %s, %s)"""
 SOURCES = ("drc/penalty", "drc/credit_list", "drc/credit_repair")
 
 

@@ -30,10 +30,12 @@ def test_repairs_are_of_known_records_and_go_on_from_day_to_day(town: Town) -> N
     records = {row["CF_BH"] for row in town.last[PENALTIES]} | {row["MD_BH"] for row in town.last[LISTS]}
     for row in town.clean(town.last, REPAIRS, "XF_BH"):
         assert row["XF_JLBH"] in records
+        assert (row["XDR_LB"] == "2") == (row["XDR_ZJHM"] is not None) == (row["XDR_SHXYM"] is None)
         steps = [row[name] for name in ("XF_SQRQ", "XF_SLRQ", "XF_JDRQ", "XF_ZZGSRQ") if row[name] is not None]
         assert steps == sorted(steps)
         assert (row["XF_JG"] == "1") == (row["XF_ZZGSRQ"] is not None)
         assert (row["XF_JG"] == "4") == (row["XF_JDRQ"] is None)
+    assert {row["XDR_LB"] for row in town.last[REPAIRS]} >= {"1", "2", "3"}
     before = {row["XF_BH"]: row["XF_JG"] for row in town.first[REPAIRS]}
     now = {row["XF_BH"]: row["XF_JG"] for row in town.last[REPAIRS]}
     assert now.keys() > before.keys()
