@@ -16,11 +16,13 @@ FIRST_YEAR, LAST_YEAR = 2000, 2200
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a posted form; empty for one that is too long to be ours."""
+    """The fields of a posted form, without U+0000, which PostgreSQL takes in no text; empty for one that is too long to
+    be ours."""
     body = await request.body()
     if len(body) > FORM_BYTES:
         return {}
-    return {key: values[-1] for key, values in parse_qs(body.decode("utf-8", "replace")).items()}
+    fields = parse_qs(body.decode("utf-8", "replace"))
+    return {key: values[-1].replace("\0", "") for key, values in fields.items()}
 
 
 Form = Annotated[dict[str, str], Depends(_form)]

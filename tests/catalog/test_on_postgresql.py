@@ -72,6 +72,7 @@ ENTERING: tuple[Callable[..., None], ...] = (
     test_wrong_tries.test_after_some_wrong_tries_the_right_one_waits_too,
     test_wrong_tries.test_many_tries_at_once_are_not_more_than_many_in_a_row,
     test_renewal.test_a_token_makes_its_successor,
+    test_renewal.test_a_departments_user_renews_their_own_organisations,
     test_renewal.test_revoking_ends_what_was_renewed,
 )
 

@@ -151,8 +151,9 @@ def test_a_departments_user_renews_their_own_organisations(staffed_city: City, c
     clerk = ready(staffed_city, "科员", clock).browser
     page = clerk.get("/access").text
     assert mine.id in page and other.id not in page and "甲" in page and "乙" not in page
-    denied = clerk.post("/access/renew", data={"token": other.id, "overlap": "24"})
-    assert denied.status_code == 403 and len(list_tokens(register)) == 2
+    for wrong in ("\0", other.id):
+        denied = clerk.post("/access/renew", data={"token": wrong, "overlap": "24"})
+        assert denied.status_code == 403 and len(list_tokens(register)) == 2
     row = audit.recent(register, 1)[0]
     assert (row["action"], row["outcome"]) == ("token.renew", "denied")
     assert row["body"] == {"actor": "科员", "reason": "token.other_organisation"}
