@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -83,7 +84,7 @@ def client(town: City) -> Iterator[TestClient]:
 
 
 def ask(client: TestClient | httpx.Client, number: str, token: str, **query: str) -> Any:
-    return client.get(f"/verify/licence/{number}", headers=bearer(token), params=query)
+    return client.get(f"/verify/licence/{quote(number)}", headers=bearer(token), params=query)
 
 
 def told(client: TestClient, number: str, token: str, **query: str) -> dict[str, Any]:
@@ -153,6 +154,7 @@ def test_what_is_no_licence_of_the_city_is_told_apart(client: TestClient, token:
         ("12345", "malformed"),
         (GOOD.replace("1.2.156", "1.2.157"), "malformed"),
         (f"{GOOD}' or '1'='1", "malformed"),
+        (f"{GOOD}\0", "malformed"),
         (wrong, "wrong_check_character"),
         (UNKNOWN, "not_in_catalogue"),
     ):

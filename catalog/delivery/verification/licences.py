@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs import certificate
-from pipelines.codecs.sql import identifier, literal
+from pipelines.codecs.sql import identifier
 
 PRODUCT = "sharing/licence_verify"
 """The product that is asked; its contract says which column is the key and how often one may ask."""
@@ -89,8 +89,8 @@ def verify(
         return Answer(number, wrong, day)
     shown = ", ".join(identifier(name) for name in columns)
     order = ' ORDER BY "change_no"' if "change_no" in columns else ""
-    query = f"SELECT {shown} FROM {relation} WHERE {identifier(KEY)} = {literal(number)}{order}"
-    rows = [dict(zip(columns, row, strict=True)) for row in con.execute(query).fetchall()]
+    query = f"SELECT {shown} FROM {relation} WHERE {identifier(KEY)} = ?{order}"
+    rows = [dict(zip(columns, row, strict=True)) for row in con.execute(query, [number]).fetchall()]
     if not rows:
         return Answer(number, Verdict.UNKNOWN, day, known_on)
     then = [row for row in rows if _since(row) <= day]
@@ -102,7 +102,7 @@ def verify(
 def _wrong(con: duckdb.DuckDBPyConnection, number: str) -> Verdict | None:
     """Whether the text cannot be an identifier (GB/T 36904-2018: its form, and ISO 7064 MOD 37,36)."""
     formed, right = certificate.well_formed("n"), certificate.check_character_right("n")
-    ((well, checked),) = con.execute(f"SELECT {formed}, {right} FROM (SELECT {literal(number)} AS n)").fetchall()
+    ((well, checked),) = con.execute(f"SELECT {formed}, {right} FROM (SELECT ?::VARCHAR AS n)", [number]).fetchall()
     if not well:
         return Verdict.MALFORMED
     return None if checked else Verdict.WRONG_CHECK
