@@ -10,7 +10,7 @@ the steward decides.
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -30,18 +30,19 @@ from pipelines.admission.profile import Profile, profile
 from pipelines.admission.receive import Delivery
 from pipelines.admission.replays import Origins, taken_again
 from pipelines.admission.taken import newer_file
-from pipelines.codecs.derive import argument, derivations
+from pipelines.admission.takeover import Told, takeover
+from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
 from pipelines.connectors.base import connectors
 from pipelines.contracts.forms.sources import Append, ChangeLog, SnapshotDiff, WholeTable, newest
-from pipelines.contracts.load import Contracts, SourceContract
+from pipelines.contracts.load import Contracts, Derived, SourceContract
 from pipelines.engine import ADMISSION_MEMORY, connect
 from pipelines.geo import judging
 from pipelines.issues import Finding
 from pipelines.lake import delta
 from pipelines.lake.columns import query_schema
 from pipelines.lake.edition import CONTROL, current_state
-from pipelines.lake.parquet import PASSING, copy_rows, write_file
+from pipelines.lake.parquet import PASSING, WrittenFile, copy_rows, write_file
 from pipelines.lake.zones import Lake
 from pipelines.messages import CitylakeError
 from pipelines.register.receipts import REPLAY, RETURNED, Receipts, Stage
@@ -173,7 +174,7 @@ class Batch:
             if replayed := self._replayed():
                 return replayed
             for number, item in enumerate(self.contract.derived):
-                self._register_derivation(f"derive_{number}", item.step.verb, item.column.definition.logicalType)
+                self._register_derivation(f"derive_{number}", item)
             if any(rule.about.scope == "shape" for rule in self.contract.rules):
                 judging.register(self.con, self.contracts)
             self._register_log(before.core_version)
@@ -320,7 +321,7 @@ class Batch:
     def _derived(self) -> dict[str, str]:
         """The derived columns with their SQL; their functions are registered on the connection."""
         return {
-            item.column.name: f"derive_{number}({argument(item.step.verb, identifier(item.step.arguments['of']))})"
+            item.column.name: f"derive_{number}({identifier(item.step.arguments['of'])})"
             for number, item in enumerate(self.contract.derived)
         }
 
@@ -411,7 +412,9 @@ class Batch:
         """Quarantine first, then core: the commit to core is what makes the batch admitted. The hashes come last: what
         a killed run did not keep is computed."""
         if delta.committed(self.quarantine, APPLICATION) != outcome.batch:
-            self._commit(self.quarantine, self._refused_queries(outcome.refused), outcome.batch, {})
+            queries = self._refused_queries(outcome.refused)  # each has the whole row as text
+            written = [file for one in queries for file in copy_rows(self.con, one, self.quarantine, long_rows=True)]
+            self._commit(self.quarantine, queries[0], written, outcome.batch, {})
         seconds = round(time.monotonic() - started, 3)
         recorded = {"core_version": self.base, "seconds": seconds}
         outcome = Admitted(**{**vars(outcome), **recorded})
@@ -421,7 +424,7 @@ class Batch:
         metadata = {_ADMITTED: json.dumps(vars(outcome))}
         if isinstance(changes, ReturnedTable):  # the other rows are as they were: the next delivery is to see that
             metadata["contract"] = self._contract_before()
-        version = self._commit(self.core, [self._changes_query(changes)], outcome.batch, metadata)
+        version = self._commit(self.core, *self._write_core(changes), outcome.batch, metadata)
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
 
@@ -431,13 +434,13 @@ class Batch:
         else:
             hashes.drop(self.lake.hashes(self.contract.org, self.contract.dataset))
 
-    def _commit(self, location: Path, queries: Sequence[str], batch: int, metadata: dict[str, str]) -> int:
-        long_rows = location == self.quarantine  # each has the whole row as text
-        schema = query_schema(self.con, queries[0], self.contract.id)
-        written = [file for query in queries for file in copy_rows(self.con, query, location, long_rows=long_rows)]
+    def _commit(
+        self, location: Path, query: str, written: Sequence[WrittenFile], batch: int, metadata: dict[str, str]
+    ) -> int:
+        """`query`: one with the columns of what was written."""
         return delta.commit(
             location,
-            schema,
+            query_schema(self.con, query, self.contract.id),
             "append",
             delta.latest(location),
             written,
@@ -446,13 +449,33 @@ class Batch:
             evolve=True,
         )
 
-    def _changes_query(self, changes: Changes) -> str:
+    def _write_core(self, changes: Changes) -> tuple[str, list[WrittenFile]]:
+        """Write the rows that change core. A query with their columns, and the files."""
+        path, zone = self.delivery.path, self.admission.context.timezone
+        first = self.base is None and not isinstance(changes.load, ChangeLog)  # nearly all rows do, as inserted ones
+        if not first or not (ways := takeover(self.contract, self.judged, zone, path)):
+            both = f"{raw_rows(str(path))} r JOIN changes c ON c.{ROW} = r.file_row_number"
+            rows = f"SELECT r.*, c._op, c.{DIRTY} FROM {both}"
+            query = self._changes_query(self.admission.decoded(rows, self.judged.cleared.usual))
+            return query, copy_rows(self.con, query, self.core)
+        derived = {item.column.name: (item.step.arguments["of"], self._derive(item)) for item in self.contract.derived}
+        known_at = self._number(f"SELECT epoch_us(TIMESTAMPTZ {literal(self.known_at)})")
+        refused, told = changes.not_accepted(), Told(derived, self.delivery.batch, known_at)
+        aside = f"{refused} UNION ALL {screen.suspected(self.suspects)}"
+        written = ways.write(self.con, aside, told, self.core)
+        query = self._changes_query(self.admission.decoded(screen.suspects_but(refused, path, self.suspects)))
+        written += copy_rows(self.con, query, self.core)
+        if sum(file.rows for file in written) != self._count("changes"):
+            raise AssertionError(f"{self.contract.id}: other rows were written than accepted")
+        return query, written
+
+    def _changes_query(self, changed: str) -> str:
         """The changed rows, decoded once more, and the last known values of keys that are gone."""
         batch = f"{self.delivery.batch}::BIGINT AS _batch"
         known_at = f"TIMESTAMPTZ {literal(self.known_at)} AS _known_at"
         names = ", ".join(identifier(column.name) for column in self.contract.columns)
         derived = "".join(f", {call} AS {identifier(name)}" for name, call in self._derived().items())
-        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({self._changed(changes)})"
+        query = f"SELECT {names}{derived}, _op, {batch}, {ROW}, {known_at} FROM ({changed})"
         if not self._count("deleted"):
             return query
         key = self.contract.form.load.key
@@ -465,25 +488,17 @@ class Batch:
             f"SELECT {everything}, 'D' AS _op, {batch}, NULL::BIGINT AS {ROW}, {known_at} FROM ({last})"
         )
 
-    def _changed(self, changes: Changes) -> str:
-        """The rows that change core, decoded. Where there is none yet nearly all do, and the others are left out."""
-        path, cleared = self.delivery.path, self.judged.cleared
-        if self.base is None and not isinstance(changes.load, ChangeLog):
-            return screen.all_but(changes.not_accepted(), self.admission, cleared, path, self.suspects)
-        both = f"{raw_rows(str(path))} r JOIN changes c ON c.{ROW} = r.file_row_number"
-        return self.admission.decoded(f"SELECT r.*, c._op, c.{DIRTY} FROM {both}", cleared.usual)
+    def _derive(self, item: Derived) -> Callable[[Any], Any]:
+        """What computes a derived column of the one that it is derived from."""
+        function = derivations[item.step.verb].function
+        return lambda values: function(values, self.key, of="")
 
-    def _register_derivation(self, name: str, verb: str, kind: str) -> None:
-        function = derivations[verb].function
-
-        def derive(values: Any) -> Any:
-            return function(values, self.key, of="")
-
+    def _register_derivation(self, name: str, item: Derived) -> None:
         self.con.create_function(
             name,
-            derive,
+            self._derive(item),
             ["VARCHAR"],
-            TYPES[kind],
+            TYPES[item.column.definition.logicalType],
             type=PythonUDFType.ARROW,
             null_handling=FunctionNullHandling.SPECIAL,
         )

@@ -112,8 +112,9 @@ class Admission:
         """Every row of `raw` (see `raw_rows`): `_row` (its position), `_dirty` (whether a text may need cleaning),
         `kept` (SQL over the contract's columns), `_failed_0`, `_failed_1`, ... What is known of all of them is not
         asked again."""
-        layers = (*self._cleared(cleared, self.carried), *self._judging(cleared))
-        rows = _layered(f"SELECT * FROM {raw}", layers)
+        stored = {**self.stored, **dict.fromkeys(cleared.closed, "DATE")}
+        decoding = self.decode(stored, self.carried, clean=cleared.clean, usually=cleared.usual)
+        rows = _layered(f"SELECT * FROM {raw}", (*decoding, *self._judging(cleared)))
         return f"SELECT {ROW}, {DIRTY}, {kept}, {', '.join(self.masks)} FROM ({rows})"
 
     def decoded(self, rows: str, usually: Collection[str] = ()) -> str:
@@ -121,15 +122,6 @@ class Admission:
         `usually`: columns of texts for something else that are written as usual in rows that are not dirty."""
         decoding = self.decode(self.stored, [ROW, "_op", DIRTY], usually=usually)
         return _layered(rows, (*decoding, f"{ROW}, _op, {self._names}"))
-
-    def decoded_cleared(self, rows: str, cleared: Cleared) -> str:
-        """The same of raw rows with `_op` of which something is known, and which need not say that they are dirty."""
-        return _layered(rows, (*self._cleared(cleared, [ROW, "_op"]), f"{ROW}, _op, {self._names}"))
-
-    def _cleared(self, cleared: Cleared, carried: Sequence[str]) -> Iterator[str]:
-        """From raw values to typed columns, nothing done that is known to be needless."""
-        stored = {**self.stored, **dict.fromkeys(cleared.closed, "DATE")}
-        return self.decode(stored, carried, clean=cleared.clean, usually=cleared.usual)
 
     @property
     def masks(self) -> list[str]:

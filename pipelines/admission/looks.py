@@ -30,6 +30,11 @@ from pipelines.contracts.rules.rows import CHINESE_NAME, bound
 Mask = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[Any]
 
+ROWS = 61_440
+"""How many rows are looked at together, unless texts are long: half a row group of DuckDB. For more the memory is taken
+anew from the system each time, which costs as much as a look."""
+_BYTES = 1 << 26
+"""How much of them."""
 DAY = 86_400_000_000
 """Microseconds of a day."""
 
@@ -61,6 +66,13 @@ begin as theirs do, lie hexagrams."""
 TIMES = (Held.CLOCK, Held.INSTANT)
 STORED = (Held.DATE, *TIMES, Held.WHOLE, Held.NUMBER, Held.FLAG)
 _DTYPES = {Held.DATE: np.int32, Held.CLOCK: np.int64, Held.INSTANT: np.int64, Held.NUMBER: np.float64}
+
+
+def block_rows(footer: Any) -> int:
+    """How many rows of a raw file are looked at together, by its metadata."""
+    groups = map(footer.row_group, range(footer.num_row_groups))
+    widest = max((group.total_byte_size // group.num_rows for group in groups if group.num_rows), default=0)
+    return max(1, min(ROWS, _BYTES // max(1, int(widest))))
 
 
 class Block:
@@ -133,12 +145,13 @@ class Forms:
 
     def unusual(self, name: str, kind: str) -> Form:
         """The form of texts that are not written as values of a logical type usually are."""
+        zone = self.context.timezone
 
         def strange(block: Block) -> Mask:
             column = block.column(name)
             if not isinstance(column, pa.DictionaryArray):
-                return usual.unusual(column, kind) & block.present(name)
-            found = usual.unusual(column.dictionary, kind)
+                return usual.unusual(column, kind, zone) & block.present(name)
+            found = usual.unusual(column.dictionary, kind, zone)
             if not found.any():
                 return np.zeros(len(column), bool)
             return found.take(codes(column), mode="clip") & block.present(name)
@@ -236,7 +249,7 @@ def _differs(forms: Forms, *, column: str, other: str) -> Form | None:
         found = _both(block, column, other)
         rows = np.flatnonzero(found)
         if len(rows):
-            mine, theirs = (_plain(block.column(name).take(places(rows))) for name in (column, other))
+            mine, theirs = (plain(block.column(name).take(places(rows))) for name in (column, other))
             found[rows] = bits(pc.equal(mine, theirs))
         return found
 
@@ -331,7 +344,8 @@ def _each(column: Any, condition: Callable[[Any], Any]) -> Mask:
     return found & bits(column.is_valid()) if column.null_count else found
 
 
-def _plain(texts: Any) -> Any:
+def plain(texts: Any) -> Any:
+    """A column without its dictionary, if it has one."""
     return texts.dictionary_decode() if isinstance(texts, pa.DictionaryArray) else texts
 
 

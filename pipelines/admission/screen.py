@@ -13,11 +13,12 @@ What SQL says belongs to `compile`, what becomes of judged rows to `admit`.
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import duckdb
@@ -37,7 +38,7 @@ from pipelines.admission.compile import (
     raw_rows,
     shapes,
 )
-from pipelines.admission.looks import STORED, Block, Form, Forms, Held, Mask, codes
+from pipelines.admission.looks import ROWS, STORED, Block, Form, Forms, Held, Mask, block_rows, codes
 from pipelines.codecs import cleaning, functions, usual
 from pipelines.codecs.local_time import still_since
 from pipelines.codecs.pairs import Judge
@@ -46,6 +47,7 @@ from pipelines.codecs.texts import Shape, Texts, places
 from pipelines.connectors.base import EMPTIED
 from pipelines.contracts.load import Column, Contracts
 from pipelines.contracts.rules.rows import NOT_WHOLE
+from pipelines.lake.parquet import repeating
 
 WORTH = 300_000
 """Rows below which a look costs more than it saves: SQL takes 0.1 to 0.2 s to be asked of texts that repeat."""
@@ -53,9 +55,6 @@ FEW = 0.25
 """The share of suspects above which it does so, too."""
 _HARDLY = 0.02
 """The share of a column's first texts that may be written unusually where the others are to gain from that."""
-_ROWS, _BYTES = 61_440, 1 << 26
-"""How many rows, and how much of them, are looked at together, unless texts are long: half a row group of DuckDB. For
-more the memory is taken anew from the system each time, which costs as much as a look."""
 _WAITING = 20_000
 """How many suspects are written together."""
 _KNOWN = 100_000
@@ -183,12 +182,13 @@ class Screen:
         with pq.ParquetFile(path) as file:
             self._schema, self._metadata = file.schema_arrow, file.metadata
         self.rows: int = self._metadata.num_rows
-        self._repeating = [name for name in self._schema.names if self._repeats(name)]
-        self._held = dict(self._lying())
+        self._repeating = [name for name in repeating(self._metadata) if self._is_text(name)]
+        self.held = dict(self._lying())
+        """How columns of cleared rows lie in the file."""
         usually = [column for column in admission.contract.columns if self._usual(column)]
         for column in usually:
             if column.definition.logicalType == "date" and column.physical_name not in self._repeating:
-                self._held[column.name] = Held.DAY
+                self.held[column.name] = Held.DAY
         self._ahead = still_since(admission.context.timezone)[1]
         self._forms: list[Form] = []
         clean, rules, right = set[str](), set[str](), set[tuple[str, str]]()
@@ -197,7 +197,7 @@ class Screen:
         numbers = {column: name for name, column in asked if count[column] == 1}
         for column in admission.contract.columns:
             name = column.name
-            if name not in self._held or self._held[name] in STORED:
+            if name not in self.held or self.held[name] in STORED:
                 continue
             clean.add(name)
             if column.physical_name in self._repeating:
@@ -210,11 +210,9 @@ class Screen:
                 rules.update(self._answered(name, numbers.get(name)))
                 if look.judge:
                     right.add((numbers[name], name))
-        forms = Forms(con, admission.context, self._held, frozenset(right))
+        forms = Forms(con, admission.context, self.held, frozenset(right))
         rules.update(self._formed(forms, rules))
-        closed = [
-            column for column in admission.contract.columns if column.name in admission.closed & self._held.keys()
-        ]
+        closed = [column for column in admission.contract.columns if column.name in admission.closed & self.held.keys()]
         self._forms += (forms.open_end(column.name, _open_days(column)) for column in closed)
         self._forms += (forms.unusual(column.name, column.definition.logicalType) for column in usually)
         self.cleared = Cleared(
@@ -229,7 +227,7 @@ class Screen:
         with ExitStack() as closing:
             raw = closing.enter_context(pq.ParquetFile(self._path, read_dictionary=self._repeating))
             file_of_them, start = _Suspects(file, closing), 0
-            for rows_of_file in raw.iter_batches(self._block(), use_threads=False):
+            for rows_of_file in raw.iter_batches(block_rows(self._metadata), use_threads=False):
                 marks = self._marks(rows_of_file)
                 rows = np.flatnonzero(marks)
                 found += len(rows)
@@ -244,8 +242,8 @@ class Screen:
     def _marks(self, rows: Any) -> Mask:
         """Which rows of a batch are suspects."""
         columns = self._admission.contract.columns
-        held = {one.name: rows[one.physical_name] for one in columns if one.name in self._held}
-        block = Block(held, self._held, self._ahead)
+        held = {one.name: rows[one.physical_name] for one in columns if one.name in self.held}
+        block = Block(held, self.held, self._ahead)
         marks = np.zeros(len(rows), bool)
         for form in self._forms:
             marks |= form(block)
@@ -280,33 +278,22 @@ class Screen:
     def _form(self, forms: Forms, one: Judgement) -> Form | None:
         if one.asked is not None:
             return forms.of(one.asked)
-        return forms.readable(one.alone) if one.alone and self._held.get(one.alone) in STORED else None
+        return forms.readable(one.alone) if one.alone and self.held.get(one.alone) in STORED else None
 
     def _usual(self, column: Column) -> bool:
         """Whether a column is one of texts for something else, of which at first hardly one is written unusually."""
         kind, physical = column.definition.logicalType, column.physical_name
-        if self._held.get(column.name) is not Held.WRITTEN or kind not in usual.READ:
+        if self.held.get(column.name) is not Held.WRITTEN or kind not in usual.READ:
             return False
         with pq.ParquetFile(self._path) as file:
-            first = next(file.iter_batches(_ROWS, columns=[physical], use_threads=False), None)
+            first = next(file.iter_batches(ROWS, columns=[physical], use_threads=False), None)
         if first is None:
             return False
         texts = first.column(0).drop_null()
-        return int(usual.unusual(texts, kind).sum()) <= len(texts) * _HARDLY
-
-    def _block(self) -> int:
-        groups = map(self._metadata.row_group, range(self._metadata.num_row_groups))
-        widest = max((group.total_byte_size // group.num_rows for group in groups if group.num_rows), default=0)
-        return max(1, min(_ROWS, _BYTES // max(1, int(widest))))
+        return int(usual.unusual(texts, kind, self._admission.context.timezone).sum()) <= len(texts) * _HARDLY
 
     def _is_text(self, name: str) -> bool:
         return name in self._schema.names and self._schema.field(name).type == pa.string()
-
-    def _repeats(self, name: str) -> bool:
-        """Whether a column is one of texts and has a dictionary everywhere."""
-        place = self._schema.names.index(name)
-        chunks = (self._metadata.row_group(group).column(place) for group in range(self._metadata.num_row_groups))
-        return self._is_text(name) and all(chunk.has_dictionary_page for chunk in chunks)
 
     def _look(self, column: Column, contracts: Contracts, function: str | None) -> _Texts:
         lengths = [length for one in self._alone(column.name) if (length := _longest(one)) is not None]
@@ -357,11 +344,13 @@ def _longest(one: Judgement) -> int | None:
 
 
 class Judged(NamedTuple):
-    """A query of judged rows (see `Admission.judged`), and what is known of those that are not in the file of suspects.
-    Where columns of texts for something else are written as usual, all suspects count as dirty."""
+    """A query of judged rows (see `Admission.judged`), what is known of those that are not in the file of suspects, and
+    how columns of theirs lie in raw. Where columns of texts for something else are written as usual, all suspects count
+    as dirty."""
 
     query: str
     cleared: Cleared = NOTHING
+    held: Mapping[str, Held] = MappingProxyType({})
 
 
 def judged(
@@ -376,7 +365,7 @@ def judged(
     screen = Screen(con, admission, contracts, path, suspects.parent)
     found = screen.suspects(suspects)
     if found == 0:
-        return Judged(admission.judged(raw, kept, screen.cleared), screen.cleared)
+        return Judged(admission.judged(raw, kept, screen.cleared), screen.cleared, screen.held)
     some = _suspect_rows(suspects)
     if found is None or _columns(con, raw) != _columns(con, some):  # types that Arrow does not have
         suspects.unlink(missing_ok=True)
@@ -387,20 +376,20 @@ def judged(
     told = admission.judged(some, kept)
     if screen.cleared.usual:
         told = f"SELECT * REPLACE (true AS {DIRTY}) FROM ({told})"
-    return Judged(f"{rest} UNION ALL {told}", screen.cleared)
+    return Judged(f"{rest} UNION ALL {told}", screen.cleared, screen.held)
 
 
-def all_but(others: str, admission: Admission, cleared: Cleared, path: Path, suspects: Path) -> str:
-    """All rows of a raw file but some others, as inserted ones, decoded (see `Admission.decoded`). `others`: a query of
-    their `_row`. Suspects are taken from their file, so that the rest need not say which of them are dirty."""
-    set_aside, told = others, ""
-    if suspects.exists():
-        some = _suspect_rows(suspects)
-        rows = f"SELECT s.*, 'I' AS _op, true AS {DIRTY} FROM {some} s ANTI JOIN ({others}) o ON o.{ROW} = s.{_NUMBER}"
-        told = f" UNION ALL {admission.decoded(rows)}"
-        set_aside = f"{others} UNION ALL SELECT {_NUMBER} FROM {some}"
-    rest = f"SELECT r.*, 'I' AS _op FROM {raw_rows(str(path))} r ANTI JOIN ({set_aside}) o ON o.{ROW} = r.{_NUMBER}"
-    return admission.decoded_cleared(rest, cleared) + told
+def suspected(suspects: Path) -> str:
+    """A query of the `_row` of all suspects."""
+    some = _suspect_rows(suspects) if suspects.exists() else f"(SELECT NULL::BIGINT AS {_NUMBER} LIMIT 0)"
+    return f"SELECT {_NUMBER} AS {ROW} FROM {some}"
+
+
+def suspects_but(others: str, path: Path, suspects: Path) -> str:
+    """All suspects but some other rows, as raw rows to be inserted (see `Admission.decoded`). `others`: a query of
+    their `_row`."""
+    some = _suspect_rows(suspects) if suspects.exists() else f"(FROM {raw_rows(str(path))} LIMIT 0)"
+    return f"SELECT s.*, 'I' AS _op, true AS {DIRTY} FROM {some} s ANTI JOIN ({others}) o ON o.{ROW} = s.{_NUMBER}"
 
 
 def delivered(con: duckdb.DuckDBPyConnection, rows: str, path: Path, suspects: Path) -> str:

@@ -6,9 +6,10 @@ Each takes the values of one accepted column and the city's pseudonym key, and r
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines import geo
-from pipelines.codecs import gb11643, sm3
+from pipelines.codecs import functions, gb11643, sm3
 from pipelines.verbs import Column, Registry
 
 derivations: Registry[Callable[..., "pa.Array[pa.Scalar]"], None] = Registry("derivation")
@@ -23,12 +24,8 @@ def keyed_hash(values: "pa.Array[pa.StringScalar]", key: bytes, *, of: Column) -
 @derivations.register(None)
 def person_key(values: "pa.Array[pa.StringScalar]", key: bytes, *, of: Column) -> "pa.Array[pa.StringScalar]":
     """The keyed hash of a citizen's identity number that is right (GB 11643); nothing for any other text."""
-    return sm3.keyed_hash(key, values)
-
-
-def argument(verb: str, column: str) -> str:
-    """SQL of what a derivation is given: the column, or NULL where its value would give no answer."""
-    return f"CASE WHEN {gb11643.content_right(column)} THEN {column} END" if verb == "person_key" else column
+    right = pc.equal(functions.judge(gb11643.FUNCTION)(values), gb11643.RIGHT)
+    return sm3.keyed_hash(key, pc.if_else(right, values, pa.scalar(None, pa.string())))
 
 
 @derivations.register(None)

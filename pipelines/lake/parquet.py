@@ -1,4 +1,4 @@
-"""Parquet files on disk: written by DuckDB with the statistics a commit needs, and made durable.
+"""Parquet files on disk: written by DuckDB or Arrow with the statistics a commit needs, and made durable.
 
 Belongs here: COPY, file names, fsync, links. Does not belong here: the Delta log.
 """
@@ -7,16 +7,20 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipelines.codecs.sql import identifier, literal, literals
 from pipelines.lake.errors import disk_full_named
 
-FILE_SIZE = "256MB"
+FILE_SIZE = 256_000_000
 GROUP_SIZE = "16MB"
 """How much of long rows a thread gathers before it writes."""
 _LAYOUT = "FORMAT parquet, DICTIONARY_SIZE_LIMIT 3000"
@@ -33,12 +37,13 @@ PASSING = f"{_LAYOUT}, COMPRESSION uncompressed"
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """One new file: absolute path, rows, bytes, DuckDB's text statistics by quoted column, partition values as text."""
+    """One new file: absolute path, rows, bytes, statistics by quoted column (`min`, `max`, `null_count`, `has_nan`; as
+    DuckDB's texts or Arrow's values), partition values as text."""
 
     path: str
     rows: int
     size: int
-    statistics: dict[str, dict[str, str]]
+    statistics: Mapping[str, Mapping[str, Any]]
     partition: dict[str, str]
 
 
@@ -62,7 +67,7 @@ def copy_rows(
     The files belong to no table until they are committed. A run killed here leaves orphans for `cleanup.clean`.
     Raises DiskFull, or DuckDB's own error when the query fails.
     """
-    layout = f"file_size_bytes '{FILE_SIZE}'"
+    layout = f"file_size_bytes {FILE_SIZE}"
     if long_rows:
         layout += f", row_group_size_bytes '{GROUP_SIZE}'"
     if partition_by:
@@ -85,6 +90,49 @@ def copy_rows(
         )
         for row in rows
     )
+
+
+def write_tables(tables: Iterable[Any], location: Path, repeating: Collection[str]) -> list[WrittenFile]:
+    """Write Arrow tables of one schema as Parquet files below `location`, each as one row group. `repeating`: columns
+    that get a dictionary. Numbers must not be NaN. What is said of `copy_rows` holds here too."""
+    location.mkdir(parents=True, exist_ok=True)
+    written = []
+    with disk_full_named(location):
+        rest = (table for table in tables if len(table))
+        while (first := next(rest, None)) is not None:
+            path = location / f"part-{uuid.uuid4()}.parquet"
+            options = {"compression": "zstd", "compression_level": 1, "write_batch_size": 16_384, "store_schema": False}
+            with (
+                pa.OSFile(str(path), "wb") as file,
+                pq.ParquetWriter(file, first.schema, use_dictionary=list(repeating), **options) as writer,
+            ):
+                writer.write_table(first)
+                while file.tell() < FILE_SIZE and (table := next(rest, None)) is not None:
+                    writer.write_table(table)
+            written.append(_of_footer(path))
+    return written
+
+
+def _of_footer(path: Path) -> WrittenFile:
+    footer = pq.read_metadata(path)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    statistics = {}
+    for place in range(footer.num_columns):
+        parts = [group.column(place).statistics for group in groups]
+        filled = [part for part in parts if part.has_min_max]
+        statistics[identifier(footer.schema.column(place).path)] = {
+            "min": min((part.min for part in filled), default=None),
+            "max": max((part.max for part in filled), default=None),
+            "null_count": sum(part.null_count for part in parts),
+        }
+    return WrittenFile(str(path), footer.num_rows, path.stat().st_size, statistics, {})
+
+
+def repeating(footer: Any) -> list[str]:
+    """The columns of a file that have a dictionary in every row group, by its metadata."""
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    columns = ((footer.schema.column(place).path, place) for place in range(footer.num_columns))
+    return [name for name, place in columns if all(group.column(place).has_dictionary_page for group in groups)]
 
 
 def files_of(location: Path) -> list[Path]:

@@ -9,11 +9,12 @@ from typing import Any
 from unittest.mock import patch
 
 import duckdb
-import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.admission import admit as admission
-from pipelines.admission import as_of, hashes
+from pipelines.admission import as_of, hashes, takeover
 from pipelines.admission.admit import Admitted, admit
 from pipelines.admission.receive import Delivery
 from pipelines.contracts.load import Contracts, SourceContract
@@ -28,13 +29,14 @@ Rows = Sequence[dict[str, Any]]
 
 
 WRITES: tuple[tuple[Any, str], ...] = (
-    (admission, "write_file"), (admission, "copy_rows"), (delta, "commit"), (delta, "write"), (hashes, "keep"),
-    (hashes, "drop"), (Receipts, "add"),
+    (admission, "write_file"), (takeover, "write_tables"), (admission, "copy_rows"), (delta, "commit"),
+    (delta, "write"), (hashes, "keep"), (hashes, "drop"), (Receipts, "add"),
 )  # fmt: skip
 """All that admission writes: judged rows, data files and commits of quarantine and core, hashes, the receipt. Of a
 commit that adds columns these are one, and the rows another."""
 BOUNDARIES = 20
-"""Before and behind each of the ten writes of a whole table that changes something; other modes have nine."""
+"""Before and behind each of the ten writes of a whole table that changes something; other modes have nine. Where a
+first delivery is taken over, there is one more."""
 ALWAYS = 2
 """Every batch writes its receipt."""
 
@@ -99,10 +101,8 @@ class Intake:
         path = self.lake.raw(self.contract.org, self.contract.dataset) / str(self.batch) / "rows.parquet"
         path.parent.mkdir(parents=True)
         columns = [column.physical_name for column in self.contract.columns]
-        frame = pl.DataFrame(
-            [{name: row.get(name) for name in columns} for row in rows], dict.fromkeys(columns, pl.Utf8)
-        )
-        frame.write_parquet(path)
+        schema = pa.schema([(name, pa.string()) for name in columns])
+        pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in columns} for row in rows], schema), path)
         return Delivery(self.batch, len(rows), path, True, ())
 
     def admit(self, delivery: Delivery) -> Admitted:

@@ -17,8 +17,9 @@ from benchmarks.registers import people
 from benchmarks.rules import VALUES, register
 from pipelines.admission import screen
 from pipelines.admission.compile import Admission, compile_contract, raw_rows
+from pipelines.admission.takeover import Told, takeover
 from pipelines.codecs import functions
-from pipelines.codecs.sql import identifier
+from pipelines.codecs.sql import identifier, literals
 from pipelines.connectors.base import EMPTIED, ERASED
 from pipelines.contracts.forms.sources import CorrectionForm
 from pipelines.contracts.load import Contracts, SourceContract
@@ -73,17 +74,25 @@ def answers(admission: Admission, contracts: Contracts, path: Path) -> tuple[lis
         found = con.execute(f"SELECT * FROM ({judged.query}) ORDER BY _row").fetchall()
         full = con.execute(f"SELECT * FROM ({admission.judged(raw, columns)}) ORDER BY _row").fetchall()
         by_look = f"SELECT r.*, 'I' AS _op, j._dirty FROM {raw} r JOIN ({judged.query}) j ON j._row = r.file_row_number"
-        third = f"SELECT _row FROM ({judged.query}) WHERE _row % 3 = 1"
-        decoded, rest, in_full = (
+        decoded, in_full = (
             con.execute(f"SELECT * FROM ({query}) ORDER BY _row").fetchall()
             for query in (
                 admission.decoded(by_look, judged.cleared.usual),
-                screen.all_but(third, admission, judged.cleared, path, suspects),
                 admission.decoded(f"SELECT *, 'I' AS _op, true AS _dirty FROM {raw}"),
             )
         )
+        if ways := takeover(admission.contract, judged, contracts.city.timezone, path):
+            others = f"SELECT _row FROM ({judged.query}) WHERE _row % 3 = 1 OR NOT ({admission.accepted})"
+            left = {row for (row,) in con.execute(others).fetchall()}
+            aside = f"{others} UNION ALL {screen.suspected(suspects)}"
+            files = ways.write(con, aside, Told({}, 1, 0), Path(tempfile.mkdtemp(dir=path.parent)))
+            written = admission.decoded(screen.suspects_but(others, path, suspects))
+            if files:
+                taken = f"read_parquet([{literals(file.path for file in files)}])"
+                written += f" UNION ALL SELECT _row, _op, {columns} FROM {taken}"
+            rest = con.execute(f"SELECT * FROM ({written}) ORDER BY _row").fetchall()
+            assert repr(rest) == repr([row for row in in_full if row[0] not in left])
     assert repr(decoded) == repr(in_full)
-    assert repr(rest) == repr([row for row in in_full if row[0] % 3 != 1])
     if judged.cleared.usual:
         dirty = [row[1] for row in found]
         assert all(more or not less for more, less in zip(dirty, (row[1] for row in full), strict=True))
@@ -287,7 +296,7 @@ def test_the_quarantine_says_what_was_delivered(
     intake: Callable[..., Intake], change: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the refused rows are among the suspects or not."""
-    monkeypatch.setattr(screen.Screen, "_repeats", lambda *_: False)
+    monkeypatch.setattr(screen, "repeating", lambda _: [])
     source = intake("psb/household_person")
     bad = {**GOOD, "RYBH": "R2", "XM": "张3", **change}
     outcome = source.deliver([GOOD, bad, {**GOOD, "RYBH": "R3", "LXDH": "1"}, {**GOOD, "RYBH": "R4"}])

@@ -65,6 +65,9 @@ def test_the_derivations() -> None:
     assert derivations.keys() == {"keyed_hash", "person_key", "polygon_area"}
     (hashed,) = derivations["keyed_hash"].function(pa.array(["a"]), KEY, of="id").to_pylist()
     assert len(hashed) == sm3.ID_LENGTH
+    numbers = pa.array(["341502200501010019", "341502200501010018", "9" * 15, None])
+    right, *others = derivations["person_key"].function(numbers, KEY, of="id").to_pylist()
+    assert (right, others) == (sm3.keyed_hash(KEY, numbers)[0].as_py(), [None] * 3)
     square = "POLYGON ((116 31, 117 31, 117 32, 116 32, 116 31))"
     areas = derivations["polygon_area"].function(pa.array([square, None]), KEY, of="boundary").to_pylist()
     assert areas == [pytest.approx(10_600, rel=0.01), None]
