@@ -4,7 +4,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -44,33 +44,40 @@ def explain(
         register = opened_register(settings)
         contracts = load(settings.contracts)
         with Explainer(contracts, settings, register, values) as explainer:
-            of_model = row_of(settings, explainer, model, key_of(key), column)
-            found = explainer.explain(*of_model)
+            row = row_of(settings, explainer, model, key_of(key), column)
+            found = explainer.explain(*row)
             if values:
-                record_shown(register, model, of_model[1], who=who, why=why, column=column)
+                record_shown(register, model, row.key, who=who, why=why, column=column)
             for line in _lines(found, values):
                 typer.echo(line)
             if onward and who is not None:
-                for line in forward_lines(settings, contracts, register, explainer.released, of_model, who):
+                for line in forward_lines(settings, contracts, register, explainer.released, row[:3], who):
                     typer.echo(line)
         register.close()
 
 
-def row_of(
-    settings: Settings, explainer: Explainer, subject: str, key: Mapping[str, str], column: str | None
-) -> tuple[str, Mapping[str, str], str | None]:
-    """Model, key and column of a row that is named by a model, or as a product shows it. Raises CitylakeError."""
+class RowOf(NamedTuple):
+    """A row of a model, or a column of it; `version` is that of the model, None for the published one."""
+
+    model: str
+    key: Mapping[str, str]
+    column: str | None
+    version: int | None = None
+
+
+def row_of(settings: Settings, explainer: Explainer, subject: str, key: Mapping[str, str], column: str | None) -> RowOf:
+    """The row that is named by a model, or as a product shows it. Raises CitylakeError."""
     product = explainer.contracts.products.get(subject)
     if product is None:
-        return subject, key, column
+        return RowOf(subject, key, column)
     made = {one.name: one.source for one in product.columns}
     if column is not None and column not in made:
         raise CitylakeError("explain.no_column", model=subject, column=column, known="、".join(made))
     if subject not in explainer.released.published:
         raise CitylakeError("explain.not_released", model=subject)
     entry = explainer.released.published[subject]
-    row = row_of_product(explainer.released, settings.kept_key, product, entry, key)
-    return product.contract.form.model, row, None if column is None else made[column]
+    row, version = row_of_product(explainer.released, settings.kept_key, product, entry, key)
+    return RowOf(product.contract.form.model, row, None if column is None else made[column], version)
 
 
 def key_of(pairs: Sequence[str]) -> dict[str, str]:

@@ -147,9 +147,11 @@ class Explainer:
         self.receipts = Receipts(register, "explain")
         self.released = ReleasedRows(contracts, self.lake, register)
 
-    def explain(self, model: str, key: Mapping[str, str], column: str | None = None) -> Explanation:
-        """The origin of every cell of one row, or of one column of it. An id of a person that ended is found under that
-        of today.
+    def explain(
+        self, model: str, key: Mapping[str, str], column: str | None = None, version: int | None = None
+    ) -> Explanation:
+        """The origin of every cell of one row, or of one column of it, in a version of its model (None: the published
+        one). An id of a person that ended is found under that of today.
 
         The cells of a row that counts others have no raw rows of their own: `counted` leads to them, as `made_of` and
         `alike` do of whatever else names none.
@@ -157,7 +159,9 @@ class Explainer:
         Raises CitylakeError for a model, column or row that does not exist, and for a key that fits several rows.
         """
         contract, entry = self.released.published_model(model)
-        names = [item.name for item in contract.columns if item.name not in (ROWS, ATTRIBUTES)]
+        if version is not None and version != entry.version:
+            entry = self.released.release(model, version)
+        names = [name for name in self.released.columns(contract, entry.version) if name not in (ROWS, ATTRIBUTES)]
         for name in [*key, *([column] if column else [])]:
             if name not in names:
                 raise CitylakeError("explain.no_column", model=model, column=name, known="、".join(names))
@@ -167,7 +171,7 @@ class Explainer:
         cells = tuple(self._cell(contract, row, name) for name in names if column in (None, name))
         rule = _counting(contract)
         counted = self._counted(rule, entry, row) if rule else None
-        built = built_by(self.released, contract, row)
+        built = built_by(self.released, contract, entry, row)
         told = rule or (_has_books(contract) and all(map(_is_told, cells)))
         made_of = () if told else self._made_of(contract, built)
         alike = tuple(self._alike(contract, made_of, row))

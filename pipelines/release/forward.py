@@ -4,16 +4,18 @@ Belongs here: reading released versions of products and of their models. Does no
 audit is the catalogue's), and where the row came from (explain).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.forms.products import Anonymity
 from pipelines.contracts.resolved import Product, ProductContract
 from pipelines.messages import CitylakeError
 from pipelines.privacy import channel_keys
+from pipelines.privacy.anonymity import beside_columns, cell_columns
 from pipelines.release.ledger import Recorded
-from pipelines.release.products import Made, made_then, masked
+from pipelines.release.products import Made, made_now, made_then, masked
 from pipelines.release.rows import UNREADABLE, ReleasedRows, fits
 
 
@@ -71,7 +73,7 @@ def standings(
             channel_keys.register(released.con, key, product.channel, (columns[name][1] for name in (*limits, *shown)))
             about = Standing(product, entry.version, entry.at, None if column is None else shown[0], limited)
             try:
-                found = _found(released, contract, entry, row, columns, [*limits, *shown])
+                found = _found(released, product, entry, row, columns, [*limits, *shown])
             except UNREADABLE:
                 yield Standing(product, entry.version, entry.at, about.column, known=False)
                 continue
@@ -91,8 +93,9 @@ def standings(
 
 def row_of_product(
     released: ReleasedRows, key: Callable[[str], bytes], product: Product, entry: Recorded, shown: Mapping[str, str]
-) -> dict[str, str]:
-    """The key, in the product's model, of the row that a released version shows with these values (pseudonyms too).
+) -> tuple[dict[str, str], int]:
+    """The key, in the product's model, of the row that a released version shows with these values (pseudonyms too), and
+    the version of the model that says what is shown: of counts that wait an earlier one than the release was cut from.
 
     Raises CitylakeError for a column the product does not show, and unless just one row fits.
     """
@@ -101,18 +104,57 @@ def row_of_product(
         if name not in made:
             raise CitylakeError("explain.no_column", model=product.id, column=name, known="、".join(made))
     channel_keys.register(released.con, key, product.channel, (made[name].mask for name in shown))
-    fitting = " AND ".join(
-        f"CAST({masked(made[name].source, made[name].mask)} AS VARCHAR) = {literal(value)}"
-        for name, value in shown.items()
-    )
-    names = product.contract.form.key
+    wanted, earlier = shown, list[Recorded]()
+    if product.form.anonymity is not None:
+        wanted = _told_of_people(released, product, product.form.anonymity, entry, shown)
+        earlier = [one for one in released.kept if one.subject == product.id and one.sequence < entry.sequence]
+    found = list[dict[str, str]]()
+    for release in (entry, *reversed(earlier)):
+        try:
+            found = _rows_that_say(released, product, release, wanted)
+        except UNREADABLE:
+            if release is entry:
+                raise
+            continue
+        if found:
+            break
+    _require_one(product, found)
+    return found[0], int(release.body["model_version"])
+
+
+def _told_of_people(
+    released: ReleasedRows, product: Product, anonymity: Anonymity, entry: Recorded, shown: Mapping[str, str]
+) -> dict[str, str]:
+    """What the one row of a table of counts with these values says of people: whom it counts, and the figures that it
+    shows."""
+    names = list(dict.fromkeys([*cell_columns(anonymity), *beside_columns(anonymity)]))
     columns = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
-    relation = released.relation(product.contract, entry.body["model_version"])
-    found = released.con.execute(f"SELECT {columns} FROM {relation} WHERE {fitting or 'true'} LIMIT 2").fetchall()
-    if len(found) != 1:
-        code = "explain.several_rows" if found else "explain.no_row"
-        raise CitylakeError(code, model=product.id, key="、".join(made))
-    return dict(zip(names, found[0], strict=True))
+    relation = released.relation_of_product(product, entry.version)
+    query = f"SELECT {columns} FROM {relation} WHERE {fits(shown)} LIMIT 2"
+    rows = released.con.execute(query).fetchall()
+    _require_one(product, rows)
+    return {name: value for name, value in zip(names, rows[0], strict=True) if value is not None}
+
+
+def _rows_that_say(
+    released: ReleasedRows, product: Product, release: Recorded, wanted: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """The keys of rows, at most two, of the model version that a release was cut from, that a product shows so."""
+    made, names = made_now(product), product.contract.form.key
+    fitting = " AND ".join(
+        f"CAST({masked(*made[name])} AS VARCHAR) = {literal(value)}" for name, value in wanted.items()
+    )
+    columns = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
+    relation = released.relation(product.contract, release.body["model_version"])
+    query = f"SELECT {columns} FROM {relation} WHERE {fitting or 'true'} LIMIT 2"
+    return [dict(zip(names, row, strict=True)) for row in released.con.execute(query).fetchall()]
+
+
+def _require_one(product: Product, rows: Sequence[object]) -> None:
+    """Raises CitylakeError if there is no row, or several."""
+    if len(rows) != 1:
+        code = "explain.several_rows" if rows else "explain.no_row"
+        raise CitylakeError(code, model=product.id, key="、".join(column.name for column in product.columns))
 
 
 def visible(
@@ -135,13 +177,19 @@ def visible(
 
 def _found(
     released: ReleasedRows,
-    contract: ProductContract,
+    product: Product,
     entry: Recorded,
     row: Mapping[str, str],
     columns: Made,
     names: list[str],
 ) -> list[tuple[str | None, ...]]:
-    """What a version of a product shows of the rows with a key, as texts, ordered."""
-    shown = ", ".join(f"CAST({masked(*columns[name])} AS VARCHAR)" for name in names)
-    relation = released.relation(contract, entry.body["model_version"])
-    return released.con.execute(f"SELECT {shown} FROM {relation} WHERE {fits(row)} ORDER BY ALL").fetchall()
+    """What a version of a product shows of the rows with a key, as texts, ordered. What a table of counts shows is not
+    what its model says: some of it is withheld, some waits."""
+    if product.form.anonymity is None:
+        shown = ", ".join(f"CAST({masked(*columns[name])} AS VARCHAR)" for name in names)
+        relation, wanted = released.relation(product.contract, entry.body["model_version"]), row
+    else:
+        shown = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
+        relation = released.relation_of_product(product, entry.version)
+        wanted = {name: row[source] for name, (source, _) in columns.items() if source in row}
+    return released.con.execute(f"SELECT {shown} FROM {relation} WHERE {fits(wanted)} ORDER BY ALL").fetchall()

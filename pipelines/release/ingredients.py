@@ -35,14 +35,15 @@ class Ingredient:
     origin: str | None = None
 
 
-def built_by(released: ReleasedRows, contract: ProductContract, row: Mapping[str, str | None]) -> Recorded:
-    """The release that built a row: of a model that keeps its days the last one of the day, else the published one.
+def built_by(
+    released: ReleasedRows, contract: ProductContract, entry: Recorded, row: Mapping[str, str | None]
+) -> Recorded:
+    """The release that built a row of the release `entry`: of a model that keeps its days the last one of the day.
 
     Raises CitylakeError if there is none.
     """
-    _, published = released.published_model(contract.form.model)
     if _DAY not in contract.form.key:
-        return published
+        return entry
     of_day = (
         one
         for one in released.ledger.history(contract.form.model, DECISIONS)

@@ -49,6 +49,13 @@ class ReleasedRows:
             raise CitylakeError("explain.not_released", model=model)
         return self.contracts.models[model], self.published[model]
 
+    def release(self, model: str, version: int) -> Recorded:
+        """The release of a model's version. Raises CitylakeError if it is no longer kept."""
+        found = (one for one in reversed(self.kept) if (one.subject, one.version) == (model, version))
+        if (entry := next(found, None)) is None:
+            raise CitylakeError("explain.not_kept", model=model, version=version)
+        return entry
+
     def one(self, contract: ProductContract, version: int | None, key: Mapping[str, str]) -> Row:
         """The one row with this key. Raises CitylakeError if there is none or several, or a column is unknown."""
         rows = self.some(contract, version, key, "LIMIT 2")
@@ -60,10 +67,11 @@ class ReleasedRows:
     def some(
         self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None], end: str
     ) -> list[Row]:
-        """The rows with these values; `end` orders and bounds them."""
-        listed = ", ".join(f"CAST({identifier(item.name)} AS VARCHAR)" for item in contract.columns)
+        """The rows with these values, in the columns of the contract that the version has; `end` orders and bounds
+        them."""
+        names = self.columns(contract, version)
+        listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
         query = f"SELECT {listed} FROM {self.relation(contract, version)} WHERE {fits(wanted)} {end}"
-        names = [item.name for item in contract.columns]
         return [dict(zip(names, values, strict=True)) for values in self.con.execute(query).fetchall()]
 
     def count(self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None]) -> int:
@@ -76,15 +84,25 @@ class ReleasedRows:
         """How many rows of a version of a product fit a condition; each is counted once. Raises LakeError."""
         asked = (product.id, version, within)
         if asked not in self._counted:
-            read = delta.scan(delta.open_table(self.lake.product(product.channel, product.name), version))
-            ((total,),) = self.con.execute(f"SELECT count(*) FROM {read.source} WHERE {within}").fetchall()
+            query = f"SELECT count(*) FROM {self.relation_of_product(product, version)} WHERE {within}"
+            ((total,),) = self.con.execute(query).fetchall()
             self._counted[asked] = int(total)
         return self._counted[asked]
+
+    def columns(self, contract: ProductContract, version: int | None) -> list[str]:
+        """The columns of a contract that a released version has: those that came since stand in none before."""
+        table = delta.open_table(self.lake.released(contract.library, contract.form.model), version)
+        there = {field.name for field in table.schema().fields}
+        return [column.name for column in contract.columns if column.name in there]
 
     def relation(self, contract: ProductContract, version: int | None) -> str:
         """SQL of one released version."""
         location = self.lake.released(contract.library, contract.form.model)
         return delta.scan(delta.open_table(location, version)).source
+
+    def relation_of_product(self, product: Product, version: int | None) -> str:
+        """SQL of one released version of a product. Raises LakeError."""
+        return delta.scan(delta.open_table(self.lake.product(product.channel, product.name), version)).source
 
 
 def fits(wanted: Mapping[str, str | None]) -> str:

@@ -17,6 +17,7 @@ from citylake.main import app
 from pipelines.contracts.load import load
 from pipelines.issues import Issues, corrections
 from pipelines.issues.corrections import WrongCell
+from pipelines.messages import translate
 from pipelines.run import opened
 from tests.catalog.small_city import ADMINISTRATOR, PERSONS, STEWARD, URL, appoint, bearer, granted
 from tests.city import Town, published_town, seed_from_clock
@@ -104,6 +105,12 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     ran(town, monkeypatch, "raise", PERSONS, *doubt, "--key", f"division_code={cell.division}", "--row", "1:0", code=1)
     said = ran(town, monkeypatch, "raise", COUNTED, *FEW, "--key", "county_code=341502", code=1)
     assert "请写全主键" in said
+    day, place = town.rows(COUNTED, "as_of, town_code")[0]
+    counted = ("--key", f"as_of={day}", "--key", f"town_code={place}")
+    said = ran(town, monkeypatch, "raise", COUNTED, *FEW, *counted, code=1)
+    assert translate("feedback.no_cell", "zh", subject=COUNTED, column="persons") in said, "no one row says a count"
+    with town.register() as register:
+        assert [one for one in Issues(register).open(COUNTED) if one["code"].startswith("feedback.")] == []
     shown = ("--key", f"division_code={cell.division}", "--key", f"id_number={cell.number}")
     said = ran(town, monkeypatch, "raise", PERSONS, *doubt, *shown)  # a department sees a product, and no raw rows
     assert "psb" in said and "未写明哪一行" not in said
