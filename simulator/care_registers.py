@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from simulator import life
 from simulator.chance import Dice, deck
 from simulator.day import BIRTH, DEATH
-from simulator.defects import CLEANABLE, CONSISTENCY, FORMAT, RANGE
+from simulator.defects import CLEANABLE, CONSISTENCY, DISPUTED, FORMAT, RANGE
 from simulator.drops import NUMBER, encoding_mistakes
 from simulator.identity_dirt import IdentityColumns, identity_mistakes
 from simulator.mistakes import (
@@ -111,6 +111,10 @@ class Births:
         return row
 
 
+def _born_otherwise(value: str, dice: Dice) -> str:
+    return f"{date.fromisoformat(value) - timedelta(days=dice.between(1, 400)):%Y-%m-%d}"
+
+
 class HealthRecords:
     """Health records of nearly everybody: the whole list each week, in GB 18030."""
 
@@ -141,6 +145,8 @@ class HealthRecords:
         ragged(0, extra=True),
         ragged(0, extra=False),
         Mistake("visited_before_opened", CONSISTENCY, 7, lambda row, d: _before(row, 7, 6)),
+        changed("sex_of_another", DISPUTED, 15, lambda v, d: {MALE: FEMALE, FEMALE: MALE}[v]),
+        changed("born_another_day", DISPUTED, 16, _born_otherwise),
     )
     _ALLERGIES = deck("无*30 青霉素*2 磺胺 “海鲜,花粉” 头孢")
 

@@ -90,7 +90,8 @@ def register_of(dataset: str) -> Register:
 
 def fill(server: Server, home: Path, seed: int, rates: DirtRates, truth: Connection) -> None:
     """Day 0 of every register: records in the truth, rows in their databases, files in their folders."""
-    people = _people(truth)
+    known = _people(truth)
+    people, dead = ([one for one in known if (one.status == "dead") == over] for over in (False, True))
     found = all_registers()
     for database in DATABASES:
         mine = [register for register in found if _database(register) == database]
@@ -98,7 +99,7 @@ def fill(server: Server, home: Path, seed: int, rates: DirtRates, truth: Connect
             registers.create(department, [one.place for one in mine if isinstance(one.place, Table)])
             department.commit()
     for register in found:
-        city = Everybody(DAY_ZERO, people, Dice(seed, "register", register.place.dataset), truth)
+        city = Everybody(DAY_ZERO, people, dead, Dice(seed, "register", register.place.dataset), truth)
         delivery = registers.first_delivery(register, city, rates, truth)
         if isinstance(register.place, Table):
             with server.connect(register.place.database) as department:

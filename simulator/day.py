@@ -15,11 +15,12 @@ from simulator import divisions, life
 from simulator.chance import Dice
 from simulator.defects import Defect
 from simulator.department import DAYS_KEPT, Row, row_of
-from simulator.dirt import DirtRates, Planted, plant, quotas
+from simulator.dirt import DirtRates, Planted, plant, plant_disputed, quotas
 from simulator.households import Household
 from simulator.loading import State
 from simulator.person import PERSON_COLUMNS, Person, values_of
 from simulator.population import household_number, office_second, record_number
+from simulator.recent_deaths import MOST_DAYS_TO_REPORT
 from simulator.records import Records
 
 BIRTH, DEATH, MOVE, CORRECTION = "birth", "death", "move", "correction"
@@ -41,9 +42,6 @@ FEWEST = 2
 """Even a hamlet sees this many events of each kind a day."""
 _LATEST = 9
 """Most days by which a late row is late."""
-
-_MOST_DAYS_TO_REPORT = 2
-"""Most days from a death to the day on which the family reports it."""
 
 _MOST_DRAWS = 5_000
 """Draws of a hundred people after which a day ends, however little has happened: a safeguard for tiny, dirty cities."""
@@ -101,6 +99,7 @@ class Day:
         self._let(CORRECTION, self._correction)
         self._let(LATE, self._late)
         self._plant_dirt()
+        self._dispute_deaths()
         gone = sum(person.status != "living" for person in self.changed.values())
         self.state = replace(self.state, living=self.state.living - gone)
         return DaySummary(self.today, {kind: self._counts[kind] for kind in DAILY}, len(self.changed))
@@ -163,7 +162,7 @@ class Day:
     def _death(self, person: Person, household: Household, registered: date) -> bool:
         if not life.is_taken_by_death(self.dice, person, self.today):
             return False
-        died = self.today - timedelta(days=self.dice.between(0, _MOST_DAYS_TO_REPORT))
+        died = self.today - timedelta(days=self.dice.between(0, MOST_DAYS_TO_REPORT))
         if died < person.birth:
             return False
         life.remove(person, household, "dead", died)
@@ -242,6 +241,12 @@ class Day:
                     self._busy.add(changed.household)
                     self._counts[DIRT] += 1
                     break
+
+    def _dispute_deaths(self) -> None:
+        for person in self.changed.values():
+            if person.status == "dead" and (result := plant_disputed(person, self.today, self.state.rates, self.dice)):
+                self.dirty_rows[person.rybh], planted = result
+                self.planted.append(planted)
 
     def _moment(self, day: date) -> datetime:
         return datetime(day.year, day.month, day.day) + timedelta(seconds=office_second(self.dice))

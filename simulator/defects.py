@@ -28,6 +28,10 @@ IDENTITY = "identity"
 REFERENCE, ABSENT, APART, OUTLYING = "reference", "absent", "apart", "outlying"
 """What shows only beside other rows: a row that refers to nothing, one that was left out, a sum that is none, an amount
 far from all others."""
+CERTIFICATE = "certificate"
+"""A value that its own document contradicts: accepted, and told to the office."""
+DISPUTED = "disputed"
+"""A value that is right by itself, and about which another department says otherwise: accepted, and told to both."""
 SHARED = "shared"
 """A right number that is somebody else's: accepted, and both persons are kept (`SHARED_NUMBER`)."""
 REFUSABLE_KINDS = frozenset({COMPLETENESS, FORMAT, CHECK_DIGIT, CODE, RANGE, CONSISTENCY, DUPLICATE, ENCODING})

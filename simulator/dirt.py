@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from simulator.chance import Dice
-from simulator.defects import DEFECTS, SHARED, SHARED_NUMBER, Defect, shared_number
-from simulator.department import COLUMN_NAMES, DATASET, ID, UPDATED, Row, row_of
+from simulator.defects import DEFECTS, DISPUTED, SHARED, SHARED_NUMBER, Defect, shared_number
+from simulator.department import COLUMN_NAMES, DATASET, DIED, ID, UPDATED, Row, row_of
 from simulator.person import Person
 
 FEWEST = 3
 """A kind with a rate above zero is planted at least this often for each of its defects."""
+DISPUTED_DEATHS = 0.1
+"""Share of the deaths about whose day the household office errs, if departments disagree about anything."""
 _TAIL = 300
 """Nothing is planned for the last people of the city, so that what did not suit earlier ones still finds a place."""
 
@@ -26,7 +28,8 @@ class DirtRates:
 
     The defaults make 1.2 % of the rows refusable, 3 % cleanable and 0.1 % wrong without anybody being able to tell. In
     registers whose rows may be about people without a usable number, 2.5 % do not say rightly who they are about. Of
-    rows that belong to another register 0.1 % refer to nothing, are left out, or do not add up to what stands there.
+    rows that belong to another register 0.1 % refer to nothing, are left out, or do not add up to what stands there. Of
+    licences 0.1 % say otherwise than their identifier, and as many values otherwise than another department.
     Three in ten thousand people are registered under the number of somebody else.
     """
 
@@ -45,6 +48,8 @@ class DirtRates:
     absent: float = 0.0010
     apart: float = 0.0010
     outlying: float = 0.0010
+    certificate: float = 0.0010
+    disputed: float = 0.0010
     shared: float = 0.0003
 
     def __post_init__(self) -> None:
@@ -126,18 +131,39 @@ def plant_shared(person: Person, other: Person, day: date) -> tuple[list[Row], P
     clean = row_of(person)
     (shown,) = shared_number(list(clean), other.id_number)
     person.defect = SHARED_NUMBER
-    return [shown], Planted(
+    return [shown], _accepted(person, day, SHARED, SHARED_NUMBER, clean, shown, ID)
+
+
+def plant_disputed(person: Person, day: date, rates: DirtRates, dice: Dice) -> tuple[list[Row], Planted] | None:
+    """Register the death of one of the dead some days early; None for most, about whom nobody says otherwise.
+
+    Never as early as the funeral home's own mistakes: two wrong days would else agree.
+    """
+    assert person.ended is not None
+    died = person.ended - timedelta(days=dice.between(1, 9))
+    if not rates.disputed or died < person.birth or not dice.chance(DISPUTED_DEATHS):
+        return None
+    clean = row_of(person)
+    shown = list(clean)
+    shown[DIED] = f"{died:%Y%m%d}"
+    person.defect = "death_registered_early"
+    return [shown], _accepted(person, day, DISPUTED, person.defect, clean, shown, DIED)
+
+
+def _accepted(person: Person, day: date, kind: str, defect: str, clean: Row, shown: Row, column: int) -> Planted:
+    """What is on record of a household row that no rule refuses."""
+    return Planted(
         day=day,
         dataset=DATASET,
         rybh=person.rybh,
-        column=COLUMN_NAMES[ID],
-        kind=SHARED,
-        defect=SHARED_NUMBER,
+        column=COLUMN_NAMES[column],
+        kind=kind,
+        defect=defect,
         refusable=False,
         undetectable=False,
         also=(),
-        shown=other.id_number,
-        true=person.id_number,
+        shown=shown[column],
+        true=clean[column],
         gxsj=datetime.fromisoformat(str(clean[UPDATED])),
     )
 
@@ -149,7 +175,7 @@ class InitialDirt:
     """
 
     def __init__(self, seed: int, persons: int, rates: DirtRates) -> None:
-        self._dice = Dice(seed, "dirt")
+        self._dice, self._rates = Dice(seed, "dirt"), rates
         cards = bytearray()
         for defect, quota in quotas(rates, persons).items():
             cards.extend(bytes([DEFECTS.index(defect)]) * quota)
@@ -168,12 +194,14 @@ class InitialDirt:
             self._waiting.append(self._next[1])
             self._next = next(self._places, None)
         self._seen += 1
+        if person.status == "dead":
+            return plant_disputed(person, day, self._rates, self._dice) or ([row_of(person)], None)
         for defect in self._waiting:
             planted = plant(defect, person, day, self._dice)
             if planted is not None:
                 self._waiting.remove(defect)
                 return planted
-        if self._to_share and person.status == "living":
+        if self._to_share:
             other = self._bearers.setdefault((person.birth, person.sex), person)
             if other is not person and other.household != person.household and other.name != person.name:
                 self._to_share -= 1

@@ -12,9 +12,10 @@ from datetime import date, datetime, timedelta
 
 from simulator.chance import Dice
 from simulator.day import DEATH
-from simulator.defects import CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE
+from simulator.defects import CERTIFICATE, CHECK_DIGIT, CLEANABLE, CODE, CONSISTENCY, FORMAT, RANGE
 from simulator.entities import Entity, all_entities, touched
 from simulator.licences import (
+    BIRTH,
     BUSINESS,
     CANCELLED,
     CHANGED,
@@ -23,6 +24,7 @@ from simulator.licences import (
     EXPIRED,
     FOOD,
     ID_CARD,
+    MARRIAGE,
     PERSON,
     REVOKED,
     ROOT,
@@ -37,6 +39,7 @@ from simulator.licences import (
     with_status,
 )
 from simulator.mistakes import Mistake, changed, code_mistakes, date_mistakes, id_mistakes, missing, spelled
+from simulator.organisation_codes import authorities
 from simulator.person import Person
 from simulator.registers import Change, Everybody, News, Row, Table
 from simulator.special_mistakes import before, instead_of_nothing, only, organisation_mistakes, repeated
@@ -125,6 +128,15 @@ def _wrong_check(value: str, dice: Dice) -> str:
     return value[:-1] + dice.pick("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".replace(value[-1], ""))
 
 
+def _other_kind(value: str, dice: Dice) -> str:
+    """A type of which nobody in this catalogue has a licence: it competes with no other one of the holder."""
+    return licence_types()[dice.pick((BIRTH, MARRIAGE))][0]
+
+
+def _other_issuer(value: str, dice: Dice) -> str:
+    return dice.pick(sorted({one.uscc for one in authorities().values()} - {value}))
+
+
 def _mistakes() -> tuple[Mistake, ...]:
     # One rule judges the code by the type of holder, whatever is wrong with it.
     one_rule = (FORMAT, CHECK_DIGIT, CONSISTENCY)
@@ -150,6 +162,9 @@ def _mistakes() -> tuple[Mistake, ...]:
         changed("version_in_words", FORMAT, _VERSION, lambda v, d: f"第{v}版"),
         changed("version_zero", RANGE, _VERSION, lambda v, d: "0"),
         changed("associated_wrong_check", CHECK_DIGIT, _ASSOCIATED, _wrong_check),
+        changed("identifier_of_other_kind", CERTIFICATE, _KIND, _other_kind),
+        changed("identifier_of_other_issuer", CERTIFICATE, _ISSUER, _other_issuer),
+        changed("identifier_of_other_version", CERTIFICATE, _VERSION, lambda v, d: str(int(v) + 1)),
         changed("area_left", CODE, _AREA, lambda v, d: "341521"),
         *code_mistakes(_CODE_KIND, "9"),
         changed("format_no_code", CODE, _FORMAT, lambda v, d: "DOC"),

@@ -16,7 +16,7 @@ from simulator.chance import Dice
 from simulator.organisation_codes import Authority, authorities
 from simulator.population import office_second
 
-ID_CARD, SOCIAL_CARD, BUSINESS, FOOD, CONSTRUCTION = "001", "002", "003", "004", "007"
+ID_CARD, SOCIAL_CARD, BUSINESS, FOOD, BIRTH, MARRIAGE, CONSTRUCTION = "001", "002", "003", "004", "005", "006", "007"
 """Last three digits of the type codes."""
 VALID, EXPIRED, CANCELLED, REVOKED, CHANGED, SUSPENDED = "1", "2", "3", "4", "6", "7"
 """Codes of the status of a licence."""

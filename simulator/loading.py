@@ -18,6 +18,7 @@ from simulator.department import COLUMN_NAMES, DATABASE, SCHEMA, TABLE, Row
 from simulator.dirt import PLANTED_COLUMNS, DirtRates, InitialDirt, Planted
 from simulator.person import DAY_ZERO, PERSON_COLUMNS, values_of
 from simulator.population import households
+from simulator.recent_deaths import RecentDeaths
 from simulator.schema import TRUTH, Connection
 from simulator.server import Server
 
@@ -58,13 +59,13 @@ def populate(
     with server.connect(schema.TRUTH) as truth, server.connect(DATABASE) as department:
         schema.create_truth_tables(truth)
         schema.create_department_tables(department)
-        planted, household_count = _copy_people(truth, department, seed, persons, rates, progress)
+        planted, household_count, dead = _copy_people(truth, department, seed, persons, rates, progress)
         write_planted(truth, planted)
         truth.execute(schema.TRUTH_INDEXES)
         department.execute(schema.DEPARTMENT_INDEXES)
         department.commit()
         others(truth)
-        write_state(truth, State(seed, persons, rates, DAY_ZERO, persons, persons, household_count))
+        write_state(truth, State(seed, persons, rates, DAY_ZERO, persons - dead, persons, household_count))
     for database in (schema.TRUTH, *departments):
         with server.connect(database, autocommit=True) as connection:
             connection.execute("ANALYZE")
@@ -128,9 +129,9 @@ def _copy_people(
     persons: int,
     rates: DirtRates,
     progress: Callable[[int], None] | None,
-) -> tuple[list[Planted], int]:
-    """Stream everybody into both tables; returns what was planted and the number of households."""
-    dirt = InitialDirt(seed, persons, rates)
+) -> tuple[list[Planted], int, int]:
+    """Stream everybody into both tables; returns what was planted, the number of households, and of the dead."""
+    dirt, deaths = InitialDirt(seed, persons, rates), RecentDeaths(seed, persons)
     planted: list[Planted] = []
     household_count = made = 0
     with ExitStack() as stack:
@@ -140,6 +141,7 @@ def _copy_people(
         row_lines: list[str] = []
         for household in households(seed, persons):
             household_count += 1
+            deaths.visit(household)
             for person in household:
                 rows, entry = dirt.rows_of(person, DAY_ZERO)
                 if entry is not None:
@@ -155,7 +157,7 @@ def _copy_people(
         _flush(rows_copy, row_lines)
         if progress is not None:
             progress(made)
-    return planted, household_count
+    return planted, household_count, deaths.dead
 
 
 def _copy_statement(table: sql.Identifier, columns: Sequence[str]) -> sql.Composed:

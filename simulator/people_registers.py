@@ -16,7 +16,7 @@ from simulator.addresses import lodging
 from simulator.care_registers import Births, HealthRecords, Pupils
 from simulator.chance import Dice
 from simulator.day import DEATH
-from simulator.defects import CODE, CONSISTENCY, FORMAT, HOMOPHONES, PLAUSIBLE, RANGE, SENTINEL_1899
+from simulator.defects import CODE, CONSISTENCY, DISPUTED, FORMAT, HOMOPHONES, PLAUSIBLE, RANGE, SENTINEL_1899
 from simulator.identity import ELSEWHERE, identity_number
 from simulator.identity_dirt import IdentityColumns, identity_mistakes
 from simulator.insurance_registers import Insurance, Payments
@@ -213,8 +213,15 @@ class Marriages:
         return [number, kind, *people, *before, compact(day), man.division[:6], "登记员", moment(dice, day)]
 
 
+OLD, UNHEARD = 75, 5
+"""From what age, and of how many registered deaths one more, people are cremated before the household office hears."""
+LONG_AGO = 10
+"""Days before day 0 since which everybody who is cremated was in the household register."""
+
+
 class Cremations:
-    """Cremations of the last two years and of every day; some people are still in the household register."""
+    """Cremations of the last two years and of every day: of people of long ago, of those whose death the household
+    office has just registered, and of some of whom it has not heard yet."""
 
     place = table("cab", "hydj", "T_HHDJ", "HHZBH SZZJHM SZXM SWRQ SWDD HHRQ BYG SYBM JBRXM", "GXSJ", keeps=True)
     key = 0
@@ -224,6 +231,7 @@ class Cremations:
         *date_mistakes(3, CONSISTENCY),
         missing(5),
         Mistake("burnt_before_death", CONSISTENCY, 5, lambda row, d: _earlier(row, 5, 40)),
+        Mistake("died_early", DISPUTED, 3, lambda row, d: _died_early(row, d)),
     )
     _HALLS = ("六安市殡仪馆", "霍邱县殡仪馆", "舒城县殡仪馆", "金寨县殡仪馆", "霍山县殡仪馆")
 
@@ -231,15 +239,19 @@ class Cremations:
         dice = city.dice
         for number in range(max(20, len(city.people) // 80)):
             birth = DAY_ZERO - timedelta(days=dice.between(58 * 365, 99 * 365))
-            sex, died = dice.pick((MALE, FEMALE)), DAY_ZERO - timedelta(days=dice.between(5, 730))
+            sex, died = dice.pick((MALE, FEMALE)), DAY_ZERO - timedelta(days=dice.between(LONG_AGO, 730))
             identity = identity_number("342423", birth, sex, 300 + number % 190)
             yield self._row(dice, number, identity, new_name(dice, "01", sex, birth.year), died, DAY_ZERO)
+        old = [one for one in city.people if one.age(DAY_ZERO) >= OLD]
+        dice.shuffle(old)
+        for place, one in enumerate([*city.dead, *old[: len(city.dead) // UNHEARD]], number + 1):
+            yield self._row(dice, place, one.id_number, one.name, one.ended or late(dice, DAY_ZERO), DAY_ZERO)
 
     def day(self, news: News) -> Change:
         number = news.count(self.place.dataset)
         dead = news.changed(DEATH)
         # Some families see the hall before the police: the household register still lists the person.
-        dead += [one for one in news.people(30) if one.age(news.today) >= 75][: max(1, len(dead) // 5)]
+        dead += [one for one in news.people(30) if one.age(news.today) >= OLD][: max(1, len(dead) // UNHEARD)]
         return Change(
             [
                 self._row(
@@ -334,6 +346,12 @@ def _second_marriage(row: Row, dice: Dice) -> list[Row] | None:
     bride = new_name(dice, "01", FEMALE, birth.year)
     second = [f"{row[0]}-2", "1", row[2], row[3], bride, other, DIVORCED, NEVER_MARRIED]
     return [row, [*second, compact(day), *row[9:11], moment(dice, day)]]
+
+
+def _died_early(row: Row, dice: Dice) -> list[Row] | None:
+    """Weeks before the day of which the household office hears; about people of long ago it says nothing."""
+    recent = row[3] is not None and row[3] > compact(DAY_ZERO - timedelta(days=LONG_AGO))
+    return _earlier(row, 3, dice.between(10, 40)) if recent else None
 
 
 def _earlier(row: Row, column: int, days: int) -> list[Row] | None:

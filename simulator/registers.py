@@ -105,10 +105,11 @@ class Interface(Files):
 
 @dataclass(slots=True)
 class Everybody:
-    """What a register is made from on day 0."""
+    """What a register is made from on day 0: `people` live, the `dead` are still in the household table."""
 
     today: date
     people: list[Person]
+    dead: list[Person]
     dice: Dice
     truth: Connection
 

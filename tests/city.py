@@ -84,7 +84,7 @@ class Town:
         gone = {one.rybh for one in planted if one.kind == "absent" or (one.refusable and one.kind != "duplicate")}
         told: dict[str, dict[str, str | None]] = {}
         for one in planted:
-            if one.kind in ("reference", "apart", "outlying", "plausible"):  # good by itself, wrong beside other rows
+            if one.kind in ("reference", "apart", "outlying", "plausible", "certificate", "disputed"):  # good by itself
                 told.setdefault(one.rybh, {})[one.column] = one.shown
         rows = self.city.records(dataset)
         return [row | told.get(row[key] or "", {}) for row in rows if row[key] not in gone]

@@ -1,7 +1,7 @@
 """What the demo says after its job: how much of what was planted was found, by kind.
 
-Mistakes in rows and between sources are those of the demo's city. Faults of whole deliveries need days: their lines are
-those of the last drill, which is kept for this.
+Mistakes in rows and between sources, and what libraries tell of those that rows keep, are those of the demo's city.
+Faults of whole deliveries need days: their lines are those of the last drill, which is kept for this.
 """
 
 import json
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from citylake.compared import across, rows
+from citylake.compared import accepted, across, rows
+from citylake.compared.libraries.report import Published
 from citylake.compared.scores import Score, summed, table
 from pipelines.contracts.load import load
 from pipelines.evidence.across import Seen
@@ -20,7 +21,8 @@ from simulator import DemoCity
 
 
 def first_report(settings: Settings, city: DemoCity) -> str:
-    """The table of all sources; sources without an admitted delivery are left out.
+    """The table of all sources; sources without an admitted delivery are left out, and what libraries tell before they
+    are published.
 
     Of mistakes that were corrected since nothing is asked: the day on which they could be seen may never have been
     delivered.
@@ -40,9 +42,12 @@ def first_report(settings: Settings, city: DemoCity) -> str:
         ).scores
     ]
     scores.sort(key=lambda score: rows.ORDER.index(score.kind))
+    libraries = Published(settings, city)
+    kept = accepted.compare(libraries) if libraries.has(accepted.MODELS) else ()
     drilled, beyond = kept_drill(settings)
     alone = rows.undetectable(planted)
-    return table([*scores, *across.compare(contracts, lake, city, seen), *drilled], {**alone, **beyond})
+    between = across.compare(contracts, lake, city, seen)
+    return table([*scores, *between, *kept, *drilled], {**alone, **beyond})
 
 
 def keep_drill(settings: Settings, scores: Sequence[Score], undetectable: Mapping[str, int]) -> None:

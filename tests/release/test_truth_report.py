@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from citylake.compared import accepted
 from citylake.compared.libraries.report import Published, scores, truth_report
 from citylake.compared.scores import summed
 from tests.city import Town, published_town
@@ -29,6 +30,14 @@ def test_every_library_is_measured_and_nearly_all_that_is_said_is_true(town: Tow
     }  # fmt: skip
     for kind, score in found.items():
         assert score.planted > 20 and score.recall > 0.5 and score.precision > 0.85, kind
+
+
+def test_what_rows_keep_and_libraries_tell_of_is_found_and_nothing_else(town: Town) -> None:
+    found = {score.kind: score for score in accepted.compare(Published(town.settings, town.city))}
+    print(found)
+    assert found.keys() == {accepted.DISPUTED, accepted.CERTIFICATE}
+    for score in found.values():
+        assert score.planted >= 4 and score.recall == 1 and score.precision == 1, score
 
 
 def test_the_table_has_numbers_and_nobody_in_it(town: Town) -> None:

@@ -91,7 +91,7 @@ def test_what_a_company_has_been_paid_is_what_its_holders_paid(town: Town) -> No
 def test_companies_hold_companies_and_some_each_other(town: Town) -> None:
     numbers = {row[USCC]: row["PRIPID"] for row in town.city.records(ENTITIES)}
     edges = {(row["PRIPID"], numbers[row["BLICNO"]]) for row in town.city.records(SHARES) if row["BLICNO"] in numbers}
-    assert len(edges) > 5
+    assert len(edges) > 3
     above: dict[str | None, set[str | None]] = defaultdict(set)
     for held, holder in edges:
         above[held].add(holder)

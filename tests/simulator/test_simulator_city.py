@@ -36,7 +36,7 @@ def household_planted(city: DemoCity) -> list[Planted]:
     return [entry for entry in city.planted() if entry.dataset == DATASET]
 
 
-ELSEWHERE = {"encoding", "identity", "reference", "absent", "apart", "outlying"}
+ELSEWHERE = {"encoding", "identity", "reference", "absent", "apart", "outlying", "certificate"}
 """Kinds of mistakes that other registers have."""
 
 
@@ -259,7 +259,9 @@ def test_the_record_of_planted_dirt_is_exact_on_every_day(city: DemoCity) -> Non
     open_entries = [entry for entry in household_planted(city) if entry.ended is None]
     assert len({entry.rybh for entry in open_entries}) == len(open_entries)
     for entry in open_entries:
-        assert_shown(entry, rows[entry.rybh])
+        # nobody corrects the day of a death, and the row goes after some days
+        if entry.kind != "disputed" or entry.rybh in rows:
+            assert_shown(entry, rows[entry.rybh])
     doubled = {rybh for rybh, copies in rows.items() if len(copies) > 1}
     assert doubled == {entry.rybh for entry in open_entries if entry.kind == "duplicate"}
 
@@ -274,8 +276,11 @@ def assert_shown(entry: Planted, rows: list[dict[str, Any]]) -> None:
 def test_every_defect_is_planted_and_some_are_repaired(city: DemoCity) -> None:
     planted = household_planted(city)
     kinds = Counter(entry.kind for entry in planted)
-    assert set(kinds) == set(asdict(DirtRates())) - ELSEWHERE
-    assert all(entry.refusable == (entry.kind not in ("cleanable", "plausible", "shared")) for entry in planted)
+    # one death in ten is disputed: so small a city may have none
+    assert {*kinds, "disputed"} == set(asdict(DirtRates())) - ELSEWHERE
+    assert all(
+        entry.refusable == (entry.kind not in ("cleanable", "plausible", "shared", "disputed")) for entry in planted
+    )
     assert {entry.kind for entry in planted if entry.undetectable} == {"plausible"}
     assert any(entry.ended for entry in planted)
     assert any(entry.day > date(2026, 1, 1) for entry in planted)

@@ -11,9 +11,10 @@ from datetime import date, datetime
 import pytest
 from stdnum.iso7064 import mod_11_2
 
+from simulator.chance import Dice
 from simulator.defects import DEFECTS, SHARED_NUMBER
 from simulator.department import COLUMN_NAMES, Row, row_of
-from simulator.dirt import FEWEST, DirtRates, InitialDirt, Planted, quotas
+from simulator.dirt import FEWEST, DirtRates, InitialDirt, Planted, plant_disputed, quotas
 from simulator.divisions import villages
 from simulator.person import DAY_ZERO, Person
 from simulator.population import households
@@ -179,6 +180,20 @@ def test_the_default_rates_are_as_documented() -> None:
     assert refusable == pytest.approx(0.012 * 60_000, rel=0.01)
     assert cleanable == pytest.approx(0.03 * 60_000, rel=0.01)
     assert undetectable == pytest.approx(0.001 * 60_000, rel=0.01)
+
+
+def test_one_death_in_ten_is_registered_some_days_early() -> None:
+    dice = Dice(3, "deaths")
+    people = [person for household in households(4, 600) for person in household if person.age(DAY_ZERO) > 1]
+    for person in people:
+        person.status, person.ended = "dead", date(2025, 12, 30)
+    planted = [found for one in people if (found := plant_disputed(one, DAY_ZERO, DirtRates(), dice))]
+    assert 0.05 * len(people) < len(planted) < 0.15 * len(people)
+    for rows, entry in planted:
+        assert (entry.kind, entry.defect, entry.true) == ("disputed", "death_registered_early", "20251230")
+        assert "20251221" <= value(rows[0], "SWRQ") == entry.shown < "20251230"
+    assert {one.defect for one in people} == {None, "death_registered_early"}
+    assert not any(plant_disputed(one, DAY_ZERO, DirtRates(disputed=0.0), dice) for one in people)
 
 
 def test_a_rate_of_zero_plants_nothing_and_high_rates_plant_much() -> None:

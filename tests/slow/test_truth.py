@@ -5,6 +5,7 @@ Floors allow for what chance makes of so few people (three deviations); what is 
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from benchmarks.truth.opened import Numbers, names_of_people, open_texts
 from benchmarks.truth.persons import survivors
 from benchmarks.truth.survival import Rival, Survivors
 from benchmarks.truth.town import DAYS, LivedTown
+from citylake.compared import accepted
 from citylake.compared.libraries import credit, macro, persons
 from citylake.compared.libraries.answers import Answers
 from citylake.compared.libraries.entities import Entities
@@ -32,6 +34,9 @@ WRONG = {AT_HOME: 0.003, AWAY: 0.05, CAME_IN: 0.02, GONE: 0.02, DEAD: 0.02}
 """Of those said to have it, the share that may not have it."""
 UNSAID = ("moved_out_on", "move_out_kind", "death_kind", "cancelled_on")
 """What only the household register says, for five days: of who was dropped unread nobody knows it."""
+
+DISPUTED = {"died_on": 0.05}
+"""The share of values that the department which is believed has wrong, where that is planted."""
 
 
 def within(count: int, share: float, whole: int) -> bool:
@@ -93,14 +98,25 @@ def test_counts_by_town_and_status_are_those_that_the_city_would_publish(town: L
 def test_a_golden_cell_of_a_person_is_right_or_nobody_said_it(people: Survivors) -> None:
     for name, cells in people.cells().items():
         print(name, cells)
-        assert within(cells.cells - cells.right - (cells.empty if name in UNSAID else 0), 0.005, cells.cells), name
-        assert within(cells.said.total(), 0.003, cells.cells), name
+        wrong = DISPUTED.get(name, 0.003)
+        assert within(cells.cells - cells.right - (cells.empty if name in UNSAID else 0), wrong + 0.002, cells.cells), (
+            name
+        )
+        assert within(cells.said.total(), wrong, cells.cells), name
 
 
 def test_what_a_source_had_right_and_was_not_believed_is_told_as_a_conflict(people: Survivors) -> None:
     for name in ("name", "sex", "birth_date", "mobile", "marital_status", "died_on"):
         cells = people.cells()[name]
         assert cells.told == cells.said.total(), name
+
+
+def test_what_departments_disagree_about_and_licences_contradict_is_told(town: LivedTown, people: Survivors) -> None:
+    """Each of them, and nothing else: a wrong sex, a wrong birth date, a death that either register has too early."""
+    print(Counter(item.defect for item in town.city.planted() if item.kind == accepted.DISPUTED))
+    for score in accepted.compare(town):
+        print(score)
+        assert score.planted >= 4 and score.recall == 1 and score.precision == 1, score
 
 
 def test_no_other_order_of_departments_is_measurably_better(people: Survivors) -> None:

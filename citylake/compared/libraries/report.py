@@ -2,7 +2,7 @@
 is true. Only numbers: nobody's name, number or code.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -37,10 +37,9 @@ class Published:
         self._published = Ledger(register).published()
         register.close()
 
-    @property
-    def complete(self) -> bool:
-        """Whether everything that is asked was published."""
-        return self._published.keys() >= ASKED
+    def has(self, models: Collection[str]) -> bool:
+        """Whether all these models were published."""
+        return self._published.keys() >= set(models)
 
     @property
     def today(self) -> date:
@@ -58,7 +57,7 @@ class Published:
 def truth_report(settings: Settings, city: DemoCity) -> str | None:
     """The table; none while anything that is asked was not published."""
     libraries = Published(settings, city)
-    return table(scores(libraries), {}, TRUE) if libraries.complete else None
+    return table(scores(libraries), {}, TRUE) if libraries.has(ASKED) else None
 
 
 def scores(libraries: Libraries) -> Iterator[Score]:
