@@ -105,8 +105,9 @@ def test_each_who_received_it_is_told_once(town: Town, monkeypatch: pytest.Monke
     ran(town, monkeypatch, "raise", PERSONS, *doubt, "--key", f"division_code={cell.division}", "--row", "1:0", code=1)
     said = ran(town, monkeypatch, "raise", COUNTED, *FEW, "--key", "county_code=341502", code=1)
     assert "请写全主键" in said
-    day, place = town.rows(COUNTED, "as_of, town_code")[0]
-    counted = ("--key", f"as_of={day}", "--key", f"town_code={place}")
+    names = load(town.settings.contracts).models[COUNTED].form.key
+    values = zip(names, town.rows(COUNTED, ", ".join(names))[0], strict=True)
+    counted = [part for name, value in values for part in ("--key", f"{name}={value}")]
     said = ran(town, monkeypatch, "raise", COUNTED, *FEW, *counted, code=1)
     assert translate("feedback.no_cell", "zh", subject=COUNTED, column="persons") in said, "no one row says a count"
     with town.register() as register:
