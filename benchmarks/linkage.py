@@ -47,7 +47,7 @@ ACCEPT, MARGIN, REVIEW, CLOSE = -1.0, 2.0, -2.0, 2.0
 on where the next one is 2 bits behind, and one in seventeen of those in the bit below."""
 REFUSED = 0.012
 """Share of the persons whom no register has."""
-ONLY_IDENTITY = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+ONLY_IDENTITY = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, disputed=0)
 OFTEN = replace(ONLY_IDENTITY, identity=0.1)
 """Four times the usual share of rows, the same mistakes: rare kinds and groups have rows enough to be counted. A row is
 linked against registrations only, so others that are wrong as well change nothing for it."""

@@ -99,7 +99,7 @@ def fill(server: Server, home: Path, seed: int, rates: DirtRates, truth: Connect
             registers.create(department, [one.place for one in mine if isinstance(one.place, Table)])
             department.commit()
     for register in found:
-        city = Everybody(DAY_ZERO, people, dead, Dice(seed, "register", register.place.dataset), truth)
+        city = Everybody(DAY_ZERO, people, Dice(seed, "register", register.place.dataset), truth, dead)
         delivery = registers.first_delivery(register, city, rates, truth)
         if isinstance(register.place, Table):
             with server.connect(register.place.database) as department:

@@ -109,9 +109,9 @@ class Everybody:
 
     today: date
     people: list[Person]
-    dead: list[Person]
     dice: Dice
     truth: Connection
+    dead: Sequence[Person] = ()
 
     def households(self) -> Iterator[list[Person]]:
         """The people by household, in order."""

@@ -34,7 +34,7 @@ def pairs(people: list[Person]) -> list[Pair]:
     dice, register = Dice(seed_from_clock(), "identity"), HealthRecords()
     city = Everybody(DAY_ZERO, people, dice, None)  # type: ignore[arg-type]  # the truth is not asked
     clean = {str(row[0]): row for row in register.initial(city)}
-    rates = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, identity=0.025)
+    rates = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, identity=0.025, disputed=0)
     delivery, _ = with_mistakes(register, list(clean.values()), rates, DAY_ZERO, dice)
     shown = {str(row[0]): row for row in delivery.rows}
     return [(entry, clean[entry.rybh], shown[entry.rybh]) for entry in delivery.planted]
