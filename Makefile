@@ -15,12 +15,12 @@ export DO_NOT_TRACK = 1
 export DAGSTER_DISABLE_TELEMETRY = 1
 export GX_ANALYTICS_ENABLED = false
 
-.PHONY: help demo test test-town test-slow lint check bench clean lock python
+.PHONY: help demo test test-long test-slow lint check bench clean lock python
 
 help:
 	@echo "make demo        六安演示城市：门户与 Dagster / the demo city (ONCE=1 exits when published, SCALE=n persons)"
 	@echo "make test        全部检查和快速测试 / all checks and the quick tests"
-	@echo "make test-town   整座城镇的多日运行 / days of whole towns"
+	@echo "make test-long   耗时较长的测试 / tests that take long"
 	@echo "make test-slow   慢速测试 / the slow suite"
 	@echo "make bench       基准 / benchmarks"
 
@@ -52,12 +52,12 @@ lint: $(VENV)/.dev
 
 # Checks beside the tests: most of them use one core alone. What they find is told at once; the tests go on.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory lint & checks=$$!; $(SHARED) -m "not slow and not town"; tests=$$?; \
+	@$(MAKE) --no-print-directory lint & checks=$$!; $(SHARED) -m "not slow and not long"; tests=$$?; \
 	wait $$checks || { echo "检查未通过，见上文 / the checks failed, see above" >&2; exit 1; }; exit $$tests
 
-# Days of whole towns: what .ci/run asks for besides, so that `make test` is done in a quarter of an hour.
-test-town: $(VENV)/.dev
-	@$(SHARED) -m "town and not slow"
+# Tests that take long: what .ci/run asks for besides, so that `make test` is done in a quarter of an hour.
+test-long: $(VENV)/.dev
+	@$(SHARED) -m "long and not slow"
 
 test-slow: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m slow $(DRAWN)

@@ -224,6 +224,7 @@ VALUES = st.one_of(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(
     moments=st.lists(VALUES, min_size=1, max_size=5),

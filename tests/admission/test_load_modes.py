@@ -115,6 +115,7 @@ LOG = ChangeLog(mode="change_log", key=["insurance_no", "insurance_type"], order
 APPEND = Append(mode="append", key=["step_no"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("load", "row_of"), [(CURSOR, step_row), (COMPOSITE, tied_row)], ids=["single", "composite"])
 @lakes
 @given(batches=BATCHES, fates=FATES)
@@ -139,6 +140,7 @@ def test_cursor_keeps_the_latest_good_word_on_every_key(
         assert state == {key: row.value for key, row in known.items()}
 
 
+@pytest.mark.long
 @lakes
 @given(BATCHES, FATES)
 def test_a_change_log_is_replayed_in_its_order(
@@ -159,6 +161,7 @@ def test_a_change_log_is_replayed_in_its_order(
         assert state == {key: row.value for key, row in living.items()}
 
 
+@pytest.mark.long
 @lakes
 @given(BATCHES, FATES)
 def test_an_event_counts_once_and_never_changes(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +50,7 @@ def expect(known: dict[str, Event], young: set[str], batch: Sequence[Event], new
     return wrong
 
 
+@pytest.mark.long
 @settings(max_examples=8, deadline=None)
 @given(batches=BATCHES, since=st.integers(1, 3))
 def test_events_told_again_fill_a_column_that_is_younger(

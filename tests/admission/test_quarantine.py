@@ -51,6 +51,7 @@ def refused_step(row: Told) -> dict[str, str]:
     return step_row(row) | ({} if row.good else {"KSSJ": BAD_DAY})
 
 
+@pytest.mark.long
 @lakes
 @given(BATCHES, st.sampled_from(["cursor", "composite", "log"]))
 def test_a_row_is_open_until_its_key_is_told_later(contracts: Contracts, batches: list[list[Told]], mode: str) -> None:

@@ -177,6 +177,7 @@ class Kept:
         return self.intake.current() if self.intake.core.exists() else {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @lakes
 @given(batches=BATCHES, ranges=RANGES, data=st.data())

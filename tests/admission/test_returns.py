@@ -168,6 +168,7 @@ BACK = st.sampled_from("abcdef")
 TABLE = st.lists(ROW, min_size=1, max_size=8, unique_by=lambda row: (row.key, row.place))
 
 
+@pytest.mark.long
 @settings(max_examples=draws(8), deadline=None)
 @given(st.data())
 def test_core_and_open_lines_are_those_of_a_plain_model(contracts: Contracts, data: st.DataObject) -> None:

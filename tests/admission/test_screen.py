@@ -100,6 +100,7 @@ def answers(admission: Admission, contracts: Contracts, path: Path) -> tuple[lis
     return found, full
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("source", SOURCES)
 @given(data=st.data())
 @settings(max_examples=draws(8), deadline=None)
@@ -151,6 +152,7 @@ def wide() -> tuple[Contracts, SourceContract, pa.Table]:
         return known, contract, rows.to_arrow_table().drop_columns(["i"])
 
 
+@pytest.mark.long
 @given(data=st.data())
 @settings(max_examples=draws(12), deadline=None)
 def test_values_that_are_no_texts_are_judged_as_without_a_look(

@@ -65,6 +65,7 @@ def after(
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("load", [DIFF, REPLACE], ids=["diff", "replace"])
 @lakes
 @given(deliveries=SNAPSHOTS, forgotten=st.sets(st.integers(0, 5)), fates=FATES)

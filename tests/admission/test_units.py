@@ -123,6 +123,7 @@ def drilled(dataset: str) -> list[Fault]:
     return list({(one.column, one.value): one for one in faults if one.dataset == dataset}.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("source", "dataset", "kinds"), [(AIR, "luan/air/+/hour", 3), (FIRMS, "scjg.E_BASEINFO", 2)])
 def test_every_unit_that_drills_change_is_found_and_no_day_without(
     detector: Callable[..., Detector], source: str, dataset: str, kinds: int

@@ -62,6 +62,7 @@ def monitored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun
     return looked_at.status
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("job", ["daily", "freshness"])
 def test_the_place_of_a_killed_run_is_free_again(
     jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, job: str
@@ -77,6 +78,7 @@ def test_the_place_of_a_killed_run_is_free_again(
     assert monitored(instance, run) is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.long
 def test_a_run_that_just_started_has_time_to_take_its_lock(
     jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_schedules_are_named_described_and_in_the_time_of_the_city(
         assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("job", "status", "asks"),
     [

@@ -67,6 +67,7 @@ def backfill(first: str, last: str, contracts: Contracts) -> dict[str, dict[str,
     return dict(outcomes.value)
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_several_days_are_judged_again_in_one_run(town: Town) -> None:
     """Four batches are refused whole; when the rule is mended, each day brings its own rows and no others."""
@@ -99,6 +100,7 @@ def test_several_days_are_judged_again_in_one_run(town: Town) -> None:
     assert core_rows(town) == sum(inserted) + sum(later)
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_a_wrongly_derived_column_is_mended_from_what_was_kept(town: Town) -> None:
     """Numbered changes: each was told once. What was never asked of the source is not there to be judged."""

@@ -356,6 +356,7 @@ def test_wrong_bodies_are_told(
     assert answer.json()["status"] == status and staffed_city.register.rows(sa.select(recipient)) == []
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.parametrize("examples", [pytest.param(6, id="few"), pytest.param(150, id="many", marks=pytest.mark.slow)])
 def test_answers_are_as_the_document_says(staffed_city: City, people: dict[str, TestClient], examples: int) -> None:

@@ -63,6 +63,7 @@ def token(town: Town, client: TestClient) -> str:
         return administration.issue_token(register, NAME, actor=ADMINISTRATOR).token
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("examples", [pytest.param(12, id="few"), pytest.param(300, id="many", marks=pytest.mark.slow)])
 def test_rows_answer_as_their_document_says(client: TestClient, token: str, examples: int) -> None:
     number = seed_from_clock()

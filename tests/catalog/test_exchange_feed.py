@@ -85,6 +85,7 @@ def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
         yield Pair(tmp_path, service)
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_the_city_holds_what_the_county_publishes_every_day(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
     """A day a line: what happens, how the rows come, and why not by changes."""

@@ -22,7 +22,7 @@ from pipelines.run import opened
 from tests.catalog.small_city import ADMINISTRATOR, PERSONS, STEWARD, URL, appoint, bearer, granted
 from tests.city import Town, published_town, seed_from_clock
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 COUNTED = "mart_population__town_day"
 FEW = ("--column", "persons", "--who", "市民", "--what", "人数过少", "--from", "public")
 MODEL, SOURCE, TABLE = "lib_population__person", "psb/household_person", 'hzgl."T_CZRK_JBXX"'

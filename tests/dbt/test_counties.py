@@ -130,6 +130,7 @@ def figures(bench: Bench, county: str) -> dict[str, tuple[float | None, float | 
     return {code: tuple(rest) for code, *rest in bench.rows(INDICATORS, columns, f"county_code = '{county}'")}
 
 
+@pytest.mark.long
 def test_every_indicator_of_a_county_can_be_counted_by_hand(bench: Bench) -> None:
     assert figures(bench, JINAN) == {
         "registered_population": (2, None, 2, None),  # at home and away: the dead, the left, the stranger are not

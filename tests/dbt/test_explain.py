@@ -38,7 +38,7 @@ from tests.city import Town, published_town, seed_from_clock
 from tests.dbt.planted import plant_disputed_penalty
 from tests.memory import connection
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 SAMPLE = 12
 Texts = Mapping[str, str | None]

@@ -21,7 +21,7 @@ from pipelines.release.rows import ReleasedRows, Row
 from tests.catalog.small_city import STEWARD
 from tests.city import REPOSITORY, Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 PERSON = "lib_population__person"
 SUBJECTS = (PERSON, "lib_legal_entity__entity")

@@ -323,6 +323,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     yield bench
 
 
+@pytest.mark.long
 def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
     columns = "uscc, subject_no, entity_name, county_name, legal_representative_person_id"
     assert bench.rows("lib_legal_entity__entity", columns, "length(uscc) = 1") == [
@@ -595,6 +596,7 @@ REGISTER = Claim("psb/household_person", "mobile", "", "high", date(2021, 3, 1),
 INSURANCE = Claim("hrssb/insurance", "mobile", "", "low", *SECOND_HALF)
 
 
+@pytest.mark.long
 def test_a_claim_counts_from_its_first_to_its_last_day(tmp_path: Path, contracts: Contracts) -> None:
     changing = with_claims(contracts, INSURANCE, REGISTER)
     bench = new_bench(tmp_path, changing)

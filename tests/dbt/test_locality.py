@@ -197,6 +197,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> P
     return Project(models(folder, work, files), whole_sql(folder, work, files))
 
 
+@pytest.mark.long
 def test_every_model_with_a_key_is_proved(shipped: Project) -> None:
     keyed = [name for name, model in shipped.graph.items() if model.key is not None]
     assert "lib_population__person" in keyed
@@ -205,6 +206,7 @@ def test_every_model_with_a_key_is_proved(shipped: Project) -> None:
         assert proof.inputs and set(shipped.graph[name].fixed) == {one.partition(".")[2] for one in proof.fixed}
 
 
+@pytest.mark.long
 def test_the_proofs_of_the_shipped_models_hold_on_random_rows(shipped: Project, contracts: Contracts) -> None:
     seed = seed_from_clock()
     print(f"seed {seed} (repeat with CITYLAKE_TEST_SEED)")

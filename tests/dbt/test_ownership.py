@@ -152,6 +152,7 @@ def graphs(draw: st.DrawFn) -> Edges:
     return edges
 
 
+@pytest.mark.long
 @given(edges=graphs())
 @settings(max_examples=draws(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_shares_and_control_are_those_of_an_exact_solution(models: Models, edges: Edges) -> None:

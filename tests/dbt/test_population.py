@@ -88,6 +88,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     yield bench
 
 
+@pytest.mark.long
 def test_every_person_of_either_register_is_one_row_with_a_status(bench: Bench) -> None:
     found = bench.rows("lib_population__person", "person_id, residence_status, residence_evidence")
     assert found == [

@@ -154,6 +154,7 @@ def test_engine_functions_may_come_from_macros() -> None:
     assert check_model("m.sql", raw, sql, RELATIONS) == []
 
 
+@pytest.mark.long
 def test_the_models_of_the_project_are_portable(tmp_path: Path) -> None:
     files = generated(load(REPOSITORY / "data_contracts"), AS_OF)
     assert [str(finding) for finding in check_project(REPOSITORY / "dbt_project", tmp_path, files)] == []

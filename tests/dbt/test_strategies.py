@@ -1,8 +1,10 @@
 """Every strategy of the `delta` materialisation on DuckDB: full, unchanged, incremental, deletes, empty models."""
 
+import pytest
 from court import NAMES, City, cases
 
 
+@pytest.mark.long
 def test_full_then_unchanged_then_incremental(city: City) -> None:
     first = city.build()
     assert {name: (m.status, m.message) for name, m in first.models.items() if m.status != "success"} == {}

@@ -64,6 +64,7 @@ def divisions() -> list[dict[str, str]]:
 AIR = ("lib_geography__division", "mart_eco_env__air_hour", "mart_eco_env__aqi_day")
 
 
+@pytest.mark.long
 def test_the_index_is_that_of_exact_arithmetic(bench: Bench, contracts: Contracts) -> None:
     """Two hundred days of random air, and the values on which popular libraries go wrong (docs/findings-aqi.md)."""
     random, days = Random(633), dict[date, dict[str, float]]()
@@ -247,6 +248,7 @@ def load_plan(bench: Bench, contracts: Contracts) -> None:
     bench.load("dsrb/plan_target", *reference(contracts, "plan_targets"))
 
 
+@pytest.mark.long
 def test_a_value_follows_its_source_and_the_others_name_what_is_missing(bench: Bench, contracts: Contracts) -> None:
     load_plan(bench, contracts)
     bench.load("psb/household_person", *(person(number) for number in range(1, 5)))

@@ -560,6 +560,7 @@ def test_the_register_is_told_of_doubt_by_nobody_and_of_two_people_until_it_corr
     assert desk.link().shared == {REGISTER: {"numbers": 1, "records": 1}}, "two people still have it"
 
 
+@pytest.mark.long
 def test_thousands_of_rows_with_one_number_end(desk: Desk) -> None:
     """As when a register fills a number in for whoever has none."""
     print(f"seed {(seed := seed_from_clock())}")

@@ -57,6 +57,7 @@ def people(lake: Lake, contracts: Contracts, register: Register) -> dict[str, Pe
         return found
 
 
+@pytest.mark.long
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(st.lists(st.sampled_from(PAIRS), max_size=3, unique=True), min_size=2, max_size=7))
 def test_every_id_is_found_by_exactly_one_person(contracts: Contracts, register: Register, runs: list[Pairs]) -> None:

@@ -130,6 +130,7 @@ def men(desk: Desk) -> dict[str, str]:
     return {family: dict(people)[NAMES[family]] for family in FAMILIES}
 
 
+@pytest.mark.long
 def test_both_are_told_apart_and_the_number_is_nobodys(desk: Desk, men: Mapping[str, str]) -> None:
     assert {why for (why,) in desk.rows(tables.LINK, "why")} == {SHARED, BEARER}
     assert (CLAIM, None) in desk.rows(tables.ALIAS)

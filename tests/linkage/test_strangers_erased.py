@@ -92,6 +92,7 @@ def released(desk: Desk, contracts: Contracts) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.long
 def test_who_was_published_under_a_number_of_two_goes_whole_and_alone(desk: Desk, contracts: Contracts) -> None:
     seed = seed_from_clock()
     print(f"seed {seed} (repeat with CITYLAKE_TEST_SEED)")

@@ -67,6 +67,7 @@ def test_rows_are_about_whom_they_truly_are(town: Town) -> None:
     assert right >= 0.9 * there
 
 
+@pytest.mark.long
 def test_libraries_know_what_was_linked_and_explain_tells_how(town: Town, contracts: Contracts) -> None:
     found = links(town, "person_id, link_batch, link_row, weight", "basis = 'model' AND dataset = 'hc/health_record'")
     with town.register() as register, Explainer(contracts, town.settings, register) as explainer:
@@ -168,7 +169,7 @@ def _bearers(town: Town, question: Mapping[str, str]) -> set[str]:
     return {key for (key,) in _records(town, f"person_id = '{question['person']}'", "record_no")}
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_nothing_is_linked_again_when_nothing_was_delivered(town: Town) -> None:
     with town.register() as register:
         before = Receipts(register, "test").last(Stage.LINK, "linkage")

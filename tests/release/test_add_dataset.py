@@ -10,7 +10,7 @@ from psycopg import sql
 
 from tests.city import REPOSITORY, Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 SOURCE = """\
 name: 婚姻登记

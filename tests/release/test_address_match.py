@@ -12,7 +12,7 @@ from pipelines.lake import delta
 from simulator.addresses import lodging
 from tests.city import Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 MODEL = "lib_geography__address_match"
 

@@ -24,7 +24,7 @@ from pipelines.run import Run, opened
 from tests.catalog.small_city import ADMINISTRATOR, enrolled
 from tests.city import REPOSITORY, Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 OPEN, ANALYST = "open/age_structure_by_county", "analyst/age_structure"
 MODEL = "mart_population__age_structure"

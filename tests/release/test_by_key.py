@@ -19,7 +19,7 @@ from pipelines.release import plan
 from pipelines.run import opened
 from tests.city import Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 POPULATION = "lib_population__"
 BY_KEY = [

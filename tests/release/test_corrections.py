@@ -17,7 +17,7 @@ from pipelines.release.explain import Explainer
 from pipelines.run import Run, opened
 from tests.city import Town, published_town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 SOURCE, TABLE, LIBRARY = "drc/permit", 'xygs."T_XZXK"', "lib_credit__permit"
 HOUSEHOLD, REGISTERED, PERSON = "psb/household_person", "lib_population__registered", "lib_population__person"

@@ -150,7 +150,7 @@ def test_the_library_has_whom_the_household_office_counts_but_for_refused_rows(t
     assert 0 < sum(found.values()) <= len(refused) and len(found.keys() - unsure) > 50
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_persons_by_town_and_day_are_those_of_the_library_and_earlier_days_stay(town: Town) -> None:
     first = as_of(town)
     day = date.fromisoformat(first)

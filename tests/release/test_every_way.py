@@ -26,7 +26,7 @@ from tests.city import REPOSITORY, Town, published_town
 from tests.connectors.databases import MariaDB
 from tests.connectors.store_servers import Backend, backend
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 DATABASES, SFTP, S3 = ("cab", "amr"), ("hc",), ("hpf",)
 TYPES = {

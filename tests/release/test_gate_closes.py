@@ -24,7 +24,7 @@ from tests.catalog.small_city import STEWARD
 from tests.city import REPOSITORY, Town, published_town
 from tests.release.test_whole_way import MART, PERSON
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 OPEN = "open/age_structure_by_county"
 PERSON_SQL = "dbt_project/models/libraries/population/lib_population__person.sql"

@@ -15,7 +15,7 @@ from pipelines.register.tables import receipt
 from pipelines.run import Ingested, opened
 from tests.city import REPOSITORY, Town
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 SOURCE = "drc/permit"
 

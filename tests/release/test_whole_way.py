@@ -88,7 +88,7 @@ def test_the_divisions_are_those_of_luan(town: Town) -> None:
     assert ("金寨县", 3929.0) in counties
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_an_unchanged_city_releases_nothing(town: Town, contracts: Contracts) -> None:
     with town.register() as register:
         built = Receipts(register, "first").last(Stage.EDITION, town.published()[PERSON].edition).body["as_of"]
@@ -150,7 +150,7 @@ def test_analysts_can_follow_a_person_but_not_to_anybody_else(town: Town) -> Non
     assert not (shown & inside | shown & shared | inside & shared) - {None}  # of a number on two people: nobody
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_a_renamed_column_stops_the_source_and_nothing_else(town: Town) -> None:
     before = town.published()
     town.city.rename_column("XM", "XM_NEW")
@@ -170,7 +170,7 @@ def test_a_renamed_column_stops_the_source_and_nothing_else(town: Town) -> None:
         assert not [issue for issue in Issues(register).open(SOURCE) if issue["code"].startswith("pull.")]
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_a_database_that_is_down_is_an_issue_of_its_owner(town: Town) -> None:
     before = town.published()
     town.city.stop()
@@ -184,7 +184,7 @@ def test_a_database_that_is_down_is_an_issue_of_its_owner(town: Town) -> None:
     assert town.published() == before
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_half_a_snapshot_is_held_and_the_steward_decides(town: Town) -> None:
     before = town.published()
     town.city.deliver_half(0.5, seed=3)
@@ -203,7 +203,7 @@ def test_half_a_snapshot_is_held_and_the_steward_decides(town: Town) -> None:
     assert town.rows(PERSON, "person_id") == town.rows(PERSON, "person_id", version=before[PERSON].version)
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_after_some_days(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is what the source last delivered, products refused for a moment are tried again, earlier versions
     stay as they were, and who reads the marts meanwhile keeps them. One test, for what changed is built once."""
@@ -271,7 +271,7 @@ def upgraded(number: str) -> str:
     return longer + "10X98765432"[sum(int(d) * w for d, w in zip(longer, weights, strict=True)) % 11]
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_a_source_that_fails_in_an_unexpected_way_harms_only_itself(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,7 +289,7 @@ def test_a_source_that_fails_in_an_unexpected_way_harms_only_itself(
     assert town.settings.home.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_a_confirmed_batch_is_admitted_although_the_source_moved_on(town: Town) -> None:
     town.city.deliver_half(0.5, seed=4)
     try:

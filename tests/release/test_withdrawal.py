@@ -17,7 +17,7 @@ from pipelines.run import opened
 from tests.city import REPOSITORY, Town, published_town
 from tests.release.test_whole_way import MART
 
-pytestmark = [pytest.mark.server, pytest.mark.town]
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 OPEN, ANALYST = "open/age_structure_by_county", "analyst/age_structure"
 CONTRACT = "data_contracts/products/population/age_structure.yaml"

@@ -27,6 +27,7 @@ REGISTERS: dict[str, tuple[Columns, set[str]]] = {
 TAXES, SHARES = "nsxx_*.csv", "scjg.E_INV_INVESTMENT"
 
 
+@pytest.mark.long
 def test_codes_are_sound_of_the_right_kind_and_nobody_elses(town: Town) -> None:
     firms = [str(row[USCC]) for row in town.city.records(ENTITIES)]
     everybody = Counter(firms)

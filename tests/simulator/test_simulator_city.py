@@ -87,7 +87,7 @@ def in_another_process(code: str) -> str:
     return result.stdout.strip()
 
 
-@pytest.mark.town
+@pytest.mark.long
 def test_two_homes_with_one_seed_hold_the_same_bytes_and_live_the_same_days(tmp_path: Path) -> None:
     prints = []
     for number in range(2):
@@ -101,6 +101,7 @@ def test_two_homes_with_one_seed_hold_the_same_bytes_and_live_the_same_days(tmp_
     assert prints[0] == prints[1]
 
 
+@pytest.mark.long
 def test_another_seed_is_another_city_and_a_home_holds_only_one(city: DemoCity, tmp_path: Path) -> None:
     with DemoCity(tmp_path, seed=6, persons=900) as other:
         with pytest.raises(NotPopulated):
