@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from pipelines.lake.delta import (
     TableFile,
+    add_columns,
     column_types,
     committed,
     create,
@@ -101,15 +102,25 @@ def _make_equal(
     if target.metadata().partition_columns != partition_by:
         return replace(target, schema, files, partition_by, metadata, transaction)
     if _shape(target) != _shape(source):
-        if old & new:  # one commit must not both remove and add a file; nobody is told of the empty version between
+        if not old & new:
+            return write(target, files, [], metadata, transaction, overwrite=schema)
+        if not _grew(
+            target, source
+        ):  # one commit must not both remove and add a file; nobody is told of the empty version
             emptied = write(target, [], [], overwrite=schema)
             return write(open_table(released, emptied), files, [], metadata, transaction)
-        return write(target, files, [], metadata, transaction, overwrite=schema)
+        target = add_columns(target, released, schema)
     adds = [file for file in files if file.path not in old]
     removes = [file for file in current if file.path not in new]
     if not (adds or removes):
         return target.version()
     return write(target, adds, removes, metadata, transaction)
+
+
+def _grew(old: DeltaTable, new: DeltaTable) -> bool:
+    """Whether all that differs are columns after the old ones."""
+    before, after = list(column_types(old.schema()).items()), list(column_types(new.schema()).items())
+    return after[: len(before)] == before
 
 
 def _shape(table: DeltaTable) -> tuple[list[tuple[str, str]], list[str]]:

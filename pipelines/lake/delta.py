@@ -202,9 +202,9 @@ def commit(
 
     `base_version` is the version the rows were computed from, None to create the table; anything newer in the table is
     refused. `replaced` are the absolute names of files that go: those a merge rewrote, those of emptied partitions.
-    `transaction` is (application id, number). `evolve` lets an append add columns or lack some: those new
-    are added by a commit of their own, which changes no row. A commit that changes nothing and carries no transaction
-    is not written.
+    `transaction` is (application id, number). Partitions may be replaced by such with more columns, and `evolve` lets
+    an append add columns or lack some: those new are added by a commit of their own, which changes no row, and what was
+    there before is NULL in them. A commit that changes nothing and carries no transaction is not written.
 
     Raises StaleWrite, ChangedColumns, NullPartition, BadName, DiskFull. Whatever is raised, the old version stands.
     """
@@ -217,13 +217,12 @@ def commit(
         table = open_table(location, base_version)
         if strategy == "table":
             return write(table, adds, [], metadata, transaction, overwrite=schema)
-        if evolve and strategy == "append":
-            table = _add_columns(table, location, schema)
-        else:
-            _require_same_columns(table, location, schema)
+        if not (evolve and strategy == "append"):
+            _require_columns(table, location, schema, more=strategy == "replace_partition")
+        table = add_columns(table, location, schema)
         removes = _removed(table, location, strategy, replaced, adds)
         if not (adds or removes or transaction):
-            return base_version
+            return table.version()
         return write(table, adds, removes, metadata, transaction)
 
 
@@ -407,15 +406,20 @@ def column_types(schema: Schema) -> dict[str, str]:
     return {field.name: duckdb_type(field.type) for field in schema.fields}
 
 
-def _require_same_columns(table: DeltaTable, location: Path, schema: Schema) -> None:
+def _require_columns(table: DeltaTable, location: Path, schema: Schema, more: bool) -> None:
+    """Refuse other columns than the table has; `more`: those that it lacks may come."""
     old, new = column_types(table.schema()), column_types(schema)
-    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    compared = old.keys() if more else old.keys() | new.keys()
+    changed = sorted(name for name in compared if old.get(name) != new.get(name))
     if changed:
         raise ChangedColumns("lake.columns_changed", location=str(location), columns=", ".join(changed))
 
 
-def _add_columns(table: DeltaTable, location: Path, schema: Schema) -> DeltaTable:
-    """The table with the columns it lacks, nullable. Types of columns on both sides must agree."""
+def add_columns(table: DeltaTable, location: Path, schema: Schema) -> DeltaTable:
+    """The table with the columns it lacks, nullable, after its own: a commit that changes no row.
+
+    Raises ChangedColumns where types of columns on both sides differ, StaleWrite.
+    """
     old = column_types(table.schema())
     changed = sorted(name for name, kind in column_types(schema).items() if old.get(name, kind) != kind)
     if changed:

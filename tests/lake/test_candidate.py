@@ -112,6 +112,17 @@ def test_a_file_kept_while_columns_change(tmp_path: Path, put: Put) -> None:
     assert polars.read_delta(str(released)).rows() == [(1,)]
 
 
+def test_columns_come_without_an_empty_version(tmp_path: Path, put: Put) -> None:
+    """A table that keeps its days grows: whoever reads the newest version in between finds every row."""
+    candidate, released = tmp_path / "c", tmp_path / "r"
+    put(candidate, "select 1 as id, 1 as day", partition_by=("day",))
+    put(candidate, "select 2 as id, 3 as more, 2 as day", "replace_partition", 0, partition_by=("day",))
+    release(candidate, 0, released, 1)
+    version = release(candidate, 2, released, 2)
+    assert fingerprint(released, version) == fingerprint(candidate, 2)
+    assert [len(read_rows(released, one)) for one in range(version + 1)] == [1, 1, 2]
+
+
 def test_a_torn_candidate_is_not_promoted(tmp_path: Path, put: Put) -> None:
     put(tmp_path / "c", "select 1 as id")
     file = tmp_path / "c" / table_files(open_table(tmp_path / "c"))[0].path

@@ -118,6 +118,20 @@ def test_columns_added_later_read_as_null_in_older_files(tmp_path: Path, put: Pu
         put(table, "select 5::bigint as id, 1 as name", "append", latest(table), evolve=True)
 
 
+def test_replaced_partitions_may_bring_columns_and_lose_none(tmp_path: Path, put: Put, rows: Read) -> None:
+    table, by_day = tmp_path / "t", {"partition_by": ("day",)}
+    put(table, "select 1::bigint as id, 1 as day union all select 2, 2", **by_day)
+    assert put(table, "select 3::bigint as id, 7 as more, 2 as day", "replace_partition", 0, **by_day) == 2
+    assert put(table, "select 4::bigint as id, 8 as more, 3 as day", "replace_partition", 2, **by_day) == 3
+    assert rows(table) == [(1, 1, None), (3, 2, 7), (4, 3, 8)]
+    for query, changed in (("select 5::bigint as id, 3 as day", "more"), ("select 5 as id, 8 as more, 3 as day", "id")):
+        with pytest.raises(ChangedColumns, match=changed):
+            put(table, query, "replace_partition", 3, **by_day)
+    nothing = "select 5::bigint as id, 8 as more, 1 as last, 3 as day where false"
+    assert put(table, nothing, "replace_partition", 3, **by_day) == 4
+    assert rows(table) == [(1, 1, None, None), (3, 2, 7, None), (4, 3, 8, None)]
+
+
 def test_a_version_answers_for_itself_only(tmp_path: Path, put: Put, rows: Read) -> None:
     table = tmp_path / "t"
     put(table, "select 1 as id")
