@@ -66,7 +66,6 @@ class MacroFeed:
                 changed("period_in_words", FORMAT, PERIOD, lambda v, d: f"{v}年"),
                 missing(VALUE),
                 changed("value_with_unit", FORMAT, VALUE, lambda v, d: f"{v}亿元"),
-                changed("growth_with_sign", FORMAT, YOY, lambda v, d: f"{v}%"),
                 changed("revision_negative", RANGE, REVISION, lambda v, d: "-1"),
                 changed("published_in_future", RANGE, PUBLISHED, lambda v, d: f"{int(v[:4]) + 40}{v[4:]}"),
                 changed("decimal_slipped", PLAUSIBLE, VALUE, _slipped),
@@ -74,6 +73,7 @@ class MacroFeed:
             )
         ),
         changed("value_full_width", CLEANABLE, VALUE, lambda v, d: v.translate(_FULL_WIDTH)),
+        only(_is_old, changed("growth_with_sign", CLEANABLE, YOY, lambda v, d: f"{v}%")),
         changed("value_spaced", CLEANABLE, VALUE, lambda v, d: f" {v} "),
         changed("period_spaced", CLEANABLE, PERIOD, lambda v, d: f"{v}\u3000"),
         repeated(KEY),
