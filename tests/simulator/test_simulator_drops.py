@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from simulator.chance import Dice
 from simulator.dirt import DirtRates
 from simulator.registers import Row, with_mistakes
 
-ONLY_ENCODING = DirtRates(0, 0, 0, 0, 0, 0, 0, 0, 0, encoding=0.05)
+ONLY_ENCODING = DirtRates(**dict.fromkeys(asdict(DirtRates()), 0.0) | {"encoding": 0.05})
 
 
 @pytest.mark.parametrize(("register", "encoding"), [(Births(), "gbk"), (HealthRecords(), "gb18030")])
