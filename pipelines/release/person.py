@@ -73,9 +73,12 @@ class Person:
     def libraries(self) -> Iterator[Kept]:
         """What the published models hold, by name of model; models without such rows are left out."""
         for model, contract in sorted(self.released.contracts.models.items()):
-            columns = _of_persons(contract.columns)
-            if columns and model in self.released.published:
-                version = self.released.published[model].version
+            if model not in self.released.published:
+                continue
+            version = self.released.published[model].version
+            there = self.released.columns(contract, version)  # nobody stands in one that came since
+            columns = tuple(name for name in _of_persons(contract.columns) if name in there)
+            if columns:
                 found = [
                     self.released.some(contract, version, {column: one}, _order(contract.form.key))
                     for column in columns

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -15,7 +16,7 @@ from pipelines.linkage import tables
 from pipelines.messages import CitylakeError
 from pipelines.preparation import core_versions
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release.person import Person
+from pipelines.release.person import PERSON, Person
 from pipelines.release.rows import ReleasedRows
 from tests.catalog.small_city import STEWARD
 from tests.city import Town, published_town, seed_from_clock
@@ -179,3 +180,19 @@ def test_who_represents_does_not_see_whom_a_decision_is_about(released: Released
 def test_nobody_is_told_as_such(released: ReleasedRows) -> None:
     with pytest.raises(CitylakeError, match="person_id"):
         Person(released, "f" * 32)
+
+
+def test_a_person_is_found_though_a_contract_has_a_column_that_no_release_has_yet(
+    released: ReleasedRows, people: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a new contract and the next run somebody may ask to be erased."""
+    known = {kept.name for kept in Person(released, people[0]).libraries()}
+    assert known
+    models = released.contracts.models
+    newer = {
+        name: replace(model, columns=(*model.columns, replace(column, name="later_person_id")))
+        for name, model in models.items()
+        for column in [one for one in model.columns if one.definition.personal == PERSON][:1]
+    }
+    monkeypatch.setattr(released, "contracts", replace(released.contracts, models={**models, **newer}))
+    assert {kept.name for kept in Person(released, people[0]).libraries()} == known
