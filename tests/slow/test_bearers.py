@@ -30,7 +30,7 @@ def linked(town: Town, number: int) -> None:
         for source in SOURCES:
             run.ingest(source)
         versions = core_versions(run.contracts, run.settings.lake, run.receipts)
-        run._preparation.prepare({name: versions[name] for name in SOURCES}, number)
+        run.preparation.prepare({name: versions[name] for name in SOURCES}, number)
         assert not run.failures.subjects, run.failures.subjects
 
 
