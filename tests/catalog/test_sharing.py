@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from catalog.delivery.sharing import addresses
 from catalog.delivery.sharing.errors import BadRequest
 from catalog.delivery.sharing.paging import page
-from catalog.policy import administration
+from catalog.policy import administration, audit
 from pipelines.release.ledger import RETENTION, Entry
 from tests.catalog.small_city import AGES, GUARD, PERSONS, STEWARD, URL, City, bearer
 
@@ -135,6 +135,16 @@ def test_capabilities_are_answered(client: TestClient, asked: str | None, given_
 def test_version_and_head(client: TestClient) -> None:
     for answer in (client.get(f"{OPEN}/version"), client.head(OPEN)):
         assert (answer.status_code, answer.headers["delta-table-version"]) == (200, "0")
+
+
+def test_a_predicate_leaves_out_files_that_cannot_have_it(client: TestClient, city: City) -> None:
+    column, file = {"op": "column", "name": "county_name", "valueType": "string"}, "a file"
+    for value, expected in (("~", []), ("金安区", [file])):
+        hint = {"op": "equal", "children": [column, {"op": "literal", "value": value, "valueType": "string"}]}
+        answer = client.post(f"{OPEN}/query", json={"jsonPredicateHints": json.dumps(hint)})
+        assert [file for _ in answer.text.splitlines()[2:]] == expected
+        (read,) = audit.recent(city.register, limit=1)
+        assert (read["action"], read["body"]["files"]) == ("table.query", len(expected))
 
 
 def test_a_limit_leaves_out_files_it_does_not_need(client: TestClient) -> None:

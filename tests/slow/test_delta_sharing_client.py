@@ -39,9 +39,14 @@ asked = {"true": True, "false": False, "auto": None}[use_delta]
 url = f"{profile}#{name}"
 frame = delta_sharing.load_as_pandas(url, use_delta_format=asked)
 few = delta_sharing.load_as_pandas(url, limit=3, use_delta_format=asked)
+sides = [{"op": "column", "name": "county_name", "valueType": "string"}]
+sides.append({"op": "literal", "value": "~", "valueType": "string"})
+hint = json.dumps({"op": "equal", "children": sides})
+nowhere = delta_sharing.load_as_pandas(url, jsonPredicateHints=hint, use_delta_format=asked)
 rows = json.loads(frame.to_json(orient="records", date_format="iso"))
 version = delta_sharing.get_table_version(url)
-print(json.dumps({"tables": tables, "columns": list(frame.columns), "rows": rows, "few": len(few), "version": version}))
+told = {"tables": tables, "columns": list(frame.columns), "rows": rows, "few": len(few), "nowhere": len(nowhere)}
+print(json.dumps({**told, "version": version}))
 """
 
 CHANGES = """
@@ -121,7 +126,7 @@ def test_open_data_in_both_formats(python: Path, served: tuple[City, str], tmp_p
     found = load(python, profile, "open.population.age_structure_by_county", use_delta, tmp_path)
     assert found["tables"] == ["open.population.age_structure_by_county"]
     assert found["columns"] == [column.name for column in city.contracts.products[AGES].columns]
-    assert (len(found["rows"]), found["few"], found["version"]) == (96, 3, 0)
+    assert (len(found["rows"]), found["few"], found["nowhere"], found["version"]) == (96, 3, 0, 0)
     assert sum(row["persons"] for row in found["rows"]) == sum(city.values(AGES, "persons"))
 
 

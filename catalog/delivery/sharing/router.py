@@ -15,7 +15,7 @@ from catalog.delivery.changes import SchemaChanged, since
 from catalog.delivery.desk import Admission, Desk, token_id
 from catalog.delivery.downloads import SentFile
 from catalog.delivery.extracts import Extract, Part
-from catalog.delivery.sharing import addresses, answers, openapi, travel
+from catalog.delivery.sharing import addresses, answers, hints, openapi, travel
 from catalog.delivery.sharing.addresses import Address
 from catalog.delivery.sharing.answers import CAPABILITIES, MEDIA_TYPE, TABLE_VERSION, TableAnswer
 from catalog.delivery.sharing.errors import BadRequest
@@ -114,7 +114,7 @@ def _add_tables(router: APIRouter, desk: Desk) -> None:
         admission = _at(desk, admission, question, "table.query")
         answer = _answer(desk, admission)
         expires = addresses.expiry()
-        parts = answers.limited(answer.extract.parts, limit)
+        parts = answers.limited(hints.matching(answer.extract, question.get("jsonPredicateHints")), limit)
         text = "".join(
             [*answer.lines(kind), *answer.files(kind, parts, _signing(desk, admission.caller, expires), expires)]
         )
