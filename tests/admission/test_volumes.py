@@ -61,6 +61,7 @@ def drawn(case: tuple[date, int, dict[str, float], bool, list[float]], kinds: Ki
     return series(first, len(noise), rows)
 
 
+@pytest.mark.long
 @settings(max_examples=draws(25), deadline=None)
 @given(case=weeks())
 def test_weekends_and_festivals_are_told_to_nobody(

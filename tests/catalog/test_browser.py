@@ -68,6 +68,7 @@ def without_fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(empty))
 
 
+@pytest.mark.long
 def test_pages_bring_chinese_glyphs_along(chromium: str, address: str, tmp_path: Path, without_fonts: None) -> None:
     """On a machine without any Chinese font: the page as such draws all alike, ours each by its own glyph."""
     alone = {screenshot(chromium, tmp_path, f"data:text/html,<meta charset=utf-8><h1>{c}</h1>") for c in "户籍龄䃥"}

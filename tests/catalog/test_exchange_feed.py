@@ -189,6 +189,7 @@ class Told:
         return self.table, [SharedFile("1", "", 0, self.rows, None, {})]
 
 
+@pytest.mark.long
 def test_kept_rows_and_drawn_changes_are_the_new_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that are there more than once, empty values, several steps, rows that come and go again."""
     seed = seed_from_clock()

@@ -342,6 +342,7 @@ def test_a_run_that_dies_at_any_step_does_not_count_and_the_next_goes_on(
     assert not (office.look() / "RECALL.txt").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("filing", ["sftp"], indirect=True)
 def test_a_process_killed_at_any_file_is_gone_on_with(filing: Filing) -> None:
     assert isinstance(filing.store, SftpBackend)
@@ -645,6 +646,7 @@ def test_another_place_gets_everything_whatever_the_last_one_had(filing: Filing,
     assert run(**place).how == "unchanged"
 
 
+@pytest.mark.long
 def test_an_end_is_told_and_takes_packages_away_only_if_the_target_says_so(filing: Filing) -> None:
     filing.deliver(full=True)
     filing.grant(roads=["tables"])

@@ -498,6 +498,7 @@ def run(examples: int, steps: int, folder: Path) -> None:
             server.stop()
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_every_road_shows_what_the_model_says(tmp_path: Path) -> None:
     run(examples=4, steps=25, folder=tmp_path)

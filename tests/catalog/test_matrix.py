@@ -320,6 +320,7 @@ MARTS_FILE = "/marts/marts.duckdb"
 PRODUCTS = (*LIMITED, AGES, FREE, LICENCES, UNRELEASED, GONE, UNKNOWN)
 
 
+@pytest.mark.long
 def test_all_roads_answer_what_the_rules_say(stage: Stage) -> None:
     checked = sum(the_matrix(stage, QUICK))
     assert checked >= len(stage.kinds) * len(PRODUCTS) * (len(QUICK) + 2)

@@ -211,6 +211,7 @@ def test_issues_come_in_pages(browser: TestClient, full_city: City) -> None:
     Issues(full_city.register).report(REGISTER, "psb", "pull", [])
 
 
+@pytest.mark.long
 def test_every_link_of_a_page_leads_somewhere(browser: TestClient) -> None:
     seen: set[str] = set()
     for road in PAGES:

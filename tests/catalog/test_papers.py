@@ -300,6 +300,7 @@ def test_a_month_whose_reports_failed_is_made_up(own_city: City) -> None:
     assert Issues(register).open("reports") == [] and monthly.make_up(*asked) == []
 
 
+@pytest.mark.long
 def test_reports_of_a_month_are_on_the_disk_before_the_ledger_has_their_hashes(
     own_city: City, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +317,7 @@ def test_reports_of_a_month_are_on_the_disk_before_the_ledger_has_their_hashes(
     assert there[-1] == folder
 
 
+@pytest.mark.long
 def test_reports_of_a_month_are_kept_once_with_their_hashes(own_city: City) -> None:
     filled(own_city)
     zone = ZoneInfo(own_city.contracts.city.timezone)

@@ -73,6 +73,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, bureau: Bureau, batches: int, wh
     monkeypatch.setattr(table, "put", stop)
 
 
+@pytest.mark.long
 def test_a_process_that_is_killed_is_gone_on_with_behind_its_last_batch(bureau: Bureau) -> None:
     """With SIGKILL, while the recipient looks on; the version is taken over in parts, as a large one is."""
     bureau.city.release(PERSONS, MANY)

@@ -626,6 +626,7 @@ def test_errors_of_databases_tell_no_value_and_no_password(bureau: Bureau) -> No
     assert PASSWORD not in str(caught.value) and address not in str(caught.value)
 
 
+@pytest.mark.long
 def test_after_a_release_one_delivery_that_fails_stops_no_other(
     bureaus: Bureaus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

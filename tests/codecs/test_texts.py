@@ -45,6 +45,7 @@ def test_those_are_found_that_a_step_may_change(
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", steps)
 def test_every_character_that_makes_a_shape_is_a_sign_of_it(name: str) -> None:
     for form in ("{}", "{}x", "x{}", "1{}1"):
@@ -77,6 +78,7 @@ def test_names_that_are_none_are_found(column: list[str | None], before: int) ->
     assert found == [row for row, fit in enumerate(fits) if fit is False]
 
 
+@pytest.mark.long
 def test_every_character_is_known_to_be_one_of_names_or_not() -> None:
     for form in ("{}", "张{}", "{}三", "{0}{0}"):
         column = every_character(form)

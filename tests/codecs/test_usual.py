@@ -58,6 +58,7 @@ forms = st.one_of(*(st.from_regex(form, fullmatch=True) for form in FORMS.values
 any_texts = days | moments | signs | edges | forms | dates | amounts | likely | texts
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", FULL)
 @given(column=st.lists(any_texts | st.none(), min_size=1, max_size=30), before=st.integers(0, 2))
 @settings(max_examples=250, deadline=None)

@@ -84,6 +84,7 @@ def told(output: str, product: str = PERSONS) -> dict[str, str]:
     return found
 
 
+@pytest.mark.long
 def test_a_cell_is_followed_to_everyone_who_received_it(
     town: Town, person: tuple[str, str], read: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,6 +211,7 @@ def test_a_refused_row_of_a_workbook_is_told_by_its_cells(
         assert rest == f"第 1 批数据第 {row} 行）"
 
 
+@pytest.mark.long
 def test_a_refused_row_goes_out_comes_back_and_closes_its_issue(home: Home, tmp_path: Path) -> None:
     home.deliver(person("F1"), person("F2", GMSFHM="341502200501010018"), person("F3", XM="暂无"))
     assert {row["code"] for row in home.issues()} == {

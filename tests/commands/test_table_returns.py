@@ -69,6 +69,7 @@ def rules(home: Home) -> set[str]:
     return {row["code"].removeprefix("admit.refused:") for row in home.issues()}
 
 
+@pytest.mark.long
 def test_a_register_is_corrected_and_stays_so(register: Home, tmp_path: Path) -> None:
     register.deliver(*DAILY, *DIRTY)
     assert rules(register) == RULES
@@ -142,6 +143,7 @@ def killed(home: Home, place: str, step: str, *about: Any) -> None:
     assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_a_table_that_a_killed_run_took_in_is_recorded_before_the_next_one(register: Home, tmp_path: Path) -> None:
     """What it ended would stand otherwise: a wrong row that comes again would be kept back in silence."""
     register.deliver(*DAILY, *DIRTY)

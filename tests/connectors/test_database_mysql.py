@@ -139,6 +139,7 @@ def doomed(tmp_path: Path) -> Iterator[MariaDB]:
     server.stop()
 
 
+@pytest.mark.long
 def test_a_server_killed_in_mid_pull_leaves_nothing(doomed: MariaDB, tmp_path: Path) -> None:
     server = doomed
     raw = RawLake(tmp_path / "home", "dsrb/service_case")
@@ -184,6 +185,7 @@ for table in tables:
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql"])
 def test_memory_does_not_grow_with_the_table(server: MariaDB, tmp_path: Path, scheme: str) -> None:
     server.run("DROP TABLE IF EXISTS small", "DROP TABLE IF EXISTS large")

@@ -69,6 +69,7 @@ def department(tmp_path: Path) -> Department:
     return Department(tmp_path)
 
 
+@pytest.mark.long
 def test_many_files_are_one_commit(department: Department) -> None:
     for number in range(FILES):
         department.put(number, sex="9" if number == 7 else "x" if number == 8 else "1")

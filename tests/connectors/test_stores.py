@@ -320,6 +320,7 @@ def hang_up(listening: socket.socket, attempts: list[object]) -> None:
 # --- many small files ---
 
 
+@pytest.mark.long
 def test_very_many_small_files_are_one_batch(drop: Drop) -> None:
     most = 100 if isinstance(drop.store, S3Backend) else 250  # the test's S3 server is slow
     for number in range(most):

@@ -41,6 +41,7 @@ def by_name(document: dict[str, Any], index: int = 0) -> dict[str, Any]:
     return {column["name"]: column for column in document["schema"][index]["properties"]}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("city_name", ["small", "real"])
 def test_it_passes_the_official_schema(city_name: str, request: pytest.FixtureRequest) -> None:
     if not OFFICIAL.is_file():
@@ -59,6 +60,7 @@ def test_the_text_reads_back_as_the_document(small: Contracts) -> None:
         assert "&id" not in text and "\\u" not in text
 
 
+@pytest.mark.long
 def test_it_does_not_change_by_itself(small: Contracts, real: Contracts) -> None:
     for contract in every(real):
         text = export.text(contract, real)

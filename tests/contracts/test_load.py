@@ -119,6 +119,7 @@ def test_yaml_means_what_it_says(tmp_path: Path) -> None:
     assert read(path).value == expected | {"i": "2020-99-99"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("city_name", ["small", "real"])
 def test_every_rule_of_every_contract_runs(city_name: str, request: pytest.FixtureRequest) -> None:
     contracts: Contracts = request.getfixturevalue(city_name)

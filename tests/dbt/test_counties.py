@@ -144,6 +144,7 @@ def test_every_indicator_of_a_county_can_be_counted_by_hand(bench: Bench) -> Non
     }
 
 
+@pytest.mark.long
 def test_a_county_without_figures_says_so(bench: Bench) -> None:
     found = figures(bench, YUAN)
     assert found["aqi_mean"] == found["satisfaction_rate"] == (None, None, None, None)
@@ -158,6 +159,7 @@ def test_ages_add_up_to_the_registered_population(bench: Bench) -> None:
     assert {row[1] for row in ages} == {"1"}, "somebody who only lives here is no registered person"
 
 
+@pytest.mark.long
 def test_an_indicator_follows_its_source(bench: Bench) -> None:
     bench.load("amr/enterprise", enterprise("B", "4"), batch=2, op="U")
     bench.load("cab/cremation", {"death_certificate_no": "D", "person_id": "away", "died_on": "2026-10-01"}, batch=2)

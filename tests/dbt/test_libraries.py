@@ -346,6 +346,7 @@ def test_one_code_is_one_entity_the_latest_registration(bench: Bench) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_what_licences_and_decisions_say_otherwise_is_kept(bench: Bench) -> None:
     """The latest valid one of each counts, brackets of either width are the same name, and both values stay."""
     columns = "uscc, conflict_field, value_kept, value_other, source_kept, source_other"

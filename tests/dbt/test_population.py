@@ -107,6 +107,7 @@ def test_every_person_of_either_register_is_one_row_with_a_status(bench: Bench) 
     ]
 
 
+@pytest.mark.long
 def test_of_several_records_the_latest_counts(bench: Bench) -> None:
     columns = "name, source_rows, county_name, town_name"
     assert bench.rows("lib_population__person", columns, "person_id = 'twice'") == [
@@ -302,6 +303,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
     yield bench
 
 
+@pytest.mark.long
 def test_the_latest_marriage_registration_decides_and_else_the_register(families: Bench) -> None:
     found = families.rows("lib_population__person", "person_id, marital_status", "marital_status is not null")
     assert dict(found) == {

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 
 from pipelines.contracts.rules import Context, rules
@@ -17,6 +18,7 @@ NO_ROWS = {"row_count", "volume_change", "sums_to"}
 """Verbs about a table as a whole."""
 
 
+@pytest.mark.long
 @settings(max_examples=50, deadline=None)
 @given(table=tables)
 def test_as_many_rows_fail_as_are_counted(table: list[Values]) -> None:

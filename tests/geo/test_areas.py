@@ -54,6 +54,7 @@ rings = st.lists(positions, min_size=3, max_size=7).map(lambda ring: [*ring, rin
 areas = st.lists(st.lists(rings, min_size=1, max_size=3), min_size=1, max_size=2)
 
 
+@pytest.mark.long
 @given(
     st.lists(areas, min_size=1, max_size=3),
     st.lists(positions, min_size=1, max_size=30),
@@ -75,6 +76,7 @@ def test_points_are_where_fractions_say(parts: list[list[list[Ring]]], points: l
         assert inside.tolist() == [row[number] for row in expected]
 
 
+@pytest.mark.long
 def test_points_of_the_city_are_where_fractions_say() -> None:
     seed = seed_from_clock()
     print(f"seed {seed}")

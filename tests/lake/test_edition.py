@@ -40,6 +40,7 @@ def model_state(batches: list[list[Change]]) -> list[tuple[int, str, int]]:
     return sorted((key, f"p{key % 2}", value) for key, (op, value) in state.items() if op != "D")
 
 
+@pytest.mark.long
 @settings(max_examples=20, deadline=None)
 @given(batches=st.lists(BATCH, min_size=1, max_size=6))
 def test_current_state_of_any_log_at_every_version(

@@ -137,6 +137,7 @@ def test_both_are_told_apart_and_the_number_is_nobodys(desk: Desk, men: Mapping[
     assert len({*men.values()}) == 2
 
 
+@pytest.mark.long
 def test_no_id_of_a_person_stands_in_rows_of_both_families(desk: Desk, contracts: Contracts) -> None:
     """And no row that rests on the number alone says whom it is about."""
     of: dict[str, set[str]] = {}

@@ -165,6 +165,7 @@ def _judge_drawn(world: World, examples: int, exact: bool = False) -> None:
     drawn()
 
 
+@pytest.mark.long
 def test_drawn_queries(world: World) -> None:
     _judge_drawn(world, 450)
     assert world.counted["judged"] >= 150

@@ -281,6 +281,7 @@ def test_an_overruled_text_hides_nothing_that_goes_beyond_it(value: str, overrul
     assert overruled_in(value, overruled) == found
 
 
+@pytest.mark.long
 @settings(max_examples=draws(25), deadline=None)
 @given(body=bodies, other=bodies, shared=st.integers(1, 17), before=st.booleans(), sign=st.sampled_from("，- /:"))
 def test_a_number_that_an_overruled_text_holds_a_part_of_is_found(

@@ -38,6 +38,7 @@ def test_codes_are_sound_of_the_right_kind_and_nobody_elses(town: Town) -> None:
     assert max(everybody.values()) == 1
 
 
+@pytest.mark.long
 def test_heads_are_people_of_the_truth_people_of_elsewhere_or_without_a_number(town: Town) -> None:
     for dataset, ((_, name, number, *_), _) in REGISTERS.items():
         found = Counter()

@@ -362,6 +362,7 @@ def test_the_city_starts_stops_and_feeds_both(town: Town) -> None:
     assert {"luan/air/+/hour", CSV} <= {entry.dataset for entry in city.planted()}
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_tables_messages_and_figures(town: Town, tmp_path: Path) -> None:
     other = Town(tmp_path / "city")
     other.city.stop()
