@@ -398,6 +398,13 @@ def is_in_force(case: Case) -> bool:
     return (case.cell.value == "true") == (is_valid_today(case) and case.row["superseded"] == "false")
 
 
+def is_of_its_licence(case: Case) -> bool:
+    about = f"licence_identifier = '{case.row['licence_identifier']}'"
+    return case.town.rows("lib_e_licence__licence", f"CAST({case.cell.column} AS VARCHAR)", about) == [
+        (case.cell.value,)
+    ]
+
+
 EVENTS = {"2": "expired", "3": "cancelled", "4": "revoked", "5": "withdrawn", "6": "replaced", "7": "suspended"}
 
 
@@ -701,6 +708,7 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
         == int(case.cell.value or -1)
     ),
     "superseded": lambda case: case.cell.value == "false" or case.row["in_force"] == "false",
+    "lib_e_licence__period.superseded_since": is_of_its_licence,
     "superseded_since": lambda case: case.row["superseded"] == "true" or not is_valid_today(case),
     "in_force": is_in_force,
     "as_of": is_of_the_edition,
