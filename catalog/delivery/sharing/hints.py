@@ -131,7 +131,7 @@ def _weighed(predicate: Any, file: _File) -> Truths:
         return _not(_truths(child, file))
     if op == "isNull":
         (column,) = children
-        bounds = file.bounds(_column(column))
+        bounds = file.bounds(_of("column", column))
         return frozenset({True} if bounds.nulls else ()) | frozenset({False} if bounds.values else ())
     return _compared(op, children, file)
 
@@ -153,7 +153,7 @@ def _compared(op: str, children: Sequence[Any], file: _File) -> Truths:
     first, second = children
     if first["op"] == "literal":
         op, first, second = _FLIPPED[op], second, first
-    column, constant = _column(first), _constant(second)
+    column, constant = _of("column", first), _of("literal", second)
     if constant.get("valueType") != column.get("valueType") or not isinstance(constant["value"], str):
         raise _NotUnderstood
     value, bounds = file.reader(column)(constant["value"]), file.bounds(column)
@@ -171,14 +171,6 @@ def _of_values(op: str, bounds: _Bounds, value: Any) -> Truths:
         "greaterThanOrEqual": (high >= value, low >= value),
     }[op]
     return frozenset({True} if can else ()) | frozenset(() if must else {False})
-
-
-def _column(child: Any) -> Mapping[str, Any]:
-    return _of("column", child)
-
-
-def _constant(child: Any) -> Mapping[str, Any]:
-    return _of("literal", child)
 
 
 def _of(op: str, child: Any) -> Mapping[str, Any]:
