@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import duckdb
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipelines.codecs.sql import identifier, literal
@@ -69,9 +70,10 @@ class ReleasedRows:
     ) -> list[Row]:
         """The rows with these values, in the columns of the contract that the version has; `end` orders and bounds
         them."""
-        names = self.columns(contract, version)
+        table = self._table(contract, version)
+        names = _columns(contract, table)
         listed = ", ".join(f"CAST({identifier(name)} AS VARCHAR)" for name in names)
-        query = f"SELECT {listed} FROM {self.relation(contract, version)} WHERE {fits(wanted)} {end}"
+        query = f"SELECT {listed} FROM {delta.scan(table).source} WHERE {fits(wanted)} {end}"
         return [dict(zip(names, values, strict=True)) for values in self.con.execute(query).fetchall()]
 
     def count(self, contract: ProductContract, version: int | None, wanted: Mapping[str, str | None]) -> int:
@@ -91,18 +93,23 @@ class ReleasedRows:
 
     def columns(self, contract: ProductContract, version: int | None) -> list[str]:
         """The columns of a contract that a released version has: those that came since stand in none before."""
-        table = delta.open_table(self.lake.released(contract.library, contract.form.model), version)
-        there = {field.name for field in table.schema().fields}
-        return [column.name for column in contract.columns if column.name in there]
+        return _columns(contract, self._table(contract, version))
 
     def relation(self, contract: ProductContract, version: int | None) -> str:
         """SQL of one released version."""
-        location = self.lake.released(contract.library, contract.form.model)
-        return delta.scan(delta.open_table(location, version)).source
+        return delta.scan(self._table(contract, version)).source
+
+    def _table(self, contract: ProductContract, version: int | None) -> DeltaTable:
+        return delta.open_table(self.lake.released(contract.library, contract.form.model), version)
 
     def relation_of_product(self, product: Product, version: int | None) -> str:
         """SQL of one released version of a product. Raises LakeError."""
         return delta.scan(delta.open_table(self.lake.product(product.channel, product.name), version)).source
+
+
+def _columns(contract: ProductContract, table: DeltaTable) -> list[str]:
+    there = {field.name for field in table.schema().fields}
+    return [column.name for column in contract.columns if column.name in there]
 
 
 def fits(wanted: Mapping[str, str | None]) -> str:
