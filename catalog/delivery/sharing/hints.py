@@ -94,15 +94,15 @@ class _File:
         self._part, self._types, self._stats = part, types, json.loads(part.stats)
 
     def reader(self, column: Mapping[str, Any]) -> Callable[[str], Any]:
-        """How texts of a column's values are read. Raises _NotUnderstood where the hint takes it for another type."""
-        kind = self._types.get(column["name"])
-        known, read = _READ.get(kind, (frozenset[str](), str)) if isinstance(kind, str) else (frozenset[str](), str)
-        if column.get("valueType") not in known:
+        """How texts of a column's values are read. Raises _NotUnderstood where the hint takes it for another type,
+        KeyError where there is no such column or its type is not weighed."""
+        value_types, read = _READ[str(self._types[column["name"]])]
+        if column.get("valueType") not in value_types:
             raise _NotUnderstood
         return read
 
     def bounds(self, column: Mapping[str, Any]) -> _Bounds:
-        """Raises _NotUnderstood where nothing is known of the column."""
+        """Raises as `reader` does, and _NotUnderstood where nothing is known of the column."""
         name, read = column["name"], self.reader(column)
         if name in self._part.partition:
             value = read(self._part.partition[name])
