@@ -11,20 +11,15 @@ from typing import Any
 
 PLAN = "open/plan_indicator"
 COUNTIES = "open/county_indicator"
-COMMON = {"indicator_code", "indicator_name", "unit", "period", "numerator", "denominator", "value", "as_of"}
-PLAN_COLUMNS = frozenset(
-    {
-        *COMMON,
-        "direction",
-        "numerator_definition",
-        "denominator_definition",
-        "target_year",
-        "target_text",
-        "target_kind",
-    }
-    | {"benchmark_value", "status", "missing_source", "attained"}
+COMMON = frozenset(
+    {"indicator_code", "indicator_name", "unit", "period", "numerator", "denominator", "value", "as_of"}
+    | {"numerator_definition", "denominator_definition"}
 )
-COUNTY_COLUMNS = frozenset({*COMMON, "county_code", "county_name"})
+PLAN_COLUMNS = COMMON | {
+    *("direction", "target_year", "target_text", "target_kind"),
+    *("benchmark_value", "status", "missing_source", "attained"),
+}
+COUNTY_COLUMNS = COMMON | {"county_code", "county_name"}
 NO_UNIT = "—"
 """What stands for the unit of a pure number."""
 NO_SOURCE = "no_source"
@@ -77,11 +72,16 @@ class Indicator:
 
 @dataclass(frozen=True)
 class CountyIndicator:
-    """An indicator that counties have: names and measures by county code. Not every county need have a value."""
+    """An indicator that counties have: names and measures by county code. Not every county need have a value.
+
+    `numerator` and `denominator` say what is counted.
+    """
 
     code: str
     name: str
     unit: str | None
+    numerator: str
+    denominator: str | None
     period: str | None
     as_of: date | None
     counties: Mapping[str, str]
@@ -143,6 +143,8 @@ def _county_indicator(rows: list[Row]) -> CountyIndicator:
         code=mine[0]["indicator_code"],
         name=mine[0]["indicator_name"],
         unit=_unit(mine[0]),
+        numerator=mine[0]["numerator_definition"],
+        denominator=mine[0]["denominator_definition"],
         period=max((row["period"] for row in mine if row["period"]), default=None),
         as_of=mine[0]["as_of"],
         counties={row["county_code"]: row["county_name"] for row in mine},

@@ -123,15 +123,17 @@ join (values
     on t.indicator_code = i.indicator_code
 """
 BY_COUNTY = """
-select indicator_code, indicator_name, unit, code as county_code, county as county_name,
+select indicator_code, indicator_name, unit, numerator_definition, denominator_definition,
+    code as county_code, county as county_name,
     case when code = '341504' then null else period end as period,
     case when code = '341504' then null else 800.0 + n end as numerator, 1000.0 as denominator,
     case when code = '341504' then null else cast(80.25 + n as double) end as value, date '2026-11-01' as as_of
 from (values ('341502', '金安区', 1), ('341503', '裕安区', 4), ('341504', '叶集区', 7), ('341522', '霍邱县', 9),
     ('341523', '舒城县', 13), ('341524', '金寨县', 16), ('341525', '霍山县', 19.5)) as c(code, county, n),
-    (values ('health_record_coverage', '电子健康档案覆盖率', '%', '2026-10'),
-        ('aqi_mean', '平均空气质量指数', '—', null)
-    ) as i(indicator_code, indicator_name, unit, period)
+    (values
+        ('health_record_coverage', '电子健康档案覆盖率', '%', '2026-10', '有档案的常住居民数（人）', '常住人口（人）'),
+        ('aqi_mean', '平均空气质量指数', '—', null, '各日空气质量指数之和', null)
+    ) as i(indicator_code, indicator_name, unit, period, numerator_definition, denominator_definition)
 """
 ROWS = {
     PERSONS: SYNTHETIC,

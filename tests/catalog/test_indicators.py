@@ -94,6 +94,8 @@ def test_the_map_is_well_formed_and_tells_all_it_shows(browser: TestClient) -> N
     assert "统计期 2026-10" in text
     plain = browser.get("/indicators/map?indicator=aqi_mean&lang=zh").text
     assert "统计期" not in plain and "单位" not in plain
+    assert "有档案的常住居民数（人）" in text and "常住人口（人）" in text, "of what 819.5 and 1,000 are"
+    assert "各日空气质量指数之和" in plain and "None" not in plain
     assert "99.75" in row_of(text, "霍山县") and "819.5" in row_of(text, "霍山县")
 
 

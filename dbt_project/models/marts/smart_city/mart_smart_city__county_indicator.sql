@@ -76,7 +76,7 @@ measured as (
     select 'good_day_rate', county_code, good_days, days, ({{ share('good_days', 'days') }}) * 100, cast(null as string) from air
 )
 select
-    i.indicator_code, i.indicator_name, i.unit, c.county_code, c.county_name, m.period, m.numerator, m.denominator,
+    i.indicator_code, i.indicator_name, i.unit, i.numerator_definition, i.denominator_definition, c.county_code, c.county_name, m.period, m.numerator, m.denominator,
     cast(round(m.value, 4) as double) as value,
     e.as_of
 from {{ ref('stg_dsrb__county_indicator') }} i
