@@ -87,6 +87,7 @@ CHANGES: dict[str, tuple[Rows, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_the_source_is_a_finding(intake: Callable[..., Intake], change: str) -> None:
     rows, expected = CHANGES[change]
@@ -375,6 +376,7 @@ def department(tmp_path: Path) -> Department:
     return Department(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("column", "old", "new"),
     [

@@ -205,6 +205,7 @@ def test_the_whole_range_replayed_is_what_the_right_contract_makes(
         assert source.state == right.state
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @lakes
 @given(batches=BATCHES, ranges=RANGES)
@@ -241,6 +242,7 @@ def test_values_of_old_batches_are_mended(kept: Callable[[str], Kept], mode: str
     assert all(row[column] is not None for row in source.state.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["cursor", "change_log", "append"])
 def test_what_a_later_batch_said_is_not_overwritten(kept: Callable[[str], Kept], mode: str) -> None:
     source = kept(mode)
@@ -256,6 +258,7 @@ def test_what_a_later_batch_said_is_not_overwritten(kept: Callable[[str], Kept],
         assert now == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("before", "now", "mended"),
     [((1, 2), (1, 2), 2), ((1, 2), (2, 2), 0), ((2, 2), (1, 2), 1), ((2, 2), (2, 2), 1)],
@@ -327,6 +330,7 @@ def test_events_of_a_replay_that_contradict_each_other_are_refused(kept: Callabl
     assert (outcome.repeated, outcome.updated, outcome.by_rule) == (1, 0, {CHANGED: 1})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["cursor", "change_log", "append"])
 def test_a_correction_outlives_the_replay_of_what_it_answers(
     kept: Callable[[str], Kept], tmp_path: Path, mode: str

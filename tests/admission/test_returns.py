@@ -270,6 +270,7 @@ def test_a_copy_with_another_key_stays_while_it_is_one_too_many(source: Table) -
     assert (outcome.updated, outcome.deleted) == (1, 1) and source.state()["a"] == (1, "2")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("taken", ["good", "bad", "corrected"])
 def test_a_key_that_another_row_has_is_not_taken(source: Table, taken: str) -> None:
     wrong, other = Row("", 1, "1"), Row("a", 1, "1" if taken == "good" else BAD)
@@ -344,6 +345,7 @@ class Killed(BaseException):
     pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["quarantine", "core", "receipt"])
 def test_a_batch_of_corrections_killed_at_any_moment_is_applied_once(
     source: Table, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -93,6 +93,7 @@ def test_readers_see_what_was_taken_over(intake: Callable[..., Intake], written:
     assert all("birth_date" in one["minValues"] and "_row" in one["maxValues"] for one in stats)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("boundary", range(BOUNDARIES + 2))
 def test_a_takeover_is_restarted_at_any_step(
     boundary: int, intake: Callable[..., Intake], written: list[Any], tmp_path: Path

@@ -153,6 +153,7 @@ SERIES: dict[str, Callable[[random.Random], float]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", SERIES)
 def test_amounts_however_they_lie_are_no_change_of_units_until_one(
     detector: Callable[..., Detector], kind: str

@@ -86,6 +86,7 @@ def test_a_late_source_is_an_issue_until_it_delivers(register: Register, contrac
     assert Issues(register).open(daily) == []
 
 
+@pytest.mark.long
 def test_the_checks_say_which_source_is_late(
     settings: Settings, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def address(full_city: City) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_opens_without_complaints(chromium: str, address: str, tmp_path: Path, page: str) -> None:
     opened = open_page(chromium, tmp_path, address + page, "--dump-dom")
@@ -87,6 +88,7 @@ def test_files_bring_chinese_glyphs_along(chromium: str, tmp_path: Path, without
     assert len(set(drawn)) == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", ["1280,900", "390,900"])
 def test_lists_and_drawings_are_drawn(chromium: str, address: str, tmp_path: Path, size: str) -> None:
     for page in NEW:
@@ -95,6 +97,7 @@ def test_lists_and_drawings_are_drawn(chromium: str, address: str, tmp_path: Pat
         assert len(set(rows)) > 50, f"{page} is almost empty"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", [*PAGES, f"/quality/evidence/{AGE_MODEL}", "/docs/api", "/login", "/access"])
 def test_pages_fit_a_phone(chromium: str, address: str, tmp_path: Path, page: str) -> None:
     """Wide tables move in a frame of their own, so that no page is wider than the screen."""

@@ -59,6 +59,7 @@ def kept_of(city: City) -> data_docs.Kept:
     return found
 
 
+@pytest.mark.long
 def test_pages_hold_evidence_against_the_ledger(own_city: City) -> None:
     own_city.prove(AGE_MODEL, AGE_CELLS, COUNTED)
     client, page = own_city.client(), f"/quality/evidence/{AGE_MODEL}"

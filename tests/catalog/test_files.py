@@ -149,6 +149,7 @@ def begun(city: City, desk: Desk, store: Backend, kind: str, folder: Path) -> Fi
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [None, ["name", "sex", "county_name"]], ids=["key", "rows"])
 def test_each_day_whoever_applies_the_packages_has_the_product_under_the_grant(
     filing: Filing, columns: list[str] | None
@@ -298,6 +299,7 @@ DYING = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("filing", "step"), DYING, indirect=["filing"])
 def test_a_run_that_dies_at_any_step_does_not_count_and_the_next_goes_on(
     filing: Filing, monkeypatch: pytest.MonkeyPatch, step: str
@@ -446,6 +448,7 @@ def test_new_pseudonyms_send_everything_anew_and_old_packages_go(filing: Filing)
     assert (office.columns, office.rows) == expected(filing.desk, RECIPIENT)
 
 
+@pytest.mark.long
 def test_packages_of_a_withdrawn_version_go(filing: Filing) -> None:
     filing.deliver(full=True)
     filing.city.withdraw(PERSONS)

@@ -195,6 +195,7 @@ def test_when_nothing_is_shown_there_is_no_file(own_city: City, analysts: dict[s
     assert client.get(ROAD, headers=analysts).status_code == 200
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("old", "new"),
     [

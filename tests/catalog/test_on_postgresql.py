@@ -135,6 +135,7 @@ def run(test: Callable[..., None], city: City, **more: Any) -> None:
         city.register.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("test", READING, ids=lambda test: str(test.__name__))
 def test_what_is_read_and_told(
     register: str, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -144,6 +145,7 @@ def test_what_is_read_and_told(
     run(test, city, tmp_path=tmp_path, monkeypatch=monkeypatch, moment=moment)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("test", ENTERING, ids=lambda test: str(test.__name__))
 def test_who_comes_in(
     register: str, tmp_path: Path, test: Callable[..., None], monkeypatch: pytest.MonkeyPatch
@@ -152,6 +154,7 @@ def test_who_comes_in(
     run(test, city, clock=Clock(monkeypatch), browser=city.client(), monkeypatch=monkeypatch, tmp_path=tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("test", FILING, ids=lambda test: str(test.__name__))
 def test_what_is_delivered(register: str, tmp_path: Path, test: Callable[..., None]) -> None:
     store, taken = tmp_path / "store", tmp_path / "taken"

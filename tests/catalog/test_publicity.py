@@ -120,6 +120,7 @@ def of_product(client: TestClient, product: str, token: str) -> Iterator[tuple[s
     yield "sharing", {name for url in files for name in named(client.get(url).content, "parquet")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("product", [OPEN, SHARED])
 def test_every_road_drops_a_row_at_the_midnight_after_its_last_day(
     own_city: City, clock: Clock, start: date, product: str

@@ -157,6 +157,7 @@ def test_a_source_that_never_delivered_has_no_score(own_city: City) -> None:
     assert cells[7:9] == ["—", "—"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("road", REPORTS)
 def test_a_printed_file_stands_alone(full_city: City, road: str, language: str) -> None:

@@ -65,6 +65,7 @@ def key_file(city: City, name: str, folder: Path) -> Path:
     return target
 
 
+@pytest.mark.long
 def test_what_is_released_holds_no_value_and_opens_by_the_channels_key(sealing: City) -> None:
     shown = sealing.values(PERSONS, "id_number")
     sealer = channel_keys.sealer_of(sealing.settings.key, "sharing")

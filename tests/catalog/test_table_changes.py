@@ -58,6 +58,7 @@ class Follower:
         return Counter(self.rows.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shown", [None, ["name", "sex", "county_name"]], ids=["key", "rows"])
 def test_whoever_applies_the_changes_has_the_table(
     bureau: Bureau, shown: list[str] | None, monkeypatch: pytest.MonkeyPatch

@@ -95,6 +95,7 @@ def test_a_process_that_is_killed_is_gone_on_with_behind_its_last_batch(bureau: 
     assert bureau.receiver.staging() == [] and loaded(bureau) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [None, ["sex", "county_name"]], ids=["key", "rows"])
 def test_a_reload_is_gone_on_with_while_the_old_rows_stay(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch, small: None, columns: list[str] | None
@@ -131,6 +132,7 @@ def test_one_killed_while_rows_are_put_in_their_place_sends_none_again(
     assert bureau.deliver().how == "snapshot" and bureau.equal() and sent_since(bureau, before) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["withdrawn", "revoked", "expired", "new pseudonyms", "newer version"])
 @pytest.mark.parametrize("how", ["snapshot", "changes"])
 def test_what_is_taken_back_after_the_last_batch_is_not_committed(
@@ -174,6 +176,7 @@ def test_what_is_taken_back_after_the_last_batch_is_not_committed(
         assert bureau.deliver().how == "snapshot" and bureau.equal()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["version", "grant", "touched", "dropped"])
 def test_what_was_loaded_of_anything_else_is_loaded_anew(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch, small: None, what: str

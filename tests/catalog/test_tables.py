@@ -96,6 +96,7 @@ def drawn(dice: random.Random) -> dict[int, tuple[Any, ...]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("columns", [None, ["name", "sex", "county_name"]], ids=["key", "rows"])
 def test_each_day_the_table_equals_the_product_under_the_grant(
     bureau: Bureau, columns: list[str] | None, monkeypatch: pytest.MonkeyPatch
@@ -187,6 +188,7 @@ def test_a_receipt_can_be_checked_offline(bureau: Bureau, tmp_path: Path) -> Non
     assert bureau.equal()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["audit", "grant", "put"])
 def test_whatever_fails_between_batches_leaves_the_table_as_it_was(
     bureau: Bureau, monkeypatch: pytest.MonkeyPatch, what: str
@@ -377,6 +379,7 @@ def test_another_grant_or_rows_that_were_ended_send_everything_anew(bureau: Bure
     assert bureau.deliver().how == "snapshot" and bureau.equal()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delivery", ["persons", "persons_empty"])
 def test_a_withdrawal_is_told_and_empties_the_table_only_if_the_target_says_so(bureau: Bureau, delivery: str) -> None:
     bureau.grant()

@@ -111,6 +111,7 @@ def withdrawn(city: City, name: str) -> Reason:
     return Reason.NOT_PUBLISHED
 
 
+@pytest.mark.long
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("act", "action"),

@@ -159,6 +159,7 @@ def test_a_withdrawal_does_not_wait_for_a_run(own_city: City, command: Callable[
     assert not own_city.settings.marts.exists()
 
 
+@pytest.mark.long
 def test_licences_layers_and_indicator_pages_end_too(
     own_city: City, command: Callable[..., str], tmp_path: Path
 ) -> None:

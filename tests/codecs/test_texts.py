@@ -29,6 +29,7 @@ def every_character(form: str) -> Any:
     return pa.array([form.format(chr(code)) for code in range(0x110000) if not 0xD800 <= code < 0xE000])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", steps)
 @given(column=any_texts, before=st.integers(0, 3), after=st.integers(0, 3), block=st.sampled_from([1, 7, 1 << 18]))
 @settings(max_examples=100, deadline=None)

@@ -49,12 +49,14 @@ def test_a_mistake_is_told_with_file_line_and_hint(tmp_path: Path, repository: P
     assert "Traceback" not in result.output
 
 
+@pytest.mark.long
 def test_export_writes_one_document_a_contract(tmp_path: Path) -> None:
     result = runner.invoke(app, ["contract", "export", str(tmp_path / "odcs")])
     assert result.exit_code == 0
     assert len(list((tmp_path / "odcs").rglob("*.yaml"))) == len(result.output.split())
 
 
+@pytest.mark.long
 def test_levels_derived_from_sql_are_told(home: Path) -> None:
     result = runner.invoke(app, ["contract", "lineage"])
     assert result.exit_code == 0, result.output

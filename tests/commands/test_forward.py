@@ -103,6 +103,7 @@ def test_a_cell_is_followed_to_everyone_who_received_it(
     assert person[0] not in str(row)
 
 
+@pytest.mark.long
 def test_the_row_as_the_product_shows_it(
     town: Town, person: tuple[str, str], read: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

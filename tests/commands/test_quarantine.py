@@ -255,6 +255,7 @@ def test_a_refused_row_goes_out_comes_back_and_closes_its_issue(home: Home, tmp_
     assert set(home.current()) == {"F1", "F2", "F3", "F4"}
 
 
+@pytest.mark.long
 def test_the_same_dirty_row_on_five_days_is_one_line(home: Home, tmp_path: Path) -> None:
     dirty = person("F2", GMSFHM="341502200501010018")
     for day in range(1, 6):
@@ -310,6 +311,7 @@ def change(name: str, value: Any) -> Callable[[dict[str, Any]], list[dict[str, A
     return lambda row: [row | {name: value}]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "word", "where"),
     [
@@ -380,6 +382,7 @@ def test_the_rows_of_one_rule_go_out_alone(home: Home, tmp_path: Path) -> None:
     assert wrong.exit_code == 1 and "sex.in_codes" in wrong.output and not (tmp_path / "none.xlsx").exists()
 
 
+@pytest.mark.long
 def test_no_value_of_a_row_is_in_the_register_or_the_list(home: Home, tmp_path: Path) -> None:
     home.deliver(person("F2", GMSFHM="341502200501010018"))
     (row,) = export(tmp_path / "out.xlsx")
@@ -390,6 +393,7 @@ def test_no_value_of_a_row_is_in_the_register_or_the_list(home: Home, tmp_path: 
         assert secret not in shown and secret.encode() not in register
 
 
+@pytest.mark.long
 def test_a_return_killed_before_it_was_admitted_is_finished_by_the_next_run(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

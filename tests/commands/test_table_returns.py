@@ -159,6 +159,7 @@ def test_a_table_that_a_killed_run_took_in_is_recorded_before_the_next_one(regis
     assert rules(register) == {"id_number.gb11643_check_digit"} and {"F71", "F72"} <= set(register.current())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", ["register.receipts.Receipts.add", "admission.granted.write", "run.Run._asked"])
 def test_a_correction_that_counts_says_who_asked_for_it(home: Home, place: str) -> None:
     """Else it would be applied, and nobody be told who had received what was wrong."""

@@ -72,6 +72,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("type_", "values", "overlap"), CASES)
 def test_from_the_position_on_with_an_overlap(source: Source, type_: str, values: list[str], overlap: int) -> None:
     source.table(type_, *values)
@@ -170,6 +171,7 @@ def test_an_empty_table_has_nothing_new(source: Source) -> None:
     assert ids(source.cursor(1)) is None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("type_", "made"),
     [

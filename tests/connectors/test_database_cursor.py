@@ -54,6 +54,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("type_", "values", "overlap", "wrong"), CASES)
 def test_from_the_position_on_with_an_overlap(
     engine: Engine, puller: Callable[..., Puller], type_: str, values: list[str], overlap: int, wrong: str | None
@@ -167,6 +168,7 @@ def moment(at: int | None) -> str:
     return "'9999-12-31 00:00:00'" if at == 10**10 else f"'{START + timedelta(seconds=at)}'"
 
 
+@pytest.mark.long
 @settings(max_examples=draws(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(overlap=OVERLAPS, steps=STEPS)
 def test_a_composite_cursor_brings_what_its_model_says(engine: Engine, overlap: int, steps: list[Step]) -> None:
@@ -191,6 +193,7 @@ def found_again(found: Puller, engine: Engine, kept: bool) -> list[int] | None:
     return None if rows is None else sorted(int(row["id"]) for row in rows)
 
 
+@pytest.mark.long
 @settings(max_examples=draws(4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_rows_that_come_in_order_come_once(engine: Engine, steps: list[Step]) -> None:

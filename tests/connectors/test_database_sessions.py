@@ -71,6 +71,7 @@ def test_a_pull_opens_one_session_in_postgresql(
         server.stop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql"])
 def test_a_pull_opens_one_session_in_mariadb(
     tmp_path: Path, puller: Make, monkeypatch: pytest.MonkeyPatch, scheme: str

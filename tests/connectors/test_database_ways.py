@@ -88,6 +88,7 @@ def test_a_dropped_column_is_named(engine: Engine, puller: Make) -> None:
     assert (error.arguments["missing"], "“name”" in str(error.arguments["extra"])) == ("“gone”", True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("table", ["nowhere", "no.where", "t; DROP TABLE t", "t` x", 't" x', "t' x"])
 def test_a_table_that_is_none_is_said(engine: Engine, puller: Make, table: str) -> None:
     filled(engine)

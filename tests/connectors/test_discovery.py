@@ -91,6 +91,7 @@ def test_a_connector_is_one_file_of_an_installed_package(site: Path, tmp_path: P
     assert found.stdout.splitlines() == ["imported", "asked desk 3", "[{'id': '1', '_unread': None}]"]
 
 
+@pytest.mark.long
 def test_a_package_that_does_not_import_is_named(site: Path) -> None:
     install(site, "town-connector", "town_hall", TOWN + "import no_such_driver\n")
     found = run(site, "-m", "citylake", "contract", "check")

@@ -152,6 +152,7 @@ def test_a_county_without_figures_says_so(bench: Bench) -> None:
     assert found["health_record_coverage"] == (1, 2, 50, "2025")  # away, whose record another county opened
 
 
+@pytest.mark.long
 def test_ages_add_up_to_the_registered_population(bench: Bench) -> None:
     ages = bench.rows(AGES, "county_code, sex, age_band, persons")
     for county in (JINAN, YUAN):

@@ -30,6 +30,7 @@ def test_a_failed_model_skips_only_its_children(city: City) -> None:
     assert "lib_court__case" in result.models["mart_court__division"].message
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("expression", "told"),
     [("sum(case_id)", "HUGEINT"), ("max(current_timestamp::timestamp)", "TIMESTAMP"), ("max(time '10:00')", "TIME")],
@@ -43,6 +44,7 @@ def test_a_type_delta_cannot_hold_is_refused_in_words(city: City, expression: st
     assert f"mart_court__urgent：列 total 的类型是 {told}，Delta 表不能存放。请改为" in model.message
 
 
+@pytest.mark.long
 def test_changed_columns_ask_for_a_full_refresh(city: City) -> None:
     city.release(city.build())
     city.models["models/libraries/lib_court__log.sql"] = city.models["models/libraries/lib_court__log.sql"].replace(
@@ -71,6 +73,7 @@ def test_a_project_that_does_not_parse_is_one_clear_error(city: City) -> None:
         city.build()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["gone", "torn"])
 def test_lost_files_of_one_table_fail_only_its_readers(city: City, how: str) -> None:
     for file in city.lake.core("court", "division").glob("*.parquet"):
@@ -106,6 +109,7 @@ def test_files_lost_after_the_snapshot_are_one_clear_error(city: City) -> None:
         build(city.project, city.lake, "e9", snapshot, work=city.work, generated=city.models)
 
 
+@pytest.mark.long
 def test_selected_models_bring_their_views_and_read_released_parents(city: City) -> None:
     first = city.build()
     city.release(first)

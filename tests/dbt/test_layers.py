@@ -51,6 +51,7 @@ def placed(bench: Bench) -> tuple[Prepared, dict[str, tuple[str, str, str]]]:
     return found, {key: rest for key, *rest in ((row[0], *row[1:]) for row in rows)}  # type: ignore[misc]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("written", [Datum.CGCS2000, Datum.GCJ02, Datum.BD09])
 def test_a_delivery_in_another_datum_is_told(bench: Bench, written: Datum) -> None:
     index = Areas(*zip(*county_texts(bench.contracts), strict=True))

@@ -112,6 +112,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     yield bench
 
 
+@pytest.mark.long
 def test_every_register_and_the_tax_bureau_bring_their_entities(bench: Bench) -> None:
     columns = "uscc, entity_class, register_source, entity_name, county_name, entity_status"
     assert bench.rows(ENTITY, columns) == sorted([

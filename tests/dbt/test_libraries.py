@@ -357,6 +357,7 @@ def test_what_licences_and_decisions_say_otherwise_is_kept(bench: Bench) -> None
     assert bench.rows("lib_legal_entity__conflict_count", "sum(conflicts)") == [(2,)]
 
 
+@pytest.mark.long
 def test_a_sole_trader_is_not_public_under_a_name_that_holds_that_of_a_head(bench: Bench) -> None:
     """Of now or of before; one who is unknown cannot be looked for. The name of a company is public in any case."""
     found = bench.rows("lib_legal_entity__entity", "uscc, public_name", "uscc in ('92D', '92E', '92F', '92G', '91H')")
@@ -643,6 +644,7 @@ def test_the_matrix_is_an_input_of_every_model_and_the_day_only_where_a_claim_be
     assert "hrssb/insurance" in generated(changing, first)["macros/authority.sql"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("claims", "told"),
     [((replace(REGISTER, source="esb/pupil"),), "esb/pupil"), ((INSURANCE,), "no source counts on this day")],

@@ -134,6 +134,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 TWICE = st.lists(TABLES, min_size=4, max_size=4)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOCAL)
 @settings(max_examples=draws(20), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(now=TWICE, then=TWICE, kept=st.sets(st.integers(0, 4)))

@@ -186,6 +186,7 @@ def test_the_truth_that_towns_are_held_against_is_the_exact_solution_too(edges: 
         assert found == pytest.approx({key: float(share) for key, share in solution.items()}, abs=1e-6)
 
 
+@pytest.mark.long
 def test_a_long_chain_is_walked_to_its_end(models: Models) -> None:
     """One company above the other, as many as the walks see, and one more: that one is said, not lost."""
     chain = {(f"C{number}", f"C{number + 1}"): 100 for number in range(STEPS)} | {(f"C{STEPS}", "S1"): 100}

@@ -317,6 +317,7 @@ def test_the_latest_marriage_registration_decides_and_else_the_register(families
     }
 
 
+@pytest.mark.long
 def test_a_widowed_person_names_the_cremation_of_the_spouse(families: Bench) -> None:
     ((rows,),) = families.rows("lib_population__person", "source_rows", "person_id = 'm4'")
     assert json.loads(rows) == {"psb/household_person": "1:6", "cab/marriage": "1:6", "cab/cremation#spouse": "1:0"}

@@ -53,6 +53,7 @@ def county_texts(contracts: Contracts) -> list[tuple[str, str]]:
     return [(one["properties"]["code"], geo.to_wkt(one["geometry"])) for one in features]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("written", "told", "doubted"),
     [

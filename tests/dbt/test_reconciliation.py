@@ -72,6 +72,7 @@ def test_a_town_without_a_report_is_a_row_without_its_figures(bench: Bench) -> N
     ]
 
 
+@pytest.mark.long
 def test_every_figure_of_the_report_is_held_against_the_library(bench: Bench) -> None:
     """Deaths and departures are of the day of the report: who was struck off the day before is not counted."""
     figures = ("households", "males", "females", "deaths", "departures")

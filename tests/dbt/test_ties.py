@@ -85,6 +85,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", TIED)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.lists(ROWS_OF, min_size=2, max_size=2), first=st.sets(st.sampled_from("abcdefgh"), max_size=2))

@@ -118,6 +118,7 @@ def filled(engine: Engine) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_table_of_every_database(project: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(engine)
     monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", engine.address)
@@ -160,6 +161,7 @@ def rows() -> pl.DataFrame:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["gbk", "utf-8", "xlsx", "json", "ndjson", "parquet", "xml", "zip"])
 def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
     text = rows().write_csv()
@@ -205,6 +207,7 @@ ROW = ("张三", "34240119900307123X", "13905641234", "2026-01-02")
 AS_NAMES = (*ROW, "zhang_san", "李四", "li_si", "解放路12号")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "text",
     [

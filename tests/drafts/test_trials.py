@@ -124,6 +124,7 @@ def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pyte
     assert "半数以上" in told and "没有新的交付" not in told
 
 
+@pytest.mark.long
 def test_what_is_wrong_is_told(home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.run(f"ALTER TABLE {engine.table} ADD extra varchar(10)")
     assert "extra" in tried(0)
@@ -169,6 +170,7 @@ def receipts(stage: Stage = Stage.POSITION) -> list[dict[str, Any]]:
         register.close()
 
 
+@pytest.mark.long
 def test_a_range_is_read_again_from_the_source(home: Path, engine: Engine) -> None:
     moved("--value", "2026-01-05 00:00:00", code=1)  # nothing was pulled yet
     assert ingest() == 20

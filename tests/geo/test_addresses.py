@@ -54,6 +54,7 @@ def test_every_way_of_writing_is_answered_rightly_or_not_at_all() -> None:
         assert {one.way: one.answered for one in told}["no_such_number"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

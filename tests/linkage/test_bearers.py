@@ -154,6 +154,7 @@ def test_ids_stay_when_the_other_one_is_corrected(desk: Desk) -> None:
     assert len(events(desk)) == told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("then", [FIRST, {**FIRST, "id_number": identity_number("342401", BIRTH, "1", 9)}])
 @pytest.mark.parametrize("between", ["0 first of all claims", "z last of all claims"])
 def test_an_id_does_not_go_with_a_number_that_was_had_in_between(
@@ -172,6 +173,7 @@ def test_an_id_does_not_go_with_a_number_that_was_had_in_between(
         assert alias(desk)[between] == CLAIM
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("between", ["0" * 32, "f" * 32])
 def test_an_id_does_not_go_to_whoever_gets_the_number_in_between(desk: Desk, between: str, together: bool) -> None:
@@ -209,6 +211,7 @@ def floating(record: Mapping[str, Any], *also: Mapping[str, Any]) -> dict[str, A
     return {name: value for name, value in said.items() if name not in ("birth_date", "address")}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("counted", ["less", "more"])
 @pytest.mark.parametrize("then", ["0" * 32, "f" * 32])
 @pytest.mark.parametrize("first", ["household", "floating"])
@@ -245,6 +248,7 @@ def test_an_id_stays_though_one_register_of_two_has_the_number_in_between(
         assert listed(desk)["R2"][0] == second
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", [REGISTER, FLOATING])
 def test_an_id_does_not_go_to_a_stranger_of_an_earlier_batch_of_the_same_run(desk: Desk, where: str) -> None:
     """The id is named after the number in between, which the other register corrected before."""
@@ -480,6 +484,7 @@ def test_nobody_is_erased_while_the_number_is_on_two(desk: Desk, who: str, word:
     assert left(desk)[REGISTER] == {"R1", "R2"} and set(listed(desk)) == {"R1", "R2"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("corrected", ["R1", "R2"])
 @pytest.mark.parametrize("who", ["R1", "R2"])
 def test_after_the_correction_each_is_seen_and_erased_alone(desk: Desk, corrected: str, who: str) -> None:

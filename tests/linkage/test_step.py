@@ -90,6 +90,7 @@ def desk(tmp_path: Path, contracts: Contracts) -> Iterator[Desk]:
     register.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("changes", "person"),
     [

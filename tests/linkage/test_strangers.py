@@ -164,6 +164,7 @@ def is_of(family: str, row: tuple[str | None, ...]) -> bool:
     return any(mark in text for text in row if text is not None for mark in marks)
 
 
+@pytest.mark.long
 def test_relations_are_those_that_do_not_rest_on_the_number(desk: Desk, men: Mapping[str, str]) -> None:
     """Mothers of certificates, and fathers and husbands by whose register row each man is known."""
     found = desk.bench.rows("lib_population__relation", "person_id, related_person_id, person_relation")

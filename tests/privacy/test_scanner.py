@@ -254,6 +254,7 @@ def test_nothing_to_search() -> None:
     assert scan(connection(), "(SELECT 'a' AS a WHERE false)") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("value", "overruled", "found"),
     [

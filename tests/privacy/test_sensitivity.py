@@ -108,6 +108,7 @@ def as_public(proved: Sensitivity) -> Sensitivity:
     return Sensitivity(replace(proved.contracts, sources=sources), proved.graph, proved.sql)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "value", ["max(b.county_boundary)", "max(upper(b.county_boundary))", "max(substr(b.county_boundary, 1, 400))"]
 )

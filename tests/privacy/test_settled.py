@@ -228,6 +228,7 @@ def drawn(anonymity: Anonymity, random: Random) -> Iterator[pa.Table]:
                 groups[random.randrange(len(groups))] += step
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(OPEN))
 @settings(max_examples=draws(3), deadline=None)
 @given(st.integers(0, 10**9))

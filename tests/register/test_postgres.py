@@ -55,6 +55,7 @@ def test_migrations_make_the_declared_tables(register: Register) -> None:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+@pytest.mark.long
 def test_migrations_keep_the_rows_of_other_tables(register: Register) -> None:
     revisions_lose_nothing_but_what_they_added(register)
 

@@ -202,6 +202,7 @@ CHANGES: dict[str, Callable[[City, pytest.MonkeyPatch], object]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_name_tells_all_that_is_in_the_file(town: City, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
     delivered(town, NOON)

@@ -61,6 +61,7 @@ def command(town: Town, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tup
     return result.exit_code, result.output
 
 
+@pytest.mark.long
 def test_a_product_with_pseudonyms(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(town)
     code, output = command(town, monkeypatch, PRODUCT)

@@ -49,6 +49,7 @@ def test_heads_are_people_of_the_truth_people_of_elsewhere_or_without_a_number(t
         assert set(found) == {"no number", "known", "elsewhere"} and found["known"] > 100, dataset
 
 
+@pytest.mark.long
 def test_who_ended_has_a_day_and_nobody_else(town: Town) -> None:
     for dataset, ((*_, status, ended, founded), _) in REGISTERS.items():
         for row in town.city.records(dataset):

@@ -282,6 +282,7 @@ def packed(members: dict[str, bytes], kind: str) -> bytes:
     return zipped(members) if kind == "zip" else tarred(members, "w" if kind == "tar" else "w:gz")
 
 
+@pytest.mark.long
 @many
 @given(MEMBERS, st.sampled_from(["zip", "tar", "tar.gz"]), st.data())
 def test_members_are_read_found_and_damaged_archives_say_nothing_else(
