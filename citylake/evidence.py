@@ -49,6 +49,7 @@ def export_bundle(
         refused = _sealed(register, settings)
         zone = ZoneInfo(city.timezone)
         done = bundle.export(register, signer, folder, city.name, zone, _date(first), _date(until), refused is None)
+        record(register, "evidence.export", "allowed", {"actor": who, "manifest": done.manifest})
         typer.echo(say("bundle.written", folder=folder, **vars(done)))
         register.close()
         if refused is not None:  # the bundle is written all the same: it shows where the ledger was tampered with
@@ -140,8 +141,9 @@ def accept_head(
     with told():
         settings = Settings.from_environment()
         register, of = opened_register(settings), audit if of_audit else ledger
+        zone = ZoneInfo(load(settings.contracts).city.timezone)
         _sealed(register, settings)  # the other book first: its last key is the one that may say so
-        last, made = policy_heads.accept(register, _signer(settings), of, why, actor=who)
+        last, made = policy_heads.accept(register, _signer(settings), zone, of, why, actor=who)
         typer.echo(say("heads.accepted", chain=of.name, head=last, by=made.sequence))
         register.close()
 
@@ -161,10 +163,11 @@ def _signer(settings: Settings) -> Signer:
 
 def _sealed(register: Register, settings: Settings) -> CitylakeError | None:
     """Sign what no head covers yet; why the ledger or the audit was not signed, if so."""
-    refused, signer = None, _signer(settings)
+    refused, city = None, load(settings.contracts).city
+    signer, zone = signer_of(settings, city), ZoneInfo(city.timezone)
     for links in (audit, ledger):
         try:
-            heads.seal(register, signer, links)
+            heads.seal(register, signer, zone, links)
         except CitylakeError as error:
             refused = error
     return refused

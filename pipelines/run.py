@@ -397,14 +397,15 @@ class Run:
     def seal(self) -> None:
         """Sign what ledger and audit say since their last heads. Called at the end of a run; a chain that was tampered
         with is not signed, and is an issue of the operator."""
+        city = self.contracts.city
         for subject, chain in ((HEADS, ledger), (AUDIT_HEADS, audit)):
             try:
-                sealed = heads.seal(self.register, signer_of(self.settings, self.contracts.city), chain)
+                sealed = heads.seal(self.register, signer_of(self.settings, city), ZoneInfo(city.timezone), chain)
             except Exception as error:  # what was published stays published
-                self.failures.add(subject, self.contracts.city.operator, error)
+                self.failures.add(subject, city.operator, error)
                 continue
             if sealed is not None:
-                self.failures.gone(subject, self.contracts.city.operator, "heads", "run", "lake")
+                self.failures.gone(subject, city.operator, "heads", "run", "lake")
             self._stamp(subject, chain)
             self._leave(subject, chain)
 

@@ -3,6 +3,7 @@ more. Belongs here: who may, and the audit. Does not belong here: heads themselv
 """
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -16,7 +17,9 @@ from pipelines.register.tables import audit as audited
 ACT = "head.accept"
 
 
-def accept(register: Register, signer: Signer, of: sa.Table, why: str, *, actor: str) -> tuple[int, Head]:
+def accept(
+    register: Register, signer: Signer, zone: ZoneInfo, of: sa.Table, why: str, *, actor: str
+) -> tuple[int, Head]:
     """Accept the last head of a book; its number and the head that says so. Audited first, so that the audit has a row.
 
     Raises CitylakeError for a book that needs none, has no rows since, or cannot be signed with this key, and then
@@ -28,4 +31,4 @@ def accept(register: Register, signer: Signer, of: sa.Table, why: str, *, actor:
         last = heads.acceptable(register, signer, of, rows_follow=of is audited)
         said: dict[str, Any] = {"actor": actor, "why": why.strip(), "chain": of.name, "head": last}
         audit.append(connection, ACT, "allowed", said)
-    return last, heads.accept(register, signer, of, {"who": actor, "why": why.strip()})
+    return last, heads.accept(register, signer, zone, of, {"who": actor, "why": why.strip()})

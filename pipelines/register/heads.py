@@ -13,7 +13,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -48,7 +51,8 @@ class Head:
 
     @property
     def says(self) -> dict[str, Any]:
-        """The statement: format, number, at, first, last, chain, root, previous, algorithm, key."""
+        """The statement: format, number, at, utc_offset_minutes, check, first, last, chain, root, previous, algorithm,
+        key."""
         return dict(json.loads(self.statement))
 
     @property
@@ -76,14 +80,15 @@ class Difference:
     unfit: Unfit | None = None
 
 
-def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | None:
-    """Sign the rows of a chain since its last head; the newest head then made, None if there are no rows.
+def seal(register: Register, signer: Signer, zone: ZoneInfo, of: sa.Table = ledger) -> Head | None:
+    """Sign the rows of a chain since its last head; the newest head then made, None if there are no rows. `zone`: the
+    city's, in which days of these rows are told.
 
     Raises CitylakeError for rows that do not fit the chain or the last head, for a last head that is forged, and for a
     key to which the one before does not hand over: such a chain is not signed.
     """
     newest = None
-    while (made := _seal(register, signer, of)) is not None:
+    while (made := _seal(register, signer, zone, of)) is not None:
         newest = made
         if len(made.leaves) < MOST_ROWS - 1:  # the last row of the head before was read with them
             break  # what came meanwhile is for the next seal: of a busy service there would be no end
@@ -91,14 +96,14 @@ def seal(register: Register, signer: Signer, of: sa.Table = ledger) -> Head | No
     return newest
 
 
-def accept(register: Register, signer: Signer, of: sa.Table, said: Mapping[str, str]) -> Head:
+def accept(register: Register, signer: Signer, zone: ZoneInfo, of: sa.Table, said: Mapping[str, str]) -> Head:
     """Sign over heads of a key that the other chain had left, because somebody vouches that they are ours: `said`, who
     and why, stands in the head. Only a key that signed the other chain since can say so.
 
     Raises CitylakeError as `acceptable` and `seal` do.
     """
     acceptable(register, signer, of)
-    made = _seal(register, signer, of, said)
+    made = _seal(register, signer, zone, of, said)
     if made is None:  # somebody else accepted it meanwhile
         raise CitylakeError("heads.nothing_to_accept", chain=of.name)
     return made
@@ -190,7 +195,9 @@ def leaf_hash(text: str) -> bytes:
     return hashlib.sha256(b"\x00" + text.encode()).digest()
 
 
-def _seal(register: Register, signer: Signer, of: sa.Table, accepted: Mapping[str, str] | None = None) -> Head | None:
+def _seal(
+    register: Register, signer: Signer, zone: ZoneInfo, of: sa.Table, accepted: Mapping[str, str] | None = None
+) -> Head | None:
     """One head over the next rows, None if there are none. A device may take its time: the register is not held
     meanwhile, and what another one signed first is signed no second time. `accepted`: who vouches for a last head of a
     retired key, and why."""
@@ -201,7 +208,7 @@ def _seal(register: Register, signer: Signer, of: sa.Table, accepted: Mapping[st
         if not rows:
             return None
         _refuse_retired(register, before, signer, of, accepted is not None)
-        made = _made(before, rows, signer, of, accepted)
+        made = _made(before, rows, signer, zone, of, accepted)
         row = {**vars(made), "leaves": json.dumps(made.leaves)}
         del row["stamp"]
         with register.begin() as connection:
@@ -284,16 +291,20 @@ def _made(
     before: Head | None,
     rows: Sequence[dict[str, Any]],
     signer: Signer,
+    zone: ZoneInfo,
     of: sa.Table,
     accepted: Mapping[str, str] | None = None,
 ) -> Head:
+    at = now()
     leaves = [leaf_hash(chain.row_text(row)) for row in rows]
     number, last = before.sequence + 1 if before else 1, int(rows[-1]["sequence"])
     statement = chain.canonical(
         {
             "format": FORMAT,
             "number": number,
-            "at": now().isoformat(timespec="seconds"),
+            "at": at.isoformat(timespec="seconds"),
+            "utc_offset_minutes": offset_minutes(at, zone),
+            "check": program(),
             "first": rows[0]["sequence"],
             "last": last,
             "chain": rows[-1]["hash"],
@@ -308,6 +319,19 @@ def _made(
     )
     signature = signer.sign(statement.encode()).hex()
     return Head(number, last, statement, signature, tuple(leaf.hex() for leaf in leaves))
+
+
+def offset_minutes(at: datetime, zone: ZoneInfo) -> int:
+    """How far a zone is from UTC at a moment."""
+    offset = at.astimezone(zone).utcoffset()
+    assert offset is not None  # a time in a zone has one
+    return int(offset.total_seconds()) // 60
+
+
+@cache
+def program() -> str:
+    """SHA-256 (hex) of the check.py of this version: heads name it, so that who kept one can tell the program."""
+    return check.sha256(Path(check.__file__))
 
 
 def handover(before: Head, signer: Signer) -> dict[str, str]:

@@ -39,12 +39,14 @@ ARCHIVE = ".zip"
 
 @dataclass(frozen=True)
 class Exported:
-    """What a bundle holds: rows of the ledger, heads of it, rows of the audit, evidence files."""
+    """What a bundle holds: rows of the ledger, heads of it, rows of the audit, evidence files; SHA-256 (hex) of its
+    manifest."""
 
     rows: int
     heads: int
     audit: int
     evidence: int
+    manifest: str
 
 
 def export(
@@ -94,7 +96,8 @@ def export(
         _lines(working / "audit_heads.jsonl", (one.line() for one in vouched))
         page = pack.pack(city, zone, (since, until), rows, standing, known, len(read), signed)
         (working / pack.FILE).write_bytes(pdf.render(page))
-        _write_manifest(working, city, zone, rows, read, partial)
+        _write_manifest(working, city, zone, rows, read, known, partial)
+        manifest = sha256(working / MANIFEST)
         _sign_manifest(working, signer, known)
         if folder.suffix == ARCHIVE:
             _archive(working, folder)
@@ -103,7 +106,7 @@ def export(
     except OSError as error:
         shutil.rmtree(working, ignore_errors=True)
         raise CitylakeError("bundle.folder", folder=folder, problem=error.strerror) from error
-    return Exported(len(rows), len(known), len(read), evidence)
+    return Exported(len(rows), len(known), len(read), evidence, manifest)
 
 
 def _archive(working: Path, target: Path) -> None:
@@ -187,17 +190,19 @@ def _write_manifest(
     zone: ZoneInfo,
     rows: Sequence[Mapping[str, Any]],
     read: Sequence[Mapping[str, Any]],
+    known: Sequence[Head],
     partial: bool,
 ) -> None:
     made = now()
-    offset = made.astimezone(zone).utcoffset()
-    assert offset is not None  # a time in a zone has one
+    clock = heads.offset_minutes(made, zone)
+    if known:  # what its newest head signed; an older version's says none
+        clock = known[-1].says.get("utc_offset_minutes", clock)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     manifest = {
         "format": FORMAT,
         "city": city,
         "made": made.isoformat(timespec="seconds"),
-        "utc_offset_minutes": int(offset.total_seconds()) // 60,
+        "utc_offset_minutes": clock,
         "partial": partial,
         "first": rows[0]["sequence"],
         "last": rows[-1]["sequence"],

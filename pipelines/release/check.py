@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import bisect
 import hashlib
 import io
 import json
@@ -294,6 +295,33 @@ TEXTS = {
         "note: the bundle has no audit (written by an older version, or taken out); the audit is unchecked",
     ),
     "told.audit": ("审计：{rows} 条，签名头 {heads} 个", "audit: {rows} rows, {heads} heads"),
+    "clock.other": (
+        "清单所写的城市时区（UTC{said}）与第 {number} 个签名头所签的（UTC{signed}）不同：清单被改写",
+        "the manifest says that the city's clock is UTC{said}, head {number} signed UTC{signed}: it was rewritten",
+    ),
+    "told.clock": (
+        "注意：{where}：第 {numbers} 个签名头由早期版本所签，没有写明城市时区：其各条属于哪一天，依清单的 UTC{said}，"
+        "只有清单的签名为证",
+        "note: {where}: heads {numbers} are of an older version and do not sign the city's clock: days of their rows"
+        " are told by the manifest's UTC{said}, for which only its signature vouches",
+    ),
+    "program.other": (
+        "包内的 check.py（SHA-256 {hash}）不是签名头所签的程序：被替换过，不要运行它",
+        "check.py of the bundle (SHA-256 {hash}) is not the program that heads sign: it was replaced, do not run it",
+    ),
+    "told.program_since": (
+        "注意：包内的 check.py 不是您留存的第 {number} 个签名头所签的（SHA-256 {hash}）：系统此后升级过，或它被替换；"
+        "请另行核对，或运行您先前取得的",
+        "note: check.py of the bundle is not the one of head {number} that you kept (SHA-256 {hash}): the system was"
+        " upgraded since, or it was replaced; compare it by another way, or run the copy that you got earlier",
+    ),
+    "told.key_only": (
+        "注意：manifest.json 和 pack.pdf 只有清单的签名为证：偷得签名钥匙的人可以改写，凭此后的审计才能查出"
+        "（审计记有每个证据包清单的 SHA-256，本包 {manifest}）。以账本、签名头和本程序（SHA-256 {program}）所说为准",
+        "note: only a signature vouches for manifest.json and pack.pdf: who stole the key can rewrite them, which the"
+        " audit of a later bundle tells (it has the SHA-256 of each manifest; this one's is {manifest}). What counts is"
+        " what ledger, heads and this program (SHA-256 {program}) say",
+    ),
     "told.evidence": (
         "证据文件：{checked} 个相符；{without} 条发布或拒绝记录早于证据文件留存，没有载明",
         "evidence files: {checked} agree; {without} releases or refusals are older than this and name none",
@@ -409,12 +437,15 @@ TEXTS = {
 
 class Head(NamedTuple):
     """One signed head: its statement, the text that was signed, the hashes of its leaves if they make its root, and its
-    time stamp (DER), empty if it has none."""
+    time stamp (DER), empty if it has none. `clock`: the city's when it was made; `program`: SHA-256 (hex) of the
+    check.py of the version that made it. Older versions said neither."""
 
     says: dict[str, Any]
     text: str
     leaves: list[str]
     stamp: bytes
+    clock: timezone | None = None
+    program: str | None = None
 
     @property
     def about(self) -> dict[str, Any]:
@@ -472,7 +503,7 @@ class Check:
         try:
             self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_bytes())
             span = (int(self.manifest["first"]), int(self.manifest["last"]))
-            self.zone = timezone(timedelta(minutes=int(self.manifest["utc_offset_minutes"])))
+            self.clock = timezone(timedelta(minutes=int(self.manifest["utc_offset_minutes"])))
             self.named: dict[str, str] = dict(self.manifest["files"])
             self.partial = bool(self.manifest["partial"])
             self.made = datetime.fromisoformat(self.manifest["made"])
@@ -487,7 +518,7 @@ class Check:
             self.by_manifest = self.handover_of_manifest()
             self.steps = self.handed_over()
             self.keys = leading_to(self.key, self.steps)
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             problem = f"{type(error).__name__}: {error}"
             raise NotReadable("bad.bundle", folder=folder, problem=problem) from error
         self.rows = self.ledger.rows
@@ -536,6 +567,26 @@ class Check:
         if self.by_manifest not in (None, self.key):
             about = {"number": int(self.ledger.heads[-1].says["number"]) + 1, "algorithm": self.signature["algorithm"]}
             say("·", "told.handover", where=SIGNATURE, **about)
+
+    def clocks(self) -> None:
+        """The city's clock, which decides on what day a row was written, is the one that heads signed."""
+        said = offset_of(self.clock)
+        for head in self.ledger.heads[-1:]:
+            if head.clock not in (None, self.clock):
+                self.problem("clock.other", said=said, number=head.says["number"], signed=offset_of(head.clock))
+        for book in self.books:
+            if older := [int(head.says["number"]) for head in book.heads if head.clock is None]:
+                say("·", "told.clock", where=book.heads_file, numbers=ranges(older), said=said)
+
+    def program(self) -> None:
+        """The check.py of the bundle is the one that the newest heads name. A version writes a row of the audit, and
+        signs it, before it writes a bundle."""
+        file = self.folder / "check.py"
+        named = {head.program for book in self.books for head in book.heads[-1:]} - {None}
+        if named and file.is_file() and sha256(file) not in named:
+            self.problem("program.other", hash=sha256(file))
+        manifest = sha256(self.folder / "manifest.json")
+        say("·", "told.key_only", manifest=manifest, program=sha256(Path(__file__)))
 
     def read_signature(self) -> dict[str, Any]:
         """What the signature of the manifest says; nothing if there is none, or if it is damaged."""
@@ -727,12 +778,11 @@ class Check:
 
     def published_on(self, day: date) -> None:
         """Say what was published at the end of a day by the city's clocks."""
-        offset = datetime(day.year, day.month, day.day, tzinfo=self.zone).strftime("%z")
-        say("", "published.head", day=day, offset=offset, first=self.span[0], last=self.span[1])
+        say("", "published.head", day=day, offset=offset_of(self.clock), first=self.span[0], last=self.span[1])
         current: dict[str, Row] = {}
         earlier = sorted(self.ledger.earlier, key=lambda row: row.sequence)  # whoever wrote the file chose its order
         for row in (*earlier, *self.rows):
-            if row.at.astimezone(self.zone).date() <= day and row.kind in (RELEASE, WITHDRAWAL):
+            if self.ledger.local(row).date() <= day and row.kind in (RELEASE, WITHDRAWAL):
                 current[row.subject] = row
         shown = [row for _, row in sorted(current.items()) if row.kind == RELEASE]
         for row in shown:
@@ -744,7 +794,7 @@ class Check:
                 "rows": row.body.get("rows"),
                 "as_of": row.body.get("as_of"),
                 "row": row.sequence,
-                "at": row.at.astimezone(self.zone).isoformat(timespec="seconds"),
+                "at": self.ledger.local(row).isoformat(timespec="seconds"),
             }
             for which in (0, 1):
                 more = TEXTS[since][which].format(row=later[-1].sequence) if since else ""
@@ -754,8 +804,8 @@ class Check:
         if self.span[0] > 1:
             say("·", "published.earlier", first=self.span[0], file=EARLIER)
         known_until = self.rows[-1].at if self.partial and self.rows else self.made
-        if self.rows and known_until.astimezone(self.zone).date() <= day:
-            at = self.rows[-1].at.astimezone(self.zone).isoformat(timespec="seconds")
+        if self.rows and known_until.astimezone(self.clock).date() <= day:
+            at = self.ledger.local(self.rows[-1]).isoformat(timespec="seconds")
             say("·", "published.unknown", last=self.rows[-1].sequence, at=at)
 
     def received(self, product: str) -> None:
@@ -771,7 +821,7 @@ class Check:
             if (version := self.shown_version(said, row.at, product)) is None:
                 continue
             code = "received.marts" if said["product"] == MARTS else "received.row"
-            day = row.at.astimezone(self.zone).date().isoformat()
+            day = book.local(row).date().isoformat()
             found.setdefault((said.get("recipient") or "", code), []).append((version, day))
         for (who, code), reads in sorted(found.items()):
             versions = ", ".join(sorted({version for version, _ in reads}, key=lambda one: (len(one), one)))
@@ -839,6 +889,7 @@ class Book:
         self.heads_file = "heads.jsonl" if name == "ledger" else f"{name}_heads.jsonl"
         self.partial = check.partial
         self.heads = [] if empty else list(self.read_heads(check.folder / self.heads_file, self.heads_file))
+        self.ends = [int(head.says["last"]) for head in self.heads]
         self.rows = [] if empty else list(self.read_rows(self.file))
         has_earlier = name == "ledger" and self.partial and (check.folder / EARLIER).is_file()
         self.earlier = list(self.read_rows(EARLIER)) if has_earlier else []
@@ -864,7 +915,8 @@ class Book:
             try:
                 held = json.loads(text)
                 statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
-                says: dict[str, Any] = {name: json.loads(statement)[name] for name in SAID}
+                spoken = json.loads(statement)
+                says: dict[str, Any] = {name: spoken[name] for name in SAID}
                 numbers = [int(says[name]) for name in ("number", "first", "last")]
                 if datetime.fromisoformat(says["at"]).tzinfo is None:
                     raise ValueError("a time without a zone")
@@ -872,12 +924,14 @@ class Book:
                 leaves = [str(leaf) for leaf in held["leaves"]]
                 leaf_hashes = [bytes.fromhex(leaf) for leaf in leaves]
                 stamp = bytes.fromhex(held.get("stamp", ""))
-            except (ValueError, KeyError, TypeError, RecursionError):
+                minutes = spoken.get("utc_offset_minutes")
+                clock = None if minutes is None else timezone(timedelta(minutes=minutes))
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
                 self.problem("head.unreadable", where=where, line=line)
                 continue
             says.update(zip(("number", "first", "last"), numbers), algorithm=algorithm)  # noqa: B905 (Python 3.9)
-            head = Head(says, statement, leaves, stamp)
-            if json.loads(statement).get("of", "ledger") != self.name:
+            head = Head(says, statement, leaves, stamp, clock, spoken.get("check"))
+            if spoken.get("of", "ledger") != self.name:
                 self.problem("head.other", where=where, number=numbers[0])
             if algorithm not in VERIFIERS:
                 self.problem("head.algorithm", where=where, number=numbers[0], algorithm=algorithm)
@@ -1003,8 +1057,19 @@ class Book:
                 if head.key != ours[head.says["number"]].key:
                     self.problem("head.key", where=self.heads_file, number=head.says["number"])
         self.leaves(kept, str(file))
+        program = self.check.folder / "check.py"
+        for head in kept[-1:]:
+            if head.program and program.is_file() and sha256(program) != head.program:
+                say("·", "told.program_since", number=head.says["number"], hash=head.program)
 
     # rows
+
+    def local(self, row: Row) -> datetime:
+        """When a row was written, by the city's clock of the head that signed it; where that says none, or there is
+        none, by the manifest's."""
+        place = bisect.bisect_left(self.ends, row.sequence)
+        signed = self.heads[place].clock if place < len(self.heads) else None
+        return row.at.astimezone(signed or self.check.clock)
 
     def read_rows(self, file: str) -> Iterator[Row]:
         """The rows of a file of the bundle in its order."""
@@ -1482,6 +1547,11 @@ def merkle_root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def offset_of(clock: timezone | None) -> str:
+    """How far a clock is from UTC: +0800."""
+    return datetime(2000, 1, 1, tzinfo=clock).strftime("%z")
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Numbers as ranges: 2-4, 7."""
     found: list[list[int]] = []
@@ -1584,6 +1654,8 @@ def check(arguments: argparse.Namespace) -> int:
         one.kept_audit_heads(arguments.audit_heads)
     elif one.audit and one.audit.rows:
         say("·", "told.no_heads", option="--audit-heads", zh="审计", en="audit")
+    one.clocks()
+    one.program()
     one.evidence()
     one.editions()
     one.approvals()

@@ -59,7 +59,7 @@ def filled(city: City) -> None:
     city.release_model()
     city.refuse(AGES, "计数过小")
     days.keep(city.contracts, city.register, city.settings.lake, now())
-    heads.seal(city.register, Ed25519Signer(city.settings.key(SIGNING)))
+    heads.seal(city.register, Ed25519Signer(city.settings.key(SIGNING)), ZoneInfo("Asia/Shanghai"))
 
 
 def tables(document: Document) -> dict[str, list[list[object]]]:

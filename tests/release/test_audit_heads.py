@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> House:
         for row in range(size):
             body = {"road": "web", "columns": ["a"], "rows": row, "purpose": "核验"}
             reads.record(register, "download", "allowed", body, recipient="甲", product=AGES, version=number)
-        heads.seal(register, house.signer, audit)
+        heads.seal(register, house.signer, ZONE, audit)
         if number == 0:
             lines = (f"{one.line()}\n" for one in heads.listed(register, audit))
             kept_of(house).write_text("".join(lines), "utf-8")
@@ -77,8 +77,8 @@ def sign_again(house: House, rows: list[dict[str, Any]]) -> None:
         with register.begin() as connection:
             connection.execute(sa.insert(audit).values(**forged))
         if number == READS[0]:
-            heads.seal(register, house.signer, audit)
-    heads.seal(register, house.signer, audit)
+            heads.seal(register, house.signer, ZONE, audit)
+    heads.seal(register, house.signer, ZONE, audit)
     register.close()
 
 
@@ -120,7 +120,7 @@ def test_a_cut_audit_whose_chain_is_whole_is_told(
     assert reads.first_break(register) is None, "the chain alone does not tell"
     assert heads.difference(register, audit) == heads.Difference(2, READS[0] + 3)
     with pytest.raises(CitylakeError, match="审计"):
-        heads.seal(register, house.signer, audit)
+        heads.seal(register, house.signer, ZONE, audit)
     register.close()
     assert "第 2 个签名头" in verified(house, monkeypatch)
     assert f"audit rows {READS[0] + 3}-{sum(READS)} are missing" in checked(house.export(tmp_path / "cut"))[1]
@@ -202,7 +202,7 @@ def test_it_says_who_received_a_product(house: House, tmp_path: Path) -> None:
     reads.record(register, "download", "allowed", {"method": "HEAD"}, recipient="只问大小", product=AGES, version=1)
     reads.record(register, "download", "allowed", {"method": "GET"}, product=AGES, version=1)
     reads.record(register, "download", "allowed", {}, recipient="别的", product="open/roads", version=1)
-    heads.seal(register, house.signer, audit)
+    heads.seal(register, house.signer, ZONE, audit)
     register.close()
     folder = house.export(tmp_path / "bundle")
     code, output = checked(folder, "--received", AGES)
@@ -237,7 +237,7 @@ def test_many_rows_are_several_heads(house: House, monkeypatch: pytest.MonkeyPat
     register = Register(house.settings.register_url)
     for _ in range(10):
         reads.record(register, "preview", "denied", {})
-    sealed = heads.seal(register, house.signer, audit)
+    sealed = heads.seal(register, house.signer, ZONE, audit)
     ends = [one.last for one in heads.listed(register, audit)]
     assert sealed is not None and ends == [6, 11, 15, 19, 21] and sealed.last == 21
     assert heads.difference(register, audit) is None
@@ -276,7 +276,7 @@ def test_downloads_of_the_whole_analysts_database_are_told(house: House, tmp_pat
     book.record([Entry(WITHDRAWAL, one, "e2", 1, {"who": "王", "why": "漏"})])
     downloaded("太晚")
     reads.record(register, "download", "allowed", {}, recipient="乙", product=one, version=1)
-    heads.seal(register, house.signer, audit), heads.seal(register, house.signer)
+    heads.seal(register, house.signer, ZONE, audit), heads.seal(register, house.signer, ZONE)
     register.close()
     folder = house.export(tmp_path / "bundle")
     told = {product: checked(folder, "--received", product)[1] for product in (one, other, MARTS, AGES)}

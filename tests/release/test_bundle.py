@@ -97,7 +97,7 @@ class House:
             with register.begin() as connection:
                 connection.execute(sa.insert(ledger).values(**forged))
             if number in ends:
-                heads.seal(register, self.signer)
+                heads.seal(register, self.signer, ZONE)
         register.close()
 
     def export(self, folder: Path, **period: Any) -> Path:
@@ -170,7 +170,7 @@ def build(home: Path) -> House:
             body["built_from"] = chain.digest(sources_of(number))
             book.record([Entry(RELEASE, subject, f"e{number}", number, body)])
             number += 1
-        heads.seal(register, house.signer)
+        heads.seal(register, house.signer, ZONE)
         if number == RESIGNED:
             house.kept.write_text("".join(f"{one.line()}\n" for one in heads.listed(register)), "utf-8")
     for one in range(number):
@@ -515,7 +515,7 @@ def test_the_readable_page_says_what_the_ledger_says(house: House, tmp_path: Pat
     register = Register(house.settings.register_url)
     said = [Entry(REFUSAL, AGES, "e90", None, {"reasons": []}), Entry(WITHDRAWAL, ROADS, "e91", 3, {"why": "有误"})]
     Ledger(register).record(said)
-    heads.seal(register, house.signer)
+    heads.seal(register, house.signer, ZONE)
     folder = house.export(tmp_path / "bundle")
     copied = "".join(reading.text((folder / pack.FILE).read_bytes()).split())
     rows, known = house.rows(), list(heads.listed(register))
@@ -552,7 +552,7 @@ def test_the_page_names_what_later_rows_made_of_a_release(house: House, tmp_path
     over = {"files": {}, "releases": {ROADS: {str(roads): ["x", None]}}}
     register = Register(house.settings.register_url)
     Ledger(register).record([Entry(ERASURE, "K-1", "e", None, erased), Entry(RETENTION, "r-1", "e", None, over)])
-    heads.seal(register, house.signer)
+    heads.seal(register, house.signer, ZONE)
     register.close()
     page, last = page_of(house.export(tmp_path / "bundle")), sum(BATCHES)
     assert f"依第{last + 1}条改写，现指纹{fingerprint}" in page
@@ -637,7 +637,7 @@ def test_what_was_erased_or_ended_is_told_so_and_not_as_corrupt(house: House, tm
     over = {"files": {name[2]: [before[2], None]}, "releases": {AGES: {"2": ["before", None]}}}
     entries = [Entry(ERASURE, "K-1", "erasure", None, erased), Entry(RETENTION, "r-1", "retention", None, over)]
     Ledger(register).record(entries)
-    heads.seal(register, house.signer)
+    heads.seal(register, house.signer, ZONE)
     register.close()
     folder = house.export(tmp_path / "bundle")
     code, output = checked(folder, "--heads", house.kept, "--lake", house.settings.lake.root)
@@ -713,7 +713,7 @@ def test_a_ledger_that_was_tampered_with_is_not_signed(house: House, tmp_path: P
     register = Register(house.settings.register_url)
     Ledger(register).record([Entry(REFUSAL, AGES, "late", None, {})])
     with pytest.raises(CitylakeError, match=str(sum(BATCHES))):
-        heads.seal(register, house.signer)
+        heads.seal(register, house.signer, ZONE)
     register.close()
 
 
@@ -745,6 +745,10 @@ def test_the_commands_write_bundle_heads_and_key(
     for arguments in (["export", str(tmp_path / "bundle"), "--who", AUDITOR], ["heads", str(tmp_path / "heads.jsonl")]):
         result = runner.invoke(app, ["evidence", *arguments])
         assert result.exit_code == 0, result.output
+    result = runner.invoke(app, ["evidence", "export", str(tmp_path / "later"), "--who", AUDITOR])
+    first = check.sha256(tmp_path / "bundle" / "manifest.json")
+    assert first in (tmp_path / "later" / "audit.jsonl").read_text("utf-8"), "a later audit tells which bundles left"
+    assert check.sha256(tmp_path / "later" / "manifest.json") in result.output
     result = runner.invoke(app, ["evidence", "key"])
     (tmp_path / "key.pem").write_text(result.output)
     options = ("--heads", tmp_path / "heads.jsonl", "--key", tmp_path / "key.pem")

@@ -48,13 +48,13 @@ class Books:
             Ledger(self.register).record([Entry(RELEASE, "open/ages", "e1", 1, {"rows": 1, "as_of": "2026-11-02"})])
         else:
             reads.record(self.register, "download", "allowed", {"road": "web"}, product="open/ages", version=1)
-        heads.seal(self.register, signer, of)
+        heads.seal(self.register, signer, ZONE, of)
 
     def again(self, of: sa.Table, signer: Signer) -> None:
         """All heads of a chain made anew."""
         with self.register.begin() as connection:
             connection.execute(sa.delete(TABLES[of.name]))
-        heads.seal(self.register, signer, of)
+        heads.seal(self.register, signer, ZONE, of)
 
     def export(self, signer: Signer) -> Path:
         folder = self.folder / "bundle"
@@ -135,9 +135,9 @@ def test_a_security_officer_vouches_for_a_head_of_a_retired_key(books: Books) ->
     stuck(books)
     for wrong in (OLD, Ed25519Signer(b"3" * 32, [OLD, NEW])):
         with pytest.raises(CitylakeError) as error:
-            accepting.accept(books.register, wrong, audit, "自己用旧配置签的", actor=GUARD)
+            accepting.accept(books.register, wrong, ZONE, audit, "自己用旧配置签的", actor=GUARD)
         assert error.value.code == "heads.retired", "only the key that followed may say so"
-    last, made = accepting.accept(books.register, NEW, audit, "自己用旧配置签的", actor=GUARD)
+    last, made = accepting.accept(books.register, NEW, ZONE, audit, "自己用旧配置签的", actor=GUARD)
     assert (last, made.sequence, made.says["accepted"]) == (2, 3, {"who": GUARD, "why": "自己用旧配置签的"})
     books.signed(audit, NEW), books.signed(ledger, NEW)
     for kept in (OLD, NEW):
@@ -145,7 +145,7 @@ def test_a_security_officer_vouches_for_a_head_of_a_retired_key(books: Books) ->
         assert not found(said) and "vouches for it in head 3: 自己用旧配置签的" in said
         shutil.rmtree(books.folder / "bundle")
     with pytest.raises(CitylakeError) as error:
-        accepting.accept(books.register, NEW, audit, "再来", actor=GUARD)
+        accepting.accept(books.register, NEW, ZONE, audit, "再来", actor=GUARD)
     assert error.value.code == "heads.nothing_to_accept"
 
 
@@ -160,7 +160,7 @@ def test_nothing_is_told_as_accepted_that_cannot_be(books: Books) -> None:
     refused = []
     for signer, of in ((NEW, ledger), (OLD, ledger), (NEW, audit)):
         with pytest.raises(CitylakeError) as error:
-            accepting.accept(books.register, signer, of, "旧配置签的", actor=GUARD)
+            accepting.accept(books.register, signer, ZONE, of, "旧配置签的", actor=GUARD)
         refused.append(error.value.code)
     assert refused == ["heads.no_rows_since", "heads.retired", "heads.nothing_to_accept"]
     assert not books.register.rows(sa.select(audit).where(audit.c.action == accepting.ACT))
@@ -170,11 +170,11 @@ def test_nobody_else_vouches_and_a_thief_of_the_old_key_cannot(books: Books) -> 
     appoint(books.register, load(REPOSITORY / "data_contracts"))
     stuck(books)
     with pytest.raises(users.NotAllowed):
-        accepting.accept(books.register, NEW, audit, "试", actor=STEWARD)
+        accepting.accept(books.register, NEW, ZONE, audit, "试", actor=STEWARD)
     own = Ed25519Signer(b"9" * 32, [OLD])
     with pytest.MonkeyPatch.context() as thief:
         thief.setattr(heads, "_refuse_retired", lambda *_: None)
-        heads.accept(books.register, own, audit, {"who": "安全员", "why": "伪造"})
+        heads.accept(books.register, own, ZONE, audit, {"who": "安全员", "why": "伪造"})
     problems = books.problems(books.export(NEW), NEW)
     assert any(one.startswith("audit_heads.jsonl: head 2 is of a key that was retired") for one in problems)
 
@@ -220,7 +220,8 @@ def test_a_damaged_signature_of_the_manifest_is_one_problem_among_others(books: 
     (folder / "check.py").write_bytes((folder / "check.py").read_bytes() + b"#\n")
     problems = books.problems(folder, OLD)
     assert problems[0] == "file check.py is not what the manifest says: it was changed"
-    assert len(problems) == 2 and problems[1].startswith("the signature of manifest.json is wrong")
+    assert len(problems) == 3 and problems[1].startswith("the signature of manifest.json is wrong")
+    assert "it was replaced, do not run it" in problems[2]
 
 
 def test_a_head_of_a_form_that_nobody_writes_is_a_problem_of_its_line(books: Books) -> None:

@@ -77,7 +77,7 @@ class Town:
         register = Register(self.house.settings.register_url)
         try:
             Ledger(register).record([Entry(RELEASE, subject, "e99", 99, {"rows": 1, "as_of": "2026-11-02"})])
-            heads.seal(register, signer)
+            heads.seal(register, signer, ZONE)
         finally:
             register.close()
 

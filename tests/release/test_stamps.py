@@ -34,7 +34,7 @@ from pipelines.release import check, stamps
 from pipelines.release.ledger import REFUSAL, Entry, Ledger
 from pipelines.run import opened
 from pipelines.settings import REPOSITORY, Settings
-from tests.release.test_bundle import AGES, House, build, checked, found
+from tests.release.test_bundle import AGES, ZONE, House, build, checked, found
 
 FAR = timedelta(days=3650)
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
@@ -205,7 +205,7 @@ def test_heads_after_the_last_stamp_are_told(house: House, tmp_path: Path, pem: 
     stamp(house, trusted())
     register = Register(house.settings.register_url)
     Ledger(register).record([Entry(REFUSAL, AGES, "late", None, {})])
-    heads.seal(register, house.signer)
+    heads.seal(register, house.signer, ZONE)
     register.close()
     code, output = checked(house.export(tmp_path / "bundle"), "--tsa", pem)
     assert code == 0 and "no time stamp on heads 4, or on any after them" in output

@@ -50,7 +50,7 @@ def test_an_auditor_checks_it_without_citylake(town: Town, tmp_path: Path) -> No
     signer = Ed25519Signer(town.settings.key(SIGNING))
     with town.register() as register:
         assert sum(len(head.leaves) for head in heads.listed(register)) == len(Ledger(register).releases())
-        heads.seal(register, signer, audit)  # the users of the town were made since its run
+        heads.seal(register, signer, ZoneInfo("Asia/Shanghai"), audit)  # the users of the town were made since its run
         done = bundle.export(
             register, signer, tmp_path / "bundle", "六安市", ZoneInfo("Asia/Shanghai"), None, None, False
         )
