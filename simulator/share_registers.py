@@ -4,7 +4,7 @@ operation. Who owns whom is in `ownership`, the firms themselves in `firm_regist
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -36,9 +36,11 @@ from simulator.schema import Connection
 from simulator.special_mistakes import absent, before, instead_of_nothing, organisation_mistakes, repeated, thousands
 
 _ENTITIES = "scjg.E_BASEINFO"
-# Positions count from 1: number, code, name, type, foundation, capital, head, his number, status, day of the end.
-_FIRMS = f"""SELECT row[1], row[2], row[3], row[4], row[5], row[6], row[12], row[13], row[18], row[19] FROM truth.record
-    WHERE dataset = '{_ENTITIES}' ORDER BY key"""
+# Positions count from 1: number, code, name, type, foundation, capital, head, his number, status, day of the end, day
+# of the last alteration.
+_FIRMS = f"""SELECT row[1], row[2], row[3], row[4], row[5], row[6], row[12], row[13], row[18], row[19], row[20]
+    FROM truth.record WHERE dataset = '{_ENTITIES}' ORDER BY key"""
+_HOLDINGS = "SELECT row FROM truth.record WHERE dataset = %s AND row[2] = ANY(%s) ORDER BY key"
 _BODIES = """SELECT row[2], row[3] FROM truth.record
     WHERE dataset = %s AND row[%s] = ANY(%s) AND row[%s] = '1' ORDER BY key"""
 _OUTSIDERS_BEGIN = 710_000_000
@@ -58,6 +60,7 @@ class _Firm:
     head_id: str
     status: str
     ended: date | None
+    approved: date
 
     @property
     def is_company(self) -> bool:
@@ -69,9 +72,9 @@ def _firms(truth: Connection) -> list[_Firm]:
     return [
         _Firm(
             number, code, name, kind, date.fromisoformat(day), money, head, head_id, status,
-            date.fromisoformat(ended) if ended else None,
+            date.fromisoformat(ended) if ended else None, date.fromisoformat(approved),
         )
-        for number, code, name, kind, day, money, head, head_id, status, ended in truth.execute(_FIRMS).fetchall()
+        for number, code, name, kind, day, money, head, head_id, status, ended, approved in truth.execute(_FIRMS)
     ]  # fmt: skip
 
 
@@ -132,18 +135,29 @@ class Shareholders:
         ]
 
     def day(self, news: News) -> Change:
-        """Companies that begin today register their owner; now and then a person sells a share to another."""
+        """Companies that begin today register their owner, those with another capital what each holding is of it; now
+        and then a person sells a share to another."""
         number, rows = news.count(self.place.dataset), list[Row]()
-        for firm in _firms(news.truth):
-            if firm.is_company and firm.founded == news.today:
+        altered = {firm.number: firm for firm in _firms(news.truth) if firm.is_company and firm.approved == news.today}
+        for firm in altered.values():
+            if firm.founded == news.today:
                 holding = Holding(0, Holder(NATURAL, firm.head, identity=firm.head_id), WHOLE)
                 rows.append(self._row(news.dice, number + len(rows), firm, holding, news.today))
         buyers = [person for person in news.people(6) if person.age(news.today) >= 22]
-        sold = [row for row in news.some(self.place.dataset, 12) if row[3] == NATURAL][:2]
-        for row, buyer in zip(sold, buyers, strict=False):
+        drawn = [row for row in news.some(self.place.dataset, 12) if row[1] not in altered and row[3] == NATURAL]
+        for row, buyer in zip(drawn[:2], buyers, strict=False):
             row[2], row[5], row[-1] = buyer.name, buyer.id_number, moment(news.dice, news.today)
             rows.append(row)
-        return Change(rows)
+        return Change([*rows, *self._revalued(news, altered)])
+
+    def _revalued(self, news: News, altered: Mapping[str, _Firm]) -> Iterator[Row]:
+        """The holdings of companies altered today whose capital is another: everybody keeps his share of it."""
+        for (row,) in news.truth.execute(_HOLDINGS, [self.place.dataset, list(altered)]):
+            firm = altered[row[1]]
+            amount = _subscribed(firm, round(float(row[8]) * 100))
+            if row[6] != amount:
+                row[6], row[7], row[-1] = amount, amount if row[7] else None, moment(news.dice, news.today)
+                yield row
 
     @staticmethod
     def _of_one(
@@ -173,8 +187,7 @@ class Shareholders:
         return found
 
     def _row(self, dice: Dice, number: int, firm: _Firm, holding: Holding, day: date) -> Row:
-        holder, capital = holding.holder, int(float(firm.capital or "0") * 10_000)
-        subscribed = capital * holding.share // WHOLE // 100 / 100
+        holder, amount = holding.holder, _subscribed(firm, holding.share)
         return [
             f"INV{number:010d}",
             firm.number,
@@ -182,8 +195,8 @@ class Shareholders:
             holder.kind,
             holder.uscc,
             holder.identity,
-            f"{subscribed:g}",
-            f"{subscribed:g}" if is_paid_up(firm.number) else None,
+            amount,
+            amount if is_paid_up(firm.number) else None,
             f"{holding.share / 100:g}",
             dice.pick(("1", "1", "1", "1", "2", "3")),
             firm.founded.isoformat(),
@@ -331,6 +344,11 @@ def registers() -> list[Register]:
 
 def _as_holder(firm: _Firm) -> Holder:
     return Holder(COMPANY, firm.name, uscc=firm.uscc)
+
+
+def _subscribed(firm: _Firm, share: int) -> str:
+    """What a share, in hundredths of a percent, is of the capital of a firm, in 万元."""
+    return f"{int(float(firm.capital or '0') * 10_000) * share // WHOLE // 100 / 100:g}"
 
 
 def _bodies(truth: Connection) -> list[Holder]:

@@ -8,8 +8,13 @@ from datetime import date
 import pytest
 
 from simulator.chance import Dice
+from simulator.day import Day
+from simulator.loading import read_state
 from simulator.ownership import WHOLE, split
 from simulator.person import DAY_ZERO
+from simulator.records import Records
+from simulator.registers import News
+from simulator.share_registers import Shareholders
 from tests.simulator.test_simulator_firms import ENTITIES, USCC, is_sound
 from tests.simulator.towns import Town
 
@@ -78,17 +83,35 @@ def test_the_shares_of_a_company_are_all_there_are(town: Town) -> None:
     assert set(shares) == set(capital)
 
 
-def test_what_a_company_has_been_paid_is_what_its_holders_paid(town: Town) -> None:
+def test_a_company_has_the_capital_that_its_holders_subscribed_and_what_they_paid_of_it(town: Town) -> None:
     paid: dict[str, float] = defaultdict(float)
     subscribed: dict[str, float] = defaultdict(float)
     for row in town.city.records(SHARES):
         paid[str(row["PRIPID"])] += float(row["ACCONAM"] or 0)
         subscribed[str(row["PRIPID"])] += float(row["SUBCONAM"] or 0)
     firms = [row for row in town.city.records(ENTITIES) if row["PRIPID"] in subscribed]
-    unchanged = [row for row in firms if abs(float(row["REGCAP"]) - subscribed[row["PRIPID"]]) < 0.1]
-    assert len(unchanged) > 0.9 * len(firms)
-    assert all(abs(float(row["RECCAP"] or 0) - paid[row["PRIPID"]]) < 0.1 for row in unchanged)
+    assert all(abs(float(row["REGCAP"] or 0) - subscribed[str(row["PRIPID"])]) < 0.1 for row in firms)
+    assert all(abs(float(row["RECCAP"] or 0) - paid[str(row["PRIPID"])]) < 0.1 for row in firms)
     assert 0.2 < sum(row["RECCAP"] is not None for row in firms) / len(firms) < 0.6
+
+
+def test_on_the_day_of_another_capital_every_holding_is_another_amount(town: Town) -> None:
+    amounts: dict[str, list[str | None]] = defaultdict(list)
+    for row in town.city.records(SHARES):
+        amounts[str(row["PRIPID"])].append(row["SUBCONAM"])
+    firm, held = max(amounts.items(), key=lambda one: len(one[1]))
+    alter = "UPDATE truth.record SET row[6] = '7777', row[20] = %s WHERE dataset = %s AND key = %s"
+    with town.city._server.connect("truth") as truth:
+        state = read_state(truth)
+        assert state is not None
+        day = Day(Records(truth), state)
+        truth.execute(alter, [day.today.isoformat(), ENTITIES, firm])
+        rows = Shareholders().day(News(day, truth, Dice(7, "capital"))).rows
+        truth.rollback()
+    revalued = [row for row in rows if row[1] == firm]
+    assert len(held) > 1 and len({row[0] for row in revalued}) == len(revalued) == len(held)
+    assert abs(sum(float(row[6] or 0) for row in revalued) - 7777) < 0.1
+    assert all(row[7] in (None, row[6]) and str(row[-1])[:10] == day.today.isoformat() for row in revalued)
 
 
 def test_companies_hold_companies_and_some_each_other(town: Town) -> None:
