@@ -411,10 +411,9 @@ class Batch:
     def _apply(self, outcome: Admitted, changes: Changes, started: float) -> Admitted:
         """Quarantine first, then core: the commit to core is what makes the batch admitted. The hashes come last: what
         a killed run did not keep is computed."""
-        if delta.committed(self.quarantine, APPLICATION) != outcome.batch:
-            queries = self._refused_queries(outcome.refused)  # each has the whole row as text
-            written = [file for one in queries for file in copy_rows(self.con, one, self.quarantine, long_rows=True)]
-            self._commit(self.quarantine, queries[0], written, outcome.batch, {})
+        queries = self._refused_queries(outcome.refused)  # each has the whole row as text
+        written = [file for one in queries for file in copy_rows(self.con, one, self.quarantine, long_rows=True)]
+        self._commit(self.quarantine, queries[0], written, outcome.batch, {}, self._refused_before())
         seconds = round(time.monotonic() - started, 3)
         recorded = {"core_version": self.base, "seconds": seconds}
         outcome = Admitted(**{**vars(outcome), **recorded})
@@ -428,6 +427,15 @@ class Batch:
         self._keep_hashes(changes, version)
         return Admitted(**{**vars(outcome), "core_version": version})
 
+    def _refused_before(self) -> list[str]:
+        """The files of refused rows that a killed run wrote for this batch: it may have judged on another day, or by
+        another contract."""
+        if delta.committed(self.quarantine, APPLICATION) != self.delivery.batch:
+            return []
+        files = delta.table_files(delta.open_table(self.quarantine))
+        mine = (file for file in files if file.stats["minValues"]["_batch"] == self.delivery.batch)
+        return [str(self.quarantine / file.path) for file in mine]
+
     def _keep_hashes(self, changes: Changes, version: int) -> None:
         if isinstance(changes, TableChanges) and (file := self._hashes(changes, version)):
             hashes.keep(self.con, changes.state(), file)
@@ -435,15 +443,22 @@ class Batch:
             hashes.drop(self.lake.hashes(self.contract.org, self.contract.dataset))
 
     def _commit(
-        self, location: Path, query: str, written: Sequence[WrittenFile], batch: int, metadata: dict[str, str]
+        self,
+        location: Path,
+        query: str,
+        written: Sequence[WrittenFile],
+        batch: int,
+        metadata: dict[str, str],
+        replaced: Sequence[str] = (),
     ) -> int:
-        """`query`: one with the columns of what was written."""
+        """`query`: one with the columns of what was written; `replaced`: the names of files that go."""
         return delta.commit(
             location,
             query_schema(self.con, query, self.contract.id),
             "append",
             delta.latest(location),
             written,
+            replaced,
             metadata={"batch": str(batch), "contract": self.contract.hash, **metadata},
             transaction=(APPLICATION, batch),
             evolve=True,

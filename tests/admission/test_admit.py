@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,28 @@ def test_a_batch_killed_on_its_way_is_finished_by_the_next_run(
     assert (outcome.accepted, outcome.refused, outcome.inserted) == (1, 1, 1)
     assert len(source.current()) == len(source.refused(1)) == 1
     assert source.receipts.last(Stage.ADMIT, source.contract.id, 1) is not None
+
+
+def test_what_a_killed_run_refused_is_judged_anew_with_its_batch(
+    intake: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that says tomorrow is right tomorrow: it is in core then, and no more among the refused ones."""
+    source = intake("psb/household_person")
+    rows = [GOOD, {**GOOD, "RYBH": "R2", "GXSJ": "2026-11-26 10:00:00"}, {**GOOD, "RYBH": "R3", "XM": "张3"}]
+    delivery = source.raw(rows)
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(admission.Batch, "_write_core", kill)
+        source.admit(delivery)
+    assert [row["_row"] for row in source.refused(1)] == [1, 2]
+    monkeypatch.setattr("tests.admission.conftest.TODAY", TODAY + timedelta(days=9))
+    outcome = source.admit(delivery)
+    assert (outcome.accepted, outcome.refused, outcome.by_rule) == (2, 1, {"name.chinese_name": 1})
+    assert [row["_row"] for row in source.refused(1)] == [2]
+    assert source.current().keys() == {("R1",), ("R2",)}
 
 
 def test_half_a_delivery_is_held_until_the_steward_confirms(intake: Callable[..., Intake]) -> None:
