@@ -173,11 +173,11 @@ class Editor:
         mark = fingerprint(built.location, built.version)
         evidence = prove_model(self.con, contract, self._context(name, relation), mark)
         refused = sorted(parent for parent in plan.upstream(self.graph, name) if _closed(outcomes.get(parent)))
-        advice = self._advice(contract, relation)
+        # before the decision: what fails here closes the model, and none that is approved may be closed any more
+        advice, told = self._advice(contract, relation), self._notices(contract, relation)
         approve = self._decide(candidate, evidence, refused, approved, outcomes, refusals)
-        outcomes[name] = replace(outcomes[name], advice=advice)
+        outcomes[name] = replace(outcomes[name], advice=advice, notices=told if approve else None)
         if approve:
-            outcomes[name] = replace(outcomes[name], notices=self._notices(contract, relation))
             for product in contract.products:
                 self._decide_product(product, relation, candidate.rows, approved, outcomes, refusals)
 

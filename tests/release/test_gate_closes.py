@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from typer.testing import CliRunner
 
@@ -29,6 +30,8 @@ pytestmark = [pytest.mark.server, pytest.mark.long]
 OPEN = "open/age_structure_by_county"
 PERSON_SQL = "dbt_project/models/libraries/population/lib_population__person.sql"
 TAGS = "lib_population__person_tag"
+EXPIRING = "lib_e_licence__expiring"
+EXPIRING_SQL = "dbt_project/models/libraries/e_licence/lib_e_licence__expiring.sql"
 TAGS_SQL = "dbt_project/models/libraries/population/lib_population__person_tag.sql"
 
 
@@ -73,6 +76,23 @@ def test_a_failing_rule_closes_the_gate_for_the_model_and_its_products(town: Tow
     assert open_codes(town, MART) == [("release.refused", "dsrb")]
     with town.register() as register:
         assert Ledger(register).history(MART, limit=1)[0].kind == REFUSAL
+
+
+def test_a_model_of_which_departments_cannot_be_told_is_closed_with_its_products(
+    town: Town, edited: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was published without them, and nobody was told that anything had failed."""
+    before = town.published()
+
+    def fails(*_: Any) -> None:
+        raise duckdb.OutOfMemoryException
+
+    monkeypatch.setattr("pipelines.release.editor.notices", fails)
+    edited(EXPIRING_SQL, "days_left <= warn_days", "days_left < warn_days")
+    outcome = town.run("untold", sources=[])[EXPIRING]
+    assert (outcome.version, [one.code for one in outcome.findings]) == (None, ["build.failed"])
+    assert town.published() == before
+    assert ("build.failed", "dsrb") in open_codes(town, EXPIRING)
 
 
 def test_the_same_refusal_is_recorded_once(town: Town, edited: Any) -> None:
