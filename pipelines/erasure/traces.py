@@ -5,6 +5,7 @@ The chained tables (ledger, audit) are never changed; they hold no ids of person
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +70,19 @@ def forget_rows(register: Register, rows: Iterable[tuple[str, str]]) -> None:
 
 
 def traces_in(home: Path, wanted: Wanted) -> Iterator[Path]:
-    """Spooled files and logs in which a number, an id or a telephone of the person stands; they go as a whole."""
+    """Spooled files and logs in which a number, an id or a telephone of the person stands; they go as a whole. So do
+    pages that a kill cut off: whom the last of them was about nobody can tell, and they are asked for again."""
     texts = [text.encode() for text in (*wanted.marks, *wanted.mobiles)]
     for folder in (home / "lake" / "spool", home / "logs"):
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and any(text in _bytes(path) for text in texts):
+            if path.is_file() and ((content := _bytes(path)) is None or any(text in content for text in texts)):
                 yield path
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path) -> bytes | None:
+    """What a file says; None if it was cut off where it is packed."""
     content = path.read_bytes()
-    return gzip.decompress(content) if path.suffix == ".gz" else content
+    try:
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return None

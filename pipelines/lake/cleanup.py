@@ -17,6 +17,8 @@ from pipelines.lake.zones import Lake
 
 VIEWS, ASIDE = "views", ".views-"
 """What the catalogue makes of released rows for single policies, and what it is called while it is deleted."""
+UNFINISHED = ("raw/*/*/partial", "hashes/*/*/.*.partial", "corrections/*/.*.partial", "released/files/*/*/.*.partial")
+"""Deliveries, files and downloads, below the lake, that a process was making when it was killed."""
 LOG_FILE = re.compile(r"\d{20}(\.json|\.checkpoint.*\.parquet)|_last_checkpoint")
 
 
@@ -53,13 +55,21 @@ def forget_candidates(lake: Lake, kept: Collection[Path] = ()) -> list[str]:
 
 
 def clean(lake: Lake, keep: Mapping[Path, Collection[int]], candidates: Collection[Path] = ()) -> Cleaned:
-    """Empty scratch/, drop all candidates but these, and drop files no retained version needs.
+    """Empty scratch/, drop what was not finished, all candidates but these, and files no retained version needs.
 
     A table named in `keep` retains those versions and its latest; a table not named retains every version. Log entries
-    stay, except a torn newest one that a machine crash left behind and no kept version needs.
+    stay, except a torn newest one that a machine crash left behind and no kept version needs. Downloads are of versions
+    that were released, so those of versions that `keep` does not name go.
     """
     cleaned = Cleaned()
     _empty(lake.scratch())
+    for pattern in UNFINISHED:
+        for path in lake.root.glob(pattern):
+            _remove(path)
+    for folder in lake.root.glob("released/files/*/*/v*"):
+        *_, channel, product, version = folder.parts
+        if int(version.removeprefix("v")) not in keep.get(lake.product(channel, product), ()):
+            _remove(folder)
     cleaned.editions += forget_candidates(lake, candidates)
     for location in _tables(lake):
         kept = keep.get(location)
@@ -71,10 +81,14 @@ def clean(lake: Lake, keep: Mapping[Path, Collection[int]], candidates: Collecti
 
 def _empty(folder: Path) -> None:
     for path in folder.glob("*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def _tables(lake: Lake) -> Iterator[Path]:

@@ -129,3 +129,27 @@ def test_a_torn_newest_log_entry_is_dropped(lake: Lake, put: Put) -> None:
     clean(lake, {table: {0}})
     assert (latest(open_table(table) and table), read_rows(table)) == (0, [(1,)])
     assert sorted(os.listdir(table / "_delta_log")) == [f"{0:020}.json"]
+
+
+def test_what_was_not_finished_goes_and_what_stands_beside_it_stays(lake: Lake) -> None:
+    raw, hashes = lake.raw("psb", "person"), lake.hashes("psb", "person")
+    book, downloads = lake.corrections("psb", "person"), lake.root / "released" / "files" / "open" / "population__age"
+    left = [
+        raw / "partial" / "rows.parquet",
+        hashes / ".3-3-0a.parquet.partial",
+        book.with_name(".person.json.partial"),
+        downloads / ".v3.partial" / "population__age.csv",
+        downloads / "v3" / "population__age.csv",  # whole, and its version was never released
+    ]
+    stays = [
+        raw / "1" / "rows.parquet",
+        hashes / "2-2-0a.parquet",
+        book,
+        downloads / "v2" / "population__age.csv",
+    ]
+    for file in [*left, *stays]:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    clean(lake, {lake.product("open", "population__age"): {1, 2}})
+    assert [file for file in [*left, *stays] if file.exists()] == stays
+    assert not (raw / "partial").exists()
