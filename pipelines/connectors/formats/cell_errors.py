@@ -3,7 +3,7 @@ a result, as programs write them that compute nothing: it gives both as empty, a
 only the format of a number shows, as the sender saw it: zeros in front of a code (000000), and percentages.
 
 Only that is read here, from the parts of an xlsx; cells themselves come from calamine. Old xls files are looked through
-as a whole, and refused if they have an error or a percentage.
+as a whole, and refused if they have an error, a percentage, thousandths or zeros in front.
 """
 
 import re
@@ -22,10 +22,11 @@ from pipelines.connectors.formats.percent_cells import (
     BUILT_IN,
     is_percent,
     is_scaled,
+    padding,
     percent,
-    percent_of_xls,
     percents_of_ods,
     scaled,
+    shown_by_xls,
 )
 from pipelines.connectors.formats.table import LocalFile
 
@@ -45,8 +46,6 @@ _OLD_ERROR = re.compile(
     rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]\0\0\0\xff\xff",  # the result of a formula
     re.DOTALL,
 )
-_PADDED = re.compile(r"(0{2,})(?:;.*)?")
-"""A number format that gives zeros in front and nothing else."""
 WIDEST = 15
 """Digits of a number that Excel keeps."""
 _REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
@@ -58,10 +57,10 @@ _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationship
 def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
     """The text of every error, every formula without a result and every number shown with zeros in front or as a
     percentage in the sheet with that number, by row and column from 0. Of ods only percentages, for errors are texts
-    there; of old xls files zeros are not known.
+    there.
 
     Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with a
-    cell that has an error or shows a percentage.
+    cell that has an error or shows another number than it holds.
     """
     _check_old(file)
     if not zipfile.is_zipfile(file.path):
@@ -94,8 +93,9 @@ def _check_old(file: LocalFile) -> None:
     if found := _OLD_ERROR.search(data):
         row, column = struct.unpack("<HH", found[1] or found[2])
         raise file.error("format.cell_error", row=row + 1, column=column + 1)
-    if place := percent_of_xls(data):
-        raise file.error("format.cell_percent", row=place[0] + 1, column=place[1] + 1)
+    if shown := shown_by_xls(data):
+        code, row, column = shown
+        raise file.error(code, row=row + 1, column=column + 1)
 
 
 def _part(parts: zipfile.ZipFile, number: int) -> str:
@@ -116,8 +116,8 @@ def _styles(parts: zipfile.ZipFile) -> dict[str, Shown]:
     for one in styles.iter():
         if _local(one) == "numFmt":
             code = one.attrib.get("formatCode", "")
-            if padded := _PADDED.fullmatch(code):
-                shown[one.attrib["numFmtId"]] = partial(_padded, len(padded[1]))
+            if width := padding(code):
+                shown[one.attrib["numFmtId"]] = partial(_padded, width)
             elif is_percent(code):
                 shown[one.attrib["numFmtId"]] = percent
             elif is_scaled(code):

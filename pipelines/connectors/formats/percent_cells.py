@@ -1,13 +1,13 @@
 """Cells that show another number than they hold: a workbook keeps 0.125 of what everybody sees as 12.5%, and 12345 of
 what the format `0!.0,` shows as 1.2, in 万.
 
-Which cells of an ods are percentages, and whether any of an old xls is. Belongs here: which formats do that, and the
-text of such a number. Does not belong here: how cells of an xlsx are found (`cell_errors`).
+Which cells of an ods are percentages, and whether any of an old xls shows what it does not hold. Belongs here: which
+formats do that, and the text of such a number. Does not belong here: how cells of an xlsx are found (`cell_errors`).
 """
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from xml.etree.ElementTree import Element
 
@@ -44,6 +44,14 @@ def percent(value: str) -> str | None:
 
 
 _THOUSANDTHS = re.compile(r"[0#?],+(?![0#?,])")
+_PADDED = re.compile(r"(0{2,})(?:;.*)?")
+"""A number format that gives zeros in front and nothing else."""
+
+
+def padding(code: str) -> int:
+    """To how many digits a number format fills up with zeros in front; 0: it does not."""
+    found = _PADDED.fullmatch(code)
+    return len(found[1]) if found else 0
 
 
 def is_scaled(code: str) -> bool:
@@ -80,28 +88,34 @@ def _repeated(element: Element, what: str) -> int:
     return int(element.get(f"{_TABLE}number-{what}-repeated", "1"))
 
 
-def percent_of_xls(data: bytes) -> tuple[int, int] | None:
-    """Row and column from 0 of a cell of an old workbook that shows a percentage, if there is any. Its records are
-    looked for in the bytes."""
-    formats = {int(code) for code in BUILT_IN}
+_REFUSED = {"format.cell_percent": is_percent, "format.cell_scaled": is_scaled, "format.cell_padded": padding}
+"""Which formats an old workbook must not have, for there nobody sees what its cells show: the error, and how to tell."""
+
+
+def shown_by_xls(data: bytes) -> tuple[str, int, int] | None:
+    """A cell of an old workbook that shows another number than it holds, if there is any: the error that says how, row
+    and column from 0. Its records are looked for in the bytes."""
+    formats = {int(code): "format.cell_percent" for code in BUILT_IN}
     for found in _NUMBER_FORMAT.finditer(data):
         (number,), (length,) = struct.unpack("<H", found[1]), struct.unpack("<H", found[2])
         wide = found[3] == b"\x01"
         text = data[found.end() : found.end() + length * (2 if wide else 1)]
-        if is_percent(text.decode("utf-16-le" if wide else "latin-1", "replace")):
-            formats.add(number)
+        code = text.decode("utf-16-le" if wide else "latin-1", "replace")
+        formats |= {number: error for error, told in _REFUSED.items() if told(code)}
     styles = max(_STYLES.findall(data), key=len, default=b"")
-    shown = {place for place, (_, number) in enumerate(_STYLE.iter_unpack(styles)) if number in formats}
+    numbers = enumerate(number for _, number in _STYLE.iter_unpack(styles))
+    shown = {place: formats[number] for place, number in numbers if number in formats}
     return next(_cells_in(data, shown), None) if shown else None
 
 
-def _cells_in(data: bytes, styles: set[int]) -> Iterator[tuple[int, int]]:
-    """The cells with one of some styles: numbers and formulas, one to a record or several in a row."""
+def _cells_in(data: bytes, styles: Mapping[int, str]) -> Iterator[tuple[str, int, int]]:
+    """The cells with one of some styles, with what the style is known by: numbers and formulas, one to a record or
+    several in a row."""
     for found in _NUMBERS.finditer(data):
         (style,) = struct.unpack("<H", found[2])
         if style in styles:
             row, column = struct.unpack("<HH", found[1])
-            yield row, column
+            yield styles[style], row, column
     for found in _SEVERAL.finditer(data):
         (length,), (row, first) = struct.unpack("<H", found[1]), struct.unpack("<HH", found[2])
         count, rest = divmod(length - 6, 6)
@@ -110,4 +124,4 @@ def _cells_in(data: bytes, styles: set[int]) -> Iterator[tuple[int, int]]:
             continue
         for place, (style, _) in enumerate(struct.iter_unpack("<HI", cells[:-2])):
             if style in styles:
-                yield row, first + place
+                yield styles[style], row, first + place

@@ -399,20 +399,23 @@ def test_a_number_that_is_shown_smaller_is_none(book: Callable[..., LocalFile], 
     assert [(row["id"], row["name"]) for row in read_file(book(sums), "xlsx")] == [(text, "12345")]
 
 
-@pytest.mark.parametrize("style", [1, 2, 3, 4])
+REFUSED = {1: "format.cell_percent", 2: "format.cell_percent", 5: "format.cell_scaled", 6: "format.cell_padded"}
+
+
+@pytest.mark.parametrize("style", range(1, 8))
 @pytest.mark.parametrize("several", [False, True])
-def test_an_old_workbook_with_a_percentage_is_refused(tmp_path: Path, style: int, several: bool) -> None:
+def test_an_old_workbook_that_shows_other_numbers_than_it_holds_is_refused(
+    tmp_path: Path, style: int, several: bool
+) -> None:
     """Its own formats are found by their code, those of Excel by their number."""
     data = xls([["id", "name"], ["1", 0.125, 2.0]], style, several)
     file = local(tmp_path, data)
-    if style in (1, 2):
+    if style in REFUSED:
         with pytest.raises(CitylakeError) as caught:
             read_file(file, "xls")
-        assert (caught.value.code, caught.value.arguments["row"], caught.value.arguments["column"]) == (
-            "format.cell_percent",
-            2,
-            2,
-        )
+        told = caught.value
+        assert (told.code, told.arguments["row"], told.arguments["column"]) == (REFUSED[style], 2, 2)
+        assert "第 2 行第 2 列" in told.text("zh")
     else:
         assert read_file(local(tmp_path, xls([["id", "name"], ["1", 0.125]], style)), "xls")[0]["name"] == "0.125"
 

@@ -10,9 +10,9 @@ def _record(kind: int, data: bytes) -> bytes:
     return struct.pack("<HH", kind, len(data)) + data
 
 
-_CODES = {164: "0.0%", 165: '0.0"%"'}
-_NUMBERS = (0, 9, 164, 165, 2)
-"""The number formats of styles 0 to 4."""
+_CODES = {164: "0.0%", 165: '0.0"%"', 166: "0!.0,", 167: "000000", 168: "#,##0"}
+_NUMBERS = (0, 9, 164, 165, 2, 166, 167, 168)
+"""The number formats of styles 0 to 7."""
 
 
 def _styles() -> bytes:
