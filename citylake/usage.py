@@ -20,10 +20,13 @@ GREATEST = 2**63 - 1
 class Commands(TyperGroup):
     """All commands: whatever is wrong with how one is written is told in both languages."""
 
-    def make_context(self, *args: Any, **settings: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **settings: Any) -> click.Context:
         """As click has it. Raises UsageError in both languages."""
+        for number, arg in enumerate(args, 1):
+            if (shown := arg.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")) != arg:
+                raise click.UsageError(say("usage.no_utf8", number=number, text=shown))
         with _translated():
-            return super().make_context(*args, **settings)
+            return super().make_context(info_name, args, *others, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click has it. Raises UsageError in both languages."""

@@ -19,6 +19,7 @@ from citylake.main import app
         ("demo up --scale 0", "应为1 至 10000000 的整数", "a whole number from 1 to 10000000"),
         ("access revoke-grant 9223372036854775808", "应为不大于 9223372036854775807 的整数", "9223372036854775807"),
         ("confirm --hwo x", "没有选项 --hwo", "There is no option --hwo"),
+        ("issues \udcff", "第 2 个参数（\\xff）不是 UTF-8 文字", "is no UTF-8 text"),
         ("verifi", "没有命令 verifi (verify?)", "There is no command verifi (verify?)"),
         ("audit lits", "没有命令 lits (list?)", "There is no command lits"),
         ("verify one two three", "命令写法有误", "The command is written wrongly"),
