@@ -13,6 +13,7 @@ import pytest
 from pipelines.connectors import discovery
 from pipelines.connectors.base import connectors
 from pipelines.messages import CitylakeError
+from tests.connectors.rest_server import Server, as_json
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -89,6 +90,37 @@ def test_a_connector_is_one_file_of_an_installed_package(site: Path, tmp_path: P
     found = run(site, "-c", PULL, str(tmp_path / "pulls"))
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines() == ["imported", "asked desk 3", "[{'id': '1', '_unread': None}]"]
+
+
+DESK = """
+from pathlib import Path
+import sys
+from pipelines.connectors.discovery import load_installed
+from pipelines.messages import CitylakeError
+from tests.connectors.conftest import Puller
+load_installed()
+hall = Puller(Path(sys.argv[1]), "town_hall", sys.argv[2], ["no", "what"])
+for desk in (3, 3, 4, 5):
+    try:
+        print(hall.pull(desk=desk))
+    except CitylakeError as error:
+        print(error.code)
+"""
+
+
+@pytest.mark.server
+@pytest.mark.long
+def test_the_connector_of_the_documentation_works(site: Path, tmp_path: Path) -> None:
+    """Rows, nothing new, a column that is missing, and nobody who answers."""
+    text = (REPOSITORY / "docs/connectors.md").read_text("utf-8").split("## A connector of your own")[1]
+    install(site, "town-connector", "town_hall", text.split("```python\n")[1].split("```")[0])
+    desks = {"/desks/3": [{"no": 1, "what": "路灯"}, {"no": 2}], "/desks/4": [{"no": 3, "where": "桥"}]}
+    server = Server(lambda asked: as_json(desks[asked.path]) if asked.path in desks else (404, {}, b""))
+    found = run(site, "-c", DESK, str(tmp_path / "pulls"), server.url)
+    server.stop()
+    assert found.returncode == 0, found.stderr
+    rows = "[{'no': '1', 'what': '路灯', '_unread': None}, {'no': '2', 'what': None, '_unread': None}]"
+    assert found.stdout.splitlines() == [rows, "None", "pull.columns_missing", "pull.unreachable"]
 
 
 @pytest.mark.long
