@@ -58,7 +58,7 @@ def draft(
 
         with looking(contracts, owner, secret, settings.lake.scratch()) as request:
             if source not in contracts.city.connections:
-                offers = of_file(_file(source, contracts), request)
+                offers = of_file(_file(source, contracts), request, _arguments(given))
                 _write(offers, contracts, owner, request, _folder(to, org))
                 return
             asked = Asked(request, source, _verb(source, verb, secret(source)), _arguments(given))

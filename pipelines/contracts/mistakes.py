@@ -100,6 +100,12 @@ def check_column(file: Located, place: Place, name: str, known: Iterable[str]) -
 
 def call_error(file: Located, place: Place, kind: str, verb: Verb[Any, Any], found: VerbError) -> CitylakeError:
     """A call whose arguments do not fit the verb."""
+    told = both("kind", f"kind.{kind.replace(' ', '_')}") | call_problem(found)
+    return error("contract.bad_arguments", file, place, name=verb.name, signature=verb.signature, **told)
+
+
+def call_problem(found: VerbError) -> dict[str, str]:
+    """What does not fit, as `problem_zh` and `problem_en` of a message."""
     code, arguments = found.code, dict(found.arguments)
     if found.details:
         details = _useful(found.details)
@@ -113,15 +119,7 @@ def call_error(file: Located, place: Place, kind: str, verb: Verb[Any, Any], fou
             value = details.get("input")
             shown = value if isinstance(value, str | int | float) else "…"
             arguments |= {"name": within, "value": shown, **_describe(found.details)}
-    return error(
-        "contract.bad_arguments",
-        file,
-        place,
-        name=verb.name,
-        signature=verb.signature,
-        **both("kind", f"kind.{kind.replace(' ', '_')}"),
-        **both("problem", code, **arguments),
-    )
+    return both("problem", code, **arguments)
 
 
 def _key_inside(details: ErrorDetails) -> str:

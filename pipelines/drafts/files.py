@@ -27,11 +27,19 @@ DELIMITED, WORKBOOKS = "csv", ("xlsx", "xls", "ods")
 Options = dict[str, Any]
 
 
-def guess(file: LocalFile, name: str) -> Iterator[tuple[str, Options]]:
-    """What can be read of a file: each part with what it is called beside the file, and the options that read it.
+def guess(file: LocalFile, name: str, given: Options) -> Iterator[tuple[str, Options]]:
+    """What can be read of a file: each part with what it is called beside the file, and the options that read it, those
+    `given` by the steward before all others.
 
     Raises CitylakeError for a file of no known format, or one that is not what its name says.
     """
+    if given.keys() & {"sheet", "sheets", "layer"}:
+        yield "", {"format": FORMATS.get(PurePosixPath(name.lower()).suffix, ""), **given}
+        return
+    yield from ((part, {**options, **given}) for part, options in _guessed(file, name))
+
+
+def _guessed(file: LocalFile, name: str) -> Iterator[tuple[str, Options]]:
     ending = PurePosixPath(name.lower()).suffix
     if ending == ".zip":
         yield from _archived(file)

@@ -22,10 +22,12 @@ from pipelines.connectors.http import Refused, Site, Wanted
 from pipelines.connectors.stores import StoredFile, StoreError, open_store
 from pipelines.connectors.stores.base import MARKER
 from pipelines.contracts.forms.words import LogicalType
+from pipelines.contracts.mistakes import call_problem
 from pipelines.drafts.fields import SourceColumn
 from pipelines.drafts.files import guess
 from pipelines.drafts.texts import undecided
 from pipelines.messages import CitylakeError
+from pipelines.verbs import VerbError
 
 MOST = 1000
 """Rows of a look."""
@@ -86,22 +88,37 @@ class Asked:
 def pulled(request: Request, call: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The columns of what a connector gives when it is called so; a look."""
     ((verb, arguments),) = call.items()
-    done = connectors[verb].function(replace(request, most=MOST), **connectors[verb].bind(arguments))
+    done = connectors[verb].function(replace(request, most=MOST), **_bound(verb, arguments))
     return done.columns if done else None
 
 
-def of_file(path: Path, request: Request) -> Iterator[Offer]:
-    """What a file of this machine offers, as it would come to a drop."""
+def of_file(path: Path, request: Request, given: Mapping[str, Any]) -> Iterator[Offer]:
+    """What a file of this machine offers, as it would come to a drop; `given`: arguments of the connector."""
     local = LocalFile(path, path.name, request)
-    for part, options in guess(local, path.name):
-        call = {"connection": undecided("connection"), "files": _pattern(path.name), **options}
+    for part, options in guess(local, path.name, _of_format(given)):
+        call = {"connection": undecided("connection"), "files": _pattern(path.name), **options, **given}
         yield _of_part(path.name, part, {"file_drop": call}, options, lambda _: path)
+
+
+def _of_format(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `file_drop` that say how a file is read."""
+    return {name: value for name, value in given.items() if name not in ("connection", "files", "complete", "together")}
+
+
+def _bound(verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a connector. Raises CitylakeError for those that it does not take."""
+    try:
+        return connectors[verb].bind(arguments)
+    except VerbError as error:
+        about = {"verb": verb, "signature": connectors[verb].signature, **call_problem(error)}
+        raise CitylakeError("draft.bad_arguments", **about) from None
 
 
 def _of_part(
     file: str, part: str, call: Mapping[str, Any], options: Mapping[str, Any], fetch: Callable[[Request], Path]
 ) -> Offer:
     def read(request: Request) -> tuple[str, ...]:
+        _bound("file_drop", call["file_drop"])
         with opened(LocalFile(fetch(request), file, request), **options) as table:
             table.write(request)
             return table.names
@@ -158,7 +175,7 @@ def _files(asked: Asked, name: str) -> Iterator[Offer]:
             marked = store.marked(newest)
         except StoreError as error:
             raise store.error("pull.store_unreachable", problem=error.problem) from None
-    for part, options in guess(LocalFile(copy, newest.name, asked.request), newest.name):
+    for part, options in guess(LocalFile(copy, newest.name, asked.request), newest.name, _of_format(asked.arguments)):
         call = asked.called(files=_pattern(name), **options, **({} if marked else {"complete": "stable"}))
         offer = _of_part(newest.name, part, call, options, lambda _: copy)
         yield replace(offer, notes=[("marked" if marked else "stable", {})])

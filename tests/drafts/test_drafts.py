@@ -315,6 +315,24 @@ def test_a_folder_of_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "合同检查通过" in check(project)
 
 
+@pytest.mark.parametrize("of_drop", [False, True])
+def test_a_header_further_down_is_read_where_the_steward_says(
+    project: Path, of_drop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop = project / "drop"
+    drop.mkdir()
+    lines = ["道路运输从业人员,", "填报单位：交通局,", "证号,车牌", *(f"A{number},皖N0000{number}" for number in range(9))]
+    (drop / "cyry20261101.csv").write_text("\n".join(lines), "utf-8")
+    monkeypatch.setenv("CITYLAKE_SECRET_HC_DROP", drop.as_uri())
+    source = ["hc", "cyry*.csv"] if of_drop else [str(drop / "cyry20261101.csv")]
+    asked = [*source, "--org", "hc", "--to", str(project / "new"), "--with"]
+    assert "没有参数 header" in drafted(*asked, "{header: 3}", code=1)
+    drafted(*asked, "{header_row: 3}")
+    made = yaml.safe_load((project / "new/sources/hc/cyry.yaml").read_text("utf-8"))
+    assert made["connector"]["file_drop"]["header_row"] == 3
+    assert [one["physicalName"] for one in made["properties"]] == ["证号", "车牌"]
+
+
 def test_an_interface_and_a_file_of_a_portal(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def handle(asked: Asked) -> Answer:
         if asked.path == "/a.csv":
