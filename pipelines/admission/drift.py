@@ -7,7 +7,7 @@ renamed at the source stops the pull and is guessed in `renames`.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import hypot, log10
+from math import hypot, log10, sqrt
 from statistics import median
 from typing import Any
 
@@ -24,6 +24,8 @@ HOLD = "admit.drift"
 LEAST_POWER = 1.5
 """A typical amount that moved by more powers of ten than this is nearer to a hundredfold than to a tenfold. What a day
 does by itself comes on top of a change of units, so no power is asked for exactly."""
+LEAST_CUT = 4
+"""From how many cut numbers on they are told."""
 
 Lists = Mapping[str, CodeList]
 
@@ -93,7 +95,7 @@ def compare(
             quarantined.add(seen.column.name)
         if policy in ("freeze", "quarantine") and seen.column:
             terms = _terms(contract, seen.column, lists)
-            was = old.looks[seen.column.name]
+            was = old.looks.get(seen.column.name, new.looks[seen.column.name])
             kinds = opened.setdefault(seen.column.name, set())
             kinds.add(seen.kind)
             typed = kinds == {"retyped"} and (was.retyped or not was.left)
@@ -161,9 +163,23 @@ def _drifts(contract: SourceContract, lists: Lists, old: Profile, new: Profile) 
                 yield _Seen("new_column", None, {"column": name})
     for column in contract.columns:
         was, now = old.looks.get(column.name), new.looks[column.name]
-        if was is None or (was.left and was.terms != _terms(contract, column, lists)):
+        if was is not None and was.left and was.terms != _terms(contract, column, lists):
             continue  # somebody has answered to what was left open
-        yield from _column_drifts(column, was, now, new.rows)
+        yield from _digits(column, was, now)
+        if was is not None:
+            yield from _column_drifts(column, was, now, new.rows)
+
+
+def _digits(column: Column, was: Look | None, now: Look) -> Iterator[_Seen]:
+    """Whether a workbook has cut the long numbers of a column: more of them end in zeros than chance gives, which asks
+    for no earlier delivery, nor were there as many before, as in codes that are filled up with zeros."""
+    if now.cut < LEAST_CUT:
+        return
+    chance = now.long * now.chance
+    before = was.cut / was.long if was is not None and was.long else 0.0
+    if now.cut > chance + SPREAD * sqrt(chance) and now.cut / now.long > before + 0.01:
+        about = {"column": column.physical_name, "cut": now.cut, "long": now.long, "chance": round(chance, 1)}
+        yield _Seen("digits", column, about, now.cut)
 
 
 def _mixes(contract: SourceContract, lists: Lists, old: Profile, new: Profile) -> Iterator[_Seen]:

@@ -42,6 +42,10 @@ _CHINESE = r"[\x{3400}-\x{9FFF}]"
 # Replacement characters, what they become when they are read once more as GBK, and UTF-8 read as Latin-1.
 _GARBLED = r"[\x{FFFD}]|锟斤拷|烫烫|[\x{C3}\x{C2}][\x{80}-\x{BF}]|[\x{E4}-\x{E9}][\x{80}-\x{BF}\x{2010}-\x{2122}]"
 
+DIGITS = 15
+"""Those that Excel keeps of a number; a CSV file that it saved has zeros for the others."""
+_LONG, _CUT = rf"[1-9]\d{{{DIGITS},}}", rf"[1-9]\d{{{DIGITS - 1}}}0+"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -50,6 +54,8 @@ class Look:
     the amounts that are not 0 the middle (the mean of the logarithms of middle quantiles), to four digits, `error`: its
     standard error in powers of ten; `levels`: what was typical of the deliveries up to this one, newest first, as far
     as they are in the same unit; `codes`: unknown codes with their rows, `strange`: rows whose value is no code at all;
+    `long`: different texts of more digits than a workbook keeps of a number, `cut`: those of them in which all further
+    digits are 0, `chance`: the share of them in which they are so by chance;
     `mix`: rows by known code or size of amount, `mixes`: those of the deliveries up to this one, newest first.
     `left`: the policy by which a drift of this column was left open, under `terms` (hash); `retyped`: that drift is of
     its type alone.
@@ -68,6 +74,9 @@ class Look:
     levels: list[float] = field(default_factory=list)
     codes: dict[str, int] = field(default_factory=dict)
     strange: int = 0
+    long: int = 0
+    cut: int = 0
+    chance: float = 0.0
     mix: dict[str, int] = field(default_factory=dict)
     mixes: list[dict[str, int]] = field(default_factory=list)
     left: str = ""
@@ -139,7 +148,8 @@ def _looks(
     measures = ", ".join(part for column in columns for part in _measures(column))
     found = con.execute(f"SELECT {measures} FROM looked").fetchone() or ()
     for index, column in enumerate(columns):
-        values, distinct, shortest, longest, chinese, garbled, amounts, middle = found[8 * index : 8 * index + 8]
+        values, distinct, shortest, longest, chinese, garbled, *told = found[_COUNT * index :][:_COUNT]
+        long, cut, chance, amounts, middle = told
         codes, strange = _unknown(con, column, lists)
         share = garbled / values if values else 0.0
         if chinese:
@@ -160,9 +170,16 @@ def _looks(
                 error=error,
                 codes=codes,
                 strange=strange,
+                long=long,
+                cut=cut,
+                chance=round(chance or 0.0, 4),
                 mix=_mix(con, column, lists),
             ),
         )
+
+
+_COUNT = 11
+"""Measures of a column."""
 
 
 def _measures(column: Column) -> Iterator[str]:
@@ -173,6 +190,11 @@ def _measures(column: Column) -> Iterator[str]:
     yield f"max(length({name}))"
     yield f"count(*) FILTER (regexp_matches({name}, '{_CHINESE}'))"
     yield f"count(*) FILTER (regexp_matches({name}, '{_GARBLED}'))"
+    text = column.definition.logicalType == "string"
+    long, cut = (f"FILTER (regexp_full_match({name}, '{pattern}'))" for pattern in (_LONG, _CUT))
+    yield f"count(DISTINCT {name}) {long}" if text else "0"
+    yield f"count(DISTINCT {name}) {cut}" if text else "0"
+    yield f"avg(power(10, {DIGITS} - length({name}))) {long}" if text else "NULL"
     amount = f"abs(try_cast({name} AS DOUBLE))"
     numeric = column.definition.logicalType in ("integer", "number")
     usable = f"FILTER ({amount} > 0 AND isfinite({amount}))"

@@ -141,6 +141,33 @@ def test_an_unusual_volume_is_told(intake: Callable[..., Intake]) -> None:
     assert "300" in outcome.findings[0].text("zh")
 
 
+def household(number: int, kept: int = 18) -> str:
+    """A number of 18 digits, of which a workbook keeps fewer."""
+    return str(341502200001010007 + 7919 * number)[:kept].ljust(18, "0")
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_long_numbers_that_a_workbook_has_cut_are_told(intake: Callable[..., Intake], first: bool) -> None:
+    """Also in the first delivery; three alone may be chance."""
+    source = intake(PERSON)
+    if not first:
+        whole = [row | {"HH": household(number, 15 if number < 3 else 18)} for number, row in enumerate(persons())]
+        assert codes(deliver(source, whole)) == []
+    outcome = deliver(source, [row | {"HH": household(number * 997, 15)} for number, row in enumerate(persons())])
+    assert codes(outcome) == ["drift.digits:household_no"] and list(outcome.held) == [HOLD]
+    (finding,) = outcome.findings
+    assert finding.severity == "error" and "HH" in finding.text("zh") and household(0, 15) not in finding.text("zh")
+
+
+def test_codes_that_are_filled_up_with_zeros_are_usual_once_the_steward_has_said_so(
+    intake: Callable[..., Intake],
+) -> None:
+    source = with_policy(intake(PERSON), digits="evolve")
+    rows = [row | {"HH": f"{341502200001 + number}000000"} for number, row in enumerate(persons())]
+    assert [finding.severity for finding in deliver(source, rows).findings] == ["warning"]
+    assert codes(deliver(source, rows)) == []
+
+
 def test_evolve_takes_the_change_for_granted(intake: Callable[..., Intake]) -> None:
     source = with_policy(intake(PERSON), retyped="evolve")
     deliver(source, persons())

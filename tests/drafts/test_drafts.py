@@ -321,7 +321,8 @@ def test_a_header_further_down_is_read_where_the_steward_says(
 ) -> None:
     drop = project / "drop"
     drop.mkdir()
-    lines = ["道路运输从业人员,", "填报单位：交通局,", "证号,车牌", *(f"A{number},皖N0000{number}" for number in range(9))]
+    rows = [f"A{number},皖N0000{number}" for number in range(9)]
+    lines = ["道路运输从业人员,", "填报单位：交通局,", "证号,车牌", *rows]
     (drop / "cyry20261101.csv").write_text("\n".join(lines), "utf-8")
     monkeypatch.setenv("CITYLAKE_SECRET_HC_DROP", drop.as_uri())
     source = ["hc", "cyry*.csv"] if of_drop else [str(drop / "cyry20261101.csv")]

@@ -89,7 +89,7 @@ def _repeated(element: Element, what: str) -> int:
 
 
 _REFUSED = {"format.cell_percent": is_percent, "format.cell_scaled": is_scaled, "format.cell_padded": padding}
-"""Which formats an old workbook must not have, for there nobody sees what its cells show: the error, and how to tell."""
+"""Which formats an old workbook must not have, for nobody sees there what its cells show: the error, and its sign."""
 
 
 def shown_by_xls(data: bytes) -> tuple[str, int, int] | None:
@@ -101,7 +101,8 @@ def shown_by_xls(data: bytes) -> tuple[str, int, int] | None:
         wide = found[3] == b"\x01"
         text = data[found.end() : found.end() + length * (2 if wide else 1)]
         code = text.decode("utf-16-le" if wide else "latin-1", "replace")
-        formats |= {number: error for error, told in _REFUSED.items() if told(code)}
+        if error := next((error for error, told in _REFUSED.items() if told(code)), None):
+            formats[number] = error
     styles = max(_STYLES.findall(data), key=len, default=b"")
     numbers = enumerate(number for _, number in _STYLE.iter_unpack(styles))
     shown = {place: formats[number] for place, number in numbers if number in formats}

@@ -112,6 +112,7 @@ class DriftForm(Strict):
     codes: DriftPolicy = "evolve"
     units: DriftPolicy = "stop"
     encoding: DriftPolicy = "stop"
+    digits: DriftPolicy = "stop"
     mix: DriftPolicy = "evolve"
     volume: BatchPolicy = "evolve"
 
