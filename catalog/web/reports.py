@@ -23,7 +23,7 @@ from pipelines.contracts.load import Column, SourceContract
 from pipelines.evidence import data_docs, days, scores, standing
 from pipelines.evidence.standing import Standing
 from pipelines.issues import Issues
-from pipelines.messages import translate
+from pipelines.messages import name_of, translate
 from pipelines.register.receipts import Receipts
 from pipelines.register.store import now
 
@@ -168,9 +168,10 @@ def title_of(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
 
 
 def source_or_title(snapshot: Snapshot, voice: Voice, subject: str) -> str | None:
-    """The name of what an issue is about, None for steps of a run."""
+    """The name of what an issue is about: a source, product or model, or a step of a run. None if it has none."""
     source = snapshot.contracts.sources.get(subject)
-    return voice.named(source.form) if source else title_of(snapshot, voice, subject)
+    named = voice.named(source.form) if source else title_of(snapshot, voice, subject)
+    return named or name_of(f"issue.step.{subject}", voice.language, "") or None
 
 
 def source_standing(desk: Desk, source: SourceContract) -> Standing:

@@ -86,7 +86,7 @@ def _day(bound: str, language: str) -> str:
     """The day of a limit; one that moves with the day the rows are judged on, in words."""
     days = days_after_today(bound)
     if days is None:
-        return bound
+        return translate("quarantine.day.fixed", language, day=bound)
     return translate("quarantine.day.later" if days else "quarantine.day.same", language, days=days)
 
 

@@ -231,7 +231,7 @@ def test_every_rule_of_every_source_has_a_reason_in_both_languages(contracts: Co
         assert not [said for said in known.values() if {*"（），；"} & {*re.sub(given, "", said)}], "signs of Chinese"
     household = reasons(contracts.sources["psb/household_person"], "zh")
     assert household["address.max_length"] == "户籍地址（HJ XZ）：不符合“长度不超过上限”（最多 200 个字符）"
-    assert household["birth_date.between"].endswith("（不早于 1905-01-01，不晚于 判定当日）")
+    assert household["birth_date.between"].endswith("（不早于 1905-01-01，不晚于判定当日）")
     assert reasons(contracts.sources["cab/marriage"], "en")["registered_on.between"].endswith(
         " (not before 1949-10-01, not after 1 day(s) after it is judged)"
     )

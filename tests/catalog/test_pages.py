@@ -316,6 +316,7 @@ def test_issue_texts_are_for_recipients(browser: TestClient, full_city: City) ->
 
 def test_issues_are_shown_by_owner_under_the_names_of_their_subjects(own_city: City) -> None:
     desk = Issues(own_city.register)
+    desk.report("linkage", "psb", "linkage", [Finding("linkage.waiting", {"questions": 3}, "warning")])
     desk.report(
         "psb/household_person", "psb", "drift", [Finding("drift.new_column", {"column": "NEU"}, "warning", "NEU")]
     )
@@ -325,6 +326,7 @@ def test_issues_are_shown_by_owner_under_the_names_of_their_subjects(own_city: C
     assert everybody.index("NEW") < everybody.index("NEU")  # errors first
     assert "NEU" in police and "NEW" not in police
     assert own_city.contracts.sources["psb/household_person"].form.name in police
+    assert "人员比对" in police and "linkage of persons" in client.get("/issues?owner=psb&lang=en").text
     assert 'href="/issues?owner=hc"' in police
     assert "NEU" not in client.get("/issues?owner=nobody").text
 
