@@ -88,8 +88,8 @@ class Insurance:
             rows.append(row)
         if rows:  # one of them was booked wrongly, and again on the same day
             rows.append([*rows[0][:10], str(int(rows[0][10] or "3000") + 50), *rows[0][11:]])
-        for one in news.changed(DEATH):
-            rows += [["", "D", *row[2:]] for row in self._career(dice, one)[-1:]]
+        dead = [one.id_number for one in news.changed(DEATH)]
+        rows += [["", "D", *row[2:]] for row in _last_changes(news.truth, dead) if row[1] != "D"]
         stamps = sorted(moment(dice, late(dice, news.today)) for _ in rows)
         return Change(
             [[str(number + place), *row[1:13], at] for place, (row, at) in enumerate(zip(rows, stamps, strict=True), 1)]
@@ -216,11 +216,17 @@ class Payments:
 
 def employed(truth: Connection) -> list[Row]:
     """The last change of everybody who is employed and insured as such."""
+    return [row for row in _last_changes(truth) if row[1] != "D" and row[3] in ("110", "120") and row[8] == "1"]
+
+
+def _last_changes(truth: Connection, numbers: list[str] | None = None) -> list[Row]:
+    """The last change of each insured person, or of those with these identity numbers."""
     rows = truth.execute(
-        "SELECT DISTINCT ON (row[3]) row FROM truth.record WHERE dataset = %s ORDER BY row[3], key::bigint DESC",
-        [Insurance.place.dataset],
+        "SELECT DISTINCT ON (row[3]) row FROM truth.record WHERE dataset = %s AND (%s::text[] IS NULL OR "
+        "row[5] = ANY(%s)) ORDER BY row[3], key::bigint DESC",
+        [Insurance.place.dataset, numbers, numbers],
     )
-    return [row for (row,) in rows if row[1] != "D" and row[3] in ("110", "120") and row[8] == "1"]
+    return [row for (row,) in rows]
 
 
 def _month_later(period: str) -> str:

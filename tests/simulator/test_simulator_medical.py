@@ -1,4 +1,4 @@
-"""Medical insurance: who is insured is somebody of the city, and nothing is settled for the dead."""
+"""Medical and social insurance: who is insured is somebody of the city, and nothing is settled for the dead."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from tests.simulator.towns import PERSONS, Town, people
 pytestmark = [pytest.mark.server, pytest.mark.enable_socket]
 
 INSURED, SETTLEMENTS = Insured.place.dataset, Settlements.place.dataset
+SAME = ("AAE135", "AAC003", "AAB001", "AAC030")
+"""What the changes of one insurance relation say alike: of whom and since when it is, and who pays."""
 
 
 def test_the_insured_are_people_of_the_city_and_of_the_floating_register(town: Town) -> None:
@@ -62,3 +64,16 @@ def _ended(town: Town) -> list[tuple[str, date]]:
 
 def _day(text: str) -> date:
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+def test_whoever_dies_ends_the_insurance_that_they_had_and_no_other(town: Town) -> None:
+    last: dict[tuple[str | None, ...], dict[str, str | None]] = {}
+    ended = 0
+    for row in sorted(town.city.records("sb.AC02_BG"), key=lambda row: int(row["BGXH"] or 0)):
+        relation = row["AAC001"], row["AAE140"]
+        if row["BGLX"] == "D":
+            before = last[relation]
+            assert before["BGLX"] != "D" and [before[name] for name in SAME] == [row[name] for name in SAME]
+            ended += str(row["AAE036"]) >= f"{min(town.daily)}"
+        last[relation] = row
+    assert ended > 3
