@@ -5,13 +5,13 @@ In memory, one per stream of work.
 
 import importlib.util
 import os
-import uuid
 from pathlib import Path
 
 import duckdb
 
 from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
+from pipelines.lake.scratch import own
 
 MEMORY = os.environ.get("CITYLAKE_MEMORY", "2GB")
 ADMISSION_MEMORY = os.environ.get("CITYLAKE_ADMISSION_MEMORY", "400MB")
@@ -30,7 +30,7 @@ def connect(scratch: Path, memory: str = MEMORY, alone: bool = False) -> duckdb.
     con = duckdb.connect()
     con.execute(f"SET memory_limit = '{memory}'")
     # As a literal: given values from Python, DuckDB loads all of pandas to see whether they are of its kinds.
-    con.execute(f"SET temp_directory = {literal(str(scratch / f'spill-{uuid.uuid4().hex}'))}")
+    con.execute(f"SET temp_directory = {literal(str(scratch / own('spill')))}")
     con.execute("SET GLOBAL TimeZone = 'UTC'")  # a cursor has settings of its own, and would go by the machine's zone
     con.execute("SET autoinstall_known_extensions = false")
     con.execute("SET preserve_insertion_order = false")

@@ -15,6 +15,7 @@ from catalog.policy import audit
 from catalog.reporting import facts, forms, quality
 from catalog.web.site import Site
 from pipelines.lake.parquet import sha256
+from pipelines.lake.scratch import own
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 
@@ -36,7 +37,10 @@ def build_router(site: Site) -> APIRouter:
         language: Any = voice.language
         try:
             scope = facts.scope_of(contracts, dataset or None, department or None)
-            with desk.views.folders.work.turn(one), TemporaryDirectory(dir=desk.settings.lake.scratch()) as folder:
+            with (
+                desk.views.folders.work.turn(one),
+                TemporaryDirectory(prefix=own("papers"), dir=desk.settings.lake.scratch()) as folder,
+            ):
                 document = quality.report(
                     contracts, desk.register, month, dataset or None, department or None, language, url=desk.url
                 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.lake.delta import latest, log_file, open_table, table_files
+from pipelines.lake.scratch import of_another
 from pipelines.lake.zones import Lake
 
 VIEWS, ASIDE = "views", ".views-"
@@ -55,7 +56,8 @@ def forget_candidates(lake: Lake, kept: Collection[Path] = ()) -> list[str]:
 
 
 def clean(lake: Lake, keep: Mapping[Path, Collection[int]], candidates: Collection[Path] = ()) -> Cleaned:
-    """Empty scratch/, drop what was not finished, all candidates but these, and files no retained version needs.
+    """Empty scratch/ but for what other processes are at, drop what was not finished, all candidates but these, and
+    files no retained version needs.
 
     A table named in `keep` retains those versions and its latest; a table not named retains every version. Log entries
     stay, except a torn newest one that a machine crash left behind and no kept version needs. Downloads are of versions
@@ -81,7 +83,8 @@ def clean(lake: Lake, keep: Mapping[Path, Collection[int]], candidates: Collecti
 
 def _empty(folder: Path) -> None:
     for path in folder.glob("*"):
-        _remove(path)
+        if not of_another(path):
+            _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -120,6 +120,20 @@ def test_candidates_go_and_their_released_files_stay(lake: Lake, put: Put) -> No
     assert list(lake.scratch().iterdir()) == []
 
 
+def test_what_another_process_is_at_stays_until_it_has_ended(lake: Lake) -> None:
+    """A query of the portal that spills, a search through backups: neither has the lock of runs."""
+    other = subprocess.Popen(["sleep", "600"])
+    theirs, ours = (lake.scratch() / f"spill-{pid}-0a" for pid in (other.pid, os.getpid()))
+    for folder in (theirs, ours):
+        folder.mkdir()
+    clean(lake, {})
+    assert list(lake.scratch().iterdir()) == [theirs]
+    other.kill()
+    other.wait()
+    clean(lake, {})
+    assert list(lake.scratch().iterdir()) == []
+
+
 def test_a_torn_newest_log_entry_is_dropped(lake: Lake, put: Put) -> None:
     table = lake.core("psb", "person")
     put(table, "select 1 as id")
