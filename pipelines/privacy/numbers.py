@@ -5,10 +5,10 @@ Belongs here: what a text is made comparable by, and the SQL tests of one text. 
 which columns are searched and what is counted (`scanner`).
 
 Three forms of a text are looked at. `normal`: capitals, half-width, nothing invisible; of a value that is nothing but a
-digest NULL. `digits`: the same with a run of Chinese digits written in figures. `joined`: the same without spaces,
-dashes, underscores and middle dots between digits. A full stop is no such sign, for it makes decimals: it is passed
-over only where it stands at the parts of a number (6-8-4 of an identity number, with the date in parts or not; 3-4-4 of
-a mobile).
+digest NULL. `digits`: the same with a run of digits, some of them Chinese or circled, written in figures. `joined`: the
+same without spaces, dashes, underscores and middle dots between digits. A full stop is no such sign, for it makes
+decimals: it is passed over only where it stands at the parts of a number (6-8-4 of an identity number, with the date in
+parts or not; 3-4-4 of a mobile).
 """
 
 from pipelines.codecs import gb11643
@@ -17,10 +17,11 @@ from pipelines.codecs.sql import literal
 
 _INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff"
 _ODD = rf"[\x{{3000}}\x{{FF01}}-\x{{FF5E}}{_INVISIBLE}]"
-_FIGURES = "〇零一二三四五六七八九壹贰叁肆伍陆柒捌玖"
-_AS_DIGITS = "00123456789123456789"
+_FIGURES = "〇零○一二三四五六七八九壹贰叁肆伍陆柒捌玖幺⓪①②③④⑤⑥⑦⑧⑨"
+_AS_DIGITS = "0001234567891234567891" + "0123456789"
 
-_BETWEEN = r"[\s\x{A0}\x{2000}-\x{200A}_·\x{2022}\x{2027}\x{2219}\x{22C5}\x{30FB}\x{2010}-\x{2015}\x{2212}\x{2500}-]"
+_SIGNS = r"\s\x{A0}\x{2000}-\x{200A}_·\x{2022}\x{2027}\x{2219}\x{22C5}\x{30FB}\x{2010}-\x{2015}\x{2212}\x{2500}-"
+_BETWEEN = f"[{_SIGNS}]"
 # Between the parts of an identity number anything that is neither digit, letter nor Han character.
 _PART = r"[^0-9A-Z\x{3400}-\x{9FFF}]{0,3}"
 
@@ -36,6 +37,31 @@ _MOBILE = (
     rf"(^|[^0-9.]|[^0-9][.])((00|[+])?86{_BETWEEN}{{0,2}})?"
     rf"1[3-9][0-9]({_BETWEEN}{{0,3}}[0-9]{{4}}{_BETWEEN}{{0,3}}[0-9]{{4}}|[.][0-9]{{4}}[.][0-9]{{4}})"
     r"([^0-9.]|[.]([^0-9]|$)|$)"
+)
+# Otherwise parted: digit by digit; 4-3-4, 4-4-3 (not from 19 on, which are years) and 3-3-5 with one sign. Digits
+# before or behind, parted by the same signs, make it a row of other numbers.
+_SPREAD = (
+    rf"(?:^|[^0-9.{_SIGNS}])[{_SIGNS}]*("
+    rf"1{_BETWEEN}{{1,3}}[3-9](?:{_BETWEEN}{{1,3}}[0-9]){{9}}"
+    r"|1[3-8][0-9]{2}(?:-[0-9]{3}-[0-9]{4}|-[0-9]{4}-[0-9]{3}| [0-9]{3} [0-9]{4}| [0-9]{4} [0-9]{3})"
+    r"|1[3-9][0-9](?:-[0-9]{3}-[0-9]{5}| [0-9]{3} [0-9]{5})"
+    rf")(?:[{_SIGNS}]*(?:[^0-9.{_SIGNS}]|[.](?:[^0-9]|$)|$)|[{_SIGNS}]+[0-9]{{2}})"
+)
+# Accounts of QQ and WeChat after their name. Groups and official accounts are nobody's: 群 and 公众号 stand between.
+_QQ = (
+    r"(?:(?:^|[^A-Z0-9])QQ|扣扣|企鹅)(?:号码?|账号|帐号)?[^0-9A-Z\x{3400}-\x{9FFF}]{0,3}([1-9][0-9]{4,10})(?:[^0-9]|$)"
+)
+_WECHAT = "(?:微信|薇信|V信|WECHAT|WEIXIN)"
+_WECHAT_ID = "([A-Z][A-Z0-9_-]{5,19})(?:[^A-Z0-9_-]|$)"
+_NAMED_ID = rf"{_WECHAT} ?(?:ID|号码?|账号|帐号)[:是为 ]{{0,3}}{_WECHAT_ID}|(WXID_[A-Z0-9]{{6,}})"
+# Where only the name of the service stands before, and not that an account follows, one with a figure in it.
+_LIKELY_ID = rf"(?:{_WECHAT}[:是为 ]{{0,3}}|(?:^|[^A-Z0-9])[VW]X[:是为 ]{{1,3}}){_WECHAT_ID}"
+_SERVICES = f"QQ|扣扣|企鹅|{_WECHAT}|[VW]X"
+# Where somebody lives, to the door. 28号 behind a month is a day; windows, lines and documents have numbers too.
+_HOME = (
+    "(?:家住|家庭住?址|住址|现住(?:址|在|于)|住在|居住(?:地址?|于|在)|户籍地?址|户籍地|暂住(?:地|于|在)|租住(?:地|于|在)?)"
+    r"([^。；;\n]{0,30}?[^月0-9一二三四五六七八九十。；;\n](?:[0-9]{1,4}|[一二三四五六七八九十]{1,4})(?:-[0-9]{1,3})?"
+    "(?:号[^窗线文令公]|号$|栋|幢|单元|室))"
 )
 # Area code and number, and something that parts them: a run of digits with a 0 before it may be any code.
 _LANDLINE = (
@@ -77,10 +103,11 @@ def normal(text: str) -> str:
 
 
 def digits(text: str) -> str:
-    """A normal text in which eleven and more Chinese digits in a row are figures."""
-    run = literal(f"([{_FIGURES}]{_BETWEEN}?){{10}}[{_FIGURES}]")
+    """A normal text in which eleven and more digits in a row, some of them Chinese, are figures."""
+    run = literal(f"([{_FIGURES}0-9]{_BETWEEN}{{0,3}}){{10}}[{_FIGURES}0-9]")
     figures = f"translate({text}, {literal(_FIGURES)}, {literal(_AS_DIGITS)})"
-    return f"CASE WHEN regexp_matches({text}, {run}) THEN {figures} ELSE {text} END"
+    chinese = f"regexp_matches({text}, {literal(f'[{_FIGURES}]')}) AND regexp_matches({text}, {run})"
+    return f"CASE WHEN {chinese} THEN {figures} ELSE {text} END"
 
 
 def joined(text: str) -> str:
@@ -105,7 +132,8 @@ def first_generation(text: str) -> str:
 
 def mobiles(text: str) -> str:
     """The mobile numbers in a text of digits, without signs; one of two with a single sign between them may lack."""
-    found = f"regexp_extract_all({text}, {literal(_MOBILE)})"
+    usual = f"regexp_extract_all({text}, {literal(_MOBILE)})"
+    found = f"list_concat({usual}, regexp_extract_all({text}, {literal(_SPREAD)}, 1))"
     return f"list_transform({found}, lambda w: right(regexp_replace(w, '[^0-9]', '', 'g'), 11))"
 
 
@@ -137,6 +165,20 @@ def emails(text: str) -> str:
     return f"regexp_extract_all({text}, {literal(f'[A-Z0-9._%+-]*{_EMAIL}')})"
 
 
+def accounts(text: str) -> str:
+    """The accounts of QQ and WeChat in a normal text."""
+    sure = [f"regexp_extract_all({text}, {literal(_QQ)}, 1)"]
+    sure += [f"regexp_extract_all({text}, {literal(_NAMED_ID)}, {group})" for group in (1, 2)]
+    likely = f"regexp_extract_all({text}, {literal(_LIKELY_ID)}, 1)"
+    found = f"list_concat({', '.join(sure)}, list_filter({likely}, lambda w: regexp_matches(w, '[0-9]')))"
+    return f"list_filter({found}, lambda w: w != '')"
+
+
+def homes(text: str) -> str:
+    """The addresses in a normal text, to the door, where words say that somebody lives there."""
+    return f"regexp_extract_all({text}, {literal(_HOME)}, 1)"
+
+
 def plates(text: str) -> str:
     """The number plates in a normal text."""
     return f"regexp_extract_all({text}, {literal(_PLATE)})"
@@ -159,7 +201,7 @@ def holds_first_generation(text: str) -> str:
 
 def holds_mobile(text: str) -> str:
     """Whether a mobile number stands in a text of digits."""
-    return f"regexp_matches({text}, {literal(_MOBILE)})"
+    return f"regexp_matches({text}, {literal(f'{_MOBILE}|{_SPREAD}')})"
 
 
 def holds_landline(text: str) -> str:
@@ -190,6 +232,16 @@ def is_mobile(number: str) -> str:
 def holds_email(text: str) -> str:
     """Whether an e-mail address stands in a normal text."""
     return f"contains({text}, '@') AND regexp_matches({text}, {literal(_EMAIL)})"
+
+
+def holds_account(text: str) -> str:
+    """Whether an account of QQ or WeChat stands in a normal text."""
+    return f"CASE WHEN regexp_matches({text}, {literal(_SERVICES)}) THEN len({accounts(text)}) > 0 ELSE false END"
+
+
+def holds_home(text: str) -> str:
+    """Whether somebody's home stands in a normal text, to the door."""
+    return f"regexp_matches({text}, {literal(_HOME)})"
 
 
 def holds_plate(text: str) -> str:

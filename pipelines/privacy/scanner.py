@@ -10,12 +10,16 @@ Kinds:
   18 digits look like it, and one of 11 lists of a division, a day and a number of four digits.
 * `id_number_15`: 15 digits, neither more nor fewer, with a province and a date. There is no check digit: about one in
   60 arbitrary numbers looks like it.
-* `mobile`: 11 digits from 13 on, neither more nor fewer (86 may stand before), also written 3-4-4.
+* `mobile`: 11 digits from 13 on, neither more nor fewer (86 may stand before), also written 3-4-4, digit by digit, and
+  in the other ways that people part them in.
 * `landline`: an area code, a sign and 7 or 8 digits.
 * `bank_card`: 16 to 19 digits from 62 on with the right check digit; chance makes one of ten such numbers look like it.
 * `passport`: one or two letters and 7 to 10 digits after a word for a passport or a permit to cross a border, and 8
   digits after one for the permit of people from Taiwan.
 * `email`, `plate`: by their form.
+* `account`: of QQ or WeChat, after their name; of WeChat only one with a figure, unless a word says that one follows.
+* `home`: an address to the door after a word for living there (家住, 住址, 户籍地 ...). An address by itself is found
+  nowhere: most are those of shops and offices.
 
 In a column of numbers a mobile is found only if most of them are (the share of names): an amount may look like one.
 
@@ -43,6 +47,8 @@ Kind = Literal[
     "bank_card",
     "passport",
     "email",
+    "account",
+    "home",
     "plate",
     "travel_document",
     "name",
@@ -201,6 +207,8 @@ def _finds(kind: Kind, place: int) -> str:
         "bank_card": numbers.bank_cards(digits),
         "passport": numbers.passports(text),
         "email": numbers.emails(text),
+        "account": numbers.accounts(text),
+        "home": numbers.homes(text),
         "plate": numbers.plates(text),
         "travel_document": numbers.travel_documents(text),
     }
@@ -228,6 +236,8 @@ def _test(kind: Kind, place: int) -> str:
         "bank_card": numbers.holds_bank_card(digits),
         "passport": numbers.holds_passport(text),
         "email": numbers.holds_email(text),
+        "account": numbers.holds_account(text),
+        "home": numbers.holds_home(text),
         "plate": numbers.holds_plate(text),
         "travel_document": numbers.is_travel_document(text),
         "name": names.is_name(text),

@@ -43,6 +43,7 @@ bodies = st.builds(
     st.integers(0, 999),
 )
 anything = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20)
+lettered = st.text(string.ascii_letters + "，。张县", max_size=20)
 wordy = st.text(string.ascii_letters + "，。张三县\n ", max_size=20)
 
 
@@ -99,6 +100,33 @@ def test_amounts_are_no_numbers_of_persons(values: list[Decimal]) -> None:
     assert found_in(*(f"{value:f}" for value in values), *(f"{value:,f}元" for value in values)) == {}
 
 
+@settings(max_examples=draws(30), deadline=None)
+@given(
+    number=st.integers(13_000_000_000, 19_999_999_999).map(str),
+    sign=st.sampled_from([" ", "-", "—", "_", "·", "\u3000", " - "]),
+    spelt=st.lists(
+        st.sampled_from(["0123456789", "〇一二三四五六七八九", "零壹贰叁肆伍陆柒捌玖", "０１２３４５６７８９"]),
+        min_size=11,
+        max_size=11,
+    ),
+    before=lettered,
+    after=lettered,
+)
+def test_no_spelling_of_its_digits_hides_a_mobile(
+    number: str, sign: str, spelt: list[str], before: str, after: str
+) -> None:
+    """Digit by digit, and each in a spelling of its own."""
+    figures = [spelling[int(digit)] for digit, spelling in zip(number, spelt, strict=True)]
+    for joint in (sign, ""):
+        assert found_in(before + joint.join(figures) + after)["mobile"] == 1
+
+
+@settings(max_examples=draws(30), deadline=None)
+@given(st.lists(st.integers(0, 99), min_size=1, max_size=30), st.sampled_from(["、", ",", ", ", ";", "|"]))
+def test_counts_beside_each_other_are_no_numbers_of_persons(counts: list[int], sign: str) -> None:
+    assert found_in(sign.join(map(str, counts))) == {}
+
+
 NUMBER = "34150219900101001" + digit("34150219900101001")
 
 
@@ -142,6 +170,46 @@ NUMBER = "34150219900101001" + digit("34150219900101001")
         ("138\u200b00138000", {"mobile"}),
         ("一三八零零一三八零零零", {"mobile"}),
         ("电话 13800138000.", {"mobile"}),
+        ("1 3 8 0 0 1 3 8 0 0 0", {"mobile"}),
+        ("电话1-3-8-0-0-1-3-8-0-0-0，请回电", {"mobile"}),
+        ("1 3 8 0 0 1 3 8 0 0 0 2026年来电", {"mobile"}),
+        ("0 1 3 8 0 0 1 3 8 0 0 0", set()),
+        ("1 3 8 0 0 1 3 8 0 0 0 0", set()),
+        ("1 2 8 0 0 1 3 8 0 0 0", set()),
+        ("138-00138000", {"mobile"}),
+        ("1380-013-8000", {"mobile"}),
+        ("1380 0138 000", {"mobile"}),
+        ("138-001-38000", {"mobile"}),
+        ("1980-101-2000", set()),  # of a year
+        ("幺三八零零幺三八零零零", {"mobile"}),
+        ("138零零幺三8000", {"mobile"}),
+        ("一三八-零零一三-八零零零", {"mobile"}),
+        ("①③⑧⓪⓪①③⑧⓪⓪⓪", {"mobile"}),
+        ("１３８ ００１３ ８０００", {"mobile"}),
+        ("二〇二六年十一月二十八日", set()),
+        ("一二三四五六七八九十", set()),
+        ("QQ：12345678", {"account"}),
+        ("加我qq号 1234567890", {"account"}),
+        ("QQ群：12345678", set()),
+        ("52341500QQ1234567X", set()),
+        ("QQ浏览器 1034567", set()),
+        ("微信号：zhangsan_1990", {"account"}),
+        ("微信号zhangsanfeng", {"account"}),
+        ("微信：wxid_k3j2h1g0f9", {"account"}),
+        ("联系 VX: zhang3feng", {"account"}),
+        ("微信公众号：luanfabu2020", set()),
+        ("微信 ALIPAY 均可", set()),
+        ("WX20261234", set()),
+        ("家住解放南路12号，楼道灯不亮", {"home"}),
+        ("住址：金安区三里桥街道皖西路18-2号", {"home"}),
+        ("现住在城北乡十里铺村三十二号", {"home"}),
+        ("户籍地裕安区小南海小区5栋", {"home"}),
+        ("家住梅山路附近，11月28号来电", set()),
+        ("居住地派出所3号窗口办理", set()),
+        ("住在1号线旁", set()),
+        ("梅山路12号超市占道", set()),
+        ("经营场所：梅山路12号", set()),
+        ("居住证办理：梅山路12号", set()),
         ("0.13800138000", set()),
         ("13800138000.50", set()),
         ("138.00138000", set()),
