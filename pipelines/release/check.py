@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 try:
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -190,6 +191,11 @@ TEXTS = {
         "您留存的第 {number} 个签名头（{zh}第 {first}–{last} 条）不在证据包中：{zh}末尾被截去，或签名头被删除",
         "head {number} that you kept ({en} rows {first}-{last}) is missing: the {en} was cut, or heads deleted",
     ),
+    "told.older_bundle": (
+        "注意：证据包自称写出于 {made}，早于您留存的第 {number} 个签名头（{at}）：请索取此后写出的证据包再核对",
+        "note: the bundle says it was made at {made}, before head {number} that you kept ({at}): ask for a bundle that"
+        " was written since, and check that",
+    ),
     "kept.differs": (
         "第 {number} 个签名头（{zh}第 {first}–{last} 条）与您留存的不同：{zh}被改写后重新签名",
         "head {number} ({en} rows {first}-{last}) is not the one you kept: the {en} was rewritten and signed again",
@@ -273,6 +279,23 @@ TEXTS = {
         "收据中的这个哈希有误，或文件被换成 {good} 相同的另一内容",
         "row {row} ({subject} version {version}): published file {file}: its {good} is what the ledger says,"
         " its {wrong} is not; that of the receipt is wrong, or the file was replaced by another of the same {good}",
+    ),
+    "lake.log": (
+        "第 {row} 条（{subject} 版本 {version}）：Delta 日志与账本所载不符，{file} 被加入、去掉，"
+        "或其中的行被删除标记隐去",
+        "row {row} ({subject} version {version}): the Delta log is not what the ledger says: {file} was added, taken"
+        " out, or has rows hidden by a deletion vector",
+    ),
+    "lake.log_gone": (
+        "第 {row} 条（{subject} 版本 {version}）：Delta 日志 {file} 缺失或不能读，这一版本由哪些文件组成无从核对",
+        "row {row} ({subject} version {version}): {file} of the Delta log is missing or cannot be read: nothing tells"
+        " of which files the version is made",
+    ),
+    "told.checkpoints": (
+        "注意：{tables} 张表的 Delta 日志有检查点，读者先读检查点，本程序读不了，如 {table}："
+        "请在系统中运行 citylake verify",
+        "note: the Delta logs of {tables} tables have checkpoints, which readers read first and this program cannot,"
+        " {table} among them: run citylake verify in the house",
     ),
     "told.erasure": (
         "说明：第 {row} 条，依删除令 {order} 删除了一人的信息：{versions} 个版本因此改写或清除，不是损坏",
@@ -755,6 +778,42 @@ class Check:
         outcomes = list(last.values())
         say("·", "told.lake", **{state: outcomes.count(state) for state in ("same", "rewritten", "ended")})
 
+    def logs(self, lake: Path) -> None:
+        """The Delta log of each released version names the files that the ledger names, and hides no row of them."""
+        releases: dict[str, dict[int, Row]] = {}
+        rewritten, checkpoints = Rewritten(self.rewritings()), list[str]()
+        for row in self.rows:
+            if row.kind == RELEASE and row.version is not None and "data" in row.body and not rewritten.ended(row):
+                releases.setdefault(row.subject, {})[row.version] = row
+        for subject, wanted in releases.items():
+            where = f"products/{subject}" if "/" in subject else f"*/{subject}"
+            table = next((lake / "released").glob(where), lake / "released" / where)
+            if any("checkpoint" in file.name for file in (table / "_delta_log").glob("*")):
+                checkpoints.append(subject)
+            self.log(lake, table, wanted)
+        if checkpoints:
+            say("·", "told.checkpoints", tables=len(checkpoints), table=checkpoints[0])
+
+    def log(self, lake: Path, table: Path, wanted: Mapping[int, Row]) -> None:
+        """The same of one table; `wanted`: its releases by version. Its log is read once, commit by commit."""
+        active = set[str]()
+        for version in range(max(wanted) + 1):
+            commit, row = table / "_delta_log" / f"{version:020}.json", wanted.get(version)
+            try:
+                actions = [json.loads(line) for line in commit.read_text("utf-8").splitlines()]
+                hiding = {unquote(one["add"]["path"]) for one in actions if one.get("add", {}).get("deletionVector")}
+                active -= {unquote(one["remove"]["path"]) for one in actions if "remove" in one}
+                active |= {unquote(one["add"]["path"]) for one in actions if "add" in one}
+            except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                later = min(number for number in wanted if number >= version)
+                about = {"row": wanted[later].sequence, "subject": wanted[later].subject, "version": later}
+                self.problem("lake.log_gone", file=commit.relative_to(lake).as_posix(), **about)
+                return
+            if row is not None:
+                said = {(lake / one["path"]).relative_to(table).as_posix() for one in row.body["data"]}
+                for file in sorted((said ^ active) | hiding):
+                    self.problem("lake.log", row=row.sequence, subject=row.subject, version=version, file=file)
+
     def published_file(
         self, lake: Path, row: Row, name: str, said: Mapping[str, str], expected: Mapping[str, str] | None
     ) -> str:
@@ -866,9 +925,13 @@ class Rewritten:
                     if after is None:
                         self.ends[subject, version] = word.sequence
 
+    def ended(self, row: Row) -> bool:
+        """Whether a released version was ended since."""
+        return self.ends.get((row.subject, str(row.version)), 0) > row.sequence
+
     def left_of(self, row: Row, name: str, said: Mapping[str, str]) -> Mapping[str, str] | None:
         """The checksums that a published file should have now; None if it was ended."""
-        if self.ends.get((row.subject, str(row.version)), 0) > row.sequence:
+        if self.ended(row):
             return None
         expected: Mapping[str, str] | None = said
         for sequence, before, after in self.changes.get(f"lake/{name}", ()):
@@ -1052,6 +1115,9 @@ class Book:
         for head in kept:
             if head.says["number"] not in ours:
                 self.problem("kept.gone", **head.about)
+                if head.at > self.check.made:
+                    about = {"made": self.check.made.isoformat(), "at": head.says["at"]}
+                    say("·", "told.older_bundle", number=head.says["number"], **about)
             elif ours[head.says["number"]].text != head.text:
                 self.problem("kept.differs", **head.about)
                 if head.key != ours[head.says["number"]].key:
@@ -1664,6 +1730,7 @@ def check(arguments: argparse.Namespace) -> int:
     one.told()
     if arguments.lake:
         one.lake(arguments.lake)
+        one.logs(arguments.lake)
     if arguments.published_on:
         one.published_on(arguments.published_on)
     if arguments.received:

@@ -164,6 +164,9 @@ def build(home: Path) -> House:
             if not data.exists():
                 data.parent.mkdir(parents=True)
                 data.write_bytes(subject.encode())
+            for version in range(number + 1):
+                added = [] if version else [{"add": {"path": data.name, "size": data.stat().st_size}}]
+                commit(data.parent, version, [{"commitInfo": {}}, *added])
             parts = [{"path": data.relative_to(settings.lake.root).as_posix(), **check.checksums(data)}]
             body = {"rows": number, "as_of": "2026-11-01", "proof": chain.digest(evidence), "files": files}
             body["data"] = parts
@@ -177,6 +180,14 @@ def build(home: Path) -> House:
         receipts.add(Stage.EDITION, f"e{one}", sources_of(one))
     register.close()
     return house
+
+
+def commit(table: Path, version: int, actions: Sequence[dict[str, Any]]) -> Path:
+    """Write one file of a Delta log."""
+    file = table / "_delta_log" / f"{version:020}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{json.dumps(action)}\n" for action in actions), "utf-8")
+    return file
 
 
 def sources_of(number: int) -> dict[str, Any]:
@@ -381,6 +392,45 @@ def test_a_changed_byte_of_a_data_file_is_told_once(house: House, tmp_path: Path
     assert "neither its SHA-256 nor its SM3" in problem
 
 
+@pytest.mark.parametrize("attack", ["added", "taken out", "hidden"])
+def test_a_delta_log_that_names_other_files_is_told_by_row(house: House, tmp_path: Path, attack: str) -> None:
+    """The files are as they were, and readers of the table see others."""
+    data, ages = house.data(AGES), [row for row in house.rows() if row["subject"] == AGES]
+    known = {"path": data.name, "size": data.stat().st_size}
+    actions, wrong = {
+        "added": ([{"add": {"path": "evil%2Eparquet", "size": 1}}], "evil.parquet"),
+        "taken out": ([{"remove": {"path": data.name}}], data.name),
+        "hidden": ([{"add": known | {"deletionVector": {"storageType": "i", "cardinality": 1}}}], data.name),
+    }[attack]
+    folder = house.export(tmp_path / "bundle")
+    assert checked(folder, "--lake", house.settings.lake.root)[0] == 0
+    changed = ages[2]["version"]
+    commit(data.parent, changed, actions)
+    code, output = checked(folder, "--lake", house.settings.lake.root)
+    wanted = ages[2:3] if attack == "hidden" else ages[2:]
+    assert code == 1 and [one.split(" (")[0] for one in found(output)] == [f"row {row['sequence']}" for row in wanted]
+    assert all(f"{wrong} was added, taken out, or has rows hidden" in one for one in found(output))
+
+
+def test_a_delta_log_without_a_commit_is_told(house: House, tmp_path: Path) -> None:
+    log = house.data(ROADS).parent / "_delta_log"
+    folder = house.export(tmp_path / "bundle")
+    (log / f"{0:020}.checkpoint.parquet").write_bytes(b"PAR1")
+    code, output = checked(folder, "--lake", house.settings.lake.root)
+    assert (
+        code == 0 and f"1 tables have checkpoints, which readers read first and this program cannot, {ROADS}" in output
+    )
+    for damage in ("[]", "{", '{"add":[]}'):
+        (log / f"{2:020}.json").write_text(damage, "utf-8")
+        (problem,) = found(checked(folder, "--lake", house.settings.lake.root)[1])
+        assert (
+            problem.startswith(f"row 4 ({ROADS} version 3)") and f"{2:020}.json of the Delta log is missing" in problem
+        )
+    shutil.rmtree(log)
+    (problem,) = found(checked(folder, "--lake", house.settings.lake.root)[1])
+    assert problem.startswith(f"row 2 ({ROADS} version 1)") and f"{0:020}.json" in problem
+
+
 @pytest.mark.parametrize(("key", "good", "wrong"), [("sha256", "SM3", "SHA-256"), ("sm3", "SHA-256", "SM3")])
 def test_a_receipt_with_one_wrong_hash_says_which(
     house: House, tmp_path: Path, victim: int, key: str, good: str, wrong: str
@@ -487,6 +537,20 @@ def test_an_empty_file_of_kept_heads_compares_nothing_and_says_so(house: House, 
     (tmp_path / "empty.jsonl").touch()
     code, output = checked(folder, "--heads", tmp_path / "empty.jsonl")
     assert code == 1 and "holds no head, so nothing was compared" in output
+
+
+def test_a_bundle_older_than_the_heads_that_were_kept_says_so(house: House, tmp_path: Path) -> None:
+    folder, register = house.export(tmp_path / "bundle"), Register(house.settings.register_url)
+    Ledger(register).record([Entry(REFUSAL, AGES, "later", None, {})])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heads, "now", lambda: datetime.now(UTC) + timedelta(minutes=1))
+        heads.seal(register, house.signer, ZONE)
+    house.kept.write_text("".join(f"{one.line()}\n" for one in heads.listed(register)), "utf-8")
+    register.close()
+    code, output = checked(folder, "--heads", house.kept)
+    assert (
+        code == 1 and "head 4 that you kept" in output and output.count("ask for a bundle that was written since") == 1
+    )
 
 
 def test_what_a_release_was_built_from_cannot_be_changed(house: House, tmp_path: Path, victim: int) -> None:
