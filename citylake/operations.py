@@ -20,7 +20,7 @@ from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register import heads, tables
 from pipelines.register.receipts import Receipts, Stage
-from pipelines.release import volume
+from pipelines.release import marts, volume
 from pipelines.release.approval import unbacked
 from pipelines.release.ledger import Ledger
 from pipelines.release.verify import releases, unproved
@@ -157,6 +157,9 @@ def verify() -> None:
             for given in proved.unproved(register)
         )
         wrong += _problems(say("verify.report", file=file) for file in monthly.different(settings, ledger))
+        if not wrong:  # it is compared with what was just found right
+            altered = marts.altered(settings, load(settings.contracts), register)
+            wrong += _problems(say("verify.marts", file=settings.marts.resolve(), table=table) for table in altered)
         register.close()
     if wrong:
         raise typer.Exit(1)

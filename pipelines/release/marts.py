@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -123,7 +124,7 @@ def refresh(settings: Settings, contracts: Contracts, register: Register) -> Pat
         _forget(link, None)
         return None
     rows, comments = _information(settings, contracts, register, products), _comments(products)
-    wanted = link.with_name(f"{opening(settings.lake, products)}{_digest([INFORMATION, rows, comments])}.duckdb")
+    wanted = _wanted(settings, products, rows, comments)
     stood = wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()
     if not wanted.is_file():
         _build(wanted, settings.lake, products, rows, comments)
@@ -134,6 +135,47 @@ def refresh(settings: Settings, contracts: Contracts, register: Register) -> Pat
         link.unlink(missing_ok=True)  # something was withdrawn meanwhile
         return refresh(settings, contracts, register)
     return None if stood else wanted
+
+
+def altered(settings: Settings, contracts: Contracts, register: Register) -> list[str]:
+    """What of the file is not as it would be made now: tables, with their rows, columns and comments; the name of the
+    file where it cannot be opened. Nothing while there is no file, or another one is due: that is given to nobody."""
+    link, products = settings.marts, shown(contracts, Ledger(register).published())
+    rows, comments = _information(settings, contracts, register, products), _comments(products)
+    wanted = _wanted(settings, products, rows, comments)
+    if not (products and wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()):
+        return []
+    with TemporaryDirectory(dir=settings.lake.scratch()) as folder, connect(settings.lake.scratch()) as con:
+        try:
+            con.execute(f"ATTACH {literal(str(wanted))} AS found (READ_ONLY)")
+            made = Path(folder) / wanted.name
+            _build(made, settings.lake, products, rows, comments)
+            con.execute(f"ATTACH {literal(str(made))} AS made (READ_ONLY)")
+            found, expected = _contents(con, "found"), _contents(con, "made")
+        except duckdb.Error:
+            return [wanted.name]
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def _contents(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, object]:
+    """What a file holds by table or view: comment, columns and a digest of the rows, whatever their order."""
+    own = f"database_name = {literal(database)} AND NOT internal"
+    listed = "schema_name, {kind}_name, comment, '{kind}' FROM duckdb_{kind}s()"
+    every = " UNION ALL ".join(f"SELECT {listed.format(kind=kind)} WHERE {own}" for kind in ("table", "view"))
+    columns = f"SELECT column_name, data_type, comment FROM duckdb_columns() WHERE {own} AND schema_name = ? AND"
+    found: dict[str, object] = {}
+    for schema, name, *about in con.execute(every).fetchall():
+        place = f"{database}.{identifier(schema)}.{identifier(name)}"
+        rows = con.execute(f"SELECT count(*), sum(hash(one)::HUGEINT) FROM {place} AS one").fetchone()
+        named = con.execute(f"{columns} table_name = ? ORDER BY column_index", [schema, name]).fetchall()
+        found[f"{schema}.{name}"] = (about, named, rows)
+    return found
+
+
+def _wanted(settings: Settings, products: Sequence[Shown], rows: Rows, comments: Comments) -> Path:
+    """The file that holds this, by its name."""
+    named = f"{opening(settings.lake, products)}{_digest([INFORMATION, rows, comments])}.duckdb"
+    return settings.marts.with_name(named)
 
 
 def _information(settings: Settings, contracts: Contracts, register: Register, products: Sequence[Shown]) -> Rows:

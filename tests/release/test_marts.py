@@ -232,6 +232,43 @@ def test_what_is_not_in_the_file_does_not_change_its_name(town: City) -> None:
     assert town.settings.marts.resolve() == first
 
 
+@pytest.mark.parametrize(
+    ("attack", "told"),
+    [
+        ("DELETE FROM geography.division WHERE rowid = 1", ["geography.division"]),
+        ("UPDATE geography.division SET division_name = '假' WHERE rowid = 1", ["geography.division"]),
+        ("INSERT INTO geography.division FROM geography.division LIMIT 1", ["geography.division"]),
+        ("ALTER TABLE geography.division RENAME division_name TO other", ["geography.division"]),
+        ("COMMENT ON TABLE geography.division IS '假'", ["geography.division"]),
+        ("COMMENT ON COLUMN geography.division.division_name IS '假'", ["geography.division"]),
+        ("UPDATE information.quality SET failed = failed + 1", ["information.quality"]),
+        ("UPDATE information.edition SET as_of = as_of - 1", ["information.edition"]),
+        ("CREATE VIEW geography.more AS SELECT 1 AS one", ["geography.more"]),
+        ("DROP TABLE geography.division", ["geography.division"]),
+    ],
+)
+def test_a_file_that_was_changed_is_told_by_table(town: City, attack: str, told: list[str]) -> None:
+    town.refresh_marts()
+    file = town.settings.marts.resolve()
+    assert marts.altered(town.settings, town.contracts, town.register) == []
+    with duckdb.connect(str(file)) as con:
+        con.execute(attack)
+    assert marts.altered(town.settings, town.contracts, town.register) == told
+    file.unlink()
+    town.refresh_marts()
+    assert marts.altered(town.settings, town.contracts, town.register) == []
+
+
+def test_a_file_that_is_none_is_told_and_one_that_is_due_is_not(town: City) -> None:
+    town.refresh_marts()
+    file = town.settings.marts.resolve()
+    file.write_bytes(b"x" * 5000)
+    assert marts.altered(town.settings, town.contracts, town.register) == [file.name]
+    town.release("open/age_structure_by_county", 96)
+    town.withdraw(DIVISIONS)
+    assert marts.altered(town.settings, town.contracts, town.register) == []
+
+
 def test_a_lost_file_is_made_again_under_its_name(town: City) -> None:
     everything = "SELECT * FROM geography.division ORDER BY ALL"
     delivered(town, NOON)
