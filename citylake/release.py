@@ -30,10 +30,15 @@ def show() -> None:
         contracts, register = _opened()
         ledger = Ledger(register)
         said, published = heard(ledger), ledger.published()
-        for name, product in sorted(contracts.products.items()):
-            line = _line(contracts, product, said.get(name, Words()), published.get(name))
-            if line is not None:
-                as_json(line)
+        lines = [
+            line
+            for name, product in sorted(contracts.products.items())
+            if (line := _line(contracts, product, said.get(name, Words()), published.get(name))) is not None
+        ]
+        for line in lines:
+            as_json(line)
+        if not lines:
+            typer.echo(say("approval.nobody_asks"))
         register.close()
 
 
