@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from catalog.policy import audit, users
 from catalog.policy.decision import MARTS, Reason
 from catalog.policy.inquiry import COMMAND, again, bounds, said
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.forms.city import CityForm
 from pipelines.contracts.forms.limits import AnomaliesForm
 from pipelines.issues import Finding, Issues
-from pipelines.issues.calendar import WorkCalendar
 from pipelines.issues.feedback import require_harmless
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain

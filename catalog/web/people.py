@@ -20,8 +20,8 @@ from catalog.web import cards, sessions
 from catalog.web.forms import Form, number_of, own_path
 from catalog.web.site import Site
 from catalog.web.voice import Voice
+from pipelines.contracts.calendar import Due
 from pipelines.issues import corrections
-from pipelines.issues.calendar import Due
 from pipelines.issues.feedback import due, require_harmless
 from pipelines.messages import CitylakeError, translate
 from pipelines.register.store import now

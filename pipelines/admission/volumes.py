@@ -12,8 +12,8 @@ from statistics import median
 from zoneinfo import ZoneInfo
 
 from pipelines.admission.profile import ENOUGH
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.forms.city import CityForm
-from pipelines.issues.calendar import WorkCalendar
 from pipelines.register.store import now
 
 HISTORY, BATCHES = 20, 5

@@ -1,7 +1,7 @@
 """Issues: problems as rows with an owner. Everything that is wrong lives here; other rooms only show it.
 
 The same problem seen again is the same issue with a higher count. It closes when a run no longer finds it; where the
-caller can prove what solved it, the closed issue says so. What people raise is in `feedback`, deadlines in `calendar`.
+caller can prove what solved it, the closed issue says so. What people raise, and by when, is in `feedback`.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -19,10 +19,10 @@ import sqlalchemy as sa
 
 from pipelines.codecs import functions
 from pipelines.codecs.sql import literal
+from pipelines.contracts.calendar import Due, WorkCalendar
 from pipelines.contracts.forms.city import CityForm, Duty
 from pipelines.contracts.resolved import Contracts
 from pipelines.issues import Finding, Issues
-from pipelines.issues.calendar import Due, WorkCalendar
 from pipelines.issues.corrections import AREA as CORRECTED
 from pipelines.issues.corrections import WrongCell, wrong_cells
 from pipelines.issues.proof import corrected_by, sources_of

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.admission.volumes import HISTORY, LOOKED, Kinds, Volume, unusual
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.load import Contracts
-from pipelines.issues.calendar import WorkCalendar
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.register.tables import receipt
 from tests.admission.conftest import Intake

@@ -17,11 +17,11 @@ from catalog.policy import anomalies, audit
 from catalog.policy.anomalies import Had, Unusual, unusual
 from catalog.policy.decision import MARTS
 from citylake.main import app
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.forms.city import CityForm
 from pipelines.contracts.forms.limits import AnomaliesForm
 from pipelines.contracts.load import load
 from pipelines.issues import Issues
-from pipelines.issues.calendar import WorkCalendar
 from pipelines.register import Register, chain
 from pipelines.register.store import now
 from pipelines.register.tables import access, recipient

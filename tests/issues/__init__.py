@@ -1,1 +1,1 @@
-"""Issues that people raise, and deadlines in working days."""
+"""Issues that people raise, and their deadlines."""

@@ -8,10 +8,10 @@ from typing import get_args
 import pytest
 import sqlalchemy as sa
 
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.forms.city import Duty
 from pipelines.contracts.load import Contracts
 from pipelines.issues import Finding, Issues, corrections
-from pipelines.issues.calendar import WorkCalendar
 from pipelines.issues.feedback import DUTIES, Feedback, due
 from pipelines.issues.overdue import escalate
 from pipelines.messages import say

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.contracts.calendar import Due, WorkCalendar
 from pipelines.contracts.forms.city import WorkYear
 from pipelines.contracts.load import Contracts
-from pipelines.issues.calendar import Due, WorkCalendar
 
 days = st.dates(date(2026, 1, 1), date(2028, 12, 31))
 
