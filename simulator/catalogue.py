@@ -125,7 +125,7 @@ def advance(
     """
     for register in all_registers():
         dice = Dice(seed, "register", register.place.dataset, day.today.isoformat())
-        delivery = registers.later_delivery(register, News(day, truth, dice), rates)
+        delivery = registers.later_delivery(register, News(day, truth, dice, rates))
         place = register.place
         mine = [fault for fault in wrongs if fault.dataset == place.dataset]
         if isinstance(place, Table):

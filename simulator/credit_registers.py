@@ -38,6 +38,7 @@ from simulator.mistakes import (
     swapped_code,
     test_row,
 )
+from simulator.office_hours import working_days_earlier
 from simulator.organisation_codes import Authority, authorities
 from simulator.population import office_second
 from simulator.registers import Change, Everybody, News, Row, Table
@@ -47,6 +48,8 @@ VALID, WITHDRAWN, DISPUTED = "1", "2", "3"
 _STATUSES = deck(f"{VALID}*96 {WITHDRAWN}*3 {DISPUTED}")
 ID_CARD = "111"
 """Code of the kind of document that an identity number is of."""
+TIME_TO_REPORT = 7
+"""Working days that an office has to report a decision."""
 _UNIFIED = date(2023, 1, 1)
 """Until then offices wrote the former numbers beside the unified code."""
 _CATEGORY_WORDS = {ENTITY: "法人及非法人组织", PERSON: "自然人", SELF_EMPLOYED: "个体工商户"}
@@ -245,6 +248,8 @@ class _Decisions:
     per_entity: float
     per_person: float
     place: Table
+    decided: str
+    """The column of the day of the decision."""
 
     def initial(self, city: Everybody) -> Iterable[Row]:
         """The decisions since the office publishes them."""
@@ -263,23 +268,29 @@ class _Decisions:
         return rows
 
     def day(self, news: News) -> Change:
-        """New decisions, some of which the table shows only a day or two after they were entered; withdrawals."""
+        """New decisions, some of which the table shows only a day or two after they were entered, or which were entered
+        late; withdrawals."""
         dice, living = news.dice, news.day.state.living
         number = news.count(self.place.dataset)
         entities = some_active(news.truth, self.place.name + news.today.isoformat(), max(3, living // 10_000 + 1))
         people = [person for person in news.people(3) if person.age(news.today) >= 18][:1]
-        rows = []
+        rows, late = [], list[tuple[Row, int]]()
         for count, subject in enumerate([*map(subject_of_entity, entities), *map(subject_of_person, people)]):
             entered = news.today - timedelta(days=dice.pick((0, 0, 0, 1, 2)))
-            row = self._row(dice, number + count, subject, entered - timedelta(days=dice.between(0, 3)))
+            decided = entered - timedelta(days=dice.between(0, 3))
+            long_before = working_days_earlier(entered, TIME_TO_REPORT + dice.between(1, 8))
+            is_late = dice.chance(news.rates.reported_late) and long_before >= subject.since
+            row = self._row(dice, number + count, subject, long_before if is_late else decided)
             row[self.place.moment] = _moment(dice, entered)
             rows.append(row)
+            if is_late:
+                late.append((row, self.place.names.index(self.decided)))
         status = self.place.moment - 4
         for row in news.some(self.place.dataset, max(1, living // 30_000)):
             if row[status] == VALID:
                 row[status], row[self.place.moment] = WITHDRAWN, _moment(dice, news.today)
                 rows.append(row)
-        return Change(rows)
+        return Change(rows, late=late)
 
     def _row(self, dice: Dice, number: int, subject: Subject, decided: date) -> Row:
         raise NotImplementedError
@@ -288,7 +299,7 @@ class _Decisions:
 class Permits(_Decisions):
     """The table of permits."""
 
-    place = PERMITS
+    place, decided = PERMITS, "XK_JDRQ"
     mistakes = _permit_mistakes()
     per_entity, per_person = 0.45, 0.004
 
@@ -326,7 +337,7 @@ class Permits(_Decisions):
 class Penalties(_Decisions):
     """The table of penalties."""
 
-    place = PENALTIES
+    place, decided = PENALTIES, "CF_JDRQ"
     mistakes = _penalty_mistakes()
     per_entity, per_person = 0.08, 0.0012
 

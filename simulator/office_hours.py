@@ -49,6 +49,14 @@ def working_days_later(day: date, count: int) -> date:
     return day
 
 
+def working_days_earlier(day: date, count: int) -> date:
+    """The day after which so many working days come until a day, that day among them; the latest of such days."""
+    while count > 0:
+        count -= is_working_day(day)
+        day -= timedelta(days=1)
+    return day
+
+
 def at_office(day: date, second: int) -> datetime:
     """A moment within the office hours of a day: so many seconds after opening."""
     return datetime.combine(day, _OPENING) + timedelta(seconds=second % OFFICE_SECONDS)

@@ -39,6 +39,8 @@ FEWEST = 2
 MOST = 0.1
 LATE = "late"
 """What is planted in a row that comes days after the moment it carries."""
+REPORTED_LATE = "reported_late"
+"""What is planted in a row that carries the day on which it was written, long after what it is about."""
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 """How COPY writes what would end a column or a line."""
 
@@ -132,6 +134,7 @@ class News:
     day: Day
     truth: Connection
     dice: Dice
+    rates: DirtRates
 
     @property
     def today(self) -> date:
@@ -183,10 +186,12 @@ class News:
 
 @dataclass(slots=True)
 class Change:
-    """What a day does to a register: rows that are new or changed, and keys of rows that are gone."""
+    """What a day does to a register: rows that are new or changed, keys of rows that are gone, and those of the rows
+    that are reported late, with the column of the day they are about."""
 
     rows: list[Row] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    late: list[tuple[Row, int]] = field(default_factory=list)
 
 
 class Register(Protocol):
@@ -253,10 +258,10 @@ def first_delivery(register: Register, city: Everybody, rates: DirtRates, truth:
     return delivery
 
 
-def later_delivery(register: Register, news: News, rates: DirtRates) -> Delivery:
+def later_delivery(register: Register, news: News) -> Delivery:
     """A later day of a register; corrected rows end their planted mistake."""
     change = register.day(news)
-    delivery, marks = with_mistakes(register, change.rows, rates, news.today, news.dice, fewest=0)
+    delivery, marks = with_mistakes(register, change.rows, news.rates, news.today, news.dice, fewest=0)
     dataset = register.place.dataset
     keys = [str(row[register.key]) for row in change.rows]
     news.truth.execute("DELETE FROM truth.record WHERE dataset = %s AND key = ANY(%s)", [dataset, keys + change.gone])
@@ -266,6 +271,9 @@ def later_delivery(register: Register, news: News, rates: DirtRates) -> Delivery
     )
     _remember(news.truth, register, change.rows, marks)
     delivery.planted += _late(register, change.rows, news.today)
+    for row, column in change.late:
+        late = Mistake(REPORTED_LATE, REPORTED_LATE, column, lambda row, dice: [row])
+        delivery.planted.append(_entry(register, late, row, row, news.today))
     write_planted(news.truth, delivery.planted)
     delivery.gone = change.gone
     return delivery

@@ -11,13 +11,13 @@ from benchmarks.truth import counts
 from benchmarks.truth.persons import survivors
 from benchmarks.truth.survival import Survivors
 from benchmarks.truth.town import DAYS, LivedTown
+from citylake.compared import accepted
 from citylake.compared.libraries import credit, entities, licences, macro, owners, persons
 from citylake.compared.libraries.answers import Answers
 
 PERSONS = 4_000
-MODELS = tuple(
-    dict.fromkeys(model for library in (counts, entities, owners, licences, credit, macro) for model in library.MODELS)
-)
+_ASKED = (accepted, counts, entities, owners, licences, credit, macro)
+MODELS = tuple(dict.fromkeys(model for library in _ASKED for model in library.MODELS))
 """All that is measured."""
 
 

@@ -25,8 +25,8 @@ SOURCES = (
     "cab/cremation", "cab/subsistence_allowance", "amr/enterprise", "amr/enterprise_change", "amr/shareholder",
     "amr/abnormal", "amr/annual_report", "cab/social_organisation", "sto/institution", "ara/collective",
     "txb/taxpayer", "dsrb/e_licence", "dsrb/e_licence_change", "dsrb/licence_expiry", "dsrb/licence_type", "drc/permit",
-    "drc/penalty", "drc/penalty_publicity", "drc/credit_list", "drc/credit_repair", "drc/credit_commitment",
-    "drc/credit_weight", "drc/credit_grade", "sb/macro_series", "sb/macro_observation",
+    "drc/penalty", "drc/penalty_publicity", "drc/reporting_limit", "drc/credit_list", "drc/credit_repair",
+    "drc/credit_commitment", "drc/credit_weight", "drc/credit_grade", "sb/macro_series", "sb/macro_observation",
 )  # fmt: skip
 """What persons, entities, licences, credit and the macro-economy are made of; addresses are measured elsewhere."""
 

@@ -1,26 +1,35 @@
 """What was planted in values that rules accept, against what libraries tell of them: values about which departments
-disagree, and licences that say otherwise than their own identifier.
+disagree, licences that say otherwise than their own identifier, and decisions that were reported late.
 
 A disagreement is to be told where both departments are heard: of a row that was refused nothing is asked. What is told
-is right if anything was planted in a row of the same person, or of the same licence.
+is right if anything was planted in a row of the same person, or of the same licence. Of decisions that were late
+when the platform began nothing is asked.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 
+from citylake.compared.libraries import credit
 from citylake.compared.libraries.licences import LICENCE, LOG
 from citylake.compared.libraries.persons import PERSON
 from citylake.compared.libraries.told import Libraries, doubtful_numbers
-from citylake.compared.rows import delivered_until, place
+from citylake.compared.rows import HARMLESS, REPORTED_LATE, delivered_until, place
 from citylake.compared.scores import Score
 from pipelines.contracts.load import SourceContract
 from pipelines.contracts.rules import Context
 from simulator import Planted
+from simulator.credit_registers import TIME_TO_REPORT
 from simulator.department import DATASET
+from simulator.office_hours import working_days_later
+from simulator.person import DAY_ZERO
 
 CERTIFICATE, DISPUTED = "certificate", "disputed"
 CONFLICT = "lib_population__conflict"
-MODELS = (PERSON, CONFLICT, LICENCE)
+REPORTING = "lib_credit__reporting"
+DECISIONS = {"1": credit.PERMIT, "2": credit.PENALTY}
+"""By kind of decision the source that reports it."""
+MODELS = (PERSON, CONFLICT, LICENCE, REPORTING, *(credit.LIBRARY[source][0] for source in DECISIONS.values()))
 """The models that are asked."""
 FIELDS = ("sex", "birth_date", "died_on")
 """What departments are made to disagree about. Names and telephones differ without anybody's mistake."""
@@ -28,9 +37,11 @@ REGISTER, CREMATIONS = "psb/household_person", "cab/cremation"
 
 
 def compare(libraries: Libraries) -> Iterator[Score]:
-    """A score of what departments say otherwise, and one of what identifiers do."""
+    """A score of what departments say otherwise, one of what identifiers do, one of late reports if there are any."""
     yield _disputed(libraries)
     yield _certificates(libraries)
+    if reported := _reported(libraries):
+        yield reported
 
 
 def _disputed(libraries: Libraries) -> Score:
@@ -100,11 +111,35 @@ def _certificates(libraries: Libraries) -> Score:
     return Score(CERTIFICATE, len(due), len(due & told), len(told), len(due & told))
 
 
+def _reported(libraries: Libraries) -> Score | None:
+    """A late report is told of for ever, whatever becomes of the decision. Of one that is not valid nothing is asked:
+    it may have been withdrawn before it was first read."""
+    planted = {
+        (kind, item.rybh): date.fromisoformat(str(item.true))
+        for kind, source in DECISIONS.items()
+        for item in _delivered(libraries, libraries.contracts.sources[source])
+        if item.kind == REPORTED_LATE
+    }
+    rows = libraries.rows(REPORTING, "decision_kind, credit_record_no, reporting_state = '2'")
+    known, valid = {(kind, number) for kind, number, _ in rows}, set[tuple[str, str]]()
+    for kind, source in DECISIONS.items():
+        model, key = credit.LIBRARY[source]
+        valid |= {(kind, number) for (number,) in libraries.rows(model, key, "document_status = '1'")}
+    begun = {one for one, day in planted.items() if working_days_later(day, TIME_TO_REPORT) >= DAY_ZERO}
+    due = begun & known & valid
+    told = {(kind, number) for kind, number, late in rows if late}
+    right = len(planted.keys() & told)
+    return Score(REPORTED_LATE, len(due), len(due & told), len(told), right) if due or told else None
+
+
 def _planted(libraries: Libraries, source: SourceContract) -> list[Planted]:
-    """What was planted in a source, was delivered and lasts."""
+    """What is wrong with rows of a source that were delivered, and lasts."""
+    return [item for item in _delivered(libraries, source) if item.ended is None and item.kind not in HARMLESS]
+
+
+def _delivered(libraries: Libraries, source: SourceContract) -> list[Planted]:
     last = delivered_until(source, libraries.city)
-    mine = (item for item in libraries.city.planted() if item.dataset == place(source) and item.day <= last)
-    return [item for item in mine if item.ended is None and item.kind not in ("cleanable", "late")]
+    return [item for item in libraries.city.planted() if item.dataset == place(source) and item.day <= last]
 
 
 def _column(source: SourceContract, item: Planted) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from citylake.compared.rows import place
+from citylake.compared.rows import HARMLESS, place
 from citylake.compared.scores import Score
 from pipelines.contracts.forms.sources import ChangeLog
 from pipelines.contracts.load import Contracts, SourceContract
@@ -20,7 +20,6 @@ from simulator import DemoCity, Planted
 
 KINDS = {"covers": "absent", "refers_to": "reference", "totals": "apart", "near_others": "outlying"}
 """What each rule verb is to find."""
-_HARMLESS = ("cleanable", "late")
 
 Key = tuple[str, ...]
 
@@ -64,7 +63,7 @@ class _Registers:
         self._city = city
         self._by_place: dict[str, list[Planted]] = defaultdict(list)
         for item in city.planted():
-            if item.ended is None and item.kind not in _HARMLESS:
+            if item.ended is None and item.kind not in HARMLESS:
                 self._by_place[item.dataset].append(item)
         self._rows: dict[str, Mapping[str, Mapping[str, Any]]] = {}
 

@@ -27,6 +27,9 @@ from simulator import DemoCity, Planted
 
 KINDS = ("completeness", "format", "encoding", "check_digit", "code", "range", "consistency", "duplicate")
 CLEANABLE, LATE, LINE_BREAK, CORRECTED, SHARED = "cleanable", "late", "line_break", "corrected", "shared"
+REPORTED_LATE = "reported_late"
+HARMLESS = (CLEANABLE, LATE, REPORTED_LATE)
+"""What is planted in rows with which nothing is wrong once they are cleaned."""
 _TORN, _EXCEL, _TYPE, _HISTORY = "torn_row", "excel_number", "type", "history"
 _NAMED = {
     **dict.fromkeys(("ragged_long", "ragged_short", "broken_json"), _TORN),

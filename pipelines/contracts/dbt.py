@@ -1,10 +1,13 @@
-"""What dbt learns from contracts: its sources and the authority matrix. Generated for each build, never committed."""
+"""What dbt learns from contracts: its sources, the authority matrix, the work calendar. Generated for each build, never
+committed."""
 
 import json
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 
 from pipelines.contracts.authority import order_on
+from pipelines.contracts.calendar import WorkCalendar
+from pipelines.contracts.forms.city import WorkCalendarForm
 from pipelines.contracts.load import Contracts, SourceContract
 
 MACROS = "macros/"
@@ -22,7 +25,8 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
     """The generated files of the dbt project for an edition of `day`: relative path -> text.
 
     Of the authority matrix only the claims that count on that day are told, so the text, and with it every model's
-    inputs, changes on the days on which a claim begins or ends and on no other.
+    inputs, changes on the days on which a claim begins or ends and on no other. The calendar goes to the end of next
+    year, and changes with the year and when one is announced.
     """
     core = [table for source in contracts.sources.values() for table in _tables(source)]
     lake = [
@@ -55,6 +59,7 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
     return {
         "models/sources.yml": json.dumps({"version": 2, "sources": sources}, ensure_ascii=False, indent=1),
         f"{MACROS}authority.sql": _authority(contracts, day),
+        f"{MACROS}work_years.sql": work_years(contracts.city.workCalendar, day),
     }
 
 
@@ -69,3 +74,25 @@ def _authority(contracts: Contracts, day: date) -> str:
     """A macro that returns library -> column -> sources in order; JSON is a value of Jinja as it stands."""
     matrix = json.dumps(order_on(contracts.authority, day), indent=1)
     return f"{{% macro authority_matrix() %}}{{{{ return({matrix}) }}}}{{% endmacro %}}\n"
+
+
+def work_years(form: WorkCalendarForm | None, day: date) -> str:
+    """A macro that is a table of years for `macros/portable/work_days.sql`. Three times, by the calendar (`worked`) and
+    of a year that is not announced none (`fewest`) or all of its days (`most`): a sign for each of the 31 days that a
+    month may have (1: worked), and the working days of all years before. Without a calendar no year is announced."""
+    form = form or WorkCalendarForm(years={}, statutory=[])
+    calendar, rows, before = WorkCalendar(form), list[str](), [0, 0, 0]
+    for year in range(min((day.year, *form.years)), max((day.year + 1, *form.years)) + 1):
+        worked, bounds = _signs(year, calendar.works), (_signs(year, lambda _: False), _signs(year, lambda _: True))
+        counted = (worked, *((worked, worked) if year in form.years else bounds))
+        told = (f"'{signs}', {so_far}" for signs, so_far in zip(counted, before, strict=True))
+        rows.append(f"({year}, {', '.join(told)})")
+        before = [so_far + signs.count("1") for signs, so_far in zip(counted, before, strict=True)]
+    return f"{{% macro work_years() %}}(values {', '.join(rows)}){{% endmacro %}}\n"
+
+
+def _signs(year: int, works: Callable[[date], bool]) -> str:
+    """A sign for each of twelve times 31 days of a year; those that it does not have are not worked."""
+    days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
+    worked = {(day.month, day.day) for day in days if day.year == year and works(day)}
+    return "".join(str(int((month, day) in worked)) for month in range(1, 13) for day in range(1, 32))

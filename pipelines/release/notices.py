@@ -1,8 +1,8 @@
 """Notices: rows of a released version that departments are told of in time, as findings of theirs.
 
 A contract says whom and about what (`notice`): one finding for each addressee and kind, and for each month of what
-ends, with counts and days, never with what else stands in the rows. What became of the rows, once none is left, is the
-proof with which the issue closes, where the contract says where they stay.
+ends or came late, with counts and days, never with what else stands in the rows. What became of the rows, once none is
+left, is the proof with which the issue closes, where the contract says where they stay.
 """
 
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from pipelines.codecs.sql import identifier
-from pipelines.contracts.forms.products import Notice, NoticeOutcome
+from pipelines.contracts.forms.products import Notice
 from pipelines.contracts.resolved import Contracts, ProductContract
 from pipelines.issues import Finding
 
@@ -47,15 +47,15 @@ def notices(
     """
     departments = {code: row["organisation"] for code, row in contracts.codes[notice.departments].rows.items()}
     ends = identifier(notice.ends)
-    month_of = f"strftime({ends}, '%Y-%m')" if notice.about == "ending" else "NULL"
+    month_of = "NULL" if notice.about == "superseded" else f"strftime({ends}, '%Y-%m')"
     group = ", ".join((identifier(notice.to), identifier(notice.kind), month_of))
     told = con.execute(
         f"SELECT {group}, count(*), min({ends}) FROM {relation} WHERE {ends} IS NOT NULL "
         "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     )
-    findings = []
+    names, findings = _names(contracts, contract.form.model, notice.kind), []
     for to, kind, month, rows, first in told.fetchall():
-        about = {"kind": kind, "month": month, "rows": rows, "first": first.isoformat()}
+        about = {"kind": names.get(kind, kind), "month": month, "rows": rows, "first": first.isoformat()}
         owner = departments.get(to, contract.form.owner)
         findings.append(Finding(f"notice.{notice.about}", about, "warning", _key(to, kind, month), rows, owner))
     outcomes = _became(con, contracts, notice, group, outcome, day) if outcome is not None else {}
@@ -67,7 +67,8 @@ def _became(
 ) -> dict[str, dict[str, Any]]:
     """By identity of the finding of each group: how many rows it has, how many are past their end, what became."""
     assert notice.outcome is not None  # a relation of outcomes is that of the contract
-    names, ends, became = _names(contracts, notice.outcome), identifier(notice.ends), identifier(notice.outcome.column)
+    names = _names(contracts, notice.outcome.model, notice.outcome.column)
+    ends, became = identifier(notice.ends), identifier(notice.outcome.column)
     counted = con.execute(
         f"SELECT {group}, {became}, count(*), count(*) FILTER ({ends} < DATE '{day}') FROM {outcome} "
         f"WHERE {ends} IS NOT NULL GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
@@ -84,10 +85,9 @@ def _became(
     return outcomes
 
 
-def _names(contracts: Contracts, outcome: NoticeOutcome) -> dict[str, str]:
-    """What the values of the column of outcomes mean."""
-    columns = contracts.models[outcome.model].columns
-    (codes,) = (column.definition.codes for column in columns if column.name == outcome.column)
+def _names(contracts: Contracts, model: str, name: str) -> dict[str, str]:
+    """What the codes in a column of a model mean; nothing of one without codes."""
+    (codes,) = (column.definition.codes for column in contracts.models[model].columns if column.name == name)
     return {code: row["name"] for code, row in contracts.codes[codes].rows.items()} if codes else {}
 
 

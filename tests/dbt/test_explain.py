@@ -18,13 +18,18 @@ import duckdb
 import pytest
 from typer.testing import CliRunner
 
+from citylake.compared import accepted
+from citylake.compared.libraries.report import Published
+from citylake.compared.rows import REPORTED_LATE
 from citylake.explain import row_of
 from citylake.main import app
 from pipelines.admission.compile import compile_contract, raw_rows
 from pipelines.codecs.derive import derivations
 from pipelines.codecs.sql import identifier, literal
+from pipelines.contracts.calendar import WorkCalendar
 from pipelines.contracts.load import Contracts, Product
 from pipelines.geo import judging, shapes
+from pipelines.issues import Issues
 from pipelines.lake import delta
 from pipelines.lake.zones import library_of
 from pipelines.linkage import tables
@@ -346,6 +351,27 @@ def _is_longest(day: date, case: Case) -> bool:
         str(day) == f"{one.year + int(count or 0)}-{one:%m-%d}".replace("-02-29", "-02-28")
         for one in decided for count in years
     )  # fmt: skip
+
+
+def reported(case: Case) -> date:
+    """The day on which the source first had a decision, whose first version is the last of the raw rows named."""
+    source = {"1": "drc/permit", "2": "drc/penalty"}[case.row["decision_kind"] or ""]
+    return date.fromisoformat(day_in_the_city(case.raws[source]["source_updated_at"]))
+
+
+def is_working_days(case: Case) -> bool:
+    """Counted day by day; a report on a day of rest counts as of the next working day."""
+    assert case.contracts.city.workCalendar is not None
+    works, day = WorkCalendar(case.contracts.city.workCalendar).works, reported(case)
+    decided = date.fromisoformat(case.row["decided_on"] or "")
+    passed = sum(works(decided + timedelta(days=number)) for number in range(1, (day - decided).days + 1))
+    return int(case.cell.value or -1) == passed + (not works(day))
+
+
+def is_reporting_state(case: Case) -> bool:
+    """All days of the town are of years that are announced; of what was late on its first day nothing is told."""
+    late = int(case.row["working_days"] or -1) > int(case.row["limit_days"] or -1)
+    return case.cell.value in (("2", "3") if late else ("1",))
 
 
 def is_repaired_record_known(case: Case) -> bool:
@@ -692,6 +718,12 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "public_until": is_last_day_shown,
     "in_list": lambda case: (case.cell.value == "true") == ((case.row["public_until"] or "9") >= day_of(case)),
     "record_known": is_repaired_record_known,
+    "first_reported_on": lambda case: str(reported(case)) == case.cell.value,
+    "working_days": is_working_days,
+    "reporting_state": is_reporting_state,
+    "late_reported_on": lambda case: (
+        case.row["reporting_state"] == "2" and case.cell.value == case.row["first_reported_on"]
+    ),
     "factor_code": is_factor,
     "event_no": lambda case: any(case.cell.value in raw.values() for raw in case.raws.values()),
     "event_on": lambda case: any(case.cell.value in raw.values() for raw in case.raws.values()),
@@ -729,6 +761,17 @@ COMPUTED: dict[str, Callable[[Case], bool]] = {
     "yoy_agrees": lambda case: (case.cell.value == "true") == (abs(float(case.row["yoy_gap"] or 9)) <= 0.06),
 }
 """How cells are computed that no raw cell holds, said apart from the models."""
+
+
+def test_decisions_that_were_reported_late_are_told_and_no_others(town: Town) -> None:
+    found = {score.kind: score for score in accepted.compare(Published(town.settings, town.city))}
+    score = found[REPORTED_LATE]
+    assert score.planted >= 1 and score.recall == 1 and score.precision == 1, score
+    late = town.rows("lib_credit__reporting", "1", "reporting_state = '2'")
+    with town.register() as register:
+        told = [row for row in Issues(register).open("lib_credit__reporting") if row["code"].startswith("notice.")]
+    assert late and sum(row["count"] for row in told) == len(late)
+    assert {row["owner"] for row in told} <= {"amr", "hc", "hurd", "hrssb", "psb", "drc"}
 
 
 def test_values_are_shown_only_when_asked_for(town: Town, contracts: Contracts) -> None:

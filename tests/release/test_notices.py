@@ -105,6 +105,30 @@ def test_the_issuer_is_told_of_licences_that_a_newer_one_replaced(contracts: Con
             con.execute("UPDATE licence SET superseded_since = NULL")
 
 
+def test_departments_are_told_of_what_they_reported_late(contracts: Contracts, desk: Issues) -> None:
+    """One issue for each authority, kind by its name, and month of the report; it closes when none is told any more."""
+    model = "lib_credit__reporting"
+    contract = contracts.models[model]
+    notice = contract.form.notice
+    assert isinstance(notice, Notice)
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE decision (authority_uscc VARCHAR, decision_kind VARCHAR, late_reported_on DATE)")
+        rows = [(AMR, "1", date(2026, 10, 9)), (AMR, "1", date(2026, 10, 30)), (AMR, "2", DAY), (AMR, "2", None)]
+        con.executemany("INSERT INTO decision VALUES (?, ?, ?)", rows)
+        found = notices(con, contract, notice, "decision", None, contracts, DAY)
+        desk.report(model, "drc", AREA, found.findings, found.proof)
+        assert {(row["owner"], row["count"], row["code"].partition(".")[2]) for row in desk.open()} == {
+            ("amr", 2, f"late:{AMR}.1.202610"),
+            ("amr", 1, f"late:{AMR}.2.202611"),
+        }
+        (permits,) = (row["text"]["zh"] for row in desk.open() if row["count"] == 2)
+        assert "行政许可" in permits and "2026-10 报送" in permits and "2026-10-09" in permits
+        con.execute("UPDATE decision SET late_reported_on = NULL")
+        found = notices(con, contract, notice, "decision", None, contracts, DAY)
+        desk.report(model, "drc", AREA, found.findings, found.proof)
+        assert desk.open() == []
+
+
 def test_departments_are_told_before_a_version_is_published(
     contracts: Contracts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,7 @@ def household_planted(city: DemoCity) -> list[Planted]:
     return [entry for entry in city.planted() if entry.dataset == DATASET]
 
 
-ELSEWHERE = {"encoding", "identity", "reference", "absent", "apart", "outlying", "certificate"}
+ELSEWHERE = {"encoding", "identity", "reference", "absent", "apart", "outlying", "certificate", "reported_late"}
 """Kinds of mistakes that other registers have."""
 
 

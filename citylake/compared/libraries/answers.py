@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from citylake.compared.libraries.told import Libraries
-from citylake.compared.rows import place
+from citylake.compared.rows import CLEANABLE, REPORTED_LATE, place
 
 UNEXPLAINED = "unexplained"
 Key = Hashable
@@ -54,7 +54,7 @@ class Planted:
     def __init__(self, libraries: Libraries) -> None:
         by_place: dict[str, dict[str, str]] = {}
         for item in libraries.city.planted():
-            if item.ended is None and item.kind != "cleanable":
+            if item.ended is None and item.kind not in (CLEANABLE, REPORTED_LATE):
                 kind = "undetectable" if item.undetectable else "refused" if item.refusable else item.kind
                 by_place.setdefault(item.dataset, {})[item.rybh] = kind
         self._by_place, self._sources = by_place, libraries.contracts.sources

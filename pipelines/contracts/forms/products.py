@@ -239,8 +239,8 @@ class NoticeOutcome(Strict):
 
 
 class Notice(Strict):
-    """Rows that a department is told of, in an issue of its own: of those that end for each `kind` and month of `ends`,
-    of those that are superseded (since `ends`) and still called valid for each `kind`.
+    """Rows that a department is told of, in an issue of its own: of those that end, or came late, for each `kind` and
+    month of `ends`, of those that are superseded (since `ends`) and still called valid for each `kind`.
 
     `to`: the column with the department's credit code; `departments`: the code list whose column `organisation` says
     whose it is. When none of these rows is left, the issue closes with what `outcome` says became of them.
@@ -248,7 +248,7 @@ class Notice(Strict):
 
     to: FieldName
     departments: CodeListName
-    about: Literal["ending", "superseded"]
+    about: Literal["ending", "late", "superseded"]
     kind: FieldName
     ends: FieldName
     outcome: NoticeOutcome | None = None
