@@ -106,13 +106,17 @@ def test_at_the_command_line_and_on_pages(own_city: City, tmp_path: Path, monkey
     path = city.own_contracts() / CONTRACT
     monkeypatch.setenv("CITYLAKE_HOME", str(city.settings.home))
     monkeypatch.setenv("CITYLAKE_PROJECT", str(city.settings.project))
-    text = path.read_text("utf-8")
-    assert NAMED in text
-    path.write_text(text.replace(NAMED, NAMED + SETTING), "utf-8")
 
     def told(*words: str) -> tuple[int, str]:
         result = runner.invoke(app, ["release", *words])
         return result.exit_code, result.output
+
+    code, output = told("list")
+    assert code == 0, output
+    assert "没有产品要求两人批准" in output and "No product asks for two persons" in output
+    text = path.read_text("utf-8")
+    assert NAMED in text
+    path.write_text(text.replace(NAMED, NAMED + SETTING), "utf-8")
 
     def line() -> dict[str, object]:
         code, output = told("list")
