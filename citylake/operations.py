@@ -14,6 +14,7 @@ from citylake.jobs import run_job
 from citylake.output import as_json, known_source, opened_register, proof_text, told
 from citylake.permission import Actor, Why, permit, permitted
 from citylake.usage import GREATEST
+from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import load
 from pipelines.held import decide_batch
 from pipelines.issues import Issues
@@ -193,4 +194,8 @@ def _decide(source: str, batch: int, stage: Literal[Stage.CONFIRM, Stage.REJECT]
     with told():
         settings = Settings.from_environment()
         permit(settings, f"batch.{stage.value}", who, subject=source)
+        contract = known_source(load(settings.contracts), source)
         decide_batch(settings, source, batch, stage, who, why)
+        whole = isinstance(contract.form.load, WholeTable)
+        done = "confirmed" if stage is Stage.CONFIRM else "rejected" if whole else "rejected_changes"
+        typer.echo(say(f"batch.{done}", subject=source, batch=batch))

@@ -20,6 +20,7 @@ from pipelines.admission.receive import asked_of, position_of
 from pipelines.admission.renames import ColumnsRenamed
 from pipelines.admission.taken import known_files
 from pipelines.admission.trial import Trial, trial
+from pipelines.connectors.base import listed
 from pipelines.contracts.load import SourceContract, load
 from pipelines.messages import CitylakeError, say, translate
 from pipelines.register.receipts import Receipts, Stage
@@ -47,16 +48,20 @@ def test(source: Source) -> None:
 
         today = datetime.now(ZoneInfo(contracts.city.timezone)).date()
         lake, made_up = settings.lake, is_test(settings)
+        unmarked: list[str] = []
         try:
             asked = partial(trial, contract, contracts, secret, lake.scratch(), today, looks, made_up=made_up)
             found = asked(
                 position=position_of(contract, receipts.last(Stage.PULL, source), receipts),
                 known=partial(known_files, contract, asked_of(contract), receipts),
+                unmarked=lambda name, _: unmarked.append(name),
             )
         except ColumnsRenamed as error:
             for finding in error.findings:
                 typer.echo(say(finding.code, **finding.arguments))
             raise CitylakeError(error.code, **error.arguments) from None
+        if unmarked:
+            typer.echo(say("order.no_marker", files=listed(unmarked), rows=len(unmarked)))
         if found is None:
             raise CitylakeError("trial.nothing", subject=source)
         _show(contract, found)

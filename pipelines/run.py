@@ -21,6 +21,7 @@ from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
 from pipelines.admission.renames import ColumnsRenamed
+from pipelines.connectors.base import listed
 from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.forms.sources import WholeTable
 from pipelines.contracts.load import Contracts, SourceContract, load
@@ -67,6 +68,8 @@ scores of the day, or reports of the month."""
 PROOFS = 1000
 """How many admissions of a source are looked at for the one that solved an issue."""
 
+PATIENCE = 3600
+"""Seconds after which a file without its marker is told: an upload may take a while."""
 IngestStatus = Literal["waiting", "admitted", "unchanged", "held", "rejected", "failed"]
 
 
@@ -135,12 +138,13 @@ class Run:
         contract = self.contracts.sources[source]
         try:
             with disk_full_named(self.settings.home):
-                delivery, admitted = self._settle(contract) or self._receive(contract)
+                unmarked: set[str] = set()
+                delivery, admitted = self._settle(contract) or self._receive(contract, unmarked)
                 earlier: list[Finding] = []
                 while delivery is not None and delivery.more and not _blocks(contract, admitted):
                     earlier += _observed(contract, delivery, admitted)
-                    delivery, admitted = self._receive(contract)
-                return self._ingested(contract, delivery, admitted, earlier)
+                    delivery, admitted = self._receive(contract, unmarked)
+                return self._ingested(contract, delivery, admitted, [*earlier, *_unmarked(unmarked)])
         except Exception as error:
             if isinstance(error, ColumnsRenamed):
                 self.issues.report(source, contract.org, "drift", error.findings)
@@ -243,12 +247,15 @@ class Run:
                 return waiting, admitted
         return None
 
-    def _receive(self, contract: SourceContract) -> tuple[Delivery | None, Admitted | None]:
-        """Pull one delivery and admit it."""
-        made_up = is_test(self.settings)
-        delivery = receive(
-            contract, self.contracts, self.lake, self._secret, self.receipts, self.erased, made_up=made_up
-        )
+    def _receive(self, contract: SourceContract, unmarked: set[str]) -> tuple[Delivery | None, Admitted | None]:
+        """Pull one delivery and admit it. To `unmarked` files are added that have waited long for their markers."""
+
+        def tell(name: str, seconds: float) -> None:
+            if seconds >= PATIENCE:
+                unmarked.add(name)
+
+        about = (contract, self.contracts, self.lake, self._secret, self.receipts, self.erased)
+        delivery = receive(*about, made_up=is_test(self.settings), unmarked=tell)
         return delivery, self._admit(contract, delivery) if delivery else None
 
     def publish(self) -> list[Outcome]:
@@ -475,6 +482,7 @@ class Run:
         if delivery is None:
             finding = Finding("pull.nothing_yet", {"subject": contract.id}, "warning")
             self.issues.report(contract.id, contract.org, "pull", [finding])
+            self.issues.report(contract.id, contract.org, "order", earlier)
             return Ingested("waiting", "", None)
         asked = self._asked(contract, admitted)
         found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
@@ -530,7 +538,8 @@ class Run:
     def _report_admission(self, contract: SourceContract, admitted: Admitted | None) -> list[Finding]:
         """Make the issues of a source say what is held, which is returned, and which refused rows are open. An issue
         whose rows are all settled closes with the batches that brought them."""
-        held = [Finding(code, given, "error") for code, given in (admitted.held if admitted else {}).items()]
+        which = {"subject": contract.id, "batch": admitted.batch if admitted else None}
+        held = [Finding(code, given | which, "error") for code, given in (admitted.held if admitted else {}).items()]
         refused, settled = self._refused(contract)
         known = {language: reasons(contract, language) for language in ("zh", "en")}
         findings = [
@@ -614,6 +623,12 @@ def opened(settings: Settings, run_id: str, patience: float = 0, erasing: bool =
             run.seal()
         finally:
             register.close()
+
+
+def _unmarked(names: set[str]) -> list[Finding]:
+    """The finding about files that wait for their markers."""
+    about = {"files": listed(sorted(names)[:5]) + ("…" if len(names) > 5 else ""), "rows": len(names)}
+    return [Finding("order.no_marker", about, "warning", rows=len(names))] if names else []
 
 
 def _observed(contract: SourceContract, delivery: Delivery, admitted: Admitted | None) -> list[Finding]:

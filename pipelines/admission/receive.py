@@ -72,9 +72,10 @@ def receive(
     erased: Erased = NOBODY,
     *,
     made_up: bool = False,
+    unmarked: Callable[[str, float], None] = lambda _name, _seconds: None,
 ) -> Delivery | None:
     """Pull the source and keep what came, without erased persons; None when nothing ever came. `made_up`: whether the
-    home holds made-up data.
+    home holds made-up data; `unmarked`: is told of files that wait for their markers (see `Request`).
 
     Raises CitylakeError if the source cannot deliver, ColumnsRenamed if it lacks columns, OSError if the disk is full.
     """
@@ -90,6 +91,7 @@ def receive(
             asked = asking(contract, contracts, lake, partial / RAW_FILE)
             known = partial_of(known_files, contract, asked_of(contract), receipts)
             asked = replace(asked, secret=secret, position=position, made_up=made_up, known=known, again=again.append)
+            asked = replace(asked, unmarked=unmarked)
             pulled = _pull(contract, replace(asked, previous=lambda: _previous(contract, lake, last, receipts)))
         except ColumnsMissing as error:
             before = receipts.last(Stage.ADMIT, contract.id)  # one that corrects or repeats hands its profile on

@@ -58,9 +58,10 @@ def trial(
     made_up: bool,
     position: Mapping[str, Any],
     known: Callable[[], Mapping[str, str]],
+    unmarked: Callable[[str, float], None],
 ) -> Trial | None:
     """Try a source; None when it has nothing to show now. `looks`: of the last admitted batch; `position` and `known`:
-    where the next run goes on, and the files that it leaves alone.
+    where the next run goes on, and the files that it leaves alone; `unmarked`: is told of files that wait for a marker.
 
     Raises CitylakeError for what a run would end with, ColumnsRenamed for missing columns.
     """
@@ -70,7 +71,9 @@ def trial(
         lake.prepare()
         target = lake.raw(contract.org, contract.dataset) / "1" / RAW_FILE
         target.parent.mkdir(parents=True)
-        request = replace(asking(contract, contracts, lake, target), secret=secret, most=MOST, made_up=made_up)
+        request = replace(
+            asking(contract, contracts, lake, target), secret=secret, most=MOST, made_up=made_up, unmarked=unmarked
+        )
         verb, arguments = connectors[contract.connector.verb], contract.connector.arguments
         try:
             # Behind a cursor there may be one row that is known: from the beginning there is more to judge.

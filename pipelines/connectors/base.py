@@ -68,7 +68,8 @@ class Request:
     whether this home holds made-up data, so that more of them may come. `most`: only a look is taken and nothing kept:
     about so many rows are enough, and a broker forgets none of them. Files come whole all the same: where one is
     damaged is not known before. `known`: gives the SHA-256 of the file that was taken last under each name; `again`:
-    told the name of a file that came again as it was taken before, and is left where it lies. `sessions`: how many the
+    told the name of a file that came again as it was taken before, and is left where it lies; `unmarked`: that of a new
+    file which waits for its marker, and for how many seconds it has lain there. `sessions`: how many the
     server of a connection stands, None if nobody said.
     """
 
@@ -87,6 +88,7 @@ class Request:
     most: int | None = None
     known: Callable[[], Mapping[str, str]] = dict
     again: Callable[[str], None] = lambda _: None
+    unmarked: Callable[[str, float], None] = lambda _name, _seconds: None
     sessions: Callable[[str], int | None] = lambda _: None
 
 

@@ -55,6 +55,17 @@ class DropBox:
         self.files = waiting(store, pattern, complete, young)
         if complete == "stable" and not store.certain:
             self._note_young(young)
+        if complete == "marker":
+            self._tell_unmarked()
+
+    def _tell_unmarked(self) -> None:
+        """Tell of new files that wait for their markers; a marker may be taken away behind a file that was taken."""
+        ready = {file.name for file in self.files}
+        for file in self.store.files(self.pattern):
+            taken = self.taken.get(file.name)
+            known = taken["looks"] == file.looks if taken else file.name in self._known_files()
+            if file.name not in ready and not known:
+                self._request.unmarked(file.name, file.age)
 
     def fresh(self) -> Iterator[StoredFile]:
         """The complete files that were not taken. Raises StoreError."""

@@ -1,7 +1,9 @@
 """Drift: each change of a source is a named finding, the contract's policy is kept, no value of a person is told."""
 
 import json
+import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -450,12 +452,28 @@ def test_no_batch_of_changes_overtakes_one_that_is_held(department: Department) 
         "admit 1",
         "pull 2",
     ]
-    assert {issue["code"] for issue in department.issues()} == {HOLD, "drift.units:weight_g"}
+    texts = {issue["code"]: issue["text"]["zh"] for issue in department.issues()}
+    assert texts.keys() == {HOLD, "drift.units:weight_g"} and f"citylake confirm {BIRTH} 2" in texts[HOLD]
     decide_batch(department.settings, BIRTH, 2, Stage.CONFIRM, "steward", "asked")
     third = department.run()  # grams again: that is a shift of its own
     assert third.status == "held" and "admit 2" in department.stages() and "pull 3" in department.stages()
     decide_batch(department.settings, BIRTH, 3, Stage.REJECT, "steward", "asked")
     assert department.run().status == "rejected"
+
+
+def test_a_file_that_waits_long_for_its_marker_is_an_issue(department: Department) -> None:
+    """Also where nothing ever came: its department says that it sent something."""
+    department.put(1, births(40))
+    file = department.folder / "birth_001.csv"
+    file.with_name(f"{file.name}.ok").unlink()
+    assert department.run().status == "waiting"  # an upload may take a while
+    assert [issue["code"] for issue in department.issues()] == ["pull.nothing_yet"]
+    os.utime(file, (time.time() - 7200,) * 2)
+    department.run()
+    waiting = next(issue for issue in department.issues() if issue["code"] == "order.no_marker")
+    assert "birth_001.csv" in waiting["text"]["zh"] and waiting["owner"] == "hc"
+    file.with_name(f"{file.name}.ok").touch()
+    assert department.run().status == "admitted" and department.issues() == []
 
 
 def test_a_new_column_is_told_as_the_policy_says(department: Department) -> None:

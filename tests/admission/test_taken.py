@@ -1,5 +1,7 @@
 """Files that come again: the same one is nothing new, also when it was gone, and an older one puts no table back."""
 
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +39,15 @@ class DroppedLake(RawLake):
         (self.drop / f"{name}.ok").unlink()
 
     def pulled(self) -> Delivery | None:
-        return receive(self.contract, self.contracts, self.lake, lambda _: f"file://{self.drop}", self.receipts)
+        self.unmarked: dict[str, float] = {}
+        return receive(
+            self.contract,
+            self.contracts,
+            self.lake,
+            lambda _: f"file://{self.drop}",
+            self.receipts,
+            unmarked=self.unmarked.__setitem__,
+        )
 
     def new(self) -> bool:
         delivery = self.pulled()
@@ -61,6 +71,22 @@ def test_a_file_that_was_gone_and_comes_again_is_nothing_new(tmp_path: Path, tog
     assert later and (later.new, later.again) == (False, ())  # told once
     lake.put("05.csv", "may, corrected")
     assert lake.new()
+
+
+def test_a_file_that_waits_for_its_marker_is_told(tmp_path: Path) -> None:
+    """Not one that was taken, whose marker may be taken away."""
+    lake = DroppedLake(tmp_path)
+    lake.put("05.csv", "may")
+    assert lake.new() and lake.unmarked == {}
+    (lake.drop / "05.csv.ok").unlink()
+    (lake.drop / "06.csv").write_text("id\njune\n")
+    os.utime(lake.drop / "06.csv", (time.time() - 7200,) * 2)
+    assert not lake.new()
+    assert list(lake.unmarked) == ["06.csv"] and 7100 < lake.unmarked["06.csv"] < 7300
+    lake.put("06.csv", "june")
+    lake.put("05.csv", "may, corrected")
+    (lake.drop / "05.csv.ok").unlink()
+    assert lake.new() and list(lake.unmarked) == ["05.csv"]
 
 
 def test_going_back_behind_a_batch_reads_its_files_again(tmp_path: Path) -> None:

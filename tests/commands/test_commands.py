@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.messages import catalogue
-from pipelines.register.receipts import Stage
+from pipelines.register import Register
+from pipelines.register.receipts import Receipts, Stage
+from pipelines.settings import Settings
 
 runner = CliRunner()
 
@@ -72,6 +74,26 @@ def test_a_batch_that_is_not_held_cannot_be_confirmed(home: Path, administrator:
     result = runner.invoke(app, ["confirm", "psb/household_person", "7", "--who", "张专员", "--why", "核实"])
     assert result.exit_code == 1
     assert "没有批次 7" in result.output and "no batch 7" in result.output
+
+
+@pytest.mark.parametrize(
+    ("word", "source", "follows"),
+    [
+        ("confirm", "psb/household_person", "下次运行时入库"),
+        ("reject", "psb/household_person", "下一次整表照常取用"),
+        ("reject", "drc/penalty", "citylake source rewind drc/penalty --batch 1"),
+    ],
+)
+def test_what_follows_the_word_about_a_held_batch_is_said(
+    home: Path, administrator: str, word: str, source: str, follows: str
+) -> None:
+    told("user", "张专员", "dsrb", "--role", "steward")
+    register = Register(Settings.from_environment().register_url)
+    for stage in (Stage.PULL, Stage.HOLD):
+        Receipts(register, "test").add(stage, source, {"origin": "test"}, 1)
+    register.close()
+    result = runner.invoke(app, [word, source, "1", "--who", "张专员", "--why", "核实"])
+    assert result.exit_code == 0 and follows in " ".join(result.output.split())
 
 
 def told(*arguments: str, code: int = 0) -> str:
