@@ -240,11 +240,13 @@ class Run:
         return as_utc(moment).astimezone(ZoneInfo(self.contracts.city.timezone)).date()
 
     def _settle(self, contract: SourceContract) -> tuple[Delivery, Admitted] | None:
-        """Admit what waits. The batch at which an incremental source is held, if any: none may overtake it."""
+        """Admit what waits, and say so at once, for the pull behind it may fail. The batch at which an incremental
+        source is held, if any: none may overtake it."""
         for waiting in self._waiting(contract):
             admitted = self._admit(contract, waiting)
             if admitted is not None and _blocks(contract, admitted):
                 return waiting, admitted
+            self._report(contract, waiting, admitted)
         return None
 
     def _receive(self, contract: SourceContract, unmarked: set[str]) -> tuple[Delivery | None, Admitted | None]:
@@ -484,12 +486,7 @@ class Run:
             self.issues.report(contract.id, contract.org, "pull", [finding])
             self.issues.report(contract.id, contract.org, "order", earlier)
             return Ingested("waiting", "", None)
-        asked = self._asked(contract, admitted)
-        found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
-        for area in ("drift", "correction", "order"):
-            mine = [one for one in found if one.code.startswith(f"{area}.")]
-            self.issues.report(contract.id, contract.org, area, mine)
-        held = self._report_admission(contract, admitted)
+        held = self._report(contract, delivery, admitted, earlier)
         in_force = self._last_admitted(contract.id)
         if admitted is None:
             return Ingested("rejected", "", in_force)
@@ -497,6 +494,21 @@ class Run:
             self.failures.subjects.append(contract.id)
             return Ingested("held", "\n".join(finding.both() for finding in held), in_force)
         return Ingested("admitted" if delivery.new else "unchanged", "", admitted)
+
+    def _report(
+        self,
+        contract: SourceContract,
+        delivery: Delivery,
+        admitted: Admitted | None,
+        earlier: Sequence[Finding] = (),
+    ) -> list[Finding]:
+        """Make the issues of a source say what a delivery showed; returns why it is held."""
+        asked = self._asked(contract, admitted)
+        found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
+        for area in ("drift", "correction", "order"):
+            mine = [one for one in found if one.code.startswith(f"{area}.")]
+            self.issues.report(contract.id, contract.org, area, mine)
+        return self._report_admission(contract, admitted)
 
     def ask(self, source: str, asked: granted.Asked, row: str) -> None:
         """Put a correction that a person asks for into the book of its source, and open the issue of its owner. `row`:

@@ -461,6 +461,19 @@ def test_no_batch_of_changes_overtakes_one_that_is_held(department: Department) 
     assert department.run().status == "rejected"
 
 
+def test_a_confirmed_batch_is_not_told_as_held_where_the_next_pull_fails(department: Department) -> None:
+    department.put(1, births(60))
+    department.run()
+    department.put(2, births(60, 60, weight=3))
+    assert department.run().status == "held"
+    decide_batch(department.settings, BIRTH, 2, Stage.CONFIRM, "steward", "asked")
+    department.put(3, [row | {"母亲身份证号": "见附件"} for row in births(60, 120)], {"母亲身份证号": "备注"})
+    assert department.run().status == "failed"
+    issues = {issue["code"]: issue for issue in department.issues()}
+    assert issues.keys() == {"pull.columns_missing", "drift.units:weight_g"}
+    assert issues["drift.units:weight_g"]["severity"] == "warning"
+
+
 def test_a_file_that_waits_long_for_its_marker_is_an_issue(department: Department) -> None:
     """Also where nothing ever came: its department says that it sent something."""
     department.put(1, births(40))
