@@ -467,11 +467,14 @@ def test_a_confirmed_batch_is_not_told_as_held_where_the_next_pull_fails(departm
     department.put(2, births(60, 60, weight=3))
     assert department.run().status == "held"
     decide_batch(department.settings, BIRTH, 2, Stage.CONFIRM, "steward", "asked")
-    department.put(3, [row | {"母亲身份证号": "见附件"} for row in births(60, 120)], {"母亲身份证号": "备注"})
+    department.put(3, births(60, 120))
+    file = department.folder / "birth_003.csv"
+    file.write_bytes(file.read_text("gbk").encode())
+    file.with_name(f"{file.name}.ok").touch()
     assert department.run().status == "failed"
-    issues = {issue["code"]: issue for issue in department.issues()}
-    assert issues.keys() == {"pull.columns_missing", "drift.units:weight_g"}
-    assert issues["drift.units:weight_g"]["severity"] == "warning"
+    severities = {issue["code"]: issue["severity"] for issue in department.issues()}
+    assert severities["format.encoding"] == "error" and HOLD not in severities
+    assert severities["drift.units:weight_g"] == "warning"
 
 
 def test_a_file_that_waits_long_for_its_marker_is_an_issue(department: Department) -> None:
