@@ -70,7 +70,8 @@ def test(source: Source) -> None:
 
 def _show(contract: SourceContract, found: Trial) -> None:
     about = {"subject": contract.id, "origin": found.origin, "rows": found.rows, "refused": found.refused}
-    typer.echo(say("trial.good" if found.good else "trial.empty" if not found.rows else "trial.bad", **about))
+    word = "good" if found.good else "empty" if not found.rows else "held" if found.held else "bad"
+    typer.echo(say(f"trial.{word}", **about, **found.held))
     if not found.new:
         typer.echo(say("trial.known", subject=contract.id))
     for name in found.unknown:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipelines.admission.admit import Batch, Before
+from pipelines.admission.drift import HOLD
 from pipelines.admission.profile import Look
 from pipelines.admission.receive import RAW_FILE, Delivery, asking, unknown_columns
 from pipelines.admission.renames import renamed
@@ -32,7 +33,8 @@ MOST = 1000
 class Trial:
     """What a trial found. `rows`: those that were judged; `by_rule`: refused ones by rule, a row may fail several;
     `unknown`: columns that the contract neither uses nor ignores; `origin`: how the source names itself; `new`: whether
-    they are more than what was taken before, which is tried where nothing new waits."""
+    they are more than what was taken before, which is tried where nothing new waits; `held`: why a run would hold a
+    first delivery like them (arguments of the guard), nothing if it would not."""
 
     rows: int
     refused: int
@@ -40,11 +42,12 @@ class Trial:
     unknown: tuple[str, ...]
     origin: str
     new: bool
+    held: Mapping[str, Any]
 
     @property
     def good(self) -> bool:
-        """Whether a run would take the source in: most rows are accepted."""
-        return self.rows > 0 and self.refused * 2 < self.rows
+        """Whether a run would take the source in: most rows are accepted, and they are not held."""
+        return not self.held and self.rows > 0 and self.refused * 2 < self.rows
 
 
 def trial(
@@ -89,9 +92,9 @@ def trial(
         rows = _cut(target)
         delivery = Delivery(1, rows, target, True, ())
         batch = Batch(contract, contracts, lake, secrets.token_bytes(32), delivery, today, now().isoformat())
-        judged = batch.run(Before(), confirmed=True)
+        judged = batch.run(Before(), confirmed=bool(looks))
         unknown = unknown_columns(contract, pulled.columns)
-        return Trial(rows, judged.refused, judged.by_rule, unknown, pulled.origin, new)
+        return Trial(rows, judged.refused, judged.by_rule, unknown, pulled.origin, new, judged.held.get(HOLD, {}))
 
 
 def _cut(path: Path) -> int:

@@ -124,6 +124,22 @@ def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pyte
     assert "半数以上" in told and "没有新的交付" not in told
 
 
+def test_what_a_run_would_hold_is_not_good(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers that Excel has cut, in the first file that a department shows."""
+    contract, drop = home / "project/data_contracts/sources/psb/trial.yaml", home / "drop"
+    dropped = "connector: {file_drop: {connection: psb, files: 't_*.csv', format: csv, complete: marker}}"
+    text = re.sub(r"connector: .*", dropped, CONTRACT.format(table="t"))
+    text = text.replace("mode: cursor", "mode: snapshot_diff").replace("cursor: source_updated_at", "volumeFloor: 1")
+    contract.write_text(text, "utf-8")
+    drop.mkdir()
+    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", drop.as_uri())
+    rows = "".join(f"{341502200501010 + number}000,男,2026-01-02 08:00:00\n" for number in range(10))
+    (drop / "t_01.csv").write_text(f"bh,xb,gxsj\n{rows}", "utf-8")
+    assert "没有完成标记" in tried(1)
+    (drop / "t_01.csv.ok").touch()
+    assert "号码被截断“bh”" in tried(1)
+
+
 @pytest.mark.long
 def test_what_is_wrong_is_told(home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     engine.run(f"ALTER TABLE {engine.table} ADD extra varchar(10)")
