@@ -25,7 +25,8 @@ LEAST_POWER = 1.5
 """A typical amount that moved by more powers of ten than this is nearer to a hundredfold than to a tenfold. What a day
 does by itself comes on top of a change of units, so no power is asked for exactly."""
 LEAST_CUT = 4
-"""From how many cut numbers on they are told."""
+"""By how many cut numbers more than chance and SPREAD of its deviations give they are told: a count of what is rare has
+a tail that is so much longer than that of a normal one."""
 
 Lists = Mapping[str, CodeList]
 
@@ -173,11 +174,9 @@ def _drifts(contract: SourceContract, lists: Lists, old: Profile, new: Profile) 
 def _digits(column: Column, was: Look | None, now: Look) -> Iterator[_Seen]:
     """Whether a workbook has cut the long numbers of a column: more of them end in zeros than chance gives, which asks
     for no earlier delivery, nor were there as many before, as in codes that are filled up with zeros."""
-    if now.cut < LEAST_CUT:
-        return
     chance = now.long * now.chance
     before = was.cut / was.long if was is not None and was.long else 0.0
-    if now.cut > chance + SPREAD * sqrt(chance) and now.cut / now.long > before + 0.01:
+    if now.cut >= LEAST_CUT + chance + SPREAD * sqrt(chance) and now.cut / now.long > before + 0.01:
         about = {"column": column.physical_name, "cut": now.cut, "long": now.long, "chance": round(chance, 1)}
         yield _Seen("digits", column, about, now.cut)
 
