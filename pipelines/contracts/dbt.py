@@ -25,8 +25,8 @@ def generated(contracts: Contracts, day: date) -> dict[str, str]:
     """The generated files of the dbt project for an edition of `day`: relative path -> text.
 
     Of the authority matrix only the claims that count on that day are told, so the text, and with it every model's
-    inputs, changes on the days on which a claim begins or ends and on no other. The calendar goes to the end of next
-    year, and changes with the year and when one is announced.
+    inputs, changes on the days on which a claim begins or ends and on no other. The calendar goes on a year beyond
+    those that are announced, and changes when one is.
     """
     core = [table for source in contracts.sources.values() for table in _tables(source)]
     lake = [
@@ -82,7 +82,7 @@ def work_years(form: WorkCalendarForm | None, day: date) -> str:
     month may have (1: worked), and the working days of all years before. Without a calendar no year is announced."""
     form = form or WorkCalendarForm(years={}, statutory=[])
     calendar, rows, before = WorkCalendar(form), list[str](), [0, 0, 0]
-    for year in range(min((day.year, *form.years)), max((day.year + 1, *form.years)) + 1):
+    for year in range(min((day.year, *form.years)), max((day.year, *(year + 1 for year in form.years))) + 1):
         worked, bounds = _signs(year, calendar.works), (_signs(year, lambda _: False), _signs(year, lambda _: True))
         counted = (worked, *((worked, worked) if year in form.years else bounds))
         told = (f"'{signs}', {so_far}" for signs, so_far in zip(counted, before, strict=True))

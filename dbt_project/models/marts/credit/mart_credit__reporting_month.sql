@@ -15,6 +15,6 @@ with counted as (
 )
 select
     authority_uscc, authority_name, month, decisions_reported, reported_in_time, reported_late, reporting_untold,
-    reported_in_time + reported_late as reporting_told,
-    {{ share('reported_in_time', 'reported_in_time + reported_late') }} as timely_rate
+    cast(reported_in_time + reported_late as bigint) as reporting_told,
+    cast({{ share('reported_in_time', 'reported_in_time + reported_late') }} as double) as timely_rate
 from counted
