@@ -4,9 +4,9 @@
 {{ config(materialized='view') }}
 
 with granted as (
-    select *, coalesce(uscc, subject_person_id) as subject
-    from {{ ref('stg_drc__credit_repair') }}
-    where repair_result = '1'
+    select r.*, {{ credit_subject('r') }} as subject
+    from {{ ref('stg_drc__credit_repair') }} r
+    where r.repair_result = '1'
 ),
 ranked as (
     select

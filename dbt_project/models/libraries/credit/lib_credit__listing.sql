@@ -8,7 +8,7 @@ with entry as (
     from {{ ref('stg_drc__credit_list') }} l
     left join {{ ref('int_credit__repair') }} r
         on r.repair_target = '2' and r.repaired_record_no = l.list_record_no
-        and r.subject = coalesce(l.uscc, l.subject_person_id)
+        and r.subject = {{ credit_subject('l') }}
 )
 select
     l.list_record_no, l.list_type, l.subject_name, l.subject_category, l.uscc, l.subject_person_id,

@@ -20,6 +20,6 @@ from {{ ref('stg_drc__penalty') }} p
 left join {{ ref('lib_legal_entity__entity') }} e on e.uscc = p.uscc
 left join {{ ref('int_credit__repair') }} r
     on r.repair_target = '1' and r.repaired_record_no = p.credit_record_no
-    and r.subject = coalesce(p.uscc, p.subject_person_id)
+    and r.subject = {{ credit_subject('p') }}
 left join {{ ref('stg_drc__penalty_publicity') }} y
     on y.penalty_category = p.penalty_category and p.publicity_end is null

@@ -9,7 +9,7 @@ select
 from {{ ref('stg_drc__credit_repair') }} r
 left join {{ ref('lib_credit__penalty') }} p
     on r.repair_target = '1' and p.credit_record_no = r.repaired_record_no
-    and coalesce(p.uscc, p.subject_person_id) = coalesce(r.uscc, r.subject_person_id)
+    and {{ credit_subject('p') }} = {{ credit_subject('r') }}
 left join {{ ref('lib_credit__listing') }} l
     on r.repair_target = '2' and l.list_record_no = r.repaired_record_no
-    and coalesce(l.uscc, l.subject_person_id) = coalesce(r.uscc, r.subject_person_id)
+    and {{ credit_subject('l') }} = {{ credit_subject('r') }}
