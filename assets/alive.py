@@ -20,6 +20,9 @@ from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, Wor
 
 from pipelines.messages import say
 
+AGAIN = {"dagster/max_retries": "2", "dagster/retry_strategy": "ALL_STEPS"}
+"""Tags of a run whose process died: Dagster starts it anew, whole, for what stands is not done twice. One that failed
+by itself is not: what failed was told, and would fail again."""
 SECONDS_TO_HOLD = 30
 """A run that Dagster says started this lately may be about to take its lock, which is the next that it does."""
 
@@ -57,12 +60,13 @@ class Launcher(DefaultRunLauncher):
     supports_check_run_worker_health = True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Running while the lock of the run is held."""
+        """Running while the lock of the run is held. One that is dead is marked to be started again."""
         record = self._instance.get_run_record_by_id(run.run_id)
         started = record.start_time if record else None
         young = started is not None and time.time() - started < SECONDS_TO_HOLD
         if young or _held(_lock(self._instance, run.run_id)):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
+        self._instance.add_run_tags(run.run_id, AGAIN)
         return CheckRunHealthResult(WorkerStatus.FAILED, say("run.died"))
 
 

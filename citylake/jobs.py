@@ -24,6 +24,8 @@ nux: {enabled: false}
 concurrency: {runs: {max_concurrent_runs: 1}}
 # Whose process was killed has failed, and its place is free again.
 run_launcher: {module: assets.alive, class: Launcher}
+# Which runs are started again is said by their tags: those that were killed (assets.alive).
+run_retries: {enabled: true, max_retries: 0}
 # Seconds: on a machine that is busy the imports take minutes, and without the definitions nothing scheduled runs.
 run_monitoring: {enabled: true, poll_interval_seconds: 30, start_timeout_seconds: 900}
 code_servers: {local_startup_timeout: 900}

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.launcher import WorkerStatus
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import should_retry
 from dagster._daemon.monitoring import run_monitoring
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 
@@ -62,6 +63,12 @@ def monitored(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun
     return looked_at.status
 
 
+def will_be_retried(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    failed = instance.get_run_by_id(run.run_id)
+    assert failed is not None
+    return should_retry(failed, instance)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("job", ["daily", "freshness"])
 def test_the_place_of_a_killed_run_is_free_again(
@@ -76,6 +83,15 @@ def test_the_place_of_a_killed_run_is_free_again(
         assert monitored(instance, run) is dg.DagsterRunStatus.STARTED
         process.send_signal(signal.SIGKILL)
     assert monitored(instance, run) is dg.DagsterRunStatus.FAILURE
+    assert will_be_retried(instance, run)
+
+
+def test_a_run_that_failed_by_itself_is_not_started_again(
+    jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance
+) -> None:
+    run = started(instance, jobs.get_job("daily"))
+    instance.report_run_failed(run)
+    assert not will_be_retried(instance, run)
 
 
 @pytest.mark.long
