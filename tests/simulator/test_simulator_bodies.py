@@ -9,6 +9,7 @@ import pytest
 
 from simulator.chance import Dice
 from simulator.day import Day
+from simulator.dirt import DirtRates
 from simulator.loading import read_state
 from simulator.ownership import WHOLE, split
 from simulator.person import DAY_ZERO
@@ -106,7 +107,7 @@ def test_on_the_day_of_another_capital_every_holding_is_another_amount(town: Tow
         assert state is not None
         day = Day(Records(truth), state)
         truth.execute(alter, [day.today.isoformat(), ENTITIES, firm])
-        rows = Shareholders().day(News(day, truth, Dice(7, "capital"))).rows
+        rows = Shareholders().day(News(day, truth, Dice(7, "capital"), DirtRates())).rows
         truth.rollback()
     revalued = [row for row in rows if row[1] == firm]
     assert len(held) > 1 and len({row[0] for row in revalued}) == len(revalued) == len(held)
