@@ -114,6 +114,7 @@ def test_jobs_without_the_lock_of_the_lake_have_a_time_limit(jobs: dg.Repository
     assert limited == {"freshness", "scores", "corrections", "deadlines", "unusual_reads"}
 
 
+@pytest.mark.long
 def test_a_process_may_take_minutes_to_start(
     jobs: dg.RepositoryDefinition, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_document_names_every_route_of_the_api(client: TestClient) -> None:
     assert described == routes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("examples", [pytest.param(12, id="few"), pytest.param(300, id="many", marks=pytest.mark.slow)])
 def test_delta_sharing_answers_as_the_protocol_says(client: TestClient, token: str, examples: int) -> None:
     if not PROTOCOL.is_file():

@@ -181,6 +181,7 @@ def test_a_withdrawn_product_is_said(pair: Pair) -> None:
     assert len(pair.city.state()) == 40
 
 
+@pytest.mark.long
 def test_a_killed_download_is_begun_again(tmp_path: Path) -> None:
     location = tmp_path / "table"
     rows = [{"person_ref": f"{n:032x}", "town_name": "中市街道", "sex": "1", "county_name": "金安区"} for n in range(6)]

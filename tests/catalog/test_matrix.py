@@ -499,6 +499,7 @@ def _compare_columns(stage: Stage, kind: Kind) -> None:
                 assert seen or answer.json()["rule"] == "unknown_column", (kind.name, product, asked)
 
 
+@pytest.mark.long
 def test_the_analysts_database_holds_the_rows_of_its_channel_and_nothing_else(stage: Stage) -> None:
     with tempfile.NamedTemporaryFile(suffix=".duckdb") as file:
         file.write(stage.marts)

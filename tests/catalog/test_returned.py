@@ -144,6 +144,7 @@ MIXED = SYNTHETIC.replace("['张', '王', '李', '赵'][1 + i % 4] || '**'", "'�
 """Rows whose county says nothing of their division."""
 
 
+@pytest.mark.long
 @pytest.mark.server
 def test_rows_of_an_organisation_are_delivered_and_returned_at_every_version(tmp_path: Path) -> None:
     """A limit by organisation, by table and folder, and with that of a division for a county: just what both allow."""

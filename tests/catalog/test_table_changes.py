@@ -84,6 +84,7 @@ def test_whoever_applies_the_changes_has_the_table(
     assert moments[0][0] == 4
 
 
+@pytest.mark.long
 def test_it_begins_anew_with_all_rows_and_after_an_erasure(bureau: Bureau) -> None:
     """What the table of changes tells of versions that were changed afterwards may be what was erased from them."""
     first = bureau.deliver(DELIVERY).version

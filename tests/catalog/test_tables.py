@@ -125,6 +125,7 @@ def test_each_day_the_table_equals_the_product_under_the_grant(
     assert len(kept.of_stage(Stage.DELIVERY, bureau.name("persons"), 99)) == before + 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delivery", ["ages", "divisions"])
 def test_values_of_every_type_arrive_as_they_are(bureau: Bureau, delivery: str) -> None:
     product = DELIVERIES[delivery]["product"]

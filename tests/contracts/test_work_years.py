@@ -73,6 +73,7 @@ def test_models_count_as_the_calendar_does(contracts: Contracts, since: date, le
     assert (worked > LIMIT) == (until > calendar.due(since, LIMIT).day)
 
 
+@pytest.mark.long
 @given(data=st.data(), since=days, length=st.integers(0, 20))
 @settings(deadline=None)
 def test_what_is_told_before_a_year_is_announced_holds_afterwards(

@@ -183,6 +183,7 @@ def test_scores_of_days_are_read(register: Register) -> None:
     assert days.newest_day(register, ["psb/x"]) == date(2026, 11, 2) and days.first_day(register) == found[0].day
 
 
+@pytest.mark.long
 def test_every_question_to_the_audit_has_its_rows(register: Register) -> None:
     every_question_has_its_rows(register)
 

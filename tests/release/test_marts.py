@@ -232,6 +232,7 @@ def test_what_is_not_in_the_file_does_not_change_its_name(town: City) -> None:
     assert town.settings.marts.resolve() == first
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("attack", "told"),
     [

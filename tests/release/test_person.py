@@ -88,6 +88,7 @@ def test_who_only_represents_a_firm_is_found_too(released: ReleasedRows, town: T
         Person(released, "0000")
 
 
+@pytest.mark.long
 def test_every_row_of_every_library_is_found(released: ReleasedRows, people: list[str]) -> None:
     seen: set[str] = set()
     for person in people:

@@ -90,6 +90,7 @@ def rewritten(location: Path, version: int, change: str) -> Iterator[None]:
         (path.parent / "before.parquet").unlink()
 
 
+@pytest.mark.long
 def test_a_tampered_file_is_found_by_its_subject(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     location, version = town.settings.lake.subject(PERSON), town.published()[PERSON].version or 0
     with rewritten(location, version, "CASE WHEN file_row_number = 7 THEN '某' ELSE name END AS name"):

@@ -61,6 +61,7 @@ def seen(offer: Offer, text: str) -> str | None:
     return "pseudonym" if BOUND in decision.pseudonyms else dict(decision.masks).get(BOUND, "plain")
 
 
+@pytest.mark.long
 def test_no_purpose_sees_more_than_contract_and_release_both_show(contracts: Contracts) -> None:
     """All pairs of ways; the same way in both is shown as it is."""
     product = contracts.products[FIGURES]
