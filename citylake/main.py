@@ -3,7 +3,8 @@
 All of them are only for help: importing them takes twice what one takes.
 """
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -49,23 +50,11 @@ COMMANDS: Final = {
 """Module and attribute of each, in the order of help: a group (Typer) or one command (a function)."""
 
 
-class _Made(MutableMapping[str, click.Command]):
+class _Made(Mapping[str, click.Command]):
     """The commands by name, each made when it is first asked for."""
 
-    def __init__(self) -> None:
-        self._made: dict[str, click.Command] = {}
-
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self._made:
-            module, attribute = COMMANDS[name].split(".")
-            self[name] = _command(name, getattr(import_module(f"citylake.{module}"), attribute))
-        return self._made[name]
-
-    def __setitem__(self, name: str, command: click.Command) -> None:
-        self._made[name] = command
-
-    def __delitem__(self, name: str) -> None:
-        del self._made[name]
+        return _command(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -74,7 +63,10 @@ class _Made(MutableMapping[str, click.Command]):
         return len(COMMANDS)
 
 
-def _command(name: str, made: Any) -> click.Command:
+@cache
+def _command(name: str) -> click.Command:
+    module, attribute = COMMANDS[name].split(".")
+    made = getattr(import_module(f"citylake.{module}"), attribute)
     if isinstance(made, typer.Typer):
         command: click.Command = typer.main.get_group(made)
     else:
@@ -90,7 +82,7 @@ class Citylake(usage.Commands):
 
     def __init__(self, *given: Any, **settings: Any) -> None:
         super().__init__(*given, **settings)
-        self.commands = _Made()
+        self.commands = _Made()  # type: ignore[assignment]  # nobody adds to them
 
 
 usage.headings()
