@@ -101,7 +101,8 @@ def test_a_good_source_and_what_admission_would_refuse(home: Path) -> None:
     assert list((home / "home" / "lake" / "scratch").glob("trial-*")) == []
 
 
-def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def dropped_files(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the source is delivered as files, in place of a table."""
     contract, drop = home / "project/data_contracts/sources/psb/trial.yaml", home / "drop"
     dropped = "connector: {file_drop: {connection: psb, files: 't_*.csv', format: csv, complete: marker}}"
     text = re.sub(r"connector: .*", dropped, CONTRACT.format(table="t"))
@@ -109,6 +110,11 @@ def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pyte
     contract.write_text(text, "utf-8")
     drop.mkdir()
     monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", drop.as_uri())
+    return drop
+
+
+def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop = dropped_files(home, monkeypatch)
 
     def laid_down(name: str, sex: str) -> None:
         rows = "".join(f"{number},{sex},2026-01-02 08:00:00\n" for number in range(10))
@@ -126,13 +132,7 @@ def test_the_file_that_the_next_run_takes_is_tried(home: Path, monkeypatch: pyte
 
 def test_what_a_run_would_hold_is_not_good(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers that Excel has cut, in the first file that a department shows."""
-    contract, drop = home / "project/data_contracts/sources/psb/trial.yaml", home / "drop"
-    dropped = "connector: {file_drop: {connection: psb, files: 't_*.csv', format: csv, complete: marker}}"
-    text = re.sub(r"connector: .*", dropped, CONTRACT.format(table="t"))
-    text = text.replace("mode: cursor", "mode: snapshot_diff").replace("cursor: source_updated_at", "volumeFloor: 1")
-    contract.write_text(text, "utf-8")
-    drop.mkdir()
-    monkeypatch.setenv("CITYLAKE_SECRET_PSB_DSN", drop.as_uri())
+    drop = dropped_files(home, monkeypatch)
     rows = "".join(f"{341502200501010 + number}000,男,2026-01-02 08:00:00\n" for number in range(10))
     (drop / "t_01.csv").write_text(f"bh,xb,gxsj\n{rows}", "utf-8")
     assert "没有完成标记" in tried(1)
