@@ -2,7 +2,6 @@
 
 import threading
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,8 +13,8 @@ from catalog.delivery.desk import token_id
 from catalog.policy import audit
 from catalog.reporting import facts, forms, quality
 from catalog.web.site import Site
+from pipelines.lake import scratch
 from pipelines.lake.parquet import sha256
-from pipelines.lake.scratch import own
 from pipelines.messages import CitylakeError
 from pipelines.register.store import now
 
@@ -39,7 +38,7 @@ def build_router(site: Site) -> APIRouter:
             scope = facts.scope_of(contracts, dataset or None, department or None)
             with (
                 desk.views.folders.work.turn(one),
-                TemporaryDirectory(prefix=own("papers"), dir=desk.settings.lake.scratch()) as folder,
+                scratch.folder(desk.settings.lake.scratch(), "papers") as folder,
             ):
                 document = quality.report(
                     contracts, desk.register, month, dataset or None, department or None, language, url=desk.url

@@ -5,7 +5,6 @@ with what it receives is in `receive` and `admit`.
 """
 
 import secrets
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
@@ -21,7 +20,7 @@ from pipelines.admission.receive import RAW_FILE, Delivery, asking, unknown_colu
 from pipelines.admission.renames import renamed
 from pipelines.connectors.base import ColumnsMissing, connectors
 from pipelines.contracts.load import Contracts, SourceContract
-from pipelines.lake.scratch import own
+from pipelines.lake.scratch import folder as scratch_folder
 from pipelines.lake.zones import Lake
 from pipelines.register.store import now
 
@@ -69,7 +68,7 @@ def trial(
     Raises CitylakeError for what a run would end with, ColumnsRenamed for missing columns.
     """
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=own("trial"), dir=scratch) as folder:
+    with scratch_folder(scratch, "trial") as folder:
         lake = Lake(Path(folder) / "lake")
         lake.prepare()
         target = lake.raw(contract.org, contract.dataset) / "1" / RAW_FILE

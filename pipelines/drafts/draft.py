@@ -4,7 +4,6 @@ Nothing of a row outlives the making of a draft.
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +20,7 @@ from pipelines.drafts.fields import Proposer, SourceColumn
 from pipelines.drafts.looks import Look, Sample, look
 from pipelines.drafts.offers import Offer
 from pipelines.engine import connect
-from pipelines.lake.scratch import own
+from pipelines.lake.scratch import folder as scratch_folder
 from pipelines.messages import CitylakeError
 
 ROWS_FILE = "rows.parquet"
@@ -32,7 +31,7 @@ _LONGEST = 40
 def looking(contracts: Contracts, org: str, secret: Callable[[str], str], scratch: Path) -> Iterator[Request]:
     """A request whose files are gone when it ends."""
     scratch.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=own("look"), dir=scratch) as folder:
+    with scratch_folder(scratch, "look") as folder:
         yield Request(
             target=Path(folder) / ROWS_FILE,
             root=contracts.root,

@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from pipelines.erasure.backups import Item, items
+from pipelines.lake import scratch
 from pipelines.lake.cleanup import VIEWS
 from pipelines.lake.parquet import sha256
-from pipelines.lake.scratch import own
 from pipelines.messages import CitylakeError
 from pipelines.register import Register
 from pipelines.register.receipts import Receipts, Stage
@@ -70,7 +70,7 @@ def copies(settings: Settings, register: Register, order: Recorded) -> Copies:
         raise CitylakeError("erase.no_backups", order=order.subject)
     found, since = Copies(), Since(settings, register, order)
     for folder in settings.backups:
-        with TemporaryDirectory(prefix=own("copies"), dir=settings.lake.scratch()) as place:
+        with scratch.folder(settings.lake.scratch(), "copies") as place:
             look = _Look(settings, order, since, Path(place), found)
             for file in items(folder, Path(place), look.is_whole, settings.backups):
                 for item in file:

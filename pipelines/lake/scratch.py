@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _NAME = re.compile(r"[a-z]+-(\d+)-")
 
@@ -15,6 +16,11 @@ _NAME = re.compile(r"[a-z]+-(\d+)-")
 def own(kind: str) -> str:
     """A new name for something of this process. `kind`: a word in small letters."""
     return f"{kind}-{os.getpid()}-{uuid.uuid4().hex}"
+
+
+def folder(scratch: Path, kind: str) -> TemporaryDirectory[str]:
+    """A new folder of this process in scratch/, gone at the end of its `with`. `kind`: as of `own`."""
+    return TemporaryDirectory(prefix=own(kind), dir=scratch)
 
 
 def of_another(path: Path) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +22,7 @@ from pipelines.contracts.resolved import Contracts, Product, ShownColumn
 from pipelines.engine import connect
 from pipelines.evidence.freshness import last_delivery, of_dataset
 from pipelines.evidence.scores import of_release
-from pipelines.lake import delta
+from pipelines.lake import delta, scratch
 from pipelines.lake.lineage import upstream
 from pipelines.lake.zones import Lake
 from pipelines.messages import say
@@ -145,7 +144,7 @@ def altered(settings: Settings, contracts: Contracts, register: Register) -> lis
     wanted = _wanted(settings, products, rows, comments)
     if not (products and wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()):
         return []
-    with TemporaryDirectory(dir=settings.lake.scratch()) as folder, connect(settings.lake.scratch()) as con:
+    with scratch.folder(settings.lake.scratch(), "marts") as folder, connect(settings.lake.scratch()) as con:
         try:
             con.execute(f"ATTACH {literal(str(wanted))} AS found (READ_ONLY)")
             made = Path(folder) / wanted.name
