@@ -68,6 +68,8 @@ TOTALS = {
     "sb/macro_observation": ("series_code = 'resident_population'", ["series_value"]),
 }
 """Official totals: in which rows of a source and which columns. Shares in them would be above 100 % else."""
+CONTRIBUTIONS, MONTHS = "hrssb/insurance_payment", 12
+"""Contributions of so many months come besides the two that the simulator draws: whoever is connected has years."""
 
 Sources = Mapping[str, CoreVersion]
 
@@ -158,6 +160,8 @@ def deliver(sources: Sources, contracts: Contracts, project: Path, folder: Path,
             if name not in TOTALS and not _about_persons(contract):
                 continue
             con.execute(f"CREATE OR REPLACE TEMP TABLE small AS {current_rows(source)}")
+            if name == CONTRIBUTIONS:
+                con.execute(_of_earlier_months())
             if name in TOTALS:
                 mapped = [_multiplied(con, *TOTALS[name], copies)]
             else:
@@ -167,6 +171,22 @@ def deliver(sources: Sources, contracts: Contracts, project: Path, folder: Path,
             file.with_name(f"{file.name}.ok").touch()
             _take_from(project / "data_contracts" / "sources" / f"{name}.yaml", file.name)
     return found
+
+
+def _of_earlier_months() -> str:
+    """Add the contributions of two months once more for the months before them."""
+    back = "to_months(CAST(2 * pair AS INTEGER))"
+    earlier = ", ".join(
+        f"strftime(strptime({period}, '%Y%m') - {back}, '%Y%m') AS {period}"
+        for period in ("contribution_period", "accounting_period")
+    )
+    return (
+        "INSERT INTO small BY NAME SELECT * EXCLUDE (pair) "
+        f"REPLACE (payment_no || '-' || pair AS payment_no, {earlier}, "
+        f"CAST(paid_on - {back} AS DATE) AS paid_on, handled_at - {back} AS handled_at) "
+        "FROM small SEMI JOIN (SELECT contribution_period FROM small GROUP BY ALL ORDER BY count(*) DESC LIMIT 2) "
+        f"USING (contribution_period), range(1, {MONTHS // 2 + 1}) AS months (pair)"
+    )
 
 
 def about_persons(contracts: Contracts) -> set[str]:
