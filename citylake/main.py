@@ -87,6 +87,7 @@ class Citylake(usage.Commands):
 
 usage.headings()
 usage.help_of_arguments()
+usage.help_of_options()
 app = typer.Typer(
     name="citylake",
     cls=Citylake,

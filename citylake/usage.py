@@ -5,7 +5,7 @@ Which commands there are does not belong here, nor what they say once they run (
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import click
 from typer import rich_utils
@@ -15,6 +15,12 @@ from pipelines.messages import say, translate
 
 GREATEST = 2**63 - 1
 """No row, batch or version has a greater number: registers cannot hold one."""
+OWN_OPTIONS: Final = {
+    "--help": "usage.show_help",
+    "--install-completion": "usage.install_completion",
+    "--show-completion": "usage.show_completion",
+}
+"""The options that click and Typer add, and what tells of them."""
 
 
 class Commands(TyperGroup):
@@ -52,6 +58,20 @@ def help_of_arguments() -> None:
         argument.help = given.get("help")
 
     TyperArgument.__init__ = init  # type: ignore[assignment, method-assign]
+
+
+def help_of_options() -> None:
+    """Make help say in both languages what the options do that every command has, or the whole of them."""
+    made = click.Command.get_params
+
+    def params(command: click.Command, ctx: click.Context) -> list[click.Parameter]:
+        found = made(command, ctx)
+        for option in found:
+            if isinstance(option, click.Option) and (code := OWN_OPTIONS.get(option.opts[0])):
+                option.help = _short(code)
+        return found
+
+    click.Command.get_params = params  # type: ignore[assignment, method-assign]
 
 
 @contextmanager

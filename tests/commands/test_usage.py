@@ -41,6 +41,14 @@ def test_headings_of_help_are_in_both_languages() -> None:
     assert "来源，如" in result.output and "批次号，见" in result.output
 
 
+@pytest.mark.parametrize("written", [[], ["confirm"], ["audit"], ["audit", "list"]])
+def test_options_of_every_command_are_told_in_both_languages(written: list[str]) -> None:
+    """The whole, a command, a group, a command of a group."""
+    result = CliRunner().invoke(app, [*written, "--help"], env={"COLUMNS": "200"})
+    assert "显示本说明 / show this" in result.output
+    assert ("安装命令补全 / install completion" in result.output) == (not written)
+
+
 @pytest.mark.parametrize("written", ["contract export {file}", "access key 某人 {file}/none --who 某人"])
 def test_what_cannot_be_read_or_written_is_told(written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (file := tmp_path / "a file").touch()
