@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
+from pipelines.register import Register
 from simulator.server import Server
 from tests.connectors.databases import MariaDB
 from tests.migrated import by_copy
@@ -106,6 +107,15 @@ def power(request: pytest.FixtureRequest) -> Iterator[None]:
 def migrations(power: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Of a new register: they take 30 ms, a copy one."""
     yield from by_copy(tmp_path_factory.mktemp("register") / "empty.db")
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    """An empty register of a test's own."""
+    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
+    register.upgrade()
+    yield register
+    register.close()
 
 
 @pytest.fixture(scope="module")

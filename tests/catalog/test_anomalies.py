@@ -1,9 +1,7 @@
 """Anomalies: what is planted among usual reads is told, once, and nothing else; who may see and close it."""
 
 import random
-from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,14 +36,6 @@ COUNTS = st.integers(0, 10**9)
 @pytest.fixture(scope="module")
 def form() -> CityForm:
     return load(REPOSITORY / "data_contracts").city
-
-
-@pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield register
-    register.close()
 
 
 def thresholds(form: CityForm) -> AnomaliesForm:

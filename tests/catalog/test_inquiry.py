@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -124,14 +123,6 @@ def every_question_has_its_rows(register: Register, questions: int = 150) -> Non
         before = chance.randrange(1, len(told) + 1)
         page = inquiry.page(register, ZONE, asked, 7, before)
         assert [row["sequence"] for row in page] == [number for number in wanted if number < before][:7], asked
-
-
-@pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield register
-    register.close()
 
 
 def test_every_question_has_its_rows(register: Register) -> None:

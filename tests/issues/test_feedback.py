@@ -1,7 +1,6 @@
 """The life of an issue that somebody raised: routed, taken up, closed with a proof or as unfounded."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,14 +25,6 @@ from pipelines.settings import REPOSITORY, Settings
 PERSON = "lib_population__person"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PENALTY = "open/penalty_of_legal_persons"
-
-
-@pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield register
-    register.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What nobody answers in time becomes an issue of the operator, and ends with the answer."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import get_args
@@ -20,14 +19,6 @@ from pipelines.register.tables import issue as table
 from pipelines.settings import REPOSITORY, Settings
 
 SUBJECT, MONDAY = "psb/household_person", datetime(2026, 11, 2, 4, tzinfo=UTC)
-
-
-@pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield register
-    register.close()
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """The register: migrations lead to the declared tables and back; the ledger's chain shows every kind of tampering."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -28,14 +27,6 @@ from pipelines.release.ledger import (
     Ledger,
 )
 from tests.register.filled import contents, downgrade, fill, revisions_lose_nothing_but_what_they_added
-
-
-@pytest.fixture
-def register(tmp_path: Path) -> Iterator[Register]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield register
-    register.close()
 
 
 def test_migrations_make_exactly_the_declared_tables(register: Register) -> None:
