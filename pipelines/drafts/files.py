@@ -20,6 +20,7 @@ FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".csv", ".txt", ".tsv", ".dat"), "csv"),
     **{f".{name}": name for name in ("xlsx", "xls", "ods", "json", "xml", "geojson", "gpkg", "parquet", "dbf")},
     **dict.fromkeys((".ndjson", ".jsonl"), "ndjson"),
+    ".et": "xls",  # of WPS, which holds what an xls does
 }
 """Formats by the ending of a file's name."""
 DELIMITED, WORKBOOKS = "csv", ("xlsx", "xls", "ods")

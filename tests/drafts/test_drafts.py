@@ -21,6 +21,7 @@ from pipelines.drafts.looks import Look
 from simulator.identity import identity_number
 from simulator.server import Server
 from tests.connectors.databases import Engine, mysql_engine, postgres_engine, sqlite_engine
+from tests.connectors.formats.xls import xls
 from tests.connectors.rest_server import Answer, Asked, as_json
 from tests.connectors.rest_server import Server as RestServer
 from tests.connectors.test_catalogues import CkanPortal
@@ -162,7 +163,7 @@ def rows() -> pl.DataFrame:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", ["gbk", "utf-8", "xlsx", "json", "ndjson", "parquet", "xml", "zip"])
+@pytest.mark.parametrize("kind", ["gbk", "utf-8", "xlsx", "et", "json", "ndjson", "parquet", "xml", "zip"])
 def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
     text = rows().write_csv()
     file = project / f"登记20260102.{dict.fromkeys(('gbk', 'utf-8'), 'csv').get(kind, kind)}"
@@ -171,6 +172,8 @@ def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
             file.write_bytes(text.encode(kind))
         case "xlsx":
             rows().write_excel(file)
+        case "et":
+            file.write_bytes(xls([rows().columns, *map(list, rows().iter_rows())]))
         case "json":
             file.write_text(json.dumps({"data": {"list": rows().to_dicts()}}, ensure_ascii=False), "utf-8")
         case "ndjson":
@@ -193,7 +196,7 @@ def test_a_sample_file_of_every_format(project: Path, kind: str) -> None:
     _, made = written(out, "deng_ji")
     call = made["connector"]["file_drop"]
     assert call["files"].startswith("登记*.") and call["connection"].startswith("待定")
-    assert call["format"] == ("csv" if kind in ("gbk", "utf-8", "zip") else kind)
+    assert call["format"] == {"gbk": "csv", "utf-8": "csv", "zip": "csv", "et": "xls"}.get(kind, kind)
     assert call.get("records") == {"json": "data/list", "xml": "行"}.get(kind)
     assert kind not in ("gbk", "utf-8") or call["encoding"] == {"gbk": "gb18030"}.get(kind, kind)
     found = {one.get("physicalName", one["name"]): one["name"] for one in made["properties"]}

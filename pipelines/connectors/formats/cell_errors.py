@@ -9,7 +9,7 @@ as a whole, and refused if they have an error, a percentage, thousandths or zero
 import re
 import struct
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from io import BytesIO
 from posixpath import join, normpath
@@ -18,23 +18,25 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring, iterparse
 
+from pipelines.connectors.formats.ods_cells import Cells, cells_of_ods
 from pipelines.connectors.formats.percent_cells import (
     BUILT_IN,
+    Shown,
     is_percent,
     is_scaled,
+    no_result,
+    padded,
     padding,
     percent,
-    percents_of_ods,
     scaled,
     shown_by_xls,
 )
 from pipelines.connectors.formats.table import LocalFile
 
-NO_RESULT = "#NO_RESULT!"
-"""The mark of a formula without a result, written as errors are, for people type texts that begin with = too. The rule
-`cell_whole` refuses it."""
 LARGEST = 2_000_000_000
 """Bytes that the parts of a workbook may unpack to: it is read into memory."""
+
+NOTHING = Cells({})
 
 _ERROR = re.compile(
     rb"""\st\s*=\s*["']e["']"""
@@ -46,41 +48,46 @@ _OLD_ERROR = re.compile(
     rb"|\x06\0..(.{4})..\x02.[\0\x07\x0f\x17\x1d\x24\x2a]\0\0\0\xff\xff",  # the result of a formula
     re.DOTALL,
 )
-WIDEST = 15
-"""Digits of a number that Excel keeps."""
 _REFERENCE = re.compile(r"([A-Z]+)([0-9]+)")
-Shown = Callable[[str], str | None]
-"""From the number in a cell to the text that its format shows; None if that says no more than the number."""
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 
-def errors_of(file: LocalFile, number: int) -> Mapping[tuple[int, int], str]:
+def errors_of(file: LocalFile, number: int) -> Cells:
     """The text of every error, every formula without a result and every number shown with zeros in front or as a
-    percentage in the sheet with that number, by row and column from 0. Of ods only percentages, for errors are texts
-    there.
+    percentage in the sheet with that number, by row and column from 0; of an ods merged cells too, which calamine does
+    not tell.
 
     Raises CitylakeError for a workbook that unpacks to too much or whose parts cannot be read, and for an xls with a
     cell that has an error or shows another number than it holds.
     """
     _check_old(file)
     if not zipfile.is_zipfile(file.path):
-        return {}
+        return NOTHING
     try:
         with zipfile.ZipFile(file.path) as parts:
             size = sum(part.file_size for part in parts.infolist())
             if size > LARGEST:
                 raise file.error("format.too_large", limit=LARGEST)
             if number >= 0 and "content.xml" in parts.namelist():
-                return dict(percents_of_ods(parts.read("content.xml"), number))
+                styles_too = parts.read("styles.xml") if "styles.xml" in parts.namelist() else b""
+                return cells_of_ods(parts.read("content.xml"), styles_too, number)
             if "xl/workbook.xml" not in parts.namelist() or number < 0:
-                return {}
+                return NOTHING
             data = parts.read(_part(parts, number))
             shown = _styles(parts)
             styles = "|".join(shown).encode()
             if not _ERROR.search(data) and not (shown and re.search(rb"""\ss\s*=\s*["'](?:%s)["']""" % styles, data)):
-                return {}
-            return dict(_errors(data, shown))
-    except (zipfile.BadZipFile, ParseError, DefusedXmlException, KeyError, RuntimeError, IndexError) as error:
+                return NOTHING
+            return Cells(dict(_errors(data, shown)))
+    except (
+        zipfile.BadZipFile,
+        ParseError,
+        DefusedXmlException,
+        KeyError,
+        RuntimeError,
+        IndexError,
+        ValueError,
+    ) as error:
         raise file.error("format.unreadable", format="workbook", problem=type(error).__name__) from error
 
 
@@ -117,7 +124,7 @@ def _styles(parts: zipfile.ZipFile) -> dict[str, Shown]:
         if _local(one) == "numFmt":
             code = one.attrib.get("formatCode", "")
             if width := padding(code):
-                shown[one.attrib["numFmtId"]] = partial(_padded, width)
+                shown[one.attrib["numFmtId"]] = partial(padded, width)
             elif is_percent(code):
                 shown[one.attrib["numFmtId"]] = percent
             elif is_scaled(code):
@@ -125,11 +132,6 @@ def _styles(parts: zipfile.ZipFile) -> dict[str, Shown]:
     cells = next((one for one in styles if _local(one) == "cellXfs"), ())
     formats = (one.get("numFmtId", "") for one in cells)
     return {str(number): shown[one] for number, one in enumerate(formats) if one in shown}
-
-
-def _padded(width: int, value: str) -> str | None:
-    """A whole number with zeros in front."""
-    return value.zfill(width) if value.isascii() and value.isdigit() and len(value) <= WIDEST else None
 
 
 def _shown(cell: Element, styles: Mapping[str, Shown]) -> str | None:
@@ -160,7 +162,7 @@ def _said(cell: Element) -> str | None:
     if kind == "e":
         return value or ""
     lacks = not value if kind != "str" else value is None
-    return f"{NO_RESULT}={parts['f']}" if "f" in parts and lacks else None
+    return no_result(parts["f"]) if "f" in parts and lacks else None
 
 
 def _column(letters: str) -> int:

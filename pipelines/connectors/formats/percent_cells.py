@@ -1,27 +1,26 @@
 """Cells that show another number than they hold: a workbook keeps 0.125 of what everybody sees as 12.5%, and 12345 of
 what the format `0!.0,` shows as 1.2, in 万.
 
-Which cells of an ods are percentages, and whether any of an old xls shows what it does not hold. Belongs here: which
-formats do that, and the text of such a number. Does not belong here: how cells of an xlsx are found (`cell_errors`).
+Belongs here: which formats do that, the text of such a cell, and whether an old xls has any. Does not belong here: how
+cells of an xlsx are found (`cell_errors`), or of an ods (`ods_cells`).
 """
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
-from xml.etree.ElementTree import Element
 
-from defusedxml.ElementTree import fromstring
-
+Shown = Callable[[str], str | None]
+"""From the number in a cell to the text that its format shows; None if that says no more than the number."""
+NO_RESULT = "#NO_RESULT!"
+"""The mark of a formula without a result, written as errors are, for people type texts that begin with = too. The rule
+`cell_whole` refuses it."""
+WIDEST = 15
+"""Digits of a number that Excel keeps."""
 BUILT_IN = ("9", "10")
 """The number formats 0% and 0.00%, which no part of a workbook spells out."""
 _HIDDEN = re.compile(r'"[^"]*"|[\\!].|_.|\*.|\[[^\]]*\]')
 """What a number format shows as it stands, or does not show: quoted, escaped, filling signs; colours and conditions."""
-_OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-_MOST = 1_000
-"""How often a filled cell or row of an ods is repeated at most; what is repeated more often is empty."""
-
 _STYLES = re.compile(rb"(?:\xe0\0\x14\0.{20})+", re.DOTALL)
 _STYLE = struct.Struct("<4xHH16x")
 _NUMBER_FORMAT = re.compile(rb"\x1e\x04..(..)(..)([\0\x01])", re.DOTALL)
@@ -54,6 +53,16 @@ def padding(code: str) -> int:
     return len(found[1]) if found else 0
 
 
+def padded(width: int, value: str) -> str | None:
+    """A whole number with zeros in front."""
+    return value.zfill(width) if value.isascii() and value.isdigit() and len(value) <= WIDEST else None
+
+
+def no_result(formula: str) -> str:
+    """The text of a formula whose result nobody kept."""
+    return f"{NO_RESULT}={formula}"
+
+
 def is_scaled(code: str) -> bool:
     """Whether a number format shows thousandths of the number, or what a point set by hand makes of them."""
     return _THOUSANDTHS.search(_HIDDEN.sub("", code)) is not None
@@ -63,29 +72,6 @@ def scaled(code: str, value: str) -> str:
     """The text of a number that is shown so. It is no number: nobody can tell whether the number is meant or what
     people see."""
     return f"{value} [{code}]"
-
-
-def percents_of_ods(content: bytes, number: int) -> Iterator[tuple[tuple[int, int], str]]:
-    """The text of every percentage in the sheet with that number, by row and column from 0."""
-    if b'"percentage"' not in content:
-        return
-    sheet = list(fromstring(content).iter(f"{_TABLE}table"))[number]
-    row = 0
-    for line in sheet.iter(f"{_TABLE}table-row"):
-        lines, column = _repeated(line, "rows"), 0
-        for cell in line:
-            cells = _repeated(cell, "columns")
-            if cell.get(f"{_OFFICE}value-type") == "percentage":
-                text = percent(cell.get(f"{_OFFICE}value", ""))
-                for place in range(min(lines, _MOST) * min(cells, _MOST) if text is not None else 0):
-                    down, right = divmod(place, min(cells, _MOST))
-                    yield (row + down, column + right), text or ""
-            column += cells
-        row += lines
-
-
-def _repeated(element: Element, what: str) -> int:
-    return int(element.get(f"{_TABLE}number-{what}-repeated", "1"))
 
 
 _REFUSED = {"format.cell_percent": is_percent, "format.cell_scaled": is_scaled, "format.cell_padded": padding}

@@ -4,7 +4,7 @@ Only so is a number that Excel has ruined told from a text. What a cell shows is
 cell in every row that it covers. Formulas are never computed here: one whose result nobody kept comes as its own text.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple
@@ -18,6 +18,7 @@ from pipelines.connectors.formats.cell_errors import errors_of
 from pipelines.connectors.formats.delimited import LOOK, HeaderRow
 from pipelines.connectors.formats.kinds import kind_of
 from pipelines.connectors.formats.notes import NoteRows, Notes
+from pipelines.connectors.formats.ods_cells import Cells
 from pipelines.connectors.formats.probe import check_readable
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 from pipelines.messages import translate
@@ -31,8 +32,6 @@ SHEET = "_sheet"
 JOINT = "_"
 """What stands between the names of a column that several header rows give."""
 
-Cell = tuple[int, int]
-"""Row and column in the sheet, from 0."""
 Line = list[str]
 
 
@@ -118,12 +117,12 @@ def _names(file: LocalFile, book: CalamineWorkbook, sheet: str | None, sheets: s
 class _Page:
     """One sheet as lines of texts. `first`: the column at which they begin; `fills`: what merged cells show."""
 
-    def __init__(self, name: str, sheet: CalamineSheet, errors: Mapping[Cell, str]) -> None:
+    def __init__(self, name: str, sheet: CalamineSheet, cells: Cells) -> None:
         self.name = name
         self.sheet = sheet
         self.first = sheet.start[1] if sheet.start else 0
-        self.errors = errors
-        ranges = sheet.merged_cell_ranges or []
+        self.errors = cells.texts
+        ranges = cells.merged or sheet.merged_cell_ranges or []
         self.tops = {start: (start, end) for start, end in ranges if start != end}
 
     def lines(self, header_end: int) -> Iterator[Line]:

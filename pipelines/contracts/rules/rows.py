@@ -15,7 +15,7 @@ _CUT = r"-?\d+(\.\d+)?E\+\d{2,3}"
 _ERRORS = r"#N/A|#NAME\?|#GETTING_DATA|#(DIV/0|REF|VALUE|NUM|NULL|SPILL|CALC|FIELD|BLOCKED|UNKNOWN|CONNECT|BUSY)!"
 """What a cell of a workbook shows that holds no value."""
 _NO_RESULT = "#NO_RESULT!(?s:.*)"
-"""How a formula whose result was not kept is read, by `connectors.formats.cell_errors`."""
+"""How a formula whose result was not kept is read, by `connectors.formats.percent_cells`."""
 NOT_WHOLE = Shape(f"{_CUT}|{_ERRORS}|{_NO_RESULT}", "#+")
 """What `cell_whole` refuses, and by what bytes to tell most other texts."""
 # Unified ideographs by block, not by the Unicode tables of one RE2 release: 〇, extension A, the basic block, and the

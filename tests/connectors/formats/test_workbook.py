@@ -295,40 +295,92 @@ def test_a_stray_cell_at_the_end_of_the_sheet_does_not_end_the_process(book: Cal
     assert caught.value.code == "format.unreadable"
 
 
-def test_ods_by_the_book(tmp_path: Path) -> None:
-    """The smallest spreadsheet of OpenDocument; an error is its text, and a percentage what it shows."""
-    cells = [["id", "name"], ["1", "#N/A"]]
-    rows = "".join(
-        "<table:table-row>"
-        + "".join(
-            f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row
-        )
-        + "</table:table-row>"
-        for row in cells
+def text(value: str, attributes: str = "") -> str:
+    return f'<table:table-cell office:value-type="string" {attributes}><text:p>{value}</text:p></table:table-cell>'
+
+
+def number(value: str, shown: str, kind: str = "float", style: str = "") -> str:
+    named = f'table:style-name="{style}"' if style else ""
+    return (
+        f'<table:table-cell {named} office:value-type="{kind}" office:value="{value}"><text:p>{shown}</text:p>'
+        "</table:table-cell>"
     )
-    rows += (
-        '<table:table-row table:number-rows-repeated="2"><table:table-cell office:value-type="float" office:value="2"/>'
-        '<table:table-cell office:value-type="percentage" office:value="0.125"><text:p>13%</text:p></table:table-cell>'
-        "</table:table-row>"
-    )
-    spaces = " ".join(
-        f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    )
-    file = local(tmp_path, b"")
+
+
+ODS_STYLES = """
+<number:number-style style:name="N1"><number:number number:min-integer-digits="6"/></number:number-style>
+<number:number-style style:name="N2"><number:number number:decimal-places="1" number:display-factor="1000"/>
+</number:number-style>
+<style:style style:name="code" style:family="table-cell" style:data-style-name="N1"/>
+<style:style style:name="child" style:family="table-cell" style:parent-style-name="code"/>
+<style:style style:name="scaled" style:family="table-cell" style:data-style-name="N2"/>
+"""
+
+
+def ods(folder: Path, rows: str, columns: str = "", common: str = "") -> LocalFile:
+    """The smallest spreadsheet of OpenDocument, of table-row elements below the header id, name."""
+    names = {name: name for name in ("office", "table", "text", "style")} | {"number": "datastyle"}
+    spaces = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{urn}:1.0"' for name, urn in names.items())
+    file = local(folder, b"")
     with zipfile.ZipFile(file.path, "w") as archive:
         archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
         archive.writestr(
             "META-INF/manifest.xml",
             '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
         )
+        archive.writestr("styles.xml", f"<office:document-styles {spaces}>{common}</office:document-styles>")
+        header = f"<table:table-row>{text('id')}{text('name')}</table:table-row>"
         archive.writestr(
             "content.xml",
-            f"<office:document-content {spaces}><office:body><office:spreadsheet>"
-            f'<table:table table:name="一">{rows}</table:table>'
-            "</office:spreadsheet></office:body></office:document-content>",
+            f"<office:document-content {spaces}><office:automatic-styles>{'' if common else ODS_STYLES}"
+            '</office:automatic-styles><office:body><office:spreadsheet><table:table table:name="前一张">'
+            f'<table:table-row>{text("x")}</table:table-row></table:table><table:table table:name="一">{columns}'
+            f"{header}{rows}</table:table></office:spreadsheet></office:body></office:document-content>",
         )
-    shown = {"id": "2", "name": "12.5%", UNREAD: None}
-    assert read_file(file, "ods") == [{"id": "1", "name": "#N/A", UNREAD: None}, shown, shown]
+    return file
+
+
+@pytest.mark.parametrize(
+    ("cell", "shown"),
+    [
+        (text("#N/A"), "#N/A"),
+        (text("#N/A", 'office:string-value="" table:formula="of:=NA()"'), "#N/A"),  # as LibreOffice writes an error
+        (text("Err:522", 'office:string-value="" table:formula="of:=[.B2]"'), "#NO_RESULT!=of:=[.B2]"),
+        (number("0", "#DIV/0!").replace("<table:table-cell", '<table:table-cell table:formula="of:=1/0"'), "#DIV/0!"),
+        ('<table:table-cell table:formula="of:=[.A2]+1"/>', "#NO_RESULT!=of:=[.A2]+1"),
+        (number("3", "3").replace("<table:table-cell", '<table:table-cell table:formula="of:=1+2"'), "3"),
+        (number("0.125", "13%", "percentage"), "12.5%"),
+        (number("123", "000123", style="code"), "000123"),
+        (number("123", "000123", style="child"), "000123"),
+        (number("12345", "12.3", style="scaled"), "12345 [÷1000]"),
+        (number("12.5", "￥12.50", "currency"), "12.5"),
+        (number("341502199001011234", "341502199001011234"), "3.41502199001011E+17"),
+        (text('甲<text:tab/>乙<text:s text:c="2"/>丙<text:line-break/><text:span>丁</text:span>'), "甲\t乙  丙\n丁"),
+        (text("甲</text:p><text:p>乙"), "甲\n乙"),
+    ],
+)
+@pytest.mark.parametrize("common", ["", ODS_STYLES])
+def test_a_cell_of_ods_comes_as_it_is_shown(tmp_path: Path, cell: str, shown: str, common: str) -> None:
+    repeated = f'<table:table-row table:number-rows-repeated="2">{text("1")}{cell}</table:table-row>'
+    above = '<table:table-row table:number-rows-repeated="3"><table:table-cell/></table:table-row>'
+    file = ods(tmp_path, f"{repeated}<table:table-row>{text('2')}{text('末')}</table:table-row>", above, common)
+    rows = read_file(file, "ods", sheet="一", header_row=4)
+    assert [(row["id"], row["name"]) for row in rows] == [("1", shown), ("1", shown), ("2", "末")]
+
+
+def test_the_style_of_a_column_of_ods_counts(tmp_path: Path) -> None:
+    columns = '<table:table-column/><table:table-column table:default-cell-style-name="code"/>'
+    file = ods(tmp_path, f"<table:table-row>{number('7', '7')}{number('7', '000007')}</table:table-row>", columns)
+    assert read_file(file, "ods", sheet="一") == [{"id": "7", "name": "000007", UNREAD: None}]
+
+
+def test_a_merged_cell_of_ods_is_read_in_every_row(tmp_path: Path) -> None:
+    merged = text("金安区", 'table:number-rows-spanned="2"')
+    rows = f"<table:table-row>{text('1')}{merged}</table:table-row>"
+    rows += f"<table:table-row>{text('2')}<table:covered-table-cell/></table:table-row>"
+    rows += f"<table:table-row>{text('3')}<table:table-cell/></table:table-row>"
+    found = read_file(ods(tmp_path, rows), "ods", sheet="一")
+    assert [row["name"] for row in found] == ["金安区", "金安区", None]
 
 
 def test_a_day_that_two_numbers_of_excel_mean_is_refused(book: Callable[..., LocalFile]) -> None:
