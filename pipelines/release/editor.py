@@ -405,4 +405,6 @@ def _told(subject: str, reasons: Sequence[Statement], waits: bool) -> Finding:
 
 
 def _joined(reasons: Sequence[Statement], language: str) -> str:
-    return ("；" if language == "zh" else "; ").join(reason.text(language) for reason in reasons)
+    """Several reasons as one sentence, that goes on behind them."""
+    between, stop = ("；", "。") if language == "zh" else ("; ", ".")
+    return between.join(reason.text(language).removesuffix(stop) for reason in reasons)

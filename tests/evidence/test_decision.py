@@ -11,6 +11,7 @@ from pipelines.evidence.record import Check, Evidence, Statement, Status
 from pipelines.messages import catalogue
 from pipelines.release.approval import Asked, Permit, Words
 from pipelines.release.decision import REQUIRED, decide, kind_of
+from pipelines.release.editor import _told
 from pipelines.release.ledger import Recorded
 
 MODEL, OPEN, SHARED = "lib_population__person", "open/ages", "sharing/persons"
@@ -148,3 +149,12 @@ def test_what_a_good_version_waits_for(
     assert (bad.approved, bad.waits) == (False, False), "nobody's word makes bad evidence good"
     taken = decide(OPEN, "now", complete(OPEN), None, (), WITHDRAWAL, release)
     assert (taken.approved, taken.waits) == (False, True)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_several_reasons_are_told_as_one_sentence(waits: bool) -> None:
+    stopped = Statement("lineage.lowered_idle", {"model": MODEL, "source": "sex", "to": 1})
+    for text in _told(OPEN, [stopped, stopped], waits).both().splitlines():
+        assert text.endswith(("。", ".")) and not {"。；", "。。", ".;", ".."} & {
+            text[n : n + 2] for n in range(len(text))
+        }
