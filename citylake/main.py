@@ -91,7 +91,7 @@ usage.help_of_options()
 app = typer.Typer(
     name="citylake",
     cls=Citylake,
-    help="六安市政务数据湖与数据共享开放平台 / a city's data lake and its publication",
+    help="政务数据湖与数据共享开放平台 / a city's data lake and its publication",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # local variables may hold rows
 )

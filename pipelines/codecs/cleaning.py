@@ -193,7 +193,7 @@ def _alias(lists: CodeLists, *, codes: str) -> Shape:
 
 @steps.register(_alias)
 def code_of(text: str, lists: CodeLists, *, codes: CodeList) -> str:
-    """A name or alias becomes its code; anything else stays as it is and is judged by the code rule."""
+    """An alias becomes its code; anything else stays as it is and is judged by the code rule."""
     pairs = "".join(
         f" WHEN {literal(spelling)} THEN {literal(code)}" for spelling, code in _spellings(lists, codes).items()
     )
