@@ -81,7 +81,7 @@ def _replayed(run: Run, context: dg.AssetExecutionContext) -> tuple[dict[str, Ou
             failed[str(key)] = source
             continue
         try:
-            done[str(key)] = run.replay(source, day, day).replayed(source)
+            done[str(key)] = run.replay(source, day, day).replayed(source).counts
             continue
         except CitylakeError as error:
             if error.code in EMPTY:

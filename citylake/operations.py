@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from citylake.batch import tell
 from citylake.feedback import due_text
 from citylake.jobs import run_job
 from citylake.output import as_json, known_source, opened_register, proof_text, told
@@ -102,9 +103,9 @@ def replay(
         settings = Settings.from_environment()
         permit(settings, "batch.replay", who, subject=source)
         with opened(settings, f"replay-{uuid.uuid4()}") as run:
-            known_source(run.contracts, source)
+            contract = known_source(run.contracts, source)
             done = run.replay(source, first.date(), last.date(), {"who": who, "why": why})
-        as_json({"source": source, **done.replayed(source)})
+        tell(contract, done.replayed(source))
 
 
 def issues(

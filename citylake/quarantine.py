@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from citylake.output import as_json, known_source, opened_register, private_file, proof_text, told
+from citylake.batch import tell
+from citylake.output import known_source, opened_register, private_file, proof_text, told
 from citylake.permission import Actor, Why, permit, permitted
 from pipelines.admission import correction_book
 from pipelines.admission.quarantine import Quarantine
@@ -93,8 +94,7 @@ def take_back(
     with told():
         settings = Settings.from_environment()
         permit(settings, "quarantine.return", who, subject=source)
-        known_source(load(settings.contracts), source)
+        contract = known_source(load(settings.contracts), source)
         with opened(settings, f"return-{uuid.uuid4()}") as run:
             done = run.take_back(source, file, who, why)
-        counts = ("batch", "received", "accepted", "refused", "inserted", "updated", "deleted", "by_rule")
-        as_json({"source": source, **{name: getattr(done, name) for name in counts}})
+        tell(contract, done)

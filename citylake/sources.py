@@ -9,20 +9,19 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from citylake.batch import tell_rules
 from citylake.output import known_source, opened_register, told
 from citylake.permission import Actor, Why, permit
 from citylake.usage import GREATEST
 from pipelines.admission import position
 from pipelines.admission.profile import Profile
-from pipelines.admission.reasons import reasons
-from pipelines.admission.reasons import told as reasons_told
 from pipelines.admission.receive import asked_of, position_of
 from pipelines.admission.renames import ColumnsRenamed
 from pipelines.admission.taken import known_files
 from pipelines.admission.trial import Trial, trial
 from pipelines.connectors.base import listed
 from pipelines.contracts.load import SourceContract, load
-from pipelines.messages import CitylakeError, say, translate
+from pipelines.messages import CitylakeError, say
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.run import opened
 from pipelines.settings import Settings
@@ -76,11 +75,7 @@ def _show(contract: SourceContract, found: Trial) -> None:
         typer.echo(say("trial.known", subject=contract.id))
     for name in found.unknown:
         typer.echo(say("drift.new_column", column=name))
-    for language in ("zh", "en") if found.by_rule else ():
-        known = reasons(contract, language)
-        for rule, rows in sorted(found.by_rule.items(), key=lambda one: -one[1]):
-            reason = reasons_told(rule, known, language)
-            typer.echo(translate("trial.rule", language, rule=rule, rows=rows, reason=reason))
+    tell_rules(contract, found.by_rule)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from pipelines.admission.compile import ERASED_ROW
 from pipelines.admission.quarantine import Quarantine
 from pipelines.admission.reasons import reasons, told
 from pipelines.admission.receive import Delivery, kept, receive, replayed, returned
-from pipelines.admission.renames import ColumnsRenamed
+from pipelines.admission.renames import RENAMED, ColumnsRenamed
 from pipelines.connectors.base import listed
 from pipelines.contracts.dbt import BEFORE, generated
 from pipelines.contracts.forms.sources import WholeTable
@@ -81,13 +81,12 @@ class Ingested:
     message: str
     admitted: Admitted | None
 
-    def replayed(self, source: str) -> dict[str, int]:
-        """What a replay of the source came to, counted. Raises CitylakeError where a held or rejected batch stopped it:
-        what was admitted last is another batch then."""
+    def replayed(self, source: str) -> Admitted:
+        """What a replay of the source came to. Raises CitylakeError where a held or rejected batch stopped it: what was
+        admitted last is another batch then."""
         if self.status not in ("admitted", "unchanged") or self.admitted is None:
             raise CitylakeError("replay.not_done", subject=source)
-        counts = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
-        return {name: getattr(self.admitted, name) for name in counts}
+        return self.admitted
 
 
 @dataclass(frozen=True)
@@ -147,9 +146,15 @@ class Run:
                 return self._ingested(contract, delivery, admitted, [*earlier, *_unmarked(unmarked)])
         except Exception as error:
             if isinstance(error, ColumnsRenamed):
-                self.issues.report(source, contract.org, "drift", error.findings)
+                self._offer(contract, error)
             finding = self.failures.add(source, contract.org, error)
             return Ingested("failed", finding.both(), self._last_admitted(source))
+
+    def _offer(self, contract: SourceContract, error: ColumnsRenamed) -> None:
+        """Report which new columns may be those that are missing. No value was looked at: what else is open of the
+        source's drift stays."""
+        unasked = {row["code"] for row in self.issues.open(contract.id) if not row["code"].startswith(f"{RENAMED}:")}
+        self.issues.report(contract.id, contract.org, "drift", error.findings, unasked=unasked)
 
     def replay(self, source: str, first: date, last: date, asked: Mapping[str, str] | None = None) -> Ingested:
         """Judge the batches received from `first` to `last` (days of the city) again, by the present contract. `asked`:
@@ -502,9 +507,11 @@ class Run:
         admitted: Admitted | None,
         earlier: Sequence[Finding] = (),
     ) -> list[Finding]:
-        """Make the issues of a source say what a delivery showed; returns why it is held."""
+        """Make the issues of a source say what a delivery showed; returns why it is held. Of a rejected one nothing
+        counts, and what the last admitted one showed is open still."""
         asked = self._asked(contract, admitted)
-        found = [one for one in [*earlier, *_observed(contract, delivery, admitted)] if one.key not in asked]
+        shown = _observed(contract, delivery, admitted or self._last_admitted(contract.id))
+        found = [one for one in [*earlier, *shown] if one.key not in asked]
         for area in ("drift", "correction", "order"):
             mine = [one for one in found if one.code.startswith(f"{area}.")]
             self.issues.report(contract.id, contract.org, area, mine)

@@ -85,6 +85,12 @@ class Admitted:
     since: dict[str, int] = field(default_factory=dict)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many rows it had, and what became of them."""
+        names = ("received", "accepted", "refused", "inserted", "updated", "deleted", "repeated")
+        return {name: getattr(self, name) for name in names}
+
+    @property
     def findings(self) -> list[Finding]:
         """What the batch showed about its source: drift and corrections that no longer fit."""
         return [Finding(**found) for found in self.drift]
@@ -191,9 +197,10 @@ class Batch:
             outcome = self._observed(self._counted(before, confirmed or before.returned), drift, before)
             outcome = replace(outcome, ended=self._ended(changes), since=self._since(before))
             outcome = replace(outcome, drift=[*outcome.drift, *self._ties(changes)])
-            if not outcome.held:
-                outcome = self._apply(outcome, changes, started)
-        return outcome
+            if outcome.held:
+                self._take_back_refused()
+                return outcome
+            return self._apply(outcome, changes, started)
 
     def _judge(self, kept: str) -> None:
         """View `judged`, over a file: a table would take the memory that the joins need, and push them to disk."""
@@ -435,6 +442,11 @@ class Batch:
         files = delta.table_files(delta.open_table(self.quarantine))
         mine = (file for file in files if file.stats["minValues"]["_batch"] == self.delivery.batch)
         return [str(self.quarantine / file.path) for file in mine]
+
+    def _take_back_refused(self) -> None:
+        """A held batch refused nothing yet: what a killed run wrote for it goes, nobody would be shown it."""
+        if replaced := self._refused_before():
+            self._commit(self.quarantine, self._refused_query("false"), [], self.delivery.batch, {}, replaced)
 
     def _keep_hashes(self, changes: Changes, version: int) -> None:
         if isinstance(changes, TableChanges) and (file := self._hashes(changes, version)):

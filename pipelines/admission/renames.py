@@ -26,6 +26,8 @@ from pipelines.engine import connect
 from pipelines.issues import Finding
 from pipelines.messages import CitylakeError
 
+RENAMED = "drift.renamed"
+"""The code of an offer; its key is the column that is missing."""
 ALIKE, FITTING, CLEARLY = 0.75, 0.85, 0.1
 """How alike names, how fitting values must be, and how far the second best must be behind."""
 ENOUGH = 5
@@ -94,7 +96,7 @@ def _finding(guess: _Guess) -> Finding:
         "name": round(100 * guess.name),
         "values": "—" if guess.values is None else f"{guess.values:.0%}",
     }
-    return Finding("drift.renamed", about, "error", guess.column.name)
+    return Finding(RENAMED, about, "error", guess.column.name)
 
 
 def _alike(column: Column, new: str) -> float:

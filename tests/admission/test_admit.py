@@ -171,6 +171,31 @@ def test_what_a_killed_run_refused_is_judged_anew_with_its_batch(
     assert source.current().keys() == {("R1",), ("R2",)}
 
 
+def test_a_batch_that_is_held_after_a_kill_keeps_no_refused_rows(
+    intake: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contract became stricter meanwhile. Rows that stood in quarantine then would be shown to nobody."""
+    source, strict = intake("dsrb/division"), intake("dsrb/division").contract
+    rows = [division(f"3415020010{i:02}") for i in range(40)]
+    source.deliver([*rows, division("341502001090", "长" * 70)])
+    delivery = source.raw([*rows[:19], division("341502001091", "长" * 70)])
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    lenient = strict.form.load.model_copy(update={"volumeFloor": 0.0, "deletionCeiling": 1.0})
+    source.contract = replace(strict, form=strict.form.model_copy(update={"load": lenient}))
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(admission.Batch, "_write_core", kill)
+        source.admit(delivery)
+    assert len(source.refused(2)) == 1
+    source.contract = strict
+    assert source.admit(delivery).held and source.admit(delivery).held
+    assert source.refused(2) == [] and len(source.refused(1)) == 1
+    source.receipts.add(Stage.CONFIRM, source.contract.id, {"who": "专员", "why": "撤村并居"}, 2)
+    assert source.admit(delivery).refused == len(source.refused(2)) == 1
+
+
 def test_half_a_delivery_is_held_until_the_steward_confirms(intake: Callable[..., Intake]) -> None:
     source = intake("dsrb/division")
     rows = [division(f"3415020010{i:02}") for i in range(40)]

@@ -446,6 +446,36 @@ def test_a_missing_column_without_a_likely_new_one_is_not_guessed(department: De
     assert [issue["code"] for issue in department.issues()] == ["pull.columns_missing"]
 
 
+def test_a_delivery_that_lacks_a_column_closes_nothing_that_was_told_of_values(department: Department) -> None:
+    department.put(1, births(40))
+    department.run()
+    department.put(2, [row | {"性别": "双"} for row in births(40, 40)])
+    department.run()
+    for number, renamed in enumerate(({"母亲身份证号": "MQSFZ"}, {"接生机构": "接生机构名称"}, {"性别": "备注"}), 3):
+        department.put(3, births(40, 80), renamed)
+        assert department.run().status == "failed", number
+        told = {issue["code"] for issue in department.issues()}
+        assert "drift.codes:sex" in told
+        offers = {code for code in told if code.startswith("drift.renamed")}
+        assert len(offers) == (number < 5), "an offer of before is over"
+    department.put(3, births(40, 80))
+    assert department.run().status == "admitted"
+    assert [issue["code"] for issue in department.issues() if issue["code"].startswith("drift.")] == []
+
+
+def test_what_a_rejected_delivery_showed_is_over_and_not_what_stood_before(department: Department) -> None:
+    department.put(1, births(60))
+    department.run()
+    department.put(2, [row | {"性别": "双"} for row in births(60, 60)])
+    department.run()
+    department.put(3, births(60, 120, weight=3))
+    assert department.run().status == "held"
+    decide_batch(department.settings, BIRTH, 3, Stage.REJECT, "steward", "asked")
+    assert department.run().status == "rejected"
+    told = {issue["code"] for issue in department.issues() if issue["code"].startswith("drift.")}
+    assert told == {"drift.codes:sex"}
+
+
 def test_no_batch_of_changes_overtakes_one_that_is_held(department: Department) -> None:
     department.put(1, births(60))
     department.run()

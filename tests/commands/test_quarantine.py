@@ -275,8 +275,11 @@ def test_a_row_refused_again_stays_open_with_its_new_reason(home: Home, tmp_path
     home.deliver(person("F2", GMSFHM="341502200501010018"))
     (row,) = export(tmp_path / "1.xlsx")
     row |= {"GMSFHM": "341502200501010019", "XM": "9"}
-    done = json.loads(take_back(book(tmp_path / "back.xlsx", [row])).output)
-    assert (done["accepted"], done["by_rule"]) == (0, {"name.chinese_name": 1})
+    told = take_back(book(tmp_path / "back.xlsx", [row])).output.splitlines()
+    done = json.loads(told[-1])
+    assert (done["batch"], done["accepted"], done["by_rule"]) == (2, 0, {"name.chinese_name": 1})
+    assert told[0].startswith(f"{SOURCE} 第 2 批 1 行中退回 1 行") and "1 of 1 rows were refused" in told[1]
+    assert told[2].startswith("  1 行 · name.chinese_name：姓名（XM）") and "1 rows · name.chinese_name" in told[3]
     (again,) = export(tmp_path / "2.xlsx")
     assert again[ID] == row[ID] and again["XM"] == "9"
     assert "XM" in again[REASON] and "GMSFHM" not in again[REASON]
@@ -284,6 +287,16 @@ def test_a_row_refused_again_stays_open_with_its_new_reason(home: Home, tmp_path
     again["XM"] = "李四光"
     assert take_back(book(tmp_path / "back2.xlsx", [again])).exit_code == 0
     assert home.issues() == [] and home.current()["F2"]["name"] == "李四光"
+
+
+def test_a_replay_says_why_it_refuses(home: Home) -> None:
+    home.deliver(person("F1"), person("F2", GMSFHM="341502200501010018"))
+    today = home.run(lambda run: run.today.isoformat())
+    told = runner.invoke(app, ["replay", SOURCE, today, today, *WORD]).output.splitlines()
+    done = json.loads(told[-1])
+    assert (done["batch"], done["received"], done["by_rule"]) == (2, 2, {"id_number.gb11643_check_digit": 1})
+    assert told[0].startswith(f"{SOURCE} 第 2 批 2 行中退回 1 行")
+    assert told[2].startswith("  1 行 · id_number.gb11643_check_digit：公民身份号码")
 
 
 @pytest.mark.parametrize("day", [1, 2])
