@@ -14,8 +14,10 @@ from pipelines.connectors.formats.encodings import ALL_KNOWN, Known, decoded, sh
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Place, Table, formats, table_of_rows
 
 _HEADER = struct.Struct("<BBBBIHH17xB2x")
-_FIELD = struct.Struct("<11sc4xBB14x")
+_FIELD = struct.Struct("<11sc4xBBB13x")
 _END, _DELETED, _HIDDEN = b"\r", b"*", b"0"
+_NULLABLE = 0x02
+"""Of the flags of a field: its records may have no value, which the hidden field of FoxPro says, one bit a field."""
 _BEHIND = b"\x1a\0"
 """What may stand behind the last record."""
 _CODE_PAGES: dict[int, Known] = {0x4D: "gbk", 0x7A: "gbk"}
@@ -35,11 +37,13 @@ def dbf(file: LocalFile, *, encoding: Encoding = "auto") -> Table:
 
 
 class _Field(NamedTuple):
-    kind: str
+    """`read`: how a value becomes text; None for texts, which need the encoding. `null`: the number of the bit that
+    says that there is no value; None where there always is one."""
+
     start: int
     end: int
     read: Callable[[bytes], str] | None
-    """How a value becomes text; None for texts, which need the encoding."""
+    null: int | None
 
 
 class DbfTable:
@@ -65,18 +69,22 @@ class DbfTable:
         raw = [_FIELD.unpack(one) for one in described[:end] if len(one) == _FIELD.size]
         self.encoding = self._known(encoding, declared, page, b"".join(name for name, *_ in raw))
         self.fields: list[_Field] = []
+        self.hidden = slice(0, 0)
         names = []
-        start = 1
-        for name, kind, length, _ in raw:
-            field = _Field(kind.decode("latin-1"), start, start + length, _READERS.get(kind))
-            start += length
+        start, nullable = 1, 0
+        for name, kind, length, _, flags in raw:
+            end = start + length
             if kind == _HIDDEN:
-                continue
-            if kind not in _READERS:
-                raise file.error("format.type", column=shown(name.split(b"\0")[0], self.encoding), type=field.kind)
-            names.append(self._name(name.split(b"\0")[0]))
-            self.fields.append(field)
-        if start > self.length:
+                self.hidden = slice(start, end)
+            elif kind not in _READERS:
+                column, type_ = shown(name.split(b"\0")[0], self.encoding), kind.decode("latin-1")
+                raise file.error("format.type", column=column, type=type_)
+            else:
+                names.append(self._name(name.split(b"\0")[0]))
+                self.fields.append(_Field(start, end, _READERS[kind], nullable if flags & _NULLABLE else None))
+                nullable += bool(flags & _NULLABLE)
+            start = end
+        if start != self.length:  # a text of Clipper may be longer than its field says: what follows it is not there
             raise file.error("format.unreadable", format="dbf", problem="record length")
         self.names = header_names(names, file.origin, file.request.owner)
 
@@ -95,11 +103,14 @@ class DbfTable:
 
     def _row(self, record: bytes) -> list[str]:
         try:
-            return [*(self._value(record, field) for field in self.fields), ""]
+            nulls = int.from_bytes(record[self.hidden], "little")
+            return [*(self._value(record, field, nulls) for field in self.fields), ""]
         except (UnicodeDecodeError, ValueError, OverflowError):
             return [*[""] * len(self.fields), shown(record[1:], self.encoding).strip() or "—"]
 
-    def _value(self, record: bytes, field: _Field) -> str:
+    def _value(self, record: bytes, field: _Field, nulls: int) -> str:
+        if field.null is not None and nulls >> field.null & 1:
+            return ""
         data = record[field.start : field.end]
         return decoded(data.rstrip(b" \0"), self.encoding) if field.read is None else field.read(data)
 

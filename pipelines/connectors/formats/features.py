@@ -17,7 +17,15 @@ import pyarrow as pa
 from pipelines.codecs.sql import identifier
 from pipelines.connectors.base import Encoding, header_names, listed
 from pipelines.connectors.formats.dbase import DbfTable
-from pipelines.connectors.formats.objects import array, coordinate, document, dumped, flat, table_of_objects
+from pipelines.connectors.formats.objects import (
+    array,
+    coordinate,
+    document,
+    dumped,
+    flat,
+    has_repeated,
+    table_of_objects,
+)
 from pipelines.connectors.formats.table import FormatAbout, LocalFile, Table, formats, numbered, table_of_rows
 from pipelines.geo import wkt
 from pipelines.privacy.source_names import shown
@@ -94,7 +102,7 @@ def _named(found: Any) -> str:
 
 
 def _feature(feature: Any, crs: str | None) -> dict[str, str | None] | None:
-    if not isinstance(feature, dict):
+    if not isinstance(feature, dict) or has_repeated(feature):
         return None
     columns = flat(feature.get("properties") or {})
     if columns is None or GEOMETRY in columns:

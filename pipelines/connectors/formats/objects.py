@@ -93,8 +93,10 @@ def arrays(found: Any, under: str = "") -> Iterator[tuple[str, int]]:
 
 
 def array(file: LocalFile, found: Any, records: str | None) -> list[Any]:
-    """The records of a document. Raises CitylakeError if there is no array."""
+    """The records of a document. Raises CitylakeError if there is no array, and where a key on the way stands twice."""
     for key in records.split("/") if records else ():
+        if isinstance(found, _Repeated):
+            raise file.error("format.repeated_key")
         found = found.get(key) if isinstance(found, dict) else None
     if not isinstance(found, list):
         raise file.error("format.no_records", records=records or "[…]")
@@ -118,7 +120,7 @@ def loads(text: str) -> Any:
 
 def flat(found: Any) -> dict[str, str | None] | None:
     """An object with all values as text, nested ones as JSON; None for anything else and where a key stands twice."""
-    if not isinstance(found, dict) or _has_repeated(found):
+    if not isinstance(found, dict) or has_repeated(found):
         return None
     return {name: _text(value) for name, value in found.items()}
 
@@ -158,10 +160,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found if len(found) == len(pairs) else _Repeated(found)
 
 
-def _has_repeated(value: Any) -> bool:
+def has_repeated(value: Any) -> bool:
+    """Whether a key stands twice in an object that `loads` gave, or in one within it."""
     if isinstance(value, dict):
-        return isinstance(value, _Repeated) or any(map(_has_repeated, value.values()))
-    return isinstance(value, list) and any(map(_has_repeated, value))
+        return isinstance(value, _Repeated) or any(map(has_repeated, value.values()))
+    return isinstance(value, list) and any(map(has_repeated, value))
 
 
 def _no_constant(name: str) -> Any:

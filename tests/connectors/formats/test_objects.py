@@ -86,6 +86,17 @@ def test_what_is_no_json_is_said(data: bytes, code: str) -> None:
     assert refused(data, "json").code == code
 
 
+def test_of_two_arrays_of_records_under_one_key_none_is_chosen() -> None:
+    assert refused(b'{"d": [{"a": 1}], "d": [{"a": 2}]}', "json", records="d").code == "format.repeated_key"
+    assert refused(b'{"d": {"x": [], "x": [{"a": 2}]}}', "json", records="d/x").code == "format.repeated_key"
+    point = b'{"type": "Point", "coordinates": [3, 4]}'
+    twice = b'{"features": [{"geometry": null, "geometry": %s, "properties": {"a": 1}}, %%s]}' % point
+    good = b'{"geometry": null, "properties": {"a": 2}}'
+    rows = read(twice % good, "geojson")
+    assert [row["a"] for row in rows] == [None, "2"] and '"coordinates": [3, 4]' in rows[0][UNREAD]
+    assert refused(b'{"features": [], "features": [%s]}' % good, "geojson").code == "format.repeated_key"
+
+
 def test_no_records_are_an_empty_table() -> None:
     assert read(b"[]", "json", expected=("id",)) == []
     assert read(b"", "ndjson", expected=("id",)) == []

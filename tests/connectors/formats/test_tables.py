@@ -139,6 +139,25 @@ def test_dbf_that_breaks_off_or_has_memos_is_said() -> None:
         assert caught.value.code == code
 
 
+def test_dbf_of_clipper_whose_texts_are_longer_than_a_byte_says_is_refused() -> None:
+    """Of 300 letters the field says 44, and 1 in the byte of the decimals: all behind it would be read too early."""
+    whole = bytearray(dbf([("名称", "C", 44), ("n", "N", 3)], []))
+    whole[32 + 17], whole[4:8], whole[10:12] = 1, struct.pack("<I", 1), struct.pack("<H", 1 + 300 + 3)
+    with pytest.raises(CitylakeError) as caught:
+        read(bytes(whole[:-1]) + b" " + "六安".encode("gbk").ljust(300) + b" 12" + b"\x1a", "dbf", encoding="gbk")
+    assert caught.value.code == "format.unreadable"
+
+
+def test_a_null_of_foxpro_is_no_zero() -> None:
+    fields = [("n", "I", 4), ("m", "I", 4), ("名称", "C", 4), ("_NullFlags", "0", 1)]
+    value = struct.pack("<ii", 0, 0)
+    records = [b" " + value + b"\0" * 4 + bytes([0b01]), b" " + value + "六安".encode("gbk") + bytes([0b10])]
+    whole = bytearray(dbf(fields, records))
+    whole[32 + 18] = whole[96 + 18] = 0x02  # n and the text may be NULL
+    rows = read(bytes(whole), "dbf", encoding="gbk")
+    assert [(row["n"], row["m"], row["名称"]) for row in rows] == [(None, "0", None), ("0", "0", None)]
+
+
 def test_dbf_whose_header_counts_too_few_is_refused() -> None:
     whole = dbf(FIELDS, [record(str(number), b"") for number in range(3)])
     for data in (whole[:4] + struct.pack("<I", 1) + whole[8:], whole.replace(b"\x1a", b"") + b" "):
