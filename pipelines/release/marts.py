@@ -23,6 +23,7 @@ from pipelines.engine import connect
 from pipelines.evidence.freshness import last_delivery, of_dataset
 from pipelines.evidence.scores import of_release
 from pipelines.lake import delta, scratch
+from pipelines.lake.content import content_hash
 from pipelines.lake.lineage import upstream
 from pipelines.lake.zones import Lake
 from pipelines.messages import say
@@ -157,7 +158,8 @@ def altered(settings: Settings, contracts: Contracts, register: Register) -> lis
 
 
 def _contents(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, object]:
-    """What a file holds by table or view: comment, columns and a digest of the rows, whatever their order."""
+    """What a file holds by table or view: comment, columns and the content hash of a table's rows. Whoever wrote a view
+    says what is done when it is read."""
     own = f"database_name = {literal(database)} AND NOT internal"
     listed = "schema_name, {kind}_name, comment, '{kind}' FROM duckdb_{kind}s()"
     every = " UNION ALL ".join(f"SELECT {listed.format(kind=kind)} WHERE {own}" for kind in ("table", "view"))
@@ -165,8 +167,9 @@ def _contents(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, object
     found: dict[str, object] = {}
     for schema, name, *about in con.execute(every).fetchall():
         place = f"{database}.{identifier(schema)}.{identifier(name)}"
-        rows = con.execute(f"SELECT count(*), sum(hash(one)::HUGEINT) FROM {place} AS one").fetchone()
         named = con.execute(f"{columns} table_name = ? ORDER BY column_index", [schema, name]).fetchall()
+        kinds = {column: kind for column, kind, _ in named}
+        rows = content_hash(con, place, kinds) if about[-1] == "table" else None
         found[f"{schema}.{name}"] = (about, named, rows)
     return found
 
