@@ -8,9 +8,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -22,7 +23,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from pipelines.codecs.sql import identifier, literal
-from pipelines.lake.columns import duckdb_type
+from pipelines.lake.columns import delta_schema, duckdb_type
 from pipelines.lake.errors import (
     BadName,
     ChangedColumns,
@@ -98,6 +99,27 @@ def table_files(table: DeltaTable) -> list[TableFile]:
         ),
         key=lambda file: file.path,
     )
+
+
+def strange(table: DeltaTable, made_up: Collection[bool]) -> list[str]:
+    """What the log of a version tells its readers besides columns and files that we do not write: by the names of
+    Delta's protocol, and columns by theirs. `made_up`: whether the table is described as made-up data, or either."""
+    metadata, protocol, fields = table.metadata(), table.protocol(), table.schema().fields
+    kept = {
+        "protocol": protocol.min_reader_version == 1 and not protocol.reader_features,
+        "name": metadata.name is None,
+        "description": metadata.description in {IS_TEST if one else None for one in made_up},
+        "configuration": metadata.configuration == CONFIGURATION,
+    }
+    plain = _plain(tuple(column_types(table.schema()).items()))
+    columns = {one.name: one.to_json() == ours for one, ours in zip(fields, plain, strict=True)}
+    return [name for name, as_ours in [*kept.items(), *columns.items()] if not as_ours]
+
+
+@lru_cache
+def _plain(types: tuple[tuple[str, str], ...]) -> list[str]:
+    """Columns as we write them, in Delta's JSON: any may be NULL, and nothing else is said of one."""
+    return [field.to_json() for field in delta_schema("", types).fields]
 
 
 def torn_files(location: Path, files: Iterable[TableFile]) -> list[Path]:

@@ -74,6 +74,8 @@ EARLIER = "earlier.jsonl"
 VOUCHED = ("ledger.jsonl", EARLIER, "heads.jsonl", "audit.jsonl", "audit_heads.jsonl", "public_key.pem", "check.py")
 VOUCHED_FOLDERS = ("evidence/", "editions/")  # with their .json all that a bundle of the unsigned format ever held
 OF_RECEIPT = ("statement.json", "signature.bin", "key.pem")
+IS_TEST, CONFIGURATION = "is_test", {"delta.enableExpiredLogCleanup": "false"}
+"""The mark of made-up data, and what the Delta log of a released table has for properties."""
 RECEIPTS = ("citylake-delivery/1", "citylake-reads/1")
 ABOUT = ("table.version", "table.metadata", "product.get")  # name a version, show no row
 
@@ -285,6 +287,11 @@ TEXTS = {
         "或其中的行被删除标记隐去",
         "row {row} ({subject} version {version}): the Delta log is not what the ledger says: {file} was added, taken"
         " out, or has rows hidden by a deletion vector",
+    ),
+    "lake.described": (
+        "第 {row} 条（{subject} 版本 {version}）：Delta 日志中的说明、配置或列注释不是系统写入的：{what}",
+        "row {row} ({subject} version {version}): description, configuration or comments of columns in the Delta log"
+        " are not what the system writes: {what}",
     ),
     "lake.log_gone": (
         "第 {row} 条（{subject} 版本 {version}）：Delta 日志 {file} 缺失或不能读，这一版本由哪些文件组成无从核对",
@@ -796,7 +803,8 @@ class Check:
 
     def log(self, lake: Path, table: Path, wanted: Mapping[int, Row]) -> None:
         """The same of one table; `wanted`: its releases by version. Its log is read once, commit by commit."""
-        active = set[str]()
+        active, described = set[str](), dict[str, Any]()
+        marks = {bool(row.body.get(IS_TEST)) for row in wanted.values()}
         for version in range(max(wanted) + 1):
             commit, row = table / "_delta_log" / f"{version:020}.json", wanted.get(version)
             try:
@@ -804,6 +812,9 @@ class Check:
                 hiding = {unquote(one["add"]["path"]) for one in actions if one.get("add", {}).get("deletionVector")}
                 active -= {unquote(one["remove"]["path"]) for one in actions if "remove" in one}
                 active |= {unquote(one["add"]["path"]) for one in actions if "add" in one}
+                for one in actions:
+                    described |= {name: one[name] for name in ("metaData", "protocol") if name in one}
+                strange = unlike_ours(described["metaData"], described["protocol"], marks) if row else []
             except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
                 later = min(number for number in wanted if number >= version)
                 about = {"row": wanted[later].sequence, "subject": wanted[later].subject, "version": later}
@@ -811,8 +822,11 @@ class Check:
                 return
             if row is not None:
                 said = {(lake / one["path"]).relative_to(table).as_posix() for one in row.body["data"]}
+                about = {"row": row.sequence, "subject": row.subject, "version": version}
                 for file in sorted((said ^ active) | hiding):
-                    self.problem("lake.log", row=row.sequence, subject=row.subject, version=version, file=file)
+                    self.problem("lake.log", file=file, **about)
+                if strange:
+                    self.problem("lake.described", what=", ".join(strange), **about)
 
     def published_file(
         self, lake: Path, row: Row, name: str, said: Mapping[str, str], expected: Mapping[str, str] | None
@@ -1600,6 +1614,29 @@ def signed_by(certificate: Certificate, signer: Value, content: bytes) -> bool:
     except InvalidSignature:
         return False
     return True
+
+
+def unlike_ours(said: Mapping[str, Any], protocol: Mapping[str, Any], made_up: Set[bool]) -> list[str]:
+    """What the log of a table tells readers besides columns and files that citylake does not write, by Delta's names.
+    `made_up`: whether the table is described as made-up data, or either."""
+    kept = {
+        "protocol": protocol["minReaderVersion"] == 1 and not protocol.get("readerFeatures"),
+        "name": said.get("name") is None,
+        "description": said.get("description") in {IS_TEST if one else None for one in made_up},
+        "configuration": said["configuration"] == CONFIGURATION,
+        **{field["name"]: is_plain(field) for field in json.loads(said["schemaString"])["fields"]},
+    }
+    return [name for name, as_ours in kept.items() if not as_ours]
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a field of a Delta schema, with what is in it, may be NULL and has no comment or other metadata."""
+    if isinstance(value, list):
+        return all(map(is_plain, value))
+    if not isinstance(value, dict):
+        return True
+    own = all(value.get(name, True) is True for name in ("nullable", "containsNull", "valueContainsNull"))
+    return own and not value.get("metadata") and all(is_plain(one) for name, one in value.items() if name != "metadata")
 
 
 def merkle_root(leaves: Sequence[bytes]) -> bytes:

@@ -129,7 +129,7 @@ class _Reproduction:
         later = [one for one in rewritings if one.sequence > self.entry.sequence]
         orders = tuple(one.subject for one in later if concerns(one, self.graph, self.model) or self._touched(one))
         self.recorded = None if any(map(self._touched, later)) else self.entry.body.get("content")
-        found = verified(Files(self.lake, rewritings), self.entry, self.version)
+        found = verified(Files(self.lake, self.ledger), self.entry, self.version)
         with connect(self.scratch.scratch()) as con, self._unreadable_named():
             built = self._built(files)
             return self._compared(con, self._cut(con, built), found, orders)

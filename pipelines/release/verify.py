@@ -38,7 +38,7 @@ class Verified:
 
 def releases(lake: Lake, ledger: Ledger) -> Iterator[Verified]:
     """Every release in the ledger, oldest first."""
-    ended, files = ledger.ended_versions(), Files(lake, ledger.rewritings())
+    ended, files = ledger.ended_versions(), Files(lake, ledger)
     for entry in ledger.releases():
         if entry.version is None:
             continue
@@ -65,13 +65,18 @@ def unproved(ledger: Ledger, receipts: Receipts) -> Iterator[Recorded]:
 
 
 class Files:
-    """The files of the lake, each read once however many versions have it. `rewritings`: every receipt of an order or
-    an ended period, in order."""
+    """The files of the lake, each read once however many versions have it, and what the ledger says of them."""
 
-    def __init__(self, lake: Lake, rewritings: Sequence[Recorded]) -> None:
+    def __init__(self, lake: Lake, ledger: Ledger) -> None:
         self.lake = lake
-        self.rewritings = rewritings
-        self.changes = changes_of(rewritings)
+        self.rewritings = ledger.rewritings()
+        """Every receipt of an order or an ended period, in order."""
+        self.changes = changes_of(self.rewritings)
+        self.marks: dict[str, set[bool]] = {}
+        """Whether releases of a subject say that its rows are made up. A home may have got its mark later; a table is
+        described as its first release says."""
+        for entry in ledger.releases():
+            self.marks.setdefault(entry.subject, set()).add(delta.IS_TEST in entry.body)
         self._found: dict[tuple[str, str, str], list[str]] = {}
 
     def differing(self, name: str, expected: Checksums) -> list[str]:
@@ -87,7 +92,8 @@ def verified(files: Files, entry: Recorded, version: int) -> Verified:
     location = files.lake.subject(entry.subject)
     try:
         mark = fingerprint(location, version)
-        present = delta.table_files(delta.open_table(location, version))
+        table = delta.open_table(location, version)
+        present, strange = delta.table_files(table), delta.strange(table, files.marks[entry.subject])
     except LakeError:
         return Verified(entry.subject, version, "corrupt", what=str(location))
     expected, orders, states = str(entry.body["fingerprint"]), list[str](), set[str]()
@@ -101,6 +107,9 @@ def verified(files: Files, entry: Recorded, version: int) -> Verified:
         return Verified(entry.subject, version, "corrupt", tuple(orders), wrong)
     if mark != expected:
         return Verified(entry.subject, version, "corrupt", tuple(orders), str(location))
+    if strange:
+        log = f"{location / '_delta_log'} ({', '.join(strange)})"
+        return Verified(entry.subject, version, "corrupt", tuple(orders), log)
     state: State = "erased" if ERASURE in states else "shortened" if orders else "unchanged"
     return Verified(entry.subject, version, state, tuple(orders))
 

@@ -165,8 +165,8 @@ def build(home: Path) -> House:
                 data.parent.mkdir(parents=True)
                 data.write_bytes(subject.encode())
             for version in range(number + 1):
-                added = [] if version else [{"add": {"path": data.name, "size": data.stat().st_size}}]
-                commit(data.parent, version, [{"commitInfo": {}}, *added])
+                begun = [] if version else [*LOGGED, {"add": {"path": data.name, "size": data.stat().st_size}}]
+                commit(data.parent, version, [{"commitInfo": {}}, *begun])
             parts = [{"path": data.relative_to(settings.lake.root).as_posix(), **check.checksums(data)}]
             body = {"rows": number, "as_of": "2026-11-01", "proof": chain.digest(evidence), "files": files}
             body["data"] = parts
@@ -180,6 +180,15 @@ def build(home: Path) -> House:
         receipts.add(Stage.EDITION, f"e{one}", sources_of(one))
     register.close()
     return house
+
+
+_FIELDS = [{"name": "persons", "type": "long", "nullable": True, "metadata": {}}]
+_SCHEMA = json.dumps({"type": "struct", "fields": _FIELDS})
+LOGGED: list[dict[str, Any]] = [
+    {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}},
+    {"metaData": {"schemaString": _SCHEMA, "configuration": {"delta.enableExpiredLogCleanup": "false"}}},
+]
+"""What a log begins with, as deltalake writes it for us."""
 
 
 def commit(table: Path, version: int, actions: Sequence[dict[str, Any]]) -> Path:
@@ -410,6 +419,31 @@ def test_a_delta_log_that_names_other_files_is_told_by_row(house: House, tmp_pat
     wanted = ages[2:3] if attack == "hidden" else ages[2:]
     assert code == 1 and [one.split(" (")[0] for one in found(output)] == [f"row {row['sequence']}" for row in wanted]
     assert all(f"{wrong} was added, taken out, or has rows hidden" in one for one in found(output))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"configuration": {', '"description": "is_test", "configuration": {', "description"),
+        ('"configuration": {', '"name": "假", "configuration": {', "name"),
+        ('"delta.enableExpiredLogCleanup": "false"', '"delta.columnMapping.mode": "name"', "configuration"),
+        ('"minReaderVersion": 1', '"minReaderVersion": 3, "readerFeatures": ["deletionVectors"]', "protocol"),
+        ('\\"metadata\\": {}', '\\"metadata\\": {\\"comment\\": \\"假\\"}', "persons"),
+        ('\\"nullable\\": true', '\\"nullable\\": false', "persons"),
+    ],
+)
+def test_what_a_delta_log_says_besides_files_is_told_by_row(
+    house: House, tmp_path: Path, before: str, after: str, told: str
+) -> None:
+    log = house.data(AGES).parent / "_delta_log" / f"{0:020}.json"
+    text = log.read_text("utf-8")
+    assert text.count(before) == 1
+    log.write_text(text.replace(before, after), "utf-8")
+    output = checked(house.export(tmp_path / "bundle"), "--lake", house.settings.lake.root)[1]
+    ages = [f"row {row['sequence']} " for row in house.rows() if row["subject"] == AGES]
+    problems = found(output)
+    assert [one[: len(row)] for one, row in zip(problems, ages, strict=True)] == ages
+    assert all(one.endswith(f": {told}") for one in problems)
 
 
 def test_a_delta_log_without_a_commit_is_told(house: House, tmp_path: Path) -> None:

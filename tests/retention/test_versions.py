@@ -78,6 +78,26 @@ def test_the_command_tells_every_version_that_was_changed(home: Home, monkeypatc
     assert [str(path) in told.output for path in changed] == [True, True], told.output
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('"description":null', '"description":"is_test"', "description"),
+        ('"name":null', '"name":"假"', "name"),
+        ('"delta.enableExpiredLogCleanup":"false"', '"delta.enableExpiredLogCleanup":"true"', "configuration"),
+        ('\\"metadata\\":{}', '\\"metadata\\":{\\"comment\\":\\"假\\"}', "said"),
+        ('\\"nullable\\":true', '\\"nullable\\":false', "said"),
+    ],
+)
+def test_what_a_delta_log_says_besides_files_is_as_we_write_it(home: Home, before: str, after: str, told: str) -> None:
+    log = home.lake.subject(MODEL) / "_delta_log" / f"{0:020}.json"
+    text = log.read_text("utf-8")
+    assert text.count(before) == 1
+    log.write_text(text.replace(before, after), "utf-8")
+    found = list(releases(home.lake, home.ledger))
+    assert {one.state for one in found} == {"corrupt"}
+    assert {one.what for one in found} == {f"{log.parent} ({told})"}
+
+
 def test_a_changed_byte_is_found_in_every_version_that_has_it(home: Home) -> None:
     home.release(MODEL, TODAY, "SELECT 'version-0-x' AS said", pytest.MonkeyPatch())
     (path,) = {Path(one["path"]) for one in home.ledger.published()[MODEL].body["data"]}
