@@ -20,7 +20,7 @@ from pipelines.contracts.load import load
 from pipelines.held import decide_batch
 from pipelines.issues import Issues
 from pipelines.messages import CitylakeError, say, translate
-from pipelines.register import heads, tables
+from pipelines.register import Register, heads, tables
 from pipelines.register.receipts import Receipts, Stage
 from pipelines.release import marts, volume
 from pipelines.release.approval import unbacked
@@ -162,6 +162,7 @@ def verify() -> None:
         if not wrong:  # it is compared with what was just found right
             altered = marts.altered(settings, load(settings.contracts), register)
             wrong += _problems(say("verify.marts", file=settings.marts.resolve(), table=table) for table in altered)
+            wrong += _verified_views(settings, register)
         register.close()
     if wrong:
         raise typer.Exit(1)
@@ -180,6 +181,21 @@ def _verified_releases(settings: Settings, ledger: Ledger) -> int:
     if not states["corrupt"]:
         typer.echo(f"releases: OK ({states.total()})")
     return states["corrupt"]
+
+
+def _verified_views(settings: Settings, register: Register) -> int:
+    """Tell of every folder of views that is not as it would be made now; how many there are."""
+    from catalog.delivery import rebuilt
+
+    found = rebuilt.compared(settings, register)
+    for one in found.altered:
+        about = {"product": one.product, "version": one.version, "folder": one.folder}
+        _problems([say("verify.view", **about, files="、".join(one.files))])
+    if not found.altered:
+        typer.echo(f"views: OK ({found.same})")
+    if found.idle:
+        typer.echo(say("verify.views_idle", views=found.idle))
+    return len(found.altered)
 
 
 def _problems(texts: Iterable[str]) -> int:

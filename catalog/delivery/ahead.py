@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 
 from catalog.delivery.desk import Desk
 from catalog.delivery.rows import keys
-from catalog.delivery.rows.columns import column_of
-from catalog.delivery.rows.ordered import ordered
 from catalog.delivery.rows.router import ROAD as ROWS
 from catalog.listing import Offering
 from catalog.policy.administration import list_grants, list_recipients
@@ -106,9 +104,7 @@ def _ready(desk: Desk, offering: Offering, allowed: Allowed, road: str) -> str:
     """Make all that a road asks for under a policy; the key of its view."""
     extract = desk.views.extract(allowed)
     if road == ROWS:
-        rows = ordered(desk.views, allowed, extract)
-        if key := keys.key_of(offering.product, [column_of(item) for item in extract.fields]):
-            keys.index(desk.views, allowed, extract, rows, key)
+        keys.ready(desk.views, allowed, extract, offering.product)
     return extract.key
 
 

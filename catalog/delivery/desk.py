@@ -4,6 +4,7 @@ Knows no protocol and no page; roads turn `Refused` into their own kind of answe
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from catalog.delivery.changes import change_set, shown_key
 from catalog.delivery.downloads import Downloads
 from catalog.delivery.extracts import Extract
 from catalog.delivery.file_hashes import FileHashes
+from catalog.delivery.folders import Folders
 from catalog.delivery.marts import Marts, MartsFile
 from catalog.delivery.views import Views
 from catalog.delivery.work import Work
@@ -23,6 +25,7 @@ from catalog.policy.decision import MARTS, Allowed, Caller, Decision, Denied, Re
 from catalog.policy.quotas import Quotas
 from catalog.policy.rates import Rates
 from pipelines import synthetic
+from pipelines.lake.cleanup import VIEWS
 from pipelines.register import Register
 from pipelines.register.chain import Entry
 from pipelines.register.store import now
@@ -66,16 +69,19 @@ class Admission:
 
 class Desk:
     """What the roads of one installation share. Safe to use from many threads. `serving`: for many callers at once, so
-    that expensive work is bounded as the city says; a command works for one person."""
+    that expensive work is bounded as the city says; a command works for one person. `folders`: where views are made, if
+    not in the lake."""
 
-    def __init__(self, settings: Settings, register: Register, serving: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, register: Register, serving: bool = False, folders: Folders | None = None
+    ) -> None:
         self.settings = settings
         self.url = settings.url.rstrip("/") or f"http://127.0.0.1:{settings.port}"
         self.register = register
         self.listing = Listing(settings.contracts, register)
         self.callers = Callers(register, lambda: settings.key("access_tokens"))
         work = Work(self.listing.snapshot().contracts.city.limits.work if serving else None)
-        self.views = Views(settings, work, self._shown_keyed)
+        self.views = Views(settings, folders or Folders(settings.lake.root / VIEWS, work), self._shown_keyed)
         self.downloads = Downloads(settings, self.views, self.url, lambda: bool(self.said))
         self.hashes = FileHashes(self.views.folders)
         self.marts = Marts(settings.marts, settings.lake)
@@ -265,13 +271,20 @@ class Desk:
         return found
 
     def at_version(self, admission: Admission, version: int) -> Admission | None:
-        """The same read of an earlier version that is still in use, None if it was withdrawn or never released.
+        """The same read of an earlier version that may be begun, None if it was withdrawn or never released.
 
         Columns that were made otherwise then than the contract says now are left out of it.
         """
         body = self.listing.readable_versions(admission.allowed.product).get(version)
-        if body is None:
-            return None
+        return None if body is None else self._at(admission, version, body)
+
+    def standing(self, admission: Admission) -> list[Admission]:
+        """The same read of every version that somebody may still be reading, the newest first."""
+        versions = sorted(self.listing.standing_versions(admission.allowed.product).items(), reverse=True)
+        return [then for version, body in versions if (then := self._at(admission, version, body))]
+
+    def _at(self, admission: Admission, version: int, body: Mapping[str, Any]) -> Admission | None:
+        """The same read of a version that was released so."""
         made_so = released_columns(admission.offering.product, body)
         columns = tuple(name for name in admission.allowed.columns if name in made_so)
         pseudonyms = tuple(name for name in admission.allowed.pseudonyms if name in columns)

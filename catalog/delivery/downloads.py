@@ -6,6 +6,7 @@ comma, CRLF, quotes where needed; an empty field is NULL and `""` is an empty te
 that begins like a formula stays as it is (XLSX is for spreadsheets); times are ISO 8601 in UTC.
 """
 
+import hashlib
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -76,30 +77,38 @@ class Downloads:
         extract = self._views.extract(allowed)
         if kind == "xlsx":
             workbooks.require_rows(extract.rows)
-        name = f"{offering.product.name}.{kind}"
-        # a book has the contract's dictionary, and says what is made up
-        mark = f"-{IS_TEST}" if kind == "xlsx" and self._made_up() else ""
-        place = f"{extract.key}-{kind}-{offering.product.contract.hash[:12]}{mark}"
+        name, about = f"{offering.product.name}.{kind}", self._about(offering, allowed, extract, kind)
+        said = "" if about is None else f"-{hashlib.sha256(repr(about).encode()).hexdigest()[:12]}"
 
         def build(partial: Path) -> None:
-            self._write(offering, allowed, extract, partial / name, kind)
+            self._write(extract, partial / name, kind, about)
 
-        folder = self._views.beside(allowed, place, build, extract.rows * (BOOK_COST if kind == "xlsx" else 1))
-        about = json.loads((folder / "file.json").read_text("utf-8"))
-        return Download(folder / name, kind, about["size"], about["sha256"])
+        cost = extract.rows * (BOOK_COST if kind == "xlsx" else 1)
+        folder = self._views.beside(allowed, f"{extract.key}-{kind}{said}", build, cost)
+        written = json.loads((folder / "file.json").read_text("utf-8"))
+        return Download(folder / name, kind, written["size"], written["sha256"])
 
-    def _write(self, offering: Offering, allowed: Allowed, extract: Extract, target: Path, kind: Format) -> None:
+    def _about(
+        self, offering: Offering, allowed: Allowed, extract: Extract, kind: Format
+    ) -> layers.Layer | workbooks.About | None:
+        """What a file says besides its rows, None for a format that has no place for it."""
+        if kind == "xlsx":
+            return about_book(offering, self._url, allowed, extract.columns, extract.rows, self._made_up())
+        return self._layer(offering, extract.columns, allowed) if kind in GEOGRAPHIC else None
+
+    def _write(
+        self, extract: Extract, target: Path, kind: Format, about: layers.Layer | workbooks.About | None
+    ) -> None:
         query = f"SELECT * FROM {extract.relation} ORDER BY ALL"
         with self._views.folders.connection() as con:
-            if (layer := self._layer(offering, extract.columns, allowed)) and kind in GEOGRAPHIC:
-                layers.WRITERS[kind](con, query, target, layer)
-            elif kind == "xlsx":
-                book = about_book(offering, self._url, allowed, extract.columns, extract.rows, self._made_up())
-                workbooks.write(con, query, target, book)
+            if isinstance(about, layers.Layer):
+                layers.WRITERS[kind](con, query, target, about)
+            elif about is not None:
+                workbooks.write(con, query, target, about)
             else:
                 formats.WRITERS[kind](con, query, target)
-        about = {"size": target.stat().st_size, "sha256": sha256(target)}
-        target.with_name("file.json").write_text(json.dumps(about), "utf-8")
+        written = {"size": target.stat().st_size, "sha256": sha256(target)}
+        target.with_name("file.json").write_text(json.dumps(written), "utf-8")
 
     def _layer(
         self, offering: Offering, columns: Sequence[str] | None, allowed: Allowed | None = None

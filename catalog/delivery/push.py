@@ -62,6 +62,13 @@ def narrowed(allowed: Allowed, division: str) -> Allowed | None:
     return replace(allowed, divisions=tuple(sorted(inside))) if inside else None
 
 
+def key_of(con: duckdb.DuckDBPyConnection, admission: Admission, extract: Extract) -> tuple[str, ...]:
+    """The shown columns that name the rows of a view, empty if none do."""
+    plain = [name for name in extract.columns if name in admission.allowed.plain]
+    key = shown_key(admission.offering.product, plain)
+    return key if key and names_rows(con, extract, key) else ()
+
+
 class Push:
     """One delivery of city.yaml to one recipient; `division`: of the rows of that division only."""
 
@@ -104,12 +111,6 @@ class Push:
     def audit(self, admission: Admission, **about: object) -> None:
         """Write down what is about to be sent. Raises AuditUnavailable, Refused, and then it must not be."""
         self.desk.answered(admission, self.action, self.road, delivery=self.name, **about)
-
-    def key(self, con: duckdb.DuckDBPyConnection, admission: Admission, extract: Extract) -> tuple[str, ...]:
-        """The shown columns that name its rows, empty if none do."""
-        plain = [name for name in extract.columns if name in admission.allowed.plain]
-        key = shown_key(admission.offering.product, plain)
-        return key if key and names_rows(con, extract, key) else ()
 
     def before(self, admission: Admission, version: int) -> Admission | None:
         """The same read of the version that the recipient has, None if no change set leads on from it."""

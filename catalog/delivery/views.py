@@ -9,12 +9,15 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import duckdb
 from deltalake import Schema
@@ -26,6 +29,7 @@ from catalog.delivery.work import Work
 from catalog.policy.decision import Allowed, Epoch
 from pipelines.codecs.sm4 import Sealer
 from pipelines.codecs.sql import identifier, literal
+from pipelines.lake.cleanup import VIEWS
 from pipelines.lake.columns import query_schema
 from pipelines.lake.delta import column_types
 from pipelines.lake.errors import LostKey
@@ -40,20 +44,27 @@ from pipelines.settings import Settings
 
 _OF_DAY = re.compile(f"{ENDED}([0-9]{{8}})")
 FORMAT = 2
-"""Part of a view's key: raise it when views of the same policy are built differently."""
+"""Part of a view's key: raise it when views of the same policy have other rows or columns than before."""
+MADE_BY: Final = hashlib.sha256(
+    canonical([sqlite3.sqlite_version, *map(version, ("citylake", "duckdb", "pyarrow", "xlsxwriter"))]).encode()
+).hexdigest()[:8]
+"""What writes the files, as names of folders end with it: the same programs make the same bytes, and what others made
+is nobody's (decision 0142)."""
+VIEW: Final = "view.json"
+"""What stands beside the files of an extract: its columns, and of each file name, size, rows and statistics."""
 
 ABANDONED_SECONDS = 6 * 3600
 SUPERSEDED_SECONDS = 24 * 3600
 
 
 class Views:
-    """Extracts for policies, below `lake/views/<channel>/<product>/v<N>/<key>/`."""
+    """Extracts for policies, below `lake/views/<channel>/<product>/v<N>/<key>@<MADE_BY>/`."""
 
     def __init__(
-        self, settings: Settings, work: Work | None = None, shown_keyed: Callable[[], bool] = lambda: False
+        self, settings: Settings, folders: Folders | None = None, shown_keyed: Callable[[], bool] = lambda: False
     ) -> None:
-        """`shown_keyed`: whether a recipient was shown anything keyed before."""
-        self.folders = Folders(settings.lake.root / "views", work or Work())
+        """`folders`: where they are made; `shown_keyed`: whether a recipient was shown anything keyed before."""
+        self.folders = folders or Folders(settings.lake.root / VIEWS, Work())
         self._settings, self._shown_keyed = settings, shown_keyed
         self._tables = Tables(lambda product: settings.lake.product(*product.split("/")))
 
@@ -70,9 +81,10 @@ class Views:
     def beside(self, allowed: Allowed, name: str, build: Callable[[Path], None], rows: int) -> Path:
         """A folder among the views of a version, built if nobody asked before; it goes when they go.
 
-        `rows`: how many the building goes through. Raises Busy.
+        What is made from it has a name that begins with its name and a hyphen. `rows`: how many the building goes
+        through. Raises Busy.
         """
-        folder = self.folder(allowed.product, allowed.version) / name
+        folder = self.folder(allowed.product, allowed.version) / f"{name}@{MADE_BY}"
         if not self._in_use(folder):
             self.folders.get(folder, build, rows)
             self._in_use(folder)
@@ -81,8 +93,7 @@ class Views:
 
     def needs_none(self, allowed: Allowed) -> bool:
         """Whether the decision hides nothing of the released table, so that no view is built. Raises LakeError."""
-        whole = self._tables.get(allowed.product, allowed.version)
-        return self._key(allowed, whole, self._columns(allowed)) == WHOLE
+        return self.key(allowed) == WHOLE
 
     def has(self, allowed: Allowed) -> bool:
         """Whether the version has something of what is allowed, and the columns that limit its rows. Raises LakeError.
@@ -94,8 +105,11 @@ class Views:
 
     def same(self, one: Allowed, other: Allowed) -> bool:
         """Whether two decisions about a version let the same rows and columns through. Raises LakeError."""
-        whole = self._tables.get(one.product, one.version)
-        return self._key(one, whole, self._columns(one)) == self._key(other, whole, self._columns(other))
+        return self.key(one) == self.key(other)
+
+    def key(self, allowed: Allowed) -> str:
+        """The name of what a decision lets through of a version. Raises LakeError."""
+        return self._key(allowed, self._tables.get(allowed.product, allowed.version), self._columns(allowed))
 
     def folder(self, product: str, version: int) -> Path:
         """Where the views of a version lie."""
@@ -259,6 +273,7 @@ def _where(allowed: Allowed, filled: str | None = None) -> str:
 
 def write_extract(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subject: str) -> None:
     """Write the rows of a query as the files of an extract. Raises RefusedType, naming `subject`, and DiskFull."""
+    con.execute("SET threads = 1")  # several write row groups as they come, which is another order each time
     schema = query_schema(con, query, subject)
     parts = [
         {
@@ -270,12 +285,12 @@ def write_extract(con: duckdb.DuckDBPyConnection, query: str, folder: Path, subj
         for file in copy_rows(con, query, folder)
     ]
     about = {"schema": schema.to_json(), "parts": parts}
-    (folder / "view.json").write_text(json.dumps(about, ensure_ascii=False), "utf-8")
+    (folder / VIEW).write_text(json.dumps(about, ensure_ascii=False), "utf-8")
 
 
 def read_extract(folder: Path, product: str, version: int, key: str) -> Extract:
     """The extract that was written to a folder."""
-    about = json.loads((folder / "view.json").read_text("utf-8"))
+    about = json.loads((folder / VIEW).read_text("utf-8"))
     fields = plain_fields(about["schema"])
     parts = tuple(Part(**part) for part in about["parts"])
     if parts:

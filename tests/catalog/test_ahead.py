@@ -18,6 +18,7 @@ from assets.ahead import ahead as asset
 from catalog.delivery import ahead
 from catalog.delivery.desk import Desk
 from catalog.delivery.folders import Folders
+from catalog.delivery.rows import keys
 from catalog.policy import suspension
 from citylake.main import app
 from pipelines.erasure.order import Erasure, Order
@@ -118,7 +119,7 @@ def test_a_view_that_cannot_be_made_is_an_issue_and_fails_nothing(
         def unforeseen(*_: object) -> None:
             raise duckdb.IOException("张三")
 
-        broken.setattr(ahead, "ordered", unforeseen)
+        broken.setattr(keys, "ready", unforeseen)
         told = materialized(own_city)
     assert told["未备好（份）"] >= 2
     (issue,) = [one for one in Issues(own_city.register).open(PERSONS) if one["code"] == "ahead.failed"]
@@ -141,7 +142,7 @@ def test_what_fails_on_one_road_leaves_out_no_other(own_city: City, monkeypatch:
     def unforeseen(*_: object) -> None:
         raise duckdb.IOException("张三")
 
-    monkeypatch.setattr(ahead, "ordered", unforeseen)
+    monkeypatch.setattr(keys, "ready", unforeseen)
     made = ahead.after_grant(Desk(own_city.settings, own_city.register), "甲", PERSONS)
     assert (len(made.ready), made.problems) == (1, ["IOException"])
 
@@ -154,7 +155,7 @@ def test_a_full_disk_ends_it(own_city: City, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ahead, "ordered", full)
+    monkeypatch.setattr(keys, "ready", full)
     (only,) = [made for made in ahead.after_release(Desk(own_city.settings, own_city.register)) if made.problems]
     assert only.full and only.problems == [DiskFull.__name__] and only.product == AGES
     assert ahead.after_grant(Desk(own_city.settings, own_city.register), "甲", PERSONS).full

@@ -136,7 +136,7 @@ def test_a_recipient_gets_a_grant_and_a_token_that_is_stored_hashed(home: Path, 
     token = json.loads(runner.invoke(app, ["access", "token", "cab-desk"]).output)["token"]
     assert token.startswith("cl_")
     assert token.split("_")[-1].encode() not in (home / "register.db").read_bytes()
-    assert runner.invoke(app, ["verify"]).output.count("OK") == 4
+    assert runner.invoke(app, ["verify"]).output.count("OK") == 5
 
 
 def test_a_grant_is_approved_with_a_key_and_one_that_was_widened_is_told(

@@ -21,7 +21,7 @@ from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
 from catalog.delivery.files.outboxes import Outbox, open_outbox
 from catalog.delivery.files.package import Packed, described, packed
-from catalog.delivery.push import KEPT, PASSING, Delivered, How, Push, policy_of
+from catalog.delivery.push import KEPT, PASSING, Delivered, How, Push, key_of, policy_of
 from catalog.policy.decision import Reason
 from pipelines.lake.lock import run_lock
 from pipelines.messages import CitylakeError, translate
@@ -116,7 +116,7 @@ class _Delivery(Push):
         admission = self.admitted(asked)
         extract = self.desk.views.extract(admission.allowed)
         with self.desk.views.folders.connection() as con:
-            goal = _Goal(asked, admission, extract, self.key(con, admission, extract), rewritten)
+            goal = _Goal(asked, admission, extract, key_of(con, admission, extract), rewritten)
         outbox = self._open()
         try:
             return self._bring_up(outbox, goal, anew)

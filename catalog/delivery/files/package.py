@@ -52,18 +52,15 @@ def packed(
 
     Raises LakeError; CitylakeError for what no sheet or layer can hold.
     """
-    contracts = desk.listing.snapshot().contracts
-    about = [FORMAT, held.key, since, sorted(set(kinds)), key_named(key), admission.offering.product.contract.hash]
-    about += desk.said
-    name = f"package-{hashlib.sha256(canonical(about).encode()).hexdigest()[:32]}"
+    contracts, offering, masks = desk.listing.snapshot().contracts, admission.offering, dict(admission.allowed.masks)
+    about = describe(contracts, offering, held, key, since, [], masks, made_up=bool(desk.said))
+    said = [FORMAT, sorted(set(kinds)), key_named(key), offering.product.contract.hash, about, masks, desk.url]
+    name = f"{held.key}-package-{hashlib.sha256(canonical(said).encode()).hexdigest()[:32]}"
 
     def build(folder: Path) -> None:
-        offering = admission.offering
         targets = {kind: folder / _named(offering.product.name, since, kind) for kind in kinds}
         rows = [_write_rows(desk, admission, held, kind, target) for kind, target in targets.items()]
-        described = describe(
-            contracts, offering, held, key, since, rows, dict(admission.allowed.masks), made_up=bool(desk.said)
-        )
+        described = describe(contracts, offering, held, key, since, rows, masks, made_up=bool(desk.said))
         (folder / DESCRIPTOR).write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", "utf-8")
         columns = [column for column in held.columns if column != CHANGE_TYPE]
         entries = dictionary.entries(offering.product, columns, admission.allowed.masks)

@@ -43,6 +43,33 @@ def account(desk: Desk, name: str, form: ReturnForm, run: str) -> Account | None
     It stays with the city: no county is told of rows that are not its own. None for a product that is not published.
     Raises LakeError.
     """
+    whole = counted(desk, form)
+    if whole is None:
+        return None
+    told = _count(desk, whole, form)
+    receipts = Receipts(desk.register, run)
+    divisions: dict[str, dict[str, int | None]] = {}
+    for code in form.to:
+        last = receipts.last(Stage.DELIVERY, part(name, code))
+        said = json.loads(last.body["statement"]) if last else {}
+        current = (said.get("state"), said.get("version")) == (CURRENT, whole.version)
+        divisions[code] = {"rows": told.pop(code), "delivered": said["rows"] if current else None}
+    made = Account(name, "account", whole.version, **told, divisions=divisions)
+    facts = {key: value for key, value in vars(made).items() if key != "delivery"}
+    kept = receipts.last(Stage.DELIVERY, name)
+    before = json.loads(kept.body["statement"]) if kept else {}
+    if any(before.get(key) != value for key, value in facts.items()):
+        city = desk.listing.city()
+        about = {"delivery": name, "from": city.operator, "product": form.product}
+        signer = signer_of(desk.settings, city)
+        statement, signature = signed(signer, **about, **facts)
+        receipts.add(Stage.DELIVERY, name, {"statement": statement, "signature": signature})
+    return made
+
+
+def counted(desk: Desk, form: ReturnForm) -> Allowed | None:
+    """What the rows of the published version are counted by, None for a product that is not published: nobody is given
+    it."""
     snapshot = desk.listing.snapshot()
     offering = snapshot.find(form.product)
     assert offering is not None  # the contract check saw it
@@ -50,7 +77,7 @@ def account(desk: Desk, name: str, form: ReturnForm, run: str) -> Account | None
     if offer.version is None or offer.rows is None:
         return None
     until = offer.shown_until
-    whole = Allowed(
+    return Allowed(
         product=offer.product,
         version=offer.version,
         columns=(offer.rows,),
@@ -63,24 +90,6 @@ def account(desk: Desk, name: str, form: ReturnForm, run: str) -> Account | None
         shown_until=until.column if until else None,
         day=publicity.today(snapshot.contracts) if until else None,
     )
-    told = _count(desk, whole, form)
-    receipts = Receipts(desk.register, run)
-    divisions: dict[str, dict[str, int | None]] = {}
-    for code in form.to:
-        last = receipts.last(Stage.DELIVERY, part(name, code))
-        said = json.loads(last.body["statement"]) if last else {}
-        current = (said.get("state"), said.get("version")) == (CURRENT, offer.version)
-        divisions[code] = {"rows": told.pop(code), "delivered": said["rows"] if current else None}
-    made = Account(name, "account", offer.version, **told, divisions=divisions)
-    facts = {key: value for key, value in vars(made).items() if key != "delivery"}
-    kept = receipts.last(Stage.DELIVERY, name)
-    before = json.loads(kept.body["statement"]) if kept else {}
-    if any(before.get(key) != value for key, value in facts.items()):
-        about = {"delivery": name, "from": snapshot.contracts.city.operator, "product": form.product}
-        signer = signer_of(desk.settings, snapshot.contracts.city)
-        statement, signature = signed(signer, **about, **facts)
-        receipts.add(Stage.DELIVERY, name, {"statement": statement, "signature": signature})
-    return made
 
 
 def part(name: str, code: str) -> str:

@@ -20,9 +20,9 @@ import duckdb
 
 from catalog.delivery import formats
 from catalog.delivery.extracts import Extract
-from catalog.delivery.rows.columns import Column
+from catalog.delivery.rows.columns import Column, column_of
 from catalog.delivery.rows.cursors import Place
-from catalog.delivery.rows.ordered import Ordered
+from catalog.delivery.rows.ordered import Ordered, named, ordered
 from catalog.delivery.rows.question import Question
 from catalog.delivery.views import Views
 from catalog.policy.decision import Allowed
@@ -95,8 +95,15 @@ def index(views: Views, allowed: Allowed, extract: Extract, rows: Ordered, key: 
             con.execute("SET preserve_insertion_order = true")
             _write(con, f"read_parquet({literal(str(rows.path))})", key, partial / _FILE)
 
-    named = hashlib.sha256(_text(key).encode()).hexdigest()[:8]  # a contract's key may change, a version does not
-    return views.beside(allowed, f"{extract.key}-keys{FORMAT}-{named}", build, extract.rows) / _FILE
+    digest = hashlib.sha256(_text(key).encode()).hexdigest()[:8]  # a contract's key may change, a version does not
+    return views.beside(allowed, f"{named(extract)}-keys{FORMAT}-{digest}", build, extract.rows) / _FILE
+
+
+def ready(views: Views, allowed: Allowed, extract: Extract, product: Product) -> None:
+    """Make all that questions about an extract are answered from, where nobody asked before. Raises LakeError."""
+    rows = ordered(views, allowed, extract)
+    if key := key_of(product, [column_of(item) for item in extract.fields]):
+        index(views, allowed, extract, rows, key)
 
 
 def opened(path: Path) -> Keys:

@@ -28,6 +28,11 @@ class Ordered:
     fingerprint: str
 
 
+def named(extract: Extract) -> str:
+    """What the folder of an extract's ordered rows is called among the views of its version."""
+    return f"{extract.key}-rows{FORMAT}"
+
+
 def ordered(views: Views, allowed: Allowed, extract: Extract) -> Ordered:
     """The rows of an extract, written if nobody asked before. Raises LakeError."""
 
@@ -41,5 +46,5 @@ def ordered(views: Views, allowed: Allowed, extract: Extract) -> Ordered:
         about = {"rows": rows, "fingerprint": f"{int(total) % 2**128:032x}"}
         (partial / _ABOUT).write_text(json.dumps(about), "utf-8")
 
-    folder = views.beside(allowed, f"{extract.key}-rows{FORMAT}", build, extract.rows)
+    folder = views.beside(allowed, named(extract), build, extract.rows)
     return Ordered(folder / _FILE, **json.loads((folder / _ABOUT).read_text("utf-8")))

@@ -18,7 +18,7 @@ from catalog.delivery import dictionary
 from catalog.delivery.changes import SchemaChanged, counted
 from catalog.delivery.desk import Admission, Desk, Refused
 from catalog.delivery.extracts import Extract
-from catalog.delivery.push import PASSING, Delivered, Push, policy_of
+from catalog.delivery.push import PASSING, Delivered, Push, key_of, policy_of
 from catalog.delivery.tables import rows
 from catalog.delivery.tables.mysql import MysqlTable
 from catalog.delivery.tables.postgres import PostgresTable
@@ -122,7 +122,7 @@ class _Delivery(Push):
 
     def _bring_up(self, target: Target, asked: Admission, admission: Admission, extract: Extract) -> Delivered:
         with self.desk.views.folders.connection() as con:
-            key = self.key(con, admission, extract)
+            key = key_of(con, admission, extract)
             self._require_room(target, con, admission, extract, key)
             goal = _Goal(asked, admission, extract, key, rows.totals(con, extract))
             try:
