@@ -158,6 +158,8 @@ def verify() -> None:
             say("verify.grant_unproved", grant=given.id, recipient=given.recipient, product=given.product)
             for given in proved.unproved(register)
         )
+        wrong += _problems(say("verify.token_unproved", token=token) for token in proved.unissued(register))
+        wrong += _problems(say("verify.let_in", name=name) for name in proved.let_in(register))
         wrong += _problems(say("verify.report", file=file) for file in monthly.different(settings, ledger))
         if not wrong:  # it is compared with what was just found right
             altered = marts.altered(settings, load(settings.contracts), register)

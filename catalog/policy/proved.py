@@ -1,4 +1,5 @@
-"""What an approver of a grant answers for and signs, and whether grants in force are what the audit has of them.
+"""What an approver of a grant answers for and signs, and whether what opens data is what the audit has of it: grants in
+force, tokens that are good, and who is cut off.
 
 Belongs here: reading the audit for it. Does not belong here: giving and approving (administration), keys (keys), the
 same question asked of a bundle (pipelines/release/check).
@@ -7,19 +8,24 @@ same question asked of a bundle (pipelines/release/check).
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any
+from datetime import datetime
+from typing import Any, get_args
 
 import sqlalchemy as sa
 
+from catalog.policy import suspension
 from catalog.policy.callers import grant_of
 from catalog.policy.decision import Grant
+from catalog.policy.suspension import Whom
 from pipelines.register import Register, chain
-from pipelines.register.tables import access, audit
+from pipelines.register.store import now
+from pipelines.register.tables import access, audit, token
+from pipelines.register.times import as_utc
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.signed import Keys, is_signed, keys_of
 
 FORMAT = "citylake-grant-approval/1"
-_ENROL, _END, _GIVE, _APPROVE = "key.enrol", "key.end", "grant.give", "grant.approve"
+_ENROL, _END, _GIVE, _APPROVE, _REVOKE = "key.enrol", "key.end", "grant.give", "grant.approve", "grant.revoke"
 _LATER = frozenset({"id", "recipient", "product", "revoked", "approver", "pending"})
 """Of a grant what has columns of its own in the audit, and what becomes of it after it was given."""
 _TERMS = tuple(one.name for one in fields(Grant) if one.name not in _LATER)
@@ -37,18 +43,50 @@ def of_grant(given: Grant) -> dict[str, Any]:
 
 def unproved(register: Register) -> Iterator[Grant]:
     """Grants, not revoked, of which the audit does not have that they were given so and, if they had to be, approved:
-    signed with the approver's own key of then, from the first signed approval on.
+    signed with the approver's own key of then, from the first signed approval on. Or of which it has that they were
+    revoked.
 
     Grants older than users are not asked.
     """
     audited = _Audited(keys_of(Ledger(register)))
-    acts = audit.c.action.in_((_ENROL, _END, _GIVE, _APPROVE)) & (audit.c.outcome == "allowed")
+    acts = audit.c.action.in_((_ENROL, _END, _GIVE, _APPROVE, _REVOKE)) & (audit.c.outcome == "allowed")
     for row in register.rows(sa.select(audit).where(acts).order_by(audit.c.sequence)):
         audited.read(row)
     standing = sa.select(access).where(access.c.revoked.is_(None), access.c.given_by.is_not(None))
     for given in map(grant_of, register.rows(standing.order_by(access.c.id))):
         if not audited.proves(given):
             yield given
+
+
+def unissued(register: Register) -> Iterator[str]:
+    """Ids of the tokens and clients, not revoked and not over, of which the audit does not have that they were issued
+    to this recipient for so long, or has that they were revoked. Their secrets are in no audit."""
+    issued, revoked = dict[str, tuple[str, datetime]](), set[str]()
+    acts = audit.c.action.in_(("token.issue", "token.revoke")) & (audit.c.outcome == "allowed")
+    for row in register.rows(sa.select(audit).where(acts)):
+        said = json.loads(row["body"])
+        if row["action"] == "token.issue":
+            issued[said["token_id"]] = row["recipient"], datetime.fromisoformat(said["expires"])
+        else:
+            revoked.add(said["token_id"])
+    standing = sa.select(token).where(token.c.revoked.is_(None), token.c.expires > now())
+    for row in register.rows(standing.order_by(token.c.created)):
+        whose, until = issued.get(row["id"], (None, now()))
+        if row["id"] in revoked or whose != row["recipient"] or as_utc(row["expires"]) > until:
+            yield row["id"]
+
+
+def let_in(register: Register) -> list[str]:
+    """Recipients and organisations that by the audit are cut off, and by the register are not."""
+    standing = set[tuple[str, str]]()
+    acts = {f"{whom}.{act}": (whom, act == "suspend") for whom in get_args(Whom) for act in ("suspend", "lift")}
+    query = sa.select(audit).where(audit.c.action.in_(acts), audit.c.outcome == "allowed")
+    for row in register.rows(query.order_by(audit.c.sequence)):
+        whom, cut_off = acts[row["action"]]
+        one = (whom, json.loads(row["body"])["name"])
+        standing = standing | {one} if cut_off else standing - {one}
+    kept = {(one.whom, one.name) for one in suspension.listed(register) if one.lifted is None}
+    return sorted(name for _, name in standing - kept)
 
 
 class _Audited:
@@ -60,12 +98,16 @@ class _Audited:
         self._signing = False
         self._given: dict[int, tuple[str, bool]] = {}
         self._approved: dict[int, tuple[str, str]] = {}
+        self._revoked: set[int] = set()
 
     def read(self, row: Mapping[str, Any]) -> None:
         """One more row, the oldest first."""
         said = json.loads(row["body"])
         if row["action"] in (_ENROL, _END):
             self._key[said["user"]] = self._rows.get(said["row"]) if row["action"] == _ENROL else None
+            return
+        if row["action"] == _REVOKE:
+            self._revoked.add(row["grant"])
             return
         # what an older row does not say was not limited
         about = _about(row["grant"], row["recipient"], row["product"], {name: said.get(name) for name in _TERMS})
@@ -78,9 +120,8 @@ class _Audited:
         """Whether a grant is what was given, and was approved if it had to be."""
         about = chain.canonical(of_grant(given))
         found, pending = self._given.get(given.id, ("", False))
-        return found == about and (
-            given.pending or not pending or self._approved.get(given.id) == (about, given.approver)
-        )
+        approved = given.pending or not pending or self._approved.get(given.id) == (about, given.approver)
+        return given.id not in self._revoked and found == about and approved
 
     def _counts(self, said: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
         if "signature" not in said:

@@ -3,6 +3,7 @@ platform is found by it and by check.py."""
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,13 +12,14 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from catalog.policy import administration, audit, keys, proved
+from catalog.policy import administration, audit, keys, proved, suspension
 from catalog.policy.decision import Grant
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
-from pipelines.register.tables import access
+from pipelines.register.tables import access, token
 from pipelines.register.tables import audit as rows_of
+from pipelines.register.tables import suspension as suspensions
 from pipelines.release import check
 from pipelines.release.ledger import APPROVER_KEY, Ledger
 from tests.catalog.small_city import (
@@ -174,3 +176,44 @@ def test_a_part_of_the_audit_proves_what_is_in_it(
     administration.approve_grant(register, given(register, contracts, "甲").id, signer, actor=APPROVER)
     assert checked(register, enrolment + 1) == []
     assert "1 are signed by their approver" in capsys.readouterr().out
+
+
+def written(register: Register, statement: sa.Executable) -> None:
+    """Write to the register past the platform."""
+    with register.begin() as connection:
+        connection.execute(statement)
+
+
+def test_what_was_revoked_is_not_in_force_again_unseen(register: Register, contracts: Contracts) -> None:
+    grant = given(register, contracts, "甲")
+    made = administration.issue_token(register, "甲", actor=ADMINISTRATOR)
+    administration.revoke_grant(register, grant.id, actor=STEWARD)
+    administration.revoke_token(register, made.id, actor=GUARD)
+    assert list(proved.unproved(register)) == [] and list(proved.unissued(register)) == []
+    written(register, sa.update(access).values(revoked=None))
+    written(register, sa.update(token).values(revoked=None))
+    assert [one.id for one in proved.unproved(register)] == [grant.id]
+    assert list(proved.unissued(register)) == [made.id]
+
+
+@pytest.mark.parametrize("attack", ["recipient", "expires", "id"])
+def test_tokens_are_those_that_were_issued(register: Register, contracts: Contracts, attack: str) -> None:
+    for name in ("甲", "乙"):
+        administration.create_recipient(register, contracts, name, "cab", actor=ADMINISTRATOR)
+    made = administration.issue_token(register, "甲", actor=ADMINISTRATOR)
+    administration.issue_client(register, "乙", actor=ADMINISTRATOR)
+    assert list(proved.unissued(register)) == []
+    changed = {"recipient": "乙", "expires": made.expires + timedelta(hours=1), "id": "other"}[attack]
+    written(register, sa.update(token).where(token.c.id == made.id).values({attack: changed}))
+    assert list(proved.unissued(register)) == ["other" if attack == "id" else made.id]
+
+
+@pytest.mark.parametrize("attack", [sa.delete(suspensions), sa.update(suspensions).values(lifted=sa.func.now())])
+def test_who_is_cut_off_stays_so(register: Register, contracts: Contracts, attack: sa.Executable) -> None:
+    administration.create_recipient(register, contracts, "甲", "cab", actor=ADMINISTRATOR)
+    for whom, name in (("recipient", "甲"), ("organisation", "cab"), ("organisation", "psb")):
+        suspension.suspend(register, contracts, whom, name, "测试", actor=GUARD)  # type: ignore[arg-type]
+    suspension.lift(register, "organisation", "psb", "测试", actor=GUARD)
+    assert proved.let_in(register) == []
+    written(register, attack)
+    assert proved.let_in(register) == ["cab", "甲"]
