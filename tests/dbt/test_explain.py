@@ -537,10 +537,14 @@ def is_kind_of_holder(case: Case) -> bool:
     if case.cell.value in ("person", "unidentified", "circular") or code is None:
         person = case.row.get("shareholder_person_id") or case.row.get("controller_person_id")
         return code is None and (case.cell.value == "person") == (person is not None)
-    known = case.look_up("lib_legal_entity__entity", "entity_class", f"uscc = {literal(code)}")
-    held = case.look_up(HOLDINGS, "count(*) > 0", f"uscc = {literal(code)}") == [(True,)]
-    kinds = {"1": "state", "N": "collective"}
-    return case.cell.value == (kinds.get(known[0][0][0], "company" if held else "entity") if known else "outside")
+    if kind := {"1": "state", "N": "collective"}.get(code[0]):
+        return case.cell.value == kind
+    if case.look_up(HOLDINGS, "count(*) > 0", f"uscc = {literal(code)}") == [(True,)]:
+        return case.cell.value == "company"
+    known = case.look_up("lib_legal_entity__entity", "entity_type", f"uscc = {literal(code)}")
+    if not known:
+        return case.cell.value == ("undisclosed" if code.startswith("913415") else "outside")
+    return case.cell.value == ("undisclosed" if known[0][0] in ("1100", "1130", "1200") else "entity")
 
 
 def is_length_of_the_chain(case: Case) -> bool:

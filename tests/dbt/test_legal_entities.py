@@ -15,11 +15,13 @@ COUNTY, OTHER = "341502", "341503"
 ENTITY, LINK = "lib_legal_entity__entity", "lib_legal_entity__representative"
 MODELS = tuple(
     f"lib_legal_entity__{name}"
-    for name in ("entity", "former_name", "conflict", "conflict_count", "representative", "representative_count")
-)
-FIRM, BRANCH, SOCIAL, SCHOOL, VILLAGE, LAWYERS = (
+    for name in (
+        "entity", "former_name", "conflict", "conflict_count", "representative", "representative_count", "shareholder",
+    )
+)  # fmt: skip
+FIRM, BRANCH, SOCIAL, SCHOOL, VILLAGE, LAWYERS, SHELL = (
     "91341502MA2N12344B", "91341502MA2N00001X", "52341502MJA123454X", "12341502MB0987650L", "N2341502MF12345670",
-    "31340000MD00000001",
+    "31340000MD00000001", "91341502MA2N00002Q",
 )  # fmt: skip
 UPDATED = "2026-01-01 00:00:00+00"
 
@@ -36,6 +38,14 @@ def declared(number: int, uscc: str, name: str, day: str, **given: object) -> Ro
     return {
         "declaration_no": f"S{number}", "uscc": uscc, "entity_name": name, "taxpayer_status": "1",
         "tax_credit_level": "A", "declared_on": day, "tax_period": "202512", **given,
+    }  # fmt: skip
+
+
+def decided(number: str, day: str, **given: object) -> Row:
+    """A decision about the branch, which names another head than the register."""
+    return {
+        "credit_record_no": number, "uscc": BRANCH, "subject_name": "乙分公司", "legal_representative": "张三",
+        "decided_on": day, "document_status": "1", **given,
     }  # fmt: skip
 
 
@@ -68,8 +78,9 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         registered(FIRM, "六安甲有限公司", entity_type="1100", county_code=COUNTY, domicile="梅山路",
                    registration_number="341502000000011", paid_capital=30.0),
         registered(BRANCH, "乙分公司", entity_type="2100", county_code=COUNTY, superior_uscc=FIRM,
-                   entity_status="2", status_date="2026-01-06",
+                   entity_status="2", status_date="2026-01-06", approval_date="2026-01-03",
                    legal_representative="李肆", legal_representative_person_id="li"),
+        registered(SHELL, "戊有限公司", entity_type="1100", county_code=OTHER),
     )  # fmt: skip
     bench.load(
         "amr/enterprise_change",
@@ -108,6 +119,16 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
         declared(6, SCHOOL, "木厂中心小学", "2026-01-05", taxpayer_status="3"),
         declared(7, BRANCH, "乙分公司", "2026-01-05"),
     )
+    bench.load("drc/permit", decided("X1", "2026-01-03", subject_name="乙分店"))
+    bench.load("drc/penalty", decided("C1", "2026-01-04"))
+    holders = ("11340000003104", "N2340000003104", FIRM, "91341502MA2N99999X", "91340100MA2N99999X", SOCIAL, SHELL)
+    bench.load(
+        "amr/shareholder",
+        *(
+            {"investment_no": code, "subject_no": f"N-{FIRM}", "shareholder_uscc": code, "share_ratio": 1.0}
+            for code in holders
+        ),
+    )
     bench.build("lib_geography__division", "lib_population__person", *MODELS)
     yield bench
 
@@ -118,6 +139,7 @@ def test_every_register_and_the_tax_bureau_bring_their_entities(bench: Bench) ->
     assert bench.rows(ENTITY, columns) == sorted([
         (FIRM, "91", "amr/enterprise", "六安甲有限公司", "金安区", "1"),
         (BRANCH, "91", "amr/enterprise", "乙分公司", "金安区", "2"),
+        (SHELL, "91", "amr/enterprise", "戊有限公司", "裕安区", "1"),
         (SOCIAL, "52", "cab/social_organisation", "阳光幼儿园", "裕安区", "3"),
         (SCHOOL, "12", "sto/institution", "木厂中心小学", "金安区", "1"),
         (VILLAGE, "N2", "ara/collective", "莲花村股份经济合作社", "裕安区", "1"),
@@ -159,17 +181,29 @@ def test_what_only_one_office_knows_is_there(bench: Bench) -> None:
 
 def test_offices_that_say_otherwise_are_told(bench: Bench) -> None:
     """The tax bureau does not know that the kindergarten ended, and closed the school that goes on. What it said of the
-    branch before that was revoked was right then, and 非正常 of the village is no word on its registration."""
+    branch before that was revoked was right then, as was the permit of the day on which it was altered last; not the
+    penalty after it. 非正常 of the village is no word on its registration."""
     columns = "uscc, conflict_field, value_kept, value_other, source_kept, source_other"
     assert bench.rows("lib_legal_entity__conflict", columns) == [
         (SCHOOL, "entity_status", "1", "3", "sto/institution", "txb/taxpayer"),
         (SOCIAL, "entity_status", "3", "1", "cab/social_organisation", "txb/taxpayer"),
+        (BRANCH, "legal_representative", "李肆", "张三", "amr/enterprise", "drc/penalty"),
         (FIRM, "entity_name", "六安甲有限公司", "六安甲公司", "amr/enterprise", "txb/taxpayer"),
         (FIRM, "entity_name", "六安甲有限公司", "六安甲协会", "amr/enterprise", "cab/social_organisation"),
         (FIRM, "entity_status", "1", "3", "amr/enterprise", "cab/social_organisation"),
         (FIRM, "legal_representative", "张三", "李四", "amr/enterprise", "cab/social_organisation"),
     ]
-    assert bench.rows("lib_legal_entity__conflict_count", "sum(conflicts), count(*)") == [(6, 6)]
+    assert bench.rows("lib_legal_entity__conflict_count", "sum(conflicts), count(*)") == [(7, 7)]
+
+
+def test_what_a_walk_along_shares_meets_is_told_by_code_and_type(bench: Bench) -> None:
+    """State bodies and collectives of elsewhere too; a company of the city without known shareholders, or whose own row
+    never came, is no end of which anything is known."""
+    found = dict(bench.rows("lib_legal_entity__shareholder", "shareholder_uscc, holder_kind"))
+    assert found == {
+        "11340000003104": "state", "N2340000003104": "collective", FIRM: "company", SHELL: "undisclosed",
+        "91341502MA2N99999X": "undisclosed", "91340100MA2N99999X": "outside", SOCIAL: "entity",
+    }  # fmt: skip
 
 
 def test_former_names_follow_each_other(bench: Bench) -> None:
@@ -183,9 +217,10 @@ def test_heads_are_found_by_their_number_alone(bench: Bench) -> None:
     """Who is known to the tax bureau alone has none on a register and is not counted."""
     assert dict(bench.rows(LINK, "uscc, representative_link")) == {
         FIRM: "linked", BRANCH: "name_differs", SOCIAL: "deceased", SCHOOL: "no_number", VILLAGE: "not_in_library",
+        SHELL: "linked",
     }  # fmt: skip
     counted = bench.rows(f"{LINK}_count", "register_source, entity_class, representative_link, entities")
-    assert ("amr/enterprise", "91", "linked", 1) in counted and sum(row[-1] for row in counted) == 5
+    assert ("amr/enterprise", "91", "linked", 2) in counted and sum(row[-1] for row in counted) == 6
 
 
 def test_classes_are_the_first_two_characters_that_the_standard_knows(contracts: Contracts) -> None:

@@ -131,7 +131,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> Ite
     bench.load(
         "amr/enterprise",
         enterprise("A", subject_no="N-1", entity_name="旧名", source_updated_at="2020-01-01 00:00:00+00"),
-        enterprise("A", subject_no="N-2"),
+        enterprise("A", subject_no="N-2", approval_date="2025-12-31"),
         enterprise("B", entity_type="9500"),
         enterprise("C"),
         enterprise("92D", entity_name="金安区张三小吃店", entity_type="9500"),

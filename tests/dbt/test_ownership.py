@@ -50,10 +50,12 @@ class Models:
                         "holder_kind VARCHAR, shareholder_person_id VARCHAR, shareholder_uscc VARCHAR, "
                         "held_share DOUBLE, source_rows VARCHAR)")  # fmt: skip
             for number, ((company, holder), share) in enumerate(edges.items()):
-                kinds = {"P": "person", "U": "unidentified"}
+                kinds = {"P": "person", "U": "unidentified", "X": "undisclosed"}
                 kind = "company" if holder in companies else kinds.get(holder[0], "state")
                 rows = f'{{"amr/shareholder":"1:{number}","amr/enterprise":"1:{number}"}}'
-                person, code = (holder if kind in told else None for told in (("person",), ("company", "state")))
+                person, code = (
+                    holder if kind in told else None for told in (("person",), ("company", "state", "undisclosed"))
+                )
                 values = [holder[1:], company, holder, kind, person, code, share / 100]
                 con.execute("INSERT INTO held_table VALUES (?, ?, ?, ?, ?, ?, ?, ?)", [*values, rows])
             stakes = con.execute(
@@ -219,6 +221,15 @@ def test_companies_that_control_each_other_have_no_controller(models: Models) ->
 def test_less_than_half_of_the_shares_does_not_tell_who_controls(models: Models) -> None:
     """Whoever has the other 51 may control the company, and the one that it has whole."""
     _, controls = models.run({("CA", "CB"): 100, ("CB", "P1"): 49, ("CC", "P1"): 40, ("CC", "P2"): 10})
+    assert controls == {
+        "CA": ("incomplete", None, None), "CB": ("incomplete", None, None), "CC": ("no_majority", None, None),
+    }  # fmt: skip
+
+
+def test_a_company_of_which_no_shareholder_is_known_is_nobodys_ultimate_controller(models: Models) -> None:
+    """Its shares end with it; somebody stands behind it, and nobody can tell who."""
+    stakes, controls = models.run({("CA", "CB"): 100, ("CB", "X1"): 60, ("CB", "P1"): 40, ("CC", "X1"): 50})
+    assert ("CA", "X1", 0.6, 2) in stakes
     assert controls == {
         "CA": ("incomplete", None, None), "CB": ("incomplete", None, None), "CC": ("no_majority", None, None),
     }  # fmt: skip

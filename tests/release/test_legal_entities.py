@@ -112,6 +112,7 @@ def test_stakes_and_controllers_are_those_of_the_truth(town: Town, contracts: Co
     """From the true shares, walked again and again until nothing moves; identity of persons is left to the hashes."""
     held = holdings(town, contracts)
     assert any(end in held for ends in held.values() for end in ends), "no company holds another one"
+    types = dict(town.rows(ENTITY, "uscc, entity_type"))
     total: dict[str, dict[str, float]] = {company: {} for company in held}
     for _ in range(200):
         total = {company: walked(ends, total) for company, ends in held.items()}
@@ -123,22 +124,21 @@ def test_stakes_and_controllers_are_those_of_the_truth(town: Town, contracts: Co
     left = town.rows("lib_legal_entity__stake", "total_share", "holder_kind = 'circular'")
     assert all(share < 0.001 for (share,) in left)
 
-    states = {company: climbed(company, held) for company in held}
+    states = {company: climbed(company, held, types) for company in held}
     rows = town.rows(
         "lib_legal_entity__control", "uscc, control_state, controller_uscc, control_depth, controller_kind"
     )
     assert {row[0] for row in rows} == set(held)
-    known = {code for (code,) in town.rows(ENTITY, "uscc")}
     for company, state, code, depth, kind in rows:
         expected_state, end, steps = states[company]
         assert (state, depth) == (expected_state, steps), company
         assert code == (end[2:] if end is not None and end.startswith("E:") else None)
         kinds = {"1": "state", "N": "collective"}
         if code is not None:
-            assert kind == (kinds.get(code[0], "entity") if code in known else "outside")
+            assert kind == kinds.get(code[0], "entity" if code in types else "outside")
     assert {"controlled", "incomplete"} <= {row[1] for row in rows}
     ends = {kind for (kind,) in town.rows("lib_legal_entity__stake", "holder_kind")}
-    assert ends >= {"person", "state", "outside", "unidentified"}
+    assert ends >= {"person", "state", "outside", "unidentified", "undisclosed"}
 
 
 def test_tags_are_those_of_the_truth(town: Town, contracts: Contracts) -> None:
@@ -199,8 +199,10 @@ def kind_of(end: str) -> str:
     return end if end.startswith("E:") else end[:1]
 
 
-def climbed(company: str, held: dict[str, dict[str, float]]) -> tuple[str, str | None, int | None]:
-    """Up the majorities: state, the end, and how many steps it is away."""
+def climbed(
+    company: str, held: dict[str, dict[str, float]], types: dict[str, str | None]
+) -> tuple[str, str | None, int | None]:
+    """Up the majorities: state, the end, and how many steps it is away. `types`: of every entity that is known."""
     seen, steps = {company}, 0
     while True:
         steps += 1
@@ -208,8 +210,15 @@ def climbed(company: str, held: dict[str, dict[str, float]]) -> tuple[str, str |
         if above is None:
             return "no_majority" if round(sum(held[company].values()), 6) >= 0.5 else "incomplete", None, None
         if above not in held:
+            if is_undisclosed(above.removeprefix("E:"), types):
+                return "incomplete", None, None
             return "controlled", above, steps
         if above in seen:
             return "circular", None, None
         seen.add(above)
         company = above
+
+
+def is_undisclosed(code: str, types: dict[str, str | None]) -> bool:
+    """Whether a company of the city holds shares of which no shareholder of its own is known."""
+    return types[code] in ("1100", "1130", "1200") if code in types else code.startswith("913415")

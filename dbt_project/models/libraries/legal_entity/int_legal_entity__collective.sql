@@ -12,6 +12,7 @@ with ranked as (
 select
     uscc, subject_no, entity_name, entity_class, legal_representative, legal_representative_person_id, domicile,
     substr(division_code, 1, 6) as county_code, business_scope, established_on, entity_status, status_date,
-    source_updated_at, _batch, _row
+    source_updated_at, _batch, _row,
+    {{ city_date('source_updated_at') }} as altered_on
 from ranked
 where place = 1

@@ -13,6 +13,7 @@ select
     uscc, subject_no, entity_name, entity_type, entity_status, status_date, established_on, approval_date,
     registered_capital, currency, industry_code, registration_authority, county_code, domicile, legal_representative,
     legal_representative_person_id, business_scope, term_from, term_to, superior_uscc,
-    registration_number, paid_capital, revocation_reason, source_updated_at, _batch, _row
+    registration_number, paid_capital, revocation_reason, source_updated_at, _batch, _row,
+    coalesce(approval_date, {{ city_date('source_updated_at') }}) as altered_on
 from ranked
 where place = 1

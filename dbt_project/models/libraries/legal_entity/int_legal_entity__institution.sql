@@ -12,6 +12,7 @@ with ranked as (
 select
     uscc, subject_no, entity_name, entity_class, tenet as business_scope, business_authority, institution_level, funding,
     headcount, legal_representative, legal_representative_person_id, domicile, county_code, established_on, valid_to,
-    entity_status, status_date, source_updated_at, _batch, _row
+    entity_status, status_date, source_updated_at, _batch, _row,
+    {{ city_date('source_updated_at') }} as altered_on
 from ranked
 where place = 1

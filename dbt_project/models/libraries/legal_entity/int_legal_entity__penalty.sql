@@ -11,6 +11,6 @@ with ranked as (
     from {{ ref('stg_drc__penalty') }}
     where uscc is not null and document_status = '1'
 )
-select uscc, subject_name as entity_name, legal_representative, _batch, _row
+select uscc, subject_name as entity_name, legal_representative, decided_on, _batch, _row
 from ranked
 where place = 1

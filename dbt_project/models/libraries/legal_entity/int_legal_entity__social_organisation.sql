@@ -12,6 +12,7 @@ with ranked as (
 select
     uscc, subject_no, entity_name, entity_class, business_authority, legal_representative,
     legal_representative_person_id, registered_capital, domicile, county_code, business_scope, established_on, valid_to,
-    annual_check, entity_status, status_date, source_updated_at, _batch, _row
+    annual_check, entity_status, status_date, source_updated_at, _batch, _row,
+    {{ city_date('source_updated_at') }} as altered_on
 from ranked
 where place = 1

@@ -1,6 +1,7 @@
 -- 登记、税务、证照、许可、处罚说法不一的主体信息，一项一行；全角半角括号不算不一。
 -- One row per entity, field and department that says otherwise than a more trusted one; the width of brackets is no
--- disagreement. Nor is the way in which an entity ended; that it moved away says neither.
+-- disagreement. Nor is the way in which an entity ended; that it moved away says neither. What a declaration or a decision
+-- said before the register was last altered was right then, so it disagrees with nobody.
 {% set sources = {
     'amr/enterprise': 'a', 'cab/social_organisation': 's', 'sto/institution': 'i', 'ara/collective': 'r',
     'txb/taxpayer': 't', 'dsrb/e_licence': 'l', 'drc/permit': 'p', 'drc/penalty': 'c',
@@ -11,7 +12,7 @@
         'entity_name': "replace(replace(?, '（', '('), '）', ')')",
         'entity_status': "case when ? in ('2', '3', '5') then '3' when ? = '1' then '1' end",
     },
-    unless=declared_before_the_end(['a', 's', 'i', 'r'])) %}
+    unless=said_before(['a', 's', 'i', 'r'])) %}
 with conflict as (
     select
         b.uscc,

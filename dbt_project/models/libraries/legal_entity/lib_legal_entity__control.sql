@@ -1,8 +1,8 @@
 -- 最终控制人，一家有股东登记的公司一行：沿逐层持股过半的链条向上，到自然人、机关或没有过半股东的公司为止。
 -- One row per company with registered shareholders: up the chain of majorities to its end. Companies that control each
 -- other have no end: nobody outside controls them. Where less than half of a company's shares is registered, who is
--- missing may have the majority: then nobody can tell. A controller of whom the register says nothing that identifies is
--- known by the number of the holding.
+-- missing may have the majority: then nobody can tell; nor where a company has the majority whose own shareholders nobody
+-- knows. A controller of whom the register says nothing that identifies is known by the number of the holding.
 with {{ ownership_edges() }},
 majority as (
     select uscc, investment_no, holder_key, holder_kind, shareholder_person_id, shareholder_uscc, chain
@@ -27,7 +27,7 @@ found as (
     select
         t.uscc,
         case
-            when m.uscc is null and g.share < 0.5 then 'incomplete'
+            when (m.uscc is null and g.share < 0.5) or m.holder_kind = 'undisclosed' then 'incomplete'
             when m.uscc is null then 'no_majority'
             when m.holder_kind = 'company' then 'circular'
             else 'controlled'

@@ -7,13 +7,13 @@
 {% set library = 'legal_entity/entity' %}
 {# Status and its day, name and number of the head belong together: both are the first register's that has the entity. #}
 {% set registers = ['a', 's', 'i', 'r'] %}
-{% set unless = declared_before_the_end(registers) %}
+{% set unless = said_before(registers) %}
 
 with entity as (
     select
         k.uscc,
         coalesce(a.subject_no, s.subject_no, i.subject_no, r.subject_no) as subject_no,
-        {{ survive(library, 'entity_name', sources) }} as entity_name,
+        {{ survive(library, 'entity_name', sources, unless) }} as entity_name,
         a.entity_type,
         {{ survive(library, 'entity_status', sources, unless) }} as entity_status,
         {{ of_first(registers, 'uscc', 'status_date') }} as status_date,
@@ -25,7 +25,7 @@ with entity as (
         coalesce(s.business_authority, i.business_authority) as business_authority,
         {{ survive(library, 'county_code', sources) }} as county_code,
         {{ survive(library, 'domicile', sources) }} as domicile,
-        {{ survive(library, 'legal_representative', sources) }} as legal_representative,
+        {{ survive(library, 'legal_representative', sources, unless) }} as legal_representative,
         {{ of_first(registers, 'uscc', 'legal_representative_person_id') }} as legal_representative_person_id,
         {{ survive(library, 'business_scope', sources) }} as business_scope,
         a.term_from, a.term_to,

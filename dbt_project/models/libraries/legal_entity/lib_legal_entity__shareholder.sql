@@ -1,6 +1,8 @@
 -- 公司股东及出资，一名股东在一家公司一行；写明向上追溯时在该股东处继续还是终止。只有登记库中的公司。
 -- One row per shareholder of a registered company, and whether a walk along shares goes on at this shareholder or ends.
--- Where the registered shares of a company add up to more than everything, each counts for its part of the sum.
+-- Where the registered shares of a company add up to more than everything, each counts for its part of the sum. A company
+-- of the city of which no shareholder is known, or whose own registration was refused, has some nevertheless: `undisclosed`.
+-- What is a state body or a collective its code says, also elsewhere.
 with held as (
     select
         s.investment_no, a.uscc, s.shareholder_type, s.shareholder_name, s.shareholder_uscc, s.shareholder_person_id,
@@ -20,10 +22,12 @@ select
     case
         when h.shareholder_person_id is not null then 'person'
         when h.shareholder_uscc is null then 'unidentified'
-        when e.uscc is null then 'outside'
-        when e.entity_class in ('11', '12', '13', '19') then 'state'
-        when e.entity_class in ('N1', 'N2', 'N3', 'N9') then 'collective'
+        when substr(h.shareholder_uscc, 1, 2) in ('11', '12', '13', '19') then 'state'
+        when substr(h.shareholder_uscc, 1, 2) in ('N1', 'N2', 'N3', 'N9') then 'collective'
         when c.uscc is not null then 'company'
+        when e.entity_type in ('1100', '1130', '1200') then 'undisclosed'
+        when e.uscc is null and substr(h.shareholder_uscc, 1, 2) = '91' and county.code is not null then 'undisclosed'
+        when e.uscc is null then 'outside'
         else 'entity'
     end as holder_kind,
     case
@@ -35,3 +39,4 @@ select
 from held h
 left join {{ ref('lib_legal_entity__entity') }} e on e.uscc = h.shareholder_uscc
 left join company c on c.uscc = h.shareholder_uscc
+left join {{ ref('lib_geography__division') }} county on county.code = substr(h.shareholder_uscc, 3, 6)
