@@ -21,10 +21,12 @@ import hashlib
 import io
 import json
 import re
+import struct
 import sys
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -83,6 +85,12 @@ TEXTS = {
     "file.gone": ("缺文件 {file}", "file {file} is missing"),
     "file.changed": ("文件 {file} 与清单不符：被改动过", "file {file} is not what the manifest says: it was changed"),
     "file.unknown": ("文件 {file} 不在清单中：被添加过", "file {file} is not in the manifest: it was added"),
+    "file.ambiguous": (
+        "压缩包中 {file} 的名称有歧义：同名不止一个，或名称指向别处；别的程序解出的可能不是本程序核对的文件，"
+        "请勿打开压缩包中的文件",
+        "the archive has {file} more than once, or under a name that leads elsewhere: what another program unpacks may"
+        " not be what was checked here; open no file of this archive",
+    ),
     "manifest.signature": (
         "清单的签名不对：清单 manifest.json 被改写，或不是本系统所签，其中的文件（pack.pdf 等）不可信",
         "the signature of manifest.json is wrong: it was rewritten, or not by us; distrust its files (pack.pdf ...)",
@@ -148,6 +156,11 @@ TEXTS = {
     "head.order": (
         "{where}：第 {number} 个签名头接不上前一个：签名头被删除、插入或调换",
         "{where}: head {number} does not follow the one before: heads were deleted, inserted or reordered",
+    ),
+    "head.early": (
+        "{where}：第 {number} 个签名头自称作于 {at}，其所签的{zh}第 {last} 条却写于 {then}：时钟曾被调回，或时间是假的",
+        "{where}: head {number} says it was made at {at}, before {en} row {last} that it signed ({then}): the clock was"
+        " set back, or the time is false",
     ),
     "head.other": (
         "{where}：第 {number} 个签名头不是{zh}的",
@@ -222,6 +235,11 @@ TEXTS = {
     "row.unsigned": (
         "{zh}第 {rows} 条没有签名头：签名之后插入，或系统发现{zh}被改动而拒绝签名",
         "no head signed {en} rows {rows}: inserted since, or the system found the {en} changed and refused",
+    ),
+    "row.early": (
+        "{zh}第 {row} 条自称写于 {at}，第 {before} 条却已写于 {then}：时钟曾被调回，或这条是后来倒填时间的",
+        "{en} row {row} says it was written at {at}, but row {before} at {then}: the clock was set back, or the row was"
+        " added later under an earlier time",
     ),
     "evidence.gone": (
         "第 {row} 条（{subject}）的证据文件 {file} 缺失",
@@ -299,10 +317,17 @@ TEXTS = {
         " of which files the version is made",
     ),
     "told.checkpoints": (
-        "注意：{tables} 张表的 Delta 日志有检查点，读者先读检查点，本程序读不了，如 {table}："
+        "注意：{tables} 张表的 Delta 日志有检查点或压缩日志，读者先读它们，本程序不读，如 {table}："
         "请在系统中运行 citylake verify",
-        "note: the Delta logs of {tables} tables have checkpoints, which readers read first and this program cannot,"
-        " {table} among them: run citylake verify in the house",
+        "note: the Delta logs of {tables} tables have checkpoints or compacted commits, which readers read first and"
+        " this program does not, {table} among them: run citylake verify in the house",
+    ),
+    "told.later_versions": (
+        "注意：{tables} 张表的 Delta 日志有比账本所载更新的版本，如 {table}：不指明版本的读者读到的是它们，没有核验；"
+        "证据包写出后又有发布，或有人添加",
+        "note: the Delta logs of {tables} tables have versions later than the ledger names, {table} among them: who"
+        " names no version reads these, which are unchecked; released since the bundle was written, or added by"
+        " somebody",
     ),
     "told.erasure": (
         "说明：第 {row} 条，依删除令 {order} 删除了一人的信息：{versions} 个版本因此改写或清除，不是损坏",
@@ -569,10 +594,10 @@ class Check:
                 self.problem("file.gone", file=name)
             elif sha256(path) != expected:
                 self.problem("file.changed", file=name)
-        present = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        for name in sorted({*present} - self.named.keys() - {"manifest.json", SIGNATURE}):
-            if "__pycache__" not in name:
-                self.problem("file.unknown", file=name)
+        there = (path for path in self.folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        present = {path.relative_to(self.folder).as_posix() for path in there}
+        for name in sorted(present - self.named.keys() - {"manifest.json", SIGNATURE}):
+            self.problem("file.unknown", file=name)
 
     def manifest_signature(self) -> None:
         """The list of files was signed by the key of the heads: it vouches for what the ledger does not."""
@@ -788,18 +813,23 @@ class Check:
     def logs(self, lake: Path) -> None:
         """The Delta log of each released version names the files that the ledger names, and hides no row of them."""
         releases: dict[str, dict[int, Row]] = {}
-        rewritten, checkpoints = Rewritten(self.rewritings()), list[str]()
+        rewritten, checkpoints, later = Rewritten(self.rewritings()), list[str](), list[str]()
         for row in self.rows:
             if row.kind == RELEASE and row.version is not None and "data" in row.body and not rewritten.ended(row):
                 releases.setdefault(row.subject, {})[row.version] = row
         for subject, wanted in releases.items():
             where = f"products/{subject}" if "/" in subject else f"*/{subject}"
             table = next((lake / "released").glob(where), lake / "released" / where)
-            if any("checkpoint" in file.name for file in (table / "_delta_log").glob("*")):
+            names = [file.name for file in (table / "_delta_log").glob("*")]
+            if any("checkpoint" in name or "compacted" in name for name in names):
                 checkpoints.append(subject)
+            if max(wanted) < max((int(name[:20]) for name in names if COMMIT.fullmatch(name)), default=0):
+                later.append(subject)
             self.log(lake, table, wanted)
         if checkpoints:
             say("·", "told.checkpoints", tables=len(checkpoints), table=checkpoints[0])
+        if later:
+            say("·", "told.later_versions", tables=len(later), table=later[0])
 
     def log(self, lake: Path, table: Path, wanted: Mapping[int, Row]) -> None:
         """The same of one table; `wanted`: its releases by version. Its log is read once, commit by commit."""
@@ -871,7 +901,8 @@ class Check:
             }
             for which in (0, 1):
                 more = TEXTS[since][which].format(row=later[-1].sequence) if since else ""
-                print(("  " if which == 0 else "    ") + TEXTS["published.row"][which].format(**about, since=more))
+                text = plain(TEXTS["published.row"][which].format(**about, since=more))
+                print(("  " if which == 0 else "    ") + text)
         if not shown:
             say("  ", "published.none")
         if self.span[0] > 1:
@@ -980,6 +1011,7 @@ class Book:
         """Everything that the bundle alone can tell."""
         self.head_chain()
         self.row_chain()
+        self.times()
         self.leaves(self.heads, self.heads_file)
         self.unsigned()
         self.standing()
@@ -988,7 +1020,7 @@ class Book:
 
     def read_heads(self, file: Path, where: str) -> Iterator[Head]:
         """The heads of a file, each with a signature that was verified or told to be wrong."""
-        for line, text in enumerate(file.read_text("utf-8").splitlines(), 1):
+        for line, text in enumerate(file.read_bytes().splitlines(), 1):
             try:
                 held = json.loads(text)
                 statement, signature = str(held["statement"]), bytes.fromhex(held["signature"])
@@ -1161,7 +1193,7 @@ class Book:
                 kind, subject = (row["kind"], row["subject"]) if self.name == "ledger" else (row["action"], "")
                 names = (int(row["sequence"]), str(row["previous"]), str(kind), str(subject))
                 yield Row(line, text, *names, row.get("version"), at, body)
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 self.problem("row.unreadable", line=line)
 
     def row_chain(self) -> None:
@@ -1176,6 +1208,20 @@ class Book:
             if row.previous != previous:
                 self.problem("row.chain", before=last, row=row.sequence)
             previous, last, expected = hashlib.sha256(row.text).hexdigest(), row.sequence, row.sequence + 1
+
+    def times(self) -> None:
+        """No row is of an earlier time than the one before it, and no head than what it signed: whoever has the key
+        could add today what is told to be of last week. A head may be younger than rows behind it: it takes so many."""
+        for before, row in zip(self.rows, self.rows[1:]):  # noqa: B905 (Python 3.9)
+            if before.at - row.at > CLOCKS_DIFFER:
+                about = {"at": moment_of(row.at), "before": before.sequence, "then": moment_of(before.at)}
+                self.problem("row.early", row=row.sequence, **about)
+        for head in self.heads:
+            last = self.by_number.get(int(head.says["last"]))
+            if last is not None and last.at - head.at > CLOCKS_DIFFER:
+                about = {"number": head.says["number"], "last": last.sequence}
+                times = {"at": moment_of(head.at), "then": moment_of(last.at)}
+                self.problem("head.early", where=self.heads_file, **about, **times)
 
     def leaves(self, heads: Sequence[Head], where: str) -> None:
         """Each row is the one that a head signed; those of a partial bundle that it holds."""
@@ -1246,8 +1292,8 @@ def answers(approval: Row, proposal: Row, about: Sequence[Row], keys: Sequence[R
         and proposal.body["who"] != approval.body["who"]
         and not any(one.kind in (PROPOSAL, WITHDRAWAL) for one in between)
         and not any(one.kind == APPROVAL_END and one.body["proposal"] == proposal.sequence for one in between)
-        and not any(answers(one, proposal, about, keys) for one in between if one.kind == APPROVAL)
         and signed_by_approver(approval, proposal, keys)
+        and not any(answers(one, proposal, about, keys) for one in between if one.kind == APPROVAL)
     )
 
 
@@ -1332,6 +1378,9 @@ def handover(algorithm: str, key: str, head: str) -> str:
     said = {"algorithm": algorithm, "format": "citylake-handover/1", "head": head, "key": key}
     return json.dumps(said, separators=(",", ":"), sort_keys=True)
 
+
+COMMIT = re.compile(r"\d{20}\.json")
+"""The name of a commit of a Delta log."""
 
 # signatures
 
@@ -1655,6 +1704,11 @@ def offset_of(clock: timezone | None) -> str:
     return datetime(2000, 1, 1, tzinfo=clock).strftime("%z")
 
 
+def moment_of(at: datetime) -> str:
+    """A moment to the second in UTC."""
+    return at.astimezone(timezone.utc).isoformat(timespec="seconds")  # noqa: UP017 (Python 3.9)
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Numbers as ranges: 2-4, 7."""
     found: list[list[int]] = []
@@ -1716,9 +1770,15 @@ def sm3() -> Any:
 
 def say(mark: str, code: str, **about: object) -> None:
     """Print a text in Chinese, then in English."""
-    chinese, english = (text.format(**about) for text in TEXTS[code])
+    chinese, english = (plain(text.format(**about)) for text in TEXTS[code])
     print(f"{mark} {chinese}".strip())
     print(f"  {english}")
+
+
+def plain(text: str) -> str:
+    """A text without what a terminal would obey: a name in a bundle may hold it, to paint over what is told."""
+    kept = {sign for sign in text if sign.isprintable() or sign == "\u3000"}  # the space of Chinese texts
+    return "".join(sign if sign in kept else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def authorities(file: Path) -> list[Certificate]:
@@ -1733,9 +1793,12 @@ def authorities(file: Path) -> list[Certificate]:
     return found
 
 
-def check(arguments: argparse.Namespace) -> int:
-    """Check all there is to check; the number of problems. Raises NotReadable, and OSError for a given file."""
+def check(arguments: argparse.Namespace, ambiguous: Iterable[str] = ()) -> int:
+    """Check all there is to check; the number of problems. `ambiguous`: names in the archive that the bundle came in.
+    Raises NotReadable, and OSError for a given file."""
     one = Check(arguments.bundle)
+    for name in ambiguous:
+        one.problem("file.ambiguous", file=name)
     one.files()
     one.manifest_signature()
     if arguments.key:
@@ -1790,11 +1853,30 @@ def check_archive(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(arguments.bundle) as archive:
-                archive.extractall(folder)  # names that lead out of the folder are cut, and then told as unknown files
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+                inside = archive.infolist()
+                if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in inside):
+                    raise zipfile.BadZipFile("compression / 压缩方法")
+                archive.extractall(folder)  # names that lead out of the folder are cut
+        except NOT_UNPACKED as error:
             raise NotReadable("bad.bundle", folder=arguments.bundle, problem=str(error)) from error
         arguments.bundle = Path(folder)
-        return check(arguments)
+        return check(arguments, ambiguous_names([one.orig_filename for one in inside]))
+
+
+NOT_UNPACKED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+
+
+def ambiguous_names(names: Sequence[str]) -> list[str]:
+    """The names in an archive of which programs that unpack it make different files: one that is there twice, for some
+    systems do not tell upper from lower case, and one that is not a plain path below the folder."""
+    places = Counter(name.casefold() for name in names)
+    return sorted({name for name in names if places[name.casefold()] > 1 or not is_plain(name)})
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name in an archive is a path below the folder, whoever reads it."""
+    parts = name[:-1].split("/") if name.endswith("/") else name.split("/")
+    return name.isprintable() and not any(part in ("", ".", "..") or {*part} & {*"\\:"} for part in parts)
 
 
 def check_receipt(arguments: argparse.Namespace) -> int:
@@ -1859,6 +1941,9 @@ def products_in(said: Mapping[str, Any]) -> set[str]:
     return {one["product"] for one in (said, *said.get("reads", ())) if "product" in one}
 
 
+NO_FORM = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
 def main() -> int:
     """The command line; returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -1888,7 +1973,7 @@ def main() -> int:
     except OSError as error:
         say("✗", "bad.file", file=error.filename, problem=error.strerror)
         return 2
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # signed or not: no row has this form
+    except NO_FORM as error:  # signed or not: no row has this form
         say("✗", "bad.form", folder=arguments.bundle, problem=f"{type(error).__name__}: {error}")
         return 2
 

@@ -75,6 +75,7 @@ class Books:
 def books(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Books]:
     minutes = itertools.count()
     start = datetime(2026, 11, 2, tzinfo=UTC)
+    monkeypatch.setattr(chain, "now", lambda: start)
     monkeypatch.setattr(heads, "now", lambda: start + timedelta(minutes=next(minutes)))
     register = Register(f"sqlite:///{tmp_path / 'register.db'}")
     register.upgrade()

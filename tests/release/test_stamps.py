@@ -198,7 +198,9 @@ def test_a_fresh_stamp_on_top_does_not_prove_the_heads_below(house: House, tmp_p
     register.close()
     stamp(house, trusted())
     code, output = checked(house.export(tmp_path / "bundle"), "--tsa", pem)
-    assert code == 0 and "heads 1-2 say they are older" in output
+    assert "heads 1-2 say they are older" in output
+    early = ["says it was made at" in one and "before ledger row" in one for one in found(output)]
+    assert code == 1 and early == [True, True], "the rows that they signed are younger"
 
 
 def test_heads_after_the_last_stamp_are_told(house: House, tmp_path: Path, pem: Path) -> None:
