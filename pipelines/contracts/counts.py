@@ -13,12 +13,15 @@ from pipelines.privacy.breakdowns import determined
 
 FIGURES = ("integer", "number")
 """The logical types that can count."""
+PERSONS = frozenset({"人", "人次"})
+"""The units of fields that count persons."""
 
 
 def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[str, ShownColumn]) -> None:
-    """Raises CitylakeError for an open channel that says neither what it counts nor why it counts nobody, for names
-    that are no columns, texts or groups, for groups that the counts do not determine, for figures left out, and for
-    two counts of one breakdown whose totals others show.
+    """Raises CitylakeError for an open channel that says neither what it counts nor why it counts nobody, for one that
+    says so and shows a number of persons that it has not reviewed, for names that are no columns, texts or groups, for
+    groups that the counts do not determine, for figures left out, and for two counts of one breakdown whose totals
+    others show.
     """
     anonymity = view.anonymity
     if isinstance(view, OpenChannelForm) and (anonymity is None) == (view.notAboutPersons is None):
@@ -26,6 +29,9 @@ def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[
     if isinstance(view, OpenChannelForm):
         for name in view.reviewed:
             check_column(file, (*place, "reviewed", name), name, shown)
+        for name, column in shown.items():
+            if anonymity is None and counts_persons(column) and name not in view.reviewed:
+                raise error("contract.persons_unsaid", file, (*place, "notAboutPersons"), column=name)
         texts = [name for name, column in shown.items() if column.column.definition.logicalType == "string"]
         for number, one in enumerate(view.overruled):
             check_column(file, (*place, "overruled", number, "column"), one.column, texts)
@@ -55,6 +61,12 @@ def check_counts(file: Located, place: Place, view: ChannelForm, shown: Mapping[
     for name, column in shown.items():
         if column.column.definition.logicalType in FIGURES and name not in said:
             raise error("contract.figure_unsaid", file, (*place, "anonymity"), column=name)
+
+
+def counts_persons(column: ShownColumn) -> bool:
+    """Whether a column holds numbers of persons, by the unit of its field."""
+    definition = column.column.definition
+    return definition.logicalType in FIGURES and definition.unit in PERSONS
 
 
 def _columns(anonymity: Anonymity) -> Iterator[tuple[Place, str]]:

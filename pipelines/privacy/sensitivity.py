@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from pipelines.contracts.counts import FIGURES
+from pipelines.contracts.counts import FIGURES, counts_persons
 from pipelines.contracts.dbt import BEFORE, LOG, generated
 from pipelines.contracts.forms.fields import FieldDefinition
 from pipelines.contracts.forms.products import OpenChannelForm
@@ -223,7 +223,7 @@ class Sensitivity:
 
     def _identifying(self, product: Product) -> Iterator[Problem]:
         """Columns of an open product that are made from attributes of persons and that its contract neither counts by
-        nor has reviewed; and reviewed ones that are made from none."""
+        nor has reviewed; and reviewed ones that are made from none and are no numbers of persons."""
         form = product.form
         assert isinstance(form, OpenChannelForm)
         declared = set(form.anonymity.columns) if form.anonymity else set[str]()
@@ -231,7 +231,8 @@ class Sensitivity:
         found = self.lineage.derived(self.relation(product.contract.form.model))
         asked = [source for name, source in sources.items() if name not in declared | form.reviewed.keys()]
         yield from self._made_from(product, asked, self.attributed, "lineage.quasi_identifier")
-        for name in form.reviewed if found is not None else ():
+        persons = {column.name for column in product.columns if counts_persons(column)}
+        for name in sorted(form.reviewed.keys() - persons) if found is not None else ():
             if name not in sources or not any(self._made_from(product, [sources[name]], self.attributed, "")):
                 yield Problem("lineage.reviewed_idle", {"product": product.id, "column": name})
 

@@ -644,6 +644,14 @@ MUTATIONS: dict[str, Mutation] = {
         "开放产品须二选一",
         "one of two things",
     ),
+    "a number of persons in what is said to be about none": (
+        COUNT,
+        "anonymity: {k: 10, count: persons, quasi: [county_code, sex], within: [county_code]}",
+        "notAboutPersons: 无",
+        "notAboutPersons:",
+        "列 persons 的单位是人",
+        "column persons is a number of persons",
+    ),
     "figure of which nothing is said": (
         COUNT,
         "count: persons, quasi: [county_code, sex], within: [county_code]}",

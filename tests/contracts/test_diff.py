@@ -96,7 +96,7 @@ CHANGES = [
     (COUNT, "within: [county_code]", "within: []", "county_code", "within_dropped", True),
     (COUNT, "within: [county_code]}", "within: [county_code], beside: {open/other: {because: 无}}}", None,
      "anonymity_changed", False),
-    (COUNT, ANONYMITY, "    notAboutPersons: 无\n", None, "anonymity_dropped", True),
+    (COUNT, ANONYMITY, "    notAboutPersons: 无\n    reviewed: {persons: 无}\n", None, "anonymity_dropped", True),
     (COUNT, "key: [county_code, sex]", "key: [county_code]", None, "key_changed", True),
     (COUNT, "model: lib_population__person", "model: mart_population__count", "persons", "rule_changed", True),
 ]  # fmt: skip
@@ -423,9 +423,10 @@ def test_guards_of_a_release_that_become_weaker_break(city: Path, edit: Edit) ->
 
 
 def test_who_says_that_a_column_tells_of_nobody_weakens_a_guard(city: Path, edit: Edit) -> None:
-    edit(COUNT, ANONYMITY, "    notAboutPersons: 无\n")
+    said = "    reviewed: {persons: 无}\n"
+    edit(COUNT, ANONYMITY, f"    notAboutPersons: 无\n{said}")
     before = load(city)
-    edit(COUNT, "    notAboutPersons: 无\n", "    notAboutPersons: 无\n    reviewed: {sex: 无}\n")
+    edit(COUNT, said, "    reviewed: {persons: 无, sex: 无}\n")
     (found,) = diff(before, load(city))
     assert (found.what, found.column, found.breaking, found.governance) == ("reviewed_added", "sex", True, True)
     assert not any(item.breaking for item in diff(load(city), before))

@@ -109,7 +109,9 @@ def test_institutions_for_the_elderly_are_listed_as_they_are(town: Town) -> None
         (row["统一社会信用代码"], row["机构名称"], int(str(row["床位数"])), int(str(row["入住人数"])))
         for row in town.accepted(Institutions.place.dataset, "统一社会信用代码")
     }
-    assert set(town.rows("open/elderly_institution", "uscc, institution_name, beds, occupied_beds")) == true
+    assert set(town.rows("mart_elderly_social__institution", "uscc, institution_name, beds, occupied_beds")) == true
+    shown = {(uscc, name, beds) for uscc, name, beds, _ in true}
+    assert set(town.rows("open/elderly_institution", "uscc, institution_name, beds")) == shown
 
 
 def test_what_callers_said_and_what_was_diagnosed_never_enters_the_lake(town: Town) -> None:

@@ -199,7 +199,8 @@ class Overruled(Strict):
 class OpenChannelForm(HandedOutForm):
     """What anybody may have: counts of people under `anonymity`, or the reason why no figure in it is one.
 
-    `reviewed`: columns that are made from what a register of persons says and yet tell of nobody, each with the reason.
+    `reviewed`: columns that are made from what a register of persons says, or are numbers of persons, and yet tell of
+    nobody, each with the reason.
     `overruled`: what the search for personal values is not to find; nothing longer is hidden by it.
     """
 
