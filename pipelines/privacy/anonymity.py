@@ -73,7 +73,7 @@ def figures(anonymity: Anonymity) -> list[str]:
 def cell_columns(anonymity: Anonymity) -> list[str]:
     """The columns that tell which cells there are, and how many each counts."""
     only = [anonymity.only.column] if anonymity.only else []
-    return list(dict.fromkeys([*anonymity.quasi, *anonymity.within, *only, anonymity.count]))
+    return list(dict.fromkeys([*anonymity.quasi, *anonymity.parts, *only, anonymity.count]))
 
 
 def beside_columns(anonymity: Anonymity) -> list[str]:
@@ -85,13 +85,13 @@ def protect(table: pa.Table, anonymity: Anonymity, earlier: Sequence[Before] = (
     """What may be shown of a table of counts. `earlier`: the releases that can still be had, the oldest first.
 
     The total of the table may be known (row counts of what it was counted from are public), and so may the totals of
-    each part in `within`. What is withheld must not follow from them: of the rows under a known total at least two go,
-    and together they count at least k. What an earlier release showed, and is so ever since, hides nothing: others go
-    first; what the last withheld stays withheld as long as it is the same and there are small rows beside it. Of equals
-    the smallest goes first. Empty groups go too. In what is left, counts beside the main one are withheld as
-    `breakdowns` tells, and where another open table shows their totals as `totals` does; one that an earlier release
-    told of the row as it has been ever since hides nothing either. Columns and their types stay as they are; withheld
-    figures are null.
+    each part in `within` and of each period. What is withheld must not follow from them: of the rows under a known
+    total at least two go, and together they count at least k. What an earlier release showed, and is so ever since,
+    hides nothing: others go first; what the last withheld stays withheld as long as it is the same and there are small
+    rows beside it. Of equals the smallest goes first. Empty groups go too. In what is left, counts beside the main one
+    are withheld as `breakdowns` tells, and where another open table shows their totals as `totals` does; one that an
+    earlier release told of the row as it has been ever since hides nothing either. Columns and their types stay as they
+    are; withheld figures are null.
     """
     cells = counted(table, anonymity)
     withheld = np.zeros(table.num_rows, bool)
@@ -231,7 +231,7 @@ def counted(table: pa.Table, anonymity: Anonymity) -> Cells:
     places = np.flatnonzero(_counting(table, anonymity) & (count > 0))
     rows = table.take(pa.array(places))
     keys = list(zip(*(rows[name].to_pylist() for name in anonymity.quasi), strict=True))
-    within = [rows[name].to_pylist() for name in anonymity.within]
+    within = [rows[name].to_pylist() for name in anonymity.parts]
     parts: list[Key] = list(zip(*within, strict=True)) if within else [()] * len(places)
     return Cells(keys, count[places], parts, places)
 

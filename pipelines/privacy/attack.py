@@ -121,10 +121,11 @@ def _rows(truth: pa.Table, shown: pa.Table, anonymity: Anonymity, earlier: Seque
 
 @dataclass(frozen=True)
 class _Then:
-    """What an earlier release tells: which parts had a total together, and by part the rows that it withheld, each with
-    its count and the number of its run."""
+    """What an earlier release tells: which parts had a total together (`under`: by its number), and by part the rows
+    that it withheld, each with its count and the number of its run."""
 
     together: Mapping[Key, int]
+    under: Mapping[int, Sequence[Key]]
     hidden: Mapping[Key, Sequence[tuple[Key, float, int]]]
 
 
@@ -142,7 +143,7 @@ class _Told:
         earlier: Sequence[Before],
         anonymity: Anonymity,
     ) -> None:
-        self.cells, self.together = cells, together
+        self.cells, self.under = cells, _under(together)
         self.runs: dict[Key, tuple[float, int]] = {}
         self.told = set[tuple[Key, int]]()
         self.then: list[_Then] = []
@@ -163,7 +164,8 @@ class _Told:
         for key, part, count in zip(then.keys, then.parts, then.counts.tolist(), strict=True):
             if key not in shown:
                 hidden.setdefault(part, []).append((key, count, runs[key][1]))
-        self.then.append(_Then(known_together(then, anonymity.k), hidden))
+        together = known_together(then, anonymity.k)
+        self.then.append(_Then(together, _under(together), hidden))
 
     def _run(self, cells: Cells) -> None:
         """Go on to the next release: a row that counts otherwise, or is not there, begins another run."""
@@ -196,8 +198,7 @@ class _Told:
         same, others, left = list[Key](), False, 0.0
         if not self._known_then(then, number):
             return same, others, left
-        mine = (part for part, one in self.together.items() if one == number)
-        for key, count, run in (row for part in mine for row in then.hidden.get(part, ())):
+        for key, count, run in (row for part in self.under[number] for row in then.hidden.get(part, ())):
             if (key, run) in self.told:
                 continue
             left += count
@@ -217,9 +218,17 @@ class _Told:
 
     def _known_then(self, then: _Then, number: int) -> bool:
         """Whether the parts under a total of today had totals of their own then."""
-        mine = {part for part, one in self.together.items() if one == number}
-        of_then = {one for part, one in then.together.items() if part in mine}
-        return all(part in mine for part, one in then.together.items() if one in of_then)
+        mine = {*self.under[number]}
+        of_then = {then.together[part] for part in mine & then.together.keys()}
+        return all(part in mine for one in of_then for part in then.under[one])
+
+
+def _under(together: Mapping[Key, int]) -> dict[int, list[Key]]:
+    """The parts under each total."""
+    found: dict[int, list[Key]] = {}
+    for part, number in together.items():
+        found.setdefault(number, []).append(part)
+    return found
 
 
 def _extremes(row: Numbers, right: float, limits: list[Limits]) -> list[tuple[float, float]]:

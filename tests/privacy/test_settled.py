@@ -85,6 +85,22 @@ def test_one_more_case_between_two_days_is_told_no_more() -> None:
     assert rows(today.shown) == rows(tomorrow.shown) == OCTOBER
 
 
+def test_what_a_total_grows_by_tells_no_small_row_of_the_new_month() -> None:
+    """Rows of the month before that hide with a small one of it hide nothing of this month: they stay as they are, so
+    whoever has the totals of both days has that of the month."""
+    september, october = (
+        [(office, month, n, 0) for office, n in zip("abcd", counts, strict=True)]
+        for month, counts in (("2026-09", (60, 80, 3, 12)), ("2026-10", (50, 70, 4, 30)))
+    )
+    before, after = released(BY_MONTH, [by_month(september), by_month([*september, *october])])
+    assert before.shown.num_rows == 2
+    shown = [cases for _, month, cases, _ in rows(after.shown) if month == "2026-10"]
+    assert len(shown) == 2 and sum(cases for *_, cases, _ in october) - sum(shown) >= K
+    hidden = {("c", "2026-09"), ("d", "2026-09"), ("c", "2026-10")}
+    alone = by_month([row for row in [*september, *october] if row[:2] not in hidden])
+    assert bounds(after.truth, alone, BY_MONTH).broken, "the attack knows what the month grew by"
+
+
 def test_a_case_that_is_finished_after_its_month_waits() -> None:
     later = [("a", "2026-10", 50, 21), OCTOBER[1]]
     days = [by_month(OCTOBER), by_month(later)]

@@ -111,6 +111,11 @@ class Anonymity(Strict):
     notPeriods: dict[FieldName, Text] = {}
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The columns whose totals are known: `within`, and the period: what a total grew by is the one of a period."""
+        return (*self.within, *([self.period] if self.period is not None else []))
+
+    @property
     def totals(self) -> frozenset[str]:
         """The counts beside the main one of which other open products show the totals."""
         return frozenset(name for one in self.beside.values() for name in one.totals)
