@@ -146,6 +146,8 @@ def _erase(settings: Settings, person: str, order: str | None, who: str, why: st
         typer.echo(say("erase.refused", **one))
     if done["kept"]:
         typer.echo(say("erase.kept", models="、".join(done["kept"])))
+    if done["refused"] or done["kept"]:
+        typer.echo(say("erase.again", order=order))
     if done["unknown"]:
         typer.echo(say("erase.unknown", folders="、".join(done["unknown"])))
     register = opened_register(settings)

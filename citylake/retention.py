@@ -34,7 +34,8 @@ app = typer.Typer(help="保存期限：到期清单、清除、保全 / retentio
 
 @app.callback(invoke_without_command=True)
 def show(context: typer.Context) -> None:
-    """列出到期和一个月内将到期的数据、生效的保全 / list what is due, what will be, and holds in force."""
+    """列出到期和一个月内将到期的数据、生效的保全、保全结束后应再执行的删除令 / list what is due, what will be, holds in
+    force, and orders to erase that are to be given again since a hold is over."""
     if context.invoked_subcommand is not None:
         return
     with told():
@@ -92,6 +93,8 @@ def release(
         register, contracts = permitted(settings, "retention.release", who, number=number), load(settings.contracts)
         lifted = holds.lift(Ledger(register), number, who, why, _today(contracts))
         typer.echo(_both("retention.lifted", lifted))
+        for line in _unfinished(Ledger(register), _today(contracts)):
+            typer.echo(line)
         register.close()
 
 
@@ -116,6 +119,7 @@ def _listed(settings: Settings, contracts: Contracts, register: Register, today:
         yield from (say(one.code, **one.arguments) for one in unfound(name, found.unfound))
     for one in holds.in_force(Ledger(register), today):
         yield _both("retention.hold", one)
+    yield from _unfinished(Ledger(register), today)
     if lines:
         yield say("retention.next")
 
@@ -138,6 +142,12 @@ def _lines(due: Sequence[Due], fate: str) -> Iterator[str]:
         end = " / ".join(translate(said, language, hold=one.held) for language in ("zh", "en"))
         cells = (one.dataset, layer, one.retention, one.rows, one.files, one.bytes, one.since, end)
         yield "\t".join(map(str, cells))
+
+
+def _unfinished(ledger: Ledger, today: date) -> Iterator[str]:
+    """The orders to erase that are to be given again, for what they left is held no longer."""
+    for dataset, orders in sorted(holds.unfinished(ledger, today).items()):
+        yield say("retention.orders_left", dataset=dataset, orders="、".join(orders))
 
 
 def _both(code: str, hold: holds.Hold) -> str:

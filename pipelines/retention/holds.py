@@ -34,6 +34,21 @@ def in_force(ledger: Ledger, today: date) -> list[Hold]:
     return found
 
 
+def unfinished(ledger: Ledger, today: date) -> dict[str, list[str]]:
+    """The orders to erase that left rows for a hold which is over, by dataset, unless a later order for the same person
+    found none held: nobody else remembers that they are to be given again."""
+    standing = {hold.dataset for hold in in_force(ledger, today)}
+    ends = {entry.body["hold"]: entry.sequence for entry in ledger.of_kind(HOLD_END)}
+    found: dict[str, list[str]] = {}
+    for order in {entry.body["person"]: entry for entry in ledger.standing_erasures()}.values():
+        left = {*order.body["kept"], *(one["source"] for one in order.body["refused"])} - standing
+        for hold in ledger.of_kind(HOLD):
+            then = hold.sequence < order.sequence < ends.get(hold.sequence, order.sequence + 1)
+            if then and hold.subject in left:
+                found.setdefault(hold.subject, []).append(order.subject)
+    return {dataset: list(dict.fromkeys(orders)) for dataset, orders in found.items()}
+
+
 def give(
     ledger: Ledger, contracts: Contracts, dataset: str, who: str, why: str, until: date | None, today: date
 ) -> Hold:
