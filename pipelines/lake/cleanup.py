@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipelines.lake.delta import latest, log_file, open_table, table_files
+from pipelines.lake.delta import latest, log_file, log_lines, open_table, table_files
 from pipelines.lake.scratch import of_another
 from pipelines.lake.zones import Lake
 
@@ -118,7 +118,7 @@ def _drop_torn_log(location: Path, needed: int) -> None:
 
 def _is_complete(log: Path) -> bool:
     try:
-        return bool([json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()])
+        return bool([json.loads(line) for line in log_lines(log)])
     except ValueError:
         return False
 
@@ -132,8 +132,8 @@ def _files(location: Path, versions: Collection[int]) -> set[str]:
 def _all_files(location: Path) -> set[str]:
     newest = latest(location)
     logs = [log_file(location, version) for version in range((newest if newest is not None else -1) + 1)]
-    lines = (line for log in logs for line in log.read_text(encoding="utf-8").splitlines())
-    return {json.loads(line)["add"]["path"] for line in lines if line.startswith('{"add"')}
+    lines = (line for log in logs for line in log_lines(log))
+    return {json.loads(line)["add"]["path"] for line in lines if line.startswith(b'{"add"')}
 
 
 def unneeded(location: Path, versions: Collection[int]) -> list[Path]:

@@ -358,8 +358,14 @@ def log_file(location: Path, version: int) -> Path:
     return location / "_delta_log" / f"{version:020}.json"
 
 
+def log_lines(log: Path) -> list[bytes]:
+    """The actions of one entry of a log, each as JSON. Values in statistics may hold what ends lines of text (U+2028,
+    U+0085), and those end none here."""
+    return [line for line in log.read_bytes().splitlines() if line]
+
+
 def _log_actions(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in log_lines(log)]
 
 
 def _adds(table: DeltaTable) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from deltalake import Schema
 
 from pipelines.codecs.sql import identifier, literal
 from pipelines.lake.checksums import checksums
-from pipelines.lake.delta import latest, open_table
+from pipelines.lake.delta import latest, log_lines, open_table
 from pipelines.lake.file_stats import written_stats
 from pipelines.lake.parquet import TABLE, make_durable, sha256, write_file
 
@@ -132,11 +132,10 @@ def mend_log(con: duckdb.DuckDBPyConnection, location: Path, files: Collection[s
     checkpoints = [*log.glob("*.checkpoint*")]
     fresh = {name: (_size(location / name), _stats(con, location / name, schema)) for name in files}
     for entry in sorted(log.glob("[0-9]*.json")):
-        old = entry.read_text("utf-8")
-        new = "".join(f"{_mended(line, location, fresh)}\n" for line in old.splitlines() if line)
-        if new != old:
+        new = b"".join(_mended(line, location, fresh) + b"\n" for line in log_lines(entry))
+        if new != entry.read_bytes():
             partial = entry.with_name(f".{entry.name}.partial")
-            partial.write_text(new, "utf-8")
+            partial.write_bytes(new)
             replace_file(partial, entry)
     (log / LAST_CHECKPOINT).unlink(missing_ok=True)  # first: a table whose hint leads nowhere cannot be opened
     make_durable([], log)
@@ -174,7 +173,7 @@ def _size(file: Path) -> int:
     return file.stat().st_size
 
 
-def _mended(line: str, location: Path, fresh: Mapping[str, tuple[int, dict[str, Any]]]) -> str:
+def _mended(line: bytes, location: Path, fresh: Mapping[str, tuple[int, dict[str, Any]]]) -> bytes:
     action = json.loads(line)
     for kind in ("add", "remove"):
         if (about := action.get(kind)) is None:
@@ -188,7 +187,7 @@ def _mended(line: str, location: Path, fresh: Mapping[str, tuple[int, dict[str, 
             stats = {"numRecords": json.loads(about.get("stats") or "{}").get("numRecords", 0)}
         if about.get("stats") is not None:
             about["stats"] = json.dumps(stats, ensure_ascii=False)
-        return json.dumps(action, ensure_ascii=False)
+        return json.dumps(action, ensure_ascii=False).encode()
     return line
 
 

@@ -838,7 +838,7 @@ class Check:
         for version in range(max(wanted) + 1):
             commit, row = table / "_delta_log" / f"{version:020}.json", wanted.get(version)
             try:
-                actions = [json.loads(line) for line in commit.read_text("utf-8").splitlines()]
+                actions = [json.loads(line) for line in commit.read_bytes().splitlines()]
                 hiding = {unquote(one["add"]["path"]) for one in actions if one.get("add", {}).get("deletionVector")}
                 active -= {unquote(one["remove"]["path"]) for one in actions if "remove" in one}
                 active |= {unquote(one["add"]["path"]) for one in actions if "add" in one}
@@ -1870,10 +1870,10 @@ def ambiguous_names(names: Sequence[str]) -> list[str]:
     """The names in an archive of which programs that unpack it make different files: one that is there twice, for some
     systems do not tell upper from lower case, and one that is not a plain path below the folder."""
     places = Counter(name.casefold() for name in names)
-    return sorted({name for name in names if places[name.casefold()] > 1 or not is_plain(name)})
+    return sorted({name for name in names if places[name.casefold()] > 1 or not is_plain_path(name)})
 
 
-def is_plain(name: str) -> bool:
+def is_plain_path(name: str) -> bool:
     """Whether a name in an archive is a path below the folder, whoever reads it."""
     parts = name[:-1].split("/") if name.endswith("/") else name.split("/")
     return name.isprintable() and not any(part in ("", ".", "..") or {*part} & {*"\\:"} for part in parts)

@@ -145,6 +145,14 @@ def test_a_torn_newest_log_entry_is_dropped(lake: Lake, put: Put) -> None:
     assert sorted(os.listdir(table / "_delta_log")) == [f"{0:020}.json"]
 
 
+def test_a_log_entry_that_is_whole_stays_whatever_values_it_holds(lake: Lake, put: Put) -> None:
+    table = lake.core("psb", "person")
+    put(table, "select 'a' as name")
+    put(table, "select chr(8232) || chr(133) as name", "append", 0)
+    clean(lake, {table: {0}})
+    assert latest(table) == 1 and len(read_rows(table)) == 2
+
+
 def test_what_was_not_finished_goes_and_what_stands_beside_it_stays(lake: Lake) -> None:
     raw, hashes = lake.raw("psb", "person"), lake.hashes("psb", "person")
     book, downloads = lake.corrections("psb", "person"), lake.root / "released" / "files" / "open" / "population__age"

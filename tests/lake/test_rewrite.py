@@ -54,6 +54,22 @@ def test_rows_go_from_every_version_and_no_value_stays_in_the_log(
         assert not delta.torn_files(table, delta.table_files(opened))
 
 
+def test_values_that_hold_what_ends_lines_of_text_break_no_log(
+    tmp_path: Path, put: Put, rows: Callable[..., list[tuple[object, ...]]]
+) -> None:
+    """Departments paste from web pages: the smallest and greatest values stand in the log as they are."""
+    table = tmp_path / "table"
+    put(table, "SELECT i, chr(8232) || i || chr(133) AS name FROM range(9) t(i)")
+    put(table, "SELECT i, chr(8233) || i AS name FROM range(9, 12) t(i)", base=0)
+    assert delta.commit_metadata(table, 1) is not None
+    (file,) = {one.path for one in delta.table_files(delta.open_table(table, 0))}
+    with duckdb.connect() as con:
+        rewrite(con, table / file, Change([4]))
+        mend_log(con, table, [file])
+    assert [row[0] for row in rows(table, 0)] == [0, 1, 2, 3, 5, 6, 7, 8]
+    assert delta.row_count(delta.open_table(table, 0)) == 8
+
+
 def test_a_table_can_be_opened_wherever_its_checkpoint_was_being_removed(
     tmp_path: Path, put: Put, monkeypatch: pytest.MonkeyPatch
 ) -> None:
