@@ -160,6 +160,7 @@ def verify() -> None:
         )
         wrong += _problems(say("verify.token_unproved", token=token) for token in proved.unissued(register))
         wrong += _problems(say("verify.let_in", name=name) for name in proved.let_in(register))
+        wrong += _problems(say("verify.restated", name=name) for name in proved.restated(register))
         wrong += _problems(say("verify.report", file=file) for file in monthly.different(settings, ledger))
         if not wrong:  # it is compared with what was just found right
             altered = marts.altered(settings, load(settings.contracts), register)

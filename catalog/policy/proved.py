@@ -1,5 +1,5 @@
 """What an approver of a grant answers for and signs, and whether what opens data is what the audit has of it: grants in
-force, tokens that are good, and who is cut off.
+force, tokens that are good, users and recipients, and who is cut off.
 
 Belongs here: reading the audit for it. Does not belong here: giving and approving (administration), keys (keys), the
 same question asked of a bundle (pipelines/release/check).
@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from catalog.policy import suspension
+from catalog.policy import epochs, suspension
 from catalog.policy.callers import grant_of
 from catalog.policy.decision import Grant
 from catalog.policy.suspension import Whom
 from pipelines.register import Register, chain
 from pipelines.register.store import now
-from pipelines.register.tables import access, audit, token
+from pipelines.register.tables import access, account, audit, recipient, token
 from pipelines.register.times import as_utc
 from pipelines.release.ledger import Ledger, Recorded
 from pipelines.release.signed import Keys, is_signed, keys_of
@@ -74,6 +74,32 @@ def unissued(register: Register) -> Iterator[str]:
         whose, until = issued.get(row["id"], (None, now()))
         if row["id"] in revoked or whose != row["recipient"] or as_utc(row["expires"]) > until:
             yield row["id"]
+
+
+def restated(register: Register) -> list[str]:
+    """Users who have not ended, and recipients, that the register has otherwise than the audit: of another
+    organisation, in other roles, with other epochs of pseudonyms, ended by the audit, or not in it."""
+    users, recipients = dict[str, tuple[str, list[str]] | None](), dict[str, list[Any]]()
+    acts = audit.c.action.in_(("user.create", "user.change", "user.end", "recipient.create", epochs.ROTATE))
+    query = sa.select(audit).where(acts, audit.c.outcome == "allowed").order_by(audit.c.sequence)
+    for row in register.rows(query):
+        said, whose = json.loads(row["body"]), row["recipient"]
+        if row["action"] == "recipient.create":
+            recipients[whose] = [said["organisation"]]
+        elif row["action"] == epochs.ROTATE:
+            recipients.setdefault(whose, []).append((said["epoch"], datetime.fromisoformat(said["since"])))
+        elif row["action"] == "user.end":
+            users[said["user"]] = None
+        else:
+            organisation = said.get("organisation") or (users.get(said["user"]) or ("",))[0]
+            users[said["user"]] = organisation, said["roles"]
+    kept = register.rows(sa.select(account).where(account.c.ended.is_(None)))
+    found = [one["name"] for one in kept if users.get(one["name"]) != (one["organisation"], one["roles"])]
+    for one in register.rows(sa.select(recipient)):
+        begun = epochs.rotations(register, one["name"])
+        now_said = [one["organisation"], *sorted((each.number, each.since) for each in begun)]
+        found += [one["name"]] if recipients.get(one["name"]) != now_said else []
+    return sorted(found)
 
 
 def let_in(register: Register) -> list[str]:

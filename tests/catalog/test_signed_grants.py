@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from catalog.policy import administration, audit, keys, proved, suspension
+from catalog.policy import administration, audit, epochs, keys, proved, suspension, users
 from catalog.policy.decision import Grant
 from pipelines.contracts.load import Contracts
 from pipelines.messages import CitylakeError
 from pipelines.register import Register, chain
-from pipelines.register.tables import access, token
+from pipelines.register.tables import access, account, pseudonym_epoch, recipient, token
 from pipelines.register.tables import audit as rows_of
 from pipelines.register.tables import suspension as suspensions
 from pipelines.release import check
@@ -25,6 +25,7 @@ from pipelines.release.ledger import APPROVER_KEY, Ledger
 from tests.catalog.small_city import (
     ADMINISTRATOR,
     APPROVER,
+    AUDITOR,
     GUARD,
     PERSONS,
     SECOND,
@@ -217,3 +218,28 @@ def test_who_is_cut_off_stays_so(register: Register, contracts: Contracts, attac
     assert proved.let_in(register) == []
     written(register, attack)
     assert proved.let_in(register) == ["cab", "甲"]
+
+
+@pytest.mark.parametrize(
+    ("attack", "told"),
+    [
+        (sa.update(account).where(account.c.name == AUDITOR).values(roles=["administrator"]), [AUDITOR]),
+        (sa.update(account).where(account.c.name == GUARD).values(organisation="psb"), [GUARD]),
+        (sa.update(account).where(account.c.name == SECOND).values(ended=None), [SECOND]),
+        (sa.update(account).where(account.c.name == AUDITOR).values(name="另一人"), ["另一人"]),
+        (sa.update(recipient).values(organisation="psb"), ["甲"]),
+        (sa.delete(pseudonym_epoch), ["甲"]),
+        (sa.update(pseudonym_epoch).values(number=7), ["甲"]),
+    ],
+    ids=["roles", "organisation", "ended", "unknown", "recipient", "epoch", "number"],
+)
+def test_users_and_recipients_are_those_of_the_audit(
+    register: Register, contracts: Contracts, attack: sa.Executable, told: list[str]
+) -> None:
+    administration.create_recipient(register, contracts, "甲", "cab", actor=ADMINISTRATOR)
+    epochs.rotate(register, "甲", "测试", actor=GUARD, zone="Asia/Shanghai")
+    users.change(register, GUARD, ["steward"], actor=ADMINISTRATOR)
+    users.end(register, SECOND, actor=ADMINISTRATOR)
+    assert proved.restated(register) == []
+    written(register, attack)
+    assert proved.restated(register) == told
