@@ -110,3 +110,43 @@ def test_no_town_or_village_is_in_force_before_its_county(built: Bench) -> None:
     begun = dict(built.rows("lib_geography__division_history", columns, "period_no = 1"))
     assert {code[:6] for code, day in begun.items() if len(code) > 6 and day == date(2015, 12, 1)} == {"341504"}
     assert all(day == begun[code[:6]] for code, day in begun.items() if len(code) > 6)
+
+
+def test_an_address_is_in_a_building_whose_number_it_has(
+    contracts: Contracts, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A building without any number is not the one in which a whole village or street lies, though nothing differs."""
+    bench, village = new_bench(tmp_path_factory.mktemp("buildings"), contracts), "341502001001"
+    bench.load(
+        "nrpb/building",
+        *({"division_code": village, **given} for given in (
+            {"building_code": "nameless"}, {"building_code": "roadside", "street": "皖西路"},
+            {"building_code": "gate", "street": "皖西路", "gate_no": "1号"},
+            {"building_code": "estate", "building_no": "3幢"},
+        )),
+    )  # fmt: skip
+    bench.load(
+        "psb/standard_address",
+        *({"address_id": name, "division_code": village, **given} for name, given in (
+            ("village", {}), ("street", {"street": "皖西路"}), ("at gate", {"street": "皖西路", "gate_no": "1号"}),
+            ("in estate", {"building_no": "3幢", "room_no": "501室"}),
+        )),
+    )  # fmt: skip
+    bench.build("lib_geography__division", "lib_geography__address")
+    assert bench.rows("lib_geography__address", "address_id, building_code") == [
+        ("at gate", "gate"), ("in estate", "estate"), ("street", None), ("village", None),
+    ]  # fmt: skip
+
+
+def test_the_row_that_says_that_a_code_ended_is_one_that_was_delivered(
+    contracts: Contracts, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Of a split whose parts came in two batches."""
+    bench = new_bench(tmp_path_factory.mktemp("split"), contracts)
+    split = {"predecessor_code": "342401", "division_change_kind": "split", "effective_on": "1999-01-01"}
+    for batch, rows in ((1, ("C1", "C2")), (2, ("C3",))):
+        parts = ({**split, "change_code": code, "successor_code": f"34150{code[1]}"} for code in rows)
+        bench.load("dsrb/division_change", *parts, batch=batch)
+    bench.build("lib_geography__division", "lib_geography__division_history")
+    found = bench.rows("lib_geography__division_history", "source_rows", "code = '342401'")
+    assert {rows for (rows,) in found} <= {f'{{"dsrb/division_change":"{at}"}}' for at in ("1:0", "1:1", "2:0")}

@@ -8,6 +8,7 @@ with gate as (
         coalesce(building_no, '') as building_no,
         count(*) as addresses
     from {{ ref('stg_psb__standard_address') }}
+    where coalesce(gate_no, building_no) is not null
     group by division_code, coalesce(street, ''), coalesce(gate_no, ''), coalesce(building_no, '')
 )
 select
