@@ -73,10 +73,8 @@ def _list(asked: Asked) -> None:
     names = asked.names()
     for name in names:
         typer.echo(name)
-    typer.echo(
-        say("draft.listed" if names else "draft.nothing_listed", connection=asked.connection, count=len(names)),
-        err=True,
-    )
+    found = "listed" if names else "nothing_there" if asked.listing else "nothing_listed"
+    typer.echo(say(f"draft.{found}", connection=asked.connection, count=len(names)), err=True)
 
 
 def _write(offers: Iterator[Offer], contracts: Contracts, org: str, request: Request, folder: Path) -> None:

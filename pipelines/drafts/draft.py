@@ -17,6 +17,7 @@ from pipelines.contracts.resolved import Contracts
 from pipelines.drafts import naming
 from pipelines.drafts.contract import Draft
 from pipelines.drafts.fields import Proposer, SourceColumn
+from pipelines.drafts.files import FORMATS
 from pipelines.drafts.looks import Look, Sample, look
 from pipelines.drafts.offers import Offer
 from pipelines.engine import connect
@@ -25,6 +26,8 @@ from pipelines.messages import CitylakeError
 
 ROWS_FILE = "rows.parquet"
 _LONGEST = 40
+_ENDING = re.compile(rf"({'|'.join(map(re.escape, (*FORMATS, '.zip')))})(?=#|$)", re.IGNORECASE)
+"""What ends the name of a file, before the name of a part; what follows the dot of a table is its name."""
 
 
 @contextmanager
@@ -88,7 +91,7 @@ def _told(offer: Offer, name: str, place: int | None, others: Sequence[str]) -> 
 
 def _dataset(offered: str, names: set[str]) -> str:
     """A name for a dataset, from what it is called at its source, Chinese by its sound."""
-    last = re.sub(r"\.[A-Za-z]{2,8}(?=#|$)", "", offered.rsplit("/", 1)[-1])
+    last = _ENDING.sub("", offered.rsplit("/", 1)[-1])
     text = "_".join(lazy_pinyin(last.rsplit(".", 1)[-1]))
     slug = re.sub(r"[^a-z]+", "_", re.sub(r"^t_", "", text.lower())).strip("_")[:_LONGEST].strip("_")
     slug = slug if NAME.fullmatch(slug) else "dataset"

@@ -67,10 +67,14 @@ class Asked:
     verb: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def listing(self) -> bool:
+        """Whether the source can say what it has."""
+        return self.verb in _LISTED and (self.verb != "open_portal" or "catalogue" in self.arguments)
+
     def names(self) -> list[str]:
         """What there is, by names that `offers` takes. Raises CitylakeError; none where a source cannot list."""
-        listing = _LISTED.get(self.verb)
-        return listing(self) if listing else []
+        return _LISTED[self.verb](self) if self.listing else []
 
     def offers(self, name: str) -> Iterator[Offer]:
         """What is behind one name: several sheets of a file, else one. Raises CitylakeError."""
@@ -197,7 +201,7 @@ def _shared(asked: Asked, name: str) -> Iterator[Offer]:
 
 
 def _resources(asked: Asked) -> list[str]:
-    return sorted(_catalogue(asked)) if "catalogue" in asked.arguments else []
+    return sorted(_catalogue(asked))
 
 
 def _catalogue(asked: Asked) -> dict[str, tuple[str, dict[str, Any]]]:

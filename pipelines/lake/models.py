@@ -225,6 +225,9 @@ def _kept_surroundings() -> Iterator[None]:
 def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
     parents = node.depends_on.nodes
     sources = [manifest.sources[key] for key in parents if key in manifest.sources]
+    own_key = node.config.get("key")
+    if own_key is not None and not isinstance(own_key, str):  # a list, as other dbt configs have, names no column
+        raise BuildFailed("lake.key_name", path=node.original_file_path, found=own_key)
     return Model(
         name=node.name,
         layer=node.schema,
@@ -234,7 +237,7 @@ def _model(manifest: Any, nodes: Mapping[str, Any], node: Any) -> Model:
         sources=tuple(sorted(f"{source.schema}.{source.identifier}" for source in sources)),
         path=node.original_file_path,
         description=node.description,
-        key=node.config.get("key"),
+        key=own_key,
         fixed=tuple(node.config.get("fixed", [])),
         tied=tuple(node.config.get("tied", [])),
     )

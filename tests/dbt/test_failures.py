@@ -132,6 +132,13 @@ def test_the_graph_is_parsed_once(city: City, tmp_path: Path, monkeypatch: pytes
     assert models(city.project, tmp_path / "graph", city.models) == found
 
 
+def test_a_key_that_is_no_name_is_told_before_anything_is_built(city: City, tmp_path: Path) -> None:
+    case = "models/libraries/lib_court__case.sql"
+    city.models[case] = "{{ config(key=['case_id']) }} select case_id from {{ source('core', 'court__case') }}"
+    with pytest.raises(BuildFailed, match=rf"{case}：config 中的 key 写一个列名.*\['case_id'\]"):
+        models(city.project, tmp_path / "graph", city.models)
+
+
 def test_nothing_is_written_into_the_project(city: City) -> None:
     before = sorted(city.project.rglob("*"))
     city.build()

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from citylake.main import app
 from pipelines.contracts.load import Contracts, load
+from pipelines.drafts.draft import _dataset
 from pipelines.drafts.fields import Proposer, SourceColumn
 from pipelines.drafts.looks import Look
 from simulator.identity import identity_number
@@ -403,6 +404,21 @@ def test_what_cannot_be_drafted_is_said(
     assert part in drafted(*arguments, code=1)
 
 
+@pytest.mark.parametrize(
+    ("offered", "name"),
+    [
+        ("public.visit", "visit"),
+        ("hzgl.T_CZRK_JBXX", "czrk_jbxx"),
+        ("sharing.population.resident", "resident"),
+        ("在册/登记20260102.CSV", "deng_ji"),
+        ("名册.xlsx#企业", "ming_ce_qi_ye"),
+        ("包.zip", "bao"),
+    ],
+)
+def test_a_dataset_is_called_as_its_table_or_file(offered: str, name: str) -> None:
+    assert _dataset(offered, set()) == name
+
+
 def test_drafts_are_never_written_over(project: Path) -> None:
     file = project / "a.csv"
     file.write_text(rows().write_csv(), "utf-8")
@@ -430,6 +446,18 @@ def test_what_another_server_shares_is_listed_by_pages(project: Path, monkeypatc
     finally:
         server.stop()
     assert [one.raw for one in server.asked][-1] == "/shares/%E5%B8%82%20b/all-tables"
+
+
+def test_a_server_that_granted_nothing_yet_is_told_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = RestServer(lambda _: as_json({"items": []}))
+    try:
+        profile = {"shareCredentialsVersion": 1, "endpoint": server.url, "bearerToken": "geheim"}
+        monkeypatch.setenv("CITYLAKE_SECRET_HOTLINE_API", json.dumps(profile))
+        assert drafted("hotline").startswith("连接 hotline 连得上，但现在没有可起草的")
+    finally:
+        server.stop()
+    monkeypatch.setenv("CITYLAKE_SECRET_EEB_BROKER", "mqtts://broker.example:8883")
+    assert drafted("eeb").startswith("连接 eeb 不能列出内容")
 
 
 def test_a_resource_of_a_catalogue(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
