@@ -40,7 +40,7 @@ from pipelines.settings import Settings
 @dataclass(frozen=True)
 class Altered:
     """A folder of a version's views that is not as it would be made now, and which of its files; of a view's own, which
-    have drawn names, by their number in `view.json`."""
+    have drawn names, by their place in `view.json`."""
 
     product: str
     version: int
@@ -206,18 +206,18 @@ def _package(desk: Desk, task: FileTask, before: Admission | None, then: Admissi
 def _differing(kept: Path, made: Path) -> list[str]:
     """The names of files that only one of two folders has, or that are not the same in both."""
     now, then = _content(made), _content(kept)
-    return sorted(str(name) for name in now.keys() | then.keys() if now.get(name) != then.get(name))
+    return sorted(name for name in now.keys() | then.keys() if now.get(name) != then.get(name))
 
 
-def _content(folder: Path) -> dict[str | int, str]:
-    """SHA-256 of every file by its name, of a view's by its place: their names are drawn."""
+def _content(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file by its name, of a view's own by its place in `view.json`: their names are drawn."""
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if not file.is_dir()}
-    content = dict[str | int, str]()
+    content = dict[str, str]()
     # what is no description of a view is told as a file that differs
     with suppress(ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError):
         about = json.loads(files[VIEW].read_text("utf-8"))
         for place, part in enumerate(about["parts"]):
-            content[place] = _digest(files.pop(part["name"]))
+            content[f"parts[{place}]"] = _digest(files.pop(part["name"]))
             part["name"] = place
         content[VIEW] = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         del files[VIEW]

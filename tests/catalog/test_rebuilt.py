@@ -179,7 +179,7 @@ def test_whatever_is_changed_is_told_by_folder_and_file(read_city: City, views: 
         folder.parent.name,
         folder.parent.parent.relative_to(views).as_posix(),
     )
-    assert ("0" if name == "part-*.parquet" else file.name) in found.files
+    assert ("parts[0]" if name == "part-*.parquet" else file.name) in found.files
     assert len(found.files) == (3 if "no description" in attack else 1)
 
 
@@ -199,7 +199,7 @@ def test_files_that_are_gone_or_were_put_beside_are_told(read_city: City, views:
     found = told(read_city, views)
     assert set(found) == {one.relative_to(views).as_posix() for one in (view, rows)}
     assert found[rows.relative_to(views).as_posix()] == ("more.parquet",)
-    assert found[view.relative_to(views).as_posix()] == ("0", "view.json")
+    assert found[view.relative_to(views).as_posix()] == ("parts[0]", "view.json")
 
 
 def test_what_nobody_is_given_is_counted_and_told_once_it_is_given(own_city: City) -> None:
