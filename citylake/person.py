@@ -131,7 +131,7 @@ def _lift(settings: Settings, person: str, who: str, why: str) -> None:
 
 
 def _erase(settings: Settings, person: str, order: str | None, who: str, why: str, end_versions: bool) -> None:
-    if order is None:
+    if not (order := (order or "").strip()):
         raise CitylakeError("erase.no_order")
     permit(settings, "person.erase", who)
     with opened(settings, f"erase-{uuid.uuid4()}", erasing=True) as run:

@@ -33,6 +33,12 @@ def test_what_is_wrong_is_told_in_both_languages(written: str, zh: str, en: str)
     assert en in result.output
 
 
+@pytest.mark.parametrize("order", [[], ["--order", " "]])
+def test_an_order_to_erase_has_a_number(order: list[str]) -> None:
+    result = CliRunner().invoke(app, ["person", "P1", "erase", *order, "--who", "李安全", "--why", "依申请"])
+    assert result.exit_code == 1 and "请用 --order 给出删除令编号" in result.output
+
+
 def test_headings_of_help_are_in_both_languages() -> None:
     """Help is where one looks first."""
     result = CliRunner().invoke(app, ["confirm", "--help"], env={"COLUMNS": "200"})
