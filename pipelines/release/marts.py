@@ -139,38 +139,42 @@ def refresh(settings: Settings, contracts: Contracts, register: Register) -> Pat
 
 def altered(settings: Settings, contracts: Contracts, register: Register) -> list[str]:
     """What of the file is not as it would be made now: tables, with their rows, columns and comments; the name of the
-    file where it cannot be opened. Nothing while there is no file, or another one is due: that is given to nobody."""
-    link, products = settings.marts, shown(contracts, Ledger(register).published())
-    rows, comments = _information(settings, contracts, register, products), _comments(products)
-    wanted = _wanted(settings, products, rows, comments)
-    if not (products and wanted.is_file() and link.is_symlink() and link.resolve() == wanted.resolve()):
+    file where it cannot be opened. Nothing of a file that shows other products, which nobody is given. Of one that says
+    other things of the same ones, as it does until the next run, the products are compared."""
+    found, products = settings.marts.resolve(), shown(contracts, Ledger(register).published())
+    if not (products and found.is_file() and found.name.startswith(opening(settings.lake, products))):
         return []
+    rows, comments = _information(settings, contracts, register, products), _comments(products)
+    named = _wanted(settings, products, rows, comments).name
     with scratch.folder(settings.lake.scratch(), "marts") as folder, connect(settings.lake.scratch()) as con:
         try:
-            con.execute(f"ATTACH {literal(str(wanted))} AS found (READ_ONLY)")
-            made = Path(folder) / wanted.name
+            con.execute(f"ATTACH {literal(str(found))} AS found (READ_ONLY)")
+            made = Path(folder) / named
             _build(made, settings.lake, products, rows, comments)
             con.execute(f"ATTACH {literal(str(made))} AS made (READ_ONLY)")
-            found, expected = _contents(con, "found"), _contents(con, "made")
+            theirs, ours = (_contents(con, one, found.name == named) for one in ("found", "made"))
         except duckdb.Error:
-            return [wanted.name]
-    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+            return [found.name]
+    return sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
 
 
-def _contents(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, object]:
-    """What a file holds by table or view: comment, columns and the content hash of a table's rows. Whoever wrote a view
-    says what is done when it is read."""
+def _contents(con: duckdb.DuckDBPyConnection, database: str, said: bool) -> dict[str, object]:
+    """What a file holds by table or view: kind, columns and the content hash of a table's rows. Whoever wrote a view
+    says what is done when it is read. `said`: with all comments, and what schema `information` says of the products."""
     own = f"database_name = {literal(database)} AND NOT internal"
     listed = "schema_name, {kind}_name, comment, '{kind}' FROM duckdb_{kind}s()"
     every = " UNION ALL ".join(f"SELECT {listed.format(kind=kind)} WHERE {own}" for kind in ("table", "view"))
     columns = f"SELECT column_name, data_type, comment FROM duckdb_columns() WHERE {own} AND schema_name = ? AND"
     found: dict[str, object] = {}
-    for schema, name, *about in con.execute(every).fetchall():
+    for schema, name, comment, kind in con.execute(every).fetchall():
+        if not said and schema == "information" and name in INFORMATION:
+            continue
         place = f"{database}.{identifier(schema)}.{identifier(name)}"
         named = con.execute(f"{columns} table_name = ? ORDER BY column_index", [schema, name]).fetchall()
-        kinds = {column: kind for column, kind, _ in named}
-        rows = content_hash(con, place, kinds) if about[-1] == "table" else None
-        found[f"{schema}.{name}"] = (about, named, rows)
+        types = {column: of_type for column, of_type, _ in named}
+        words = (comment, [word for *_, word in named]) if said else None
+        rows = content_hash(con, place, types) if kind == "table" else None
+        found[f"{schema}.{name}"] = (kind, list(types.items()), words, rows)
     return found
 
 

@@ -260,6 +260,22 @@ def test_a_file_that_was_changed_is_told_by_table(town: City, attack: str, told:
     assert marts.altered(town.settings, town.contracts, town.register) == []
 
 
+@pytest.mark.parametrize("told", [[], ["geography.division"]])
+def test_a_file_of_another_name_that_is_given_out_is_compared_by_its_products(town: City, told: list[str]) -> None:
+    """As one is until the next run, or as somebody puts one beside it: the catalogue gives it by the products in it."""
+    town.refresh_marts()
+    file = town.settings.marts.resolve()
+    other = file.with_name(f"{file.stem.rpartition('-')[0]}-000000000000.duckdb")
+    file.rename(other)
+    with duckdb.connect(str(other)) as con:
+        con.execute("UPDATE information.quality SET failed = failed + 1")
+        if told:
+            con.execute("UPDATE geography.division SET division_name = '假' WHERE rowid = 1")
+    town.settings.marts.unlink()
+    town.settings.marts.symlink_to(other)
+    assert marts.altered(town.settings, town.contracts, town.register) == told
+
+
 def test_a_file_that_is_none_is_told_and_one_that_is_due_is_not(town: City) -> None:
     town.refresh_marts()
     file = town.settings.marts.resolve()
