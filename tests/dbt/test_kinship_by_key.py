@@ -146,6 +146,10 @@ def dies(town: Town) -> None:
     town.keep(CREMATION, {"death_certificate_no": f"D{person}", "person_id": person, "died_on": "2026-02-02"})
 
 
+def is_buried(town: Town) -> None:
+    town.keep(REGISTER, {**town.some(REGISTER), "cancelled": "1", "died_on": date(2026, 2, 2)})
+
+
 def is_born(town: Town) -> None:
     child, mother, father = (town.some(REGISTER)["person_id"] for _ in range(3))
     town.keep(BIRTH, town.certificate(child, mother, father))
@@ -166,7 +170,7 @@ def are_two(town: Town) -> None:
 
 HAPPENS = (
     *(marries, divorces, is_unregistered, moves, is_recoded, is_reborn, leaves, dies, is_born, is_corrected, are_one),
-    are_two,
+    *(are_two, is_buried),
 )
 
 

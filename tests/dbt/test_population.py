@@ -115,6 +115,31 @@ def test_of_several_records_the_latest_counts(bench: Bench) -> None:
     ]
 
 
+def test_who_is_registered_twice_is_dead_if_the_death_was_told_last(
+    tmp_path_factory: pytest.TempPathFactory, contracts: Contracts
+) -> None:
+    """A record cancelled otherwise says nothing beside one that stands, however late; nor does a death beside a record
+    that was written after it."""
+    bench, ended = new_bench(tmp_path_factory.mktemp("doubles"), contracts), {"cancelled": "1", "record_no": "R-old"}
+    early, late = (
+        {"cancelled_on": day, "source_updated_at": f"{day} 00:00:00+00"} for day in ("2025-06-01", "2026-06-01")
+    )
+    bench.load(
+        "psb/household_person",
+        *(household(person) for person in ("died", "restored", "moved")),
+        household("died", **ended, **late, died_on="2026-05-31"),
+        household("restored", **ended, **early, died_on="2025-05-31"),
+        household("moved", **ended, **late, moved_out_on="2026-05-31"),
+    )
+    bench.build("lib_geography__division", "lib_population__person")
+    found = bench.rows("lib_population__person", "person_id, residence_evidence, died_on, household_no")
+    assert found == [
+        ("died", "register_death", date(2026, 5, 31), None),
+        ("moved", "registered", None, "H1"),
+        ("restored", "registered", None, "H1"),
+    ]
+
+
 def test_death_counts_before_the_register_drops_the_person(bench: Bench) -> None:
     columns = "person_id, died_on, household_no"
     assert bench.rows("lib_population__person", columns, "residence_status = '5'") == [
@@ -239,6 +264,8 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         household("struck", household_no="H12", cancelled="1", died_on="2026-08-31"),
         household("twin_a", name="双胞", birth_date="2026-10-03", household_no="H2"),
         household("twin_b", name="双胞", birth_date="2026-10-03", household_no="H2"),
+        household("m5", household_no="H5"),
+        household("w5", household_no="H5", cancelled="1", died_on="2026-08-31"),
     )
     bench.load(
         "cab/marriage",
@@ -250,6 +277,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, contracts: Contracts) -> 
         marriage("6", "4", "m3", "w3", "2013-01-01"),
         marriage("7", "1", "m4", "w4", "2012-01-01"),
         marriage("8", "1", "remarried", "w2", "2018-01-01"),
+        marriage("9", "1", "m5", "w5", "2012-01-01"),
     )
     bench.load("cab/cremation", cremation("w4"), cremation("struck"), cremation("gone_head"))
     bench.load(
@@ -311,16 +339,21 @@ def test_the_latest_marriage_registration_decides_and_else_the_register(families
         "m2": "40",
         "w2": "20",  # married again
         **dict.fromkeys(("m3", "w3", "single"), "10"),  # annulled: what the register says
-        "m4": "30",
-        "w4": "20",
+        **dict.fromkeys(("m4", "m5"), "30"),
+        **dict.fromkeys(("w4", "w5"), "20"),
         "remarried": "20",
     }
 
 
 @pytest.mark.long
-def test_a_widowed_person_names_the_cremation_of_the_spouse(families: Bench) -> None:
-    ((rows,),) = families.rows("lib_population__person", "source_rows", "person_id = 'm4'")
-    assert json.loads(rows) == {"psb/household_person": "1:6", "cab/marriage": "1:6", "cab/cremation#spouse": "1:0"}
+def test_a_widowed_person_names_who_told_of_the_death_of_the_spouse(families: Bench) -> None:
+    """Who was buried is in the household register alone."""
+    found = dict(families.rows("lib_population__person", "person_id, source_rows", "person_id in ('m4', 'm5')"))
+    rows = {person: json.loads(one) for person, one in found.items()}
+    assert rows["m4"] == {"psb/household_person": "1:6", "cab/marriage": "1:6", "cab/cremation#spouse": "1:0"}
+    assert rows["m5"] == {
+        "psb/household_person": "1:19", "cab/marriage": "1:8", "psb/household_person#spouse": "1:20",
+    }  # fmt: skip
 
 
 def test_who_died_is_no_head_and_nobody_is_taken_for_the_next(families: Bench) -> None:

@@ -16,7 +16,7 @@ marriage as (
     from {{ ref('int_population__marriage') }}
 ),
 death as (
-    select person_id from {{ ref('int_population__death') }}
+    select person_id from {{ ref('int_population__dead') }}
 ),
 birth as (
     select

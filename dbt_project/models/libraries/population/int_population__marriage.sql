@@ -40,14 +40,14 @@ select
     p.marriage_registration_no,
     p.marriage_registration_type,
     p.registered_on,
-    d.died_on as spouse_died_on,
     case
         when p.marriage_registration_type = '2' then '40'
         when d.person_id is not null then '30'
         else '20'
     end as marital_status,
+    case when p.marriage_registration_type = '1' then d.told_by end as spouse_death_source,
     case when p.marriage_registration_type = '1' then {{ source_row('d') }} end as spouse_death_row,
     p._batch, p._row
 from ranked p
-left join {{ ref('int_population__death') }} d on d.person_id = p.spouse_id
+left join {{ ref('int_population__dead') }} d on d.person_id = p.spouse_id
 where p.place = 1

@@ -1,6 +1,8 @@
 -- 户籍登记中的自然人，一人一行：在册取最近更新的一条，已离册取离册前最后一条。注销者（死亡、迁出）即使仍在表中也已离册。
 -- 一个号码登记在两人名下时各成一人，号码只留给其中一人，另一人的号码待核、为空。
 -- One row per person of the household register: of several records the latest; those who left belong to no household.
+-- A record that stands counts before one that left, unless that one tells of the death later than the other was written:
+-- who is registered twice and dies is dead, and who is registered anew after a death cancelled by mistake lives.
 -- Who bears the number of somebody else is a person of its own, whose number is not known.
 {{ config(materialized='view') }}
 
@@ -25,5 +27,6 @@ select
     _batch, _row
 from {{ first_of_each(
     ref('int_population__register_record'), 'person_id',
-    'registered desc nulls last, source_updated_at desc nulls last, record_no asc nulls last'
+    'case when registered = 1 or died_on is not null then 1 else 0 end desc nulls last, '
+    ~ 'source_updated_at desc nulls last, registered desc nulls last, record_no asc nulls last'
 ) }} r

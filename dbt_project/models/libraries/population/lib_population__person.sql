@@ -57,7 +57,11 @@ with person as (
             else 'floating_ended'
         end as residence_evidence,
         {{ attr_source(library, sources, unless) }} as attr_source,
-        {{ source_rows(sources, {'cab/cremation#spouse': 'm.spouse_death_row'}) }} as source_rows
+        {{ source_rows(sources, {
+            'cab/cremation#spouse': "case when m.spouse_death_source = 'cab/cremation' then m.spouse_death_row end",
+            'psb/household_person#spouse':
+                "case when m.spouse_death_source = 'psb/household_person' then m.spouse_death_row end",
+        }) }} as source_rows
     from {{ ref('int_population__register') }} h
     full outer join {{ ref('int_population__floating') }} f on f.person_id = h.person_id
     left join {{ ref('int_population__insured') }} i on i.person_id = coalesce(h.person_id, f.person_id)
