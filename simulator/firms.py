@@ -287,11 +287,6 @@ def _name(dice: Dice, kind: str, trade: Trade, village: Village, own: str) -> st
     return f"{dice.pick((f'六安市{county}', '六安市', '六安', '安徽'))}{own}{trade.company}有限公司"
 
 
-def _term(dice: Dice, established: date) -> date | None:
-    """The end of the term; most have none."""
-    return _years_later(established, dice.pick((10, 20, 30))) if dice.chance(0.35) else None
-
-
 def _capital(dice: Dice, kind: str) -> str | None:
     if kind == BRANCH or (kind not in WITH_CAPITAL and dice.chance(SHARE_WITHOUT_CAPITAL)):
         return None
