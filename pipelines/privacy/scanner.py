@@ -30,7 +30,7 @@ In a column of numbers a mobile is found only if most of them are (the share of 
 * `name_in_text`: a name inside a sentence, where something says that it is one; one row suffices.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -201,10 +201,10 @@ def _finds(kind: Kind, place: int) -> str:
     text, digits, joined = f"t{place}", f"d{place}", f"c{place}"
     finds = {
         "id_number": numbers.id_numbers(digits, joined),
-        "id_number_15": numbers.first_generation(digits),
-        "mobile": numbers.mobiles(digits),
-        "landline": numbers.landlines(digits),
-        "bank_card": numbers.bank_cards(digits),
+        "id_number_15": _in_either(place, numbers.first_generation),
+        "mobile": _in_either(place, numbers.mobiles),
+        "landline": _in_either(place, numbers.landlines),
+        "bank_card": _in_either(place, numbers.bank_cards),
         "passport": numbers.passports(text),
         "email": numbers.emails(text),
         "account": numbers.accounts(text),
@@ -230,10 +230,10 @@ def _test(kind: Kind, place: int) -> str:
     text, digits, joined = f"t{place}", f"d{place}", f"c{place}"
     tests = {
         "id_number": numbers.holds_id_number(digits, joined),
-        "id_number_15": numbers.holds_first_generation(digits),
-        "mobile": numbers.holds_mobile(digits),
-        "landline": numbers.holds_landline(digits),
-        "bank_card": numbers.holds_bank_card(digits),
+        "id_number_15": _held_by_either(place, numbers.holds_first_generation),
+        "mobile": _held_by_either(place, numbers.holds_mobile),
+        "landline": _held_by_either(place, numbers.holds_landline),
+        "bank_card": _held_by_either(place, numbers.holds_bank_card),
         "passport": numbers.holds_passport(text),
         "email": numbers.holds_email(text),
         "account": numbers.holds_account(text),
@@ -244,6 +244,17 @@ def _test(kind: Kind, place: int) -> str:
         "name_in_text": names.holds_name(text),
     }
     return tests[kind]
+
+
+def _in_either(place: int, finds: Callable[[str], str]) -> str:
+    """What is found as it was written or in figures: of 13800138000三次 the last sign is none of the number's."""
+    return f"list_distinct(list_concat({finds(f't{place}')}, {finds(f'd{place}')}))"
+
+
+def _held_by_either(place: int, holds: Callable[[str], str]) -> str:
+    """Whether it is held by either. Few texts have other figures, and only those are asked twice."""
+    text, digits = f"t{place}", f"d{place}"
+    return f"({holds(digits)} OR CASE WHEN {text} != {digits} THEN {holds(text)} ELSE false END)"
 
 
 def _count(kind: Kind, place: int, whole: int) -> str:

@@ -66,6 +66,14 @@ def test_a_mobile_is_found_between_other_characters(before: str, number: int, af
     assert found_in(before + str(number) + after) == {"mobile": 1}
 
 
+def test_figures_beside_a_number_are_none_of_it() -> None:
+    """Chinese ones, that are made figures where they stand in a number."""
+    assert found_in("请拨13800138000三次") == {"mobile": 1}
+    assert found_in("二13800138000三楼") == {"mobile": 1}
+    assert found_in("0564-33123456三楼") == {"landline": 1}
+    assert found_in("卡号6222021234567894一张") == {"bank_card": 1}
+
+
 signs = st.sampled_from(["", ".", "_", "\t", "—", "——", "·", "-", " ", " - ", "/", "\u200b", "："])
 
 
