@@ -3,7 +3,8 @@
 from simulator import DemoCity
 
 COMPANIES = """SELECT "PRIPID", "UNI_ SOCIAL_CRD_ CD", "ENTNAME", "LEREP" FROM scjg."E_BASEINFO"
-    WHERE "ENTTYPE" IN ('1100', '1130', '1200') AND "REGSTATE" = '1' ORDER BY "PRIPID" """
+    WHERE "ENTTYPE" IN ('1100', '1130', '1200') AND "REGSTATE" = '1' AND "APPRDATE" <> ''
+    ORDER BY "APPRDATE", "PRIPID" """
 AUTHORITY = """SELECT "XK_XKJG", "XK_XKJGDM" FROM xygs."T_XZXK" GROUP BY 1, 2 ORDER BY count(*) DESC, 2 LIMIT 1"""
 PENALTY = """INSERT INTO xygs."T_XZCF" ("CF_BH", "CF_XDR_LB", "CF_WSH", "CF_WFXW", "CF_SY", "CF_CFLB1", "CF_NR",
         "CF_ZT", "CF_GSJZQ", "CF_XDR_SHXYM", "CF_XDR_MC", "CF_FR", "CF_CFJG", "CF_CFJGDM", "CF_JDRQ", "GXSJ")
@@ -13,7 +14,8 @@ PENALTY = """INSERT INTO xygs."T_XZCF" ("CF_BH", "CF_XDR_LB", "CF_WSH", "CF_WFXW
 
 def plant_disputed_penalty(city: DemoCity) -> None:
     """A valid penalty of a company, in time of publicity, that names another legal representative than the registration
-    does: one public penalty and one conflict about an entity.
+    does: one public penalty and one conflict about an entity. Of the company that was altered the longest ago: what was
+    decided before an alteration is no conflict.
     """
     dirty = {entry.rybh for entry in city.planted()}
     with city._server.connect("amr") as amr:

@@ -96,8 +96,8 @@ class Cleaned:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     town = published_town(tmp_path_factory, tmp_path_factory.mktemp("town"))
-    plant_disputed_penalty(town.city)
     town.city.tick(15)
+    plant_disputed_penalty(town.city)
     town.run("second")
     yield town
     town.close()
