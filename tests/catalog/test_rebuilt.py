@@ -123,12 +123,12 @@ def by_another_writer(file: Path) -> None:
 
 def other_line(file: Path) -> None:
     with closing(sqlite3.connect(file)) as index, index:
-        index.execute("UPDATE rows SET line = replace(line, '金安区', '裕安区') WHERE position = 3")
+        index.execute("UPDATE rows SET line = replace(line, '}', ',\"more\":1}') WHERE position = 0")
 
 
 def other_key(file: Path) -> None:
     with closing(sqlite3.connect(file)) as index, index:
-        index.execute("UPDATE rows SET key = (SELECT key FROM rows WHERE position = 4) WHERE position = 3")
+        index.execute("UPDATE rows SET key = (SELECT max(key) FROM rows WHERE position > 0) || '1' WHERE position = 0")
 
 
 def other_text(before: str, after: str) -> Callable[[Path], None]:
@@ -155,7 +155,7 @@ ATTACKS: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "a key": (f"*/{NAME}/v2/*-keys2-*", "keys.sqlite", other_key),
     "ordered rows of open data": ("open/*/v0/whole-rows1@*", "rows.parquet", other_byte),
     "a change": (f"*/{NAME}/v2/changes-1-1-*@*", "part-*.parquet", other_byte),
-    "a download": (f"*/{NAME}/v2/*-csv@*", "*.csv", other_text("金安区", "裕安区")),
+    "a download": (f"*/{NAME}/v2/*-csv@*", "*.csv", other_byte),
     "a checksum": (f"*/{NAME}/v2/*-csv@*", "file.json", other_text('"sha256": "', '"sha256": "0')),
     "a book": (f"*/{NAME}/v2/*-xlsx-*@*", "*.xlsx", other_byte),
     "a file of a package": (f"*/{NAME}/v2/*-package-*@*", "SM3SUMS", other_text("  ", " *")),
