@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from pipelines.contracts.load import Contracts, load
 from pipelines.privacy.sensitivity import Sensitivity, sensitivity
 from pipelines.register import Register
+from pipelines.release.ledger import Ledger
 from simulator.server import Server
 from tests.connectors.databases import MariaDB
 from tests.migrated import by_copy
@@ -116,6 +117,12 @@ def register(tmp_path: Path) -> Iterator[Register]:
     register.upgrade()
     yield register
     register.close()
+
+
+@pytest.fixture
+def ledger(register: Register) -> Ledger:
+    """The ledger of an empty register."""
+    return Ledger(register)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """With which releases a table of counts is compared: those that somebody can have, as the ledger says it."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -9,21 +7,12 @@ import pytest
 
 from pipelines.contracts.load import load
 from pipelines.privacy.anonymity import beside_columns, cell_columns
-from pipelines.register import Register
 from pipelines.release import compared
 from pipelines.release.ledger import PAST_WITHDRAWAL, RELEASE, RETENTION, WITHDRAWAL, Entry, Ledger
 from pipelines.release.products import released_before
 from pipelines.settings import REPOSITORY
 
 PRODUCT = "open/ages"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield Ledger(register)
-    register.close()
 
 
 def said(ledger: Ledger, kind: str, version: int | None = None, subject: str = PRODUCT, **body: Any) -> int:

@@ -1,6 +1,5 @@
 """Departments are told in time of what ends: one issue each, counts only, closed with what became of the rows."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,11 +30,8 @@ Licence = tuple[str, str, str, date, str]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Issues]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield Issues(register)
-    register.close()
+def desk(register: Register) -> Issues:
+    return Issues(register)
 
 
 def told(contracts: Contracts, licences: list[Licence], day: date) -> Notices:

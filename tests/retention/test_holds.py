@@ -1,25 +1,13 @@
 """Orders to erase that a legal hold left undone: they are told when it is over, until they are given again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
-from pathlib import Path
 
-import pytest
-
-from pipelines.register import Register
 from pipelines.release.ledger import ERASURE, ERASURE_LIFT, HOLD, Entry, Ledger
 from pipelines.retention import holds
 
 TODAY = date(2026, 11, 28)
 SOURCE, MODEL = "hc/health_record", "lib_population__conflict_count"
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    register = Register(f"sqlite:///{tmp_path / 'register.db'}")
-    register.upgrade()
-    yield Ledger(register)
-    register.close()
 
 
 def held(ledger: Ledger, dataset: str, until: date | None = None) -> int:
