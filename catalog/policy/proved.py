@@ -6,7 +6,7 @@ same question asked of a bundle (pipelines/release/check).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, get_args
@@ -49,8 +49,7 @@ def unproved(register: Register) -> Iterator[Grant]:
     Grants older than users are not asked.
     """
     audited = _Audited(keys_of(Ledger(register)))
-    acts = audit.c.action.in_((_ENROL, _END, _GIVE, _APPROVE, _REVOKE)) & (audit.c.outcome == "allowed")
-    for row in register.rows(sa.select(audit).where(acts).order_by(audit.c.sequence)):
+    for row in _done(register, (_ENROL, _END, _GIVE, _APPROVE, _REVOKE)):
         audited.read(row)
     standing = sa.select(access).where(access.c.revoked.is_(None), access.c.given_by.is_not(None))
     for given in map(grant_of, register.rows(standing.order_by(access.c.id))):
@@ -62,8 +61,7 @@ def unissued(register: Register) -> Iterator[str]:
     """Ids of the tokens and clients, not revoked and not over, of which the audit does not have that they were issued
     to this recipient for so long, or has that they were revoked. Their secrets are in no audit."""
     issued, revoked = dict[str, tuple[str, datetime]](), set[str]()
-    acts = audit.c.action.in_(("token.issue", "token.revoke")) & (audit.c.outcome == "allowed")
-    for row in register.rows(sa.select(audit).where(acts)):
+    for row in _done(register, ("token.issue", "token.revoke")):
         said = json.loads(row["body"])
         if row["action"] == "token.issue":
             issued[said["token_id"]] = row["recipient"], datetime.fromisoformat(said["expires"])
@@ -80,9 +78,7 @@ def restated(register: Register) -> list[str]:
     """Users who have not ended, and recipients, that the register has otherwise than the audit: of another
     organisation, in other roles, with other epochs of pseudonyms, ended by the audit, or not in it."""
     users, recipients = dict[str, tuple[str, list[str]] | None](), dict[str, list[Any]]()
-    acts = audit.c.action.in_(("user.create", "user.change", "user.end", "recipient.create", epochs.ROTATE))
-    query = sa.select(audit).where(acts, audit.c.outcome == "allowed").order_by(audit.c.sequence)
-    for row in register.rows(query):
+    for row in _done(register, ("user.create", "user.change", "user.end", "recipient.create", epochs.ROTATE)):
         said, whose = json.loads(row["body"]), row["recipient"]
         if row["action"] == "recipient.create":
             recipients[whose] = [said["organisation"]]
@@ -113,6 +109,12 @@ def let_in(register: Register) -> list[str]:
         standing = standing | {one} if cut_off else standing - {one}
     kept = {(one.whom, one.name) for one in suspension.listed(register) if one.lifted is None}
     return sorted(name for _, name in standing - kept)
+
+
+def _done(register: Register, acts: Collection[str]) -> list[dict[str, Any]]:
+    """What the audit has of acts that were done, the oldest first."""
+    asked = audit.c.action.in_(acts) & (audit.c.outcome == "allowed")
+    return register.rows(sa.select(audit).where(asked).order_by(audit.c.sequence))
 
 
 class _Audited:
