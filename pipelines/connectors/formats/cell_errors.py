@@ -9,7 +9,7 @@ as a whole, and refused if they have an error, a percentage, thousandths or zero
 import re
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from posixpath import join, normpath
@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring, iterparse
 
-from pipelines.connectors.formats.ods_cells import Cells, cells_of_ods
+from pipelines.connectors.formats.ods_cells import Cells, Texts, cells_of_ods
 from pipelines.connectors.formats.percent_cells import (
     BUILT_IN,
     Shown,
@@ -78,7 +78,7 @@ def errors_of(file: LocalFile, number: int) -> Cells:
             styles = "|".join(shown).encode()
             if not _ERROR.search(data) and not (shown and re.search(rb"""\ss\s*=\s*["'](?:%s)["']""" % styles, data)):
                 return NOTHING
-            return Cells(dict(_errors(data, shown)))
+            return Cells(_errors(data, shown))
     except (
         zipfile.BadZipFile,
         ParseError,
@@ -141,7 +141,8 @@ def _shown(cell: Element, styles: Mapping[str, Shown]) -> str | None:
     return show(value) if show is not None and cell.get("t", "n") == "n" else None
 
 
-def _errors(data: bytes, styles: Mapping[str, Shown]) -> Iterator[tuple[tuple[int, int], str]]:
+def _errors(data: bytes, styles: Mapping[str, Shown]) -> Texts:
+    found = dict[int, dict[int, str]]()
     for _, cell in iterparse(BytesIO(data)):
         if _local(cell) == "c":
             text = _said(cell)
@@ -149,9 +150,10 @@ def _errors(data: bytes, styles: Mapping[str, Shown]) -> Iterator[tuple[tuple[in
                 text = _shown(cell, styles)
             if text is not None:
                 letters, row = _REFERENCE.findall(cell.attrib["r"])[0]
-                yield (int(row) - 1, _column(letters)), text
+                found.setdefault(int(row) - 1, {})[_column(letters)] = text
         elif _local(cell) == "row":
             cell.clear()
+    return found
 
 
 def _said(cell: Element) -> str | None:

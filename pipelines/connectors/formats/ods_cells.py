@@ -18,6 +18,8 @@ from pipelines.connectors.formats.percent_cells import Shown, no_result, padded,
 
 Cell = tuple[int, int]
 """Row and column in the sheet, from 0."""
+Texts = Mapping[int, Mapping[int, str]]
+"""By row and column from 0; rows that are repeated share what they show."""
 _SPACES = ("office", "table", "text", "style", "datastyle")
 _OFFICE, _TABLE, _TEXT, _STYLE, _NUMBER = (f"{{urn:oasis:names:tc:opendocument:xmlns:{one}:1.0}}" for one in _SPACES)
 _MOST = 2**20
@@ -31,7 +33,7 @@ class Cells(NamedTuple):
     """The text of every cell of a sheet that shows other than what calamine gives, and the first and last cell of each
     merged range."""
 
-    texts: Mapping[Cell, str]
+    texts: Texts
     merged: Sequence[tuple[Cell, Cell]] = ()
 
 
@@ -39,7 +41,7 @@ def cells_of_ods(content: bytes, styles: bytes, number: int) -> Cells:
     """The cells of the sheet with that number, from the parts content.xml and styles.xml (empty: none)."""
     common = [fromstring(styles)] if styles else []
     formats, columns = _formats(common), list[tuple[int, str]]()
-    texts: dict[Cell, str] = {}
+    texts = dict[int, dict[int, str]]()
     merged: list[tuple[Cell, Cell]] = []
     sheet, row = -1, 0
     for event, one in iterparse(BytesIO(content), ("start", "end")):
@@ -52,17 +54,15 @@ def cells_of_ods(content: bytes, styles: bytes, number: int) -> Cells:
             columns.append((end, one.get(f"{_TABLE}default-cell-style-name", "")))
         elif one.tag == f"{_TABLE}table-row":
             if sheet == number:
-                lines = _repeated(one, "rows")
+                lines, line = _repeated(one, "rows"), dict[int, str]()
                 for first, cell in _cells(one):
-                    text = _shown(cell, formats, _style(cell, one, columns, first))
-                    width = min(_repeated(cell, "columns"), _MOST) if text is not None else 0
-                    places = (
-                        (row + down, first + right) for down in range(min(lines, _MOST)) for right in range(width)
-                    )
-                    texts |= dict.fromkeys(places, text or "")
+                    if (text := _shown(cell, formats, _style(cell, one, columns, first))) is not None:
+                        line |= dict.fromkeys(range(first, first + min(_repeated(cell, "columns"), _MOST)), text)
                     down, right = (_number(cell, f"number-{what}-spanned") - 1 for what in ("rows", "columns"))
                     if down or right:
                         merged.append(((row, first), (row + down, first + right)))
+                if line:
+                    texts |= dict.fromkeys(range(row, row + min(lines, _MOST)), line)
                 row += lines
             one.clear()
     return Cells(texts, merged)

@@ -129,10 +129,10 @@ class _Page:
         """The lines from the top, merged cells filled to the right in header lines, and downwards in all."""
         open_: dict[int, tuple[int, str]] = {}
         for number, cells in enumerate(self.sheet.iter_rows()):
-            line = [text_of(cell) for cell in cells]
+            line, errors = [text_of(cell) for cell in cells], self.errors.get(number, {})
             for column in range(len(line)):
                 place = (number, column + self.first)
-                line[column] = self.errors.get(place, line[column])
+                line[column] = errors.get(place[1], line[column])
                 if column in open_ and open_[column][0] >= number:
                     line[column] = open_[column][1]
                 elif place in self.tops:
